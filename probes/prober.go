@@ -1,0 +1,103 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Prober makes one kind of check against one place. It is prepared once and
+// probed often, by one goroutine at a time.
+type Prober interface {
+	// Probe makes one check. The context's deadline covers all of it: dial, TLS
+	// handshake and exchange. Probe returns soon after the deadline or a
+	// cancellation, and leaves no goroutine or connection behind.
+	Probe(ctx context.Context) Result
+}
+
+// Definition says what is checked, and how.
+type Definition struct {
+	// URL names the protocol by its scheme and the place by its host and port.
+	// An empty host or port means the endpoint's own.
+	URL string
+	// Address and Port are the endpoint's own. Port is 0 when the endpoint has no
+	// TCP port; the URL must then name one.
+	Address netip.Addr
+	Port    uint16
+
+	// Settings that one scheme or another looks at; the others ignore them. nil
+	// means the defaults. Definitions may share them: they are only read.
+	HTTP *HTTPSettings
+	TLS  *TLSSettings
+	TCP  *TCPSettings
+}
+
+// Factory prepares a prober. Its error is shown to the user who wrote the
+// definition, so that it says what is wrong and what to write instead.
+type Factory func(Definition, *url.URL) (Prober, error)
+
+// Registry maps a URL's scheme to the factory of its probers.
+type Registry map[string]Factory
+
+// NewRegistry returns the probers that Farpoint has. All of them connect through
+// the dialer.
+func NewRegistry(dialer *Dialer) Registry {
+	return Registry{
+		"http":  dialer.newHTTPProber,
+		"https": dialer.newHTTPProber,
+		"tcp":   dialer.newTCPProber,
+	}
+}
+
+// New prepares the prober for a definition. The error speaks of "healthCheckURL",
+// the field that users know it by, and never repeats the URL's user info.
+func (r Registry) New(def Definition) (Prober, error) {
+	u, err := url.Parse(def.URL)
+	if err != nil {
+		return nil, fmt.Errorf("healthCheckURL cannot be parsed: %w", unquoted(err))
+	}
+	factory, ok := r[strings.ToLower(u.Scheme)]
+	switch {
+	case u.Scheme == "":
+		return nil, fmt.Errorf("healthCheckURL has no scheme: begin it with one of %s", r.schemes())
+	case !ok:
+		return nil, fmt.Errorf("healthCheckURL has the unknown scheme %q: use one of %s", u.Scheme, r.schemes())
+	case u.User != nil:
+		return nil, errors.New("healthCheckURL holds user info, which everybody who may read the object would see: take it out")
+	}
+	return factory(def, u)
+}
+
+func (r Registry) schemes() string {
+	return strings.Join(slices.Sorted(maps.Keys(r)), "://, ") + "://"
+}
+
+// unquoted takes the URL itself out of url.Parse's error: it may hold a password.
+func unquoted(err error) error {
+	var parse *url.Error
+	if errors.As(err, &parse) {
+		return parse.Err
+	}
+	return err
+}

@@ -1,0 +1,125 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import "fmt"
+
+// Outcome is what a single probe says about its endpoint.
+type Outcome uint8
+
+const (
+	// Unknown means that the probe could not be made, or not be trusted, for a
+	// cause that lies with the prober and not with the endpoint: no file
+	// descriptors, no route, no name server. It counts neither for nor against.
+	Unknown Outcome = iota
+	// Success means that the endpoint answered as it should.
+	Success
+	// Failure means that the endpoint is to blame: it refused, was silent, or
+	// answered otherwise than it should.
+	Failure
+)
+
+// Reason says why an outcome is not a success. The set is closed and coarse on
+// purpose: whoever may create an ExternalService reads it, and must not be able
+// to scan the network or read other people's responses through it.
+type Reason string
+
+// Reasons of a Failure.
+const (
+	// ReasonConnectionRefused: nothing listens on the port.
+	ReasonConnectionRefused Reason = "ConnectionRefused"
+	// ReasonConnectionClosed: the peer reset or closed the connection too early.
+	ReasonConnectionClosed Reason = "ConnectionClosed"
+	// ReasonHostUnreachable: the network says that there is no such host.
+	ReasonHostUnreachable Reason = "HostUnreachable"
+	// ReasonTimeout: no complete answer before the deadline.
+	ReasonTimeout Reason = "Timeout"
+	// ReasonTLSHandshake: the TLS handshake failed for another cause than the
+	// certificate.
+	ReasonTLSHandshake Reason = "TLSHandshakeFailed"
+	// ReasonCertificate: the certificate is expired, for another name, or signed
+	// by an unknown authority.
+	ReasonCertificate Reason = "CertificateInvalid"
+	// ReasonStatus: the protocol's status is not an expected one. Result.Code has it.
+	ReasonStatus Reason = "UnexpectedStatus"
+	// ReasonContent: the body or the banner does not match what is expected.
+	ReasonContent Reason = "UnexpectedContent"
+	// ReasonProtocol: the peer does not speak the protocol of the probe URL.
+	ReasonProtocol Reason = "ProtocolError"
+	// ReasonRedirect: redirects in a circle, too many, or to where no probe may go.
+	ReasonRedirect Reason = "RedirectFailed"
+	// ReasonAddressRefused: the probe URL's name resolves to an address that
+	// probes may not connect to.
+	ReasonAddressRefused Reason = "AddressRefused"
+)
+
+// Reasons of an Unknown outcome.
+const (
+	// ReasonLocalResources: the operator ran out of file descriptors, ports or memory.
+	ReasonLocalResources Reason = "LocalResourcesExhausted"
+	// ReasonNetworkUnreachable: the operator's own host has no route, or is not
+	// permitted to use it.
+	ReasonNetworkUnreachable Reason = "NetworkUnreachable"
+	// ReasonNameResolution: the name in the probe URL could not be resolved.
+	ReasonNameResolution Reason = "NameResolutionFailed"
+	// ReasonInternal: the prober itself failed.
+	ReasonInternal Reason = "InternalError"
+	// ReasonCanceled: the probe was given up before its deadline, because its
+	// target went away or the operator stops.
+	ReasonCanceled Reason = "Canceled"
+)
+
+// describe holds the one sentence that users read for each reason.
+var describe = map[Reason]string{
+	ReasonConnectionRefused:  "connection refused",
+	ReasonConnectionClosed:   "connection closed by the endpoint before the check was complete",
+	ReasonHostUnreachable:    "no route to the host",
+	ReasonTimeout:            "no complete answer within the timeout",
+	ReasonTLSHandshake:       "TLS handshake failed",
+	ReasonCertificate:        "certificate is expired, for another name, or of an unknown authority",
+	ReasonContent:            "answer does not match what is expected",
+	ReasonProtocol:           "answer is not of the protocol in the probe URL",
+	ReasonRedirect:           "redirect leads in a circle, too far, or to where probes may not go",
+	ReasonAddressRefused:     "name in the probe URL resolves to an address that probes may not connect to",
+	ReasonLocalResources:     "not probed: the operator is out of sockets, ports or memory",
+	ReasonNetworkUnreachable: "not probed: the operator has no route to the network",
+	ReasonNameResolution:     "not probed: name in the probe URL cannot be resolved",
+	ReasonInternal:           "not probed: the prober failed",
+	ReasonCanceled:           "not probed: the probe was cancelled",
+}
+
+// Result is the answer of one probe.
+type Result struct {
+	Outcome Outcome
+	// Reason is empty for a Success.
+	Reason Reason
+	// Code is the protocol's status with ReasonStatus (503 for HTTP), else 0.
+	Code uint16
+}
+
+// Message is the sentence that users read; empty for a Success. It holds nothing
+// that the endpoint sent but a numeric status.
+func (r Result) Message() string {
+	if r.Reason == ReasonStatus {
+		return fmt.Sprintf("status %d is not an expected one", r.Code)
+	}
+	return describe[r.Reason]
+}
+
+func success() Result              { return Result{Outcome: Success} }
+func failure(reason Reason) Result { return Result{Outcome: Failure, Reason: reason} }
+func unknown(reason Reason) Result { return Result{Outcome: Unknown, Reason: reason} }
