@@ -1,0 +1,152 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package v1
+
+// Conditions that kstatus reads (sigs.k8s.io/cli-utils pkg/kstatus), and with it
+// Flux, Argo CD and kubectl wait.
+const (
+	// ReadyCondition is True when the spec is accepted as a whole and the
+	// EndpointSlices say what is known. A dead endpoint does not make it False, or it
+	// would block every rollout of the manifests that the object came with. Always
+	// present.
+	ReadyCondition = "Ready"
+	// ReconcilingCondition is True, and present only then, while something is awaited
+	// that is expected to come without an edit of this object.
+	ReconcilingCondition = "Reconciling"
+	// StalledCondition is True, and present only then, when nothing will change until
+	// somebody edits this object or what it refers to.
+	StalledCondition = "Stalled"
+
+	// PublishedReason: ready, the slices say what is known.
+	PublishedReason = "Published"
+	// SuspendedReason: ready, spec.suspend is set.
+	SuspendedReason = "Suspended"
+	// WriteFailedReason: reconciling, the API server refused a write; it is tried again.
+	WriteFailedReason = "WriteFailed"
+	// InvalidHealthCheckReason: stalled, spec.healthCheck cannot be carried out. What
+	// was probed before goes on as before.
+	InvalidHealthCheckReason = "InvalidHealthCheck"
+	// CertificatesUnavailableReason: reconciling, the Secret or ConfigMap named in
+	// spec.healthCheck.tls is missing or of no use. What was probed before goes on as
+	// before.
+	CertificatesUnavailableReason = "CertificatesUnavailable"
+	// Besides, Ready, Reconciling and Stalled carry the reasons of the conditions
+	// TargetServiceResolved, PortsMatched and EndpointsAccepted when these are False.
+)
+
+// AvailableCondition is True while at least one endpoint is published as ready,
+// Unknown before the first verdict. Always present.
+const (
+	AvailableCondition = "Available"
+
+	// EndpointsReadyReason: available.
+	EndpointsReadyReason = "EndpointsReady"
+	// NoEndpointsReadyReason: not available, no endpoint is ready.
+	NoEndpointsReadyReason = "NoEndpointsReady"
+	// AwaitingProbesReason: unknown, no endpoint is ready but some have had no verdict.
+	AwaitingProbesReason = "AwaitingProbes"
+)
+
+// DegradedCondition is True while an active endpoint is unhealthy. Always present.
+const (
+	DegradedCondition = "Degraded"
+
+	// EndpointsUnhealthyReason: degraded.
+	EndpointsUnhealthyReason = "EndpointsUnhealthy"
+	// NoEndpointsUnhealthyReason: not degraded.
+	NoEndpointsUnhealthyReason = "NoEndpointsUnhealthy"
+)
+
+// TargetServiceResolvedCondition is True when the target Service is one that can be
+// fronted. While it is False no slice is published, save with
+// ServiceNotOwnedReason and ServiceInvalidReason. Always present.
+const (
+	TargetServiceResolvedCondition = "TargetServiceResolved"
+
+	// ServiceResolvedReason: the Service exists and may be fronted.
+	ServiceResolvedReason = "Resolved"
+	// ServiceNotFoundReason: there is no such Service, and no serviceTemplate.
+	ServiceNotFoundReason = "ServiceNotFound"
+	// ServiceHasSelectorReason: the Service selects Pods, whose endpoints would be
+	// mixed with these.
+	ServiceHasSelectorReason = "ServiceHasSelector"
+	// ServiceIsExternalNameReason: the Service is a DNS alias, which has no endpoints.
+	ServiceIsExternalNameReason = "ServiceIsExternalName"
+	// ServiceInOtherNamespaceReason: the Service is in another namespace.
+	ServiceInOtherNamespaceReason = "ServiceInOtherNamespace"
+	// ServiceNotOwnedReason: there is a serviceTemplate, but the Service exists and was
+	// not created from it. It is left as it is and fronted all the same.
+	ServiceNotOwnedReason = "ServiceNotOwned"
+	// ServiceInvalidReason: the API server refuses the Service of the serviceTemplate.
+	// A Service created before is fronted all the same.
+	ServiceInvalidReason = "ServiceInvalid"
+)
+
+// PortsMatchedCondition is True when every port that is published is one of the
+// Service's, by name and protocol, and the other way round. Always present, Unknown
+// without a Service.
+const (
+	PortsMatchedCondition = "PortsMatched"
+
+	// PortsMatchedReason: they match.
+	PortsMatchedReason = "Matched"
+	// PortNotInServiceReason: an endpoint's port is not one of the Service's, which
+	// consumers ignore.
+	PortNotInServiceReason = "PortNotInService"
+	// PortWithoutEndpointsReason: a port of the Service is one of no endpoint's.
+	PortWithoutEndpointsReason = "PortWithoutEndpoints"
+	// NoServiceReason: unknown, there is no Service to match with.
+	NoServiceReason = "NoService"
+)
+
+// EndpointsAcceptedCondition is True when every endpoint of the spec can be probed
+// and published. The ones that cannot are set aside; the others go on. Always
+// present, Unknown without a Service.
+const (
+	EndpointsAcceptedCondition = "EndpointsAccepted"
+
+	// EndpointsAcceptedReason: all are.
+	EndpointsAcceptedReason = "Accepted"
+
+	// The other reasons stand in status.endpoints[].reason of the endpoint that is
+	// set aside; the condition has that of the first.
+
+	// InvalidAddressReason: not an IP address.
+	InvalidAddressReason = "InvalidAddress"
+	// RefusedAddressReason: an address that may not be published.
+	RefusedAddressReason = "RefusedAddress"
+	// DuplicateEndpointReason: address and port of an endpoint before it.
+	DuplicateEndpointReason = "DuplicateEndpoint"
+	// InvalidPortReason: no port, or not clear which one.
+	InvalidPortReason = "InvalidPort"
+	// InvalidHealthCheckURLReason: the URL cannot be probed.
+	InvalidHealthCheckURLReason = "InvalidHealthCheckURL"
+	// InvalidTopologyReason: zone, hostname or nodeName that the API server would refuse.
+	InvalidTopologyReason = "InvalidTopology"
+)
+
+// NoConflictsCondition is True when no other ExternalService publishes the same
+// address and port for the same Service. Consumers would follow now the one and now
+// the other. Always present.
+const (
+	NoConflictsCondition = "NoConflicts"
+
+	// NoConflictsReason: none does.
+	NoConflictsReason = "NoConflicts"
+	// SharedEndpointReason: one does.
+	SharedEndpointReason = "SharedEndpoint"
+)

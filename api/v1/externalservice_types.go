@@ -1,0 +1,236 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package v1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ExternalService lets a Service front endpoints outside the cluster. Each
+// endpoint is probed; the Service's EndpointSlices say which ones are alive.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=extsvc,categories=farpoint
+// +kubebuilder:printcolumn:name="Service",type=string,JSONPath=`.status.targetService`
+// +kubebuilder:printcolumn:name="Endpoints",type=string,JSONPath=`.status.readyEndpoints`,description="Endpoints that get traffic, of all in the spec"
+// +kubebuilder:printcolumn:name="Available",type=string,JSONPath=`.status.conditions[?(@.type=="Available")].status`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.spec.healthCheckURL`,priority=1
+// +kubebuilder:printcolumn:name="Interval",type=string,JSONPath=`.spec.healthCheckInterval`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="metadata.name must have at most 63 characters, since it becomes a label of the EndpointSlices"
+type ExternalService struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is wanted.
+	// +required
+	Spec ExternalServiceSpec `json:"spec"`
+
+	// status is what is known.
+	// +optional
+	Status ExternalServiceStatus `json:"status,omitempty"`
+}
+
+// ExternalServiceList is a list of ExternalServices.
+//
+// +kubebuilder:object:root=true
+type ExternalServiceList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ExternalService `json:"items"`
+}
+
+// ExternalServiceSpec is what is wanted.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.healthCheck) || !has(self.healthCheck.timeout) || !has(self.healthCheckInterval) || duration(self.healthCheck.timeout) <= duration(self.healthCheckInterval)",message="healthCheck.timeout must not be longer than healthCheckInterval: shorten the timeout or lengthen the interval"
+// +kubebuilder:validation:XValidation:rule="!has(self.healthCheck) || !has(self.healthCheck.fastInterval) || !has(self.healthCheckInterval) || duration(self.healthCheck.fastInterval) <= duration(self.healthCheckInterval)",message="healthCheck.fastInterval must not be longer than healthCheckInterval: it is the interval used while a change is pending"
+type ExternalServiceSpec struct {
+	// targetService is the Service that the endpoints belong to. Left out, it is the
+	// Service with this object's name and namespace.
+	// +optional
+	TargetService *TargetServiceReference `json:"targetService,omitempty"`
+
+	// serviceTemplate, if set, makes the operator create the target Service and own
+	// it: it is kept as the template says and goes away with this object. If not
+	// set, the Service must exist and is left as it is.
+	// +optional
+	ServiceTemplate *ServiceTemplate `json:"serviceTemplate,omitempty"`
+
+	// ports are the ports of every endpoint that states none of its own. Left out,
+	// they are the Service's numeric target ports.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Ports []EndpointPort `json:"ports,omitempty"`
+
+	// endpoints are the places outside the cluster.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=1000
+	Endpoints []Endpoint `json:"endpoints"`
+
+	// healthCheckURL is how endpoints are probed that have no URL of their own: its
+	// scheme is the protocol (http, https, tcp), an empty host or port means the
+	// endpoint's own, as in "http:///health". Left out, the endpoint's first TCP
+	// port must accept a connection.
+	// +optional
+	HealthCheckURL HealthCheckURL `json:"healthCheckURL,omitempty"`
+
+	// healthCheckInterval is the time from one probe of an endpoint to the next,
+	// from 500ms to 1h; 10s if left out.
+	// +optional
+	// +kubebuilder:default="10s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('500ms') && duration(self) <= duration('1h')",message="must be a duration from 500ms to 1h, such as 10s"
+	HealthCheckInterval *metav1.Duration `json:"healthCheckInterval,omitempty"`
+
+	// healthCheck says when a probe counts as passed and how many of them make a
+	// verdict.
+	// +optional
+	// +kubebuilder:default={}
+	HealthCheck HealthCheck `json:"healthCheck,omitempty,omitzero"`
+
+	// endpointSlices shapes the EndpointSlices.
+	// +optional
+	EndpointSlices *EndpointSliceOptions `json:"endpointSlices,omitempty"`
+
+	// suspend stops the probes and leaves the EndpointSlices as they are.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+}
+
+// Endpoint is one place outside the cluster.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.port) || !has(self.ports)",message="give port or ports, not both"
+type Endpoint struct {
+	// address is an IPv4 or IPv6 address. One that cannot be published (not an
+	// address, loopback, link-local, multicast, unspecified, IPv4 mapped into IPv6) is
+	// set aside with the condition EndpointsAccepted; the other endpoints go on.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Address string `json:"address"`
+
+	// port is this endpoint's own port. It stands for the one port of spec.ports or,
+	// without them, of the Service; if there are several, use ports.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port *int32 `json:"port,omitempty"`
+
+	// ports are this endpoint's own ports, instead of spec.ports.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Ports []EndpointPort `json:"ports,omitempty"`
+
+	// healthCheckURL is how this endpoint is probed, instead of spec.healthCheckURL.
+	// +optional
+	HealthCheckURL HealthCheckURL `json:"healthCheckURL,omitempty"`
+
+	// hostname is a DNS label under which a headless Service publishes this endpoint.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="hostname must be one lower-case DNS label without dots, such as db-0"
+	Hostname string `json:"hostname,omitempty"`
+
+	// nodeName is the node that consumers are to take this endpoint to be on.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="nodeName must be the name of a node: lower-case letters, digits, dashes and dots"
+	NodeName string `json:"nodeName,omitempty"`
+
+	// zone is the topology zone that this endpoint is in or nearest to.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="size(self) > 0 && !format.labelValue().validate(self).hasValue()",message="zone must be a label value: letters, digits, dashes, dots and underscores, with a letter or digit at both ends, such as eu-central-1a"
+	Zone string `json:"zone,omitempty"`
+
+	// state is the operator's hand on the switch, whatever the probes say. Active
+	// endpoints get traffic while they are healthy; Draining ones keep their
+	// connections and get no new ones; Disabled ones get nothing and are not probed.
+	// +optional
+	// +kubebuilder:default=Active
+	State EndpointState `json:"state,omitempty"`
+}
+
+// HealthCheckURL names what is probed: scheme, host, port, path. An empty host or
+// port means the endpoint's own.
+//
+// +kubebuilder:validation:MaxLength=2048
+// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*@')",message="the URL must not hold a user name or password: everybody who may read this object would see them"
+type HealthCheckURL string
+
+// EndpointState is what the owner of an endpoint wants to be done with it.
+//
+// +kubebuilder:validation:Enum=Active;Draining;Disabled
+type EndpointState string
+
+// States of an endpoint.
+const (
+	// EndpointActive endpoints get traffic while they are healthy.
+	EndpointActive EndpointState = "Active"
+	// EndpointDraining endpoints keep their connections and get no new ones.
+	EndpointDraining EndpointState = "Draining"
+	// EndpointDisabled endpoints get no traffic and are not probed.
+	EndpointDisabled EndpointState = "Disabled"
+)
+
+// EndpointSliceOptions shape the EndpointSlices.
+type EndpointSliceOptions struct {
+	// maxEndpoints is the most endpoints that a slice holds, from 1 to 1000. Left
+	// out, the operator's flag --max-endpoints-per-slice decides, 100 by default.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	MaxEndpoints *int32 `json:"maxEndpoints,omitempty"`
+
+	// labels are put on the slices.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && !format.qualifiedName().validate(k).hasValue() && !format.labelValue().validate(self[k]).hasValue())",message="labels must have qualified names as keys and label values as values"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.matches('^([^/]*[.])?(kubernetes[.]io|k8s[.]io|farpoint[.]dev)/'))",message="labels under kubernetes.io, k8s.io and farpoint.dev are reserved"
+	Labels map[string]LabelValue `json:"labels,omitempty"`
+
+	// annotations are put on the slices.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="annotations must have qualified names as keys"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.matches('^([^/]*[.])?(kubernetes[.]io|k8s[.]io|farpoint[.]dev)/'))",message="annotations under kubernetes.io, k8s.io and farpoint.dev are reserved"
+	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
+}
+
+// LabelValue is the value of a label.
+//
+// +kubebuilder:validation:MaxLength=63
+type LabelValue string
+
+// AnnotationValue is the value of an annotation.
+//
+// +kubebuilder:validation:MaxLength=4096
+type AnnotationValue string

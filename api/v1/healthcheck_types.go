@@ -1,0 +1,212 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package v1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// HealthCheck says when a probe counts as passed and how many of them make a
+// verdict.
+//
+// An endpoint that has had no verdict is ready with its first passed probe. From
+// then on failureThreshold failures in a row make it unhealthy and successThreshold
+// passes in a row healthy again.
+type HealthCheck struct {
+	// timeout of one probe in all, from 10ms up to healthCheckInterval. Left out, it is
+	// 2s, or healthCheckInterval if that is shorter.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('10ms') && duration(self) <= duration('1h')",message="must be a duration from 10ms to 1h, such as 2s"
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+
+	// failureThreshold is how many probes in a row must fail before an endpoint is
+	// unhealthy.
+	// +optional
+	// +kubebuilder:default=3
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	FailureThreshold int32 `json:"failureThreshold,omitempty"`
+
+	// successThreshold is how many probes in a row must pass before an unhealthy
+	// endpoint is healthy.
+	// +optional
+	// +kubebuilder:default=2
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	SuccessThreshold int32 `json:"successThreshold,omitempty"`
+
+	// fastInterval is used instead of healthCheckInterval while a change is pending:
+	// before the first verdict, and from the first probe that contradicts the verdict
+	// until it is confirmed or dropped. From 100ms up to healthCheckInterval. Left out,
+	// it is 1s, or healthCheckInterval if that is shorter.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('100ms') && duration(self) <= duration('1h')",message="must be a duration from 100ms to 1h, such as 1s"
+	FastInterval *metav1.Duration `json:"fastInterval,omitempty"`
+
+	// initialState is what a new endpoint is taken for before its first verdict.
+	// +optional
+	// +kubebuilder:default=NotReady
+	// +kubebuilder:validation:Enum=NotReady;Ready
+	InitialState InitialState `json:"initialState,omitempty"`
+
+	// http has the options of http and https probes.
+	// +optional
+	HTTP *HTTPHealthCheck `json:"http,omitempty"`
+
+	// tls has the options of probes over TLS.
+	// +optional
+	TLS *TLSHealthCheck `json:"tls,omitempty"`
+
+	// tcp has the options of tcp probes.
+	// +optional
+	TCP *TCPHealthCheck `json:"tcp,omitempty"`
+}
+
+// InitialState is what a new endpoint is taken for before its first verdict.
+type InitialState string
+
+// Initial states of an endpoint.
+const (
+	// InitiallyNotReady gives a new endpoint no traffic before a probe has passed.
+	InitiallyNotReady InitialState = "NotReady"
+	// InitiallyReady gives a new endpoint traffic until its probes have failed.
+	InitiallyReady InitialState = "Ready"
+)
+
+// HTTPHealthCheck has the options of http and https probes.
+type HTTPHealthCheck struct {
+	// method of the request.
+	// +optional
+	// +kubebuilder:default=GET
+	// +kubebuilder:validation:Enum=GET;HEAD;OPTIONS;POST
+	Method string `json:"method,omitempty"`
+
+	// host is the Host header; the probe URL's host and port if left out.
+	// +optional
+	// +kubebuilder:validation:MaxLength=260
+	Host string `json:"host,omitempty"`
+
+	// headers are added to the request.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Headers []HTTPHeader `json:"headers,omitempty"`
+
+	// expectedStatuses are the statuses of a healthy endpoint, single ones or ranges.
+	// +optional
+	// +listType=set
+	// +kubebuilder:default={"200-399"}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=7
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$')",message="must be a status or a range of them, such as 204 or 200-399"
+	ExpectedStatuses []string `json:"expectedStatuses,omitempty"`
+
+	// expectedBody is a regular expression (RE2) that must match somewhere in the
+	// first maxBodyBytes of the response's body.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	ExpectedBody string `json:"expectedBody,omitempty"`
+
+	// followRedirects makes the last response of a chain of redirects the one that
+	// counts. Otherwise a redirect is a response like any other.
+	// +optional
+	FollowRedirects bool `json:"followRedirects,omitempty"`
+
+	// maxBodyBytes is how much of the body is looked at for expectedBody.
+	// +optional
+	// +kubebuilder:default=16384
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65536
+	MaxBodyBytes int32 `json:"maxBodyBytes,omitempty"`
+}
+
+// HTTPHeader is a header line of a probe's request.
+type HTTPHeader struct {
+	// name of the header.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-A-Za-z0-9!#$%&*+.^_`|~]+$')",message="a header's name holds letters, digits and dashes"
+	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['host','connection','keep-alive','te','trailer','transfer-encoding','upgrade','content-length','metadata','metadata-flavor']) && !self.lowerAscii().startsWith('proxy-') && !self.lowerAscii().startsWith('x-aws-ec2-metadata-') && !self.lowerAscii().startsWith('x-google-metadata-')",message="this header may not be set: for Host use http.host, the others belong to the connection or to cloud metadata services"
+	Name string `json:"name"`
+
+	// value of the header. It is readable by everybody who may read this object.
+	// +required
+	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\x00-\\\\x08\\\\x0a-\\\\x1f\\\\x7f]')",message="a header's value may not hold control characters"
+	Value string `json:"value"`
+}
+
+// TLSHealthCheck has the options of probes over TLS.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.caSecretRef) || !has(self.caConfigMapRef)",message="give caSecretRef or caConfigMapRef, not both"
+type TLSHealthCheck struct {
+	// serverName is sent to the endpoint (SNI) and must be in its certificate; the
+	// probe URL's host if left out.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="serverName must be a DNS name, such as db.example.com"
+	ServerName string `json:"serverName,omitempty"`
+
+	// caSecretRef names the Secret with the certificates of the authorities to trust
+	// instead of the system's.
+	// +optional
+	CASecretRef *KeyReference `json:"caSecretRef,omitempty"`
+
+	// caConfigMapRef names the ConfigMap with the certificates of the authorities to
+	// trust instead of the system's.
+	// +optional
+	CAConfigMapRef *KeyReference `json:"caConfigMapRef,omitempty"`
+
+	// insecureSkipVerify accepts any certificate: the probe then says that something
+	// answers, not that it is the right thing.
+	// +optional
+	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
+}
+
+// KeyReference names a key of a Secret or ConfigMap in this object's namespace.
+type KeyReference struct {
+	// name of the Secret or ConfigMap.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// key in it.
+	// +optional
+	// +kubebuilder:default=ca.crt
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key,omitempty"`
+}
+
+// TCPHealthCheck has the options of tcp probes.
+type TCPHealthCheck struct {
+	// send is written once the connection stands.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Send string `json:"send,omitempty"`
+
+	// expect must appear in the first 4 KiB that the endpoint sends.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Expect string `json:"expect,omitempty"`
+}

@@ -1,0 +1,201 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package v1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+)
+
+// TargetServiceReference names the Service that the endpoints belong to.
+type TargetServiceReference struct {
+	// name of the Service; this object's own name if left out.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="targetService.name must be the name of a Service: lower-case letters, digits and dashes"
+	Name string `json:"name,omitempty"`
+
+	// namespace of the Service; this object's own namespace if left out, and no other
+	// is accepted.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="targetService.namespace must be the name of a namespace: lower-case letters, digits and dashes"
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// EndpointPort is a port that an endpoint listens on. Names are checked by patterns
+// and not by CEL, whose estimated cost over all ports of all endpoints would be over
+// the API server's limit.
+type EndpointPort struct {
+	// name must be that of a port of the Service. It may be empty if the Service has
+	// only one port.
+	// +optional
+	// +kubebuilder:default=""
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
+	Name string `json:"name"`
+
+	// port is the number that the endpoint listens on.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port"`
+
+	// protocol is TCP, UDP or SCTP.
+	// +optional
+	// +kubebuilder:default=TCP
+	// +kubebuilder:validation:Enum=TCP;UDP;SCTP
+	Protocol corev1.Protocol `json:"protocol,omitempty"`
+
+	// appProtocol is a hint for consumers, such as kubernetes.io/h2c; the Service
+	// port's if left out.
+	// +optional
+	// +kubebuilder:validation:MaxLength=317
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`
+	AppProtocol *string `json:"appProtocol,omitempty"`
+}
+
+// ServiceTemplate describes the Service that the operator creates.
+type ServiceTemplate struct {
+	// metadata is put on the Service.
+	// +optional
+	Metadata ServiceTemplateMetadata `json:"metadata,omitempty,omitzero"`
+
+	// spec is what makes sense of a Service without a selector.
+	// +required
+	Spec ServiceTemplateSpec `json:"spec"`
+}
+
+// ServiceTemplateMetadata is put on the Service.
+type ServiceTemplateMetadata struct {
+	// labels of the Service.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && !format.qualifiedName().validate(k).hasValue() && !format.labelValue().validate(self[k]).hasValue())",message="labels must have qualified names as keys and label values as values"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.matches('^([^/]*[.])?farpoint[.]dev/'))",message="labels under farpoint.dev are reserved"
+	Labels map[string]LabelValue `json:"labels,omitempty"`
+
+	// annotations of the Service.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="annotations must have qualified names as keys"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.matches('^([^/]*[.])?farpoint[.]dev/'))",message="annotations under farpoint.dev are reserved"
+	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
+}
+
+// ServiceTemplateSpec is the part of a Service's spec that makes sense without a
+// selector. The fields mean what they mean in a Service.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.sessionAffinityConfig) || (has(self.sessionAffinity) && self.sessionAffinity == 'ClientIP')",message="sessionAffinityConfig needs sessionAffinity: ClientIP"
+// +kubebuilder:validation:XValidation:rule="size(self.ports) > 0 || (has(self.clusterIP) && self.clusterIP == 'None')",message="ports may be empty only for a headless Service (clusterIP: None)"
+type ServiceTemplateSpec struct {
+	// clusterIP is None for a headless Service. Left out, the Service gets a cluster
+	// IP. Changing it afterwards needs the Service to be deleted first.
+	// +optional
+	// +kubebuilder:validation:Enum=None
+	ClusterIP string `json:"clusterIP,omitempty"`
+
+	// ports of the Service.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:default={}
+	// +kubebuilder:validation:MaxItems=16
+	Ports []ServiceTemplatePort `json:"ports"`
+
+	// ipFamilies of the Service.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:Enum=IPv4;IPv6
+	IPFamilies []corev1.IPFamily `json:"ipFamilies,omitempty"`
+
+	// ipFamilyPolicy of the Service.
+	// +optional
+	// +kubebuilder:validation:Enum=SingleStack;PreferDualStack;RequireDualStack
+	IPFamilyPolicy *corev1.IPFamilyPolicy `json:"ipFamilyPolicy,omitempty"`
+
+	// sessionAffinity of the Service.
+	// +optional
+	// +kubebuilder:validation:Enum=None;ClientIP
+	SessionAffinity corev1.ServiceAffinity `json:"sessionAffinity,omitempty"`
+
+	// sessionAffinityConfig of the Service.
+	// +optional
+	SessionAffinityConfig *SessionAffinityConfig `json:"sessionAffinityConfig,omitempty"`
+
+	// trafficDistribution of the Service.
+	// +optional
+	// +kubebuilder:validation:Enum=PreferClose;PreferSameZone;PreferSameNode
+	TrafficDistribution *string `json:"trafficDistribution,omitempty"`
+
+	// publishNotReadyAddresses makes DNS and proxies take every endpoint that is not
+	// disabled for a ready one, whatever the probes say.
+	// +optional
+	PublishNotReadyAddresses bool `json:"publishNotReadyAddresses,omitempty"`
+}
+
+// SessionAffinityConfig is how long a client stays with its endpoint.
+type SessionAffinityConfig struct {
+	// clientIP is the affinity by client address.
+	// +required
+	ClientIP ClientIPConfig `json:"clientIP"`
+}
+
+// ClientIPConfig is how long a client address stays with its endpoint.
+type ClientIPConfig struct {
+	// timeoutSeconds is the time after its last connection that a client is
+	// remembered for, up to a day.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	TimeoutSeconds int32 `json:"timeoutSeconds"`
+}
+
+// ServiceTemplatePort is a port of the Service.
+type ServiceTemplatePort struct {
+	// name of the port; it may be empty if there is only one.
+	// +optional
+	// +kubebuilder:default=""
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
+	Name string `json:"name"`
+
+	// port that clients use.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port"`
+
+	// targetPort is the endpoints' port where neither they nor spec.ports state one;
+	// the same as port if left out.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	TargetPort *int32 `json:"targetPort,omitempty"`
+
+	// protocol is TCP, UDP or SCTP.
+	// +optional
+	// +kubebuilder:default=TCP
+	// +kubebuilder:validation:Enum=TCP;UDP;SCTP
+	Protocol corev1.Protocol `json:"protocol,omitempty"`
+
+	// appProtocol is a hint for consumers, such as kubernetes.io/h2c.
+	// +optional
+	// +kubebuilder:validation:MaxLength=317
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`
+	AppProtocol *string `json:"appProtocol,omitempty"`
+}

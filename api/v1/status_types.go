@@ -1,0 +1,123 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package v1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ExternalServiceStatus is what is known.
+type ExternalServiceStatus struct {
+	// observedGeneration is the generation of the spec that the status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions tell how far the spec is carried out and how its endpoints fare.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// targetService is the name of the Service that the endpoints belong to.
+	// +optional
+	TargetService string `json:"targetService,omitempty"`
+
+	// readyEndpoints is ready of total, as in "3/4".
+	// +optional
+	ReadyEndpoints string `json:"readyEndpoints,omitempty"`
+
+	// total counts the endpoints in the spec.
+	// +optional
+	Total int32 `json:"total"`
+
+	// ready counts the endpoints that are published as ready.
+	// +optional
+	Ready int32 `json:"ready"`
+
+	// unhealthy counts the active endpoints that are unhealthy.
+	// +optional
+	Unhealthy int32 `json:"unhealthy"`
+
+	// unknown counts the active endpoints that have had no verdict.
+	// +optional
+	Unknown int32 `json:"unknown"`
+
+	// draining counts the endpoints in the state Draining.
+	// +optional
+	Draining int32 `json:"draining"`
+
+	// disabled counts the endpoints in the state Disabled.
+	// +optional
+	Disabled int32 `json:"disabled"`
+
+	// rejected counts the endpoints that are set aside; see the condition
+	// EndpointsAccepted.
+	// +optional
+	Rejected int32 `json:"rejected"`
+
+	// endpoints tell what is known of each endpoint, in the order of the spec.
+	// +optional
+	// +listType=atomic
+	Endpoints []EndpointStatus `json:"endpoints,omitempty"`
+
+	// endpointSlices counts the slices of this object.
+	// +optional
+	EndpointSlices int32 `json:"endpointSlices"`
+}
+
+// EndpointStatus is what is known of an endpoint.
+type EndpointStatus struct {
+	// name is the endpoint's address and first port.
+	Name string `json:"name"`
+
+	// address is that of the spec.
+	Address string `json:"address"`
+
+	// state is that of the spec.
+	State EndpointState `json:"state"`
+
+	// health is the verdict of the probes.
+	Health EndpointHealth `json:"health"`
+
+	// reason says in one word why the health is not Healthy.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+
+	// message says the same in a sentence.
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// lastTransitionTime is when health last changed.
+	LastTransitionTime metav1.Time `json:"lastTransitionTime"`
+}
+
+// EndpointHealth is the verdict of an endpoint's probes.
+//
+// +kubebuilder:validation:Enum=Unknown;Healthy;Unhealthy;Rejected
+type EndpointHealth string
+
+// Healths of an endpoint.
+const (
+	// EndpointHealthUnknown: no verdict yet, or not probed.
+	EndpointHealthUnknown EndpointHealth = "Unknown"
+	// EndpointHealthy: the probes pass.
+	EndpointHealthy EndpointHealth = "Healthy"
+	// EndpointUnhealthy: the probes fail.
+	EndpointUnhealthy EndpointHealth = "Unhealthy"
+	// EndpointRejected: set aside, neither probed nor published.
+	EndpointRejected EndpointHealth = "Rejected"
+)

@@ -1,0 +1,202 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package v1_test
+
+import (
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// smallest is the manifest that the README shows.
+const smallest = `
+apiVersion: farpoint.dev/v1
+kind: ExternalService
+metadata:
+  name: legacy-api
+  namespace: default
+spec:
+  endpoints:
+  - address: 192.0.2.10
+    port: 8080
+    healthCheckURL: http://192.0.2.10:8080/health
+  - address: 192.0.2.20
+    port: 8080
+    healthCheckURL: http://192.0.2.20:8080/health
+  healthCheckInterval: 30s
+  targetService:
+    name: legacy-api
+    namespace: default
+`
+
+// object parses a manifest as kubectl would, without our Go types in between.
+func object(manifest string) *unstructured.Unstructured {
+	GinkgoHelper()
+	parsed := &unstructured.Unstructured{}
+	Expect(yaml.Unmarshal([]byte(manifest), &parsed.Object)).To(Succeed())
+	return parsed
+}
+
+// set puts a value at a path such as "spec.endpoints.0.zone"; numbers index lists.
+func set(parsed *unstructured.Unstructured, path string, value any) {
+	GinkgoHelper()
+	var node any = parsed.Object
+	keys := strings.Split(path, ".")
+	for i, key := range keys {
+		last := i == len(keys)-1
+		switch at := node.(type) {
+		case map[string]any:
+			if last {
+				at[key] = value
+				return
+			}
+			if at[key] == nil {
+				at[key] = map[string]any{}
+			}
+			node = at[key]
+		case []any:
+			node = at[key[0]-'0']
+		}
+	}
+	Fail("no place for " + path)
+}
+
+var _ = Describe("the smallest manifest", func() {
+	It("is accepted and completed with the defaults", func(ctx SpecContext) {
+		created := object(smallest)
+		Expect(k8s.Create(ctx, created)).To(Succeed())
+		DeferCleanup(k8s.Delete, created)
+
+		spec := created.Object["spec"].(map[string]any)
+		Expect(spec["healthCheck"]).To(Equal(map[string]any{
+			"failureThreshold": int64(3), "successThreshold": int64(2), "initialState": "NotReady",
+		}))
+		first := spec["endpoints"].([]any)[0].(map[string]any)
+		Expect(first["state"]).To(Equal("Active"))
+	})
+
+	It("reads into the Go type and back without a change", func(ctx SpecContext) {
+		created := object(smallest)
+		Expect(k8s.Create(ctx, created)).To(Succeed())
+		DeferCleanup(k8s.Delete, created)
+
+		typed := &farpointv1.ExternalService{}
+		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(created), typed)).To(Succeed())
+		before := typed.ResourceVersion
+		Expect(k8s.Update(ctx, typed)).To(Succeed())
+		Expect(typed.ResourceVersion).To(Equal(before))
+	})
+})
+
+var _ = DescribeTable("a mutation of the smallest manifest",
+	func(ctx SpecContext, path string, value any, message string) {
+		mutated := object(smallest)
+		set(mutated, path, value)
+		err := k8s.Create(ctx, mutated)
+		if message == "" {
+			Expect(err).NotTo(HaveOccurred())
+			Expect(k8s.Delete(ctx, mutated)).To(Succeed())
+			return
+		}
+		Expect(err).To(MatchError(ContainSubstring(message)))
+	},
+	Entry("long name", "metadata.name", strings.Repeat("a", 64), "metadata.name must have at most 63 characters"),
+	Entry("no endpoints", "spec.endpoints", []any{}, "should have at least 1 items"),
+	Entry("a thousand endpoints", "spec.endpoints", endpoints(1000), ""),
+	Entry("a thousand and one endpoints", "spec.endpoints", endpoints(1001), "must have at most 1000 items"),
+
+	Entry("port 0", "spec.endpoints.0.port", 0, "spec.endpoints[0].port in body should be greater than or equal to 1"),
+	Entry("port 70000", "spec.endpoints.0.port", 70000, "spec.endpoints[0].port in body should be less than or equal to 65535"),
+	Entry("port and ports", "spec.endpoints.0.ports", []any{map[string]any{"port": 80}}, "give port or ports, not both"),
+	Entry("port name twice", "spec.ports", []any{map[string]any{"name": "a", "port": 80}, map[string]any{"name": "a", "port": 81}}, "Duplicate value"),
+	Entry("port name with a dot", "spec.ports", []any{map[string]any{"name": "a.b", "port": 80}}, "spec.ports[0].name in body should match"),
+	Entry("appProtocol", "spec.ports", []any{map[string]any{"port": 80, "appProtocol": "kubernetes.io/h2c"}}, ""),
+	Entry("bad appProtocol", "spec.ports", []any{map[string]any{"port": 80, "appProtocol": "a b"}}, "spec.ports[0].appProtocol in body should match"),
+	Entry("bad protocol", "spec.ports", []any{map[string]any{"port": 80, "protocol": "ICMP"}}, "Unsupported value"),
+
+	Entry("hostname with dots", "spec.endpoints.0.hostname", "db.example.com", "hostname must be one lower-case DNS label without dots"),
+	Entry("hostname", "spec.endpoints.0.hostname", "db-0", ""),
+	Entry("zone that is no label value", "spec.endpoints.0.zone", "eu central", "zone must be a label value"),
+	Entry("empty zone", "spec.endpoints.0.zone", "", "zone must be a label value"),
+	Entry("zone", "spec.endpoints.0.zone", "eu-central-1a", ""),
+	Entry("nodeName", "spec.endpoints.0.nodeName", "Node_1", "nodeName must be the name of a node"),
+	Entry("state", "spec.endpoints.0.state", "Gone", "Unsupported value"),
+
+	Entry("user info in a URL", "spec.endpoints.0.healthCheckURL", "http://bob:secret@192.0.2.10/", "the URL must not hold a user name or password"),
+	Entry("user info in a URL without a scheme", "spec.healthCheckURL", "//bob:secret@192.0.2.10/", "the URL must not hold a user name or password"),
+	Entry("@ in a path", "spec.healthCheckURL", "http:///users/@me", ""),
+
+	Entry("interval 0", "spec.healthCheckInterval", "0s", "must be a duration from 500ms to 1h"),
+	Entry("interval that is no string", "spec.healthCheckInterval", 0, "must be of type string"),
+	Entry("interval that is no duration", "spec.healthCheckInterval", "10 seconds", "must be a duration from 500ms to 1h"),
+	Entry("negative interval", "spec.healthCheckInterval", "-10s", "must be a duration from 500ms to 1h"),
+	Entry("interval beyond any clock", "spec.healthCheckInterval", "99999999999999999999h", "must be a duration from 500ms to 1h"),
+	Entry("shortest interval", "spec.healthCheckInterval", "500ms", ""),
+	Entry("too short an interval", "spec.healthCheckInterval", "499ms", "must be a duration from 500ms to 1h"),
+	Entry("longest interval", "spec.healthCheckInterval", "1h", ""),
+	Entry("timeout longer than the interval", "spec.healthCheck.timeout", "31s", "healthCheck.timeout must not be longer than healthCheckInterval"),
+	Entry("timeout as long as the interval", "spec.healthCheck.timeout", "30s", ""),
+	Entry("timeout 0", "spec.healthCheck.timeout", "0s", "must be a duration from 10ms to 1h"),
+	Entry("fastInterval longer than the interval", "spec.healthCheck.fastInterval", "31s", "healthCheck.fastInterval must not be longer than healthCheckInterval"),
+	Entry("failureThreshold 0", "spec.healthCheck.failureThreshold", 0, "should be greater than or equal to 1"),
+
+	Entry("status range", "spec.healthCheck.http.expectedStatuses", []any{"204", "300-303"}, ""),
+	Entry("bad status", "spec.healthCheck.http.expectedStatuses", []any{"2xx"}, "must be a status or a range of them"),
+	Entry("Host by header", "spec.healthCheck.http.headers", header("Host", "a"), "for Host use http.host"),
+	Entry("metadata header", "spec.healthCheck.http.headers", header("metadata-Flavor", "Google"), "this header may not be set"),
+	Entry("connection header", "spec.healthCheck.http.headers", header("Proxy-Connection", "close"), "this header may not be set"),
+	Entry("header injection", "spec.healthCheck.http.headers", header("X-A", "a\r\nHost: b"), "a header's value may not hold control characters"),
+	Entry("header with a tab", "spec.healthCheck.http.headers", header("X-A", "a\tb"), ""),
+	Entry("header name with a blank", "spec.healthCheck.http.headers", header("X A", "a"), "a header's name holds letters, digits and dashes"),
+	Entry("header", "spec.healthCheck.http.headers", header("X-Probe", "farpoint"), ""),
+	Entry("CA from two places", "spec.healthCheck.tls", map[string]any{
+		"caSecretRef": map[string]any{"name": "a"}, "caConfigMapRef": map[string]any{"name": "a"},
+	}, "give caSecretRef or caConfigMapRef, not both"),
+
+	Entry("reserved label", "spec.endpointSlices.labels", map[string]any{"kubernetes.io/service-name": "other"}, "labels under kubernetes.io, k8s.io and farpoint.dev are reserved"),
+	Entry("reserved label below a subdomain", "spec.endpointSlices.labels", map[string]any{"endpointslice.kubernetes.io/managed-by": "me"}, "are reserved"),
+	Entry("label value", "spec.endpointSlices.labels", map[string]any{"team": "a b"}, "labels must have qualified names as keys and label values as values"),
+	Entry("label", "spec.endpointSlices.labels", map[string]any{"example.com/team": "payments"}, ""),
+	Entry("annotation", "spec.endpointSlices.annotations", map[string]any{"Example.com/note": "any text, even this"}, ""),
+	Entry("maxEndpoints", "spec.endpointSlices.maxEndpoints", 1001, "should be less than or equal to 1000"),
+
+	Entry("service without ports", "spec.serviceTemplate", map[string]any{"spec": map[string]any{}}, "ports may be empty only for a headless Service"),
+	Entry("headless service without ports", "spec.serviceTemplate", map[string]any{"spec": map[string]any{"clusterIP": "None"}}, ""),
+	Entry("affinity config without affinity", "spec.serviceTemplate", map[string]any{"spec": map[string]any{
+		"ports":                 []any{map[string]any{"port": 80}},
+		"sessionAffinityConfig": map[string]any{"clientIP": map[string]any{"timeoutSeconds": 60}},
+	}}, "sessionAffinityConfig needs sessionAffinity: ClientIP"),
+	Entry("service name", "spec.targetService.name", "Legacy.API", "targetService.name must be the name of a Service"),
+)
+
+func endpoints(n int) []any {
+	list := make([]any, n)
+	for i := range list {
+		list[i] = map[string]any{"address": "192.0.2.1", "port": int64(i + 1), "zone": "a", "hostname": "b", "healthCheckURL": "http:///"}
+	}
+	return list
+}
+
+func header(name, value string) []any {
+	return []any{map[string]any{"name": name, "value": value}}
+}
