@@ -1,0 +1,90 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// slicesApplier writes EndpointSlices. Nothing else does.
+type slicesApplier struct {
+	client client.Client
+	// live reads past the cache.
+	live client.Reader
+}
+
+// apply carries out a plan in its order. A write that fails does not keep the others
+// from being tried.
+func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, plan slicePlan) error {
+	var failed []error
+	for _, slice := range plan.Create {
+		failed = append(failed, a.create(ctx, owner, slice))
+	}
+	for _, slice := range plan.Update {
+		if err := a.client.Update(ctx, slice); err != nil {
+			failed = append(failed, fmt.Errorf("update EndpointSlice %s: %w", slice.Name, err))
+		}
+	}
+	for _, slice := range plan.Delete {
+		failed = append(failed, a.delete(ctx, slice))
+	}
+	return errors.Join(failed...)
+}
+
+// create takes a slice over that has the name already, if it is one of the owner's: the
+// cache does not show one whose labels somebody has taken off.
+func (a slicesApplier) create(ctx context.Context, owner *farpointv1.ExternalService, slice *discoveryv1.EndpointSlice) error {
+	err := a.client.Create(ctx, slice)
+	if !apierrors.IsAlreadyExists(err) {
+		return wrapped(err, "create EndpointSlice %s", slice.Name)
+	}
+	present := &discoveryv1.EndpointSlice{}
+	if err := a.live.Get(ctx, client.ObjectKeyFromObject(slice), present); err != nil {
+		return fmt.Errorf("read EndpointSlice %s, which exists already: %w", slice.Name, err)
+	}
+	if !ownedBy(present, owner.Name) {
+		return fmt.Errorf("EndpointSlice %s exists already and was written by somebody else: delete or rename it", slice.Name)
+	}
+	if present.AddressType != slice.AddressType { // immutable
+		return a.delete(ctx, present)
+	}
+	slice.ResourceVersion = present.ResourceVersion
+	return wrapped(a.client.Update(ctx, slice), "take over EndpointSlice %s", slice.Name)
+}
+
+// delete removes this very slice, in the version that was seen, and is content if it is
+// gone already.
+func (a slicesApplier) delete(ctx context.Context, slice *discoveryv1.EndpointSlice) error {
+	err := a.client.Delete(ctx, slice, client.Preconditions{UID: &slice.UID, ResourceVersion: &slice.ResourceVersion})
+	return wrapped(client.IgnoreNotFound(err), "delete EndpointSlice %s", slice.Name)
+}
+
+// wrapped says what was being done when the error occurred; nil stays nil.
+func wrapped(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
+}

@@ -1,0 +1,168 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// Reasons of Events, besides those of the condition Ready.
+const (
+	// endpointHealthyEvent: the verdict on an endpoint is now Healthy.
+	endpointHealthyEvent = "EndpointHealthy"
+	// endpointUnhealthyEvent: the verdict on an endpoint is now Unhealthy.
+	endpointUnhealthyEvent = "EndpointUnhealthy"
+	// availableEvent: the Service has a ready endpoint again.
+	availableEvent = "Available"
+	// unavailableEvent: the Service has no ready endpoint any more.
+	unavailableEvent = "Unavailable"
+)
+
+// occurrence is something that an Event is to tell.
+type occurrence struct {
+	warning      bool
+	reason, note string
+}
+
+// crowd is how many endpoints may change at once and still have an Event each.
+const crowd = 10
+
+// occurrences compares two statuses. There is one for each endpoint whose health
+// changed, or one for all if that is a crowd, and one for each change of Available and
+// Ready.
+func occurrences(before, after *farpointv1.ExternalServiceStatus) []occurrence {
+	known := make(map[string]farpointv1.EndpointHealth, len(before.Endpoints))
+	for _, endpoint := range before.Endpoints {
+		known[endpoint.Name] = endpoint.Health
+	}
+	var up, down []farpointv1.EndpointStatus
+	for _, endpoint := range after.Endpoints {
+		switch {
+		case endpoint.Health == known[endpoint.Name]:
+		case endpoint.Health == farpointv1.EndpointHealthy:
+			up = append(up, endpoint)
+		case endpoint.Health == farpointv1.EndpointUnhealthy:
+			down = append(down, endpoint)
+		}
+	}
+	told := append(changes(down, true, endpointUnhealthyEvent, "unhealthy"), changes(up, false, endpointHealthyEvent, "healthy")...)
+	return append(told, conditionChanges(before.Conditions, after.Conditions)...)
+}
+
+func changes(endpoints []farpointv1.EndpointStatus, warning bool, reason, word string) []occurrence {
+	if len(endpoints) > crowd {
+		names := make([]string, crowd)
+		for i := range names {
+			names[i] = endpoints[i].Name
+		}
+		return []occurrence{{warning, reason, fmt.Sprintf("%d endpoints are %s: %s and others", len(endpoints), word, strings.Join(names, ", "))}}
+	}
+	told := make([]occurrence, len(endpoints))
+	for i, endpoint := range endpoints {
+		note := fmt.Sprintf("Endpoint %s is %s", endpoint.Name, word)
+		if endpoint.Message != "" {
+			note += ": " + endpoint.Message
+		}
+		told[i] = occurrence{warning, reason, note}
+	}
+	return told
+}
+
+func conditionChanges(before, after []metav1.Condition) []occurrence {
+	var told []occurrence
+	was, is := meta.FindStatusCondition(before, farpointv1.AvailableCondition), meta.FindStatusCondition(after, farpointv1.AvailableCondition)
+	switch {
+	case was == nil || is == nil || was.Status == is.Status:
+	case is.Status == metav1.ConditionFalse:
+		told = append(told, occurrence{true, unavailableEvent, is.Message})
+	case was.Status == metav1.ConditionFalse && is.Status == metav1.ConditionTrue:
+		told = append(told, occurrence{false, availableEvent, is.Message})
+	}
+	was, is = meta.FindStatusCondition(before, farpointv1.ReadyCondition), meta.FindStatusCondition(after, farpointv1.ReadyCondition)
+	if is != nil && (was == nil || was.Reason != is.Reason) && (was != nil || is.Status != metav1.ConditionTrue) {
+		told = append(told, occurrence{is.Status != metav1.ConditionTrue, is.Reason, is.Message})
+	}
+	return told
+}
+
+// eventWriter writes Events one by one. The recorders of client-go would not do: the
+// one for events.k8s.io counts all Events of an object with the same reason as one,
+// whichever endpoint they speak of, and the older one goes silent after 25 of them.
+type eventWriter struct {
+	client client.Client
+	// instance names this process.
+	instance string
+}
+
+func newEventWriter(c client.Client) eventWriter {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return eventWriter{client: c, instance: farpointv1.ManagedBy + "-" + host}
+}
+
+// write returns the first error. Events are told as far as the API server takes them;
+// the status has said it all before.
+func (w eventWriter) write(ctx context.Context, about *farpointv1.ExternalService, told []occurrence, now metav1.MicroTime) error {
+	for i, each := range told {
+		if err := w.client.Create(ctx, w.event(about, each, i, now), client.DisableReadYourWritesConsistency); err != nil {
+			return fmt.Errorf("write Event %s: %w", each.reason, err)
+		}
+	}
+	return nil
+}
+
+func (w eventWriter) event(about *farpointv1.ExternalService, told occurrence, ordinal int, now metav1.MicroTime) *eventsv1.Event {
+	const longest = 1024 // the API server's limits for note and instance
+	kindOfEvent := corev1.EventTypeNormal
+	if told.warning {
+		kindOfEvent = corev1.EventTypeWarning
+	}
+	return &eventsv1.Event{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      fmt.Sprintf("%s.%x.%d", about.Name, now.UnixNano(), ordinal),
+			Namespace: about.Namespace,
+		},
+		EventTime:           now,
+		ReportingController: farpointv1.ManagedBy,
+		ReportingInstance:   w.instance[:min(len(w.instance), 128)],
+		Action:              "Probe",
+		Type:                kindOfEvent,
+		Reason:              told.reason,
+		Note:                strings.ToValidUTF8(told.note[:min(len(told.note), longest)], ""),
+		Regarding: corev1.ObjectReference{
+			APIVersion:      farpointv1.GroupVersion.String(),
+			Kind:            kind,
+			Namespace:       about.Namespace,
+			Name:            about.Name,
+			UID:             about.UID,
+			ResourceVersion: about.ResourceVersion,
+		},
+	}
+}

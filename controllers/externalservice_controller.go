@@ -1,0 +1,241 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// +kubebuilder:rbac:groups=farpoint.dev,resources=externalservices,verbs=get;list;watch
+// +kubebuilder:rbac:groups=farpoint.dev,resources=externalservices/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;update;delete
+// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch;create;update;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
+
+// certificatesInterval is how often certificates that a spec refers to are read again. A
+// rotated Secret is in use after this time and one probe.
+const certificatesInterval = 20 * time.Second
+
+// conflictDelay is the time that the watch is given to bring what somebody else wrote.
+const conflictDelay = 50 * time.Millisecond
+
+// scheduler probes targets; see probes.Scheduler.
+type scheduler interface {
+	Set(probes.Owner, []probes.Target)
+	Remove(probes.Owner)
+	Health(probes.Owner) map[string]probes.Health
+}
+
+// Reconciler makes the EndpointSlices of an ExternalService say what the scheduler knows
+// of its endpoints. It never probes and never waits for a probe.
+type Reconciler struct {
+	client    client.Client
+	live      client.Reader
+	scheduler scheduler
+	clock     clock.PassiveClock
+	targets   targetPlanner
+	services  serviceResolver
+	slices    slicesApplier
+	events    eventWriter
+	// maxEndpoints is the most endpoints in a slice where the spec says nothing.
+	maxEndpoints int
+}
+
+// Reconcile carries out one ExternalService.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	result, err := r.reconcile(ctx, request)
+	if apierrors.IsConflict(err) {
+		// Somebody was faster. The watch brings what they wrote; nothing is wrong.
+		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	}
+	return result, err
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	owner := probes.Owner{Namespace: request.Namespace, Name: request.Name}
+	object := &farpointv1.ExternalService{}
+	err := r.client.Get(ctx, request.NamespacedName, object)
+	switch {
+	case apierrors.IsNotFound(err):
+		r.scheduler.Remove(owner)
+		return ctrl.Result{}, r.removeAll(ctx, request)
+	case err != nil:
+		return ctrl.Result{}, fmt.Errorf("read ExternalService: %w", err)
+	case object.DeletionTimestamp != nil:
+		// Somebody's finalizer holds it. What depends on it goes when it is gone; until
+		// then nothing is written that the garbage collector may be removing.
+		r.scheduler.Remove(owner)
+		return ctrl.Result{}, nil
+	case object.Spec.Suspend:
+		r.scheduler.Remove(owner)
+		return ctrl.Result{}, r.report(ctx, object, suspended(object, r.now()))
+	}
+	found, err := r.carryOut(ctx, object, owner)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if err := r.report(ctx, object, summarize(object, found, r.now())); err != nil {
+		return ctrl.Result{}, err
+	}
+	return again(object), found.writeFailed
+}
+
+// carryOut finds the Service, has the endpoints probed and writes the slices. It returns
+// an error if it could not get as far as having findings.
+func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner) (findings, error) {
+	existing, err := r.slicesOf(ctx, object.Namespace, object.Name)
+	if err != nil {
+		return findings{}, err
+	}
+	var found findings
+	if found.service, err = r.services.resolve(ctx, object); err != nil {
+		return findings{}, err
+	}
+	seeds := seedsFrom(existing)
+	if found.service.service != nil {
+		if err := r.judge(ctx, object, owner, seeds, &found); err != nil {
+			return findings{}, err
+		}
+	}
+	plan := r.plan(object, found, existing)
+	found.slices = plan.Kept
+	if err := r.slices.apply(ctx, object, plan); apierrors.IsConflict(err) {
+		return findings{}, err
+	} else {
+		found.writeFailed = err
+	}
+	return found, nil
+}
+
+// judge finds out which endpoints are sound, has the scheduler probe them and fetches
+// what it knows. If the health check as a whole is not sound, what was probed before
+// goes on as before.
+func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, seeds seeds, found *findings) error {
+	bundle, err := caBundle(ctx, r.live, object)
+	if err != nil {
+		found.fault = &fault{farpointv1.CertificatesUnavailableReason, err.Error(), true}
+		return nil
+	}
+	common, err := newSettings(&object.Spec, bundle)
+	if err != nil {
+		found.fault = &fault{reason: farpointv1.InvalidHealthCheckReason, message: err.Error()}
+		return nil
+	}
+	service := found.service.service
+	planned := r.targets.plan(&object.Spec, service.Spec.Ports, common)
+	r.scheduler.Set(owner, planned.probeTargets(common, seeds))
+	found.targets = &planned
+	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner))
+	found.portsReason, found.portsMessage = portMismatch(planned.accepted, service.Spec.Ports)
+	others, err := r.rivalSlices(ctx, service, object.Name)
+	if err != nil {
+		return err
+	}
+	found.shared = sharedEndpoints(planned.accepted, others)
+	return nil
+}
+
+// verdicts puts endpoints together with what is known of them. A disabled one is not
+// probed, so that nothing is.
+func verdicts(accepted []endpoint, known map[string]probes.Health) []verdict {
+	all := make([]verdict, len(accepted))
+	for i := range accepted {
+		all[i] = verdict{endpoint: &accepted[i], health: known[accepted[i].name]}
+	}
+	return all
+}
+
+// plan is empty where nothing is known that should change the slices, and takes them
+// away where there is no Service to publish for.
+func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, existing []*discoveryv1.EndpointSlice) slicePlan {
+	switch {
+	case found.service.service == nil:
+		return slicePlan{Delete: existing}
+	case found.fault != nil:
+		return slicePlan{Kept: len(existing)}
+	}
+	wants := sliceWants{owner: object, service: found.service.service, endpoints: found.verdicts, maxEndpoints: r.maxEndpoints}
+	if options := object.Spec.EndpointSlices; options != nil && options.MaxEndpoints != nil {
+		wants.maxEndpoints = int(*options.MaxEndpoints)
+	}
+	return planSlices(wants, existing)
+}
+
+// report writes the status if it changed, and then tells what changed in Events.
+func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalService, status farpointv1.ExternalServiceStatus) error {
+	if equality.Semantic.DeepEqual(object.Status, status) {
+		return nil
+	}
+	before := object.DeepCopy()
+	object.Status = status
+	// The lock keeps a leader that has been asleep from overwriting what its successor
+	// has found out since.
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Status().Patch(ctx, object, patch); err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+	told := occurrences(&before.Status, &status)
+	if err := r.events.write(ctx, object, told, metav1.NewMicroTime(r.clock.Now())); err != nil {
+		// Trying again would find no change to tell of.
+		ctrl.LoggerFrom(ctx).Error(err, "Could not write all Events")
+	}
+	return nil
+}
+
+// removeAll removes what was written for an ExternalService that is gone. The garbage
+// collector would as well, but later, and not while it is away.
+func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error {
+	existing, err := r.slicesOf(ctx, request.Namespace, request.Name)
+	if err != nil {
+		return err
+	}
+	var plan slicePlan
+	for _, slice := range existing {
+		// One without the reference was orphaned on purpose: kubectl delete --cascade=orphan.
+		if ownedBy(slice, request.Name) {
+			plan.Delete = append(plan.Delete, slice)
+		}
+	}
+	if err := r.slices.apply(ctx, nil, plan); err != nil {
+		return err
+	}
+	return r.services.removeCreated(ctx, request.NamespacedName, types.NamespacedName{})
+}
+
+// again makes sure that certificates are read anew in time.
+func again(object *farpointv1.ExternalService) ctrl.Result {
+	if tls := object.Spec.HealthCheck.TLS; tls != nil && (tls.CASecretRef != nil || tls.CAConfigMapRef != nil) {
+		return ctrl.Result{RequeueAfter: certificatesInterval}
+	}
+	return ctrl.Result{}
+}
+
+func (r *Reconciler) now() metav1.Time { return metav1.NewTime(r.clock.Now()) }

@@ -1,0 +1,164 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update,namespace=farpoint-system
+
+// NewManager returns the operator, ready to be started.
+func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
+	if err := options.Validate(); err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), farpointv1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("build the scheme: %w", err)
+	}
+	manager, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        scheme,
+		Cache:                         cacheOptions(),
+		Client:                        clientOptions(),
+		Metrics:                       metricsOptions(options),
+		HealthProbeBindAddress:        options.HealthBindAddress,
+		LeaderElection:                options.LeaderElect,
+		LeaderElectionID:              "farpoint-manager",
+		LeaderElectionNamespace:       options.LeaderElectionNamespace,
+		LeaderElectionReleaseOnCancel: true, // the process ends with the manager
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the manager: %w", err)
+	}
+	if err := addIndexes(context.Background(), manager.GetFieldIndexer()); err != nil {
+		return nil, err
+	}
+	if err := addReconciler(manager, options); err != nil {
+		return nil, err
+	}
+	return manager, addHealth(manager)
+}
+
+// addReconciler adds the scheduler and the reconciler, which know each other.
+func addReconciler(manager ctrl.Manager, options Options) error {
+	transitions := &transitions{}
+	engine := probes.NewScheduler(probes.SchedulerOptions{
+		Notify:      transitions.notify,
+		MaxInFlight: options.MaxProbesInFlight,
+		Log:         manager.GetLogger().WithName("probes"),
+	})
+	if err := manager.Add(engine); err != nil {
+		return fmt.Errorf("add the scheduler: %w", err)
+	}
+	egress := probes.EgressPolicy{AllowLoopbackProbes: options.AllowLoopbackProbes}
+	reconciler := &Reconciler{
+		client:       manager.GetClient(),
+		live:         manager.GetAPIReader(),
+		scheduler:    engine,
+		clock:        clock.RealClock{},
+		targets:      targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress},
+		services:     serviceResolver{client: manager.GetClient()},
+		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader()},
+		events:       newEventWriter(manager.GetClient()),
+		maxEndpoints: options.MaxEndpointsPerSlice,
+	}
+	err := reconciler.watch(manager, transitions, controller.Options{
+		MaxConcurrentReconciles: options.MaxConcurrentReconciles,
+		// Tests run several managers in one process.
+		SkipNameValidation: ptr.To(true),
+	})
+	return wrapped(err, "add the controller")
+}
+
+// cacheOptions keep the cache small: of the cluster's slices only ours, of its Services
+// only what is looked at.
+func cacheOptions() cache.Options {
+	ours := labels.SelectorFromSet(labels.Set{discoveryv1.LabelManagedBy: farpointv1.ManagedBy})
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&discoveryv1.EndpointSlice{}: {Label: ours},
+			&corev1.Service{}:            {Transform: stripService},
+		},
+	}
+}
+
+// stripService takes out of a Service what is never looked at.
+func stripService(object any) (any, error) {
+	if service, ok := object.(*corev1.Service); ok {
+		service.ManagedFields = nil
+		service.Status = corev1.ServiceStatus{}
+	}
+	return object, nil
+}
+
+// clientOptions make a read wait until the cache has seen our own writes, so that no
+// write is repeated because the cache is behind.
+func clientOptions() client.Options {
+	return client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
+}
+
+func metricsOptions(options Options) metricsserver.Options {
+	return metricsserver.Options{
+		BindAddress:    options.MetricsBindAddress,
+		SecureServing:  true,
+		FilterProvider: filters.WithAuthenticationAndAuthorization,
+	}
+}
+
+// addHealth makes the operator ready once its caches are filled, and alive as long as it
+// answers.
+func addHealth(manager ctrl.Manager) error {
+	synced := func(request *http.Request) error {
+		ctx, cancel := context.WithTimeout(request.Context(), time.Second)
+		defer cancel()
+		if !manager.GetCache().WaitForCacheSync(ctx) {
+			return errors.New("the caches are not filled yet")
+		}
+		return nil
+	}
+	return errors.Join(
+		manager.AddHealthzCheck("ping", healthz.Ping),
+		manager.AddReadyzCheck("caches", synced),
+	)
+}

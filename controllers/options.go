@@ -1,0 +1,90 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+)
+
+// Options are the operator's settings. Their zero value is not valid: begin with
+// NewOptions.
+type Options struct {
+	// MetricsBindAddress is where metrics are served over TLS to those who may get
+	// /metrics; "0" serves none.
+	MetricsBindAddress string
+	// HealthBindAddress is where /healthz and /readyz are served; "0" serves none.
+	HealthBindAddress string
+	// LeaderElect makes one of several replicas do the work.
+	LeaderElect bool
+	// LeaderElectionNamespace holds the lease; empty means the operator's own namespace,
+	// which is known in a Pod only.
+	LeaderElectionNamespace string
+	// MaxConcurrentReconciles bounds how many ExternalServices are carried out at one
+	// time.
+	MaxConcurrentReconciles int
+	// MaxEndpointsPerSlice is the most endpoints in an EndpointSlice whose
+	// ExternalService says nothing about it, from 1 to 1000.
+	MaxEndpointsPerSlice int
+	// MaxProbesInFlight bounds the probes under way at one time.
+	MaxProbesInFlight int
+	// AllowLoopbackProbes lets probe URLs reach the operator's own host.
+	AllowLoopbackProbes bool
+}
+
+// NewOptions returns the defaults.
+func NewOptions() Options {
+	return Options{
+		MetricsBindAddress:      ":8443",
+		HealthBindAddress:       ":8081",
+		MaxConcurrentReconciles: 4,
+		MaxEndpointsPerSlice:    100,
+		MaxProbesInFlight:       4096,
+	}
+}
+
+// AddFlags makes the options settable by flags. Their present values are the defaults.
+func (o *Options) AddFlags(flags *flag.FlagSet) {
+	flags.StringVar(&o.MetricsBindAddress, "metrics-bind-address", o.MetricsBindAddress, "Address to serve metrics at over TLS, to those who may get /metrics. 0 serves none.")
+	flags.StringVar(&o.HealthBindAddress, "health-probe-bind-address", o.HealthBindAddress, "Address to serve /healthz and /readyz at. 0 serves none.")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Have one of several replicas do the work.")
+	flags.StringVar(&o.LeaderElectionNamespace, "leader-election-namespace", o.LeaderElectionNamespace, "Namespace of the leader election lease. Left out, it is the operator's own, which is known in a Pod only.")
+	flags.IntVar(&o.MaxConcurrentReconciles, "max-concurrent-reconciles", o.MaxConcurrentReconciles, "How many ExternalServices are carried out at one time.")
+	flags.IntVar(&o.MaxEndpointsPerSlice, "max-endpoints-per-slice", o.MaxEndpointsPerSlice, "Most endpoints in an EndpointSlice whose ExternalService says nothing about it, from 1 to 1000.")
+	flags.IntVar(&o.MaxProbesInFlight, "max-probes-in-flight", o.MaxProbesInFlight, "Most probes under way at one time.")
+	flags.BoolVar(&o.AllowLoopbackProbes, "allow-loopback-probes", o.AllowLoopbackProbes, "Let probe URLs reach the operator's own host. For development and demos only.")
+}
+
+// Validate returns all that is wrong with the options.
+func (o *Options) Validate() error {
+	var faults []error
+	bounds := []struct {
+		flag            string
+		value, from, to int
+	}{
+		{"max-concurrent-reconciles", o.MaxConcurrentReconciles, 1, 1000},
+		{"max-endpoints-per-slice", o.MaxEndpointsPerSlice, 1, 1000},
+		{"max-probes-in-flight", o.MaxProbesInFlight, 1, 1 << 20},
+	}
+	for _, bound := range bounds {
+		if bound.value < bound.from || bound.value > bound.to {
+			faults = append(faults, fmt.Errorf("--%s=%d: must be from %d to %d", bound.flag, bound.value, bound.from, bound.to))
+		}
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,51 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+const kind = "ExternalService"
+
+// ownerReference makes the garbage collector remove what we wrote once the
+// ExternalService is gone, also when the operator was removed before it. It does not
+// block the owner's deletion, which would need update rights on its finalizers.
+func ownerReference(owner *farpointv1.ExternalService) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: farpointv1.GroupVersion.String(),
+		Kind:       kind,
+		Name:       owner.Name,
+		UID:        owner.UID,
+		Controller: ptr.To(true),
+	}
+}
+
+// ownedBy tells whether the object was written for the ExternalService of this name,
+// perhaps for one that was deleted since.
+func ownedBy(object metav1.Object, name string) bool {
+	reference := metav1.GetControllerOf(object)
+	if reference == nil || reference.Kind != kind || reference.Name != name {
+		return false
+	}
+	group, err := schema.ParseGroupVersion(reference.APIVersion)
+	return err == nil && group.Group == farpointv1.GroupVersion.Group
+}

@@ -1,0 +1,259 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// serviceFinding is what came of looking for the target Service.
+type serviceFinding struct {
+	// service is nil if there is none that may be fronted.
+	service *corev1.Service
+	// reason and message are those of the condition TargetServiceResolved.
+	reason, message string
+	// awaited means that what is missing may come without an edit of the
+	// ExternalService.
+	awaited bool
+}
+
+func (f serviceFinding) resolved() bool { return f.reason == farpointv1.ServiceResolvedReason }
+
+// targetKey names the Service that the endpoints belong to.
+func targetKey(owner *farpointv1.ExternalService) types.NamespacedName {
+	key := client.ObjectKeyFromObject(owner)
+	if target := owner.Spec.TargetService; target != nil {
+		if target.Name != "" {
+			key.Name = target.Name
+		}
+		if target.Namespace != "" {
+			key.Namespace = target.Namespace
+		}
+	}
+	return key
+}
+
+// serviceResolver finds the target Service, and keeps it as the template says if there
+// is one.
+type serviceResolver struct {
+	client client.Client
+}
+
+// resolve returns an error only if the API server could not be asked or told. Services
+// that were created for the object, but are not its target any more, go.
+func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.ExternalService) (serviceFinding, error) {
+	key := targetKey(owner)
+	if key.Namespace != owner.Namespace {
+		return serviceFinding{
+			reason:  farpointv1.ServiceInOtherNamespaceReason,
+			message: fmt.Sprintf("Service %s is in another namespace than this object (%s): create the ExternalService there", key, owner.Namespace),
+		}, nil
+	}
+	if err := r.removeCreated(ctx, client.ObjectKeyFromObject(owner), key); err != nil {
+		return serviceFinding{}, err
+	}
+	service := &corev1.Service{}
+	err := r.client.Get(ctx, key, service)
+	if client.IgnoreNotFound(err) != nil {
+		return serviceFinding{}, fmt.Errorf("read Service %s: %w", key, err)
+	}
+	if apierrors.IsNotFound(err) || service.DeletionTimestamp != nil {
+		service = nil
+	}
+	if owner.Spec.ServiceTemplate == nil {
+		return judgeService(key, service), nil
+	}
+	return r.keep(ctx, owner, key, service)
+}
+
+// removeCreated deletes the Services that were created for the owner, save the one of
+// this key.
+func (r serviceResolver) removeCreated(ctx context.Context, owner, save types.NamespacedName) error {
+	created := &corev1.ServiceList{}
+	if err := r.client.List(ctx, created, client.InNamespace(owner.Namespace), client.MatchingFields{ownerIndex: owner.Name}); err != nil {
+		return fmt.Errorf("list Services created for the object: %w", err)
+	}
+	for i := range created.Items {
+		service := &created.Items[i]
+		if service.Name == save.Name || service.DeletionTimestamp != nil || !ownedBy(service, owner.Name) {
+			continue
+		}
+		if err := r.client.Delete(ctx, service, client.Preconditions{UID: &service.UID}); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("delete Service %s, which was created for the object: %w", service.Name, err)
+		}
+	}
+	return nil
+}
+
+// judgeService decides whether endpoints may be published for a Service; nil is one
+// that does not exist.
+func judgeService(key types.NamespacedName, service *corev1.Service) serviceFinding {
+	switch {
+	case service == nil:
+		return serviceFinding{
+			reason:  farpointv1.ServiceNotFoundReason,
+			message: fmt.Sprintf("Service %s does not exist: create it without a selector, or set serviceTemplate to have it created", key),
+			awaited: true,
+		}
+	case service.Spec.Type == corev1.ServiceTypeExternalName:
+		return serviceFinding{
+			reason:  farpointv1.ServiceIsExternalNameReason,
+			message: fmt.Sprintf("Service %s is of type ExternalName, a DNS alias, which has no endpoints: use type ClusterIP", key),
+		}
+	case len(service.Spec.Selector) > 0:
+		return serviceFinding{
+			reason:  farpointv1.ServiceHasSelectorReason,
+			message: fmt.Sprintf("Service %s has a selector, so that its endpoints are Pods: take spec.selector out of it, or target another Service", key),
+		}
+	}
+	return serviceFinding{service: service, reason: farpointv1.ServiceResolvedReason, message: fmt.Sprintf("Service %s is fronted", key)}
+}
+
+// keep makes the Service what the template says. A Service that was not created from
+// the template is left alone.
+func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalService, key types.NamespacedName, present *corev1.Service) (serviceFinding, error) {
+	if present != nil && !ownedBy(present, owner.Name) {
+		finding := judgeService(key, present)
+		if finding.resolved() {
+			finding.reason = farpointv1.ServiceNotOwnedReason
+			finding.message = fmt.Sprintf("Service %s exists and was not created from serviceTemplate, which is not applied to it: take serviceTemplate out, or delete the Service to have it created anew", key)
+		}
+		return finding, nil
+	}
+	wanted := desiredService(owner, key, present)
+	var err error
+	switch {
+	case present == nil:
+		err = r.client.Create(ctx, wanted)
+	case present.Spec.ClusterIP != wanted.Spec.ClusterIP && (present.Spec.ClusterIP == corev1.ClusterIPNone) != (owner.Spec.ServiceTemplate.Spec.ClusterIP == corev1.ClusterIPNone):
+		return invalidService(key, present, "clusterIP cannot be changed: delete the Service to have it created anew"), nil
+	case !equality.Semantic.DeepEqual(present, wanted):
+		err = r.client.Update(ctx, wanted)
+	}
+	switch {
+	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err):
+		return invalidService(key, present, err.Error()), nil
+	case err != nil:
+		return serviceFinding{}, fmt.Errorf("write Service %s: %w", key, err)
+	}
+	return judgeService(key, wanted), nil
+}
+
+func invalidService(key types.NamespacedName, present *corev1.Service, why string) serviceFinding {
+	finding := serviceFinding{reason: farpointv1.ServiceInvalidReason, message: fmt.Sprintf("Service %s cannot be made what serviceTemplate says: %s", key, why)}
+	if present != nil && judgeService(key, present).resolved() {
+		finding.service = present
+	}
+	return finding
+}
+
+// desiredService is the present Service, or a new one if that is nil, with all that the
+// template speaks of as it says. The rest is left to the API server's defaults and to
+// others.
+func desiredService(owner *farpointv1.ExternalService, key types.NamespacedName, present *corev1.Service) *corev1.Service {
+	wanted := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: key.Name, Namespace: key.Namespace}}
+	if present != nil {
+		wanted = present.DeepCopy()
+	}
+	template := owner.Spec.ServiceTemplate
+	wanted.OwnerReferences = []metav1.OwnerReference{ownerReference(owner)}
+	wanted.Labels = merged(wanted.Labels, template.Metadata.Labels)
+	wanted.Labels[farpointv1.OwnerLabel] = owner.Name
+	if len(template.Metadata.Annotations) > 0 {
+		wanted.Annotations = merged(wanted.Annotations, template.Metadata.Annotations)
+	}
+	spec := &wanted.Spec
+	spec.Selector = nil
+	spec.Ports = servicePorts(template.Spec.Ports, spec.Ports)
+	if present == nil {
+		spec.ClusterIP = template.Spec.ClusterIP
+	}
+	if len(template.Spec.IPFamilies) > 0 {
+		spec.IPFamilies = template.Spec.IPFamilies
+	}
+	if template.Spec.IPFamilyPolicy != nil {
+		spec.IPFamilyPolicy = template.Spec.IPFamilyPolicy
+	}
+	setAffinity(spec, template.Spec)
+	spec.TrafficDistribution = template.Spec.TrafficDistribution
+	spec.PublishNotReadyAddresses = template.Spec.PublishNotReadyAddresses
+	return wanted
+}
+
+func setAffinity(spec *corev1.ServiceSpec, template farpointv1.ServiceTemplateSpec) {
+	spec.SessionAffinity = template.SessionAffinity
+	if spec.SessionAffinity == "" {
+		spec.SessionAffinity = corev1.ServiceAffinityNone
+	}
+	switch {
+	case spec.SessionAffinity == corev1.ServiceAffinityNone:
+		spec.SessionAffinityConfig = nil
+	case template.SessionAffinityConfig != nil:
+		spec.SessionAffinityConfig = &corev1.SessionAffinityConfig{
+			ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: &template.SessionAffinityConfig.ClientIP.TimeoutSeconds},
+		}
+	}
+}
+
+// servicePorts keeps the node ports that the present ports have been given.
+func servicePorts(template []farpointv1.ServiceTemplatePort, present []corev1.ServicePort) []corev1.ServicePort {
+	nodePorts := map[string]int32{}
+	for _, port := range present {
+		nodePorts[port.Name] = port.NodePort
+	}
+	var ports []corev1.ServicePort
+	for _, port := range template {
+		protocol := port.Protocol
+		if protocol == "" {
+			protocol = corev1.ProtocolTCP
+		}
+		ports = append(ports, corev1.ServicePort{
+			Name:        port.Name,
+			Protocol:    protocol,
+			AppProtocol: port.AppProtocol,
+			Port:        port.Port,
+			TargetPort:  intstr.FromInt32(ptr.Deref(port.TargetPort, port.Port)),
+			NodePort:    nodePorts[port.Name],
+		})
+	}
+	return ports
+}
+
+// merged returns the present map with the template's entries in it.
+func merged[V ~string](present map[string]string, template map[string]V) map[string]string {
+	all := maps.Clone(present)
+	if all == nil {
+		all = make(map[string]string, len(template)+1)
+	}
+	for key, value := range template {
+		all[key] = string(value)
+	}
+	return all
+}

@@ -1,0 +1,145 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// Defaults of the spec that depend on another field of it, so that the API server
+// cannot fill them in.
+const (
+	defaultInterval     = 10 * time.Second
+	defaultTimeout      = 2 * time.Second
+	defaultFastInterval = time.Second
+)
+
+// settings are what all probes of one ExternalService have in common.
+type settings struct {
+	http *probes.HTTPSettings
+	tls  *probes.TLSSettings
+	tcp  *probes.TCPSettings
+	// digest tells settings apart that probe differently. When and how often they
+	// probe does not count.
+	digest [sha256.Size]byte
+
+	timing     probes.Timing
+	thresholds probes.Thresholds
+	initial    probes.State
+}
+
+// newSettings reads spec.healthCheck. The bundle holds the certificates that its tls
+// section refers to. The error tells the user what to change.
+func newSettings(spec *farpointv1.ExternalServiceSpec, caBundle []byte) (settings, error) {
+	check := &spec.HealthCheck
+	made := settings{
+		timing:     timingOf(spec),
+		thresholds: probes.Thresholds{Failure: max(check.FailureThreshold, 1), Success: max(check.SuccessThreshold, 1)},
+	}
+	if check.InitialState == farpointv1.InitiallyReady {
+		made.initial = probes.StateHealthy
+	}
+	var err error
+	if made.http, err = httpSettings(check.HTTP); err != nil {
+		return settings{}, err
+	}
+	if tls := check.TLS; tls != nil {
+		made.tls = &probes.TLSSettings{ServerName: tls.ServerName, CABundle: caBundle, InsecureSkipVerify: tls.InsecureSkipVerify}
+	}
+	if tcp := check.TCP; tcp != nil {
+		made.tcp = &probes.TCPSettings{Send: tcp.Send, Expect: tcp.Expect}
+	}
+	made.digest, err = digestOf(check, caBundle)
+	return made, err
+}
+
+func timingOf(spec *farpointv1.ExternalServiceSpec) probes.Timing {
+	timing := probes.Timing{Interval: defaultInterval}
+	if spec.HealthCheckInterval != nil {
+		timing.Interval = spec.HealthCheckInterval.Duration
+	}
+	timing.Timeout = min(defaultTimeout, timing.Interval)
+	if spec.HealthCheck.Timeout != nil {
+		timing.Timeout = spec.HealthCheck.Timeout.Duration
+	}
+	timing.FastInterval = min(defaultFastInterval, timing.Interval)
+	if spec.HealthCheck.FastInterval != nil {
+		timing.FastInterval = spec.HealthCheck.FastInterval.Duration
+	}
+	return timing
+}
+
+func httpSettings(check *farpointv1.HTTPHealthCheck) (*probes.HTTPSettings, error) {
+	if check == nil {
+		return nil, nil
+	}
+	made := &probes.HTTPSettings{
+		Method:          check.Method,
+		Host:            check.Host,
+		FollowRedirects: check.FollowRedirects,
+		MaxBodyBytes:    int(check.MaxBodyBytes),
+	}
+	for _, header := range check.Headers {
+		made.Headers = append(made.Headers, probes.Header{Name: header.Name, Value: header.Value})
+	}
+	for _, text := range check.ExpectedStatuses {
+		statuses, err := statusRange(text)
+		if err != nil {
+			return nil, err
+		}
+		made.ExpectedStatuses = append(made.ExpectedStatuses, statuses)
+	}
+	if check.ExpectedBody != "" {
+		body, err := regexp.Compile(check.ExpectedBody)
+		if err != nil {
+			return nil, fmt.Errorf("healthCheck.http.expectedBody is not a regular expression of the RE2 syntax: %w", err)
+		}
+		made.ExpectedBody = body
+	}
+	return made, nil
+}
+
+// statusRange reads "204" and "200-399".
+func statusRange(text string) (probes.StatusRange, error) {
+	first, last, isRange := strings.Cut(text, "-")
+	if !isRange {
+		last = first
+	}
+	from, errFrom := strconv.ParseUint(first, 10, 16)
+	to, errTo := strconv.ParseUint(last, 10, 16)
+	if errFrom != nil || errTo != nil || from > to {
+		return probes.StatusRange{}, fmt.Errorf("healthCheck.http.expectedStatuses: %q is neither a status nor a range of them from the lower to the higher, such as 200-399", text)
+	}
+	return probes.StatusRange{First: uint16(from), Last: uint16(to)}, nil
+}
+
+func digestOf(check *farpointv1.HealthCheck, caBundle []byte) ([sha256.Size]byte, error) {
+	text, err := json.Marshal([]any{check.HTTP, check.TLS, check.TCP, caBundle})
+	if err != nil {
+		return [sha256.Size]byte{}, fmt.Errorf("digest spec.healthCheck: %w", err)
+	}
+	return sha256.Sum256(text), nil
+}

@@ -1,0 +1,347 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// findings are all that a status is made from.
+type findings struct {
+	service serviceFinding
+	// fault is what keeps the spec's health check from being carried out; nil if nothing
+	// does.
+	fault *fault
+	// targets are nil if the endpoints could not be judged for want of a Service or of a
+	// health check.
+	targets  *targets
+	verdicts []verdict
+	// portsReason and portsMessage tell of ports that do not match; "" if all do.
+	portsReason, portsMessage string
+	// shared tells of endpoints that other objects publish too; "" if none do.
+	shared string
+	// slices counts the slices of this object.
+	slices int
+	// writeFailed is the error of the last write; nil if there was none.
+	writeFailed error
+}
+
+// fault is something about an object as a whole that keeps it from being carried out.
+type fault struct {
+	reason, message string
+	// awaited means that it may mend itself without an edit of the ExternalService.
+	awaited bool
+}
+
+// summarize makes the status that the findings amount to. What has not changed since the
+// present status keeps its time. It changes neither argument.
+func summarize(present *farpointv1.ExternalService, found findings, now metav1.Time) farpointv1.ExternalServiceStatus {
+	status := *present.Status.DeepCopy()
+	status.TargetService = targetKey(present).Name
+	status.EndpointSlices = int32(found.slices)
+	status.Endpoints = endpointStatuses(present, found, now)
+	count(&status, present, found)
+	set := conditionSetter{status: &status, generation: present.Generation, now: now}
+	setTargetServiceResolved(set, found)
+	setPortsMatched(set, found)
+	setEndpointsAccepted(set, present, found)
+	setNoConflicts(set, found)
+	setAvailable(set)
+	setDegraded(set)
+	setReady(set, found)
+	if found.writeFailed == nil {
+		status.ObservedGeneration = present.Generation
+	}
+	return status
+}
+
+// endpointStatuses are in the order of the spec. The present ones stay if the endpoints
+// could not be judged.
+func endpointStatuses(present *farpointv1.ExternalService, found findings, now metav1.Time) []farpointv1.EndpointStatus {
+	if found.targets == nil {
+		return present.Status.Endpoints
+	}
+	before := make(map[string]*farpointv1.EndpointStatus, len(present.Status.Endpoints))
+	for i := range present.Status.Endpoints {
+		before[present.Status.Endpoints[i].Name] = &present.Status.Endpoints[i]
+	}
+	statuses := make([]farpointv1.EndpointStatus, 0, len(present.Spec.Endpoints))
+	verdicts := found.verdicts
+	for i := range present.Spec.Endpoints {
+		var status farpointv1.EndpointStatus
+		if refused, ok := found.targets.rejected[i]; ok {
+			status = rejectedStatus(i, &present.Spec.Endpoints[i], refused)
+		} else {
+			status = endpointStatus(verdicts[0])
+			verdicts = verdicts[1:]
+		}
+		keepKnown(&status, before[status.Name], now)
+		statuses = append(statuses, status)
+	}
+	return statuses
+}
+
+// rejectedStatus names the endpoint by its place in the spec, since what would make its
+// name is what may be wrong with it.
+func rejectedStatus(index int, spec *farpointv1.Endpoint, refused rejection) farpointv1.EndpointStatus {
+	return farpointv1.EndpointStatus{
+		Name:    fmt.Sprintf("endpoints[%d]", index),
+		Address: spec.Address,
+		State:   stateOf(spec),
+		Health:  farpointv1.EndpointRejected,
+		Reason:  refused.reason,
+		Message: refused.message,
+	}
+}
+
+func endpointStatus(known verdict) farpointv1.EndpointStatus {
+	return farpointv1.EndpointStatus{
+		Name:               known.name,
+		Address:            known.spec.Address,
+		State:              stateOf(known.spec),
+		Health:             healthOf(known.health.State),
+		Reason:             string(known.health.Cause.Reason),
+		Message:            known.health.Cause.Message(),
+		LastTransitionTime: metav1.Time{Time: known.health.Since},
+	}
+}
+
+// keepKnown carries over what the present status knows better: since when an endpoint is
+// what it is, and why, if its verdict was not reached by probing since the operator
+// started.
+func keepKnown(status, before *farpointv1.EndpointStatus, now metav1.Time) {
+	// The API keeps whole seconds; so must what is compared with it.
+	status.LastTransitionTime = status.LastTransitionTime.Rfc3339Copy()
+	switch {
+	case before != nil && before.Health == status.Health:
+		status.LastTransitionTime = before.LastTransitionTime
+		if status.Health == farpointv1.EndpointUnhealthy && status.Reason == "" {
+			status.Reason, status.Message = before.Reason, before.Message
+		}
+	case status.LastTransitionTime.IsZero():
+		status.LastTransitionTime = now.Rfc3339Copy()
+	}
+}
+
+func count(status *farpointv1.ExternalServiceStatus, present *farpointv1.ExternalService, found findings) {
+	status.Total = int32(len(present.Spec.Endpoints))
+	status.Ready, status.Unhealthy, status.Unknown, status.Draining, status.Disabled, status.Rejected = 0, 0, 0, 0, 0, 0
+	for i := range status.Endpoints {
+		*counterOf(status, &status.Endpoints[i])++
+	}
+	if found.service.service == nil {
+		status.Ready = 0 // nothing is published
+	} else if found.service.service.Spec.PublishNotReadyAddresses {
+		status.Ready = status.Total - status.Disabled - status.Rejected
+	}
+	status.ReadyEndpoints = fmt.Sprintf("%d/%d", status.Ready, status.Total)
+}
+
+func counterOf(status *farpointv1.ExternalServiceStatus, endpoint *farpointv1.EndpointStatus) *int32 {
+	switch {
+	case endpoint.Health == farpointv1.EndpointRejected:
+		return &status.Rejected
+	case endpoint.State == farpointv1.EndpointDisabled:
+		return &status.Disabled
+	case endpoint.State == farpointv1.EndpointDraining:
+		return &status.Draining
+	case endpoint.Health == farpointv1.EndpointHealthy:
+		return &status.Ready
+	case endpoint.Health == farpointv1.EndpointUnhealthy:
+		return &status.Unhealthy
+	default:
+		return &status.Unknown
+	}
+}
+
+// conditionSetter sets conditions of one status.
+type conditionSetter struct {
+	status     *farpointv1.ExternalServiceStatus
+	generation int64
+	now        metav1.Time
+}
+
+func (s conditionSetter) set(kind string, value metav1.ConditionStatus, reason, message string) {
+	// metav1.Condition holds at most 32 KiB of message (its CRD validation).
+	const longest = 4096
+	if len(message) > longest {
+		message = strings.ToValidUTF8(message[:longest], "") + "…"
+	}
+	meta.SetStatusCondition(&s.status.Conditions, metav1.Condition{
+		Type: kind, Status: value, Reason: reason, Message: message,
+		ObservedGeneration: s.generation, LastTransitionTime: s.now,
+	})
+}
+
+func (s conditionSetter) remove(kind string) {
+	meta.RemoveStatusCondition(&s.status.Conditions, kind)
+}
+
+func setTargetServiceResolved(set conditionSetter, found findings) {
+	value := metav1.ConditionFalse
+	if found.service.resolved() {
+		value = metav1.ConditionTrue
+	}
+	set.set(farpointv1.TargetServiceResolvedCondition, value, found.service.reason, found.service.message)
+}
+
+func setPortsMatched(set conditionSetter, found findings) {
+	switch {
+	case found.targets == nil:
+		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionUnknown, farpointv1.NoServiceReason, "the endpoints have not been judged")
+	case found.portsReason != "":
+		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionFalse, found.portsReason, found.portsMessage)
+	default:
+		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionTrue, farpointv1.PortsMatchedReason, "ports match the Service's")
+	}
+}
+
+func setEndpointsAccepted(set conditionSetter, present *farpointv1.ExternalService, found findings) {
+	if found.targets == nil {
+		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionUnknown, farpointv1.NoServiceReason, "the endpoints have not been judged")
+		return
+	}
+	if reason, message := found.targets.rejections(&present.Spec); reason != "" {
+		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionFalse, reason, message)
+		return
+	}
+	set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionTrue, farpointv1.EndpointsAcceptedReason, "all endpoints are probed and published")
+}
+
+func setNoConflicts(set conditionSetter, found findings) {
+	if found.shared != "" {
+		set.set(farpointv1.NoConflictsCondition, metav1.ConditionFalse, farpointv1.SharedEndpointReason, found.shared)
+		return
+	}
+	set.set(farpointv1.NoConflictsCondition, metav1.ConditionTrue, farpointv1.NoConflictsReason, "no other ExternalService publishes these endpoints for the Service")
+}
+
+func setAvailable(set conditionSetter) {
+	status := set.status
+	message := fmt.Sprintf("%d of %d endpoints are ready", status.Ready, status.Total)
+	switch {
+	case status.Ready > 0:
+		set.set(farpointv1.AvailableCondition, metav1.ConditionTrue, farpointv1.EndpointsReadyReason, message)
+	case status.Unknown > 0:
+		set.set(farpointv1.AvailableCondition, metav1.ConditionUnknown, farpointv1.AwaitingProbesReason, fmt.Sprintf("%s, %d have had no verdict", message, status.Unknown))
+	default:
+		set.set(farpointv1.AvailableCondition, metav1.ConditionFalse, farpointv1.NoEndpointsReadyReason, message)
+	}
+}
+
+func setDegraded(set conditionSetter) {
+	const shown = 5
+	var unhealthy []string
+	for i := range set.status.Endpoints {
+		endpoint := &set.status.Endpoints[i]
+		if counterOf(set.status, endpoint) == &set.status.Unhealthy {
+			unhealthy = append(unhealthy, fmt.Sprintf("%s (%s)", endpoint.Name, endpoint.Reason))
+		}
+	}
+	if len(unhealthy) == 0 {
+		set.set(farpointv1.DegradedCondition, metav1.ConditionFalse, farpointv1.NoEndpointsUnhealthyReason, "no active endpoint is unhealthy")
+		return
+	}
+	if more := len(unhealthy) - shown; more > 0 {
+		unhealthy = append(unhealthy[:shown], fmt.Sprintf("and %d more", more))
+	}
+	set.set(farpointv1.DegradedCondition, metav1.ConditionTrue, farpointv1.EndpointsUnhealthyReason, "unhealthy: "+strings.Join(unhealthy, ", "))
+}
+
+// setReady draws Ready, Reconciling and Stalled from the conditions before them. The
+// first thing that is wrong wins, in the order in which a user would have to mend them.
+func setReady(set conditionSetter, found findings) {
+	obstacle := found.obstacle(set.status)
+	set.remove(farpointv1.ReconcilingCondition)
+	set.remove(farpointv1.StalledCondition)
+	if obstacle == nil {
+		set.set(farpointv1.ReadyCondition, metav1.ConditionTrue, farpointv1.PublishedReason, outline(set.status))
+		return
+	}
+	set.set(farpointv1.ReadyCondition, metav1.ConditionFalse, obstacle.reason, obstacle.message)
+	kind := farpointv1.StalledCondition
+	if obstacle.awaited {
+		kind = farpointv1.ReconcilingCondition
+	}
+	set.set(kind, metav1.ConditionTrue, obstacle.reason, obstacle.message)
+}
+
+// outline is what kubectl get -o wide shows of an object that is as it should be.
+func outline(status *farpointv1.ExternalServiceStatus) string {
+	text := meta.FindStatusCondition(status.Conditions, farpointv1.AvailableCondition).Message
+	if degraded := meta.FindStatusCondition(status.Conditions, farpointv1.DegradedCondition); degraded.Status == metav1.ConditionTrue {
+		text += "; " + degraded.Message
+	}
+	return text
+}
+
+// obstacle is what keeps the object from being ready; nil if nothing does.
+func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *fault {
+	if !f.service.resolved() {
+		return &fault{f.service.reason, f.service.message, f.service.awaited}
+	}
+	if f.fault != nil {
+		return f.fault
+	}
+	if condition := meta.FindStatusCondition(status.Conditions, farpointv1.EndpointsAcceptedCondition); condition.Status == metav1.ConditionFalse {
+		return &fault{reason: condition.Reason, message: condition.Message}
+	}
+	if f.portsReason == farpointv1.PortNotInServiceReason {
+		return &fault{reason: f.portsReason, message: f.portsMessage}
+	}
+	if f.writeFailed != nil {
+		return &fault{farpointv1.WriteFailedReason, f.writeFailed.Error(), true}
+	}
+	return nil
+}
+
+// suspended is the status of an object whose slices are left as they are.
+func suspended(present *farpointv1.ExternalService, now metav1.Time) farpointv1.ExternalServiceStatus {
+	status := *present.Status.DeepCopy()
+	status.TargetService = targetKey(present).Name
+	status.ObservedGeneration = present.Generation
+	set := conditionSetter{status: &status, generation: present.Generation, now: now}
+	set.remove(farpointv1.ReconcilingCondition)
+	set.remove(farpointv1.StalledCondition)
+	set.set(farpointv1.ReadyCondition, metav1.ConditionTrue, farpointv1.SuspendedReason, "suspended: nothing is probed, and the EndpointSlices stay as they are")
+	return status
+}
+
+func stateOf(spec *farpointv1.Endpoint) farpointv1.EndpointState {
+	if spec.State == "" {
+		return farpointv1.EndpointActive
+	}
+	return spec.State
+}
+
+func healthOf(state probes.State) farpointv1.EndpointHealth {
+	switch state {
+	case probes.StateHealthy:
+		return farpointv1.EndpointHealthy
+	case probes.StateUnhealthy:
+		return farpointv1.EndpointUnhealthy
+	default:
+		return farpointv1.EndpointHealthUnknown
+	}
+}

@@ -1,0 +1,299 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// endpoint is an endpoint of the spec that can be published and, unless it is
+// disabled, probed.
+type endpoint struct {
+	// name tells the endpoints of one ExternalService apart: address and first port.
+	name    string
+	spec    *farpointv1.Endpoint
+	address netip.Addr
+	ports   *portSet
+	// prober is nil for a disabled endpoint.
+	prober   probes.Prober
+	identity probes.Identity
+}
+
+// rejection says why an endpoint of the spec is set aside.
+type rejection struct {
+	reason, message string
+}
+
+// targets are the endpoints of a spec, judged.
+type targets struct {
+	// accepted are in the order of the spec.
+	accepted []endpoint
+	// rejected are by their index in the spec.
+	rejected map[int]rejection
+}
+
+// targetPlanner judges the endpoints of a spec. It is pure.
+type targetPlanner struct {
+	registry probes.Registry
+	egress   probes.EgressPolicy
+}
+
+// plan judges each endpoint by itself, so that a bad one harms no other. The ports are
+// those of the Service.
+func (p targetPlanner) plan(spec *farpointv1.ExternalServiceSpec, ports []corev1.ServicePort, common settings) targets {
+	planned := targets{
+		accepted: make([]endpoint, 0, len(spec.Endpoints)),
+		rejected: map[int]rejection{},
+	}
+	resolver := &portResolver{common: spec.Ports, service: ports}
+	taken := map[place]int{}
+	for i := range spec.Endpoints {
+		made, refused := p.judge(spec, &spec.Endpoints[i], resolver, common)
+		if refused == nil {
+			refused = duplicate(made, i, taken)
+		}
+		if refused != nil {
+			planned.rejected[i] = *refused
+			continue
+		}
+		planned.accepted = append(planned.accepted, made)
+	}
+	return planned
+}
+
+func (p targetPlanner) judge(spec *farpointv1.ExternalServiceSpec, wanted *farpointv1.Endpoint, resolver *portResolver, common settings) (endpoint, *rejection) {
+	address, err := netip.ParseAddr(wanted.Address)
+	if err != nil || address.Zone() != "" {
+		return endpoint{}, &rejection{farpointv1.InvalidAddressReason, fmt.Sprintf("%q is not an IPv4 or IPv6 address", wanted.Address)}
+	}
+	if err := p.egress.CheckPublished(address); err != nil {
+		return endpoint{}, &rejection{farpointv1.RefusedAddressReason, err.Error()}
+	}
+	if message := topologyFault(wanted); message != "" {
+		return endpoint{}, &rejection{farpointv1.InvalidTopologyReason, message}
+	}
+	ports, err := resolver.resolve(wanted)
+	if err != nil {
+		return endpoint{}, &rejection{farpointv1.InvalidPortReason, err.Error()}
+	}
+	made := endpoint{name: endpointName(address, ports), spec: wanted, address: address, ports: ports}
+	if wanted.State == farpointv1.EndpointDisabled {
+		return made, nil
+	}
+	definition := definitionOf(spec, wanted, address, ports, common)
+	if made.prober, err = p.registry.New(definition); err != nil {
+		return endpoint{}, &rejection{farpointv1.InvalidHealthCheckURLReason, err.Error()}
+	}
+	made.identity = identityOf(definition, common)
+	return made, nil
+}
+
+func definitionOf(spec *farpointv1.ExternalServiceSpec, wanted *farpointv1.Endpoint, address netip.Addr, ports *portSet, common settings) probes.Definition {
+	url := wanted.HealthCheckURL
+	if url == "" {
+		url = spec.HealthCheckURL
+	}
+	if url == "" {
+		url = "tcp://"
+	}
+	return probes.Definition{
+		URL:     string(url),
+		Address: address,
+		Port:    ports.firstTCP(),
+		HTTP:    common.http,
+		TLS:     common.tls,
+		TCP:     common.tcp,
+	}
+}
+
+func identityOf(definition probes.Definition, common settings) probes.Identity {
+	digest := sha256.New()
+	digest.Write(common.digest[:])
+	fmt.Fprintf(digest, "%s %d %s", definition.Address, definition.Port, definition.URL)
+	return probes.Identity(digest.Sum(nil)[:len(probes.Identity{})])
+}
+
+// topologyFault finds what the API server would refuse together with the whole slice
+// and all other endpoints in it. The CRD's own rules say the same; this holds where
+// the CRD is older than the operator.
+func topologyFault(wanted *farpointv1.Endpoint) string {
+	checks := []struct {
+		field, value string
+		faults       func(string) []string
+	}{
+		{"zone", wanted.Zone, validation.IsValidLabelValue},
+		{"hostname", wanted.Hostname, validation.IsDNS1123Label},
+		{"nodeName", wanted.NodeName, validation.IsDNS1123Subdomain},
+	}
+	for _, check := range checks {
+		if check.value == "" {
+			continue
+		}
+		if faults := check.faults(check.value); len(faults) > 0 {
+			return fmt.Sprintf("%s %q: %s", check.field, check.value, faults[0])
+		}
+	}
+	return ""
+}
+
+// place is where traffic goes. Two endpoints at one place would be one to consumers,
+// with two verdicts.
+type place struct {
+	address  netip.Addr
+	protocol corev1.Protocol
+	port     int32
+}
+
+func (e *endpoint) places() []place {
+	places := make([]place, len(e.ports.ports))
+	for i, port := range e.ports.ports {
+		places[i] = placeOf(e.address, port)
+	}
+	return places
+}
+
+func placeOf(address netip.Addr, port discoveryv1.EndpointPort) place {
+	return place{address: address, protocol: ptr.Deref(port.Protocol, corev1.ProtocolTCP), port: ptr.Deref(port.Port, 0)}
+}
+
+// duplicate finds an endpoint before this one at the same place; otherwise it takes the
+// endpoint's places.
+func duplicate(made endpoint, index int, taken map[place]int) *rejection {
+	places := made.places()
+	for _, at := range places {
+		if first, ok := taken[at]; ok {
+			return &rejection{farpointv1.DuplicateEndpointReason, fmt.Sprintf("has the address and port of spec.endpoints[%d]: take one of them out", first)}
+		}
+	}
+	for _, at := range places {
+		taken[at] = index
+	}
+	return nil
+}
+
+func endpointName(address netip.Addr, ports *portSet) string {
+	first := ports.first()
+	name := net.JoinHostPort(address.String(), strconv.Itoa(int(*first.Port)))
+	if *first.Protocol != corev1.ProtocolTCP {
+		name += "/" + string(*first.Protocol)
+	}
+	return name
+}
+
+// probeTargets are what the scheduler is to probe. The seeds are the verdicts to begin
+// with where it knows nothing yet.
+func (t targets) probeTargets(common settings, seeds seeds) []probes.Target {
+	list := make([]probes.Target, 0, len(t.accepted))
+	for i := range t.accepted {
+		endpoint := &t.accepted[i]
+		if endpoint.prober == nil {
+			continue
+		}
+		initial, ok := seeds.of(endpoint)
+		if !ok {
+			initial = common.initial
+		}
+		list = append(list, probes.Target{
+			Key:        endpoint.name,
+			Identity:   endpoint.identity,
+			Prober:     endpoint.prober,
+			Timing:     common.timing,
+			Thresholds: common.thresholds,
+			Initial:    probes.Seeded(initial),
+		})
+	}
+	return list
+}
+
+// seeds are verdicts read back from published slices, so that a restart or a failover
+// changes none of them.
+type seeds map[place]probes.State
+
+func seedsFrom(existing []*discoveryv1.EndpointSlice) seeds {
+	known := seeds{}
+	for _, slice := range existing {
+		for _, published := range slice.Endpoints {
+			if len(published.Addresses) == 0 || published.Conditions.Serving == nil {
+				continue
+			}
+			address, err := netip.ParseAddr(published.Addresses[0])
+			if err != nil {
+				continue
+			}
+			state := probes.StateUnhealthy
+			if *published.Conditions.Serving {
+				state = probes.StateHealthy
+			}
+			for _, port := range slice.Ports {
+				known[placeOf(address, port)] = state
+			}
+		}
+	}
+	return known
+}
+
+// of finds the verdict on an endpoint by any of its places, so that adding a port to an
+// endpoint, or naming another one first, forgets nothing.
+func (s seeds) of(endpoint *endpoint) (probes.State, bool) {
+	for _, at := range endpoint.places() {
+		if state, ok := s[at]; ok {
+			return state, true
+		}
+	}
+	return probes.StateUnknown, false
+}
+
+// rejections describes what is set aside, for a condition's message.
+func (t targets) rejections(spec *farpointv1.ExternalServiceSpec) (reason, message string) {
+	const shown = 5
+	indexes := slices.Sorted(maps.Keys(t.rejected))
+	if len(indexes) == 0 {
+		return "", ""
+	}
+	parts := make([]string, 0, shown+1)
+	for _, i := range indexes[:min(shown, len(indexes))] {
+		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s): %s", i, spec.Endpoints[i].Address, t.rejected[i].message))
+	}
+	if more := len(indexes) - shown; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more, see status.endpoints", more))
+	}
+	return t.rejected[indexes[0]].reason, fmt.Sprintf("%d of %d endpoints set aside: %s", len(indexes), len(spec.Endpoints), strings.Join(parts, "; "))
+}
+
+func sorted(words []string) []string {
+	slices.Sort(words)
+	return words
+}
+
+func sortedKeys[V any](from map[string]V) []string {
+	return slices.Sorted(maps.Keys(from))
+}

@@ -1,0 +1,119 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+var (
+	pass    = success()
+	refused = failure(ReasonConnectionRefused)
+	silent  = failure(ReasonTimeout)
+	noRoute = unknown(ReasonNetworkUnreachable)
+)
+
+func TestHealth(t *testing.T) {
+	limits := Thresholds{Failure: 3, Success: 2}
+	tests := []struct {
+		name    string
+		from    State
+		results []Result
+		want    State
+		reason  Reason
+		changes int
+		pending bool
+	}{
+		{"nothing seen", StateUnknown, nil, StateUnknown, "", 0, true},
+		{"first pass is a verdict", StateUnknown, []Result{pass}, StateHealthy, "", 1, false},
+		{"first failure is none", StateUnknown, []Result{refused}, StateUnknown, "", 0, true},
+		{"failures are one", StateUnknown, []Result{refused, refused, refused}, StateUnhealthy, ReasonConnectionRefused, 1, false},
+		{"failures below the threshold", StateHealthy, []Result{refused, refused}, StateHealthy, "", 0, true},
+		{"failures in a row", StateHealthy, []Result{refused, silent, refused}, StateUnhealthy, ReasonConnectionRefused, 1, false},
+		{"a pass between failures", StateHealthy, []Result{refused, refused, pass, refused, refused}, StateHealthy, "", 0, true},
+		{"an unknown between failures neither counts nor resets", StateHealthy, []Result{refused, noRoute, refused, noRoute, refused}, StateUnhealthy, ReasonConnectionRefused, 1, false},
+		{"only unknown", StateHealthy, []Result{noRoute, noRoute, noRoute, noRoute}, StateHealthy, "", 0, false},
+		{"passes below the threshold", StateUnhealthy, []Result{pass}, StateUnhealthy, "", 0, true},
+		{"passes in a row", StateUnhealthy, []Result{pass, pass}, StateHealthy, "", 1, false},
+		{"a failure between passes", StateUnhealthy, []Result{pass, refused, pass}, StateUnhealthy, "", 0, true},
+		{"a lasting new reason", StateUnhealthy, []Result{refused, refused, refused, silent, silent, silent}, StateUnhealthy, ReasonTimeout, 2, false},
+		{"a passing new reason", StateUnhealthy, []Result{refused, refused, refused, silent, refused, silent}, StateUnhealthy, ReasonConnectionRefused, 1, false},
+		{"why there is no verdict", StateUnknown, []Result{noRoute, noRoute, noRoute}, StateUnknown, ReasonNetworkUnreachable, 1, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			health, changes := Seeded(test.from), 0
+			now := time.Unix(0, 0)
+			for _, result := range test.results {
+				now = now.Add(time.Second)
+				before := health.State
+				if health.Observe(result, limits, now) {
+					changes++
+				}
+				if health.State != before && !health.Since.Equal(now) {
+					t.Errorf("Since is %v after a change at %v", health.Since, now)
+				}
+			}
+			if health.State != test.want || health.Cause.Reason != test.reason || changes != test.changes || health.Pending() != test.pending {
+				t.Errorf("got state %v, reason %q, %d changes, pending %v; want %v, %q, %d, %v",
+					health.State, health.Cause.Reason, changes, health.Pending(), test.want, test.reason, test.changes, test.pending)
+			}
+		})
+	}
+}
+
+// TestHealthAgainstOracle compares the counters with a reader of the whole history.
+func TestHealthAgainstOracle(t *testing.T) {
+	for seed := range uint64(2000) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		limits := Thresholds{Failure: 1 + random.Int32N(4), Success: 1 + random.Int32N(4)}
+		from := State(random.IntN(3))
+		health, history := Seeded(from), []Outcome{}
+		for range 60 {
+			result := []Result{pass, pass, refused, silent, noRoute}[random.IntN(5)]
+			history = append(history, result.Outcome)
+			health.Observe(result, limits, time.Time{})
+			if want := verdictOf(from, history, limits); health.State != want {
+				t.Fatalf("seed %d, %+v from %v: %v after %v, want %v", seed, limits, from, health.State, history, want)
+			}
+		}
+	}
+}
+
+// verdictOf replays a history naively: unknowns do not exist, and a verdict needs a
+// run of equal outcomes that began after the last one.
+func verdictOf(state State, history []Outcome, limits Thresholds) State {
+	var run []Outcome
+	for _, outcome := range history {
+		if outcome == Unknown {
+			continue
+		}
+		if len(run) > 0 && run[len(run)-1] != outcome {
+			run = nil
+		}
+		run = append(run, outcome)
+		switch {
+		case outcome == Success && (state == StateUnknown || state == StateUnhealthy && len(run) >= int(limits.Success)):
+			state, run = StateHealthy, nil
+		case outcome == Failure && state != StateUnhealthy && len(run) >= int(limits.Failure):
+			state, run = StateUnhealthy, nil
+		}
+	}
+	return state
+}
