@@ -151,7 +151,9 @@ func newBackend() *backend {
 	return b
 }
 
-func (b *backend) url() farpointv1.HealthCheckURL { return farpointv1.HealthCheckURL(b.URL + "/health") }
+func (b *backend) url() farpointv1.HealthCheckURL {
+	return farpointv1.HealthCheckURL(b.URL + "/health")
+}
 
 // externalService is one with an endpoint 192.0.2.10, 192.0.2.11 and so on for each URL.
 func externalService(namespace, name string, urls ...farpointv1.HealthCheckURL) *farpointv1.ExternalService {

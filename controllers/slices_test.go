@@ -1,0 +1,379 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+func testOwner() *farpointv1.ExternalService {
+	return &farpointv1.ExternalService{ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: "legacy-api", UID: "1"}}
+}
+
+func testService() *corev1.Service {
+	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: "legacy"}}
+}
+
+func httpPort(number int32) *portSet {
+	return newPortSet([]discoveryv1.EndpointPort{endpointPort("http", corev1.ProtocolTCP, number, nil)})
+}
+
+func healthy(address string, ports *portSet) verdict {
+	return verdict{
+		endpoint: &endpoint{spec: &farpointv1.Endpoint{}, address: netip.MustParseAddr(address), ports: ports},
+		health:   probes.Seeded(probes.StateHealthy),
+	}
+}
+
+// numbered are healthy IPv4 endpoints with the same port.
+func numbered(n int) []verdict {
+	ports := httpPort(8080)
+	list := make([]verdict, n)
+	for i := range list {
+		list[i] = healthy(fmt.Sprintf("10.0.%d.%d", i/250, 1+i%250), ports)
+	}
+	return list
+}
+
+func wantsOf(endpoints []verdict) sliceWants {
+	return sliceWants{owner: testOwner(), service: testService(), endpoints: endpoints, maxEndpoints: 100}
+}
+
+// carriedOut is what there is after a plan, and fails if the plan changed its input.
+func carriedOut(t *testing.T, wants sliceWants, existing []*discoveryv1.EndpointSlice) (slicePlan, []*discoveryv1.EndpointSlice) {
+	t.Helper()
+	before := make([]*discoveryv1.EndpointSlice, len(existing))
+	for i, slice := range existing {
+		before[i] = slice.DeepCopy()
+	}
+	plan := planSlices(wants, existing)
+	if !equality.Semantic.DeepEqual(before, existing) {
+		t.Fatal("planning changed the existing slices, which are the cache's")
+	}
+	present := map[string]*discoveryv1.EndpointSlice{}
+	for _, slice := range existing {
+		present[slice.Name] = slice
+	}
+	for _, slice := range plan.Create {
+		if present[slice.Name] != nil {
+			t.Fatalf("creates %s, which exists", slice.Name)
+		}
+		present[slice.Name] = slice
+	}
+	for _, slice := range plan.Update {
+		if present[slice.Name] == nil {
+			t.Fatalf("updates %s, which does not exist", slice.Name)
+		}
+		present[slice.Name] = slice
+	}
+	for _, slice := range plan.Delete {
+		delete(present, slice.Name)
+	}
+	after := slices.SortedFunc(maps.Values(present), byName)
+	if plan.Kept != len(after) {
+		t.Fatalf("says that %d slices remain, but %d do", plan.Kept, len(after))
+	}
+	return plan, after
+}
+
+func writes(plan slicePlan) [3]int {
+	return [3]int{len(plan.Create), len(plan.Update), len(plan.Delete)}
+}
+
+func TestPlanPacks250EndpointsInto3Slices(t *testing.T) {
+	endpoints := numbered(250)
+	plan, after := carriedOut(t, wantsOf(endpoints), nil)
+	if writes(plan) != [3]int{3, 0, 0} {
+		t.Fatalf("create, update, delete = %v, want 3, 0, 0", writes(plan))
+	}
+	plan, _ = carriedOut(t, wantsOf(endpoints), after)
+	if writes(plan) != [3]int{} {
+		t.Fatalf("create, update, delete = %v while nothing changed", writes(plan))
+	}
+	endpoints[120].health = probes.Seeded(probes.StateUnhealthy)
+	plan, after = carriedOut(t, wantsOf(endpoints), after)
+	if writes(plan) != [3]int{0, 1, 0} {
+		t.Fatalf("create, update, delete = %v for one flip, want one update", writes(plan))
+	}
+	plan, _ = carriedOut(t, wantsOf(endpoints), after)
+	if writes(plan) != [3]int{} {
+		t.Fatalf("create, update, delete = %v after the flip was written", writes(plan))
+	}
+}
+
+func TestPlanSeparatesAddressTypesAndPorts(t *testing.T) {
+	endpoints := []verdict{
+		healthy("192.0.2.1", httpPort(80)), healthy("192.0.2.2", httpPort(8080)),
+		healthy("2001:db8::1", httpPort(80)), healthy("192.0.2.3", httpPort(80)),
+	}
+	_, after := carriedOut(t, wantsOf(endpoints), nil)
+	found := map[string]int{}
+	for _, slice := range after {
+		found[fmt.Sprintf("%s %d", slice.AddressType, *slice.Ports[0].Port)] = len(slice.Endpoints)
+	}
+	if want := map[string]int{"IPv4 80": 2, "IPv4 8080": 1, "IPv6 80": 1}; !maps.Equal(found, want) {
+		t.Errorf("got %v, want %v", found, want)
+	}
+}
+
+func TestPlanPacking(t *testing.T) {
+	_, full := carriedOut(t, wantsOf(numbered(250)), nil)
+	grown := numbered(260)
+	tests := []struct {
+		name      string
+		endpoints []verdict
+		want      [3]int
+	}{
+		{"a few more fit into the slice with room", grown, [3]int{0, 1, 0}},
+		{"many more get a slice of their own, and the rest fit in", numbered(400), [3]int{1, 1, 0}},
+		{"some fewer leave the rest where they are", numbered(220), [3]int{0, 1, 0}},
+		{"an emptied slice goes", numbered(200), [3]int{0, 0, 1}},
+		{"one goes and one comes in the same slice", append(numbered(99), grown[100:251]...), [3]int{0, 1, 0}},
+		{"all go", nil, [3]int{0, 0, 3}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			plan, after := carriedOut(t, wantsOf(test.endpoints), full)
+			if writes(plan) != test.want {
+				t.Errorf("create, update, delete = %v, want %v", writes(plan), test.want)
+			}
+			again, _ := carriedOut(t, wantsOf(test.endpoints), after)
+			if writes(again) != [3]int{} {
+				t.Errorf("a second plan still has %v", writes(again))
+			}
+		})
+	}
+}
+
+func TestPlanTurnsAPortChangeIntoUpdates(t *testing.T) {
+	endpoints := numbered(150)
+	_, before := carriedOut(t, wantsOf(endpoints), nil)
+	moved := httpPort(9090)
+	for i := range endpoints {
+		endpoints[i].ports = moved
+	}
+	plan, after := carriedOut(t, wantsOf(endpoints), before)
+	if writes(plan) != [3]int{0, 2, 0} {
+		t.Errorf("create, update, delete = %v, want two updates", writes(plan))
+	}
+	for _, slice := range after {
+		if *slice.Ports[0].Port != 9090 {
+			t.Errorf("%s still has port %d", slice.Name, *slice.Ports[0].Port)
+		}
+	}
+}
+
+func TestPlanRepairsDrift(t *testing.T) {
+	wants := wantsOf(numbered(2))
+	wants.service.Labels = map[string]string{"team": "payments"}
+	wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{
+		Labels:      map[string]farpointv1.LabelValue{"tier": "gold"},
+		Annotations: map[string]farpointv1.AnnotationValue{"note": "kept"},
+	}
+	_, sound := carriedOut(t, wants, nil)
+	no := false
+	tests := map[string]func(*discoveryv1.EndpointSlice){
+		"condition":         func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Conditions.Ready = &no },
+		"missing condition": func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Conditions.Terminating = nil },
+		"endpoint gone":     func(s *discoveryv1.EndpointSlice) { s.Endpoints = s.Endpoints[1:] },
+		"endpoint twice":    func(s *discoveryv1.EndpointSlice) { s.Endpoints = append(s.Endpoints, s.Endpoints[0]) },
+		"two addresses":     func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Addresses = []string{"10.0.0.1", "10.0.0.9"} },
+		"foreign endpoint":  func(s *discoveryv1.EndpointSlice) { s.Endpoints[1].Addresses = []string{"10.9.9.9"} },
+		"hint": func(s *discoveryv1.EndpointSlice) {
+			s.Endpoints[0].Hints = &discoveryv1.EndpointHints{ForZones: []discoveryv1.ForZone{{Name: "a"}}}
+		},
+		"zone":                func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Zone = nonEmpty("a") },
+		"port":                func(s *discoveryv1.EndpointSlice) { s.Ports = httpPort(1).ports },
+		"label":               func(s *discoveryv1.EndpointSlice) { delete(s.Labels, "team") },
+		"foreign label":       func(s *discoveryv1.EndpointSlice) { s.Labels["x"] = "y" },
+		"annotation":          func(s *discoveryv1.EndpointSlice) { s.Annotations = nil },
+		"owner reference":     func(s *discoveryv1.EndpointSlice) { s.OwnerReferences = nil },
+		"other owner's uid":   func(s *discoveryv1.EndpointSlice) { s.OwnerReferences[0].UID = "0" },
+		"service":             func(s *discoveryv1.EndpointSlice) { s.Labels[discoveryv1.LabelServiceName] = "other" },
+		"headless by mistake": func(s *discoveryv1.EndpointSlice) { s.Labels[corev1.IsHeadlessService] = "" },
+	}
+	for name, damage := range tests {
+		t.Run(name, func(t *testing.T) {
+			damaged := sound[0].DeepCopy()
+			damaged.ResourceVersion = "7"
+			damage(damaged)
+			plan, after := carriedOut(t, wants, []*discoveryv1.EndpointSlice{damaged})
+			if writes(plan) != [3]int{0, 1, 0} {
+				t.Fatalf("create, update, delete = %v, want one update", writes(plan))
+			}
+			if plan.Update[0].ResourceVersion != "7" {
+				t.Error("the update would overwrite whatever is newer")
+			}
+			repaired := after[0].DeepCopy()
+			repaired.ResourceVersion = ""
+			slices.SortFunc(repaired.Endpoints, func(a, b discoveryv1.Endpoint) int { return slices.Compare(a.Addresses, b.Addresses) })
+			if !equality.Semantic.DeepEqual(repaired, sound[0]) {
+				t.Errorf("repaired to %+v, want %+v", repaired, sound[0])
+			}
+		})
+	}
+}
+
+func TestPlanNamesSlicesByWhatTheyHold(t *testing.T) {
+	_, first := carriedOut(t, wantsOf(numbered(250)), nil)
+	_, again := carriedOut(t, wantsOf(numbered(250)), nil)
+	other := wantsOf(numbered(250))
+	other.owner.Namespace = "elsewhere"
+	_, elsewhere := carriedOut(t, other, nil)
+	for i := range first {
+		if first[i].Name != again[i].Name {
+			t.Errorf("slice %d is called %s now and %s then", i, first[i].Name, again[i].Name)
+		}
+		if first[i].Name == elsewhere[i].Name {
+			t.Errorf("%s is also the name of another object's slice", first[i].Name)
+		}
+	}
+	// A name in the middle that is free again is taken again.
+	_, refilled := carriedOut(t, wantsOf(numbered(300)), []*discoveryv1.EndpointSlice{first[0], first[2]})
+	if names := []string{refilled[0].Name, refilled[1].Name, refilled[2].Name}; !slices.Contains(names, first[1].Name) {
+		t.Errorf("names are %v, without the free %s", names, first[1].Name)
+	}
+}
+
+func TestPublish(t *testing.T) {
+	const active, draining, disabled = farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled
+	tests := []struct {
+		state      farpointv1.EndpointState
+		health     probes.State
+		notReady   bool
+		conditions string // ready, serving, terminating
+	}{
+		{active, probes.StateHealthy, false, "TTF"},
+		{active, probes.StateUnhealthy, false, "FFF"},
+		{active, probes.StateUnknown, false, "FFF"},
+		{"", probes.StateHealthy, false, "TTF"},
+		{draining, probes.StateHealthy, false, "FTT"},
+		{draining, probes.StateUnhealthy, false, "FFT"},
+		{draining, probes.StateUnknown, false, "FFT"},
+		{disabled, probes.StateHealthy, false, "FFF"},
+		{active, probes.StateHealthy, true, "TTF"},
+		{active, probes.StateUnhealthy, true, "TFF"},
+		{draining, probes.StateHealthy, true, "TTT"},
+		{draining, probes.StateUnhealthy, true, "TFT"},
+		{disabled, probes.StateUnknown, true, "FFF"},
+	}
+	for _, test := range tests {
+		wanted := healthy("192.0.2.1", httpPort(80))
+		wanted.spec = &farpointv1.Endpoint{State: test.state}
+		wanted.health = probes.Seeded(test.health)
+		c := publish(wanted, test.notReady).Conditions
+		got := yesNo(*c.Ready) + yesNo(*c.Serving) + yesNo(*c.Terminating)
+		if got != test.conditions {
+			t.Errorf("%s %v, publishNotReadyAddresses %v: %s, want %s", test.state, test.health, test.notReady, got, test.conditions)
+		}
+	}
+}
+
+func yesNo(value bool) string {
+	if value {
+		return "T"
+	}
+	return "F"
+}
+
+// TestPlanAgainstOracle edits and flips at random and compares what the slices hold
+// with what was asked for, whatever the packing.
+func TestPlanAgainstOracle(t *testing.T) {
+	for seed := range uint64(300) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		portSets := []*portSet{httpPort(80), httpPort(8080)}
+		var present []*discoveryv1.EndpointSlice
+		for range 15 {
+			wants := wantsOf(nil)
+			wants.maxEndpoints = 1 + random.IntN(7)
+			for i := range 30 {
+				if random.IntN(3) == 0 {
+					continue
+				}
+				address := fmt.Sprintf("192.0.2.%d", i)
+				if i%5 == 0 {
+					address = fmt.Sprintf("2001:db8::%d", i)
+				}
+				wanted := healthy(address, portSets[random.IntN(2)])
+				wanted.health = probes.Seeded(probes.State(random.IntN(3)))
+				wants.endpoints = append(wants.endpoints, wanted)
+			}
+			_, present = carriedOut(t, wants, present)
+			if got, want := held(t, present, wants.maxEndpoints), asked(wants); !maps.Equal(got, want) {
+				t.Fatalf("seed %d: slices hold %v, want %v", seed, got, want)
+			}
+			if again, _ := carriedOut(t, wants, present); writes(again) != [3]int{} {
+				t.Fatalf("seed %d: a second plan still has %v", seed, writes(again))
+			}
+		}
+	}
+}
+
+// held lists what slices hold, and fails if they could not be written.
+func held(t *testing.T, present []*discoveryv1.EndpointSlice, maxEndpoints int) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	for _, slice := range present {
+		if n := len(slice.Endpoints); n == 0 || n > maxEndpoints {
+			t.Fatalf("%s holds %d endpoints", slice.Name, n)
+		}
+		for _, endpoint := range slice.Endpoints {
+			key := fmt.Sprintf("%s %s:%d", slice.AddressType, endpoint.Addresses[0], *slice.Ports[0].Port)
+			if _, twice := found[key]; twice {
+				t.Fatalf("%s stands in two slices", key)
+			}
+			found[key] = *endpoint.Conditions.Ready
+		}
+	}
+	return found
+}
+
+func asked(wants sliceWants) map[string]bool {
+	found := map[string]bool{}
+	for _, wanted := range wants.endpoints {
+		key := fmt.Sprintf("%s %s:%d", addressType(wanted.endpoint), wanted.address, *wanted.ports.first().Port)
+		found[key] = wanted.health.State == probes.StateHealthy
+	}
+	return found
+}
+
+// BenchmarkPlanOneFlip plans one flip among 1,000 endpoints in 10 slices.
+func BenchmarkPlanOneFlip(b *testing.B) {
+	endpoints := numbered(1000)
+	existing := planSlices(wantsOf(endpoints), nil).Create
+	endpoints[500].health = probes.Seeded(probes.StateUnhealthy)
+	wants := wantsOf(endpoints)
+	b.ReportAllocs()
+	for b.Loop() {
+		if plan := planSlices(wants, existing); len(plan.Update) != 1 {
+			b.Fatal(writes(plan))
+		}
+	}
+}

@@ -1,0 +1,296 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+var (
+	onePort  = []corev1.ServicePort{{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(8080)}}
+	twoPorts = append(onePort[:1:1], corev1.ServicePort{Name: "admin", Port: 81, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromString("admin")})
+)
+
+func planned(t *testing.T, spec farpointv1.ExternalServiceSpec, ports []corev1.ServicePort) targets {
+	t.Helper()
+	egress := probes.EgressPolicy{}
+	common, err := newSettings(&spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
+	return planner.plan(&spec, ports, common)
+}
+
+func at(address string, port int32) farpointv1.Endpoint {
+	return farpointv1.Endpoint{Address: address, Port: &port}
+}
+
+func TestBadEndpointsAreSetAside(t *testing.T) {
+	good := at("192.0.2.1", 8080)
+	with := func(change func(*farpointv1.Endpoint)) farpointv1.Endpoint {
+		changed := at("192.0.2.2", 8080)
+		change(&changed)
+		return changed
+	}
+	url := func(text string) farpointv1.Endpoint {
+		return with(func(e *farpointv1.Endpoint) { e.HealthCheckURL = farpointv1.HealthCheckURL(text) })
+	}
+	tests := []struct {
+		name            string
+		bad             farpointv1.Endpoint
+		reason, message string
+	}{
+		{"no address", at("10.300.1.10", 80), farpointv1.InvalidAddressReason, `"10.300.1.10" is not an IPv4 or IPv6 address`},
+		{"name", at("db.example.com", 80), farpointv1.InvalidAddressReason, "is not an IPv4 or IPv6 address"},
+		{"leading zeros", at("192.0.2.010", 80), farpointv1.InvalidAddressReason, "is not an IPv4 or IPv6 address"},
+		{"zone index", at("fe80::1%eth0", 80), farpointv1.InvalidAddressReason, "is not an IPv4 or IPv6 address"},
+		{"loopback", at("127.0.0.1", 80), farpointv1.RefusedAddressReason, "127.0.0.1 is a loopback address"},
+		{"loopback 6", at("::1", 80), farpointv1.RefusedAddressReason, "is a loopback address"},
+		{"link-local", at("169.254.169.254", 80), farpointv1.RefusedAddressReason, "is a link-local address"},
+		{"link-local 6", at("fe80::1", 80), farpointv1.RefusedAddressReason, "is a link-local address"},
+		{"multicast", at("224.0.0.1", 80), farpointv1.RefusedAddressReason, "is a multicast address"},
+		{"wider multicast", at("239.1.2.3", 80), farpointv1.RefusedAddressReason, "is a multicast address"},
+		{"multicast 6", at("ff02::1", 80), farpointv1.RefusedAddressReason, "is a multicast address"},
+		{"broadcast", at("255.255.255.255", 80), farpointv1.RefusedAddressReason, "is the broadcast address"},
+		{"unspecified", at("0.0.0.0", 80), farpointv1.RefusedAddressReason, "is an unspecified address"},
+		{"unspecified 6", at("::", 80), farpointv1.RefusedAddressReason, "is an unspecified address"},
+		{"mapped", at("::ffff:192.0.2.2", 80), farpointv1.RefusedAddressReason, "mapped into IPv6: write 192.0.2.2"},
+		{"port 0", at("192.0.2.2", 0), farpointv1.InvalidPortReason, "port 0 is not from 1 to 65535"},
+		{"port 70000", at("192.0.2.2", 70000), farpointv1.InvalidPortReason, "port 70000 is not from 1 to 65535"},
+		{"duplicate", at("192.0.2.1", 8080), farpointv1.DuplicateEndpointReason, "has the address and port of spec.endpoints[0]"},
+		{"zone", with(func(e *farpointv1.Endpoint) { e.Zone = "eu central" }), farpointv1.InvalidTopologyReason, `zone "eu central"`},
+		{"hostname", with(func(e *farpointv1.Endpoint) { e.Hostname = "db.example" }), farpointv1.InvalidTopologyReason, `hostname "db.example"`},
+		{"nodeName", with(func(e *farpointv1.Endpoint) { e.NodeName = "Node_1" }), farpointv1.InvalidTopologyReason, `nodeName "Node_1"`},
+		{"ftp", url("ftp://192.0.2.2/"), farpointv1.InvalidHealthCheckURLReason, `unknown scheme "ftp": use one of http://, https://, tcp://`},
+		{"no scheme", url("192.0.2.2:80"), farpointv1.InvalidHealthCheckURLReason, "healthCheckURL"},
+		{"unparsable", url("http://[::1"), farpointv1.InvalidHealthCheckURLReason, "healthCheckURL cannot be parsed"},
+		{"bad port in URL", url("http://192.0.2.2:99999/"), farpointv1.InvalidHealthCheckURLReason, "port"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{good, test.bad, at("192.0.2.9", 8080)}}, onePort)
+			if len(got.accepted) != 2 || len(got.rejected) != 1 {
+				t.Fatalf("%d accepted, rejected %v; want the other two accepted", len(got.accepted), got.rejected)
+			}
+			if refused := got.rejected[1]; refused.reason != test.reason || !strings.Contains(refused.message, test.message) {
+				t.Errorf("%s: %q, want %s: %q", refused.reason, refused.message, test.reason, test.message)
+			}
+		})
+	}
+}
+
+func TestSamePlaceIsADuplicateOnlyIfProtocolAndPortAre(t *testing.T) {
+	dns := func(protocol corev1.Protocol) farpointv1.Endpoint {
+		return farpointv1.Endpoint{Address: "192.0.2.1", HealthCheckURL: "tcp://:53", Ports: []farpointv1.EndpointPort{{Port: 53, Protocol: protocol}}}
+	}
+	got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{
+		dns(corev1.ProtocolTCP), dns(corev1.ProtocolUDP), at("192.0.2.1", 80), at("2001:db8:0::0001", 80), at("2001:db8::1", 80),
+	}}, nil)
+	var names []string
+	for _, endpoint := range got.accepted {
+		names = append(names, endpoint.name)
+	}
+	want := "192.0.2.1:53 192.0.2.1:53/UDP 192.0.2.1:80 [2001:db8::1]:80"
+	if strings.Join(names, " ") != want || len(got.rejected) != 1 {
+		t.Errorf("accepted %v, rejected %v; want %s and one duplicate", names, got.rejected, want)
+	}
+}
+
+func TestPorts(t *testing.T) {
+	h2c := "kubernetes.io/h2c"
+	withProtocol := []corev1.ServicePort{{Name: "grpc", Port: 80, AppProtocol: &h2c}}
+	listed := func(ports ...farpointv1.EndpointPort) farpointv1.Endpoint {
+		return farpointv1.Endpoint{Address: "192.0.2.1", Ports: ports}
+	}
+	tests := []struct {
+		name     string
+		endpoint farpointv1.Endpoint
+		common   []farpointv1.EndpointPort
+		service  []corev1.ServicePort
+		want     string // name/protocol:number, or part of the error
+	}{
+		{"own number in the place of the Service's only port", at("192.0.2.1", 9), nil, onePort, "http/TCP:9"},
+		{"own number in the place of the only common port", at("192.0.2.1", 9), []farpointv1.EndpointPort{{Name: "web", Port: 1}}, onePort, "web/TCP:9"},
+		{"own number with a Service without ports", at("192.0.2.1", 9), nil, nil, "/TCP:9"},
+		{"own number among several", at("192.0.2.1", 9), nil, twoPorts, `port stands for one port, but the Service has 2 ("http", "admin")`},
+		{"own number among several common ones", at("192.0.2.1", 9), []farpointv1.EndpointPort{{Name: "a", Port: 1}, {Name: "b", Port: 2}}, nil, "port stands for one port, but spec.ports has 2"},
+		{"own list", listed(farpointv1.EndpointPort{Name: "a", Port: 1, Protocol: corev1.ProtocolUDP}, farpointv1.EndpointPort{Name: "b", Port: 2}), nil, twoPorts, "a/UDP:1 b/TCP:2"},
+		{"one unnamed port is the Service's", listed(farpointv1.EndpointPort{Port: 1}), nil, onePort, "http/TCP:1"},
+		{"appProtocol comes from the Service", listed(farpointv1.EndpointPort{Port: 1}), nil, withProtocol, "grpc/TCP:1 kubernetes.io/h2c"},
+		{"common ports", farpointv1.Endpoint{Address: "192.0.2.1"}, []farpointv1.EndpointPort{{Name: "http", Port: 7}}, onePort, "http/TCP:7"},
+		{"the Service's numeric target ports", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, twoPorts, "http/TCP:8080"},
+		{"the Service's port without a target", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, []corev1.ServicePort{{Port: 80}}, "/TCP:80"},
+		{"none anywhere", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, twoPorts[1:], "give port or ports"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := planned(t, farpointv1.ExternalServiceSpec{Ports: test.common, Endpoints: []farpointv1.Endpoint{test.endpoint}}, test.service)
+			if len(got.rejected) > 0 {
+				if !strings.Contains(got.rejected[0].message, test.want) {
+					t.Errorf("rejected: %s; want %s", got.rejected[0].message, test.want)
+				}
+				return
+			}
+			var words []string
+			for _, port := range got.accepted[0].ports.ports {
+				words = append(words, *port.Name+"/"+string(*port.Protocol)+":"+strconv.Itoa(int(*port.Port)))
+				if port.AppProtocol != nil {
+					words = append(words, *port.AppProtocol)
+				}
+			}
+			if strings.Join(words, " ") != test.want {
+				t.Errorf("got %v, want %s", words, test.want)
+			}
+		})
+	}
+}
+
+func TestPortMismatch(t *testing.T) {
+	endpoints := planned(t, farpointv1.ExternalServiceSpec{
+		Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1", Ports: []farpointv1.EndpointPort{{Name: "htpp", Port: 80}}}},
+	}, onePort).accepted
+	if reason, message := portMismatch(endpoints, onePort); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "htpp"/TCP, only "http"/TCP`) {
+		t.Errorf("%s: %s", reason, message)
+	}
+	udp := []corev1.ServicePort{{Name: "htpp", Port: 80, Protocol: corev1.ProtocolUDP}}
+	if reason, _ := portMismatch(endpoints, udp); reason != farpointv1.PortNotInServiceReason {
+		t.Errorf("%q for a port of another protocol", reason)
+	}
+	endpoints = planned(t, farpointv1.ExternalServiceSpec{Ports: []farpointv1.EndpointPort{{Name: "http", Port: 80}}, Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1"}}}, twoPorts).accepted
+	if reason, _ := portMismatch(endpoints, twoPorts); reason != farpointv1.PortWithoutEndpointsReason {
+		t.Errorf("%q for a Service's port without endpoints", reason)
+	}
+	if reason, _ := portMismatch(endpoints, onePort); reason != "" {
+		t.Errorf("%q although all ports match", reason)
+	}
+	if reason, _ := portMismatch(endpoints, nil); reason != "" {
+		t.Errorf("%q for a headless Service without ports", reason)
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	base := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 80)}, HealthCheckURL: "http:///health"}
+	same := func(change func(*farpointv1.ExternalServiceSpec)) bool {
+		changed := *base.DeepCopy()
+		change(&changed)
+		return planned(t, changed, onePort).accepted[0].identity == planned(t, base, onePort).accepted[0].identity
+	}
+	if !same(func(s *farpointv1.ExternalServiceSpec) {
+		s.HealthCheckInterval = &metav1.Duration{Duration: time.Minute}
+		s.HealthCheck.FailureThreshold = 9
+	}) {
+		t.Error("when and how often a target is probed changes what it is")
+	}
+	changes := map[string]func(*farpointv1.ExternalServiceSpec){
+		"URL":     func(s *farpointv1.ExternalServiceSpec) { s.HealthCheckURL = "http:///ready" },
+		"address": func(s *farpointv1.ExternalServiceSpec) { s.Endpoints[0].Address = "192.0.2.2" },
+		"port":    func(s *farpointv1.ExternalServiceSpec) { s.Endpoints[0].Port = new(int32(81)) },
+		"http": func(s *farpointv1.ExternalServiceSpec) {
+			s.HealthCheck.HTTP = &farpointv1.HTTPHealthCheck{Method: "HEAD"}
+		},
+	}
+	for name, change := range changes {
+		if same(change) {
+			t.Errorf("another %s is the same probe", name)
+		}
+	}
+}
+
+func TestSeeds(t *testing.T) {
+	yes, no := true, false
+	slice := &discoveryv1.EndpointSlice{
+		Ports: httpPort(8080).ports,
+		Endpoints: []discoveryv1.Endpoint{
+			{Addresses: []string{"192.0.2.1"}, Conditions: discoveryv1.EndpointConditions{Ready: &no, Serving: &yes}},
+			{Addresses: []string{"192.0.2.2"}, Conditions: discoveryv1.EndpointConditions{Ready: &yes, Serving: &no}},
+			{Addresses: []string{"192.0.2.3"}},
+			{Addresses: []string{"no address"}, Conditions: discoveryv1.EndpointConditions{Serving: &yes}},
+			{},
+		},
+	}
+	known := seedsFrom([]*discoveryv1.EndpointSlice{slice})
+	accepted := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{
+		at("192.0.2.1", 8080), at("192.0.2.2", 8080), at("192.0.2.3", 8080), at("192.0.2.1", 80),
+		{Address: "192.0.2.1", HealthCheckURL: "tcp://", Ports: []farpointv1.EndpointPort{{Name: "new", Port: 9}}},
+	}}, onePort).accepted
+	want := []probes.State{probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown, probes.StateUnknown, probes.StateUnknown}
+	for i := range accepted {
+		if state, _ := known.of(&accepted[i]); state != want[i] {
+			t.Errorf("%s is seeded %v, want %v", accepted[i].name, state, want[i])
+		}
+	}
+}
+
+func TestDisabledEndpointsAreNotProbed(t *testing.T) {
+	disabled := at("192.0.2.2", 8080)
+	disabled.State = farpointv1.EndpointDisabled
+	got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), disabled}}, onePort)
+	if list := got.probeTargets(settings{}, nil); len(got.accepted) != 2 || len(list) != 1 || list[0].Key != "192.0.2.1:8080" {
+		t.Errorf("%d accepted, probes %v", len(got.accepted), list)
+	}
+}
+
+func TestUDPOnlyNeedsAURL(t *testing.T) {
+	syslog := farpointv1.Endpoint{Address: "192.0.2.1", Ports: []farpointv1.EndpointPort{{Port: 514, Protocol: corev1.ProtocolUDP}}}
+	got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{syslog}}, nil)
+	if refused := got.rejected[0]; refused.reason != farpointv1.InvalidHealthCheckURLReason {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestTiming(t *testing.T) {
+	second := metav1.Duration{Duration: time.Second}
+	tests := []struct {
+		name string
+		spec farpointv1.ExternalServiceSpec
+		want probes.Timing
+	}{
+		{"defaults", farpointv1.ExternalServiceSpec{}, probes.Timing{Interval: 10 * time.Second, FastInterval: time.Second, Timeout: 2 * time.Second}},
+		{"defaults follow a short interval", farpointv1.ExternalServiceSpec{HealthCheckInterval: &metav1.Duration{Duration: 500 * time.Millisecond}}, probes.Timing{Interval: 500 * time.Millisecond, FastInterval: 500 * time.Millisecond, Timeout: 500 * time.Millisecond}},
+		{"as said", farpointv1.ExternalServiceSpec{HealthCheckInterval: &metav1.Duration{Duration: time.Minute}, HealthCheck: farpointv1.HealthCheck{Timeout: &second, FastInterval: &second}}, probes.Timing{Interval: time.Minute, FastInterval: time.Second, Timeout: time.Second}},
+	}
+	for _, test := range tests {
+		if got := timingOf(&test.spec); got != test.want {
+			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestSettingsFaultsNameTheField(t *testing.T) {
+	tests := map[string]farpointv1.HTTPHealthCheck{
+		"healthCheck.http.expectedBody is not a regular expression": {ExpectedBody: "("},
+		"healthCheck.http.expectedStatuses: \"399-200\"":            {ExpectedStatuses: []string{"399-200"}},
+	}
+	for message, check := range tests {
+		spec := &farpointv1.ExternalServiceSpec{HealthCheck: farpointv1.HealthCheck{HTTP: &check}}
+		if _, err := newSettings(spec, nil); err == nil || !strings.Contains(err.Error(), message) {
+			t.Errorf("got %v, want %s", err, message)
+		}
+	}
+}
