@@ -75,7 +75,7 @@ func NewRegistry(dialer *Dialer) Registry {
 func (r Registry) New(def Definition) (Prober, error) {
 	u, err := url.Parse(def.URL)
 	if err != nil {
-		return nil, fmt.Errorf("healthCheckURL cannot be parsed: %w", unquoted(err))
+		return nil, fmt.Errorf("healthCheckURL cannot be parsed: %s", parseAdvice(err))
 	}
 	factory, ok := r[strings.ToLower(u.Scheme)]
 	switch {
@@ -93,11 +93,18 @@ func (r Registry) schemes() string {
 	return strings.Join(slices.Sorted(maps.Keys(r)), "://, ") + "://"
 }
 
-// unquoted takes the URL itself out of url.Parse's error: it may hold a password.
-func unquoted(err error) error {
-	var parse *url.Error
-	if errors.As(err, &parse) {
-		return parse.Err
+// parseAdvice says in words of its own what url.Parse found: its error quotes parts
+// of the URL, which may be those of a password.
+func parseAdvice(err error) string {
+	var (
+		escape url.EscapeError
+		host   url.InvalidHostError
+	)
+	switch {
+	case errors.As(err, &escape):
+		return "it has a % that is not followed by two hexadecimal digits: write %25 for a percent sign"
+	case errors.As(err, &host):
+		return "its host has a character that no host has: write a DNS name or an address"
 	}
-	return err
+	return "write it as scheme://host:port/path, with IPv6 addresses in brackets"
 }

@@ -31,7 +31,8 @@ type HTTPSettings struct {
 	Method string
 	// Host is the Host header; empty means the host and port of the probe URL.
 	Host string
-	// Headers are sent in this order.
+	// Headers are sent in this order. Those that belong to the connection, and those
+	// that make a cloud's metadata service answer, are refused.
 	Headers []Header
 	// ExpectedStatuses are the statuses of a healthy endpoint; empty means 200 to 399.
 	ExpectedStatuses []StatusRange
@@ -39,7 +40,9 @@ type HTTPSettings struct {
 	// means that the body is not looked at.
 	ExpectedBody *regexp.Regexp
 	// FollowRedirects makes the last response of a chain of redirects the one that
-	// counts. Each hop is dialled through the same guard.
+	// counts. Each hop is dialled through the same guard; Host, Headers and the
+	// server name are only for the place of the first request. No redirect leads from
+	// https to http.
 	FollowRedirects bool
 	// MaxBodyBytes bounds what is read of a body; 0 means DefaultMaxBodyBytes.
 	MaxBodyBytes int
@@ -53,7 +56,8 @@ type StatusRange struct{ First, Last uint16 }
 
 // TLSSettings are the options of probes over TLS.
 type TLSSettings struct {
-	// ServerName is sent as SNI and verified; empty means the URL's host.
+	// ServerName is sent as SNI and verified; empty means the URL's host. An address
+	// is looked for among the certificate's IP addresses.
 	ServerName string
 	// CABundle holds PEM certificates to trust instead of the system's; empty
 	// means the system's.
@@ -66,7 +70,7 @@ type TLSSettings struct {
 type TCPSettings struct {
 	// Send is written once the connection stands; empty means nothing.
 	Send string
-	// Expect must appear in the first bytes that the endpoint sends; empty means
-	// that nothing is read.
+	// Expect must appear in the first 4 KiB that the endpoint sends; empty means that
+	// nothing is read.
 	Expect string
 }

@@ -1,0 +1,159 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+	"weak"
+)
+
+// fullHandshakeEvery is the number of handshakes of which one is made in full.
+// The others resume a session, which costs far less but shows the certificate of
+// the last full one: a replaced certificate is noticed that many probes later at
+// most. (An expired one is noticed at once, crypto/tls sees to it.)
+const fullHandshakeEvery = 20
+
+// tlsClient is what the probes of one host need for their handshakes.
+type tlsClient struct {
+	config *tls.Config
+	// resuming is the config for resumed sessions. It leaves out the post-quantum key
+	// exchange, which costs more than all of the rest: the secret of the session,
+	// agreed upon with it in the full handshake, goes into the keys as well.
+	resuming *tls.Config
+	session  *session
+}
+
+var classicCurves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
+
+// newTLSClient prepares a client for a host; nil settings mean the defaults. The host is a name or an address: for an address,
+// the certificate must hold it as an IP address, and no SNI is sent. The protocols
+// are those of ALPN.
+func (d *Dialer) newTLSClient(settings *TLSSettings, host string, protocols ...string) (*tlsClient, error) {
+	if settings == nil {
+		settings = &TLSSettings{}
+	}
+	session := &session{}
+	config := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		ServerName:         host,
+		InsecureSkipVerify: settings.InsecureSkipVerify, // the user asked for it
+		NextProtos:         protocols,
+		ClientSessionCache: session,
+	}
+	if settings.ServerName != "" {
+		config.ServerName = settings.ServerName
+	}
+	if len(settings.CABundle) > 0 {
+		roots, err := d.roots.of(settings.CABundle)
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = roots
+	}
+	resuming := config.Clone()
+	resuming.CurvePreferences = classicCurves
+	return &tlsClient{config: config, resuming: resuming, session: session}, nil
+}
+
+// handshake starts TLS on the connection, whose deadline it keeps.
+func (c *tlsClient) handshake(conn net.Conn) (*tls.Conn, error) {
+	config := c.config
+	if c.session.next() {
+		config = c.resuming
+	}
+	client := tls.Client(fixedDeadline{conn}, config)
+	// Not HandshakeContext, which starts a goroutine: the connection's deadline
+	// is the context's already.
+	if err := client.Handshake(); err != nil { //nolint:noctx // see above
+		return nil, &stageError{reason: ReasonTLSHandshake, error: err}
+	}
+	return client, nil
+}
+
+// fixedDeadline keeps crypto/tls from moving the deadline when it says goodbye.
+type fixedDeadline struct{ net.Conn }
+
+func (fixedDeadline) SetWriteDeadline(time.Time) error { return nil }
+
+// session remembers the session of one prober. It is not shared with probers of
+// other endpoints, although they may use the same server name: a session of one
+// endpoint says nothing about the certificate of another. It needs no lock, since
+// a prober makes one probe at a time.
+type session struct {
+	state *tls.ClientSessionState
+	// handshakes counts those since the last one that had to be made in full.
+	handshakes int
+}
+
+// next prepares for a handshake and tells whether it may resume the session.
+func (s *session) next() bool {
+	if s.handshakes++; s.handshakes >= fullHandshakeEvery {
+		s.state, s.handshakes = nil, 0
+	}
+	return s.state != nil
+}
+
+// Get implements tls.ClientSessionCache.
+func (s *session) Get(string) (*tls.ClientSessionState, bool) { return s.state, s.state != nil }
+
+// Put implements tls.ClientSessionCache.
+func (s *session) Put(_ string, state *tls.ClientSessionState) { s.state = state }
+
+// rootPools lets all probers with the same CA bundle share what is parsed of it,
+// for as long as one of them is in use.
+type rootPools struct {
+	// mu guards pools. No I/O happens under it.
+	mu    sync.Mutex
+	pools map[bundleKey]weak.Pointer[x509.CertPool]
+}
+
+type bundleKey [sha256.Size]byte
+
+func (r *rootPools) of(bundle []byte) (*x509.CertPool, error) {
+	key := bundleKey(sha256.Sum256(bundle))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if pool := r.pools[key].Value(); pool != nil {
+		return pool, nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(bundle) {
+		return nil, errors.New("healthCheck.tls: the CA bundle holds no certificate: it must be PEM, with BEGIN CERTIFICATE lines")
+	}
+	if r.pools == nil {
+		r.pools = map[bundleKey]weak.Pointer[x509.CertPool]{}
+	}
+	r.pools[key] = weak.Make(pool)
+	runtime.AddCleanup(pool, r.forget, key)
+	return pool, nil
+}
+
+// forget takes out a pool that nobody uses any more, unless it has a successor.
+func (r *rootPools) forget(key bundleKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pools[key].Value() == nil {
+		delete(r.pools, key)
+	}
+}
