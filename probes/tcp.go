@@ -1,0 +1,116 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+)
+
+// maxAnswerBytes is how much a tcp probe reads to find what it expects.
+const maxAnswerBytes = 4 << 10
+
+// tcpProber checks that a port takes connections and, if asked to, that it answers.
+type tcpProber struct {
+	dialer *Dialer
+	to     destination
+	send   []byte
+	expect []byte
+}
+
+func (d *Dialer) newTCPProber(def Definition, u *url.URL) (Prober, error) {
+	to, err := d.destination(def, u)
+	if err != nil {
+		return nil, err
+	}
+	if u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		return nil, errors.New("healthCheckURL has a path, query or fragment, which tcp has not: end it after the port")
+	}
+	p := &tcpProber{dialer: d, to: to}
+	if def.TCP != nil {
+		p.send, p.expect = []byte(def.TCP.Send), []byte(def.TCP.Expect)
+	}
+	if len(p.expect) > maxAnswerBytes {
+		return nil, fmt.Errorf("healthCheck.tcp.expect is longer than the %d bytes that are read: shorten it", maxAnswerBytes)
+	}
+	return p, nil
+}
+
+// Probe implements Prober.
+func (p *tcpProber) Probe(ctx context.Context) Result {
+	talk := reset
+	if len(p.send) > 0 || len(p.expect) > 0 {
+		talk = p.talk
+	}
+	if err := p.dialer.converse(ctx, p.to, talk); err != nil {
+		return classify(ctx, err)
+	}
+	return success()
+}
+
+// reset makes the connection end with a RST, since nothing was said on it: thus it
+// leaves no TIME_WAIT behind, which would use up the local ports.
+func reset(conn *net.TCPConn) error { return conn.SetLinger(0) }
+
+// talk sends what is to be sent and waits for what is expected.
+func (p *tcpProber) talk(conn *net.TCPConn) error {
+	if len(p.send) > 0 {
+		if _, err := conn.Write(p.send); err != nil {
+			return err
+		}
+	}
+	if len(p.expect) == 0 {
+		return nil
+	}
+	buffer := answers.Get().(*[maxAnswerBytes]byte)
+	defer answers.Put(buffer)
+	return readUntil(conn, p.expect, buffer[:])
+}
+
+var answers = sync.Pool{New: func() any { return new([maxAnswerBytes]byte) }}
+
+// readUntil reads until the expected bytes have appeared or the buffer is full.
+func readUntil(r io.Reader, expect, buffer []byte) error {
+	have := 0
+	for have < len(buffer) {
+		n, err := r.Read(buffer[have:])
+		// Only what is new can complete the match.
+		from := max(0, have-len(expect)+1)
+		have += n
+		if bytes.Contains(buffer[from:have], expect) {
+			return nil
+		}
+		if err != nil && have > 0 && (errors.Is(err, io.EOF) || isTimeout(err)) {
+			break // it has said its piece, and that was something else
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errUnexpectedContent
+}
+
+var errUnexpectedContent = &stageError{
+	reason: ReasonContent,
+	error:  errors.New("answer does not match"),
+}

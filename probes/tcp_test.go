@@ -1,0 +1,186 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTCPProbe(t *testing.T) {
+	saying := func(banner string) func(net.Conn) {
+		return func(conn net.Conn) { _, _ = io.WriteString(conn, banner) }
+	}
+	pong := func(conn net.Conn) {
+		ping := make([]byte, 4)
+		if _, err := io.ReadFull(conn, ping); err == nil && string(ping) == "PING" {
+			_, _ = io.WriteString(conn, "+PONG\r\n")
+		}
+	}
+	inPieces := func(conn net.Conn) {
+		for _, piece := range []string{"+P", "O", "N", "G"} {
+			time.Sleep(5 * time.Millisecond)
+			_, _ = io.WriteString(conn, piece)
+		}
+	}
+	for _, test := range []struct {
+		name     string
+		endpoint netip.AddrPort
+		settings TCPSettings
+		timeout  time.Duration
+		want     Result
+	}{
+		{"open", serve(t, silence), TCPSettings{}, ample, success()},
+		{"open on IPv6", serveOn(t, ipv6Loopback(t), silence), TCPSettings{}, ample, success()},
+		{"closed", refusing(t), TCPSettings{}, ample, failure(ReasonConnectionRefused)},
+		{"black hole", blackHole(t), TCPSettings{}, brief, failure(ReasonTimeout)},
+		{"only sends", serve(t, silence), TCPSettings{Send: "hello"}, ample, success()},
+		{"banner", serve(t, saying("220 mail ready\r\n")), TCPSettings{Expect: "220 "}, ample, success()},
+		{"banner further on", serve(t, saying(strings.Repeat("-", 4000)+"220")), TCPSettings{Expect: "220"}, ample, success()},
+		{"banner too far on", serve(t, saying(strings.Repeat("-", 5000)+"220")), TCPSettings{Expect: "220"}, ample, failure(ReasonContent)},
+		{"question and answer", serve(t, pong), TCPSettings{Send: "PING", Expect: "PONG"}, ample, success()},
+		{"answer in pieces", serve(t, inPieces), TCPSettings{Expect: "PONG"}, ample, success()},
+		{"another answer", serve(t, saying("-LOADING\r\n")), TCPSettings{Expect: "PONG"}, brief, failure(ReasonContent)},
+		{"another answer and end", serve(t, closing(saying("-ERR\r\n"))), TCPSettings{Expect: "PONG"}, ample, failure(ReasonContent)},
+		{"no answer", serve(t, silence), TCPSettings{Expect: "PONG"}, brief, failure(ReasonTimeout)},
+		{"end", serve(t, closing(silence)), TCPSettings{Expect: "PONG"}, ample, failure(ReasonConnectionClosed)},
+		{"reset", serve(t, aborting(silence)), TCPSettings{Expect: "PONG"}, ample, failure(ReasonConnectionClosed)},
+		{"endless answer", serve(t, func(conn net.Conn) {
+			for err := error(nil); err == nil; {
+				_, err = io.WriteString(conn, "nothing of the kind ")
+			}
+		}), TCPSettings{Expect: "PONG"}, ample, failure(ReasonContent)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			def := at(test.endpoint, "tcp://")
+			def.TCP = &test.settings
+			if got := probe(t, def, test.timeout); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+// TestTCPProbeLeavesNoTimeWait looks at the connection's end from the other side: a
+// RST, and thus nothing that lingers on ours.
+func TestTCPProbeLeavesNoTimeWait(t *testing.T) {
+	ended := make(chan error, 1)
+	endpoint := serve(t, func(conn net.Conn) {
+		_, err := conn.Read(make([]byte, 1))
+		ended <- err
+	})
+	if got := probe(t, at(endpoint, "tcp://"), ample); got != success() {
+		t.Fatalf("got %+v", got)
+	}
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "reset") {
+		t.Errorf("the connection ended with %v, not with a reset", err)
+	}
+}
+
+func TestTCPProbeEndsCleanlyAfterAConversation(t *testing.T) {
+	ended := make(chan error, 1)
+	endpoint := serve(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "220")
+		_, err := conn.Read(make([]byte, 1))
+		ended <- err
+	})
+	def := at(endpoint, "tcp://")
+	def.TCP = &TCPSettings{Expect: "220"}
+	if got := probe(t, def, ample); got != success() {
+		t.Fatalf("got %+v", got)
+	}
+	if err := <-ended; !errors.Is(err, io.EOF) {
+		t.Errorf("the connection ended with %v, not with its end", err)
+	}
+}
+
+func TestTCPProbeCanceled(t *testing.T) {
+	t.Run("before", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if got, want := prepare(t, at(unvisited(t), "tcp://")).Probe(ctx), unknown(ReasonCanceled); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+	t.Run("while dialling", func(t *testing.T) {
+		soon := make(chan struct{})
+		time.AfterFunc(30*time.Millisecond, func() { close(soon) })
+		testCanceled(t, at(blackHole(t), "tcp://"), soon)
+	})
+	t.Run("while reading", func(t *testing.T) {
+		connected := make(chan struct{})
+		def := at(serve(t, func(net.Conn) { close(connected) }), "tcp://")
+		def.TCP = &TCPSettings{Expect: "220"}
+		testCanceled(t, def, connected)
+	})
+}
+
+func TestTCPProbeOutOfFileDescriptors(t *testing.T) {
+	endpoint := serve(t, silence)
+	prober := prepare(t, at(endpoint, "tcp://"))
+	release := exhaustFileDescriptors(t)
+	result := probeOnce(t, prober, ample)
+	release()
+	if want := unknown(ReasonLocalResources); result != want {
+		t.Errorf("got %+v, want %+v", result, want)
+	}
+}
+
+// exhaustFileDescriptors opens all that the process may until release.
+func exhaustFileDescriptors(t *testing.T) (release func()) {
+	t.Helper()
+	restore := limitFileDescriptors(t)
+	var files []*os.File
+	for {
+		file, err := os.Open(os.DevNull)
+		if err != nil {
+			break
+		}
+		files = append(files, file)
+	}
+	return func() {
+		for _, file := range files {
+			file.Close()
+		}
+		restore()
+	}
+}
+
+func BenchmarkTCPProbe(b *testing.B) {
+	endpoint := serve(b, silence)
+	benchmark(b, at(endpoint, "tcp://"))
+}
+
+func benchmark(b *testing.B, def Definition) {
+	b.Helper()
+	prober := prepare(b, def)
+	b.ReportAllocs()
+	for b.Loop() {
+		ctx, cancel := context.WithTimeout(b.Context(), ample)
+		if result := prober.Probe(ctx); result != success() {
+			b.Fatalf("got %+v", result)
+		}
+		cancel()
+	}
+}
