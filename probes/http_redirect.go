@@ -1,0 +1,129 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+)
+
+// maxRedirects is how many redirects a probe follows, like net/http.
+const maxRedirects = 10
+
+// redirects is what a prober that follows them has to know.
+type redirects struct {
+	// origin is the probe's URL.
+	origin *url.URL
+	tls    *TLSSettings
+}
+
+// follow goes where the first answer led, and on from there.
+func (p *httpProber) follow(ctx context.Context, a answer) Result {
+	h := p.first
+	at := *p.redirects.origin
+	at.Host = h.to.String() // it may have been left out
+	for range maxRedirects {
+		next, err := at.Parse(a.location)
+		if err != nil {
+			return failure(ReasonRedirect)
+		}
+		if h, err = p.nextHop(h, a.status, next); err != nil {
+			return failure(ReasonRedirect)
+		}
+		if a, err = p.request(ctx, &h); err != nil {
+			return classifyHop(ctx, err)
+		}
+		if a.location == "" {
+			return p.verdict(a)
+		}
+		at = *next
+	}
+	return failure(ReasonRedirect)
+}
+
+// classifyHop is classify where the endpoint has chosen the destination: if that is
+// forbidden or does not exist, the endpoint is to blame.
+func classifyHop(ctx context.Context, err error) Result {
+	result := classify(ctx, err)
+	var dnsError *net.DNSError
+	noSuchName := errors.As(err, &dnsError) && dnsError.IsNotFound
+	switch {
+	case result.Reason == ReasonAddressRefused, result.Reason == ReasonNameResolution && noSuchName:
+		return failure(ReasonRedirect)
+	}
+	return result
+}
+
+var errForbiddenRedirect = errors.New("redirect to where probes do not go")
+
+// nextHop is the request that follows upon a redirect from the hop before. Only the
+// place that the user named gets the user's headers, Host and server name.
+func (p *httpProber) nextHop(before hop, status int, u *url.URL) (hop, error) {
+	downgrade := before.tls != nil && u.Scheme != "https"
+	known := u.Scheme == "https" || u.Scheme == "http"
+	target := u.RequestURI()
+	if downgrade || !known || u.Opaque != "" || u.Hostname() == "" || !isVisibleASCII(target) {
+		return hop{}, errForbiddenRedirect
+	}
+	// What a URL leaves out is the scheme's default here, not the endpoint's own.
+	to, err := destinationOf(u, netip.AddrPortFrom(netip.Addr{}, defaultPort(u.Scheme)))
+	if err != nil {
+		return hop{}, err
+	}
+	h := hop{to: to, method: methodAfter(status, before.method)}
+	samePlace := to == p.first.to
+	if u.Scheme == "https" {
+		if h.tls, err = p.hopTLS(to, samePlace); err != nil {
+			return hop{}, err
+		}
+	}
+	host, headers := hostHeader(to, u), []Header(nil)
+	if samePlace {
+		headers = p.settings.Headers
+		if p.settings.Host != "" {
+			host = p.settings.Host
+		}
+	}
+	h.request = assemble(h.method, target, host, headers)
+	return h, nil
+}
+
+func (p *httpProber) hopTLS(to destination, samePlace bool) (*tlsClient, error) {
+	if samePlace && p.first.tls != nil {
+		return p.first.tls, nil
+	}
+	settings := p.redirects.tls
+	if settings != nil && !samePlace {
+		elsewhere := *settings
+		elsewhere.ServerName = ""
+		settings = &elsewhere
+	}
+	return p.dialer.newTLSClient(settings, to.host(), alpnHTTP1)
+}
+
+// methodAfter is the method of the request after a redirect, by the rules of
+// browsers that net/http follows, too.
+func methodAfter(status int, method string) string {
+	if status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect || method == http.MethodHead {
+		return method
+	}
+	return http.MethodGet
+}

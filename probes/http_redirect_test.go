@@ -1,0 +1,234 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// site answers by path and remembers the requests.
+type site struct {
+	at netip.AddrPort
+
+	// mu guards the fields below. No I/O happens under it.
+	mu       sync.Mutex
+	pages    map[string]string
+	requests []string
+}
+
+func newSite(t *testing.T) *site {
+	s := &site{pages: map[string]string{}}
+	s.at = serve(t, s.talk)
+	return s
+}
+
+func (s *site) talk(conn net.Conn) {
+	request := readRequest(conn)
+	_, path, _ := strings.Cut(request, " ")
+	path, _, _ = strings.Cut(path, " ")
+	s.mu.Lock()
+	s.requests = append(s.requests, request)
+	page, ok := s.pages[path]
+	s.mu.Unlock()
+	if !ok {
+		page = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+	}
+	_, _ = io.WriteString(conn, page)
+}
+
+func (s *site) has(path, page string) *site {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pages[path] = page
+	return s
+}
+
+func (s *site) redirects(path string, status int, location string) *site {
+	return s.has(path, fmt.Sprintf("HTTP/1.1 %d Moved\r\nLocation: %s\r\nContent-Length: 4\r\n\r\nmore", status, location))
+}
+
+func (s *site) seen() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests
+}
+
+func (s *site) probe(t *testing.T, settings HTTPSettings) Result {
+	t.Helper()
+	settings.FollowRedirects = true
+	def := at(s.at, "http:///a/b?c")
+	def.HTTP = &settings
+	return probe(t, def, ample)
+}
+
+func TestRedirects(t *testing.T) {
+	const start = "/a/b?c"
+	for _, test := range []struct {
+		name     string
+		location string
+		target   string
+		want     Result
+	}{
+		{"absolute path", "/ok", "/ok", success()},
+		{"relative path", "../ok?d", "/ok?d", success()},
+		{"query only", "?d", "/a/b?d", success()},
+		{"with a fragment", "/ok#part", "/ok", success()},
+		{"scheme-relative", "//HOST/ok", "/ok", success()},
+		{"absolute", "http://HOST/ok", "/ok", success()},
+		{"user info is dropped", "http://user:word@HOST/ok", "/ok", success()},
+		{"not found", "/nowhere", "/ok", httpStatus(404)},
+		{"in a circle", start, "/ok", failure(ReasonRedirect)},
+		{"metadata address", "http://169.254.169.254/latest/meta-data/", "/ok", failure(ReasonRedirect)},
+		{"metadata address, mapped", "http://[::ffff:169.254.169.254]/", "/ok", failure(ReasonRedirect)},
+		{"unspecified address", "http://0.0.0.0:1/", "/ok", failure(ReasonRedirect)},
+		{"address in decimal", "http://2130706433/", "/ok", failure(ReasonRedirect)},
+		{"another scheme", "ftp://HOST/ok", "/ok", failure(ReasonRedirect)},
+		{"a file", "file:///etc/passwd", "/ok", failure(ReasonRedirect)},
+		{"no host", "http:///ok", "/ok", failure(ReasonRedirect)},
+		{"opaque", "http:ok", "/ok", failure(ReasonRedirect)},
+		{"no URL", "http://[/", "/ok", failure(ReasonRedirect)},
+		{"bad port", "http://127.0.0.1:0/", "/ok", failure(ReasonRedirect)},
+		{"space in the query", "/ok?a b", "/ok?a b", failure(ReasonRedirect)},
+		{"empty", "", "/ok", success()}, // the 302 itself is expected
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t).has(test.target, well)
+			s.redirects(start, 302, strings.ReplaceAll(test.location, "HOST", s.at.String()))
+			if got := s.probe(t, HTTPSettings{}); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestRedirectChain(t *testing.T) {
+	chain := func(length int, end string) *site {
+		s := newSite(t).redirects("/a/b?c", 301, "/1")
+		for i := 1; i < length; i++ {
+			s.redirects(fmt.Sprintf("/%d", i), 301, fmt.Sprintf("/%d", i+1))
+		}
+		return s.has(fmt.Sprintf("/%d", length), end)
+	}
+	for _, test := range []struct {
+		name     string
+		site     *site
+		settings HTTPSettings
+		want     Result
+		requests int
+	}{
+		{"ten", chain(10, well), HTTPSettings{}, success(), 11},
+		{"eleven", chain(11, well), HTTPSettings{}, failure(ReasonRedirect), 11},
+		{"the last status counts", chain(2, "HTTP/1.1 500 Oops\r\n\r\n"), HTTPSettings{ExpectedStatuses: []StatusRange{{301, 301}}}, httpStatus(500), 3},
+		{"the last body counts", chain(2, well), HTTPSettings{ExpectedBody: regexp.MustCompile("^more$")}, failure(ReasonContent), 3},
+		{"forbidden at the second hop", chain(2, "HTTP/1.1 307 On\r\nLocation: http://169.254.169.254/\r\n\r\n"), HTTPSettings{}, failure(ReasonRedirect), 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := test.site.probe(t, test.settings); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+			if got := len(test.site.seen()); got != test.requests {
+				t.Errorf("%d requests, want %d", got, test.requests)
+			}
+		})
+	}
+}
+
+// TestRedirectGuard: the loopback is as forbidden for a hop as anything else.
+func TestRedirectGuard(t *testing.T) {
+	hidden := unvisited(t)
+	s := newSite(t).redirects("/", 302, "http://"+hidden.String()+"/")
+	// Only the first address is allowed here: as if it were no loopback.
+	dialer := NewDialer(EgressPolicy{})
+	guard := dialer.dialer.ControlContext
+	dialer.policy = loopback
+	dialer.dialer.ControlContext = onlyTo(s.at, guard)
+	def := at(s.at, "http:///")
+	def.HTTP = &HTTPSettings{FollowRedirects: true}
+	prober, err := NewRegistry(dialer).New(def)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := probeOnce(t, prober, ample), failure(ReasonRedirect); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// TestRedirectsKeepSecrets: only the place that the user named sees what the user
+// wants to be sent there.
+func TestRedirectsKeepSecrets(t *testing.T) {
+	settings := HTTPSettings{Host: "legacy.example", Headers: []Header{{"Authorization", "Bearer s3cret"}}}
+
+	t.Run("same place", func(t *testing.T) {
+		s := newSite(t).redirects("/a/b?c", 302, "/ok").has("/ok", well)
+		if got := s.probe(t, settings); got != success() {
+			t.Fatalf("got %+v", got)
+		}
+		for _, request := range s.seen() {
+			if !strings.Contains(request, "Authorization: Bearer s3cret\r\n") || !strings.Contains(request, "Host: legacy.example\r\n") {
+				t.Errorf("header or host missing:\n%s", request)
+			}
+		}
+	})
+	t.Run("elsewhere and back", func(t *testing.T) {
+		home, other := newSite(t).has("/ok", well), newSite(t)
+		home.redirects("/a/b?c", 302, "http://"+other.at.String()+"/")
+		other.redirects("/", 302, "http://"+home.at.String()+"/ok")
+		if got := home.probe(t, settings); got != success() {
+			t.Fatalf("got %+v", got)
+		}
+		for _, request := range other.seen() {
+			if strings.Contains(request, "s3cret") || !strings.Contains(request, "Host: "+other.at.String()+"\r\n") {
+				t.Errorf("header or host given away:\n%s", request)
+			}
+		}
+		if last := home.seen()[1]; !strings.Contains(last, "s3cret") {
+			t.Errorf("header missing at home:\n%s", last)
+		}
+	})
+}
+
+func TestRedirectMethods(t *testing.T) {
+	for _, test := range []struct {
+		status       int
+		method, want string
+	}{
+		{301, "POST", "GET"}, {302, "PUT", "GET"}, {303, "POST", "GET"},
+		{307, "POST", "POST"}, {308, "PUT", "PUT"},
+		{301, "HEAD", "HEAD"}, {303, "HEAD", "HEAD"}, {302, "GET", "GET"}, {308, "OPTIONS", "OPTIONS"},
+	} {
+		t.Run(fmt.Sprint(test.method, test.status), func(t *testing.T) {
+			s := newSite(t).redirects("/a/b?c", test.status, "/ok").has("/ok", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			if got := s.probe(t, HTTPSettings{Method: test.method}); got != success() {
+				t.Fatalf("got %+v", got)
+			}
+			second := s.seen()[1]
+			if !strings.HasPrefix(second, test.want+" /ok ") {
+				t.Errorf("got %q", second)
+			}
+			if length := strings.Contains(second, "Content-Length"); length != (test.want == "POST" || test.want == "PUT") {
+				t.Errorf("content length sent: %v\n%s", length, second)
+			}
+		})
+	}
+}

@@ -1,0 +1,217 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// userAgent tells the people who run an endpoint who it is that asks.
+const userAgent = "farpoint/1"
+
+var defaultHTTPSettings HTTPSettings
+
+func (s *HTTPSettings) method() string {
+	if s.Method == "" {
+		return http.MethodGet
+	}
+	return s.Method
+}
+
+func (s *HTTPSettings) maxBodyBytes() int {
+	if s.MaxBodyBytes == 0 {
+		return DefaultMaxBodyBytes
+	}
+	return s.MaxBodyBytes
+}
+
+func (s *HTTPSettings) expects(status int) bool {
+	for _, expected := range s.ExpectedStatuses {
+		if int(expected.First) <= status && status <= int(expected.Last) {
+			return true
+		}
+	}
+	return len(s.ExpectedStatuses) == 0 && 200 <= status && status <= 399
+}
+
+// validate returns an error that tells the user what to write instead. It does not
+// repeat the headers' values, which may be secret.
+func (s *HTTPSettings) validate() error {
+	switch {
+	case !httpguts.ValidHeaderFieldName(s.method()): // a token, as methods are
+		return errors.New("healthCheck.http.method is no HTTP method: write GET, HEAD or another one")
+	case s.method() == http.MethodConnect:
+		return errors.New("healthCheck.http.method CONNECT asks for a tunnel: write GET, HEAD or another one")
+	case s.method() == http.MethodHead && s.ExpectedBody != nil:
+		return errors.New("healthCheck.http.expectedBody cannot match with the method HEAD, whose responses have no body: use GET")
+	case !isHostHeader(s.Host):
+		return errors.New("healthCheck.http.host is no Host header: write a name or an address, with a port if need be")
+	case s.MaxBodyBytes < 0 || s.MaxBodyBytes > MaxBodyBytes:
+		return fmt.Errorf("healthCheck.http.maxBodyBytes is out of range: write a number up to %d", MaxBodyBytes)
+	}
+	for _, expected := range s.ExpectedStatuses {
+		if expected.First < 100 || expected.First > expected.Last || expected.Last > 999 {
+			return fmt.Errorf("healthCheck.http.expectedStatuses has the impossible range %d-%d: write one such as 200-399",
+				expected.First, expected.Last)
+		}
+	}
+	for _, header := range s.Headers {
+		if err := header.validate(); err != nil {
+			return fmt.Errorf("healthCheck.http.headers: %w", err)
+		}
+	}
+	return nil
+}
+
+// isHostHeader also keeps spaces and control bytes out of the request.
+func isHostHeader(host string) bool {
+	return httpguts.ValidHostHeader(host) && isVisibleASCII(host)
+}
+
+func (h Header) validate() error {
+	if !httpguts.ValidHeaderFieldName(h.Name) {
+		return fmt.Errorf("%q is no header name: use letters, digits and hyphens", h.Name)
+	}
+	if !httpguts.ValidHeaderFieldValue(h.Value) {
+		return fmt.Errorf("the value of %s holds a line break or another control character: take it out", h.Name)
+	}
+	name := strings.ToLower(h.Name)
+	if advice, ok := refusedHeaders[name]; ok {
+		return fmt.Errorf("%s %s", h.Name, advice)
+	}
+	for prefix, advice := range refusedHeaderPrefixes {
+		if strings.HasPrefix(name, prefix) {
+			return fmt.Errorf("%s %s", h.Name, advice)
+		}
+	}
+	return nil
+}
+
+const (
+	hopByHop      = "belongs to the connection, which the probe sees to itself: take it out"
+	cloudMetadata = "is what clouds guard their metadata services with: take it out"
+)
+
+// refusedHeaders are those that would change how the request is framed (RFC 9110,
+// 7.6.1), or that make a metadata service answer, should a probe ever get to one.
+var refusedHeaders = map[string]string{
+	"host":                      "cannot be set here: use healthCheck.http.host",
+	"content-length":            "is wrong, since a probe has no body: take it out",
+	"connection":                hopByHop,
+	"keep-alive":                hopByHop,
+	"te":                        hopByHop,
+	"trailer":                   hopByHop,
+	"transfer-encoding":         hopByHop,
+	"upgrade":                   hopByHop,
+	"http2-settings":            hopByHop,
+	"metadata":                  cloudMetadata, // Azure
+	"metadata-flavor":           cloudMetadata, // Google
+	"x-google-metadata-request": cloudMetadata,
+}
+
+var refusedHeaderPrefixes = map[string]string{
+	"proxy-":                      hopByHop,
+	"x-aws-ec2-metadata-token":    cloudMetadata,
+	"x-aliyun-ecs-metadata-token": cloudMetadata,
+}
+
+// request assembles the first request of a probe, with the user's Host and headers.
+func (s *HTTPSettings) request(to destination, u *url.URL) ([]byte, error) {
+	target := u.RequestURI()
+	if !isVisibleASCII(target) {
+		return nil, errors.New("healthCheckURL has a space or another special character in its path or query: percent-encode it")
+	}
+	if u.Fragment != "" {
+		return nil, errors.New("healthCheckURL has a fragment (#...), which is never sent: take it out")
+	}
+	host := s.Host
+	if host == "" {
+		host = hostHeader(to, u)
+	}
+	return assemble(s.method(), target, host, s.Headers), nil
+}
+
+// hostHeader is what RFC 9110, 7.2, asks for: host and port as in the URL, without
+// the port if it is the scheme's own.
+func hostHeader(to destination, u *url.URL) string {
+	if u.Port() != "" && u.Hostname() != "" {
+		return u.Host // as the user wrote it
+	}
+	if to.addr.Port() != defaultPort(u.Scheme) {
+		return to.String()
+	}
+	if to.addr.Addr().Is6() {
+		return "[" + to.host() + "]"
+	}
+	return to.host()
+}
+
+func defaultPort(scheme string) uint16 {
+	if scheme == "https" {
+		return 443
+	}
+	return 80
+}
+
+// assemble writes a request out. All of its arguments must have been validated.
+func assemble(method, target, host string, headers []Header) []byte {
+	var b strings.Builder
+	line := func(name, value string) { b.WriteString(name + ": " + value + "\r\n") }
+	b.WriteString(method + " " + target + " HTTP/1.1\r\n")
+	line("Host", host)
+	if !hasHeader(headers, "User-Agent") {
+		line("User-Agent", userAgent)
+	}
+	if !hasHeader(headers, "Accept") {
+		line("Accept", "*/*")
+	}
+	for _, header := range headers {
+		line(header.Name, header.Value)
+	}
+	switch method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
+		line("Content-Length", "0") // or some servers answer 411
+	}
+	line("Connection", "close")
+	b.WriteString("\r\n")
+	return []byte(b.String())
+}
+
+func hasHeader(headers []Header, name string) bool {
+	for _, header := range headers {
+		if strings.EqualFold(header.Name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// isVisibleASCII tells what may stand in a request line.
+func isVisibleASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,175 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// Bounds of what is read of a response, whatever the endpoint sends.
+const (
+	// maxHeadBytes is for the status line and the headers, those of interim
+	// responses included. A map of tiny headers takes some thirty times as much memory,
+	// which a slow endpoint can hold until the timeout.
+	maxHeadBytes = 16 << 10
+	// maxFramingBytes may come on top of a body's bytes, for the framing of chunks.
+	// net/http bounds it alike.
+	maxFramingBytes = 16 << 10
+	// maxInterim is how many 1xx responses may come before the final one.
+	maxInterim = 5
+)
+
+// Marks of a peer that does not speak HTTP as it should.
+var (
+	errNotHTTP     = errors.New("no HTTP/1 response")
+	errTooMuch     = errors.New("more bytes than are read")
+	errManyInterim = errors.New("too many interim responses")
+)
+
+// responseReader reads one response, by net/http's parser. It bounds the bytes; the
+// connection's deadline bounds the time.
+type responseReader struct {
+	conn io.Reader
+	// left is how many bytes may still be taken from the connection.
+	left int
+	// failed is how the connection ended, if it has.
+	failed   error
+	buffered *bufio.Reader
+	body     bytes.Buffer
+}
+
+var responseReaders = sync.Pool{New: func() any {
+	r := &responseReader{}
+	r.buffered = bufio.NewReader(r)
+	return r
+}}
+
+func newResponseReader(conn io.Reader) *responseReader {
+	r := responseReaders.Get().(*responseReader)
+	r.conn, r.failed = conn, nil
+	r.buffered.Reset(r)
+	return r
+}
+
+// release ends the use of the reader and of all responses and bodies read by it.
+func (r *responseReader) release() {
+	r.conn = nil
+	responseReaders.Put(r)
+}
+
+// Read implements io.Reader for the buffer.
+func (r *responseReader) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, errTooMuch
+	}
+	n, err := r.conn.Read(p[:min(len(p), r.left)])
+	r.left -= n
+	r.failed = err
+	return n, err
+}
+
+// headRequest tells the parser that the response has no body.
+var headRequest = &http.Request{Method: http.MethodHead}
+
+// readHead reads up to the end of the headers of the final response.
+func (r *responseReader) readHead(method string) (*http.Response, error) {
+	var request *http.Request // nil means GET; only HEAD differs
+	if method == http.MethodHead {
+		request = headRequest
+	}
+	r.left = maxHeadBytes
+	for range 1 + maxInterim {
+		if err := r.startsLikeHTTP(); err != nil {
+			return nil, err
+		}
+		// The response's body needs no closing: it is the connection that is closed.
+		response, err := http.ReadResponse(r.buffered, request)
+		switch {
+		case r.failed != nil && err != nil:
+			// The parser may have taken what came before for a malformed whole.
+			return nil, protocolError(r.failed)
+		case err != nil:
+			return nil, protocolError(err)
+		case response.ProtoMajor != 1 || response.StatusCode < 100:
+			return nil, protocolError(errNotHTTP)
+		case response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols:
+			return response, nil
+		}
+	}
+	return nil, protocolError(errManyInterim)
+}
+
+// startsLikeHTTP notices other protocols by their first bytes. The parser would wait
+// for the end of a line that need not come.
+func (r *responseReader) startsLikeHTTP() error {
+	const start = "HTTP/"
+	have, err := r.buffered.Peek(len(start))
+	if !strings.HasPrefix(start, string(have)) {
+		return protocolError(errNotHTTP)
+	}
+	return protocolError(err)
+}
+
+// readBody returns the body, or its first bytes up to the limit. They are valid until
+// release.
+func (r *responseReader) readBody(response *http.Response, limit int) ([]byte, error) {
+	r.left = limit + maxFramingBytes
+	r.body.Reset()
+	source := io.Reader(response.Body)
+	// A probe asks for no compression, yet some servers always compress.
+	switch strings.ToLower(response.Header.Get("Content-Encoding")) {
+	case "gzip", "x-gzip":
+		unzipper := unzippers.Get().(*gzip.Reader)
+		defer unzippers.Put(unzipper)
+		switch err := unzipper.Reset(source); {
+		case errors.Is(err, io.EOF):
+			return nil, nil // nothing at all is an empty body, too
+		case err != nil:
+			return r.ended(err)
+		}
+		source = unzipper
+	}
+	if _, err := r.body.ReadFrom(io.LimitReader(source, int64(limit))); err != nil {
+		return r.ended(err)
+	}
+	return r.body.Bytes(), nil
+}
+
+// ended is what readBody returns if reading ended otherwise than by the body's end.
+func (r *responseReader) ended(err error) ([]byte, error) {
+	if errors.Is(err, errTooMuch) {
+		return r.body.Bytes(), nil
+	}
+	return nil, protocolError(err)
+}
+
+var unzippers = sync.Pool{New: func() any { return new(gzip.Reader) }}
+
+// protocolError blames the endpoint's HTTP unless err turns out to be the network's.
+func protocolError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &stageError{reason: ReasonProtocol, error: err}
+}

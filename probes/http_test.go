@@ -1,0 +1,307 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func httpStatus(code uint16) Result {
+	return Result{Outcome: Failure, Reason: ReasonStatus, Code: code}
+}
+
+// well is a response that nobody can object to.
+const well = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
+
+func TestHTTPProbe(t *testing.T) {
+	matching := func(expression string) HTTPSettings {
+		return HTTPSettings{ExpectedBody: regexp.MustCompile(expression)}
+	}
+	for _, test := range []struct {
+		name     string
+		response string
+		settings HTTPSettings
+		want     Result
+	}{
+		{"200", well, HTTPSettings{}, success()},
+		{"redirect not followed", "HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n", HTTPSettings{}, success()},
+		{"404", "HTTP/1.1 404 Not Found\r\n\r\n", HTTPSettings{}, httpStatus(404)},
+		{"503", "HTTP/1.1 503 Service Unavailable\r\n\r\n", HTTPSettings{}, httpStatus(503)},
+		{"503 expected", "HTTP/1.1 503 Service Unavailable\r\n\r\n", HTTPSettings{ExpectedStatuses: []StatusRange{{200, 200}, {500, 503}}}, success()},
+		{"204 not expected", "HTTP/1.1 204 No Content\r\n\r\n", HTTPSettings{ExpectedStatuses: []StatusRange{{200, 200}}}, httpStatus(204)},
+		{"strange status", "HTTP/1.1 999 Denied\r\n\r\n", HTTPSettings{}, httpStatus(999)},
+		{"no reason phrase", "HTTP/1.1 200\r\n\r\n", HTTPSettings{}, success()},
+		{"HTTP/1.0", "HTTP/1.0 200 OK\r\n\r\nok", matching("^ok$"), success()},
+		{"bare line feeds", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok", matching("^ok$"), success()},
+		{"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", HTTPSettings{Method: "HEAD"}, success()},
+		{"204 with a body", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", HTTPSettings{}, success()},
+		{"204 has no body to match", "HTTP/1.1 204 No Content\r\n\r\nok", matching("ok"), failure(ReasonContent)},
+
+		{"100 first", "HTTP/1.1 100 Continue\r\n\r\n" + well, HTTPSettings{}, success()},
+		{"early hints first", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + well, HTTPSettings{}, success()},
+		{"100 without end", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000), HTTPSettings{}, failure(ReasonProtocol)},
+		{"100 and end", "HTTP/1.1 100 Continue\r\n\r\n", HTTPSettings{}, failure(ReasonConnectionClosed)},
+		{"101", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", HTTPSettings{}, httpStatus(101)},
+
+		{"body", well, matching("^ok$|^ok\n$"), success()},
+		{"another body", well, matching("healthy"), failure(ReasonContent)},
+		{"status before body", "HTTP/1.1 500 Oops\r\n\r\nok", matching("ok"), httpStatus(500)},
+		{"empty body", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", matching("^$"), success()},
+		{"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n", matching("^ok$"), success()},
+		{"chunked with trailer", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n2\r\nok\r\n0\r\nA: b\r\n\r\n", matching("^ok$"), success()},
+		{"chunked, broken", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n", matching("ok"), failure(ReasonProtocol)},
+		{"chunked, short", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nok", matching("ok"), failure(ReasonConnectionClosed)},
+		{"up to the end of the connection", "HTTP/1.1 200 OK\r\n\r\nok", matching("^ok$"), success()},
+		{"gzip unasked for", "HTTP/1.1 200 OK\r\nContent-Encoding: GZIP\r\n\r\n" + gzipped("it is ok"), matching("^it is ok$"), success()},
+		{"gzip, empty", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n", matching("^$"), success()},
+		{"no gzip in truth", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nit is ok, it is not gzip", matching("ok"), failure(ReasonProtocol)},
+		{"unknown encoding", "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\nok", matching("^ok$"), success()},
+		{"match within the bound", "HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("-", 100) + "ok", HTTPSettings{ExpectedBody: regexp.MustCompile("ok"), MaxBodyBytes: 102}, success()},
+		{"match beyond the bound", "HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("-", 100) + "ok", HTTPSettings{ExpectedBody: regexp.MustCompile("ok"), MaxBodyBytes: 101}, failure(ReasonContent)},
+
+		{"content length too long, body not wanted", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok", HTTPSettings{}, success()},
+		{"content length too long", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok", matching("ok"), failure(ReasonConnectionClosed)},
+		{"content length too short", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok, but", matching("^ok$"), success()},
+		{"content length negative", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nok", HTTPSettings{}, failure(ReasonProtocol)},
+		{"content length twice", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok", HTTPSettings{}, failure(ReasonProtocol)},
+
+		{"nothing", "", HTTPSettings{}, failure(ReasonConnectionClosed)},
+		{"part of the status line", "HTTP/1.1 20", HTTPSettings{}, failure(ReasonConnectionClosed)},
+		{"status line only", "HTTP/1.1 200 OK\r\n", HTTPSettings{}, failure(ReasonConnectionClosed)},
+		{"part of the headers", "HTTP/1.1 200 OK\r\nContent-Le", HTTPSettings{}, failure(ReasonConnectionClosed)},
+		{"garbage", "\x00\x01\x02\x03garbage", HTTPSettings{}, failure(ReasonProtocol)},
+		{"SSH", "SSH-2.0-OpenSSH_9.6\r\n", HTTPSettings{}, failure(ReasonProtocol)},
+		{"HTTP/0.9", "<html>ok</html>", HTTPSettings{}, failure(ReasonProtocol)},
+		{"HTTP/2", "HTTP/2.0 200 OK\r\n\r\n", HTTPSettings{}, failure(ReasonProtocol)},
+		{"HTTP/2 frames", "\x00\x00\x12\x04\x00\x00\x00\x00\x00", HTTPSettings{}, failure(ReasonProtocol)},
+		{"no number", "HTTP/1.1 abc OK\r\n\r\n", HTTPSettings{}, failure(ReasonProtocol)},
+		{"number too small", "HTTP/1.1 099 OK\r\n\r\n", HTTPSettings{}, failure(ReasonProtocol)},
+		{"signed number", "HTTP/1.1 -20 OK\r\n\r\n", HTTPSettings{}, failure(ReasonProtocol)},
+		{"header without colon", "HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", HTTPSettings{}, failure(ReasonProtocol)},
+		{"TLS", "\x15\x03\x01\x00\x02\x02\x46", HTTPSettings{}, failure(ReasonProtocol)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			def := at(serve(t, closing(responding(test.response))), "http:///health")
+			def.HTTP = &test.settings
+			if got := probe(t, def, ample); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+// TestHTTPProbeOfHostileServers also checks, by probe and serve, that the probe is
+// over at its timeout and the connection closed.
+func TestHTTPProbeOfHostileServers(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\n"
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", 1<<16, strings.Repeat("A", 1<<16))
+	for _, test := range []struct {
+		name    string
+		talk    func(net.Conn)
+		timeout time.Duration
+		want    Result
+		// wantBody is what a probe says that wants the body as well.
+		wantBody Result
+	}{
+		{"says nothing", silence, brief, failure(ReasonTimeout), failure(ReasonTimeout)},
+		{"resets", aborting(silence), ample, failure(ReasonConnectionClosed), failure(ReasonConnectionClosed)},
+		{"resets after the request", aborting(func(conn net.Conn) { readRequest(conn) }), ample, failure(ReasonConnectionClosed), failure(ReasonConnectionClosed)},
+		{"banner of another protocol, then waits", responding("\x4a\x00\x00\x00\x0a8.0"), ample, failure(ReasonProtocol), failure(ReasonProtocol)},
+		{"slow headers", dripping(ok, "a"), brief, failure(ReasonTimeout), failure(ReasonTimeout)},
+		{"headers without end", flooding(ok, "A: b\r\n"), ample, failure(ReasonProtocol), failure(ReasonProtocol)},
+		{"header without end", flooding(ok+"A: ", strings.Repeat("b", 1<<16)), ample, failure(ReasonProtocol), failure(ReasonProtocol)},
+		{"status line without end", flooding("HTTP/1.1 200 ", strings.Repeat("O", 1<<16)), ample, failure(ReasonProtocol), failure(ReasonProtocol)},
+		{"interim responses without end", flooding("", "HTTP/1.1 100 Continue\r\n\r\n"), ample, failure(ReasonProtocol), failure(ReasonProtocol)},
+		{"interim responses without end, slowly", dripping("HTTP/1.1 102 Processing\r\n\r\n", "H"), brief, failure(ReasonProtocol), failure(ReasonProtocol)},
+		{"slow body", dripping(ok+"\r\n", "a"), brief, success(), failure(ReasonTimeout)},
+		{"slow chunks", dripping(ok+"Transfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n"), brief, success(), failure(ReasonTimeout)},
+		{"endless body", flooding(ok+"\r\n", strings.Repeat("A", 1<<16)), ample, success(), failure(ReasonContent)},
+		{"endless body of a length", flooding(ok+"Content-Length: 9223372036854775807\r\n\r\n", strings.Repeat("A", 1<<16)), ample, success(), failure(ReasonContent)},
+		{"endless chunks", flooding(ok+"Transfer-Encoding: chunked\r\n\r\n", chunk), ample, success(), failure(ReasonContent)},
+		{"endless tiny chunks", flooding(ok+"Transfer-Encoding: chunked\r\n\r\n", strings.Repeat("1\r\nA\r\n", 1<<13)), ample, success(), failure(ReasonContent)},
+		{"endless chunk extension", flooding(ok+"Transfer-Encoding: chunked\r\n\r\n1;", strings.Repeat("A", 1<<16)), ample, success(), failure(ReasonProtocol)},
+		{"endless trailers", flooding(ok+"Transfer-Encoding: chunked\r\n\r\n0\r\n", "A: b\r\n"), ample, success(), failure(ReasonProtocol)},
+		{"gzip bomb", flooding(ok+"Content-Encoding: gzip\r\n\r\n", gzipped(strings.Repeat("A", 1<<24))), ample, success(), failure(ReasonContent)},
+		{"endless empty gzip members", flooding(ok+"Content-Encoding: gzip\r\n\r\n", gzipped("")), ample, success(), failure(ReasonContent)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			def := at(serve(t, test.talk), "http://")
+			if got := probe(t, def, test.timeout); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+			def.HTTP = &HTTPSettings{ExpectedBody: regexp.MustCompile("healthy"), MaxBodyBytes: MaxBodyBytes}
+			if got := probe(t, def, test.timeout); got != test.wantBody {
+				t.Errorf("wanting the body: got %+v, want %+v", got, test.wantBody)
+			}
+		})
+	}
+}
+
+// TestHTTPProbeMemoryIsBounded counts everything allocated, the server's side too.
+func TestHTTPProbeMemoryIsBounded(t *testing.T) {
+	const probes = 20
+	for name, talk := range map[string]func(net.Conn){
+		"endless body": flooding("HTTP/1.1 200 OK\r\n\r\n", strings.Repeat("A", 1<<16)),
+		"gzip bomb":    flooding("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", gzipped(strings.Repeat("A", 1<<24))),
+		"headers":      flooding("HTTP/1.1 200 OK\r\n", strings.Repeat("A: b\r\n", 1000)),
+		"header names": flooding("HTTP/1.1 200 OK\r\n", distinctHeaders(1<<15)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			def := at(serve(t, talk), "http://")
+			def.HTTP = &HTTPSettings{ExpectedBody: regexp.MustCompile("healthy"), MaxBodyBytes: MaxBodyBytes}
+			prober := prepare(t, def)
+			probeOnce(t, prober, ample) // fills the pools
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range probes {
+				probeOnce(t, prober, ample)
+			}
+			runtime.ReadMemStats(&after)
+			each := (after.TotalAlloc - before.TotalAlloc) / probes
+			t.Logf("%d KiB a probe", each>>10)
+			if each > 2<<20 {
+				t.Errorf("a probe allocates %d KiB", each>>10)
+			}
+		})
+	}
+}
+
+func distinctHeaders(size int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < size; i++ {
+		fmt.Fprintf(&b, "%x:\n", i)
+	}
+	return b.String()
+}
+
+func TestHTTPProbeOfNothing(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		endpoint netip.AddrPort
+		want     Result
+	}{
+		{"refused", refusing(t), failure(ReasonConnectionRefused)},
+		{"black hole", blackHole(t), failure(ReasonTimeout)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := probe(t, at(test.endpoint, "http://"), brief); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+// TestHTTPProbeOfBusyServer: some servers answer and close as soon as they see the
+// connection.
+func TestHTTPProbeOfBusyServer(t *testing.T) {
+	busy := func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+	}
+	def := at(serve(t, closing(busy)), "http://")
+	for range 50 {
+		if got, want := probe(t, def, ample), httpStatus(503); got != want {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+	}
+}
+
+func TestHTTPProbeCanceled(t *testing.T) {
+	for name, response := range map[string]string{
+		"awaiting the response": "",
+		"awaiting the headers":  "HTTP/1.1 200 OK\r\n",
+		"awaiting the body":     "HTTP/1.1 200 OK\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			connected := make(chan struct{})
+			def := at(serve(t, func(conn net.Conn) {
+				responding(response)(conn)
+				close(connected)
+			}), "http://")
+			def.HTTP = &HTTPSettings{ExpectedBody: regexp.MustCompile("ok")}
+			testCanceled(t, def, connected)
+		})
+	}
+}
+
+// TestHTTPProbeAgainstNetHTTP probes the standard library's server.
+func TestHTTPProbeAgainstNetHTTP(t *testing.T) {
+	var requests atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		if r.URL.Path != "/health" || r.Method != http.MethodPost || r.Host != "legacy.example" || !r.Close {
+			t.Errorf("got %s %s of %s", r.Method, r.URL, r.Host)
+		}
+		_, _ = io.WriteString(w, strings.Repeat("fine ", 10_000))
+	}))
+	listener, err := net.Listen("tcp", ipv6Loopback(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Listener.Close()
+	server.Listener = listener
+	server.Start()
+	defer server.Close()
+	def := at(addrOf(listener), "http:///health?deep")
+	def.HTTP = &HTTPSettings{Method: "POST", Host: "legacy.example", ExpectedBody: regexp.MustCompile("^(fine )+")}
+	if got := probe(t, def, ample); got != success() {
+		t.Errorf("got %+v", got)
+	}
+	if n := requests.Load(); n != 1 {
+		t.Errorf("%d requests for one probe", n)
+	}
+}
+
+func gzipped(text string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = io.WriteString(w, text)
+	w.Close()
+	return b.String()
+}
+
+func BenchmarkHTTPProbe(b *testing.B) {
+	endpoint := serve(b, benchmarkServer())
+	benchmark(b, at(endpoint, "http:///health"))
+}
+
+// benchmarkServer answers at the least cost of its own, which a benchmark includes. It
+// closes first, like servers that are told to, and so the prober's side uses up no
+// ports.
+func benchmarkServer() func(net.Conn) {
+	response := []byte("HTTP/1.1 200 OK\r\nServer: test\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n" +
+		"Content-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n")
+	return func(conn net.Conn) {
+		var request [512]byte
+		if _, err := conn.Read(request[:]); err == nil {
+			_, _ = conn.Write(response)
+		}
+		conn.Close()
+	}
+}
