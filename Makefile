@@ -1,0 +1,138 @@
+# `make help` lists what there is to do. Every tool is pinned in hack/tools, the
+# control plane of the tests in hack/envtest; both are built from Go modules.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo dev)
+# The image that is built and deployed.
+IMG ?= farpoint:$(VERSION)
+CONTAINER_TOOL ?= docker
+# The kubectl on PATH, else the one that `make envtest` leaves in bin/k8s.
+KUBECTL ?= $(or $(shell command -v kubectl 2>/dev/null),$(lastword $(wildcard bin/k8s/*/kubectl)),kubectl)
+
+TOOLS := $(CURDIR)/hack/tools
+CONTROLLER_GEN := go tool -modfile=$(TOOLS)/go.mod controller-gen
+KUSTOMIZE := go tool -modfile=$(TOOLS)/go.mod kustomize
+CRD_REF_DOCS := go tool -modfile=$(TOOLS)/go.mod crd-ref-docs
+GOLANGCI_LINT := go tool -modfile=$(TOOLS)/golangci-lint/go.mod golangci-lint
+
+##@ General
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN { FS = ":.*##"; printf "Usage: make \033[36m<target>\033[0m\n" } \
+		/^[a-z-]+:.*##/ { printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2 } \
+		/^##@/ { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## See it work, on a control plane of its own. DEMO_SECONDS=n ends it by itself.
+	go build -o bin/demo ./hack/demo
+# exec: the demo and not a shell between gets Ctrl-C, and its exit status is ours.
+	@export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh); exec bin/demo
+
+##@ Development
+
+.PHONY: generate
+generate: ## Write the deep copy functions.
+	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate/boilerplate.go.txt paths=./...
+
+.PHONY: manifests
+manifests: ## Write the CRD and the operator's role.
+	$(CONTROLLER_GEN) rbac:roleName=manager-role crd paths=./... output:crd:artifacts:config=config/crd/bases
+
+.PHONY: docs
+docs: ## Write the API reference, docs/api.md.
+	$(CRD_REF_DOCS) --log-level=ERROR --source-path=api --config=hack/docs/crd-ref-docs.yaml \
+		--renderer=markdown --templates-dir=hack/docs --output-path=docs/api.md
+
+.PHONY: fmt
+fmt: ## Format the code.
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: vet
+vet: ## Run go vet.
+	go vet ./...
+
+.PHONY: lint
+lint: ## Run golangci-lint.
+	$(GOLANGCI_LINT) run
+
+.PHONY: lint-fix
+lint-fix: ## Run golangci-lint and let it mend what it can.
+	$(GOLANGCI_LINT) run --fix
+
+.PHONY: envtest
+envtest: ## Build the control plane of the tests into bin/k8s and print the folder.
+	@hack/envtest/build.sh
+
+.PHONY: test
+test: ## Run all tests, with the race detector. TESTFLAGS='-run X -v' for some.
+	@race=-race; \
+	if ! printf '#include <stdlib.h>\n' | $$(go env CC) -x c -fsyntax-only - 2>/dev/null; then \
+		if [[ $${CI:-} == true ]]; then \
+			echo "the race detector needs a C compiler and its headers: install gcc and libc6-dev" >&2; exit 1; \
+		fi; \
+		echo "no C compiler found: testing without the race detector" >&2; race=; \
+	fi; \
+	export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh); \
+	set -x; $${race:+env CGO_ENABLED=1} go test $$race $(TESTFLAGS) ./...
+
+.PHONY: verify
+verify: manifests generate docs ## Fail if anything generated is stale or uncommitted, then vet and lint.
+	go mod tidy
+	@changed=$$(git status --porcelain); \
+	if [[ -n $$changed ]]; then \
+		printf '%s\n' "The tree differs from its commit:" "$$changed" \
+			"If these are generated: run 'make generate manifests docs' and 'go mod tidy', then commit." >&2; \
+		exit 1; \
+	fi
+	@$(MAKE) --no-print-directory vet lint
+
+##@ Build
+
+.PHONY: build
+build: ## Build bin/manager.
+	CGO_ENABLED=0 go build -trimpath -o bin/manager ./cmd/manager
+
+.PHONY: run
+run: ## Run the operator from here against the current kubeconfig.
+	go run ./cmd/manager --allow-loopback-probes --leader-elect=false
+
+.PHONY: docker-build
+docker-build: ## Build the image $IMG.
+	$(CONTAINER_TOOL) build -t $(IMG) .
+
+.PHONY: build-installer
+build-installer: overlay ## Write all that an installation needs to dist/install.yaml, with $IMG.
+	$(KUSTOMIZE) build dist/overlay > dist/install.yaml
+
+.PHONY: clean
+clean: ## Remove what was built, but for the control plane in bin/k8s.
+	rm -rf bin/manager bin/demo dist
+
+##@ Deployment
+
+.PHONY: install
+install: ## Install the CRD into the current cluster.
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) apply -f -
+
+.PHONY: uninstall
+uninstall: ## Remove the CRD, and with it all ExternalServices, from the current cluster.
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found -f -
+
+.PHONY: deploy
+deploy: overlay ## Install the operator with $IMG into the current cluster.
+	$(KUSTOMIZE) build dist/overlay | $(KUBECTL) apply -f -
+
+.PHONY: undeploy
+undeploy: overlay ## Remove the operator, its CRD and all ExternalServices from the current cluster.
+	$(KUSTOMIZE) build dist/overlay | $(KUBECTL) delete --ignore-not-found -f -
+
+# The image is set in an overlay, so that deploying changes no file of the tree.
+.PHONY: overlay
+overlay:
+	@mkdir -p dist/overlay
+	@printf 'resources:\n- ../../config/default\n' > dist/overlay/kustomization.yaml
+	@cd dist/overlay && $(KUSTOMIZE) edit set image controller=$(IMG)
