@@ -109,7 +109,7 @@ for name in "${names[@]}"; do
 done
 
 if [[ -n $(missing) ]]; then
-	mkdir -p "$assets"
+	mkdir -p "$root/bin/k8s"
 	# One run builds, others wait for it. Without flock (macOS) they would do the
 	# same work twice.
 	if command -v flock >/dev/null; then
@@ -122,6 +122,7 @@ if [[ -n $(missing) ]]; then
 	if [[ ${ENVTEST_DOWNLOAD:-} == 1 ]]; then
 		download || say "no archive to be had, building instead"
 	fi
+	mkdir -p "$assets" # not before: setup-envtest takes an empty folder for an installed one
 	for name in $(missing); do
 		build "$name"
 	done
