@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -54,6 +55,9 @@ func bundleIn(ctx context.Context, live client.Reader, namespace, kind string, r
 	bundle := value(reference.Key)
 	if len(bundle) == 0 {
 		return nil, fmt.Errorf("healthCheck.tls refers to key %q of %s %s, which is missing or empty", reference.Key, kind, reference.Name)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(bundle) {
+		return nil, fmt.Errorf("healthCheck.tls refers to key %q of %s %s, which holds no certificate: it must be PEM, with BEGIN CERTIFICATE lines", reference.Key, kind, reference.Name)
 	}
 	return bundle, nil
 }

@@ -62,11 +62,13 @@ func occurrences(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 	}
 	var up, down []farpointv1.EndpointStatus
 	for _, endpoint := range after.Endpoints {
-		switch {
-		case endpoint.Health == known[endpoint.Name]:
-		case endpoint.Health == farpointv1.EndpointHealthy:
+		if endpoint.Health == known[endpoint.Name] {
+			continue
+		}
+		switch endpoint.Health {
+		case farpointv1.EndpointHealthy:
 			up = append(up, endpoint)
-		case endpoint.Health == farpointv1.EndpointUnhealthy:
+		case farpointv1.EndpointUnhealthy:
 			down = append(down, endpoint)
 		}
 	}

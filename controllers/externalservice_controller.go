@@ -150,10 +150,10 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 		return nil
 	}
 	service := found.service.service
-	planned := r.targets.plan(&object.Spec, service.Spec.Ports, common)
+	planned := r.targets.plan(&object.Spec, service.Spec.Ports, common, seeds)
 	r.scheduler.Set(owner, planned.probeTargets(common, seeds))
 	found.targets = &planned
-	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner))
+	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner), seeds)
 	found.portsReason, found.portsMessage = portMismatch(planned.accepted, service.Spec.Ports)
 	others, err := r.rivalSlices(ctx, service, object.Name)
 	if err != nil {
@@ -164,11 +164,17 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 }
 
 // verdicts puts endpoints together with what is known of them. A disabled one is not
-// probed, so that nothing is.
-func verdicts(accepted []endpoint, known map[string]probes.Health) []verdict {
+// probed, so that nothing is; a held one may be known only by what was published.
+func verdicts(accepted []endpoint, known map[string]probes.Health, seeds seeds) []verdict {
 	all := make([]verdict, len(accepted))
 	for i := range accepted {
-		all[i] = verdict{endpoint: &accepted[i], health: known[accepted[i].name]}
+		endpoint := &accepted[i]
+		health, ok := known[endpoint.name]
+		if !ok && endpoint.held {
+			state, _ := seeds.of(endpoint)
+			health = probes.Seeded(state)
+		}
+		all[i] = verdict{endpoint: endpoint, health: health}
 	}
 	return all
 }

@@ -152,7 +152,7 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 	switch {
 	case present == nil:
 		err = r.client.Create(ctx, wanted)
-	case present.Spec.ClusterIP != wanted.Spec.ClusterIP && (present.Spec.ClusterIP == corev1.ClusterIPNone) != (owner.Spec.ServiceTemplate.Spec.ClusterIP == corev1.ClusterIPNone):
+	case headless(present.Spec.ClusterIP) != headless(owner.Spec.ServiceTemplate.Spec.ClusterIP):
 		return invalidService(key, present, "clusterIP cannot be changed: delete the Service to have it created anew"), nil
 	case !equality.Semantic.DeepEqual(present, wanted):
 		err = r.client.Update(ctx, wanted)
@@ -165,6 +165,8 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 	}
 	return judgeService(key, wanted), nil
 }
+
+func headless(clusterIP string) bool { return clusterIP == corev1.ClusterIPNone }
 
 func invalidService(key types.NamespacedName, present *corev1.Service, why string) serviceFinding {
 	finding := serviceFinding{reason: farpointv1.ServiceInvalidReason, message: fmt.Sprintf("Service %s cannot be made what serviceTemplate says: %s", key, why)}

@@ -358,7 +358,7 @@ func sliceLabels(wants sliceWants) map[string]string {
 		}
 	}
 	delete(labels, corev1.IsHeadlessService)
-	if wants.service.Spec.ClusterIP == corev1.ClusterIPNone {
+	if headless(wants.service.Spec.ClusterIP) {
 		labels[corev1.IsHeadlessService] = ""
 	}
 	labels[discoveryv1.LabelServiceName] = wants.service.Name

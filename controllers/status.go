@@ -89,12 +89,16 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 	statuses := make([]farpointv1.EndpointStatus, 0, len(present.Spec.Endpoints))
 	verdicts := found.verdicts
 	for i := range present.Spec.Endpoints {
+		refused, isRefused := found.targets.rejected[i]
 		var status farpointv1.EndpointStatus
-		if refused, ok := found.targets.rejected[i]; ok {
-			status = rejectedStatus(i, &present.Spec.Endpoints[i], refused)
-		} else {
+		if len(verdicts) > 0 && verdicts[0].index == i {
 			status = endpointStatus(verdicts[0])
 			verdicts = verdicts[1:]
+			if isRefused { // it is held
+				status.Reason, status.Message = refused.reason, refused.message
+			}
+		} else {
+			status = rejectedStatus(i, &present.Spec.Endpoints[i], refused)
 		}
 		keepKnown(&status, before[status.Name], now)
 		statuses = append(statuses, status)

@@ -63,10 +63,10 @@ var _ = BeforeSuite(func() {
 		CRDDirectoryPaths:     []string{"../config/crd/bases"},
 		ErrorIfCRDPathMissing: true,
 	}
+	DeferCleanup(env.Stop) // also of a control plane that started, but refused the CRD
 	var err error
 	adminConfig, err = env.Start()
 	Expect(err).NotTo(HaveOccurred(), "start the control plane; `make test` builds it and sets KUBEBUILDER_ASSETS")
-	DeferCleanup(env.Stop)
 	adminConfig.QPS = -1 // the tests ask more often than a client should
 
 	scheme := runtime.NewScheme()
@@ -125,11 +125,22 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
 
-// newNamespace makes a namespace for one spec.
+// newNamespace makes a namespace for one spec. What is in it goes at the spec's end, so
+// that the operator of the next one finds nothing to do.
 func newNamespace(ctx context.Context) string {
 	GinkgoHelper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "spec-"}}
 	Expect(k8s.Create(ctx, namespace)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) {
+		for _, kind := range []client.Object{&farpointv1.ExternalService{}, &discoveryv1.EndpointSlice{}, &corev1.Service{}} {
+			Expect(k8s.DeleteAllOf(ctx, kind, client.InNamespace(namespace.Name))).To(Succeed())
+		}
+		Eventually(func() []discoveryv1.EndpointSlice {
+			list := &discoveryv1.EndpointSliceList{}
+			Expect(k8s.List(ctx, list, client.InNamespace(namespace.Name))).To(Succeed())
+			return list.Items
+		}).Should(BeEmpty())
+	})
 	return namespace.Name
 }
 

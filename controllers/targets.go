@@ -35,17 +35,22 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// endpoint is an endpoint of the spec that can be published and, unless it is
-// disabled, probed.
+// endpoint is an endpoint of the spec that can be published.
 type endpoint struct {
+	// index is its place in the spec.
+	index int
 	// name tells the endpoints of one ExternalService apart: address and first port.
 	name    string
 	spec    *farpointv1.Endpoint
 	address netip.Addr
 	ports   *portSet
-	// prober is nil for a disabled endpoint.
+	// prober is nil for an endpoint that is disabled or held.
 	prober   probes.Prober
 	identity probes.Identity
+	// held endpoints have a health check that cannot be carried out, but were published
+	// before: a slip in a URL must not take a living endpoint out. As far as they are
+	// probed still, it is by what the URL said before.
+	held bool
 }
 
 // rejection says why an endpoint of the spec is set aside.
@@ -57,7 +62,7 @@ type rejection struct {
 type targets struct {
 	// accepted are in the order of the spec.
 	accepted []endpoint
-	// rejected are by their index in the spec.
+	// rejected are by their index in the spec, and include the held ones.
 	rejected map[int]rejection
 }
 
@@ -68,8 +73,8 @@ type targetPlanner struct {
 }
 
 // plan judges each endpoint by itself, so that a bad one harms no other. The ports are
-// those of the Service.
-func (p targetPlanner) plan(spec *farpointv1.ExternalServiceSpec, ports []corev1.ServicePort, common settings) targets {
+// those of the Service; seeds tell what was published before.
+func (p targetPlanner) plan(spec *farpointv1.ExternalServiceSpec, ports []corev1.ServicePort, common settings, seeds seeds) targets {
 	planned := targets{
 		accepted: make([]endpoint, 0, len(spec.Endpoints)),
 		rejected: map[int]rejection{},
@@ -77,20 +82,28 @@ func (p targetPlanner) plan(spec *farpointv1.ExternalServiceSpec, ports []corev1
 	resolver := &portResolver{common: spec.Ports, service: ports}
 	taken := map[place]int{}
 	for i := range spec.Endpoints {
-		made, refused := p.judge(spec, &spec.Endpoints[i], resolver, common)
+		made, refused := p.locate(spec, i, resolver)
 		if refused == nil {
-			refused = duplicate(made, i, taken)
+			refused = duplicate(made, taken)
+		}
+		if refused == nil {
+			if refused = p.equip(&made, spec, common); refused != nil {
+				_, made.held = seeds.of(&made)
+			}
 		}
 		if refused != nil {
 			planned.rejected[i] = *refused
-			continue
 		}
-		planned.accepted = append(planned.accepted, made)
+		if refused == nil || made.held {
+			planned.accepted = append(planned.accepted, made)
+		}
 	}
 	return planned
 }
 
-func (p targetPlanner) judge(spec *farpointv1.ExternalServiceSpec, wanted *farpointv1.Endpoint, resolver *portResolver, common settings) (endpoint, *rejection) {
+// locate finds out where an endpoint is.
+func (p targetPlanner) locate(spec *farpointv1.ExternalServiceSpec, index int, resolver *portResolver) (endpoint, *rejection) {
+	wanted := &spec.Endpoints[index]
 	address, err := netip.ParseAddr(wanted.Address)
 	if err != nil || address.Zone() != "" {
 		return endpoint{}, &rejection{farpointv1.InvalidAddressReason, fmt.Sprintf("%q is not an IPv4 or IPv6 address", wanted.Address)}
@@ -105,20 +118,25 @@ func (p targetPlanner) judge(spec *farpointv1.ExternalServiceSpec, wanted *farpo
 	if err != nil {
 		return endpoint{}, &rejection{farpointv1.InvalidPortReason, err.Error()}
 	}
-	made := endpoint{name: endpointName(address, ports), spec: wanted, address: address, ports: ports}
-	if wanted.State == farpointv1.EndpointDisabled {
-		return made, nil
-	}
-	definition := definitionOf(spec, wanted, address, ports, common)
-	if made.prober, err = p.registry.New(definition); err != nil {
-		return endpoint{}, &rejection{farpointv1.InvalidHealthCheckURLReason, err.Error()}
-	}
-	made.identity = identityOf(definition, common)
-	return made, nil
+	return endpoint{index: index, name: endpointName(address, ports), spec: wanted, address: address, ports: ports}, nil
 }
 
-func definitionOf(spec *farpointv1.ExternalServiceSpec, wanted *farpointv1.Endpoint, address netip.Addr, ports *portSet, common settings) probes.Definition {
-	url := wanted.HealthCheckURL
+// equip gives an endpoint its prober, unless it is disabled.
+func (p targetPlanner) equip(made *endpoint, spec *farpointv1.ExternalServiceSpec, common settings) *rejection {
+	if made.spec.State == farpointv1.EndpointDisabled {
+		return nil
+	}
+	definition := definitionOf(spec, made, common)
+	prober, err := p.registry.New(definition)
+	if err != nil {
+		return &rejection{farpointv1.InvalidHealthCheckURLReason, err.Error()}
+	}
+	made.prober, made.identity = prober, identityOf(definition, common)
+	return nil
+}
+
+func definitionOf(spec *farpointv1.ExternalServiceSpec, made *endpoint, common settings) probes.Definition {
+	url := made.spec.HealthCheckURL
 	if url == "" {
 		url = spec.HealthCheckURL
 	}
@@ -127,8 +145,8 @@ func definitionOf(spec *farpointv1.ExternalServiceSpec, wanted *farpointv1.Endpo
 	}
 	return probes.Definition{
 		URL:     string(url),
-		Address: address,
-		Port:    ports.firstTCP(),
+		Address: made.address,
+		Port:    made.ports.firstTCP(),
 		HTTP:    common.http,
 		TLS:     common.tls,
 		TCP:     common.tcp,
@@ -187,7 +205,7 @@ func placeOf(address netip.Addr, port discoveryv1.EndpointPort) place {
 
 // duplicate finds an endpoint before this one at the same place; otherwise it takes the
 // endpoint's places.
-func duplicate(made endpoint, index int, taken map[place]int) *rejection {
+func duplicate(made endpoint, taken map[place]int) *rejection {
 	places := made.places()
 	for _, at := range places {
 		if first, ok := taken[at]; ok {
@@ -195,7 +213,7 @@ func duplicate(made endpoint, index int, taken map[place]int) *rejection {
 		}
 	}
 	for _, at := range places {
-		taken[at] = index
+		taken[at] = made.index
 	}
 	return nil
 }
@@ -215,7 +233,7 @@ func (t targets) probeTargets(common settings, seeds seeds) []probes.Target {
 	list := make([]probes.Target, 0, len(t.accepted))
 	for i := range t.accepted {
 		endpoint := &t.accepted[i]
-		if endpoint.prober == nil {
+		if endpoint.spec.State == farpointv1.EndpointDisabled {
 			continue
 		}
 		initial, ok := seeds.of(endpoint)
@@ -279,6 +297,12 @@ func (t targets) rejections(spec *farpointv1.ExternalServiceSpec) (reason, messa
 	if len(indexes) == 0 {
 		return "", ""
 	}
+	held := 0
+	for _, endpoint := range t.accepted {
+		if endpoint.held {
+			held++
+		}
+	}
 	parts := make([]string, 0, shown+1)
 	for _, i := range indexes[:min(shown, len(indexes))] {
 		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s): %s", i, spec.Endpoints[i].Address, t.rejected[i].message))
@@ -286,7 +310,11 @@ func (t targets) rejections(spec *farpointv1.ExternalServiceSpec) (reason, messa
 	if more := len(indexes) - shown; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more, see status.endpoints", more))
 	}
-	return t.rejected[indexes[0]].reason, fmt.Sprintf("%d of %d endpoints set aside: %s", len(indexes), len(spec.Endpoints), strings.Join(parts, "; "))
+	summary := fmt.Sprintf("%d of %d endpoints set aside", len(indexes)-held, len(spec.Endpoints))
+	if held > 0 {
+		summary += fmt.Sprintf(", %d published as before", held)
+	}
+	return t.rejected[indexes[0]].reason, summary + ": " + strings.Join(parts, "; ")
 }
 
 func sorted(words []string) []string {

@@ -44,7 +44,7 @@ func planned(t *testing.T, spec farpointv1.ExternalServiceSpec, ports []corev1.S
 		t.Fatal(err)
 	}
 	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
-	return planner.plan(&spec, ports, common)
+	return planner.plan(&spec, ports, common, nil)
 }
 
 func at(address string, port int32) farpointv1.Endpoint {

@@ -113,12 +113,15 @@ func (s *Scheduler) Set(owner Owner, targets []Target) {
 	after := make(map[string]*scheduled, len(targets))
 	for _, target := range targets {
 		known, ok := before[target.Key]
-		if ok {
-			delete(before, target.Key)
-			s.change(known, target)
-		} else {
+		switch {
+		case !ok && target.Prober == nil:
+			continue
+		case !ok:
 			known = s.add(owner, target)
+		case target.Prober != nil:
+			s.change(known, target)
 		}
+		delete(before, target.Key)
 		after[target.Key] = known
 	}
 	for _, target := range before {

@@ -148,7 +148,9 @@ func TestGridSurvivesARestart(t *testing.T) {
 			s.Set(owner, []Target{seeded})
 			time.Sleep(timing.Interval)
 			cancel()
-			<-done
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
 			at = time.Duration(prober.times()[0].UnixNano() % int64(timing.Interval))
 		})
 		return at
@@ -232,6 +234,23 @@ func TestEditKeepsWhatIsKnown(t *testing.T) {
 		s.Set(owner, []Target{sibling})
 		if known := s.Health(owner); len(known) != 1 {
 			t.Errorf("%d targets known after one went", len(known))
+		}
+	})
+}
+
+func TestTargetWithoutAProberStaysAsItIs(t *testing.T) {
+	running(t, func(t *testing.T, s *Scheduler, _ func() int) {
+		prober := answering(pass)
+		s.Set(owner, []Target{target(prober)})
+		synctest.Wait()
+		s.Set(owner, []Target{target(nil), {Key: "never known"}})
+		prober.set(func(context.Context) Result { return refused })
+		time.Sleep(timing.Interval + 2*timing.FastInterval)
+		if state := s.stateOf("a"); state != StateUnhealthy {
+			t.Errorf("state %v: it is not probed any more", state)
+		}
+		if known := s.Health(owner); len(known) != 1 {
+			t.Errorf("%d targets known, want 1", len(known))
 		}
 	})
 }
@@ -324,7 +343,9 @@ func TestInFlightIsBounded(t *testing.T) {
 		go func() { done <- s.Start(ctx) }()
 		time.Sleep(5 * timing.Timeout)
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 		if most != 2 || len(slow.times()) < 10 {
 			t.Errorf("%d probes at one time, %d in all; want 2, and every target probed", most, len(slow.times()))
 		}

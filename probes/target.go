@@ -37,7 +37,8 @@ type Target struct {
 	Key string
 	// Identity is that of Prober.
 	Identity Identity
-	// Prober makes the probes.
+	// Prober makes the probes. nil means that none can be made by the present
+	// definition: a target that the scheduler knows stays as it is, another is ignored.
 	Prober Prober
 	// Timing says when.
 	Timing Timing

@@ -41,9 +41,9 @@ var _ = BeforeSuite(func() {
 		CRDDirectoryPaths:     []string{"../../config/crd/bases"},
 		ErrorIfCRDPathMissing: true,
 	}
+	DeferCleanup(env.Stop) // also of a control plane that started, but refused the CRD
 	config, err := env.Start()
 	Expect(err).NotTo(HaveOccurred(), "start the control plane; `make test` builds it and sets KUBEBUILDER_ASSETS")
-	DeferCleanup(env.Stop)
 
 	scheme := runtime.NewScheme()
 	Expect(farpointv1.AddToScheme(scheme)).To(Succeed())

@@ -1,0 +1,73 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers_test
+
+import (
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+var _ = Describe("certificates", func() {
+	It("are trusted by reference, and awaited while the reference leads nowhere", func(ctx SpecContext) {
+		startOperator(adminConfig)
+		namespace := newNamespace(ctx)
+		server := httptest.NewTLSServer(http.NotFoundHandler())
+		DeferCleanup(server.Close)
+		ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+
+		object := externalService(namespace, "secure", farpointv1.HealthCheckURL(server.URL))
+		object.Spec.HealthCheck.HTTP = &farpointv1.HTTPHealthCheck{ExpectedStatuses: []string{"404"}}
+		create(ctx, service(namespace, "secure"), object)
+		Eventually(condition(ctx, object, farpointv1.DegradedCondition)).Should(Equal("True EndpointsUnhealthy"))
+		Expect(now(ctx, object).Status.Endpoints[0].Reason).To(Equal("CertificateInvalid"))
+
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
+			spec.HealthCheck.TLS = &farpointv1.TLSHealthCheck{ServerName: "example.com", CASecretRef: &farpointv1.KeyReference{Name: "ca"}}
+		})
+		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("False CertificatesUnavailable"))
+		Expect(condition(ctx, object, farpointv1.ReconcilingCondition)()).To(Equal("True CertificatesUnavailable"))
+		Expect(conditions(ctx, namespace, "secure")()).To(Equal(map[string]string{"192.0.2.10": "FFF"}), "what is published stays")
+
+		create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "ca"}, StringData: map[string]string{"ca.crt": ca}})
+		// A Secret is not watched; the next edit, or some seconds, find it.
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.HealthCheck.FailureThreshold = 2 })
+		Eventually(column(ctx, object)).Should(Equal("1/1"))
+
+		By("from a ConfigMap as well")
+		create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "cas"}, Data: map[string]string{"bundle": ca, "rubbish": "x"}})
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
+			spec.HealthCheck.TLS.CASecretRef = nil
+			spec.HealthCheck.TLS.CAConfigMapRef = &farpointv1.KeyReference{Name: "cas", Key: "bundle"}
+		})
+		Eventually(func() int64 { return now(ctx, object).Status.ObservedGeneration }).Should(Equal(now(ctx, object).Generation))
+		Consistently(column(ctx, object)).Should(Equal("1/1"))
+
+		By("and what is no certificate is said to be none")
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.HealthCheck.TLS.CAConfigMapRef.Key = "rubbish" })
+		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("False CertificatesUnavailable"))
+		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring(`key "rubbish" of ConfigMap cas, which holds no certificate`))
+		Expect(conditions(ctx, namespace, "secure")()).To(Equal(map[string]string{"192.0.2.10": "TTF"}), "what is published stays")
+	})
+})

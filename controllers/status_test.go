@@ -1,0 +1,283 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+var (
+	noon = metav1.NewTime(time.Date(2026, 11, 21, 12, 0, 0, 500e6, time.UTC))
+	one  = metav1.NewTime(noon.Add(time.Hour))
+
+	up   = probes.Health{State: probes.StateHealthy}
+	down = probes.Health{State: probes.StateUnhealthy, Cause: probes.Result{Outcome: probes.Failure, Reason: probes.ReasonTimeout}}
+)
+
+// observed is an object with an endpoint for each health, and what was found about it.
+func observed(healths ...probes.Health) (*farpointv1.ExternalService, findings) {
+	object := testOwner()
+	object.Generation = 3
+	for i := range healths {
+		object.Spec.Endpoints = append(object.Spec.Endpoints, at(fmt.Sprintf("192.0.2.%d", i+1), 80))
+	}
+	found := findings{service: judgeService(types.NamespacedName{Name: "legacy"}, testService()), targets: &targets{rejected: map[int]rejection{}}, slices: 1}
+	ports := httpPort(80)
+	for i := range object.Spec.Endpoints {
+		made := endpoint{index: i, name: fmt.Sprintf("192.0.2.%d:80", i+1), spec: &object.Spec.Endpoints[i], ports: ports}
+		found.targets.accepted = append(found.targets.accepted, made)
+		found.verdicts = append(found.verdicts, verdict{endpoint: &made, health: healths[i]})
+	}
+	return object, found
+}
+
+func conditionsOf(status farpointv1.ExternalServiceStatus) string {
+	var words []string
+	for _, each := range status.Conditions {
+		words = append(words, fmt.Sprintf("%s=%s(%s)", each.Type, each.Status, each.Reason))
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}
+
+const sound = "EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) PortsMatched=True(Matched) "
+
+func TestStatusOfHealth(t *testing.T) {
+	tests := []struct {
+		name    string
+		healths []probes.Health
+		change  func(*farpointv1.ExternalService, *findings)
+		column  string
+		want    string
+	}{
+		{"all up", []probes.Health{up, up}, nil, "2/2",
+			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"one down", []probes.Health{up, down}, nil, "1/2",
+			"Available=True(EndpointsReady) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"all down", []probes.Health{down}, nil, "0/1",
+			"Available=False(NoEndpointsReady) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"no verdict yet", []probes.Health{{}, down}, nil, "0/2",
+			"Available=Unknown(AwaitingProbes) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"draining and disabled", []probes.Health{up, down, {}}, func(o *farpointv1.ExternalService, _ *findings) {
+			o.Spec.Endpoints[1].State, o.Spec.Endpoints[2].State = farpointv1.EndpointDraining, farpointv1.EndpointDisabled
+		}, "1/3",
+			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"published all the same", []probes.Health{down, {}}, func(_ *farpointv1.ExternalService, f *findings) {
+			f.service.service.Spec.PublishNotReadyAddresses = true
+		}, "2/2",
+			"Available=True(EndpointsReady) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"write failed", []probes.Health{up}, func(_ *farpointv1.ExternalService, f *findings) { f.writeFailed = errors.New("quota") }, "1/1",
+			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=False(WriteFailed) Reconciling=True(WriteFailed) TargetServiceResolved=True(Resolved)"},
+		{"port not in the Service", []probes.Health{up}, func(_ *farpointv1.ExternalService, f *findings) {
+			f.portsReason, f.portsMessage = farpointv1.PortNotInServiceReason, "no port"
+		}, "1/1",
+			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) PortsMatched=False(PortNotInService) Ready=False(PortNotInService) Stalled=True(PortNotInService) TargetServiceResolved=True(Resolved)"},
+		{"port without endpoints and a conflict only warn", []probes.Health{up}, func(_ *farpointv1.ExternalService, f *findings) {
+			f.portsReason, f.portsMessage, f.shared = farpointv1.PortWithoutEndpointsReason, "leads nowhere", "twice"
+		}, "1/1",
+			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=False(SharedEndpoint) PortsMatched=False(PortWithoutEndpoints) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"no Service", nil, func(_ *farpointv1.ExternalService, f *findings) {
+			*f = findings{service: judgeService(types.NamespacedName{Name: "legacy"}, nil)}
+		}, "0/0",
+			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=Unknown(NoService) NoConflicts=True(NoConflicts) PortsMatched=Unknown(NoService) Ready=False(ServiceNotFound) Reconciling=True(ServiceNotFound) TargetServiceResolved=False(ServiceNotFound)"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			object, found := observed(test.healths...)
+			if test.change != nil {
+				test.change(object, &found)
+			}
+			status := summarize(object, found, noon)
+			if got := conditionsOf(status); got != test.want {
+				t.Errorf("conditions are\n%s, want\n%s", got, test.want)
+			}
+			if status.ReadyEndpoints != test.column {
+				t.Errorf("column %s, want %s", status.ReadyEndpoints, test.column)
+			}
+			if sum := status.Ready + status.Unhealthy + status.Unknown + status.Draining + status.Disabled + status.Rejected; found.targets != nil && !found.service.publishesAll() && sum != status.Total {
+				t.Errorf("counts add up to %d of %d: %+v", sum, status.Total, status)
+			}
+		})
+	}
+}
+
+func (f serviceFinding) publishesAll() bool {
+	return f.service != nil && f.service.Spec.PublishNotReadyAddresses
+}
+
+func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
+	object, found := observed(up, up)
+	object.Spec.Endpoints = append([]farpointv1.Endpoint{at("10.300.1.10", 80)}, object.Spec.Endpoints...)
+	found.verdicts[0].index, found.verdicts[1].index = 1, 2
+	found.targets.rejected[0] = rejection{farpointv1.InvalidAddressReason, "is not an address"}
+	status := summarize(object, found, noon)
+	if status.ReadyEndpoints != "2/3" || status.Rejected != 1 || status.Endpoints[0].Name != "endpoints[0]" || status.Endpoints[1].Name != "192.0.2.1:80" {
+		t.Errorf("%+v", status)
+	}
+	ready := meta.FindStatusCondition(status.Conditions, farpointv1.ReadyCondition)
+	if want := "1 of 3 endpoints set aside: spec.endpoints[0] (10.300.1.10): is not an address"; ready.Reason != farpointv1.InvalidAddressReason || ready.Message != want {
+		t.Errorf("Ready says %s: %s, want %s", ready.Reason, ready.Message, want)
+	}
+}
+
+func TestStatusStaysTheSameWhileNothingChanges(t *testing.T) {
+	object, found := observed(up, down)
+	object.Status = summarize(object, found, noon)
+	if again := summarize(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
+		t.Errorf("changed from %+v to %+v", object.Status, again)
+	}
+}
+
+func TestStatusSurvivesARestart(t *testing.T) {
+	object, found := observed(up, down)
+	object.Status = summarize(object, found, noon)
+	for i := range found.verdicts {
+		found.verdicts[i].health = probes.Seeded(found.verdicts[i].health.State)
+	}
+	if again := summarize(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
+		t.Errorf("changed from %+v to %+v", object.Status.Endpoints, again.Endpoints)
+	}
+}
+
+func TestStatusTellsSinceWhen(t *testing.T) {
+	object, found := observed(up)
+	object.Status = summarize(object, found, noon)
+	found.verdicts[0].health = down
+	found.verdicts[0].health.Since = one.Time
+	if got := summarize(object, found, one).Endpoints[0].LastTransitionTime; !got.Equal(new(one.Rfc3339Copy())) {
+		t.Errorf("since %v, want %v", got, one)
+	}
+}
+
+func TestStatusOfASuspendedObject(t *testing.T) {
+	object, found := observed(up, down)
+	object.Status = summarize(object, found, noon)
+	object.Generation = 4
+	status := suspended(object, one)
+	if status.ReadyEndpoints != "1/2" || status.ObservedGeneration != 4 || !strings.Contains(conditionsOf(status), "Ready=True(Suspended)") {
+		t.Errorf("%+v", status)
+	}
+}
+
+func TestLongMessagesAreCut(t *testing.T) {
+	object, found := observed(up)
+	found.writeFailed = errors.New(strings.Repeat("ä", 40000))
+	if n := len(meta.FindStatusCondition(summarize(object, found, noon).Conditions, farpointv1.ReadyCondition).Message); n > 5000 {
+		t.Errorf("a message of %d bytes", n)
+	}
+}
+
+func TestOccurrences(t *testing.T) {
+	statusOf := func(healths ...probes.Health) *farpointv1.ExternalServiceStatus {
+		object, found := observed(healths...)
+		status := summarize(object, found, noon)
+		return &status
+	}
+	many := func(health probes.Health) []probes.Health { return slices.Repeat([]probes.Health{health}, crowd+1) }
+	unready := func() *farpointv1.ExternalServiceStatus {
+		object, found := observed(up)
+		found.service = judgeService(types.NamespacedName{Namespace: "a", Name: "b"}, nil)
+		status := summarize(object, found, noon)
+		return &status
+	}
+	tests := []struct {
+		name          string
+		before, after *farpointv1.ExternalServiceStatus
+		want          []string
+	}{
+		{"nothing", statusOf(up), statusOf(up), nil},
+		{"first verdicts", statusOf(probes.Health{}, probes.Health{}), statusOf(up, down), []string{
+			"Warning EndpointUnhealthy Endpoint 192.0.2.2:80 is unhealthy: no complete answer within the timeout",
+			"Normal EndpointHealthy Endpoint 192.0.2.1:80 is healthy",
+		}},
+		{"one of two", statusOf(up, up), statusOf(up, down), []string{
+			"Warning EndpointUnhealthy Endpoint 192.0.2.2:80 is unhealthy: no complete answer within the timeout",
+		}},
+		{"the last one", statusOf(up), statusOf(down), []string{
+			"Warning EndpointUnhealthy Endpoint 192.0.2.1:80 is unhealthy: no complete answer within the timeout",
+			"Warning Unavailable 0 of 1 endpoints are ready",
+		}},
+		{"back again", statusOf(down), statusOf(up), []string{
+			"Normal EndpointHealthy Endpoint 192.0.2.1:80 is healthy",
+			"Normal Available 1 of 1 endpoints are ready",
+		}},
+		{"a crowd", statusOf(append(many(up), up)...), statusOf(append(many(down), up)...), []string{
+			"Warning EndpointUnhealthy 11 endpoints are unhealthy: 192.0.2.1:80, 192.0.2.2:80, 192.0.2.3:80, 192.0.2.4:80, 192.0.2.5:80, 192.0.2.6:80, 192.0.2.7:80, 192.0.2.8:80, 192.0.2.9:80, 192.0.2.10:80 and others",
+		}},
+		{"not ready from the start", &farpointv1.ExternalServiceStatus{}, unready(), []string{
+			"Normal EndpointHealthy Endpoint 192.0.2.1:80 is healthy",
+			"Warning ServiceNotFound Service a/b does not exist: create it without a selector, or set serviceTemplate to have it created",
+		}},
+		{"ready again", unready(), statusOf(up), []string{
+			"Normal Available 1 of 1 endpoints are ready",
+			"Normal Published 1 of 1 endpoints are ready",
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var got []string
+			for _, each := range occurrences(test.before, test.after) {
+				kind := corev1.EventTypeNormal
+				if each.warning {
+					kind = corev1.EventTypeWarning
+				}
+				got = append(got, kind+" "+each.reason+" "+each.note)
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
+			}
+		})
+	}
+}
+
+func TestSharedEndpoints(t *testing.T) {
+	endpoints := numbered(12)
+	own := make([]endpoint, len(endpoints))
+	for i := range own {
+		own[i] = *endpoints[i].endpoint
+		own[i].name = own[i].address.String() + ":8080"
+	}
+	other := wantsOf(numbered(2))
+	other.owner.Name = "other"
+	slices := planSlices(other, nil).Create
+	want := "10.0.0.1:8080 is also in ExternalService other; 10.0.0.2:8080 is also in ExternalService other: consumers"
+	if got := sharedEndpoints(own, slices); !strings.HasPrefix(got, want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	other.endpoints = numbered(12)
+	if got := sharedEndpoints(own, planSlices(other, nil).Create); !strings.Contains(got, "; and 7 more: ") {
+		t.Errorf("got %s", got)
+	}
+	other.endpoints = []verdict{healthy("10.0.0.1", httpPort(9))}
+	if got := sharedEndpoints(own, planSlices(other, nil).Create); got != "" {
+		t.Errorf("another port is %s", got)
+	}
+}
