@@ -46,9 +46,9 @@ type tlsClient struct {
 
 var classicCurves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
 
-// newTLSClient prepares a client for a host; nil settings mean the defaults. The host is a name or an address: for an address,
-// the certificate must hold it as an IP address, and no SNI is sent. The protocols
-// are those of ALPN.
+// newTLSClient prepares a client for a host; nil settings mean the defaults. The host
+// is a name or an address: for an address, the certificate must hold it as an IP
+// address, and no SNI is sent. The protocols are those of ALPN.
 func (d *Dialer) newTLSClient(settings *TLSSettings, host string, protocols ...string) (*tlsClient, error) {
 	if settings == nil {
 		settings = &TLSSettings{}
