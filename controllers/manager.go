@@ -46,6 +46,7 @@ import (
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update,namespace=farpoint-system
+// +kubebuilder:rbac:groups="",resources=events,verbs=create,namespace=farpoint-system
 
 // NewManager returns the operator, ready to be started.
 func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
