@@ -1,0 +1,389 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers_test
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"encoding/pem"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers"
+)
+
+const (
+	// systemNamespace is where config/default installs the operator.
+	systemNamespace = "farpoint-system"
+	// account is the ServiceAccount that it runs with there.
+	account = "farpoint-controller-manager"
+)
+
+var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
+	var installed manifests
+
+	BeforeAll(func(ctx SpecContext) {
+		installed = rendered(ctx, "../config/default")
+		DeferCleanup(func(ctx SpecContext) { installed.remove(ctx) })
+		apply(ctx, "", "--kustomize", "../config/default")
+	})
+
+	It("is accepted whole", func(ctx SpecContext) {
+		kinds := map[string]int{}
+		for _, object := range installed {
+			present := &unstructured.Unstructured{}
+			present.SetGroupVersionKind(object.GroupVersionKind())
+			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(object), present)).To(Succeed())
+			kinds[object.GetKind()]++
+		}
+		Expect(kinds).To(Equal(map[string]int{
+			"Namespace": 1, "CustomResourceDefinition": 1, "Deployment": 1, "Service": 1, "ServiceAccount": 1,
+			"ClusterRole": 5, "ClusterRoleBinding": 1, "Role": 1, "RoleBinding": 1,
+		}))
+	})
+
+	It("refers to nothing that is missing", func(ctx SpecContext) {
+		Expect(missing(installed)).To(BeEmpty())
+		Expect(missing(append(rendered(ctx, "../config/prometheus"), installed...))).To(BeEmpty())
+	})
+
+	It("runs the operator with flags and ports that it has", func() {
+		container := deployment(installed).Spec.Template.Spec.Containers[0]
+		options, flags := controllers.NewOptions(), flag.NewFlagSet("manager", flag.ContinueOnError)
+		flags.SetOutput(GinkgoWriter)
+		options.AddFlags(flags)
+		Expect(flags.Parse(container.Args)).To(Succeed())
+		Expect(options.Validate()).To(Succeed())
+		Expect(options.LeaderElect).To(BeTrue())
+		Expect(container.Ports).To(ConsistOf(
+			HaveField("ContainerPort", portIn(options.MetricsBindAddress)),
+			HaveField("ContainerPort", portIn(options.HealthBindAddress)),
+		))
+		for _, probe := range []*corev1.Probe{container.LivenessProbe, container.ReadinessProbe} {
+			Expect(portNamed(container.Ports, probe.HTTPGet.Port.String())).To(Equal(portIn(options.HealthBindAddress)))
+		}
+	})
+
+	It("has Pods that the restricted Pod Security Standard lets in", func(ctx SpecContext) {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "manager-", Namespace: systemNamespace}, Spec: deployment(installed).Spec.Template.Spec}
+		lax := pod.DeepCopy()
+		Expect(k8s.Create(ctx, pod, client.DryRunAll)).To(Succeed())
+		lax.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = nil
+		Expect(k8s.Create(ctx, lax, client.DryRunAll)).To(MatchError(ContainSubstring(`violates PodSecurity "restricted:latest"`)), "the namespace enforces it")
+	})
+
+	It("grants these rights and no others", func() {
+		Expect(granted(installed)).To(Equal([]string{
+			"ClusterRole farpoint-externalservice-admin-role: * externalservices.farpoint.dev",
+			"ClusterRole farpoint-externalservice-admin-role: get externalservices.farpoint.dev/status",
+			"ClusterRole farpoint-externalservice-editor-role: create,delete,get,list,patch,update,watch externalservices.farpoint.dev",
+			"ClusterRole farpoint-externalservice-editor-role: get externalservices.farpoint.dev/status",
+			"ClusterRole farpoint-externalservice-viewer-role: get externalservices.farpoint.dev/status",
+			"ClusterRole farpoint-externalservice-viewer-role: get,list,watch externalservices.farpoint.dev",
+			"ClusterRole farpoint-manager-role: create events.events.k8s.io",
+			"ClusterRole farpoint-manager-role: create subjectaccessreviews.authorization.k8s.io",
+			"ClusterRole farpoint-manager-role: create tokenreviews.authentication.k8s.io",
+			"ClusterRole farpoint-manager-role: create,delete,get,list,update,watch endpointslices.discovery.k8s.io",
+			"ClusterRole farpoint-manager-role: create,delete,get,list,update,watch services",
+			"ClusterRole farpoint-manager-role: get configmaps",
+			"ClusterRole farpoint-manager-role: get secrets",
+			"ClusterRole farpoint-manager-role: get,list,watch externalservices.farpoint.dev",
+			"ClusterRole farpoint-manager-role: patch externalservices.farpoint.dev/status",
+			"ClusterRole farpoint-metrics-reader: get /metrics",
+			"Role farpoint-manager-role: create events",
+			"Role farpoint-manager-role: create,get,update leases.coordination.k8s.io",
+		}))
+	})
+
+	It("gives nothing to the holders of edit, admin and view", func() {
+		for _, role := range ofKind[rbacv1.ClusterRole](installed, "ClusterRole") {
+			Expect(role.AggregationRule).To(BeNil())
+			for label := range role.Labels {
+				Expect(label).NotTo(ContainSubstring("aggregate-to-"), "%s: CVE-2021-25740", role.Name)
+			}
+		}
+	})
+
+	It("has a CRD that fits into the annotation of kubectl apply", func() {
+		for _, object := range installed {
+			text, err := json.Marshal(object)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(len(text)).To(BeNumerically("<", 200_000), "%s %s; the limit of all annotations is 256 KiB", object.GetKind(), object.GetName())
+		}
+	})
+
+	It("is enough for the operator's whole story", func(ctx SpecContext) {
+		used := &usedRights{}
+		metrics, health := freeAddress(), freeAddress()
+		running := startOperator(used.of(serviceAccountConfig()), func(options *controllers.Options) {
+			options.LeaderElect, options.LeaderElectionNamespace = true, systemNamespace
+			options.MetricsBindAddress, options.HealthBindAddress = metrics, health
+		})
+		namespace, first, second := newNamespace(ctx), newTLSBackend(), newTLSBackend()
+		object := externalService(namespace, "legacy-api", first.url(), second.url())
+		object.Spec.ServiceTemplate = &farpointv1.ServiceTemplate{Spec: farpointv1.ServiceTemplateSpec{Ports: []farpointv1.ServiceTemplatePort{{Name: "http", Port: 80}}}}
+		object.Spec.HealthCheck.TLS = &farpointv1.TLSHealthCheck{ServerName: "example.com", CASecretRef: &farpointv1.KeyReference{Name: "ca"}}
+		create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "ca"}, StringData: map[string]string{"ca.crt": first.authority()}})
+		create(ctx, object)
+
+		Eventually(column(ctx, object)).Should(Equal("2/2"))
+		Expect(conditions(ctx, namespace, "legacy-api")()).To(Equal(map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "TTF"}))
+		Expect(row(kubectl(ctx, "", "get", "extsvc", "--namespace", namespace, "--no-headers"))).To(Equal("legacy-api legacy-api 2/2 True True"))
+		Expect(holder(ctx)).NotTo(BeEmpty())
+
+		By("a death and a recovery")
+		second.status.Store(http.StatusServiceUnavailable)
+		Eventually(column(ctx, object)).Should(Equal("1/2"))
+		Expect(conditions(ctx, namespace, "legacy-api")()).To(Equal(map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "FFF"}))
+		second.status.Store(http.StatusOK)
+		Eventually(column(ctx, object)).Should(Equal("2/2"))
+		Eventually(notes(ctx, object)).Should(ContainElements(
+			"Warning EndpointUnhealthy: Endpoint 192.0.2.11:8080 is unhealthy: status 503 is not an expected one",
+			"Normal EndpointHealthy: Endpoint 192.0.2.11:8080 is healthy",
+		))
+
+		By("an edit of the template and of the certificates' place")
+		create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "ca"}, Data: map[string]string{"ca.crt": first.authority()}})
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
+			spec.ServiceTemplate.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
+			spec.HealthCheck.TLS.CASecretRef, spec.HealthCheck.TLS.CAConfigMapRef = nil, &farpointv1.KeyReference{Name: "ca"}
+		})
+		target := &corev1.Service{}
+		Eventually(func() corev1.ServiceAffinity {
+			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(object), target)).To(Succeed())
+			return target.Spec.SessionAffinity
+		}).Should(Equal(corev1.ServiceAffinityClientIP))
+		Eventually(func() int64 { return now(ctx, object).Status.ObservedGeneration }).Should(Equal(now(ctx, object).Generation))
+		Expect(condition(ctx, object, farpointv1.ReadyCondition)()).To(Equal("True Published"))
+
+		By("a look from outside")
+		for _, probe := range []*corev1.Probe{deployment(installed).Spec.Template.Spec.Containers[0].LivenessProbe, deployment(installed).Spec.Template.Spec.Containers[0].ReadinessProbe} {
+			Expect(get(ctx, "http://"+health+probe.HTTPGet.Path, "")).To(Equal(http.StatusOK))
+		}
+		Expect(get(ctx, "https://"+metrics+"/metrics", "")).To(Equal(http.StatusUnauthorized))
+		Expect(get(ctx, "https://"+metrics+"/metrics", newToken(ctx, namespace, "stranger", ""))).To(Equal(http.StatusForbidden))
+		Expect(get(ctx, "https://"+metrics+"/metrics", newToken(ctx, namespace, "prometheus", "farpoint-metrics-reader"))).To(Equal(http.StatusOK))
+
+		By("its end")
+		Expect(k8s.Delete(ctx, object)).To(Succeed())
+		Eventually(func() error { return k8s.Get(ctx, client.ObjectKeyFromObject(object), target) }).Should(Satisfy(apierrors.IsNotFound))
+		Expect(slicesFor(ctx, namespace, "legacy-api")).To(BeEmpty())
+		running.stop()
+		Expect(holder(ctx)).To(BeEmpty())
+
+		Expect(used.refused()).To(BeEmpty())
+		Expect(used.unused(installed)).To(BeEmpty(), "the roles grant what the story does not need")
+	})
+})
+
+// missing names what objects refer to and is not among them.
+func missing(among manifests) []string {
+	GinkgoHelper()
+	var found []string
+	need := func(ok bool, format string, arguments ...any) {
+		if !ok {
+			found = append(found, fmt.Sprintf(format, arguments...))
+		}
+	}
+	bound := func(namespace string, role rbacv1.RoleRef, subjects []rbacv1.Subject) {
+		if role.Kind == "ClusterRole" {
+			namespace = ""
+		}
+		need(among.has(role.Kind, namespace, role.Name), "%s %s", role.Kind, role.Name)
+		for _, subject := range subjects {
+			need(among.has(subject.Kind, subject.Namespace, subject.Name), "%s %s/%s", subject.Kind, subject.Namespace, subject.Name)
+		}
+	}
+	for _, binding := range ofKind[rbacv1.RoleBinding](among, "RoleBinding") {
+		bound(binding.Namespace, binding.RoleRef, binding.Subjects)
+	}
+	for _, binding := range ofKind[rbacv1.ClusterRoleBinding](among, "ClusterRoleBinding") {
+		bound("", binding.RoleRef, binding.Subjects)
+	}
+	manager := deployment(among)
+	pod := manager.Spec.Template
+	need(among.has("Namespace", "", manager.Namespace), "Namespace %s", manager.Namespace)
+	need(among.has("ServiceAccount", manager.Namespace, pod.Spec.ServiceAccountName), "ServiceAccount %s", pod.Spec.ServiceAccountName)
+	services := ofKind[corev1.Service](among, "Service")
+	for _, service := range services {
+		selected := service.Namespace == manager.Namespace && labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(pod.Labels))
+		need(selected, "Pods of Service %s", service.Name)
+		for _, port := range service.Spec.Ports {
+			need(portNamed(pod.Spec.Containers[0].Ports, port.TargetPort.String()) == port.Port, "port %s of Service %s", port.TargetPort.String(), service.Name)
+		}
+	}
+	for _, object := range among {
+		if object.GetKind() == "ServiceMonitor" {
+			need(slices.ContainsFunc(services, func(service corev1.Service) bool { return monitors(object, service) }), "Service of ServiceMonitor %s", object.GetName())
+		}
+	}
+	return found
+}
+
+// monitors tells whether a ServiceMonitor finds all of its endpoints in the Service.
+func monitors(monitor *unstructured.Unstructured, service corev1.Service) bool {
+	GinkgoHelper()
+	wanted, found, err := unstructured.NestedStringMap(monitor.Object, "spec", "selector", "matchLabels")
+	Expect(found, err).To(BeTrue())
+	endpoints, found, err := unstructured.NestedSlice(monitor.Object, "spec", "endpoints")
+	Expect(found, err).To(BeTrue())
+	for _, endpoint := range endpoints {
+		named := func(port corev1.ServicePort) bool { return port.Name == endpoint.(map[string]any)["port"] }
+		if !slices.ContainsFunc(service.Spec.Ports, named) {
+			return false
+		}
+	}
+	return service.Namespace == monitor.GetNamespace() && labels.SelectorFromSet(wanted).Matches(labels.Set(service.Labels))
+}
+
+// deployment is the only one.
+func deployment(among manifests) appsv1.Deployment {
+	GinkgoHelper()
+	found := ofKind[appsv1.Deployment](among, "Deployment")
+	Expect(found).To(HaveLen(1))
+	return found[0]
+}
+
+func portNamed(ports []corev1.ContainerPort, name string) int32 {
+	for _, port := range ports {
+		if port.Name == name {
+			return port.ContainerPort
+		}
+	}
+	return 0
+}
+
+// portIn is the number in an address such as ":8443".
+func portIn(address string) int32 {
+	GinkgoHelper()
+	resolved, err := net.ResolveTCPAddr("tcp", address)
+	Expect(err).NotTo(HaveOccurred())
+	return int32(resolved.Port)
+}
+
+// serviceAccountConfig has the rights of the installed operator.
+func serviceAccountConfig() *rest.Config {
+	config := rest.CopyConfig(adminConfig)
+	config.Impersonate = rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:" + systemNamespace + ":" + account,
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + systemNamespace, "system:authenticated"},
+	}
+	return config
+}
+
+// newTLSBackend is a backend over TLS whose certificate is for example.com.
+func newTLSBackend() *backend {
+	b := &backend{}
+	b.status.Store(http.StatusOK)
+	b.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		b.probes.Add(1)
+		w.WriteHeader(int(b.status.Load()))
+	}))
+	DeferCleanup(b.Close)
+	return b
+}
+
+// authority is what a probe has to trust.
+func (b *backend) authority() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.Certificate().Raw}))
+}
+
+// row is a line that kubectl prints, without the age at its end.
+func row(line string) string {
+	fields := strings.Fields(line)
+	return strings.Join(fields[:max(len(fields)-1, 0)], " ")
+}
+
+// holder is who holds the lease; empty if it was given back.
+func holder(ctx SpecContext) string {
+	GinkgoHelper()
+	lease := &coordinationv1.Lease{}
+	Expect(k8s.Get(ctx, client.ObjectKey{Namespace: systemNamespace, Name: "farpoint-manager"}, lease)).To(Succeed())
+	if lease.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *lease.Spec.HolderIdentity
+}
+
+// newToken is one of a new ServiceAccount that is bound to the ClusterRole, unless that
+// is empty.
+func newToken(ctx SpecContext, namespace, name, role string) string {
+	GinkgoHelper()
+	newcomer := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	create(ctx, newcomer)
+	if role != "" {
+		binding := &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: namespace + "-" + name},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: name}},
+		}
+		create(ctx, binding)
+		DeferCleanup(func(ctx SpecContext) { Expect(k8s.Delete(ctx, binding)).To(Succeed()) })
+	}
+	request := &authenticationv1.TokenRequest{}
+	Expect(k8s.SubResource("token").Create(ctx, newcomer, request)).To(Succeed())
+	return request.Status.Token
+}
+
+// freeAddress is one on loopback that nobody listens at.
+func freeAddress() string {
+	GinkgoHelper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { Expect(listener.Close()).To(Succeed()) }()
+	return listener.Addr().String()
+}
+
+// get is the status of the answer to a request with this token; an empty one is none.
+func get(ctx SpecContext, url, token string) int {
+	GinkgoHelper()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	Expect(err).NotTo(HaveOccurred())
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	// The operator signs its certificate itself.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	defer transport.CloseIdleConnections()
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { Expect(response.Body.Close()).To(Succeed()) }()
+	_, err = io.Copy(io.Discard, response.Body)
+	Expect(err).NotTo(HaveOccurred())
+	return response.StatusCode
+}

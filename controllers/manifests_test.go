@@ -1,0 +1,139 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// kubectl runs the kubectl of the control plane as the administrator and returns what it
+// prints. That it prints anything to stderr, such as a warning, is a failure.
+func kubectl(ctx SpecContext, stdin string, arguments ...string) string {
+	GinkgoHelper()
+	assets := os.Getenv("KUBEBUILDER_ASSETS")
+	Expect(assets).NotTo(BeEmpty(), "`make test` sets KUBEBUILDER_ASSETS")
+	command := exec.CommandContext(ctx, filepath.Join(assets, "kubectl"), arguments...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig(), "HOME="+GinkgoT().TempDir())
+	command.Stdin = strings.NewReader(stdin)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	err := command.Run()
+	Expect(stderr.String()).To(BeEmpty(), "kubectl %v: %s", arguments, &stdout)
+	Expect(err).NotTo(HaveOccurred(), "kubectl %v: %s", arguments, &stdout)
+	return stdout.String()
+}
+
+// kubeconfig writes what the administrator needs to log in and returns the file.
+func kubeconfig() string {
+	GinkgoHelper()
+	const name = "envtest"
+	config := clientcmdapi.NewConfig()
+	config.Clusters[name] = &clientcmdapi.Cluster{Server: "https://" + strings.TrimPrefix(adminConfig.Host, "https://"), CertificateAuthorityData: adminConfig.CAData}
+	config.AuthInfos[name] = &clientcmdapi.AuthInfo{ClientCertificateData: adminConfig.CertData, ClientKeyData: adminConfig.KeyData}
+	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
+	config.CurrentContext = name
+	file := filepath.Join(GinkgoT().TempDir(), "kubeconfig")
+	Expect(clientcmd.WriteToFile(*config, file)).To(Succeed())
+	return file
+}
+
+// apply hands over manifests as a user would. The API server must know every field and
+// have nothing to warn of.
+func apply(ctx SpecContext, stdin string, from ...string) {
+	GinkgoHelper()
+	kubectl(ctx, stdin, append([]string{"apply", "--server-side", "--validate=strict", "--warnings-as-errors"}, from...)...)
+}
+
+// manifests are the objects of a kustomization or a file.
+type manifests []*unstructured.Unstructured
+
+// rendered are the objects that a folder with a kustomization stands for.
+func rendered(ctx SpecContext, folder string) manifests {
+	GinkgoHelper()
+	return decoded(kubectl(ctx, "", "kustomize", folder))
+}
+
+func decoded(text string) manifests {
+	GinkgoHelper()
+	var found manifests
+	for decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), len(text)); ; {
+		object := &unstructured.Unstructured{}
+		err := decoder.Decode(object)
+		if errors.Is(err, io.EOF) {
+			return found
+		}
+		Expect(err).NotTo(HaveOccurred())
+		found = append(found, object)
+	}
+}
+
+// has tells whether there is an object of this name; the namespace is empty for one that
+// has none.
+func (m manifests) has(kind, namespace, name string) bool {
+	for _, object := range m {
+		if object.GetKind() == kind && object.GetNamespace() == namespace && object.GetName() == name {
+			return true
+		}
+	}
+	return false
+}
+
+// ofKind are the objects of the kind.
+func ofKind[T any](from manifests, kind string) []T {
+	GinkgoHelper()
+	var found []T
+	for _, object := range from {
+		if object.GetKind() == kind {
+			found = append(found, typed[T](object))
+		}
+	}
+	return found
+}
+
+func typed[T any](object *unstructured.Unstructured) T {
+	GinkgoHelper()
+	var made T
+	Expect(runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, &made, true)).To(Succeed())
+	return made
+}
+
+// remove deletes the objects, save those that an API server without controllers would
+// not be rid of again (namespaces) or that all specs need (CRDs).
+func (m manifests) remove(ctx SpecContext) {
+	GinkgoHelper()
+	for _, object := range m {
+		if object.GetKind() == "Namespace" || object.GetKind() == "CustomResourceDefinition" {
+			continue
+		}
+		Expect(client.IgnoreNotFound(k8s.Delete(ctx, object))).To(Succeed())
+	}
+}
