@@ -57,7 +57,7 @@ func newSettings(spec *farpointv1.ExternalServiceSpec, caBundle []byte) (setting
 	check := &spec.HealthCheck
 	made := settings{
 		timing:     timingOf(spec),
-		thresholds: probes.Thresholds{Failure: max(check.FailureThreshold, 1), Success: max(check.SuccessThreshold, 1)},
+		thresholds: probes.Thresholds{Failure: threshold(check.FailureThreshold), Success: threshold(check.SuccessThreshold)},
 	}
 	if check.InitialState == farpointv1.InitiallyReady {
 		made.initial = probes.StateHealthy
@@ -75,6 +75,9 @@ func newSettings(spec *farpointv1.ExternalServiceSpec, caBundle []byte) (setting
 	made.digest, err = digestOf(check, caBundle)
 	return made, err
 }
+
+// threshold keeps within the bounds of the CRD, whatever its version.
+func threshold(count int32) uint8 { return uint8(min(max(count, 1), 100)) }
 
 func timingOf(spec *farpointv1.ExternalServiceSpec) probes.Timing {
 	timing := probes.Timing{Interval: defaultInterval}

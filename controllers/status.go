@@ -125,9 +125,9 @@ func endpointStatus(known verdict) farpointv1.EndpointStatus {
 		Address:            known.spec.Address,
 		State:              stateOf(known.spec),
 		Health:             healthOf(known.health.State),
-		Reason:             string(known.health.Cause.Reason),
+		Reason:             known.health.Cause.Reason.String(),
 		Message:            known.health.Cause.Message(),
-		LastTransitionTime: metav1.Time{Time: known.health.Since},
+		LastTransitionTime: metav1.Time{Time: known.health.Since()},
 	}
 }
 

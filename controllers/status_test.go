@@ -170,8 +170,7 @@ func TestStatusSurvivesARestart(t *testing.T) {
 func TestStatusTellsSinceWhen(t *testing.T) {
 	object, found := observed(up)
 	object.Status = summarize(object, found, noon)
-	found.verdicts[0].health = down
-	found.verdicts[0].health.Since = one.Time
+	found.verdicts[0].health.Observe(down.Cause, probes.Thresholds{Failure: 1, Success: 1}, one.Time)
 	if got := summarize(object, found, one).Endpoints[0].LastTransitionTime; !got.Equal(new(one.Rfc3339Copy())) {
 		t.Errorf("since %v, want %v", got, one)
 	}

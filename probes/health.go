@@ -31,10 +31,19 @@ const (
 	StateUnhealthy
 )
 
-// Thresholds say how many results in a row make a verdict. Both are at least 1.
+// Thresholds say how many results in a row make a verdict. Both are from 1 to 100.
 type Thresholds struct {
-	Failure, Success int32
+	Failure, Success uint8
 }
+
+// Flap damping: a target that dies more than freeDeaths times within flapWindow needs
+// twice as many passes to recover for each further death, up to maxDamping times as
+// many. Its deaths are found as fast as ever.
+const (
+	flapWindow = 5 * time.Minute
+	freeDeaths = 5
+	maxDamping = 8
+)
 
 // Health is what a sequence of results amounts to. Its zero value is a target that
 // has never been probed.
@@ -45,18 +54,21 @@ type Thresholds struct {
 type Health struct {
 	// State is the verdict.
 	State State
-	// Cause is the result that the verdict rests on. Its reason is empty for a verdict
-	// that was not reached by probing, see [Seeded].
+	// Cause is the result that the verdict rests on. Its reason is ReasonNone for a
+	// verdict that was not reached by probing, see [Seeded].
 	Cause Result
-	// Since is when State last changed; zero if it never did.
-	Since time.Time
 
 	// contrary counts the results in a row that speak against State.
-	contrary int32
+	contrary uint8
 	// otherwise counts the results in a row that agree with State, or say nothing about
 	// it, for another reason than Cause.
-	otherwise int32
+	otherwise uint8
 	other     Reason
+	// deaths counts those since firstDeath, which is at most flapWindow ago.
+	deaths uint8
+	// since and firstDeath are in nanoseconds of Unix time; 0 for never. There are many
+	// Healths, and a time.Time is three times as large.
+	since, firstDeath int64
 }
 
 // Seeded is a health that is known from elsewhere than probing: what was published
@@ -65,10 +77,23 @@ func Seeded(state State) Health {
 	return Health{State: state}
 }
 
+// Since is when State last changed; zero if it never did.
+func (h *Health) Since() time.Time {
+	if h.since == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, h.since)
+}
+
 // Pending tells whether a change is in the air, so that the next probe should come
 // soon: there is no verdict yet, or the last results speak against it.
 func (h *Health) Pending() bool {
 	return h.State == StateUnknown || h.contrary > 0
+}
+
+// Condemns tells whether this result would take a healthy target out.
+func (h *Health) Condemns(result Result, limits Thresholds) bool {
+	return h.State == StateHealthy && result.Outcome == Failure && h.contrary+1 >= limits.Failure
 }
 
 // Observe takes a result into account. It returns true if anything changed that the
@@ -83,22 +108,45 @@ func (h *Health) Observe(result Result, limits Thresholds, now time.Time) bool {
 		return h.explain(result, limits.Failure)
 	}
 	h.contrary++
-	if h.contrary < h.needed(result.Outcome, limits) {
+	if int(h.contrary) < h.needed(result.Outcome, limits, now) {
 		return false
 	}
-	*h = Health{State: stateOf(result.Outcome), Cause: result, Since: now}
+	h.turn(result, now)
 	return true
 }
 
 // needed is how many results of this outcome in a row change the verdict.
-func (h *Health) needed(outcome Outcome, limits Thresholds) int32 {
+func (h *Health) needed(outcome Outcome, limits Thresholds, now time.Time) int {
 	switch {
 	case outcome == Failure:
-		return limits.Failure
+		return int(limits.Failure)
 	case h.State == StateUnknown:
 		return 1
-	default:
-		return limits.Success
+	case h.deaths <= freeDeaths || now.UnixNano()-h.firstDeath > int64(flapWindow):
+		return int(limits.Success)
+	}
+	return min(int(limits.Success)*min(1<<(h.deaths-freeDeaths), maxDamping), 255)
+}
+
+// turn changes the verdict.
+func (h *Health) turn(result Result, now time.Time) {
+	turned := Health{State: StateHealthy, Cause: result, since: now.UnixNano(), deaths: h.deaths, firstDeath: h.firstDeath}
+	if result.Outcome == Failure {
+		turned.State = StateUnhealthy
+		if h.State == StateHealthy {
+			turned.die()
+		}
+	}
+	*h = turned
+}
+
+// die counts a death.
+func (h *Health) die() {
+	if h.deaths == 0 || h.since-h.firstDeath > int64(flapWindow) {
+		h.deaths, h.firstDeath = 0, h.since
+	}
+	if h.deaths < freeDeaths+8 { // enough for any damping
+		h.deaths++
 	}
 }
 
@@ -106,7 +154,7 @@ func (h *Health) needed(outcome Outcome, limits Thresholds) int32 {
 // fault must see the next one. As for the verdict itself, it takes several results
 // in a row, so that an endpoint that fails now in this way and now in that causes
 // no writes.
-func (h *Health) explain(result Result, threshold int32) bool {
+func (h *Health) explain(result Result, threshold uint8) bool {
 	if result.Reason == h.Cause.Reason && result.Code == h.Cause.Code {
 		h.otherwise = 0
 		return false
@@ -120,13 +168,6 @@ func (h *Health) explain(result Result, threshold int32) bool {
 	}
 	h.Cause, h.otherwise = result, 0
 	return true
-}
-
-func stateOf(outcome Outcome) State {
-	if outcome == Success {
-		return StateHealthy
-	}
-	return StateUnhealthy
 }
 
 // restart forgets the results on the way to a change, but not the verdict.

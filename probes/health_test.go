@@ -18,6 +18,7 @@ package probes
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -40,18 +41,18 @@ func TestHealth(t *testing.T) {
 		changes int
 		pending bool
 	}{
-		{"nothing seen", StateUnknown, nil, StateUnknown, "", 0, true},
-		{"first pass is a verdict", StateUnknown, []Result{pass}, StateHealthy, "", 1, false},
-		{"first failure is none", StateUnknown, []Result{refused}, StateUnknown, "", 0, true},
+		{"nothing seen", StateUnknown, nil, StateUnknown, ReasonNone, 0, true},
+		{"first pass is a verdict", StateUnknown, []Result{pass}, StateHealthy, ReasonNone, 1, false},
+		{"first failure is none", StateUnknown, []Result{refused}, StateUnknown, ReasonNone, 0, true},
 		{"failures are one", StateUnknown, []Result{refused, refused, refused}, StateUnhealthy, ReasonConnectionRefused, 1, false},
-		{"failures below the threshold", StateHealthy, []Result{refused, refused}, StateHealthy, "", 0, true},
+		{"failures below the threshold", StateHealthy, []Result{refused, refused}, StateHealthy, ReasonNone, 0, true},
 		{"failures in a row", StateHealthy, []Result{refused, silent, refused}, StateUnhealthy, ReasonConnectionRefused, 1, false},
-		{"a pass between failures", StateHealthy, []Result{refused, refused, pass, refused, refused}, StateHealthy, "", 0, true},
+		{"a pass between failures", StateHealthy, []Result{refused, refused, pass, refused, refused}, StateHealthy, ReasonNone, 0, true},
 		{"an unknown between failures neither counts nor resets", StateHealthy, []Result{refused, noRoute, refused, noRoute, refused}, StateUnhealthy, ReasonConnectionRefused, 1, false},
-		{"only unknown", StateHealthy, []Result{noRoute, noRoute, noRoute, noRoute}, StateHealthy, "", 0, false},
-		{"passes below the threshold", StateUnhealthy, []Result{pass}, StateUnhealthy, "", 0, true},
-		{"passes in a row", StateUnhealthy, []Result{pass, pass}, StateHealthy, "", 1, false},
-		{"a failure between passes", StateUnhealthy, []Result{pass, refused, pass}, StateUnhealthy, "", 0, true},
+		{"only unknown", StateHealthy, []Result{noRoute, noRoute, noRoute, noRoute}, StateHealthy, ReasonNone, 0, false},
+		{"passes below the threshold", StateUnhealthy, []Result{pass}, StateUnhealthy, ReasonNone, 0, true},
+		{"passes in a row", StateUnhealthy, []Result{pass, pass}, StateHealthy, ReasonNone, 1, false},
+		{"a failure between passes", StateUnhealthy, []Result{pass, refused, pass}, StateUnhealthy, ReasonNone, 0, true},
 		{"a lasting new reason", StateUnhealthy, []Result{refused, refused, refused, silent, silent, silent}, StateUnhealthy, ReasonTimeout, 2, false},
 		{"a passing new reason", StateUnhealthy, []Result{refused, refused, refused, silent, refused, silent}, StateUnhealthy, ReasonConnectionRefused, 1, false},
 		{"why there is no verdict", StateUnknown, []Result{noRoute, noRoute, noRoute}, StateUnknown, ReasonNetworkUnreachable, 1, true},
@@ -66,12 +67,12 @@ func TestHealth(t *testing.T) {
 				if health.Observe(result, limits, now) {
 					changes++
 				}
-				if health.State != before && !health.Since.Equal(now) {
-					t.Errorf("Since is %v after a change at %v", health.Since, now)
+				if health.State != before && !health.Since().Equal(now) {
+					t.Errorf("Since is %v after a change at %v", health.Since(), now)
 				}
 			}
 			if health.State != test.want || health.Cause.Reason != test.reason || changes != test.changes || health.Pending() != test.pending {
-				t.Errorf("got state %v, reason %q, %d changes, pending %v; want %v, %q, %d, %v",
+				t.Errorf("got state %v, reason %v, %d changes, pending %v; want %v, %v, %d, %v",
 					health.State, health.Cause.Reason, changes, health.Pending(), test.want, test.reason, test.changes, test.pending)
 			}
 		})
@@ -82,13 +83,15 @@ func TestHealth(t *testing.T) {
 func TestHealthAgainstOracle(t *testing.T) {
 	for seed := range uint64(2000) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		limits := Thresholds{Failure: 1 + random.Int32N(4), Success: 1 + random.Int32N(4)}
+		limits := Thresholds{Failure: 1 + uint8(random.IntN(4)), Success: 1 + uint8(random.IntN(4))}
 		from := State(random.IntN(3))
 		health, history := Seeded(from), []Outcome{}
+		now := time.Unix(0, 0)
 		for range 60 {
+			now = now.Add(flapWindow) // far enough apart for no damping
 			result := []Result{pass, pass, refused, silent, noRoute}[random.IntN(5)]
 			history = append(history, result.Outcome)
-			health.Observe(result, limits, time.Time{})
+			health.Observe(result, limits, now)
 			if want := verdictOf(from, history, limits); health.State != want {
 				t.Fatalf("seed %d, %+v from %v: %v after %v, want %v", seed, limits, from, health.State, history, want)
 			}
@@ -116,4 +119,35 @@ func verdictOf(state State, history []Outcome, limits Thresholds) State {
 		}
 	}
 	return state
+}
+
+func TestFlapDamping(t *testing.T) {
+	limits := Thresholds{Failure: 1, Success: 2}
+	health, now := Seeded(StateHealthy), time.Unix(1000, 0)
+	// passesToRecover kills the target and counts what it takes to come back.
+	passesToRecover := func() int {
+		now = now.Add(time.Second)
+		if !health.Observe(refused, limits, now) || health.State != StateUnhealthy {
+			t.Fatal("a death was found later than ever")
+		}
+		for passes := 1; passes <= 1000; passes++ {
+			if health.Observe(pass, limits, now) {
+				return passes
+			}
+		}
+		t.Fatal("never recovers")
+		return 0
+	}
+	var got []int
+	for range freeDeaths + 5 {
+		got = append(got, passesToRecover())
+	}
+	want := []int{2, 2, 2, 2, 2, 4, 8, 16, 16, 16}
+	if !slices.Equal(got, want) {
+		t.Errorf("recoveries took %v passes, want %v", got, want)
+	}
+	now = now.Add(flapWindow + time.Minute)
+	if again := passesToRecover(); again != 2 {
+		t.Errorf("after a quiet time it still takes %d passes", again)
+	}
 }

@@ -16,7 +16,11 @@ limitations under the License.
 
 package probes
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // Outcome is what a single probe says about its endpoint.
 type Outcome uint8
@@ -36,76 +40,90 @@ const (
 // Reason says why an outcome is not a success. The set is closed and coarse on
 // purpose: whoever may create an ExternalService reads it, and must not be able
 // to scan the network or read other people's responses through it.
-type Reason string
+type Reason uint8
+
+// ReasonNone is that of a success.
+const ReasonNone Reason = 0
 
 // Reasons of a Failure.
 const (
 	// ReasonConnectionRefused: nothing listens on the port.
-	ReasonConnectionRefused Reason = "ConnectionRefused"
+	ReasonConnectionRefused Reason = iota + 1
 	// ReasonConnectionClosed: the peer reset or closed the connection too early.
-	ReasonConnectionClosed Reason = "ConnectionClosed"
+	ReasonConnectionClosed
 	// ReasonHostUnreachable: the network says that there is no such host.
-	ReasonHostUnreachable Reason = "HostUnreachable"
+	ReasonHostUnreachable
 	// ReasonTimeout: no complete answer before the deadline.
-	ReasonTimeout Reason = "Timeout"
+	ReasonTimeout
 	// ReasonTLSHandshake: the TLS handshake failed for another cause than the
 	// certificate.
-	ReasonTLSHandshake Reason = "TLSHandshakeFailed"
+	ReasonTLSHandshake
 	// ReasonCertificate: the certificate is expired, for another name, or signed
 	// by an unknown authority.
-	ReasonCertificate Reason = "CertificateInvalid"
+	ReasonCertificate
 	// ReasonStatus: the protocol's status is not an expected one. Result.Code has it.
-	ReasonStatus Reason = "UnexpectedStatus"
+	ReasonStatus
 	// ReasonContent: the body or the banner does not match what is expected.
-	ReasonContent Reason = "UnexpectedContent"
+	ReasonContent
 	// ReasonProtocol: the peer does not speak the protocol of the probe URL.
-	ReasonProtocol Reason = "ProtocolError"
+	ReasonProtocol
 	// ReasonRedirect: redirects in a circle, too many, or to where no probe may go.
-	ReasonRedirect Reason = "RedirectFailed"
+	ReasonRedirect
 	// ReasonAddressRefused: the probe URL's name resolves to an address that
 	// probes may not connect to.
-	ReasonAddressRefused Reason = "AddressRefused"
+	ReasonAddressRefused
 )
 
 // Reasons of an Unknown outcome.
 const (
 	// ReasonLocalResources: the operator ran out of file descriptors, ports or memory.
-	ReasonLocalResources Reason = "LocalResourcesExhausted"
+	ReasonLocalResources Reason = iota + 64
 	// ReasonNetworkUnreachable: the operator's own host has no route, or is not
 	// permitted to use it.
-	ReasonNetworkUnreachable Reason = "NetworkUnreachable"
+	ReasonNetworkUnreachable
 	// ReasonNameResolution: the name in the probe URL could not be resolved.
-	ReasonNameResolution Reason = "NameResolutionFailed"
+	ReasonNameResolution
 	// ReasonInternal: the prober itself failed.
-	ReasonInternal Reason = "InternalError"
+	ReasonInternal
 	// ReasonCanceled: the probe was given up before its deadline, because its
 	// target went away or the operator stops.
-	ReasonCanceled Reason = "Canceled"
+	ReasonCanceled
+	// ReasonStalled: the operator's process stood still during the probe, so that the
+	// endpoint had no fair chance.
+	ReasonStalled
 )
 
-// describe holds the one sentence that users read for each reason.
-var describe = map[Reason]string{
-	ReasonConnectionRefused:  "connection refused",
-	ReasonConnectionClosed:   "connection closed by the endpoint before the check was complete",
-	ReasonHostUnreachable:    "no route to the host",
-	ReasonTimeout:            "no complete answer within the timeout",
-	ReasonTLSHandshake:       "TLS handshake failed",
-	ReasonCertificate:        "certificate is expired, for another name, or of an unknown authority",
-	ReasonContent:            "answer does not match what is expected",
-	ReasonProtocol:           "answer is not of the protocol in the probe URL",
-	ReasonRedirect:           "redirect leads in a circle, too far, or to where probes may not go",
-	ReasonAddressRefused:     "name in the probe URL resolves to an address that probes may not connect to",
-	ReasonLocalResources:     "not probed: the operator is out of sockets, ports or memory",
-	ReasonNetworkUnreachable: "not probed: the operator has no route to the network",
-	ReasonNameResolution:     "not probed: name in the probe URL cannot be resolved",
-	ReasonInternal:           "not probed: the prober failed",
-	ReasonCanceled:           "not probed: the probe was cancelled",
+// reasons holds what users read for each reason: a word and a sentence.
+var reasons = map[Reason]struct{ word, sentence string }{
+	ReasonConnectionRefused:  {"ConnectionRefused", "connection refused"},
+	ReasonConnectionClosed:   {"ConnectionClosed", "connection closed by the endpoint before the check was complete"},
+	ReasonHostUnreachable:    {"HostUnreachable", "no route to the host"},
+	ReasonTimeout:            {"Timeout", "no complete answer within the timeout"},
+	ReasonTLSHandshake:       {"TLSHandshakeFailed", "TLS handshake failed"},
+	ReasonCertificate:        {"CertificateInvalid", "certificate is expired, for another name, or of an unknown authority"},
+	ReasonStatus:             {"UnexpectedStatus", "status is not an expected one"},
+	ReasonContent:            {"UnexpectedContent", "answer does not match what is expected"},
+	ReasonProtocol:           {"ProtocolError", "answer is not of the protocol in the probe URL"},
+	ReasonRedirect:           {"RedirectFailed", "redirect leads in a circle, too far, or to where probes may not go"},
+	ReasonAddressRefused:     {"AddressRefused", "name in the probe URL resolves to an address that probes may not connect to"},
+	ReasonLocalResources:     {"LocalResourcesExhausted", "not probed: the operator is out of sockets, ports or memory"},
+	ReasonNetworkUnreachable: {"NetworkUnreachable", "not probed: the operator has no route to the network"},
+	ReasonNameResolution:     {"NameResolutionFailed", "not probed: name in the probe URL cannot be resolved"},
+	ReasonInternal:           {"InternalError", "not probed: the prober failed"},
+	ReasonCanceled:           {"Canceled", "not probed: the probe was cancelled"},
+	ReasonStalled:            {"ProberStalled", "not probed: the operator stood still meanwhile"},
 }
+
+// Reasons lists all reasons there are, for documentation and metrics.
+func Reasons() []Reason { return slices.Sorted(maps.Keys(reasons)) }
+
+// String is the reason in one word, as it stands in a status; empty for none.
+func (r Reason) String() string { return reasons[r].word }
 
 // Result is the answer of one probe.
 type Result struct {
 	Outcome Outcome
-	// Reason is empty for a Success.
+	// Reason is ReasonNone for a Success.
 	Reason Reason
 	// Code is the protocol's status with ReasonStatus (503 for HTTP), else 0.
 	Code uint16
@@ -117,7 +135,7 @@ func (r Result) Message() string {
 	if r.Reason == ReasonStatus {
 		return fmt.Sprintf("status %d is not an expected one", r.Code)
 	}
-	return describe[r.Reason]
+	return reasons[r.Reason].sentence
 }
 
 func success() Result              { return Result{Outcome: Success} }
