@@ -39,8 +39,13 @@ const (
 )
 
 const (
-	// pause is how long a state is shown before the next thing happens.
+	// pause is how long a state is shown before the next thing happens, in the first
+	// round.
 	pause = 2 * time.Second
+	// longPause is that of all other rounds. With a shorter one the operator would take
+	// the endpoints for flapping ones (freeDeaths in probes/health.go) and let them
+	// recover later and later.
+	longPause = 8 * time.Second
 	// patience is how long the slice is waited for. Somebody may be editing things in
 	// the second terminal.
 	patience = 20 * time.Second
@@ -63,8 +68,8 @@ type story struct {
 	chapter   chapter
 	// since is when the chapter began.
 	since time.Time
-	// actor is the index of the endpoint whose turn it is.
-	actor int
+	// actor is the index of the endpoint whose turn it is; turns counts them.
+	actor, turns int
 	// mourned means that the actor was seen dead since its backend was stopped.
 	mourned bool
 	// deaths and recoveries are the times from a backend's stop or start to the slice
@@ -94,7 +99,7 @@ func (s *story) advance(now time.Time, seen func(address string) (conditions, bo
 		s.enter(peace, now)
 		return nothing, []change{{source: "demo", text: fmt.Sprintf("all %d endpoints are ready", len(s.addresses))}}
 	case peace:
-		if elapsed < pause || !s.cast(is) {
+		if elapsed < s.pause() || !s.cast(is) {
 			return nothing, nil
 		}
 		s.mourned = false
@@ -113,7 +118,7 @@ func (s *story) advance(now time.Time, seen func(address string) (conditions, bo
 		}
 		return nothing, s.lose(mourning, now)
 	case mourning:
-		if elapsed < pause {
+		if elapsed < s.pause() {
 			return nothing, nil
 		}
 		s.enter(rising, now)
@@ -152,10 +157,18 @@ func (s *story) cast(is func(int, conditions) bool) bool {
 	for step := range s.addresses {
 		if next := (s.actor + 1 + step) % len(s.addresses); is(next, alive) {
 			s.actor = next
+			s.turns++
 			return true
 		}
 	}
 	return false
+}
+
+func (s *story) pause() time.Duration {
+	if s.turns <= len(s.addresses) {
+		return pause
+	}
+	return longPause
 }
 
 // lose goes on with the next chapter once patience is over.

@@ -150,17 +150,17 @@ func TestStoryGoesOnWithoutTheSlices(t *testing.T) {
 func TestStoryCountsNothingOfAnEndpointThatVanished(t *testing.T) {
 	p := newTheatre("a")
 	p.after(0)
-	p.expect(t, pause, stopBackend)
+	p.expect(t, longPause, stopBackend)
 	delete(p.shown, "a")
 	p.expect(t, time.Second, nothing)
 	p.shown["a"] = dead // it is back, and has had no probe
-	p.expect(t, pause, startBackend)
+	p.expect(t, longPause, startBackend)
 	p.shown["a"] = alive
 	p.expect(t, time.Second, nothing)
-	p.expect(t, pause, stopBackend)
+	p.expect(t, longPause, stopBackend)
 	p.shown["a"] = dead
 	p.expect(t, time.Second, nothing)
-	p.expect(t, pause, startBackend)
+	p.expect(t, longPause, startBackend)
 	delete(p.shown, "a")
 	p.expect(t, time.Second, nothing)
 	p.shown["a"] = alive
@@ -175,16 +175,44 @@ func TestStoryGoesRoundAndRound(t *testing.T) {
 	p.after(0)
 	var stopped []string
 	for range 7 {
-		p.expect(t, pause, stopBackend)
+		p.expect(t, longPause, stopBackend)
 		stopped = append(stopped, p.story.address())
 		p.shown[p.story.address()] = dead
 		p.after(time.Second)
-		p.expect(t, pause, startBackend)
+		p.expect(t, longPause, startBackend)
 		p.shown[p.story.address()] = alive
 		p.after(time.Second)
 	}
 	if got := strings.Join(stopped, ""); got != "abcabca" {
 		t.Errorf("stopped in the order %s", got)
+	}
+}
+
+// More than 5 deaths in 5 minutes are flapping to the operator, see probes/health.go.
+func TestStoryDoesNotFlap(t *testing.T) {
+	const free, window = 5, 5 * time.Minute
+	p := newTheatre(addresses()...)
+	deaths := map[string][]time.Time{}
+	for end := p.now.Add(time.Hour); p.now.Before(end); {
+		switch p.after(100 * time.Millisecond) {
+		case stopBackend: // the least time that the probes take: (3-1) * fastInterval
+			p.after(time.Second)
+			p.shown[p.story.address()] = dead
+			deaths[p.story.address()] = append(deaths[p.story.address()], p.now)
+		case startBackend:
+			p.after(500 * time.Millisecond)
+			p.shown[p.story.address()] = alive
+		}
+	}
+	for address, times := range deaths {
+		for i := range len(times) - free {
+			if took := times[i+free].Sub(times[i]); took <= window {
+				t.Errorf("%s dies %d times within %s, from its death %d on", address, free+1, took, i)
+			}
+		}
+	}
+	if len(deaths) != len(places) {
+		t.Errorf("only %d of %d die", len(deaths), len(places))
 	}
 }
 
