@@ -34,6 +34,9 @@ type destination struct {
 	addr netip.AddrPort
 }
 
+// place is the destination without its port.
+func (d destination) place() place { return place{addr: d.addr.Addr(), name: d.name} }
+
 // host is the name or the address, without brackets.
 func (d destination) host() string {
 	if d.name != "" {

@@ -137,7 +137,7 @@ func TestNameResolution(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			resolving(t, test.zone)
-			if got := probe(t, at(test.endpoint, "tcp://legacy.example."), test.timeout); got != test.want {
+			if got := result(t, at(test.endpoint, "tcp://legacy.example."), test.timeout); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
@@ -175,7 +175,7 @@ func TestRedirectToName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			resolving(t, test.zone)
 			s := newSite(t).redirects("/a/b?c", 302, "http://elsewhere.example./")
-			if got := s.probe(t, HTTPSettings{}); got != test.want {
+			if got := s.result(t, HTTPSettings{}); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
@@ -223,7 +223,7 @@ func TestProxyVariablesAreIgnored(t *testing.T) {
 	start := newSite(t).redirects("/", 302, "http://legacy.example.:"+strconv.Itoa(int(target.at.Port()))+"/ok")
 	def := at(start.at, "http://legacy.example./")
 	def.HTTP = &HTTPSettings{FollowRedirects: true}
-	if got := probe(t, def, ample); got != success() || len(target.seen()) != 1 {
+	if got := result(t, def, ample); got != success() || len(target.seen()) != 1 {
 		t.Errorf("got %+v and %d requests", got, len(target.seen()))
 	}
 }

@@ -77,6 +77,9 @@ func (d *Dialer) newHTTPProber(def Definition, u *url.URL) (Prober, error) {
 	return p, nil
 }
 
+// place tells the scheduler where the probe connects to.
+func (p *httpProber) place() place { return p.first.to.place() }
+
 // Probe implements Prober.
 func (p *httpProber) Probe(ctx context.Context) Result {
 	answer, err := p.request(ctx, &p.first)

@@ -74,12 +74,12 @@ func (s *site) seen() []string {
 	return s.requests
 }
 
-func (s *site) probe(t *testing.T, settings HTTPSettings) Result {
+func (s *site) result(t *testing.T, settings HTTPSettings) Result {
 	t.Helper()
 	settings.FollowRedirects = true
 	def := at(s.at, "http:///a/b?c")
 	def.HTTP = &settings
-	return probe(t, def, ample)
+	return result(t, def, ample)
 }
 
 func TestRedirects(t *testing.T) {
@@ -115,7 +115,7 @@ func TestRedirects(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSite(t).has(test.target, well)
 			s.redirects(start, 302, strings.ReplaceAll(test.location, "HOST", s.at.String()))
-			if got := s.probe(t, HTTPSettings{}); got != test.want {
+			if got := s.result(t, HTTPSettings{}); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
@@ -144,7 +144,7 @@ func TestRedirectChain(t *testing.T) {
 		{"forbidden at the second hop", chain(2, "HTTP/1.1 307 On\r\nLocation: http://169.254.169.254/\r\n\r\n"), HTTPSettings{}, failure(ReasonRedirect), 3},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := test.site.probe(t, test.settings); got != test.want {
+			if got := test.site.result(t, test.settings); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 			if got := len(test.site.seen()); got != test.requests {
@@ -181,7 +181,7 @@ func TestRedirectsKeepSecrets(t *testing.T) {
 
 	t.Run("same place", func(t *testing.T) {
 		s := newSite(t).redirects("/a/b?c", 302, "/ok").has("/ok", well)
-		if got := s.probe(t, settings); got != success() {
+		if got := s.result(t, settings); got != success() {
 			t.Fatalf("got %+v", got)
 		}
 		for _, request := range s.seen() {
@@ -194,7 +194,7 @@ func TestRedirectsKeepSecrets(t *testing.T) {
 		home, other := newSite(t).has("/ok", well), newSite(t)
 		home.redirects("/a/b?c", 302, "http://"+other.at.String()+"/")
 		other.redirects("/", 302, "http://"+home.at.String()+"/ok")
-		if got := home.probe(t, settings); got != success() {
+		if got := home.result(t, settings); got != success() {
 			t.Fatalf("got %+v", got)
 		}
 		for _, request := range other.seen() {
@@ -219,7 +219,7 @@ func TestRedirectMethods(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(test.method, test.status), func(t *testing.T) {
 			s := newSite(t).redirects("/a/b?c", test.status, "/ok").has("/ok", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-			if got := s.probe(t, HTTPSettings{Method: test.method}); got != success() {
+			if got := s.result(t, HTTPSettings{Method: test.method}); got != success() {
 				t.Fatalf("got %+v", got)
 			}
 			second := s.seen()[1]

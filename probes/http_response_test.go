@@ -113,7 +113,7 @@ func FuzzHTTPResponse(f *testing.F) {
 		def := at(endpoint, "http://")
 		def.HTTP = &settings
 		responses <- response
-		switch result := probe(t, def, 5*time.Second); {
+		switch result := result(t, def, 5*time.Second); {
 		case result.Outcome == Unknown:
 			t.Errorf("got %+v", result)
 		case result.Outcome == Failure && result.Message() == "":

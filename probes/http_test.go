@@ -110,7 +110,7 @@ func TestHTTPProbe(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			def := at(serve(t, closing(responding(test.response))), "http:///health")
 			def.HTTP = &test.settings
-			if got := probe(t, def, ample); got != test.want {
+			if got := result(t, def, ample); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
@@ -153,11 +153,11 @@ func TestHTTPProbeOfHostileServers(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := at(serve(t, test.talk), "http://")
-			if got := probe(t, def, test.timeout); got != test.want {
+			if got := result(t, def, test.timeout); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 			def.HTTP = &HTTPSettings{ExpectedBody: regexp.MustCompile("healthy"), MaxBodyBytes: MaxBodyBytes}
-			if got := probe(t, def, test.timeout); got != test.wantBody {
+			if got := result(t, def, test.timeout); got != test.wantBody {
 				t.Errorf("wanting the body: got %+v, want %+v", got, test.wantBody)
 			}
 		})
@@ -211,7 +211,7 @@ func TestHTTPProbeOfNothing(t *testing.T) {
 		{"black hole", blackHole(t), failure(ReasonTimeout)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := probe(t, at(test.endpoint, "http://"), brief); got != test.want {
+			if got := result(t, at(test.endpoint, "http://"), brief); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
@@ -226,7 +226,7 @@ func TestHTTPProbeOfBusyServer(t *testing.T) {
 	}
 	def := at(serve(t, closing(busy)), "http://")
 	for range 50 {
-		if got, want := probe(t, def, ample), httpStatus(503); got != want {
+		if got, want := result(t, def, ample), httpStatus(503); got != want {
 			t.Fatalf("got %+v, want %+v", got, want)
 		}
 	}
@@ -270,7 +270,7 @@ func TestHTTPProbeAgainstNetHTTP(t *testing.T) {
 	defer server.Close()
 	def := at(addrOf(listener), "http:///health?deep")
 	def.HTTP = &HTTPSettings{Method: "POST", Host: "legacy.example", ExpectedBody: regexp.MustCompile("^(fine )+")}
-	if got := probe(t, def, ample); got != success() {
+	if got := result(t, def, ample); got != success() {
 		t.Errorf("got %+v", got)
 	}
 	if n := requests.Load(); n != 1 {

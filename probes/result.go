@@ -91,6 +91,8 @@ const (
 	// ReasonStalled: the operator's process stood still during the probe, so that the
 	// endpoint had no fair chance.
 	ReasonStalled
+	// ReasonIsolated: the operator has lost its own network, it seems.
+	ReasonIsolated
 )
 
 // reasons holds what users read for each reason: a word and a sentence.
@@ -111,6 +113,7 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonNameResolution:     {"NameResolutionFailed", "not probed: name in the probe URL cannot be resolved"},
 	ReasonInternal:           {"InternalError", "not probed: the prober failed"},
 	ReasonCanceled:           {"Canceled", "not probed: the probe was cancelled"},
+	ReasonIsolated:           {"OperatorIsolated", "not trusted: the operator seems to have lost its own network"},
 	ReasonStalled:            {"ProberStalled", "not probed: the operator stood still meanwhile"},
 }
 

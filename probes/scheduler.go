@@ -19,7 +19,7 @@ package probes
 import (
 	"container/heap"
 	"context"
-	"encoding/binary"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -32,12 +32,46 @@ type SchedulerOptions struct {
 	// Notify is called with the owner of a target whose health changed, after it is to
 	// be seen in [Scheduler.Health]. It must return at once.
 	Notify func(Owner)
-	// MaxInFlight bounds the probes under way at one time. 0 means 4096.
+	// MaxInFlight bounds the probes under way at one time; a quarter of it those of
+	// targets that are steadily down. 0 means 4096.
 	MaxInFlight int
+	// MaxInFlightPerNamespace bounds those of one namespace; 0 means half of MaxInFlight.
+	MaxInFlightPerNamespace int
+	// MaxInFlightPerDestination bounds those to one address or name; 0 means 64.
+	MaxInFlightPerDestination int
+	// Guard says when failures are taken for the operator's own.
+	Guard GuardOptions
+	// Canaries are targets that are always well. While all of them are down, the network
+	// is taken to be.
+	Canaries []Target
+	// Isolated is called when verdicts are no longer trusted, and when they are again. It
+	// must return at once. nil means that nobody wants to know.
+	Isolated func(bool)
+	// Metrics counts what happens; nil means that nothing does.
+	Metrics *Metrics
 	// Clock is the real one if nil.
 	Clock clock.Clock
 	// Log hears of probers that panic.
 	Log logr.Logger
+}
+
+func (o SchedulerOptions) withDefaults() SchedulerOptions {
+	if o.MaxInFlight == 0 {
+		o.MaxInFlight = 4096
+	}
+	if o.MaxInFlightPerNamespace == 0 {
+		o.MaxInFlightPerNamespace = max(o.MaxInFlight/2, 1)
+	}
+	if o.MaxInFlightPerDestination == 0 {
+		o.MaxInFlightPerDestination = 64
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
+	return o
 }
 
 // Scheduler probes targets when they are due and keeps their health.
@@ -47,11 +81,14 @@ type SchedulerOptions struct {
 // pending it is due a fast interval after the last probe began. A new target without
 // a verdict is due at once. A target is never probed twice at the same time, and a
 // point of the grid that passes meanwhile is left out.
+//
+// What is due is gathered for a tick: waking up costs more than the probes of a tick.
 type Scheduler struct {
 	options SchedulerOptions
 	// origin ties the grid to the calendar, once: from then on only the monotonic
 	// clock counts, so that setting the wall clock moves no probe.
 	origin time.Time
+	seed   maphash.Seed
 	// wake interrupts the wait for the next due time.
 	wake chan struct{}
 	// probing counts the probes' goroutines.
@@ -59,141 +96,66 @@ type Scheduler struct {
 
 	// mu guards everything below. Nothing waits while holding it, neither for the
 	// network nor for Notify.
-	mu       sync.Mutex
-	owners   map[Owner]map[string]*scheduled
-	queue    dueQueue
-	inFlight int
+	mu     sync.Mutex
+	owners map[Owner]*account
+	// shared finds the probe that another target may share.
+	shared map[uint64]*probe
+	queues [lanes]dueQueue
+	limits limits
+	stalls stalls
+	guard  guard
+	// waking is when Start looks at the queues next.
+	waking time.Duration
+	// held are owners of targets that the guard has kept from being taken out.
+	held map[*account]bool
+	// distrusts is what options.Isolated was last called with.
+	distrusts bool
 }
+
+// canaries is the owner of the canaries; no namespace has an empty name.
+var canaries = Owner{Name: "canaries"}
 
 // NewScheduler returns a scheduler that probes nothing before Start.
 func NewScheduler(options SchedulerOptions) *Scheduler {
-	if options.MaxInFlight == 0 {
-		options.MaxInFlight = 4096
-	}
-	if options.Clock == nil {
-		options.Clock = clock.RealClock{}
-	}
-	return &Scheduler{
+	options = options.withDefaults()
+	s := &Scheduler{
 		options: options,
 		origin:  options.Clock.Now(),
+		seed:    maphash.MakeSeed(),
 		wake:    make(chan struct{}, 1),
-		owners:  map[Owner]map[string]*scheduled{},
+		owners:  map[Owner]*account{},
+		shared:  map[uint64]*probe{},
+		limits:  newLimits(options),
+		guard:   newGuard(options.Guard),
+		held:    map[*account]bool{},
 	}
-}
-
-// scheduled is a target and what the scheduler knows of it.
-type scheduled struct {
-	Target
-	owner  Owner
-	health Health
-	// due is when the next probe begins.
-	due time.Time
-	// position is the index in the queue; absent while a probe is under way and once
-	// the target is gone.
-	position int
-	// cancel ends the probe under way; nil if there is none.
-	cancel context.CancelFunc
-	// outdated means that the probe under way was begun by a definition that holds no
-	// longer: its result counts for nothing.
-	outdated bool
-	// gone means that the owner has given the target up.
-	gone bool
-}
-
-const absent = -1
-
-// Set makes these the targets of the owner. What is known of a target that the owner
-// had before is kept, also when its definition changes: the health then changes by
-// full thresholds, as for any other target, and the first probe by the new definition
-// begins at once.
-func (s *Scheduler) Set(owner Owner, targets []Target) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before := s.owners[owner]
-	after := make(map[string]*scheduled, len(targets))
-	for _, target := range targets {
-		known, ok := before[target.Key]
-		switch {
-		case !ok && target.Prober == nil:
-			continue
-		case !ok:
-			known = s.add(owner, target)
-		case target.Prober != nil:
-			s.change(known, target)
-		}
-		delete(before, target.Key)
-		after[target.Key] = known
+	if len(options.Canaries) > 0 {
+		s.Set(canaries, options.Canaries)
 	}
-	for _, target := range before {
-		s.drop(target)
-	}
-	s.owners[owner] = after
-	s.nudge()
-}
-
-// Remove gives up all targets of the owner and forgets their health.
-func (s *Scheduler) Remove(owner Owner) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, target := range s.owners[owner] {
-		s.drop(target)
-	}
-	delete(s.owners, owner)
+	return s
 }
 
 // Health returns what is known of the owner's targets, by their keys.
 func (s *Scheduler) Health(owner Owner) map[string]Health {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := make(map[string]Health, len(s.owners[owner]))
-	for key, target := range s.owners[owner] {
-		known[key] = target.health
+	of, ok := s.owners[owner]
+	if !ok {
+		return nil
+	}
+	known := make(map[string]Health, len(of.entries))
+	for _, entry := range of.entries {
+		known[entry.key] = entry.probe.health
 	}
 	return known
 }
 
-func (s *Scheduler) add(owner Owner, target Target) *scheduled {
-	added := &scheduled{Target: target, owner: owner, health: target.Initial}
-	now := s.options.Clock.Now()
-	added.due = now
-	if target.Initial.State != StateUnknown {
-		added.due = s.nextOnGrid(added, now)
-	}
-	heap.Push(&s.queue, added)
-	return added
-}
-
-func (s *Scheduler) change(known *scheduled, target Target) {
-	redefined, retimed := known.Identity != target.Identity, known.Timing != target.Timing
-	if !redefined {
-		target.Prober = known.Prober // it may hold what speeds up its next probe
-	}
-	known.Target = target
-	now := s.options.Clock.Now()
-	switch {
-	case redefined:
-		known.health.restart()
-		known.due = now
-		if known.cancel != nil {
-			known.outdated = true
-			known.cancel()
-		}
-	case retimed:
-		known.due = s.next(known, now, now)
-	}
-	if known.position != absent {
-		heap.Fix(&s.queue, known.position)
-	}
-}
-
-func (s *Scheduler) drop(target *scheduled) {
-	target.gone = true
-	if target.cancel != nil {
-		target.cancel()
-	}
-	if target.position != absent {
-		heap.Remove(&s.queue, target.position)
-	}
+// Isolated tells whether verdicts are not trusted at present, since the operator seems
+// to have lost its own network.
+func (s *Scheduler) Isolated() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.distrusts
 }
 
 // Start probes until the context is done. It returns once the last probe has ended.
@@ -201,6 +163,10 @@ func (s *Scheduler) Start(ctx context.Context) error {
 	defer s.probing.Wait()
 	timer := s.options.Clock.NewTimer(0)
 	defer timer.Stop()
+	s.mu.Lock()
+	s.stalls.planned = s.now() // that nobody looked before is no stall
+	s.mu.Unlock()
+	var batch []begun
 	for {
 		select {
 		case <-ctx.Done():
@@ -208,45 +174,96 @@ func (s *Scheduler) Start(ctx context.Context) error {
 		case <-s.wake:
 		case <-timer.C():
 		}
-		timer.Reset(s.launch(ctx))
+		var wait time.Duration
+		batch, wait = s.gather(ctx, batch[:0])
+		for _, each := range batch {
+			s.probing.Go(func() { s.run(each) })
+		}
+		timer.Reset(wait)
 	}
 }
 
-// idle is how long Start waits when no target is due at any time: until it is woken.
-const idle = time.Hour
+// tick is the grain of time in which probes begin. It delays them by half of it on
+// average.
+const tick = 10 * time.Millisecond
 
-// launch begins every probe that is due and returns the time until the next one.
-func (s *Scheduler) launch(ctx context.Context) time.Duration {
+// begun is a probe that has its turn, and the context that it is made in.
+type begun struct {
+	*probe
+	ctx context.Context
+}
+
+// heartbeat is how often the scheduler looks at its queues at least.
+const heartbeat = time.Second
+
+// gather takes what is due and may begin, and returns the time until to look again.
+func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.options.Clock.Now()
-	for len(s.queue) > 0 && s.inFlight < s.options.MaxInFlight && ctx.Err() == nil {
-		first := s.queue[0]
-		if wait := first.due.Sub(now); wait > 0 {
-			return wait
+	now := s.now()
+	s.stalls.beat(now)
+	s.waking = now + heartbeat
+	for lane := range lanes {
+		if ctx.Err() == nil {
+			batch = s.gatherLane(ctx, lane, now, batch)
 		}
-		heap.Pop(&s.queue)
-		s.begin(ctx, first, now)
 	}
-	return idle
+	s.waking = (s.waking + tick - 1) / tick * tick
+	s.stalls.planned = s.waking
+	return batch, s.waking - now
 }
 
-func (s *Scheduler) begin(ctx context.Context, target *scheduled, now time.Time) {
-	probe, cancel := context.WithTimeout(ctx, target.Timing.Timeout)
-	target.cancel = cancel
-	s.inFlight++
-	prober := target.Prober
-	s.probing.Go(func() {
-		result := s.guarded(probe, prober)
-		cancel()
-		s.finish(target, now, result)
-	})
+func (s *Scheduler) gatherLane(ctx context.Context, lane lane, now time.Duration, batch []begun) []begun {
+	queue := &s.queues[lane]
+	for len(*queue) > 0 && !s.limits.full(lane) {
+		first := (*queue)[0]
+		if first.due > now {
+			s.waking = min(s.waking, first.due)
+			return batch
+		}
+		if limit := s.limits.take(first); limit != "" {
+			s.options.Metrics.deferred.WithLabelValues(limit).Inc()
+			first.due = now + deferral
+			heap.Fix(queue, 0)
+			continue
+		}
+		heap.Pop(queue)
+		batch = append(batch, begun{first, s.begin(ctx, first, now)})
+	}
+	return batch
+}
+
+// deferral is after how long a probe tries again that a limit has kept from beginning.
+const deferral = 50 * time.Millisecond
+
+func (s *Scheduler) begin(ctx context.Context, p *probe, now time.Duration) context.Context {
+	late := now - p.due
+	s.options.Metrics.lateness.Observe(late.Seconds())
+	if missed := late / p.rules.timing.Interval; missed > 0 {
+		s.options.Metrics.skipped.Add(float64(missed))
+	}
+	s.options.Metrics.inFlight[p.lane].Inc()
+	p.begun = now
+	ctx, p.cancel = context.WithTimeout(ctx, p.rules.timing.Timeout)
+	return ctx
+}
+
+// run makes one probe.
+func (s *Scheduler) run(b begun) {
+	told, isolation := s.settle(b.probe, s.guarded(b.ctx, b.prober))
+	for _, owner := range told {
+		s.options.Notify(owner)
+	}
+	if isolation != nil && s.options.Isolated != nil {
+		s.options.Isolated(*isolation)
+	}
 }
 
 // guarded probes, and makes of a prober's panic a result that blames nobody else.
 func (s *Scheduler) guarded(ctx context.Context, prober Prober) (result Result) {
 	defer func() {
 		if cause := recover(); cause != nil {
+			s.options.Metrics.panics.Inc()
 			s.options.Log.Error(nil, "A prober panicked; its probe counts for nothing", "cause", cause)
 			result = unknown(ReasonInternal)
 		}
@@ -254,88 +271,54 @@ func (s *Scheduler) guarded(ctx context.Context, prober Prober) (result Result) 
 	return prober.Probe(ctx)
 }
 
-func (s *Scheduler) finish(target *scheduled, begun time.Time, result Result) {
-	if s.settle(target, begun, result) {
-		s.options.Notify(target.owner)
-	}
-}
-
-// settle takes the result into account and makes the target due again. It tells
-// whether its owner should know.
-func (s *Scheduler) settle(target *scheduled, begun time.Time, result Result) (changed bool) {
+// settle takes the result into account and makes the probe due again. It returns the
+// owners who should know, and whether verdicts are trusted if that has changed.
+func (s *Scheduler) settle(p *probe, result Result) (told []Owner, isolation *bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.inFlight--
-	target.cancel = nil
-	if target.gone {
-		s.nudge() // a place in flight is free
-		return false
+	now := s.now()
+	p.cancel()
+	p.cancel = nil
+	if s.limits.full(p.lane) {
+		s.nudge() // others may be waiting for this one's place
 	}
-	now := s.options.Clock.Now()
-	if target.outdated {
-		target.outdated = false
-		target.due = now
-	} else {
-		changed = target.health.Observe(result, target.Thresholds, now)
-		target.due = s.next(target, begun, now)
+	s.limits.give(p)
+	s.options.Metrics.inFlight[p.lane].Dec()
+	if p.first == nil {
+		return nil, nil
 	}
-	heap.Push(&s.queue, target)
-	s.nudge()
-	return changed
+	result = s.trusted(p, result, now)
+	s.options.Metrics.observe(result, now-p.begun)
+	if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
+		told = p.owners()
+		s.options.Metrics.transitions.Inc()
+	}
+	if p.suspect && p.health.State != StateHealthy {
+		s.acquit(p)
+	}
+	s.enqueue(p, p.nextDue(s.origin, now))
+	if distrusts := s.guard.active || s.canariesDown(); distrusts != s.distrusts {
+		told = append(told, s.turnIsolated(distrusts)...)
+		isolation = &distrusts
+	}
+	return told, isolation
 }
 
-// next returns when a target whose last probe began at one time is to be probed again,
-// seen from another. While a change is pending, a probe that took longer than the fast
-// interval is followed by the next one at once, or a black hole would be found later
-// than a closed port by more than its timeouts.
-func (s *Scheduler) next(target *scheduled, begun, now time.Time) time.Time {
-	if !target.health.Pending() {
-		return s.nextOnGrid(target, now)
+// enqueue makes the probe due, and Start look earlier if it must.
+func (s *Scheduler) enqueue(p *probe, due time.Duration) {
+	p.due, p.lane = due, laneOf(&p.health)
+	heap.Push(&s.queues[p.lane], p)
+	if due < s.waking {
+		s.nudge()
 	}
-	if due := begun.Add(target.Timing.FastInterval); due.After(now) {
-		return due
-	}
-	return now
 }
 
-// nextOnGrid returns the target's first point on the grid after this time.
-func (s *Scheduler) nextOnGrid(target *scheduled, after time.Time) time.Time {
-	interval := target.Timing.Interval
-	phase := time.Duration(binary.BigEndian.Uint64(target.Identity[:8]) % uint64(interval))
-	elapsed := time.Duration(s.origin.UnixNano()) + after.Sub(s.origin)
-	return after.Add(interval - (elapsed-phase)%interval)
-}
+func (s *Scheduler) now() time.Duration { return s.options.Clock.Since(s.origin) }
 
-// nudge makes Start look at the queue again.
+// nudge makes Start look at the queues again.
 func (s *Scheduler) nudge() {
 	select {
 	case s.wake <- struct{}{}:
 	default: // it is about to look anyway
 	}
-}
-
-// dueQueue is a heap of targets, the one that is due first at its top.
-type dueQueue []*scheduled
-
-func (q dueQueue) Len() int           { return len(q) }
-func (q dueQueue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
-
-func (q dueQueue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].position, q[j].position = i, j
-}
-
-func (q *dueQueue) Push(x any) {
-	added := x.(*scheduled)
-	added.position = len(*q)
-	*q = append(*q, added)
-}
-
-func (q *dueQueue) Pop() any {
-	last := len(*q) - 1
-	taken := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	taken.position = absent
-	return taken
 }

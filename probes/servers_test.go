@@ -179,8 +179,8 @@ func unvisited(t testing.TB) netip.AddrPort {
 	return addrOf(listener)
 }
 
-// probe makes one probe of a definition that must be valid, on the loopback.
-func probe(t testing.TB, def Definition, timeout time.Duration) Result {
+// result is that of one probe by a definition that must be valid, on the loopback.
+func result(t testing.TB, def Definition, timeout time.Duration) Result {
 	t.Helper()
 	return probeOnce(t, prepare(t, def), timeout)
 }

@@ -46,6 +46,9 @@ type Target struct {
 	Thresholds Thresholds
 	// Initial is the health of a target that the scheduler does not know yet.
 	Initial Health
+	// Private keeps the verdict from owners in other namespaces, although they have a
+	// target with the same identity. It is for probes that make use of something secret.
+	Private bool
 }
 
 // Timing says when a target is probed. All of it is positive.

@@ -75,7 +75,7 @@ func TestTCPProbe(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			def := at(test.endpoint, "tcp://")
 			def.TCP = &test.settings
-			if got := probe(t, def, test.timeout); got != test.want {
+			if got := result(t, def, test.timeout); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
@@ -90,7 +90,7 @@ func TestTCPProbeLeavesNoTimeWait(t *testing.T) {
 		_, err := conn.Read(make([]byte, 1))
 		ended <- err
 	})
-	if got := probe(t, at(endpoint, "tcp://"), ample); got != success() {
+	if got := result(t, at(endpoint, "tcp://"), ample); got != success() {
 		t.Fatalf("got %+v", got)
 	}
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "reset") {
@@ -107,7 +107,7 @@ func TestTCPProbeEndsCleanlyAfterAConversation(t *testing.T) {
 	})
 	def := at(endpoint, "tcp://")
 	def.TCP = &TCPSettings{Expect: "220"}
-	if got := probe(t, def, ample); got != success() {
+	if got := result(t, def, ample); got != success() {
 		t.Fatalf("got %+v", got)
 	}
 	if err := <-ended; !errors.Is(err, io.EOF) {

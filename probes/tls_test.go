@@ -205,7 +205,7 @@ func TestHTTPSProbeByName(t *testing.T) {
 	} {
 		def := at(endpoint, url)
 		def.TLS = &TLSSettings{CABundle: ca.bundle()}
-		if got := probe(t, def, ample); got != test.want {
+		if got := result(t, def, ample); got != test.want {
 			t.Errorf("%s: got %+v, want %+v", url, got, test.want)
 		}
 		if got := <-asked; got != test.hello {
@@ -334,7 +334,7 @@ func TestRedirectsAndTLS(t *testing.T) {
 		def := at(s.at, scheme+":///")
 		def.HTTP = &HTTPSettings{FollowRedirects: true, ExpectedBody: regexp.MustCompile("^ok")}
 		def.TLS = tls
-		return probe(t, def, ample)
+		return result(t, def, ample)
 	}
 	t.Run("up to https", func(t *testing.T) {
 		start, end := newSite(t), newSite(t).has("/ok", well)

@@ -1,0 +1,215 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// started is a scheduler that runs until the test ends. Within a synctest bubble.
+func started(t *testing.T, options SchedulerOptions) *Scheduler {
+	t.Helper()
+	if options.Notify == nil {
+		options.Notify = func(Owner) {}
+	}
+	s := NewScheduler(options)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// many are targets with keys and identities of their own.
+func many(n int, prober func(i int) Prober) []Target {
+	list := make([]Target, n)
+	for i := range list {
+		list[i] = target(prober(i))
+		list[i].Key = fmt.Sprintf("%04d", i)
+		list[i].Identity = Identity{byte(i), byte(i >> 8), 1}
+	}
+	return list
+}
+
+// elsewhere is a scripted prober with a place of its own.
+type elsewhere struct {
+	*scripted
+	at place
+}
+
+func (e elsewhere) place() place { return e.at }
+
+func TestTheSteadilyDownHoldNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := started(t, SchedulerOptions{MaxInFlight: 40, MaxInFlightPerNamespace: 40, Guard: GuardOptions{Groups: 1000}})
+		dead := &scripted{answer: hang}
+		s.Set(Owner{"a", "dead"}, many(400, func(int) Prober { return dead }))
+		time.Sleep(5 * time.Minute) // until all have been found dead
+		synctest.Wait()
+		living := answering(pass)
+		s.Set(owner, []Target{target(living)})
+		time.Sleep(10 * timing.Interval)
+		synctest.Wait()
+		times := living.times()
+		if len(times) < 10 {
+			t.Fatalf("%d probes of the living in 10 intervals", len(times))
+		}
+		for i := 2; i < len(times); i++ {
+			if gap := times[i].Sub(times[i-1]); (gap - timing.Interval).Abs() > 2*tick {
+				t.Errorf("a living target waited %v for its turn", gap)
+			}
+		}
+		if n := testutil.ToFloat64(s.options.Metrics.skipped); n == 0 {
+			t.Error("nothing says that the dead are probed less often than asked for")
+		}
+	})
+}
+
+func TestLimitsByNamespaceAndDestination(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		inFlight, most := map[string]int{}, map[string]int{}
+		count := func(by int, names ...string) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, name := range names {
+				inFlight[name] += by
+				most[name] = max(most[name], inFlight[name])
+			}
+		}
+		slow := func(names ...string) *scripted {
+			return &scripted{answer: func(ctx context.Context) Result {
+				count(1, names...)
+				defer count(-1, names...)
+				time.Sleep(time.Second)
+				return success()
+			}}
+		}
+		s := started(t, SchedulerOptions{MaxInFlightPerNamespace: 7, MaxInFlightPerDestination: 3})
+		gateway := place{addr: netip.MustParseAddr("192.0.2.1")}
+		s.Set(Owner{"greedy", "a"}, many(30, func(int) Prober { return slow("greedy") }))
+		modest := many(5, func(int) Prober { return elsewhere{slow("modest", "gateway"), gateway} })
+		for i := range modest {
+			modest[i].Identity[5] = 1
+		}
+		s.Set(Owner{"modest", "b"}, modest)
+		time.Sleep(timing.Interval)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if most["greedy"] != 7 || most["gateway"] != 3 {
+			t.Errorf("at most %v at one time, want greedy 7, gateway 3", most)
+		}
+		for _, of := range []Owner{{"greedy", "a"}, {"modest", "b"}} {
+			for key, health := range s.Health(of) {
+				if health.State != StateHealthy {
+					t.Errorf("%v %s has not had its turn", of, key)
+				}
+			}
+		}
+		for _, limit := range []string{"namespace", "destination"} {
+			if testutil.ToFloat64(s.options.Metrics.deferred.WithLabelValues(limit)) == 0 {
+				t.Errorf("nothing says that the limit %s was reached", limit)
+			}
+		}
+	})
+}
+
+func TestEqualTargetsShareAProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := make(chan Owner, 100)
+		s := started(t, SchedulerOptions{Notify: func(o Owner) { told <- o }})
+		shared, private := answering(pass), answering(pass)
+		owners := []Owner{{"a", "x"}, {"a", "y"}, {"b", "z"}}
+		for _, each := range owners {
+			secret := target(private)
+			secret.Key, secret.Identity, secret.Private = "secret", Identity{9}, true
+			s.Set(each, []Target{target(shared), secret})
+		}
+		synctest.Wait()
+		if n, m := len(shared.times()), len(private.times()); n != 1 || m != 2 {
+			t.Errorf("%d probes of the shared, %d of the private target; want 1, and 2: one in each namespace", n, m)
+		}
+		for len(told) > 0 {
+			<-told
+		}
+
+		shared.set(func(context.Context) Result { return refused })
+		time.Sleep(timing.Interval + 2*timing.FastInterval)
+		synctest.Wait()
+		close(told)
+		heard := map[Owner]int{}
+		for each := range told {
+			heard[each]++
+		}
+		for _, each := range owners {
+			if heard[each] != 1 || s.Health(each)["a"].State != StateUnhealthy {
+				t.Errorf("%v was told %d times and has %v", each, heard[each], s.Health(each)["a"].State)
+			}
+		}
+	})
+}
+
+func TestSharingEndsWithTheLastOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := started(t, SchedulerOptions{})
+		shared := answering(pass)
+		first, second := Owner{"a", "x"}, Owner{"a", "y"}
+		s.Set(first, []Target{target(shared)})
+		s.Set(second, []Target{target(shared)})
+		s.Remove(first)
+		time.Sleep(timing.Interval)
+		synctest.Wait()
+		if n := len(shared.times()); n != 2 || s.Health(second)["a"].State != StateHealthy {
+			t.Errorf("%d probes, %v after one of two owners left", n, s.Health(second))
+		}
+
+		// Another threshold is another verdict, which begins with what is known.
+		strict := target(shared)
+		strict.Thresholds.Failure = 1
+		s.Set(first, []Target{target(shared)})
+		s.Set(second, []Target{strict})
+		shared.set(func(context.Context) Result { return refused })
+		time.Sleep(timing.Interval)
+		synctest.Wait()
+		if s.Health(first)["a"].State != StateHealthy || s.Health(second)["a"].State != StateUnhealthy {
+			t.Errorf("%v and %v after one failure", s.Health(first)["a"].State, s.Health(second)["a"].State)
+		}
+
+		s.Remove(first)
+		s.Remove(second)
+		before := len(shared.times())
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if after := len(shared.times()); after != before || len(s.shared) != 0 || len(s.owners) != 0 {
+			t.Errorf("%d probes after the last owner left; %d probes, %d owners kept", after-before, len(s.shared), len(s.owners))
+		}
+	})
+}

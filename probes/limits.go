@@ -1,0 +1,88 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import "net/netip"
+
+// limits bound the probes in flight: in all, of the steadily down, and by namespace and
+// destination, so that neither corpses nor one tenant take the others' turns.
+type limits struct {
+	most           [lanes]int
+	perNamespace   int
+	perDestination int
+
+	inFlight      [lanes]int
+	byNamespace   map[string]int
+	byDestination map[place]int
+}
+
+// place is a host that probes connect to: an address or a name.
+type place struct {
+	addr netip.Addr
+	name string
+}
+
+// placed is a prober that knows where it connects to.
+type placed interface{ place() place }
+
+func newLimits(options SchedulerOptions) limits {
+	return limits{
+		most:           [lanes]int{laneLive: options.MaxInFlight, laneDown: max(options.MaxInFlight/4, 1)},
+		perNamespace:   options.MaxInFlightPerNamespace,
+		perDestination: options.MaxInFlightPerDestination,
+		byNamespace:    map[string]int{},
+		byDestination:  map[place]int{},
+	}
+}
+
+// full tells whether no probe of this lane can begin. The live may use all there is.
+func (l *limits) full(lane lane) bool {
+	return l.inFlight[lane] >= l.most[lane] || l.inFlight[laneLive]+l.inFlight[laneDown] >= l.most[laneLive]
+}
+
+// take lets the probe begin, or names the limit that it would exceed.
+func (l *limits) take(p *probe) (limit string) {
+	if l.byNamespace[p.namespace] >= l.perNamespace {
+		return "namespace"
+	}
+	if at, ok := p.prober.(placed); ok {
+		to := at.place()
+		if l.byDestination[to] >= l.perDestination {
+			return "destination"
+		}
+		l.byDestination[to]++
+	}
+	l.byNamespace[p.namespace]++
+	l.inFlight[p.lane]++
+	return ""
+}
+
+// give is called once for each probe that take let begin.
+func (l *limits) give(p *probe) {
+	l.inFlight[p.lane]--
+	lower(l.byNamespace, p.namespace)
+	if at, ok := p.prober.(placed); ok {
+		lower(l.byDestination, at.place())
+	}
+}
+
+// lower counts down, and forgets what has come to nothing.
+func lower[K comparable](counts map[K]int, key K) {
+	if counts[key]--; counts[key] <= 0 {
+		delete(counts, key)
+	}
+}

@@ -1,0 +1,106 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are what a Scheduler counts. None has a series for each endpoint, of which
+// there may be tens of thousands.
+type Metrics struct {
+	// targets: distinct probes.
+	targets prometheus.Gauge
+	// inFlight: probes under way, by lane: live or down.
+	inFlight [lanes]prometheus.Gauge
+	// inFlightVec is what inFlight are the members of.
+	inFlightVec *prometheus.GaugeVec
+	// lateness: time from when a probe was due to when it began, in seconds.
+	lateness prometheus.Histogram
+	// duration: time that probes took, in seconds, by outcome: success, failure, unknown.
+	duration *prometheus.HistogramVec
+	// results: probes by reason; ReasonNone is "Success".
+	results *prometheus.CounterVec
+	// deferred: how often a limit kept a probe from beginning, by limit: namespace or
+	// destination.
+	deferred *prometheus.CounterVec
+	// skipped: points of the grid that passed without a probe.
+	skipped prometheus.Counter
+	// transitions: changes of health that owners were told of.
+	transitions prometheus.Counter
+	// panics: probers that panicked.
+	panics prometheus.Counter
+	// isolation: 1 while the operator takes its own network for lost, else 0.
+	isolation prometheus.Gauge
+
+	outcomes [3]prometheus.Observer
+	reasons  [256]prometheus.Counter
+}
+
+// NewMetrics returns metrics that are registered nowhere yet.
+func NewMetrics() *Metrics {
+	const space = "farpoint"
+	m := &Metrics{
+		targets:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "probe_targets", Help: "Distinct probes that are scheduled."}),
+		inFlightVec: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: space, Name: "probes_in_flight", Help: "Probes under way, by lane: live, or down for targets that are steadily down."}, []string{"lane"}),
+		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: space, Name: "probe_lateness_seconds", Help: "Time from when a probe was due to when it began.",
+			Buckets: []float64{0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: space, Name: "probe_duration_seconds", Help: "Time that probes took, by outcome: success, failure or unknown.",
+			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}, []string{"outcome"}),
+		results:     prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_total", Help: "Probes made, by reason of their result; Success for those that passed."}, []string{"reason"}),
+		deferred:    prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_deferred_total", Help: "How often a limit kept a probe from beginning, by limit: namespace or destination."}, []string{"limit"}),
+		skipped:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_skipped_total", Help: "Intervals that passed without a probe that was due in them."}),
+		transitions: prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "health_changes_total", Help: "Changes of a target's health, or of the reason for it."}),
+		panics:      prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "prober_panics_total", Help: "Probers that panicked. Each is a bug; please report it."}),
+		isolation:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "isolated", Help: "1 while the operator takes its own network for lost and takes no endpoint out, else 0."}),
+	}
+	for lane := range lanes {
+		m.inFlight[lane] = m.inFlightVec.WithLabelValues(lane.String())
+	}
+	for outcome, word := range map[Outcome]string{Unknown: "unknown", Success: "success", Failure: "failure"} {
+		m.outcomes[outcome] = m.duration.WithLabelValues(word)
+	}
+	m.reasons[ReasonNone] = m.results.WithLabelValues("Success")
+	for _, reason := range Reasons() {
+		m.reasons[reason] = m.results.WithLabelValues(reason.String())
+	}
+	return m
+}
+
+// Register makes the metrics known to a registry.
+func (m *Metrics) Register(registry prometheus.Registerer) error {
+	for _, each := range []prometheus.Collector{m.targets, m.inFlightVec, m.lateness, m.duration, m.results, m.deferred, m.skipped, m.transitions, m.panics, m.isolation} {
+		if err := registry.Register(each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Metrics) observe(result Result, took time.Duration) {
+	m.outcomes[result.Outcome].Observe(took.Seconds())
+	m.reasons[result.Reason].Inc()
+}
+
+func (m *Metrics) isolated(active bool) {
+	m.isolation.Set(0)
+	if active {
+		m.isolation.Set(1)
+	}
+}

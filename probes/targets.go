@@ -1,0 +1,130 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+)
+
+// Set makes these the targets of the owner. What is known of a target that the owner
+// had before is kept, also when its definition changes: the health then changes by
+// full thresholds, as for any other target, and the first probe by the new definition
+// begins at once. Targets that are the same, whoever their owners, share one probe.
+func (s *Scheduler) Set(owner Owner, targets []Target) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := s.owners[owner]
+	if of == nil {
+		of = &account{owner: owner}
+		s.owners[owner] = of
+	}
+	before := of.entries
+	kept := map[*probe]int{}
+	after := make([]entry, 0, len(targets))
+	var common *rules
+	for i := range targets {
+		target := &targets[i]
+		known := of.find(target.Key)
+		switch {
+		case known == nil && target.Prober == nil:
+			continue
+		case known != nil && (target.Prober == nil || known.sameAs(target, owner)):
+			kept[known]++
+		default:
+			if wanted := rulesOf(target); common == nil || *common != wanted {
+				common = &wanted
+			}
+			known = s.join(of, target, common, known)
+		}
+		after = append(after, entry{target.Key, known})
+	}
+	slices.SortFunc(after, func(a, b entry) int { return cmp.Compare(a.key, b.key) })
+	of.entries = after
+	for _, entry := range before {
+		if kept[entry.probe] > 0 {
+			kept[entry.probe]--
+			continue
+		}
+		s.leave(of, entry.probe)
+	}
+	s.options.Metrics.targets.Set(float64(len(s.shared)))
+}
+
+// Remove gives up all targets of the owner and forgets their health.
+func (s *Scheduler) Remove(owner Owner) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := s.owners[owner]
+	if of == nil {
+		return
+	}
+	for _, entry := range of.entries {
+		s.leave(of, entry.probe)
+	}
+	delete(s.owners, owner)
+	delete(s.held, of)
+	s.options.Metrics.targets.Set(float64(len(s.shared)))
+}
+
+// join returns a probe for the target, one that there is or a new one. before is the one
+// that the target had by another definition; nil if it is new to the account.
+func (s *Scheduler) join(of *account, target *Target, rules *rules, before *probe) *probe {
+	health := target.Initial
+	if before != nil {
+		health = before.health
+		health.restart()
+	}
+	key := shareKey(s.seed, target.Identity, *rules, of.owner.Namespace)
+	if there, ok := s.shared[key]; ok && there.sameAs(target, of.owner) {
+		if there.health.State == StateUnknown {
+			there.health = health
+		}
+		there.subscribe(of)
+		return there
+	}
+	made := &probe{prober: target.Prober, rules: rules, identity: target.Identity, namespace: of.owner.Namespace, health: health}
+	made.subscribe(of)
+	s.shared[key] = made
+	due := s.now()
+	if made.health.State != StateUnknown && (before == nil || before.identity == made.identity) {
+		due = made.nextOnGrid(s.origin, due)
+	}
+	s.enqueue(made, due)
+	return made
+}
+
+// leave ends the account's share in a probe, and the probe if nobody is left.
+func (s *Scheduler) leave(of *account, p *probe) {
+	if p.suspect && p.first == of {
+		s.acquit(p) // it was counted for this owner
+	}
+	if !p.unsubscribe(of) {
+		return
+	}
+	key := shareKey(s.seed, p.identity, *p.rules, p.namespace)
+	if s.shared[key] == p {
+		delete(s.shared, key)
+	}
+	if p.cancel != nil {
+		p.cancel()
+	}
+	if queue := &s.queues[p.lane]; p.position != absent {
+		heap.Remove(queue, int(p.position))
+	}
+}

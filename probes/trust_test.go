@@ -1,0 +1,219 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// world is some sites with some endpoints each, every site an owner and a network of its
+// own.
+type world struct {
+	scheduler *Scheduler
+	sites     [][]*scripted
+	// announced counts the calls of Isolated.
+	announced atomic.Int32
+}
+
+func newWorld(t *testing.T, sites, endpoints int, options SchedulerOptions) *world {
+	w := &world{}
+	options.Isolated = func(bool) { w.announced.Add(1) }
+	w.scheduler = started(t, options)
+	for site := range sites {
+		var probers []*scripted
+		targets := many(endpoints, func(i int) Prober {
+			prober := answering(pass)
+			probers = append(probers, prober)
+			return elsewhere{prober, place{addr: netip.AddrFrom4([4]byte{10, 0, byte(site), byte(i)})}}
+		})
+		for i := range targets {
+			targets[i].Identity[3] = byte(site)
+			targets[i].Identity[4] = byte(i * 37)
+		}
+		w.sites = append(w.sites, probers)
+		w.scheduler.Set(siteOwner(site), targets)
+	}
+	time.Sleep(2 * timing.Interval)
+	synctest.Wait()
+	return w
+}
+
+func siteOwner(site int) Owner { return Owner{"sites", fmt.Sprint(site)} }
+
+func (w *world) answer(site int, answer func(context.Context) Result) {
+	for _, prober := range w.sites[site] {
+		prober.set(answer)
+	}
+}
+
+// down counts the endpoints of a site that are taken out.
+func (w *world) down(site int) int {
+	synctest.Wait()
+	n := 0
+	for _, health := range w.scheduler.Health(siteOwner(site)) {
+		if health.State == StateUnhealthy {
+			n++
+		}
+	}
+	return n
+}
+
+func TestOurOwnLossTakesNothingOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4, 10, SchedulerOptions{})
+		for site := range w.sites {
+			w.answer(site, hang)
+		}
+		for range 60 {
+			time.Sleep(5 * time.Second)
+			for site := range w.sites {
+				if n := w.down(site); n != 0 {
+					t.Fatalf("%d endpoints of site %d taken out", n, site)
+				}
+			}
+		}
+		if !w.scheduler.Isolated() || w.announced.Load() != 1 || testutil.ToFloat64(w.scheduler.options.Metrics.isolation) != 1 {
+			t.Errorf("isolated %v, announced %d times", w.scheduler.Isolated(), w.announced.Load())
+		}
+
+		// One site stays dead when the network is back, and is found to be.
+		for site := 1; site < len(w.sites); site++ {
+			w.answer(site, func(context.Context) Result { return pass })
+		}
+		time.Sleep(timing.Interval)
+		if w.scheduler.Isolated(); w.announced.Load() != 2 {
+			t.Errorf("announced %d times after the network came back", w.announced.Load())
+		}
+		if n := w.down(0); n != 10 {
+			t.Errorf("%d of 10 endpoints of the dead site taken out", n)
+		}
+	})
+}
+
+func TestTheLossOfASiteIsNotOurs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3, 10, SchedulerOptions{})
+		w.answer(1, hang)
+		time.Sleep(timing.Interval + 4*timing.Timeout)
+		if down := [3]int{w.down(0), w.down(1), w.down(2)}; down != [3]int{0, 10, 0} {
+			t.Errorf("taken out %v, want site 1 only", down)
+		}
+		if w.announced.Load() != 0 {
+			t.Error("took it for our own")
+		}
+	})
+}
+
+func TestRefusalsAreNotOurLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4, 3, SchedulerOptions{})
+		for site := range w.sites {
+			w.answer(site, func(context.Context) Result { return refused })
+		}
+		time.Sleep(timing.Interval + 3*timing.FastInterval)
+		for site := range w.sites {
+			if n := w.down(site); n != 3 {
+				t.Errorf("%d of 3 endpoints of site %d taken out", n, site)
+			}
+		}
+	})
+}
+
+func TestFewTargetsAreJudgedByWitnesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// Three sites die at a time when hardly anything else is probed: the healthy ones
+		// have to be asked.
+		w := newWorld(t, 8, 1, SchedulerOptions{})
+		for site := range 3 {
+			w.answer(site, hang)
+		}
+		time.Sleep(timing.Interval + 6*timing.Timeout)
+		for site := range w.sites {
+			want := 0
+			if site < 3 {
+				want = 1
+			}
+			if n := w.down(site); n != want {
+				t.Errorf("site %d: %d taken out, want %d", site, n, want)
+			}
+		}
+		if w.announced.Load() != 0 {
+			t.Error("took it for our own")
+		}
+	})
+}
+
+func TestCanaries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		canary := answering(pass)
+		of := target(canary)
+		of.Key, of.Identity, of.Thresholds.Failure, of.Timing.Interval = "canary", Identity{99}, 1, time.Second
+		w := newWorld(t, 1, 4, SchedulerOptions{Canaries: []Target{of}})
+		canary.set(hang)
+		time.Sleep(2*time.Second + timing.Timeout)
+		w.answer(0, hang)
+		time.Sleep(timing.Interval + 4*timing.Timeout)
+		if n := w.down(0); n != 0 || !w.scheduler.Isolated() {
+			t.Errorf("%d taken out while the canary was down", n)
+		}
+		canary.set(func(context.Context) Result { return pass })
+		time.Sleep(timing.Interval + 4*timing.Timeout)
+		if n := w.down(0); n != 4 || w.scheduler.Isolated() {
+			t.Errorf("%d of 4 taken out while the canary is well", n)
+		}
+	})
+}
+
+func TestStallsSpoilTheProbesTheyOverlap(t *testing.T) {
+	ms := time.Millisecond
+	s := stalls{planned: 1000 * ms}
+	if s.spoiled(900*ms, 1040*ms, 20*ms) {
+		t.Error("a few milliseconds are no stall")
+	}
+	if !s.spoiled(900*ms, 11000*ms, 2000*ms) {
+		t.Error("a stall that no beat has told of was not seen")
+	}
+	s.beat(11000 * ms)
+	s.planned = 11100 * ms
+	tests := []struct {
+		begun, now, timeout time.Duration
+		want                bool
+	}{
+		{900 * ms, 11001 * ms, 2000 * ms, true},
+		{500 * ms, 1100 * ms, 2000 * ms, false},      // over before
+		{10900 * ms, 11050 * ms, 2000 * ms, false},   // it lost a tenth of a second of two
+		{10900 * ms, 11050 * ms, 150 * ms, true},     // it lost most of its time
+		{11010 * ms, 13010 * ms, 100000 * ms, false}, // begun after
+	}
+	for _, test := range tests[:4] {
+		if got := s.spoiled(test.begun, test.now, test.timeout); got != test.want {
+			t.Errorf("spoiled(%v, %v, %v) = %v", test.begun, test.now, test.timeout, got)
+		}
+	}
+	s.planned = 20000 * ms
+	if last := tests[4]; s.spoiled(last.begun, last.now, last.timeout) {
+		t.Error("a probe after the stall was taken for spoiled")
+	}
+}
