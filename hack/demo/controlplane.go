@@ -69,7 +69,11 @@ func newControlPlane(folder string) (*controlPlane, error) {
 	plane.Etcd = &envtest.Etcd{DataDir: filepath.Join(folder, "etcd")}
 	server := plane.GetAPIServer()
 	server.CertDir = filepath.Join(folder, "kube-apiserver")
-	server.Configure().Set("service-cluster-ip-range", "10.0.0.0/24,fd00:10::/112")
+	server.Configure().
+		Set("service-cluster-ip-range", "10.0.0.0/24,fd00:10::/112").
+		// Left out, the API server takes the host's own address, and does not start on one
+		// without a network.
+		Set("advertise-address", "192.0.2.1")
 	return made, errors.Join(os.Mkdir(plane.Etcd.DataDir, 0o700), os.Mkdir(server.CertDir, 0o700))
 }
 
