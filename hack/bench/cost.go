@@ -1,0 +1,185 @@
+//go:build linux
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// step is one of the measurements of a round.
+type step struct {
+	name string
+	task task
+	// rounds bounds how often it is made.
+	rounds int
+}
+
+// costSteps are the measurements of the engine alone, in the order of a round.
+func costSteps(short bool) []step {
+	fast := task{Targets: 2000, Warm: 300 * time.Millisecond, For: 1200 * time.Millisecond}
+	pace := task{Interval: 2 * time.Second, Warm: 2 * time.Second, For: 5 * time.Second}
+	paceRounds := 3
+	if short {
+		fast.For, pace.Warm, pace.For, paceRounds = 700*time.Millisecond, time.Second, 2*time.Second, 1
+	}
+	saturated := func(name, kind, scheme string) step {
+		made := fast
+		made.Kind, made.Scheme = kind, scheme
+		if scheme == "https" {
+			made.Targets = 64 // few, so that each is probed often enough to resume its sessions
+		}
+		return step{name, made, 3}
+	}
+	atPace := func(name, kind, scheme string, targets, blackHoled int) step {
+		made := pace
+		made.Kind, made.Scheme, made.Targets, made.BlackHoled = kind, scheme, targets, blackHoled
+		if kind == "epoll, paced" {
+			return step{name, made, 1} // it stands in no ratio
+		}
+		return step{name, made, paceRounds}
+	}
+	steps := []step{
+		saturated("http", "engine, saturated", "http"),
+		saturated("floor", "floor, saturated", "http"),
+		saturated("epoll", "epoll, saturated", "http"),
+		saturated("nethttp", "net/http, saturated", "http"),
+		saturated("tcp", "engine, saturated", "tcp"),
+		saturated("https", "engine, saturated", "https"),
+		saturated("https_nethttp", "net/http, saturated", "https"),
+		atPace("1k", "engine, paced", "http", 2000, 0),
+		atPace("1k_nethttp", "net/http, paced", "http", 2000, 0),
+		atPace("1k_epoll", "epoll, paced", "http", 2000, 0),
+		atPace("5k", "engine, paced", "http", 10_000, 0),
+		atPace("5k_nethttp", "net/http, paced", "http", 10_000, 0),
+		atPace("5k_epoll", "epoll, paced", "http", 10_000, 0),
+		atPace("lateness", "lateness", "http", 10_000, 0),
+		atPace("black_holed", "lateness", "http", 10_000, 20),
+		{"bytes", task{Kind: "engine's bytes", Scheme: "http", Targets: 50_000, Interval: time.Hour, For: 50 * time.Second}, 1},
+	}
+	if short {
+		return steps
+	}
+	crowd := atPace("tcp_50k", "engine, paced", "tcp", 50_000, 0)
+	crowd.task.Interval, crowd.task.For = 5*time.Second, 5*time.Second
+	return append(steps, crowd)
+}
+
+// samples are the figures of every round, by the name of the step.
+type samples map[string][]figures
+
+// measureCosts makes the rounds. The steps of a round follow each other, rather than the
+// rounds of a step, so that whatever else the machine does hits all of them alike.
+func measureCosts(ctx context.Context, known *targets, steps []step, progress func(string)) (samples, error) {
+	found := samples{}
+	for round := 0; ; round++ {
+		left := false
+		for _, each := range steps {
+			if round >= each.rounds {
+				continue
+			}
+			left = true
+			progress(fmt.Sprintf("round %d: %s, %s", round+1, each.task.Kind, each.name))
+			figures, err := known.measure(ctx, each.task)
+			if err != nil {
+				return nil, err
+			}
+			if err := check(each.task, figures); err != nil {
+				return nil, err
+			}
+			found[each.name] = append(found[each.name], figures)
+		}
+		if !left {
+			return found, nil
+		}
+	}
+}
+
+// check refuses figures that do not mean what they should.
+func check(t task, found figures) error {
+	if probes := max(found["probes"], found["answered"]); found["failed"] > probes/1000 {
+		return fmt.Errorf("%s: %.0f of %.0f probes failed", t.Kind, found["failed"], probes)
+	}
+	switch t.Kind {
+	case "engine, paced", "net/http, paced", "epoll, paced":
+		return checkPace(t, found)
+	}
+	return nil
+}
+
+// of are the values of one figure.
+func (s samples) of(step, figure string) []float64 {
+	var values []float64
+	for _, each := range s[step] {
+		values = append(values, each[figure])
+	}
+	return values
+}
+
+func (s samples) median(step, figure string) float64 { return median(s.of(step, figure)) }
+
+// ratio is the median of what a probe costs in one step, as a share of what it costs in
+// another, within each round.
+func (s samples) ratio(step, base string) float64 {
+	var ratios []float64
+	for i, value := range s.of(step, "cpu_us") {
+		ratios = append(ratios, value/s.of(base, "cpu_us")[i])
+	}
+	return median(ratios)
+}
+
+// reportCosts puts the medians under the names of dist/bench.json.
+func reportCosts(found samples, into *report) {
+	cost := func(key, step string) {
+		into.add(key, found.median(step, "cpu_us"))
+		into.spread(key, found.of(step, "cpu_us"))
+	}
+	cost("http_probe_cpu_us", "http")
+	cost("http_paced_1k_cpu_us", "1k")
+	cost("http_paced_5k_cpu_us", "5k")
+	into.add("http_paced_1k_vs_nethttp", found.ratio("1k", "1k_nethttp"))
+	into.add("http_paced_5k_vs_nethttp", found.ratio("5k", "5k_nethttp"))
+	into.add("http_probe_vs_floor", found.ratio("http", "floor"))
+	cost("tcp_probe_cpu_us", "tcp")
+	cost("https_probe_cpu_us", "https")
+	into.add("https_probe_vs_nethttp", found.ratio("https", "https_nethttp"))
+	into.add("engine_bytes_per_target", found.median("bytes", "bytes"))
+	into.add("probes_per_second_per_core", 1e6/found.median("http", "cpu_us"))
+	late := func(key, step string) {
+		into.add(key, found.median(step, "p99_ms"))
+		into.spread(key, found.of(step, "p99_ms"))
+	}
+	late("lateness_p99_ms", "lateness")
+	late("lateness_p99_ms_blackholed", "black_holed")
+	into.add("lateness_rate", found.median("lateness", "begun")/found.median("lateness", "seconds"))
+	// What else was measured on the way: the baselines, and how near an event loop gets.
+	cost("floor_cpu_us", "floor")
+	cost("floor_epoll_cpu_us", "epoll")
+	cost("floor_epoll_paced_1k_cpu_us", "1k_epoll")
+	cost("floor_epoll_paced_5k_cpu_us", "5k_epoll")
+	cost("nethttp_cpu_us", "nethttp")
+	cost("nethttp_paced_1k_cpu_us", "1k_nethttp")
+	cost("nethttp_paced_5k_cpu_us", "5k_nethttp")
+	cost("nethttps_cpu_us", "https_nethttp")
+	if len(found["tcp_50k"]) > 0 {
+		into.add("tcp_50k_5s_cores", found.median("tcp_50k", "cores"))
+		cost("tcp_paced_10k_cpu_us", "tcp_50k")
+	}
+}

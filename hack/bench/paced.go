@@ -1,0 +1,180 @@
+//go:build linux
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"farpoint.dev/farpoint/probes"
+)
+
+// endpointsPerOwner is what the targets of one owner are throughout the bench.
+const endpointsPerOwner = 10
+
+// newScheduler returns the engine with all targets of the task. Each is taken to be what
+// it is from the start, so that probing is steady at once. wrap may change a target.
+func (t task) newScheduler(wrap func(index int, made *probes.Target)) (*probes.Scheduler, error) {
+	engine := probes.NewScheduler(probes.SchedulerOptions{Notify: func(probes.Owner) {}})
+	known := registry()
+	for first := 0; first < t.Targets; first += endpointsPerOwner {
+		var list []probes.Target
+		for index := first; index < min(first+endpointsPerOwner, t.Targets); index++ {
+			made, err := t.target(known, index)
+			if err != nil {
+				return nil, err
+			}
+			wrap(index, &made)
+			list = append(list, made)
+		}
+		engine.Set(owner(first/endpointsPerOwner), list)
+	}
+	return engine, nil
+}
+
+// owner spreads the owners over a hundred namespaces, which have limits of their own.
+func owner(index int) probes.Owner {
+	return probes.Owner{Namespace: "bench-" + strconv.Itoa(index%100), Name: "owner-" + strconv.Itoa(index)}
+}
+
+func (t task) isBlackHoled(index int) bool { return index%100 < t.BlackHoled }
+
+func (t task) target(known probes.Registry, index int) (probes.Target, error) {
+	def := t.definition(index)
+	initial := probes.Seeded(probes.StateHealthy)
+	if t.isBlackHoled(index) {
+		def.URL = t.Places.url("black hole", index)
+		initial = probes.Seeded(probes.StateUnhealthy)
+	}
+	prober, err := known.New(def)
+	digest := sha256.Sum256([]byte(def.URL))
+	return probes.Target{
+		Key:        address(index),
+		Identity:   probes.Identity(digest[:16]),
+		Prober:     prober,
+		Timing:     probes.Timing{Interval: t.Interval, FastInterval: min(t.Interval, time.Second), Timeout: probeTimeout},
+		Thresholds: probes.Thresholds{Failure: 3, Success: 2},
+		Initial:    initial,
+	}, err
+}
+
+// measurePacedEngine lets the engine probe all targets at their interval. The targets
+// count the probes, so that nothing stands between the scheduler and its probers.
+func measurePacedEngine(t task, begin func()) (figures, error) {
+	engine, err := t.newScheduler(func(int, *probes.Target) {})
+	if err != nil {
+		return nil, err
+	}
+	stop := run(engine)
+	time.Sleep(t.Warm)
+	begin()
+	elapsed, cpu, err := during(func() { time.Sleep(t.For) })
+	doubtful := t.doubtful(engine)
+	return paced(elapsed, cpu, doubtful), errors.Join(err, stop())
+}
+
+// run starts the engine. stop returns once its last probe has ended.
+func run(engine *probes.Scheduler) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- engine.Start(ctx) }()
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}
+
+// doubtful counts the targets that are not plainly healthy.
+func (t task) doubtful(engine *probes.Scheduler) int64 {
+	var count int64
+	for index := 0; index*endpointsPerOwner < t.Targets; index++ {
+		for _, health := range engine.Health(owner(index)) {
+			if health.State != probes.StateHealthy || health.Pending() {
+				count++
+			}
+		}
+	}
+	return count
+}
+
+// measurePacedNetHTTP paces probes as kubelet does: a goroutine and a ticker per target.
+func measurePacedNetHTTP(t task, begin func()) (figures, error) {
+	client, err := t.client()
+	if err != nil {
+		return nil, err
+	}
+	var failed atomic.Int64
+	var all sync.WaitGroup
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	for index := range t.Targets {
+		all.Go(func() {
+			phase := t.Interval * time.Duration(index) / time.Duration(t.Targets)
+			failed.Add(tick(ctx, client, t.Places.url(t.Scheme, index), phase, t.Interval))
+		})
+	}
+	time.Sleep(t.Warm)
+	begin()
+	elapsed, cpu, err := during(func() { time.Sleep(t.For) })
+	stop()
+	all.Wait()
+	return paced(elapsed, cpu, failed.Load()), err
+}
+
+// tick probes one target until the context is done, and returns how often that failed.
+func tick(ctx context.Context, client *http.Client, url string, phase, interval time.Duration) (failed int64) {
+	time.Sleep(phase)
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if probeByNetHTTP(ctx, client, url) != nil && ctx.Err() == nil {
+			failed++
+		}
+		select {
+		case <-ctx.Done():
+			return failed
+		case <-ticker.C:
+		}
+	}
+}
+
+func paced(elapsed, cpu time.Duration, failed int64) figures {
+	return figures{
+		"failed": float64(failed), "seconds": elapsed.Seconds(),
+		"cores": cpu.Seconds() / elapsed.Seconds(), "cpu_total_us": float64(cpu.Microseconds()),
+	}
+}
+
+// checkPace returns an error if the probes did not keep their pace, which makes their
+// cost mean nothing. Otherwise it works out the cost of a probe.
+func checkPace(t task, found figures) error {
+	rate := found["answered"] / found["seconds"]
+	if rate < 0.97*t.rate() || rate > 1.03*t.rate() {
+		return fmt.Errorf("%s: %.0f probes/s were asked for and %.0f made", t.Kind, t.rate(), rate)
+	}
+	found["cpu_us"] = found["cpu_total_us"] / found["answered"]
+	return nil
+}

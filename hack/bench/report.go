@@ -1,0 +1,124 @@
+//go:build linux
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+)
+
+// limits are the most that a figure may be. They are ratios, or wide enough for the speed
+// of the machine not to matter much.
+var limits = map[string]float64{
+	"http_paced_1k_vs_nethttp":   0.5,
+	"http_paced_5k_vs_nethttp":   0.5,
+	"http_probe_vs_floor":        1.8,
+	"https_probe_vs_nethttp":     0.8,
+	"engine_bytes_per_target":    700,
+	"tcp_50k_5s_cores":           0.6,
+	"lateness_p99_ms":            50,
+	"lateness_p99_ms_blackholed": 100,
+	"flip_to_slice_ms_p50":       10,
+	"flip_to_slice_ms_p99":       50,
+	"burst_500_flips_writes":     2,
+	"idle_writes":                0,
+	"rss_mb_50k":                 350,
+}
+
+// report is what the bench has found, in the order in which it was found.
+type report struct {
+	names   []string
+	values  map[string]float64
+	spreads map[string][]float64
+}
+
+func newReport() *report {
+	return &report{values: map[string]float64{}, spreads: map[string][]float64{}}
+}
+
+func (r *report) add(name string, value float64) {
+	r.names = append(r.names, name)
+	r.values[name] = value
+}
+
+// spread keeps the least and the most of the values behind a median.
+func (r *report) spread(name string, values []float64) {
+	if len(values) > 1 {
+		r.spreads[name] = []float64{slices.Min(values), slices.Max(values)}
+	}
+}
+
+// over counts the figures above their limits.
+func (r *report) over() int {
+	count := 0
+	for name, value := range r.values {
+		if limit, ok := limits[name]; ok && value > limit {
+			count++
+		}
+	}
+	return count
+}
+
+func (r *report) print(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tVALUE\tSPREAD\tLIMIT\t")
+	for _, name := range r.names {
+		spread, bound, verdict := "", "", ""
+		if between, ok := r.spreads[name]; ok {
+			spread = fmt.Sprintf("%s to %s", number(between[0]), number(between[1]))
+		}
+		if limit, ok := limits[name]; ok {
+			bound, verdict = number(limit), "ok"
+			if r.values[name] > limit {
+				verdict = "OVER"
+			}
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", name, number(r.values[name]), spread, bound, verdict)
+	}
+	return table.Flush()
+}
+
+func number(value float64) string {
+	if value == float64(int64(value)) || value >= 1000 {
+		return fmt.Sprintf("%.0f", value)
+	}
+	return fmt.Sprintf("%.3g", value)
+}
+
+// write leaves all figures in a JSON file, the spreads beside them.
+func (r *report) write(path string) error {
+	all := map[string]any{"spread": r.spreads}
+	for name, value := range maps.All(r.values) {
+		all[name] = value
+	}
+	text, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the figures: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
+}
