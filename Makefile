@@ -79,6 +79,15 @@ test: ## Run all tests, with the race detector. TESTFLAGS='-run X -v' for some.
 	export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh); \
 	set -x; $${race:+env CGO_ENABLED=1} go test $$race $(TESTFLAGS) ./...
 
+# BENCH_ONLY=cost or scale runs one part of the second half alone.
+.PHONY: bench
+bench: build ## Measure speed and cost, to dist/bench.{txt,json}. BENCH_SHORT=1 takes 2 minutes, not 10.
+	@mkdir -p dist
+	go build -o bin/bench ./hack/bench
+	go test -run '^$$' -bench . -benchtime $(if $(BENCH_SHORT),100ms -count 1,200ms -count 6) ./probes ./controllers | tee dist/bench.txt
+# exec: the bench and not a shell between gets Ctrl-C, and its exit status is ours.
+	@export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh); exec bin/bench
+
 .PHONY: verify
 verify: manifests generate docs ## Fail if anything generated is stale or uncommitted, then vet and lint.
 	go mod tidy
@@ -110,7 +119,7 @@ build-installer: overlay ## Write all that an installation needs to dist/install
 
 .PHONY: clean
 clean: ## Remove what was built, but for the control plane in bin/k8s.
-	rm -rf bin/manager bin/demo dist
+	rm -rf bin/manager bin/demo bin/bench dist
 
 ##@ Deployment
 
