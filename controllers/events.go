@@ -31,7 +31,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// Reasons of Events, besides those of the condition Ready.
+// Reasons of Events, besides OperatorIsolated and those of the condition Ready.
 const (
 	// endpointHealthyEvent: the verdict on an endpoint is now Healthy.
 	endpointHealthyEvent = "EndpointHealthy"
@@ -104,6 +104,10 @@ func conditionChanges(before, after []metav1.Condition) []occurrence {
 		told = append(told, occurrence{true, unavailableEvent, is.Message})
 	case was.Status == metav1.ConditionFalse && is.Status == metav1.ConditionTrue:
 		told = append(told, occurrence{false, availableEvent, is.Message})
+	}
+	is = meta.FindStatusCondition(after, farpointv1.OperatorIsolatedCondition)
+	if is != nil && meta.FindStatusCondition(before, farpointv1.OperatorIsolatedCondition) == nil {
+		told = append(told, occurrence{true, farpointv1.OperatorIsolatedCondition, is.Message})
 	}
 	was, is = meta.FindStatusCondition(before, farpointv1.ReadyCondition), meta.FindStatusCondition(after, farpointv1.ReadyCondition)
 	if is != nil && (was == nil || was.Reason != is.Reason) && (was != nil || is.Status != metav1.ConditionTrue) {

@@ -44,6 +44,9 @@ import (
 // rotated Secret is in use after this time and one probe.
 const certificatesInterval = 20 * time.Second
 
+// refusedInterval is how often a Service that the API server refuses is tried again.
+const refusedInterval = 10 * time.Second
+
 // conflictDelay is the time that the watch is given to bring what somebody else wrote.
 const conflictDelay = 50 * time.Millisecond
 
@@ -52,6 +55,7 @@ type scheduler interface {
 	Set(probes.Owner, []probes.Target)
 	Remove(probes.Owner)
 	Health(probes.Owner) map[string]probes.Health
+	Held(probes.Owner) bool
 }
 
 // Reconciler makes the EndpointSlices of an ExternalService say what the scheduler knows
@@ -105,7 +109,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.report(ctx, object, summarize(object, found, r.now())); err != nil {
 		return ctrl.Result{}, err
 	}
-	return again(object), found.writeFailed
+	return again(object, found), found.writeFailed
 }
 
 // carryOut finds the Service, has the endpoints probed and writes the slices. It returns
@@ -153,6 +157,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	planned := r.targets.plan(&object.Spec, service.Spec.Ports, common, seeds)
 	r.scheduler.Set(owner, planned.probeTargets(common, seeds))
 	found.targets = &planned
+	found.held = r.scheduler.Held(owner)
 	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner), seeds)
 	found.portsReason, found.portsMessage = portMismatch(planned.accepted, service.Spec.Ports)
 	others, err := r.rivalSlices(ctx, service, object.Name)
@@ -236,10 +241,15 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 	return r.services.removeCreated(ctx, request.NamespacedName, types.NamespacedName{})
 }
 
-// again makes sure that certificates are read anew in time.
-func again(object *farpointv1.ExternalService) ctrl.Result {
-	if tls := object.Spec.HealthCheck.TLS; tls != nil && (tls.CASecretRef != nil || tls.CAConfigMapRef != nil) {
+// again comes back to what no watch tells of: certificates that are rotated, and what
+// made the API server refuse a Service, such as a quota.
+func again(object *farpointv1.ExternalService, found findings) ctrl.Result {
+	tls := object.Spec.HealthCheck.TLS
+	switch {
+	case tls != nil && (tls.CASecretRef != nil || tls.CAConfigMapRef != nil):
 		return ctrl.Result{RequeueAfter: certificatesInterval}
+	case found.service.reason == farpointv1.ServiceInvalidReason:
+		return ctrl.Result{RequeueAfter: refusedInterval}
 	}
 	return ctrl.Result{}
 }

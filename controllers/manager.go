@@ -36,6 +36,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	crmanager "sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -82,33 +84,79 @@ func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
 
 // addReconciler adds the scheduler and the reconciler, which know each other.
 func addReconciler(manager ctrl.Manager, options Options) error {
-	transitions := &transitions{}
-	engine := probes.NewScheduler(probes.SchedulerOptions{
-		Notify:      transitions.notify,
-		MaxInFlight: options.MaxProbesInFlight,
-		Log:         manager.GetLogger().WithName("probes"),
-	})
-	if err := manager.Add(engine); err != nil {
-		return fmt.Errorf("add the scheduler: %w", err)
-	}
 	egress := probes.EgressPolicy{AllowLoopbackProbes: options.AllowLoopbackProbes}
+	registry := probes.NewRegistry(probes.NewDialer(egress))
+	transitions := newTransitions(clock.RealClock{})
+	engine, err := newScheduler(manager, options, registry, transitions.notify)
+	if err != nil {
+		return err
+	}
 	reconciler := &Reconciler{
 		client:       manager.GetClient(),
 		live:         manager.GetAPIReader(),
 		scheduler:    engine,
 		clock:        clock.RealClock{},
-		targets:      targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress},
+		targets:      targetPlanner{registry: registry, egress: egress},
 		services:     serviceResolver{client: manager.GetClient()},
 		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader()},
 		events:       newEventWriter(manager.GetClient()),
 		maxEndpoints: options.MaxEndpointsPerSlice,
 	}
-	err := reconciler.watch(manager, transitions, controller.Options{
+	err = reconciler.watch(manager, transitions, controller.Options{
 		MaxConcurrentReconciles: options.MaxConcurrentReconciles,
 		// Tests run several managers in one process.
 		SkipNameValidation: ptr.To(true),
 	})
 	return wrapped(err, "add the controller")
+}
+
+// newScheduler adds a scheduler to the manager, and its metrics to the registry while it
+// runs.
+func newScheduler(manager ctrl.Manager, options Options, registry probes.Registry, notify func(probes.Owner)) (*probes.Scheduler, error) {
+	canaries, err := canaryTargets(registry, options.Canaries)
+	if err != nil {
+		return nil, err
+	}
+	measured := probes.NewMetrics()
+	engine := probes.NewScheduler(probes.SchedulerOptions{
+		Notify:                    notify,
+		MaxInFlight:               options.MaxProbesInFlight,
+		MaxInFlightPerNamespace:   options.MaxProbesInFlightPerNamespace,
+		MaxInFlightPerDestination: options.MaxProbesInFlightPerDestination,
+		Guard:                     options.Guard,
+		Canaries:                  canaries,
+		Metrics:                   measured,
+		Log:                       manager.GetLogger().WithName("probes"),
+	})
+	err = manager.Add(crmanager.RunnableFunc(func(ctx context.Context) error {
+		if err := measured.Register(metrics.Registry); err != nil {
+			return fmt.Errorf("register the metrics of the probes: %w", err)
+		}
+		defer measured.Unregister(metrics.Registry)
+		return engine.Start(ctx)
+	}))
+	return engine, wrapped(err, "add the scheduler")
+}
+
+// canaryTargets are probed once a second and believed at the first word: they do not
+// decide about an endpoint, but about whether to decide.
+func canaryTargets(registry probes.Registry, urls []string) ([]probes.Target, error) {
+	targets := make([]probes.Target, len(urls))
+	for i, url := range urls {
+		definition := probes.Definition{URL: url}
+		prober, err := registry.New(definition)
+		if err != nil {
+			return nil, fmt.Errorf("--canary=%s: %w", url, err)
+		}
+		targets[i] = probes.Target{
+			Key:        url,
+			Identity:   identityOf(definition, settings{}),
+			Prober:     prober,
+			Timing:     probes.Timing{Interval: time.Second, FastInterval: time.Second, Timeout: time.Second},
+			Thresholds: probes.Thresholds{Failure: 1, Success: 1},
+		}
+	}
+	return targets, nil
 }
 
 // cacheOptions keep the cache small: of the cluster's slices only ours, of its Services

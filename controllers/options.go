@@ -20,6 +20,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+
+	"farpoint.dev/farpoint/probes"
 )
 
 // Options are the operator's settings. Their zero value is not valid: begin with
@@ -41,8 +43,18 @@ type Options struct {
 	// MaxEndpointsPerSlice is the most endpoints in an EndpointSlice whose
 	// ExternalService says nothing about it, from 1 to 1000.
 	MaxEndpointsPerSlice int
-	// MaxProbesInFlight bounds the probes under way at one time.
+	// MaxProbesInFlight bounds the probes under way at one time; a quarter of it those of
+	// endpoints that are steadily down.
 	MaxProbesInFlight int
+	// MaxProbesInFlightPerNamespace bounds those of the ExternalServices of a namespace.
+	MaxProbesInFlightPerNamespace int
+	// MaxProbesInFlightPerDestination bounds those to one address or name.
+	MaxProbesInFlightPerDestination int
+	// Guard says when failures are taken for the operator's own.
+	Guard probes.GuardOptions
+	// Canaries are probe URLs of what is always there. While all of them fail, the
+	// operator's network is taken to be down.
+	Canaries []string
 	// AllowLoopbackProbes lets probe URLs reach the operator's own host.
 	AllowLoopbackProbes bool
 }
@@ -55,6 +67,10 @@ func NewOptions() Options {
 		MaxConcurrentReconciles: 4,
 		MaxEndpointsPerSlice:    100,
 		MaxProbesInFlight:       4096,
+
+		MaxProbesInFlightPerNamespace:   2048,
+		MaxProbesInFlightPerDestination: 64,
+		Guard:                           probes.DefaultGuardOptions(),
 	}
 }
 
@@ -66,7 +82,16 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.LeaderElectionNamespace, "leader-election-namespace", o.LeaderElectionNamespace, "Namespace of the leader election lease. Left out, it is the operator's own, which is known in a Pod only.")
 	flags.IntVar(&o.MaxConcurrentReconciles, "max-concurrent-reconciles", o.MaxConcurrentReconciles, "How many ExternalServices are carried out at one time.")
 	flags.IntVar(&o.MaxEndpointsPerSlice, "max-endpoints-per-slice", o.MaxEndpointsPerSlice, "Most endpoints in an EndpointSlice whose ExternalService says nothing about it, from 1 to 1000.")
-	flags.IntVar(&o.MaxProbesInFlight, "max-probes-in-flight", o.MaxProbesInFlight, "Most probes under way at one time.")
+	flags.IntVar(&o.MaxProbesInFlight, "max-probes-in-flight", o.MaxProbesInFlight, "Most probes under way at one time; a quarter of it for endpoints that are steadily down.")
+	flags.IntVar(&o.MaxProbesInFlightPerNamespace, "max-probes-in-flight-per-namespace", o.MaxProbesInFlightPerNamespace, "Most probes under way at one time for the ExternalServices of one namespace.")
+	flags.IntVar(&o.MaxProbesInFlightPerDestination, "max-probes-in-flight-per-destination", o.MaxProbesInFlightPerDestination, "Most probes under way at one time to one address or name.")
+	flags.Float64Var(&o.Guard.Share, "guard-share", o.Guard.Share, "Share of the probes, of all since an endpoint began to fail, that must fail in the network for the operator's own network to be taken for lost.")
+	flags.IntVar(&o.Guard.Groups, "guard-groups", o.Guard.Groups, "How many ExternalServices, or how many networks, the failures must be spread over.")
+	flags.Float64Var(&o.Guard.Release, "guard-release", o.Guard.Release, "Share of the failing endpoints that must be well again for endpoints to be taken out again.")
+	flags.Func("canary", "Probe URL of something that is always there, such as tcp://10.0.0.1:53. While all of them fail, no endpoint is taken out. May be given several times.", func(url string) error {
+		o.Canaries = append(o.Canaries, url)
+		return nil
+	})
 	flags.BoolVar(&o.AllowLoopbackProbes, "allow-loopback-probes", o.AllowLoopbackProbes, "Let probe URLs reach the operator's own host. For development and demos only.")
 }
 
@@ -80,10 +105,18 @@ func (o *Options) Validate() error {
 		{"max-concurrent-reconciles", o.MaxConcurrentReconciles, 1, 1000},
 		{"max-endpoints-per-slice", o.MaxEndpointsPerSlice, 1, 1000},
 		{"max-probes-in-flight", o.MaxProbesInFlight, 1, 1 << 20},
+		{"max-probes-in-flight-per-namespace", o.MaxProbesInFlightPerNamespace, 1, 1 << 20},
+		{"max-probes-in-flight-per-destination", o.MaxProbesInFlightPerDestination, 1, 1 << 20},
+		{"guard-groups", o.Guard.Groups, 1, 1 << 20},
 	}
 	for _, bound := range bounds {
 		if bound.value < bound.from || bound.value > bound.to {
 			faults = append(faults, fmt.Errorf("--%s=%d: must be from %d to %d", bound.flag, bound.value, bound.from, bound.to))
+		}
+	}
+	for flag, share := range map[string]float64{"guard-share": o.Guard.Share, "guard-release": o.Guard.Release} {
+		if share <= 0 || share > 1 {
+			faults = append(faults, fmt.Errorf("--%s=%v: must be above 0 and at most 1", flag, share))
 		}
 	}
 	return errors.Join(faults...)

@@ -40,6 +40,8 @@ var _ = Describe("quiet", func() {
 			name := fmt.Sprintf("quiet-%d", i)
 			objects[i] = externalService(namespace, name, up.url(), down.url())
 			objects[i].Spec.HealthCheck.FailureThreshold = 1
+			// Otherwise they would all share their probes.
+			objects[i].Spec.Endpoints[0].Address, objects[i].Spec.Endpoints[1].Address = fmt.Sprintf("198.51.100.%d", i+1), fmt.Sprintf("203.0.113.%d", i+1)
 			create(ctx, service(namespace, name), objects[i])
 		}
 		for _, object := range objects {

@@ -159,7 +159,9 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 	}
 	switch {
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err):
-		return invalidService(key, present, err.Error()), nil
+		finding := invalidService(key, present, err.Error())
+		finding.awaited = apierrors.IsForbidden(err) // by a quota, perhaps
+		return finding, nil
 	case err != nil:
 		return serviceFinding{}, fmt.Errorf("write Service %s: %w", key, err)
 	}

@@ -49,6 +49,8 @@ type settings struct {
 	timing     probes.Timing
 	thresholds probes.Thresholds
 	initial    probes.State
+	// private: the probes make use of something that other namespaces may not know.
+	private bool
 }
 
 // newSettings reads spec.healthCheck. The bundle holds the certificates that its tls
@@ -66,6 +68,7 @@ func newSettings(spec *farpointv1.ExternalServiceSpec, caBundle []byte) (setting
 	if made.http, err = httpSettings(check.HTTP); err != nil {
 		return settings{}, err
 	}
+	made.private = check.HTTP != nil && len(check.HTTP.Headers) > 0 || len(caBundle) > 0
 	if tls := check.TLS; tls != nil {
 		made.tls = &probes.TLSSettings{ServerName: tls.ServerName, CABundle: caBundle, InsecureSkipVerify: tls.InsecureSkipVerify}
 	}

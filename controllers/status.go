@@ -41,6 +41,8 @@ type findings struct {
 	portsReason, portsMessage string
 	// shared tells of endpoints that other objects publish too; "" if none do.
 	shared string
+	// held: an endpoint would have been taken out, had the operator not lost its network.
+	held bool
 	// slices counts the slices of this object.
 	slices int
 	// writeFailed is the error of the last write; nil if there was none.
@@ -69,6 +71,7 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	setNoConflicts(set, found)
 	setAvailable(set)
 	setDegraded(set)
+	setOperatorIsolated(set, found)
 	setReady(set, found)
 	if found.writeFailed == nil {
 		status.ObservedGeneration = present.Generation
@@ -271,6 +274,15 @@ func setDegraded(set conditionSetter) {
 		unhealthy = append(unhealthy[:shown], fmt.Sprintf("and %d more", more))
 	}
 	set.set(farpointv1.DegradedCondition, metav1.ConditionTrue, farpointv1.EndpointsUnhealthyReason, "unhealthy: "+strings.Join(unhealthy, ", "))
+}
+
+func setOperatorIsolated(set conditionSetter, found findings) {
+	if !found.held {
+		set.remove(farpointv1.OperatorIsolatedCondition)
+		return
+	}
+	set.set(farpointv1.OperatorIsolatedCondition, metav1.ConditionTrue, farpointv1.VerdictsHeldReason,
+		"nearly everything that the operator probes fails in the network, so that failing endpoints stay as they are: see to the operator's own network")
 }
 
 // setReady draws Ready, Reconciling and Stalled from the conditions before them. The

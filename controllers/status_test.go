@@ -104,6 +104,8 @@ func TestStatusOfHealth(t *testing.T) {
 			f.portsReason, f.portsMessage, f.shared = farpointv1.PortWithoutEndpointsReason, "leads nowhere", "twice"
 		}, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=False(SharedEndpoint) PortsMatched=False(PortWithoutEndpoints) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"held", []probes.Health{up}, func(_ *farpointv1.ExternalService, f *findings) { f.held = true }, "1/1",
+			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) OperatorIsolated=True(VerdictsHeld) PortsMatched=True(Matched) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"no Service", nil, func(_ *farpointv1.ExternalService, f *findings) {
 			*f = findings{service: judgeService(types.NamespacedName{Name: "legacy"}, nil)}
 		}, "0/0",

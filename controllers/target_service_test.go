@@ -17,10 +17,13 @@ limitations under the License.
 package controllers_test
 
 import (
+	"time"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -173,6 +176,23 @@ var _ = Describe("the target Service", func() {
 			return apierrors.IsNotFound(k8s.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "moved"}, made))
 		}).Should(BeTrue())
 		Expect(slicesFor(ctx, namespace, "moved")).To(BeEmpty())
+	})
+
+	It("is created once a quota lets it be", func(ctx SpecContext) {
+		startOperator(adminConfig)
+		namespace, backends := newNamespace(ctx), newSite()
+		none := corev1.ResourceList{corev1.ResourceServices: resource.MustParse("0")}
+		quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: none}}
+		create(ctx, quota)
+		quota.Status = corev1.ResourceQuotaStatus{Hard: none, Used: none}
+		Expect(k8s.Status().Update(ctx, quota)).To(Succeed())
+		object := externalService(namespace, "quota", backends.url("/"))
+		object.Spec.ServiceTemplate = &farpointv1.ServiceTemplate{Spec: farpointv1.ServiceTemplateSpec{Ports: []farpointv1.ServiceTemplatePort{{Name: "http", Port: 80}}}}
+		create(ctx, object)
+		Eventually(condition(ctx, object, farpointv1.ReconcilingCondition)).Should(Equal("True ServiceInvalid"))
+		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring("exceeded quota: none"))
+		Expect(k8s.Delete(ctx, quota)).To(Succeed())
+		Eventually(column(ctx, object)).WithTimeout(time.Minute).Should(Equal("1/1"))
 	})
 
 	It("is not taken over by a template", func(ctx SpecContext) {

@@ -247,6 +247,7 @@ func (t targets) probeTargets(common settings, seeds seeds) []probes.Target {
 			Timing:     common.timing,
 			Thresholds: common.thresholds,
 			Initial:    probes.Seeded(initial),
+			Private:    common.private,
 		})
 	}
 	return list

@@ -20,17 +20,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -38,7 +35,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/probes"
 )
 
 // Indexes of the cache.
@@ -171,42 +167,4 @@ func (r *Reconciler) listSlices(ctx context.Context, namespace string, by client
 		pointers[i] = &list.Items[i]
 	}
 	return pointers, nil
-}
-
-// transitions puts the owners of targets whose health changed into the work queue, ahead
-// of everything else that waits there.
-type transitions struct {
-	// mu guards queue. Nothing waits while holding it.
-	mu    sync.Mutex
-	queue priorityqueue.PriorityQueue[reconcile.Request]
-}
-
-// transitionPriority is above that of edits (0) and resyncs (handler.LowPriority).
-const transitionPriority = 100
-
-// start is called once, when the controller starts.
-func (t *transitions) start(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	prioritized, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request])
-	if !ok {
-		return fmt.Errorf("the work queue is a %T and has no priorities", queue)
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.queue = prioritized
-	return nil
-}
-
-// notify is what the scheduler calls. Without a queue the controller has not started,
-// and will look at every object when it does.
-func (t *transitions) notify(owner probes.Owner) {
-	t.mu.Lock()
-	queue := t.queue
-	t.mu.Unlock()
-	if queue == nil {
-		return
-	}
-	priority := transitionPriority
-	queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, reconcile.Request{
-		NamespacedName: types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name},
-	})
 }

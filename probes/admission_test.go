@@ -68,7 +68,7 @@ func (e elsewhere) place() place { return e.at }
 
 func TestTheSteadilyDownHoldNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := started(t, SchedulerOptions{MaxInFlight: 40, MaxInFlightPerNamespace: 40, Guard: GuardOptions{Groups: 1000}})
+		s := started(t, SchedulerOptions{MaxInFlight: 40, MaxInFlightPerNamespace: 40, Guard: GuardOptions{Share: 1, Groups: 1000, Release: 1}})
 		dead := &scripted{answer: hang}
 		s.Set(Owner{"a", "dead"}, many(400, func(int) Prober { return dead }))
 		time.Sleep(5 * time.Minute) // until all have been found dead

@@ -23,6 +23,7 @@ import (
 	"net"
 	"net/http/httptrace"
 	"net/netip"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -34,11 +35,13 @@ type Dialer struct {
 	policy EgressPolicy
 	dialer net.Dialer
 	roots  rootPools
+	// handshaking holds a token for each TLS handshake that computes.
+	handshaking chan struct{}
 }
 
 // NewDialer returns a dialer that connects only where the policy lets it.
 func NewDialer(policy EgressPolicy) *Dialer {
-	return &Dialer{policy: policy, dialer: net.Dialer{
+	return &Dialer{policy: policy, handshaking: make(chan struct{}, runtime.GOMAXPROCS(0)), dialer: net.Dialer{
 		// A probe's connection is too short for keep-alive, which would cost
 		// several system calls a dial.
 		KeepAlive: -1,

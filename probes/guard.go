@@ -23,27 +23,19 @@ import (
 
 // GuardOptions say when failures are taken for the operator's own.
 type GuardOptions struct {
-	// Share of the probes that must have failed in the network, of all that were answered
-	// or not since the first of them failed; 0 means 0.9.
+	// Share of the probes that must have failed in the network, of all since the first of
+	// them failed, above 0 and at most 1.
 	Share float64
-	// Groups is how many owners, or how many networks, these must belong to; 0 means 3.
+	// Groups is how many owners, or how many networks, these must belong to.
 	Groups int
 	// Release is the share of the suspects that must be well again before verdicts are
-	// trusted again; 0 means 0.5.
+	// trusted again, above 0 and at most 1.
 	Release float64
 }
 
-func (o GuardOptions) withDefaults() GuardOptions {
-	if o.Share == 0 {
-		o.Share = 0.9
-	}
-	if o.Groups == 0 {
-		o.Groups = 3
-	}
-	if o.Release == 0 {
-		o.Release = 0.5
-	}
-	return o
+// DefaultGuardOptions are those that hold if nothing else is said.
+func DefaultGuardOptions() GuardOptions {
+	return GuardOptions{Share: 0.9, Groups: 3, Release: 0.5}
 }
 
 // guard tells the loss of our own network from the deaths of endpoints. A healthy target
@@ -67,7 +59,7 @@ type guard struct {
 }
 
 func newGuard(options GuardOptions) guard {
-	return guard{options: options.withDefaults(), byOwner: map[Owner]int{}, byNetwork: map[netip.Prefix]int{}, asked: -1}
+	return guard{options: options, byOwner: map[Owner]int{}, byNetwork: map[netip.Prefix]int{}, asked: -1}
 }
 
 // suspect counts a healthy target that has begun to fail in the network.

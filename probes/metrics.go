@@ -85,12 +85,26 @@ func NewMetrics() *Metrics {
 
 // Register makes the metrics known to a registry.
 func (m *Metrics) Register(registry prometheus.Registerer) error {
-	for _, each := range []prometheus.Collector{m.targets, m.inFlightVec, m.lateness, m.duration, m.results, m.deferred, m.skipped, m.transitions, m.panics, m.isolation} {
+	for _, each := range m.collectors() {
 		if err := registry.Register(each); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Unregister takes the metrics back from a registry.
+func (m *Metrics) Unregister(registry prometheus.Registerer) {
+	for _, each := range m.collectors() {
+		registry.Unregister(each)
+	}
+}
+
+func (m *Metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		m.targets, m.inFlightVec, m.lateness, m.duration, m.results,
+		m.deferred, m.skipped, m.transitions, m.panics, m.isolation,
+	}
 }
 
 func (m *Metrics) observe(result Result, took time.Duration) {

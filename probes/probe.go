@@ -153,3 +153,8 @@ func (p *probe) unsubscribe(from *account) (abandoned bool) {
 	}
 	return p.first == nil
 }
+
+// accounts are all that the probe stands for a target of.
+func (p *probe) accounts() []*account {
+	return append([]*account{p.first}, p.others...)
+}

@@ -29,8 +29,8 @@ import (
 
 // SchedulerOptions are what a Scheduler needs.
 type SchedulerOptions struct {
-	// Notify is called with the owner of a target whose health changed, after it is to
-	// be seen in [Scheduler.Health]. It must return at once.
+	// Notify is called with the owner of a target whose health, or whose being held,
+	// changed, after it is to be seen. It must return at once.
 	Notify func(Owner)
 	// MaxInFlight bounds the probes under way at one time; a quarter of it those of
 	// targets that are steadily down. 0 means 4096.
@@ -39,14 +39,12 @@ type SchedulerOptions struct {
 	MaxInFlightPerNamespace int
 	// MaxInFlightPerDestination bounds those to one address or name; 0 means 64.
 	MaxInFlightPerDestination int
-	// Guard says when failures are taken for the operator's own.
+	// Guard says when failures are taken for the operator's own; DefaultGuardOptions if
+	// it is zero.
 	Guard GuardOptions
 	// Canaries are targets that are always well. While all of them are down, the network
 	// is taken to be.
 	Canaries []Target
-	// Isolated is called when verdicts are no longer trusted, and when they are again. It
-	// must return at once. nil means that nobody wants to know.
-	Isolated func(bool)
 	// Metrics counts what happens; nil means that nothing does.
 	Metrics *Metrics
 	// Clock is the real one if nil.
@@ -64,6 +62,9 @@ func (o SchedulerOptions) withDefaults() SchedulerOptions {
 	}
 	if o.MaxInFlightPerDestination == 0 {
 		o.MaxInFlightPerDestination = 64
+	}
+	if o.Guard == (GuardOptions{}) {
+		o.Guard = DefaultGuardOptions()
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
@@ -108,8 +109,10 @@ type Scheduler struct {
 	waking time.Duration
 	// held are owners of targets that the guard has kept from being taken out.
 	held map[*account]bool
-	// distrusts is what options.Isolated was last called with.
+	// distrusts: the operator seems to have lost its own network.
 	distrusts bool
+	// untold are owners whom the probe that is being settled has something to tell.
+	untold []Owner
 }
 
 // canaries is the owner of the canaries; no namespace has an empty name.
@@ -150,12 +153,12 @@ func (s *Scheduler) Health(owner Owner) map[string]Health {
 	return known
 }
 
-// Isolated tells whether verdicts are not trusted at present, since the operator seems
-// to have lost its own network.
-func (s *Scheduler) Isolated() bool {
+// Held tells whether a target of the owner would have been taken out, had the operator
+// not seemed to have lost its own network.
+func (s *Scheduler) Held(owner Owner) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.distrusts
+	return s.held[s.owners[owner]]
 }
 
 // Start probes until the context is done. It returns once the last probe has ended.
@@ -250,12 +253,9 @@ func (s *Scheduler) begin(ctx context.Context, p *probe, now time.Duration) cont
 
 // run makes one probe.
 func (s *Scheduler) run(b begun) {
-	told, isolation := s.settle(b.probe, s.guarded(b.ctx, b.prober))
-	for _, owner := range told {
+	result := s.guarded(b.ctx, b.prober)
+	for _, owner := range s.settle(b.probe, result) {
 		s.options.Notify(owner)
-	}
-	if isolation != nil && s.options.Isolated != nil {
-		s.options.Isolated(*isolation)
 	}
 }
 
@@ -272,8 +272,8 @@ func (s *Scheduler) guarded(ctx context.Context, prober Prober) (result Result) 
 }
 
 // settle takes the result into account and makes the probe due again. It returns the
-// owners who should know, and whether verdicts are trusted if that has changed.
-func (s *Scheduler) settle(p *probe, result Result) (told []Owner, isolation *bool) {
+// owners who should know.
+func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -285,12 +285,14 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner, isolation *bo
 	s.limits.give(p)
 	s.options.Metrics.inFlight[p.lane].Dec()
 	if p.first == nil {
-		return nil, nil
+		return nil
 	}
 	result = s.trusted(p, result, now)
 	s.options.Metrics.observe(result, now-p.begun)
 	if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
-		told = p.owners()
+		for _, of := range p.accounts() {
+			s.untold = append(s.untold, of.owner)
+		}
 		s.options.Metrics.transitions.Inc()
 	}
 	if p.suspect && p.health.State != StateHealthy {
@@ -298,10 +300,10 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner, isolation *bo
 	}
 	s.enqueue(p, p.nextDue(s.origin, now))
 	if distrusts := s.guard.active || s.canariesDown(); distrusts != s.distrusts {
-		told = append(told, s.turnIsolated(distrusts)...)
-		isolation = &distrusts
+		s.distrust(distrusts)
 	}
-	return told, isolation
+	told, s.untold = s.untold, nil
+	return told
 }
 
 // enqueue makes the probe due, and Start look earlier if it must.

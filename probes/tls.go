@@ -42,6 +42,7 @@ type tlsClient struct {
 	// agreed upon with it in the full handshake, goes into the keys as well.
 	resuming *tls.Config
 	session  *session
+	turns    chan struct{}
 }
 
 var classicCurves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
@@ -73,7 +74,7 @@ func (d *Dialer) newTLSClient(settings *TLSSettings, host string, protocols ...s
 	}
 	resuming := config.Clone()
 	resuming.CurvePreferences = classicCurves
-	return &tlsClient{config: config, resuming: resuming, session: session}, nil
+	return &tlsClient{config: config, resuming: resuming, session: session, turns: d.handshaking}, nil
 }
 
 // handshake starts TLS on the connection, whose deadline it keeps.
@@ -82,10 +83,15 @@ func (c *tlsClient) handshake(conn net.Conn) (*tls.Conn, error) {
 	if c.session.next() {
 		config = c.resuming
 	}
-	client := tls.Client(fixedDeadline{conn}, config)
+	turns := &takingTurns{fixedDeadline{conn}, c.turns}
+	client := tls.Client(turns, config)
+	c.turns <- struct{}{}
 	// Not HandshakeContext, which starts a goroutine: the connection's deadline
 	// is the context's already.
-	if err := client.Handshake(); err != nil { //nolint:noctx // see above
+	err := client.Handshake() //nolint:noctx // see above
+	<-c.turns
+	turns.turns = nil
+	if err != nil {
 		return nil, &stageError{reason: ReasonTLSHandshake, error: err}
 	}
 	return client, nil
@@ -95,6 +101,25 @@ func (c *tlsClient) handshake(conn net.Conn) (*tls.Conn, error) {
 type fixedDeadline struct{ net.Conn }
 
 func (fixedDeadline) SetWriteDeadline(time.Time) error { return nil }
+
+// takingTurns lets no more handshakes compute at a time than there are processors, so
+// that a crowd of them delays no other probe for long. Whoever waits for the network
+// holds nobody up.
+type takingTurns struct {
+	fixedDeadline
+	turns chan struct{} // nil once the handshake is over
+}
+
+// Read implements net.Conn.
+func (c *takingTurns) Read(p []byte) (int, error) {
+	if c.turns == nil {
+		return c.Conn.Read(p)
+	}
+	<-c.turns
+	n, err := c.Conn.Read(p)
+	c.turns <- struct{}{}
+	return n, err
+}
 
 // session remembers the session of one prober. It is not shared with probers of
 // other endpoints, although they may use the same server name: a session of one

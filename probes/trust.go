@@ -76,27 +76,28 @@ func (s *Scheduler) acquit(p *probe) {
 	}
 }
 
-// hold keeps a target from being taken out, and remembers whom to tell in the end.
+// hold keeps a target from being taken out, which its owners should know.
 func (s *Scheduler) hold(p *probe) Result {
-	s.held[p.first] = true
-	for _, other := range p.others {
-		s.held[other] = true
+	for _, of := range p.accounts() {
+		if !s.held[of] {
+			s.held[of] = true
+			s.untold = append(s.untold, of.owner)
+		}
 	}
 	return unknown(ReasonIsolated)
 }
 
-// turnIsolated returns the owners that should know that trust in verdicts has changed.
-func (s *Scheduler) turnIsolated(active bool) []Owner {
+// distrust begins or ends the time in which verdicts are not trusted.
+func (s *Scheduler) distrust(active bool) {
 	s.distrusts = active
 	s.options.Metrics.isolated(active)
-	var told []Owner
-	for held := range s.held {
-		told = append(told, held.owner)
+	if active {
+		return
 	}
-	if !active {
-		clear(s.held)
+	for of := range s.held {
+		s.untold = append(s.untold, of.owner)
 	}
-	return told
+	clear(s.held)
 }
 
 // canariesDown tells whether there are canaries and all of them are down.
@@ -144,14 +145,4 @@ func placeOf(p *probe) place {
 		return at.place()
 	}
 	return place{}
-}
-
-// owners are all that the probe stands for a target of.
-func (p *probe) owners() []Owner {
-	owners := make([]Owner, 0, 1+len(p.others))
-	owners = append(owners, p.first.owner)
-	for _, other := range p.others {
-		owners = append(owners, other.owner)
-	}
-	return owners
 }

@@ -20,7 +20,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,14 +32,10 @@ import (
 type world struct {
 	scheduler *Scheduler
 	sites     [][]*scripted
-	// announced counts the calls of Isolated.
-	announced atomic.Int32
 }
 
 func newWorld(t *testing.T, sites, endpoints int, options SchedulerOptions) *world {
-	w := &world{}
-	options.Isolated = func(bool) { w.announced.Add(1) }
-	w.scheduler = started(t, options)
+	w := &world{scheduler: started(t, options)}
 	for site := range sites {
 		var probers []*scripted
 		targets := many(endpoints, func(i int) Prober {
@@ -80,6 +75,11 @@ func (w *world) down(site int) int {
 	return n
 }
 
+// isolated is what the metric says.
+func (w *world) isolated() bool {
+	return testutil.ToFloat64(w.scheduler.options.Metrics.isolation) == 1
+}
+
 func TestOurOwnLossTakesNothingOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 4, 10, SchedulerOptions{})
@@ -94,8 +94,10 @@ func TestOurOwnLossTakesNothingOut(t *testing.T) {
 				}
 			}
 		}
-		if !w.scheduler.Isolated() || w.announced.Load() != 1 || testutil.ToFloat64(w.scheduler.options.Metrics.isolation) != 1 {
-			t.Errorf("isolated %v, announced %d times", w.scheduler.Isolated(), w.announced.Load())
+		for site := range w.sites {
+			if !w.isolated() || !w.scheduler.Held(siteOwner(site)) {
+				t.Errorf("isolated %v, site %d held %v", w.isolated(), site, w.scheduler.Held(siteOwner(site)))
+			}
 		}
 
 		// One site stays dead when the network is back, and is found to be.
@@ -103,8 +105,8 @@ func TestOurOwnLossTakesNothingOut(t *testing.T) {
 			w.answer(site, func(context.Context) Result { return pass })
 		}
 		time.Sleep(timing.Interval)
-		if w.scheduler.Isolated(); w.announced.Load() != 2 {
-			t.Errorf("announced %d times after the network came back", w.announced.Load())
+		if w.isolated() || w.scheduler.Held(siteOwner(0)) {
+			t.Error("still isolated after the network came back")
 		}
 		if n := w.down(0); n != 10 {
 			t.Errorf("%d of 10 endpoints of the dead site taken out", n)
@@ -120,7 +122,7 @@ func TestTheLossOfASiteIsNotOurs(t *testing.T) {
 		if down := [3]int{w.down(0), w.down(1), w.down(2)}; down != [3]int{0, 10, 0} {
 			t.Errorf("taken out %v, want site 1 only", down)
 		}
-		if w.announced.Load() != 0 {
+		if w.isolated() {
 			t.Error("took it for our own")
 		}
 	})
@@ -159,7 +161,7 @@ func TestFewTargetsAreJudgedByWitnesses(t *testing.T) {
 				t.Errorf("site %d: %d taken out, want %d", site, n, want)
 			}
 		}
-		if w.announced.Load() != 0 {
+		if w.isolated() {
 			t.Error("took it for our own")
 		}
 	})
@@ -175,12 +177,12 @@ func TestCanaries(t *testing.T) {
 		time.Sleep(2*time.Second + timing.Timeout)
 		w.answer(0, hang)
 		time.Sleep(timing.Interval + 4*timing.Timeout)
-		if n := w.down(0); n != 0 || !w.scheduler.Isolated() {
+		if n := w.down(0); n != 0 || !w.isolated() {
 			t.Errorf("%d taken out while the canary was down", n)
 		}
 		canary.set(func(context.Context) Result { return pass })
 		time.Sleep(timing.Interval + 4*timing.Timeout)
-		if n := w.down(0); n != 4 || w.scheduler.Isolated() {
+		if n := w.down(0); n != 4 || w.isolated() {
 			t.Errorf("%d of 4 taken out while the canary is well", n)
 		}
 	})

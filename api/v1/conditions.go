@@ -71,6 +71,16 @@ const (
 	NoEndpointsUnhealthyReason = "NoEndpointsUnhealthy"
 )
 
+// OperatorIsolatedCondition is True, and present only then, while endpoints that fail are
+// not taken out, since nearly everything fails and it seems to be the operator's own
+// network.
+const (
+	OperatorIsolatedCondition = "OperatorIsolated"
+
+	// VerdictsHeldReason: isolated.
+	VerdictsHeldReason = "VerdictsHeld"
+)
+
 // TargetServiceResolvedCondition is True when the target Service is one that can be
 // fronted. While it is False no slice is published, save with
 // ServiceNotOwnedReason and ServiceInvalidReason. Always present.

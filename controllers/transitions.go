@@ -1,0 +1,115 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"farpoint.dev/farpoint/probes"
+)
+
+// transitions puts the owners of targets whose health changed into the work queue, ahead
+// of everything else that waits there: the first change after a quiet time at once, and
+// what follows within the batch window together at its end, so that a crowd of changes
+// is two writes of a slice.
+type transitions struct {
+	clock clock.PassiveClock
+
+	// mu guards what follows. Nothing waits while holding it.
+	mu    sync.Mutex
+	queue priorityqueue.PriorityQueue[reconcile.Request]
+	// turns are when each owner's next turn may be, or was, at the earliest.
+	turns map[probes.Owner]time.Time
+	// swept is when owners that have been quiet were last forgotten.
+	swept time.Time
+}
+
+const (
+	// transitionPriority is above that of edits (0) and resyncs (handler.LowPriority).
+	transitionPriority = 100
+	// batchWindow is the least time from one turn of an owner to the next.
+	batchWindow = 500 * time.Millisecond
+)
+
+func newTransitions(clock clock.PassiveClock) *transitions {
+	return &transitions{clock: clock, turns: map[probes.Owner]time.Time{}}
+}
+
+// start is called once, when the controller starts.
+func (t *transitions) start(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	prioritized, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request])
+	if !ok {
+		return fmt.Errorf("the work queue is a %T and has no priorities", queue)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.queue = prioritized
+	return nil
+}
+
+// notify is what the scheduler calls. Without a queue the controller has not started,
+// and will look at every object when it does.
+func (t *transitions) notify(owner probes.Owner) {
+	t.mu.Lock()
+	queue, wait := t.queue, t.wait(owner)
+	t.mu.Unlock()
+	if queue == nil {
+		return
+	}
+	priority := transitionPriority
+	queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority, After: wait}, reconcile.Request{
+		NamespacedName: types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name},
+	})
+}
+
+// wait returns the time until the owner's turn.
+func (t *transitions) wait(owner probes.Owner) time.Duration {
+	now := t.clock.Now()
+	t.sweep(now)
+	turn, known := t.turns[owner]
+	switch {
+	case !known || now.Sub(turn) >= batchWindow:
+		t.turns[owner] = now
+		return 0
+	case turn.After(now): // there is one to come
+		return turn.Sub(now)
+	}
+	t.turns[owner] = turn.Add(batchWindow)
+	return t.turns[owner].Sub(now)
+}
+
+// sweep forgets who has been quiet, now and then.
+func (t *transitions) sweep(now time.Time) {
+	if now.Sub(t.swept) < time.Minute {
+		return
+	}
+	t.swept = now
+	for owner, turn := range t.turns {
+		if now.Sub(turn) >= batchWindow {
+			delete(t.turns, owner)
+		}
+	}
+}

@@ -1,0 +1,51 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	testingclock "k8s.io/utils/clock/testing"
+
+	"farpoint.dev/farpoint/probes"
+)
+
+func TestTransitionsGoTogetherWithinTheWindow(t *testing.T) {
+	clock := testingclock.NewFakePassiveClock(noon.Time)
+	turns := newTransitions(clock)
+	owner := probes.Owner{Namespace: "integration", Name: "legacy-api"}
+	var got []time.Duration
+	for _, ms := range []time.Duration{0, 100, 200, 499, 500, 700, 1100, 9000, 9001} {
+		clock.SetTime(noon.Add(ms * time.Millisecond))
+		got = append(got, turns.wait(owner)/time.Millisecond)
+	}
+	// 500 is the turn of those before it, which 700 comes after; 1000 is the next.
+	want := []time.Duration{0, 400, 300, 1, 500, 300, 400, 0, 499}
+	if !slices.Equal(got, want) {
+		t.Errorf("waits %v ms, want %v", got, want)
+	}
+	if other := turns.wait(probes.Owner{Name: "other"}); other != 0 {
+		t.Errorf("another owner waits %v", other)
+	}
+	clock.SetTime(noon.Add(time.Hour))
+	turns.wait(probes.Owner{Name: "third"})
+	if len(turns.turns) != 1 {
+		t.Errorf("%d owners remembered after an hour", len(turns.turns))
+	}
+}
