@@ -1,0 +1,232 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package docs_test holds the documentation to the code.
+package docs_test
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+const (
+	readme = "../README.md"
+	guide  = "user-guide.md"
+)
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// constants are the string constants of the API whose name ends like this, by name.
+func constants(t *testing.T, suffix string) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("../api/v1/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(node ast.Node) bool {
+			spec, ok := node.(*ast.ValueSpec)
+			if !ok || !strings.HasSuffix(spec.Names[0].Name, suffix) || len(spec.Values) != 1 {
+				return true
+			}
+			if literal, ok := spec.Values[0].(*ast.BasicLit); ok && literal.Kind == token.STRING {
+				if found[spec.Names[0].Name], err = strconv.Unquote(literal.Value); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return true
+		})
+	}
+	if len(found) == 0 {
+		t.Fatalf("no constants ...%s in ../api/v1", suffix)
+	}
+	return found
+}
+
+func TestGuideExplainsEveryReason(t *testing.T) {
+	text := read(t, guide)
+	ofConditions, ofEndpoints, ok := strings.Cut(text, "### Reasons of endpoints")
+	if !ok {
+		t.Fatal("the guide has no section for the reasons of endpoints")
+	}
+	for name, reason := range constants(t, "Reason") {
+		if !strings.Contains(ofConditions, fmt.Sprintf("| `%s` |", reason)) {
+			t.Errorf("the guide does not explain %s, %q", name, reason)
+		}
+	}
+	for _, reason := range probes.Reasons() {
+		if !strings.Contains(ofEndpoints, fmt.Sprintf("| `%s` |", reason)) {
+			t.Errorf("the guide does not explain the probes' reason %q", reason)
+		}
+	}
+}
+
+func TestReadmeNamesEveryCondition(t *testing.T) {
+	text := read(t, readme)
+	for name, kind := range constants(t, "Condition") {
+		if !strings.Contains(text, fmt.Sprintf("| `%s` |", kind)) {
+			t.Errorf("the README does not name %s, %q", name, kind)
+		}
+	}
+}
+
+// The README names every field of these types, and says nothing of others.
+func TestReadmeNamesTheFieldsThereAre(t *testing.T) {
+	_, table, _ := strings.Cut(read(t, readme), "| field of `spec` |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var named []string
+	for _, cell := range regexp.MustCompile("(?m)^[|] ([^|]*) [|]").FindAllStringSubmatch(table, -1) {
+		for _, field := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cell[1], -1) {
+			name := field[1]
+			if strings.HasPrefix(name, ".") { // belongs to what the one before belongs to
+				name = named[len(named)-1][:strings.LastIndex(named[len(named)-1], ".")] + name
+			}
+			named = append(named, name)
+		}
+	}
+	want := map[string]bool{}
+	for prefix, kind := range map[string]reflect.Type{
+		"":             reflect.TypeFor[farpointv1.ExternalServiceSpec](),
+		"endpoints[].": reflect.TypeFor[farpointv1.Endpoint](),
+		"healthCheck.": reflect.TypeFor[farpointv1.HealthCheck](),
+	} {
+		for _, field := range reflect.VisibleFields(kind) {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if field.Type.Kind() == reflect.Slice {
+				name += "[]"
+			}
+			want[prefix+name] = true
+		}
+	}
+	delete(want, "healthCheck") // its fields are named instead
+	for _, name := range named {
+		if !want[name] {
+			t.Errorf("the README speaks of spec.%s, which is no field or stands there twice", name)
+		}
+		delete(want, name)
+	}
+	for name := range want {
+		t.Errorf("the README does not speak of spec.%s", name)
+	}
+}
+
+func TestReadmeManifestsAreRead(t *testing.T) {
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(read(t, readme), -1)
+	kinds := map[string]any{"Service": &corev1.Service{}, "ExternalService": &farpointv1.ExternalService{}}
+	for _, block := range blocks {
+		var head struct {
+			Kind string `json:"kind"`
+		}
+		if err := yaml.Unmarshal([]byte(block[1]), &head); err != nil {
+			t.Fatal(err)
+		}
+		into, ok := kinds[head.Kind]
+		if !ok {
+			t.Errorf("a manifest of the kind %q, or a second one", head.Kind)
+			continue
+		}
+		if err := yaml.UnmarshalStrict([]byte(block[1]), into); err != nil {
+			t.Errorf("%v in\n%s", err, block[1])
+		}
+		delete(kinds, head.Kind)
+	}
+	if len(kinds) > 0 {
+		t.Errorf("no manifest for %v", kinds)
+	}
+}
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)]+)\)`)
+	for _, file := range []string{readme, guide} {
+		for _, found := range link.FindAllStringSubmatch(read(t, file), -1) {
+			path, anchor, _ := strings.Cut(found[1], "#")
+			if strings.Contains(path, "://") {
+				continue
+			}
+			target := filepath.Join(filepath.Dir(file), path)
+			if path == "" {
+				target = file
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %s leads nowhere", file, found[1])
+			} else if anchor != "" && !hasAnchor(read(t, target), anchor) {
+				t.Errorf("%s: %s has no such heading", file, found[1])
+			}
+		}
+	}
+}
+
+// hasAnchor tells whether a heading has this anchor, as GitHub makes it.
+func hasAnchor(text, anchor string) bool {
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		made := bytes.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
+				return r
+			default:
+				return -1
+			}
+		}, []byte(strings.ToLower(heading[1])))
+		if string(made) == anchor {
+			return true
+		}
+	}
+	return false
+}
+
+// What a shell block runs by make is a target there.
+func TestMakeTargetsExist(t *testing.T) {
+	makefile := read(t, "../Makefile")
+	for _, file := range []string{readme, guide} {
+		for _, found := range regexp.MustCompile("(?m)(?:^|`)make ([a-z][a-z ,-]*)").FindAllStringSubmatch(read(t, file), -1) {
+			for target := range strings.FieldsSeq(found[1]) {
+				if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(target) + `:`).MatchString(makefile) {
+					t.Errorf("%s: there is no `make %s`", file, target)
+				}
+			}
+		}
+	}
+}
