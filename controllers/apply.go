@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -33,12 +34,17 @@ type slicesApplier struct {
 	client client.Client
 	// live reads past the cache.
 	live client.Reader
+	// writes counts by operation.
+	writes *prometheus.CounterVec
 }
 
 // apply carries out a plan in its order. A write that fails does not keep the others
 // from being tried.
 func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, plan slicePlan) error {
 	var failed []error
+	a.writes.WithLabelValues("create").Add(float64(len(plan.Create)))
+	a.writes.WithLabelValues("update").Add(float64(len(plan.Update)))
+	a.writes.WithLabelValues("delete").Add(float64(len(plan.Delete)))
 	for _, slice := range plan.Create {
 		failed = append(failed, a.create(ctx, owner, slice))
 	}

@@ -64,11 +64,14 @@ type Reconciler struct {
 	client    client.Client
 	live      client.Reader
 	scheduler scheduler
-	clock     clock.PassiveClock
-	targets   targetPlanner
-	services  serviceResolver
-	slices    slicesApplier
-	events    eventWriter
+	// transitions tell of what the scheduler finds.
+	transitions *transitions
+	clock       clock.PassiveClock
+	targets     targetPlanner
+	services    serviceResolver
+	slices      slicesApplier
+	events      eventWriter
+	measured    *publishMetrics
 	// maxEndpoints is the most endpoints in a slice where the spec says nothing.
 	maxEndpoints int
 }
@@ -89,17 +92,17 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	err := r.client.Get(ctx, request.NamespacedName, object)
 	switch {
 	case apierrors.IsNotFound(err):
-		r.scheduler.Remove(owner)
+		r.forget(owner)
 		return ctrl.Result{}, r.removeAll(ctx, request)
 	case err != nil:
 		return ctrl.Result{}, fmt.Errorf("read ExternalService: %w", err)
 	case object.DeletionTimestamp != nil:
 		// Somebody's finalizer holds it. What depends on it goes when it is gone; until
 		// then nothing is written that the garbage collector may be removing.
-		r.scheduler.Remove(owner)
+		r.forget(owner)
 		return ctrl.Result{}, nil
 	case object.Spec.Suspend:
-		r.scheduler.Remove(owner)
+		r.forget(owner)
 		return ctrl.Result{}, r.report(ctx, object, suspended(object, r.now()))
 	}
 	found, err := r.carryOut(ctx, object, owner)
@@ -112,6 +115,12 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	return again(object, found), found.writeFailed
 }
 
+// forget gives up the probes of an object.
+func (r *Reconciler) forget(owner probes.Owner) {
+	r.scheduler.Remove(owner)
+	r.transitions.taken(owner)
+}
+
 // carryOut finds the Service, has the endpoints probed and writes the slices. It returns
 // an error if it could not get as far as having findings.
 func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner) (findings, error) {
@@ -119,6 +128,7 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	if err != nil {
 		return findings{}, err
 	}
+	changed := r.transitions.taken(owner) // before the health is read, which may be newer
 	var found findings
 	if found.service, err = r.services.resolve(ctx, object); err != nil {
 		return findings{}, err
@@ -135,6 +145,9 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 		return findings{}, err
 	} else {
 		found.writeFailed = err
+	}
+	if !changed.IsZero() && found.writeFailed == nil {
+		r.measured.latency.Observe(r.clock.Since(changed).Seconds())
 	}
 	return found, nil
 }

@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -91,15 +92,21 @@ func addReconciler(manager ctrl.Manager, options Options) error {
 	if err != nil {
 		return err
 	}
+	measured := newPublishMetrics()
+	if err := measureWhileRunning(manager, measured.collectors()); err != nil {
+		return err
+	}
 	reconciler := &Reconciler{
 		client:       manager.GetClient(),
 		live:         manager.GetAPIReader(),
 		scheduler:    engine,
+		transitions:  transitions,
 		clock:        clock.RealClock{},
 		targets:      targetPlanner{registry: registry, egress: egress},
 		services:     serviceResolver{client: manager.GetClient()},
-		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader()},
+		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), writes: measured.writes},
 		events:       newEventWriter(manager.GetClient()),
+		measured:     measured,
 		maxEndpoints: options.MaxEndpointsPerSlice,
 	}
 	err = reconciler.watch(manager, transitions, controller.Options{
@@ -110,14 +117,16 @@ func addReconciler(manager ctrl.Manager, options Options) error {
 	return wrapped(err, "add the controller")
 }
 
-// newScheduler adds a scheduler to the manager, and its metrics to the registry while it
-// runs.
+// newScheduler adds a scheduler and its metrics to the manager.
 func newScheduler(manager ctrl.Manager, options Options, registry probes.Registry, notify func(probes.Owner)) (*probes.Scheduler, error) {
 	canaries, err := canaryTargets(registry, options.Canaries)
 	if err != nil {
 		return nil, err
 	}
 	measured := probes.NewMetrics()
+	if err := measureWhileRunning(manager, measured.Collectors()); err != nil {
+		return nil, err
+	}
 	engine := probes.NewScheduler(probes.SchedulerOptions{
 		Notify:                    notify,
 		MaxInFlight:               options.MaxProbesInFlight,
@@ -128,14 +137,23 @@ func newScheduler(manager ctrl.Manager, options Options, registry probes.Registr
 		Metrics:                   measured,
 		Log:                       manager.GetLogger().WithName("probes"),
 	})
-	err = manager.Add(crmanager.RunnableFunc(func(ctx context.Context) error {
-		if err := measured.Register(metrics.Registry); err != nil {
-			return fmt.Errorf("register the metrics of the probes: %w", err)
+	return engine, wrapped(manager.Add(engine), "add the scheduler")
+}
+
+// measureWhileRunning registers metrics while the manager does its work. One that waits
+// for its turn as the leader has nothing to tell.
+func measureWhileRunning(manager ctrl.Manager, collectors []prometheus.Collector) error {
+	err := manager.Add(crmanager.RunnableFunc(func(ctx context.Context) error {
+		for _, each := range collectors {
+			if err := metrics.Registry.Register(each); err != nil {
+				return fmt.Errorf("register metrics: %w", err)
+			}
+			defer metrics.Registry.Unregister(each)
 		}
-		defer measured.Unregister(metrics.Registry)
-		return engine.Start(ctx)
+		<-ctx.Done()
+		return nil
 	}))
-	return engine, wrapped(err, "add the scheduler")
+	return wrapped(err, "add the metrics")
 }
 
 // canaryTargets are probed once a second and believed at the first word: they do not

@@ -43,6 +43,8 @@ type transitions struct {
 	queue priorityqueue.PriorityQueue[reconcile.Request]
 	// turns are when each owner's next turn may be, or was, at the earliest.
 	turns map[probes.Owner]time.Time
+	// unpublished are when the first change was told of that the slices do not say yet.
+	unpublished map[probes.Owner]time.Time
 	// swept is when owners that have been quiet were last forgotten.
 	swept time.Time
 }
@@ -55,7 +57,7 @@ const (
 )
 
 func newTransitions(clock clock.PassiveClock) *transitions {
-	return &transitions{clock: clock, turns: map[probes.Owner]time.Time{}}
+	return &transitions{clock: clock, turns: map[probes.Owner]time.Time{}, unpublished: map[probes.Owner]time.Time{}}
 }
 
 // start is called once, when the controller starts.
@@ -89,6 +91,9 @@ func (t *transitions) notify(owner probes.Owner) {
 func (t *transitions) wait(owner probes.Owner) time.Duration {
 	now := t.clock.Now()
 	t.sweep(now)
+	if _, ok := t.unpublished[owner]; !ok {
+		t.unpublished[owner] = now
+	}
 	turn, known := t.turns[owner]
 	switch {
 	case !known || now.Sub(turn) >= batchWindow:
@@ -99,6 +104,16 @@ func (t *transitions) wait(owner probes.Owner) time.Duration {
 	}
 	t.turns[owner] = turn.Add(batchWindow)
 	return t.turns[owner].Sub(now)
+}
+
+// taken returns when the first change was told of that the caller is about to publish;
+// zero if there was none.
+func (t *transitions) taken(owner probes.Owner) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	since := t.unpublished[owner]
+	delete(t.unpublished, owner)
+	return since
 }
 
 // sweep forgets who has been quiet, now and then.

@@ -49,3 +49,18 @@ func TestTransitionsGoTogetherWithinTheWindow(t *testing.T) {
 		t.Errorf("%d owners remembered after an hour", len(turns.turns))
 	}
 }
+
+func TestTransitionsRememberTheFirstUnpublishedChange(t *testing.T) {
+	clock := testingclock.NewFakePassiveClock(noon.Time)
+	turns := newTransitions(clock)
+	owner := probes.Owner{Namespace: "integration", Name: "legacy-api"}
+	turns.notify(owner)
+	clock.SetTime(one.Time)
+	turns.notify(owner)
+	if since := turns.taken(owner); !since.Equal(noon.Time) {
+		t.Errorf("first change at %v, want %v", since, noon)
+	}
+	if since := turns.taken(owner); !since.IsZero() {
+		t.Errorf("a change at %v is told of twice", since)
+	}
+}

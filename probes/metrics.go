@@ -83,24 +83,8 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// Register makes the metrics known to a registry.
-func (m *Metrics) Register(registry prometheus.Registerer) error {
-	for _, each := range m.collectors() {
-		if err := registry.Register(each); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Unregister takes the metrics back from a registry.
-func (m *Metrics) Unregister(registry prometheus.Registerer) {
-	for _, each := range m.collectors() {
-		registry.Unregister(each)
-	}
-}
-
-func (m *Metrics) collectors() []prometheus.Collector {
+// Collectors are all metrics, to be registered.
+func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.targets, m.inFlightVec, m.lateness, m.duration, m.results,
 		m.deferred, m.skipped, m.transitions, m.panics, m.isolation,

@@ -1,0 +1,43 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// publishMetrics are what publishing counts.
+type publishMetrics struct {
+	// latency: time from when a change of health was known to when the slices said so, in
+	// seconds. What waits for the batch window is in it.
+	latency prometheus.Histogram
+	// writes: EndpointSlices written, by operation: create, update or delete.
+	writes *prometheus.CounterVec
+}
+
+func newPublishMetrics() *publishMetrics {
+	const space = "farpoint"
+	return &publishMetrics{
+		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: space, Name: "publish_latency_seconds", Help: "Time from when a change of health was known to when the EndpointSlices said so, the batch window included.",
+			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}),
+		writes: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "endpointslice_writes_total", Help: "EndpointSlices written, by operation: create, update or delete."}, []string{"operation"}),
+	}
+}
+
+func (m *publishMetrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.latency, m.writes}
+}
