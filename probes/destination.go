@@ -60,7 +60,7 @@ func (d *Dialer) destination(def Definition, u *url.URL) (destination, error) {
 	if err != nil || to.name != "" {
 		return to, err
 	}
-	if err := d.policy.CheckProbe(to.addr.Addr()); err != nil {
+	if err := d.check(to.addr); err != nil {
 		return destination{}, fmt.Errorf("healthCheckURL leads to where probes may not go: %w", err)
 	}
 	return to, nil

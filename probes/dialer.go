@@ -32,32 +32,36 @@ import (
 // about to connect to, after name resolution, so that a name that resolves
 // differently the second time gains nothing.
 type Dialer struct {
-	policy EgressPolicy
-	dialer net.Dialer
-	roots  rootPools
+	// check returns an error if no probe may connect to a place.
+	check func(netip.AddrPort) error
+	// plain connects to addresses, which are checked beforehand; guarded to what a name
+	// resolves to, which is checked as it connects. That costs a few allocations.
+	plain, guarded net.Dialer
+	roots          rootPools
 	// handshaking holds a token for each TLS handshake that computes.
 	handshaking chan struct{}
 }
 
 // NewDialer returns a dialer that connects only where the policy lets it.
 func NewDialer(policy EgressPolicy) *Dialer {
-	return &Dialer{policy: policy, handshaking: make(chan struct{}, runtime.GOMAXPROCS(0)), dialer: net.Dialer{
-		// A probe's connection is too short for keep-alive, which would cost
-		// several system calls a dial.
-		KeepAlive: -1,
-		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			peer, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return fmt.Errorf("%w: %w", ErrAddressRefused, err)
-			}
-			return policy.CheckProbe(peer.Addr())
-		},
-	}}
+	// A probe's connection is too short for keep-alive, which would cost several system
+	// calls a dial.
+	plain := net.Dialer{KeepAlive: -1}
+	d := &Dialer{plain: plain, guarded: plain, handshaking: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	d.check = func(to netip.AddrPort) error { return policy.CheckProbe(to.Addr()) }
+	d.guarded.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
+		peer, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrAddressRefused, err)
+		}
+		return d.check(peer)
+	}
+	return d
 }
 
 // Dial opens a TCP connection to host:port, which may hold a name.
 func (d *Dialer) Dial(ctx context.Context, address string) (net.Conn, error) {
-	return d.dialer.DialContext(ctx, "tcp", address)
+	return d.guarded.DialContext(ctx, "tcp", address)
 }
 
 // converse opens a connection of its own, hands it to talk and closes it. The
@@ -89,7 +93,10 @@ var longAgo = time.Unix(1, 0)
 
 func (d *Dialer) connect(ctx context.Context, to destination) (*net.TCPConn, nameLookup, error) {
 	if to.name == "" {
-		conn, err := d.dialer.DialTCP(ctx, "tcp", netip.AddrPort{}, to.addr)
+		if err := d.check(to.addr); err != nil {
+			return nil, nameLookup{}, err
+		}
+		conn, err := d.plain.DialTCP(ctx, "tcp", netip.AddrPort{}, to.addr)
 		return conn, nameLookup{}, err
 	}
 	var lookup nameLookup

@@ -160,9 +160,13 @@ func TestRedirectGuard(t *testing.T) {
 	s := newSite(t).redirects("/", 302, "http://"+hidden.String()+"/")
 	// Only the first address is allowed here: as if it were no loopback.
 	dialer := NewDialer(EgressPolicy{})
-	guard := dialer.dialer.ControlContext
-	dialer.policy = loopback
-	dialer.dialer.ControlContext = onlyTo(s.at, guard)
+	guard := dialer.check
+	dialer.check = func(to netip.AddrPort) error {
+		if to == s.at {
+			return nil
+		}
+		return guard(to)
+	}
 	def := at(s.at, "http:///")
 	def.HTTP = &HTTPSettings{FollowRedirects: true}
 	prober, err := NewRegistry(dialer).New(def)

@@ -25,7 +25,6 @@ import (
 	"net/netip"
 	"os"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -239,16 +238,5 @@ func testCanceled(t *testing.T, def Definition, underWay <-chan struct{}) {
 	}
 	if took := time.Since(start); took > ample/2 {
 		t.Errorf("the probe went on for %v", took)
-	}
-}
-
-// onlyTo is a guard that lets connections to one place pass and leaves the others to
-// the guard behind it.
-func onlyTo(place netip.AddrPort, guard func(context.Context, string, string, syscall.RawConn) error) func(context.Context, string, string, syscall.RawConn) error {
-	return func(ctx context.Context, network, address string, conn syscall.RawConn) error {
-		if address == place.String() {
-			return nil
-		}
-		return guard(ctx, network, address, conn)
 	}
 }
