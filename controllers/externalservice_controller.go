@@ -35,7 +35,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=farpoint.dev,resources=externalservices,verbs=get;list;watch
-// +kubebuilder:rbac:groups=farpoint.dev,resources=externalservices/status,verbs=patch
+// +kubebuilder:rbac:groups=farpoint.dev,resources=externalservices/status,verbs=update
 // +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
@@ -218,15 +218,15 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	if equality.Semantic.DeepEqual(object.Status, status) {
 		return nil
 	}
-	before := object.DeepCopy()
+	before := object.Status
 	object.Status = status
-	// The lock keeps a leader that has been asleep from overwriting what its successor
-	// has found out since.
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.client.Status().Patch(ctx, object, patch); err != nil {
+	// An update and not a patch: a patch would leave out counts that are zero from the
+	// start, and would let a leader that has been asleep overwrite what its successor has
+	// found out since.
+	if err := r.client.Status().Update(ctx, object); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
-	told := occurrences(&before.Status, &status)
+	told := occurrences(&before, &status)
 	if err := r.events.write(ctx, object, told, metav1.NewMicroTime(r.clock.Now())); err != nil {
 		// Trying again would find no change to tell of.
 		ctrl.LoggerFrom(ctx).Error(err, "Could not write all Events")

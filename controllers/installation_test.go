@@ -123,7 +123,7 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 			"ClusterRole farpoint-manager-role: get configmaps",
 			"ClusterRole farpoint-manager-role: get secrets",
 			"ClusterRole farpoint-manager-role: get,list,watch externalservices.farpoint.dev",
-			"ClusterRole farpoint-manager-role: patch externalservices.farpoint.dev/status",
+			"ClusterRole farpoint-manager-role: update externalservices.farpoint.dev/status",
 			"ClusterRole farpoint-metrics-reader: get /metrics",
 			"Role farpoint-manager-role: create events",
 			"Role farpoint-manager-role: create,get,update leases.coordination.k8s.io",

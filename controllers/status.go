@@ -216,7 +216,7 @@ func setTargetServiceResolved(set conditionSetter, found findings) {
 func setPortsMatched(set conditionSetter, found findings) {
 	switch {
 	case found.targets == nil:
-		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionUnknown, farpointv1.NoServiceReason, "the endpoints have not been judged")
+		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints have not been judged")
 	case found.portsReason != "":
 		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionFalse, found.portsReason, found.portsMessage)
 	default:
@@ -226,7 +226,7 @@ func setPortsMatched(set conditionSetter, found findings) {
 
 func setEndpointsAccepted(set conditionSetter, present *farpointv1.ExternalService, found findings) {
 	if found.targets == nil {
-		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionUnknown, farpointv1.NoServiceReason, "the endpoints have not been judged")
+		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints have not been judged")
 		return
 	}
 	if reason, message := found.targets.rejections(&present.Spec); reason != "" {

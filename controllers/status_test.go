@@ -109,7 +109,7 @@ func TestStatusOfHealth(t *testing.T) {
 		{"no Service", nil, func(_ *farpointv1.ExternalService, f *findings) {
 			*f = findings{service: judgeService(types.NamespacedName{Name: "legacy"}, nil)}
 		}, "0/0",
-			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=Unknown(NoService) NoConflicts=True(NoConflicts) PortsMatched=Unknown(NoService) Ready=False(ServiceNotFound) Reconciling=True(ServiceNotFound) TargetServiceResolved=False(ServiceNotFound)"},
+			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=Unknown(NotJudged) NoConflicts=True(NoConflicts) PortsMatched=Unknown(NotJudged) Ready=False(ServiceNotFound) Reconciling=True(ServiceNotFound) TargetServiceResolved=False(ServiceNotFound)"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

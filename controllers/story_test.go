@@ -22,6 +22,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -41,6 +42,11 @@ var _ = Describe("the story of two backends", func() {
 		Expect(condition(ctx, object, farpointv1.AvailableCondition)()).To(Equal("True EndpointsReady"))
 		Expect(condition(ctx, object, farpointv1.DegradedCondition)()).To(Equal("False NoEndpointsUnhealthy"))
 		quiet := statuses(now(ctx, object))
+		raw := &unstructured.Unstructured{}
+		raw.SetGroupVersionKind(farpointv1.GroupVersion.WithKind("ExternalService"))
+
+		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(object), raw)).To(Succeed())
+		Expect(raw.Object["status"]).To(HaveKeyWithValue("disabled", BeEquivalentTo(0)), "zeros are told, too")
 
 		second.status.Store(http.StatusServiceUnavailable)
 		Eventually(column(ctx, object)).Should(Equal("1/2"))

@@ -41,7 +41,7 @@ type transitions struct {
 	// mu guards what follows. Nothing waits while holding it.
 	mu    sync.Mutex
 	queue priorityqueue.PriorityQueue[reconcile.Request]
-	// turns are when each owner's next turn may be, or was, at the earliest.
+	// turns are when each owner's last turn was, or its next one will be.
 	turns map[probes.Owner]time.Time
 	// unpublished are when the first change was told of that the slices do not say yet.
 	unpublished map[probes.Owner]time.Time
@@ -106,13 +106,17 @@ func (t *transitions) wait(owner probes.Owner) time.Duration {
 	return t.turns[owner].Sub(now)
 }
 
-// taken returns when the first change was told of that the caller is about to publish;
-// zero if there was none.
+// taken is called by who is about to publish what is known. It returns when the first
+// change was told of that is news; zero if none is. The batch window begins anew: a turn
+// may have waited long in the queue.
 func (t *transitions) taken(owner probes.Owner) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	since := t.unpublished[owner]
-	delete(t.unpublished, owner)
+	since, ok := t.unpublished[owner]
+	if ok {
+		delete(t.unpublished, owner)
+		t.turns[owner] = t.clock.Now()
+	}
 	return since
 }
 

@@ -213,3 +213,36 @@ func TestSharingEndsWithTheLastOwner(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatDiesTogetherIsFoundTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []time.Time
+		var mu sync.Mutex
+		s := started(t, SchedulerOptions{Notify: func(Owner) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, time.Now())
+		}})
+		prober := answering(pass)
+		targets := many(10, func(int) Prober { return prober })
+		for i := range targets {
+			targets[i].Identity[0] = byte(i * 25) // all over the interval
+			targets[i].Timing.Interval, targets[i].Thresholds.Failure = time.Minute, 1
+		}
+		s.Set(owner, targets)
+		time.Sleep(time.Minute)
+		for _, answer := range []Result{refused, pass} {
+			synctest.Wait()
+			told = nil
+			prober.set(func(context.Context) Result { return answer })
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if len(told) != len(targets) {
+				t.Fatalf("%d of %d turned", len(told), len(targets))
+			}
+			if spread := told[len(told)-1].Sub(told[0]); spread > 2*timing.FastInterval {
+				t.Errorf("with %v, found over %v of the interval", answer, spread)
+			}
+		}
+	})
+}

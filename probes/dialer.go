@@ -34,22 +34,21 @@ import (
 type Dialer struct {
 	// check returns an error if no probe may connect to a place.
 	check func(netip.AddrPort) error
-	// plain connects to addresses, which are checked beforehand; guarded to what a name
-	// resolves to, which is checked as it connects. That costs a few allocations.
-	plain, guarded net.Dialer
-	roots          rootPools
+	// dialer connects to what names resolve to, which it checks as it connects.
+	dialer net.Dialer
+	roots  rootPools
 	// handshaking holds a token for each TLS handshake that computes.
 	handshaking chan struct{}
 }
 
 // NewDialer returns a dialer that connects only where the policy lets it.
 func NewDialer(policy EgressPolicy) *Dialer {
+	d := &Dialer{handshaking: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	d.check = func(to netip.AddrPort) error { return policy.CheckProbe(to.Addr()) }
 	// A probe's connection is too short for keep-alive, which would cost several system
 	// calls a dial.
-	plain := net.Dialer{KeepAlive: -1}
-	d := &Dialer{plain: plain, guarded: plain, handshaking: make(chan struct{}, runtime.GOMAXPROCS(0))}
-	d.check = func(to netip.AddrPort) error { return policy.CheckProbe(to.Addr()) }
-	d.guarded.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
+	d.dialer.KeepAlive = -1
+	d.dialer.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
 		peer, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrAddressRefused, err)
@@ -61,54 +60,82 @@ func NewDialer(policy EgressPolicy) *Dialer {
 
 // Dial opens a TCP connection to host:port, which may hold a name.
 func (d *Dialer) Dial(ctx context.Context, address string) (net.Conn, error) {
-	return d.guarded.DialContext(ctx, "tcp", address)
+	return d.dialer.DialContext(ctx, "tcp", address)
+}
+
+// stream is a TCP connection as probes use it.
+type stream interface {
+	net.Conn
+	SetLinger(seconds int) error
 }
 
 // converse opens a connection of its own, hands it to talk and closes it. The
 // context's deadline and its cancellation hold for all of it: talk need not look
 // at the context, and must not set deadlines. It must end when the connection
 // fails.
-func (d *Dialer) converse(ctx context.Context, to destination, talk func(*net.TCPConn) error) error {
+func (d *Dialer) converse(ctx context.Context, to destination, talk func(stream) error) error {
 	if err := ctx.Err(); err != nil {
 		return err // a dial would still send its SYN
 	}
-	conn, lookup, err := d.connect(ctx, to)
+	if to.name != "" {
+		return d.converseByName(ctx, to, talk)
+	}
+	if err := d.check(to.addr); err != nil {
+		return err
+	}
+	conn, err := openSocket(to.addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop, err := bind(ctx, conn)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if err := conn.connect(); err != nil {
+		return err
+	}
+	return talk(conn)
+}
+
+// converseByName is converse for a destination that has to be resolved first.
+func (d *Dialer) converseByName(ctx context.Context, to destination, talk func(stream) error) error {
+	conn, lookup, err := d.resolveAndDial(ctx, to)
 	if err != nil {
 		return lookup.blame(ctx, err)
 	}
 	defer conn.Close()
+	stop, err := bind(ctx, conn)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return lookup.blame(ctx, talk(conn.(*net.TCPConn)))
+}
+
+// bind makes a connection end with the context, until it is told to stop.
+func bind(ctx context.Context, conn net.Conn) (stop func() bool, err error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	// This costs a goroutine only when it fires. It comes second, so that a
 	// cancellation wins over the deadline.
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(longAgo) })
-	defer stop()
-	return lookup.blame(ctx, talk(conn))
+	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(longAgo) }), nil
 }
 
 var longAgo = time.Unix(1, 0)
 
-func (d *Dialer) connect(ctx context.Context, to destination) (*net.TCPConn, nameLookup, error) {
-	if to.name == "" {
-		if err := d.check(to.addr); err != nil {
-			return nil, nameLookup{}, err
-		}
-		conn, err := d.plain.DialTCP(ctx, "tcp", netip.AddrPort{}, to.addr)
-		return conn, nameLookup{}, err
-	}
+func (d *Dialer) resolveAndDial(ctx context.Context, to destination) (net.Conn, nameLookup, error) {
 	var lookup nameLookup
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		DNSStart: func(httptrace.DNSStartInfo) { lookup.start = time.Now() }, //nolint:forbidigo // to compare with a
 		DNSDone:  func(httptrace.DNSDoneInfo) { lookup.end = time.Now() },    //nolint:forbidigo // context's deadline
 	})
 	conn, err := d.Dial(ctx, to.String())
-	if err != nil {
-		return nil, lookup, err
-	}
-	return conn.(*net.TCPConn), lookup, nil
+	return conn, lookup, err
 }
 
 // nameLookup is when the name of a destination was being resolved; zero if there

@@ -114,7 +114,7 @@ func (p *httpProber) verdict(a answer) Result {
 // request makes one request over a connection of its own.
 func (p *httpProber) request(ctx context.Context, h *hop) (answer, error) {
 	var a answer
-	err := p.dialer.converse(ctx, h.to, func(conn *net.TCPConn) (err error) {
+	err := p.dialer.converse(ctx, h.to, func(conn stream) (err error) {
 		if h.tls == nil {
 			a, err = p.exchange(conn, h)
 			return err

@@ -68,6 +68,8 @@ type rules struct {
 type account struct {
 	owner   Owner
 	entries []entry // sorted by key
+	// rushed is when the turn of one target last made others due at once.
+	rushed time.Duration
 }
 
 // entry is one target of an account.

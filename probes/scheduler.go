@@ -21,6 +21,7 @@ import (
 	"context"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -94,6 +95,9 @@ type Scheduler struct {
 	wake chan struct{}
 	// probing counts the probes' goroutines.
 	probing sync.WaitGroup
+	// turns reaches the goroutines, idle in number, that wait for the next probe.
+	turns chan begun
+	idle  atomic.Int32
 
 	// mu guards everything below. Nothing waits while holding it, neither for the
 	// network nor for Notify.
@@ -126,6 +130,7 @@ func NewScheduler(options SchedulerOptions) *Scheduler {
 		origin:  options.Clock.Now(),
 		seed:    maphash.MakeSeed(),
 		wake:    make(chan struct{}, 1),
+		turns:   make(chan begun),
 		owners:  map[Owner]*account{},
 		shared:  map[uint64]*probe{},
 		limits:  newLimits(options),
@@ -161,9 +166,11 @@ func (s *Scheduler) Held(owner Owner) bool {
 	return s.held[s.owners[owner]]
 }
 
-// Start probes until the context is done. It returns once the last probe has ended.
+// Start probes until the context is done. It returns once the last probe has ended. It
+// is called once.
 func (s *Scheduler) Start(ctx context.Context) error {
 	defer s.probing.Wait()
+	defer close(s.turns)
 	timer := s.options.Clock.NewTimer(0)
 	defer timer.Stop()
 	s.mu.Lock()
@@ -180,8 +187,9 @@ func (s *Scheduler) Start(ctx context.Context) error {
 		var wait time.Duration
 		batch, wait = s.gather(ctx, batch[:0])
 		for _, each := range batch {
-			s.probing.Go(func() { s.run(each) })
+			s.hand(each)
 		}
+		clear(batch) // or it would keep what each probe held
 		timer.Reset(wait)
 	}
 }
@@ -251,6 +259,38 @@ func (s *Scheduler) begin(ctx context.Context, p *probe, now time.Duration) cont
 	return ctx
 }
 
+// hand gives a probe to a goroutine that has nothing to do, whose stack has grown to
+// what a probe needs already, or to a new one.
+func (s *Scheduler) hand(b begun) {
+	select {
+	case s.turns <- b:
+	default:
+		s.probing.Go(func() { s.work(b) })
+	}
+}
+
+// idleWorkers is how many goroutines wait for probes to make. After a burst the others
+// go.
+const idleWorkers = 256
+
+// work makes a probe and then those that it is handed, until there is no more use for
+// it.
+func (s *Scheduler) work(b begun) {
+	for {
+		s.run(b)
+		if s.idle.Add(1) > idleWorkers {
+			s.idle.Add(-1)
+			return
+		}
+		next, ok := <-s.turns
+		s.idle.Add(-1)
+		if !ok {
+			return
+		}
+		b = next
+	}
+}
+
 // run makes one probe.
 func (s *Scheduler) run(b begun) {
 	result := s.guarded(b.ctx, b.prober)
@@ -289,7 +329,11 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 	}
 	result = s.trusted(p, result, now)
 	s.options.Metrics.observe(result, now-p.begun)
+	before := p.health.State
 	if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
+		if before != StateUnknown && p.health.State != before {
+			s.rush(p, before, now)
+		}
 		for _, of := range p.accounts() {
 			s.untold = append(s.untold, of.owner)
 		}
@@ -305,6 +349,31 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 	told, s.untold = s.untold, nil
 	return told
 }
+
+// rush makes siblings due at once when one of them has turned, those that are still what
+// it was: what dies or comes back together is then found, and published, together.
+func (s *Scheduler) rush(turned *probe, before State, now time.Duration) {
+	for _, of := range turned.accounts() {
+		if now < of.rushed+rushPause {
+			continue
+		}
+		of.rushed = now
+		for _, sibling := range of.entries[:min(len(of.entries), rushMost)] {
+			if p := sibling.probe; p.health.State == before && p.position != absent && p.due > now {
+				p.due = now
+				heap.Fix(&s.queues[p.lane], int(p.position))
+			}
+		}
+		s.nudge()
+	}
+}
+
+// rushPause keeps an owner with a flapping target from probing all its others all the
+// time, and rushMost an owner with very many from delaying everybody else.
+const (
+	rushPause = time.Second
+	rushMost  = 256
+)
 
 // enqueue makes the probe due, and Start look earlier if it must.
 func (s *Scheduler) enqueue(p *probe, due time.Duration) {

@@ -31,7 +31,7 @@ func (s *Scheduler) Set(owner Owner, targets []Target) {
 	defer s.mu.Unlock()
 	of := s.owners[owner]
 	if of == nil {
-		of = &account{owner: owner}
+		of = &account{owner: owner, rushed: -rushPause}
 		s.owners[owner] = of
 	}
 	before := of.entries

@@ -22,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"sync"
 )
@@ -73,10 +72,10 @@ func (p *tcpProber) Probe(ctx context.Context) Result {
 
 // reset makes the connection end with a RST, since nothing was said on it: thus it
 // leaves no TIME_WAIT behind, which would use up the local ports.
-func reset(conn *net.TCPConn) error { return conn.SetLinger(0) }
+func reset(conn stream) error { return conn.SetLinger(0) }
 
 // talk sends what is to be sent and waits for what is expected.
-func (p *tcpProber) talk(conn *net.TCPConn) error {
+func (p *tcpProber) talk(conn stream) error {
 	if len(p.send) > 0 {
 		if _, err := conn.Write(p.send); err != nil {
 			return err

@@ -108,7 +108,7 @@ const (
 
 // PortsMatchedCondition is True when every port that is published is one of the
 // Service's, by name and protocol, and the other way round. Always present, Unknown
-// without a Service.
+// if the endpoints could not be judged.
 const (
 	PortsMatchedCondition = "PortsMatched"
 
@@ -119,13 +119,14 @@ const (
 	PortNotInServiceReason = "PortNotInService"
 	// PortWithoutEndpointsReason: a port of the Service is one of no endpoint's.
 	PortWithoutEndpointsReason = "PortWithoutEndpoints"
-	// NoServiceReason: unknown, there is no Service to match with.
-	NoServiceReason = "NoService"
+	// NotJudgedReason: unknown, the Service or the health check is at fault; see Ready. It
+	// is that of EndpointsAccepted, too.
+	NotJudgedReason = "NotJudged"
 )
 
 // EndpointsAcceptedCondition is True when every endpoint of the spec can be probed
 // and published. The ones that cannot are set aside; the others go on. Always
-// present, Unknown without a Service.
+// present, Unknown if the endpoints could not be judged.
 const (
 	EndpointsAcceptedCondition = "EndpointsAccepted"
 
