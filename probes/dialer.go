@@ -41,9 +41,13 @@ type Dialer struct {
 	handshaking chan struct{}
 }
 
+// handshakesPerProcessor keeps processors busy with TLS handshakes, if there are many,
+// but leaves them to other probes every millisecond or so.
+const handshakesPerProcessor = 4
+
 // NewDialer returns a dialer that connects only where the policy lets it.
 func NewDialer(policy EgressPolicy) *Dialer {
-	d := &Dialer{handshaking: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	d := &Dialer{handshaking: make(chan struct{}, handshakesPerProcessor*runtime.GOMAXPROCS(0))}
 	d.check = func(to netip.AddrPort) error { return policy.CheckProbe(to.Addr()) }
 	// A probe's connection is too short for keep-alive, which would cost several system
 	// calls a dial.
@@ -67,6 +71,7 @@ func (d *Dialer) Dial(ctx context.Context, address string) (net.Conn, error) {
 type stream interface {
 	net.Conn
 	SetLinger(seconds int) error
+	SetNoDelay(noDelay bool) error
 }
 
 // converse opens a connection of its own, hands it to talk and closes it. The

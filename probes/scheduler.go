@@ -271,23 +271,24 @@ func (s *Scheduler) hand(b begun) {
 
 // idleWorkers is how many goroutines wait for probes to make. After a burst the others
 // go.
-const idleWorkers = 256
+const idleWorkers = 64
 
 // work makes a probe and then those that it is handed, until there is no more use for
 // it.
 func (s *Scheduler) work(b begun) {
 	for {
 		s.run(b)
+		b = begun{} // who waits keeps nothing
 		if s.idle.Add(1) > idleWorkers {
 			s.idle.Add(-1)
 			return
 		}
-		next, ok := <-s.turns
+		var ok bool
+		b, ok = <-s.turns
 		s.idle.Add(-1)
 		if !ok {
 			return
 		}
-		b = next
 	}
 }
 

@@ -77,14 +77,29 @@ func sockaddr(to netip.AddrPort) syscall.Sockaddr {
 
 // SetLinger is that of net.TCPConn.
 func (s *socket) SetLinger(seconds int) error {
+	return s.control(func(fd int) error {
+		return syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1, Linger: int32(seconds)})
+	})
+}
+
+// SetNoDelay is that of net.TCPConn, whose connections begin with true, though.
+func (s *socket) SetNoDelay(noDelay bool) error {
+	value := 0
+	if noDelay {
+		value = 1
+	}
+	return s.control(func(fd int) error {
+		return syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, value)
+	})
+}
+
+func (s *socket) control(set func(fd int) error) error {
 	conn, err := s.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var failed error
-	err = conn.Control(func(fd uintptr) {
-		failed = syscall.SetsockoptLinger(int(fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1, Linger: int32(seconds)})
-	})
+	err = conn.Control(func(fd uintptr) { failed = set(int(fd)) })
 	return errors.Join(err, failed)
 }
 

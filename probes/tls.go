@@ -78,7 +78,12 @@ func (d *Dialer) newTLSClient(settings *TLSSettings, host string, protocols ...s
 }
 
 // handshake starts TLS on the connection, whose deadline it keeps.
-func (c *tlsClient) handshake(conn net.Conn) (*tls.Conn, error) {
+func (c *tlsClient) handshake(conn stream) (*tls.Conn, error) {
+	// The end of the handshake and the request are two writes, and the second must not
+	// wait for the first one's acknowledgement.
+	if err := conn.SetNoDelay(true); err != nil {
+		return nil, err
+	}
 	config := c.config
 	if c.session.next() {
 		config = c.resuming
@@ -102,9 +107,8 @@ type fixedDeadline struct{ net.Conn }
 
 func (fixedDeadline) SetWriteDeadline(time.Time) error { return nil }
 
-// takingTurns lets no more handshakes compute at a time than there are processors, so
-// that a crowd of them delays no other probe for long. Whoever waits for the network
-// holds nobody up.
+// takingTurns lets only a few handshakes compute at a time, so that a crowd of them
+// delays no other probe for long. Whoever waits for the network holds nobody up.
 type takingTurns struct {
 	fixedDeadline
 	turns chan struct{} // nil once the handshake is over
