@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 
@@ -30,34 +31,89 @@ import (
 
 // +kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=get
 
-// caBundle reads the certificates that spec.healthCheck.tls refers to; nil if it refers
-// to none. The reader must not be a cache: that would hold every Secret of the cluster.
-func caBundle(ctx context.Context, live client.Reader, owner *farpointv1.ExternalService) ([]byte, error) {
-	tls := owner.Spec.HealthCheck.TLS
-	switch {
-	case tls == nil:
-		return nil, nil
-	case tls.CASecretRef != nil:
-		secret := &corev1.Secret{}
-		return bundleIn(ctx, live, owner.Namespace, "Secret", *tls.CASecretRef, secret, func(key string) []byte { return secret.Data[key] })
-	case tls.CAConfigMapRef != nil:
-		config := &corev1.ConfigMap{}
-		return bundleIn(ctx, live, owner.Namespace, "ConfigMap", *tls.CAConfigMapRef, config, func(key string) []byte { return []byte(config.Data[key]) })
-	}
-	return nil, nil
+// certificates are what spec.healthCheck.tls refers to.
+type certificates struct {
+	// authorities are PEM certificates to trust; empty means the system's.
+	authorities []byte
+	// client is what probes show of themselves; nil for nothing.
+	client *tls.Certificate
 }
 
-// bundleIn reads an object and takes a key out of it.
-func bundleIn(ctx context.Context, live client.Reader, namespace, kind string, reference farpointv1.KeyReference, object client.Object, value func(key string) []byte) ([]byte, error) {
-	if err := live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: reference.Name}, object); err != nil {
-		return nil, fmt.Errorf("healthCheck.tls refers to %s %s: %w", kind, reference.Name, err)
+// readCertificates reads what the spec refers to. The reader must not be a cache: that
+// would hold every Secret of the cluster.
+func readCertificates(ctx context.Context, live client.Reader, owner *farpointv1.ExternalService) (certificates, error) {
+	settings := owner.Spec.HealthCheck.TLS
+	if settings == nil {
+		return certificates{}, nil
 	}
-	bundle := value(reference.Key)
+	reader := referenceReader{live: live, namespace: owner.Namespace}
+	var read certificates
+	var err error
+	switch {
+	case settings.CASecretRef != nil:
+		read.authorities, err = reader.authorities(ctx, &corev1.Secret{}, *settings.CASecretRef)
+	case settings.CAConfigMapRef != nil:
+		read.authorities, err = reader.authorities(ctx, &corev1.ConfigMap{}, *settings.CAConfigMapRef)
+	}
+	if err == nil && settings.ClientCertificateSecretRef != nil {
+		read.client, err = reader.keyPair(ctx, settings.ClientCertificateSecretRef.Name)
+	}
+	if err != nil {
+		return certificates{}, fmt.Errorf("healthCheck.tls refers to %w", err)
+	}
+	return read, nil
+}
+
+// refersToCertificates tells whether a spec depends on objects that nobody watches.
+func refersToCertificates(settings *farpointv1.TLSHealthCheck) bool {
+	return settings != nil && (settings.CASecretRef != nil || settings.CAConfigMapRef != nil || settings.ClientCertificateSecretRef != nil)
+}
+
+// referenceReader reads Secrets and ConfigMaps of one namespace. Its errors name the
+// object and never what is in it.
+type referenceReader struct {
+	live      client.Reader
+	namespace string
+}
+
+func (r referenceReader) get(ctx context.Context, object client.Object, name string) error {
+	return r.live.Get(ctx, types.NamespacedName{Namespace: r.namespace, Name: name}, object)
+}
+
+// authorities takes PEM certificates out of a Secret or ConfigMap.
+func (r referenceReader) authorities(ctx context.Context, object client.Object, reference farpointv1.KeyReference) ([]byte, error) {
+	kind := "Secret"
+	if _, ok := object.(*corev1.ConfigMap); ok {
+		kind = "ConfigMap"
+	}
+	if err := r.get(ctx, object, reference.Name); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", kind, reference.Name, err)
+	}
+	var bundle []byte
+	switch object := object.(type) {
+	case *corev1.Secret:
+		bundle = object.Data[reference.Key]
+	case *corev1.ConfigMap:
+		bundle = []byte(object.Data[reference.Key])
+	}
 	if len(bundle) == 0 {
-		return nil, fmt.Errorf("healthCheck.tls refers to key %q of %s %s, which is missing or empty", reference.Key, kind, reference.Name)
+		return nil, fmt.Errorf("key %q of %s %s, which is missing or empty", reference.Key, kind, reference.Name)
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(bundle) {
-		return nil, fmt.Errorf("healthCheck.tls refers to key %q of %s %s, which holds no certificate: it must be PEM, with BEGIN CERTIFICATE lines", reference.Key, kind, reference.Name)
+		return nil, fmt.Errorf("key %q of %s %s, which holds no certificate: it must be PEM, with BEGIN CERTIFICATE lines", reference.Key, kind, reference.Name)
 	}
 	return bundle, nil
+}
+
+// keyPair takes a certificate and its key out of a Secret.
+func (r referenceReader) keyPair(ctx context.Context, name string) (*tls.Certificate, error) {
+	secret, kind := &corev1.Secret{}, "Secret"
+	if err := r.get(ctx, secret, name); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", kind, name, err)
+	}
+	pair, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
+	if err != nil {
+		return nil, fmt.Errorf("%s %s, whose keys tls.crt and tls.key are no certificate and its private key in PEM: make one with kubectl create secret tls", kind, name)
+	}
+	return &pair, nil
 }

@@ -17,9 +17,16 @@ limitations under the License.
 package controllers_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -70,4 +77,44 @@ var _ = Describe("certificates", func() {
 		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring(`key "rubbish" of ConfigMap cas, which holds no certificate`))
 		Expect(conditions(ctx, namespace, "secure")()).To(Equal(map[string]string{"192.0.2.10": "TTF"}), "what is published stays")
 	})
+
+	It("of our own are shown to endpoints that ask for one", func(ctx SpecContext) {
+		startOperator(adminConfig)
+		namespace := newNamespace(ctx)
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+		server.StartTLS()
+		DeferCleanup(server.Close)
+
+		object := externalService(namespace, "mutual", farpointv1.HealthCheckURL(server.URL))
+		object.Spec.HealthCheck.TLS = &farpointv1.TLSHealthCheck{
+			InsecureSkipVerify:         true,
+			ClientCertificateSecretRef: &farpointv1.SecretReference{Name: "ours"},
+		}
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "ours"}, StringData: map[string]string{"tls.crt": "x", "tls.key": "y"}}
+		create(ctx, secret, service(namespace, "mutual"), object)
+		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("False CertificatesUnavailable"))
+		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(HavePrefix("healthCheck.tls refers to Secret ours, whose keys tls.crt and tls.key are no certificate"))
+
+		secret.StringData = keyPair()
+		Expect(k8s.Update(ctx, secret)).To(Succeed())
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.HealthCheck.FailureThreshold = 2 })
+		Eventually(column(ctx, object)).Should(Equal("1/1"))
+	})
 })
+
+// keyPair makes a certificate for clients and its key, as a Secret holds them.
+func keyPair() map[string]string {
+	GinkgoHelper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	Expect(err).NotTo(HaveOccurred())
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	Expect(err).NotTo(HaveOccurred())
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	Expect(err).NotTo(HaveOccurred())
+	encode := func(kind string, bytes []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: bytes}))
+	}
+	return map[string]string{"tls.crt": encode("CERTIFICATE", certificate), "tls.key": encode("PRIVATE KEY", private)}
+}

@@ -156,12 +156,12 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 // what it knows. If the health check as a whole is not sound, what was probed before
 // goes on as before.
 func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, seeds seeds, found *findings) error {
-	bundle, err := caBundle(ctx, r.live, object)
+	trust, err := readCertificates(ctx, r.live, object)
 	if err != nil {
 		found.fault = &fault{farpointv1.CertificatesUnavailableReason, err.Error(), true}
 		return nil
 	}
-	common, err := newSettings(&object.Spec, bundle)
+	common, err := newSettings(&object.Spec, trust)
 	if err != nil {
 		found.fault = &fault{reason: farpointv1.InvalidHealthCheckReason, message: err.Error()}
 		return nil
@@ -257,9 +257,8 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 // again comes back to what no watch tells of: certificates that are rotated, and what
 // made the API server refuse a Service, such as a quota.
 func again(object *farpointv1.ExternalService, found findings) ctrl.Result {
-	tls := object.Spec.HealthCheck.TLS
 	switch {
-	case tls != nil && (tls.CASecretRef != nil || tls.CAConfigMapRef != nil):
+	case refersToCertificates(object.Spec.HealthCheck.TLS):
 		return ctrl.Result{RequeueAfter: certificatesInterval}
 	case found.service.reason == farpointv1.ServiceInvalidReason:
 		return ctrl.Result{RequeueAfter: refusedInterval}

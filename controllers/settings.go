@@ -53,9 +53,9 @@ type settings struct {
 	private bool
 }
 
-// newSettings reads spec.healthCheck. The bundle holds the certificates that its tls
-// section refers to. The error tells the user what to change.
-func newSettings(spec *farpointv1.ExternalServiceSpec, caBundle []byte) (settings, error) {
+// newSettings reads spec.healthCheck. The certificates are those that its tls section
+// refers to. The error tells the user what to change.
+func newSettings(spec *farpointv1.ExternalServiceSpec, trust certificates) (settings, error) {
 	check := &spec.HealthCheck
 	made := settings{
 		timing:     timingOf(spec),
@@ -68,14 +68,14 @@ func newSettings(spec *farpointv1.ExternalServiceSpec, caBundle []byte) (setting
 	if made.http, err = httpSettings(check.HTTP); err != nil {
 		return settings{}, err
 	}
-	made.private = check.HTTP != nil && len(check.HTTP.Headers) > 0 || len(caBundle) > 0
+	made.private = check.HTTP != nil && len(check.HTTP.Headers) > 0 || len(trust.authorities) > 0 || trust.client != nil
 	if tls := check.TLS; tls != nil {
-		made.tls = &probes.TLSSettings{ServerName: tls.ServerName, CABundle: caBundle, InsecureSkipVerify: tls.InsecureSkipVerify}
+		made.tls = &probes.TLSSettings{ServerName: tls.ServerName, CABundle: trust.authorities, ClientCertificate: trust.client, InsecureSkipVerify: tls.InsecureSkipVerify}
 	}
 	if tcp := check.TCP; tcp != nil {
 		made.tcp = &probes.TCPSettings{Send: tcp.Send, Expect: tcp.Expect}
 	}
-	made.digest, err = digestOf(check, caBundle)
+	made.digest, err = digestOf(check, trust)
 	return made, err
 }
 
@@ -142,8 +142,12 @@ func statusRange(text string) (probes.StatusRange, error) {
 	return probes.StatusRange{First: uint16(from), Last: uint16(to)}, nil
 }
 
-func digestOf(check *farpointv1.HealthCheck, caBundle []byte) ([sha256.Size]byte, error) {
-	text, err := json.Marshal([]any{check.HTTP, check.TLS, check.TCP, caBundle})
+func digestOf(check *farpointv1.HealthCheck, trust certificates) ([sha256.Size]byte, error) {
+	parts := []any{check.HTTP, check.TLS, check.TCP, trust.authorities}
+	if trust.client != nil {
+		parts = append(parts, trust.client.Certificate) // a new key has a new certificate
+	}
+	text, err := json.Marshal(parts)
 	if err != nil {
 		return [sha256.Size]byte{}, fmt.Errorf("digest spec.healthCheck: %w", err)
 	}

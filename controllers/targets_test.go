@@ -39,11 +39,11 @@ var (
 func planned(t *testing.T, spec farpointv1.ExternalServiceSpec, ports []corev1.ServicePort) targets {
 	t.Helper()
 	egress := probes.EgressPolicy{}
-	common, err := newSettings(&spec, nil)
+	common, err := newSettings(&spec, certificates{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
+	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress, 0)), egress: egress}
 	return planner.plan(&spec, ports, common, nil)
 }
 
@@ -289,7 +289,7 @@ func TestSettingsFaultsNameTheField(t *testing.T) {
 	}
 	for message, check := range tests {
 		spec := &farpointv1.ExternalServiceSpec{HealthCheck: farpointv1.HealthCheck{HTTP: &check}}
-		if _, err := newSettings(spec, nil); err == nil || !strings.Contains(err.Error(), message) {
+		if _, err := newSettings(spec, certificates{}); err == nil || !strings.Contains(err.Error(), message) {
 			t.Errorf("got %v, want %s", err, message)
 		}
 	}

@@ -66,6 +66,8 @@ type elsewhere struct {
 
 func (e elsewhere) place() place { return e.at }
 
+func (e elsewhere) scheme() string { return "tcp" }
+
 func TestTheSteadilyDownHoldNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := started(t, SchedulerOptions{MaxInFlight: 40, MaxInFlightPerNamespace: 40, Guard: GuardOptions{Share: 1, Groups: 1000, Release: 1}})

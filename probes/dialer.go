@@ -41,13 +41,14 @@ type Dialer struct {
 	handshaking chan struct{}
 }
 
-// handshakesPerProcessor keeps processors busy with TLS handshakes, if there are many,
-// but leaves them to other probes every millisecond or so.
-const handshakesPerProcessor = 4
-
-// NewDialer returns a dialer that connects only where the policy lets it.
-func NewDialer(policy EgressPolicy) *Dialer {
-	d := &Dialer{handshaking: make(chan struct{}, handshakesPerProcessor*runtime.GOMAXPROCS(0))}
+// NewDialer returns a dialer that connects only where the policy lets it, and lets so
+// many TLS handshakes compute at a time; 0 means 4 for each processor, which keeps them
+// busy and leaves them to other probes every millisecond or so.
+func NewDialer(policy EgressPolicy, handshakes int) *Dialer {
+	if handshakes == 0 {
+		handshakes = 4 * runtime.GOMAXPROCS(0)
+	}
+	d := &Dialer{handshaking: make(chan struct{}, handshakes)}
 	d.check = func(to netip.AddrPort) error { return policy.CheckProbe(to.Addr()) }
 	// A probe's connection is too short for keep-alive, which would cost several system
 	// calls a dial.

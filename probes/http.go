@@ -77,8 +77,14 @@ func (d *Dialer) newHTTPProber(def Definition, u *url.URL) (Prober, error) {
 	return p, nil
 }
 
-// place tells the scheduler where the probe connects to.
 func (p *httpProber) place() place { return p.first.to.place() }
+
+func (p *httpProber) scheme() string {
+	if p.first.tls != nil {
+		return "https"
+	}
+	return "http"
+}
 
 // Probe implements Prober.
 func (p *httpProber) Probe(ctx context.Context) Result {

@@ -75,7 +75,7 @@ func classifyHop(ctx context.Context, err error) Result {
 var errForbiddenRedirect = errors.New("redirect to where probes do not go")
 
 // nextHop is the request that follows upon a redirect from the hop before. Only the
-// place that the user named gets the user's headers, Host and server name.
+// place that the user named gets the user's headers, Host, server name and certificate.
 func (p *httpProber) nextHop(before hop, status int, u *url.URL) (hop, error) {
 	downgrade := before.tls != nil && u.Scheme != "https"
 	known := u.Scheme == "https" || u.Scheme == "http"
@@ -113,7 +113,7 @@ func (p *httpProber) hopTLS(to destination, samePlace bool) (*tlsClient, error) 
 	settings := p.redirects.tls
 	if settings != nil && !samePlace {
 		elsewhere := *settings
-		elsewhere.ServerName = ""
+		elsewhere.ServerName, elsewhere.ClientCertificate = "", nil
 		settings = &elsewhere
 	}
 	return p.dialer.newTLSClient(settings, to.host(), alpnHTTP1)

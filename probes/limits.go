@@ -36,8 +36,13 @@ type place struct {
 	name string
 }
 
-// placed is a prober that knows where it connects to.
-type placed interface{ place() place }
+// described is a prober that tells about itself.
+type described interface {
+	// place is where it connects to.
+	place() place
+	// scheme is that of its URL.
+	scheme() string
+}
 
 func newLimits(options SchedulerOptions) limits {
 	return limits{
@@ -59,7 +64,7 @@ func (l *limits) take(p *probe) (limit string) {
 	if l.byNamespace[p.namespace] >= l.perNamespace {
 		return "namespace"
 	}
-	if at, ok := p.prober.(placed); ok {
+	if at, ok := p.prober.(described); ok {
 		to := at.place()
 		if l.byDestination[to] >= l.perDestination {
 			return "destination"
@@ -75,7 +80,7 @@ func (l *limits) take(p *probe) (limit string) {
 func (l *limits) give(p *probe) {
 	l.inFlight[p.lane]--
 	lower(l.byNamespace, p.namespace)
-	if at, ok := p.prober.(placed); ok {
+	if at, ok := p.prober.(described); ok {
 		lower(l.byDestination, at.place())
 	}
 }

@@ -33,7 +33,8 @@ type Metrics struct {
 	inFlightVec *prometheus.GaugeVec
 	// lateness: time from when a probe was due to when it began, in seconds.
 	lateness prometheus.Histogram
-	// duration: time that probes took, in seconds, by outcome: success, failure, unknown.
+	// duration: time that probes took, in seconds, by scheme and by outcome: success,
+	// failure, unknown.
 	duration *prometheus.HistogramVec
 	// results: probes by reason; ReasonNone is "Success".
 	results *prometheus.CounterVec
@@ -49,8 +50,10 @@ type Metrics struct {
 	// isolation: 1 while the operator takes its own network for lost, else 0.
 	isolation prometheus.Gauge
 
-	outcomes [3]prometheus.Observer
-	reasons  [256]prometheus.Counter
+	// durations are the members of duration, and reasons those of results: finding them by
+	// their labels takes longer than counting.
+	durations map[string]*[3]prometheus.Observer
+	reasons   [256]prometheus.Counter
 }
 
 // NewMetrics returns metrics that are registered nowhere yet.
@@ -61,8 +64,9 @@ func NewMetrics() *Metrics {
 		inFlightVec: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: space, Name: "probes_in_flight", Help: "Probes under way, by lane: live, or down for targets that are steadily down."}, []string{"lane"}),
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: space, Name: "probe_lateness_seconds", Help: "Time from when a probe was due to when it began.",
 			Buckets: []float64{0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: space, Name: "probe_duration_seconds", Help: "Time that probes took, by outcome: success, failure or unknown.",
-			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}, []string{"outcome"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: space, Name: "probe_duration_seconds", Help: "Time that probes took, by scheme of the URL and by outcome: success, failure or unknown.",
+			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}, []string{"scheme", "outcome"}),
+		durations:   map[string]*[3]prometheus.Observer{},
 		results:     prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_total", Help: "Probes made, by reason of their result; Success for those that passed."}, []string{"reason"}),
 		deferred:    prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_deferred_total", Help: "How often a limit kept a probe from beginning, by limit: namespace or destination."}, []string{"limit"}),
 		skipped:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_skipped_total", Help: "Intervals that passed without a probe that was due in them."}),
@@ -72,9 +76,6 @@ func NewMetrics() *Metrics {
 	}
 	for lane := range lanes {
 		m.inFlight[lane] = m.inFlightVec.WithLabelValues(lane.String())
-	}
-	for outcome, word := range map[Outcome]string{Unknown: "unknown", Success: "success", Failure: "failure"} {
-		m.outcomes[outcome] = m.duration.WithLabelValues(word)
 	}
 	m.reasons[ReasonNone] = m.results.WithLabelValues("Success")
 	for _, reason := range Reasons() {
@@ -91,8 +92,18 @@ func (m *Metrics) Collectors() []prometheus.Collector {
 	}
 }
 
-func (m *Metrics) observe(result Result, took time.Duration) {
-	m.outcomes[result.Outcome].Observe(took.Seconds())
+// observe is called by one goroutine at a time.
+func (m *Metrics) observe(scheme string, result Result, took time.Duration) {
+	durations := m.durations[scheme]
+	if durations == nil {
+		durations = &[3]prometheus.Observer{
+			Unknown: m.duration.WithLabelValues(scheme, "unknown"),
+			Success: m.duration.WithLabelValues(scheme, "success"),
+			Failure: m.duration.WithLabelValues(scheme, "failure"),
+		}
+		m.durations[scheme] = durations
+	}
+	durations[result.Outcome].Observe(took.Seconds())
 	m.reasons[result.Reason].Inc()
 }
 

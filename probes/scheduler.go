@@ -278,7 +278,6 @@ const idleWorkers = 64
 func (s *Scheduler) work(b begun) {
 	for {
 		s.run(b)
-		b = begun{} // who waits keeps nothing
 		if s.idle.Add(1) > idleWorkers {
 			s.idle.Add(-1)
 			return
@@ -329,7 +328,7 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 		return nil
 	}
 	result = s.trusted(p, result, now)
-	s.options.Metrics.observe(result, now-p.begun)
+	s.options.Metrics.observe(schemeOf(p), result, now-p.begun)
 	before := p.health.State
 	if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
 		if before != StateUnknown && p.health.State != before {

@@ -186,7 +186,7 @@ func result(t testing.TB, def Definition, timeout time.Duration) Result {
 
 func prepare(t testing.TB, def Definition) Prober {
 	t.Helper()
-	prober, err := NewRegistry(NewDialer(loopback)).New(def)
+	prober, err := NewRegistry(NewDialer(loopback, 0)).New(def)
 	if err != nil {
 		t.Fatalf("New(%+v): %v", def, err)
 	}

@@ -16,7 +16,10 @@ limitations under the License.
 
 package probes
 
-import "regexp"
+import (
+	"crypto/tls"
+	"regexp"
+)
 
 // DefaultMaxBodyBytes is how much of a response body is read when the settings
 // say nothing; MaxBodyBytes is the most that they may say.
@@ -62,6 +65,8 @@ type TLSSettings struct {
 	// CABundle holds PEM certificates to trust instead of the system's; empty
 	// means the system's.
 	CABundle []byte
+	// ClientCertificate is shown to endpoints that ask for one; nil means none.
+	ClientCertificate *tls.Certificate
 	// InsecureSkipVerify accepts any certificate.
 	InsecureSkipVerify bool
 }

@@ -55,8 +55,9 @@ func (d *Dialer) newTCPProber(def Definition, u *url.URL) (Prober, error) {
 	return p, nil
 }
 
-// place tells the scheduler where the probe connects to.
 func (p *tcpProber) place() place { return p.to.place() }
+
+func (p *tcpProber) scheme() string { return "tcp" }
 
 // Probe implements Prober.
 func (p *tcpProber) Probe(ctx context.Context) Result {

@@ -65,6 +65,9 @@ func (d *Dialer) newTLSClient(settings *TLSSettings, host string, protocols ...s
 	if settings.ServerName != "" {
 		config.ServerName = settings.ServerName
 	}
+	if settings.ClientCertificate != nil {
+		config.Certificates = []tls.Certificate{*settings.ClientCertificate}
+	}
 	if len(settings.CABundle) > 0 {
 		roots, err := d.roots.of(settings.CABundle)
 		if err != nil {

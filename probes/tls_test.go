@@ -118,6 +118,8 @@ func secure(config *tls.Config, talk func(net.Conn)) func(net.Conn) {
 func TestHTTPSProbe(t *testing.T) {
 	ca := newAuthority(t)
 	trusting := TLSSettings{CABundle: ca.bundle()}
+	clients, ours := x509.NewCertPool(), ca.issue(t, forClients)
+	clients.AppendCertsFromPEM(ca.bundle())
 	server := func(config *tls.Config, spoil ...func(*x509.Certificate)) func(net.Conn) {
 		config.Certificates = []tls.Certificate{ca.issue(t, spoil...)}
 		return secure(config, responding(well))
@@ -144,6 +146,8 @@ func TestHTTPSProbe(t *testing.T) {
 		{"old version", server(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), trusting, ample, failure(ReasonTLSHandshake)},
 		{"wants a certificate", server(&tls.Config{ClientAuth: tls.RequireAnyClientCert}), trusting, ample, failure(ReasonTLSHandshake)},
 		{"wants a certificate, TLS 1.2", server(&tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}), trusting, ample, failure(ReasonTLSHandshake)},
+		{"wants a certificate and gets it", server(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}), TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}, ample, success()},
+		{"wants a certificate of another authority", server(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}), TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}, ample, failure(ReasonTLSHandshake)},
 		{"only HTTP/2", server(&tls.Config{NextProtos: []string{"h2", "foo"}}), trusting, ample, success()}, // crypto/tls lets HTTP/1.1 pass
 		{"another protocol", server(&tls.Config{NextProtos: []string{"foo"}}), trusting, ample, failure(ReasonTLSHandshake)},
 		{"bad status", secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, responding("HTTP/1.1 500 Oops\r\n\r\n")), trusting, ample, httpStatus(500)},
@@ -274,7 +278,7 @@ func TestSessionsAreNotShared(t *testing.T) {
 	good, bad := server(ca.issue(t)), server(ca.issue(t, forOthers))
 	settings := &TLSSettings{CABundle: ca.bundle(), ServerName: "legacy.example"}
 	good.TLS, bad.TLS = settings, settings
-	registry := NewRegistry(NewDialer(loopback))
+	registry := NewRegistry(NewDialer(loopback, 0))
 	for _, test := range []struct {
 		def  Definition
 		want Result
@@ -293,7 +297,7 @@ func TestSessionsAreNotShared(t *testing.T) {
 // copy of them, and none is kept for nobody.
 func TestBundlesAreShared(t *testing.T) {
 	bundle := newAuthority(t).bundle()
-	dialer := NewDialer(loopback)
+	dialer := NewDialer(loopback, 0)
 	registry := NewRegistry(dialer)
 	var probers []*httpProber
 	for range 3 {
@@ -352,6 +356,16 @@ func TestRedirectsAndTLS(t *testing.T) {
 		securely(s)
 		if got := follow(t, s, "https", settings); got != success() {
 			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("elsewhere without our certificate", func(t *testing.T) {
+		curious := serve(t, secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, ClientAuth: tls.RequireAnyClientCert}, responding(well)))
+		s := newSite(t).redirects("/", 301, "https://"+curious.String()+"/")
+		securely(s)
+		ours := ca.issue(t, forClients)
+		with := &TLSSettings{CABundle: ca.bundle(), ServerName: "legacy.example", ClientCertificate: &ours}
+		if got, want := follow(t, s, "https", with), failure(ReasonTLSHandshake); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
 	t.Run("down to http", func(t *testing.T) {

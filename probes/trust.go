@@ -141,8 +141,16 @@ func (s *Scheduler) askWitnesses(now time.Duration) {
 
 // placeOf is where a probe connects to; the zero place if its prober does not say.
 func placeOf(p *probe) place {
-	if at, ok := p.prober.(placed); ok {
+	if at, ok := p.prober.(described); ok {
 		return at.place()
 	}
 	return place{}
+}
+
+// schemeOf is that of a probe's URL; "other" if its prober does not say.
+func schemeOf(p *probe) string {
+	if of, ok := p.prober.(described); ok {
+		return of.scheme()
+	}
+	return "other"
 }

@@ -177,10 +177,24 @@ type TLSHealthCheck struct {
 	// +optional
 	CAConfigMapRef *KeyReference `json:"caConfigMapRef,omitempty"`
 
+	// clientCertificateSecretRef names the Secret of type kubernetes.io/tls with the
+	// certificate and the key that are shown to endpoints that ask for one.
+	// +optional
+	ClientCertificateSecretRef *SecretReference `json:"clientCertificateSecretRef,omitempty"`
+
 	// insecureSkipVerify accepts any certificate: the probe then says that something
 	// answers, not that it is the right thing.
 	// +optional
 	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
+}
+
+// SecretReference names a Secret in this object's namespace.
+type SecretReference struct {
+	// name of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
 }
 
 // KeyReference names a key of a Secret or ConfigMap in this object's namespace.
