@@ -334,9 +334,7 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 		if before != StateUnknown && p.health.State != before {
 			s.rush(p, before, now)
 		}
-		for _, of := range p.accounts() {
-			s.untold = append(s.untold, of.owner)
-		}
+		s.tell(p.accounts()...)
 		s.options.Metrics.transitions.Inc()
 	}
 	if p.suspect && p.health.State != StateHealthy {
@@ -348,6 +346,15 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 	}
 	told, s.untold = s.untold, nil
 	return told
+}
+
+// tell remembers owners to be notified. The canaries are nobody's.
+func (s *Scheduler) tell(accounts ...*account) {
+	for _, of := range accounts {
+		if of.owner != canaries {
+			s.untold = append(s.untold, of.owner)
+		}
+	}
 }
 
 // rush makes siblings due at once when one of them has turned, those that are still what

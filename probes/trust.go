@@ -51,6 +51,7 @@ func (s *Scheduler) trusted(p *probe, result Result, now time.Duration) Result {
 // watch keeps count of suspects and successes.
 func (s *Scheduler) watch(p *probe, result Result, now time.Duration) {
 	switch {
+	case result.Outcome == Unknown: // of no use to either side
 	case result.Outcome == Success:
 		s.guard.successes.add(now)
 		s.acquit(p)
@@ -81,7 +82,7 @@ func (s *Scheduler) hold(p *probe) Result {
 	for _, of := range p.accounts() {
 		if !s.held[of] {
 			s.held[of] = true
-			s.untold = append(s.untold, of.owner)
+			s.tell(of)
 		}
 	}
 	return unknown(ReasonIsolated)
@@ -95,7 +96,7 @@ func (s *Scheduler) distrust(active bool) {
 		return
 	}
 	for of := range s.held {
-		s.untold = append(s.untold, of.owner)
+		s.tell(of)
 	}
 	clear(s.held)
 }

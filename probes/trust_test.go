@@ -20,6 +20,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,6 +87,14 @@ func TestOurOwnLossTakesNothingOut(t *testing.T) {
 		for site := range w.sites {
 			w.answer(site, hang)
 		}
+		// Some of it shows as a lack of routes, which acquits nobody.
+		var turn atomic.Int32
+		w.answer(3, func(ctx context.Context) Result {
+			if turn.Add(1)%2 == 0 {
+				return noRoute
+			}
+			return hang(ctx)
+		})
 		for range 60 {
 			time.Sleep(5 * time.Second)
 			for site := range w.sites {
@@ -172,7 +181,11 @@ func TestCanaries(t *testing.T) {
 		canary := answering(pass)
 		of := target(canary)
 		of.Key, of.Identity, of.Thresholds.Failure, of.Timing.Interval = "canary", Identity{99}, 1, time.Second
-		w := newWorld(t, 1, 4, SchedulerOptions{Canaries: []Target{of}})
+		w := newWorld(t, 1, 4, SchedulerOptions{Canaries: []Target{of}, Notify: func(owner Owner) {
+			if owner == canaries {
+				t.Error("somebody was told of the canaries as if they were theirs")
+			}
+		}})
 		canary.set(hang)
 		time.Sleep(2*time.Second + timing.Timeout)
 		w.answer(0, hang)
