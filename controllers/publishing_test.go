@@ -167,11 +167,11 @@ var _ = Describe("publishing", func() {
 				g.Expect(found[0].Labels).To(HaveKeyWithValue(farpointv1.OwnerLabel, "drift"))
 				g.Expect(found[0].OwnerReferences).To(HaveLen(1))
 				g.Expect(*found[0].Ports[0].Port).To(BeEquivalentTo(8080))
-			}).WithTimeout(2 * time.Second).Should(Succeed())
+			}).Should(Succeed())
 		}
 		By("mending a deletion")
 		Expect(k8s.DeleteAllOf(ctx, &discoveryv1.EndpointSlice{}, client.InNamespace(namespace))).To(Succeed())
-		Eventually(conditions(ctx, namespace, "drift")).WithTimeout(2 * time.Second).Should(Equal(sound))
+		Eventually(conditions(ctx, namespace, "drift")).Should(Equal(sound))
 	})
 
 	It("leaves slices of others alone and removes only its own", func(ctx SpecContext) {
