@@ -113,9 +113,21 @@ type ExternalServiceSpec struct {
 	// +kubebuilder:default={}
 	HealthCheck HealthCheck `json:"healthCheck,omitempty,omitzero"`
 
+	// availability says which endpoints get traffic when some or all of them are
+	// unhealthy, and how endpoints leave.
+	// +optional
+	// +kubebuilder:default={}
+	Availability Availability `json:"availability,omitempty,omitzero"`
+
 	// endpointSlices shapes the EndpointSlices.
 	// +optional
 	EndpointSlices *EndpointSliceOptions `json:"endpointSlices,omitempty"`
+
+	// publishEndpoints also keeps an Endpoints object with the Service's name, for
+	// consumers that do not read EndpointSlices. It is not mirrored into slices. Kubernetes
+	// has deprecated Endpoints since 1.33.
+	// +optional
+	PublishEndpoints bool `json:"publishEndpoints,omitempty"`
 
 	// suspend stops the probes and leaves the EndpointSlices as they are.
 	// +optional
@@ -171,6 +183,27 @@ type Endpoint struct {
 	// +kubebuilder:validation:XValidation:rule="size(self) > 0 && !format.labelValue().validate(self).hasValue()",message="zone must be a label value: letters, digits, dashes, dots and underscores, with a letter or digit at both ends, such as eu-central-1a"
 	Zone string `json:"zone,omitempty"`
 
+	// forZones are the zones whose clients are to use this endpoint, instead of what the
+	// Service's trafficDistribution makes of zone. kube-proxy follows them only if every
+	// ready endpoint of the Service has some.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
+	ForZones []string `json:"forZones,omitempty"`
+
+	// priority is this endpoint's tier, from 0, which comes first, to 127. A tier gets
+	// traffic only while the tiers before it together have fewer than
+	// availability.minReady healthy endpoints. It is probed all the same, so that its
+	// health is known before it is needed.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=127
+	Priority int32 `json:"priority,omitempty"`
+
 	// state is the operator's hand on the switch, whatever the probes say. Active
 	// endpoints get traffic while they are healthy; Draining ones keep their
 	// connections and get no new ones; Disabled ones get nothing and are not probed.
@@ -203,6 +236,13 @@ const (
 
 // EndpointSliceOptions shape the EndpointSlices.
 type EndpointSliceOptions struct {
+	// groupBy Zone keeps the endpoints of each zone in slices of their own, which carry the
+	// label topology.kubernetes.io/zone. None, the default, packs them together.
+	// +optional
+	// +kubebuilder:default=None
+	// +kubebuilder:validation:Enum=None;Zone
+	GroupBy SliceGrouping `json:"groupBy,omitempty"`
+
 	// maxEndpoints is the most endpoints that a slice holds, from 1 to 1000. Left
 	// out, the operator's flag --max-endpoints-per-slice decides, 100 by default.
 	// +optional
@@ -224,6 +264,18 @@ type EndpointSliceOptions struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.matches('^([^/]*[.])?(kubernetes[.]io|k8s[.]io|farpoint[.]dev)/'))",message="annotations under kubernetes.io, k8s.io and farpoint.dev are reserved"
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 }
+
+// SliceGrouping is what endpoints in one slice have in common besides address type and
+// ports.
+type SliceGrouping string
+
+// Groupings of slices.
+const (
+	// GroupByNone packs endpoints together whatever their zone.
+	GroupByNone SliceGrouping = "None"
+	// GroupByZone keeps the endpoints of each zone in slices of their own.
+	GroupByZone SliceGrouping = "Zone"
+)
 
 // LabelValue is the value of a label.
 //

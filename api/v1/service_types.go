@@ -28,12 +28,18 @@ type TargetServiceReference struct {
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="targetService.name must be the name of a Service: lower-case letters, digits and dashes"
 	Name string `json:"name,omitempty"`
 
-	// namespace of the Service; this object's own namespace if left out, and no other
-	// is accepted.
+	// namespace of the Service; this object's own namespace if left out. In another one,
+	// a ReferenceGrant (gateway.networking.k8s.io) must allow ExternalServices of this
+	// namespace to refer to the Service.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="targetService.namespace must be the name of a namespace: lower-case letters, digits and dashes"
 	Namespace string `json:"namespace,omitempty"`
+
+	// allowSelector lets the Service have a selector, so that it leads to Pods and to
+	// outside endpoints alike. Otherwise a Service with a selector is refused.
+	// +optional
+	AllowSelector bool `json:"allowSelector,omitempty"`
 }
 
 // EndpointPort is a port that an endpoint listens on. Names are checked by patterns
