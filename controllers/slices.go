@@ -18,23 +18,19 @@ package controllers
 
 import (
 	"cmp"
-	"fmt"
-	"hash/fnv"
-	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
 )
 
 // slicePlan is what has to be written, in this order, so that no endpoint is missing
-// in between.
+// in between: the updates that take endpoints away which turn up elsewhere stand last.
 type slicePlan struct {
 	Create, Update, Delete []*discoveryv1.EndpointSlice
 	// Kept counts the slices that there will be.
@@ -49,6 +45,9 @@ type sliceWants struct {
 	endpoints []verdict
 	// maxEndpoints is the most that a slice may hold.
 	maxEndpoints int
+	// trigger is when what is news in the slices came about. Slices that are written say
+	// so; by itself it is no reason to write one. Zero if that is not known.
+	trigger time.Time
 }
 
 // verdict is an endpoint and what is known of it.
@@ -57,164 +56,244 @@ type verdict struct {
 	health probes.Health
 }
 
-// sliceGroup tells apart what must stand in slices of its own: a slice has one address
-// type and one list of ports.
-type sliceGroup struct {
-	addressType discoveryv1.AddressType
-	ports       portsKey
-}
-
 // planSlices finds the fewest writes that lead from the existing slices to the wanted
 // ones, by the rules of Kubernetes' own controller (k8s.io/endpointslice
 // reconciler.go): endpoints stay where they are; slices that must change anyway are
 // filled first; nothing is moved for tidiness, since every change of a slice is sent to
-// every node. It changes none of its arguments.
+// every node. It changes none of its arguments, and what it creates and updates shares no
+// memory with them, which are the cache's, or with each other: a client decodes the API
+// server's answer into what it has sent.
 func planSlices(wants sliceWants, existing []*discoveryv1.EndpointSlice) slicePlan {
-	planner := &slicePlanner{wants: wants, labels: sliceLabels(wants), annotations: sliceAnnotations(wants.owner), names: map[string]bool{}}
-	groups := planner.groupExisting(existing)
-	var plan slicePlan
-	for _, group := range planner.groupWanted() {
-		planner.fill(group, groups[group.sliceGroup], &plan)
-		delete(groups, group.sliceGroup)
+	planner := newSlicePlanner(wants)
+	planner.takeStock(existing)
+	planner.findHomeless()
+	for _, group := range planner.groups {
+		planner.fill(group)
 	}
-	for _, unwanted := range groups {
-		plan.Delete = append(plan.Delete, unwanted...)
-	}
-	slices.SortFunc(plan.Delete, byName)
-	reuse(&plan)
-	plan.Kept = len(existing) + len(plan.Create) - len(plan.Delete)
-	return plan
+	return planner.settle(len(existing))
 }
 
+// slicePlanner plans the slices of one object. Where it speaks of an endpoint by its
+// index, that is the one in wants.endpoints: it looks at a thousand of them for the sake
+// of one that has changed, and builds only what is written.
 type slicePlanner struct {
-	wants               sliceWants
-	labels, annotations map[string]string
-	// names are taken.
-	names map[string]bool
+	wants    sliceWants
+	metadata sliceMetadata
+	groups   []*sliceGroup
+	// groupOf is the index of each endpoint's group.
+	groupOf []int32
+	// byAddress are the endpoints sorted by the text of their address.
+	byAddress []int32
+	// placed endpoints are in a slice; moved ones were in a slice that cannot keep them.
+	placed, moved []bool
+	// doomed slices are of no use to any group.
+	doomed []*draft
 }
 
-// wantedGroup is what the slices of one group are to hold, in the order of the spec.
-type wantedGroup struct {
-	sliceGroup
-	ports     *portSet
-	endpoints []discoveryv1.Endpoint
+// groupKey tells apart what must stand in slices of its own: a slice has one address
+// type, one list of ports and, if the slices are grouped by zone, one zone.
+type groupKey struct {
+	addressType discoveryv1.AddressType
+	ports       portsKey
+	zone        string
 }
 
-func (p *slicePlanner) groupWanted() []*wantedGroup {
-	var groups []*wantedGroup
-	byKey := map[sliceGroup]*wantedGroup{}
-	for _, wanted := range p.wants.endpoints {
-		key := sliceGroup{addressType(wanted.endpoint), wanted.ports.key}
-		group, ok := byKey[key]
-		if !ok {
-			group = &wantedGroup{sliceGroup: key, ports: wanted.ports}
-			byKey[key] = group
-			groups = append(groups, group)
-		}
-		group.endpoints = append(group.endpoints, publish(wanted, p.wants.service.Spec.PublishNotReadyAddresses))
-	}
-	return groups
-}
-
-func (p *slicePlanner) groupExisting(existing []*discoveryv1.EndpointSlice) map[sliceGroup][]*discoveryv1.EndpointSlice {
-	groups := map[sliceGroup][]*discoveryv1.EndpointSlice{}
-	for _, slice := range slices.SortedFunc(slices.Values(existing), byName) {
-		p.names[slice.Name] = true
-		key := sliceGroup{slice.AddressType, portsKeyOf(slice.Ports)}
-		groups[key] = append(groups[key], slice)
-	}
-	return groups
+// sliceGroup is what the slices of one group are to hold.
+type sliceGroup struct {
+	groupKey
+	index  int32
+	ports  *portSet
+	labels map[string]string
+	drafts []*draft
+	// homeless endpoints are in none of the drafts. With moves, some of them have been in
+	// another slice.
+	homeless []int32
+	moves    bool
 }
 
 // draft is a slice in the making.
 type draft struct {
-	existing  *discoveryv1.EndpointSlice // nil for a new one
-	endpoints []discoveryv1.Endpoint
+	group    *sliceGroup
+	existing *discoveryv1.EndpointSlice // nil for a new one
+	// endpoints are in the order of the existing slice; what is added comes last.
+	endpoints []int32
 	changed   bool
+	// sheds: an endpoint that it cannot keep has to turn up in another slice.
+	sheds bool
 }
 
-// fill plans the slices of one group.
-func (p *slicePlanner) fill(group *wantedGroup, existing []*discoveryv1.EndpointSlice, plan *slicePlan) {
-	drafts, homeless := p.keep(group, existing)
-	for _, changed := range fullestFirst(drafts) {
-		homeless = p.top(changed, homeless)
-	}
-	for len(homeless) > 0 {
-		home := p.bestFit(drafts, len(homeless))
-		if home == nil {
-			home = &draft{}
-			drafts = append(drafts, home)
+func newSlicePlanner(wants sliceWants) *slicePlanner {
+	n := len(wants.endpoints)
+	flags := make([]bool, 2*n)
+	planner := &slicePlanner{wants: wants, metadata: newSliceMetadata(wants), placed: flags[:n], moved: flags[n:]}
+	planner.group()
+	planner.sort()
+	return planner
+}
+
+// group finds the groups, in the order of the spec.
+func (p *slicePlanner) group() {
+	p.groupOf = make([]int32, len(p.wants.endpoints))
+	byKey := map[groupKey]*sliceGroup{}
+	var group *sliceGroup
+	for i := range p.wants.endpoints {
+		wanted := p.wants.endpoints[i].endpoint
+		key := groupKey{addressTypeOf(wanted.address), wanted.ports.key, p.metadata.zoneOf(wanted)}
+		if group == nil || group.groupKey != key { // mostly it is that of the one before
+			if group = byKey[key]; group == nil {
+				group = &sliceGroup{groupKey: key, index: int32(len(p.groups)), ports: wanted.ports, labels: p.metadata.labelsFor(key.zone)}
+				byKey[key] = group
+				p.groups = append(p.groups, group)
+			}
 		}
-		homeless = p.top(home, homeless)
-	}
-	for _, draft := range drafts {
-		p.settle(group, draft, plan)
+		p.groupOf[i] = group.index
 	}
 }
 
-// keep leaves every wanted endpoint in the slice where it is, and returns the ones that
-// are in none.
-func (p *slicePlanner) keep(group *wantedGroup, existing []*discoveryv1.EndpointSlice) (drafts []*draft, homeless []discoveryv1.Endpoint) {
-	wanted := make(map[string]*discoveryv1.Endpoint, len(group.endpoints))
-	for i := range group.endpoints {
-		wanted[group.endpoints[i].Addresses[0]] = &group.endpoints[i]
+func (p *slicePlanner) sort() {
+	p.byAddress = make([]int32, len(p.wants.endpoints))
+	for i := range p.byAddress {
+		p.byAddress[i] = int32(i)
 	}
-	for _, slice := range existing {
-		drafts = append(drafts, p.keepIn(slice, wanted))
-	}
-	for i := range group.endpoints {
-		if wanted[group.endpoints[i].Addresses[0]] != nil {
-			homeless = append(homeless, group.endpoints[i])
-		}
-	}
-	return drafts, homeless
+	slices.SortFunc(p.byAddress, func(a, b int32) int {
+		return cmp.Or(strings.Compare(p.wants.endpoints[a].text, p.wants.endpoints[b].text), cmp.Compare(a, b))
+	})
 }
 
-// keepIn takes out of wanted what it finds in the slice.
-func (p *slicePlanner) keepIn(slice *discoveryv1.EndpointSlice, wanted map[string]*discoveryv1.Endpoint) *draft {
-	kept := &draft{existing: slice, endpoints: make([]discoveryv1.Endpoint, 0, len(slice.Endpoints)), changed: !p.metadataEqual(slice)}
-	for i := range slice.Endpoints {
-		present := &slice.Endpoints[i]
-		var want *discoveryv1.Endpoint
-		if len(present.Addresses) == 1 {
-			want = wanted[present.Addresses[0]]
-		}
-		if want == nil || len(kept.endpoints) == p.wants.maxEndpoints {
-			kept.changed = true
+// at returns the endpoints with this address. There may be several, with other ports.
+func (p *slicePlanner) at(present *discoveryv1.Endpoint) []int32 {
+	if len(present.Addresses) != 1 {
+		return nil
+	}
+	address := present.Addresses[0]
+	first, _ := slices.BinarySearchFunc(p.byAddress, address, func(i int32, address string) int {
+		return strings.Compare(p.wants.endpoints[i].text, address)
+	})
+	last := first
+	for last < len(p.byAddress) && p.wants.endpoints[p.byAddress[last]].text == address {
+		last++
+	}
+	return p.byAddress[first:last]
+}
+
+// takeStock leaves every wanted endpoint in the slice where it is.
+func (p *slicePlanner) takeStock(existing []*discoveryv1.EndpointSlice) {
+	byKey := make(map[groupKey]*sliceGroup, len(p.groups))
+	for _, group := range p.groups {
+		byKey[group.groupKey] = group
+	}
+	var strays []*discoveryv1.EndpointSlice
+	for _, slice := range slices.SortedFunc(slices.Values(existing), byName) {
+		p.metadata.taken[slice.Name] = true
+		group := byKey[groupKey{slice.AddressType, portsKeyOf(slice.Ports), p.metadata.zoneOfSlice(slice)}]
+		if group == nil {
+			strays = append(strays, slice)
 			continue
 		}
-		delete(wanted, present.Addresses[0])
-		if !endpointsEqual(present, want) {
+		group.drafts = append(group.drafts, p.keep(group, slice))
+	}
+	for _, slice := range strays {
+		if heir := p.heir(slice); heir != nil {
+			kept := p.keep(heir, slice)
 			kept.changed = true
+			heir.drafts = append(heir.drafts, kept)
+			continue
 		}
-		kept.endpoints = append(kept.endpoints, *want)
+		p.doomed = append(p.doomed, p.keep(nil, slice))
+	}
+}
+
+// keep finds out which of its endpoints a slice can keep as one of the group's; none if
+// that is nil.
+func (p *slicePlanner) keep(group *sliceGroup, slice *discoveryv1.EndpointSlice) *draft {
+	kept := &draft{group: group, existing: slice}
+	if group != nil {
+		kept.changed = !p.metadata.equal(slice, group)
+		kept.endpoints = make([]int32, 0, min(len(slice.Endpoints), p.wants.maxEndpoints))
+	}
+	for i := range slice.Endpoints {
+		present := &slice.Endpoints[i]
+		candidates := p.at(present)
+		index := slices.IndexFunc(candidates, func(i int32) bool {
+			return group != nil && p.groupOf[i] == group.index && !p.placed[i]
+		})
+		if index < 0 || len(kept.endpoints) == p.wants.maxEndpoints {
+			kept.changed = true
+			kept.sheds = kept.sheds || len(candidates) > 0
+			for _, candidate := range candidates {
+				p.moved[candidate] = true
+			}
+			continue
+		}
+		wanted := candidates[index]
+		p.placed[wanted] = true
+		kept.endpoints = append(kept.endpoints, wanted)
+		kept.changed = kept.changed || !p.says(present, &p.wants.endpoints[wanted])
 	}
 	return kept
 }
 
-// fullestFirst are the drafts that must be written anyway and still hold something.
-func fullestFirst(drafts []*draft) []*draft {
+// heir is the only group that wants endpoints of a slice whose own group is gone, as when
+// ports change: it has the slice with the endpoints in their place. Otherwise it is nil.
+func (p *slicePlanner) heir(slice *discoveryv1.EndpointSlice) *sliceGroup {
+	var heir *sliceGroup
+	for i := range slice.Endpoints {
+		for _, wanted := range p.at(&slice.Endpoints[i]) {
+			group := p.groups[p.groupOf[wanted]]
+			if heir != nil && heir != group || group.addressType != slice.AddressType {
+				return nil
+			}
+			heir = group
+		}
+	}
+	return heir
+}
+
+func (p *slicePlanner) findHomeless() {
+	for i, placed := range p.placed {
+		if !placed {
+			group := p.groups[p.groupOf[i]]
+			group.homeless = append(group.homeless, int32(i))
+			group.moves = group.moves || p.moved[i]
+		}
+	}
+}
+
+// fill finds a slice for each homeless endpoint of a group.
+func (p *slicePlanner) fill(group *sliceGroup) {
+	for _, changed := range fullestFirst(group) {
+		p.top(changed)
+	}
+	for len(group.homeless) > 0 {
+		home := p.bestFit(group)
+		if home == nil {
+			home = &draft{group: group}
+			group.drafts = append(group.drafts, home)
+		}
+		p.top(home)
+	}
+}
+
+// fullestFirst are the drafts of a group that must be written anyway, emptied ones last.
+// One that sheds is written after those that gain, and takes in no endpoint that another
+// one sheds: it could be the other's turn first, and the endpoint missing in between.
+func fullestFirst(group *sliceGroup) []*draft {
 	var changed []*draft
-	for _, draft := range drafts {
-		if draft.changed && len(draft.endpoints) > 0 {
+	for _, draft := range group.drafts {
+		if draft.changed && (!draft.sheds || !group.moves) {
 			changed = append(changed, draft)
 		}
 	}
 	slices.SortStableFunc(changed, func(a, b *draft) int { return cmp.Compare(len(b.endpoints), len(a.endpoints)) })
-	for _, draft := range drafts { // emptied ones are deleted if nothing is left for them
-		if draft.changed && len(draft.endpoints) == 0 {
-			changed = append(changed, draft)
-		}
-	}
 	return changed
 }
 
 // bestFit is the unchanged draft that is fullest with all of the homeless in it; nil if
 // they fit into none. One creation is better than several updates.
-func (p *slicePlanner) bestFit(drafts []*draft, homeless int) *draft {
+func (p *slicePlanner) bestFit(group *sliceGroup) *draft {
 	var best *draft
-	for _, draft := range drafts {
-		fits := !draft.changed && draft.existing != nil && len(draft.endpoints)+homeless <= p.wants.maxEndpoints
+	for _, draft := range group.drafts {
+		fits := !draft.changed && draft.existing != nil && len(draft.endpoints)+len(group.homeless) <= p.wants.maxEndpoints
 		if fits && (best == nil || len(draft.endpoints) > len(best.endpoints)) {
 			best = draft
 		}
@@ -222,167 +301,69 @@ func (p *slicePlanner) bestFit(drafts []*draft, homeless int) *draft {
 	return best
 }
 
-// top puts as many of the homeless into the draft as it has room for and returns the
-// others.
-func (p *slicePlanner) top(home *draft, homeless []discoveryv1.Endpoint) []discoveryv1.Endpoint {
+// top puts as many of the homeless into the draft as it has room for.
+func (p *slicePlanner) top(home *draft) {
+	homeless := home.group.homeless
 	room := min(p.wants.maxEndpoints-len(home.endpoints), len(homeless))
 	if room <= 0 {
-		return homeless
+		return
 	}
 	home.endpoints = append(home.endpoints, homeless[:room]...)
 	home.changed = true
-	return homeless[room:]
+	home.group.homeless = homeless[room:]
 }
 
-// settle says what is to be done with the draft.
-func (p *slicePlanner) settle(group *wantedGroup, draft *draft, plan *slicePlan) {
-	switch {
-	case draft.existing == nil:
-		plan.Create = append(plan.Create, p.create(group, draft.endpoints))
-	case len(draft.endpoints) == 0:
-		plan.Delete = append(plan.Delete, draft.existing)
-	case draft.changed:
-		plan.Update = append(plan.Update, p.update(draft.existing, draft.endpoints))
-	}
-}
-
-func (p *slicePlanner) create(group *wantedGroup, endpoints []discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
-	return &discoveryv1.EndpointSlice{
-		ObjectMeta: metav1.ObjectMeta{
-			Name:            p.name(group.sliceGroup),
-			Namespace:       p.wants.service.Namespace,
-			Labels:          maps.Clone(p.labels),
-			Annotations:     maps.Clone(p.annotations),
-			OwnerReferences: []metav1.OwnerReference{ownerReference(p.wants.owner)},
-		},
-		AddressType: group.addressType,
-		Ports:       group.ports.ports,
-		Endpoints:   endpoints,
-	}
-}
-
-func (p *slicePlanner) update(existing *discoveryv1.EndpointSlice, endpoints []discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
-	updated := *existing // the resource version comes along, so that nothing newer is overwritten
-	updated.Labels = maps.Clone(p.labels)
-	updated.Annotations = maps.Clone(p.annotations)
-	updated.OwnerReferences = []metav1.OwnerReference{ownerReference(p.wants.owner)}
-	updated.Endpoints = endpoints
-	return &updated
-}
-
-func (p *slicePlanner) metadataEqual(existing *discoveryv1.EndpointSlice) bool {
-	return maps.Equal(existing.Labels, p.labels) &&
-		maps.Equal(existing.Annotations, p.annotations) &&
-		equality.Semantic.DeepEqual(existing.OwnerReferences, []metav1.OwnerReference{ownerReference(p.wants.owner)})
-}
-
-// name is the first free one of its group. It depends on nothing but what there is, so
-// that a plan made from a stale cache creates no duplicate: the API server refuses the
-// name.
-func (p *slicePlanner) name(group sliceGroup) string {
-	digest := fnv.New32a()
-	fmt.Fprintf(digest, "%s/%s %s %s", p.wants.owner.Namespace, p.wants.owner.Name, group.addressType, group.ports)
-	for ordinal := 0; ; ordinal++ {
-		name := fmt.Sprintf("%s-%08x-%d", p.wants.owner.Name, digest.Sum32(), ordinal)
-		if !p.names[name] {
-			p.names[name] = true
-			return name
+// settle says what is to be done with each draft, of so many slices that there are.
+func (p *slicePlanner) settle(existing int) slicePlan {
+	p.reuse()
+	var plan slicePlan
+	var shedding []*discoveryv1.EndpointSlice
+	for _, group := range p.groups {
+		for _, draft := range group.drafts {
+			switch {
+			case len(draft.endpoints) == 0: // it is among the doomed
+			case draft.existing == nil && p.wants.service.DeletionTimestamp != nil: // the garbage collector would race with us
+			case draft.existing == nil:
+				plan.Create = append(plan.Create, p.build(draft))
+			case draft.changed && draft.sheds:
+				shedding = append(shedding, p.build(draft))
+			case draft.changed:
+				plan.Update = append(plan.Update, p.build(draft))
+			}
 		}
 	}
+	plan.Update = append(plan.Update, shedding...)
+	for _, doomed := range p.doomed {
+		plan.Delete = append(plan.Delete, doomed.existing)
+	}
+	slices.SortFunc(plan.Delete, byName)
+	plan.Kept = existing + len(plan.Create) - len(plan.Delete)
+	return plan
 }
 
-// reuse turns a deletion and a creation into one update, as when ports change.
-func reuse(plan *slicePlan) {
-	var created []*discoveryv1.EndpointSlice
-	for _, create := range plan.Create {
-		at := slices.IndexFunc(plan.Delete, func(unwanted *discoveryv1.EndpointSlice) bool {
-			return unwanted.AddressType == create.AddressType
+// reuse turns a deletion and a creation into one update, unless an endpoint could be
+// missing until the next one.
+func (p *slicePlanner) reuse() {
+	var created []*draft
+	for _, group := range p.groups {
+		for _, draft := range group.drafts {
+			switch {
+			case draft.existing == nil:
+				created = append(created, draft)
+			case len(draft.endpoints) == 0:
+				p.doomed = append(p.doomed, draft)
+			}
+		}
+	}
+	for _, fresh := range created {
+		at := slices.IndexFunc(p.doomed, func(doomed *draft) bool {
+			return doomed.existing.AddressType == fresh.group.addressType && (!doomed.sheds || !fresh.group.moves)
 		})
-		if at < 0 {
-			created = append(created, create)
-			continue
-		}
-		updated := *plan.Delete[at]
-		updated.Labels, updated.Annotations, updated.OwnerReferences = create.Labels, create.Annotations, create.OwnerReferences
-		updated.Ports, updated.Endpoints = create.Ports, create.Endpoints
-		plan.Update = append(plan.Update, &updated)
-		plan.Delete = slices.Delete(plan.Delete, at, at+1)
-	}
-	plan.Create = created
-}
-
-// publish says of an endpoint what consumers are to know. All three conditions are
-// always there, since nil means different things to different consumers.
-func publish(wanted verdict, publishNotReady bool) discoveryv1.Endpoint {
-	spec := wanted.spec
-	serving := wanted.health.State == probes.StateHealthy && spec.State != farpointv1.EndpointDisabled
-	terminating := spec.State == farpointv1.EndpointDraining
-	ready := serving && !terminating || publishNotReady && spec.State != farpointv1.EndpointDisabled
-	return discoveryv1.Endpoint{
-		Addresses:  []string{wanted.address.String()},
-		Conditions: discoveryv1.EndpointConditions{Ready: &ready, Serving: &serving, Terminating: &terminating},
-		Hostname:   nonEmpty(spec.Hostname),
-		NodeName:   nonEmpty(spec.NodeName),
-		Zone:       nonEmpty(spec.Zone),
-	}
-}
-
-func addressType(of *endpoint) discoveryv1.AddressType {
-	if of.address.Is4() {
-		return discoveryv1.AddressTypeIPv4
-	}
-	return discoveryv1.AddressTypeIPv6
-}
-
-// endpointsEqual compares all that is ever set, and finds what somebody else has set.
-func endpointsEqual(a, b *discoveryv1.Endpoint) bool {
-	return slices.Equal(a.Addresses, b.Addresses) &&
-		ptr.Equal(a.Conditions.Ready, b.Conditions.Ready) &&
-		ptr.Equal(a.Conditions.Serving, b.Conditions.Serving) &&
-		ptr.Equal(a.Conditions.Terminating, b.Conditions.Terminating) &&
-		ptr.Equal(a.Hostname, b.Hostname) &&
-		ptr.Equal(a.NodeName, b.NodeName) &&
-		ptr.Equal(a.Zone, b.Zone) &&
-		ptr.Equal(a.TargetRef, b.TargetRef) &&
-		equality.Semantic.DeepEqual(a.Hints, b.Hints)
-}
-
-// sliceLabels are the Service's labels, as Kubernetes' own controller copies them, then
-// the user's, then the ones that make consumers and us find the slice.
-func sliceLabels(wants sliceWants) map[string]string {
-	labels := map[string]string{}
-	maps.Copy(labels, wants.service.Labels)
-	if options := wants.owner.Spec.EndpointSlices; options != nil {
-		for key, value := range options.Labels {
-			labels[key] = string(value)
+		if at >= 0 {
+			fresh.existing, fresh.changed, fresh.sheds = p.doomed[at].existing, true, p.doomed[at].sheds
+			p.doomed = slices.Delete(p.doomed, at, at+1)
 		}
 	}
-	delete(labels, corev1.IsHeadlessService)
-	if headless(wants.service.Spec.ClusterIP) {
-		labels[corev1.IsHeadlessService] = ""
-	}
-	labels[discoveryv1.LabelServiceName] = wants.service.Name
-	labels[discoveryv1.LabelManagedBy] = farpointv1.ManagedBy
-	labels[farpointv1.OwnerLabel] = wants.owner.Name
-	return labels
-}
-
-func sliceAnnotations(owner *farpointv1.ExternalService) map[string]string {
-	if owner.Spec.EndpointSlices == nil || len(owner.Spec.EndpointSlices.Annotations) == 0 {
-		return nil
-	}
-	annotations := make(map[string]string, len(owner.Spec.EndpointSlices.Annotations))
-	for key, value := range owner.Spec.EndpointSlices.Annotations {
-		annotations[key] = string(value)
-	}
-	return annotations
 }
 
 func byName(a, b *discoveryv1.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) }
-
-func nonEmpty(text string) *string {
-	if text == "" {
-		return nil
-	}
-	return &text
-}

@@ -16,7 +16,68 @@ limitations under the License.
 
 package controllers
 
-import "testing"
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"testing"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// oneFlip is as many endpoints as an ExternalService may have, with all that a slice says
+// of an endpoint, in slices that say the same but for one verdict. The spec is in an order
+// that tells nothing of where an endpoint is.
+func oneFlip() (sliceWants, []*discoveryv1.EndpointSlice) {
+	endpoints := numbered(1000)
+	for i := range endpoints {
+		wanted := endpoints[i].endpoint
+		wanted.spec = &farpointv1.Endpoint{Hostname: fmt.Sprintf("db-%d", i), NodeName: "node-a", Zone: fmt.Sprintf("zone-%d", i%3)}
+		wanted.address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 14: byte(i >> 8), 15: byte(i)})
+		wanted.text = wanted.address.String()
+	}
+	wants := wantsOf(endpoints)
+	existing := planSlices(wants, nil).Create
+	random := rand.New(rand.NewPCG(1, 2))
+	random.Shuffle(len(endpoints), func(i, j int) { endpoints[i], endpoints[j] = endpoints[j], endpoints[i] })
+	endpoints[500].health = probes.Seeded(probes.StateUnhealthy)
+	return wants, existing
+}
+
+// BenchmarkPlanFlip plans what one flip among 1,000 endpoints in 10 slices needs. It is to
+// stay under 1 ms and 64 KiB.
+func BenchmarkPlanFlip(b *testing.B) {
+	wants, existing := oneFlip()
+	b.ReportAllocs()
+	for b.Loop() {
+		if plan := planSlices(wants, existing); writes(plan) != [3]int{0, 1, 0} {
+			b.Fatal(writes(plan))
+		}
+	}
+}
+
+func TestPlanFlipAllocatesLittle(t *testing.T) {
+	wants, existing := oneFlip()
+	least := uint64(math.MaxUint64) // what others allocate meanwhile does not count
+	for range 10 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		plan := planSlices(wants, existing)
+		runtime.ReadMemStats(&after)
+		if writes(plan) != [3]int{0, 1, 0} {
+			t.Fatal(writes(plan))
+		}
+		least = min(least, after.TotalAlloc-before.TotalAlloc)
+	}
+	if least > 64<<10 {
+		t.Errorf("planning one flip allocates %d bytes, more than 64 KiB", least)
+	}
+}
 
 // BenchmarkPlanUnchanged plans what a reconcile writes that finds nothing new, for as many
 // endpoints as an ExternalService may have.

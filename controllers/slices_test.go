@@ -28,6 +28,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
@@ -46,8 +47,9 @@ func httpPort(number int32) *portSet {
 }
 
 func healthy(address string, ports *portSet) verdict {
+	parsed := netip.MustParseAddr(address)
 	return verdict{
-		endpoint: &endpoint{spec: &farpointv1.Endpoint{}, address: netip.MustParseAddr(address), ports: ports},
+		endpoint: &endpoint{spec: &farpointv1.Endpoint{}, address: parsed, text: parsed.String(), ports: ports},
 		health:   probes.Seeded(probes.StateHealthy),
 	}
 }
@@ -140,6 +142,51 @@ func TestPlanSeparatesAddressTypesAndPorts(t *testing.T) {
 	}
 	if want := map[string]int{"IPv4 80": 2, "IPv4 8080": 1, "IPv6 80": 1}; !maps.Equal(found, want) {
 		t.Errorf("got %v, want %v", found, want)
+	}
+}
+
+func TestPlanGroupsByZone(t *testing.T) {
+	inZones := func(zones ...string) sliceWants {
+		wants := wantsOf(numbered(len(zones)))
+		for i, zone := range zones {
+			wants.endpoints[i].spec = &farpointv1.Endpoint{Zone: zone}
+		}
+		wants.service.Labels = map[string]string{corev1.LabelTopologyZone: "the Service's own"}
+		wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: farpointv1.GroupByZone}
+		return wants
+	}
+	labels := func(present []*discoveryv1.EndpointSlice) map[string]int {
+		found := map[string]int{}
+		for _, slice := range present {
+			zone, ok := slice.Labels[corev1.LabelTopologyZone]
+			if !ok {
+				zone = "none"
+			}
+			found[zone] += len(slice.Endpoints)
+			for i := range slice.Endpoints {
+				if of := ptr.Deref(slice.Endpoints[i].Zone, "none"); of != zone && zone != "the Service's own" {
+					t.Errorf("an endpoint of zone %s is in a slice of zone %s", of, zone)
+				}
+			}
+		}
+		return found
+	}
+	wants := inZones("a", "b", "", "a", "b")
+	plan, after := carriedOut(t, wants, nil)
+	if got, want := labels(after), map[string]int{"a": 2, "b": 2, "none": 1}; writes(plan) != [3]int{3, 0, 0} || !maps.Equal(got, want) {
+		t.Fatalf("create, update, delete = %v, zones %v; want %v", writes(plan), got, want)
+	}
+	if again, _ := carriedOut(t, wants, after); writes(again) != [3]int{} {
+		t.Errorf("a second plan still has %v", writes(again))
+	}
+	_, after = carriedOut(t, inZones("a", "b", "", "b", "b"), after)
+	if got, want := labels(after), map[string]int{"a": 1, "b": 3, "none": 1}; !maps.Equal(got, want) {
+		t.Errorf("after an endpoint went from a to b: %v, want %v", got, want)
+	}
+	wants.owner.Spec.EndpointSlices = nil
+	_, after = carriedOut(t, wants, after)
+	if got, want := labels(after), map[string]int{"the Service's own": 5}; !maps.Equal(got, want) {
+		t.Errorf("without grouping: %v, want %v", got, want)
 	}
 }
 
@@ -262,7 +309,7 @@ func TestPlanNamesSlicesByWhatTheyHold(t *testing.T) {
 	}
 }
 
-func TestPublish(t *testing.T) {
+func TestVerdictConditions(t *testing.T) {
 	const active, draining, disabled = farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled
 	tests := []struct {
 		state      farpointv1.EndpointState
@@ -288,8 +335,8 @@ func TestPublish(t *testing.T) {
 		wanted := healthy("192.0.2.1", httpPort(80))
 		wanted.spec = &farpointv1.Endpoint{State: test.state}
 		wanted.health = probes.Seeded(test.health)
-		c := publish(wanted, test.notReady).Conditions
-		got := yesNo(*c.Ready) + yesNo(*c.Serving) + yesNo(*c.Terminating)
+		c := wanted.conditions(test.notReady)
+		got := yesNo(c.ready) + yesNo(c.serving) + yesNo(c.terminating)
 		if got != test.conditions {
 			t.Errorf("%s %v, publishNotReadyAddresses %v: %s, want %s", test.state, test.health, test.notReady, got, test.conditions)
 		}
@@ -358,22 +405,8 @@ func held(t *testing.T, present []*discoveryv1.EndpointSlice, maxEndpoints int) 
 func asked(wants sliceWants) map[string]bool {
 	found := map[string]bool{}
 	for _, wanted := range wants.endpoints {
-		key := fmt.Sprintf("%s %s:%d", addressType(wanted.endpoint), wanted.address, *wanted.ports.first().Port)
+		key := fmt.Sprintf("%s %s:%d", addressTypeOf(wanted.address), wanted.address, *wanted.ports.first().Port)
 		found[key] = wanted.health.State == probes.StateHealthy
 	}
 	return found
-}
-
-// BenchmarkPlanOneFlip plans one flip among 1,000 endpoints in 10 slices.
-func BenchmarkPlanOneFlip(b *testing.B) {
-	endpoints := numbered(1000)
-	existing := planSlices(wantsOf(endpoints), nil).Create
-	endpoints[500].health = probes.Seeded(probes.StateUnhealthy)
-	wants := wantsOf(endpoints)
-	b.ReportAllocs()
-	for b.Loop() {
-		if plan := planSlices(wants, existing); len(plan.Update) != 1 {
-			b.Fatal(writes(plan))
-		}
-	}
 }

@@ -43,7 +43,9 @@ type endpoint struct {
 	name    string
 	spec    *farpointv1.Endpoint
 	address netip.Addr
-	ports   *portSet
+	// text is the canonical form of address, which the slices have.
+	text  string
+	ports *portSet
 	// prober is nil for an endpoint that is disabled or held.
 	prober   probes.Prober
 	identity probes.Identity
@@ -118,7 +120,8 @@ func (p targetPlanner) locate(spec *farpointv1.ExternalServiceSpec, index int, r
 	if err != nil {
 		return endpoint{}, &rejection{farpointv1.InvalidPortReason, err.Error()}
 	}
-	return endpoint{index: index, name: endpointName(address, ports), spec: wanted, address: address, ports: ports}, nil
+	text := address.String()
+	return endpoint{index: index, name: endpointName(text, ports), spec: wanted, address: address, text: text, ports: ports}, nil
 }
 
 // equip gives an endpoint its prober, unless it is disabled.
@@ -218,9 +221,9 @@ func duplicate(made endpoint, taken map[place]int) *rejection {
 	return nil
 }
 
-func endpointName(address netip.Addr, ports *portSet) string {
+func endpointName(address string, ports *portSet) string {
 	first := ports.first()
-	name := net.JoinHostPort(address.String(), strconv.Itoa(int(*first.Port)))
+	name := net.JoinHostPort(address, strconv.Itoa(int(*first.Port)))
 	if *first.Protocol != corev1.ProtocolTCP {
 		name += "/" + string(*first.Protocol)
 	}

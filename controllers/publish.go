@@ -1,0 +1,126 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"net/netip"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// endpointConditions are what a slice says of an endpoint's health. All three are always
+// written, since nil means different things to different consumers.
+type endpointConditions struct {
+	ready, serving, terminating bool
+}
+
+// conditions says of an endpoint what consumers are to know.
+func (v *verdict) conditions(publishNotReady bool) endpointConditions {
+	state := v.spec.State
+	serving := v.health.State == probes.StateHealthy && state != farpointv1.EndpointDisabled
+	terminating := state == farpointv1.EndpointDraining
+	return endpointConditions{
+		ready:       serving && !terminating || publishNotReady && state != farpointv1.EndpointDisabled,
+		serving:     serving,
+		terminating: terminating,
+	}
+}
+
+func addressTypeOf(address netip.Addr) discoveryv1.AddressType {
+	if address.Is4() {
+		return discoveryv1.AddressTypeIPv4
+	}
+	return discoveryv1.AddressTypeIPv6
+}
+
+// says tells whether a slice says of an endpoint all that it should, and nothing that
+// somebody else has put there. The address is known to be right.
+func (p *slicePlanner) says(present *discoveryv1.Endpoint, wanted *verdict) bool {
+	conditions := wanted.conditions(p.wants.service.Spec.PublishNotReadyAddresses)
+	return isBool(present.Conditions.Ready, conditions.ready) &&
+		isBool(present.Conditions.Serving, conditions.serving) &&
+		isBool(present.Conditions.Terminating, conditions.terminating) &&
+		isText(present.Hostname, wanted.spec.Hostname) &&
+		isText(present.NodeName, wanted.spec.NodeName) &&
+		isText(present.Zone, wanted.spec.Zone) &&
+		present.TargetRef == nil && len(present.DeprecatedTopology) == 0 && present.Hints == nil
+}
+
+// build makes the slice of a draft: the existing one, in the version that was seen, so
+// that nothing newer is overwritten, with all that is ours as it should be.
+func (p *slicePlanner) build(draft *draft) *discoveryv1.EndpointSlice {
+	made := &discoveryv1.EndpointSlice{AddressType: draft.group.addressType, Endpoints: p.endpoints(draft)}
+	if draft.existing != nil {
+		draft.existing.ObjectMeta.DeepCopyInto(&made.ObjectMeta)
+	} else {
+		made.Name, made.Namespace = p.metadata.name(draft.group), p.wants.service.Namespace
+	}
+	p.metadata.put(made, draft.group)
+	made.Ports = make([]discoveryv1.EndpointPort, len(draft.group.ports.ports))
+	for i := range made.Ports {
+		draft.group.ports.ports[i].DeepCopyInto(&made.Ports[i])
+	}
+	return made
+}
+
+func (p *slicePlanner) endpoints(draft *draft) []discoveryv1.Endpoint {
+	made := make([]discoveryv1.Endpoint, len(draft.endpoints))
+	addresses := make([]string, len(draft.endpoints))
+	values := [...]bool{false, true} // one of each will do for all endpoints of a slice
+	no, yes := &values[0], &values[1]
+	pointer := func(value bool) *bool {
+		if value {
+			return yes
+		}
+		return no
+	}
+	for i, index := range draft.endpoints {
+		wanted := &p.wants.endpoints[index]
+		addresses[i] = wanted.text
+		conditions := wanted.conditions(p.wants.service.Spec.PublishNotReadyAddresses)
+		made[i] = discoveryv1.Endpoint{
+			Addresses: addresses[i : i+1 : i+1],
+			Conditions: discoveryv1.EndpointConditions{
+				Ready: pointer(conditions.ready), Serving: pointer(conditions.serving), Terminating: pointer(conditions.terminating),
+			},
+			Hostname: nonEmpty(wanted.spec.Hostname),
+			NodeName: nonEmpty(wanted.spec.NodeName),
+			Zone:     nonEmpty(wanted.spec.Zone),
+		}
+	}
+	return made
+}
+
+func isBool(present *bool, wanted bool) bool { return present != nil && *present == wanted }
+
+// isText takes no text for an empty one, as nonEmpty does.
+func isText(present *string, wanted string) bool {
+	if wanted == "" {
+		return present == nil
+	}
+	return present != nil && *present == wanted
+}
+
+func nonEmpty(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}

@@ -1,0 +1,178 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// sliceMetadata makes the metadata of one object's slices.
+type sliceMetadata struct {
+	owner               *farpointv1.ExternalService
+	reference           metav1.OwnerReference
+	labels, annotations map[string]string
+	// trigger is the annotation that says when what is news came about; "" for none.
+	trigger string
+	// byZone: each zone's endpoints stand in slices of their own.
+	byZone bool
+	// taken are the names of slices that there are.
+	taken map[string]bool
+}
+
+func newSliceMetadata(wants sliceWants) sliceMetadata {
+	options := wants.owner.Spec.EndpointSlices
+	made := sliceMetadata{
+		owner:       wants.owner,
+		reference:   ownerReference(wants.owner),
+		annotations: sliceAnnotations(options),
+		byZone:      options != nil && options.GroupBy == farpointv1.GroupByZone,
+		taken:       map[string]bool{},
+	}
+	made.labels = sliceLabels(wants, made.byZone)
+	if !wants.trigger.IsZero() {
+		made.trigger = wants.trigger.UTC().Format(time.RFC3339Nano)
+	}
+	return made
+}
+
+// zoneOf is the zone by which an endpoint is grouped.
+func (m *sliceMetadata) zoneOf(wanted *endpoint) string {
+	if !m.byZone {
+		return ""
+	}
+	return wanted.spec.Zone
+}
+
+func (m *sliceMetadata) zoneOfSlice(slice *discoveryv1.EndpointSlice) string {
+	if !m.byZone {
+		return ""
+	}
+	return slice.Labels[corev1.LabelTopologyZone]
+}
+
+// labelsFor are the labels of slices of this zone; "" is that of endpoints without one.
+func (m *sliceMetadata) labelsFor(zone string) map[string]string {
+	if zone == "" {
+		return m.labels
+	}
+	labels := maps.Clone(m.labels)
+	labels[corev1.LabelTopologyZone] = zone
+	return labels
+}
+
+// equal tells whether a slice has the metadata of its group, save when it was triggered,
+// which is that of its last write.
+func (m *sliceMetadata) equal(slice *discoveryv1.EndpointSlice, group *sliceGroup) bool {
+	return maps.Equal(slice.Labels, group.labels) && m.sameAnnotations(slice.Annotations) &&
+		len(slice.OwnerReferences) == 1 && sameReference(&slice.OwnerReferences[0], &m.reference)
+}
+
+func (m *sliceMetadata) sameAnnotations(present map[string]string) bool {
+	others := len(present)
+	if _, ok := present[corev1.EndpointsLastChangeTriggerTime]; ok {
+		others--
+	}
+	for key, value := range m.annotations {
+		if found, ok := present[key]; !ok || found != value {
+			return false
+		}
+	}
+	return others == len(m.annotations)
+}
+
+func sameReference(a, b *metav1.OwnerReference) bool {
+	return a.APIVersion == b.APIVersion && a.Kind == b.Kind && a.Name == b.Name && a.UID == b.UID &&
+		ptr.Equal(a.Controller, b.Controller) && ptr.Equal(a.BlockOwnerDeletion, b.BlockOwnerDeletion)
+}
+
+// put gives a slice the metadata of its group.
+func (m *sliceMetadata) put(slice *discoveryv1.EndpointSlice, group *sliceGroup) {
+	slice.Labels = maps.Clone(group.labels)
+	slice.Annotations = maps.Clone(m.annotations)
+	if m.trigger != "" {
+		if slice.Annotations == nil {
+			slice.Annotations = map[string]string{}
+		}
+		slice.Annotations[corev1.EndpointsLastChangeTriggerTime] = m.trigger
+	}
+	slice.OwnerReferences = []metav1.OwnerReference{*m.reference.DeepCopy()}
+}
+
+// name is the first free one of the group. It depends on nothing but what there is, so
+// that a plan made from a stale cache creates no duplicate: the API server refuses the
+// name.
+func (m *sliceMetadata) name(group *sliceGroup) string {
+	digest := fnv.New32a()
+	fmt.Fprintf(digest, "%s/%s %s %s", m.owner.Namespace, m.owner.Name, group.addressType, group.ports.key)
+	if group.zone != "" {
+		fmt.Fprintf(digest, " %s", group.zone)
+	}
+	for ordinal := 0; ; ordinal++ {
+		name := fmt.Sprintf("%s-%08x-%d", m.owner.Name, digest.Sum32(), ordinal)
+		if !m.taken[name] {
+			m.taken[name] = true
+			return name
+		}
+	}
+}
+
+// sliceLabels are the Service's labels, as Kubernetes' own controller copies them, then
+// the user's, then the ones that make consumers and us find the slice, whatever the
+// Service has under their names.
+func sliceLabels(wants sliceWants, byZone bool) map[string]string {
+	labels := maps.Clone(wants.service.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	if options := wants.owner.Spec.EndpointSlices; options != nil {
+		for key, value := range options.Labels {
+			labels[key] = string(value)
+		}
+	}
+	delete(labels, corev1.IsHeadlessService)
+	if headless(wants.service.Spec.ClusterIP) {
+		labels[corev1.IsHeadlessService] = ""
+	}
+	if byZone {
+		delete(labels, corev1.LabelTopologyZone)
+	}
+	labels[discoveryv1.LabelServiceName] = wants.service.Name
+	labels[discoveryv1.LabelManagedBy] = farpointv1.ManagedBy
+	labels[farpointv1.OwnerLabel] = wants.owner.Name
+	return labels
+}
+
+func sliceAnnotations(options *farpointv1.EndpointSliceOptions) map[string]string {
+	if options == nil || len(options.Annotations) == 0 {
+		return nil
+	}
+	annotations := make(map[string]string, len(options.Annotations))
+	for key, value := range options.Annotations {
+		annotations[key] = string(value)
+	}
+	return annotations
+}
