@@ -85,7 +85,7 @@ func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
 
 // addReconciler adds the scheduler and the reconciler, which know each other.
 func addReconciler(manager ctrl.Manager, options Options) error {
-	egress := probes.EgressPolicy{AllowLoopbackProbes: options.AllowLoopbackProbes}
+	egress := probes.NewEgressPolicy(probes.EgressRules{AllowLoopbackProbes: options.AllowLoopbackProbes})
 	registry := probes.NewRegistry(probes.NewDialer(egress, options.MaxTLSHandshakes))
 	transitions := newTransitions(clock.RealClock{})
 	engine, err := newScheduler(manager, options, registry, transitions.notify)

@@ -71,7 +71,7 @@ type targets struct {
 // targetPlanner judges the endpoints of a spec. It is pure.
 type targetPlanner struct {
 	registry probes.Registry
-	egress   probes.EgressPolicy
+	egress   *probes.EgressPolicy
 }
 
 // plan judges each endpoint by itself, so that a bad one harms no other. The ports are

@@ -38,7 +38,7 @@ var (
 
 func planned(t *testing.T, spec farpointv1.ExternalServiceSpec, ports []corev1.ServicePort) targets {
 	t.Helper()
-	egress := probes.EgressPolicy{}
+	egress := probes.NewEgressPolicy(probes.EgressRules{})
 	common, err := newSettings(&spec, certificates{})
 	if err != nil {
 		t.Fatal(err)

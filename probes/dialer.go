@@ -44,7 +44,7 @@ type Dialer struct {
 // NewDialer returns a dialer that connects only where the policy lets it, and lets so
 // many TLS handshakes compute at a time; 0 means 4 for each processor, which keeps them
 // busy and leaves them to other probes every millisecond or so.
-func NewDialer(policy EgressPolicy, handshakes int) *Dialer {
+func NewDialer(policy *EgressPolicy, handshakes int) *Dialer {
 	if handshakes == 0 {
 		handshakes = 4 * runtime.GOMAXPROCS(0)
 	}

@@ -159,7 +159,7 @@ func TestRedirectGuard(t *testing.T) {
 	hidden := unvisited(t)
 	s := newSite(t).redirects("/", 302, "http://"+hidden.String()+"/")
 	// Only the first address is allowed here: as if it were no loopback.
-	dialer := NewDialer(EgressPolicy{}, 0)
+	dialer := NewDialer(NewEgressPolicy(EgressRules{}), 0)
 	guard := dialer.check
 	dialer.check = func(to netip.AddrPort) error {
 		if to == s.at {

@@ -88,7 +88,7 @@ func TestDefinitionsRefused(t *testing.T) {
 		{"http://192.0.2.10:80/?a b", "healthCheckURL has a space or another special character in its path or query"},
 		{"http://192.0.2.10:80/?ü", "healthCheckURL has a space or another special character in its path or query"},
 		{"http://192.0.2.10:80/#top", "healthCheckURL has a fragment"},
-		{"http://169.254.169.254:80/", "healthCheckURL leads to where probes may not go: address refused: 169.254.169.254 is a link-local address"},
+		{"http://169.254.169.254:80/", "healthCheckURL leads to where probes may not go: address refused: 169.254.169.254 is a cloud metadata address"},
 		{"tcp://192.0.2.10:80/", noPath},
 		{"tcp://192.0.2.10:80/health", noPath},
 		{"tcp://192.0.2.10:80?", noPath},
@@ -143,7 +143,7 @@ func FuzzHealthCheckURL(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}
-	registry := NewRegistry(NewDialer(EgressPolicy{}, 0))
+	registry := NewRegistry(NewDialer(NewEgressPolicy(EgressRules{}), 0))
 	f.Fuzz(func(t *testing.T, scheme, user, password, rest string) {
 		const secret = "hunter2"
 		withPassword := fmt.Sprintf("%s://%s:%s%s@%s", scheme, user, secret, password, rest)

@@ -39,7 +39,7 @@ const (
 )
 
 // loopback lets probes reach the servers of these tests.
-var loopback = EgressPolicy{AllowLoopbackProbes: true}
+var loopback = NewEgressPolicy(EgressRules{AllowLoopbackProbes: true})
 
 // serve hands every connection to talk and closes it afterwards. At the end of the
 // test it fails the test if a prober has not closed its side.
