@@ -67,6 +67,7 @@ func NewRegistry(dialer *Dialer) Registry {
 		"http":  dialer.newHTTPProber,
 		"https": dialer.newHTTPProber,
 		"tcp":   dialer.newTCPProber,
+		"tls":   dialer.newTLSProber,
 	}
 }
 

@@ -41,6 +41,7 @@ func TestDefinitions(t *testing.T) {
 		{"tcp://Legacy.Example:5432", v4, 0, "legacy.example:5432"},
 		{"tcp://legacy.example.:5432", netip.Addr{}, 0, "legacy.example.:5432"},
 		{"tcp://a_b.10.example:1", v4, 0, "a_b.10.example:1"},
+		{"tls://?minValidity=168h", v4, 443, "192.0.2.10:443"},
 	} {
 		t.Run(test.url, func(t *testing.T) {
 			var got destination
@@ -48,6 +49,8 @@ func TestDefinitions(t *testing.T) {
 			case *httpProber:
 				got = p.first.to
 			case *tcpProber:
+				got = p.to
+			case *tlsProber:
 				got = p.to
 			}
 			if got.String() != test.want {
@@ -63,7 +66,7 @@ func TestDefinitionsRefused(t *testing.T) {
 		noPath = "healthCheckURL has a path, query or fragment, which tcp has not"
 	)
 	for _, test := range []struct{ url, want string }{
-		{"", "healthCheckURL has no scheme: begin it with one of http://, https://, tcp://"},
+		{"", "healthCheckURL has no scheme: begin it with one of http://, https://, tcp://, tls://"},
 		{"192.0.2.10", "healthCheckURL has no scheme"},
 		{"192.0.2.10:80/health", "healthCheckURL cannot be parsed: write it as scheme://host:port/path"},
 		{"ftp://192.0.2.10/", `healthCheckURL has the unknown scheme "ftp"`},
@@ -94,6 +97,17 @@ func TestDefinitionsRefused(t *testing.T) {
 		{"tcp://192.0.2.10:80?", noPath},
 		{"tcp://192.0.2.10:80?a", noPath},
 		{"tcp://192.0.2.10:80#a", noPath},
+		{"tls://192.0.2.10", "healthCheckURL has no port and the endpoint has no TCP port"},
+		{"tls://192.0.2.10:443/", "healthCheckURL has a path or fragment, which tls has not: end it after the port"},
+		{"tls://192.0.2.10:443#a", "healthCheckURL has a path or fragment, which tls has not"},
+		{"tls://192.0.2.10:443?minvalidity=1h", `healthCheckURL has the unknown parameter "minvalidity": tls takes minValidity`},
+		{"tls://192.0.2.10:443?minValidity=1h&minValidity=2h", "healthCheckURL has the parameter minValidity twice"},
+		{"tls://192.0.2.10:443?minValidity=s3cret", "healthCheckURL has a minValidity that is no duration: write one such as 30s, 15m or 168h"},
+		{"tls://192.0.2.10:443?minValidity=", "healthCheckURL has a minValidity that is no duration"},
+		{"tls://192.0.2.10:443?minValidity=-1h", "healthCheckURL has a minValidity that is no duration"},
+		{"tls://192.0.2.10:443?minValidity=2000000h", "healthCheckURL has a minValidity that is no duration"},
+		{"tls://192.0.2.10:443?a;b", "healthCheckURL has a query that cannot be read"},
+		{"tls://192.0.2.10:443?a=%zz", "healthCheckURL has a query that cannot be read"},
 	} {
 		t.Run(test.url, func(t *testing.T) {
 			_, err := NewRegistry(NewDialer(loopback, 0)).New(Definition{URL: test.url, Address: netip.MustParseAddr("192.0.2.10")})
@@ -114,6 +128,7 @@ func TestSettingsRefused(t *testing.T) {
 	}{
 		{Definition{URL: "tcp://", TCP: &TCPSettings{Expect: strings.Repeat("a", 5000)}}, "healthCheck.tcp.expect is longer than"},
 		{Definition{URL: "https://", TLS: &TLSSettings{CABundle: []byte("-----BEGIN s3cret")}}, "healthCheck.tls: the CA bundle holds no certificate"},
+		{Definition{URL: "tls://", TLS: &TLSSettings{CABundle: []byte("-----BEGIN s3cret")}}, "healthCheck.tls: the CA bundle holds no certificate"},
 		{Definition{URL: "http://", HTTP: &HTTPSettings{FollowRedirects: true}, TLS: &TLSSettings{CABundle: []byte("s3cret")}}, "healthCheck.tls: the CA bundle holds no certificate"},
 		{Definition{URL: "http://", HTTP: &HTTPSettings{Method: " "}}, "healthCheck.http.method is no HTTP method"},
 	} {
@@ -138,6 +153,7 @@ func FuzzHealthCheckURL(f *testing.F) {
 		{"http", "user", "word", "192.0.2.10:80/health"},
 		{"https", "user", "wo/rd", ":8443/?a#b"},
 		{"tcp", "user", "%zz", "[::1]:80"},
+		{"tls", "user", "", ":443?minValidity=1h"},
 		{"", "", "[", "localhost"},
 		{"http", "\x7f", "\r\n", "%41:1/\t"},
 	} {

@@ -61,6 +61,9 @@ const (
 	// ReasonCertificate: the certificate is expired, for another name, or signed
 	// by an unknown authority.
 	ReasonCertificate
+	// ReasonCertificateExpiring: the certificate is in order, but will not be for as long
+	// as the probe URL asks.
+	ReasonCertificateExpiring
 	// ReasonStatus: the protocol's status is not an expected one. Result.Code has it.
 	ReasonStatus
 	// ReasonContent: the body or the banner does not match what is expected.
@@ -97,24 +100,25 @@ const (
 
 // reasons holds what users read for each reason: a word and a sentence.
 var reasons = map[Reason]struct{ word, sentence string }{
-	ReasonConnectionRefused:  {"ConnectionRefused", "connection refused"},
-	ReasonConnectionClosed:   {"ConnectionClosed", "connection closed by the endpoint before the check was complete"},
-	ReasonHostUnreachable:    {"HostUnreachable", "no route to the host"},
-	ReasonTimeout:            {"Timeout", "no complete answer within the timeout"},
-	ReasonTLSHandshake:       {"TLSHandshakeFailed", "TLS handshake failed"},
-	ReasonCertificate:        {"CertificateInvalid", "certificate is expired, for another name, or of an unknown authority"},
-	ReasonStatus:             {"UnexpectedStatus", "status is not an expected one"},
-	ReasonContent:            {"UnexpectedContent", "answer does not match what is expected"},
-	ReasonProtocol:           {"ProtocolError", "answer is not of the protocol in the probe URL"},
-	ReasonRedirect:           {"RedirectFailed", "redirect leads in a circle, too far, or to where probes may not go"},
-	ReasonAddressRefused:     {"AddressRefused", "name in the probe URL resolves to an address that probes may not connect to"},
-	ReasonLocalResources:     {"LocalResourcesExhausted", "not probed: the operator is out of sockets, ports or memory"},
-	ReasonNetworkUnreachable: {"NetworkUnreachable", "not probed: the operator has no route to the network"},
-	ReasonNameResolution:     {"NameResolutionFailed", "not probed: name in the probe URL cannot be resolved"},
-	ReasonInternal:           {"InternalError", "not probed: the prober failed"},
-	ReasonCanceled:           {"Canceled", "not probed: the probe was cancelled"},
-	ReasonIsolated:           {"OperatorIsolated", "not trusted: the operator seems to have lost its own network"},
-	ReasonStalled:            {"ProberStalled", "not probed: the operator stood still meanwhile"},
+	ReasonConnectionRefused:   {"ConnectionRefused", "connection refused"},
+	ReasonConnectionClosed:    {"ConnectionClosed", "connection closed by the endpoint before the check was complete"},
+	ReasonHostUnreachable:     {"HostUnreachable", "no route to the host"},
+	ReasonTimeout:             {"Timeout", "no complete answer within the timeout"},
+	ReasonTLSHandshake:        {"TLSHandshakeFailed", "TLS handshake failed"},
+	ReasonCertificate:         {"CertificateInvalid", "certificate is expired, for another name, or of an unknown authority"},
+	ReasonCertificateExpiring: {"CertificateExpiring", "certificate expires within the minValidity of the probe URL"},
+	ReasonStatus:              {"UnexpectedStatus", "status is not an expected one"},
+	ReasonContent:             {"UnexpectedContent", "answer does not match what is expected"},
+	ReasonProtocol:            {"ProtocolError", "answer is not of the protocol in the probe URL"},
+	ReasonRedirect:            {"RedirectFailed", "redirect leads in a circle, too far, or to where probes may not go"},
+	ReasonAddressRefused:      {"AddressRefused", "name in the probe URL resolves to an address that probes may not connect to"},
+	ReasonLocalResources:      {"LocalResourcesExhausted", "not probed: the operator is out of sockets, ports or memory"},
+	ReasonNetworkUnreachable:  {"NetworkUnreachable", "not probed: the operator has no route to the network"},
+	ReasonNameResolution:      {"NameResolutionFailed", "not probed: name in the probe URL cannot be resolved"},
+	ReasonInternal:            {"InternalError", "not probed: the prober failed"},
+	ReasonCanceled:            {"Canceled", "not probed: the probe was cancelled"},
+	ReasonIsolated:            {"OperatorIsolated", "not trusted: the operator seems to have lost its own network"},
+	ReasonStalled:             {"ProberStalled", "not probed: the operator stood still meanwhile"},
 }
 
 // Reasons lists all reasons there are, for documentation and metrics.

@@ -80,6 +80,10 @@ func (d *Dialer) newTLSClient(settings *TLSSettings, host string, protocols ...s
 	return &tlsClient{config: config, resuming: resuming, session: session, turns: d.handshaking}, nil
 }
 
+// resumeNothing makes every handshake a full one, for who wants to see the certificate
+// each time.
+func (c *tlsClient) resumeNothing() { c.config.ClientSessionCache = nil }
+
 // handshake starts TLS on the connection, whose deadline it keeps.
 func (c *tlsClient) handshake(conn stream) (*tls.Conn, error) {
 	// The end of the handshake and the request are two writes, and the second must not

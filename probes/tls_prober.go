@@ -1,0 +1,154 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/url"
+	"time"
+)
+
+// tlsProber checks that an endpoint completes a TLS handshake with a certificate that is
+// in order, and, if asked to, will be for some time.
+type tlsProber struct {
+	dialer *Dialer
+	to     destination
+	client *tlsClient
+	// minValidity is how long the certificate must still be valid; 0 means that being
+	// valid now is enough.
+	minValidity time.Duration
+	// wanted is set when the endpoint asks for a certificate of ours. A prober makes one
+	// probe at a time.
+	wanted bool
+}
+
+func (d *Dialer) newTLSProber(def Definition, u *url.URL) (Prober, error) {
+	to, err := d.destination(def, u)
+	if err != nil {
+		return nil, err
+	}
+	given, err := parametersOf(u, "minValidity")
+	if err == nil {
+		err = endsAfterPort(u)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := &tlsProber{dialer: d, to: to}
+	if p.minValidity, err = given.duration("minValidity"); err != nil {
+		return nil, err
+	}
+	if p.client, err = d.newTLSClient(def.TLS, to.host()); err != nil {
+		return nil, err
+	}
+	p.client.resumeNothing()
+	p.client.config.GetClientCertificate = p.clientCertificate(p.client.config.Certificates)
+	return p, nil
+}
+
+func (p *tlsProber) place() place { return p.to.place() }
+
+func (p *tlsProber) scheme() string { return "tls" }
+
+// clientCertificate does what crypto/tls does without it, and remembers that it was
+// called.
+func (p *tlsProber) clientCertificate(ours []tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return func(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		p.wanted = true
+		for i := range ours {
+			if request.SupportsCertificate(&ours[i]) == nil {
+				return &ours[i], nil
+			}
+		}
+		return &tls.Certificate{}, nil
+	}
+}
+
+// Probe implements Prober.
+func (p *tlsProber) Probe(ctx context.Context) Result {
+	if err := p.dialer.converse(ctx, p.to, p.talk); err != nil {
+		return classify(ctx, err)
+	}
+	return success()
+}
+
+func (p *tlsProber) talk(conn stream) error {
+	p.wanted = false
+	client, err := p.client.handshake(conn)
+	if err != nil {
+		return err
+	}
+	state := client.ConnectionState()
+	// Say goodbye, or servers log a truncated connection. It does not matter whether they
+	// hear it.
+	_ = client.CloseWrite()
+	if p.wanted {
+		if err := refusal(client); err != nil {
+			return err
+		}
+	}
+	//nolint:forbidigo // certificates are valid by the calendar, as crypto/tls reads it
+	if p.minValidity > 0 && time.Until(expiryOf(state)) < p.minValidity {
+		return errExpiring
+	}
+	return nil
+}
+
+// refusal waits for what an endpoint says of our certificate. By TLS 1.3 it looks at that
+// when the handshake is over on our side. What is no alert is consent.
+func refusal(client *tls.Conn) error {
+	_, err := client.Read(make([]byte, 1))
+	if alert := new(net.OpError); errors.As(err, &alert) && alert.Op == "remote error" {
+		return err
+	}
+	return nil
+}
+
+// expiryOf is when the certificates of a connection stop being valid: the first of a
+// chain to expire ends it, and the best chain counts. If none was asked for, it is the
+// endpoint's own certificate that counts.
+func expiryOf(state tls.ConnectionState) time.Time {
+	if len(state.VerifiedChains) == 0 {
+		return state.PeerCertificates[0].NotAfter
+	}
+	var best time.Time
+	for _, chain := range state.VerifiedChains {
+		if end := firstExpiry(chain); end.After(best) {
+			best = end
+		}
+	}
+	return best
+}
+
+func firstExpiry(chain []*x509.Certificate) time.Time {
+	first := chain[0].NotAfter
+	for _, certificate := range chain[1:] {
+		if certificate.NotAfter.Before(first) {
+			first = certificate.NotAfter
+		}
+	}
+	return first
+}
+
+var errExpiring = &stageError{
+	reason: ReasonCertificateExpiring,
+	error:  errors.New("certificate expires too soon"),
+}
