@@ -184,7 +184,6 @@ func TestEgressPolicyChangesWhileProbersAreInUse(t *testing.T) {
 	}
 }
 
-
 // Nothing refused is dialled, however it is spelled: a listener on all of the machine's
 // addresses sees no connection.
 func TestRefusedAddressesSeeNoConnection(t *testing.T) {
