@@ -223,7 +223,10 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	// An update and not a patch: a patch would leave out counts that are zero from the
 	// start, and would let a leader that has been asleep overwrite what its successor has
 	// found out since.
-	if err := r.client.Status().Update(ctx, object); err != nil {
+	switch err := r.client.Status().Update(ctx, object); {
+	case apierrors.IsNotFound(err): // deleted meanwhile, which the watch will tell
+		return nil
+	case err != nil:
 		return fmt.Errorf("write status: %w", err)
 	}
 	told := occurrences(&before, &status)

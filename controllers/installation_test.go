@@ -123,6 +123,8 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 			"ClusterRole farpoint-manager-role: get configmaps",
 			"ClusterRole farpoint-manager-role: get secrets",
 			"ClusterRole farpoint-manager-role: get,list,watch externalservices.farpoint.dev",
+			"ClusterRole farpoint-manager-role: list,watch nodes",
+			"ClusterRole farpoint-manager-role: list,watch servicecidrs.networking.k8s.io",
 			"ClusterRole farpoint-manager-role: update externalservices.farpoint.dev/status",
 			"ClusterRole farpoint-metrics-reader: get /metrics",
 			"Role farpoint-manager-role: create events",

@@ -85,7 +85,11 @@ func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
 
 // addReconciler adds the scheduler and the reconciler, which know each other.
 func addReconciler(manager ctrl.Manager, options Options) error {
-	egress := probes.NewEgressPolicy(probes.EgressRules{AllowLoopbackProbes: options.AllowLoopbackProbes})
+	egress := probes.NewEgressPolicy(options.Egress)
+	ranges, err := newClusterRanges(manager, egress, options.Egress)
+	if err != nil {
+		return err
+	}
 	registry := probes.NewRegistry(probes.NewDialer(egress, options.MaxTLSHandshakes))
 	transitions := newTransitions(clock.RealClock{})
 	engine, err := newScheduler(manager, options, registry, transitions.notify)
@@ -109,7 +113,7 @@ func addReconciler(manager ctrl.Manager, options Options) error {
 		measured:     measured,
 		maxEndpoints: options.MaxEndpointsPerSlice,
 	}
-	err = reconciler.watch(manager, transitions, controller.Options{
+	err = reconciler.watch(manager, transitions, ranges, controller.Options{
 		MaxConcurrentReconciles: options.MaxConcurrentReconciles,
 		// Tests run several managers in one process.
 		SkipNameValidation: ptr.To(true),

@@ -20,6 +20,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 
 	"farpoint.dev/farpoint/probes"
 )
@@ -58,8 +61,9 @@ type Options struct {
 	// Canaries are probe URLs of what is always there. While all of them fail, the
 	// operator's network is taken to be down.
 	Canaries []string
-	// AllowLoopbackProbes lets probe URLs reach the operator's own host.
-	AllowLoopbackProbes bool
+	// Egress says which addresses may be probed and published, save for the cluster's own
+	// ranges, which the operator finds out.
+	Egress probes.EgressRules
 }
 
 // NewOptions returns the defaults.
@@ -96,7 +100,9 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 		o.Canaries = append(o.Canaries, url)
 		return nil
 	})
-	flags.BoolVar(&o.AllowLoopbackProbes, "allow-loopback-probes", o.AllowLoopbackProbes, "Let probe URLs reach the operator's own host. For development and demos only.")
+	flags.Func("allowed-cidrs", "Ranges, separated by commas, whose addresses may be probed and published although a larger range that they are in is refused: one of --denied-cidrs, or the cluster's own. May be given several times.", prefixesInto(&o.Egress.Allowed))
+	flags.Func("denied-cidrs", "Ranges, separated by commas, whose addresses may be neither probed nor published, save for smaller ones in --allowed-cidrs. May be given several times.", prefixesInto(&o.Egress.Denied))
+	flags.BoolVar(&o.Egress.AllowLoopbackProbes, "allow-loopback-probes", o.Egress.AllowLoopbackProbes, "Let probe URLs reach the operator's own host. For development and demos only.")
 }
 
 // Validate returns all that is wrong with the options.
@@ -124,5 +130,24 @@ func (o *Options) Validate() error {
 			faults = append(faults, fmt.Errorf("--%s=%v: must be above 0 and at most 1", flag, share))
 		}
 	}
+	for _, prefix := range o.Egress.Allowed {
+		if slices.Contains(o.Egress.Denied, prefix) {
+			faults = append(faults, fmt.Errorf("%s is in --allowed-cidrs and in --denied-cidrs: take it out of one of them", prefix))
+		}
+	}
 	return errors.Join(faults...)
+}
+
+// prefixesInto reads a flag's ranges.
+func prefixesInto(list *[]netip.Prefix) func(string) error {
+	return func(value string) error {
+		for text := range strings.SplitSeq(value, ",") {
+			prefix, err := parsePrefix(strings.TrimSpace(text))
+			if err != nil {
+				return err
+			}
+			*list = append(*list, prefix)
+		}
+		return nil
+	}
 }

@@ -100,7 +100,7 @@ func startOperator(config *rest.Config, change ...func(*controllers.Options)) *o
 	})
 	options := controllers.NewOptions()
 	options.MetricsBindAddress, options.HealthBindAddress = "0", "0"
-	options.AllowLoopbackProbes = true
+	options.Egress.AllowLoopbackProbes = true
 	for _, each := range change {
 		each(&options)
 	}

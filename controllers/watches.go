@@ -78,7 +78,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 }
 
 // watch has the reconciler called for whatever may change what it would do.
-func (r *Reconciler) watch(manager ctrl.Manager, transitions *transitions, options controller.Options) error {
+func (r *Reconciler) watch(manager ctrl.Manager, transitions *transitions, ranges *clusterRanges, options controller.Options) error {
 	return ctrl.NewControllerManagedBy(manager).
 		Named("externalservice").
 		For(&farpointv1.ExternalService{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
@@ -86,6 +86,7 @@ func (r *Reconciler) watch(manager ctrl.Manager, transitions *transitions, optio
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(ownerOf)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(r.rivalsOf), builder.WithPredicates(membershipChanged())).
 		WatchesRawSource(source.Func(transitions.start)).
+		WatchesRawSource(source.Func(ranges.start)).
 		WithOptions(options).
 		Complete(r)
 }

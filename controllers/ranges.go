@@ -1,0 +1,278 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	"sigs.k8s.io/controller-runtime/pkg/cluster"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=list;watch
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=servicecidrs,verbs=list;watch
+
+// clusterRanges keeps the egress policy in step with the addresses that belong to the
+// cluster, and has the ExternalServices looked at again whose addresses it now judges
+// otherwise.
+type clusterRanges struct {
+	// cluster has a cache of its own, since it needs but one of all the EndpointSlices that
+	// are not ours.
+	cluster cluster.Cluster
+	// objects reads ExternalServices from the manager's cache.
+	objects client.Reader
+	policy  *probes.EgressPolicy
+	// rules are the administrator's.
+	rules probes.EgressRules
+	// known are the ranges that the policy goes by.
+	known []probes.ClusterRange
+	// changed holds a token while there may be others.
+	changed chan struct{}
+}
+
+// newClusterRanges adds what it needs to the manager. The policy has the rules already.
+func newClusterRanges(manager ctrl.Manager, policy *probes.EgressPolicy, rules probes.EgressRules) (*clusterRanges, error) {
+	ranges, err := cluster.New(manager.GetConfig(), func(options *cluster.Options) {
+		options.Scheme = manager.GetScheme()
+		options.Cache.DefaultTransform = cache.TransformStripManagedFields()
+		options.Cache.ByObject = map[client.Object]cache.ByObject{
+			&corev1.Node{}: {Transform: stripNode},
+			&discoveryv1.EndpointSlice{}: {
+				Namespaces: map[string]cache.Config{apiServerSlice.Namespace: {}},
+				Field:      fields.OneTermEqualSelector("metadata.name", apiServerSlice.Name),
+			},
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the cache of the cluster's ranges: %w", err)
+	}
+	made := &clusterRanges{cluster: ranges, objects: manager.GetClient(), policy: policy, rules: rules, changed: make(chan struct{}, 1)}
+	return made, wrapped(manager.Add(ranges), "add the cache of the cluster's ranges")
+}
+
+// apiServerSlice holds the addresses of the API servers, which write it themselves.
+var apiServerSlice = client.ObjectKey{Namespace: "default", Name: "kubernetes"}
+
+// stripNode takes out of a Node what is never looked at.
+func stripNode(object any) (any, error) {
+	if node, ok := object.(*corev1.Node); ok {
+		return &corev1.Node{
+			ObjectMeta: node.ObjectMeta,
+			Spec:       corev1.NodeSpec{PodCIDR: node.Spec.PodCIDR, PodCIDRs: node.Spec.PodCIDRs},
+			Status:     corev1.NodeStatus{Addresses: node.Status.Addresses},
+		}, nil
+	}
+	return object, nil
+}
+
+// start is called once, before the controller carries out anything: when it returns, the
+// ranges are known. From then on it follows them.
+func (r *clusterRanges) start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	lists, err := r.watch(ctx)
+	if err != nil {
+		return err
+	}
+	if r.known, err = r.read(ctx, lists); err != nil {
+		return err
+	}
+	r.policy.Set(r.rulesWith(r.known))
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-r.changed:
+			}
+			if err := r.follow(ctx, lists, queue); err != nil {
+				ctrl.LoggerFrom(ctx).Error(err, "Could not read the cluster's ranges: the ones before hold")
+			}
+		}
+	}()
+	return nil
+}
+
+// watch returns the lists to read the ranges from, which are in the cache when it returns.
+func (r *clusterRanges) watch(ctx context.Context) ([]client.ObjectList, error) {
+	var lists []client.ObjectList
+	for _, kind := range []struct {
+		object client.Object
+		list   client.ObjectList
+	}{
+		{&networkingv1.ServiceCIDR{}, &networkingv1.ServiceCIDRList{}},
+		{&corev1.Node{}, &corev1.NodeList{}},
+		{&discoveryv1.EndpointSlice{}, &discoveryv1.EndpointSliceList{}},
+	} {
+		informer, err := r.cluster.GetCache().GetInformer(ctx, kind.object)
+		if meta.IsNoMatchError(err) { // ServiceCIDR is there since Kubernetes 1.33
+			gvk, _ := apiutil.GVKForObject(kind.object, r.cluster.GetScheme())
+			ctrl.LoggerFrom(ctx).Info("The API server has no such kind: deny the cluster's Service ranges by --denied-cidrs", "kind", gvk.Kind)
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("watch %T: %w", kind.object, err)
+		}
+		if _, err := informer.AddEventHandler(r.handler()); err != nil {
+			return nil, fmt.Errorf("watch %T: %w", kind.object, err)
+		}
+		lists = append(lists, kind.list)
+	}
+	return lists, nil
+}
+
+// handler notes what may change the ranges. Nodes change all the time, but hardly ever
+// their addresses.
+func (r *clusterRanges) handler() toolscache.ResourceEventHandler {
+	note := func() {
+		select {
+		case r.changed <- struct{}{}:
+		default:
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { note() },
+		DeleteFunc: func(any) { note() },
+		UpdateFunc: func(before, after any) {
+			if !slices.Equal(rangesOf(before), rangesOf(after)) {
+				note()
+			}
+		},
+	}
+}
+
+func (r *clusterRanges) read(ctx context.Context, lists []client.ObjectList) ([]probes.ClusterRange, error) {
+	var found []probes.ClusterRange
+	for _, list := range lists {
+		if err := r.cluster.GetCache().List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+			return nil, fmt.Errorf("list %T: %w", list, err)
+		}
+		err := meta.EachListItem(list, func(object runtime.Object) error {
+			found = append(found, rangesOf(object)...)
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("go through %T: %w", list, err)
+		}
+	}
+	slices.SortFunc(found, func(a, b probes.ClusterRange) int { return a.Prefix.Compare(b.Prefix) })
+	return slices.Compact(found), nil
+}
+
+// follow makes the policy go by the ranges as they are now.
+func (r *clusterRanges) follow(ctx context.Context, lists []client.ObjectList, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	found, err := r.read(ctx, lists)
+	if err != nil || slices.Equal(found, r.known) {
+		return err
+	}
+	before := probes.NewEgressPolicy(r.rulesWith(r.known))
+	r.known = found
+	r.policy.Set(r.rulesWith(found))
+	all := &farpointv1.ExternalServiceList{}
+	if err := r.objects.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list ExternalServices: %w", err)
+	}
+	for i := range all.Items {
+		if judgedOtherwise(&all.Items[i].Spec, before, r.policy) {
+			queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
+		}
+	}
+	return nil
+}
+
+func (r *clusterRanges) rulesWith(known []probes.ClusterRange) probes.EgressRules {
+	rules := r.rules
+	rules.Cluster = known
+	return rules
+}
+
+// judgedOtherwise tells whether two policies differ about an address in a spec.
+func judgedOtherwise(spec *farpointv1.ExternalServiceSpec, a, b *probes.EgressPolicy) bool {
+	differ := func(text string) bool {
+		addr, err := netip.ParseAddr(text)
+		return err == nil && (a.CheckProbe(addr) == nil) != (b.CheckProbe(addr) == nil)
+	}
+	probed := func(text farpointv1.HealthCheckURL) bool {
+		u, err := url.Parse(string(text))
+		return err == nil && differ(u.Hostname())
+	}
+	return probed(spec.HealthCheckURL) || slices.ContainsFunc(spec.Endpoints, func(endpoint farpointv1.Endpoint) bool {
+		return differ(endpoint.Address) || probed(endpoint.HealthCheckURL)
+	})
+}
+
+// rangesOf are the addresses that an object says to be the cluster's own.
+func rangesOf(object any) []probes.ClusterRange {
+	var found []probes.ClusterRange
+	add := func(kind string, texts ...string) {
+		for _, text := range texts {
+			prefix, err := parsePrefix(text)
+			if err == nil { // a node may have a name among its addresses
+				found = append(found, probes.ClusterRange{Prefix: prefix, Kind: kind})
+			}
+		}
+	}
+	switch object := object.(type) {
+	case *networkingv1.ServiceCIDR:
+		add("a Service of this cluster", object.Spec.CIDRs...)
+	case *corev1.Node:
+		add("a Pod of this cluster", object.Spec.PodCIDRs...)
+		for _, address := range object.Status.Addresses {
+			add("a node of this cluster", address.Address)
+		}
+	case *discoveryv1.EndpointSlice:
+		for _, endpoint := range object.Endpoints {
+			add("an API server of this cluster", endpoint.Addresses...)
+		}
+	}
+	return found
+}
+
+// parsePrefix reads a range, or an address as the range that holds nothing else.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		addr = addr.WithZone("").Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return netip.Prefix{}, fmt.Errorf("%q is neither a range such as 10.0.0.0/8 nor an address", text)
+	case prefix.Addr().Is4In6():
+		return netip.Prefix{}, fmt.Errorf("%q is a range of IPv4 addresses mapped into IPv6: write it as IPv4", text)
+	case prefix != prefix.Masked():
+		return netip.Prefix{}, fmt.Errorf("%q has bits set after its first %d: write %s", text, prefix.Bits(), prefix.Masked())
+	}
+	return prefix, nil
+}
