@@ -25,6 +25,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -35,6 +36,8 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -74,6 +77,7 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 		Expect(kinds).To(Equal(map[string]int{
 			"Namespace": 1, "CustomResourceDefinition": 1, "Deployment": 1, "Service": 1, "ServiceAccount": 1,
 			"ClusterRole": 5, "ClusterRoleBinding": 1, "Role": 1, "RoleBinding": 1,
+			"PodDisruptionBudget": 1, "NetworkPolicy": 1,
 		}))
 	})
 
@@ -96,6 +100,36 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 		))
 		for _, probe := range []*corev1.Probe{container.LivenessProbe, container.ReadinessProbe} {
 			Expect(portNamed(container.Ports, probe.HTTPGet.Port.String())).To(Equal(portIn(options.HealthBindAddress)))
+		}
+	})
+
+	It("has a replica to take over, and one left while nodes are drained", func() {
+		Expect(*deployment(installed).Spec.Replicas).To(BeEquivalentTo(2))
+		budgets := ofKind[policyv1.PodDisruptionBudget](installed, "PodDisruptionBudget")
+		Expect(budgets).To(HaveLen(1))
+		Expect(budgets[0].Spec.MinAvailable.IntValue()).To(Equal(1))
+	})
+
+	It("keeps the operator's Pods from cloud metadata by a NetworkPolicy as well", func() {
+		policies := ofKind[networkingv1.NetworkPolicy](installed, "NetworkPolicy")
+		Expect(policies).To(HaveLen(1))
+		reaches := func(text string) bool {
+			addr := netip.MustParseAddr(text)
+			for _, rule := range policies[0].Spec.Egress {
+				for _, peer := range rule.To {
+					within := func(cidr string) bool { return netip.MustParsePrefix(cidr).Contains(addr) }
+					if len(rule.Ports) == 0 && within(peer.IPBlock.CIDR) && !slices.ContainsFunc(peer.IPBlock.Except, within) {
+						return true
+					}
+				}
+			}
+			return false
+		}
+		for _, address := range []string{"169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe"} {
+			Expect(reaches(address)).To(BeFalse(), address)
+		}
+		for _, address := range []string{"192.0.2.10", "10.1.2.3", "2001:db8::1", "fd12::1"} {
+			Expect(reaches(address)).To(BeTrue(), address)
 		}
 	})
 
@@ -247,6 +281,25 @@ func missing(among manifests) []string {
 		need(selected, "Pods of Service %s", service.Name)
 		for _, port := range service.Spec.Ports {
 			need(portNamed(pod.Spec.Containers[0].Ports, port.TargetPort.String()) == port.Port, "port %s of Service %s", port.TargetPort.String(), service.Name)
+		}
+	}
+	selects := func(selector *metav1.LabelSelector, what string) {
+		parsed, err := metav1.LabelSelectorAsSelector(selector)
+		Expect(err).NotTo(HaveOccurred())
+		need(parsed.Matches(labels.Set(pod.Labels)), "Pods of %s", what)
+	}
+	for _, constraint := range pod.Spec.TopologySpreadConstraints {
+		selects(constraint.LabelSelector, "the spread over "+constraint.TopologyKey)
+	}
+	for _, budget := range ofKind[policyv1.PodDisruptionBudget](among, "PodDisruptionBudget") {
+		selects(budget.Spec.Selector, "PodDisruptionBudget "+budget.Name)
+	}
+	for _, policy := range ofKind[networkingv1.NetworkPolicy](among, "NetworkPolicy") {
+		selects(&policy.Spec.PodSelector, "NetworkPolicy "+policy.Name)
+		for _, rule := range policy.Spec.Ingress {
+			for _, port := range rule.Ports {
+				need(portNamed(pod.Spec.Containers[0].Ports, port.Port.String()) != 0, "port %s of NetworkPolicy %s", port.Port, policy.Name)
+			}
 		}
 	}
 	for _, object := range among {
