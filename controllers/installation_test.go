@@ -25,8 +25,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 
