@@ -12,6 +12,9 @@ CONTAINER_TOOL ?= docker
 # The kubectl on PATH, else the one that `make envtest` leaves in bin/k8s.
 KUBECTL ?= $(or $(shell command -v kubectl 2>/dev/null),$(lastword $(wildcard bin/k8s/*/kubectl)),kubectl)
 
+# What the tests read EndpointSlices with. The demo and the benchmarks do without.
+READERS := coredns prometheus
+
 TOOLS := $(CURDIR)/hack/tools
 CONTROLLER_GEN := go tool -modfile=$(TOOLS)/go.mod controller-gen
 KUSTOMIZE := go tool -modfile=$(TOOLS)/go.mod kustomize
@@ -64,8 +67,8 @@ lint-fix: ## Run golangci-lint and let it mend what it can.
 	$(GOLANGCI_LINT) run --fix
 
 .PHONY: envtest
-envtest: ## Build the control plane of the tests into bin/k8s and print the folder.
-	@hack/envtest/build.sh
+envtest: ## Build what the tests start, the control plane and readers, into bin/k8s and print the folder.
+	@hack/envtest/build.sh $(READERS)
 
 .PHONY: test
 test: ## Run all tests, with the race detector. TESTFLAGS='-run X -v' for some.
@@ -76,7 +79,7 @@ test: ## Run all tests, with the race detector. TESTFLAGS='-run X -v' for some.
 		fi; \
 		echo "no C compiler found: testing without the race detector" >&2; race=; \
 	fi; \
-	export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh); \
+	export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh $(READERS)); \
 	set -x; $${race:+env CGO_ENABLED=1} go test $$race $(TESTFLAGS) ./...
 
 # BENCH_ONLY=cost or scale runs one part of the second half alone.

@@ -39,9 +39,7 @@ import (
 // prints. That it prints anything to stderr, such as a warning, is a failure.
 func kubectl(ctx SpecContext, stdin string, arguments ...string) string {
 	GinkgoHelper()
-	assets := os.Getenv("KUBEBUILDER_ASSETS")
-	Expect(assets).NotTo(BeEmpty(), "`make test` sets KUBEBUILDER_ASSETS")
-	command := exec.CommandContext(ctx, filepath.Join(assets, "kubectl"), arguments...)
+	command := exec.CommandContext(ctx, filepath.Join(assets(), "kubectl"), arguments...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig(), "HOME="+GinkgoT().TempDir())
 	command.Stdin = strings.NewReader(stdin)
 	var stdout, stderr bytes.Buffer
@@ -50,6 +48,14 @@ func kubectl(ctx SpecContext, stdin string, arguments ...string) string {
 	Expect(stderr.String()).To(BeEmpty(), "kubectl %v: %s", arguments, &stdout)
 	Expect(err).NotTo(HaveOccurred(), "kubectl %v: %s", arguments, &stdout)
 	return stdout.String()
+}
+
+// assets is the folder with the programs that the tests start.
+func assets() string {
+	GinkgoHelper()
+	folder := os.Getenv("KUBEBUILDER_ASSETS")
+	Expect(folder).NotTo(BeEmpty(), "`make test` sets KUBEBUILDER_ASSETS")
+	return folder
 }
 
 // kubeconfig writes what the administrator needs to log in and returns the file.

@@ -4,6 +4,7 @@
 #
 #   hack/envtest/build.sh                            etcd, kube-apiserver, kubectl
 #   hack/envtest/build.sh kube-proxy                 these, and kube-proxy
+#   hack/envtest/build.sh coredns prometheus         these, and readers of the slices
 #
 # What is there is not built again, so a second run takes no time and no network.
 # stdout carries the folder and nothing else; progress goes to stderr.
@@ -19,10 +20,10 @@ say() { echo "envtest: $*" >&2; }
 
 # The version stands in go.mod only. awk rather than `go list -m`, which would
 # load the module graph, for which it may need the network.
-version_in_go_mod() {
-	awk -v module="$1" '$1 == module && $2 ~ /^v/ { print substr($2, 2); exit }' "$here/go.mod"
+version_in_go_mod() { # FOLDER MODULE
+	awk -v module="$2" '$1 == module && $2 ~ /^v/ { print substr($2, 2); exit }' "$1/go.mod"
 }
-version=$(version_in_go_mod k8s.io/kubernetes)
+version=$(version_in_go_mod "$here" k8s.io/kubernetes)
 [[ $version =~ ^([0-9]+)\.([0-9]+)\.[0-9]+$ ]] || {
 	say "no version of k8s.io/kubernetes in $here/go.mod"
 	exit 1
@@ -46,7 +47,9 @@ done
 
 package_of() {
 	case $1 in
+	coredns) echo ./coredns ;;
 	etcd) echo go.etcd.io/etcd/server/v3 ;;
+	prometheus) echo github.com/prometheus/prometheus/cmd/prometheus ;;
 	kube-apiserver | kube-controller-manager | kube-proxy | kubectl) echo "k8s.io/kubernetes/cmd/$1" ;;
 	*)
 		say "cannot build $1: add it to the tools of hack/envtest/go.mod and to package_of"
@@ -55,9 +58,27 @@ package_of() {
 	esac
 }
 
+# The module that knows the package.
+folder_of() {
+	case $1 in
+	coredns | prometheus) echo "$here/readers" ;;
+	*) echo "$here" ;;
+	esac
+}
+
+# Of all that Prometheus can discover, Kubernetes: else it comes with the clients of
+# some twenty clouds.
+tags_of() {
+	case $1 in
+	prometheus) echo remove_all_sd,enable_kubernetes_sd ;;
+	esac
+}
+
 version_of() {
 	case $1 in
-	etcd) version_in_go_mod go.etcd.io/etcd/server/v3 ;;
+	coredns) version_in_go_mod "$here/readers" github.com/coredns/coredns ;;
+	etcd) version_in_go_mod "$here" go.etcd.io/etcd/server/v3 ;;
+	prometheus) version_in_go_mod "$here/readers" github.com/prometheus/prometheus ;;
 	*) echo "$version" ;;
 	esac
 }
@@ -66,6 +87,7 @@ version_of() {
 time_of() {
 	case $1 in
 	kube-apiserver) echo "about 4 minutes" ;;
+	prometheus) echo "about 2 minutes" ;;
 	*) echo "about a minute" ;;
 	esac
 }
@@ -92,13 +114,15 @@ download() {
 # a binary there, and two runs at once never write to one file. The go command's
 # line for each module that it downloads is noise.
 build() {
-	local name=$1 package part=$assets/.$1.$$
+	local name=$1 package folder tags part=$assets/.$1.$$
 	# Expanded now: when the trap runs, the locals are gone.
 	# shellcheck disable=SC2064
 	trap "rm -f '$part'" EXIT
 	package=$(package_of "$name")
+	folder=$(folder_of "$name")
+	tags=$(tags_of "$name")
 	say "building $name v$(version_of "$name") from Go modules: $(time_of "$name") the first time"
-	(cd "$here" && go build -mod=readonly -trimpath -ldflags "$ldflags" -o "$part" "$package" \
+	(cd "$folder" && go build -mod=readonly -trimpath -tags "$tags" -ldflags "$ldflags" -o "$part" "$package" \
 		2> >(grep -v '^go: downloading' >&2))
 	mv -f "$part" "$assets/$name"
 }
