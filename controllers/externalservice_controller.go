@@ -40,9 +40,9 @@ import (
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
-// certificatesInterval is how often certificates that a spec refers to are read again. A
-// rotated Secret is in use after this time and one probe.
-const certificatesInterval = 20 * time.Second
+// referencesInterval is how often the Secrets and ConfigMaps that a spec refers to are
+// read again. A rotated Secret is in use after this time and one probe.
+const referencesInterval = 20 * time.Second
 
 // refusedInterval is how often a Service that the API server refuses is tried again.
 const refusedInterval = 10 * time.Second
@@ -161,7 +161,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 		found.fault = &fault{farpointv1.CertificatesUnavailableReason, err.Error(), true}
 		return nil
 	}
-	common, err := newSettings(&object.Spec, trust)
+	common, err := newSettings(&object.Spec, trust, readCredentials(ctx, r.live, object))
 	if err != nil {
 		found.fault = &fault{reason: farpointv1.InvalidHealthCheckReason, message: err.Error()}
 		return nil
@@ -257,12 +257,12 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 	return r.services.removeCreated(ctx, request.NamespacedName, types.NamespacedName{})
 }
 
-// again comes back to what no watch tells of: certificates that are rotated, and what
-// made the API server refuse a Service, such as a quota.
+// again comes back to what no watch tells of: certificates and credentials that are
+// rotated, and what made the API server refuse a Service, such as a quota.
 func again(object *farpointv1.ExternalService, found findings) ctrl.Result {
 	switch {
-	case refersToCertificates(object.Spec.HealthCheck.TLS):
-		return ctrl.Result{RequeueAfter: certificatesInterval}
+	case refersToCertificates(object.Spec.HealthCheck.TLS), object.Spec.HealthCheck.CredentialsSecretRef != nil:
+		return ctrl.Result{RequeueAfter: referencesInterval}
 	case found.service.reason == farpointv1.ServiceInvalidReason:
 		return ctrl.Result{RequeueAfter: refusedInterval}
 	}

@@ -42,6 +42,8 @@ type settings struct {
 	http *probes.HTTPSettings
 	tls  *probes.TLSSettings
 	tcp  *probes.TCPSettings
+	// login is for the probes that take credentials.
+	login login
 	// digest tells settings apart that probe differently. When and how often they
 	// probe does not count.
 	digest [sha256.Size]byte
@@ -53,11 +55,12 @@ type settings struct {
 	private bool
 }
 
-// newSettings reads spec.healthCheck. The certificates are those that its tls section
-// refers to. The error tells the user what to change.
-func newSettings(spec *farpointv1.ExternalServiceSpec, trust certificates) (settings, error) {
+// newSettings reads spec.healthCheck. The certificates and the login are what it refers
+// to. The error tells the user what to change.
+func newSettings(spec *farpointv1.ExternalServiceSpec, trust certificates, login login) (settings, error) {
 	check := &spec.HealthCheck
 	made := settings{
+		login:      login,
 		timing:     timingOf(spec),
 		thresholds: probes.Thresholds{Failure: threshold(check.FailureThreshold), Success: threshold(check.SuccessThreshold)},
 	}
@@ -68,7 +71,8 @@ func newSettings(spec *farpointv1.ExternalServiceSpec, trust certificates) (sett
 	if made.http, err = httpSettings(check.HTTP); err != nil {
 		return settings{}, err
 	}
-	made.private = check.HTTP != nil && len(check.HTTP.Headers) > 0 || len(trust.authorities) > 0 || trust.client != nil
+	made.private = check.HTTP != nil && len(check.HTTP.Headers) > 0 || len(trust.authorities) > 0 || trust.client != nil ||
+		login.credentials != nil
 	if tls := check.TLS; tls != nil {
 		made.tls = &probes.TLSSettings{ServerName: tls.ServerName, CABundle: trust.authorities, ClientCertificate: trust.client, InsecureSkipVerify: tls.InsecureSkipVerify}
 	}

@@ -321,7 +321,8 @@ func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *fault {
 		return f.fault
 	}
 	if condition := meta.FindStatusCondition(status.Conditions, farpointv1.EndpointsAcceptedCondition); condition.Status == metav1.ConditionFalse {
-		return &fault{reason: condition.Reason, message: condition.Message}
+		// A Secret may come; an endpoint of the spec mends itself never.
+		return &fault{condition.Reason, condition.Message, condition.Reason == farpointv1.CredentialsUnavailableReason}
 	}
 	if f.portsReason == farpointv1.PortNotInServiceReason {
 		return &fault{reason: f.portsReason, message: f.portsMessage}

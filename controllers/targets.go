@@ -130,6 +130,13 @@ func (p targetPlanner) equip(made *endpoint, spec *farpointv1.ExternalServiceSpe
 		return nil
 	}
 	definition := definitionOf(spec, made, common)
+	takesCredentials := probes.TakesCredentials(definition.URL)
+	switch {
+	case takesCredentials && common.login.fault != "":
+		return &rejection{farpointv1.CredentialsUnavailableReason, common.login.fault}
+	case takesCredentials:
+		definition.Credentials = common.login.credentials
+	}
 	prober, err := p.registry.New(definition)
 	if err != nil {
 		return &rejection{farpointv1.InvalidHealthCheckURLReason, err.Error()}
@@ -160,6 +167,9 @@ func identityOf(definition probes.Definition, common settings) probes.Identity {
 	digest := sha256.New()
 	digest.Write(common.digest[:])
 	fmt.Fprintf(digest, "%s %d %s", definition.Address, definition.Port, definition.URL)
+	if definition.Credentials != nil {
+		digestCredentials(digest, definition.Credentials)
+	}
 	return probes.Identity(digest.Sum(nil)[:len(probes.Identity{})])
 }
 

@@ -39,7 +39,7 @@ var (
 func planned(t *testing.T, spec farpointv1.ExternalServiceSpec, ports []corev1.ServicePort) targets {
 	t.Helper()
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	common, err := newSettings(&spec, certificates{})
+	common, err := newSettings(&spec, certificates{}, login{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,8 +289,37 @@ func TestSettingsFaultsNameTheField(t *testing.T) {
 	}
 	for message, check := range tests {
 		spec := &farpointv1.ExternalServiceSpec{HealthCheck: farpointv1.HealthCheck{HTTP: &check}}
-		if _, err := newSettings(spec, certificates{}); err == nil || !strings.Contains(err.Error(), message) {
+		if _, err := newSettings(spec, certificates{}, login{}); err == nil || !strings.Contains(err.Error(), message) {
 			t.Errorf("got %v, want %s", err, message)
+		}
+	}
+}
+
+// What logs in otherwise is another probe, and what logs in at all is nobody else's.
+func TestCredentialsTellProbesApart(t *testing.T) {
+	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
+	spec.Endpoints[0].HealthCheckURL = "http:///" // the other one's probe takes no credentials
+	egress := probes.NewEgressPolicy(probes.EgressRules{})
+	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress, 0)), egress: egress}
+	targetsBy := func(credentials *probes.Credentials) []probes.Target {
+		common, err := newSettings(&spec, certificates{}, login{credentials: credentials})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return planner.plan(&spec, onePort, common, nil).probeTargets(common, nil)
+	}
+	none := targetsBy(nil)
+	seen := map[probes.Identity]bool{none[0].Identity: true}
+	for _, credentials := range []probes.Credentials{
+		{Username: "ab", Password: "c"}, {Username: "a", Password: "bc"}, {Password: "abc"}, {Token: "abc"},
+	} {
+		made := targetsBy(&credentials)
+		if seen[made[0].Identity] || !made[0].Private {
+			t.Errorf("%q, %q: shared with others", credentials.Username, credentials.Password)
+		}
+		seen[made[0].Identity] = true
+		if made[1].Identity != none[1].Identity {
+			t.Error("a probe that takes no credentials depends on them")
 		}
 	}
 }

@@ -56,6 +56,9 @@ func (d *Dialer) newHTTPProber(def Definition, u *url.URL) (Prober, error) {
 	if err := settings.validate(); err != nil {
 		return nil, err
 	}
+	if settings, err = settings.withCredentials(def.Credentials); err != nil {
+		return nil, err
+	}
 	request, err := settings.request(to, u)
 	if err != nil {
 		return nil, err

@@ -51,6 +51,8 @@ type Definition struct {
 	HTTP *HTTPSettings
 	TLS  *TLSSettings
 	TCP  *TCPSettings
+	// Credentials are for the schemes that take some, see TakesCredentials; nil for none.
+	Credentials *Credentials
 }
 
 // Factory prepares a prober. Its error is shown to the user who wrote the
@@ -84,8 +86,9 @@ func (r Registry) New(def Definition) (Prober, error) {
 		return nil, fmt.Errorf("healthCheckURL has no scheme: begin it with one of %s", r.schemes())
 	case !ok:
 		return nil, fmt.Errorf("healthCheckURL has the unknown scheme %q: use one of %s", u.Scheme, r.schemes())
-	case u.User != nil:
-		return nil, errors.New("healthCheckURL holds user info, which everybody who may read the object would see: take it out")
+	}
+	if err := checkUserInfo(u); err != nil {
+		return nil, err
 	}
 	return factory(def, u)
 }

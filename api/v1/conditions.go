@@ -146,6 +146,10 @@ const (
 	InvalidPortReason = "InvalidPort"
 	// InvalidHealthCheckURLReason: the URL cannot be probed.
 	InvalidHealthCheckURLReason = "InvalidHealthCheckURL"
+	// CredentialsUnavailableReason: the probe takes credentials, and the Secret named in
+	// spec.healthCheck.credentialsSecretRef is missing or of no use. An endpoint that was
+	// probed before goes on being probed as before.
+	CredentialsUnavailableReason = "CredentialsUnavailable"
 	// InvalidTopologyReason: zone, hostname or nodeName that the API server would refuse.
 	InvalidTopologyReason = "InvalidTopology"
 )

@@ -213,10 +213,12 @@ type Endpoint struct {
 }
 
 // HealthCheckURL names what is probed: scheme, host, port, path. An empty host or
-// port means the endpoint's own.
+// port means the endpoint's own. A user name may stand before the host with postgres,
+// mysql, redis and rediss, a password never.
 //
 // +kubebuilder:validation:MaxLength=2048
-// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*@')",message="the URL must not hold a user name or password: everybody who may read this object would see them"
+// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*:[^/?#]*@')",message="the URL must not hold a password, since everybody who may read this object would see it: put it into a Secret and name that in healthCheck.credentialsSecretRef"
+// +kubebuilder:validation:XValidation:rule="['postgres://','mysql://','redis://','rediss://'].exists(s, self.startsWith(s)) || !self.matches('^[^/?#]*//[^/?#]*@')",message="the URL must not hold a user name but with postgres, mysql, redis and rediss: put it into a Secret and name that in healthCheck.credentialsSecretRef"
 type HealthCheckURL string
 
 // EndpointState is what the owner of an endpoint wants to be done with it.

@@ -78,6 +78,14 @@ type HealthCheck struct {
 	// tcp has the options of tcp probes.
 	// +optional
 	TCP *TCPHealthCheck `json:"tcp,omitempty"`
+
+	// credentialsSecretRef names the Secret that probes take their credentials from. Its
+	// type is kubernetes.io/basic-auth, Opaque or one of your own; its keys are username,
+	// password and token. http and https send the token as Authorization: Bearer, without
+	// one username and password as Authorization: Basic; postgres, mysql, redis and rediss
+	// log in with username and password. A changed Secret is in use within 30 seconds.
+	// +optional
+	CredentialsSecretRef *SecretReference `json:"credentialsSecretRef,omitempty"`
 }
 
 // InitialState is what a new endpoint is taken for before its first verdict.

@@ -108,6 +108,11 @@ var _ = Describe("the smallest manifest", func() {
 	})
 })
 
+const (
+	passwordInURL = "the URL must not hold a password"
+	userInURL     = "the URL must not hold a user name but with postgres, mysql, redis and rediss"
+)
+
 var _ = DescribeTable("a mutation of the smallest manifest",
 	func(ctx SpecContext, path string, value any, message string) {
 		mutated := object(smallest)
@@ -142,8 +147,16 @@ var _ = DescribeTable("a mutation of the smallest manifest",
 	Entry("nodeName", "spec.endpoints.0.nodeName", "Node_1", "nodeName must be the name of a node"),
 	Entry("state", "spec.endpoints.0.state", "Gone", "Unsupported value"),
 
-	Entry("user info in a URL", "spec.endpoints.0.healthCheckURL", "http://bob:secret@192.0.2.10/", "the URL must not hold a user name or password"),
-	Entry("user info in a URL without a scheme", "spec.healthCheckURL", "//bob:secret@192.0.2.10/", "the URL must not hold a user name or password"),
+	Entry("user info in a URL", "spec.endpoints.0.healthCheckURL", "http://bob:secret@192.0.2.10/", passwordInURL),
+	Entry("user info in a URL without a scheme", "spec.healthCheckURL", "//bob:secret@192.0.2.10/", passwordInURL),
+	Entry("user in an HTTP URL", "spec.healthCheckURL", "https://bob@192.0.2.10/", userInURL),
+	Entry("user in a database's URL", "spec.healthCheckURL", "postgres://bob@192.0.2.10:5432/app?role=primary", ""),
+	Entry("user in a database's URL without a host", "spec.healthCheckURL", "mysql://bob@", ""),
+	Entry("user of a Redis with TLS", "spec.healthCheckURL", "rediss://bob@:6379", ""),
+	Entry("password in a database's URL", "spec.healthCheckURL", "postgres://bob:secret@192.0.2.10:5432/app", passwordInURL),
+	Entry("empty password in a database's URL", "spec.healthCheckURL", "redis://bob:@192.0.2.10", passwordInURL),
+	Entry("password behind another @", "spec.healthCheckURL", "mysql://bob@home:secret@192.0.2.10", passwordInURL),
+	Entry("IPv6 address", "spec.healthCheckURL", "redis://bob@[2001:db8::1]:6379", ""),
 	Entry("@ in a path", "spec.healthCheckURL", "http:///users/@me", ""),
 
 	Entry("interval 0", "spec.healthCheckInterval", "0s", "must be a duration from 500ms to 1h"),
@@ -169,6 +182,8 @@ var _ = DescribeTable("a mutation of the smallest manifest",
 	Entry("header with a tab", "spec.healthCheck.http.headers", header("X-A", "a\tb"), ""),
 	Entry("header name with a blank", "spec.healthCheck.http.headers", header("X A", "a"), "a header's name holds letters, digits and dashes"),
 	Entry("header", "spec.healthCheck.http.headers", header("X-Probe", "farpoint"), ""),
+	Entry("credentials", "spec.healthCheck.credentialsSecretRef", map[string]any{"name": "database"}, ""),
+	Entry("credentials of nobody", "spec.healthCheck.credentialsSecretRef", map[string]any{"name": ""}, "should be at least 1 chars long"),
 	Entry("CA from two places", "spec.healthCheck.tls", map[string]any{
 		"caSecretRef": map[string]any{"name": "a"}, "caConfigMapRef": map[string]any{"name": "a"},
 	}, "give caSecretRef or caConfigMapRef, not both"),

@@ -1,0 +1,99 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// tokenKey is the key of a token in a Secret; for the others Kubernetes has constants.
+const tokenKey = "token"
+
+// login is what spec.healthCheck.credentialsSecretRef leads to.
+type login struct {
+	// credentials are nil if none are referred to, or if they are of no use.
+	credentials *probes.Credentials
+	// fault says why they are of no use; "" if they are, or none are referred to.
+	fault string
+}
+
+// readCredentials reads what the spec refers to, past all caches. Probes that take no
+// credentials go on without them, so that there is no error but a fault.
+func readCredentials(ctx context.Context, live client.Reader, owner *farpointv1.ExternalService) login {
+	reference := owner.Spec.HealthCheck.CredentialsSecretRef
+	if reference == nil {
+		return login{}
+	}
+	reader := referenceReader{live: live, namespace: owner.Namespace}
+	credentials, err := reader.credentials(ctx, reference.Name)
+	if err != nil {
+		return login{fault: fmt.Sprintf("healthCheck.credentialsSecretRef refers to %v", err)}
+	}
+	return login{credentials: credentials}
+}
+
+// credentials takes what a probe logs in with out of a Secret.
+func (r referenceReader) credentials(ctx context.Context, name string) (*probes.Credentials, error) {
+	secret, kind := &corev1.Secret{}, "Secret"
+	if err := r.get(ctx, secret, name); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", kind, name, err)
+	}
+	if !maybeLogin(secret.Type) {
+		return nil, fmt.Errorf("%s %s of the type %s, which is for something else: make one of the type %s or %s",
+			kind, name, secret.Type, corev1.SecretTypeBasicAuth, corev1.SecretTypeOpaque)
+	}
+	read := &probes.Credentials{
+		Username: string(secret.Data[corev1.BasicAuthUsernameKey]),
+		Password: string(secret.Data[corev1.BasicAuthPasswordKey]),
+		Token:    string(secret.Data[tokenKey]),
+	}
+	if read.Password == "" && read.Token == "" {
+		return nil, fmt.Errorf("%s %s, which has neither the key %s nor %s: add one, and %s if the probe needs it",
+			kind, name, corev1.BasicAuthPasswordKey, tokenKey, corev1.BasicAuthUsernameKey)
+	}
+	return read, nil
+}
+
+// maybeLogin tells Secrets that may hold a login from those that Kubernetes itself knows
+// a use for. The token of a ServiceAccount, above all, must never leave the cluster.
+func maybeLogin(kind corev1.SecretType) bool {
+	switch kind {
+	case corev1.SecretTypeBasicAuth, corev1.SecretTypeOpaque, "":
+		return true
+	}
+	domain, _, _ := strings.Cut(string(kind), "/")
+	return domain != "kubernetes.io" && !strings.HasSuffix(domain, ".kubernetes.io")
+}
+
+// digestCredentials makes probes differ that log in differently. Only digests of it are
+// kept.
+func digestCredentials(into hash.Hash, credentials *probes.Credentials) {
+	for _, part := range []string{credentials.Username, credentials.Password, credentials.Token} {
+		sum := sha256.Sum256([]byte(part)) // of a fixed length, so that nothing moves from one part to the next
+		into.Write(sum[:])
+	}
+}

@@ -1,0 +1,97 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Credentials are what probes log in with. Each scheme takes what it has a use for.
+type Credentials struct {
+	// Username may be empty where the URL names the user, and where none is needed.
+	Username string
+	Password string
+	// Token is what http and https send instead of the other two: Authorization: Bearer.
+	Token string
+}
+
+// Format implements fmt.Formatter, so that no verb and no slip prints what is in it.
+func (Credentials) Format(to fmt.State, _ rune) { _, _ = io.WriteString(to, "(credentials)") }
+
+// MarshalText implements encoding.TextMarshaler, which structured logs look for.
+func (Credentials) MarshalText() ([]byte, error) { return []byte("(credentials)"), nil }
+
+// userSchemes are those whose URLs may name a user. A password is in no URL.
+var userSchemes = []string{"mysql", "postgres", "redis", "rediss"}
+
+// TakesCredentials tells whether the probes of a URL make use of credentials.
+func TakesCredentials(url string) bool {
+	scheme, _, _ := strings.Cut(url, ":")
+	scheme = strings.ToLower(scheme)
+	return scheme == "http" || scheme == "https" || slices.Contains(userSchemes, scheme)
+}
+
+// checkUserInfo returns an error, without any of it, if there is user info that may not
+// be in the URL.
+func checkUserInfo(u *url.URL) error {
+	if u.User == nil {
+		return nil
+	}
+	if _, hasPassword := u.User.Password(); hasPassword {
+		return errors.New("healthCheckURL holds a password, which everybody who may read the object would see:" +
+			" put it into a Secret and name that in healthCheck.credentialsSecretRef")
+	}
+	if !slices.Contains(userSchemes, u.Scheme) {
+		return fmt.Errorf("healthCheckURL holds user info, which %s does not take from there:"+
+			" put it into a Secret and name that in healthCheck.credentialsSecretRef", u.Scheme)
+	}
+	if u.User.Username() == "" {
+		return errors.New("healthCheckURL has an @ without a user before it: take it out, or write the user")
+	}
+	return nil
+}
+
+// withCredentials are the settings of requests that also say who asks. As one of their
+// headers, that goes to the place of the first request only.
+func (s *HTTPSettings) withCredentials(login *Credentials) (*HTTPSettings, error) {
+	if login == nil {
+		return s, nil
+	}
+	header := Header{Name: "Authorization", Value: "Bearer " + login.Token}
+	if login.Token == "" {
+		header.Value = "Basic " + base64.StdEncoding.EncodeToString([]byte(login.Username+":"+login.Password))
+	}
+	switch {
+	case hasHeader(s.Headers, header.Name):
+		return nil, errors.New("healthCheck.http.headers has Authorization, and healthCheck.credentialsSecretRef makes one: take one of them out")
+	case login.Token == "" && strings.Contains(login.Username, ":"):
+		return nil, errors.New("healthCheck.credentialsSecretRef: the username has a colon, which HTTP would take for its end: use another user")
+	case !httpguts.ValidHeaderFieldValue(header.Value):
+		return nil, errors.New("healthCheck.credentialsSecretRef: the token holds a line break or another control character: take it out of the Secret")
+	}
+	with := *s
+	with.Headers = append(slices.Clip(s.Headers), header)
+	return &with, nil
+}
