@@ -20,8 +20,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -39,30 +41,50 @@ type slicesApplier struct {
 }
 
 // apply carries out a plan in its order. A write that fails does not keep the others
-// from being tried.
+// from being tried, save that no slice is deleted that holds an endpoint which could not
+// be written elsewhere.
 func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, plan slicePlan) error {
 	var failed []error
 	a.writes.WithLabelValues("create").Add(float64(len(plan.Create)))
 	a.writes.WithLabelValues("update").Add(float64(len(plan.Update)))
 	a.writes.WithLabelValues("delete").Add(float64(len(plan.Delete)))
-	for _, slice := range plan.Create {
-		failed = append(failed, a.create(ctx, owner, slice))
-	}
-	for _, slice := range plan.Update {
-		if err := a.client.Update(ctx, slice); err != nil {
-			failed = append(failed, fmt.Errorf("update EndpointSlice %s: %w", slice.Name, err))
+	missing := map[string]bool{}
+	note := func(slice *discoveryv1.EndpointSlice, err error) {
+		if err == nil {
+			return
+		}
+		failed = append(failed, err)
+		for i := range slice.Endpoints {
+			missing[slice.Endpoints[i].Addresses[0]] = true
 		}
 	}
+	for _, slice := range plan.Create {
+		note(slice, a.create(ctx, owner, slice))
+	}
+	for _, slice := range plan.Update {
+		note(slice, wrapped(a.client.Update(ctx, slice), "update EndpointSlice %s", slice.Name))
+	}
 	for _, slice := range plan.Delete {
-		failed = append(failed, a.delete(ctx, slice))
+		if !holdsAny(slice, missing) {
+			failed = append(failed, a.delete(ctx, slice))
+		}
 	}
 	return errors.Join(failed...)
+}
+
+func holdsAny(slice *discoveryv1.EndpointSlice, addresses map[string]bool) bool {
+	return slices.ContainsFunc(slice.Endpoints, func(endpoint discoveryv1.Endpoint) bool {
+		return slices.ContainsFunc(endpoint.Addresses, func(address string) bool { return addresses[address] })
+	})
 }
 
 // create takes a slice over that has the name already, if it is one of the owner's: the
 // cache does not show one whose labels somebody has taken off.
 func (a slicesApplier) create(ctx context.Context, owner *farpointv1.ExternalService, slice *discoveryv1.EndpointSlice) error {
 	err := a.client.Create(ctx, slice)
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return nil // all of it is about to go
+	}
 	if !apierrors.IsAlreadyExists(err) {
 		return wrapped(err, "create EndpointSlice %s", slice.Name)
 	}

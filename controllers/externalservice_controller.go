@@ -105,7 +105,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		r.forget(owner)
 		return ctrl.Result{}, r.report(ctx, object, suspended(object, r.now()))
 	}
-	found, err := r.carryOut(ctx, object, owner)
+	found, err := r.publish(ctx, object, owner)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -121,14 +121,34 @@ func (r *Reconciler) forget(owner probes.Owner) {
 	r.transitions.taken(owner)
 }
 
-// carryOut finds the Service, has the endpoints probed and writes the slices. It returns
-// an error if it could not get as far as having findings.
-func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner) (findings, error) {
+// publish carries the object out, and measures how long the news of its health took to
+// get into the slices. What could not be written is news still.
+func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner) (findings, error) {
+	changed := r.transitions.taken(owner) // before the health is read, which may be newer
+	trigger := changed
+	if trigger.IsZero() {
+		// It is an edit, or a repair. When it was made nobody tells; it was seen now.
+		trigger = r.clock.Now()
+	}
+	found, err := r.carryOut(ctx, object, owner, trigger)
+	switch {
+	case changed.IsZero():
+	case err != nil || found.writeFailed != nil:
+		r.transitions.untaken(owner, changed)
+	default:
+		r.measured.latency.Observe(r.clock.Since(changed).Seconds())
+	}
+	return found, err
+}
+
+// carryOut finds the Service, has the endpoints probed and writes the slices. The trigger
+// is when what is news came about. It returns an error if it could not get as far as
+// having findings.
+func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, trigger time.Time) (findings, error) {
 	existing, err := r.slicesOf(ctx, object.Namespace, object.Name)
 	if err != nil {
 		return findings{}, err
 	}
-	changed := r.transitions.taken(owner) // before the health is read, which may be newer
 	var found findings
 	if found.service, err = r.services.resolve(ctx, object); err != nil {
 		return findings{}, err
@@ -139,15 +159,12 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 			return findings{}, err
 		}
 	}
-	plan := r.plan(object, found, existing)
+	plan := r.plan(object, found, existing, trigger)
 	found.slices = plan.Kept
 	if err := r.slices.apply(ctx, object, plan); apierrors.IsConflict(err) {
 		return findings{}, err
 	} else {
 		found.writeFailed = err
-	}
-	if !changed.IsZero() && found.writeFailed == nil {
-		r.measured.latency.Observe(r.clock.Since(changed).Seconds())
 	}
 	return found, nil
 }
@@ -173,6 +190,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	found.held = r.scheduler.Held(owner)
 	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner), seeds)
 	found.portsReason, found.portsMessage = portMismatch(planned.accepted, service.Spec.Ports)
+	found.traffic = judgeTraffic(service, found.verdicts)
 	others, err := r.rivalSlices(ctx, service, object.Name)
 	if err != nil {
 		return err
@@ -199,14 +217,17 @@ func verdicts(accepted []endpoint, known map[string]probes.Health, seeds seeds) 
 
 // plan is empty where nothing is known that should change the slices, and takes them
 // away where there is no Service to publish for.
-func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, existing []*discoveryv1.EndpointSlice) slicePlan {
+func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, existing []*discoveryv1.EndpointSlice, trigger time.Time) slicePlan {
 	switch {
 	case found.service.service == nil:
 		return slicePlan{Delete: existing}
 	case found.fault != nil:
 		return slicePlan{Kept: len(existing)}
 	}
-	wants := sliceWants{owner: object, service: found.service.service, endpoints: found.verdicts, maxEndpoints: r.maxEndpoints}
+	wants := sliceWants{
+		owner: object, service: found.service.service, endpoints: found.verdicts, hints: found.traffic.hints,
+		maxEndpoints: r.maxEndpoints, trigger: trigger,
+	}
 	if options := object.Spec.EndpointSlices; options != nil && options.MaxEndpoints != nil {
 		wants.maxEndpoints = int(*options.MaxEndpoints)
 	}

@@ -60,7 +60,8 @@ func (p *slicePlanner) says(present *discoveryv1.Endpoint, wanted *verdict) bool
 		isText(present.Hostname, wanted.spec.Hostname) &&
 		isText(present.NodeName, wanted.spec.NodeName) &&
 		isText(present.Zone, wanted.spec.Zone) &&
-		present.TargetRef == nil && len(present.DeprecatedTopology) == 0 && present.Hints == nil
+		present.TargetRef == nil && len(present.DeprecatedTopology) == 0 &&
+		p.wants.hints.say(present.Hints, wanted.spec)
 }
 
 // build makes the slice of a draft: the existing one, in the version that was seen, so
@@ -103,6 +104,7 @@ func (p *slicePlanner) endpoints(draft *draft) []discoveryv1.Endpoint {
 			Hostname: nonEmpty(wanted.spec.Hostname),
 			NodeName: nonEmpty(wanted.spec.NodeName),
 			Zone:     nonEmpty(wanted.spec.Zone),
+			Hints:    p.wants.hints.of(wanted.spec),
 		}
 	}
 	return made

@@ -43,6 +43,8 @@ type sliceWants struct {
 	service *corev1.Service
 	// endpoints are to be published, each with its verdict.
 	endpoints []verdict
+	// hints are what they get of them.
+	hints hints
 	// maxEndpoints is the most that a slice may hold.
 	maxEndpoints int
 	// trigger is when what is news in the slices came about. Slices that are written say

@@ -39,6 +39,8 @@ type findings struct {
 	verdicts []verdict
 	// portsReason and portsMessage tell of ports that do not match; "" if all do.
 	portsReason, portsMessage string
+	// traffic is what came of the wish to keep traffic near.
+	traffic trafficFinding
 	// shared tells of endpoints that other objects publish too; "" if none do.
 	shared string
 	// held: an endpoint would have been taken out, had the operator not lost its network.
@@ -68,6 +70,7 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	setTargetServiceResolved(set, found)
 	setPortsMatched(set, found)
 	setEndpointsAccepted(set, present, found)
+	setTrafficPolicyEffective(set, found)
 	setNoConflicts(set, found)
 	setAvailable(set)
 	setDegraded(set)

@@ -177,7 +177,7 @@ func identityOf(definition probes.Definition, common settings) probes.Identity {
 // and all other endpoints in it. The CRD's own rules say the same; this holds where
 // the CRD is older than the operator.
 func topologyFault(wanted *farpointv1.Endpoint) string {
-	checks := []struct {
+	checks := [...]struct {
 		field, value string
 		faults       func(string) []string
 	}{
@@ -191,6 +191,21 @@ func topologyFault(wanted *farpointv1.Endpoint) string {
 		}
 		if faults := check.faults(check.value); len(faults) > 0 {
 			return fmt.Sprintf("%s %q: %s", check.field, check.value, faults[0])
+		}
+	}
+	return forZonesFault(wanted.ForZones)
+}
+
+func forZonesFault(zones []string) string {
+	if len(zones) > 8 {
+		return fmt.Sprintf("forZones has %d zones, more than 8", len(zones))
+	}
+	for i, zone := range zones {
+		if zone == "" || slices.Contains(zones[:i], zone) {
+			return fmt.Sprintf("forZones has %q twice, or an empty zone", zone)
+		}
+		if faults := validation.IsValidLabelValue(zone); len(faults) > 0 {
+			return fmt.Sprintf("forZones %q: %s", zone, faults[0])
 		}
 	}
 	return ""

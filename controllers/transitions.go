@@ -120,6 +120,13 @@ func (t *transitions) taken(owner probes.Owner) time.Time {
 	return since
 }
 
+// untaken is called by who could not publish what was taken: it remains news since then.
+func (t *transitions) untaken(owner probes.Owner, since time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.unpublished[owner] = since // which is before anything that has been told of meanwhile
+}
+
 // sweep forgets who has been quiet, now and then.
 func (t *transitions) sweep(now time.Time) {
 	if now.Sub(t.swept) < time.Minute {

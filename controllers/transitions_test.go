@@ -63,4 +63,9 @@ func TestTransitionsRememberTheFirstUnpublishedChange(t *testing.T) {
 	if since := turns.taken(owner); !since.IsZero() {
 		t.Errorf("a change at %v is told of twice", since)
 	}
+	turns.untaken(owner, noon.Time) // it could not be written
+	turns.notify(owner)
+	if since := turns.taken(owner); !since.Equal(noon.Time) {
+		t.Errorf("first change at %v after a failure, want %v", since, noon)
+	}
 }

@@ -154,6 +154,30 @@ const (
 	InvalidTopologyReason = "InvalidTopology"
 )
 
+// TrafficPolicyEffectiveCondition tells whether the wish to keep traffic in the client's
+// zone or on its node comes true: True if the slices have hints, False if it is void. It
+// is present only where there is such a wish: in the Service's trafficDistribution,
+// traffic policies or topology annotation, or in an endpoint's forZones.
+const (
+	TrafficPolicyEffectiveCondition = "TrafficPolicyEffective"
+
+	// HintsWrittenReason: effective, every endpoint that may be ready has hints.
+	HintsWrittenReason = "HintsWritten"
+	// TopologyModeDeprecatedReason: effective, hints are written for the Service's
+	// annotation topology-mode: Auto or topology-aware-hints: auto.
+	TopologyModeDeprecatedReason = "TopologyModeDeprecated"
+	// EndpointWithoutZoneReason: not effective, an endpoint that may be ready has neither
+	// zone nor forZones, so that no endpoint has hints.
+	EndpointWithoutZoneReason = "EndpointWithoutZone"
+	// EndpointWithoutNodeReason: not effective as PreferSameNode, since an endpoint that
+	// may be ready has no nodeName. There are hints by zone.
+	EndpointWithoutNodeReason = "EndpointWithoutNode"
+	// LocalTrafficPolicyReason: the Service's internalTrafficPolicy or
+	// externalTrafficPolicy is Local, and an endpoint without a nodeName gets no traffic
+	// by it.
+	LocalTrafficPolicyReason = "LocalTrafficPolicy"
+)
+
 // NoConflictsCondition is True when no other ExternalService publishes the same
 // address and port for the same Service. Consumers would follow now the one and now
 // the other. Always present.

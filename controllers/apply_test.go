@@ -1,0 +1,120 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"farpoint.dev/farpoint/probes"
+)
+
+func applierOn(c client.Client) slicesApplier {
+	return slicesApplier{client: c, live: c, writes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes"}, []string{"operation"})}
+}
+
+func written(t *testing.T, c client.Client) []*discoveryv1.EndpointSlice {
+	t.Helper()
+	list := &discoveryv1.EndpointSliceList{}
+	if err := c.List(context.Background(), list); err != nil {
+		t.Fatal(err)
+	}
+	all := make([]*discoveryv1.EndpointSlice, len(list.Items))
+	for i := range list.Items {
+		all[i] = &list.Items[i]
+	}
+	return all
+}
+
+// The cache shows what there was a hundred reconciles ago. Reads wait for our own writes
+// (see clientOptions); this is about what remains if they do not.
+func TestAStaleCacheMakesNoDuplicates(t *testing.T) {
+	const behind, reconciles = 100, 300
+	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).Build()
+	applier := applierOn(c)
+	wants := wantsOf(numbered(50))
+	wants.maxEndpoints = 20
+	random := rand.New(rand.NewPCG(1, 1))
+	views := make([][]*discoveryv1.EndpointSlice, behind)
+	for range reconciles {
+		flipped := &wants.endpoints[random.IntN(50)]
+		flipped.health = probes.Seeded(probes.State(1 + random.IntN(2)))
+		view := views[0]
+		if err := applier.apply(t.Context(), wants.owner, planSlices(wants, view)); err != nil && !conflictsOnly(err) {
+			t.Fatal(err)
+		}
+		now := written(t, c)
+		if len(now) != 3 {
+			t.Fatalf("there are %d slices, want 3", len(now))
+		}
+		held(t, now, 20) // fails if one stands in two
+		views = append(views[1:], now)
+	}
+}
+
+// conflictsOnly tells whether nothing went wrong but that the cache was behind.
+func conflictsOnly(err error) bool {
+	var all interface{ Unwrap() []error }
+	return errors.As(err, &all) && !slices.ContainsFunc(all.Unwrap(), func(each error) bool { return !apierrors.IsConflict(each) })
+}
+
+// An endpoint moves to another slice, which cannot be written.
+func TestNothingIsDeletedThatCouldNotBeWrittenElsewhere(t *testing.T) {
+	refuse := false
+	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithInterceptorFuncs(interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {
+			if refuse {
+				return errors.New("quota exceeded")
+			}
+			return c.Create(ctx, object, options...)
+		},
+	}).Build()
+	applier := applierOn(c)
+	old := wantsOf(append(numbered(2), healthy("2001:db8::1", httpPort(8080))))
+	if err := applier.apply(t.Context(), old.owner, planSlices(old, nil)); err != nil {
+		t.Fatal(err)
+	}
+	// Both go into slices of their own; the IPv6 endpoint leaves.
+	wants := wantsOf(numbered(2))
+	wants.endpoints[0].ports = httpPort(1)
+	wants.endpoints[1].ports = httpPort(2)
+	refuse = true
+	if err := applier.apply(t.Context(), wants.owner, planSlices(wants, written(t, c))); err == nil {
+		t.Error("says nothing of the failure")
+	}
+	if present := written(t, c); len(present) != 1 || len(present[0].Endpoints) != 2 {
+		t.Errorf("there are %v, want the slice with both endpoints and no other", present)
+	}
+	refuse = false
+	if err := applier.apply(t.Context(), wants.owner, planSlices(wants, written(t, c))); err != nil {
+		t.Fatal(err)
+	}
+	if present := written(t, c); len(present) != 2 {
+		t.Errorf("there are %v, want a slice for each endpoint", present)
+	}
+}

@@ -1,0 +1,248 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// hints are the hints that endpoints get in the slices. kube-proxy follows those of a kind
+// only if every ready endpoint has one (pkg/proxy/topology.go), so that they are written
+// for all or for none.
+type hints struct {
+	// zones are written: those set by hand, and with ownZone that of the endpoint where
+	// none is.
+	zones, ownZone bool
+	// nodes are written: that of the endpoint.
+	nodes bool
+}
+
+// trafficFinding is what came of the wish to keep traffic near, or on the node.
+type trafficFinding struct {
+	hints hints
+	// effective, reason and message are those of the condition TrafficPolicyEffective.
+	// Without a reason nobody has such a wish.
+	effective       bool
+	reason, message string
+}
+
+// judgeTraffic decides on hints by what the Service and the endpoints' forZones ask for.
+// Kubernetes' own controllers pass over a Service without a selector, so that nobody else
+// writes any.
+//
+// It looks at every endpoint that may ever be ready, whatever its health, although
+// consumers look at the ready ones only. Otherwise the death of the only endpoint without
+// a zone would give hints to all the others, and its return take them away: each time a
+// write of every slice there is.
+func judgeTraffic(service *corev1.Service, endpoints []verdict) trafficFinding {
+	asked := distributionOf(service)
+	var candidates, nowhere, nodeless []*endpoint
+	byHand := false
+	for i := range endpoints {
+		candidate := endpoints[i].endpoint
+		byHand = byHand || len(candidate.spec.ForZones) > 0
+		if !endpoints[i].mayBeReady(service.Spec.PublishNotReadyAddresses) {
+			continue
+		}
+		candidates = append(candidates, candidate)
+		if len(candidate.spec.ForZones) == 0 && (asked.value == "" || candidate.spec.Zone == "") {
+			nowhere = append(nowhere, candidate)
+		}
+		if candidate.spec.NodeName == "" {
+			nodeless = append(nodeless, candidate)
+		}
+	}
+	found := trafficFinding{hints: hints{
+		zones:   len(nowhere) == 0 && (asked.value != "" || byHand),
+		ownZone: asked.value != "",
+		nodes:   len(nodeless) == 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode,
+	}}
+	switch local := localPolicy(service); {
+	case len(candidates) == 0: // nothing gets traffic anyway
+	case local != "" && len(nodeless) > 0:
+		found.explain(false, farpointv1.LocalTrafficPolicyReason,
+			"the Service's %s Local leads to endpoints on one's own node only, and %s on none: set it to Cluster", local, listed(nodeless, "is", "are"))
+	case asked.value == "" && !byHand:
+	case len(nowhere) > 0 && !found.hints.nodes:
+		found.explain(false, farpointv1.EndpointWithoutZoneReason,
+			"%s %s: no hints are written, and clients use endpoints of all zones", listed(nowhere, "has", "have"), asked.lacking())
+	case len(nodeless) > 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode:
+		found.explain(false, farpointv1.EndpointWithoutNodeReason,
+			"%s no nodeName, so that trafficDistribution PreferSameNode is taken for PreferSameZone", listed(nodeless, "has", "have"))
+	case asked.annotation != "":
+		found.explain(true, farpointv1.TopologyModeDeprecatedReason,
+			"the Service's annotation %s is deprecated and taken for trafficDistribution: PreferSameZone: set that instead", asked.annotation)
+	default:
+		found.explain(true, farpointv1.HintsWrittenReason, "endpoints have hints")
+	}
+	return found
+}
+
+func (f *trafficFinding) explain(effective bool, reason, format string, args ...any) {
+	f.effective, f.reason, f.message = effective, reason, fmt.Sprintf(format, args...)
+}
+
+// mayBeReady tells whether there is a health with which the endpoint is ready.
+func (v *verdict) mayBeReady(publishNotReady bool) bool {
+	switch v.spec.State {
+	case farpointv1.EndpointDisabled:
+		return false
+	case farpointv1.EndpointDraining:
+		return publishNotReady
+	default:
+		return true
+	}
+}
+
+// distribution is how a Service's traffic is to be spread.
+type distribution struct {
+	// value is PreferSameZone, PreferSameNode, or "" for no preference.
+	value string
+	// annotation is the old one that asks for it, "" if the Service's spec does.
+	annotation string
+}
+
+// distributionOf reads what core's controllers read, with the same precedence.
+func distributionOf(service *corev1.Service) distribution {
+	for _, annotation := range []string{corev1.DeprecatedAnnotationTopologyAwareHints, corev1.AnnotationTopologyMode} {
+		if value, ok := service.Annotations[annotation]; ok {
+			if value == "Auto" || value == "auto" {
+				return distribution{corev1.ServiceTrafficDistributionPreferSameZone, annotation}
+			}
+			break
+		}
+	}
+	switch value := ptr.Deref(service.Spec.TrafficDistribution, ""); value {
+	case corev1.ServiceTrafficDistributionPreferClose: // the old name
+		return distribution{value: corev1.ServiceTrafficDistributionPreferSameZone}
+	case corev1.ServiceTrafficDistributionPreferSameZone, corev1.ServiceTrafficDistributionPreferSameNode:
+		return distribution{value: value}
+	}
+	return distribution{}
+}
+
+// lacking says what endpoints have not that have no zones to be used from.
+func (d distribution) lacking() string {
+	if d.value == "" {
+		return "no forZones, although others have: set them for all endpoints, or set the Service's trafficDistribution to take zone"
+	}
+	return "neither zone nor forZones: set one for every endpoint"
+}
+
+// localPolicy is the field by which a Service leads only to endpoints on the node that the
+// traffic comes from or arrives at.
+func localPolicy(service *corev1.Service) string {
+	switch {
+	case ptr.Deref(service.Spec.InternalTrafficPolicy, "") == corev1.ServiceInternalTrafficPolicyLocal:
+		return "internalTrafficPolicy"
+	case service.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal:
+		return "externalTrafficPolicy"
+	}
+	return ""
+}
+
+// listed names a few endpoints, followed by the verb that fits their number.
+func listed(endpoints []*endpoint, one, many string) string {
+	const shown = 5
+	if len(endpoints) == 1 {
+		return endpoints[0].name + " " + one
+	}
+	names := make([]string, 0, shown)
+	for _, each := range endpoints[:min(shown, len(endpoints))] {
+		names = append(names, each.name)
+	}
+	text := strings.Join(names, ", ")
+	if more := len(endpoints) - shown; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text + " " + many
+}
+
+// of makes an endpoint's hints; nil if it gets none.
+func (h hints) of(spec *farpointv1.Endpoint) *discoveryv1.EndpointHints {
+	byHand, own, node := h.choose(spec)
+	made := &discoveryv1.EndpointHints{}
+	for _, zone := range byHand {
+		made.ForZones = append(made.ForZones, discoveryv1.ForZone{Name: zone})
+	}
+	if own != "" {
+		made.ForZones = []discoveryv1.ForZone{{Name: own}}
+	}
+	if node != "" {
+		made.ForNodes = []discoveryv1.ForNode{{Name: node}}
+	}
+	if made.ForZones == nil && made.ForNodes == nil {
+		return nil
+	}
+	return made
+}
+
+// say tells whether these are an endpoint's hints.
+func (h hints) say(present *discoveryv1.EndpointHints, spec *farpointv1.Endpoint) bool {
+	byHand, own, node := h.choose(spec)
+	if present == nil {
+		return len(byHand) == 0 && own == "" && node == ""
+	}
+	var zonesSaid, nodeSaid bool
+	if own != "" {
+		zonesSaid = len(present.ForZones) == 1 && present.ForZones[0].Name == own
+	} else {
+		zonesSaid = slices.EqualFunc(present.ForZones, byHand, func(zone discoveryv1.ForZone, wanted string) bool { return zone.Name == wanted })
+	}
+	if node != "" {
+		nodeSaid = len(present.ForNodes) == 1 && present.ForNodes[0].Name == node
+	} else {
+		nodeSaid = len(present.ForNodes) == 0
+	}
+	return zonesSaid && nodeSaid
+}
+
+// choose returns the zones that are set by hand, or else the endpoint's own, and its node,
+// as far as they are written.
+func (h hints) choose(spec *farpointv1.Endpoint) (byHand []string, own, node string) {
+	switch {
+	case h.zones && len(spec.ForZones) > 0:
+		byHand = spec.ForZones
+	case h.zones && h.ownZone:
+		own = spec.Zone
+	}
+	if h.nodes {
+		node = spec.NodeName
+	}
+	return byHand, own, node
+}
+
+func setTrafficPolicyEffective(set conditionSetter, found findings) {
+	if found.traffic.reason == "" {
+		set.remove(farpointv1.TrafficPolicyEffectiveCondition)
+		return
+	}
+	value := metav1.ConditionFalse
+	if found.traffic.effective {
+		value = metav1.ConditionTrue
+	}
+	set.set(farpointv1.TrafficPolicyEffectiveCondition, value, found.traffic.reason, found.traffic.message)
+}

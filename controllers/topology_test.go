@@ -1,0 +1,174 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// hinted lists the hints of each endpoint, as in "a,b/node-1"; "" for none.
+func hinted(present []*discoveryv1.EndpointSlice) []string {
+	byAddress := map[string]string{}
+	for _, slice := range present {
+		for _, endpoint := range slice.Endpoints {
+			var zones, nodes []string
+			if endpoint.Hints != nil {
+				for _, zone := range endpoint.Hints.ForZones {
+					zones = append(zones, zone.Name)
+				}
+				for _, node := range endpoint.Hints.ForNodes {
+					nodes = append(nodes, "/"+node.Name)
+				}
+			}
+			byAddress[endpoint.Addresses[0]] = strings.Join(zones, ",") + strings.Join(nodes, "")
+		}
+	}
+	var list []string
+	for _, address := range sortedKeys(byAddress) {
+		list = append(list, byAddress[address])
+	}
+	return list
+}
+
+func inZone(zone string) *farpointv1.Endpoint { return &farpointv1.Endpoint{Zone: zone} }
+
+func distributed(value string) func(*corev1.Service) {
+	return func(service *corev1.Service) { service.Spec.TrafficDistribution = &value }
+}
+
+func annotated(key, value string) func(*corev1.Service) {
+	return func(service *corev1.Service) { service.Annotations = map[string]string{key: value} }
+}
+
+func TestHints(t *testing.T) {
+	local := corev1.ServiceInternalTrafficPolicyLocal
+	onNode := func(zone, node string) *farpointv1.Endpoint { return &farpointv1.Endpoint{Zone: zone, NodeName: node} }
+	byHand := func(zone string, zones ...string) *farpointv1.Endpoint {
+		return &farpointv1.Endpoint{Zone: zone, ForZones: zones}
+	}
+	inState := func(state farpointv1.EndpointState) *farpointv1.Endpoint { return &farpointv1.Endpoint{State: state} }
+	type endpoints = []*farpointv1.Endpoint
+	tests := []struct {
+		name      string
+		change    func(*corev1.Service)
+		endpoints endpoints
+		hints     string
+		condition string // effective and reason, and part of the message
+		message   string
+	}{
+		{"nobody asks", func(*corev1.Service) {}, endpoints{inZone("a"), inZone("b")}, "|", "", ""},
+		{"PreferSameZone", distributed("PreferSameZone"), endpoints{inZone("a"), inZone("b")}, "a|b", "true HintsWritten", ""},
+		{"PreferClose, its old name", distributed("PreferClose"), endpoints{inZone("a"), inZone("b")}, "a|b", "true HintsWritten", ""},
+		{"PreferSameNode", distributed("PreferSameNode"), endpoints{onNode("a", "n1"), onNode("b", "n2")}, "a/n1|b/n2", "true HintsWritten", ""},
+		{"PreferSameNode without nodes", distributed("PreferSameNode"), endpoints{onNode("a", "n1"), inZone("b")}, "a|b", "false EndpointWithoutNode", "10.0.0.2:8080 has no nodeName"},
+		{"PreferSameNode without zones", distributed("PreferSameNode"), endpoints{onNode("", "n1"), onNode("", "n2")}, "/n1|/n2", "true HintsWritten", ""},
+		{"PreferSameNode without either", distributed("PreferSameNode"), endpoints{inZone(""), onNode("b", "n2")}, "|", "false EndpointWithoutZone", ""},
+		{"nodeName alone is no wish", distributed("PreferSameZone"), endpoints{onNode("a", "n1")}, "a", "true HintsWritten", ""},
+		{"a zone is missing", distributed("PreferSameZone"), endpoints{inZone("a"), inZone("")}, "|", "false EndpointWithoutZone", "10.0.0.2:8080 has neither zone nor forZones"},
+		{"an unknown value", distributed("PreferMars"), endpoints{inZone("a")}, "", "", ""},
+		{"by hand for all", func(*corev1.Service) {}, endpoints{byHand("x", "a", "b"), byHand("", "c")}, "a,b|c", "true HintsWritten", ""},
+		{"by hand for some", func(*corev1.Service) {}, endpoints{byHand("", "a"), inZone("b")}, "|", "false EndpointWithoutZone", "10.0.0.2:8080 has no forZones, although others have"},
+		{"by hand before its zone", distributed("PreferSameZone"), endpoints{byHand("a", "c"), inZone("b")}, "c|b", "true HintsWritten", ""},
+		{"by hand in place of a zone", distributed("PreferSameZone"), endpoints{byHand("", "c"), inZone("b")}, "c|b", "true HintsWritten", ""},
+		{"a disabled one needs none", distributed("PreferSameZone"), endpoints{inZone("a"), inState(farpointv1.EndpointDisabled)}, "a|", "true HintsWritten", ""},
+		{"a draining one needs none", distributed("PreferSameZone"), endpoints{inZone("a"), inState(farpointv1.EndpointDraining)}, "a|", "true HintsWritten", ""},
+		{"a draining one that is ready needs some", func(s *corev1.Service) {
+			distributed("PreferSameZone")(s)
+			s.Spec.PublishNotReadyAddresses = true
+		}, endpoints{inZone("a"), inState(farpointv1.EndpointDraining)}, "|", "false EndpointWithoutZone", ""},
+		{"topology-mode", annotated("service.kubernetes.io/topology-mode", "Auto"), endpoints{inZone("a"), inZone("b")}, "a|b", "true TopologyModeDeprecated", "annotation service.kubernetes.io/topology-mode is deprecated"},
+		{"topology-aware-hints", annotated("service.kubernetes.io/topology-aware-hints", "auto"), endpoints{inZone("a")}, "a", "true TopologyModeDeprecated", "annotation service.kubernetes.io/topology-aware-hints"},
+		{"the older annotation says no", func(s *corev1.Service) {
+			s.Annotations = map[string]string{"service.kubernetes.io/topology-mode": "Auto", "service.kubernetes.io/topology-aware-hints": "disabled"}
+		}, endpoints{inZone("a")}, "", "", ""},
+		{"topology-mode without zones", annotated("service.kubernetes.io/topology-mode", "Auto"), endpoints{inZone("")}, "", "false EndpointWithoutZone", ""},
+		{"another topology-mode", annotated("service.kubernetes.io/topology-mode", "Disabled"), endpoints{inZone("a")}, "", "", ""},
+		{"the annotation before the field", func(s *corev1.Service) {
+			annotated("service.kubernetes.io/topology-mode", "Auto")(s)
+			distributed("PreferSameNode")(s)
+		}, endpoints{onNode("a", "n1")}, "a", "true TopologyModeDeprecated", ""},
+		{"internal Local", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local }, endpoints{inZone("a")}, "", "false LocalTrafficPolicy", "internalTrafficPolicy Local leads to endpoints on one's own node only, and 10.0.0.1:8080 is on none"},
+		{"external Local", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal }, endpoints{onNode("a", "n1"), inZone("a"), inZone("b")}, "||", "false LocalTrafficPolicy", "10.0.0.2:8080, 10.0.0.3:8080 are on none"},
+		{"Local with nodes", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local }, endpoints{onNode("a", "n1")}, "", "", ""},
+		{"Local and zones", func(s *corev1.Service) {
+			s.Spec.InternalTrafficPolicy = &local
+			distributed("PreferSameZone")(s)
+		}, endpoints{inZone("a")}, "a", "false LocalTrafficPolicy", ""},
+		{"Local without endpoints that matter", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local }, endpoints{inState(farpointv1.EndpointDisabled)}, "", "", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			wants := wantsOf(numbered(len(test.endpoints)))
+			test.change(wants.service)
+			for i, spec := range test.endpoints {
+				wants.endpoints[i].spec = spec
+				wants.endpoints[i].name = fmt.Sprintf("%s:8080", wants.endpoints[i].text)
+			}
+			found := judgeTraffic(wants.service, wants.endpoints)
+			wants.hints = found.hints
+			_, after := carriedOut(t, wants, nil)
+			if got := strings.Join(hinted(after), "|"); got != test.hints {
+				t.Errorf("hints %q, want %q", got, test.hints)
+			}
+			condition := ""
+			if found.reason != "" {
+				condition = fmt.Sprintf("%v %s", found.effective, found.reason)
+			}
+			if condition != test.condition || !strings.Contains(found.message, test.message) {
+				t.Errorf("condition %q: %s; want %q: %s", condition, found.message, test.condition, test.message)
+			}
+			if again, _ := carriedOut(t, wants, after); writes(again) != [3]int{} {
+				t.Errorf("a second plan still has %v", writes(again))
+			}
+			wants.hints = hints{}
+			if _, cleared := carriedOut(t, wants, after); strings.Trim(strings.Join(hinted(cleared), ""), "|") != "" {
+				t.Errorf("hints that nobody wants any more are %q", hinted(cleared))
+			}
+		})
+	}
+}
+
+// One endpoint without a zone dies and comes back. If hints followed its health, each
+// time all slices would be written.
+func TestHintsDoNotFollowHealth(t *testing.T) {
+	wants := wantsOf(numbered(300))
+	distributed("PreferSameZone")(wants.service)
+	for i := range wants.endpoints {
+		wants.endpoints[i].spec = inZone("a")
+	}
+	wants.endpoints[7].spec = inZone("")
+	wants.hints = judgeTraffic(wants.service, wants.endpoints).hints
+	_, present := carriedOut(t, wants, nil)
+	for _, state := range []probes.State{probes.StateUnhealthy, probes.StateHealthy, probes.StateUnknown} {
+		wants.endpoints = slices.Clone(wants.endpoints)
+		wants.endpoints[7].health = probes.Seeded(state)
+		wants.hints = judgeTraffic(wants.service, wants.endpoints).hints
+		var plan slicePlan
+		if plan, present = carriedOut(t, wants, present); writes(plan)[0]+writes(plan)[1]+writes(plan)[2] > 1 {
+			t.Errorf("create, update, delete = %v for one endpoint that is %v now", writes(plan), state)
+		}
+	}
+}
