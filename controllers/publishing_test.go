@@ -96,7 +96,7 @@ var _ = Describe("publishing", func() {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object := externalService(namespace, "mixed")
-		for i, address := range []string{"192.0.2.1", "2001:DB8:0:0::1", "192.0.2.2", "192.0.2.3"} {
+		for i, address := range []string{"192.0.2.4", "2001:DB8:0:0::1", "192.0.2.2", "192.0.2.3"} {
 			object.Spec.Endpoints = append(object.Spec.Endpoints, farpointv1.Endpoint{
 				Address: address, Port: new(int32(8080 + i/3)), HealthCheckURL: backends.url("/"),
 				Zone: "eu-1", Hostname: fmt.Sprintf("db-%d", i), NodeName: "node-a",
