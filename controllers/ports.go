@@ -57,10 +57,10 @@ func portsKeyOf(ports []discoveryv1.EndpointPort) portsKey {
 // first is the port that an endpoint is named after.
 func (p *portSet) first() discoveryv1.EndpointPort { return p.ports[0] }
 
-// firstTCP is the number of the first TCP port, 0 if there is none.
-func (p *portSet) firstTCP() uint16 {
+// firstOf is the number of the first port with this protocol, 0 if there is none.
+func (p *portSet) firstOf(protocol corev1.Protocol) uint16 {
 	for _, port := range p.ports {
-		if *port.Protocol == corev1.ProtocolTCP {
+		if *port.Protocol == protocol {
 			return uint16(*port.Port)
 		}
 	}

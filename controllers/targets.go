@@ -156,7 +156,8 @@ func definitionOf(spec *farpointv1.ExternalServiceSpec, made *endpoint, common s
 	return probes.Definition{
 		URL:     string(url),
 		Address: made.address,
-		Port:    made.ports.firstTCP(),
+		Port:    made.ports.firstOf(corev1.ProtocolTCP),
+		UDPPort: made.ports.firstOf(corev1.ProtocolUDP),
 		HTTP:    common.http,
 		TLS:     common.tls,
 		TCP:     common.tcp,
@@ -166,7 +167,7 @@ func definitionOf(spec *farpointv1.ExternalServiceSpec, made *endpoint, common s
 func identityOf(definition probes.Definition, common settings) probes.Identity {
 	digest := sha256.New()
 	digest.Write(common.digest[:])
-	fmt.Fprintf(digest, "%s %d %s", definition.Address, definition.Port, definition.URL)
+	fmt.Fprintf(digest, "%s %d %d %s", definition.Address, definition.Port, definition.UDPPort, definition.URL)
 	if definition.Credentials != nil {
 		digestCredentials(digest, definition.Credentials)
 	}

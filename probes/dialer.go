@@ -107,7 +107,20 @@ func (d *Dialer) converse(ctx context.Context, to destination, talk func(stream)
 
 // converseByName is converse for a destination that has to be resolved first.
 func (d *Dialer) converseByName(ctx context.Context, to destination, talk func(stream) error) error {
-	conn, lookup, err := d.resolveAndDial(ctx, to)
+	return d.dialAnd(ctx, "tcp", to, func(conn net.Conn) error { return talk(conn.(*net.TCPConn)) })
+}
+
+// exchangeDatagrams is converse by UDP.
+func (d *Dialer) exchangeDatagrams(ctx context.Context, to destination, talk func(net.Conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return d.dialAnd(ctx, "udp", to, talk)
+}
+
+// dialAnd dials by package net, which resolves names, and hands the connection to talk.
+func (d *Dialer) dialAnd(ctx context.Context, network string, to destination, talk func(net.Conn) error) error {
+	conn, lookup, err := d.resolveAndDial(ctx, network, to)
 	if err != nil {
 		return lookup.blame(ctx, err)
 	}
@@ -117,7 +130,7 @@ func (d *Dialer) converseByName(ctx context.Context, to destination, talk func(s
 		return err
 	}
 	defer stop()
-	return lookup.blame(ctx, talk(conn.(*net.TCPConn)))
+	return lookup.blame(ctx, talk(conn))
 }
 
 // bind makes a connection end with the context, until it is told to stop.
@@ -134,13 +147,13 @@ func bind(ctx context.Context, conn net.Conn) (stop func() bool, err error) {
 
 var longAgo = time.Unix(1, 0)
 
-func (d *Dialer) resolveAndDial(ctx context.Context, to destination) (net.Conn, nameLookup, error) {
+func (d *Dialer) resolveAndDial(ctx context.Context, network string, to destination) (net.Conn, nameLookup, error) {
 	var lookup nameLookup
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		DNSStart: func(httptrace.DNSStartInfo) { lookup.start = time.Now() }, //nolint:forbidigo // to compare with a
 		DNSDone:  func(httptrace.DNSDoneInfo) { lookup.end = time.Now() },    //nolint:forbidigo // context's deadline
 	})
-	conn, err := d.Dial(ctx, to.String())
+	conn, err := d.dialer.DialContext(ctx, network, to.String())
 	return conn, lookup, err
 }
 

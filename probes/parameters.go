@@ -53,6 +53,21 @@ func parametersOf(u *url.URL, known ...string) (parameters, error) {
 	return read, nil
 }
 
+// flag is a parameter that is true or false; false if it is left out.
+func (p parameters) flag(name string) (bool, error) {
+	value, err := p.oneOf(name, "true", "false")
+	return value == "true", err
+}
+
+// oneOf is a parameter that has one of these values; empty if it is left out.
+func (p parameters) oneOf(name string, words ...string) (string, error) {
+	value, ok := p[name]
+	if ok && !slices.Contains(words, value) {
+		return "", fmt.Errorf("healthCheckURL has another value of %s than there are: write one of %s", name, strings.Join(words, ", "))
+	}
+	return value, nil
+}
+
 // maxParameterDuration is the longest time that a parameter can ask for.
 const maxParameterDuration = 100 * 365 * 24 * time.Hour
 

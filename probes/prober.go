@@ -45,6 +45,8 @@ type Definition struct {
 	// TCP port; the URL must then name one.
 	Address netip.Addr
 	Port    uint16
+	// UDPPort is the endpoint's first UDP port; 0 when it has none.
+	UDPPort uint16
 
 	// Settings that one scheme or another looks at; the others ignore them. nil
 	// means the defaults. Definitions may share them: they are only read.
@@ -66,6 +68,7 @@ type Registry map[string]Factory
 // the dialer.
 func NewRegistry(dialer *Dialer) Registry {
 	return Registry{
+		"dns":   dialer.newDNSProber,
 		"http":  dialer.newHTTPProber,
 		"https": dialer.newHTTPProber,
 		"tcp":   dialer.newTCPProber,

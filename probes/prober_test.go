@@ -42,6 +42,7 @@ func TestDefinitions(t *testing.T) {
 		{"tcp://legacy.example.:5432", netip.Addr{}, 0, "legacy.example.:5432"},
 		{"tcp://a_b.10.example:1", v4, 0, "a_b.10.example:1"},
 		{"tls://?minValidity=168h", v4, 443, "192.0.2.10:443"},
+		{"dns:///www.example.com", v4, 53, "192.0.2.10:53"},
 	} {
 		t.Run(test.url, func(t *testing.T) {
 			var got destination
@@ -51,6 +52,8 @@ func TestDefinitions(t *testing.T) {
 			case *tcpProber:
 				got = p.to
 			case *tlsProber:
+				got = p.to
+			case *dnsProber:
 				got = p.to
 			}
 			if got.String() != test.want {
@@ -66,7 +69,7 @@ func TestDefinitionsRefused(t *testing.T) {
 		noPath = "healthCheckURL has a path, query or fragment, which tcp has not"
 	)
 	for _, test := range []struct{ url, want string }{
-		{"", "healthCheckURL has no scheme: begin it with one of http://, https://, tcp://, tls://"},
+		{"", "healthCheckURL has no scheme: begin it with one of dns://, http://, https://, tcp://, tls://"},
 		{"192.0.2.10", "healthCheckURL has no scheme"},
 		{"192.0.2.10:80/health", "healthCheckURL cannot be parsed: write it as scheme://host:port/path"},
 		{"ftp://192.0.2.10/", `healthCheckURL has the unknown scheme "ftp"`},
@@ -108,6 +111,19 @@ func TestDefinitionsRefused(t *testing.T) {
 		{"tls://192.0.2.10:443?minValidity=", "healthCheckURL has a minValidity that is no duration"},
 		{"tls://192.0.2.10:443?minValidity=-1h", "healthCheckURL has a minValidity that is no duration"},
 		{"tls://192.0.2.10:443?minValidity=2000000h", "healthCheckURL has a minValidity that is no duration"},
+		{"dns://192.0.2.10/a", "healthCheckURL has no port and the endpoint has none: write one, as in dns://host:53/name"},
+		{"dns://192.0.2.10:53", "healthCheckURL must end in the name to ask for"},
+		{"dns://192.0.2.10:53/", "healthCheckURL must end in the name to ask for"},
+		{"dns://192.0.2.10:53/a#b", "healthCheckURL must end in the name to ask for"},
+		{"dns://192.0.2.10:53/a/b", "healthCheckURL has a path that is no DNS name"},
+		{"dns://192.0.2.10:53/a..b", "healthCheckURL has a path that is no DNS name"},
+		{"dns://192.0.2.10:53/bücher.example", "healthCheckURL has a path that is no DNS name: write one in ASCII (xn--...)"},
+		{"dns://192.0.2.10:53/" + strings.Repeat("a.", 127) + "b", "healthCheckURL has a path that is no DNS name"},
+		{"dns://192.0.2.10:53/" + strings.Repeat("a", 64), "healthCheckURL has a path that is no DNS name"},
+		{"dns://192.0.2.10:53/a?type=ANY", "healthCheckURL has a type that cannot be asked for: write one of A, AAAA, CAA,"},
+		{"dns://192.0.2.10:53/a?type=", "healthCheckURL has a type that cannot be asked for"},
+		{"dns://192.0.2.10:53/a?tcp=yes", "healthCheckURL has another value of tcp than there are: write one of true, false"},
+		{"dns://192.0.2.10:53/a?timeout=1s", `healthCheckURL has the unknown parameter "timeout": dns takes type, tcp`},
 		{"tls://192.0.2.10:443?a;b", "healthCheckURL has a query that cannot be read"},
 		{"tls://192.0.2.10:443?a=%zz", "healthCheckURL has a query that cannot be read"},
 	} {
@@ -156,6 +172,7 @@ func FuzzHealthCheckURL(f *testing.F) {
 		{"https", "user", "wo/rd", ":8443/?a#b"},
 		{"tcp", "user", "%zz", "[::1]:80"},
 		{"tls", "user", "", ":443?minValidity=1h"},
+		{"dns", "user", "", ":53/a.example?type=MX&tcp=true"},
 		{"", "", "[", "localhost"},
 		{"http", "\x7f", "\r\n", "%41:1/\t"},
 	} {

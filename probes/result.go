@@ -72,6 +72,15 @@ const (
 	ReasonProtocol
 	// ReasonRedirect: redirects in a circle, too many, or to where no probe may go.
 	ReasonRedirect
+	// ReasonDNSNameNotFound: the name server says that the name does not exist (NXDOMAIN).
+	ReasonDNSNameNotFound
+	// ReasonDNSServerFailure: the name server says that it cannot find out (SERVFAIL).
+	ReasonDNSServerFailure
+	// ReasonDNSRefused: the name server does not answer such questions, or not to us
+	// (REFUSED).
+	ReasonDNSRefused
+	// ReasonDNSNoRecords: the name exists, but has no record of the type.
+	ReasonDNSNoRecords
 	// ReasonAddressRefused: the probe URL's name resolves to an address that
 	// probes may not connect to.
 	ReasonAddressRefused
@@ -111,6 +120,10 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonContent:             {"UnexpectedContent", "answer does not match what is expected"},
 	ReasonProtocol:            {"ProtocolError", "answer is not of the protocol in the probe URL"},
 	ReasonRedirect:            {"RedirectFailed", "redirect leads in a circle, too far, or to where probes may not go"},
+	ReasonDNSNameNotFound:     {"NameNotFound", "name server says that the name does not exist (NXDOMAIN)"},
+	ReasonDNSServerFailure:    {"NameServerFailure", "name server says that it cannot find out (SERVFAIL)"},
+	ReasonDNSRefused:          {"QueryRefused", "name server refuses to answer (REFUSED)"},
+	ReasonDNSNoRecords:        {"NoRecords", "name has no record of the type that is asked for"},
 	ReasonAddressRefused:      {"AddressRefused", "name in the probe URL resolves to an address that probes may not connect to"},
 	ReasonLocalResources:      {"LocalResourcesExhausted", "not probed: the operator is out of sockets, ports or memory"},
 	ReasonNetworkUnreachable:  {"NetworkUnreachable", "not probed: the operator has no route to the network"},

@@ -124,15 +124,20 @@ func responding(response string) func(net.Conn) {
 	}
 }
 
-// dripping sends the bytes one at a time, for as long as somebody is there.
-func dripping(start, drip string) func(net.Conn) {
+// dripping reads a request and drips.
+func dripping(start, drop string) func(net.Conn) {
 	return func(conn net.Conn) {
 		readRequest(conn)
-		_, err := io.WriteString(conn, start)
-		for err == nil {
-			time.Sleep(time.Millisecond)
-			_, err = io.WriteString(conn, drip)
-		}
+		drip(conn, start, drop)
+	}
+}
+
+// drip sends the drop again and again, slowly, for as long as somebody is there.
+func drip(conn net.Conn, start, drop string) {
+	_, err := io.WriteString(conn, start)
+	for err == nil {
+		time.Sleep(time.Millisecond)
+		_, err = io.WriteString(conn, drop)
 	}
 }
 

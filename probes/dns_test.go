@@ -1,0 +1,311 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// nameServer answers each UDP query with what answer makes of it, datagram by datagram,
+// and hands TCP connections, of the same port, to talk.
+func nameServer(t testing.TB, answer func(query []byte) [][]byte, talk func(net.Conn)) netip.AddrPort {
+	t.Helper()
+	place := serve(t, talk)
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(place))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answering sync.WaitGroup
+	answering.Go(func() {
+		buffer := make([]byte, 64<<10)
+		for {
+			n, from, err := conn.ReadFromUDPAddrPort(buffer)
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			for _, datagram := range answer(buffer[:n]) {
+				_, _ = conn.WriteToUDPAddrPort(datagram, from)
+			}
+		}
+	})
+	t.Cleanup(func() {
+		conn.Close()
+		answering.Wait()
+	})
+	return place
+}
+
+// replying answers a query with these records, once the test has changed the message.
+func replying(records int, change ...func(*dnsmessage.Message)) func([]byte) [][]byte {
+	return func(query []byte) [][]byte {
+		var message dnsmessage.Message
+		if err := message.Unpack(query); err != nil {
+			return nil
+		}
+		message.Response, message.Additionals = true, nil
+		for i := range records {
+			message.Answers = append(message.Answers, dnsmessage.Resource{
+				Header: dnsmessage.ResourceHeader{Name: message.Questions[0].Name, Class: dnsmessage.ClassINET, TTL: 60},
+				Body:   &dnsmessage.AResource{A: [4]byte{192, 0, 2, byte(i)}},
+			})
+		}
+		for _, change := range change {
+			change(&message)
+		}
+		answer, err := message.Pack()
+		if err != nil {
+			panic(err)
+		}
+		return [][]byte{answer}
+	}
+}
+
+func code(code dnsmessage.RCode) func(*dnsmessage.Message) {
+	return func(m *dnsmessage.Message) { m.RCode = code }
+}
+
+func truncated(m *dnsmessage.Message) { m.Truncated, m.Answers = true, nil }
+
+// byTCP answers one query over a connection as over UDP.
+func byTCP(answer func([]byte) [][]byte) func(net.Conn) {
+	return func(conn net.Conn) {
+		var length [2]byte
+		if _, err := io.ReadFull(conn, length[:]); err != nil {
+			return
+		}
+		query := make([]byte, binary.BigEndian.Uint16(length[:]))
+		if _, err := io.ReadFull(conn, query); err != nil {
+			return
+		}
+		for _, answer := range answer(query) {
+			_, _ = conn.Write(binary.BigEndian.AppendUint16(nil, uint16(len(answer))))
+			_, _ = conn.Write(answer)
+		}
+	}
+}
+
+// ahead sends these datagrams ahead of the answer.
+func ahead(datagrams [][]byte, answer func([]byte) [][]byte) func([]byte) [][]byte {
+	return func(query []byte) [][]byte {
+		return append(datagrams[:len(datagrams):len(datagrams)], answer(query)...)
+	}
+}
+
+func TestDNSProbe(t *testing.T) {
+	good := replying(1)
+	nothing := func([]byte) [][]byte { return nil }
+	bytes := func(text string) func([]byte) [][]byte {
+		return func(query []byte) [][]byte { return [][]byte{append(query[:2:2], text...)} }
+	}
+	stray := [][]byte{nil, []byte("x"), []byte(strings.Repeat("stray", 200))}
+	flood := make([][]byte, 2*maxStrays)
+	otherQuestion := func(m *dnsmessage.Message) { m.Questions[0].Type = dnsmessage.TypeAAAA }
+	capitals := func(m *dnsmessage.Message) {
+		m.Questions[0].Name = dnsmessage.MustNewName(strings.ToUpper(m.Questions[0].Name.String()))
+	}
+	noQuestion := func(m *dnsmessage.Message) { m.Questions = nil }
+	for _, test := range []struct {
+		name    string
+		udp     func([]byte) [][]byte
+		tcp     func(net.Conn)
+		query   string
+		timeout time.Duration
+		want    Result
+	}{
+		{"one record", good, aborting(silence), "", ample, success()},
+		{"in capitals", replying(1, capitals), aborting(silence), "", ample, success()},
+		{"by TCP", nothing, byTCP(good), "?tcp=true", ample, success()},
+		{"truncated", replying(1, truncated), byTCP(replying(100)), "", ample, success()},
+		{"truncated, and nothing by TCP", replying(1, truncated), byTCP(replying(0)), "", ample, failure(ReasonDNSNoRecords)},
+		{"truncated, and no TCP", replying(1, truncated), aborting(silence), "", ample, failure(ReasonConnectionClosed)},
+		{"truncated by TCP, too", replying(1, truncated), byTCP(replying(1, truncated)), "", ample, failure(ReasonDNSNoRecords)},
+		{"2,000 records by TCP", nothing, byTCP(replying(2000)), "?tcp=true", ample, success()},
+		{"behind strays", ahead(stray, good), silence, "", ample, success()},
+
+		{"no record", replying(0), silence, "", ample, failure(ReasonDNSNoRecords)},
+		{"NXDOMAIN", replying(0, code(dnsmessage.RCodeNameError)), silence, "", ample, failure(ReasonDNSNameNotFound)},
+		{"SERVFAIL", replying(0, code(dnsmessage.RCodeServerFailure)), silence, "", ample, failure(ReasonDNSServerFailure)},
+		{"SERVFAIL without the question", replying(0, code(dnsmessage.RCodeServerFailure), noQuestion), silence, "", ample, failure(ReasonDNSServerFailure)},
+		{"REFUSED", replying(0, code(dnsmessage.RCodeRefused)), silence, "", ample, failure(ReasonDNSRefused)},
+		{"REFUSED by TCP", nothing, byTCP(replying(0, code(dnsmessage.RCodeRefused))), "?tcp=true", ample, failure(ReasonDNSRefused)},
+		{"NOTIMP", replying(0, code(dnsmessage.RCodeNotImplemented)), silence, "", ample, Result{Failure, ReasonStatus, 4}},
+
+		{"silent", nothing, silence, "", brief, failure(ReasonTimeout)},
+		{"silent by TCP", nothing, silence, "?tcp=true", brief, failure(ReasonTimeout)},
+		{"closes", nothing, closing(silence), "?tcp=true", ample, failure(ReasonConnectionClosed)},
+		{"closes in the answer", nothing, closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x40\x00\x00") }), "?tcp=true", ample, failure(ReasonConnectionClosed)},
+		{"other question", replying(1, otherQuestion), silence, "", brief, failure(ReasonProtocol)},
+		{"other question by TCP", nothing, byTCP(replying(1, otherQuestion)), "?tcp=true", ample, failure(ReasonProtocol)},
+		{"echo", func(query []byte) [][]byte { return [][]byte{query} }, silence, "", brief, failure(ReasonProtocol)},
+		{"garbage", bytes("garbage, garbage, garbage"), silence, "", brief, failure(ReasonProtocol)},
+		{"another protocol", nothing, func(conn net.Conn) { _, _ = io.WriteString(conn, "220 mail ready\r\n"+strings.Repeat("-", 64<<10)) }, "?tcp=true", ample, failure(ReasonProtocol)},
+		{"flood of strays", ahead(flood, good), silence, "", ample, failure(ReasonProtocol)},
+		{"drip", nothing, func(conn net.Conn) { drip(conn, "\xff\xff", "x") }, "?tcp=true", brief, failure(ReasonTimeout)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			place := nameServer(t, test.udp, test.tcp)
+			def := Definition{URL: "dns:///www.example.com" + test.query, Address: place.Addr(), UDPPort: place.Port()}
+			if got := result(t, def, test.timeout); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestDNSProbeQuestions(t *testing.T) {
+	queries := make(chan dnsmessage.Message, 1)
+	place := nameServer(t, func(query []byte) [][]byte {
+		var asked dnsmessage.Message
+		if err := asked.Unpack(query); err != nil {
+			t.Errorf("%x: %v", query, err)
+		}
+		queries <- asked
+		return replying(1)(query)
+	}, silence)
+	for _, test := range []struct{ path, want string }{
+		{"www.example.com", "www.example.com. TypeA"},
+		{"WWW.Example.com.?type=aaaa", "www.example.com. TypeAAAA"},
+		{"_postgresql._tcp.example?type=SRV", "_postgresql._tcp.example. TypeSRV"},
+		{"1.2.0.192.in-addr.arpa?type=PTR", "1.2.0.192.in-addr.arpa. TypePTR"},
+		{"*.example?type=TXT", "*.example. TypeTXT"},
+		{".?type=NS", ". TypeNS"},
+		{"example?type=HTTPS", "example. TypeHTTPS"},
+	} {
+		if got := result(t, Definition{URL: fmt.Sprintf("dns://%s/%s", place, test.path)}, ample); got != success() {
+			t.Errorf("%s: got %+v", test.path, got)
+		}
+		asked := <-queries
+		question := asked.Questions[0]
+		if got := question.Name.String() + " " + question.Type.String(); got != test.want || !asked.RecursionDesired || len(asked.Questions) != 1 {
+			t.Errorf("%s: asked for %s, want %s", test.path, got, test.want)
+		}
+	}
+}
+
+func TestDNSProbePorts(t *testing.T) {
+	v4 := netip.MustParseAddr("192.0.2.10")
+	for _, test := range []struct {
+		url      string
+		tcp, udp uint16
+		want     string
+	}{
+		{"dns:///a", 5300, 53, "192.0.2.10:53"},
+		{"dns:///a", 5300, 0, "192.0.2.10:5300"},
+		{"dns:///a?tcp=true", 5300, 53, "192.0.2.10:5300"},
+		{"dns:///a?tcp=true", 0, 53, "192.0.2.10:53"},
+		{"dns://:5353/a?tcp=false", 5300, 53, "192.0.2.10:5353"},
+	} {
+		prober := prepare(t, Definition{URL: test.url, Address: v4, Port: test.tcp, UDPPort: test.udp}).(*dnsProber)
+		if got := prober.to.String(); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.url, got, test.want)
+		}
+	}
+}
+
+func TestDNSProbeOfNowhere(t *testing.T) {
+	t.Run("nobody listens", func(t *testing.T) {
+		def := Definition{URL: "dns://" + refusing(t).String() + "/a"}
+		if got, want := result(t, def, ample), failure(ReasonConnectionRefused); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+	t.Run("name that leads to a refused address", func(t *testing.T) {
+		resolving(t, always("169.254.169.254"))
+		if got, want := result(t, Definition{URL: "dns://ns.example:53/a"}, ample), failure(ReasonAddressRefused); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+	t.Run("canceled", func(t *testing.T) {
+		asked := make(chan struct{})
+		place := nameServer(t, func([]byte) [][]byte { close(asked); return nil }, silence)
+		testCanceled(t, Definition{URL: "dns://" + place.String() + "/a"}, asked)
+	})
+}
+
+func TestDNSProbeOfDnsmasq(t *testing.T) {
+	path := program(t, "dnsmasq", "dnsmasq-base")
+	place := refusing(t)
+	args := []string{
+		"--no-daemon", // nor children for TCP, which would hold the port
+		"--conf-file=/dev/null", "--pid-file=", "--no-resolv", "--no-hosts",
+		"--user=root", "--listen-address=127.0.0.1", "--bind-interfaces",
+		fmt.Sprintf("--port=%d", place.Port()), "--local=/example/", "--host-record=www.example,192.0.2.1",
+		"--srv-host=_ldap._tcp.example,www.example,389",
+	}
+	for i := range 200 {
+		args = append(args, fmt.Sprintf("--host-record=many.example,192.0.2.%d", i))
+	}
+	server := run(t, place, path, args...)
+	probe := func(name string, timeout time.Duration, want Result) {
+		t.Helper()
+		if got := result(t, Definition{URL: "dns://" + place.String() + "/" + name}, timeout); got != want {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+	probe("www.example", ample, success())
+	probe("www.example?tcp=true", ample, success())
+	probe("_ldap._tcp.example?type=SRV", ample, success())
+	probe("many.example", ample, success()) // 3 KB
+	probe("www.example?type=AAAA", ample, failure(ReasonDNSNoRecords))
+	probe("missing.example", ample, failure(ReasonDNSNameNotFound))
+	probe("elsewhere.test", ample, failure(ReasonDNSRefused))
+	server.freeze()
+	probe("www.example", brief, failure(ReasonTimeout))
+	probe("www.example?tcp=true", brief, failure(ReasonTimeout))
+	server.thaw()
+	probe("www.example", ample, success())
+	server.stop()
+	probe("www.example", ample, failure(ReasonConnectionRefused))
+	probe("www.example?tcp=true", ample, failure(ReasonConnectionRefused))
+}
+
+// FuzzDNSAnswer: whatever a server sends, reading it ends, without a panic, and only an
+// answer to the question counts.
+func FuzzDNSAnswer(f *testing.F) {
+	prober := prepare(f, Definition{URL: "dns://192.0.2.1:53/www.example.com"}).(*dnsProber)
+	for _, answer := range [][]byte{
+		replying(1)(prober.query)[0], replying(0, code(dnsmessage.RCodeRefused))(prober.query)[0],
+		replying(3, truncated)(prober.query)[0], prober.query, nil,
+	} {
+		f.Add(answer)
+	}
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		if !isAnswerTo(prober.query, answer) {
+			return
+		}
+		read, err := readAnswer(answer)
+		if err == nil && read.code == dnsmessage.RCodeSuccess && !read.empty && len(answer) < dnsHeaderBytes+optBytes {
+			t.Errorf("%x passes for a record", answer)
+		}
+	})
+}
+
+func BenchmarkDNSProbe(b *testing.B) {
+	place := nameServer(b, replying(1), silence)
+	benchmark(b, Definition{URL: "dns://" + place.String() + "/www.example.com"})
+}
