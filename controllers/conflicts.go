@@ -21,16 +21,120 @@ import (
 	"net/netip"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
+// Values of the labels that say who manages slices and Endpoints, of the controllers of
+// kube-controller-manager.
+const (
+	podSliceManager      = "endpointslice-controller.k8s.io"
+	mirrorSliceManager   = "endpointslicemirroring-controller.k8s.io"
+	endpointsManagedBy   = "endpoints.kubernetes.io/managed-by"
+	podEndpointsManager  = "endpoint-controller"
+	leaderElectionRecord = "control-plane.alpha.kubernetes.io/leader"
+)
+
+// conflict says who else publishes for the Service, and what to do about it.
+type conflict struct {
+	reason, message string
+}
+
+// neighbours are all that leads a Service's traffic somewhere besides the slices of one
+// ExternalService.
+type neighbours struct {
+	service *corev1.Service
+	// rivals are slices of other ExternalServices.
+	rivals []*discoveryv1.EndpointSlice
+	// foreign are slices of neither an ExternalService nor Pods.
+	foreign []*discoveryv1.EndpointSlice
+	// pods are slices of Pods.
+	pods []*discoveryv1.EndpointSlice
+	// endpoints has the Service's name; nil if there is none, or nobody takes notice.
+	endpoints metav1.Object
+}
+
+// sort puts a slice of the Service where it belongs, unless it is the owner's own.
+func (n *neighbours) sort(slice *discoveryv1.EndpointSlice, owner types.NamespacedName) {
+	switch written, ours := sliceOwner(slice); {
+	case ours && written == owner:
+	case ours:
+		n.rivals = append(n.rivals, slice)
+	case !referredToByUs(slice): // or it is about to be repaired
+		n.foreign = append(n.foreign, slice)
+	}
+}
+
+// findConflicts looks at each kind of neighbour. The first conflict that is found gives
+// the reason, all of them speak in the message.
+func findConflicts(own []endpoint, around neighbours) *conflict {
+	var found *conflict
+	for _, look := range []func([]endpoint, neighbours) *conflict{leftoverPodSlices, mirroredEndpoints, foreignSlices, sharedEndpoints} {
+		switch next := look(own, around); {
+		case next == nil:
+		case found == nil:
+			found = next
+		default:
+			found.message += ". Besides, " + next.message
+		}
+	}
+	return found
+}
+
+// leftoverPodSlices finds what Kubernetes' own controller leaves behind when a Service
+// loses its selector: from then on it looks away.
+func leftoverPodSlices(_ []endpoint, around neighbours) *conflict {
+	if hasSelector(around.service) || len(around.pods) == 0 {
+		return nil
+	}
+	return &conflict{farpointv1.LeftoverPodSlicesReason, fmt.Sprintf("%s left from when Service %s had a selector, and traffic goes on to the Pods: kubectl delete endpointslices --namespace %s --selector %s=%s,%s=%s",
+		enumerated("EndpointSlice %s is", "EndpointSlices %s are", around.pods), around.service.Name,
+		around.service.Namespace, discoveryv1.LabelServiceName, around.service.Name, discoveryv1.LabelManagedBy, podSliceManager)}
+}
+
+// mirroredEndpoints finds an Endpoints object that Kubernetes copies into slices, or the
+// copies.
+func mirroredEndpoints(_ []endpoint, around neighbours) *conflict {
+	mirrored := around.endpoints != nil && isMirrored(around.endpoints)
+	for _, slice := range around.foreign {
+		mirrored = mirrored || slice.Labels[discoveryv1.LabelManagedBy] == mirrorSliceManager
+	}
+	if !mirrored || hasSelector(around.service) {
+		return nil
+	}
+	return &conflict{farpointv1.MirroredEndpointsReason, fmt.Sprintf("Endpoints %[1]s, which is not of this object, is copied into EndpointSlices of the Service by Kubernetes: delete it, or keep it to itself with kubectl label endpoints --namespace %[2]s %[1]s %[3]s=true",
+		around.service.Name, around.service.Namespace, discoveryv1.LabelSkipMirror)}
+}
+
+// isMirrored follows shouldMirror of Kubernetes' endpointslicemirroring controller.
+func isMirrored(endpoints metav1.Object) bool {
+	_, elects := endpoints.GetAnnotations()[leaderElectionRecord]
+	return endpoints.GetLabels()[discoveryv1.LabelSkipMirror] != "true" && !elects
+}
+
+// foreignSlices finds slices of others, but for those that mirroredEndpoints tells of.
+func foreignSlices(_ []endpoint, around neighbours) *conflict {
+	var found []*discoveryv1.EndpointSlice
+	for _, slice := range around.foreign {
+		if slice.Labels[discoveryv1.LabelManagedBy] != mirrorSliceManager {
+			found = append(found, slice)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return &conflict{farpointv1.ForeignEndpointSlicesReason, fmt.Sprintf("%s written for Service %s by somebody else: delete what should not be there, or have the endpoints here fronted by a Service of their own",
+		enumerated("EndpointSlice %s is", "EndpointSlices %s are", found), around.service.Name)}
+}
+
 // sharedEndpoints finds endpoints that slices of other ExternalServices for the same
-// Service publish as well; "" if there are none. kube-proxy takes the conditions of
+// Service publish as well, or those of its Pods. kube-proxy takes the conditions of
 // either, at random.
-func sharedEndpoints(own []endpoint, others []*discoveryv1.EndpointSlice) string {
-	const shown = 5
+func sharedEndpoints(own []endpoint, around neighbours) *conflict {
 	mine := map[place]string{}
 	for i := range own {
 		for _, at := range own[i].places() {
@@ -38,21 +142,23 @@ func sharedEndpoints(own []endpoint, others []*discoveryv1.EndpointSlice) string
 		}
 	}
 	var found []string
-	for _, slice := range others {
+	look := func(slice *discoveryv1.EndpointSlice, where string) {
 		for i := range slice.Endpoints {
 			if name, ok := sharedWith(mine, &slice.Endpoints[i], slice.Ports); ok {
-				found = append(found, fmt.Sprintf("%s is also in ExternalService %s", name, slice.Labels[farpointv1.OwnerLabel]))
+				found = append(found, name+" is also in "+where)
 			}
 		}
 	}
+	for _, slice := range around.rivals {
+		look(slice, "ExternalService "+slice.Labels[farpointv1.OwnerLabel])
+	}
+	for _, slice := range around.pods {
+		look(slice, fmt.Sprintf("EndpointSlice %s of the Service's Pods", slice.Name))
+	}
 	if len(found) == 0 {
-		return ""
+		return nil
 	}
-	found = sorted(found)
-	if more := len(found) - shown; more > 0 {
-		found = append(found[:shown], fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(found, "; ") + ": consumers follow now the one and now the other, so keep each address and port in one of them"
+	return &conflict{farpointv1.SharedEndpointReason, shortened(sorted(found), "; ") + ": consumers follow now the one and now the other, so keep each address and port in one of them"}
 }
 
 func sharedWith(mine map[place]string, published *discoveryv1.Endpoint, ports []discoveryv1.EndpointPort) (name string, ok bool) {
@@ -69,4 +175,29 @@ func sharedWith(mine map[place]string, published *discoveryv1.Endpoint, ports []
 		}
 	}
 	return "", false
+}
+
+// enumerated names slices, and who manages them if that is written on them.
+func enumerated(one, several string, slices []*discoveryv1.EndpointSlice) string {
+	var names []string
+	for _, slice := range slices {
+		name := slice.Name
+		if manager := slice.Labels[discoveryv1.LabelManagedBy]; manager != "" && manager != podSliceManager {
+			name += " (of " + manager + ")"
+		}
+		names = append(names, name)
+	}
+	if len(names) == 1 {
+		return fmt.Sprintf(one, names[0])
+	}
+	return fmt.Sprintf(several, shortened(sorted(names), ", "))
+}
+
+// shortened joins the first few of the words.
+func shortened(words []string, separator string) string {
+	const shown = 5
+	if more := len(words) - shown; more > 0 {
+		words = append(words[:shown:shown], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(words, separator)
 }

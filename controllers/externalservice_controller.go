@@ -37,6 +37,7 @@ import (
 // +kubebuilder:rbac:groups=farpoint.dev,resources=externalservices,verbs=get;list;watch
 // +kubebuilder:rbac:groups=farpoint.dev,resources=externalservices/status,verbs=update
 // +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;update;delete
+// +kubebuilder:rbac:groups="",resources=endpoints,verbs=get;list;watch
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
@@ -70,6 +71,7 @@ type Reconciler struct {
 	targets     targetPlanner
 	services    serviceResolver
 	slices      slicesApplier
+	pods        *podSlices
 	events      eventWriter
 	measured    *publishMetrics
 	// maxEndpoints is the most endpoints in a slice where the spec says nothing.
@@ -109,16 +111,20 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if err := r.lookAround(ctx, owner, &found); err != nil {
+		return ctrl.Result{}, err
+	}
 	if err := r.report(ctx, object, summarize(object, found, r.now())); err != nil {
 		return ctrl.Result{}, err
 	}
 	return again(object, found), found.writeFailed
 }
 
-// forget gives up the probes of an object.
+// forget gives up the probes of an object, and what is watched for it alone.
 func (r *Reconciler) forget(owner probes.Owner) {
 	r.scheduler.Remove(owner)
 	r.transitions.taken(owner)
+	r.pods.forget(types.NamespacedName(owner))
 }
 
 // publish carries the object out, and measures how long the news of its health took to
@@ -169,6 +175,25 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	return found, nil
 }
 
+// lookAround finds out who else publishes for the Service. It comes last, since it may
+// have to ask the API server about a Service that is new or has changed.
+func (r *Reconciler) lookAround(ctx context.Context, owner probes.Owner, found *findings) error {
+	asker := types.NamespacedName(owner)
+	if found.service.service == nil {
+		r.pods.forget(asker)
+		return nil
+	}
+	if found.targets == nil {
+		return nil
+	}
+	var err error
+	if found.around.pods, err = r.pods.of(ctx, asker, found.service.service); err != nil {
+		return err
+	}
+	found.conflict = findConflicts(found.targets.accepted, found.around)
+	return nil
+}
+
 // judge finds out which endpoints are sound, has the scheduler probe them and fetches
 // what it knows. If the health check as a whole is not sound, what was probed before
 // goes on as before.
@@ -191,12 +216,11 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner), seeds)
 	found.portsReason, found.portsMessage = portMismatch(planned.accepted, service.Spec.Ports)
 	found.traffic = judgeTraffic(service, found.verdicts)
-	others, err := r.rivalSlices(ctx, service, object.Name)
-	if err != nil {
-		return err
+	if found.portsReason == farpointv1.PortWithoutEndpointsReason && hasSelector(service) {
+		found.portsReason, found.portsMessage = "", "" // it leads to Pods
 	}
-	found.shared = sharedEndpoints(planned.accepted, others)
-	return nil
+	found.around, err = r.neighbours(ctx, service, types.NamespacedName(owner))
+	return err
 }
 
 // verdicts puts endpoints together with what is known of them. A disabled one is not

@@ -156,6 +156,7 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 			"ClusterRole farpoint-manager-role: create,delete,get,list,update,watch services",
 			"ClusterRole farpoint-manager-role: get configmaps",
 			"ClusterRole farpoint-manager-role: get secrets",
+			"ClusterRole farpoint-manager-role: get,list,watch endpoints",
 			"ClusterRole farpoint-manager-role: get,list,watch externalservices.farpoint.dev",
 			"ClusterRole farpoint-manager-role: list,watch nodes",
 			"ClusterRole farpoint-manager-role: list,watch servicecidrs.networking.k8s.io",

@@ -24,19 +24,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	crmanager "sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
@@ -60,9 +57,15 @@ func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), farpointv1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("build the scheme: %w", err)
 	}
+	config = rest.CopyConfig(config)
+	config.WarningHandlerWithContext = withoutEndpointsWarnings{log.NewKubeAPIWarningLogger(log.KubeAPIWarningLoggerOptions{})}
+	caches, err := cacheOptions()
+	if err != nil {
+		return nil, err
+	}
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme,
-		Cache:                         cacheOptions(),
+		Cache:                         caches,
 		Client:                        clientOptions(),
 		Metrics:                       metricsOptions(options),
 		HealthProbeBindAddress:        options.HealthBindAddress,
@@ -100,6 +103,10 @@ func addReconciler(manager ctrl.Manager, options Options) error {
 	if err := measureWhileRunning(manager, measured.collectors()); err != nil {
 		return err
 	}
+	live, err := client.NewWithWatch(manager.GetConfig(), client.Options{HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper()})
+	if err != nil {
+		return fmt.Errorf("make a client for watches: %w", err)
+	}
 	reconciler := &Reconciler{
 		client:       manager.GetClient(),
 		live:         manager.GetAPIReader(),
@@ -109,6 +116,7 @@ func addReconciler(manager ctrl.Manager, options Options) error {
 		targets:      targetPlanner{registry: registry, egress: egress},
 		services:     serviceResolver{client: manager.GetClient()},
 		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), writes: measured.writes},
+		pods:         newPodSlices(live, clock.RealClock{}),
 		events:       newEventWriter(manager.GetClient()),
 		measured:     measured,
 		maxEndpoints: options.MaxEndpointsPerSlice,
@@ -179,34 +187,6 @@ func canaryTargets(registry probes.Registry, urls []string) ([]probes.Target, er
 		}
 	}
 	return targets, nil
-}
-
-// cacheOptions keep the cache small: of the cluster's slices only ours, of its Services
-// only what is looked at.
-func cacheOptions() cache.Options {
-	ours := labels.SelectorFromSet(labels.Set{discoveryv1.LabelManagedBy: farpointv1.ManagedBy})
-	return cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject: map[client.Object]cache.ByObject{
-			&discoveryv1.EndpointSlice{}: {Label: ours},
-			&corev1.Service{}:            {Transform: stripService},
-		},
-	}
-}
-
-// stripService takes out of a Service what is never looked at.
-func stripService(object any) (any, error) {
-	if service, ok := object.(*corev1.Service); ok {
-		service.ManagedFields = nil
-		service.Status = corev1.ServiceStatus{}
-	}
-	return object, nil
-}
-
-// clientOptions make a read wait until the cache has seen our own writes, so that no
-// write is repeated because the cache is behind.
-func clientOptions() client.Options {
-	return client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
 }
 
 func metricsOptions(options Options) metricsserver.Options {

@@ -17,8 +17,10 @@ limitations under the License.
 package controllers
 
 import (
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -42,10 +44,26 @@ func ownerReference(owner *farpointv1.ExternalService) metav1.OwnerReference {
 // ownedBy tells whether the object was written for the ExternalService of this name,
 // perhaps for one that was deleted since.
 func ownedBy(object metav1.Object, name string) bool {
+	return referredToByUs(object) && metav1.GetControllerOf(object).Name == name
+}
+
+// referredToByUs tells whether the object was written for any ExternalService, whatever
+// its labels say by now.
+func referredToByUs(object metav1.Object) bool {
 	reference := metav1.GetControllerOf(object)
-	if reference == nil || reference.Kind != kind || reference.Name != name {
+	if reference == nil || reference.Kind != kind {
 		return false
 	}
 	group, err := schema.ParseGroupVersion(reference.APIVersion)
 	return err == nil && group.Group == farpointv1.GroupVersion.Group
+}
+
+// sliceOwner names the ExternalService that a slice was written for; false if it is
+// somebody else's.
+func sliceOwner(slice *discoveryv1.EndpointSlice) (owner types.NamespacedName, ours bool) {
+	name, ok := slice.Labels[farpointv1.OwnerLabel]
+	if !ok || slice.Labels[discoveryv1.LabelManagedBy] != farpointv1.ManagedBy {
+		return types.NamespacedName{}, false
+	}
+	return types.NamespacedName{Namespace: slice.Namespace, Name: name}, true
 }

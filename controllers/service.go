@@ -88,7 +88,7 @@ func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.External
 		service = nil
 	}
 	if owner.Spec.ServiceTemplate == nil {
-		return judgeService(key, service), nil
+		return judgeService(owner, service), nil
 	}
 	return r.keep(ctx, owner, key, service)
 }
@@ -112,9 +112,16 @@ func (r serviceResolver) removeCreated(ctx context.Context, owner, save types.Na
 	return nil
 }
 
-// judgeService decides whether endpoints may be published for a Service; nil is one
-// that does not exist.
-func judgeService(key types.NamespacedName, service *corev1.Service) serviceFinding {
+func hasSelector(service *corev1.Service) bool { return len(service.Spec.Selector) > 0 }
+
+func allowsSelector(owner *farpointv1.ExternalService) bool {
+	return owner.Spec.TargetService != nil && owner.Spec.TargetService.AllowSelector
+}
+
+// judgeService decides whether the owner's endpoints may be published for a Service; nil
+// is one that does not exist.
+func judgeService(owner *farpointv1.ExternalService, service *corev1.Service) serviceFinding {
+	key := targetKey(owner)
 	switch {
 	case service == nil:
 		return serviceFinding{
@@ -127,10 +134,10 @@ func judgeService(key types.NamespacedName, service *corev1.Service) serviceFind
 			reason:  farpointv1.ServiceIsExternalNameReason,
 			message: fmt.Sprintf("Service %s is of type ExternalName, a DNS alias, which has no endpoints: use type ClusterIP", key),
 		}
-	case len(service.Spec.Selector) > 0:
+	case hasSelector(service) && !allowsSelector(owner):
 		return serviceFinding{
 			reason:  farpointv1.ServiceHasSelectorReason,
-			message: fmt.Sprintf("Service %s has a selector, so that its endpoints are Pods: take spec.selector out of it, or target another Service", key),
+			message: fmt.Sprintf("Service %s has a selector, so that its endpoints are Pods: take spec.selector out of it, target another Service, or set targetService.allowSelector to have it lead to Pods and to these endpoints alike", key),
 		}
 	}
 	return serviceFinding{service: service, reason: farpointv1.ServiceResolvedReason, message: fmt.Sprintf("Service %s is fronted", key)}
@@ -140,7 +147,7 @@ func judgeService(key types.NamespacedName, service *corev1.Service) serviceFind
 // the template is left alone.
 func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalService, key types.NamespacedName, present *corev1.Service) (serviceFinding, error) {
 	if present != nil && !ownedBy(present, owner.Name) {
-		finding := judgeService(key, present)
+		finding := judgeService(owner, present)
 		if finding.resolved() {
 			finding.reason = farpointv1.ServiceNotOwnedReason
 			finding.message = fmt.Sprintf("Service %s exists and was not created from serviceTemplate, which is not applied to it: take serviceTemplate out, or delete the Service to have it created anew", key)
@@ -153,26 +160,26 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 	case present == nil:
 		err = r.client.Create(ctx, wanted)
 	case headless(present.Spec.ClusterIP) != headless(owner.Spec.ServiceTemplate.Spec.ClusterIP):
-		return invalidService(key, present, "clusterIP cannot be changed: delete the Service to have it created anew"), nil
+		return invalidService(owner, present, "clusterIP cannot be changed: delete the Service to have it created anew"), nil
 	case !equality.Semantic.DeepEqual(present, wanted):
 		err = r.client.Update(ctx, wanted)
 	}
 	switch {
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err):
-		finding := invalidService(key, present, err.Error())
+		finding := invalidService(owner, present, err.Error())
 		finding.awaited = apierrors.IsForbidden(err) // by a quota, perhaps
 		return finding, nil
 	case err != nil:
 		return serviceFinding{}, fmt.Errorf("write Service %s: %w", key, err)
 	}
-	return judgeService(key, wanted), nil
+	return judgeService(owner, wanted), nil
 }
 
 func headless(clusterIP string) bool { return clusterIP == corev1.ClusterIPNone }
 
-func invalidService(key types.NamespacedName, present *corev1.Service, why string) serviceFinding {
-	finding := serviceFinding{reason: farpointv1.ServiceInvalidReason, message: fmt.Sprintf("Service %s cannot be made what serviceTemplate says: %s", key, why)}
-	if present != nil && judgeService(key, present).resolved() {
+func invalidService(owner *farpointv1.ExternalService, present *corev1.Service, why string) serviceFinding {
+	finding := serviceFinding{reason: farpointv1.ServiceInvalidReason, message: fmt.Sprintf("Service %s cannot be made what serviceTemplate says: %s", targetKey(owner), why)}
+	if present != nil && judgeService(owner, present).resolved() {
 		finding.service = present
 	}
 	return finding

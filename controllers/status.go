@@ -41,8 +41,10 @@ type findings struct {
 	portsReason, portsMessage string
 	// traffic is what came of the wish to keep traffic near.
 	traffic trafficFinding
-	// shared tells of endpoints that other objects publish too; "" if none do.
-	shared string
+	// around is what else leads the Service's traffic somewhere.
+	around neighbours
+	// conflict tells what of it is in the way; nil if nothing is.
+	conflict *conflict
 	// held: an endpoint would have been taken out, had the operator not lost its network.
 	held bool
 	// slices counts the slices of this object.
@@ -240,11 +242,11 @@ func setEndpointsAccepted(set conditionSetter, present *farpointv1.ExternalServi
 }
 
 func setNoConflicts(set conditionSetter, found findings) {
-	if found.shared != "" {
-		set.set(farpointv1.NoConflictsCondition, metav1.ConditionFalse, farpointv1.SharedEndpointReason, found.shared)
+	if found.conflict != nil {
+		set.set(farpointv1.NoConflictsCondition, metav1.ConditionFalse, found.conflict.reason, found.conflict.message)
 		return
 	}
-	set.set(farpointv1.NoConflictsCondition, metav1.ConditionTrue, farpointv1.NoConflictsReason, "no other ExternalService publishes these endpoints for the Service")
+	set.set(farpointv1.NoConflictsCondition, metav1.ConditionTrue, farpointv1.NoConflictsReason, "nobody else publishes endpoints that these could be taken for")
 }
 
 func setAvailable(set conditionSetter) {

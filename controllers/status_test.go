@@ -28,7 +28,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
@@ -49,7 +48,7 @@ func observed(healths ...probes.Health) (*farpointv1.ExternalService, findings) 
 	for i := range healths {
 		object.Spec.Endpoints = append(object.Spec.Endpoints, at(fmt.Sprintf("192.0.2.%d", i+1), 80))
 	}
-	found := findings{service: judgeService(types.NamespacedName{Name: "legacy"}, testService()), targets: &targets{rejected: map[int]rejection{}}, slices: 1}
+	found := findings{service: judgeService(object, testService()), targets: &targets{rejected: map[int]rejection{}}, slices: 1}
 	ports := httpPort(80)
 	for i := range object.Spec.Endpoints {
 		made := endpoint{index: i, name: fmt.Sprintf("192.0.2.%d:80", i+1), spec: &object.Spec.Endpoints[i], ports: ports}
@@ -101,13 +100,14 @@ func TestStatusOfHealth(t *testing.T) {
 		}, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) PortsMatched=False(PortNotInService) Ready=False(PortNotInService) Stalled=True(PortNotInService) TargetServiceResolved=True(Resolved)"},
 		{"port without endpoints and a conflict only warn", []probes.Health{up}, func(_ *farpointv1.ExternalService, f *findings) {
-			f.portsReason, f.portsMessage, f.shared = farpointv1.PortWithoutEndpointsReason, "leads nowhere", "twice"
+			f.portsReason, f.portsMessage = farpointv1.PortWithoutEndpointsReason, "leads nowhere"
+			f.conflict = &conflict{farpointv1.SharedEndpointReason, "twice"}
 		}, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=False(SharedEndpoint) PortsMatched=False(PortWithoutEndpoints) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"held", []probes.Health{up}, func(_ *farpointv1.ExternalService, f *findings) { f.held = true }, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) OperatorIsolated=True(VerdictsHeld) PortsMatched=True(Matched) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"no Service", nil, func(_ *farpointv1.ExternalService, f *findings) {
-			*f = findings{service: judgeService(types.NamespacedName{Name: "legacy"}, nil)}
+		{"no Service", nil, func(o *farpointv1.ExternalService, f *findings) {
+			*f = findings{service: judgeService(o, nil)}
 		}, "0/0",
 			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=Unknown(NotJudged) NoConflicts=True(NoConflicts) PortsMatched=Unknown(NotJudged) Ready=False(ServiceNotFound) Reconciling=True(ServiceNotFound) TargetServiceResolved=False(ServiceNotFound)"},
 	}
@@ -205,7 +205,7 @@ func TestOccurrences(t *testing.T) {
 	many := func(health probes.Health) []probes.Health { return slices.Repeat([]probes.Health{health}, crowd+1) }
 	unready := func() *farpointv1.ExternalServiceStatus {
 		object, found := observed(up)
-		found.service = judgeService(types.NamespacedName{Namespace: "a", Name: "b"}, nil)
+		found.service = judgeService(object, nil)
 		status := summarize(object, found, noon)
 		return &status
 	}
@@ -235,7 +235,7 @@ func TestOccurrences(t *testing.T) {
 		}},
 		{"not ready from the start", &farpointv1.ExternalServiceStatus{}, unready(), []string{
 			"Normal EndpointHealthy Endpoint 192.0.2.1:80 is healthy",
-			"Warning ServiceNotFound Service a/b does not exist: create it without a selector, or set serviceTemplate to have it created",
+			"Warning ServiceNotFound Service integration/legacy-api does not exist: create it without a selector, or set serviceTemplate to have it created",
 		}},
 		{"ready again", unready(), statusOf(up), []string{
 			"Normal Available 1 of 1 endpoints are ready",
@@ -256,29 +256,5 @@ func TestOccurrences(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 			}
 		})
-	}
-}
-
-func TestSharedEndpoints(t *testing.T) {
-	endpoints := numbered(12)
-	own := make([]endpoint, len(endpoints))
-	for i := range own {
-		own[i] = *endpoints[i].endpoint
-		own[i].name = own[i].address.String() + ":8080"
-	}
-	other := wantsOf(numbered(2))
-	other.owner.Name = "other"
-	slices := planSlices(other, nil).Create
-	want := "10.0.0.1:8080 is also in ExternalService other; 10.0.0.2:8080 is also in ExternalService other: consumers"
-	if got := sharedEndpoints(own, slices); !strings.HasPrefix(got, want) {
-		t.Errorf("got %s, want %s", got, want)
-	}
-	other.endpoints = numbered(12)
-	if got := sharedEndpoints(own, planSlices(other, nil).Create); !strings.Contains(got, "; and 7 more: ") {
-		t.Errorf("got %s", got)
-	}
-	other.endpoints = []verdict{healthy("10.0.0.1", httpPort(9))}
-	if got := sharedEndpoints(own, planSlices(other, nil).Create); got != "" {
-		t.Errorf("another port is %s", got)
 	}
 }

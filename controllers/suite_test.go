@@ -81,8 +81,8 @@ var _ = BeforeSuite(func() {
 // operator is a running manager and what it writes.
 type operator struct {
 	stop func()
-	// writes counts its requests that are not reads.
-	writes atomic.Int64
+	// writes counts its requests that are not reads, reads those that are, but for watches.
+	writes, reads atomic.Int64
 }
 
 // startOperator runs the operator until the spec ends or it is stopped.
@@ -92,8 +92,11 @@ func startOperator(config *rest.Config, change ...func(*controllers.Options)) *o
 	config = rest.CopyConfig(config)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(request *http.Request) (*http.Response, error) {
-			if request.Method != http.MethodGet {
+			switch {
+			case request.Method != http.MethodGet:
 				started.writes.Add(1)
+			case request.URL.Query().Get("watch") == "":
+				started.reads.Add(1)
 			}
 			return next.RoundTrip(request)
 		})
@@ -134,7 +137,7 @@ func newNamespace(ctx context.Context) string {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "spec-"}}
 	Expect(k8s.Create(ctx, namespace)).To(Succeed())
 	DeferCleanup(func(ctx SpecContext) {
-		for _, kind := range []client.Object{&farpointv1.ExternalService{}, &discoveryv1.EndpointSlice{}, &corev1.Service{}} {
+		for _, kind := range []client.Object{&farpointv1.ExternalService{}, &discoveryv1.EndpointSlice{}, &corev1.Endpoints{}, &corev1.Service{}} {
 			Expect(k8s.DeleteAllOf(ctx, kind, client.InNamespace(namespace.Name))).To(Succeed())
 		}
 		Eventually(func() []discoveryv1.EndpointSlice {

@@ -23,6 +23,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -41,7 +42,7 @@ import (
 const (
 	// ownerIndex finds slices and Services by the ExternalService they were written for.
 	ownerIndex = "owner"
-	// serviceIndex finds slices by the Service they belong to.
+	// serviceIndex finds slices, also those of others, by the Service they belong to.
 	serviceIndex = "service"
 	// targetIndex finds ExternalServices by the Service they target, as namespace/name.
 	targetIndex = "target"
@@ -56,6 +57,12 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 			return nil
 		}
 	}
+	byOwner := func(object client.Object) []string {
+		if owner, ours := sliceOwner(object.(*discoveryv1.EndpointSlice)); ours {
+			return []string{owner.Name}
+		}
+		return nil
+	}
 	byTarget := func(object client.Object) []string {
 		return []string{targetKey(object.(*farpointv1.ExternalService)).String()}
 	}
@@ -64,7 +71,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		name    string
 		extract client.IndexerFunc
 	}{
-		{&discoveryv1.EndpointSlice{}, ownerIndex, byLabel(farpointv1.OwnerLabel)},
+		{&discoveryv1.EndpointSlice{}, ownerIndex, byOwner},
 		{&discoveryv1.EndpointSlice{}, serviceIndex, byLabel(discoveryv1.LabelServiceName)},
 		{&corev1.Service{}, ownerIndex, byLabel(farpointv1.OwnerLabel)},
 		{&farpointv1.ExternalService{}, targetIndex, byTarget},
@@ -83,10 +90,12 @@ func (r *Reconciler) watch(manager ctrl.Manager, transitions *transitions, range
 		Named("externalservice").
 		For(&farpointv1.ExternalService{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.targeting)).
-		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(ownerOf)).
-		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(r.rivalsOf), builder.WithPredicates(membershipChanged())).
+		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(writerOf)).
+		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(r.neighboursOf), builder.WithPredicates(membershipChanged())).
+		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(r.namedLike), builder.WithPredicates(mirroringChanged())).
 		WatchesRawSource(source.Func(transitions.start)).
 		WatchesRawSource(source.Func(ranges.start)).
+		WatchesRawSource(source.Func(r.pods.start)).
 		WithOptions(options).
 		Complete(r)
 }
@@ -97,12 +106,20 @@ func (r *Reconciler) targeting(ctx context.Context, service client.Object) []rec
 	return append(ownerOf(ctx, service), r.withTarget(ctx, client.ObjectKeyFromObject(service))...)
 }
 
-// rivalsOf names the other ExternalServices that publish for a slice's Service.
-func (r *Reconciler) rivalsOf(ctx context.Context, slice client.Object) []reconcile.Request {
-	target := types.NamespacedName{Namespace: slice.GetNamespace(), Name: slice.GetLabels()[discoveryv1.LabelServiceName]}
+// neighboursOf names the ExternalServices that publish for a slice's Service, but for the
+// one that the slice was written for.
+func (r *Reconciler) neighboursOf(ctx context.Context, object client.Object) []reconcile.Request {
+	slice := object.(*discoveryv1.EndpointSlice)
+	owner, ours := sliceOwner(slice)
+	target := types.NamespacedName{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}
 	return slices.DeleteFunc(r.withTarget(ctx, target), func(request reconcile.Request) bool {
-		return request.Name == slice.GetLabels()[farpointv1.OwnerLabel]
+		return ours && request.NamespacedName == owner
 	})
+}
+
+// namedLike names the ExternalServices that target the Service with an object's name.
+func (r *Reconciler) namedLike(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.withTarget(ctx, client.ObjectKeyFromObject(object))
 }
 
 func (r *Reconciler) withTarget(ctx context.Context, target types.NamespacedName) []reconcile.Request {
@@ -120,7 +137,16 @@ func (r *Reconciler) withTarget(ctx context.Context, target types.NamespacedName
 	return requests
 }
 
-// ownerOf names the ExternalService that a slice or a Service was written for.
+// writerOf names the ExternalService that a slice was written for.
+func writerOf(_ context.Context, object client.Object) []reconcile.Request {
+	owner, ours := sliceOwner(object.(*discoveryv1.EndpointSlice))
+	if !ours {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: owner}}
+}
+
+// ownerOf names the ExternalService that a Service was created for.
 func ownerOf(_ context.Context, object client.Object) []reconcile.Request {
 	name, ok := object.GetLabels()[farpointv1.OwnerLabel]
 	if !ok {
@@ -136,10 +162,19 @@ func membershipChanged() predicate.Predicate {
 			before, after := e.ObjectOld.(*discoveryv1.EndpointSlice), e.ObjectNew.(*discoveryv1.EndpointSlice)
 			return portsKeyOf(before.Ports) != portsKeyOf(after.Ports) ||
 				before.Labels[discoveryv1.LabelServiceName] != after.Labels[discoveryv1.LabelServiceName] ||
+				before.Labels[discoveryv1.LabelManagedBy] != after.Labels[discoveryv1.LabelManagedBy] ||
 				!slices.EqualFunc(before.Endpoints, after.Endpoints, func(a, b discoveryv1.Endpoint) bool {
 					return slices.Equal(a.Addresses, b.Addresses)
 				})
 		},
+	}
+}
+
+// mirroringChanged lets pass what may begin or end that an Endpoints object is copied
+// into slices.
+func mirroringChanged() predicate.Predicate {
+	return predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool { return isMirrored(e.ObjectOld) != isMirrored(e.ObjectNew) },
 	}
 }
 
@@ -149,13 +184,25 @@ func (r *Reconciler) slicesOf(ctx context.Context, namespace, name string) ([]*d
 	return r.listSlices(ctx, namespace, client.MatchingFields{ownerIndex: name})
 }
 
-// rivalSlices lists the slices of other ExternalServices for the same Service. They are
-// the cache's own: not to be changed.
-func (r *Reconciler) rivalSlices(ctx context.Context, service *corev1.Service, owner string) ([]*discoveryv1.EndpointSlice, error) {
+// neighbours finds what else leads the Service's traffic somewhere, as far as the cache
+// knows: not the Pods. It is the cache's own: not to be changed.
+func (r *Reconciler) neighbours(ctx context.Context, service *corev1.Service, owner types.NamespacedName) (neighbours, error) {
+	found := neighbours{service: service}
 	all, err := r.listSlices(ctx, service.Namespace, client.MatchingFields{serviceIndex: service.Name})
-	return slices.DeleteFunc(all, func(slice *discoveryv1.EndpointSlice) bool {
-		return slice.Labels[farpointv1.OwnerLabel] == owner
-	}), err
+	if err != nil {
+		return found, err
+	}
+	for _, slice := range all {
+		found.sort(slice, owner)
+	}
+	endpoints := &corev1.Endpoints{}
+	switch err := r.client.Get(ctx, client.ObjectKeyFromObject(service), endpoints, client.UnsafeDisableDeepCopy); {
+	case err == nil:
+		found.endpoints = endpoints
+	case !apierrors.IsNotFound(err):
+		return found, fmt.Errorf("read Endpoints %s: %w", service.Name, err)
+	}
+	return found, nil
 }
 
 func (r *Reconciler) listSlices(ctx context.Context, namespace string, by client.MatchingFields) ([]*discoveryv1.EndpointSlice, error) {

@@ -92,7 +92,7 @@ const (
 	// ServiceNotFoundReason: there is no such Service, and no serviceTemplate.
 	ServiceNotFoundReason = "ServiceNotFound"
 	// ServiceHasSelectorReason: the Service selects Pods, whose endpoints would be
-	// mixed with these.
+	// mixed with these, and targetService.allowSelector is not set.
 	ServiceHasSelectorReason = "ServiceHasSelector"
 	// ServiceIsExternalNameReason: the Service is a DNS alias, which has no endpoints.
 	ServiceIsExternalNameReason = "ServiceIsExternalName"
@@ -178,14 +178,23 @@ const (
 	LocalTrafficPolicyReason = "LocalTrafficPolicy"
 )
 
-// NoConflictsCondition is True when no other ExternalService publishes the same
-// address and port for the same Service. Consumers would follow now the one and now
-// the other. Always present.
+// NoConflictsCondition is True when nobody else sends the Service's traffic where this
+// object does not know of: consumers would follow now the one and now the other. It does
+// not make Ready False, since these endpoints are published all the same. Always present.
 const (
 	NoConflictsCondition = "NoConflicts"
 
-	// NoConflictsReason: none does.
+	// NoConflictsReason: nobody does.
 	NoConflictsReason = "NoConflicts"
-	// SharedEndpointReason: one does.
+	// SharedEndpointReason: another ExternalService, or a Pod of a Service that may have a
+	// selector, has the same address and port.
 	SharedEndpointReason = "SharedEndpoint"
+	// ForeignEndpointSlicesReason: somebody else writes EndpointSlices for the Service.
+	ForeignEndpointSlicesReason = "ForeignEndpointSlices"
+	// MirroredEndpointsReason: there is an Endpoints object with the Service's name, which
+	// Kubernetes copies into EndpointSlices.
+	MirroredEndpointsReason = "MirroredEndpoints"
+	// LeftoverPodSlicesReason: the Service had a selector once, and the EndpointSlices of
+	// its Pods are still there. Nobody maintains them any more.
+	LeftoverPodSlicesReason = "LeftoverPodSlices"
 )

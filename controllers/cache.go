@@ -1,0 +1,102 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// cacheOptions keep the cache small. What Kubernetes' own controllers write for Pods,
+// which is nearly all of the cluster's slices and Endpoints, stays out; see podSlices. Of
+// what others write, and of Services, only what is looked at comes in.
+func cacheOptions() (cache.Options, error) {
+	slices, err := labels.Parse(discoveryv1.LabelManagedBy + "!=" + podSliceManager)
+	if err != nil {
+		return cache.Options{}, fmt.Errorf("select EndpointSlices: %w", err)
+	}
+	endpoints, err := labels.Parse(endpointsManagedBy + "!=" + podEndpointsManager)
+	if err != nil {
+		return cache.Options{}, fmt.Errorf("select Endpoints: %w", err)
+	}
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&discoveryv1.EndpointSlice{}: {Label: slices, Transform: stripSlice},
+			&corev1.Endpoints{}:          {Label: endpoints, Transform: stripEndpoints},
+			&corev1.Service{}:            {Transform: stripService},
+		},
+	}, nil
+}
+
+// stripSlice leaves of somebody else's slice whose it is, and for which Service.
+func stripSlice(object any) (any, error) {
+	if slice, ok := object.(*discoveryv1.EndpointSlice); ok {
+		slice.ManagedFields = nil
+		if _, ours := sliceOwner(slice); !ours {
+			slice.Labels = only(slice.Labels, discoveryv1.LabelServiceName, discoveryv1.LabelManagedBy)
+			slice.Annotations, slice.Endpoints, slice.Ports = nil, nil, nil
+		}
+	}
+	return object, nil
+}
+
+// stripEndpoints leaves of an Endpoints object whether it is copied into slices.
+func stripEndpoints(object any) (any, error) {
+	if endpoints, ok := object.(*corev1.Endpoints); ok {
+		endpoints.ManagedFields = nil
+		endpoints.Labels = only(endpoints.Labels, discoveryv1.LabelSkipMirror)
+		endpoints.Annotations = only(endpoints.Annotations, leaderElectionRecord)
+		endpoints.Subsets = nil
+	}
+	return object, nil
+}
+
+// stripService takes out of a Service what is never looked at.
+func stripService(object any) (any, error) {
+	if service, ok := object.(*corev1.Service); ok {
+		service.ManagedFields = nil
+		service.Status = corev1.ServiceStatus{}
+	}
+	return object, nil
+}
+
+// only returns the entries with these keys.
+func only(all map[string]string, keys ...string) map[string]string {
+	var kept map[string]string
+	for _, key := range keys {
+		if value, ok := all[key]; ok {
+			if kept == nil {
+				kept = make(map[string]string, len(keys))
+			}
+			kept[key] = value
+		}
+	}
+	return kept
+}
+
+// clientOptions make a read wait until the cache has seen our own writes, so that no
+// write is repeated because the cache is behind.
+func clientOptions() client.Options {
+	return client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
+}

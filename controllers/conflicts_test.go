@@ -1,0 +1,141 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// sliceOf is one of a manager for the test Service.
+func sliceOf(manager, name string, addresses ...string) *discoveryv1.EndpointSlice {
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: "legacy"}},
+		Ports:      httpPort(8080).ports,
+	}
+	if manager != "" {
+		slice.Labels[discoveryv1.LabelManagedBy] = manager
+	}
+	for _, address := range addresses {
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{address}})
+	}
+	return slice
+}
+
+// rivalSlice is one of another ExternalService.
+func rivalSlice(owner string, addresses ...string) *discoveryv1.EndpointSlice {
+	slice := sliceOf(farpointv1.ManagedBy, owner+"-0", addresses...)
+	slice.Labels[farpointv1.OwnerLabel] = owner
+	return slice
+}
+
+func TestConflicts(t *testing.T) {
+	own := []endpoint{*healthy("10.0.0.1", httpPort(8080)).endpoint, *healthy("10.0.0.2", httpPort(8080)).endpoint}
+	for i := range own {
+		own[i].name = own[i].address.String() + ":8080"
+	}
+	selecting := testService()
+	selecting.Spec.Selector = map[string]string{"app": "db"}
+	named := func(labels, annotations map[string]string) *corev1.Endpoints {
+		return &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "legacy", Labels: labels, Annotations: annotations}}
+	}
+	repaired := sliceOf("somebody", "mine-0")
+	repaired.OwnerReferences = []metav1.OwnerReference{ownerReference(testOwner())}
+	tests := []struct {
+		name    string
+		service *corev1.Service
+		slices  []*discoveryv1.EndpointSlice
+		pods    []*discoveryv1.EndpointSlice
+		named   *corev1.Endpoints
+		want    string // reason and a part of the message
+	}{
+		{name: "nobody else"},
+		{name: "its own slice", slices: []*discoveryv1.EndpointSlice{rivalSlice("legacy-api", "10.0.0.1")}},
+		{name: "its own slice, relabelled", slices: []*discoveryv1.EndpointSlice{repaired}},
+		{name: "another ExternalService, elsewhere", slices: []*discoveryv1.EndpointSlice{rivalSlice("other", "10.0.0.3")}},
+		{name: "another ExternalService at the same place", slices: []*discoveryv1.EndpointSlice{rivalSlice("other", "10.0.0.1")},
+			want: "SharedEndpoint 10.0.0.1:8080 is also in ExternalService other: consumers"},
+		{name: "a slice by hand", slices: []*discoveryv1.EndpointSlice{sliceOf("", "by-hand")},
+			want: "ForeignEndpointSlices EndpointSlice by-hand is written for Service legacy by somebody else: delete"},
+		{name: "slices of a controller", slices: []*discoveryv1.EndpointSlice{sliceOf("mesh.example.com", "b"), sliceOf("mesh.example.com", "a")},
+			want: "ForeignEndpointSlices EndpointSlices a (of mesh.example.com), b (of mesh.example.com) are written for"},
+		{name: "slices of a controller beside Pods", service: selecting, slices: []*discoveryv1.EndpointSlice{sliceOf("mesh.example.com", "a")},
+			want: "ForeignEndpointSlices EndpointSlice a"},
+		{name: "Endpoints by hand", named: named(nil, nil),
+			want: "MirroredEndpoints Endpoints legacy, which is not of this object, is copied into EndpointSlices of the Service by Kubernetes: delete it, or keep it to itself with kubectl label endpoints --namespace integration legacy endpointslice.kubernetes.io/skip-mirror=true"},
+		{name: "Endpoints beside Pods", service: selecting, named: named(nil, nil)},
+		{name: "Endpoints that are not mirrored", named: named(map[string]string{discoveryv1.LabelSkipMirror: "true"}, nil)},
+		{name: "Endpoints of a leader election", named: named(nil, map[string]string{leaderElectionRecord: "{}"})},
+		{name: "a mirror of Endpoints that are not seen", slices: []*discoveryv1.EndpointSlice{sliceOf(mirrorSliceManager, "legacy-x")},
+			want: "MirroredEndpoints Endpoints legacy,"},
+		{name: "Pods that may be there", service: selecting, pods: []*discoveryv1.EndpointSlice{sliceOf(podSliceManager, "legacy-p", "10.0.0.9")}},
+		{name: "Pods at the same place", service: selecting, pods: []*discoveryv1.EndpointSlice{sliceOf(podSliceManager, "legacy-p", "10.0.0.2")},
+			want: "SharedEndpoint 10.0.0.2:8080 is also in EndpointSlice legacy-p of the Service's Pods: consumers"},
+		{name: "Pods left behind", pods: []*discoveryv1.EndpointSlice{sliceOf(podSliceManager, "legacy-p", "10.0.0.9")},
+			want: "LeftoverPodSlices EndpointSlice legacy-p is left from when Service legacy had a selector, and traffic goes on to the Pods: kubectl delete endpointslices --namespace integration --selector kubernetes.io/service-name=legacy,endpointslice.kubernetes.io/managed-by=endpointslice-controller.k8s.io"},
+		{name: "all at once", slices: []*discoveryv1.EndpointSlice{rivalSlice("other", "10.0.0.1"), sliceOf("", "by-hand")}, named: named(nil, nil),
+			want: "MirroredEndpoints Endpoints legacy, which is not of this object, is copied into EndpointSlices of the Service by Kubernetes: delete it, or keep it to itself with kubectl label endpoints --namespace integration legacy endpointslice.kubernetes.io/skip-mirror=true. Besides, EndpointSlice by-hand is written for Service legacy by somebody else: delete what should not be there, or have the endpoints here fronted by a Service of their own. Besides, 10.0.0.1:8080 is also"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			around := neighbours{service: testService(), pods: test.pods}
+			if test.service != nil {
+				around.service = test.service
+			}
+			if test.named != nil {
+				around.endpoints = test.named
+			}
+			for _, slice := range test.slices {
+				around.sort(slice, types.NamespacedName{Namespace: "integration", Name: "legacy-api"})
+			}
+			got := ""
+			if found := findConflicts(own, around); found != nil {
+				got = found.reason + " " + found.message
+			}
+			if !strings.HasPrefix(got, test.want) || test.want == "" && got != "" {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestConflictsOfManyAreShortened(t *testing.T) {
+	endpoints := numbered(12)
+	own := make([]endpoint, len(endpoints))
+	var addresses []string
+	var foreign []*discoveryv1.EndpointSlice
+	for i := range own {
+		own[i] = *endpoints[i].endpoint
+		addresses = append(addresses, own[i].address.String())
+		foreign = append(foreign, sliceOf("", fmt.Sprintf("by-hand-%02d", i)))
+	}
+	around := neighbours{service: testService(), rivals: []*discoveryv1.EndpointSlice{rivalSlice("other", addresses...)}, foreign: foreign}
+	got := findConflicts(own, around).message
+	for _, want := range []string{"; and 7 more: consumers", "by-hand-04, and 7 more are written"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

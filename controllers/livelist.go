@@ -1,0 +1,220 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	// relistDelay is the time until the API server is asked again after it has refused, or
+	// has had no such kind.
+	relistDelay = 5 * time.Second
+	// rewatchDelay is the time until it is asked again after a watch that broke off.
+	rewatchDelay = time.Second
+	// firstListTimeout is how long somebody waits for the first answer.
+	firstListTimeout = 10 * time.Second
+)
+
+// liveList holds objects that a watch of its own keeps up to date: for what is too much
+// to be in the manager's cache, or of a kind that may not be there at all.
+type liveList struct {
+	// reduce copies out of an object what is looked at.
+	reduce func(object any) client.Object
+	// changed is called after what is looked at has changed in a namespace, and with ""
+	// after the kind has come or gone.
+	changed func(namespace string)
+	// known is closed once the API server has answered.
+	known chan struct{}
+
+	// mu guards what follows. Nothing waits while holding it.
+	mu      sync.Mutex
+	objects map[types.NamespacedName]client.Object
+	// present is false while the API server has no such kind.
+	present bool
+}
+
+func newLiveList(reduce func(any) client.Object, changed func(string)) *liveList {
+	return &liveList{reduce: reduce, changed: changed, known: make(chan struct{})}
+}
+
+// listedKind is a kind and version that a liveList may be made of.
+type listedKind struct {
+	object client.Object
+	list   client.ObjectList
+}
+
+// follow keeps the list up to date until the context ends. The kinds are different
+// versions of one; the first that the API server has is taken.
+func (l *liveList) follow(ctx context.Context, from client.WithWatch, clock clock.Clock, kinds []listedKind, options ...client.ListOption) {
+	reflectors := make([]*toolscache.Reflector, len(kinds))
+	for i, kind := range kinds {
+		reflectors[i] = toolscache.NewReflectorWithOptions(listWatch(from, kind.list, options), kind.object, l, toolscache.ReflectorOptions{})
+	}
+	for ctx.Err() == nil {
+		var err error
+		for _, reflector := range reflectors {
+			if err = reflector.ListAndWatchWithContext(ctx); !isAbsent(err) {
+				break
+			}
+		}
+		delay := relistDelay
+		switch {
+		case ctx.Err() != nil:
+			return
+		case isAbsent(err):
+			l.replace(nil, false)
+		case err != nil:
+			ctrl.LoggerFrom(ctx).Error(err, "Could not list or watch; what is known stays", "kind", fmt.Sprintf("%T", kinds[0].object))
+		default:
+			delay = rewatchDelay
+		}
+		select {
+		case <-clock.After(delay):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func listWatch(from client.WithWatch, list client.ObjectList, options []client.ListOption) *toolscache.ListWatch {
+	with := func(raw metav1.ListOptions) []client.ListOption {
+		return append([]client.ListOption{&client.ListOptions{Raw: &raw}}, options...)
+	}
+	return &toolscache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, raw metav1.ListOptions) (runtime.Object, error) {
+			found := list.DeepCopyObject().(client.ObjectList)
+			return found, from.List(ctx, found, with(raw)...)
+		},
+		WatchFuncWithContext: func(ctx context.Context, raw metav1.ListOptions) (watch.Interface, error) {
+			return from.Watch(ctx, list.DeepCopyObject().(client.ObjectList), with(raw)...)
+		},
+	}
+}
+
+// isAbsent tells an API server that does not have the kind from one that does not answer.
+func isAbsent(err error) bool { return meta.IsNoMatchError(err) || apierrors.IsNotFound(err) }
+
+// wait returns once it is known what there is.
+func (l *liveList) wait(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, firstListTimeout)
+	defer cancel()
+	select {
+	case <-l.known:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// all returns the objects of a namespace, and whether the API server has the kind. They
+// are not to be changed.
+func (l *liveList) all(namespace string) (objects []client.Object, present bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, object := range l.objects {
+		if key.Namespace == namespace {
+			objects = append(objects, object)
+		}
+	}
+	return objects, l.present
+}
+
+// Add, Update, Delete, Replace and Resync are what a Reflector calls.
+
+// Add is also called for what is there already.
+func (l *liveList) Add(object any) error {
+	reduced := l.reduce(object)
+	key := client.ObjectKeyFromObject(reduced)
+	l.mu.Lock()
+	same := equality.Semantic.DeepEqual(l.objects[key], reduced)
+	l.objects[key] = reduced
+	l.mu.Unlock()
+	if !same {
+		l.changed(key.Namespace)
+	}
+	return nil
+}
+
+// Update is Add.
+func (l *liveList) Update(object any) error { return l.Add(object) }
+
+// Delete is called with the last state of an object.
+func (l *liveList) Delete(object any) error {
+	key := client.ObjectKeyFromObject(l.reduce(object))
+	l.mu.Lock()
+	delete(l.objects, key)
+	l.mu.Unlock()
+	l.changed(key.Namespace)
+	return nil
+}
+
+// Replace is called with all that there is.
+func (l *liveList) Replace(objects []any, _ string) error {
+	l.replace(objects, true)
+	return nil
+}
+
+// Resync is never called: no resync is asked for.
+func (l *liveList) Resync() error { return nil }
+
+func (l *liveList) replace(objects []any, present bool) {
+	next := make(map[types.NamespacedName]client.Object, len(objects))
+	for _, object := range objects {
+		reduced := l.reduce(object)
+		next[client.ObjectKeyFromObject(reduced)] = reduced
+	}
+	touched := map[string]bool{}
+	l.mu.Lock()
+	for key, object := range l.objects {
+		if !equality.Semantic.DeepEqual(object, next[key]) {
+			touched[key.Namespace] = true
+		}
+	}
+	for key := range next {
+		if _, ok := l.objects[key]; !ok {
+			touched[key.Namespace] = true
+		}
+	}
+	if l.present != present {
+		touched[""] = true
+	}
+	l.objects, l.present = next, present
+	l.mu.Unlock()
+	select {
+	case <-l.known:
+	default:
+		close(l.known) // one goroutine follows, and calls this
+	}
+	for namespace := range touched {
+		l.changed(namespace)
+	}
+}

@@ -1,0 +1,219 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// podSlices knows the slices that Kubernetes' own controller keeps for the Pods of single
+// Services. They are the mass of all slices, which is why the manager's cache does not
+// hold them. Two kinds of Services are of interest: one with a selector is followed by a
+// watch of its own, if somebody may publish for it; one without is looked at when it has
+// changed, and followed only if slices were left behind.
+type podSlices struct {
+	client client.WithWatch
+	clock  clock.Clock
+
+	// mu guards what follows. Nothing waits while holding it.
+	mu sync.Mutex
+	// run is the context of all watches; queue takes who asked when the answer changes.
+	run   context.Context
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
+	// asked is what each ExternalService asked about last.
+	asked map[types.NamespacedName]question
+	// followed are the Services with a watch.
+	followed map[types.NamespacedName]followedService
+}
+
+type question struct {
+	service types.NamespacedName
+	// clean is the version of the Service for which there was nothing.
+	clean string
+}
+
+type followedService struct {
+	slices *liveList
+	stop   context.CancelFunc
+}
+
+func newPodSlices(from client.WithWatch, clock clock.Clock) *podSlices {
+	return &podSlices{client: from, clock: clock, asked: map[types.NamespacedName]question{}, followed: map[types.NamespacedName]followedService{}}
+}
+
+// start is called once, when the controller starts.
+func (p *podSlices) start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.run, p.queue = ctx, queue
+	return nil
+}
+
+// of returns the slices of Pods of the Service that may be in the asker's way. The asker
+// is called again when they change. Nothing is read if it has asked before, and neither
+// the Service nor the slices have changed since.
+func (p *podSlices) of(ctx context.Context, asker types.NamespacedName, service *corev1.Service) ([]*discoveryv1.EndpointSlice, error) {
+	key, version := client.ObjectKeyFromObject(service), string(service.UID)+"/"+service.ResourceVersion
+	followed, clean := p.ask(asker, key, version)
+	if followed == nil && clean && !hasSelector(service) {
+		return nil, nil
+	}
+	if followed == nil {
+		if !hasSelector(service) {
+			some, err := p.some(ctx, key)
+			if err != nil {
+				return nil, err
+			}
+			if !some {
+				p.settle(asker, key, version)
+				return nil, nil
+			}
+		}
+		followed = p.follow(key) //nolint:contextcheck // the watch outlives this call
+	}
+	if err := followed.wait(ctx); err != nil {
+		return nil, fmt.Errorf("list EndpointSlices of the Pods of Service %s: %w", key, err)
+	}
+	objects, _ := followed.all(key.Namespace)
+	if len(objects) == 0 && !hasSelector(service) {
+		p.settle(asker, key, version) // who was left behind is gone
+	}
+	slices := make([]*discoveryv1.EndpointSlice, len(objects))
+	for i, object := range objects {
+		slices[i] = object.(*discoveryv1.EndpointSlice)
+	}
+	return slices, nil
+}
+
+// forget is called when the asker has no Service any more.
+func (p *podSlices) forget(asker types.NamespacedName) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.asked[asker]
+	delete(p.asked, asker)
+	p.unfollow(before.service)
+}
+
+// ask notes what the asker is interested in, and returns what is known already.
+func (p *podSlices) ask(asker, service types.NamespacedName, version string) (followed *liveList, clean bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, ok := p.asked[asker]
+	if !ok || before.service != service {
+		p.asked[asker] = question{service: service}
+		p.unfollow(before.service)
+	}
+	return p.followed[service].slices, p.asked[asker].clean == version
+}
+
+// settle notes that there is nothing to be followed.
+func (p *podSlices) settle(asker, service types.NamespacedName, version string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked[asker] = question{service: service, clean: version}
+	p.unfollow(service)
+}
+
+// unfollow stops the watch of a Service that nobody waits for any more. The lock is held.
+func (p *podSlices) unfollow(service types.NamespacedName) {
+	followed, ok := p.followed[service]
+	if !ok {
+		return
+	}
+	for _, each := range p.asked {
+		if each.service == service && each.clean == "" {
+			return
+		}
+	}
+	followed.stop()
+	delete(p.followed, service)
+}
+
+// some tells whether there are any.
+func (p *podSlices) some(ctx context.Context, service types.NamespacedName) (bool, error) {
+	found := &metav1.PartialObjectMetadataList{}
+	found.SetGroupVersionKind(discoveryv1.SchemeGroupVersion.WithKind("EndpointSliceList"))
+	if err := p.client.List(ctx, found, append(podSlicesOf(service), client.Limit(1))...); err != nil {
+		return false, fmt.Errorf("look for EndpointSlices of the Pods of Service %s: %w", service, err)
+	}
+	return len(found.Items) > 0, nil
+}
+
+// follow starts a watch, unless there is one.
+func (p *podSlices) follow(service types.NamespacedName) *liveList {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if present, ok := p.followed[service]; ok {
+		return present.slices
+	}
+	slices := newLiveList(membersOf, func(string) { p.tell(service) })
+	ctx, stop := context.WithCancel(p.run)
+	kind := listedKind{&discoveryv1.EndpointSlice{}, &discoveryv1.EndpointSliceList{}}
+	go slices.follow(ctx, p.client, p.clock, []listedKind{kind}, podSlicesOf(service)...)
+	p.followed[service] = followedService{slices: slices, stop: stop}
+	return slices
+}
+
+// tell calls who asked about the Service.
+func (p *podSlices) tell(service types.NamespacedName) {
+	p.mu.Lock()
+	var askers []reconcile.Request
+	for asker, question := range p.asked {
+		if question.service == service {
+			askers = append(askers, reconcile.Request{NamespacedName: asker})
+		}
+	}
+	p.mu.Unlock()
+	for _, asker := range askers {
+		p.queue.Add(asker)
+	}
+}
+
+func podSlicesOf(service types.NamespacedName) []client.ListOption {
+	return []client.ListOption{
+		client.InNamespace(service.Namespace),
+		client.MatchingLabels{discoveryv1.LabelServiceName: service.Name, discoveryv1.LabelManagedBy: podSliceManager},
+	}
+}
+
+// membersOf is what conflicts are found by: a slice's name, addresses and ports. Whether
+// a Pod is ready is not in it, so that its flips call nobody.
+func membersOf(object any) client.Object {
+	slice := object.(*discoveryv1.EndpointSlice)
+	members := &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: slice.Name, Namespace: slice.Namespace,
+			Labels: map[string]string{discoveryv1.LabelManagedBy: slice.Labels[discoveryv1.LabelManagedBy]},
+		},
+		Ports: slice.Ports,
+	}
+	for i := range slice.Endpoints {
+		members.Endpoints = append(members.Endpoints, discoveryv1.Endpoint{Addresses: slice.Endpoints[i].Addresses})
+	}
+	return members
+}

@@ -1,0 +1,38 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"strings"
+
+	"k8s.io/client-go/rest"
+)
+
+// withoutEndpointsWarnings passes on what the API server warns of, but for the warning
+// that comes with each request for Endpoints since Kubernetes 1.33. They are used on
+// purpose, and whoever asks for publishEndpoints is told in its description.
+type withoutEndpointsWarnings struct {
+	next rest.WarningHandlerWithContext
+}
+
+// HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
+func (w withoutEndpointsWarnings) HandleWarningHeaderWithContext(ctx context.Context, code int, agent, message string) {
+	if !strings.HasPrefix(message, "v1 Endpoints is deprecated") {
+		w.next.HandleWarningHeaderWithContext(ctx, code, agent, message)
+	}
+}
