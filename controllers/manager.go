@@ -83,6 +83,9 @@ func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
 	if err := addReconciler(manager, options); err != nil {
 		return nil, err
 	}
+	if err := addNotifier(manager, options); err != nil {
+		return nil, err
+	}
 	return manager, addHealth(manager)
 }
 
@@ -127,6 +130,18 @@ func addReconciler(manager ctrl.Manager, options Options) error {
 		SkipNameValidation: ptr.To(true),
 	})
 	return wrapped(err, "add the controller")
+}
+
+// addNotifier adds what tells receivers of alerts, if there are any.
+func addNotifier(manager ctrl.Manager, options Options) error {
+	made, err := newNotifier(manager.GetCache(), clock.RealClock{}, options)
+	if err != nil || len(made.lines) == 0 {
+		return err
+	}
+	if err := measureWhileRunning(manager, []prometheus.Collector{made.delivered}); err != nil {
+		return err
+	}
+	return wrapped(manager.Add(made), "add the notifier")
 }
 
 // newScheduler adds a scheduler and its metrics to the manager.

@@ -21,8 +21,11 @@ import (
 	"flag"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/prometheus/common/model"
 
 	"farpoint.dev/farpoint/probes"
 )
@@ -61,6 +64,16 @@ type Options struct {
 	// Canaries are probe URLs of what is always there. While all of them fail, the
 	// operator's network is taken to be down.
 	Canaries []string
+	// AlertmanagerURLs are those of the Alertmanagers that are told of alerts, each of them
+	// of all.
+	AlertmanagerURLs []string
+	// AlertLabels are put on all alerts that Alertmanagers are told of.
+	AlertLabels map[string]string
+	// WebhookURLs are told of alerts by CloudEvents.
+	WebhookURLs []string
+	// AlertmanagerHTTPConfig and WebhookHTTPConfig name files that say how to log in there
+	// and whom to trust, in the form of Prometheus' http_config; empty means none.
+	AlertmanagerHTTPConfig, WebhookHTTPConfig string
 	// Egress says which addresses may be probed and published, save for the cluster's own
 	// ranges, which the operator finds out.
 	Egress probes.EgressRules
@@ -100,6 +113,11 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 		o.Canaries = append(o.Canaries, url)
 		return nil
 	})
+	flags.Func("alertmanager-url", "URL of an Alertmanager to tell of endpoints that are down and Services that are not available, such as https://alertmanager.monitoring:9093. May be given several times, once for each replica.", receiverInto(&o.AlertmanagerURLs))
+	flags.StringVar(&o.AlertmanagerHTTPConfig, "alertmanager-http-config", o.AlertmanagerHTTPConfig, "File that says how to log in to Alertmanagers and whom to trust, in the form of Prometheus' http_config (authorization, basic_auth, tls_config and others).")
+	flags.Func("alert-label", "Label that all alerts carry, such as cluster=eu-1. May be given several times.", o.addAlertLabel)
+	flags.Func("webhook-url", "URL to post a CloudEvent to when an endpoint goes down or up and when a Service stops or begins to be available. May be given several times.", receiverInto(&o.WebhookURLs))
+	flags.StringVar(&o.WebhookHTTPConfig, "webhook-http-config", o.WebhookHTTPConfig, "File like that of --alertmanager-http-config, for webhooks.")
 	flags.Func("allowed-cidrs", "Ranges, separated by commas, whose addresses may be probed and published although a larger range that they are in is refused: one of --denied-cidrs, or the cluster's own. May be given several times.", prefixesInto(&o.Egress.Allowed))
 	flags.Func("denied-cidrs", "Ranges, separated by commas, whose addresses may be neither probed nor published, save for smaller ones in --allowed-cidrs. May be given several times.", prefixesInto(&o.Egress.Denied))
 	flags.BoolVar(&o.Egress.AllowLoopbackProbes, "allow-loopback-probes", o.Egress.AllowLoopbackProbes, "Let probe URLs reach the operator's own host. For development and demos only.")
@@ -136,6 +154,33 @@ func (o *Options) Validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// receiverInto reads the URL of somebody who is told of alerts.
+func receiverInto(list *[]string) func(string) error {
+	return func(value string) error {
+		u, err := url.Parse(value)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+			return errors.New("must be a URL such as https://receiver.example:443/path")
+		case u.User != nil:
+			return errors.New("must not hold a user name or password, which would show among the process' arguments: use a file of http_config")
+		}
+		*list = append(*list, value)
+		return nil
+	}
+}
+
+func (o *Options) addAlertLabel(value string) error {
+	name, text, ok := strings.Cut(value, "=")
+	if !ok || !model.LegacyValidation.IsValidLabelName(name) {
+		return errors.New("must be name=value, with a name of letters, digits and underscores")
+	}
+	if o.AlertLabels == nil {
+		o.AlertLabels = map[string]string{}
+	}
+	o.AlertLabels[name] = text
+	return nil
 }
 
 // prefixesInto reads a flag's ranges.

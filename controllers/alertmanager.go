@@ -1,0 +1,138 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// repeatInterval is how often an Alertmanager is told again of what holds. It forgets what
+// it has not heard of for repeatGrace, so that what ended while nobody could tell it ends
+// there as well. Both are Prometheus' own (its flag --rules.alert.resend-delay).
+const (
+	repeatInterval = time.Minute
+	repeatGrace    = 4 * repeatInterval
+)
+
+// alertmanager speaks version 2 of Alertmanager's API.
+type alertmanager struct {
+	// url is that of its alerts: .../api/v2/alerts.
+	url    string
+	client *http.Client
+	// labels are put on all alerts.
+	labels map[string]string
+}
+
+// alertmanagerAlert is postableAlert of Alertmanager's api/v2/openapi.yaml.
+type alertmanagerAlert struct {
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+	StartsAt    time.Time         `json:"startsAt"`
+	EndsAt      time.Time         `json:"endsAt"`
+}
+
+// deliver implements receiver. Alertmanager knows what it has been told before by the
+// labels.
+func (a alertmanager) deliver(ctx context.Context, notices []notice, now time.Time) error {
+	const most = 256 // in a request, as Prometheus' --alertmanager.notification-queue
+	for part := range slices.Chunk(notices, most) {
+		alerts := make([]alertmanagerAlert, len(part))
+		for i, each := range part {
+			alerts[i] = a.alert(each, now)
+		}
+		if err := post(ctx, a.client, a.url, "application/json", alerts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a alertmanager) alert(told notice, now time.Time) alertmanagerAlert {
+	made := alertmanagerAlert{
+		Labels:   maps.Clone(a.labels),
+		StartsAt: told.since,
+		EndsAt:   now.Add(repeatGrace),
+		Annotations: map[string]string{
+			"summary":     told.summary(),
+			"description": told.message,
+		},
+	}
+	if !told.ended.IsZero() {
+		made.EndsAt = told.ended
+	}
+	if made.Labels == nil {
+		made.Labels = map[string]string{}
+	}
+	for name, value := range map[string]string{
+		"alertname":       string(told.name),
+		"severity":        told.name.severity(),
+		"namespace":       told.object.Namespace,
+		"externalservice": told.object.Name,
+		"endpoint":        told.endpoint,
+		"zone":            told.zone,
+		"reason":          told.reason,
+	} {
+		if value != "" {
+			made.Labels[name] = value
+		}
+	}
+	return made
+}
+
+// summary is a line for people.
+func (n notice) summary() string {
+	if n.name == endpointDownAlert {
+		return fmt.Sprintf("Endpoint %s of ExternalService %s is unhealthy", n.endpoint, n.object)
+	}
+	return fmt.Sprintf("ExternalService %s is not available", n.object)
+}
+
+// post sends a value as JSON. The error does not repeat the answer.
+func post(ctx context.Context, client *http.Client, url, contentType string, value any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("encode for %s: %w", url, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, postTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", contentType)
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // so that the connection can be used again
+	if response.StatusCode/100 != 2 {
+		return fmt.Errorf("post to %s: status %d", url, response.StatusCode)
+	}
+	return nil
+}
+
+// postTimeout bounds one request to a receiver.
+const postTimeout = 10 * time.Second

@@ -1,0 +1,257 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers_test
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gexec"
+
+	"farpoint.dev/farpoint/controllers"
+)
+
+// alertmanager is a real one, behind TLS and a password.
+type alertmanager struct {
+	folder, address string
+	process         *gexec.Session
+	client          *http.Client
+}
+
+const (
+	alertmanagerPassword = "correct horse"
+	alertmanagerHash     = "$2a$04$i18swXWKvDSCOppOXszUeOmtH/uultTmfWNqxbW6o3S7nF/iCtreO" // bcrypt
+)
+
+// newAlertmanager runs one until the spec ends.
+func newAlertmanager() *alertmanager {
+	GinkgoHelper()
+	made := &alertmanager{folder: GinkgoT().TempDir(), address: freeAddress()}
+	borrowed := httptest.NewUnstartedServer(nil) // for a certificate for 127.0.0.1
+	borrowed.StartTLS()
+	defer borrowed.Close()
+	made.client = borrowed.Client()
+	pair := borrowed.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	Expect(err).NotTo(HaveOccurred())
+	made.write("tls.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})))
+	made.write("tls.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	made.write("password", alertmanagerPassword)
+	made.write("web.yaml", fmt.Sprintf("tls_server_config: {cert_file: tls.crt, key_file: tls.key}\nbasic_auth_users: {farpoint: %q}\n", alertmanagerHash))
+	made.write("config.yaml", "route: {receiver: nobody, group_wait: 1s}\nreceivers: [{name: nobody}]\n")
+	// What the operator reads. The paths are relative to the file.
+	made.write("http.yaml", "basic_auth: {username: farpoint, password_file: password}\ntls_config: {ca_file: tls.crt}\n")
+	made.start()
+	return made
+}
+
+func (a *alertmanager) write(name, text string) {
+	GinkgoHelper()
+	Expect(os.WriteFile(filepath.Join(a.folder, name), []byte(text), 0o600)).To(Succeed())
+}
+
+func (a *alertmanager) start() {
+	GinkgoHelper()
+	const name = "prometheus-alertmanager" // of the Debian package, and the package's
+	path, err := exec.LookPath(name)
+	if err != nil && os.Getenv("CI") != "true" {
+		Skip(name + " is missing: install the package of this name to have this tested")
+	}
+	Expect(err).NotTo(HaveOccurred(), "install the package %s", name)
+	command := exec.Command(path, "--config.file=config.yaml", "--storage.path="+a.folder, "--web.config.file=web.yaml",
+		"--web.listen-address="+a.address, "--cluster.listen-address=")
+	command.Dir = a.folder
+	a.process, err = gexec.Start(command, GinkgoWriter, GinkgoWriter)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(a.stop)
+}
+
+func (a *alertmanager) stop() {
+	GinkgoHelper()
+	Eventually(a.process.Kill()).Should(gexec.Exit())
+}
+
+// receive has the operator tell it of alerts.
+func (a *alertmanager) receive(options *controllers.Options) {
+	options.AlertmanagerURLs = []string{"https://" + a.address}
+	options.AlertmanagerHTTPConfig = filepath.Join(a.folder, "http.yaml")
+	options.AlertLabels = map[string]string{"cluster": "eu-1"}
+}
+
+type receivedAlert struct {
+	Labels      map[string]string
+	Annotations map[string]string
+	StartsAt    time.Time
+}
+
+// alerts are those that it takes to hold; nil while it cannot be reached.
+func (a *alertmanager) alerts(ctx SpecContext) func() []receivedAlert {
+	return func() []receivedAlert {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+a.address+"/api/v2/alerts", nil)
+		Expect(err).NotTo(HaveOccurred())
+		request.SetBasicAuth("farpoint", alertmanagerPassword)
+		response, err := a.client.Do(request)
+		if err != nil {
+			return nil
+		}
+		defer response.Body.Close()
+		list := []receivedAlert{}
+		Expect(json.NewDecoder(response.Body).Decode(&list)).To(Succeed())
+		return list
+	}
+}
+
+var _ = Describe("An Alertmanager", func() {
+	It("is told what is down, also after it was away, and what is well again", func(ctx SpecContext) {
+		receiver := newAlertmanager()
+		running := startOperator(adminConfig, receiver.receive)
+		namespace, backend := newNamespace(ctx), newBackend()
+		object := externalService(namespace, "db", backend.url())
+		object.Spec.Endpoints[0].Zone = "eu-1a"
+		create(ctx, service(namespace, "db"), object)
+		Eventually(column(ctx, object)).Should(Equal("1/1"))
+		Consistently(receiver.alerts(ctx), "300ms").Should(BeEmpty())
+
+		backend.status.Store(http.StatusServiceUnavailable)
+		labels := map[string]string{"alertname": "FarpointEndpointDown", "severity": "warning", "cluster": "eu-1", "namespace": namespace, "externalservice": "db", "endpoint": "192.0.2.10:8080", "zone": "eu-1a", "reason": "UnexpectedStatus"}
+		down := HaveField("Labels", labels)
+		unavailable := HaveField("Labels", map[string]string{"alertname": "FarpointServiceUnavailable", "severity": "critical", "cluster": "eu-1", "namespace": namespace, "externalservice": "db", "reason": "NoEndpointsReady"})
+		Eventually(receiver.alerts(ctx)).Should(ConsistOf(down, unavailable))
+		Expect(receiver.alerts(ctx)()).To(ContainElement(HaveField("Annotations", map[string]string{
+			"summary":     "Endpoint 192.0.2.10:8080 of ExternalService " + namespace + "/db is unhealthy",
+			"description": "status 503 is not an expected one",
+		})))
+		since := startOf(receiver.alerts(ctx)(), labels)
+		Expect(since.Equal(now(ctx, object).Status.Endpoints[0].LastTransitionTime.Time)).To(BeTrue())
+
+		By("a restart of both")
+		running.stop()
+		receiver.stop()
+		Expect(os.RemoveAll(filepath.Join(receiver.folder, "nflog"))).To(Succeed())
+		running = startOperator(adminConfig, receiver.receive)
+		Eventually(receiver.alerts(ctx)).Should(BeNil())
+		receiver.start()
+		Eventually(receiver.alerts(ctx)).Should(ConsistOf(down, unavailable))
+		Expect(startOf(receiver.alerts(ctx)(), labels)).To(Equal(since))
+
+		By("a recovery while it is away")
+		receiver.stop()
+		backend.status.Store(http.StatusOK)
+		Eventually(column(ctx, object)).Should(Equal("1/1"), "nothing waits for it")
+		receiver.start()
+		Eventually(receiver.alerts(ctx)).Should(And(Not(BeNil()), BeEmpty()))
+		running.stop()
+	})
+})
+
+func startOf(alerts []receivedAlert, labels map[string]string) time.Time {
+	for _, each := range alerts {
+		if fmt.Sprint(each.Labels) == fmt.Sprint(labels) {
+			return each.StartsAt
+		}
+	}
+	return time.Time{}
+}
+
+// hook notes the CloudEvents that it is posted, once each, as their type and subject.
+type hook struct {
+	*httptest.Server
+	mu     sync.Mutex
+	events []map[string]any
+}
+
+func newHook() *hook {
+	h := &hook{}
+	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		defer GinkgoRecover()
+		Expect(request.Method + " " + request.Header.Get("Content-Type")).To(Equal("POST application/cloudevents+json; charset=utf-8"))
+		Expect(request.Header.Get("Authorization")).To(Equal("Bearer swordfish"))
+		body, err := io.ReadAll(request.Body)
+		Expect(err).NotTo(HaveOccurred())
+		event := map[string]any{}
+		Expect(json.Unmarshal(body, &event)).To(Succeed())
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.events = append(h.events, event)
+	}))
+	DeferCleanup(h.Close)
+	return h
+}
+
+func (h *hook) heard() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var heard []string
+	known := map[any]bool{}
+	for _, event := range h.events {
+		if !known[event["id"]] {
+			known[event["id"]] = true
+			heard = append(heard, fmt.Sprintf("%v %v", event["type"], event["subject"]))
+		}
+	}
+	return heard
+}
+
+var _ = Describe("A webhook", func() {
+	It("is posted CloudEvents, once each as their ids tell", func(ctx SpecContext) {
+		receiver, folder := newHook(), GinkgoT().TempDir()
+		Expect(os.WriteFile(filepath.Join(folder, "http.yaml"), []byte("authorization: {credentials_file: token}\n"), 0o600)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(folder, "token"), []byte("swordfish"), 0o600)).To(Succeed())
+		receive := func(options *controllers.Options) {
+			options.WebhookURLs, options.WebhookHTTPConfig = []string{receiver.URL + "/events"}, filepath.Join(folder, "http.yaml")
+		}
+		running := startOperator(adminConfig, receive)
+		namespace, first, second := newNamespace(ctx), newBackend(), newBackend()
+		object := externalService(namespace, "db", first.url(), second.url())
+		create(ctx, service(namespace, "db"), object)
+		Eventually(column(ctx, object)).Should(Equal("2/2"))
+		Expect(receiver.heard()).To(BeEmpty())
+
+		second.status.Store(http.StatusServiceUnavailable)
+		Eventually(receiver.heard).Should(Equal([]string{"dev.farpoint.endpoint.down 192.0.2.11:8080"}))
+		receiver.mu.Lock()
+		event := receiver.events[0]
+		receiver.mu.Unlock()
+		Expect(event).To(And(
+			HaveKeyWithValue("specversion", "1.0"),
+			HaveKeyWithValue("source", "/apis/farpoint.dev/v1/namespaces/"+namespace+"/externalservices/db"),
+			HaveKeyWithValue("time", now(ctx, object).Status.Endpoints[1].LastTransitionTime.UTC().Format(time.RFC3339)),
+			HaveKeyWithValue("data", And(
+				HaveKeyWithValue("namespace", namespace), HaveKeyWithValue("externalService", "db"), HaveKeyWithValue("endpoint", "192.0.2.11:8080"),
+				HaveKeyWithValue("severity", "warning"), HaveKeyWithValue("reason", "UnexpectedStatus"), HaveKeyWithValue("message", "status 503 is not an expected one"),
+			)),
+		))
+		running.stop()
+		startOperator(adminConfig, receive)
+		first.status.Store(http.StatusServiceUnavailable)
+		Eventually(receiver.heard).Should(ConsistOf("dev.farpoint.endpoint.down 192.0.2.11:8080", "dev.farpoint.endpoint.down 192.0.2.10:8080", "dev.farpoint.service.unavailable <nil>"))
+		second.status.Store(http.StatusOK)
+		Eventually(receiver.heard).Should(ContainElements("dev.farpoint.endpoint.up 192.0.2.11:8080", "dev.farpoint.service.available <nil>"))
+	})
+})
