@@ -42,7 +42,7 @@ type Definition struct {
 	// An empty host or port means the endpoint's own.
 	URL string
 	// Address and Port are the endpoint's own. Port is 0 when the endpoint has no
-	// TCP port; the URL must then name one.
+	// TCP port; the URL must then name one, or the scheme have one.
 	Address netip.Addr
 	Port    uint16
 	// UDPPort is the endpoint's first UDP port; 0 when it has none.
@@ -68,11 +68,13 @@ type Registry map[string]Factory
 // the dialer.
 func NewRegistry(dialer *Dialer) Registry {
 	return Registry{
-		"dns":   dialer.newDNSProber,
-		"http":  dialer.newHTTPProber,
-		"https": dialer.newHTTPProber,
-		"tcp":   dialer.newTCPProber,
-		"tls":   dialer.newTLSProber,
+		"dns":    dialer.newDNSProber,
+		"http":   dialer.newHTTPProber,
+		"https":  dialer.newHTTPProber,
+		"redis":  dialer.newRedisProber,
+		"rediss": dialer.newRedisProber,
+		"tcp":    dialer.newTCPProber,
+		"tls":    dialer.newTLSProber,
 	}
 }
 

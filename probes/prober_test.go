@@ -69,7 +69,7 @@ func TestDefinitionsRefused(t *testing.T) {
 		noPath = "healthCheckURL has a path, query or fragment, which tcp has not"
 	)
 	for _, test := range []struct{ url, want string }{
-		{"", "healthCheckURL has no scheme: begin it with one of dns://, http://, https://, tcp://, tls://"},
+		{"", "healthCheckURL has no scheme: begin it with one of dns://, http://"},
 		{"192.0.2.10", "healthCheckURL has no scheme"},
 		{"192.0.2.10:80/health", "healthCheckURL cannot be parsed: write it as scheme://host:port/path"},
 		{"ftp://192.0.2.10/", `healthCheckURL has the unknown scheme "ftp"`},

@@ -84,6 +84,24 @@ const (
 	// ReasonAddressRefused: the probe URL's name resolves to an address that
 	// probes may not connect to.
 	ReasonAddressRefused
+	// ReasonAuthentication: the server refuses the credentials, the host that the probe
+	// comes from, or to be asked without credentials.
+	ReasonAuthentication
+	// ReasonNotAccepting: the server is there, but serves nobody: it is starting, loading
+	// its data, or shutting down.
+	ReasonNotAccepting
+	// ReasonTooManyConnections: the server takes no more connections.
+	ReasonTooManyConnections
+	// ReasonRole: the server is a replica instead of the primary, or the other way round.
+	ReasonRole
+	// ReasonRoleUnknown: the server does not say what its role or its lag is.
+	ReasonRoleUnknown
+	// ReasonLag: a replica lags behind by too much.
+	ReasonLag
+	// ReasonQuery: the query of the probe URL failed, or did not return true.
+	ReasonQuery
+	// ReasonServerError: the server answered with an error that none of these stands for.
+	ReasonServerError
 )
 
 // Reasons of an Unknown outcome.
@@ -125,6 +143,14 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonDNSRefused:          {"QueryRefused", "name server refuses to answer (REFUSED)"},
 	ReasonDNSNoRecords:        {"NoRecords", "name has no record of the type that is asked for"},
 	ReasonAddressRefused:      {"AddressRefused", "name in the probe URL resolves to an address that probes may not connect to"},
+	ReasonAuthentication:      {"AuthenticationFailed", "server refuses the credentials, or wants some"},
+	ReasonNotAccepting:        {"NotAccepting", "server is there but serves nobody: it is starting, loading, or shutting down"},
+	ReasonTooManyConnections:  {"TooManyConnections", "server has no connection left, or none for this user"},
+	ReasonRole:                {"WrongRole", "server has another role than the probe URL asks for"},
+	ReasonRoleUnknown:         {"RoleUnknown", "server does not tell its role or its lag, or not to this user"},
+	ReasonLag:                 {"ReplicationLag", "replica lags behind by more than maxLag, or does not replicate"},
+	ReasonQuery:               {"QueryFailed", "query failed, or did not return true"},
+	ReasonServerError:         {"ServerError", "server answered with an error"},
 	ReasonLocalResources:      {"LocalResourcesExhausted", "not probed: the operator is out of sockets, ports or memory"},
 	ReasonNetworkUnreachable:  {"NetworkUnreachable", "not probed: the operator has no route to the network"},
 	ReasonNameResolution:      {"NameResolutionFailed", "not probed: name in the probe URL cannot be resolved"},

@@ -92,8 +92,8 @@ type ExternalServiceSpec struct {
 	Endpoints []Endpoint `json:"endpoints"`
 
 	// healthCheckURL is how endpoints are probed that have no URL of their own: its
-	// scheme is the protocol (http, https, tcp, tls, dns), an empty host or port means
-	// the endpoint's own, as in "http:///health". Left out, the endpoint's first TCP
+	// scheme is the protocol (http, tcp, dns and others), an empty host or port means the
+	// endpoint's own, as in "http:///health". Left out, the endpoint's first TCP
 	// port must accept a connection.
 	// +optional
 	HealthCheckURL HealthCheckURL `json:"healthCheckURL,omitempty"`

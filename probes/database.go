@@ -1,0 +1,78 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+)
+
+// The probes of databases have this in common.
+
+// maxDatabaseBytes is how much is read of what a database says in one probe. It says a
+// few hundred bytes if all is well.
+const maxDatabaseBytes = 64 << 10
+
+// bounded reads so much and no more of what a server sends.
+type bounded struct {
+	from io.Reader
+	left int
+}
+
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, fault(ReasonProtocol)
+	}
+	n, err := b.from.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
+// fault is an error of which the reason says all.
+func fault(reason Reason) error {
+	return &stageError{reason: reason, error: errors.New(reason.String())}
+}
+
+// withDefaultPort is the definition with the port of the scheme for an endpoint that has
+// no TCP port of its own.
+func (d Definition) withDefaultPort(port uint16) Definition {
+	if d.Port == 0 {
+		d.Port = port
+	}
+	return d
+}
+
+// login is who logs in: the user of the URL or of the Secret, and the Secret's password.
+// known is false if nobody does.
+func (d Definition) login(u *url.URL) (user, password string, known bool, err error) {
+	user = u.User.Username()
+	if d.Credentials == nil {
+		return user, "", user != "", nil
+	}
+	switch {
+	case d.Credentials.Password == "":
+		err = fmt.Errorf("healthCheck.credentialsSecretRef: the Secret has a token, which %s has no use for: add the key password", u.Scheme)
+	case user == "":
+		user = d.Credentials.Username
+	case d.Credentials.Username != "" && d.Credentials.Username != user:
+		err = errors.New("healthCheckURL has another user than the Secret in healthCheck.credentialsSecretRef: take the user out of the URL")
+	}
+	return user, d.Credentials.Password, true, err
+}

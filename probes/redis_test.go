@@ -1,0 +1,245 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"farpoint.dev/farpoint/hack/servers"
+)
+
+func startRedis(t testing.TB, settings ...string) *servers.Redis {
+	t.Helper()
+	server := servers.NewRedis(t, settings...)
+	server.Start()
+	return server
+}
+
+func TestRedisLogin(t *testing.T) {
+	open, closed := startRedis(t), startRedis(t, "requirepass hunter2", "user probe on >trustno1 +ping +role", "user mute on nopass -@all +auth")
+	for _, test := range []struct {
+		name string
+		def  Definition
+		want Result
+	}{
+		{"no password", at(open.Address(), "redis://"), success()},
+		{"a password that nobody asked for", loginAt(open.Address(), "redis://", "", "hunter2"), failure(ReasonAuthentication)},
+		{"password", loginAt(closed.Address(), "redis://", "", "hunter2"), success()},
+		{"default user", loginAt(closed.Address(), "redis://", "default", "hunter2"), success()},
+		{"wrong password", loginAt(closed.Address(), "redis://", "", "hunter3"), failure(ReasonAuthentication)},
+		{"no credentials", at(closed.Address(), "redis://"), failure(ReasonAuthentication)},
+		{"user", loginAt(closed.Address(), "redis://", "probe", "trustno1"), success()},
+		{"user in the URL", loginAt(closed.Address(), "redis://probe@", "", "trustno1"), success()},
+		{"same user in both", loginAt(closed.Address(), "redis://probe@", "probe", "trustno1"), success()},
+		{"wrong password of a user", loginAt(closed.Address(), "redis://", "probe", "hunter2"), failure(ReasonAuthentication)},
+		{"user who needs none", at(closed.Address(), "redis://mute@"), failure(ReasonAuthentication)}, // and may not say PING
+		{"role", loginAt(closed.Address(), "redis://probe@?role=master", "", "trustno1"), success()},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			prober := prepare(t, test.def)
+			for range 2 {
+				if got := probeOnce(t, prober, ample); got != test.want {
+					t.Errorf("got %+v, want %+v", got, test.want)
+				}
+			}
+		})
+	}
+	closed.Do("-a", "hunter2", "ACL", "SETUSER", "probe", "-role")
+	if got, want := result(t, loginAt(closed.Address(), "redis://?role=master", "probe", "trustno1"), ample), failure(ReasonRoleUnknown); got != want {
+		t.Errorf("a user who may not ask: got %+v, want %+v", got, want)
+	}
+}
+
+func TestRedisRoles(t *testing.T) {
+	first := startRedis(t)
+	second := startRedis(t, fmt.Sprintf("replicaof 127.0.0.1 %d", first.Address().Port()))
+	master, replica := prepare(t, at(second.Address(), "redis://?role=master")), prepare(t, at(second.Address(), "redis://?role=replica"))
+	expect(t, replica, success())
+	expect(t, master, failure(ReasonRole))
+	expect(t, prepare(t, at(first.Address(), "redis://?role=master")), success())
+
+	second.Do("REPLICAOF", "NO", "ONE")
+	expect(t, master, success())
+	expect(t, replica, failure(ReasonRole))
+}
+
+func TestRedisNotAccepting(t *testing.T) {
+	t.Run("loading", func(t *testing.T) {
+		server := startRedis(t, "enable-debug-command yes", "key-load-delay 100000", "loading-process-events-interval-bytes 1024")
+		server.Do("DEBUG", "POPULATE", "1000")
+		server.Do("SAVE")
+		server.Kill()
+		server.Start() // takes 100 s to load
+		expect(t, prepare(t, at(server.Address(), "redis://")), failure(ReasonNotAccepting))
+	})
+	t.Run("without its master", func(t *testing.T) {
+		server := startRedis(t, fmt.Sprintf("replicaof 127.0.0.1 %d", refusing(t).Port()), "replica-serve-stale-data no")
+		if got, want := result(t, at(server.Address(), "redis://?role=replica"), ample), failure(ReasonNotAccepting); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+	t.Run("full", func(t *testing.T) {
+		server := startRedis(t, "maxclients 1")
+		occupant, err := net.Dial("tcp", server.Address().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		prober := prepare(t, at(server.Address(), "redis://"))
+		expect(t, prober, failure(ReasonTooManyConnections))
+		occupant.Close()
+		expect(t, prober, success())
+	})
+}
+
+func TestRedisStoppedAndFrozen(t *testing.T) {
+	server := startRedis(t)
+	prober := prepare(t, at(server.Address(), "redis://"))
+	expect(t, prober, success())
+	server.Freeze()
+	if got, want := probeOnce(t, prober, brief), failure(ReasonTimeout); got != want {
+		t.Errorf("frozen: got %+v, want %+v", got, want)
+	}
+	server.Thaw()
+	expect(t, prober, success())
+	server.Stop()
+	if got, want := probeOnce(t, prober, ample), failure(ReasonConnectionRefused); got != want {
+		t.Errorf("stopped: got %+v, want %+v", got, want)
+	}
+	server.Start()
+	expect(t, prober, success())
+}
+
+func TestRedisTLS(t *testing.T) {
+	ca := newAuthority(t)
+	start := func(certificate tls.Certificate) *servers.Redis {
+		server := servers.NewRedis(t, "requirepass hunter2").WithTLS(inPEM(t, certificate))
+		server.Start()
+		return server
+	}
+	good, old := start(ca.issue(t)), start(ca.issue(t, expired))
+	trusting := &TLSSettings{CABundle: ca.bundle()}
+	for _, test := range []struct {
+		name     string
+		server   *servers.Redis
+		settings *TLSSettings
+		password string
+		want     Result
+	}{
+		{"verified", good, trusting, "hunter2", success()},
+		{"wrong password", good, trusting, "hunter3", failure(ReasonAuthentication)},
+		{"unknown authority", good, nil, "hunter2", failure(ReasonCertificate)},
+		{"another authority", good, &TLSSettings{CABundle: newAuthority(t).bundle()}, "hunter2", failure(ReasonCertificate)},
+		{"expired", old, trusting, "hunter2", failure(ReasonCertificate)},
+		{"anything goes", old, &TLSSettings{InsecureSkipVerify: true}, "hunter2", success()},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			def := loginAt(test.server.Address(), "rediss://", "", test.password)
+			def.TLS = test.settings
+			prober := prepare(t, def)
+			for range 2 { // the second handshake may resume what the first has begun
+				if got := probeOnce(t, prober, ample); got != test.want {
+					t.Errorf("got %+v, want %+v", got, test.want)
+				}
+			}
+		})
+	}
+	if got := result(t, loginAt(good.Address(), "redis://", "", "hunter2"), ample); got.Outcome != Failure {
+		t.Errorf("without TLS: got %+v", got)
+	}
+}
+
+func TestRedisStrangers(t *testing.T) { testStrangers(t, "redis://?role=master") }
+
+func TestRedisReplies(t *testing.T) {
+	for _, test := range []struct {
+		name, replies string
+		want          Result
+	}{
+		{"well", "+OK\r\n+PONG\r\n*3\r\n$6\r\nmaster\r\n:12\r\n*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$4\r\n9001\r\n$1\r\n5\r\n+OK\r\n", success()},
+		{"without a goodbye", "+OK\r\n+PONG\r\n*1\r\n+master\r\n", success()},
+		{"a sentinel", "+OK\r\n+PONG\r\n*2\r\n$8\r\nsentinel\r\n*1\r\n$7\r\nprimary\r\n", failure(ReasonRole)},
+		{"no roles", "+OK\r\n+PONG\r\n-ERR unknown command 'ROLE'\r\n", failure(ReasonRoleUnknown)},
+		{"role of nothing", "+OK\r\n+PONG\r\n*0\r\n", failure(ReasonRole)},
+		{"another answer to PING", "+OK\r\n+PING\r\n", failure(ReasonProtocol)},
+		{"long error", "+OK\r\n-ERR " + strings.Repeat("s3cret ", 400) + "\r\n", failure(ReasonServerError)},
+		{"busy", "+OK\r\n-BUSY Redis is busy running a script.\r\n", failure(ReasonNotAccepting)},
+		{"protected", "-DENIED Redis is running in protected mode\r\n", failure(ReasonAuthentication)},
+		{"length below all", "+OK\r\n$-2\r\n", failure(ReasonProtocol)},
+		{"length beyond all", "+OK\r\n$99999999999\r\n", failure(ReasonProtocol)},
+		{"nothing", "+OK\r\n$-1\r\n", failure(ReasonProtocol)},
+		{"array beyond all", "+OK\r\n*4097\r\n", failure(ReasonProtocol)},
+		{"arrays in arrays", "+OK\r\n" + strings.Repeat("*1\r\n", 100), failure(ReasonProtocol)},
+		{"wide arrays", "+OK\r\n*4096\r\n" + strings.Repeat("*4096\r\n:1\r\n", 10000), failure(ReasonProtocol)},
+		{"number that is none", "+OK\r\n:x\r\n", failure(ReasonProtocol)},
+		{"end without its mark", "+OK\r\n$4\r\nPONGxx", failure(ReasonProtocol)},
+		{"line without its mark", "+OK\n", failure(ReasonProtocol)},
+		{"half", "+OK\r\n$4\r\nPO", failure(ReasonConnectionClosed)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			endpoint := serve(t, closing(func(conn net.Conn) { _, _ = io.WriteString(conn, test.replies) }))
+			if got := result(t, loginAt(endpoint, "redis://?role=master", "", "hunter2"), ample); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+// FuzzRESP: whatever a server sends is read without a panic, and none of it is kept but a
+// short text.
+func FuzzRESP(f *testing.F) {
+	for _, seed := range []string{"+OK\r\n", "-ERR x\r\n", ":1\r\n", "$4\r\nPONG\r\n", "*2\r\n$6\r\nmaster\r\n*0\r\n", "$-1\r\n", "*-1\r\n"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, sent string) {
+		r := newRESPReader(strings.NewReader(sent))
+		defer r.release()
+		for {
+			answer, err := r.read()
+			if len(answer.text) > maxRESPText {
+				t.Fatalf("kept %d bytes", len(answer.text))
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+}
+
+func TestRedisURLsRefused(t *testing.T) {
+	testURLsRefused(t, &Credentials{Username: "bob", Password: "hunter2"}, map[string]string{
+		"redis:///0":                      "healthCheckURL has a path or fragment, which redis has not",
+		"redis://?role=primary":           "healthCheckURL has another value of role than there are: write one of master, replica",
+		"redis://?role=master&role=slave": "healthCheckURL has the parameter role twice",
+		"redis://?password=hunter2":       `healthCheckURL has the unknown parameter "password": redis takes role`,
+		"redis://:hunter2@":               "healthCheckURL holds a password",
+		"rediss://alice@":                 "healthCheckURL has another user than the Secret in healthCheck.credentialsSecretRef",
+		"redis://@":                       "healthCheckURL has an @ without a user before it",
+	})
+	testURLsRefused(t, &Credentials{Token: "hunter2"}, map[string]string{
+		"redis://": "healthCheck.credentialsSecretRef: the Secret has a token, which redis has no use for",
+	})
+}
+
+func BenchmarkRedisProbe(b *testing.B) {
+	server := startRedis(b, "requirepass hunter2")
+	benchmark(b, loginAt(server.Address(), "redis://?role=master", "", "hunter2"))
+}
