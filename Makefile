@@ -26,7 +26,7 @@ GOLANGCI_LINT := go tool -modfile=$(TOOLS)/golangci-lint/go.mod golangci-lint
 .PHONY: help
 help: ## List the targets.
 	@awk 'BEGIN { FS = ":.*##"; printf "Usage: make \033[36m<target>\033[0m\n" } \
-		/^[a-z-]+:.*##/ { printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2 } \
+		/^[a-z0-9-]+:.*##/ { printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2 } \
 		/^##@/ { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) }' $(MAKEFILE_LIST)
 
 .PHONY: demo
@@ -82,6 +82,19 @@ test: ## Run all tests, with the race detector. TESTFLAGS='-run X -v' for some.
 	export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh $(READERS)); \
 	set -x; $${race:+env CGO_ENABLED=1} go test $$race $(TESTFLAGS) ./...
 
+# What e2e needs of the machine it says itself. TESTFLAGS='-run TestDeaths' for some.
+# Tests wait more than they compute: eight at one time do not disturb one another.
+E2E := go test -tags e2e -count=1 -parallel=8 -v ./hack/e2e
+
+.PHONY: test-e2e
+test-e2e: e2e-binaries ## Measure traffic through every fault, in network namespaces (as root), to dist/e2e.{txt,json}.
+	@export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh kube-controller-manager kube-proxy); \
+	set -x; $(E2E) -timeout=15m $(TESTFLAGS)
+
+.PHONY: e2e-binaries
+e2e-binaries: build
+	CGO_ENABLED=0 go build -o bin/e2e-backend ./hack/e2e/backend
+
 # BENCH_ONLY=cost or scale runs one part of the second half alone.
 .PHONY: bench
 bench: build ## Measure speed and cost, to dist/bench.{txt,json}. BENCH_SHORT=1 takes 2 minutes, not 10.
@@ -122,7 +135,7 @@ build-installer: overlay ## Write all that an installation needs to dist/install
 
 .PHONY: clean
 clean: ## Remove what was built, but for the control plane in bin/k8s.
-	rm -rf bin/manager bin/demo bin/bench dist
+	rm -rf bin/manager bin/demo bin/bench bin/e2e-backend dist
 
 ##@ Deployment
 

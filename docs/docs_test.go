@@ -221,7 +221,7 @@ func hasAnchor(text, anchor string) bool {
 func TestMakeTargetsExist(t *testing.T) {
 	makefile := read(t, "../Makefile")
 	for _, file := range []string{readme, guide} {
-		for _, found := range regexp.MustCompile("(?m)(?:^|`)make ([a-z][a-z ,-]*)").FindAllStringSubmatch(read(t, file), -1) {
+		for _, found := range regexp.MustCompile("(?m)(?:^|`)make ([a-z][a-z0-9 ,-]*)").FindAllStringSubmatch(read(t, file), -1) {
 			for target := range strings.FieldsSeq(found[1]) {
 				if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(target) + `:`).MatchString(makefile) {
 					t.Errorf("%s: there is no `make %s`", file, target)

@@ -1,0 +1,90 @@
+//go:build linux
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+)
+
+// Write is a request that was to change something, as the API server has noted it down.
+type Write struct {
+	At                    time.Time
+	User, Verb            string
+	Resource, Subresource string
+	Namespace, Name       string
+	Status                int
+}
+
+// operatorUser is who the operator is to the API server.
+const operatorUser = "system:serviceaccount:" + systemNamespace + ":" + accountName
+
+// Done tells whether the write has changed something.
+func (w Write) Done() bool { return w.Status < 300 }
+
+// auditEvent is what is read of an event of audit.k8s.io/v1.
+type auditEvent struct {
+	RequestReceivedTimestamp time.Time
+	Stage, Verb              string
+	User                     struct{ Username string }
+	ObjectRef                struct{ Resource, Subresource, Namespace, Name string }
+	ResponseStatus           struct{ Code int }
+}
+
+// Writes are all that the API server has answered since a time and which match. They are
+// complete: it notes down first and answers then.
+func (c *Cluster) Writes(since time.Time, matching func(Write) bool) ([]Write, error) {
+	file, err := os.Open(c.controlPlane.auditLog())
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	var found []Write
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var event auditEvent
+		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+			// The API server was killed while it wrote this line, or is writing it.
+			continue
+		}
+		write := Write{
+			At: event.RequestReceivedTimestamp, User: event.User.Username, Verb: event.Verb,
+			Resource: event.ObjectRef.Resource, Subresource: event.ObjectRef.Subresource,
+			Namespace: event.ObjectRef.Namespace, Name: event.ObjectRef.Name, Status: event.ResponseStatus.Code,
+		}
+		if event.Stage == "ResponseComplete" && !write.At.Before(since) && matching(write) {
+			found = append(found, write)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read the audit log: %w", err)
+	}
+	return found, nil
+}
+
+// SliceWrites are the operator's writes to the slices of a namespace since a time.
+func (c *Cluster) SliceWrites(namespace string, since time.Time) ([]Write, error) {
+	return c.Writes(since, func(write Write) bool {
+		return write.User == operatorUser && write.Resource == "endpointslices" && write.Namespace == namespace && write.Done()
+	})
+}

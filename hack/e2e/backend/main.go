@@ -1,0 +1,193 @@
+//go:build linux
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// The backend is what stands on a host outside the cluster: it answers HTTP over TCP, and
+// datagrams with themselves, on the same port. It does as it is told on stdin and says on
+// stdout, in a line each, who has connected.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// behaviour is how requests are answered. A line of stdin sets it.
+type behaviour struct {
+	// Status of every response; 0 is 200. Datagrams are answered with 200 only.
+	Status int
+	// Delay before every response.
+	Delay time.Duration
+	// FailEvery health check so many is answered with 503, whatever Status says; 0 for none.
+	FailEvery int64
+}
+
+// event is a line of stdout.
+type event struct {
+	// At is when, in nanoseconds of Unix time.
+	At int64
+	// From is the address that a connection came from; empty once, when the backend is ready.
+	From string `json:",omitempty"`
+	// Told repeats the behaviour that is in force from now on.
+	Told *behaviour `json:",omitempty"`
+}
+
+type backend struct {
+	name    string
+	current atomic.Pointer[behaviour]
+	// checks counts the health checks.
+	checks atomic.Int64
+
+	// mu guards stdout.
+	mu sync.Mutex
+}
+
+func main() {
+	address := flag.String("listen", ":8080", "address to listen at")
+	name := flag.String("name", "backend", "what to answer")
+	flag.Parse()
+	served := &backend{name: *name}
+	served.current.Store(&behaviour{})
+	if err := served.serve(*address); err != nil {
+		fmt.Fprintln(os.Stderr, "backend:", err)
+		os.Exit(1)
+	}
+}
+
+func (b *backend) serve(address string) error {
+	var config net.ListenConfig
+	listener, err := config.Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return err
+	}
+	datagrams, err := config.ListenPacket(context.Background(), "udp", address)
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 3)
+	go func() { failed <- b.echo(datagrams) }()
+	go func() { failed <- b.listen() }()
+	server := &http.Server{
+		Handler:           b,
+		ReadHeaderTimeout: 10 * time.Second,
+		ConnState: func(connection net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				host, _, _ := net.SplitHostPort(connection.RemoteAddr().String())
+				b.say(event{From: host})
+			}
+		},
+	}
+	go func() { failed <- server.Serve(listener) }()
+	b.say(event{})
+	return <-failed
+}
+
+// ServeHTTP answers with the backend's name.
+func (b *backend) ServeHTTP(response http.ResponseWriter, request *http.Request) {
+	if request.URL.Path == "/stream" {
+		b.stream(response, request)
+		return
+	}
+	now := b.current.Load()
+	if !wait(request.Context(), now.Delay) {
+		return
+	}
+	response.Header().Set("Backend", b.name)
+	if request.URL.Path == "/health" && now.FailEvery > 0 && b.checks.Add(1)%now.FailEvery == 0 {
+		response.WriteHeader(http.StatusServiceUnavailable)
+	} else if now.Status != 0 {
+		response.WriteHeader(now.Status)
+	}
+	fmt.Fprintln(response, b.name)
+}
+
+// stream sends a line now and then for as long as the client stays.
+func (b *backend) stream(response http.ResponseWriter, request *http.Request) {
+	response.Header().Set("Backend", b.name)
+	flush := http.NewResponseController(response)
+	for wait(request.Context(), 50*time.Millisecond) {
+		fmt.Fprintln(response, b.name)
+		if flush.Flush() != nil {
+			return
+		}
+	}
+}
+
+// wait returns false if the client has gone first.
+func wait(ctx context.Context, delay time.Duration) bool {
+	if delay == 0 {
+		return true
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(delay):
+		return true
+	}
+}
+
+// echo sends datagrams back, after the backend's name.
+func (b *backend) echo(datagrams net.PacketConn) error {
+	buffer := make([]byte, 1500)
+	for {
+		length, from, err := datagrams.ReadFrom(buffer)
+		if err != nil {
+			return err
+		}
+		if now := b.current.Load(); now.Status != 0 || now.Delay != 0 {
+			continue
+		}
+		// The client asks again if this is lost.
+		_, _ = datagrams.WriteTo([]byte(b.name+" "+string(buffer[:length])), from)
+	}
+}
+
+// listen does as it is told.
+func (b *backend) listen() error {
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		var next behaviour
+		if err := json.Unmarshal(lines.Bytes(), &next); err != nil {
+			return err
+		}
+		b.current.Store(&next)
+		b.say(event{Told: &next})
+	}
+	return errors.Join(lines.Err(), errors.New("nobody is left to say what to do"))
+}
+
+func (b *backend) say(what event) {
+	what.At = time.Now().UnixNano()
+	line, err := json.Marshal(what)
+	if err != nil {
+		panic(err) // it holds nothing that cannot be encoded
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	// A reader that is gone shows on stdin.
+	_, _ = os.Stdout.Write(append(line, '\n'))
+}

@@ -1,0 +1,208 @@
+//go:build linux
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// requestTimeout is after how long a client gives up. It is longer than a retransmission
+// of a lost SYN takes, which would be a fault of the machine and not of a backend.
+const requestTimeout = 1500 * time.Millisecond
+
+// Outcome is how a request went.
+type Outcome string
+
+// Outcomes of requests.
+const (
+	OK         Outcome = "ok"
+	Refused    Outcome = "refused"
+	Reset      Outcome = "reset"
+	Timeout    Outcome = "timeout"
+	BadStatus  Outcome = "status"
+	OtherError Outcome = "error"
+)
+
+// Request is one of a client's.
+type Request struct {
+	Number int
+	// At is when it was sent. A request belongs to this time, however long it took: it is
+	// then that a backend was chosen for it.
+	At   time.Time
+	Took time.Duration
+	// Backend is who answered.
+	Backend string
+	Outcome Outcome
+	Err     error
+}
+
+// Failed tells whether the client did not get what it asked for.
+func (r Request) Failed() bool { return r.Outcome != OK }
+
+// Client sends requests at a steady rate, each over a connection of its own, until it is
+// stopped.
+type Client struct {
+	ask  func(ctx context.Context, number int) (string, error)
+	quit chan struct{}
+	done sync.WaitGroup
+
+	// mu guards requests. Nothing waits while holding it.
+	mu       sync.Mutex
+	requests []Request
+}
+
+// StartClient sends HTTP requests over TCP, or datagrams over UDP, to an address and port
+// from inside the namespace, as many a second.
+func (n *Namespace) StartClient(network, address string, rate int) *Client {
+	c := &Client{quit: make(chan struct{})}
+	switch network {
+	case "udp":
+		c.ask = func(ctx context.Context, number int) (string, error) { return n.askUDP(ctx, address, number) }
+	default:
+		c.ask = func(ctx context.Context, number int) (string, error) { return n.askHTTP(ctx, address, number) }
+	}
+	c.done.Go(func() { c.run(time.Second / time.Duration(rate)) })
+	return c
+}
+
+func (c *Client) run(pause time.Duration) {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for number := 0; ; number++ {
+		select {
+		case <-c.quit:
+			return
+		case <-ticker.C:
+			c.done.Go(func() { c.send(number) })
+		}
+	}
+}
+
+func (c *Client) send(number int) {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	at := time.Now()
+	backend, err := c.ask(ctx, number)
+	made := Request{Number: number, At: at, Took: time.Since(at), Backend: backend, Outcome: outcomeOf(err), Err: err}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.requests = append(c.requests, made)
+}
+
+// Stop returns all requests once the last one is over.
+func (c *Client) Stop() []Request {
+	close(c.quit)
+	c.done.Wait()
+	return c.requests
+}
+
+// Between are the requests that were sent in a time and are over.
+func (c *Client) Between(from, to time.Time) []Request {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var found []Request
+	for _, each := range c.requests {
+		if !each.At.Before(from) && each.At.Before(to) {
+			found = append(found, each)
+		}
+	}
+	return found
+}
+
+// errStatus is a response that is none of those that were asked for.
+var errStatus = errors.New("unexpected status")
+
+func (n *Namespace) askHTTP(ctx context.Context, address string, number int) (backend string, err error) {
+	connection, err := n.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return "", err
+	}
+	defer connection.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := connection.SetDeadline(deadline); err != nil {
+			return "", err
+		}
+	}
+	if _, err := fmt.Fprintf(connection, "GET /requests/%d HTTP/1.1\r\nHost: e2e\r\nConnection: close\r\n\r\n", number); err != nil {
+		return "", err
+	}
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	backend = response.Header.Get("Backend")
+	if response.StatusCode != http.StatusOK {
+		return backend, fmt.Errorf("%w: %s", errStatus, response.Status)
+	}
+	return backend, nil
+}
+
+func (n *Namespace) askUDP(ctx context.Context, address string, number int) (backend string, err error) {
+	connection, err := n.DialContext(ctx, "udp", address)
+	if err != nil {
+		return "", err
+	}
+	defer connection.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := connection.SetDeadline(deadline); err != nil {
+			return "", err
+		}
+	}
+	if _, err := fmt.Fprintf(connection, "%d", number); err != nil {
+		return "", err
+	}
+	buffer := make([]byte, 1500)
+	length, err := connection.Read(buffer)
+	if err != nil {
+		return "", err
+	}
+	backend, echoed, _ := strings.Cut(string(buffer[:length]), " ")
+	if echoed != fmt.Sprint(number) {
+		return backend, fmt.Errorf("%w: %q is not the answer to %d", errStatus, buffer[:length], number)
+	}
+	return backend, nil
+}
+
+func outcomeOf(err error) Outcome {
+	var timeout net.Error
+	switch {
+	case err == nil:
+		return OK
+	case errors.Is(err, errStatus):
+		return BadStatus
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return Refused
+	case errors.Is(err, syscall.ECONNRESET):
+		return Reset
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return Timeout
+	}
+	return OtherError
+}

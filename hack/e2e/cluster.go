@@ -1,0 +1,215 @@
+//go:build linux
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// Binaries are what is run.
+type Binaries struct {
+	// Assets is the folder with etcd, kube-apiserver, kube-controller-manager, kube-proxy
+	// and kubectl.
+	Assets string
+	// Manager is the operator, Backend what runs on hosts outside.
+	Manager, Backend string
+}
+
+// Cluster is a control plane, nodes, and hosts outside.
+type Cluster struct {
+	// Client has an administrator's rights.
+	Client client.WithWatch
+
+	binaries     Binaries
+	folder       string
+	controlPlane *controlPlane
+	nodes        []*Node
+	proxies      []*process
+}
+
+// Require returns an error that says what the machine or the build lacks.
+func Require(binaries Binaries) error {
+	if os.Geteuid() != 0 {
+		return errors.New("network namespaces need root: run make test-e2e as root")
+	}
+	var missing []error
+	for tool, debian := range map[string]string{"ip": "iproute2", "nft": "nftables", "setpriv": "util-linux", "mount": "mount"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			missing = append(missing, fmt.Errorf("%s is not to be found: install the package %s (Debian's name)", tool, debian))
+		}
+	}
+	files := []string{binaries.Manager, binaries.Backend}
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kubectl"} {
+		files = append(files, filepath.Join(binaries.Assets, name))
+	}
+	for _, file := range files {
+		if _, err := os.Stat(file); err != nil {
+			missing = append(missing, fmt.Errorf("%w: make test-e2e builds it", err))
+		}
+	}
+	return errors.Join(missing...)
+}
+
+// NewCluster starts a cluster of one node that keeps its files in the folder. After an
+// error, too, it is to be stopped.
+func NewCluster(ctx context.Context, binaries Binaries, folder string) (*Cluster, error) {
+	c := &Cluster{binaries: binaries, folder: folder}
+	if err := sweep(); err != nil {
+		return c, fmt.Errorf("remove what earlier runs have left: %w", err)
+	}
+	node, err := newNode(1)
+	if err != nil {
+		return c, fmt.Errorf("make a node: %w", err)
+	}
+	c.nodes = append(c.nodes, node)
+	if c.controlPlane, err = newControlPlane(node, binaries.Assets, folder); err != nil {
+		return c, fmt.Errorf("prepare the control plane: %w", err)
+	}
+	if err := c.controlPlane.start(ctx); err != nil {
+		return c, err
+	}
+	if err := c.controlPlane.startControllers(); err != nil {
+		return c, err
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), farpointv1.AddToScheme(scheme)); err != nil {
+		return c, err
+	}
+	if c.Client, err = client.NewWithWatch(c.controlPlane.config, client.Options{Scheme: scheme}); err != nil {
+		return c, err
+	}
+	return c, c.startProxy(ctx, node)
+}
+
+// Router is the node that hosts outside are connected to.
+func (c *Cluster) Router() *Node { return c.nodes[0] }
+
+// proxyConfig is that of a kube-proxy.
+const proxyConfig = `{
+"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
+"mode": "nftables",
+"nftables": {"minSyncPeriod": "%[4]s"},
+"clientConnection": {"kubeconfig": %[1]q},
+"hostnameOverride": %[2]q,
+"clusterCIDR": %[3]q,
+"nodePortAddresses": ["primary"],
+"healthzBindAddress": "127.0.0.1:10256", "metricsBindAddress": "127.0.0.1:10249",
+"conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"}
+}`
+
+// minSyncPeriod is how often a kube-proxy carries changes out at most. It is 1s unless
+// somebody says otherwise, which would make the cases that run at one time wait for each
+// other.
+const minSyncPeriod = 20 * time.Millisecond
+
+// startProxy makes the Node object of a node and runs its kube-proxy, and returns once
+// Services work.
+func (c *Cluster) startProxy(ctx context.Context, node *Node) error {
+	if err := c.register(ctx, node); err != nil {
+		return err
+	}
+	name := "kube-proxy-" + node.Hostname
+	if err := c.controlPlane.writeKubeconfig(name, "system:kube-proxy"); err != nil {
+		return err
+	}
+	config := fmt.Sprintf(proxyConfig, c.controlPlane.kubeconfig(name), node.Hostname, podRanges, minSyncPeriod)
+	file := filepath.Join(c.folder, name+".json")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		return err
+	}
+	started, err := start(name, node.command(filepath.Join(c.binaries.Assets, "kube-proxy"), "--config="+file), filepath.Join(c.folder, name+".log"))
+	if err != nil {
+		return err
+	}
+	c.proxies = append(c.proxies, started)
+	return c.awaitProxy(ctx, node, started)
+}
+
+// register makes the Node object, which nobody does where there is no kubelet.
+func (c *Cluster) register(ctx context.Context, node *Node) error {
+	object := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Hostname, Labels: map[string]string{corev1.LabelTopologyZone: node.Zone}}}
+	if err := c.Client.Create(ctx, object); err != nil {
+		return fmt.Errorf("create node %s: %w", node.Hostname, err)
+	}
+	object.Status.Addresses = []corev1.NodeAddress{
+		{Type: corev1.NodeInternalIP, Address: node.Address.String()},
+		{Type: corev1.NodeInternalIP, Address: node.Address6.String()},
+	}
+	if err := c.Client.Status().Update(ctx, object); err != nil {
+		return fmt.Errorf("give node %s its addresses: %w", node.Hostname, err)
+	}
+	return nil
+}
+
+// awaitProxy waits until the Service of the API server works on the node.
+func (c *Cluster) awaitProxy(ctx context.Context, node *Node, proxy *process) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		attempt, done := context.WithTimeout(ctx, time.Second)
+		connection, err := node.DialContext(attempt, "tcp", net.JoinHostPort(apiService, "443"))
+		done()
+		if err == nil {
+			return connection.Close()
+		}
+		if dead := proxy.alive(); dead != nil {
+			return dead
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the kube-proxy of %s does not do its work, see %s: %w", node.Hostname, proxy.log, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// Apply installs the manifests of a kustomization's folder.
+func (c *Cluster) Apply(folder string) error {
+	return run(c.controlPlane.kubectl("apply", "--server-side", "--force-conflicts", "-k", folder), "")
+}
+
+// Stop ends all processes and removes all namespaces of this process, whatever of it has
+// been started.
+func (c *Cluster) Stop() error {
+	for _, each := range c.proxies {
+		_ = each.kill() // perhaps it is dead already
+	}
+	if plane := c.controlPlane; plane != nil {
+		for _, each := range []*process{plane.controllers, plane.server, plane.etcd} {
+			if each != nil {
+				_ = each.kill()
+			}
+		}
+	}
+	return sweep()
+}

@@ -1,0 +1,285 @@
+//go:build linux
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// BackendPort is where backends answer, over TCP and UDP.
+const BackendPort = 8080
+
+// Host is a machine outside the cluster, with a backend on it.
+type Host struct {
+	*Namespace
+	// Name is what its backend answers.
+	Name string
+	// Addresses are its IPv4 addresses, Address6 its IPv6 one.
+	Addresses []netip.Addr
+	Address6  netip.Addr
+
+	binary, log string
+	backend     *process
+	stdin       io.WriteCloser
+
+	// mu guards what follows. Nothing waits while holding it.
+	mu sync.Mutex
+	// faults are the times in which the host is known not to be well. The last one may
+	// be open.
+	faults []span
+	// visits are the connections so far.
+	visits []visit
+	// told signals what the backend has acknowledged.
+	told chan struct{}
+}
+
+// span is a time. A zero end is yet to come.
+type span struct{ from, to time.Time }
+
+// visit is a connection that a backend has had.
+type visit struct {
+	at   time.Time
+	from netip.Addr
+}
+
+// Behaviour is how a backend answers; see its own code.
+type Behaviour struct {
+	Status    int
+	Delay     time.Duration
+	FailEvery int64
+}
+
+// NewHost starts a host with as many IPv4 addresses.
+func (c *Cluster) NewHost(name string, addresses int) (*Host, error) {
+	namespace, list, address6, err := c.Router().newSite(name, addresses)
+	if err != nil {
+		return nil, err
+	}
+	made := &Host{
+		Namespace: namespace,
+		Name:      name,
+		Addresses: list,
+		Address6:  address6,
+		binary:    c.binaries.Backend,
+		log:       filepath.Join(c.folder, namespace.Name+".log"),
+	}
+	if err := made.Start(); err != nil {
+		return nil, errors.Join(err, made.Remove())
+	}
+	return made, nil
+}
+
+// Address is its first one.
+func (h *Host) Address() netip.Addr { return h.Addresses[0] }
+
+// Has tells whether an address is the host's.
+func (h *Host) Has(address string) bool {
+	return address == h.Address6.String() || slices.ContainsFunc(h.Addresses, func(each netip.Addr) bool { return each.String() == address })
+}
+
+// Start runs the backend and ends a fault that there was.
+func (h *Host) Start() error {
+	command := h.command(h.binary, "-name", h.Name, "-listen", fmt.Sprintf(":%d", BackendPort))
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		return err
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	command.Stdout = writer
+	h.told = make(chan struct{}, 1)
+	h.backend, err = start(h.Name, command, h.log)
+	writer.Close() // the backend has its own
+	if err != nil {
+		return errors.Join(err, reader.Close())
+	}
+	h.stdin = stdin
+	go h.follow(reader, h.told)
+	if err := h.acknowledged(); err != nil {
+		return err
+	}
+	h.well()
+	return nil
+}
+
+// follow reads what a backend says until it is gone.
+func (h *Host) follow(stdout io.ReadCloser, told chan<- struct{}) {
+	defer stdout.Close()
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		var event struct {
+			At   int64
+			From string
+		}
+		if json.Unmarshal(lines.Bytes(), &event) != nil {
+			continue // cut short by a kill
+		}
+		if event.From == "" {
+			told <- struct{}{}
+			continue
+		}
+		from, err := netip.ParseAddr(event.From)
+		if err != nil {
+			continue
+		}
+		h.mu.Lock()
+		h.visits = append(h.visits, visit{time.Unix(0, event.At), from.Unmap()})
+		h.mu.Unlock()
+	}
+}
+
+func (h *Host) acknowledged() error {
+	select {
+	case <-h.told:
+		return nil
+	case <-h.backend.died:
+		return h.backend.alive()
+	case <-time.After(10 * time.Second):
+		return fmt.Errorf("the backend of %s does not answer, see %s", h.Name, h.log)
+	}
+}
+
+// Kill ends the backend with SIGKILL: its connections and its port are gone, the host
+// stays. It returns when.
+func (h *Host) Kill() (time.Time, error) {
+	at := h.ill()
+	return at, h.backend.kill()
+}
+
+// Cut drops every packet to the host, as a cable does that is cut somewhere on the way.
+func (h *Host) Cut() (time.Time, error) {
+	at := h.ill()
+	return at, h.nft(`table inet cut {
+		chain in { type filter hook prerouting priority -400; drop; }
+		chain out { type filter hook output priority -400; drop; }
+	}`)
+}
+
+// Mend ends a Cut.
+func (h *Host) Mend() error {
+	if err := h.nft("delete table inet cut"); err != nil {
+		return err
+	}
+	h.well()
+	return nil
+}
+
+// Freeze stops the backend without ending it: the kernel goes on accepting connections,
+// and nobody answers.
+func (h *Host) Freeze() (time.Time, error) {
+	at := h.ill()
+	return at, h.backend.signal(syscall.SIGSTOP)
+}
+
+// Thaw ends a Freeze.
+func (h *Host) Thaw() error {
+	if err := h.backend.signal(syscall.SIGCONT); err != nil {
+		return err
+	}
+	h.well()
+	return nil
+}
+
+// Behave has the backend answer in another way. A status or a delay is a fault.
+func (h *Host) Behave(next Behaviour) (time.Time, error) {
+	line, err := json.Marshal(next)
+	if err != nil {
+		return time.Time{}, err
+	}
+	at := time.Now()
+	fault := next.Status != 0 || next.Delay != 0
+	if fault {
+		at = h.ill()
+	}
+	if _, err := h.stdin.Write(append(line, '\n')); err != nil {
+		return at, fmt.Errorf("tell the backend of %s: %w", h.Name, err)
+	}
+	if err := h.acknowledged(); err != nil {
+		return at, err
+	}
+	if !fault {
+		h.well()
+	}
+	return at, nil
+}
+
+// ill notes that a fault begins now.
+func (h *Host) ill() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	if count := len(h.faults); count == 0 || !h.faults[count-1].to.IsZero() {
+		h.faults = append(h.faults, span{from: now})
+	}
+	return now
+}
+
+// well notes that a fault has ended.
+func (h *Host) well() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if count := len(h.faults); count > 0 && h.faults[count-1].to.IsZero() {
+		h.faults[count-1].to = time.Now()
+	}
+}
+
+// WasIll tells whether there was a fault at this time.
+func (h *Host) WasIll(at time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, fault := range h.faults {
+		if !at.Before(fault.from) && (fault.to.IsZero() || at.Before(fault.to)) {
+			return true
+		}
+	}
+	return false
+}
+
+// VisitsFrom are the times of the connections from an address since a time.
+func (h *Host) VisitsFrom(address netip.Addr, since time.Time) []time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var times []time.Time
+	for _, visit := range h.visits {
+		if visit.from == address && visit.at.After(since) {
+			times = append(times, visit.at)
+		}
+	}
+	return times
+}
+
+// Remove ends the backend and removes the host.
+func (h *Host) Remove() error {
+	if h.backend != nil {
+		_ = h.backend.kill() // perhaps it is dead already
+	}
+	return h.remove()
+}

@@ -1,0 +1,223 @@
+//go:build linux
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	// systemNamespace is where config/default puts the operator.
+	systemNamespace = "farpoint-system"
+	accountName     = "farpoint-controller-manager"
+	deploymentName  = "farpoint-controller-manager"
+	// nonroot is the user that the image of the operator runs as.
+	nonroot = "65532"
+	// accountFolder is where a Pod finds its ServiceAccount's token.
+	accountFolder = "/run/secrets/kubernetes.io/serviceaccount"
+)
+
+// account holds the files that a Pod of the operator gets: token, ca.crt, namespace.
+type account struct{ folder string }
+
+// newAccount takes the token of the ServiceAccount that is installed.
+func (c *Cluster) newAccount(ctx context.Context) (account, error) {
+	made := account{filepath.Join(c.folder, "account")}
+	of := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: accountName}}
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To[int64](12 * 3600)}}
+	if err := c.Client.SubResource("token").Create(ctx, of, request); err != nil {
+		return made, fmt.Errorf("get a token for %s: %w", accountName, err)
+	}
+	if err := os.MkdirAll(made.folder, 0o755); err != nil {
+		return made, err
+	}
+	for name, text := range map[string]string{
+		"token":     request.Status.Token,
+		"ca.crt":    string(c.controlPlane.ca.PEM),
+		"namespace": systemNamespace,
+	} {
+		if err := os.WriteFile(filepath.Join(made.folder, name), []byte(text), 0o644); err != nil { //nolint:gosec // as in a Pod
+			return made, err
+		}
+	}
+	return made, nil
+}
+
+// Operator is a replica of Farpoint: a Pod of its own in all that matters to it, with the
+// arguments, the user and the rights that the manifests give it.
+type Operator struct {
+	*process
+	Pod *Pod
+
+	cluster *Cluster
+	options OperatorOptions
+}
+
+// OperatorOptions are what may differ from the manifests.
+type OperatorOptions struct {
+	// Binary is the operator; empty means the one under test.
+	Binary string
+	// API is the host and port of the API server; empty means its Service.
+	API string
+	// Arguments are added to those of the Deployment.
+	Arguments []string
+}
+
+// StartOperator makes a Pod and runs the operator in it.
+func (c *Cluster) StartOperator(ctx context.Context, options OperatorOptions) (*Operator, error) {
+	pod, err := c.nodes[0].NewPod("operator")
+	if err != nil {
+		return nil, err
+	}
+	if options.Binary == "" {
+		options.Binary = c.binaries.Manager
+	}
+	if options.API == "" {
+		options.API = net.JoinHostPort(apiService, "443")
+	}
+	made := &Operator{Pod: pod, cluster: c, options: options}
+	return made, made.Start(ctx)
+}
+
+// Start runs the operator, again if need be. The process is there when it returns, and may
+// not be ready.
+func (o *Operator) Start(ctx context.Context) error {
+	arguments, err := o.cluster.deployedArguments(ctx)
+	if err != nil {
+		return err
+	}
+	account, err := o.cluster.newAccount(ctx)
+	if err != nil {
+		return err
+	}
+	// /run is the Pod's own, as the namespace of mounts is that `ip netns exec` makes.
+	script := fmt.Sprintf(`set -e
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p %[1]s
+cp %[2]s/* %[1]s/
+exec setpriv --reuid=%[3]s --regid=%[3]s --clear-groups --bounding-set=-all --no-new-privs --pdeathsig=KILL "$@"`, accountFolder, account.folder, nonroot)
+	command := o.Pod.command("sh", append([]string{"-c", script, "sh", o.options.Binary}, append(arguments, o.options.Arguments...)...)...)
+	host, port, err := net.SplitHostPort(o.options.API)
+	if err != nil {
+		return err
+	}
+	command.Env = append(os.Environ(), "KUBERNETES_SERVICE_HOST="+host, "KUBERNETES_SERVICE_PORT="+port)
+	o.process, err = start(o.Pod.Name, command, filepath.Join(o.cluster.folder, o.Pod.Name+".log"))
+	return err
+}
+
+// deployedArguments are those of the Deployment.
+func (c *Cluster) deployedArguments(ctx context.Context) ([]string, error) {
+	deployment := &appsv1.Deployment{}
+	key := client.ObjectKey{Namespace: systemNamespace, Name: deploymentName}
+	if err := c.Client.Get(ctx, key, deployment); err != nil {
+		return nil, fmt.Errorf("read the operator's Deployment: %w", err)
+	}
+	return deployment.Spec.Template.Spec.Containers[0].Args, nil
+}
+
+// Ready asks the operator as the kubelet does.
+func (o *Operator) Ready(ctx context.Context) error {
+	if err := o.alive(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	transport := &http.Transport{DialContext: o.Pod.DialContext, DisableKeepAlives: true}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(o.Pod.Address.String(), "8081")+"/readyz", http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the operator answers %s", response.Status)
+	}
+	return nil
+}
+
+// Stop ends the operator as the kubelet does, and returns how long that took.
+func (o *Operator) Stop() (time.Duration, error) {
+	begun := time.Now()
+	err := o.stop(10 * time.Second) // terminationGracePeriodSeconds
+	return time.Since(begun), err
+}
+
+// Remove ends the operator and removes its Pod.
+func (o *Operator) Remove() error {
+	var err error
+	if o.process != nil && o.alive() == nil {
+		_, err = o.Stop()
+	}
+	return errors.Join(err, o.Pod.remove())
+}
+
+// Isolate silently drops what the operator sends to hosts outside, and what they send to
+// it: its own uplink is gone, the API server is not. Nobody else is affected.
+func (o *Operator) Isolate() error {
+	return o.Pod.node.nft(fmt.Sprintf(`table inet isolate {
+		chain forward { type filter hook forward priority -400;
+			ip saddr %[1]s ip daddr 198.18.0.0/15 drop
+			ip daddr %[1]s ip saddr 198.18.0.0/15 drop
+			ip6 saddr %[2]s ip6 daddr fd18::/16 drop
+			ip6 daddr %[2]s ip6 saddr fd18::/16 drop
+		}
+	}`, o.Pod.Address, o.Pod.Address6))
+}
+
+// Reconnect ends Isolate.
+func (o *Operator) Reconnect() error { return o.Pod.node.nft("delete table inet isolate") }
+
+// Unplug takes the whole link of the Pod down, the way to the API server with it.
+func (o *Operator) Unplug() error { return o.Pod.ip("link set eth0 down") }
+
+// Plug ends Unplug. Routes went with the link.
+func (o *Operator) Plug() error {
+	return o.Pod.ip(append([]string{"link set eth0 up"}, o.Pod.routes()...)...)
+}
+
+// Log is what the operator has said that holds this text.
+func (o *Operator) Log(holding string) ([]string, error) {
+	text, err := os.ReadFile(o.log)
+	var found []string
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, holding) {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found, err
+}

@@ -1,0 +1,135 @@
+//go:build linux
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+)
+
+// Row is what a scenario has shown.
+type Row struct {
+	Name string
+	// Requests were sent by the scenario's clients, Failures of them in vain.
+	Requests, Failures int
+	// LastFailure is the longest time from a fault to the last request that failed by it.
+	LastFailure time.Duration
+	// DetectionBound is what the settings of the health check promise at most; 0 where
+	// nothing dies.
+	DetectionBound time.Duration
+	// HealthyTakenOut counts how often an endpoint lost its traffic that was well.
+	HealthyTakenOut int
+	// SliceWrites are the operator's, during the scenario.
+	SliceWrites int
+	// Further figures, by a name that ends in the unit.
+	Further map[string]float64
+}
+
+// MarshalJSON puts the further figures beside the others.
+func (r Row) MarshalJSON() ([]byte, error) {
+	fields := map[string]any{
+		"name": r.Name, "requests": r.Requests, "failures": r.Failures,
+		"lastFailureMs": milliseconds(r.LastFailure), "detectionBoundMs": milliseconds(r.DetectionBound),
+		"healthyTakenOut": r.HealthyTakenOut, "sliceWrites": r.SliceWrites,
+	}
+	for name, value := range r.Further {
+		fields[name] = value
+	}
+	return json.Marshal(fields)
+}
+
+func milliseconds(of time.Duration) float64 {
+	return float64(of.Round(time.Millisecond).Milliseconds())
+}
+
+// Report gathers rows, of scenarios that may run at one time.
+type Report struct {
+	mu   sync.Mutex
+	rows []Row
+}
+
+// Add adds a row.
+func (r *Report) Add(row Row) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rows = append(r.rows, row)
+}
+
+// sorted are the rows by name.
+func (r *Report) sorted() []Row {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.SortedFunc(slices.Values(r.rows), func(a, b Row) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// Print writes the report as a table.
+func (r *Report) Print(to io.Writer) error {
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "scenario\trequests\tfailures\tlast failure\tbound\thealthy taken out\tslice writes\tfurther")
+	for _, row := range r.sorted() {
+		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%d\t%d\t%s\n", row.Name, row.Requests, row.Failures,
+			orDash(row.LastFailure), orDash(row.DetectionBound), row.HealthyTakenOut, row.SliceWrites, further(row.Further))
+	}
+	return table.Flush()
+}
+
+func orDash(of time.Duration) string {
+	if of == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.0f ms", milliseconds(of))
+}
+
+func further(figures map[string]float64) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(figures)) {
+		parts = append(parts, fmt.Sprintf("%s=%.4g", name, figures[name]))
+	}
+	return strings.Join(parts, " ")
+}
+
+// Save writes e2e.txt and e2e.json to a folder.
+func (r *Report) Save(folder string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(map[string]any{"scenarios": r.sorted()}, "", "  ")
+	if err != nil {
+		return err
+	}
+	table, err := os.Create(filepath.Join(folder, "e2e.txt"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		r.Print(table),
+		table.Close(),
+		os.WriteFile(filepath.Join(folder, "e2e.json"), append(text, '\n'), 0o644), //nolint:gosec // for everybody to read
+	)
+}

@@ -1,0 +1,244 @@
+//go:build linux && e2e
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/hack/e2e"
+)
+
+// quick are settings that find a death in 1.5 s if it shows as a refusal and in 2.5 s if
+// it shows as silence.
+var quick = e2e.Settings{Interval: time.Second, Fast: 250 * time.Millisecond, Timeout: 500 * time.Millisecond, FailureThreshold: 3, SuccessThreshold: 2}
+
+// scenario is a Service with hosts of its own behind it, in a namespace of its own, and
+// clients that send requests to it.
+type scenario struct {
+	*WithT
+	t         *testing.T
+	ctx       context.Context
+	row       e2e.Row
+	namespace string
+	settings  e2e.Settings
+	hosts     []*e2e.Host
+	service   *corev1.Service
+	object    *farpointv1.ExternalService
+	// ipv6 endpoints are published instead of IPv4 ones.
+	ipv6    bool
+	clients []*e2e.Client
+	begun   time.Time
+}
+
+// serviceName is that of the Service and of the ExternalService of a scenario.
+const serviceName = "outside"
+
+// newScenario starts hosts. Nothing is declared yet.
+func newScenario(t *testing.T, name string, hosts int, settings e2e.Settings) *scenario {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &scenario{WithT: NewWithT(t), t: t, ctx: ctx, row: e2e.Row{Name: name, Further: map[string]float64{}}, settings: settings}
+	t.Cleanup(cancel)
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}}
+	s.Expect(world.Client.Create(ctx, namespace)).To(Succeed())
+	s.namespace = namespace.Name
+	for i := range hosts {
+		s.addHost(fmt.Sprintf("backend-%d", i+1), 1)
+	}
+	return s
+}
+
+func (s *scenario) addHost(name string, addresses int) *e2e.Host {
+	s.t.Helper()
+	host, err := world.NewHost(name, addresses)
+	s.Expect(err).NotTo(HaveOccurred())
+	s.t.Cleanup(func() { s.Expect(host.Remove()).To(Succeed()) })
+	s.hosts = append(s.hosts, host)
+	return host
+}
+
+// endpoints are one of each host.
+func (s *scenario) endpoints() []farpointv1.Endpoint {
+	var list []farpointv1.Endpoint
+	for _, host := range s.hosts {
+		list = append(list, farpointv1.Endpoint{Address: s.address(host)})
+	}
+	return list
+}
+
+// address is that of a host's endpoint.
+func (s *scenario) address(host *e2e.Host) string {
+	if s.ipv6 {
+		return host.Address6.String()
+	}
+	return host.Address().String()
+}
+
+// declare creates the Service and the ExternalService and waits until every endpoint is
+// published. They go before the hosts do.
+func (s *scenario) declare(endpoints []farpointv1.Endpoint) {
+	s.t.Helper()
+	s.service = &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: serviceName},
+		Spec: corev1.ServiceSpec{
+			Type:           corev1.ServiceTypeNodePort,
+			IPFamilyPolicy: ptr.To(corev1.IPFamilyPolicyRequireDualStack),
+			Ports: []corev1.ServicePort{
+				{Name: "http", Port: 80, TargetPort: intstr.FromInt32(e2e.BackendPort)},
+				{Name: "echo", Port: 7, Protocol: corev1.ProtocolUDP, TargetPort: intstr.FromInt32(e2e.BackendPort)},
+			},
+		},
+	}
+	s.Expect(world.Client.Create(s.ctx, s.service)).To(Succeed())
+	s.object = &farpointv1.ExternalService{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: serviceName},
+		Spec: farpointv1.ExternalServiceSpec{
+			Endpoints:           endpoints,
+			HealthCheckURL:      "http:///health",
+			HealthCheckInterval: &metav1.Duration{Duration: s.settings.Interval},
+			HealthCheck: farpointv1.HealthCheck{
+				Timeout:          &metav1.Duration{Duration: s.settings.Timeout},
+				FastInterval:     &metav1.Duration{Duration: s.settings.Fast},
+				FailureThreshold: s.settings.FailureThreshold,
+				SuccessThreshold: s.settings.SuccessThreshold,
+			},
+		},
+	}
+	s.Expect(world.Client.Create(s.ctx, s.object)).To(Succeed())
+	s.t.Cleanup(s.withdraw)
+	for _, endpoint := range endpoints {
+		s.Eventually(s.ready).WithArguments(endpoint.Address).WithTimeout(15*time.Second).Should(BeTrue(), "%s is to be published", endpoint.Address)
+	}
+}
+
+// withdraw deletes what was declared and waits until its slices are gone, so that the
+// end of its hosts is no news to the operator.
+func (s *scenario) withdraw() {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, object := range []client.Object{s.object, s.service, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}} {
+		s.Expect(client.IgnoreNotFound(world.Client.Delete(ctx, object))).To(Succeed())
+	}
+	s.Eventually(func() int { return len(world.watcher.Published(s.namespace)) }).WithContext(ctx).Should(BeZero())
+}
+
+// ready tells whether an address gets traffic.
+func (s *scenario) ready(address string) bool {
+	return world.watcher.Ready(e2e.Place{Namespace: s.namespace, Service: serviceName, Address: address})
+}
+
+// isOut waits until the slices say that a host gets no traffic, and isIn until it does.
+func (s *scenario) isOut(host *e2e.Host, within time.Duration) {
+	s.t.Helper()
+	s.Eventually(s.ready).WithArguments(s.address(host)).WithTimeout(within).WithPolling(5*time.Millisecond).Should(BeFalse(), "%s is to be taken out", host.Name)
+}
+
+func (s *scenario) isIn(host *e2e.Host, within time.Duration) {
+	s.t.Helper()
+	s.Eventually(s.ready).WithArguments(s.address(host)).WithTimeout(within).WithPolling(5*time.Millisecond).Should(BeTrue(), "%s is to be published again", host.Name)
+}
+
+// clusterIP is the Service's address of the endpoints' family, with the port.
+func (s *scenario) clusterIP(port int) string {
+	family := slices.Index(s.service.Spec.IPFamilies, corev1.IPv4Protocol)
+	if s.ipv6 {
+		family = 1 - family
+	}
+	return net.JoinHostPort(s.service.Spec.ClusterIPs[family], strconv.Itoa(port))
+}
+
+// send has a client send requests from a namespace once every backend that is ready can be
+// reached by it.
+func (s *scenario) send(from *e2e.Namespace, network, address string, rate int) *e2e.Client {
+	s.t.Helper()
+	s.Eventually(func(g Gomega) {
+		trial := from.StartClient(network, address, 100)
+		time.Sleep(100 * time.Millisecond)
+		requests := trial.Stop()
+		g.Expect(requests).NotTo(BeEmpty())
+		g.Expect(e2e.Failures(requests)).To(BeZero(), "%v", requests)
+	}).WithTimeout(10 * time.Second).Should(Succeed())
+	started := from.StartClient(network, address, rate)
+	s.clients = append(s.clients, started)
+	return started
+}
+
+// sendFromPod has a client in a Pod of its own send HTTP requests to the Service.
+func (s *scenario) sendFromPod() *e2e.Client {
+	s.t.Helper()
+	return s.send(s.pod().Namespace, "tcp", s.clusterIP(80), requestRate)
+}
+
+// requestRate is how many requests a client sends in a second.
+const requestRate = 80
+
+func (s *scenario) pod() *e2e.Pod {
+	s.t.Helper()
+	pod, err := world.Router().NewPod("client")
+	s.Expect(err).NotTo(HaveOccurred())
+	s.t.Cleanup(func() { s.Expect(pod.Remove()).To(Succeed()) })
+	return pod
+}
+
+// begin starts the counting of writes and of healthy endpoints that are taken out.
+func (s *scenario) begin() { s.begun = time.Now() }
+
+// finish stops the clients and adds the scenario's row to the report.
+func (s *scenario) finish() {
+	s.t.Helper()
+	var all []e2e.Request
+	for _, each := range s.clients {
+		all = append(all, each.Stop()...)
+	}
+	s.row.Requests += len(all)
+	s.row.Failures += e2e.Failures(all)
+	writes, err := world.SliceWrites(s.namespace, s.begun)
+	s.Expect(err).NotTo(HaveOccurred())
+	s.row.SliceWrites += len(writes)
+	wrongly := s.wronglyOut()
+	s.row.HealthyTakenOut += len(wrongly)
+	world.report.Add(s.row)
+	s.Expect(wrongly).To(BeEmpty(), "healthy endpoints taken out")
+}
+
+// wronglyOut are the changes since begin by which a host lost its traffic that was well.
+func (s *scenario) wronglyOut() []e2e.Change {
+	var found []e2e.Change
+	for _, change := range world.watcher.Changes(s.namespace, s.begun) {
+		well := func(host *e2e.Host) bool { return host.Has(change.Address) && !host.WasIll(change.At) }
+		if !change.Ready && slices.ContainsFunc(s.hosts, well) {
+			found = append(found, change)
+		}
+	}
+	return found
+}

@@ -1,0 +1,163 @@
+//go:build linux
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Place is an endpoint of a Service.
+type Place struct{ Namespace, Service, Address string }
+
+// Change is that a Service began or ceased to send traffic to an endpoint.
+type Change struct {
+	Place
+	Ready bool
+	// At is when the watcher heard of it.
+	At time.Time
+}
+
+// Watcher is a consumer of EndpointSlices beside kube-proxy, which knows nothing of the
+// operator. It remembers every change of readiness.
+type Watcher struct {
+	client client.WithWatch
+
+	// mu guards what follows. Nothing waits while holding it.
+	mu      sync.Mutex
+	slices  map[client.ObjectKey]*discoveryv1.EndpointSlice
+	ready   map[Place]bool
+	changes []Change
+}
+
+// StartWatcher watches until the context is done.
+func (c *Cluster) StartWatcher(ctx context.Context) *Watcher {
+	w := &Watcher{client: c.Client, slices: map[client.ObjectKey]*discoveryv1.EndpointSlice{}, ready: map[Place]bool{}}
+	go func() {
+		for ctx.Err() == nil {
+			// Without an API server there is nothing to hear. What has happened meanwhile
+			// shows as soon as it is back.
+			_ = w.follow(ctx)
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	return w
+}
+
+// follow lists the slices and then watches them for as long as that goes.
+func (w *Watcher) follow(ctx context.Context) error {
+	list := &discoveryv1.EndpointSliceList{}
+	if err := w.client.List(ctx, list); err != nil {
+		return err
+	}
+	listed := map[client.ObjectKey]*discoveryv1.EndpointSlice{}
+	for i := range list.Items {
+		listed[client.ObjectKeyFromObject(&list.Items[i])] = &list.Items[i]
+	}
+	w.mu.Lock()
+	w.slices = listed
+	w.compare(time.Now())
+	w.mu.Unlock()
+	events, err := w.client.Watch(ctx, &discoveryv1.EndpointSliceList{}, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.ResourceVersion}})
+	if err != nil {
+		return err
+	}
+	defer events.Stop()
+	for event := range events.ResultChan() {
+		slice, ok := event.Object.(*discoveryv1.EndpointSlice)
+		if !ok {
+			return fmt.Errorf("the watch brings a %T", event.Object)
+		}
+		w.take(event.Type, slice, time.Now())
+	}
+	return nil
+}
+
+func (w *Watcher) take(kind watch.EventType, slice *discoveryv1.EndpointSlice, at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if kind == watch.Deleted {
+		delete(w.slices, client.ObjectKeyFromObject(slice))
+	} else {
+		w.slices[client.ObjectKeyFromObject(slice)] = slice
+	}
+	w.compare(at)
+}
+
+// compare notes what has changed. It is called with mu held.
+func (w *Watcher) compare(at time.Time) {
+	now := map[Place]bool{}
+	for _, slice := range w.slices {
+		for _, endpoint := range slice.Endpoints {
+			place := Place{slice.Namespace, slice.Labels[discoveryv1.LabelServiceName], endpoint.Addresses[0]}
+			now[place] = now[place] || endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready
+		}
+	}
+	for place, ready := range now {
+		if ready != w.ready[place] {
+			w.changes = append(w.changes, Change{place, ready, at})
+		}
+	}
+	for place, ready := range w.ready {
+		if _, still := now[place]; ready && !still {
+			w.changes = append(w.changes, Change{place, false, at})
+		}
+	}
+	w.ready = now
+}
+
+// Ready tells whether a Service sends traffic to an endpoint.
+func (w *Watcher) Ready(place Place) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ready[place]
+}
+
+// Changes are those in a namespace since a time, in their order.
+func (w *Watcher) Changes(namespace string, since time.Time) []Change {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var found []Change
+	for _, change := range w.changes {
+		if change.Namespace == namespace && change.At.After(since) {
+			found = append(found, change)
+		}
+	}
+	return found
+}
+
+// Published are the addresses in the slices of a namespace, ready or not.
+func (w *Watcher) Published(namespace string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var found []string
+	for place := range w.ready {
+		if place.Namespace == namespace {
+			found = append(found, place.Address)
+		}
+	}
+	return found
+}
