@@ -83,26 +83,45 @@ func removeNamespace(name string) error {
 	return run(iproute("netns", "delete", name), "")
 }
 
-// sweep removes the namespaces that runs have left behind which are over.
+// sweep removes the namespaces of this process, and those that runs have left behind
+// which are over.
 func sweep() error {
-	entries, err := os.ReadDir(namespaces)
-	if errors.Is(err, os.ErrNotExist) {
+	var failed []error
+	for _, name := range leftovers(namespaces) {
+		failed = append(failed, removeNamespace(name))
+	}
+	return errors.Join(failed...)
+}
+
+// leftovers are the names in a folder that begin with our prefix and the number of a
+// process that is gone, or of this one.
+func leftovers(folder string) []string {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
 		return nil // nobody has ever made one
 	}
-	if err != nil {
-		return err
-	}
-	var failed []error
+	var found []string
 	for _, entry := range entries {
 		of, ours := strings.CutPrefix(entry.Name(), prefix)
 		number, _, _ := strings.Cut(of, "-")
 		pid, err := strconv.Atoi(number)
-		if !ours || err != nil || pid != os.Getpid() && syscall.Kill(pid, 0) == nil {
-			continue
+		if ours && err == nil && (pid == os.Getpid() || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)) {
+			found = append(found, entry.Name())
 		}
-		failed = append(failed, removeNamespace(entry.Name()))
 	}
-	return errors.Join(failed...)
+	return found
+}
+
+// NewFolder makes a folder for a run's files, and removes those that runs have left
+// behind which are over.
+func NewFolder() (string, error) {
+	for _, name := range leftovers(os.TempDir()) {
+		if err := os.RemoveAll(filepath.Join(os.TempDir(), name)); err != nil {
+			return "", err
+		}
+	}
+	folder := filepath.Join(os.TempDir(), prefix+strconv.Itoa(os.Getpid()))
+	return folder, os.Mkdir(folder, 0o700)
 }
 
 // do calls the function on a thread that is in the namespace.

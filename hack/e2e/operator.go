@@ -121,13 +121,17 @@ func (o *Operator) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// /run is the Pod's own, as the namespace of mounts is that `ip netns exec` makes.
+	// /run is the Pod's own, as the namespace of mounts is that `ip netns exec` makes. The
+	// binary is there, too, since its folder may be closed to the operator's user.
 	script := fmt.Sprintf(`set -e
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p %[1]s
 cp %[2]s/* %[1]s/
-exec setpriv --reuid=%[3]s --regid=%[3]s --clear-groups --bounding-set=-all --no-new-privs --pdeathsig=KILL "$@"`, accountFolder, account.folder, nonroot)
-	command := o.Pod.command("sh", append([]string{"-c", script, "sh", o.options.Binary}, append(arguments, o.options.Arguments...)...)...)
+touch /run/manager
+mount --bind %[3]s /run/manager
+exec setpriv --reuid=%[4]s --regid=%[4]s --clear-groups --bounding-set=-all --no-new-privs --pdeathsig=KILL /run/manager "$@"`,
+		accountFolder, account.folder, o.options.Binary, nonroot)
+	command := o.Pod.command("sh", append([]string{"-c", script, "sh"}, append(arguments, o.options.Arguments...)...)...)
 	host, port, err := net.SplitHostPort(o.options.API)
 	if err != nil {
 		return err

@@ -77,7 +77,7 @@ func runAll(m *testing.M) (code int, err error) {
 	if err := e2e.Require(binaries); err != nil {
 		return 1, err
 	}
-	folder, err := os.MkdirTemp("", "farpoint-e2e-")
+	folder, err := e2e.NewFolder()
 	if err != nil {
 		return 1, err
 	}
@@ -89,7 +89,7 @@ func runAll(m *testing.M) (code int, err error) {
 		if code == 0 && err == nil {
 			err = os.RemoveAll(folder)
 		} else {
-			fmt.Fprintln(os.Stderr, "e2e: logs are in", folder)
+			fmt.Fprintln(os.Stderr, "e2e: until the next run, logs are in", folder)
 		}
 	}()
 	if err != nil {
