@@ -31,7 +31,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// Reasons of Events, besides OperatorIsolated and those of the condition Ready.
+// Reasons of Events, besides the names of conditions and the reasons of Ready.
 const (
 	// endpointHealthyEvent: the verdict on an endpoint is now Healthy.
 	endpointHealthyEvent = "EndpointHealthy"
@@ -41,6 +41,12 @@ const (
 	availableEvent = "Available"
 	// unavailableEvent: the Service has no ready endpoint any more.
 	unavailableEvent = "Unavailable"
+	// failOpenEndedEvent: only healthy endpoints get traffic again. That it began is told
+	// with the reason FailOpen.
+	failOpenEndedEvent = "FailOpenEnded"
+	// failedBackEvent: an earlier tier is the last one in use again. That a later one took
+	// over is told with the reason FailedOver.
+	failedBackEvent = "FailedBack"
 )
 
 // occurrence is something that an Event is to tell.
@@ -53,8 +59,8 @@ type occurrence struct {
 const crowd = 10
 
 // occurrences compares two statuses. There is one for each endpoint whose health
-// changed, or one for all if that is a crowd, and one for each change of Available and
-// Ready.
+// changed, or one for all if that is a crowd, one if another tier is the last in use, and
+// one for each change of a condition that tells of all endpoints together.
 func occurrences(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 	known := make(map[string]farpointv1.EndpointHealth, len(before.Endpoints))
 	for _, endpoint := range before.Endpoints {
@@ -73,7 +79,25 @@ func occurrences(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 		}
 	}
 	told := append(changes(down, true, endpointUnhealthyEvent, "unhealthy"), changes(up, false, endpointHealthyEvent, "healthy")...)
+	told = append(told, tierChange(before, after)...)
 	return append(told, conditionChanges(before.Conditions, after.Conditions)...)
+}
+
+// tierChange tells of a standby tier that has taken over, and of its end.
+func tierChange(before, after *farpointv1.ExternalServiceStatus) []occurrence {
+	was := meta.IsStatusConditionTrue(before.Conditions, farpointv1.FailedOverCondition)
+	is := meta.FindStatusCondition(after.Conditions, farpointv1.FailedOverCondition)
+	switch {
+	case is != nil && (!was || after.Tier > before.Tier):
+		return []occurrence{{true, farpointv1.FailedOverCondition, is.Message}}
+	case was && after.Tier < before.Tier:
+		note := fmt.Sprintf("Tier %d is the last in use again", after.Tier)
+		if available := meta.FindStatusCondition(after.Conditions, farpointv1.AvailableCondition); available != nil {
+			note += ": " + available.Message
+		}
+		return []occurrence{{false, failedBackEvent, note}}
+	}
+	return nil
 }
 
 func changes(endpoints []farpointv1.EndpointStatus, warning bool, reason, word string) []occurrence {
@@ -105,9 +129,14 @@ func conditionChanges(before, after []metav1.Condition) []occurrence {
 	case was.Status == metav1.ConditionFalse && is.Status == metav1.ConditionTrue:
 		told = append(told, occurrence{false, availableEvent, is.Message})
 	}
-	is = meta.FindStatusCondition(after, farpointv1.OperatorIsolatedCondition)
-	if is != nil && meta.FindStatusCondition(before, farpointv1.OperatorIsolatedCondition) == nil {
-		told = append(told, occurrence{true, farpointv1.OperatorIsolatedCondition, is.Message})
+	for _, kind := range []string{farpointv1.FailOpenCondition, farpointv1.OperatorIsolatedCondition} { // present only while they are True
+		was, is = meta.FindStatusCondition(before, kind), meta.FindStatusCondition(after, kind)
+		switch {
+		case is != nil && (was == nil || was.Reason != is.Reason):
+			told = append(told, occurrence{true, kind, is.Message})
+		case is == nil && was != nil && kind == farpointv1.FailOpenCondition:
+			told = append(told, occurrence{false, failOpenEndedEvent, meta.FindStatusCondition(after, farpointv1.AvailableCondition).Message})
+		}
 	}
 	was, is = meta.FindStatusCondition(before, farpointv1.ReadyCondition), meta.FindStatusCondition(after, farpointv1.ReadyCondition)
 	if is != nil && (was == nil || was.Reason != is.Reason) && (was != nil || is.Status != metav1.ConditionTrue) {

@@ -159,7 +159,7 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	if found.service, err = r.services.resolve(ctx, object); err != nil {
 		return findings{}, err
 	}
-	seeds := seedsFrom(existing)
+	seeds := seedsFrom(existing, &object.Status)
 	if found.service.service != nil {
 		if err := r.judge(ctx, object, owner, seeds, &found); err != nil {
 			return findings{}, err
@@ -197,7 +197,7 @@ func (r *Reconciler) lookAround(ctx context.Context, owner probes.Owner, found *
 // judge finds out which endpoints are sound, has the scheduler probe them and fetches
 // what it knows. If the health check as a whole is not sound, what was probed before
 // goes on as before.
-func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, seeds seeds, found *findings) error {
+func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, seeds *seeds, found *findings) error {
 	trust, err := readCertificates(ctx, r.live, object)
 	if err != nil {
 		found.fault = &fault{farpointv1.CertificatesUnavailableReason, err.Error(), true}
@@ -214,6 +214,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	found.targets = &planned
 	found.held = r.scheduler.Held(owner)
 	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner), seeds)
+	found.standing = rulesOf(&object.Spec.Availability).assign(found.verdicts, seeds.before())
 	found.portsReason, found.portsMessage = portMismatch(planned.accepted, service.Spec.Ports)
 	found.traffic = judgeTraffic(service, found.verdicts)
 	if found.portsReason == farpointv1.PortWithoutEndpointsReason && hasSelector(service) {
@@ -225,7 +226,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 
 // verdicts puts endpoints together with what is known of them. A disabled one is not
 // probed, so that nothing is; a held one may be known only by what was published.
-func verdicts(accepted []endpoint, known map[string]probes.Health, seeds seeds) []verdict {
+func verdicts(accepted []endpoint, known map[string]probes.Health, seeds *seeds) []verdict {
 	all := make([]verdict, len(accepted))
 	for i := range accepted {
 		endpoint := &accepted[i]

@@ -31,16 +31,41 @@ type endpointConditions struct {
 	ready, serving, terminating bool
 }
 
-// conditions says of an endpoint what consumers are to know.
+// conditions says of an endpoint what consumers are to know. It is false, false, false
+// wherever there is to be no traffic, and never serving alone, which some consumers send
+// traffic to and some don't.
 func (v *verdict) conditions(publishNotReady bool) endpointConditions {
-	state := v.spec.State
-	serving := v.health.State == probes.StateHealthy && state != farpointv1.EndpointDisabled
-	terminating := state == farpointv1.EndpointDraining
-	return endpointConditions{
-		ready:       serving && !terminating || publishNotReady && state != farpointv1.EndpointDisabled,
-		serving:     serving,
-		terminating: terminating,
+	healthy := v.health.State == probes.StateHealthy
+	switch v.role {
+	case inUse:
+		return endpointConditions{ready: healthy || publishNotReady, serving: healthy}
+	case failOpen:
+		return endpointConditions{ready: true, serving: true}
+	case draining:
+		return endpointConditions{ready: publishNotReady, serving: healthy, terminating: true}
 	}
+	return endpointConditions{}
+}
+
+// publication is the same in a word.
+func (v *verdict) publication(publishNotReady bool) farpointv1.EndpointPublication {
+	switch v.role {
+	case failOpen:
+		return farpointv1.PublishedFailOpen
+	case standby:
+		return farpointv1.PublishedStandby
+	case draining:
+		return farpointv1.PublishedDraining
+	case disabled:
+		return farpointv1.PublishedDisabled
+	}
+	switch {
+	case v.health.State == probes.StateHealthy:
+		return farpointv1.PublishedReady
+	case publishNotReady:
+		return farpointv1.PublishedAlways
+	}
+	return farpointv1.PublishedNotReady
 }
 
 func addressTypeOf(address netip.Addr) discoveryv1.AddressType {

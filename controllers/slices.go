@@ -52,10 +52,11 @@ type sliceWants struct {
 	trigger time.Time
 }
 
-// verdict is an endpoint and what is known of it.
+// verdict is an endpoint, what is known of it, and what it is published as.
 type verdict struct {
 	*endpoint
 	health probes.Health
+	role   role
 }
 
 // planSlices finds the fewest writes that lead from the existing slices to the wanted

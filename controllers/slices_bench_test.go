@@ -97,6 +97,6 @@ func BenchmarkSeedsFrom(b *testing.B) {
 	existing := planSlices(wantsOf(numbered(1000)), nil).Create
 	b.ReportAllocs()
 	for b.Loop() {
-		seedsFrom(existing)
+		seedsFrom(existing, &farpointv1.ExternalServiceStatus{})
 	}
 }

@@ -309,40 +309,6 @@ func TestPlanNamesSlicesByWhatTheyHold(t *testing.T) {
 	}
 }
 
-func TestVerdictConditions(t *testing.T) {
-	const active, draining, disabled = farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled
-	tests := []struct {
-		state      farpointv1.EndpointState
-		health     probes.State
-		notReady   bool
-		conditions string // ready, serving, terminating
-	}{
-		{active, probes.StateHealthy, false, "TTF"},
-		{active, probes.StateUnhealthy, false, "FFF"},
-		{active, probes.StateUnknown, false, "FFF"},
-		{"", probes.StateHealthy, false, "TTF"},
-		{draining, probes.StateHealthy, false, "FTT"},
-		{draining, probes.StateUnhealthy, false, "FFT"},
-		{draining, probes.StateUnknown, false, "FFT"},
-		{disabled, probes.StateHealthy, false, "FFF"},
-		{active, probes.StateHealthy, true, "TTF"},
-		{active, probes.StateUnhealthy, true, "TFF"},
-		{draining, probes.StateHealthy, true, "TTT"},
-		{draining, probes.StateUnhealthy, true, "TFT"},
-		{disabled, probes.StateUnknown, true, "FFF"},
-	}
-	for _, test := range tests {
-		wanted := healthy("192.0.2.1", httpPort(80))
-		wanted.spec = &farpointv1.Endpoint{State: test.state}
-		wanted.health = probes.Seeded(test.health)
-		c := wanted.conditions(test.notReady)
-		got := yesNo(c.ready) + yesNo(c.serving) + yesNo(c.terminating)
-		if got != test.conditions {
-			t.Errorf("%s %v, publishNotReadyAddresses %v: %s, want %s", test.state, test.health, test.notReady, got, test.conditions)
-		}
-	}
-}
-
 func yesNo(value bool) string {
 	if value {
 		return "T"

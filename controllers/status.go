@@ -37,6 +37,8 @@ type findings struct {
 	// health check.
 	targets  *targets
 	verdicts []verdict
+	// standing is what the roles of the endpoints amount to.
+	standing standing
 	// portsReason and portsMessage tell of ports that do not match; "" if all do.
 	portsReason, portsMessage string
 	// traffic is what came of the wish to keep traffic near.
@@ -53,6 +55,10 @@ type findings struct {
 	writeFailed error
 }
 
+func (f findings) publishesNotReady() bool {
+	return f.service.service != nil && f.service.service.Spec.PublishNotReadyAddresses
+}
+
 // fault is something about an object as a whole that keeps it from being carried out.
 type fault struct {
 	reason, message string
@@ -67,6 +73,9 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	status.TargetService = targetKey(present).Name
 	status.EndpointSlices = int32(found.slices)
 	status.Endpoints = endpointStatuses(present, found, now)
+	if found.targets != nil {
+		status.Tier = found.standing.tier
+	}
 	count(&status, present, found)
 	set := conditionSetter{status: &status, generation: present.Generation, now: now}
 	setTargetServiceResolved(set, found)
@@ -74,7 +83,9 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	setEndpointsAccepted(set, present, found)
 	setTrafficPolicyEffective(set, found)
 	setNoConflicts(set, found)
-	setAvailable(set)
+	setFailOpen(set, present, found)
+	setFailedOver(set, present, found)
+	setAvailable(set, present)
 	setDegraded(set)
 	setOperatorIsolated(set, found)
 	setReady(set, found)
@@ -90,17 +101,14 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 	if found.targets == nil {
 		return present.Status.Endpoints
 	}
-	before := make(map[string]*farpointv1.EndpointStatus, len(present.Status.Endpoints))
-	for i := range present.Status.Endpoints {
-		before[present.Status.Endpoints[i].Name] = &present.Status.Endpoints[i]
-	}
+	before := toldBefore{list: present.Status.Endpoints}
 	statuses := make([]farpointv1.EndpointStatus, 0, len(present.Spec.Endpoints))
 	verdicts := found.verdicts
 	for i := range present.Spec.Endpoints {
 		refused, isRefused := found.targets.rejected[i]
 		var status farpointv1.EndpointStatus
 		if len(verdicts) > 0 && verdicts[0].index == i {
-			status = endpointStatus(verdicts[0])
+			status = endpointStatus(&verdicts[0], found.publishesNotReady())
 			verdicts = verdicts[1:]
 			if isRefused { // it is held
 				status.Reason, status.Message = refused.reason, refused.message
@@ -108,7 +116,7 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 		} else {
 			status = rejectedStatus(i, &present.Spec.Endpoints[i], refused)
 		}
-		keepKnown(&status, before[status.Name], now)
+		keepKnown(&status, before.find(i, status.Name), now)
 		statuses = append(statuses, status)
 	}
 	return statuses
@@ -127,7 +135,7 @@ func rejectedStatus(index int, spec *farpointv1.Endpoint, refused rejection) far
 	}
 }
 
-func endpointStatus(known verdict) farpointv1.EndpointStatus {
+func endpointStatus(known *verdict, publishNotReady bool) farpointv1.EndpointStatus {
 	return farpointv1.EndpointStatus{
 		Name:               known.name,
 		Address:            known.spec.Address,
@@ -135,6 +143,7 @@ func endpointStatus(known verdict) farpointv1.EndpointStatus {
 		Health:             healthOf(known.health.State),
 		Reason:             known.health.Cause.Reason.String(),
 		Message:            known.health.Cause.Message(),
+		Published:          known.publication(publishNotReady),
 		LastTransitionTime: metav1.Time{Time: known.health.Since()},
 	}
 }
@@ -148,7 +157,7 @@ func keepKnown(status, before *farpointv1.EndpointStatus, now metav1.Time) {
 	switch {
 	case before != nil && before.Health == status.Health:
 		status.LastTransitionTime = before.LastTransitionTime
-		if status.Health == farpointv1.EndpointUnhealthy && status.Reason == "" {
+		if status.Health != farpointv1.EndpointHealthy && status.State != farpointv1.EndpointDisabled && status.Reason == "" {
 			status.Reason, status.Message = before.Reason, before.Message
 		}
 	case status.LastTransitionTime.IsZero():
@@ -158,18 +167,27 @@ func keepKnown(status, before *farpointv1.EndpointStatus, now metav1.Time) {
 
 func count(status *farpointv1.ExternalServiceStatus, present *farpointv1.ExternalService, found findings) {
 	status.Total = int32(len(present.Spec.Endpoints))
-	status.Ready, status.Unhealthy, status.Unknown, status.Draining, status.Disabled, status.Rejected = 0, 0, 0, 0, 0, 0
+	status.Ready, status.Standby, status.Unhealthy, status.Unknown = 0, 0, 0, 0
+	status.Draining, status.Disabled, status.Rejected = 0, 0, 0
 	for i := range status.Endpoints {
-		*counterOf(status, &status.Endpoints[i])++
-	}
-	if found.service.service == nil {
-		status.Ready = 0 // nothing is published
-	} else if found.service.service.Spec.PublishNotReadyAddresses {
-		status.Ready = status.Total - status.Disabled - status.Rejected
+		endpoint := &status.Endpoints[i]
+		if counter := counterOf(status, endpoint); counter != nil {
+			*counter++
+		}
+		if isReady(endpoint.Published) && found.service.service != nil { // else nothing is published
+			status.Ready++
+		}
 	}
 	status.ReadyEndpoints = fmt.Sprintf("%d/%d", status.Ready, status.Total)
 }
 
+// isReady tells whether an endpoint that is published in this way gets traffic.
+func isReady(published farpointv1.EndpointPublication) bool {
+	return published == farpointv1.PublishedReady || published == farpointv1.PublishedFailOpen || published == farpointv1.PublishedAlways
+}
+
+// counterOf is the count that an endpoint belongs to; nil for one that is ready and
+// healthy.
 func counterOf(status *farpointv1.ExternalServiceStatus, endpoint *farpointv1.EndpointStatus) *int32 {
 	switch {
 	case endpoint.Health == farpointv1.EndpointRejected:
@@ -178,13 +196,14 @@ func counterOf(status *farpointv1.ExternalServiceStatus, endpoint *farpointv1.En
 		return &status.Disabled
 	case endpoint.State == farpointv1.EndpointDraining:
 		return &status.Draining
-	case endpoint.Health == farpointv1.EndpointHealthy:
-		return &status.Ready
 	case endpoint.Health == farpointv1.EndpointUnhealthy:
 		return &status.Unhealthy
-	default:
+	case endpoint.Health == farpointv1.EndpointHealthUnknown:
 		return &status.Unknown
+	case endpoint.Published == farpointv1.PublishedStandby:
+		return &status.Standby
 	}
+	return nil
 }
 
 // conditionSetter sets conditions of one status.
@@ -249,38 +268,6 @@ func setNoConflicts(set conditionSetter, found findings) {
 	set.set(farpointv1.NoConflictsCondition, metav1.ConditionTrue, farpointv1.NoConflictsReason, "nobody else publishes endpoints that these could be taken for")
 }
 
-func setAvailable(set conditionSetter) {
-	status := set.status
-	message := fmt.Sprintf("%d of %d endpoints are ready", status.Ready, status.Total)
-	switch {
-	case status.Ready > 0:
-		set.set(farpointv1.AvailableCondition, metav1.ConditionTrue, farpointv1.EndpointsReadyReason, message)
-	case status.Unknown > 0:
-		set.set(farpointv1.AvailableCondition, metav1.ConditionUnknown, farpointv1.AwaitingProbesReason, fmt.Sprintf("%s, %d have had no verdict", message, status.Unknown))
-	default:
-		set.set(farpointv1.AvailableCondition, metav1.ConditionFalse, farpointv1.NoEndpointsReadyReason, message)
-	}
-}
-
-func setDegraded(set conditionSetter) {
-	const shown = 5
-	var unhealthy []string
-	for i := range set.status.Endpoints {
-		endpoint := &set.status.Endpoints[i]
-		if counterOf(set.status, endpoint) == &set.status.Unhealthy {
-			unhealthy = append(unhealthy, fmt.Sprintf("%s (%s)", endpoint.Name, endpoint.Reason))
-		}
-	}
-	if len(unhealthy) == 0 {
-		set.set(farpointv1.DegradedCondition, metav1.ConditionFalse, farpointv1.NoEndpointsUnhealthyReason, "no active endpoint is unhealthy")
-		return
-	}
-	if more := len(unhealthy) - shown; more > 0 {
-		unhealthy = append(unhealthy[:shown], fmt.Sprintf("and %d more", more))
-	}
-	set.set(farpointv1.DegradedCondition, metav1.ConditionTrue, farpointv1.EndpointsUnhealthyReason, "unhealthy: "+strings.Join(unhealthy, ", "))
-}
-
 func setOperatorIsolated(set conditionSetter, found findings) {
 	if !found.held {
 		set.remove(farpointv1.OperatorIsolatedCondition)
@@ -306,15 +293,6 @@ func setReady(set conditionSetter, found findings) {
 		kind = farpointv1.ReconcilingCondition
 	}
 	set.set(kind, metav1.ConditionTrue, obstacle.reason, obstacle.message)
-}
-
-// outline is what kubectl get -o wide shows of an object that is as it should be.
-func outline(status *farpointv1.ExternalServiceStatus) string {
-	text := meta.FindStatusCondition(status.Conditions, farpointv1.AvailableCondition).Message
-	if degraded := meta.FindStatusCondition(status.Conditions, farpointv1.DegradedCondition); degraded.Status == metav1.ConditionTrue {
-		text += "; " + degraded.Message
-	}
-	return text
 }
 
 // obstacle is what keeps the object from being ready; nil if nothing does.

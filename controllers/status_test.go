@@ -58,6 +58,14 @@ func observed(healths ...probes.Health) (*farpointv1.ExternalService, findings) 
 	return object, found
 }
 
+// told is the status that comes of what was found, with the roles that it leads to.
+func told(object *farpointv1.ExternalService, found findings, now metav1.Time) farpointv1.ExternalServiceStatus {
+	if found.targets != nil {
+		found.standing = rulesOf(&object.Spec.Availability).assign(found.verdicts, seedsFrom(nil, &object.Status).before())
+	}
+	return summarize(object, found, now)
+}
+
 func conditionsOf(status farpointv1.ExternalServiceStatus) string {
 	var words []string
 	for _, each := range status.Conditions {
@@ -117,14 +125,14 @@ func TestStatusOfHealth(t *testing.T) {
 			if test.change != nil {
 				test.change(object, &found)
 			}
-			status := summarize(object, found, noon)
+			status := told(object, found, noon)
 			if got := conditionsOf(status); got != test.want {
 				t.Errorf("conditions are\n%s, want\n%s", got, test.want)
 			}
 			if status.ReadyEndpoints != test.column {
 				t.Errorf("column %s, want %s", status.ReadyEndpoints, test.column)
 			}
-			if sum := status.Ready + status.Unhealthy + status.Unknown + status.Draining + status.Disabled + status.Rejected; found.targets != nil && !found.service.publishesAll() && sum != status.Total {
+			if sum := status.Ready + status.Standby + status.Unhealthy + status.Unknown + status.Draining + status.Disabled + status.Rejected; found.targets != nil && !found.service.publishesAll() && sum != status.Total {
 				t.Errorf("counts add up to %d of %d: %+v", sum, status.Total, status)
 			}
 		})
@@ -140,7 +148,7 @@ func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
 	object.Spec.Endpoints = append([]farpointv1.Endpoint{at("10.300.1.10", 80)}, object.Spec.Endpoints...)
 	found.verdicts[0].index, found.verdicts[1].index = 1, 2
 	found.targets.rejected[0] = rejection{farpointv1.InvalidAddressReason, "is not an address"}
-	status := summarize(object, found, noon)
+	status := told(object, found, noon)
 	if status.ReadyEndpoints != "2/3" || status.Rejected != 1 || status.Endpoints[0].Name != "endpoints[0]" || status.Endpoints[1].Name != "192.0.2.1:80" {
 		t.Errorf("%+v", status)
 	}
@@ -152,35 +160,36 @@ func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
 
 func TestStatusStaysTheSameWhileNothingChanges(t *testing.T) {
 	object, found := observed(up, down)
-	object.Status = summarize(object, found, noon)
-	if again := summarize(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
+	object.Status = told(object, found, noon)
+	if again := told(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
 		t.Errorf("changed from %+v to %+v", object.Status, again)
 	}
 }
 
 func TestStatusSurvivesARestart(t *testing.T) {
-	object, found := observed(up, down)
-	object.Status = summarize(object, found, noon)
+	unreachable := probes.Health{Cause: probes.Result{Reason: probes.ReasonNetworkUnreachable}}
+	object, found := observed(up, down, unreachable)
+	object.Status = told(object, found, noon)
 	for i := range found.verdicts {
 		found.verdicts[i].health = probes.Seeded(found.verdicts[i].health.State)
 	}
-	if again := summarize(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
+	if again := told(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
 		t.Errorf("changed from %+v to %+v", object.Status.Endpoints, again.Endpoints)
 	}
 }
 
 func TestStatusTellsSinceWhen(t *testing.T) {
 	object, found := observed(up)
-	object.Status = summarize(object, found, noon)
+	object.Status = told(object, found, noon)
 	found.verdicts[0].health.Observe(down.Cause, probes.Thresholds{Failure: 1, Success: 1}, one.Time)
-	if got := summarize(object, found, one).Endpoints[0].LastTransitionTime; !got.Equal(new(one.Rfc3339Copy())) {
+	if got := told(object, found, one).Endpoints[0].LastTransitionTime; !got.Equal(new(one.Rfc3339Copy())) {
 		t.Errorf("since %v, want %v", got, one)
 	}
 }
 
 func TestStatusOfASuspendedObject(t *testing.T) {
 	object, found := observed(up, down)
-	object.Status = summarize(object, found, noon)
+	object.Status = told(object, found, noon)
 	object.Generation = 4
 	status := suspended(object, one)
 	if status.ReadyEndpoints != "1/2" || status.ObservedGeneration != 4 || !strings.Contains(conditionsOf(status), "Ready=True(Suspended)") {
@@ -191,7 +200,7 @@ func TestStatusOfASuspendedObject(t *testing.T) {
 func TestLongMessagesAreCut(t *testing.T) {
 	object, found := observed(up)
 	found.writeFailed = errors.New(strings.Repeat("ä", 40000))
-	if n := len(meta.FindStatusCondition(summarize(object, found, noon).Conditions, farpointv1.ReadyCondition).Message); n > 5000 {
+	if n := len(meta.FindStatusCondition(told(object, found, noon).Conditions, farpointv1.ReadyCondition).Message); n > 5000 {
 		t.Errorf("a message of %d bytes", n)
 	}
 }
@@ -199,14 +208,14 @@ func TestLongMessagesAreCut(t *testing.T) {
 func TestOccurrences(t *testing.T) {
 	statusOf := func(healths ...probes.Health) *farpointv1.ExternalServiceStatus {
 		object, found := observed(healths...)
-		status := summarize(object, found, noon)
+		status := told(object, found, noon)
 		return &status
 	}
 	many := func(health probes.Health) []probes.Health { return slices.Repeat([]probes.Health{health}, crowd+1) }
 	unready := func() *farpointv1.ExternalServiceStatus {
 		object, found := observed(up)
 		found.service = judgeService(object, nil)
-		status := summarize(object, found, noon)
+		status := told(object, found, noon)
 		return &status
 	}
 	tests := []struct {

@@ -76,7 +76,7 @@ type targetPlanner struct {
 
 // plan judges each endpoint by itself, so that a bad one harms no other. The ports are
 // those of the Service; seeds tell what was published before.
-func (p targetPlanner) plan(spec *farpointv1.ExternalServiceSpec, ports []corev1.ServicePort, common settings, seeds seeds) targets {
+func (p targetPlanner) plan(spec *farpointv1.ExternalServiceSpec, ports []corev1.ServicePort, common settings, seeds *seeds) targets {
 	planned := targets{
 		accepted: make([]endpoint, 0, len(spec.Endpoints)),
 		rejected: map[int]rejection{},
@@ -258,7 +258,7 @@ func endpointName(address string, ports *portSet) string {
 
 // probeTargets are what the scheduler is to probe. The seeds are the verdicts to begin
 // with where it knows nothing yet.
-func (t targets) probeTargets(common settings, seeds seeds) []probes.Target {
+func (t targets) probeTargets(common settings, seeds *seeds) []probes.Target {
 	list := make([]probes.Target, 0, len(t.accepted))
 	for i := range t.accepted {
 		endpoint := &t.accepted[i]
@@ -280,44 +280,6 @@ func (t targets) probeTargets(common settings, seeds seeds) []probes.Target {
 		})
 	}
 	return list
-}
-
-// seeds are verdicts read back from published slices, so that a restart or a failover
-// changes none of them.
-type seeds map[place]probes.State
-
-func seedsFrom(existing []*discoveryv1.EndpointSlice) seeds {
-	known := seeds{}
-	for _, slice := range existing {
-		for _, published := range slice.Endpoints {
-			if len(published.Addresses) == 0 || published.Conditions.Serving == nil {
-				continue
-			}
-			address, err := netip.ParseAddr(published.Addresses[0])
-			if err != nil {
-				continue
-			}
-			state := probes.StateUnhealthy
-			if *published.Conditions.Serving {
-				state = probes.StateHealthy
-			}
-			for _, port := range slice.Ports {
-				known[placeOf(address, port)] = state
-			}
-		}
-	}
-	return known
-}
-
-// of finds the verdict on an endpoint by any of its places, so that adding a port to an
-// endpoint, or naming another one first, forgets nothing.
-func (s seeds) of(endpoint *endpoint) (probes.State, bool) {
-	for _, at := range endpoint.places() {
-		if state, ok := s[at]; ok {
-			return state, true
-		}
-	}
-	return probes.StateUnknown, false
 }
 
 // rejections describes what is set aside, for a condition's message.

@@ -23,7 +23,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -44,7 +43,7 @@ func planned(t *testing.T, spec farpointv1.ExternalServiceSpec, ports []corev1.S
 		t.Fatal(err)
 	}
 	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress, 0)), egress: egress}
-	return planner.plan(&spec, ports, common, nil)
+	return planner.plan(&spec, ports, common, &seeds{})
 }
 
 func at(address string, port int32) farpointv1.Endpoint {
@@ -222,36 +221,11 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-func TestSeeds(t *testing.T) {
-	yes, no := true, false
-	slice := &discoveryv1.EndpointSlice{
-		Ports: httpPort(8080).ports,
-		Endpoints: []discoveryv1.Endpoint{
-			{Addresses: []string{"192.0.2.1"}, Conditions: discoveryv1.EndpointConditions{Ready: &no, Serving: &yes}},
-			{Addresses: []string{"192.0.2.2"}, Conditions: discoveryv1.EndpointConditions{Ready: &yes, Serving: &no}},
-			{Addresses: []string{"192.0.2.3"}},
-			{Addresses: []string{"no address"}, Conditions: discoveryv1.EndpointConditions{Serving: &yes}},
-			{},
-		},
-	}
-	known := seedsFrom([]*discoveryv1.EndpointSlice{slice})
-	accepted := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{
-		at("192.0.2.1", 8080), at("192.0.2.2", 8080), at("192.0.2.3", 8080), at("192.0.2.1", 80),
-		{Address: "192.0.2.1", HealthCheckURL: "tcp://", Ports: []farpointv1.EndpointPort{{Name: "new", Port: 9}}},
-	}}, onePort).accepted
-	want := []probes.State{probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown, probes.StateUnknown, probes.StateUnknown}
-	for i := range accepted {
-		if state, _ := known.of(&accepted[i]); state != want[i] {
-			t.Errorf("%s is seeded %v, want %v", accepted[i].name, state, want[i])
-		}
-	}
-}
-
 func TestDisabledEndpointsAreNotProbed(t *testing.T) {
 	disabled := at("192.0.2.2", 8080)
 	disabled.State = farpointv1.EndpointDisabled
 	got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), disabled}}, onePort)
-	if list := got.probeTargets(settings{}, nil); len(got.accepted) != 2 || len(list) != 1 || list[0].Key != "192.0.2.1:8080" {
+	if list := got.probeTargets(settings{}, &seeds{}); len(got.accepted) != 2 || len(list) != 1 || list[0].Key != "192.0.2.1:8080" {
 		t.Errorf("%d accepted, probes %v", len(got.accepted), list)
 	}
 }
@@ -306,7 +280,7 @@ func TestCredentialsTellProbesApart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return planner.plan(&spec, onePort, common, nil).probeTargets(common, nil)
+		return planner.plan(&spec, onePort, common, &seeds{}).probeTargets(common, &seeds{})
 	}
 	none := targetsBy(nil)
 	seen := map[probes.Identity]bool{none[0].Identity: true}

@@ -25,16 +25,18 @@ import (
 type Availability struct {
 	// minReady is how many healthy endpoints the tiers up to one must have for the tiers
 	// after it to stay standby (endpoints[].priority). With fewer than this ready in all,
-	// the condition Available is False.
+	// the condition Available is False. A new endpoint makes no standby take over before
+	// the first verdict on it.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	MinReady int32 `json:"minReady,omitempty"`
 
-	// whenNoneHealthy is what gets traffic when every active endpoint is unhealthy.
-	// PublishNone: nothing, so that clients fail at once. PublishLastHealthy: those that
-	// were healthy last. PublishAll: all active endpoints.
+	// whenNoneHealthy is what gets traffic when every active endpoint, of whatever tier, is
+	// unhealthy. PublishNone: nothing, so that clients fail at once. PublishLastHealthy:
+	// those that were healthy last. PublishAll: all active endpoints, standbys too. A
+	// minHealthyPercent above 0 comes before it.
 	// +optional
 	// +kubebuilder:default=PublishNone
 	// +kubebuilder:validation:Enum=PublishNone;PublishLastHealthy;PublishAll
@@ -43,7 +45,10 @@ type Availability struct {
 	// minHealthyPercent is the share of healthy endpoints among the active ones of the
 	// tiers in use below which all of these get traffic, healthy or not: a probe that
 	// fails so widely is more likely wrong than right, and the few that are left would be
-	// overrun. 0, the default, never does so. Envoy calls it the panic threshold.
+	// overrun. If several tiers are in use, each of them must be below it: a standby tier
+	// that has taken over is not mixed with the dead one that it stands in for. It holds
+	// when none is healthy, too. 0, the default, never does so. Envoy calls it the panic
+	// threshold.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100

@@ -48,8 +48,9 @@ const (
 	// TargetServiceResolved, PortsMatched and EndpointsAccepted when these are False.
 )
 
-// AvailableCondition is True while at least one endpoint is published as ready,
-// Unknown before the first verdict. Always present.
+// AvailableCondition is True while at least spec.availability.minReady endpoints are
+// ready. One that gets traffic by FailOpen does not count unless it is healthy: it is not
+// known to serve. Unknown while the verdicts still to come decide. Always present.
 const (
 	AvailableCondition = "Available"
 
@@ -57,8 +58,37 @@ const (
 	EndpointsReadyReason = "EndpointsReady"
 	// NoEndpointsReadyReason: not available, no endpoint is ready.
 	NoEndpointsReadyReason = "NoEndpointsReady"
-	// AwaitingProbesReason: unknown, no endpoint is ready but some have had no verdict.
+	// TooFewEndpointsReadyReason: not available, some are ready, but fewer than minReady.
+	TooFewEndpointsReadyReason = "TooFewEndpointsReady"
+	// AwaitingProbesReason: unknown, too few endpoints are ready, but enough have had no
+	// verdict.
 	AwaitingProbesReason = "AwaitingProbes"
+	// FailingOpenReason: FailOpen is True. Available or not, by the healthy endpoints.
+	FailingOpenReason = "FailingOpen"
+)
+
+// FailOpenCondition is True, and present only then, while endpoints get traffic that are
+// not healthy, by spec.availability.
+const (
+	FailOpenCondition = "FailOpen"
+
+	// AllPublishedReason: no endpoint is healthy, and whenNoneHealthy is PublishAll.
+	AllPublishedReason = "AllPublished"
+	// LastHealthyPublishedReason: no endpoint is healthy, and whenNoneHealthy is
+	// PublishLastHealthy.
+	LastHealthyPublishedReason = "LastHealthyPublished"
+	// BelowMinHealthyPercentReason: fewer endpoints than minHealthyPercent are healthy.
+	BelowMinHealthyPercentReason = "BelowMinHealthyPercent"
+)
+
+// FailedOverCondition is True, and present only then, while a tier is in use that would
+// stand by if all endpoints of the spec were active and healthy.
+const (
+	FailedOverCondition = "FailedOver"
+
+	// TooFewHealthyReason: failed over, the tiers before have fewer than minReady healthy
+	// active endpoints.
+	TooFewHealthyReason = "TooFewHealthy"
 )
 
 // DegradedCondition is True while an active endpoint is unhealthy. Always present.

@@ -148,8 +148,8 @@ type ServiceTemplateSpec struct {
 	// +kubebuilder:validation:Enum=PreferClose;PreferSameZone;PreferSameNode
 	TrafficDistribution *string `json:"trafficDistribution,omitempty"`
 
-	// publishNotReadyAddresses makes DNS and proxies take every endpoint that is not
-	// disabled for a ready one, whatever the probes say.
+	// publishNotReadyAddresses makes DNS and proxies take every endpoint that is neither
+	// disabled nor on standby for a ready one, whatever the probes say.
 	// +optional
 	PublishNotReadyAddresses bool `json:"publishNotReadyAddresses,omitempty"`
 }

@@ -44,11 +44,17 @@ type ExternalServiceStatus struct {
 	// +optional
 	Total int32 `json:"total"`
 
-	// ready counts the endpoints that are published as ready.
+	// ready counts the endpoints that are published as ready. Some of them may be
+	// unhealthy, and are counted there as well: see the condition FailOpen and the
+	// Service's publishNotReadyAddresses.
 	// +optional
 	Ready int32 `json:"ready"`
 
-	// unhealthy counts the active endpoints that are unhealthy.
+	// standby counts the healthy endpoints whose tier is not in use.
+	// +optional
+	Standby int32 `json:"standby"`
+
+	// unhealthy counts the active endpoints that are unhealthy, of whatever tier.
 	// +optional
 	Unhealthy int32 `json:"unhealthy"`
 
@@ -56,7 +62,8 @@ type ExternalServiceStatus struct {
 	// +optional
 	Unknown int32 `json:"unknown"`
 
-	// draining counts the endpoints in the state Draining.
+	// draining counts the endpoints in the state Draining, and besides those of total the
+	// ones that have left the spec and keep their connections for a while.
 	// +optional
 	Draining int32 `json:"draining"`
 
@@ -69,7 +76,13 @@ type ExternalServiceStatus struct {
 	// +optional
 	Rejected int32 `json:"rejected"`
 
-	// endpoints tell what is known of each endpoint, in the order of the spec.
+	// tier is the priority of the last tier in use: of the endpoints with this priority and
+	// lower ones, the healthy ones get traffic.
+	// +optional
+	Tier int32 `json:"tier"`
+
+	// endpoints tell what is known of each endpoint, in the order of the spec. Those that
+	// have left the spec and are draining follow.
 	// +optional
 	// +listType=atomic
 	Endpoints []EndpointStatus `json:"endpoints,omitempty"`
@@ -93,6 +106,12 @@ type EndpointStatus struct {
 	// health is the verdict of the probes.
 	Health EndpointHealth `json:"health"`
 
+	// published is how the endpoint stands in the EndpointSlices, which decides whether it
+	// gets traffic. It is absent for an endpoint that is set aside. While the target Service
+	// is missing, it is how the endpoint stood last.
+	// +optional
+	Published EndpointPublication `json:"published,omitempty"`
+
 	// reason says in one word why the health is not Healthy.
 	// +optional
 	Reason string `json:"reason,omitempty"`
@@ -103,7 +122,41 @@ type EndpointStatus struct {
 
 	// lastTransitionTime is when health last changed.
 	LastTransitionTime metav1.Time `json:"lastTransitionTime"`
+
+	// drainUntil is when an endpoint that has left the spec leaves the EndpointSlices.
+	// +optional
+	DrainUntil *metav1.Time `json:"drainUntil,omitempty"`
 }
+
+// EndpointPublication is how an endpoint stands in the EndpointSlices.
+//
+// +kubebuilder:validation:Enum=Ready;NotReady;Standby;FailOpen;Always;Draining;Disabled
+type EndpointPublication string
+
+// Forms in which endpoints are published, with the conditions ready, serving and
+// terminating.
+const (
+	// PublishedReady endpoints get traffic: true, true, false.
+	PublishedReady EndpointPublication = "Ready"
+	// PublishedNotReady endpoints are unhealthy, or not known to be healthy, and get no
+	// traffic: false, false, false.
+	PublishedNotReady EndpointPublication = "NotReady"
+	// PublishedStandby endpoints get no traffic, since the tiers before theirs have enough
+	// healthy endpoints: false, false, false.
+	PublishedStandby EndpointPublication = "Standby"
+	// PublishedFailOpen endpoints get traffic although they are not healthy, by
+	// spec.availability: true, true, false.
+	PublishedFailOpen EndpointPublication = "FailOpen"
+	// PublishedAlways endpoints get traffic although they are not healthy, since the Service
+	// says publishNotReadyAddresses: true, false, false.
+	PublishedAlways EndpointPublication = "Always"
+	// PublishedDraining endpoints keep their connections and get no new ones as long as
+	// another endpoint is ready: false, whether they are healthy, true. With
+	// publishNotReadyAddresses, ready is true.
+	PublishedDraining EndpointPublication = "Draining"
+	// PublishedDisabled endpoints get no traffic: false, false, false.
+	PublishedDisabled EndpointPublication = "Disabled"
+)
 
 // EndpointHealth is the verdict of an endpoint's probes.
 //

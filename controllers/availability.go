@@ -1,0 +1,242 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// role is what an endpoint is published as, besides what its health makes of it.
+type role uint8
+
+const (
+	// inUse endpoints get traffic if they are healthy.
+	inUse role = iota
+	// failOpen endpoints get traffic although they are not healthy.
+	failOpen
+	// standby endpoints get none, since the tiers before theirs suffice.
+	standby
+	// draining endpoints keep their connections.
+	draining
+	// disabled endpoints get no traffic.
+	disabled
+)
+
+// lastTier is the highest priority that an endpoint can have.
+const lastTier = 127
+
+// availabilityRules decide about the roles of endpoints: spec.availability.
+type availabilityRules struct {
+	minReady          int
+	whenNoneHealthy   farpointv1.NoneHealthyPolicy
+	minHealthyPercent int
+}
+
+// rulesOf keeps within the bounds of the CRD, whatever its version.
+func rulesOf(spec *farpointv1.Availability) availabilityRules {
+	return availabilityRules{
+		minReady:          max(int(spec.MinReady), 1),
+		whenNoneHealthy:   spec.WhenNoneHealthy,
+		minHealthyPercent: int(spec.MinHealthyPercent),
+	}
+}
+
+// before is what was in force up to now. An endpoint without a verdict, a new one, gets
+// the benefit of the doubt: it neither ends nor begins anything.
+type before struct {
+	// tier is the last one that was in use.
+	tier int32
+	// failingOpen: endpoints got traffic that were not healthy.
+	failingOpen bool
+	// wasReady tells of an endpoint whether it got traffic because it was healthy, or had
+	// been last.
+	wasReady func(*verdict) bool
+}
+
+// standing is what the roles amount to.
+type standing struct {
+	// tier is the last one in use.
+	tier int32
+	// failedOver: that tier would stand by if all endpoints were active and healthy.
+	failedOver bool
+	// ahead counts the healthy active endpoints of the tiers before that one.
+	ahead int
+	// healthy and active count endpoints of the tiers in use.
+	healthy, active int
+	// failOpen is the reason why endpoints get traffic that are not healthy; "" if none do.
+	failOpen string
+	// opened counts these.
+	opened int
+}
+
+// tally counts the endpoints of a tier.
+type tally struct {
+	// all that are accepted, whatever their state.
+	all, active, healthy int
+	// awaited are active and have had no verdict.
+	awaited int
+}
+
+// suffices tells whether the share of healthy ones is at least this. Endpoints without a
+// verdict count as healthy where they are to get the benefit of the doubt.
+func (t tally) suffices(percent int, doubt bool) bool {
+	healthy := t.healthy
+	if doubt {
+		healthy += t.awaited
+	}
+	return healthy*100 >= percent*t.active
+}
+
+// assign gives each endpoint its role.
+func (r availabilityRules) assign(all []verdict, was before) standing {
+	var tiers [lastTier + 1]tally
+	for i := range all {
+		tiers[tierOf(&all[i])].add(&all[i])
+	}
+	now := r.reach(&tiers, was)
+	now.failOpen = r.opens(&tiers, now, was)
+	for i := range all {
+		each := &all[i]
+		each.role = roleOf(each, now.tier)
+		if each.role == inUse && each.health.State != probes.StateHealthy && r.letsIn(each, now, was) {
+			each.role = failOpen
+			now.opened++
+		}
+	}
+	if now.opened == 0 {
+		now.failOpen = ""
+	}
+	return now
+}
+
+func tierOf(of *verdict) int32 { return min(max(of.spec.Priority, 0), lastTier) }
+
+func (t *tally) add(each *verdict) {
+	t.all++
+	if !isActive(each) {
+		return
+	}
+	t.active++
+	switch {
+	case each.health.State == probes.StateHealthy:
+		t.healthy++
+	case each.awaited():
+		t.awaited++
+	}
+}
+
+func isActive(each *verdict) bool {
+	return stateOf(each.spec) == farpointv1.EndpointActive
+}
+
+// awaited tells of an endpoint whose first verdict is about to come. If its probes cannot
+// be made it may never come.
+func (v *verdict) awaited() bool {
+	return v.health.State == probes.StateUnknown && v.health.Cause.Reason == probes.ReasonNone && !v.held
+}
+
+// reach finds the last tier in use: the first that has, together with those before it, as
+// many healthy endpoints as there must be. An endpoint without a verdict keeps a tier on
+// standby, but puts none there that was in use.
+func (r availabilityRules) reach(tiers *[lastTier + 1]tally, was before) standing {
+	var now standing
+	healthy, awaited, accepted := 0, 0, 0
+	for i := range tiers {
+		tier := &tiers[i]
+		if tier.active == 0 {
+			accepted += tier.all
+			continue
+		}
+		enough := healthy >= r.minReady || int32(i) > was.tier && healthy+awaited >= r.minReady
+		if enough {
+			break
+		}
+		now.tier, now.ahead = int32(i), healthy
+		now.failedOver = accepted >= r.minReady
+		now.healthy, now.active = now.healthy+tier.healthy, now.active+tier.active
+		healthy, awaited, accepted = healthy+tier.healthy, awaited+tier.awaited, accepted+tier.all
+	}
+	return now
+}
+
+// opens returns the reason why endpoints get traffic that are not healthy; "" if none do.
+func (r availabilityRules) opens(tiers *[lastTier + 1]tally, now standing, was before) string {
+	healthy, awaited, active := 0, 0, 0
+	below := r.minHealthyPercent > 0
+	for i := range tiers {
+		healthy, awaited, active = healthy+tiers[i].healthy, awaited+tiers[i].awaited, active+tiers[i].active
+		if int32(i) <= now.tier && tiers[i].active > 0 && tiers[i].suffices(r.minHealthyPercent, !was.failingOpen) {
+			below = false
+		}
+	}
+	switch {
+	case active == 0:
+		return ""
+	case below:
+		return farpointv1.BelowMinHealthyPercentReason
+	case healthy > 0 || awaited > 0 && !was.failingOpen:
+		return ""
+	case r.whenNoneHealthy == farpointv1.PublishAll:
+		return farpointv1.AllPublishedReason
+	case r.whenNoneHealthy == farpointv1.PublishLastHealthy:
+		return farpointv1.LastHealthyPublishedReason
+	}
+	return ""
+}
+
+// letsIn tells whether an endpoint in use gets traffic although it is not healthy.
+func (r availabilityRules) letsIn(each *verdict, now standing, was before) bool {
+	switch now.failOpen {
+	case "":
+		return false
+	case farpointv1.LastHealthyPublishedReason:
+		return was.wasReady(each)
+	}
+	return true
+}
+
+func roleOf(each *verdict, tier int32) role {
+	switch stateOf(each.spec) {
+	case farpointv1.EndpointDisabled:
+		return disabled
+	case farpointv1.EndpointDraining:
+		return draining
+	}
+	if tierOf(each) > tier {
+		return standby
+	}
+	return inUse
+}
+
+// openMessage says in a sentence why endpoints get traffic that are not healthy.
+func (s standing) openMessage(rules availabilityRules) string {
+	switch s.failOpen {
+	case farpointv1.BelowMinHealthyPercentReason:
+		return fmt.Sprintf("%d of %d endpoints in use are healthy, less than minHealthyPercent (%d): all of them get traffic", s.healthy, s.active, rules.minHealthyPercent)
+	case farpointv1.LastHealthyPublishedReason:
+		return fmt.Sprintf("no endpoint is healthy: traffic goes to what was healthy last, %d of %d (whenNoneHealthy: PublishLastHealthy)", s.opened, s.active)
+	}
+	return fmt.Sprintf("no endpoint is healthy: all %d get traffic (whenNoneHealthy: PublishAll)", s.opened)
+}
+
+// tierMessage says in a sentence why the last tier is in use.
+func (s standing) tierMessage(rules availabilityRules) string {
+	return fmt.Sprintf("standby tier %d is in use: the tiers before it have %d healthy active endpoints, and minReady is %d", s.tier, s.ahead, rules.minReady)
+}

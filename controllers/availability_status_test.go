@@ -1,0 +1,205 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// tiered is an object with an endpoint for each health, one per tier if so asked.
+func tiered(rules farpointv1.Availability, tiers bool, healths ...probes.Health) (*farpointv1.ExternalService, findings) {
+	object, found := observed(healths...)
+	object.Spec.Availability = rules
+	for i := range object.Spec.Endpoints {
+		if tiers {
+			object.Spec.Endpoints[i].Priority = int32(i)
+		}
+	}
+	return object, found
+}
+
+// availabilityOf are the conditions that speak of availability, with their messages.
+func availabilityOf(status farpointv1.ExternalServiceStatus) string {
+	var lines []string
+	for _, kind := range []string{farpointv1.AvailableCondition, farpointv1.FailedOverCondition, farpointv1.FailOpenCondition} {
+		if found := meta.FindStatusCondition(status.Conditions, kind); found != nil {
+			lines = append(lines, fmt.Sprintf("%s %s %s: %s", kind, found.Status, found.Reason, found.Message))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestStatusOfAvailability(t *testing.T) {
+	type rules = farpointv1.Availability
+	none := probes.Health{}
+	tests := []struct {
+		name    string
+		rules   rules
+		tiers   bool
+		healths []probes.Health
+		column  string
+		want    []string
+	}{
+		{"a standby", rules{}, true, []probes.Health{up, up}, "1/2", []string{
+			"Available True EndpointsReady: 1 of 2 endpoints are ready, 1 on standby"}},
+		{"a standby in use", rules{}, true, []probes.Health{down, up}, "1/2", []string{
+			"Available True EndpointsReady: 1 of 2 endpoints are ready",
+			"FailedOver True TooFewHealthy: standby tier 1 is in use: the tiers before it have 0 healthy active endpoints, and minReady is 1"}},
+		{"too few", rules{MinReady: 2}, false, []probes.Health{up, down}, "1/2", []string{
+			"Available False TooFewEndpointsReady: 1 of 2 endpoints are ready, fewer than minReady (2)"}},
+		{"too few yet", rules{MinReady: 2}, false, []probes.Health{up, none}, "1/2", []string{
+			"Available Unknown AwaitingProbes: 1 of 2 endpoints are ready, fewer than minReady (2), 1 have had no verdict"}},
+		{"too few whatever is to come", rules{MinReady: 3}, false, []probes.Health{up, none}, "1/2", []string{
+			"Available False TooFewEndpointsReady: 1 of 2 endpoints are ready, fewer than minReady (3)"}},
+		{"all published", rules{WhenNoneHealthy: farpointv1.PublishAll}, false, []probes.Health{down, down}, "2/2", []string{
+			"Available False FailingOpen: 2 of 2 endpoints get traffic, 2 of them not healthy",
+			"FailOpen True AllPublished: no endpoint is healthy: all 2 get traffic (whenNoneHealthy: PublishAll)"}},
+		{"too few healthy", rules{MinHealthyPercent: 60}, false, []probes.Health{up, down, down}, "3/3", []string{
+			"Available True FailingOpen: 3 of 3 endpoints get traffic, 2 of them not healthy",
+			"FailOpen True BelowMinHealthyPercent: 1 of 3 endpoints in use are healthy, less than minHealthyPercent (60): all of them get traffic"}},
+		{"too few healthy, and fewer than must be", rules{MinReady: 2, MinHealthyPercent: 60}, false, []probes.Health{up, down, down}, "3/3", []string{
+			"Available False FailingOpen: 3 of 3 endpoints get traffic, 2 of them not healthy, fewer than minReady (2)",
+			"FailOpen True BelowMinHealthyPercent: 1 of 3 endpoints in use are healthy, less than minHealthyPercent (60): all of them get traffic"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			object, found := tiered(test.rules, test.tiers, test.healths...)
+			status := told(object, found, noon)
+			if got, want := availabilityOf(status), strings.Join(test.want, "\n"); got != want {
+				t.Errorf("conditions are\n%s, want\n%s", got, want)
+			}
+			if status.ReadyEndpoints != test.column {
+				t.Errorf("column %s, want %s", status.ReadyEndpoints, test.column)
+			}
+			ready := meta.FindStatusCondition(status.Conditions, farpointv1.ReadyCondition)
+			for _, line := range test.want {
+				if _, message, _ := strings.Cut(line, ": "); !strings.Contains(ready.Message, message) {
+					t.Errorf("kubectl get -o wide shows %q, without %q", ready.Message, message)
+				}
+			}
+			object.Status = status
+			if again := told(object, found, one); !equality.Semantic.DeepEqual(status, again) {
+				t.Errorf("a second look makes %+v of %+v", again, status)
+			}
+		})
+	}
+}
+
+// Whoever was healthy last goes on, whatever happens to the Service meanwhile.
+func TestStatusRemembersTheLastHealthy(t *testing.T) {
+	object, found := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishLastHealthy}, false, up, down)
+	object.Status = told(object, found, noon)
+	found.verdicts[0].health = down
+	object.Status = told(object, found, noon)
+	want := "Available False FailingOpen: 1 of 2 endpoints get traffic, 1 of them not healthy\nFailOpen True LastHealthyPublished: no endpoint is healthy: traffic goes to what was healthy last, 1 of 2 (whenNoneHealthy: PublishLastHealthy)"
+	if got := availabilityOf(object.Status); got != want {
+		t.Errorf("conditions are\n%s, want\n%s", got, want)
+	}
+	service := found.service
+	object.Status = told(object, findings{service: judgeService(object, nil)}, noon)
+	if got := availabilityOf(object.Status); got != "Available False NoEndpointsReady: 0 of 2 endpoints are ready" {
+		t.Errorf("without a Service, conditions are\n%s", got)
+	}
+	found.service = service
+	object.Status = told(object, found, noon)
+	if got := availabilityOf(object.Status); got != want {
+		t.Errorf("with the Service back, conditions are\n%s, want\n%s", got, want)
+	}
+}
+
+func TestStatusKeepsWhatIsInForceWhileTheHealthCheckIsAtFault(t *testing.T) {
+	object, found := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishAll}, true, down, down)
+	object.Status = told(object, found, noon)
+	want := availabilityOf(object.Status)
+	found.targets, found.verdicts, found.fault = nil, nil, &fault{reason: farpointv1.InvalidHealthCheckReason, message: "wrong"}
+	if got := told(object, found, one); availabilityOf(got) != want || got.Tier != 1 {
+		t.Errorf("tier %d, conditions are\n%s, want\n%s", got.Tier, availabilityOf(got), want)
+	}
+}
+
+func TestOccurrencesOfAvailability(t *testing.T) {
+	type rules = farpointv1.Availability
+	tests := []struct {
+		name          string
+		rules         rules
+		tiers         bool
+		before, after []probes.Health
+		want          []string
+	}{
+		{"takeover", rules{}, true, []probes.Health{up, up, up}, []probes.Health{down, up, up}, []string{
+			"FailedOver standby tier 1 is in use: the tiers before it have 0 healthy active endpoints, and minReady is 1"}},
+		{"the next takeover", rules{}, true, []probes.Health{down, up, up}, []probes.Health{down, down, up}, []string{
+			"FailedOver standby tier 2 is in use: the tiers before it have 0 healthy active endpoints, and minReady is 1"}},
+		{"half the way back", rules{}, true, []probes.Health{down, down, up}, []probes.Health{down, up, up}, []string{
+			"FailedBack Tier 1 is the last in use again: 1 of 3 endpoints are ready, 1 on standby"}},
+		{"failback", rules{}, true, []probes.Health{down, up}, []probes.Health{up, up}, []string{
+			"FailedBack Tier 0 is the last in use again: 1 of 2 endpoints are ready, 1 on standby"}},
+		{"all die", rules{WhenNoneHealthy: farpointv1.PublishAll}, false, []probes.Health{up, up}, []probes.Health{down, down}, []string{
+			"Unavailable 2 of 2 endpoints get traffic, 2 of them not healthy",
+			"FailOpen no endpoint is healthy: all 2 get traffic (whenNoneHealthy: PublishAll)"}},
+		{"one comes back", rules{WhenNoneHealthy: farpointv1.PublishAll}, false, []probes.Health{down, down}, []probes.Health{down, up}, []string{
+			"Available 1 of 2 endpoints are ready",
+			"FailOpenEnded 1 of 2 endpoints are ready"}},
+		{"nothing new", rules{WhenNoneHealthy: farpointv1.PublishAll}, true, []probes.Health{down, down}, []probes.Health{down, down}, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			object, found := tiered(test.rules, test.tiers, test.before...)
+			before := told(object, found, noon)
+			object.Status = before
+			for i := range found.verdicts {
+				found.verdicts[i].health = test.after[i]
+			}
+			after := told(object, found, one)
+			var got []string
+			for _, each := range occurrences(&before, &after) {
+				if !strings.HasPrefix(each.reason, "Endpoint") && each.reason != farpointv1.PublishedReason {
+					got = append(got, each.reason+" "+each.note)
+				}
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
+			}
+		})
+	}
+}
+
+// The first tier of all is no failover, nor is one that the spec puts first.
+func TestNoOccurrenceOfATierThatTheSpecPutsFirst(t *testing.T) {
+	object, found := tiered(farpointv1.Availability{}, true, down, up)
+	object.Status = told(object, found, noon)
+	before := object.Status
+	object.Spec.Endpoints = object.Spec.Endpoints[1:]
+	found.verdicts = found.verdicts[1:]
+	found.verdicts[0].index = 0
+	after := told(object, found, one)
+	if got := tierChange(&before, &after); got != nil {
+		t.Errorf("after the primary has left: %v", got)
+	}
+	if got := tierChange(&farpointv1.ExternalServiceStatus{}, &after); got != nil {
+		t.Errorf("at first: %v", got)
+	}
+}

@@ -1,0 +1,363 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// verdictsOf reads endpoints such as "1down": priority and what is known. Capitals tell of
+// those that were ready before.
+func verdictsOf(words string) (all []verdict, was before) {
+	ready := map[string]bool{}
+	for i, word := range strings.Fields(words) {
+		made := verdict{endpoint: &endpoint{index: i, name: fmt.Sprint(i), spec: &farpointv1.Endpoint{Priority: int32(word[0] - '0')}}}
+		ready[made.name] = strings.ToLower(word) != word
+		switch strings.ToLower(word[1:]) {
+		case "up":
+			made.health = probes.Seeded(probes.StateHealthy)
+		case "down":
+			made.health = probes.Seeded(probes.StateUnhealthy)
+		case "new":
+		case "dark": // cannot be probed
+			made.health.Cause = probes.Result{Reason: probes.ReasonNetworkUnreachable}
+		case "held":
+			made.held = true
+		case "draining":
+			made.spec.State = farpointv1.EndpointDraining
+			made.health = probes.Seeded(probes.StateHealthy)
+		case "disabled":
+			made.spec.State = farpointv1.EndpointDisabled
+		default:
+			panic(word)
+		}
+		all = append(all, made)
+	}
+	return all, before{wasReady: func(v *verdict) bool { return ready[v.name] }}
+}
+
+// published are the conditions of each endpoint, save that of a standby and a disabled
+// one, which look like that of an unhealthy one.
+func published(all []verdict) string {
+	words := make([]string, len(all))
+	for i := range all {
+		switch all[i].role {
+		case standby:
+			words[i] = "stby"
+		case disabled:
+			words[i] = "off"
+		case failOpen:
+			words[i] = "open"
+		default:
+			c := all[i].conditions(false)
+			words[i] = yesNo(c.ready) + yesNo(c.serving) + yesNo(c.terminating)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// TestWhatIsPublished is the table that consumers were read for.
+func TestWhatIsPublished(t *testing.T) {
+	const healthy, unhealthy, unknown = probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown
+	tests := []struct {
+		role      role
+		health    probes.State
+		notReady  bool
+		want      string // ready, serving, terminating
+		published farpointv1.EndpointPublication
+	}{
+		{inUse, healthy, false, "TTF", farpointv1.PublishedReady},
+		{inUse, unhealthy, false, "FFF", farpointv1.PublishedNotReady},
+		{inUse, unknown, false, "FFF", farpointv1.PublishedNotReady},
+		{draining, healthy, false, "FTT", farpointv1.PublishedDraining},
+		{draining, unhealthy, false, "FFT", farpointv1.PublishedDraining},
+		{draining, unknown, false, "FFT", farpointv1.PublishedDraining},
+		{disabled, healthy, false, "FFF", farpointv1.PublishedDisabled},
+		{standby, healthy, false, "FFF", farpointv1.PublishedStandby},
+		{standby, unhealthy, false, "FFF", farpointv1.PublishedStandby},
+		{failOpen, unhealthy, false, "TTF", farpointv1.PublishedFailOpen},
+		{failOpen, unknown, false, "TTF", farpointv1.PublishedFailOpen},
+
+		{inUse, healthy, true, "TTF", farpointv1.PublishedReady},
+		{inUse, unhealthy, true, "TFF", farpointv1.PublishedAlways},
+		{inUse, unknown, true, "TFF", farpointv1.PublishedAlways},
+		{draining, healthy, true, "TTT", farpointv1.PublishedDraining},
+		{draining, unhealthy, true, "TFT", farpointv1.PublishedDraining},
+		{disabled, unknown, true, "FFF", farpointv1.PublishedDisabled},
+		{standby, healthy, true, "FFF", farpointv1.PublishedStandby},
+		{failOpen, unhealthy, true, "TTF", farpointv1.PublishedFailOpen},
+	}
+	for _, test := range tests {
+		of := &verdict{role: test.role, health: probes.Seeded(test.health)}
+		c := of.conditions(test.notReady)
+		if got := yesNo(c.ready) + yesNo(c.serving) + yesNo(c.terminating); got != test.want {
+			t.Errorf("role %d, %v, publishNotReadyAddresses %v: %s, want %s", test.role, test.health, test.notReady, got, test.want)
+		}
+		if got := of.publication(test.notReady); got != test.published {
+			t.Errorf("role %d, %v, publishNotReadyAddresses %v: %s, want %s", test.role, test.health, test.notReady, got, test.published)
+		}
+	}
+}
+
+func TestRoles(t *testing.T) {
+	const none, last, all = farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll
+	type rules = availabilityRules
+	tests := []struct {
+		name      string
+		rules     rules
+		was       before
+		endpoints string
+		want      string
+		standing  string // tier, whether failed over, reason to fail open
+	}{
+		{"one tier", rules{minReady: 1}, before{}, "0up 0down 0new", "TTF FFF FFF", "0 false "},
+		{"by hand", rules{minReady: 1}, before{}, "0up 0draining 0disabled", "TTF FTT off", "0 false "},
+
+		{"standby", rules{minReady: 1}, before{}, "0up 1up 1down", "TTF stby stby", "0 false "},
+		{"standby takes over", rules{minReady: 1}, before{}, "0down 1up 1down", "FFF TTF FFF", "1 true "},
+		{"order does not count", rules{minReady: 1}, before{}, "2up 1up 0down", "stby TTF FFF", "1 true "},
+		{"two tiers down", rules{minReady: 1}, before{}, "0down 1down 2up 3up", "FFF FFF TTF stby", "2 true "},
+		{"more are wanted than are left", rules{minReady: 2}, before{}, "0up 0down 1up 2up", "TTF FFF TTF stby", "1 true "},
+		{"the first tier is too small by itself", rules{minReady: 2}, before{}, "0up 1up 2up", "TTF TTF stby", "1 false "},
+		{"a tier that is drained by hand", rules{minReady: 1}, before{}, "0draining 1up", "FTT TTF", "1 true "},
+		{"a tier that is disabled by hand", rules{minReady: 1}, before{}, "0disabled 1up", "off TTF", "1 true "},
+		{"the lowest priority need not be 0", rules{minReady: 1}, before{}, "5up 7up", "TTF stby", "5 false "},
+		{"a standby waits for the first verdict on a primary", rules{minReady: 1}, before{}, "0new 1up", "FFF stby", "0 false "},
+		{"also if one primary is dead already", rules{minReady: 1}, before{}, "0down 0new 1up", "FFF FFF stby", "0 false "},
+		{"but not for two of them if it would need three", rules{minReady: 3}, before{}, "0down 0new 0new 1up", "FFF FFF FFF TTF", "1 true "},
+		{"a new primary sends no standby home", rules{minReady: 1}, before{tier: 1}, "0new 1up", "FFF TTF", "1 true "},
+		{"a healthy one does", rules{minReady: 1}, before{tier: 1}, "0up 1up", "TTF stby", "0 false "},
+		{"a primary that cannot be probed is not waited for", rules{minReady: 1}, before{}, "0dark 1up", "FFF TTF", "1 true "},
+		{"nor is one with a useless URL", rules{minReady: 1}, before{}, "0held 1up", "FFF TTF", "1 true "},
+
+		{"none", rules{minReady: 1, whenNoneHealthy: none}, before{}, "0DOWN 0down 1down", "FFF FFF FFF", "1 true "},
+		{"all", rules{minReady: 1, whenNoneHealthy: all}, before{}, "0down 0down 1down 1draining 1disabled", "open open open FTT off", "1 true AllPublished"},
+		{"last healthy", rules{minReady: 1, whenNoneHealthy: last}, before{}, "0DOWN 0down 0DOWN 1down", "open FFF open FFF", "1 true LastHealthyPublished"},
+		{"none was ever healthy", rules{minReady: 1, whenNoneHealthy: last}, before{}, "0down 0down", "FFF FFF", "0 false "},
+		{"one is healthy", rules{minReady: 1, whenNoneHealthy: all}, before{failingOpen: true}, "0down 0up", "FFF TTF", "0 false "},
+		{"a standby is healthy", rules{minReady: 1, whenNoneHealthy: all}, before{}, "0DOWN 1up", "FFF TTF", "1 true "},
+		{"one has had no verdict", rules{minReady: 1, whenNoneHealthy: all}, before{}, "0down 0new", "FFF FFF", "0 false "},
+		{"one that is added while it is in force", rules{minReady: 1, whenNoneHealthy: all}, before{failingOpen: true}, "0down 0new", "open open", "0 false AllPublished"},
+		{"the same with last healthy", rules{minReady: 1, whenNoneHealthy: last}, before{failingOpen: true}, "0DOWN 0new", "open FFF", "0 false LastHealthyPublished"},
+		{"one that cannot be probed is not waited for", rules{minReady: 1, whenNoneHealthy: all}, before{}, "0down 0dark", "open open", "0 false AllPublished"},
+		{"only draining ones are left", rules{minReady: 1, whenNoneHealthy: all}, before{}, "0draining 0disabled", "FTT off", "0 false "},
+
+		{"share", rules{minReady: 1, minHealthyPercent: 50}, before{}, "0up 0down 0down", "TTF open open", "0 false BelowMinHealthyPercent"},
+		{"just enough", rules{minReady: 1, minHealthyPercent: 50}, before{}, "0up 0down", "TTF FFF", "0 false "},
+		{"states by hand do not count", rules{minReady: 1, minHealthyPercent: 50}, before{}, "0up 0draining 0disabled 0disabled", "TTF FTT off off", "0 false "},
+		{"none is less than any share", rules{minReady: 1, minHealthyPercent: 1, whenNoneHealthy: none}, before{}, "0down 0down", "open open", "0 false BelowMinHealthyPercent"},
+		{"100 percent", rules{minReady: 1, minHealthyPercent: 100}, before{}, "0up 0up 0down", "TTF TTF open", "0 false BelowMinHealthyPercent"},
+		{"before the first verdicts", rules{minReady: 1, minHealthyPercent: 50}, before{}, "0up 0new 0new", "TTF FFF FFF", "0 false "},
+		{"new ones cannot save it", rules{minReady: 1, minHealthyPercent: 50}, before{}, "0up 0down 0down 0down 0new", "TTF open open open open", "0 false BelowMinHealthyPercent"},
+		{"new ones do not end it", rules{minReady: 1, minHealthyPercent: 50}, before{failingOpen: true}, "0up 0down 0down 0new", "TTF open open open", "0 false BelowMinHealthyPercent"},
+		{"standbys stay", rules{minReady: 1, minHealthyPercent: 50}, before{}, "0up 0down 0down 1up", "TTF open open stby", "0 false BelowMinHealthyPercent"},
+		{"a dead site is not mixed with the one that stands in for it", rules{minReady: 1, minHealthyPercent: 50}, before{}, "0down 0down 0down 1up", "FFF FFF FFF TTF", "1 true "},
+		{"nor once its first endpoint is back", rules{minReady: 2, minHealthyPercent: 50}, before{tier: 1}, "0up 0down 0down 1up", "TTF FFF FFF TTF", "1 true "},
+		{"every tier in use is below", rules{minReady: 2, minHealthyPercent: 60}, before{}, "0up 0down 1up 1down", "TTF open TTF open", "1 true BelowMinHealthyPercent"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			all, was := verdictsOf(test.endpoints)
+			was.tier, was.failingOpen = test.was.tier, test.was.failingOpen
+			now := test.rules.assign(all, was)
+			if got := published(all); got != test.want {
+				t.Errorf("%s are published as %s, want %s", test.endpoints, got, test.want)
+			}
+			if got := fmt.Sprintf("%d %v %s", now.tier, now.failedOver, now.failOpen); got != test.standing {
+				t.Errorf("tier, failed over, fail open: %s, want %s", got, test.standing)
+			}
+		})
+	}
+}
+
+// TestRolesOfAnything draws endpoints, rules and pasts at random and states what must be
+// true of all of them.
+func TestRolesOfAnything(t *testing.T) {
+	states := []string{"up", "up", "down", "down", "new", "dark", "draining", "disabled", "UP", "DOWN"}
+	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
+	for seed := range uint64(20000) {
+		random := rand.New(rand.NewPCG(seed, 4))
+		words := make([]string, 1+random.IntN(9))
+		for i := range words {
+			words[i] = fmt.Sprint(random.IntN(3)) + states[random.IntN(len(states))]
+		}
+		rules := availabilityRules{minReady: 1 + random.IntN(4), whenNoneHealthy: policies[random.IntN(3)], minHealthyPercent: random.IntN(3) * 45}
+		all, was := verdictsOf(strings.Join(words, " "))
+		was.tier, was.failingOpen = int32(random.IntN(3)), random.IntN(2) == 0
+		now := rules.assign(all, was)
+		check := &roleChecker{t: t, what: fmt.Sprintf("%+v, before %d %v: %v as %s", rules, was.tier, was.failingOpen, words, published(all)), all: all, rules: rules, was: was, now: now}
+		check.eachHasItsRole()
+		check.standbysAreNotNeeded()
+		check.nobodyIsLetInWithoutNeed()
+		check.aSecondLookChangesNothing()
+	}
+}
+
+type roleChecker struct {
+	t     *testing.T
+	what  string
+	all   []verdict
+	rules availabilityRules
+	was   before
+	now   standing
+}
+
+// count counts the active endpoints in tiers from the first to the last.
+func (c *roleChecker) count(first, last int32, which func(*verdict) bool) int {
+	n := 0
+	for i := range c.all {
+		each := &c.all[i]
+		if stateOf(each.spec) == farpointv1.EndpointActive && each.spec.Priority >= first && each.spec.Priority <= last && which(each) {
+			n++
+		}
+	}
+	return n
+}
+
+func isHealthy(v *verdict) bool  { return v.health.State == probes.StateHealthy }
+func isAny(*verdict) bool        { return true }
+func hasVerdict(v *verdict) bool { return !v.awaited() }
+
+func (c *roleChecker) eachHasItsRole() {
+	for i := range c.all {
+		each := &c.all[i]
+		said := each.conditions(false)
+		if said.serving && !said.ready && !said.terminating {
+			c.t.Fatalf("%s: %d is serving alone", c.what, i)
+		}
+		var right bool
+		switch stateOf(each.spec) {
+		case farpointv1.EndpointDisabled:
+			right = each.role == disabled && said == endpointConditions{}
+		case farpointv1.EndpointDraining:
+			right = each.role == draining && said == endpointConditions{serving: isHealthy(each), terminating: true}
+		default:
+			switch each.role {
+			case standby:
+				right = each.spec.Priority > c.now.tier && said == endpointConditions{}
+			case failOpen:
+				right = each.spec.Priority <= c.now.tier && !isHealthy(each) && said == endpointConditions{ready: true, serving: true}
+			case inUse:
+				right = each.spec.Priority <= c.now.tier && said == endpointConditions{ready: isHealthy(each), serving: isHealthy(each)}
+			}
+		}
+		if !right {
+			c.t.Fatalf("%s: %d has the role %d and is published %v", c.what, i, each.role, said)
+		}
+	}
+}
+
+// standbysAreNotNeeded: a tier is on standby only if those before it have enough healthy
+// endpoints, or may have with the verdicts to come. It is in use only if they have not.
+func (c *roleChecker) standbysAreNotNeeded() {
+	notDown := func(v *verdict) bool { return isHealthy(v) || v.awaited() }
+	if c.count(c.now.tier+1, 9, isAny) > 0 && c.count(0, c.now.tier, notDown) < c.rules.minReady {
+		c.t.Fatalf("%s: tier %d does not suffice, and the next one is on standby", c.what, c.now.tier)
+	}
+	if c.count(0, c.now.tier-1, isHealthy) >= c.rules.minReady {
+		c.t.Fatalf("%s: tier %d is in use without need", c.what, c.now.tier)
+	}
+	if c.now.tier > c.was.tier && c.count(0, c.now.tier-1, notDown) >= c.rules.minReady {
+		c.t.Fatalf("%s: tier %d did not wait for verdicts", c.what, c.now.tier)
+	}
+	if c.now.ahead != c.count(0, c.now.tier-1, isHealthy) || c.now.healthy != c.count(0, c.now.tier, isHealthy) || c.now.active != c.count(0, c.now.tier, isAny) {
+		c.t.Fatalf("%s: %+v has counted wrongly", c.what, c.now)
+	}
+}
+
+func (c *roleChecker) nobodyIsLetInWithoutNeed() {
+	opened := 0
+	for i := range c.all {
+		if c.all[i].role == failOpen {
+			opened++
+		}
+	}
+	if (opened > 0) != (c.now.failOpen != "") || opened != c.now.opened {
+		c.t.Fatalf("%s: %d let in, told %d and the reason %q", c.what, opened, c.now.opened, c.now.failOpen)
+	}
+	healthy, active := c.count(0, 9, isHealthy), c.count(0, 9, isAny)
+	switch c.now.failOpen {
+	case farpointv1.BelowMinHealthyPercentReason:
+		if c.now.healthy*100 >= c.rules.minHealthyPercent*c.now.active || opened != c.now.active-c.now.healthy {
+			c.t.Fatalf("%s: %d of %d are healthy, %d let in", c.what, c.now.healthy, c.now.active, opened)
+		}
+	case farpointv1.AllPublishedReason:
+		if healthy > 0 || c.rules.whenNoneHealthy != farpointv1.PublishAll || opened != c.now.active {
+			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
+		}
+	case farpointv1.LastHealthyPublishedReason:
+		if healthy > 0 || c.rules.whenNoneHealthy != farpointv1.PublishLastHealthy || opened != c.count(0, c.now.tier, c.was.wasReady) {
+			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
+		}
+	default:
+		judged := c.count(0, 9, hasVerdict) == active
+		if active > 0 && judged && healthy == 0 && (c.rules.whenNoneHealthy == farpointv1.PublishAll || c.rules.minHealthyPercent > 0) {
+			c.t.Fatalf("%s: nobody is let in", c.what)
+		}
+	}
+}
+
+// aSecondLookChangesNothing: what is in force now is what was before.
+func (c *roleChecker) aSecondLookChangesNothing() {
+	again := slices.Clone(c.all)
+	wasReady := map[string]bool{}
+	for i := range c.all {
+		wasReady[c.all[i].name] = c.all[i].conditions(false).ready
+	}
+	next := c.rules.assign(again, before{tier: c.now.tier, failingOpen: c.now.failOpen != "", wasReady: func(v *verdict) bool { return wasReady[v.name] }})
+	if published(again) != published(c.all) || next != c.now {
+		c.t.Fatalf("%s: a second look makes %s of it", c.what, published(again))
+	}
+}
+
+// thousand are as many endpoints as an ExternalService may have, in four tiers, of which
+// two are in use.
+func thousand() []verdict {
+	all := numbered(1000)
+	for i := range all {
+		all[i].spec = &farpointv1.Endpoint{Priority: int32(i % 4)}
+		if i%4 == 0 {
+			all[i].health = probes.Seeded(probes.StateUnhealthy)
+		}
+	}
+	return all
+}
+
+func TestRolesAllocateNothing(t *testing.T) {
+	all, rules := thousand(), availabilityRules{minReady: 200, minHealthyPercent: 60}
+	if n := testing.AllocsPerRun(10, func() { rules.assign(all, before{}) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkRoles decides about 1,000 endpoints. Together with the plan it is to stay under
+// 1 ms and 64 KiB.
+func BenchmarkRoles(b *testing.B) {
+	all, rules := thousand(), availabilityRules{minReady: 200, minHealthyPercent: 60}
+	b.ReportAllocs()
+	for b.Loop() {
+		runtime.KeepAlive(rules.assign(all, before{}))
+	}
+}
