@@ -141,6 +141,11 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 		Expect(k8s.Create(ctx, lax, client.DryRunAll)).To(MatchError(ContainSubstring(`violates PodSecurity "restricted:latest"`)), "the namespace enforces it")
 	})
 
+	It("lets the operator's own group send echo requests, for icmp probes", func() {
+		Expect(deployment(installed).Spec.Template.Spec.SecurityContext.Sysctls).To(ConsistOf(
+			corev1.Sysctl{Name: "net.ipv4.ping_group_range", Value: "0 2147483647"}))
+	})
+
 	It("grants these rights and no others", func() {
 		Expect(granted(installed)).To(Equal([]string{
 			"ClusterRole farpoint-externalservice-admin-role: * externalservices.farpoint.dev",

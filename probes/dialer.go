@@ -134,7 +134,7 @@ func (d *Dialer) dialAnd(ctx context.Context, network string, to destination, ta
 }
 
 // bind makes a connection end with the context, until it is told to stop.
-func bind(ctx context.Context, conn net.Conn) (stop func() bool, err error) {
+func bind(ctx context.Context, conn interface{ SetDeadline(time.Time) error }) (stop func() bool, err error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
 			return nil, err
@@ -155,6 +155,21 @@ func (d *Dialer) resolveAndDial(ctx context.Context, network string, to destinat
 	})
 	conn, err := d.dialer.DialContext(ctx, network, to.String())
 	return conn, lookup, err
+}
+
+// resolve returns the address of a destination, the first one of a name. Whoever connects
+// to it must check it.
+func (d *Dialer) resolve(ctx context.Context, to destination) (netip.Addr, nameLookup, error) {
+	if to.name == "" {
+		return to.addr.Addr().Unmap(), nameLookup{}, nil
+	}
+	lookup := nameLookup{start: time.Now()} //nolint:forbidigo // to compare with a context's deadline
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", to.name)
+	lookup.end = time.Now() //nolint:forbidigo // see above
+	if err != nil {
+		return netip.Addr{}, lookup, err
+	}
+	return addrs[0].Unmap(), lookup, nil
 }
 
 // nameLookup is when the name of a destination was being resolved; zero if there

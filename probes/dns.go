@@ -58,12 +58,12 @@ func (d *Dialer) newDNSProber(def Definition, u *url.URL) (Prober, error) {
 	if def.UDPPort != 0 && (!p.tcp || def.Port == 0) {
 		def.Port = def.UDPPort
 	}
-	if u.Port() == "" && def.Port == 0 {
-		return nil, errors.New("healthCheckURL has no port and the endpoint has none: write one, as in dns://host:53/name")
-	}
-	p.to, err = d.destination(def, u)
+	p.to, err = d.destination(def.withDefaultPort(dnsPort), u)
 	return p, err
 }
+
+// dnsPort is the port of name servers.
+const dnsPort = 53
 
 // maxDatagram is the longest answer that is asked for by UDP: it gets through without
 // being fragmented (https://www.dnsflagday.net/2020).

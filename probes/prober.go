@@ -71,6 +71,7 @@ func NewRegistry(dialer *Dialer) Registry {
 		"dns":    dialer.newDNSProber,
 		"http":   dialer.newHTTPProber,
 		"https":  dialer.newHTTPProber,
+		"icmp":   dialer.newICMPProber,
 		"redis":  dialer.newRedisProber,
 		"rediss": dialer.newRedisProber,
 		"tcp":    dialer.newTCPProber,

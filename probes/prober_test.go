@@ -42,7 +42,10 @@ func TestDefinitions(t *testing.T) {
 		{"tcp://legacy.example.:5432", netip.Addr{}, 0, "legacy.example.:5432"},
 		{"tcp://a_b.10.example:1", v4, 0, "a_b.10.example:1"},
 		{"tls://?minValidity=168h", v4, 443, "192.0.2.10:443"},
-		{"dns:///www.example.com", v4, 53, "192.0.2.10:53"},
+		{"tls://192.0.2.11", v4, 0, "192.0.2.11:443"},
+		{"dns:///www.example.com", v4, 5300, "192.0.2.10:5300"},
+		{"dns:///www.example.com", v4, 0, "192.0.2.10:53"},
+		{"icmp://", v6, 8080, "[2001:db8::10]:1"}, // the port is none
 	} {
 		t.Run(test.url, func(t *testing.T) {
 			var got destination
@@ -54,6 +57,8 @@ func TestDefinitions(t *testing.T) {
 			case *tlsProber:
 				got = p.to
 			case *dnsProber:
+				got = p.to
+			case *icmpProber:
 				got = p.to
 			}
 			if got.String() != test.want {
@@ -102,7 +107,6 @@ func TestDefinitionsRefused(t *testing.T) {
 		{"tcp://192.0.2.10:80?", noPath},
 		{"tcp://192.0.2.10:80?a", noPath},
 		{"tcp://192.0.2.10:80#a", noPath},
-		{"tls://192.0.2.10", "healthCheckURL has no port and the endpoint has no TCP port"},
 		{"tls://192.0.2.10:443/", "healthCheckURL has a path or fragment, which tls has not: end it after the port"},
 		{"tls://192.0.2.10:443#a", "healthCheckURL has a path or fragment, which tls has not"},
 		{"tls://192.0.2.10:443?minvalidity=1h", `healthCheckURL has the unknown parameter "minvalidity": tls takes minValidity`},
@@ -111,7 +115,11 @@ func TestDefinitionsRefused(t *testing.T) {
 		{"tls://192.0.2.10:443?minValidity=", "healthCheckURL has a minValidity that is no duration"},
 		{"tls://192.0.2.10:443?minValidity=-1h", "healthCheckURL has a minValidity that is no duration"},
 		{"tls://192.0.2.10:443?minValidity=2000000h", "healthCheckURL has a minValidity that is no duration"},
-		{"dns://192.0.2.10/a", "healthCheckURL has no port and the endpoint has none: write one, as in dns://host:53/name"},
+		{"icmp://192.0.2.10:80", "healthCheckURL has a port, path or fragment, which icmp has not: end it after the host"},
+		{"icmp://192.0.2.10/", "healthCheckURL has a port, path or fragment, which icmp has not"},
+		{"icmp://192.0.2.10#a", "healthCheckURL has a port, path or fragment, which icmp has not"},
+		{"icmp://192.0.2.10?count=3", `healthCheckURL has the parameter "count", and icmp takes none: take it out`},
+		{"icmp://169.254.169.254", "healthCheckURL leads to where probes may not go"},
 		{"dns://192.0.2.10:53", "healthCheckURL must end in the name to ask for"},
 		{"dns://192.0.2.10:53/", "healthCheckURL must end in the name to ask for"},
 		{"dns://192.0.2.10:53/a#b", "healthCheckURL must end in the name to ask for"},
@@ -173,6 +181,7 @@ func FuzzHealthCheckURL(f *testing.F) {
 		{"tcp", "user", "%zz", "[::1]:80"},
 		{"tls", "user", "", ":443?minValidity=1h"},
 		{"dns", "user", "", ":53/a.example?type=MX&tcp=true"},
+		{"icmp", "user", "", "[::1]"},
 		{"", "", "[", "localhost"},
 		{"http", "\x7f", "\r\n", "%41:1/\t"},
 	} {

@@ -113,6 +113,8 @@ const (
 	ReasonNetworkUnreachable
 	// ReasonNameResolution: the name in the probe URL could not be resolved.
 	ReasonNameResolution
+	// ReasonICMPForbidden: the kernel does not let the operator send echo requests.
+	ReasonICMPForbidden
 	// ReasonInternal: the prober itself failed.
 	ReasonInternal
 	// ReasonCanceled: the probe was given up before its deadline, because its
@@ -154,6 +156,7 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonLocalResources:      {"LocalResourcesExhausted", "not probed: the operator is out of sockets, ports or memory"},
 	ReasonNetworkUnreachable:  {"NetworkUnreachable", "not probed: the operator has no route to the network"},
 	ReasonNameResolution:      {"NameResolutionFailed", "not probed: name in the probe URL cannot be resolved"},
+	ReasonICMPForbidden:       {"ICMPForbidden", "not probed: the operator may not send echo requests, for which its Pod needs the sysctl net.ipv4.ping_group_range"},
 	ReasonInternal:            {"InternalError", "not probed: the prober failed"},
 	ReasonCanceled:            {"Canceled", "not probed: the probe was cancelled"},
 	ReasonIsolated:            {"OperatorIsolated", "not trusted: the operator seems to have lost its own network"},

@@ -40,8 +40,11 @@ type tlsProber struct {
 	wanted bool
 }
 
+// httpsPort is where TLS is met most often.
+const httpsPort = 443
+
 func (d *Dialer) newTLSProber(def Definition, u *url.URL) (Prober, error) {
-	to, err := d.destination(def, u)
+	to, err := d.destination(def.withDefaultPort(httpsPort), u)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,137 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// icmpProber checks that a host answers an echo request, which needs no privilege where
+// the sysctl net.ipv4.ping_group_range allows it.
+type icmpProber struct {
+	dialer *Dialer
+	to     destination
+}
+
+func (d *Dialer) newICMPProber(def Definition, u *url.URL) (Prober, error) {
+	if _, err := parametersOf(u); err != nil {
+		return nil, err
+	}
+	if u.Port() != "" || u.Path != "" || u.Fragment != "" {
+		return nil, errors.New("healthCheckURL has a port, path or fragment, which icmp has not: end it after the host")
+	}
+	def.Port = 1 // there are none
+	to, err := d.destination(def, u)
+	if err != nil {
+		return nil, err
+	}
+	return &icmpProber{dialer: d, to: to}, nil
+}
+
+func (p *icmpProber) place() place { return p.to.place() }
+
+func (p *icmpProber) scheme() string { return "icmp" }
+
+// Probe implements Prober.
+func (p *icmpProber) Probe(ctx context.Context) Result {
+	err := p.ping(ctx)
+	switch {
+	case errors.Is(err, errEchoForbidden):
+		return unknown(ReasonICMPForbidden)
+	case err != nil:
+		return classify(ctx, err)
+	}
+	return success()
+}
+
+func (p *icmpProber) ping(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	addr, lookup, err := p.dialer.resolve(ctx, p.to)
+	if err == nil {
+		err = p.dialer.check(netip.AddrPortFrom(addr, 0))
+	}
+	if err != nil {
+		return lookup.blame(ctx, err)
+	}
+	conn, err := openEcho(addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop, err := bind(ctx, conn)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return lookup.blame(ctx, echo(conn, addr.Is6()))
+}
+
+// echoConn takes echo requests to one address. The kernel sets their checksum and
+// identifier, and hands over the replies with that identifier.
+type echoConn interface {
+	io.ReadWriteCloser
+	SetDeadline(time.Time) error
+}
+
+// errEchoForbidden is what openEcho returns, wrapped, where the kernel does not let us.
+var errEchoForbidden = errors.New("no permission to open an ICMP socket")
+
+// Types of messages, of ICMP (RFC 792) and of ICMPv6 (RFC 4443, 4.1).
+const (
+	echoRequest4, echoReply4 = 8, 0
+	echoRequest6, echoReply6 = 128, 129
+)
+
+// echo sends a request and waits for its reply, which must repeat the sequence number and
+// sixteen random bytes: it cannot be that of another probe, nor of a host that replies
+// without being asked.
+func echo(conn io.ReadWriter, v6 bool) error {
+	var request, reply [24]byte // type, code, checksum (2 bytes), identifier (2), sequence number (2), data
+	request[0] = echoRequest4
+	wanted := byte(echoReply4)
+	if v6 {
+		request[0], wanted = echoRequest6, echoReply6
+	}
+	const sequence = 6
+	binary.BigEndian.PutUint16(request[sequence:], uint16(rand.Uint32()))
+	binary.BigEndian.PutUint64(request[8:], rand.Uint64())
+	binary.BigEndian.PutUint64(request[16:], rand.Uint64())
+	if _, err := conn.Write(request[:]); err != nil {
+		return err
+	}
+	for range maxStrays {
+		n, err := conn.Read(reply[:])
+		if err != nil {
+			return err
+		}
+		if n == len(reply) && reply[0] == wanted && reply[1] == 0 && bytes.Equal(reply[sequence:], request[sequence:]) {
+			return nil
+		}
+	}
+	return &stageError{reason: ReasonProtocol, error: fmt.Errorf("%d replies, none to the request", maxStrays)}
+}

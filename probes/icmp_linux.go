@@ -1,0 +1,47 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"syscall"
+)
+
+// openEcho returns a socket for echo requests to the address (socket(7), icmp(7),
+// ping_group_range). It is connected, so that it hears of an unreachable host.
+func openEcho(to netip.Addr) (echoConn, error) {
+	family, protocol := syscall.AF_INET, syscall.IPPROTO_ICMP
+	if to.Is6() {
+		family, protocol = syscall.AF_INET6, syscall.IPPROTO_ICMPV6
+	}
+	fd, err := syscall.Socket(family, syscall.SOCK_DGRAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, protocol)
+	switch {
+	case errors.Is(err, os.ErrPermission), errors.Is(err, syscall.EPROTONOSUPPORT):
+		return nil, fmt.Errorf("%w: %w", errEchoForbidden, err)
+	case err != nil:
+		return nil, err
+	}
+	conn := os.NewFile(uintptr(fd), "probe")
+	if err := syscall.Connect(fd, sockaddr(netip.AddrPortFrom(to, 0))); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
