@@ -1,0 +1,561 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// simulation is an object whose slices are planned over and over while it is edited, its
+// endpoints flip and others meddle with its slices.
+type simulation struct {
+	endpoints []modelEndpoint
+	made      int
+	max       int
+	options   *farpointv1.EndpointSliceOptions
+	service   *corev1.Service
+	present   []*discoveryv1.EndpointSlice
+	writes    int
+	trigger   time.Time
+}
+
+type modelEndpoint struct {
+	farpointv1.Endpoint
+	port   int32
+	health probes.State
+}
+
+// choices are decided by bytes, so that a fuzzer can make them.
+type choices struct{ bytes []byte }
+
+func (c *choices) of(n int) int {
+	if len(c.bytes) == 0 || n < 2 {
+		return 0
+	}
+	chosen := int(c.bytes[0]) % n
+	c.bytes = c.bytes[1:]
+	return chosen
+}
+
+func newSimulation() *simulation {
+	return &simulation{max: 4, service: testService(), options: &farpointv1.EndpointSliceOptions{}, trigger: noon.Time}
+}
+
+var modelZones = []string{"", "a", "b", "c"}
+
+// edits are what may happen between two plans. calm ones change nothing but which
+// endpoints there are and how they are.
+var edits = []struct {
+	name string
+	calm bool
+	do   func(*simulation, *choices)
+}{
+	{"add", true, (*simulation).add},
+	{"add", true, (*simulation).add}, // twice as often as the others
+	{"remove", true, func(m *simulation, c *choices) {
+		for range min(1+c.of(6), len(m.endpoints)) {
+			at := c.of(len(m.endpoints))
+			m.endpoints = slices.Delete(slices.Clone(m.endpoints), at, at+1)
+		}
+	}},
+	{"flip", true, func(m *simulation, c *choices) {
+		m.one(c, func(e *modelEndpoint) { e.health = (e.health + 1 + probes.State(c.of(2))) % 3 })
+	}},
+	{"state", true, func(m *simulation, c *choices) {
+		states := []farpointv1.EndpointState{farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled}
+		m.one(c, func(e *modelEndpoint) { e.State = states[c.of(3)] })
+	}},
+	{"port", false, func(m *simulation, c *choices) {
+		m.one(c, func(e *modelEndpoint) { e.port = 8080 + int32(c.of(3)) })
+	}},
+	{"all ports", false, func(m *simulation, c *choices) {
+		port := 8080 + int32(c.of(3))
+		for i := range m.endpoints {
+			m.endpoints[i].port = port
+		}
+	}},
+	{"zone", false, func(m *simulation, c *choices) {
+		m.one(c, func(e *modelEndpoint) { e.Zone = modelZones[c.of(4)] })
+	}},
+	{"all zones", false, func(m *simulation, c *choices) {
+		for i := range m.endpoints {
+			m.endpoints[i].Zone = modelZones[c.of(4)]
+		}
+	}},
+	{"forZones", false, func(m *simulation, c *choices) {
+		m.one(c, func(e *modelEndpoint) { e.ForZones = modelZones[1 : 1+c.of(4)] })
+	}},
+	{"group by zone", false, func(m *simulation, c *choices) {
+		m.options.GroupBy = []farpointv1.SliceGrouping{farpointv1.GroupByNone, farpointv1.GroupByZone}[c.of(2)]
+	}},
+	{"max", false, func(m *simulation, c *choices) { m.max = 1 + c.of(8) }},
+	{"order", false, func(m *simulation, c *choices) {
+		at := c.of(max(len(m.endpoints), 1))
+		m.endpoints = slices.Concat(m.endpoints[at:], m.endpoints[:at])
+	}},
+	{"service label", false, func(m *simulation, c *choices) { m.service.Labels = map[string]string{"team": fmt.Sprint(c.of(5))} }},
+	{"distribution", false, func(m *simulation, c *choices) {
+		m.service.Spec.TrafficDistribution = [](*string){nil, ptr.To("PreferSameZone")}[c.of(2)]
+	}},
+	{"not ready, too", false, func(m *simulation, c *choices) { m.service.Spec.PublishNotReadyAddresses = c.of(2) == 1 }},
+	{"meddling", false, (*simulation).meddle},
+}
+
+func (m *simulation) add(c *choices) {
+	for range 1 + c.of(9) {
+		m.made++
+		address := netip.AddrFrom4([4]byte{192, 0, 2, byte(m.made)}) // they come back after 255
+		if c.of(5) == 4 {
+			address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(m.made)})
+		}
+		made := modelEndpoint{port: 8080, health: probes.State(c.of(3))}
+		made.Address, made.Zone = address.String(), modelZones[c.of(2)]
+		made.Hostname = fmt.Sprintf("db-%d", m.made)
+		if !slices.ContainsFunc(m.endpoints, func(e modelEndpoint) bool { return e.Address == made.Address }) {
+			m.endpoints = append(slices.Clone(m.endpoints), made)
+		}
+	}
+}
+
+func (m *simulation) one(c *choices, change func(*modelEndpoint)) {
+	if len(m.endpoints) > 0 {
+		m.endpoints = slices.Clone(m.endpoints)
+		change(&m.endpoints[c.of(len(m.endpoints))])
+	}
+}
+
+// meddle does to a slice what others may do by hand.
+func (m *simulation) meddle(c *choices) {
+	if len(m.present) == 0 {
+		return
+	}
+	at := c.of(len(m.present))
+	slice := m.present[at].DeepCopy()
+	endpoint := &slice.Endpoints[c.of(len(slice.Endpoints))]
+	other := m.present[c.of(len(m.present))].Endpoints
+	switch c.of(9) {
+	case 0:
+		m.present = slices.Delete(slices.Clone(m.present), at, at+1)
+		return
+	case 1:
+		slice.Endpoints = slice.Endpoints[:len(slice.Endpoints)-1]
+	case 2:
+		slice.Endpoints = append(slice.Endpoints, *other[0].DeepCopy()) // of another family, perhaps
+	case 3:
+		endpoint.Conditions = discoveryv1.EndpointConditions{}
+	case 8:
+		endpoint.TargetRef = &corev1.ObjectReference{Kind: "Pod", Name: "x"}
+	case 4:
+		endpoint.Hints = &discoveryv1.EndpointHints{ForZones: []discoveryv1.ForZone{{Name: "x"}}}
+	case 5:
+		slice.Labels[corev1.LabelTopologyZone] = modelZones[c.of(4)]
+	case 6:
+		*slice.Ports[0].Port = 8080 + int32(c.of(3))
+	case 7:
+		slice.OwnerReferences, slice.Annotations = nil, map[string]string{"note": "mine"}
+	}
+	m.present = slices.Clone(m.present)
+	m.present[at] = slice
+}
+
+// wants are made anew each time, so that what a planner has changed shows.
+func (m *simulation) wants() sliceWants {
+	made := sliceWants{owner: testOwner(), service: m.service.DeepCopy(), maxEndpoints: m.max, trigger: m.trigger}
+	made.owner.Spec.EndpointSlices = m.options.DeepCopy()
+	ports := map[int32]*portSet{}
+	for _, each := range m.endpoints {
+		if ports[each.port] == nil {
+			ports[each.port] = httpPort(each.port)
+		}
+		wanted := healthy(each.Address, ports[each.port])
+		wanted.spec, wanted.health = each.DeepCopy(), probes.Seeded(each.health)
+		wanted.role = roleOf(&wanted, lastTier)
+		made.endpoints = append(made.endpoints, wanted)
+	}
+	made.hints = judgeTraffic(made.service, made.endpoints).hints
+	return made
+}
+
+// asked is what all slices together are to say, found out without regard to slices.
+func (m *simulation) asked() map[string]string {
+	hinted := m.service.Spec.TrafficDistribution != nil
+	byHand := false
+	for _, each := range m.endpoints {
+		byHand = byHand || len(each.ForZones) > 0
+	}
+	lacking := false
+	for _, each := range m.endpoints {
+		matters := each.State == "" || each.State == farpointv1.EndpointActive || each.State == farpointv1.EndpointDraining && m.service.Spec.PublishNotReadyAddresses
+		lacking = lacking || matters && len(each.ForZones) == 0 && (!hinted || each.Zone == "")
+	}
+	found := map[string]string{}
+	for _, each := range m.endpoints {
+		var zones []string
+		switch {
+		case lacking:
+		case len(each.ForZones) > 0:
+			zones = each.ForZones
+		case hinted && each.Zone != "":
+			zones = []string{each.Zone}
+		}
+		ready, serving, terminating := false, each.health == probes.StateHealthy, false
+		switch each.State {
+		case farpointv1.EndpointDraining:
+			terminating = true
+		case farpointv1.EndpointDisabled:
+			serving = false
+		default:
+			ready = serving
+		}
+		if m.service.Spec.PublishNotReadyAddresses && each.State != farpointv1.EndpointDisabled {
+			ready = true
+		}
+		found[fmt.Sprintf("%s %d", each.Address, each.port)] = fmt.Sprintf("%v %v %v zone=%q host=%q hints=%q", ready, serving, terminating, each.Zone, each.Hostname, zones)
+	}
+	return found
+}
+
+// told is what slices say, and fails if they could not be written or belong to nobody.
+func (m *simulation) told(t *testing.T, present []*discoveryv1.EndpointSlice) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, slice := range present {
+		if n := len(slice.Endpoints); n == 0 || n > m.max {
+			t.Fatalf("%s holds %d endpoints, and may hold %d", slice.Name, n, m.max)
+		}
+		zone, labelled := slice.Labels[corev1.LabelTopologyZone]
+		for _, endpoint := range slice.Endpoints {
+			address := netip.MustParseAddr(endpoint.Addresses[0])
+			if address.Is4() != (slice.AddressType == discoveryv1.AddressTypeIPv4) {
+				t.Fatalf("%s is in a slice of %s", address, slice.AddressType)
+			}
+			of := ptr.Deref(endpoint.Zone, "")
+			if m.options.GroupBy == farpointv1.GroupByZone && (of != zone || labelled != (of != "")) || m.options.GroupBy != farpointv1.GroupByZone && labelled {
+				t.Fatalf("an endpoint of zone %q is in a slice of zone %q", of, zone)
+			}
+			key := fmt.Sprintf("%s %d", address, *slice.Ports[0].Port)
+			if _, twice := found[key]; twice {
+				t.Fatalf("%s stands twice", key)
+			}
+			found[key] = saying(&endpoint)
+		}
+		if !maps.Equal(slice.Annotations, map[string]string{corev1.EndpointsLastChangeTriggerTime: slice.Annotations[corev1.EndpointsLastChangeTriggerTime]}) {
+			t.Fatalf("%s has the annotations %v", slice.Name, slice.Annotations)
+		}
+	}
+	return found
+}
+
+// saying is what a slice says of an endpoint.
+func saying(endpoint *discoveryv1.Endpoint) string {
+	var zones []string
+	if endpoint.Hints != nil {
+		for _, hint := range endpoint.Hints.ForZones {
+			zones = append(zones, hint.Name)
+		}
+	}
+	conditions := endpoint.Conditions
+	if endpoint.TargetRef != nil {
+		return "something that is not ours"
+	}
+	return fmt.Sprintf("%v %v %v zone=%q host=%q hints=%q", *conditions.Ready, *conditions.Serving, *conditions.Terminating, ptr.Deref(endpoint.Zone, ""), ptr.Deref(endpoint.Hostname, ""), zones)
+}
+
+// step plans, checks the plan and carries it out.
+func (m *simulation) step(t *testing.T, edit string, calm bool) slicePlan {
+	t.Helper()
+	m.trigger = m.trigger.Add(time.Second)
+	wants, before := m.wants(), deepCopies(m.present)
+	plan := planSlices(wants, m.present)
+	if !equality.Semantic.DeepEqual(before, m.present) || !reflect.DeepEqual(wants, m.wants()) {
+		t.Fatalf("after %s: planning changed what it was given", edit)
+	}
+	if shuffled := planSlices(wants, backwards(m.present)); !equality.Semantic.DeepEqual(plan, shuffled) {
+		t.Fatalf("after %s: the plan depends on the order in which slices are listed", edit)
+	}
+	created, updated := deepCopies(plan.Create), deepCopies(plan.Update)
+	copies := slices.Concat(created, updated)
+	for i, slice := range slices.Concat(plan.Create, plan.Update) {
+		if !equality.Semantic.DeepEqual(slice, copies[i]) {
+			t.Fatalf("after %s: slices that are written share memory", edit)
+		}
+		scribble(slice)
+	}
+	if !equality.Semantic.DeepEqual(before, m.present) || !reflect.DeepEqual(wants, m.wants()) {
+		t.Fatalf("after %s: what is written shares memory with what the planner was given", edit)
+	}
+	plan.Create, plan.Update = created, updated
+	if calm {
+		if budget := m.coreWrites(); total(plan) > budget {
+			t.Fatalf("after %s: %v writes, core's rules make %d", edit, writes(plan), budget)
+		}
+	}
+	m.carryOut(t, edit, plan)
+	if got, want := m.told(t, m.present), m.asked(); !maps.Equal(got, want) {
+		t.Fatalf("after %s: slices say\n%v, want\n%v", edit, got, want)
+	}
+	if plan.Kept != len(m.present) {
+		t.Fatalf("after %s: says that %d slices remain, but %d do", edit, plan.Kept, len(m.present))
+	}
+	wants.trigger = m.trigger.Add(time.Hour)
+	if again := planSlices(wants, m.present); total(again) != 0 {
+		t.Fatalf("after %s: a second plan still has %v", edit, writes(again))
+	}
+	return plan
+}
+
+// carryOut makes one write after the other, as the API server would, and fails if an
+// endpoint is missing after one of them that was there before and is wanted still.
+func (m *simulation) carryOut(t *testing.T, edit string, plan slicePlan) {
+	t.Helper()
+	wanted := map[string]bool{}
+	for _, each := range m.endpoints {
+		wanted[each.Address] = true
+	}
+	byName, stay := map[string]*discoveryv1.EndpointSlice{}, map[string]bool{}
+	for _, slice := range m.present {
+		byName[slice.Name] = slice
+		for _, endpoint := range slice.Endpoints {
+			if wanted[endpoint.Addresses[0]] {
+				stay[endpoint.Addresses[0]] = true
+			}
+		}
+	}
+	check := func(what string) {
+		t.Helper()
+		there := map[string]bool{}
+		for _, slice := range byName {
+			for _, endpoint := range slice.Endpoints {
+				there[endpoint.Addresses[0]] = true
+			}
+		}
+		for address := range stay {
+			if !there[address] {
+				t.Fatalf("after %s: %s is missing once %s", edit, address, what)
+			}
+		}
+	}
+	for _, slice := range plan.Create {
+		if byName[slice.Name] != nil || slice.ResourceVersion != "" {
+			t.Fatalf("after %s: creates %s, which exists", edit, slice.Name)
+		}
+		m.store(byName, slice)
+	}
+	for _, slice := range plan.Update {
+		was := byName[slice.Name]
+		if was == nil || was.ResourceVersion != slice.ResourceVersion || was.AddressType != slice.AddressType {
+			t.Fatalf("after %s: cannot update %s of version %s", edit, slice.Name, slice.ResourceVersion)
+		}
+		m.store(byName, slice)
+		check("updated " + slice.Name)
+	}
+	for _, slice := range plan.Delete {
+		delete(byName, slice.Name)
+		check("deleted " + slice.Name)
+	}
+	m.present = slices.Collect(maps.Values(byName))
+	slices.SortFunc(m.present, func(a, b *discoveryv1.EndpointSlice) int {
+		return strings.Compare(a.ResourceVersion, b.ResourceVersion)
+	})
+}
+
+func (m *simulation) store(byName map[string]*discoveryv1.EndpointSlice, slice *discoveryv1.EndpointSlice) {
+	m.writes++
+	slice.ResourceVersion = fmt.Sprintf("%08d", m.writes)
+	byName[slice.Name] = slice
+}
+
+// coreWrites is how many writes the rules of Kubernetes' own controller lead to
+// (k8s.io/endpointslice reconciler.go, reconcileByPortMapping and finalize), told from
+// those rules alone and for slices whose metadata is as it should be.
+func (m *simulation) coreWrites() int {
+	type group struct {
+		family  bool
+		wanted  map[string]string
+		dirty   []int
+		clean   []int
+		emptied int
+	}
+	groups := map[string]*group{}
+	of := func(address netip.Addr, port int32, zone string) *group {
+		if m.options.GroupBy != farpointv1.GroupByZone {
+			zone = ""
+		}
+		key := fmt.Sprint(address.Is4(), port, zone)
+		if groups[key] == nil {
+			groups[key] = &group{family: address.Is4(), wanted: map[string]string{}}
+		}
+		return groups[key]
+	}
+	asked := m.asked()
+	for _, each := range m.endpoints {
+		of(netip.MustParseAddr(each.Address), each.port, each.Zone).wanted[each.Address] = asked[fmt.Sprintf("%s %d", each.Address, each.port)]
+	}
+	for _, slice := range m.present {
+		first := netip.MustParseAddr(slice.Endpoints[0].Addresses[0])
+		mine := of(first, *slice.Ports[0].Port, slice.Labels[corev1.LabelTopologyZone])
+		kept, changed := 0, false
+		for _, endpoint := range slice.Endpoints {
+			address := endpoint.Addresses[0]
+			want, ok := mine.wanted[address]
+			delete(mine.wanted, address)
+			if ok {
+				kept++
+			}
+			changed = changed || !ok || want != saying(&endpoint)
+		}
+		switch {
+		case kept == 0:
+			mine.emptied++
+		case changed:
+			mine.dirty = append(mine.dirty, kept)
+		default:
+			mine.clean = append(mine.clean, kept)
+		}
+	}
+	count, creates, deletes := 0, map[bool]int{}, map[bool]int{}
+	for _, each := range groups {
+		left := len(each.wanted)
+		for _, size := range each.dirty {
+			left -= min(left, m.max-size)
+		}
+		count += len(each.dirty)
+		deletes[each.family] += each.emptied
+		for left > 0 {
+			if slices.ContainsFunc(each.clean, func(size int) bool { return size+left <= m.max }) {
+				count, left = count+1, 0
+			} else {
+				creates[each.family]++
+				left -= min(left, m.max)
+			}
+		}
+	}
+	for _, family := range []bool{false, true} {
+		count += max(creates[family], deletes[family])
+	}
+	return count
+}
+
+// scribble overwrites what a slice points to, as decoding an answer into it may.
+func scribble(slice *discoveryv1.EndpointSlice) {
+	for i := range slice.Endpoints {
+		endpoint := &slice.Endpoints[i]
+		endpoint.Addresses[0] = "scribbled"
+		for _, value := range []*bool{endpoint.Conditions.Ready, endpoint.Conditions.Serving, endpoint.Conditions.Terminating} {
+			*value = !*value
+		}
+		for _, text := range []*string{endpoint.Zone, endpoint.Hostname, endpoint.NodeName} {
+			if text != nil {
+				*text = "scribbled"
+			}
+		}
+		if endpoint.Hints != nil {
+			for j := range endpoint.Hints.ForZones {
+				endpoint.Hints.ForZones[j].Name = "scribbled"
+			}
+		}
+	}
+	for i := range slice.Ports {
+		*slice.Ports[i].Port, *slice.Ports[i].Name, *slice.Ports[i].Protocol = 1, "scribbled", "scribbled"
+	}
+	for _, values := range []map[string]string{slice.Labels, slice.Annotations} {
+		for key := range values {
+			values[key] = "scribbled"
+		}
+	}
+	slice.OwnerReferences[0].Name = "scribbled"
+	*slice.OwnerReferences[0].Controller = false
+}
+
+func deepCopies(list []*discoveryv1.EndpointSlice) []*discoveryv1.EndpointSlice {
+	copies := make([]*discoveryv1.EndpointSlice, len(list))
+	for i := range list {
+		copies[i] = list[i].DeepCopy()
+	}
+	return copies
+}
+
+func backwards(list []*discoveryv1.EndpointSlice) []*discoveryv1.EndpointSlice {
+	reversed := slices.Clone(list)
+	slices.Reverse(reversed)
+	return reversed
+}
+
+func total(plan slicePlan) int { return len(plan.Create) + len(plan.Update) + len(plan.Delete) }
+
+// run makes edits for as long as there are choices.
+func (m *simulation) run(t *testing.T, made *choices) {
+	t.Helper()
+	for len(made.bytes) > 0 {
+		edit := edits[made.of(len(edits))]
+		before := m.asked()
+		edit.do(m, made)
+		plan := m.step(t, edit.name, edit.calm)
+		if edit.name == "flip" && total(plan) > 1 {
+			t.Fatalf("one flip is %v writes", writes(plan))
+		}
+		if edit.name == "flip" && !maps.Equal(before, m.asked()) && writes(plan) != [3]int{0, 1, 0} {
+			t.Fatalf("one flip is %v writes, want one update", writes(plan))
+		}
+	}
+}
+
+func FuzzPlanSlices(f *testing.F) {
+	random := rand.New(rand.NewPCG(7, 7))
+	for range 20 {
+		f.Add(randomBytes(random, 100))
+	}
+	f.Fuzz(func(t *testing.T, decisions []byte) {
+		newSimulation().run(t, &choices{decisions})
+	})
+}
+
+// TestPlanAgainstOracle edits, flips and meddles at random, and compares what the slices
+// say with what is asked for, and their writes with those of core's rules.
+func TestPlanAgainstOracle(t *testing.T) {
+	for seed := range uint64(120) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		decisions := randomBytes(random, 200)
+		if !t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { newSimulation().run(t, &choices{decisions}) }) {
+			break
+		}
+	}
+}
+
+func randomBytes(random *rand.Rand, n int) []byte {
+	bytes := make([]byte, n)
+	for i := range bytes {
+		bytes[i] = byte(random.Uint32())
+	}
+	return bytes
+}
