@@ -19,7 +19,6 @@ package controllers
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -85,8 +84,8 @@ type slicePlanner struct {
 	groups   []*sliceGroup
 	// groupOf is the index of each endpoint's group.
 	groupOf []int32
-	// byAddress are the endpoints sorted by the text of their address.
-	byAddress []int32
+	// byAddress finds endpoints.
+	byAddress addressIndex
 	// placed endpoints are in a slice; moved ones were in a slice that cannot keep them.
 	placed, moved []bool
 	// doomed slices are of no use to any group.
@@ -130,7 +129,7 @@ func newSlicePlanner(wants sliceWants) *slicePlanner {
 	flags := make([]bool, 2*n)
 	planner := &slicePlanner{wants: wants, metadata: newSliceMetadata(wants), placed: flags[:n], moved: flags[n:]}
 	planner.group()
-	planner.sort()
+	planner.byAddress = newAddressIndex(wants.endpoints)
 	return planner
 }
 
@@ -151,32 +150,6 @@ func (p *slicePlanner) group() {
 		}
 		p.groupOf[i] = group.index
 	}
-}
-
-func (p *slicePlanner) sort() {
-	p.byAddress = make([]int32, len(p.wants.endpoints))
-	for i := range p.byAddress {
-		p.byAddress[i] = int32(i)
-	}
-	slices.SortFunc(p.byAddress, func(a, b int32) int {
-		return cmp.Or(strings.Compare(p.wants.endpoints[a].text, p.wants.endpoints[b].text), cmp.Compare(a, b))
-	})
-}
-
-// at returns the endpoints with this address. There may be several, with other ports.
-func (p *slicePlanner) at(present *discoveryv1.Endpoint) []int32 {
-	if len(present.Addresses) != 1 {
-		return nil
-	}
-	address := present.Addresses[0]
-	first, _ := slices.BinarySearchFunc(p.byAddress, address, func(i int32, address string) int {
-		return strings.Compare(p.wants.endpoints[i].text, address)
-	})
-	last := first
-	for last < len(p.byAddress) && p.wants.endpoints[p.byAddress[last]].text == address {
-		last++
-	}
-	return p.byAddress[first:last]
 }
 
 // takeStock leaves every wanted endpoint in the slice where it is.
@@ -216,19 +189,15 @@ func (p *slicePlanner) keep(group *sliceGroup, slice *discoveryv1.EndpointSlice)
 	}
 	for i := range slice.Endpoints {
 		present := &slice.Endpoints[i]
-		candidates := p.at(present)
-		index := slices.IndexFunc(candidates, func(i int32) bool {
-			return group != nil && p.groupOf[i] == group.index && !p.placed[i]
-		})
-		if index < 0 || len(kept.endpoints) == p.wants.maxEndpoints {
+		wanted := p.findIn(group, present)
+		if wanted < 0 || len(kept.endpoints) == p.wants.maxEndpoints {
 			kept.changed = true
-			kept.sheds = kept.sheds || len(candidates) > 0
-			for _, candidate := range candidates {
-				p.moved[candidate] = true
+			for elsewhere := range p.byAddress.find(present) {
+				p.moved[elsewhere] = true
+				kept.sheds = true
 			}
 			continue
 		}
-		wanted := candidates[index]
 		p.placed[wanted] = true
 		kept.endpoints = append(kept.endpoints, wanted)
 		kept.changed = kept.changed || !p.says(present, &p.wants.endpoints[wanted])
@@ -236,12 +205,26 @@ func (p *slicePlanner) keep(group *sliceGroup, slice *discoveryv1.EndpointSlice)
 	return kept
 }
 
+// findIn returns the group's endpoint with this address, if it has not been found before;
+// -1 for none.
+func (p *slicePlanner) findIn(group *sliceGroup, present *discoveryv1.Endpoint) int32 {
+	if group == nil {
+		return -1
+	}
+	for wanted := range p.byAddress.find(present) {
+		if p.groupOf[wanted] == group.index && !p.placed[wanted] {
+			return wanted
+		}
+	}
+	return -1
+}
+
 // heir is the only group that wants endpoints of a slice whose own group is gone, as when
 // ports change: it has the slice with the endpoints in their place. Otherwise it is nil.
 func (p *slicePlanner) heir(slice *discoveryv1.EndpointSlice) *sliceGroup {
 	var heir *sliceGroup
 	for i := range slice.Endpoints {
-		for _, wanted := range p.at(&slice.Endpoints[i]) {
+		for wanted := range p.byAddress.find(&slice.Endpoints[i]) {
 			group := p.groups[p.groupOf[wanted]]
 			if heir != nil && heir != group || group.addressType != slice.AddressType {
 				return nil

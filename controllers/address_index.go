@@ -1,0 +1,68 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"hash/maphash"
+	"iter"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+)
+
+// addressIndex finds wanted endpoints by the text of their address. It is a hash table of
+// indexes: for a thousand endpoints a map would take more memory than all that is written
+// for one of them.
+type addressIndex struct {
+	endpoints []verdict
+	seed      maphash.Seed
+	// first is the first endpoint of each bucket, and next the one after each endpoint in
+	// its bucket: its index and one more, 0 for none.
+	first, next []int32
+}
+
+func newAddressIndex(endpoints []verdict) addressIndex {
+	size := 1
+	for size < len(endpoints) {
+		size *= 2
+	}
+	made := addressIndex{endpoints: endpoints, seed: maphash.MakeSeed(), first: make([]int32, size), next: make([]int32, len(endpoints))}
+	for i := len(endpoints) - 1; i >= 0; i-- { // so that those with one address are found in their order
+		bucket := made.bucket(endpoints[i].text)
+		made.next[i], made.first[bucket] = made.first[bucket], int32(i+1)
+	}
+	return made
+}
+
+func (x *addressIndex) bucket(address string) uint64 {
+	return maphash.String(x.seed, address) & uint64(len(x.first)-1)
+}
+
+// find goes through the wanted endpoints that have a published one's address. There may be
+// several, with other ports. One with more than one address was published by nobody here.
+func (x *addressIndex) find(published *discoveryv1.Endpoint) iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		if len(published.Addresses) != 1 {
+			return
+		}
+		address := published.Addresses[0]
+		for i := x.first[x.bucket(address)]; i > 0; i = x.next[i-1] {
+			if x.endpoints[i-1].text == address && !yield(i-1) {
+				return
+			}
+		}
+	}
+}
