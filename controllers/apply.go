@@ -92,7 +92,7 @@ func (a slicesApplier) create(ctx context.Context, owner *farpointv1.ExternalSer
 	if err := a.live.Get(ctx, client.ObjectKeyFromObject(slice), present); err != nil {
 		return fmt.Errorf("read EndpointSlice %s, which exists already: %w", slice.Name, err)
 	}
-	if !ownedBy(present, owner.Name) {
+	if !writtenFor(present, client.ObjectKeyFromObject(owner)) {
 		return fmt.Errorf("EndpointSlice %s exists already and was written by somebody else: delete or rename it", slice.Name)
 	}
 	if present.AddressType != slice.AddressType { // immutable

@@ -150,7 +150,8 @@ func sharedEndpoints(own []endpoint, around neighbours) *conflict {
 		}
 	}
 	for _, slice := range around.rivals {
-		look(slice, "ExternalService "+slice.Labels[farpointv1.OwnerLabel])
+		owner, _ := labelledOwner(slice)
+		look(slice, "ExternalService "+nameFrom(slice.Namespace, owner))
 	}
 	for _, slice := range around.pods {
 		look(slice, fmt.Sprintf("EndpointSlice %s of the Service's Pods", slice.Name))

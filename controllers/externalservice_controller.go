@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -81,6 +82,9 @@ type Reconciler struct {
 // Reconcile carries out one ExternalService.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	result, err := r.reconcile(ctx, request)
+	if errors.Is(err, errGrantsUnknown) {
+		return ctrl.Result{}, nil // who asked is called
+	}
 	if apierrors.IsConflict(err) {
 		// Somebody was faster. The watch brings what they wrote; nothing is wrong.
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
@@ -105,7 +109,14 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, nil
 	case object.Spec.Suspend:
 		r.forget(owner)
-		return ctrl.Result{}, r.report(ctx, object, suspended(object, r.now()))
+		refused, err := r.services.refusal(object)
+		if err != nil {
+			return ctrl.Result{}, err
+		}
+		if refused == nil {
+			return ctrl.Result{}, r.report(ctx, object, suspended(object, r.now()))
+		}
+		// A grant that is revoked takes the slices away all the same.
 	}
 	found, err := r.publish(ctx, object, owner)
 	if err != nil {
@@ -151,7 +162,7 @@ func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalSer
 // is when what is news came about. It returns an error if it could not get as far as
 // having findings.
 func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, trigger time.Time) (findings, error) {
-	existing, err := r.slicesOf(ctx, object.Namespace, object.Name)
+	existing, elsewhere, err := r.slicesOf(ctx, types.NamespacedName(owner), targetKey(object).Namespace)
 	if err != nil {
 		return findings{}, err
 	}
@@ -166,6 +177,7 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 		}
 	}
 	plan := r.plan(object, found, existing, trigger)
+	plan.Delete = append(plan.Delete, elsewhere...)
 	found.slices = plan.Kept
 	if err := r.slices.apply(ctx, object, plan); apierrors.IsConflict(err) {
 		return findings{}, err
@@ -184,14 +196,13 @@ func (r *Reconciler) lookAround(ctx context.Context, owner probes.Owner, found *
 		return nil
 	}
 	if found.targets == nil {
+		found.conflictsUnknown = true
 		return nil
 	}
-	var err error
-	if found.around.pods, err = r.pods.of(ctx, asker, found.service.service); err != nil {
-		return err
-	}
+	pods, known, err := r.pods.of(ctx, asker, found.service.service)
+	found.around.pods, found.conflictsUnknown = pods, !known
 	found.conflict = findConflicts(found.targets.accepted, found.around)
-	return nil
+	return err
 }
 
 // judge finds out which endpoints are sound, has the scheduler probe them and fetches
@@ -286,13 +297,15 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 // removeAll removes what was written for an ExternalService that is gone. The garbage
 // collector would as well, but later, and not while it is away.
 func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error {
-	existing, err := r.slicesOf(ctx, request.Namespace, request.Name)
+	here, elsewhere, err := r.slicesOf(ctx, request.NamespacedName, request.Namespace)
 	if err != nil {
 		return err
 	}
-	var plan slicePlan
-	for _, slice := range existing {
+	plan := slicePlan{Delete: elsewhere}
+	for _, slice := range here {
 		// One without the reference was orphaned on purpose: kubectl delete --cascade=orphan.
+		// That is not said of those elsewhere, and they could not stay if it were: the
+		// namespace that they are in could not revoke its grant any more.
 		if ownedBy(slice, request.Name) {
 			plan.Delete = append(plan.Delete, slice)
 		}

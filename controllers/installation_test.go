@@ -163,6 +163,7 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 			"ClusterRole farpoint-manager-role: get secrets",
 			"ClusterRole farpoint-manager-role: get,list,watch endpoints",
 			"ClusterRole farpoint-manager-role: get,list,watch externalservices.farpoint.dev",
+			"ClusterRole farpoint-manager-role: get,list,watch referencegrants.gateway.networking.k8s.io",
 			"ClusterRole farpoint-manager-role: list,watch nodes",
 			"ClusterRole farpoint-manager-role: list,watch servicecidrs.networking.k8s.io",
 			"ClusterRole farpoint-manager-role: update externalservices.farpoint.dev/status",
@@ -232,6 +233,12 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 		}).Should(Equal(corev1.ServiceAffinityClientIP))
 		Eventually(func() int64 { return now(ctx, object).Status.ObservedGeneration }).Should(Equal(now(ctx, object).Generation))
 		Expect(condition(ctx, object, farpointv1.ReadyCondition)()).To(Equal("True Published"))
+
+		By("a Service of another namespace")
+		installGrants(ctx)
+		there := newNamespace(ctx)
+		create(ctx, grant(namespace, there), service(there, "shared"), crossing(namespace, there, "shared", newBackend().url()))
+		Eventually(conditions(ctx, there, "shared")).Should(Equal(map[string]string{"192.0.2.10": "TTF"}))
 
 		By("a look from outside")
 		for _, probe := range []*corev1.Probe{deployment(installed).Spec.Template.Spec.Containers[0].LivenessProbe, deployment(installed).Spec.Template.Spec.Containers[0].ReadinessProbe} {

@@ -41,8 +41,6 @@ const (
 	relistDelay = 5 * time.Second
 	// rewatchDelay is the time until it is asked again after a watch that broke off.
 	rewatchDelay = time.Second
-	// firstListTimeout is how long somebody waits for the first answer.
-	firstListTimeout = 10 * time.Second
 )
 
 // liveList holds objects that a watch of its own keeps up to date: for what is too much
@@ -50,21 +48,30 @@ const (
 type liveList struct {
 	// reduce copies out of an object what is looked at.
 	reduce func(object any) client.Object
-	// changed is called after what is looked at has changed in a namespace, and with ""
-	// after the kind has come or gone.
+	// changed is called after what is looked at has changed in a namespace, and with "" if
+	// that is the list as a whole: it is known, or its kind has come or gone.
 	changed func(namespace string)
-	// known is closed once the API server has answered.
-	known chan struct{}
 
 	// mu guards what follows. Nothing waits while holding it.
 	mu      sync.Mutex
 	objects map[types.NamespacedName]client.Object
-	// present is false while the API server has no such kind.
-	present bool
+	state   listState
 }
 
+// listState is what is known of a list as a whole.
+type listState int
+
+const (
+	// listUnknown: the API server has not answered yet.
+	listUnknown listState = iota
+	// listAbsent: it has no such kind.
+	listAbsent
+	// listPresent: the objects are known.
+	listPresent
+)
+
 func newLiveList(reduce func(any) client.Object, changed func(string)) *liveList {
-	return &liveList{reduce: reduce, changed: changed, known: make(chan struct{})}
+	return &liveList{reduce: reduce, changed: changed, objects: map[types.NamespacedName]client.Object{}}
 }
 
 // listedKind is a kind and version that a liveList may be made of.
@@ -92,7 +99,7 @@ func (l *liveList) follow(ctx context.Context, from client.WithWatch, clock cloc
 		case ctx.Err() != nil:
 			return
 		case isAbsent(err):
-			l.replace(nil, false)
+			l.replace(nil, listAbsent)
 		case err != nil:
 			ctrl.LoggerFrom(ctx).Error(err, "Could not list or watch; what is known stays", "kind", fmt.Sprintf("%T", kinds[0].object))
 		default:
@@ -123,29 +130,17 @@ func listWatch(from client.WithWatch, list client.ObjectList, options []client.L
 // isAbsent tells an API server that does not have the kind from one that does not answer.
 func isAbsent(err error) bool { return meta.IsNoMatchError(err) || apierrors.IsNotFound(err) }
 
-// wait returns once it is known what there is.
-func (l *liveList) wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, firstListTimeout)
-	defer cancel()
-	select {
-	case <-l.known:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// all returns the objects of a namespace, and whether the API server has the kind. They
-// are not to be changed.
-func (l *liveList) all(namespace string) (objects []client.Object, present bool) {
+// all returns the objects of a namespace, which are not to be changed.
+func (l *liveList) all(namespace string) ([]client.Object, listState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var objects []client.Object
 	for key, object := range l.objects {
 		if key.Namespace == namespace {
 			objects = append(objects, object)
 		}
 	}
-	return objects, l.present
+	return objects, l.state
 }
 
 // Add, Update, Delete, Replace and Resync are what a Reflector calls.
@@ -179,14 +174,14 @@ func (l *liveList) Delete(object any) error {
 
 // Replace is called with all that there is.
 func (l *liveList) Replace(objects []any, _ string) error {
-	l.replace(objects, true)
+	l.replace(objects, listPresent)
 	return nil
 }
 
 // Resync is never called: no resync is asked for.
 func (l *liveList) Resync() error { return nil }
 
-func (l *liveList) replace(objects []any, present bool) {
+func (l *liveList) replace(objects []any, state listState) {
 	next := make(map[types.NamespacedName]client.Object, len(objects))
 	for _, object := range objects {
 		reduced := l.reduce(object)
@@ -204,16 +199,11 @@ func (l *liveList) replace(objects []any, present bool) {
 			touched[key.Namespace] = true
 		}
 	}
-	if l.present != present {
+	if l.state != state {
 		touched[""] = true
 	}
-	l.objects, l.present = next, present
+	l.objects, l.state = next, state
 	l.mu.Unlock()
-	select {
-	case <-l.known:
-	default:
-		close(l.known) // one goroutine follows, and calls this
-	}
 	for namespace := range touched {
 		l.changed(namespace)
 	}

@@ -39,6 +39,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
 )
@@ -54,7 +57,7 @@ func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
 		return nil, err
 	}
 	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), farpointv1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), farpointv1.AddToScheme(scheme), gatewayv1.Install(scheme), gatewayv1beta1.Install(scheme)); err != nil {
 		return nil, fmt.Errorf("build the scheme: %w", err)
 	}
 	config = rest.CopyConfig(config)
@@ -117,7 +120,7 @@ func addReconciler(manager ctrl.Manager, options Options) error {
 		transitions:  transitions,
 		clock:        clock.RealClock{},
 		targets:      targetPlanner{registry: registry, egress: egress},
-		services:     serviceResolver{client: manager.GetClient()},
+		services:     serviceResolver{client: manager.GetClient(), grants: &grants{client: live, objects: manager.GetClient(), clock: clock.RealClock{}}},
 		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), writes: measured.writes},
 		pods:         newPodSlices(live, clock.RealClock{}),
 		events:       newEventWriter(manager.GetClient()),

@@ -17,6 +17,7 @@ limitations under the License.
 package controllers
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -58,12 +59,53 @@ func referredToByUs(object metav1.Object) bool {
 	return err == nil && group.Group == farpointv1.GroupVersion.Group
 }
 
+// sliceReference makes the garbage collector remove a slice. One that is not in its
+// owner's namespace goes with the Service: owners across namespaces are none to it. That
+// reference is not a controller's, which tells the slice from those of Kubernetes' own.
+func sliceReference(owner *farpointv1.ExternalService, service *corev1.Service) metav1.OwnerReference {
+	if owner.Namespace == service.Namespace {
+		return ownerReference(owner)
+	}
+	return metav1.OwnerReference{APIVersion: "v1", Kind: "Service", Name: service.Name, UID: service.UID}
+}
+
+// writtenFor tells whether a slice with a name that the owner gives was written for it.
+// Somebody may have taken off or changed its labels, and in another namespace its
+// reference.
+func writtenFor(slice *discoveryv1.EndpointSlice, owner types.NamespacedName) bool {
+	if slice.Namespace == owner.Namespace {
+		return ownedBy(slice, owner.Name)
+	}
+	if labelled, ours := sliceOwner(slice); ours && labelled == owner {
+		return true
+	}
+	return len(slice.OwnerReferences) == 1 && slice.OwnerReferences[0].Kind == "Service" && slice.OwnerReferences[0].Controller == nil
+}
+
+// labelOwner labels what is in the namespace as written for the owner.
+func labelOwner(labels map[string]string, owner *farpointv1.ExternalService, namespace string) {
+	labels[farpointv1.OwnerLabel] = owner.Name
+	delete(labels, farpointv1.OwnerNamespaceLabel)
+	if owner.Namespace != namespace {
+		labels[farpointv1.OwnerNamespaceLabel] = owner.Namespace
+	}
+}
+
+// labelledOwner names the ExternalService that an object is labelled as written for.
+func labelledOwner(object metav1.Object) (owner types.NamespacedName, ok bool) {
+	labels := object.GetLabels()
+	owner.Name, ok = labels[farpointv1.OwnerLabel]
+	if owner.Namespace = labels[farpointv1.OwnerNamespaceLabel]; owner.Namespace == "" {
+		owner.Namespace = object.GetNamespace()
+	}
+	return owner, ok
+}
+
 // sliceOwner names the ExternalService that a slice was written for; false if it is
 // somebody else's.
 func sliceOwner(slice *discoveryv1.EndpointSlice) (owner types.NamespacedName, ours bool) {
-	name, ok := slice.Labels[farpointv1.OwnerLabel]
-	if !ok || slice.Labels[discoveryv1.LabelManagedBy] != farpointv1.ManagedBy {
-		return types.NamespacedName{}, false
+	if slice.Labels[discoveryv1.LabelManagedBy] != farpointv1.ManagedBy {
+		return owner, false
 	}
-	return types.NamespacedName{Namespace: slice.Namespace, Name: name}, true
+	return labelledOwner(slice)
 }

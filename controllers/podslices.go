@@ -74,40 +74,34 @@ func (p *podSlices) start(ctx context.Context, queue workqueue.TypedRateLimiting
 	return nil
 }
 
-// of returns the slices of Pods of the Service that may be in the asker's way. The asker
-// is called again when they change. Nothing is read if it has asked before, and neither
-// the Service nor the slices have changed since.
-func (p *podSlices) of(ctx context.Context, asker types.NamespacedName, service *corev1.Service) ([]*discoveryv1.EndpointSlice, error) {
+// of returns the slices of Pods of the Service that may be in the asker's way, and whether
+// they are known yet. The asker is called again when that changes. Nothing is read if it
+// has asked before, and neither the Service nor the slices have changed since.
+func (p *podSlices) of(ctx context.Context, asker types.NamespacedName, service *corev1.Service) (slices []*discoveryv1.EndpointSlice, known bool, err error) {
 	key, version := client.ObjectKeyFromObject(service), string(service.UID)+"/"+service.ResourceVersion
 	followed, clean := p.ask(asker, key, version)
-	if followed == nil && clean && !hasSelector(service) {
-		return nil, nil
+	if followed == nil && !hasSelector(service) {
+		if !clean {
+			clean, err = p.none(ctx, key)
+		}
+		if clean {
+			p.settle(asker, key, version)
+		}
+		if clean || err != nil {
+			return nil, err == nil, err
+		}
 	}
 	if followed == nil {
-		if !hasSelector(service) {
-			some, err := p.some(ctx, key)
-			if err != nil {
-				return nil, err
-			}
-			if !some {
-				p.settle(asker, key, version)
-				return nil, nil
-			}
-		}
 		followed = p.follow(key) //nolint:contextcheck // the watch outlives this call
 	}
-	if err := followed.wait(ctx); err != nil {
-		return nil, fmt.Errorf("list EndpointSlices of the Pods of Service %s: %w", key, err)
-	}
-	objects, _ := followed.all(key.Namespace)
-	if len(objects) == 0 && !hasSelector(service) {
+	objects, state := followed.all(key.Namespace)
+	if state == listPresent && len(objects) == 0 && !hasSelector(service) {
 		p.settle(asker, key, version) // who was left behind is gone
 	}
-	slices := make([]*discoveryv1.EndpointSlice, len(objects))
-	for i, object := range objects {
-		slices[i] = object.(*discoveryv1.EndpointSlice)
+	for _, object := range objects {
+		slices = append(slices, object.(*discoveryv1.EndpointSlice))
 	}
-	return slices, nil
+	return slices, state == listPresent, nil
 }
 
 // forget is called when the asker has no Service any more.
@@ -154,14 +148,14 @@ func (p *podSlices) unfollow(service types.NamespacedName) {
 	delete(p.followed, service)
 }
 
-// some tells whether there are any.
-func (p *podSlices) some(ctx context.Context, service types.NamespacedName) (bool, error) {
+// none asks the API server whether there is none.
+func (p *podSlices) none(ctx context.Context, service types.NamespacedName) (bool, error) {
 	found := &metav1.PartialObjectMetadataList{}
 	found.SetGroupVersionKind(discoveryv1.SchemeGroupVersion.WithKind("EndpointSliceList"))
 	if err := p.client.List(ctx, found, append(podSlicesOf(service), client.Limit(1))...); err != nil {
 		return false, fmt.Errorf("look for EndpointSlices of the Pods of Service %s: %w", service, err)
 	}
-	return len(found.Items) > 0, nil
+	return len(found.Items) == 0, nil
 }
 
 // follow starts a watch, unless there is one.

@@ -60,24 +60,39 @@ func targetKey(owner *farpointv1.ExternalService) types.NamespacedName {
 	return key
 }
 
+// nameFrom names something to those who are in a namespace.
+func nameFrom(namespace string, key types.NamespacedName) string {
+	if key.Namespace == namespace {
+		return key.Name
+	}
+	return key.String()
+}
+
 // serviceResolver finds the target Service, and keeps it as the template says if there
 // is one.
 type serviceResolver struct {
 	client client.Client
+	grants *grants
 }
 
 // resolve returns an error only if the API server could not be asked or told. Services
 // that were created for the object, but are not its target any more, go.
 func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.ExternalService) (serviceFinding, error) {
 	key := targetKey(owner)
-	if key.Namespace != owner.Namespace {
+	if key.Namespace != owner.Namespace && owner.Spec.ServiceTemplate != nil {
 		return serviceFinding{
 			reason:  farpointv1.ServiceInOtherNamespaceReason,
-			message: fmt.Sprintf("Service %s is in another namespace than this object (%s): create the ExternalService there", key, owner.Namespace),
+			message: fmt.Sprintf("Service %s is to be created from serviceTemplate, but in another namespace than this object's: take targetService.namespace out, or take serviceTemplate out and create the Service there", key),
 		}, nil
 	}
 	if err := r.removeCreated(ctx, client.ObjectKeyFromObject(owner), key); err != nil {
 		return serviceFinding{}, err
+	}
+	// Before the Service is looked for: whether there is one is nobody's business otherwise.
+	if refused, err := r.refusal(owner); err != nil {
+		return serviceFinding{}, err
+	} else if refused != nil {
+		return *refused, nil
 	}
 	service := &corev1.Service{}
 	err := r.client.Get(ctx, key, service)
@@ -93,6 +108,15 @@ func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.External
 	return r.keep(ctx, owner, key, service)
 }
 
+// refusal says why the owner may not refer to its Service; nil if it may.
+func (r serviceResolver) refusal(owner *farpointv1.ExternalService) (*serviceFinding, error) {
+	key := targetKey(owner)
+	if key.Namespace == owner.Namespace {
+		return nil, nil
+	}
+	return r.grants.refusal(owner.Namespace, key)
+}
+
 // removeCreated deletes the Services that were created for the owner, save the one of
 // this key.
 func (r serviceResolver) removeCreated(ctx context.Context, owner, save types.NamespacedName) error {
@@ -102,7 +126,7 @@ func (r serviceResolver) removeCreated(ctx context.Context, owner, save types.Na
 	}
 	for i := range created.Items {
 		service := &created.Items[i]
-		if service.Name == save.Name || service.DeletionTimestamp != nil || !ownedBy(service, owner.Name) {
+		if client.ObjectKeyFromObject(service) == save || service.DeletionTimestamp != nil || !ownedBy(service, owner.Name) {
 			continue
 		}
 		if err := r.client.Delete(ctx, service, client.Preconditions{UID: &service.UID}); client.IgnoreNotFound(err) != nil {

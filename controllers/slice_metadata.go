@@ -47,7 +47,7 @@ func newSliceMetadata(wants sliceWants) sliceMetadata {
 	options := wants.owner.Spec.EndpointSlices
 	made := sliceMetadata{
 		owner:       wants.owner,
-		reference:   ownerReference(wants.owner),
+		reference:   sliceReference(wants.owner, wants.service),
 		annotations: sliceAnnotations(options),
 		byZone:      options != nil && options.GroupBy == farpointv1.GroupByZone,
 		taken:       map[string]bool{},
@@ -162,7 +162,7 @@ func sliceLabels(wants sliceWants, byZone bool) map[string]string {
 	}
 	labels[discoveryv1.LabelServiceName] = wants.service.Name
 	labels[discoveryv1.LabelManagedBy] = farpointv1.ManagedBy
-	labels[farpointv1.OwnerLabel] = wants.owner.Name
+	labelOwner(labels, wants.owner, wants.service.Namespace)
 	return labels
 }
 

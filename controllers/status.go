@@ -45,8 +45,10 @@ type findings struct {
 	traffic trafficFinding
 	// around is what else leads the Service's traffic somewhere.
 	around neighbours
-	// conflict tells what of it is in the way; nil if nothing is.
-	conflict *conflict
+	// conflict tells what of it is in the way; nil if nothing is. With conflictsUnknown,
+	// not all of it is known yet.
+	conflict         *conflict
+	conflictsUnknown bool
 	// held: an endpoint would have been taken out, had the operator not lost its network.
 	held bool
 	// slices counts the slices of this object.
@@ -70,7 +72,7 @@ type fault struct {
 // present status keeps its time. It changes neither argument.
 func summarize(present *farpointv1.ExternalService, found findings, now metav1.Time) farpointv1.ExternalServiceStatus {
 	status := *present.Status.DeepCopy()
-	status.TargetService = targetKey(present).Name
+	status.TargetService = nameFrom(present.Namespace, targetKey(present))
 	status.EndpointSlices = int32(found.slices)
 	status.Endpoints = endpointStatuses(present, found, now)
 	if found.targets != nil {
@@ -261,6 +263,9 @@ func setEndpointsAccepted(set conditionSetter, present *farpointv1.ExternalServi
 }
 
 func setNoConflicts(set conditionSetter, found findings) {
+	if found.conflictsUnknown && meta.FindStatusCondition(set.status.Conditions, farpointv1.NoConflictsCondition) != nil {
+		return // as it was, rather than there and back
+	}
 	if found.conflict != nil {
 		set.set(farpointv1.NoConflictsCondition, metav1.ConditionFalse, found.conflict.reason, found.conflict.message)
 		return
@@ -319,7 +324,7 @@ func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *fault {
 // suspended is the status of an object whose slices are left as they are.
 func suspended(present *farpointv1.ExternalService, now metav1.Time) farpointv1.ExternalServiceStatus {
 	status := *present.Status.DeepCopy()
-	status.TargetService = targetKey(present).Name
+	status.TargetService = nameFrom(present.Namespace, targetKey(present))
 	status.ObservedGeneration = present.Generation
 	set := conditionSetter{status: &status, generation: present.Generation, now: now}
 	set.remove(farpointv1.ReconcilingCondition)

@@ -56,9 +56,13 @@ var _ = Describe("the target Service", func() {
 		Entry("ExternalName", func(s *corev1.Service, _ *farpointv1.ExternalService) {
 			s.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "db.example.com"}
 		}, farpointv1.ServiceIsExternalNameReason, farpointv1.StalledCondition, "use type ClusterIP"),
-		Entry("in another namespace", func(_ *corev1.Service, o *farpointv1.ExternalService) {
+		Entry("in another namespace, which does not allow it", func(_ *corev1.Service, o *farpointv1.ExternalService) {
 			o.Spec.TargetService = &farpointv1.TargetServiceReference{Namespace: "kube-system"}
-		}, farpointv1.ServiceInOtherNamespaceReason, farpointv1.StalledCondition, "create the ExternalService there"),
+		}, farpointv1.ReferenceGrantNotInstalledReason, farpointv1.ReconcilingCondition, "install the Gateway API"),
+		Entry("created in another namespace", func(_ *corev1.Service, o *farpointv1.ExternalService) {
+			o.Spec.TargetService = &farpointv1.TargetServiceReference{Namespace: "kube-system"}
+			o.Spec.ServiceTemplate = &farpointv1.ServiceTemplate{Spec: farpointv1.ServiceTemplateSpec{Ports: []farpointv1.ServiceTemplatePort{{Name: "http", Port: 80}}}}
+		}, farpointv1.ServiceInOtherNamespaceReason, farpointv1.StalledCondition, "take targetService.namespace out"),
 	)
 
 	It("is waited for, and its slices come back however often it is replaced", func(ctx SpecContext) {

@@ -126,8 +126,15 @@ const (
 	ServiceHasSelectorReason = "ServiceHasSelector"
 	// ServiceIsExternalNameReason: the Service is a DNS alias, which has no endpoints.
 	ServiceIsExternalNameReason = "ServiceIsExternalName"
-	// ServiceInOtherNamespaceReason: the Service is in another namespace.
+	// ServiceInOtherNamespaceReason: there is a serviceTemplate, but the Service is to be in
+	// another namespace, where none is created.
 	ServiceInOtherNamespaceReason = "ServiceInOtherNamespace"
+	// RefNotPermittedReason: the Service is in another namespace, and no ReferenceGrant
+	// there allows ExternalServices of this one to refer to it.
+	RefNotPermittedReason = "RefNotPermitted"
+	// ReferenceGrantNotInstalledReason: the Service is in another namespace, and the API
+	// server does not know ReferenceGrants, by which that could be allowed.
+	ReferenceGrantNotInstalledReason = "ReferenceGrantNotInstalled"
 	// ServiceNotOwnedReason: there is a serviceTemplate, but the Service exists and was
 	// not created from it. It is left as it is and fronted all the same.
 	ServiceNotOwnedReason = "ServiceNotOwned"

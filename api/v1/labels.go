@@ -22,4 +22,7 @@ const (
 	ManagedBy = "externalservice-controller.farpoint.dev"
 	// OwnerLabel names, on what Farpoint writes, the ExternalService it belongs to.
 	OwnerLabel = "farpoint.dev/externalservice"
+	// OwnerNamespaceLabel is the namespace of that ExternalService, on what is not in the
+	// same one. What is in the same namespace goes without it.
+	OwnerNamespaceLabel = "farpoint.dev/externalservice-namespace"
 )

@@ -32,7 +32,8 @@ type ExternalServiceStatus struct {
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// targetService is the name of the Service that the endpoints belong to.
+	// targetService is the name of the Service that the endpoints belong to, after its
+	// namespace and a slash if that is another one.
 	// +optional
 	TargetService string `json:"targetService,omitempty"`
 

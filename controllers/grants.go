@@ -1,0 +1,141 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=referencegrants,verbs=get;list;watch
+
+// grants knows which ExternalServices may front Services of other namespaces. That is
+// said by the Gateway API's ReferenceGrants, in the Service's namespace. They are followed
+// from when somebody asks first, since most clusters have no need of them here, and some
+// do not know the kind.
+type grants struct {
+	client client.WithWatch
+	// objects reads ExternalServices from the manager's cache.
+	objects client.Reader
+	clock   clock.Clock
+
+	// mu guards what follows. Nothing waits while holding it.
+	mu sync.Mutex
+	// run is the context of the watch; queue takes who asked when the answer changes.
+	run   context.Context
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
+	list  *liveList
+}
+
+// errGrantsUnknown is returned until the API server has answered. Then who asked is
+// called again.
+var errGrantsUnknown = errors.New("it is not known yet which ReferenceGrants there are")
+
+// grantKinds are the versions that ReferenceGrants come in, the one that will stay first.
+var grantKinds = []listedKind{
+	{&gatewayv1.ReferenceGrant{}, &gatewayv1.ReferenceGrantList{}},
+	{&gatewayv1beta1.ReferenceGrant{}, &gatewayv1beta1.ReferenceGrantList{}},
+}
+
+// start is called once, when the controller starts.
+func (g *grants) start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.run, g.queue = ctx, queue
+	return nil
+}
+
+// refusal says why ExternalServices of a namespace may not front a Service of another
+// one; nil if they may.
+func (g *grants) refusal(from string, to types.NamespacedName) (*serviceFinding, error) {
+	objects, state := g.follow().all(to.Namespace)
+	switch state {
+	case listUnknown:
+		return nil, errGrantsUnknown
+	case listAbsent:
+		return &serviceFinding{
+			reason:  farpointv1.ReferenceGrantNotInstalledReason,
+			message: fmt.Sprintf("Service %s is in another namespace, which has to allow that by a ReferenceGrant, a kind that this cluster does not have: install the Gateway API (gateway.networking.k8s.io), or create the ExternalService in namespace %s", to, to.Namespace),
+			awaited: true,
+		}, nil
+	}
+	permits := func(object client.Object) bool {
+		return permits(&object.(*gatewayv1.ReferenceGrant).Spec, from, to.Name)
+	}
+	if slices.ContainsFunc(objects, permits) {
+		return nil, nil
+	}
+	return &serviceFinding{
+		reason:  farpointv1.RefNotPermittedReason,
+		message: fmt.Sprintf("Service %s is in another namespace, where no ReferenceGrant allows that: create one in namespace %s, from group %s, kind %s, namespace %s, to group \"\", kind Service, name %s", to, to.Namespace, farpointv1.GroupVersion.Group, kind, from, to.Name),
+		awaited: true,
+	}, nil
+}
+
+// permits tells whether a grant lets ExternalServices of a namespace refer to a Service
+// of its own.
+func permits(grant *gatewayv1.ReferenceGrantSpec, namespace, service string) bool {
+	return slices.ContainsFunc(grant.From, func(from gatewayv1.ReferenceGrantFrom) bool {
+		return string(from.Group) == farpointv1.GroupVersion.Group && from.Kind == kind && string(from.Namespace) == namespace
+	}) && slices.ContainsFunc(grant.To, func(to gatewayv1.ReferenceGrantTo) bool {
+		return to.Group == "" && to.Kind == "Service" && (to.Name == nil || *to.Name == "" || string(*to.Name) == service)
+	})
+}
+
+// follow returns the list of all grants, which begins to fill when it is asked for first.
+func (g *grants) follow() *liveList {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.list == nil {
+		g.list = newLiveList(grantOf, g.changed)
+		go g.list.follow(g.run, g.client, g.clock, grantKinds)
+	}
+	return g.list
+}
+
+// changed calls the ExternalServices whose Service is in the namespace, but not they.
+func (g *grants) changed(namespace string) {
+	if namespace == "" {
+		namespace = anyNamespace
+	}
+	for _, request := range requestsBy(g.run, g.objects, client.MatchingFields{crossingIndex: namespace}) {
+		g.queue.Add(request)
+	}
+}
+
+// grantOf is what is looked at of a grant of any version.
+func grantOf(object any) client.Object {
+	grant, ok := object.(*gatewayv1.ReferenceGrant)
+	if !ok {
+		grant = (*gatewayv1.ReferenceGrant)(object.(*gatewayv1beta1.ReferenceGrant))
+	}
+	return &gatewayv1.ReferenceGrant{ObjectMeta: metav1.ObjectMeta{Name: grant.Name, Namespace: grant.Namespace}, Spec: grant.Spec}
+}

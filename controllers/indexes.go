@@ -1,0 +1,153 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// Indexes of the cache.
+const (
+	// ownerIndex finds slices by the ExternalService they were written for, as
+	// namespace/name, and Services of its namespace by its name.
+	ownerIndex = "owner"
+	// serviceIndex finds slices, also those of others, by the Service they belong to.
+	serviceIndex = "service"
+	// targetIndex finds ExternalServices by the Service they target, as namespace/name.
+	targetIndex = "target"
+	// crossingIndex finds ExternalServices with a Service in another namespace, by that and
+	// by anyNamespace.
+	crossingIndex = "crossing"
+	anyNamespace  = "*"
+)
+
+func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	byLabel := func(label string) client.IndexerFunc {
+		return func(object client.Object) []string {
+			if value, ok := object.GetLabels()[label]; ok {
+				return []string{value}
+			}
+			return nil
+		}
+	}
+	byOwner := func(object client.Object) []string {
+		if owner, ours := sliceOwner(object.(*discoveryv1.EndpointSlice)); ours {
+			return []string{owner.String()}
+		}
+		return nil
+	}
+	byTarget := func(object client.Object) []string {
+		return []string{targetKey(object.(*farpointv1.ExternalService)).String()}
+	}
+	byCrossing := func(object client.Object) []string {
+		if target := targetKey(object.(*farpointv1.ExternalService)); target.Namespace != object.GetNamespace() {
+			return []string{target.Namespace, anyNamespace}
+		}
+		return nil
+	}
+	indexes := []struct {
+		object  client.Object
+		name    string
+		extract client.IndexerFunc
+	}{
+		{&discoveryv1.EndpointSlice{}, ownerIndex, byOwner},
+		{&discoveryv1.EndpointSlice{}, serviceIndex, byLabel(discoveryv1.LabelServiceName)},
+		{&corev1.Service{}, ownerIndex, byLabel(farpointv1.OwnerLabel)},
+		{&farpointv1.ExternalService{}, targetIndex, byTarget},
+		{&farpointv1.ExternalService{}, crossingIndex, byCrossing},
+	}
+	for _, index := range indexes {
+		if err := indexer.IndexField(ctx, index.object, index.name, index.extract); err != nil {
+			return fmt.Errorf("index %T by %s: %w", index.object, index.name, err)
+		}
+	}
+	return nil
+}
+
+// requestsBy names the ExternalServices that an index finds.
+func requestsBy(ctx context.Context, reader client.Reader, by client.MatchingFields) []reconcile.Request {
+	list := &farpointv1.ExternalServiceList{}
+	// Reads of an event handler wait for no write, and the objects are not changed.
+	if err := reader.List(ctx, list, by, client.DisableReadYourWritesConsistency, client.UnsafeDisableDeepCopy); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Could not list ExternalServices", "by", by)
+		return nil
+	}
+	requests := make([]reconcile.Request, len(list.Items))
+	for i := range list.Items {
+		requests[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
+	}
+	return requests
+}
+
+// slicesOf lists the slices that were written for an ExternalService: those in the
+// namespace, and those that are left in others. They are the cache's own: not to be
+// changed.
+func (r *Reconciler) slicesOf(ctx context.Context, owner types.NamespacedName, namespace string) (here, elsewhere []*discoveryv1.EndpointSlice, err error) {
+	all, err := r.listSlices(ctx, client.MatchingFields{ownerIndex: owner.String()})
+	for _, slice := range all {
+		if slice.Namespace == namespace {
+			here = append(here, slice)
+		} else {
+			elsewhere = append(elsewhere, slice)
+		}
+	}
+	return here, elsewhere, err
+}
+
+// neighbours finds what else leads the Service's traffic somewhere, as far as the cache
+// knows: not the Pods. It is the cache's own: not to be changed.
+func (r *Reconciler) neighbours(ctx context.Context, service *corev1.Service, owner types.NamespacedName) (neighbours, error) {
+	found := neighbours{service: service}
+	all, err := r.listSlices(ctx, client.InNamespace(service.Namespace), client.MatchingFields{serviceIndex: service.Name})
+	if err != nil {
+		return found, err
+	}
+	for _, slice := range all {
+		found.sort(slice, owner)
+	}
+	endpoints := &corev1.Endpoints{}
+	switch err := r.client.Get(ctx, client.ObjectKeyFromObject(service), endpoints, client.UnsafeDisableDeepCopy); {
+	case err == nil:
+		found.endpoints = endpoints
+	case !apierrors.IsNotFound(err):
+		return found, fmt.Errorf("read Endpoints %s: %w", service.Name, err)
+	}
+	return found, nil
+}
+
+func (r *Reconciler) listSlices(ctx context.Context, options ...client.ListOption) ([]*discoveryv1.EndpointSlice, error) {
+	list := &discoveryv1.EndpointSliceList{}
+	if err := r.client.List(ctx, list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
+		return nil, fmt.Errorf("list EndpointSlices: %w", err)
+	}
+	pointers := make([]*discoveryv1.EndpointSlice, len(list.Items))
+	for i := range list.Items {
+		pointers[i] = &list.Items[i]
+	}
+	return pointers, nil
+}

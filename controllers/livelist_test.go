@@ -1,0 +1,94 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Who follows a list is called for what is looked at, and for nothing else.
+func TestLiveListTellsOfChanges(t *testing.T) {
+	named := func(namespace, name string, version string, addresses ...string) *discoveryv1.EndpointSlice {
+		slice := sliceOf(podSliceManager, name, addresses...)
+		slice.ObjectMeta = metav1.ObjectMeta{Namespace: namespace, Name: name, ResourceVersion: version}
+		return slice
+	}
+	var told []string
+	list := newLiveList(membersOf, func(namespace string) { told = append(told, namespace) })
+	steps := []struct {
+		name string
+		do   func() error
+		want string
+	}{
+		{"the first answer", func() error { return list.Replace(nil, "1") }, `""`},
+		{"an object", func() error { return list.Add(named("a", "x", "2", "10.0.0.1")) }, `"a"`},
+		{"the same object", func() error { return list.Add(named("a", "x", "3", "10.0.0.1")) }, ``},
+		{"another address", func() error { return list.Update(named("a", "x", "4", "10.0.0.2")) }, `"a"`},
+		{"nothing of interest", func() error { return list.Update(named("a", "x", "5", "10.0.0.2")) }, ``},
+		{"a list that is no news", func() error { return list.Replace([]any{named("a", "x", "6", "10.0.0.2")}, "6") }, ``},
+		{"a list with others", func() error {
+			return list.Replace([]any{named("a", "x", "7", "10.0.0.3"), named("b", "y", "7")}, "7")
+		}, `"a" "b"`},
+		{"an object that goes", func() error { return list.Delete(named("b", "y", "8")) }, `"b"`},
+		{"the kind that goes", func() error { list.replace(nil, listAbsent); return nil }, `"" "a"`},
+		{"it stays away", func() error { list.replace(nil, listAbsent); return nil }, ``},
+		{"the kind that comes back", func() error { return list.Replace(nil, "9") }, `""`},
+	}
+	for _, step := range steps {
+		told = nil
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(told)
+		quoted := ""
+		if told != nil {
+			quoted = `"` + strings.Join(told, `" "`) + `"`
+		}
+		if quoted != step.want {
+			t.Errorf("%s: told of %s, want %s", step.name, quoted, step.want)
+		}
+	}
+}
+
+func TestLiveListHoldsWhatThereIs(t *testing.T) {
+	list := newLiveList(membersOf, func(string) {})
+	names := func() (found []string, state listState) {
+		objects, state := list.all("integration")
+		for _, object := range objects {
+			found = append(found, client.ObjectKeyFromObject(object).String())
+		}
+		slices.Sort(found)
+		return found, state
+	}
+	if found, state := names(); found != nil || state != listUnknown {
+		t.Errorf("before the first answer: %v in state %v", found, state)
+	}
+	elsewhere := sliceOf(podSliceManager, "z")
+	elsewhere.Namespace = "elsewhere"
+	if err := list.Replace([]any{sliceOf(podSliceManager, "x"), sliceOf(podSliceManager, "y"), elsewhere}, "1"); err != nil {
+		t.Fatal(err)
+	}
+	if found, state := names(); !slices.Equal(found, []string{"integration/x", "integration/y"}) || state != listPresent {
+		t.Errorf("%v in state %v", found, state)
+	}
+}
