@@ -24,9 +24,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -35,8 +37,8 @@ import (
 // scraper is a Prometheus that discovers its targets from the API server of the tests.
 type scraper struct {
 	url string
-	// down are the targets, by address and port, that cannot be scraped.
-	down *site
+	// exporters answer in place of all targets, told apart by their address and port.
+	exporters *site
 }
 
 // listening is where Prometheus says that its API is.
@@ -47,11 +49,11 @@ var listening = regexp.MustCompile(`msg="Listening on".* address=(127\.0\.0\.1:\
 // this process, so that nothing leaves the machine.
 func startPrometheus(scrapeConfigs string) *scraper {
 	GinkgoHelper()
-	started := &scraper{down: newExporters()}
+	started := &scraper{exporters: newExporters()}
 	configs := []map[string]any{}
 	Expect(yaml.Unmarshal([]byte(scrapeConfigs), &configs)).To(Succeed())
 	for _, config := range configs {
-		config["proxy_url"] = started.down.URL
+		config["proxy_url"] = started.exporters.URL
 		for _, discovery := range config["kubernetes_sd_configs"].([]any) {
 			discovery.(map[string]any)["kubeconfig_file"] = kubeconfig()
 		}
@@ -97,6 +99,26 @@ func (s *scraper) ask(ctx SpecContext, g Gomega, path string, data any) {
 	g.Expect(json.NewDecoder(response.Body).Decode(&answer)).To(Succeed())
 }
 
+// query maps the values of these labels to the present value of the metric.
+func (s *scraper) query(ctx SpecContext, g Gomega, metric string, labels ...string) map[string]string {
+	var answer struct {
+		Result []struct {
+			Metric map[string]string
+			Value  []any // when, and what in decimal
+		}
+	}
+	s.ask(ctx, g, "query?query="+metric, &answer)
+	found := map[string]string{}
+	for _, each := range answer.Result {
+		var values []string
+		for _, label := range labels {
+			values = append(values, each.Metric[label])
+		}
+		found[strings.Join(values, " ")] = fmt.Sprint(each.Value[1])
+	}
+	return found
+}
+
 // discovered maps the addresses of the targets to what Prometheus was told of them:
 // the conditions ready, serving and terminating, the hostname and the zone.
 func (s *scraper) discovered(ctx SpecContext) func(Gomega) map[string]string {
@@ -129,13 +151,7 @@ var _ = Describe("Prometheus", func() {
 			})
 		}
 		create(ctx, object)
-		prometheus := startPrometheus(fmt.Sprintf(`
-- job_name: db
-  kubernetes_sd_configs:
-  - role: endpointslice
-    namespaces:
-      names: [%s]
-`, namespace))
+		prometheus := startPrometheus(discovery(namespace))
 		told := prometheus.discovered(ctx)
 		Eventually(told).Should(Equal(map[string]string{
 			"192.0.2.10:9187": "true true false db-0 eu-1a",
@@ -155,4 +171,36 @@ var _ = Describe("Prometheus", func() {
 		backends.down.Delete("/1")
 		Eventually(told).Should(HaveKeyWithValue("192.0.2.11:9187", "true true false db-1 eu-1b"))
 	})
+
+	// It takes a Service of two families for one of Pods, which have an address of each.
+	It("finds the endpoints of a Service's first address family only", func(ctx SpecContext) {
+		startOperator(adminConfig)
+		namespace, probed := newNamespace(ctx), newBackend()
+		both, six := headless(externalService(namespace, "both", probed.url(), probed.url()), "metrics", 9100), headless(externalService(namespace, "six", probed.url()), "metrics", 9100)
+		both.Spec.Endpoints[1].Address, six.Spec.Endpoints[0].Address = "2001:db8::11", "2001:db8::12"
+		for _, object := range []*farpointv1.ExternalService{both, six} {
+			for i := range object.Spec.Endpoints {
+				object.Spec.Endpoints[i].Port = nil
+			}
+		}
+		six.Spec.ServiceTemplate.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol}
+		six.Spec.ServiceTemplate.Spec.IPFamilyPolicy = new(corev1.IPFamilyPolicySingleStack)
+		create(ctx, both, six)
+		Eventually(column(ctx, both)).Should(Equal("2/2"))
+		Eventually(column(ctx, six)).Should(Equal("1/1"))
+		prometheus := startPrometheus(discovery(namespace))
+		Eventually(prometheus.discovered(ctx)).Should(And(HaveKey("192.0.2.10:9100"), HaveKey("[2001:db8::12]:9100")))
+		Expect(prometheus.discovered(ctx)(NewWithT(GinkgoT()))).To(HaveLen(2))
+	})
 })
+
+// discovery is a scrape config that takes all there is in a namespace.
+func discovery(namespace string) string {
+	return fmt.Sprintf(`
+- job_name: all
+  kubernetes_sd_configs:
+  - role: endpointslice
+    namespaces:
+      names: [%s]
+`, namespace)
+}
