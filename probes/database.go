@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 )
 
 // The probes of databases have this in common.
@@ -57,6 +58,30 @@ func (d Definition) withDefaultPort(port uint16) Definition {
 		d.Port = port
 	}
 	return d
+}
+
+// databaseOf is the name of the database in a URL; empty if it has none.
+func databaseOf(u *url.URL) (string, error) {
+	name := strings.TrimPrefix(u.Path, "/")
+	if strings.ContainsAny(name, "/\x00") || u.Fragment != "" {
+		return "", fmt.Errorf("healthCheckURL has more of a path than the name of a database: write %s://host:port/database", u.Scheme)
+	}
+	return name, nil
+}
+
+// checkDatabaseLogin returns an error if a URL asks for more than a login will tell, or
+// lags where nothing does.
+func checkDatabaseLogin(u *url.URL, user string, logsIn, asks, primaryLags bool) error {
+	switch {
+	case logsIn && user == "":
+		return fmt.Errorf("healthCheck.credentialsSecretRef: the Secret has no username, and the URL no user: add the key, or write %s://user@host", u.Scheme)
+	case asks && !logsIn:
+		return fmt.Errorf("healthCheckURL asks the server something that it tells users only: write %s://user@host,"+
+			" or name a Secret in healthCheck.credentialsSecretRef", u.Scheme)
+	case primaryLags:
+		return errors.New("healthCheckURL has maxLag with role=primary, which lags behind nothing: take one of them out")
+	}
+	return nil
 }
 
 // login is who logs in: the user of the URL or of the Secret, and the Secret's password.

@@ -24,8 +24,11 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Dialer opens the connections of all probers. It checks every address it is
@@ -39,6 +42,8 @@ type Dialer struct {
 	roots  rootPools
 	// handshaking holds a token for each TLS handshake that computes.
 	handshaking chan struct{}
+	// postgres are the settings that all probes of PostgreSQL begin with.
+	postgres func() (*pgconn.Config, error)
 }
 
 // NewDialer returns a dialer that connects only where the policy lets it, and lets so
@@ -48,7 +53,7 @@ func NewDialer(policy *EgressPolicy, handshakes int) *Dialer {
 	if handshakes == 0 {
 		handshakes = 4 * runtime.GOMAXPROCS(0)
 	}
-	d := &Dialer{handshaking: make(chan struct{}, handshakes)}
+	d := &Dialer{handshaking: make(chan struct{}, handshakes), postgres: sync.OnceValues(postgresDefaults)}
 	d.check = func(to netip.AddrPort) error { return policy.CheckProbe(to.Addr()) }
 	// A probe's connection is too short for keep-alive, which would cost several system
 	// calls a dial.

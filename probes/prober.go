@@ -68,14 +68,15 @@ type Registry map[string]Factory
 // the dialer.
 func NewRegistry(dialer *Dialer) Registry {
 	return Registry{
-		"dns":    dialer.newDNSProber,
-		"http":   dialer.newHTTPProber,
-		"https":  dialer.newHTTPProber,
-		"icmp":   dialer.newICMPProber,
-		"redis":  dialer.newRedisProber,
-		"rediss": dialer.newRedisProber,
-		"tcp":    dialer.newTCPProber,
-		"tls":    dialer.newTLSProber,
+		"dns":      dialer.newDNSProber,
+		"http":     dialer.newHTTPProber,
+		"https":    dialer.newHTTPProber,
+		"icmp":     dialer.newICMPProber,
+		"postgres": dialer.newPostgresProber,
+		"redis":    dialer.newRedisProber,
+		"rediss":   dialer.newRedisProber,
+		"tcp":      dialer.newTCPProber,
+		"tls":      dialer.newTLSProber,
 	}
 }
 

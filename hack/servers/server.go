@@ -93,12 +93,26 @@ func newServer(t TB, path string, goodbye syscall.Signal) *Server {
 // Address is where the server listens.
 func (s *Server) Address() netip.AddrPort { return s.address }
 
+// Log is what the server has written so far.
+func (s *Server) Log() string { return s.said.String() }
+
 // Start starts the server, again if it has ended, and waits until it is at work.
 func (s *Server) Start() {
 	s.t.Helper()
+	s.start(s.ready)
+}
+
+// StartListening is Start for a server that is not to get to work: it must only listen.
+func (s *Server) StartListening() {
+	s.t.Helper()
+	s.start(s.listens)
+}
+
+func (s *Server) start(ready func() error) {
+	s.t.Helper()
 	s.launch()
 	deadline := time.Now().Add(patience)
-	for err := s.ready(); err != nil; err = s.ready() {
+	for err := ready(); err != nil; err = ready() {
 		select {
 		case <-s.ended:
 			s.t.Fatalf("%s has ended:\n%s", s.path, s.said.String())

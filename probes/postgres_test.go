@@ -1,0 +1,380 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"farpoint.dev/farpoint/hack/servers"
+)
+
+func startPostgres(t testing.TB, settings ...string) *servers.Postgres {
+	t.Helper()
+	server := servers.NewPostgres(t, settings...)
+	server.Start()
+	server.Exec("CREATE ROLE probe LOGIN PASSWORD 'hunter2'")
+	return server
+}
+
+// postgresAt is a definition of a probe that logs in as the user that startPostgres makes.
+func postgresAt(server *servers.Postgres, query string) Definition {
+	return loginAt(server.Address(), "postgres:///postgres"+query, "probe", "hunter2")
+}
+
+func asking(query string) string { return "?query=" + url.QueryEscape(query) }
+
+func TestPostgresLogin(t *testing.T) {
+	server := startPostgres(t,
+		"host all trusted 127.0.0.1/32 trust", "host all plain 127.0.0.1/32 password", "host all old 127.0.0.1/32 md5", "host all unwanted 127.0.0.1/32 reject")
+	server.Exec("CREATE ROLE trusted LOGIN; CREATE ROLE plain LOGIN PASSWORD 'hunter2'; CREATE ROLE unwanted LOGIN;" +
+		" SET password_encryption = md5; CREATE ROLE old LOGIN PASSWORD 'hunter2'")
+	here := server.Address()
+	for _, test := range []struct {
+		name string
+		def  Definition
+		want Result
+	}{
+		{"password", postgresAt(server, ""), success()},
+		{"user in the URL", loginAt(here, "postgres://probe@/postgres", "", "hunter2"), success()},
+		{"another kind of password", loginAt(here, "postgres:///postgres", "plain", "hunter2"), success()},
+		{"an old kind of password", loginAt(here, "postgres:///postgres", "old", "hunter2"), success()},
+		{"wrong password", loginAt(here, "postgres:///postgres", "probe", "hunter3"), failure(ReasonAuthentication)},
+		{"wrong password of another kind", loginAt(here, "postgres:///postgres", "plain", "hunter3"), failure(ReasonAuthentication)},
+		{"no password", at(here, "postgres://probe@/postgres"), failure(ReasonAuthentication)},
+		{"nobody known", loginAt(here, "postgres:///postgres", "stranger", "hunter2"), failure(ReasonAuthentication)},
+		{"somebody unwanted", at(here, "postgres://unwanted@/postgres"), failure(ReasonAuthentication)},
+		{"somebody trusted", at(here, "postgres://trusted@/postgres?role=primary"), success()},
+		{"no such database", loginAt(here, "postgres:///nowhere", "probe", "hunter2"), failure(ReasonServerError)},
+		{"no database of the user's name", loginAt(here, "postgres://", "probe", "hunter2"), failure(ReasonServerError)},
+		{"nobody", at(here, "postgres://"), success()},
+		{"nobody, with a database", at(here, "postgres:///nowhere"), success()},
+		{"without TLS", postgresAt(server, "?sslmode=disable"), success()},
+		{"with TLS that it has not", postgresAt(server, "?sslmode=require"), failure(ReasonTLSHandshake)},
+		{"nobody, with TLS that it has not", at(here, "postgres://?sslmode=verify-full"), failure(ReasonTLSHandshake)},
+		{"primary", postgresAt(server, "?role=primary"), success()},
+		{"replica", postgresAt(server, "?role=replica"), failure(ReasonRole)},
+		{"lag of a primary", postgresAt(server, "?maxLag=1ms"), success()},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := result(t, test.def, ample); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestPostgresQuery(t *testing.T) {
+	server := startPostgres(t)
+	server.Exec("CREATE TABLE jobs (id int); GRANT ALL ON jobs TO probe")
+	for _, test := range []struct {
+		name, query string
+		want        Result
+	}{
+		{"true", "SELECT count(*) = 0 FROM jobs", success()},
+		{"false", "SELECT count(*) > 0 FROM jobs", failure(ReasonQuery)},
+		{"NULL", "SELECT NULL::boolean", failure(ReasonQuery)},
+		{"no boolean", "SELECT 't'", failure(ReasonQuery)},
+		{"no row", "SELECT true FROM jobs", failure(ReasonQuery)},
+		{"two rows", "VALUES (true), (true)", failure(ReasonQuery)},
+		{"two columns", "SELECT true, true", failure(ReasonQuery)},
+		{"no table", "SELECT true FROM nothing", failure(ReasonQuery)},
+		{"no SQL", "true", failure(ReasonQuery)},
+		{"nothing to run", " ", failure(ReasonQuery)},
+		{"two statements", "SELECT true; SELECT true", failure(ReasonQuery)},
+		{"a write", "INSERT INTO jobs VALUES (1) RETURNING true", failure(ReasonQuery)},
+		{"a hidden write", "WITH w AS (DELETE FROM jobs RETURNING id) SELECT true", failure(ReasonQuery)},
+		{"a write after a commit", "COMMIT; INSERT INTO jobs VALUES (1)", failure(ReasonQuery)},
+		{"a way out", "SET TRANSACTION READ WRITE", failure(ReasonQuery)},
+		{"another way out", "COMMIT", failure(ReasonQuery)},
+		{"no right", "SELECT true FROM pg_authid", failure(ReasonQuery)},
+		{"too much", "SELECT repeat('x', 1000000)", failure(ReasonProtocol)},
+		{"far too many rows", "SELECT true FROM generate_series(1, 1000000)", failure(ReasonProtocol)},
+		{"COPY", "COPY (SELECT true) TO STDOUT", failure(ReasonQuery)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := result(t, postgresAt(server, asking(test.query)), ample); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+	if got, want := result(t, postgresAt(server, asking("SELECT count(*) = 0 FROM jobs")), ample), success(); got != want {
+		t.Errorf("something was written")
+	}
+	t.Run("slow", func(t *testing.T) {
+		if got, want := result(t, postgresAt(server, asking("SELECT pg_sleep(60) IS NOT NULL")), 500*time.Millisecond), failure(ReasonTimeout); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		// It does not go on without us.
+		expect(t, prepare(t, postgresAt(server, asking("SELECT count(*) = 1 FROM pg_stat_activity WHERE usename = 'probe' AND query <> ''"))), success())
+	})
+}
+
+// The slots of a server are few: no connection outlives its probe, and none ends so that
+// the server would write of it in its log.
+func TestPostgresIsLeftInPeace(t *testing.T) {
+	server := startPostgres(t, "log_min_messages = debug1", "log_connections = on")
+	for _, def := range []Definition{
+		postgresAt(server, ""), postgresAt(server, "?maxLag=1s"), postgresAt(server, asking("SELECT true")), postgresAt(server, asking("false")),
+		at(server.Address(), "postgres://"), postgresAt(server, "?sslmode=disable"),
+	} {
+		for range 5 {
+			result(t, def, ample)
+		}
+	}
+	alone := "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'farpoint'"
+	expect(t, prepare(t, postgresAt(server, asking(alone))), success())
+	if found := regexp.MustCompile(`(?i).*(unexpected EOF|reset by peer|incomplete|could not receive).*`).FindString(server.Log()); found != "" {
+		t.Errorf("the server complains: %s", found)
+	}
+}
+
+func TestPostgresRoles(t *testing.T) {
+	first := startPostgres(t)
+	second := first.Replica()
+	second.Start()
+	write := []Prober{prepare(t, postgresAt(first, "?role=primary")), prepare(t, postgresAt(second, "?role=primary"))}
+	read := []Prober{prepare(t, postgresAt(first, "?role=replica")), prepare(t, postgresAt(second, "?role=replica"))}
+	expect(t, write[0], success())
+	expect(t, read[0], failure(ReasonRole))
+	expect(t, write[1], failure(ReasonRole))
+	expect(t, read[1], success())
+
+	first.Stop()
+	second.Promote()
+	first.Follow(second)
+	first.Start()
+	expect(t, write[0], failure(ReasonRole))
+	expect(t, read[0], success())
+	expect(t, write[1], success())
+	expect(t, read[1], failure(ReasonRole))
+}
+
+func TestPostgresLag(t *testing.T) {
+	primary := startPostgres(t)
+	primary.Exec("CREATE TABLE jobs (id int)")
+	replica := primary.Replica()
+	replica.Start()
+	prober := prepare(t, postgresAt(replica, "?role=replica&maxLag=1s"))
+	expect(t, prober, success())
+	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if got := probeOnce(t, prober, ample); got != success() {
+			t.Fatalf("while nobody writes: got %+v", got)
+		}
+	}
+
+	replica.Exec("SELECT pg_wal_replay_pause()")
+	primary.Exec("INSERT INTO jobs VALUES (1)")
+	expect(t, prober, failure(ReasonLag))
+	replica.Exec("SELECT pg_wal_replay_resume()")
+	expect(t, prober, success())
+
+	primary.Stop()
+	if got := probeOnce(t, prober, ample); got != success() {
+		t.Errorf("just cut off: got %+v", got)
+	}
+	expect(t, prober, failure(ReasonLag))
+	if got := result(t, postgresAt(replica, "?role=replica"), ample); got != success() {
+		t.Errorf("if no lag matters: got %+v", got)
+	}
+	primary.Start()
+	expect(t, prober, success())
+}
+
+func TestPostgresNotAccepting(t *testing.T) {
+	primary := startPostgres(t)
+	replica := primary.Replica("hot_standby = off")
+	replica.StartListening()
+	for _, def := range []Definition{postgresAt(replica, ""), at(replica.Address(), "postgres://")} {
+		expect(t, prepare(t, def), failure(ReasonNotAccepting))
+	}
+}
+
+func TestPostgresFull(t *testing.T) {
+	server := startPostgres(t, "max_connections = 4", "superuser_reserved_connections = 1", "max_wal_senders = 0")
+	login, nobody := prepare(t, postgresAt(server, "")), prepare(t, at(server.Address(), "postgres://"))
+	release := server.Occupy("probe", "hunter2")
+	if got, want := probeOnce(t, login, ample), failure(ReasonTooManyConnections); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	releaseReserved := server.Occupy("postgres", "")
+	for _, prober := range []Prober{login, nobody} {
+		if got, want := probeOnce(t, prober, ample), failure(ReasonTooManyConnections); got != want {
+			t.Errorf("not even for superusers: got %+v, want %+v", got, want)
+		}
+	}
+	release()
+	releaseReserved()
+	expect(t, login, success())
+	server.Exec("ALTER ROLE probe CONNECTION LIMIT 0")
+	expect(t, login, failure(ReasonTooManyConnections))
+}
+
+func TestPostgresStoppedAndFrozen(t *testing.T) {
+	server := startPostgres(t)
+	prober := prepare(t, postgresAt(server, ""))
+	expect(t, prober, success())
+	server.Freeze()
+	if got, want := probeOnce(t, prober, brief), failure(ReasonTimeout); got != want {
+		t.Errorf("frozen: got %+v, want %+v", got, want)
+	}
+	server.Thaw()
+	expect(t, prober, success())
+	server.Stop()
+	if got, want := probeOnce(t, prober, ample), failure(ReasonConnectionRefused); got != want {
+		t.Errorf("stopped: got %+v, want %+v", got, want)
+	}
+	server.Start()
+	expect(t, prober, success())
+}
+
+func TestPostgresTLS(t *testing.T) {
+	ca := newAuthority(t)
+	start := func(spoil ...func(*x509.Certificate)) *servers.Postgres {
+		server := servers.NewPostgres(t, "hostssl all certified 127.0.0.1/32 cert").WithTLS(inPEM(t, ca.issue(t, spoil...)), string(ca.bundle()))
+		server.Start()
+		server.Exec("CREATE ROLE probe LOGIN PASSWORD 'hunter2'; CREATE ROLE certified LOGIN")
+		return server
+	}
+	good, old, others := start(), start(expired), start(forOthers)
+	trusting, named := &TLSSettings{CABundle: ca.bundle()}, &TLSSettings{CABundle: ca.bundle(), ServerName: "legacy.example"}
+	distrusting := &TLSSettings{CABundle: newAuthority(t).bundle()}
+	encrypted := "query=" + url.QueryEscape("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+	for _, test := range []struct {
+		name     string
+		server   *servers.Postgres
+		settings *TLSSettings
+		query    string
+		want     Result
+	}{
+		{"by default", good, nil, encrypted, success()},
+		{"by default, expired", old, nil, encrypted, success()},
+		{"disabled", good, trusting, "sslmode=disable&" + encrypted, failure(ReasonQuery)},
+		{"preferred", others, nil, "sslmode=prefer&" + encrypted, success()},
+		{"required", old, nil, "sslmode=require&" + encrypted, success()},
+		{"required with an authority", others, trusting, "sslmode=require&" + encrypted, success()},
+		{"required with another authority", good, distrusting, "sslmode=require", failure(ReasonCertificate)},
+		{"authority", others, trusting, "sslmode=verify-ca&" + encrypted, success()},
+		{"another authority", good, distrusting, "sslmode=verify-ca", failure(ReasonCertificate)},
+		{"authority, expired", old, trusting, "sslmode=verify-ca", failure(ReasonCertificate)},
+		{"authority of the system", good, nil, "sslmode=verify-ca", failure(ReasonCertificate)},
+		{"verified", good, trusting, "sslmode=verify-full&" + encrypted, success()},
+		{"verified by default", good, trusting, encrypted, success()},
+		{"verified by name", good, named, "sslmode=verify-full", success()},
+		{"for others", others, trusting, "sslmode=verify-full", failure(ReasonCertificate)},
+		{"for others by default", others, trusting, "", failure(ReasonCertificate)},
+		{"expired", old, trusting, "sslmode=verify-full", failure(ReasonCertificate)},
+		{"unknown authority", good, nil, "sslmode=verify-full", failure(ReasonCertificate)},
+		{"anything goes", others, &TLSSettings{InsecureSkipVerify: true}, encrypted, success()},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			def := postgresAt(test.server, "?"+test.query)
+			def.TLS = test.settings
+			prober := prepare(t, def)
+			for range 2 { // the second handshake may resume what the first has begun
+				if got := probeOnce(t, prober, ample); got != test.want {
+					t.Errorf("got %+v, want %+v", got, test.want)
+				}
+			}
+			anonymous := at(test.server.Address(), "postgres://?"+strings.TrimSuffix(test.query, encrypted))
+			anonymous.TLS = test.settings
+			if got := result(t, anonymous, ample); (got.Reason == ReasonCertificate) != (test.want.Reason == ReasonCertificate) {
+				t.Errorf("without a user: got %+v", got)
+			}
+		})
+	}
+	t.Run("certificate instead of a password", func(t *testing.T) {
+		def := at(good.Address(), "postgres://certified@/postgres?role=primary")
+		ours := ca.issue(t, forClients, func(c *x509.Certificate) { c.Subject.CommonName = "certified" })
+		def.TLS = &TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}
+		if got := result(t, def, ample); got != success() {
+			t.Errorf("got %+v", got)
+		}
+		anothers := newAuthority(t).issue(t, forClients)
+		for _, certificate := range []*tls.Certificate{nil, &anothers} {
+			def.TLS = &TLSSettings{CABundle: ca.bundle(), ClientCertificate: certificate}
+			if got := result(t, def, ample); got.Outcome != Failure {
+				t.Errorf("without the certificate: got %+v", got)
+			}
+		}
+	})
+}
+
+// What is in the operator's own environment is none of the users' business.
+func TestPostgresEnvironment(t *testing.T) {
+	server := startPostgres(t)
+	for name, value := range map[string]string{
+		"PGPASSWORD": "hunter2", "PGUSER": "probe", "PGHOST": "192.0.2.99", "PGSSLMODE": "verify-full", "PGTARGETSESSIONATTRS": "standby",
+		"PGCONNECT_TIMEOUT": "1", "PGAPPNAME": "s3cret", "PGTZ": "s3cret", "PGCHANNELBINDING": "require", "PGREQUIREAUTH": "none",
+	} {
+		t.Setenv(name, value)
+	}
+	if got := result(t, postgresAt(server, asking("SELECT application_name = 'farpoint' FROM pg_stat_activity WHERE pid = pg_backend_pid()")), ample); got != success() {
+		t.Errorf("got %+v", got)
+	}
+	if got, want := result(t, at(server.Address(), "postgres://probe@/postgres"), ample), failure(ReasonAuthentication); got != want {
+		t.Errorf("without a password: got %+v, want %+v", got, want)
+	}
+	t.Setenv("PGSERVICE", "s3cret")
+	_, err := NewRegistry(NewDialer(loopback, 0)).New(postgresAt(server, ""))
+	if err == nil || !strings.Contains(err.Error(), "take the variables PG... out") || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPostgresURLsRefused(t *testing.T) {
+	testURLsRefused(t, &Credentials{Username: "bob", Password: "hunter2"}, map[string]string{
+		"postgres:///app/more":                   "healthCheckURL has more of a path than the name of a database",
+		"postgres:///app#part":                   "healthCheckURL has more of a path than the name of a database",
+		"postgres://?role=master":                "healthCheckURL has another value of role than there are: write one of primary, replica",
+		"postgres://?maxLag=soon":                "healthCheckURL has a maxLag that is no duration",
+		"postgres://?role=primary&maxLag=1s":     "healthCheckURL has maxLag with role=primary",
+		"postgres://?sslmode=allow":              "healthCheckURL has another value of sslmode than there are: write one of disable, prefer, require, verify-ca, verify-full",
+		"postgres://?password=hunter2":           `healthCheckURL has the unknown parameter "password": postgres takes role, maxLag, query, sslmode`,
+		"postgres://?sslrootcert=/etc/passwd":    `healthCheckURL has the unknown parameter "sslrootcert"`,
+		"postgres://alice@/app":                  "healthCheckURL has another user than the Secret in healthCheck.credentialsSecretRef",
+		"postgres://bob:hunter2@/app":            "healthCheckURL holds a password",
+		"postgres://169.254.169.254/app":         "healthCheckURL leads to where probes may not go",
+		"postgres://?query=SELECT+true;+hunter2": "healthCheckURL has a query that cannot be read",
+	})
+	testURLsRefused(t, &Credentials{Password: "hunter2"}, map[string]string{
+		"postgres://": "healthCheck.credentialsSecretRef: the Secret has no username, and the URL no user: add the key, or write postgres://user@host",
+	})
+	testURLsRefused(t, nil, map[string]string{
+		"postgres:///app?role=primary": "healthCheckURL asks the server something that it tells users only: write postgres://user@host",
+		"postgres:///app?maxLag=1s":    "healthCheckURL asks the server something that it tells users only",
+		"postgres:///app?query=true":   "healthCheckURL asks the server something that it tells users only",
+	})
+	def := Definition{URL: "postgres://192.0.2.10:1/?sslmode=verify-ca", TLS: &TLSSettings{InsecureSkipVerify: true}}
+	if _, err := NewRegistry(NewDialer(loopback, 0)).New(def); err == nil || !strings.Contains(err.Error(), "has sslmode=verify-ca, and healthCheck.tls has insecureSkipVerify") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func BenchmarkPostgresProbe(b *testing.B) {
+	server := startPostgres(b)
+	for _, query := range []string{"?sslmode=disable", "?sslmode=disable&role=primary"} {
+		b.Run(fmt.Sprintf("login%s", query), func(b *testing.B) { benchmark(b, postgresAt(server, query)) })
+	}
+	b.Run("no login", func(b *testing.B) { benchmark(b, at(server.Address(), "postgres://?sslmode=disable")) })
+}
