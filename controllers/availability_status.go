@@ -87,6 +87,9 @@ func readiness(status *farpointv1.ExternalServiceStatus, opened, minReady int) s
 	if status.Standby > 0 {
 		text += fmt.Sprintf(", %d on standby", status.Standby)
 	}
+	if status.Draining > 0 {
+		text += fmt.Sprintf(", %d draining", status.Draining)
+	}
 	return text
 }
 

@@ -203,3 +203,56 @@ func TestNoOccurrenceOfATierThatTheSpecPutsFirst(t *testing.T) {
 		t.Errorf("at first: %v", got)
 	}
 }
+
+func TestStatusOfDrainingEndpoints(t *testing.T) {
+	object, found := observed(up, down)
+	before := told(object, found, noon)
+	object.Status = before
+	until := one.Rfc3339Copy()
+	leaving := func(i int) verdict {
+		left := *found.verdicts[i].endpoint
+		left.index, left.drainUntil = 2, until.Time
+		left.spec = &farpointv1.Endpoint{Address: left.spec.Address, State: farpointv1.EndpointDraining}
+		return verdict{endpoint: &left, health: found.verdicts[i].health, role: draining}
+	}
+	object.Spec.Endpoints = object.Spec.Endpoints[1:]
+	found.verdicts[1].index = 0
+	found.verdicts = []verdict{found.verdicts[1], leaving(0)}
+	status := summarize(object, found, noon)
+	if status.ReadyEndpoints != "0/1" || status.Total != 1 || status.Draining != 1 || status.Unhealthy != 1 || len(status.Endpoints) != 2 {
+		t.Errorf("%+v", status)
+	}
+	if left := status.Endpoints[1]; left.Name != "192.0.2.1:80" || left.State != farpointv1.EndpointDraining || left.Published != farpointv1.PublishedDraining || left.Health != farpointv1.EndpointHealthy || !left.DrainUntil.Equal(&until) {
+		t.Errorf("the one that has left: %+v", left)
+	}
+	object.Status = status
+	if again := summarize(object, found, one); !equality.Semantic.DeepEqual(status, again) {
+		t.Errorf("a second look makes %+v of %+v", again, status)
+	}
+	told := func(before, after farpointv1.ExternalServiceStatus) string {
+		var notes []string
+		for _, each := range departures(&before, &after) {
+			notes = append(notes, each.reason+" "+each.note)
+		}
+		return strings.Join(notes, "\n")
+	}
+	if got, want := told(before, status), "EndpointDraining Endpoint 192.0.2.1:80 is draining: it has left the spec, and goes at 2026-11-21T13:00:00Z"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	found.verdicts = found.verdicts[:1]
+	drained := summarize(object, found, one)
+	if got, want := told(status, drained), "EndpointDrained Endpoint 192.0.2.1:80 is gone: it had left the spec, and has drained"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	if got := told(status, status) + told(drained, drained); got != "" {
+		t.Errorf("told %q without a change", got)
+	}
+	if got := told(status, before); got != "" {
+		t.Errorf("told %q of one that is back", got)
+	}
+
+	found.targets, found.verdicts, found.service = nil, nil, judgeService(object, nil)
+	if gone := summarize(object, found, one); len(gone.Endpoints) != 1 || gone.Draining != 0 {
+		t.Errorf("without a Service %+v", gone.Endpoints)
+	}
+}

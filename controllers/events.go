@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -37,6 +38,11 @@ const (
 	endpointHealthyEvent = "EndpointHealthy"
 	// endpointUnhealthyEvent: the verdict on an endpoint is now Unhealthy.
 	endpointUnhealthyEvent = "EndpointUnhealthy"
+	// endpointDrainingEvent: an endpoint has left the spec and keeps its connections for a
+	// while.
+	endpointDrainingEvent = "EndpointDraining"
+	// endpointDrainedEvent: it has left the slices.
+	endpointDrainedEvent = "EndpointDrained"
 	// availableEvent: the Service has a ready endpoint again.
 	availableEvent = "Available"
 	// unavailableEvent: the Service has no ready endpoint any more.
@@ -59,16 +65,19 @@ type occurrence struct {
 const crowd = 10
 
 // occurrences compares two statuses. There is one for each endpoint whose health
-// changed, or one for all if that is a crowd, one if another tier is the last in use, and
-// one for each change of a condition that tells of all endpoints together.
+// changed, or that has left, or one for all if that is a crowd, one if another tier is the
+// last in use, and one for each change of a condition that tells of all endpoints together.
 func occurrences(before, after *farpointv1.ExternalServiceStatus) []occurrence {
-	known := make(map[string]farpointv1.EndpointHealth, len(before.Endpoints))
-	for _, endpoint := range before.Endpoints {
-		known[endpoint.Name] = endpoint.Health
-	}
+	told := append(healthChanges(before, after), departures(before, after)...)
+	told = append(told, tierChange(before, after)...)
+	return append(told, conditionChanges(before.Conditions, after.Conditions)...)
+}
+
+func healthChanges(before, after *farpointv1.ExternalServiceStatus) []occurrence {
+	known := toldBefore{list: before.Endpoints}
 	var up, down []farpointv1.EndpointStatus
-	for _, endpoint := range after.Endpoints {
-		if endpoint.Health == known[endpoint.Name] {
+	for i, endpoint := range after.Endpoints {
+		if was := known.find(i, endpoint.Name); was != nil && was.Health == endpoint.Health {
 			continue
 		}
 		switch endpoint.Health {
@@ -78,9 +87,26 @@ func occurrences(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 			down = append(down, endpoint)
 		}
 	}
-	told := append(changes(down, true, endpointUnhealthyEvent, "unhealthy"), changes(up, false, endpointHealthyEvent, "healthy")...)
-	told = append(told, tierChange(before, after)...)
-	return append(told, conditionChanges(before.Conditions, after.Conditions)...)
+	return append(changes(down, true, endpointUnhealthyEvent, "unhealthy"), changes(up, false, endpointHealthyEvent, "healthy")...)
+}
+
+// departures tells of endpoints that have left the spec, and then the slices.
+func departures(before, after *farpointv1.ExternalServiceStatus) []occurrence {
+	was, is := toldBefore{list: before.Endpoints}, toldBefore{list: after.Endpoints}
+	var leaving, gone []farpointv1.EndpointStatus
+	for i, endpoint := range after.Endpoints {
+		if known := was.find(i, endpoint.Name); endpoint.DrainUntil != nil && (known == nil || known.DrainUntil == nil) {
+			endpoint.Message = "it has left the spec, and goes at " + endpoint.DrainUntil.UTC().Format(time.RFC3339)
+			leaving = append(leaving, endpoint)
+		}
+	}
+	for i, endpoint := range before.Endpoints {
+		if endpoint.DrainUntil != nil && is.find(i, endpoint.Name) == nil {
+			endpoint.Message = "it had left the spec, and has drained"
+			gone = append(gone, endpoint)
+		}
+	}
+	return append(changes(leaving, false, endpointDrainingEvent, "draining"), changes(gone, false, endpointDrainedEvent, "gone")...)
 }
 
 // tierChange tells of a standby tier that has taken over, and of its end.

@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -128,7 +129,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.report(ctx, object, summarize(object, found, r.now())); err != nil {
 		return ctrl.Result{}, err
 	}
-	return again(object, found), found.writeFailed
+	return again(object, found, r.clock.Now()), found.writeFailed
 }
 
 // forget gives up the probes of an object, and what is watched for it alone.
@@ -221,18 +222,43 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	}
 	service := found.service.service
 	planned := r.targets.plan(&object.Spec, service.Spec.Ports, common, seeds)
-	r.scheduler.Set(owner, planned.probeTargets(common, seeds))
+	if found.around, err = r.neighbours(ctx, service, types.NamespacedName(owner)); err != nil {
+		return err
+	}
+	leaving := r.leaving(object, owner, planned, seeds, found.around)
+	r.scheduler.Set(owner, append(planned.probeTargets(common, seeds), keepProbing(leaving)...))
 	found.targets = &planned
 	found.held = r.scheduler.Held(owner)
 	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner), seeds)
 	found.standing = rulesOf(&object.Spec.Availability).assign(found.verdicts, seeds.before())
+	found.verdicts = append(found.verdicts, leaving...)
 	found.portsReason, found.portsMessage = portMismatch(planned.accepted, service.Spec.Ports)
 	found.traffic = judgeTraffic(service, found.verdicts)
 	if found.portsReason == farpointv1.PortWithoutEndpointsReason && hasSelector(service) {
 		found.portsReason, found.portsMessage = "", "" // it leads to Pods
 	}
-	found.around, err = r.neighbours(ctx, service, types.NamespacedName(owner))
-	return err
+	return nil
+}
+
+// leaving finds the endpoints that have left the spec and are draining.
+func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planned targets, seeds *seeds, around neighbours) []verdict {
+	var known map[string]probes.Health // mostly nobody asks
+	return drain{
+		service: around.service,
+		period:  drainPeriodOf(&object.Spec),
+		now:     r.clock.Now(),
+		taken:   planned.taken,
+		rivals:  around.rivals,
+		refused: func(address netip.Addr) bool { return r.targets.egress.CheckPublished(address) != nil },
+		seeds:   seeds,
+		health: func(name string) (probes.Health, bool) {
+			if known == nil {
+				known = r.scheduler.Health(owner)
+			}
+			health, ok := known[name]
+			return health, ok
+		},
+	}.leaving(seeds.existing)
 }
 
 // verdicts puts endpoints together with what is known of them. A disabled one is not
@@ -318,14 +344,20 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 
 // again comes back to what no watch tells of: certificates and credentials that are
 // rotated, and what made the API server refuse a Service, such as a quota.
-func again(object *farpointv1.ExternalService, found findings) ctrl.Result {
-	switch {
-	case refersToCertificates(object.Spec.HealthCheck.TLS), object.Spec.HealthCheck.CredentialsSecretRef != nil:
-		return ctrl.Result{RequeueAfter: referencesInterval}
-	case found.service.reason == farpointv1.ServiceInvalidReason:
-		return ctrl.Result{RequeueAfter: refusedInterval}
+func again(object *farpointv1.ExternalService, found findings, now time.Time) ctrl.Result {
+	result := ctrl.Result{RequeueAfter: drainedIn(found.verdicts, now)}
+	sooner := func(wait time.Duration) {
+		if result.RequeueAfter == 0 || wait < result.RequeueAfter {
+			result.RequeueAfter = wait
+		}
 	}
-	return ctrl.Result{}
+	if refersToCertificates(object.Spec.HealthCheck.TLS) || object.Spec.HealthCheck.CredentialsSecretRef != nil {
+		sooner(referencesInterval)
+	}
+	if found.service.reason == farpointv1.ServiceInvalidReason {
+		sooner(refusedInterval)
+	}
+	return result
 }
 
 func (r *Reconciler) now() metav1.Time { return metav1.NewTime(r.clock.Now()) }

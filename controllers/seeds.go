@@ -32,13 +32,14 @@ import (
 // say is what clients follow; but several things look the same there, such as a standby
 // that is healthy and one that is not. The status tells them apart.
 type seeds struct {
+	existing  []*discoveryv1.EndpointSlice
 	published map[place]endpointConditions
 	status    *farpointv1.ExternalServiceStatus
 	told      toldBefore
 }
 
 func seedsFrom(existing []*discoveryv1.EndpointSlice, status *farpointv1.ExternalServiceStatus) *seeds {
-	read := &seeds{published: map[place]endpointConditions{}, status: status, told: toldBefore{list: status.Endpoints}}
+	read := &seeds{existing: existing, published: map[place]endpointConditions{}, status: status, told: toldBefore{list: status.Endpoints}}
 	for _, slice := range existing {
 		for i := range slice.Endpoints {
 			read.note(&slice.Endpoints[i], slice.Ports)

@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -97,11 +98,13 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	return status
 }
 
-// endpointStatuses are in the order of the spec. The present ones stay if the endpoints
+// endpointStatuses are in the order of the spec; those that have left it follow. The present ones stay if the endpoints
 // could not be judged.
 func endpointStatuses(present *farpointv1.ExternalService, found findings, now metav1.Time) []farpointv1.EndpointStatus {
 	if found.targets == nil {
-		return present.Status.Endpoints
+		return slices.DeleteFunc(slices.Clone(present.Status.Endpoints), func(endpoint farpointv1.EndpointStatus) bool {
+			return endpoint.DrainUntil != nil && found.service.service == nil // its slice has gone
+		})
 	}
 	before := toldBefore{list: present.Status.Endpoints}
 	statuses := make([]farpointv1.EndpointStatus, 0, len(present.Spec.Endpoints))
@@ -119,6 +122,11 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 			status = rejectedStatus(i, &present.Spec.Endpoints[i], refused)
 		}
 		keepKnown(&status, before.find(i, status.Name), now)
+		statuses = append(statuses, status)
+	}
+	for i := range verdicts { // they have left the spec
+		status := endpointStatus(&verdicts[i], found.publishesNotReady())
+		keepKnown(&status, before.find(len(statuses), status.Name), now)
 		statuses = append(statuses, status)
 	}
 	return statuses
@@ -147,6 +155,7 @@ func endpointStatus(known *verdict, publishNotReady bool) farpointv1.EndpointSta
 		Message:            known.health.Cause.Message(),
 		Published:          known.publication(publishNotReady),
 		LastTransitionTime: metav1.Time{Time: known.health.Since()},
+		DrainUntil:         timeOrNil(known.drainUntil),
 	}
 }
 

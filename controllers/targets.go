@@ -25,6 +25,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -35,9 +36,10 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// endpoint is an endpoint of the spec that can be published.
+// endpoint is an endpoint of the spec that can be published, or one that has left the
+// spec and is draining.
 type endpoint struct {
-	// index is its place in the spec.
+	// index is its place in the spec; beyond it for one that has left.
 	index int
 	// name tells the endpoints of one ExternalService apart: address and first port.
 	name    string
@@ -53,6 +55,8 @@ type endpoint struct {
 	// before: a slip in a URL must not take a living endpoint out. As far as they are
 	// probed still, it is by what the URL said before.
 	held bool
+	// drainUntil is when an endpoint goes that has left the spec; zero for all others.
+	drainUntil time.Time
 }
 
 // rejection says why an endpoint of the spec is set aside.
@@ -66,6 +70,8 @@ type targets struct {
 	accepted []endpoint
 	// rejected are by their index in the spec, and include the held ones.
 	rejected map[int]rejection
+	// taken are the places of endpoints, with their index in the spec.
+	taken map[place]int
 }
 
 // targetPlanner judges the endpoints of a spec. It is pure.
@@ -80,13 +86,13 @@ func (p targetPlanner) plan(spec *farpointv1.ExternalServiceSpec, ports []corev1
 	planned := targets{
 		accepted: make([]endpoint, 0, len(spec.Endpoints)),
 		rejected: map[int]rejection{},
+		taken:    map[place]int{},
 	}
 	resolver := &portResolver{common: spec.Ports, service: ports}
-	taken := map[place]int{}
 	for i := range spec.Endpoints {
 		made, refused := p.locate(spec, i, resolver)
 		if refused == nil {
-			refused = duplicate(made, taken)
+			refused = duplicate(made, planned.taken)
 		}
 		if refused == nil {
 			if refused = p.equip(&made, spec, common); refused != nil {

@@ -1,0 +1,230 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// defaultDrainPeriod is that of the CRD.
+const defaultDrainPeriod = 30 * time.Second
+
+// drain finds the endpoints that have left the spec and stay in the slices for a while, as
+// terminating, so that their connections can end. What there is to know of them is in the
+// slices, and until when they stay in the status. It is pure.
+type drain struct {
+	// service is the one that the endpoints belong to. What was published for another one
+	// goes at once.
+	service *corev1.Service
+	// period is how long an endpoint stays that leaves now; one that has left before stays
+	// no longer.
+	period time.Duration
+	now    time.Time
+	// taken are the places of the endpoints that are wanted.
+	taken map[place]int
+	// rivals are slices of others for the same Service: what has moved there is not to be
+	// published twice.
+	rivals []*discoveryv1.EndpointSlice
+	// refused tells of addresses that may not be published, or not any more.
+	refused func(netip.Addr) bool
+	seeds   *seeds
+	// health is what the probes know of an endpoint with this name; false if nothing.
+	health func(name string) (probes.Health, bool)
+}
+
+func drainPeriodOf(spec *farpointv1.ExternalServiceSpec) time.Duration {
+	if spec.Availability.DrainPeriod == nil {
+		return defaultDrainPeriod
+	}
+	return spec.Availability.DrainPeriod.Duration
+}
+
+// leaving are the endpoints to be published besides those of the spec, in an order that
+// depends on nothing but them.
+func (d drain) leaving(existing []*discoveryv1.EndpointSlice) []verdict {
+	if d.period <= 0 {
+		return nil
+	}
+	var found []verdict
+	for _, slice := range slices.SortedFunc(slices.Values(existing), byName) {
+		if slice.Labels[discoveryv1.LabelServiceName] == d.service.Name && slice.Namespace == d.service.Namespace && arePublished(slice.Ports) {
+			found = d.leavingOf(slice, found)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	found = d.withoutDoubles(found)
+	slices.SortFunc(found, func(a, b verdict) int { return strings.Compare(a.name, b.name) })
+	return found
+}
+
+// arePublished tells whether ports are such as are published: somebody may have edited
+// them.
+func arePublished(ports []discoveryv1.EndpointPort) bool {
+	return len(ports) > 0 && !slices.ContainsFunc(ports, func(port discoveryv1.EndpointPort) bool {
+		return port.Name == nil || port.Protocol == nil || port.Port == nil
+	})
+}
+
+func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []verdict) []verdict {
+	var ports *portSet
+	for i := range slice.Endpoints {
+		published := &slice.Endpoints[i]
+		if len(published.Addresses) != 1 {
+			continue
+		}
+		address, err := netip.ParseAddr(published.Addresses[0])
+		if err != nil || d.isTaken(address, slice.Ports) || d.refused(address) {
+			continue
+		}
+		if ports == nil {
+			ports = newPortSet(slice.Ports)
+		}
+		left := endpointLike(published, address, ports)
+		left.index = len(d.seeds.told.list)
+		if until, health, ok := d.until(left, ptr.Deref(published.Conditions.Terminating, false)); ok {
+			left.drainUntil = until
+			found = append(found, verdict{endpoint: left, health: health, role: draining})
+		}
+	}
+	return found
+}
+
+func (d drain) isTaken(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
+	for _, port := range ports {
+		if _, ok := d.taken[placeOf(address, port)]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// endpointLike is the endpoint that is published in this way.
+func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *portSet) *endpoint {
+	text := address.String()
+	return &endpoint{
+		name: endpointName(text, ports), address: address, text: text, ports: ports,
+		spec: &farpointv1.Endpoint{
+			Address:  text,
+			Hostname: ptr.Deref(published.Hostname, ""),
+			NodeName: ptr.Deref(published.NodeName, ""),
+			Zone:     ptr.Deref(published.Zone, ""),
+			State:    farpointv1.EndpointDraining,
+		},
+	}
+}
+
+// until is when an endpoint goes, and how it is; false if it goes now. One that was never
+// told of nor drained is not ours: somebody has put it into the slice.
+func (d drain) until(left *endpoint, terminating bool) (time.Time, probes.Health, bool) {
+	told := d.seeds.told.find(left.index, left.name)
+	if told == nil && !terminating {
+		return time.Time{}, probes.Health{}, false
+	}
+	health, known := d.health(left.name)
+	if !known {
+		state, _ := d.seeds.of(left)
+		health = probes.Seeded(state)
+	}
+	end := wholeSecond(d.now.Add(d.period))
+	if told != nil && told.DrainUntil != nil {
+		if told.DrainUntil.Time.Before(end) {
+			end = told.DrainUntil.Time
+		}
+		return end, health, d.now.Before(end)
+	}
+	// It leaves now, or what was told when it left got lost.
+	said, _ := d.seeds.said(left)
+	return end, health, said.serving && health.State == probes.StateHealthy
+}
+
+// wholeSecond is the next one, since the API keeps no fractions.
+func wholeSecond(t time.Time) time.Time {
+	if whole := t.Truncate(time.Second); !whole.Equal(t) {
+		return whole.Add(time.Second)
+	}
+	return t
+}
+
+// withoutDoubles drops what others publish as well, or another slice.
+func (d drain) withoutDoubles(found []verdict) []verdict {
+	published := map[place]bool{}
+	for _, slice := range d.rivals {
+		for i := range slice.Endpoints {
+			if len(slice.Endpoints[i].Addresses) == 0 {
+				continue
+			}
+			address, err := netip.ParseAddr(slice.Endpoints[i].Addresses[0])
+			if err != nil {
+				continue
+			}
+			for _, port := range slice.Ports {
+				published[placeOf(address, port)] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(found, func(left verdict) bool {
+		places := left.places()
+		double := slices.ContainsFunc(places, func(at place) bool { return published[at] })
+		for _, at := range places {
+			published[at] = true
+		}
+		return double
+	})
+}
+
+// keepProbing has the probes go on of endpoints that have left the spec, as far as there
+// are any.
+func keepProbing(leaving []verdict) []probes.Target {
+	list := make([]probes.Target, len(leaving))
+	for i := range leaving {
+		list[i].Key = leaving[i].name
+	}
+	return list
+}
+
+// drainedIn is the time until the first of the endpoints has drained; 0 if none does.
+func drainedIn(all []verdict, now time.Time) time.Duration {
+	var first time.Duration
+	for i := range all {
+		if until := all[i].drainUntil; !until.IsZero() {
+			if wait := max(until.Sub(now), time.Millisecond); first == 0 || wait < first {
+				first = wait
+			}
+		}
+	}
+	return first
+}
+
+func timeOrNil(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &metav1.Time{Time: t}
+}

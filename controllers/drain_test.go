@@ -1,0 +1,346 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// departed is a drain of what 192.0.2.1:8080 left behind: a slice that says this of it, and
+// what is told of it in the status, if anything is.
+func departed(said string, told *farpointv1.EndpointStatus) (drain, *discoveryv1.EndpointSlice) {
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: "a", Labels: map[string]string{discoveryv1.LabelServiceName: "legacy"}},
+		Ports:      httpPort(8080).ports,
+		Endpoints: []discoveryv1.Endpoint{{
+			Addresses: []string{"192.0.2.1"}, Zone: new("eu-1"), NodeName: new("node-a"), Hostname: new("db-0"),
+			Conditions: discoveryv1.EndpointConditions{Ready: new(said[0] == 'T'), Serving: new(said[1] == 'T'), Terminating: new(said[2] == 'T')},
+		}},
+	}
+	status := &farpointv1.ExternalServiceStatus{}
+	if told != nil {
+		told.Name = "192.0.2.1:8080"
+		status.Endpoints = append(status.Endpoints, *told)
+	}
+	return drain{
+		service: testService(),
+		period:  30 * time.Second,
+		now:     noon.Time,
+		refused: func(netip.Addr) bool { return false },
+		seeds:   seedsFrom([]*discoveryv1.EndpointSlice{slice}, status),
+		health:  func(string) (probes.Health, bool) { return probes.Health{}, false },
+	}, slice
+}
+
+func TestDrain(t *testing.T) {
+	const healthy, unhealthy, unknown = farpointv1.EndpointHealthy, farpointv1.EndpointUnhealthy, farpointv1.EndpointHealthUnknown
+	at := func(seconds int) *metav1.Time {
+		return &metav1.Time{Time: noon.Truncate(time.Second).Add(time.Duration(seconds) * time.Second)}
+	}
+	type told = farpointv1.EndpointStatus
+	ready := told{Health: healthy, Published: farpointv1.PublishedReady}
+	leaving := func(health farpointv1.EndpointHealth, until *metav1.Time) *told {
+		return &told{Health: health, Published: farpointv1.PublishedDraining, DrainUntil: until}
+	}
+	tests := []struct {
+		name   string
+		said   string
+		told   *told
+		change func(*drain, *discoveryv1.EndpointSlice)
+		want   string // conditions, and seconds after noon, rounded up to whole ones
+	}{
+		{"leaves while it is healthy", "TTF", &ready, nil, "FTT 31"},
+		{"leaves while it is drained by hand", "FTT", &told{Health: healthy, Published: farpointv1.PublishedDraining}, nil, "FTT 31"},
+		{"leaves while it is unhealthy", "FFF", &told{Health: unhealthy, Published: farpointv1.PublishedNotReady}, nil, ""},
+		{"leaves while it is published although it is unhealthy", "TTF", &told{Health: unhealthy, Published: farpointv1.PublishedFailOpen}, nil, ""},
+		{"leaves as a standby", "FFF", &told{Health: healthy, Published: farpointv1.PublishedStandby}, nil, ""},
+		{"leaves disabled", "FFF", &told{Health: unknown, Published: farpointv1.PublishedDisabled}, nil, ""},
+		{"has died meanwhile", "TTF", &ready, func(d *drain, _ *discoveryv1.EndpointSlice) {
+			d.health = func(string) (probes.Health, bool) { return down, true }
+		}, ""},
+		{"was told of by an operator that did not say how it was published", "TTF", &told{Health: healthy}, nil, "FTT 31"},
+
+		{"drains", "FTT", leaving(healthy, at(10)), nil, "FTT 10"},
+		{"dies while it drains", "FTT", leaving(healthy, at(10)), func(d *drain, _ *discoveryv1.EndpointSlice) {
+			d.health = func(string) (probes.Health, bool) { return down, true }
+		}, "FFT 10"},
+		{"died while it drained", "FFT", leaving(unhealthy, at(10)), nil, "FFT 10"},
+		{"has drained", "FTT", leaving(healthy, at(0)), nil, ""},
+		{"has a shorter time left by an edit", "FTT", leaving(healthy, at(20)), func(d *drain, _ *discoveryv1.EndpointSlice) { d.period = 5 * time.Second }, "FTT 6"},
+		{"has no longer one", "FTT", leaving(healthy, at(20)), func(d *drain, _ *discoveryv1.EndpointSlice) { d.period = time.Hour }, "FTT 20"},
+		{"has none", "FTT", leaving(healthy, at(20)), func(d *drain, _ *discoveryv1.EndpointSlice) { d.period = 0 }, ""},
+
+		{"nothing was told of it, but it drains", "FTT", nil, nil, "FTT 31"},
+		{"the same, and it is unhealthy", "FFT", nil, nil, ""},
+		{"nobody knows it", "TTF", nil, nil, ""},
+
+		{"its address may not be published any more", "TTF", &ready, func(d *drain, _ *discoveryv1.EndpointSlice) {
+			d.refused = func(netip.Addr) bool { return true }
+		}, ""},
+		{"it has not left", "TTF", &ready, func(d *drain, _ *discoveryv1.EndpointSlice) {
+			d.taken = map[place]int{placeOf(netip.MustParseAddr("192.0.2.1"), httpPort(8080).ports[0]): 3}
+		}, ""},
+		{"its port has changed", "TTF", &ready, func(d *drain, _ *discoveryv1.EndpointSlice) {
+			d.taken = map[place]int{placeOf(netip.MustParseAddr("192.0.2.1"), httpPort(9090).ports[0]): 3}
+		}, "FTT 31"},
+		{"it was published for another Service", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) {
+			s.Labels[discoveryv1.LabelServiceName] = "other"
+		}, ""},
+		{"it has moved to another object", "TTF", &ready, func(d *drain, s *discoveryv1.EndpointSlice) { d.rivals = []*discoveryv1.EndpointSlice{s.DeepCopy()} }, ""},
+		{"another object has another port of it", "TTF", &ready, func(d *drain, s *discoveryv1.EndpointSlice) {
+			rival := s.DeepCopy()
+			rival.Ports = httpPort(9090).ports
+			d.rivals = []*discoveryv1.EndpointSlice{rival}
+		}, "FTT 31"},
+		{"somebody has taken its ports away", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Ports = nil }, ""},
+		{"somebody has taken its port's number away", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Ports[0].Port = nil }, ""},
+		{"somebody has taken its address away", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Endpoints[0].Addresses = nil }, ""},
+		{"somebody has written it twice", "TTF", &ready, func(d *drain, s *discoveryv1.EndpointSlice) { s.Endpoints = append(s.Endpoints, s.Endpoints[0]) }, "FTT 31"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			drain, slice := departed(test.said, test.told)
+			if test.change != nil {
+				test.change(&drain, slice)
+			}
+			var got []string
+			for _, left := range drain.leaving([]*discoveryv1.EndpointSlice{slice}) {
+				c := left.conditions(false)
+				got = append(got, fmt.Sprintf("%s%s%s %v", yesNo(c.ready), yesNo(c.serving), yesNo(c.terminating), left.drainUntil.Sub(at(0).Time).Seconds()))
+				if left.name != "192.0.2.1:8080" || left.spec.Zone != "eu-1" || left.spec.NodeName != "node-a" || left.spec.Hostname != "db-0" || left.ports.key != portsKeyOf(slice.Ports) {
+					t.Errorf("%+v %+v is not what was published", left.endpoint, left.spec)
+				}
+			}
+			if strings.Join(got, ", ") != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestDrainedInTheTimeOfTheFirst(t *testing.T) {
+	until := func(seconds int) verdict {
+		return verdict{endpoint: &endpoint{drainUntil: noon.Add(time.Duration(seconds) * time.Second)}}
+	}
+	staying := verdict{endpoint: &endpoint{}}
+	if got := drainedIn([]verdict{staying, until(20), until(5), staying}, noon.Time); got != 5*time.Second {
+		t.Errorf("looks again in %v, want 5s", got)
+	}
+	if got := drainedIn([]verdict{until(0)}, noon.Time); got <= 0 {
+		t.Errorf("does not look again, although one has just drained")
+	}
+	if got := drainedIn([]verdict{staying}, noon.Time); got != 0 {
+		t.Errorf("looks again in %v for nothing", got)
+	}
+}
+
+// TestDrainTellsTheSameOrderWhateverTheCacheDoes: the status would be written again and
+// again.
+func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
+	wants := wantsOf(numbered(20))
+	wants.maxEndpoints = 3
+	_, existing := carriedOut(t, wants, nil)
+	status := &farpointv1.ExternalServiceStatus{}
+	for i := range wants.endpoints {
+		status.Endpoints = append(status.Endpoints, farpointv1.EndpointStatus{Name: wants.endpoints[i].text + ":8080", Health: farpointv1.EndpointHealthy, Published: farpointv1.PublishedReady})
+	}
+	order := func() []string {
+		drain, _ := departed("TTF", nil)
+		drain.seeds = seedsFrom(existing, status)
+		var names []string
+		for _, left := range drain.leaving(existing) {
+			names = append(names, left.name)
+		}
+		return names
+	}
+	first := order()
+	if len(first) != 20 {
+		t.Fatalf("%d of 20 drain", len(first))
+	}
+	rand.New(rand.NewPCG(1, 1)).Shuffle(len(existing), func(i, j int) { existing[i], existing[j] = existing[j], existing[i] })
+	if again := order(); !slices.Equal(first, again) {
+		t.Errorf("%v, then %v", first, again)
+	}
+}
+
+// world is an object, its slices and the health of what is out there, looked at again and
+// again as the reconciler does.
+type world struct {
+	t      *testing.T
+	object *farpointv1.ExternalService
+	slices []*discoveryv1.EndpointSlice
+	now    time.Time
+	// healthy are the names of what is.
+	healthy map[string]bool
+	// known is what the probes know, as long as the operator runs.
+	known map[string]probes.Health
+}
+
+func (w *world) look() {
+	w.t.Helper()
+	service := testService()
+	service.Spec.Ports = onePort
+	targets := planned(w.t, w.object.Spec, service.Spec.Ports)
+	seeds := seedsFrom(w.slices, &w.object.Status)
+	leaving := drain{
+		service: service, period: drainPeriodOf(&w.object.Spec), now: w.now, taken: targets.taken, seeds: seeds,
+		refused: func(netip.Addr) bool { return false },
+		health: func(name string) (probes.Health, bool) {
+			health, ok := w.known[name]
+			return health, ok
+		},
+	}.leaving(seeds.existing)
+	w.probe(targets, seeds, leaving)
+	found := findings{
+		service: judgeService(w.object, service), targets: &targets, verdicts: verdicts(targets.accepted, w.known, seeds),
+	}
+	found.standing = rulesOf(&w.object.Spec.Availability).assign(found.verdicts, seeds.before())
+	found.verdicts = append(found.verdicts, leaving...)
+	wants := sliceWants{owner: w.object, service: service, endpoints: found.verdicts, maxEndpoints: 3}
+	var plan slicePlan
+	plan, w.slices = carriedOut(w.t, wants, w.slices)
+	found.slices = plan.Kept
+	w.object.Status = summarize(w.object, found, metav1.NewTime(w.now))
+}
+
+// probe knows everything of what is in the spec at once, and of what is not as long as the
+// operator runs.
+func (w *world) probe(targets targets, seeds *seeds, leaving []verdict) {
+	known := map[string]probes.Health{}
+	for _, target := range targets.probeTargets(settings{}, seeds) {
+		known[target.Key] = probes.Seeded(probes.StateUnhealthy)
+		if w.healthy[target.Key] {
+			known[target.Key] = up
+		}
+	}
+	for i := range leaving {
+		if health, ok := w.known[leaving[i].name]; ok {
+			known[leaving[i].name] = health
+		}
+	}
+	w.known = known
+}
+
+// published maps every place in the slices to its conditions.
+func (w *world) published() map[string]string {
+	w.t.Helper()
+	found := map[string]string{}
+	for _, slice := range w.slices {
+		for _, endpoint := range slice.Endpoints {
+			key := fmt.Sprintf("%s:%d", endpoint.Addresses[0], *slice.Ports[0].Port)
+			if _, twice := found[key]; twice {
+				w.t.Fatalf("%s is published twice", key)
+			}
+			c := endpoint.Conditions
+			found[key] = yesNo(*c.Ready) + yesNo(*c.Serving) + yesNo(*c.Terminating)
+		}
+	}
+	return found
+}
+
+// TestDrainOverAnyEdits edits at random, lets time pass, health change and operators
+// restart. An endpoint that leaves while it gets traffic is terminating until its time is
+// up, and every endpoint is published once.
+func TestDrainOverAnyEdits(t *testing.T) {
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 5))
+		w := &world{t: t, object: testOwner(), now: noon.Truncate(time.Second), healthy: map[string]bool{}, known: map[string]probes.Health{}}
+		w.object.Spec.Availability.DrainPeriod = &metav1.Duration{Duration: 10 * time.Second}
+		due := map[string]time.Time{}
+		for range 40 {
+			before := w.published()
+			w.now = w.now.Add(time.Duration(random.IntN(5)) * time.Second)
+			w.object.Spec.Endpoints = nil
+			wanted := map[string]bool{}
+			for i := range 8 {
+				if random.IntN(3) > 0 {
+					port := int32(8080 + random.IntN(2))
+					name := fmt.Sprintf("192.0.2.%d:%d", i, port)
+					wanted[name], w.healthy[name] = true, random.IntN(4) > 0
+					w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, farpointv1.Endpoint{Address: fmt.Sprintf("192.0.2.%d", i), Port: ptr.To(port)})
+				}
+			}
+			w.look()
+			after := w.published()
+			for name, said := range before {
+				switch {
+				case wanted[name]:
+					delete(due, name)
+				case due[name].IsZero() && said == "TTF":
+					due[name] = w.now.Add(10 * time.Second)
+				}
+			}
+			for name, said := range after {
+				if drains := !due[name].IsZero(); drains != (said == "FTT") || !drains && !wanted[name] {
+					t.Fatalf("seed %d: %s is published %s; wanted %v, drains until %v", seed, name, said, wanted[name], due[name])
+				}
+			}
+			maps.DeleteFunc(due, func(name string, until time.Time) bool {
+				if gone := !w.now.Before(until); gone == (after[name] != "") {
+					t.Fatalf("seed %d: %s is published %q at %v and drains until %v", seed, name, after[name], w.now, until)
+				}
+				return !w.now.Before(until)
+			})
+			if random.IntN(3) == 0 {
+				w.restartsQuietly()
+			}
+		}
+	}
+}
+
+func (w *world) restartsQuietly() {
+	w.t.Helper()
+	before, status := w.slices, *w.object.Status.DeepCopy()
+	clear(w.known)
+	w.look()
+	if !equality.Semantic.DeepEqual(before, w.slices) || !equality.Semantic.DeepEqual(status, w.object.Status) {
+		w.t.Fatalf("a restart makes %+v of %+v", w.object.Status, status)
+	}
+}
+
+// BenchmarkDrainNothing is what draining costs while none of 1,000 endpoints does.
+func BenchmarkDrainNothing(b *testing.B) {
+	wants := wantsOf(numbered(1000))
+	existing := planSlices(wants, nil).Create
+	drain, _ := departed("TTF", nil)
+	drain.taken = map[place]int{}
+	for i := range wants.endpoints {
+		drain.taken[place{wants.endpoints[i].address, corev1.ProtocolTCP, 8080}] = i
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if left := drain.leaving(existing); len(left) > 0 {
+			b.Fatal(len(left))
+		}
+	}
+}
