@@ -18,12 +18,14 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -48,8 +50,12 @@ func newPortSet(ports []discoveryv1.EndpointPort) *portSet {
 
 func portsKeyOf(ports []discoveryv1.EndpointPort) portsKey {
 	words := make([]string, len(ports))
-	for i, port := range ports {
-		words[i] = fmt.Sprintf("%q/%s/%d/%q", ptr.Deref(port.Name, ""), ptr.Deref(port.Protocol, corev1.ProtocolTCP), ptr.Deref(port.Port, 0), ptr.Deref(port.AppProtocol, ""))
+	for i := range ports {
+		var text [64]byte
+		word := strconv.AppendQuote(text[:0], ptr.Deref(ports[i].Name, ""))
+		word = append(append(word, '/'), ptr.Deref(ports[i].Protocol, corev1.ProtocolTCP)...)
+		word = strconv.AppendInt(append(word, '/'), int64(ptr.Deref(ports[i].Port, 0)), 10)
+		words[i] = string(strconv.AppendQuote(append(word, '/'), ptr.Deref(ports[i].AppProtocol, "")))
 	}
 	return portsKey(strings.Join(sorted(words), ","))
 }
@@ -76,6 +82,10 @@ type portResolver struct {
 
 	byNumber map[int32]*portSet
 	shared   *portSet
+	// last is the list that was resolved last, to lastSet: neighbours tend to have the
+	// same.
+	last    []farpointv1.EndpointPort
+	lastSet *portSet
 }
 
 // resolve finds an endpoint's ports: its own list, its own number for the only port
@@ -102,9 +112,12 @@ func (r *portResolver) resolve(spec *farpointv1.Endpoint) (*portSet, error) {
 // listed takes ports as they are written. A single unnamed port is the Service's only
 // port, whatever its name.
 func (r *portResolver) listed(list []farpointv1.EndpointPort) (*portSet, error) {
+	if r.lastSet != nil && slices.EqualFunc(list, r.last, samePort) {
+		return r.lastSet, nil
+	}
 	ports := make([]discoveryv1.EndpointPort, 0, len(list))
-	for _, port := range list {
-		if err := checkPortNumber(port.Port); err != nil {
+	for i, port := range list {
+		if err := checkPort(list[:i], &port); err != nil {
 			return nil, err
 		}
 		name := port.Name
@@ -117,7 +130,12 @@ func (r *portResolver) listed(list []farpointv1.EndpointPort) (*portSet, error) 
 		}
 		ports = append(ports, endpointPort(name, port.Protocol, port.Port, appProtocol))
 	}
-	return newPortSet(ports), nil
+	r.last, r.lastSet = list, newPortSet(ports)
+	return r.lastSet, nil
+}
+
+func samePort(a, b farpointv1.EndpointPort) bool {
+	return a.Name == b.Name && a.Port == b.Port && a.Protocol == b.Protocol && ptr.Equal(a.AppProtocol, b.AppProtocol)
 }
 
 // numbered puts an endpoint's number in the place of the only port there is.
@@ -198,6 +216,30 @@ func endpointPort(name string, protocol corev1.Protocol, number int32, appProtoc
 	return discoveryv1.EndpointPort{Name: &name, Protocol: &protocol, Port: &number, AppProtocol: appProtocol}
 }
 
+// checkPort finds what the API server would refuse together with the whole slice and all
+// other endpoints in it. The CRD's own rules say the same; this holds where the CRD is
+// older than the operator.
+func checkPort(before []farpointv1.EndpointPort, port *farpointv1.EndpointPort) error {
+	if slices.ContainsFunc(before, func(other farpointv1.EndpointPort) bool { return other.Name == port.Name }) {
+		return fmt.Errorf("two ports are named %q", port.Name)
+	}
+	if port.Name != "" {
+		if faults := validation.IsDNS1123Label(port.Name); len(faults) > 0 {
+			return fmt.Errorf("port name %q: %s", port.Name, faults[0])
+		}
+	}
+	if port.AppProtocol != nil {
+		if faults := validation.IsQualifiedName(*port.AppProtocol); len(faults) > 0 {
+			return fmt.Errorf("appProtocol %q: %s", *port.AppProtocol, faults[0])
+		}
+	}
+	switch port.Protocol {
+	case "", corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP:
+		return checkPortNumber(port.Port)
+	}
+	return fmt.Errorf("protocol %q is not TCP, UDP or SCTP", port.Protocol)
+}
+
 func checkPortNumber(number int32) error {
 	if number < 1 || number > 65535 {
 		return fmt.Errorf("port %d is not from 1 to 65535", number)
@@ -211,24 +253,32 @@ func portMismatch(endpoints []endpoint, service []corev1.ServicePort) (reason, m
 	if len(service) == 0 {
 		return "", "" // a headless Service without ports takes any
 	}
-	has, served := map[string]bool{}, map[string]bool{}
+	has, served := map[string]corev1.ServicePort{}, map[string]bool{}
 	for _, port := range service {
-		has[portLabel(port.Name, port.Protocol)] = true
+		has[portLabel(port.Name, port.Protocol)] = port
 	}
-	for _, endpoint := range endpoints {
-		for _, port := range endpoint.ports.ports {
+	for i := range endpoints {
+		if i > 0 && endpoints[i].ports == endpoints[i-1].ports {
+			continue
+		}
+		for _, port := range endpoints[i].ports.ports {
 			served[portLabel(*port.Name, *port.Protocol)] = true
 		}
 	}
 	for _, label := range sortedKeys(served) {
-		if !has[label] {
+		if _, ok := has[label]; !ok {
 			return farpointv1.PortNotInServiceReason, fmt.Sprintf("the Service has no port %s, only %s: endpoints are not reached by it; use the Service's name and protocol in ports", label, strings.Join(sortedKeys(has), ", "))
 		}
 	}
 	for _, label := range sortedKeys(has) {
-		if !served[label] && len(endpoints) > 0 {
-			return farpointv1.PortWithoutEndpointsReason, fmt.Sprintf("no endpoint has the Service's port %s: it leads nowhere; add it to ports", label)
+		if served[label] || len(endpoints) == 0 {
+			continue
 		}
+		hint := ""
+		if port := has[label]; port.TargetPort.Type == intstr.String {
+			hint = fmt.Sprintf(" (its targetPort %q is a name, which only Pods have a number for)", port.TargetPort.StrVal)
+		}
+		return farpointv1.PortWithoutEndpointsReason, fmt.Sprintf("no endpoint has the Service's port %s%s: it leads nowhere; add it to ports", label, hint)
 	}
 	return "", ""
 }

@@ -145,6 +145,13 @@ func TestPorts(t *testing.T) {
 		{"common ports", farpointv1.Endpoint{Address: "192.0.2.1"}, []farpointv1.EndpointPort{{Name: "http", Port: 7}}, onePort, "http/TCP:7"},
 		{"the Service's numeric target ports", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, twoPorts, "http/TCP:8080"},
 		{"the Service's port without a target", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, []corev1.ServicePort{{Port: 80}}, "/TCP:80"},
+		{"the Service's protocol comes with an own number", farpointv1.Endpoint{Address: "192.0.2.1", Port: new(int32(9)), HealthCheckURL: "tcp://:80"}, nil, []corev1.ServicePort{{Name: "dns", Port: 53, Protocol: corev1.ProtocolUDP}}, "dns/UDP:9"},
+		{"SCTP and the Service's appProtocol by name", listed(farpointv1.EndpointPort{Name: "diameter", Port: 3868, Protocol: corev1.ProtocolSCTP}, farpointv1.EndpointPort{Name: "grpc", Port: 2}), nil, withProtocol, "diameter/SCTP:3868 grpc/TCP:2 kubernetes.io/h2c"},
+		{"its own appProtocol before the Service's", listed(farpointv1.EndpointPort{Name: "grpc", Port: 1, AppProtocol: new("example.com/own")}), nil, withProtocol, "grpc/TCP:1 example.com/own"},
+		{"a name twice", listed(farpointv1.EndpointPort{Name: "a", Port: 1}, farpointv1.EndpointPort{Name: "a", Port: 2, Protocol: corev1.ProtocolUDP}), nil, twoPorts, `two ports are named "a"`},
+		{"a name that is none", listed(farpointv1.EndpointPort{Name: "A_b", Port: 1}), nil, twoPorts, `port name "A_b": `},
+		{"an appProtocol that is none", listed(farpointv1.EndpointPort{Name: "a", Port: 1, AppProtocol: new("a b")}), nil, twoPorts, `appProtocol "a b": `},
+		{"an unknown protocol", listed(farpointv1.EndpointPort{Name: "a", Port: 1, Protocol: "ICMP"}), nil, twoPorts, `protocol "ICMP" is not TCP, UDP or SCTP`},
 		{"none anywhere", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, twoPorts[1:], "give port or ports"},
 	}
 	for _, test := range tests {
@@ -182,8 +189,8 @@ func TestPortMismatch(t *testing.T) {
 		t.Errorf("%q for a port of another protocol", reason)
 	}
 	endpoints = planned(t, farpointv1.ExternalServiceSpec{Ports: []farpointv1.EndpointPort{{Name: "http", Port: 80}}, Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1"}}}, twoPorts).accepted
-	if reason, _ := portMismatch(endpoints, twoPorts); reason != farpointv1.PortWithoutEndpointsReason {
-		t.Errorf("%q for a Service's port without endpoints", reason)
+	if reason, message := portMismatch(endpoints, twoPorts); reason != farpointv1.PortWithoutEndpointsReason || !strings.Contains(message, `"admin"/TCP (its targetPort "admin" is a name`) {
+		t.Errorf("%s: %s, for a Service's port without endpoints", reason, message)
 	}
 	if reason, _ := portMismatch(endpoints, onePort); reason != "" {
 		t.Errorf("%q although all ports match", reason)
