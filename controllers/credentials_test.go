@@ -127,10 +127,10 @@ var _ = Describe("credentials", func() {
 		create(ctx, token, service(namespace, "rotated"), object)
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
 
-		token.StringData = map[string]string{"token": "second"}
-		Expect(k8s.Update(ctx, token)).To(Succeed())
 		api.wanted.Store("Bearer second")
 		Eventually(column(ctx, object)).Should(Equal("0/1"))
+		token.StringData = map[string]string{"token": "second"}
+		Expect(k8s.Update(ctx, token)).To(Succeed())
 		Eventually(column(ctx, object)).WithTimeout(30 * time.Second).Should(Equal("1/1"))
 	})
 })
