@@ -25,6 +25,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -69,6 +70,7 @@ var _ = Describe("ports", func() {
 		for i := range object.Spec.Endpoints {
 			object.Spec.Endpoints[i].Port = nil
 		}
+		object.Spec.Availability.DrainPeriod = &metav1.Duration{} // what has other ports now is gone
 		object.Spec.Endpoints[1].Ports = []farpointv1.EndpointPort{
 			{Name: "dns", Port: 1053, Protocol: corev1.ProtocolUDP}, {Name: "grpc", Port: 9090, AppProtocol: new("example.com/own")},
 		}
