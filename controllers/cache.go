@@ -61,13 +61,16 @@ func stripSlice(object any) (any, error) {
 	return object, nil
 }
 
-// stripEndpoints leaves of an Endpoints object whether it is copied into slices.
+// stripEndpoints leaves of somebody else's Endpoints object whether it is copied into
+// slices.
 func stripEndpoints(object any) (any, error) {
 	if endpoints, ok := object.(*corev1.Endpoints); ok {
 		endpoints.ManagedFields = nil
-		endpoints.Labels = only(endpoints.Labels, discoveryv1.LabelSkipMirror)
-		endpoints.Annotations = only(endpoints.Annotations, leaderElectionRecord)
-		endpoints.Subsets = nil
+		if _, ours := endpointsOwner(endpoints); !ours {
+			endpoints.Labels = only(endpoints.Labels, discoveryv1.LabelSkipMirror)
+			endpoints.Annotations = only(endpoints.Annotations, leaderElectionRecord)
+			endpoints.Subsets = nil
+		}
 	}
 	return object, nil
 }

@@ -39,7 +39,6 @@ import (
 // +kubebuilder:rbac:groups=farpoint.dev,resources=externalservices,verbs=get;list;watch
 // +kubebuilder:rbac:groups=farpoint.dev,resources=externalservices/status,verbs=update
 // +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;update;delete
-// +kubebuilder:rbac:groups="",resources=endpoints,verbs=get;list;watch
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
@@ -73,6 +72,7 @@ type Reconciler struct {
 	targets     targetPlanner
 	services    serviceResolver
 	slices      slicesApplier
+	endpoints   *endpointsKeeper
 	pods        *podSlices
 	events      eventWriter
 	measured    *publishMetrics
@@ -123,6 +123,9 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if err := r.keepEndpoints(ctx, object, &found); err != nil {
+		return ctrl.Result{}, err
+	}
 	if err := r.lookAround(ctx, owner, &found); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -137,6 +140,7 @@ func (r *Reconciler) forget(owner probes.Owner) {
 	r.scheduler.Remove(owner)
 	r.transitions.taken(owner)
 	r.pods.forget(types.NamespacedName(owner))
+	r.endpoints.forget(types.NamespacedName(owner))
 }
 
 // publish carries the object out, and measures how long the news of its health took to
@@ -178,14 +182,33 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 		}
 	}
 	plan := r.plan(object, found, existing, trigger)
-	plan.Delete = append(plan.Delete, elsewhere...)
 	found.slices = plan.Kept
+	if object.Spec.PublishEndpoints {
+		found.published = plan.result(existing)
+	}
+	plan.Delete = append(plan.Delete, elsewhere...)
 	if err := r.slices.apply(ctx, object, plan); apierrors.IsConflict(err) {
 		return findings{}, err
 	} else {
 		found.writeFailed = err
 	}
 	return found, nil
+}
+
+// keepEndpoints follows the slices once they are written. It returns an error only if
+// somebody was faster.
+func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
+	if found.writeFailed != nil || found.service.service != nil && found.fault != nil {
+		found.endpoints.wanted = object.Spec.PublishEndpoints
+		return nil // it stays in step with the slices, which are as they were
+	}
+	var err error
+	found.endpoints, err = r.endpoints.keep(ctx, object, found.service.service, found.published)
+	if apierrors.IsConflict(err) {
+		return err
+	}
+	found.writeFailed = err
+	return nil
 }
 
 // lookAround finds out who else publishes for the Service. It comes last, since it may
@@ -339,11 +362,15 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 	if err := r.slices.apply(ctx, nil, plan); err != nil {
 		return err
 	}
+	if err := r.endpoints.removeAll(ctx, request.NamespacedName); err != nil {
+		return err
+	}
 	return r.services.removeCreated(ctx, request.NamespacedName, types.NamespacedName{})
 }
 
 // again comes back to what no watch tells of: certificates and credentials that are
-// rotated, and what made the API server refuse a Service, such as a quota.
+// rotated, what made the API server refuse a Service, such as a quota, and Endpoints of
+// somebody else that the cache does not hold.
 func again(object *farpointv1.ExternalService, found findings, now time.Time) ctrl.Result {
 	result := ctrl.Result{RequeueAfter: drainedIn(found.verdicts, now)}
 	sooner := func(wait time.Duration) {
@@ -354,7 +381,7 @@ func again(object *farpointv1.ExternalService, found findings, now time.Time) ct
 	if refersToCertificates(object.Spec.HealthCheck.TLS) || object.Spec.HealthCheck.CredentialsSecretRef != nil {
 		sooner(referencesInterval)
 	}
-	if found.service.reason == farpointv1.ServiceInvalidReason {
+	if found.service.reason == farpointv1.ServiceInvalidReason || found.endpoints.retry {
 		sooner(refusedInterval)
 	}
 	return result

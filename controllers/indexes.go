@@ -33,8 +33,8 @@ import (
 
 // Indexes of the cache.
 const (
-	// ownerIndex finds slices by the ExternalService they were written for, as
-	// namespace/name, and Services of its namespace by its name.
+	// ownerIndex finds slices and Endpoints by the ExternalService they were written for,
+	// as namespace/name, and Services of its namespace by its name.
 	ownerIndex = "owner"
 	// serviceIndex finds slices, also those of others, by the Service they belong to.
 	serviceIndex = "service"
@@ -61,6 +61,12 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		}
 		return nil
 	}
+	byEndpointsOwner := func(object client.Object) []string {
+		if owner, ours := endpointsOwner(object.(*corev1.Endpoints)); ours {
+			return []string{owner.String()}
+		}
+		return nil
+	}
 	byTarget := func(object client.Object) []string {
 		return []string{targetKey(object.(*farpointv1.ExternalService)).String()}
 	}
@@ -77,6 +83,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}{
 		{&discoveryv1.EndpointSlice{}, ownerIndex, byOwner},
 		{&discoveryv1.EndpointSlice{}, serviceIndex, byLabel(discoveryv1.LabelServiceName)},
+		{&corev1.Endpoints{}, ownerIndex, byEndpointsOwner},
 		{&corev1.Service{}, ownerIndex, byLabel(farpointv1.OwnerLabel)},
 		{&farpointv1.ExternalService{}, targetIndex, byTarget},
 		{&farpointv1.ExternalService{}, crossingIndex, byCrossing},

@@ -157,11 +157,11 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 			"ClusterRole farpoint-manager-role: create events.events.k8s.io",
 			"ClusterRole farpoint-manager-role: create subjectaccessreviews.authorization.k8s.io",
 			"ClusterRole farpoint-manager-role: create tokenreviews.authentication.k8s.io",
+			"ClusterRole farpoint-manager-role: create,delete,get,list,update,watch endpoints",
 			"ClusterRole farpoint-manager-role: create,delete,get,list,update,watch endpointslices.discovery.k8s.io",
 			"ClusterRole farpoint-manager-role: create,delete,get,list,update,watch services",
 			"ClusterRole farpoint-manager-role: get configmaps",
 			"ClusterRole farpoint-manager-role: get secrets",
-			"ClusterRole farpoint-manager-role: get,list,watch endpoints",
 			"ClusterRole farpoint-manager-role: get,list,watch externalservices.farpoint.dev",
 			"ClusterRole farpoint-manager-role: get,list,watch referencegrants.gateway.networking.k8s.io",
 			"ClusterRole farpoint-manager-role: list,watch nodes",
@@ -202,6 +202,7 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 		object.Spec.ServiceTemplate = &farpointv1.ServiceTemplate{Spec: farpointv1.ServiceTemplateSpec{Ports: []farpointv1.ServiceTemplatePort{{Name: "http", Port: 80}}}}
 		object.Spec.HealthCheck.TLS = &farpointv1.TLSHealthCheck{ServerName: "example.com", CASecretRef: &farpointv1.KeyReference{Name: "ca"}}
 		create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "ca"}, StringData: map[string]string{"ca.crt": first.authority()}})
+		object.Spec.PublishEndpoints = true
 		create(ctx, object)
 
 		Eventually(column(ctx, object)).Should(Equal("2/2"))
@@ -219,6 +220,11 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 			"Warning EndpointUnhealthy: Endpoint 192.0.2.11:8080 is unhealthy: status 503 is not an expected one",
 			"Normal EndpointHealthy: Endpoint 192.0.2.11:8080 is healthy",
 		))
+
+		By("a legacy that is given up")
+		Eventually(legacy(ctx, namespace, "legacy-api")).Should(Equal("http 8080: 192.0.2.10 192.0.2.11"))
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.PublishEndpoints = false })
+		Eventually(legacy(ctx, namespace, "legacy-api")).Should(Equal("none"))
 
 		By("an edit of the template and of the certificates' place")
 		create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "ca"}, Data: map[string]string{"ca.crt": first.authority()}})

@@ -122,6 +122,7 @@ func addReconciler(manager ctrl.Manager, options Options) error {
 		targets:      targetPlanner{registry: registry, egress: egress},
 		services:     serviceResolver{client: manager.GetClient(), grants: &grants{client: live, objects: manager.GetClient(), clock: clock.RealClock{}}},
 		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), writes: measured.writes},
+		endpoints:    newEndpointsKeeper(manager.GetClient(), manager.GetAPIReader(), clock.RealClock{}),
 		pods:         newPodSlices(live, clock.RealClock{}),
 		events:       newEventWriter(manager.GetClient()),
 		measured:     measured,

@@ -59,10 +59,11 @@ func referredToByUs(object metav1.Object) bool {
 	return err == nil && group.Group == farpointv1.GroupVersion.Group
 }
 
-// sliceReference makes the garbage collector remove a slice. One that is not in its
-// owner's namespace goes with the Service: owners across namespaces are none to it. That
-// reference is not a controller's, which tells the slice from those of Kubernetes' own.
-func sliceReference(owner *farpointv1.ExternalService, service *corev1.Service) metav1.OwnerReference {
+// dependentReference makes the garbage collector remove what was written for a Service.
+// What is not in its owner's namespace goes with the Service: owners across namespaces are
+// none to it. That reference is not a controller's, which tells a slice from those of
+// Kubernetes' own.
+func dependentReference(owner *farpointv1.ExternalService, service *corev1.Service) metav1.OwnerReference {
 	if owner.Namespace == service.Namespace {
 		return ownerReference(owner)
 	}

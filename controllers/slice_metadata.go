@@ -47,7 +47,7 @@ func newSliceMetadata(wants sliceWants) sliceMetadata {
 	options := wants.owner.Spec.EndpointSlices
 	made := sliceMetadata{
 		owner:       wants.owner,
-		reference:   sliceReference(wants.owner, wants.service),
+		reference:   dependentReference(wants.owner, wants.service),
 		annotations: sliceAnnotations(options),
 		byZone:      options != nil && options.GroupBy == farpointv1.GroupByZone,
 		taken:       map[string]bool{},

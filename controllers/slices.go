@@ -36,6 +36,21 @@ type slicePlan struct {
 	Kept int
 }
 
+// result lists the slices that there will be, of those that there were.
+func (p *slicePlan) result(existing []*discoveryv1.EndpointSlice) []*discoveryv1.EndpointSlice {
+	replaced := make(map[string]bool, len(p.Update)+len(p.Delete))
+	for _, slice := range slices.Concat(p.Update, p.Delete) {
+		replaced[slice.Name] = true
+	}
+	all := slices.Concat(p.Create, p.Update)
+	for _, slice := range existing {
+		if !replaced[slice.Name] {
+			all = append(all, slice)
+		}
+	}
+	return all
+}
+
 // sliceWants is all that EndpointSlices are made from.
 type sliceWants struct {
 	owner   *farpointv1.ExternalService

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -52,8 +53,12 @@ type findings struct {
 	conflictsUnknown bool
 	// held: an endpoint would have been taken out, had the operator not lost its network.
 	held bool
-	// slices counts the slices of this object.
-	slices int
+	// slices counts the slices of this object; published are they, if an Endpoints object
+	// is to say the same.
+	slices    int
+	published []*discoveryv1.EndpointSlice
+	// endpoints is what came of keeping an Endpoints object.
+	endpoints endpointsFinding
 	// writeFailed is the error of the last write; nil if there was none.
 	writeFailed error
 }
@@ -86,6 +91,7 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	setEndpointsAccepted(set, present, found)
 	setTrafficPolicyEffective(set, found)
 	setNoConflicts(set, found)
+	setEndpointsPublished(set, found.endpoints)
 	setFailOpen(set, present, found)
 	setFailedOver(set, present, found)
 	setAvailable(set, present)
@@ -323,6 +329,9 @@ func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *fault {
 	}
 	if f.portsReason == farpointv1.PortNotInServiceReason {
 		return &fault{reason: f.portsReason, message: f.portsMessage}
+	}
+	if kept := f.endpoints; kept.wanted && !kept.published && kept.reason != "" {
+		return &fault{reason: kept.reason, message: kept.message}
 	}
 	if f.writeFailed != nil {
 		return &fault{farpointv1.WriteFailedReason, f.writeFailed.Error(), true}

@@ -19,6 +19,7 @@ package controllers_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -27,6 +28,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -51,6 +53,8 @@ var (
 	adminConfig *rest.Config
 	// k8s reads and writes as a user would, past all caches.
 	k8s client.Client
+	// logged is all that operators have logged.
+	logged = gbytes.NewBuffer()
 )
 
 func TestControllers(t *testing.T) {
@@ -61,7 +65,7 @@ func TestControllers(t *testing.T) {
 }
 
 var _ = BeforeSuite(func() {
-	ctrl.SetLogger(zap.New(zap.WriteTo(GinkgoWriter), zap.UseDevMode(true)))
+	ctrl.SetLogger(zap.New(zap.WriteTo(io.MultiWriter(GinkgoWriter, logged)), zap.UseDevMode(true)))
 	env := &envtest.Environment{
 		CRDDirectoryPaths:     []string{"../config/crd/bases"},
 		ErrorIfCRDPathMissing: true,
@@ -80,7 +84,9 @@ var _ = BeforeSuite(func() {
 	Expect(gatewayv1.Install(scheme)).To(Succeed())
 	Expect(gatewayv1beta1.Install(scheme)).To(Succeed())
 	Expect(apiextensionsv1.AddToScheme(scheme)).To(Succeed())
-	k8s, err = client.New(adminConfig, client.Options{Scheme: scheme})
+	user := rest.CopyConfig(adminConfig)
+	user.WarningHandlerWithContext = rest.NoWarnings{} // what is logged is the operator's
+	k8s, err = client.New(user, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 })
 

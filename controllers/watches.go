@@ -44,6 +44,7 @@ func (r *Reconciler) watch(manager ctrl.Manager, transitions *transitions, range
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.targeting)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(writerOf)).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(r.neighboursOf), builder.WithPredicates(membershipChanged())).
+		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(keeperOf)).
 		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(r.namedLike), builder.WithPredicates(mirroringChanged())).
 		WatchesRawSource(source.Func(transitions.start)).
 		WatchesRawSource(source.Func(ranges.start)).
@@ -82,6 +83,15 @@ func (r *Reconciler) withTarget(ctx context.Context, target types.NamespacedName
 // writerOf names the ExternalService that a slice was written for.
 func writerOf(_ context.Context, object client.Object) []reconcile.Request {
 	owner, ours := sliceOwner(object.(*discoveryv1.EndpointSlice))
+	if !ours {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: owner}}
+}
+
+// keeperOf names the ExternalService that an Endpoints object was written for.
+func keeperOf(_ context.Context, object client.Object) []reconcile.Request {
+	owner, ours := endpointsOwner(object.(*corev1.Endpoints))
 	if !ours {
 		return nil
 	}

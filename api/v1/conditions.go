@@ -45,7 +45,8 @@ const (
 	// before.
 	CertificatesUnavailableReason = "CertificatesUnavailable"
 	// Besides, Ready, Reconciling and Stalled carry the reasons of the conditions
-	// TargetServiceResolved, PortsMatched and EndpointsAccepted when these are False.
+	// TargetServiceResolved, PortsMatched, EndpointsAccepted and EndpointsPublished when
+	// these are False.
 )
 
 // AvailableCondition is True while at least spec.availability.minReady endpoints are
@@ -234,4 +235,21 @@ const (
 	// LeftoverPodSlicesReason: the Service had a selector once, and the EndpointSlices of
 	// its Pods are still there. Nobody maintains them any more.
 	LeftoverPodSlicesReason = "LeftoverPodSlices"
+)
+
+// EndpointsPublishedCondition is True while the Endpoints object that spec.publishEndpoints
+// asks for says what the EndpointSlices say. It is present only if that is set, and
+// Unknown without a Service.
+const (
+	EndpointsPublishedCondition = "EndpointsPublished"
+
+	// EndpointsInStepReason: it does.
+	EndpointsInStepReason = "EndpointsInStep"
+	// EndpointsTruncatedReason: it does, but for the endpoints beyond the first 1,000.
+	EndpointsTruncatedReason = "EndpointsTruncated"
+	// EndpointsNotOwnedReason: there is one with the Service's name already, which was not
+	// written for this object. It is left as it is.
+	EndpointsNotOwnedReason = "EndpointsNotOwned"
+	// Besides, it is False with ServiceHasSelectorReason: Kubernetes keeps the Endpoints of
+	// such a Service.
 )

@@ -1,0 +1,280 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// +kubebuilder:rbac:groups="",resources=endpoints,verbs=get;list;watch;create;update;delete
+
+// endpointsFinding is what came of keeping an Endpoints object.
+type endpointsFinding struct {
+	// wanted: it was asked for. Nothing else is set otherwise.
+	wanted, published bool
+	// reason and message are those of the condition EndpointsPublished.
+	reason, message string
+	// retry: nobody tells when the object that is in the way is gone.
+	retry bool
+}
+
+// endpointsKeeper keeps an Endpoints object in step with the slices of an ExternalService
+// that asks for it. Nothing else writes Endpoints. One that somebody else has written is
+// never taken over.
+type endpointsKeeper struct {
+	client client.Client
+	// live reads past the cache, which holds no Endpoints of Pods.
+	live  client.Reader
+	clock clock.PassiveClock
+
+	// mu guards what follows. No I/O happens while holding it.
+	mu sync.Mutex
+	// blocked is until when an object that the cache does not hold is taken to be in the
+	// way.
+	blocked map[types.NamespacedName]time.Time
+}
+
+func newEndpointsKeeper(writer client.Client, live client.Reader, clock clock.PassiveClock) *endpointsKeeper {
+	return &endpointsKeeper{client: writer, live: live, clock: clock, blocked: map[types.NamespacedName]time.Time{}}
+}
+
+// keep makes the Endpoints object say what the slices say, and removes it if it is not
+// wanted. The Service is nil if there is none that may be fronted.
+func (k *endpointsKeeper) keep(ctx context.Context, owner *farpointv1.ExternalService, service *corev1.Service, published []*discoveryv1.EndpointSlice) (endpointsFinding, error) {
+	finding := judgeEndpoints(owner, service)
+	present, err := k.removeOthers(ctx, owner, finding.published)
+	if err != nil || !finding.published {
+		return finding, err
+	}
+	content := newEndpointsContent(service, published)
+	wanted := desiredEndpoints(owner, service, &content, present)
+	switch {
+	case present == nil:
+		finding.published, err = k.create(ctx, owner, wanted)
+	case !sameEndpoints(present, wanted):
+		err = wrapped(k.client.Update(ctx, wanted), "update Endpoints %s", wanted.Name)
+	}
+	key := client.ObjectKeyFromObject(service)
+	switch {
+	case err != nil:
+		return endpointsFinding{}, err
+	case !finding.published:
+		return endpointsFinding{
+			wanted:  true,
+			reason:  farpointv1.EndpointsNotOwnedReason,
+			message: fmt.Sprintf("Endpoints %s is there already and was not written for this object: delete it, or unset publishEndpoints; of several ExternalServices with one Service, one may set it", key),
+			retry:   k.isBlocked(client.ObjectKeyFromObject(owner)),
+		}, nil
+	}
+	finding.reason, finding.message = describeEndpoints(key, service, &content)
+	return finding, nil
+}
+
+// judgeEndpoints decides whether there is to be an Endpoints object.
+func judgeEndpoints(owner *farpointv1.ExternalService, service *corev1.Service) endpointsFinding {
+	switch {
+	case !owner.Spec.PublishEndpoints:
+		return endpointsFinding{}
+	case service == nil:
+		return endpointsFinding{wanted: true, reason: farpointv1.NotJudgedReason, message: "there is no Service to keep Endpoints for; see TargetServiceResolved"}
+	case hasSelector(service):
+		return endpointsFinding{wanted: true, reason: farpointv1.ServiceHasSelectorReason, message: fmt.Sprintf("Endpoints of Service %s are kept by Kubernetes, since it has a selector: unset publishEndpoints", targetKey(owner))}
+	}
+	return endpointsFinding{wanted: true, published: true}
+}
+
+func describeEndpoints(key types.NamespacedName, service *corev1.Service, content *endpointsContent) (reason, message string) {
+	reason, message = farpointv1.EndpointsInStepReason, fmt.Sprintf("Endpoints %s says what the EndpointSlices say", key)
+	if content.truncated() {
+		reason = farpointv1.EndpointsTruncatedReason
+		message += fmt.Sprintf(", save that it holds %d of %d addresses, which is the most", endpointsCapacity, content.total)
+	}
+	if content.otherFamily > 0 {
+		message += fmt.Sprintf(", save %d endpoints that are not %s, the Service's first IP family, which is the only one of an Endpoints object", content.otherFamily, service.Spec.IPFamilies[0])
+	}
+	return reason, message
+}
+
+func setEndpointsPublished(set conditionSetter, kept endpointsFinding) {
+	value := metav1.ConditionFalse
+	switch {
+	case !kept.wanted:
+		set.remove(farpointv1.EndpointsPublishedCondition)
+		return
+	case kept.reason == "":
+		return // nothing was done about it
+	case kept.published:
+		value = metav1.ConditionTrue
+	case kept.reason == farpointv1.NotJudgedReason:
+		value = metav1.ConditionUnknown
+	}
+	set.set(farpointv1.EndpointsPublishedCondition, value, kept.reason, kept.message)
+}
+
+// desiredEndpoints is the present object, or a new one if that is nil, with all that is
+// ours as it should be. Annotations of others stay.
+func desiredEndpoints(owner *farpointv1.ExternalService, service *corev1.Service, content *endpointsContent, present *corev1.Endpoints) *corev1.Endpoints {
+	wanted := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: service.Name, Namespace: service.Namespace}}
+	if present != nil {
+		present.ObjectMeta.DeepCopyInto(&wanted.ObjectMeta)
+	}
+	wanted.Labels = maps.Clone(service.Labels)
+	if wanted.Labels == nil {
+		wanted.Labels = map[string]string{}
+	}
+	delete(wanted.Labels, corev1.IsHeadlessService)
+	if headless(service.Spec.ClusterIP) {
+		wanted.Labels[corev1.IsHeadlessService] = ""
+	}
+	wanted.Labels[discoveryv1.LabelSkipMirror] = "true"
+	wanted.Labels[endpointsManagedBy] = farpointv1.ManagedBy
+	labelOwner(wanted.Labels, owner, service.Namespace)
+	delete(wanted.Annotations, corev1.EndpointsOverCapacity)
+	if content.truncated() {
+		if wanted.Annotations == nil {
+			wanted.Annotations = map[string]string{}
+		}
+		wanted.Annotations[corev1.EndpointsOverCapacity] = endpointsTruncated
+	}
+	wanted.OwnerReferences = []metav1.OwnerReference{dependentReference(owner, service)}
+	wanted.Subsets = content.subsets
+	return wanted
+}
+
+// sameEndpoints compares what desiredEndpoints sets.
+func sameEndpoints(a, b *corev1.Endpoints) bool {
+	return maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) &&
+		equality.Semantic.DeepEqual(a.OwnerReferences, b.OwnerReferences) && equality.Semantic.DeepEqual(a.Subsets, b.Subsets)
+}
+
+// create returns false if somebody else has written the object.
+func (k *endpointsKeeper) create(ctx context.Context, owner *farpointv1.ExternalService, wanted *corev1.Endpoints) (bool, error) {
+	present := &corev1.Endpoints{}
+	err := k.client.Get(ctx, client.ObjectKeyFromObject(wanted), present, client.UnsafeDisableDeepCopy)
+	if apierrors.IsNotFound(err) {
+		if k.isBlocked(client.ObjectKeyFromObject(owner)) {
+			return false, nil
+		}
+		if err = k.client.Create(ctx, wanted); !apierrors.IsAlreadyExists(err) {
+			return true, wrapped(err, "create Endpoints %s", wanted.Name)
+		}
+		if err = k.live.Get(ctx, client.ObjectKeyFromObject(wanted), present); err == nil && !ownedBy(present, owner.Name) {
+			k.block(client.ObjectKeyFromObject(owner))
+		}
+	}
+	if err != nil {
+		return false, fmt.Errorf("read Endpoints %s: %w", wanted.Name, err)
+	}
+	if !ownedBy(present, owner.Name) || present.Namespace != owner.Namespace {
+		return false, nil
+	}
+	wanted.ResourceVersion = present.ResourceVersion // ours, without its labels
+	return true, wrapped(k.client.Update(ctx, wanted), "take over Endpoints %s", wanted.Name)
+}
+
+// removeOthers removes all Endpoints objects that were written for the owner, save that
+// of its Service if it is to be kept, which is returned. It is the cache's own: not to be
+// changed.
+func (k *endpointsKeeper) removeOthers(ctx context.Context, owner *farpointv1.ExternalService, keep bool) (kept *corev1.Endpoints, err error) {
+	all, err := k.writtenFor(ctx, client.ObjectKeyFromObject(owner))
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if keep && client.ObjectKeyFromObject(&all[i]) == targetKey(owner) {
+			kept = &all[i]
+		} else if err := k.delete(ctx, &all[i]); err != nil {
+			return nil, err
+		}
+	}
+	return kept, nil
+}
+
+// removeAll removes what was written for an ExternalService that is gone, but for what was
+// orphaned on purpose; see Reconciler.removeAll.
+func (k *endpointsKeeper) removeAll(ctx context.Context, owner types.NamespacedName) error {
+	all, err := k.writtenFor(ctx, owner)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		if all[i].Namespace != owner.Namespace || ownedBy(&all[i], owner.Name) {
+			if err := k.delete(ctx, &all[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (k *endpointsKeeper) writtenFor(ctx context.Context, owner types.NamespacedName) ([]corev1.Endpoints, error) {
+	list := &corev1.EndpointsList{}
+	if err := k.client.List(ctx, list, client.MatchingFields{ownerIndex: owner.String()}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list Endpoints: %w", err)
+	}
+	return list.Items, nil
+}
+
+// delete removes this very object, in the version that was seen: Kubernetes may have taken
+// it over for a Service that has a selector now.
+func (k *endpointsKeeper) delete(ctx context.Context, endpoints *corev1.Endpoints) error {
+	err := k.client.Delete(ctx, endpoints, client.Preconditions{UID: &endpoints.UID, ResourceVersion: &endpoints.ResourceVersion})
+	return wrapped(client.IgnoreNotFound(err), "delete Endpoints %s", endpoints.Name)
+}
+
+// forget is called when the owner is gone.
+func (k *endpointsKeeper) forget(owner types.NamespacedName) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.blocked, owner)
+}
+
+func (k *endpointsKeeper) block(owner types.NamespacedName) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.blocked[owner] = k.clock.Now().Add(refusedInterval)
+}
+
+func (k *endpointsKeeper) isBlocked(owner types.NamespacedName) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.clock.Now().Before(k.blocked[owner])
+}
+
+// endpointsOwner names the ExternalService that an Endpoints object was written for;
+// false if it is somebody else's.
+func endpointsOwner(endpoints *corev1.Endpoints) (owner types.NamespacedName, ours bool) {
+	if endpoints.Labels[endpointsManagedBy] != farpointv1.ManagedBy {
+		return owner, false
+	}
+	return labelledOwner(endpoints)
+}
