@@ -19,6 +19,7 @@ package controllers_test
 import (
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 	. "github.com/onsi/ginkgo/v2"
@@ -127,6 +128,36 @@ orders-read: IPv4, postgresql 5432/TCP, farpoint.dev/externalservice=orders-read
   203.0.113.21 FFF`)
 		Eventually(condition(ctx, write, farpointv1.FailedOverCondition)).Should(Equal("True TooFewHealthy"))
 		Eventually(condition(ctx, read, farpointv1.AvailableCondition)).Should(Equal("False NoEndpointsReady"))
+	})
+
+	It("moves to a new machine and lets the old one's connections end", func(ctx SpecContext) {
+		startOperator(adminConfig)
+		warehouse := load("migration.yaml")
+		warehouse.apply(ctx)
+		const both, arrived = `
+warehouse: IPv4, http 8080/TCP, farpoint.dev/externalservice=warehouse
+  192.0.2.61 FTT
+  203.0.113.61 TTF`, `
+warehouse: IPv4, http 8080/TCP, farpoint.dev/externalservice=warehouse
+  203.0.113.61 TTF`
+		warehouse.comesOut(ctx, both)
+		object := warehouse.externalServices()[0]
+		Eventually(unusual(ctx, object)).Should(BeEmpty())
+
+		By("removing the old one")
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Endpoints = spec.Endpoints[1:] })
+		Eventually(column(ctx, object)).Should(Equal("1/1"))
+		warehouse.publishes(ctx, both)
+		left := now(ctx, object).Status.Endpoints[1]
+		Expect(left.Address).To(Equal("192.0.2.61"))
+		Expect(left.DrainUntil.Time).To(BeTemporally("~", time.Now().Add(10*time.Minute), time.Minute))
+
+		By("waiting no longer")
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
+			spec.Availability.DrainPeriod = &metav1.Duration{}
+		})
+		warehouse.publishes(ctx, arrived)
+		Eventually(unusual(ctx, object)).Should(BeEmpty())
 	})
 
 	It("sends everything to one cluster when the other is lost", func(ctx SpecContext) {
