@@ -3,8 +3,10 @@ module farpoint.dev/farpoint
 go 1.26.0
 
 require (
+	filippo.io/edwards25519 v1.2.0
 	github.com/gaissmai/bart v0.30.0
 	github.com/go-logr/logr v1.4.4
+	github.com/go-sql-driver/mysql v1.10.1
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/miekg/dns v1.1.73
 	github.com/onsi/ginkgo/v2 v2.34.0

@@ -72,6 +72,7 @@ func NewRegistry(dialer *Dialer) Registry {
 		"http":     dialer.newHTTPProber,
 		"https":    dialer.newHTTPProber,
 		"icmp":     dialer.newICMPProber,
+		"mysql":    dialer.newMySQLProber,
 		"postgres": dialer.newPostgresProber,
 		"redis":    dialer.newRedisProber,
 		"rediss":   dialer.newRedisProber,
