@@ -28,8 +28,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// started is a scheduler that runs until the test ends. Within a synctest bubble.
-func started(t *testing.T, options SchedulerOptions) *Scheduler {
+// started is a scheduler that runs until the test ends.
+func started(t testing.TB, options SchedulerOptions) *Scheduler {
 	t.Helper()
 	if options.Notify == nil {
 		options.Notify = func(Owner) {}

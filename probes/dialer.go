@@ -94,19 +94,22 @@ func (d *Dialer) converse(ctx context.Context, to destination, talk func(stream)
 	if err := d.check(to.addr); err != nil {
 		return err
 	}
-	conn, err := openSocket(to.addr)
+	conn, err := openSocket(ctx, to.addr)
 	if err != nil {
 		return err
 	}
+	return converseOn(ctx, conn, func(stream) error {
+		if err := conn.connect(); err != nil {
+			return err
+		}
+		return talk(conn)
+	})
+}
+
+// converseOn is converse on a connection that there is already.
+func converseOn(ctx context.Context, conn stream, talk func(stream) error) error {
 	defer conn.Close()
-	stop, err := bind(ctx, conn)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	if err := conn.connect(); err != nil {
-		return err
-	}
+	defer bind(ctx, conn)()
 	return talk(conn)
 }
 
@@ -130,24 +133,14 @@ func (d *Dialer) dialAnd(ctx context.Context, network string, to destination, ta
 		return lookup.blame(ctx, err)
 	}
 	defer conn.Close()
-	stop, err := bind(ctx, conn)
-	if err != nil {
-		return err
-	}
-	defer stop()
+	defer bind(ctx, conn)()
 	return lookup.blame(ctx, talk(conn))
 }
 
-// bind makes a connection end with the context, until it is told to stop.
-func bind(ctx context.Context, conn interface{ SetDeadline(time.Time) error }) (stop func() bool, err error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return nil, err
-		}
-	}
-	// This costs a goroutine only when it fires. It comes second, so that a
-	// cancellation wins over the deadline.
-	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(longAgo) }), nil
+// bind makes a connection end with the context, until it is told to stop. Only when it
+// fires this costs a goroutine. The context's timer does for the deadline, too.
+func bind(ctx context.Context, conn interface{ SetDeadline(time.Time) error }) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(longAgo) })
 }
 
 var longAgo = time.Unix(1, 0)

@@ -70,7 +70,9 @@ func resolving(t *testing.T, answer zone) {
 	net.DefaultResolver = &net.Resolver{
 		PreferGo: true,
 		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "udp", server.LocalAddr().String())
+			// With a resolver of its own, or it would look at the variable that is being
+			// set: a lookup that has run out of time may still be on its way then.
+			return (&net.Dialer{Resolver: &net.Resolver{}}).DialContext(ctx, "udp", server.LocalAddr().String())
 		},
 	}
 	t.Cleanup(func() {

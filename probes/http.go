@@ -18,8 +18,10 @@ package probes
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 )
 
@@ -91,7 +93,7 @@ func (p *httpProber) scheme() string {
 
 // Probe implements Prober.
 func (p *httpProber) Probe(ctx context.Context) Result {
-	answer, err := p.request(ctx, &p.first)
+	answer, err := p.visit(ctx, &p.first)
 	switch {
 	case err != nil:
 		return classify(ctx, err)
@@ -99,6 +101,27 @@ func (p *httpProber) Probe(ctx context.Context) Result {
 		return p.follow(ctx, answer)
 	}
 	return p.verdict(answer)
+}
+
+// isPlain and the methods after it implement plain.
+func (p *httpProber) isPlain() bool {
+	return p.first.tls == nil && p.first.to.name == "" && p.redirects == nil && p.settings.ExpectedBody == nil
+}
+
+func (p *httpProber) address() (netip.AddrPort, error) {
+	return p.first.to.addr, p.dialer.check(p.first.to.addr)
+}
+
+func (p *httpProber) request() []byte { return p.first.request }
+
+func (p *httpProber) listens() bool { return true }
+
+func (p *httpProber) hear(response io.Reader) (Result, error) {
+	a, err := p.receive(response, &p.first)
+	if err != nil {
+		return Result{}, err
+	}
+	return p.verdict(a), nil
 }
 
 // answer is what a probe wants to know of a response.
@@ -120,8 +143,8 @@ func (p *httpProber) verdict(a answer) Result {
 	return success()
 }
 
-// request makes one request over a connection of its own.
-func (p *httpProber) request(ctx context.Context, h *hop) (answer, error) {
+// visit makes one request over a connection of its own.
+func (p *httpProber) visit(ctx context.Context, h *hop) (answer, error) {
 	var a answer
 	err := p.dialer.converse(ctx, h.to, func(conn stream) (err error) {
 		if h.tls == nil {
@@ -149,6 +172,11 @@ func (p *httpProber) exchange(conn net.Conn, h *hop) (answer, error) {
 	// request. What it said counts then, and if it said nothing, the read fails like
 	// the write did: at once.
 	_, _ = conn.Write(h.request)
+	return p.receive(conn, h)
+}
+
+// receive reads as much of the response as matters.
+func (p *httpProber) receive(conn io.Reader, h *hop) (answer, error) {
 	r := newResponseReader(conn)
 	defer r.release()
 	response, err := r.readHead(h.method)

@@ -48,7 +48,7 @@ func (p *httpProber) follow(ctx context.Context, a answer) Result {
 		if h, err = p.nextHop(h, a.status, next); err != nil {
 			return failure(ReasonRedirect)
 		}
-		if a, err = p.request(ctx, &h); err != nil {
+		if a, err = p.visit(ctx, &h); err != nil {
 			return classifyHop(ctx, err)
 		}
 		if a.location == "" {

@@ -97,7 +97,7 @@ func FuzzHTTPResponse(f *testing.F) {
 		f.Add([]byte(response), true, false)
 		f.Add([]byte(response), false, true)
 	}
-	responses := make(chan []byte, 1)
+	responses := make(chan []byte, 2) // for a probe in a goroutine and one by the loop
 	endpoint := serve(f, closing(func(conn net.Conn) {
 		readRequest(conn)
 		_, _ = conn.Write(<-responses)
@@ -113,6 +113,9 @@ func FuzzHTTPResponse(f *testing.F) {
 		def := at(endpoint, "http://")
 		def.HTTP = &settings
 		responses <- response
+		if !wantBody {
+			responses <- response
+		}
 		switch result := result(t, def, 5*time.Second); {
 		case result.Outcome == Unknown:
 			t.Errorf("got %+v", result)

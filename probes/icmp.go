@@ -83,11 +83,7 @@ func (p *icmpProber) ping(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	stop, err := bind(ctx, conn)
-	if err != nil {
-		return err
-	}
-	defer stop()
+	defer bind(ctx, conn)()
 	return lookup.blame(ctx, echo(conn, addr.Is6()))
 }
 

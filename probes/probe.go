@@ -47,7 +47,7 @@ type probe struct {
 	lane     lane
 	// suspect: it is healthy, but its last probe failed in the network.
 	suspect bool
-	// cancel ends the probe under way; nil if there is none.
+	// cancel ends the probe under way; nil if there is none or the loop makes it.
 	cancel context.CancelFunc
 	// first and others are the accounts that it stands for a target of. Nearly always
 	// there is only one.
@@ -85,6 +85,12 @@ func (a *account) find(key string) *probe {
 		return nil
 	}
 	return a.entries[i].probe
+}
+
+// limit makes the context of the probe under way, which has so much time left.
+func (p *probe) limit(ctx context.Context, left time.Duration) context.Context {
+	ctx, p.cancel = context.WithTimeout(ctx, left)
+	return ctx
 }
 
 // sameAs tells whether the probe does for the target exactly what another would.

@@ -93,6 +93,9 @@ type Scheduler struct {
 	seed   maphash.Seed
 	// wake interrupts the wait for the next due time.
 	wake chan struct{}
+	// loop makes the probes of plain probers; nil until there are any. Only Start's
+	// goroutine sets it, under mu.
+	loop *loop
 	// probing counts the probes' goroutines.
 	probing sync.WaitGroup
 	// turns reaches the goroutines, idle in number, that wait for the next probe.
@@ -171,26 +174,44 @@ func (s *Scheduler) Held(owner Owner) bool {
 func (s *Scheduler) Start(ctx context.Context) error {
 	defer s.probing.Wait()
 	defer close(s.turns)
-	timer := s.options.Clock.NewTimer(0)
+	defer func() { s.loop.close() }()
+	defer context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.nudge()
+	})()
+	timer := s.options.Clock.NewTimer(heartbeat)
 	defer timer.Stop()
 	s.mu.Lock()
 	s.stalls.planned = s.now() // that nobody looked before is no stall
 	s.mu.Unlock()
 	var batch []begun
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.wake:
-		case <-timer.C():
-		}
-		var wait time.Duration
-		batch, wait = s.gather(ctx, batch[:0])
+	for ctx.Err() == nil {
+		var until time.Duration
+		batch, until = s.gather(ctx, batch[:0])
 		for _, each := range batch {
-			s.hand(each)
+			if each.ctx == nil {
+				s.loop.begin(ctx, each.probe)
+			} else {
+				s.hand(each)
+			}
 		}
 		clear(batch) // or it would keep what each probe held
-		timer.Reset(wait)
+		s.pause(ctx, timer, until)
+	}
+	return nil
+}
+
+// pause waits until there is something to do, or until this time.
+func (s *Scheduler) pause(ctx context.Context, timer clock.Timer, until time.Duration) {
+	if s.loop != nil {
+		s.loop.wait(ctx, until)
+		return
+	}
+	timer.Reset(until - s.now())
+	select {
+	case <-s.wake:
+	case <-timer.C():
 	}
 }
 
@@ -198,16 +219,16 @@ func (s *Scheduler) Start(ctx context.Context) error {
 // average.
 const tick = 10 * time.Millisecond
 
-// begun is a probe that has its turn, and the context that it is made in.
-type begun struct {
-	*probe
-	ctx context.Context
-}
+// tickAfter is the next tick from a time on.
+func tickAfter(at time.Duration) time.Duration { return (at + tick - 1) / tick * tick }
+
+// burst is how many probes begin before those under way are seen to.
+const burst = 256
 
 // heartbeat is how often the scheduler looks at its queues at least.
 const heartbeat = time.Second
 
-// gather takes what is due and may begin, and returns the time until to look again.
+// gather takes what is due and may begin, and returns when to look again.
 func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,17 +240,19 @@ func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Du
 			batch = s.gatherLane(ctx, lane, now, batch)
 		}
 	}
-	s.waking = (s.waking + tick - 1) / tick * tick
+	if s.waking > now {
+		s.waking = tickAfter(s.waking)
+	}
 	s.stalls.planned = s.waking
-	return batch, s.waking - now
+	return batch, s.waking
 }
 
 func (s *Scheduler) gatherLane(ctx context.Context, lane lane, now time.Duration, batch []begun) []begun {
 	queue := &s.queues[lane]
 	for len(*queue) > 0 && !s.limits.full(lane) {
 		first := (*queue)[0]
-		if first.due > now {
-			s.waking = min(s.waking, first.due)
+		if first.due > now || len(batch) == burst {
+			s.waking = min(s.waking, max(first.due, now))
 			return batch
 		}
 		if limit := s.limits.take(first); limit != "" {
@@ -239,7 +262,7 @@ func (s *Scheduler) gatherLane(ctx context.Context, lane lane, now time.Duration
 			continue
 		}
 		heap.Pop(queue)
-		batch = append(batch, begun{first, s.begin(ctx, first, now)})
+		batch = append(batch, begun{probe: first, ctx: s.begin(ctx, first, now)})
 	}
 	return batch
 }
@@ -255,60 +278,28 @@ func (s *Scheduler) begin(ctx context.Context, p *probe, now time.Duration) cont
 	}
 	s.options.Metrics.inFlight[p.lane].Inc()
 	p.begun = now
-	ctx, p.cancel = context.WithTimeout(ctx, p.rules.timing.Timeout)
-	return ctx
-}
-
-// hand gives a probe to a goroutine that has nothing to do, whose stack has grown to
-// what a probe needs already, or to a new one.
-func (s *Scheduler) hand(b begun) {
-	select {
-	case s.turns <- b:
-	default:
-		s.probing.Go(func() { s.work(b) })
+	if s.loops(p.prober) {
+		return nil
 	}
+	return p.limit(ctx, p.rules.timing.Timeout)
 }
 
-// idleWorkers is how many goroutines wait for probes to make. After a burst the others
-// go.
-const idleWorkers = 64
-
-// work makes a probe and then those that it is handed, until there is no more use for
-// it.
-func (s *Scheduler) work(b begun) {
-	for {
-		s.run(b)
-		if s.idle.Add(1) > idleWorkers {
-			s.idle.Add(-1)
-			return
-		}
-		var ok bool
-		b, ok = <-s.turns
-		s.idle.Add(-1)
-		if !ok {
-			return
-		}
+// loops tells whether the loop makes the probes of a prober. The first of them starts it.
+func (s *Scheduler) loops(prober Prober) bool {
+	if made, ok := prober.(plain); !ok || !made.isPlain() {
+		return false
 	}
+	if s.loop == nil {
+		s.loop = newLoop(s)
+	}
+	return s.loop != nil
 }
 
-// run makes one probe.
-func (s *Scheduler) run(b begun) {
-	result := s.guarded(b.ctx, b.prober)
-	for _, owner := range s.settle(b.probe, result) {
+// finish takes the result of a probe and tells the owners who should know.
+func (s *Scheduler) finish(p *probe, result Result) {
+	for _, owner := range s.settle(p, result) {
 		s.options.Notify(owner)
 	}
-}
-
-// guarded probes, and makes of a prober's panic a result that blames nobody else.
-func (s *Scheduler) guarded(ctx context.Context, prober Prober) (result Result) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			s.options.Metrics.panics.Inc()
-			s.options.Log.Error(nil, "A prober panicked; its probe counts for nothing", "cause", cause)
-			result = unknown(ReasonInternal)
-		}
-	}()
-	return prober.Probe(ctx)
 }
 
 // settle takes the result into account and makes the probe due again. It returns the
@@ -317,8 +308,10 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	p.cancel()
-	p.cancel = nil
+	if p.cancel != nil {
+		p.cancel()
+		p.cancel = nil
+	}
 	if s.limits.full(p.lane) {
 		s.nudge() // others may be waiting for this one's place
 	}
@@ -399,4 +392,5 @@ func (s *Scheduler) nudge() {
 	case s.wake <- struct{}{}:
 	default: // it is about to look anyway
 	}
+	s.loop.ring()
 }

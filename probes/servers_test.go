@@ -183,10 +183,54 @@ func unvisited(t testing.TB) netip.AddrPort {
 	return addrOf(listener)
 }
 
-// result is that of one probe by a definition that must be valid, on the loopback.
+// result is that of a probe by a definition that must be valid, on the loopback. A plain
+// prober's probe is made twice, in a goroutine and by a scheduler's loop, which must come
+// to the same.
 func result(t testing.TB, def Definition, timeout time.Duration) Result {
 	t.Helper()
-	return probeOnce(t, prepare(t, def), timeout)
+	prober := prepare(t, def)
+	result := probeOnce(t, prober, timeout)
+	if plain, ok := prober.(plain); ok && plain.isPlain() {
+		if looped := probeByScheduler(t, prober, timeout); looped != result {
+			t.Errorf("got %+v in a goroutine and %+v by the loop", result, looped)
+		}
+	}
+	return result
+}
+
+// probeByScheduler returns the first result that counts. On a machine that has stood still
+// meanwhile it is not that of the first probe.
+func probeByScheduler(t testing.TB, prober Prober, timeout time.Duration) Result {
+	t.Helper()
+	told := make(chan struct{}, 1)
+	s := started(t, SchedulerOptions{Notify: func(Owner) {
+		select {
+		case told <- struct{}{}:
+		default:
+		}
+	}})
+	only := target(prober)
+	only.Timing = Timing{Interval: time.Hour, FastInterval: time.Millisecond, Timeout: timeout}
+	only.Thresholds = Thresholds{Failure: 1, Success: 1}
+	start := time.Now()
+	s.Set(owner, []Target{only})
+	for {
+		select {
+		case <-told:
+		case <-time.After(timeout + ample):
+			t.Fatal("the scheduler's probe does not end")
+		}
+		result := s.Health(owner)[only.Key].Cause
+		if result.Reason == ReasonStalled {
+			start = time.Now()
+			continue
+		}
+		if late := time.Since(start) - timeout; late > 2*time.Second {
+			t.Errorf("the scheduler's probe took %v more than its timeout of %v", late, timeout)
+		}
+		s.Remove(owner)
+		return result
+	}
 }
 
 func prepare(t testing.TB, def Definition) Prober {
@@ -208,6 +252,27 @@ func probeOnce(t testing.TB, prober Prober, timeout time.Duration) Result {
 		t.Errorf("the probe took %v more than its timeout of %v", late, timeout)
 	}
 	return result
+}
+
+// eventually polls until the test holds.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(ample); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+// healthyOf counts the healthy targets of owner.
+func healthyOf(s *Scheduler) int {
+	count := 0
+	for _, health := range s.Health(owner) {
+		if health.State == StateHealthy {
+			count++
+		}
+	}
+	return count
 }
 
 // at is a definition of a probe of that endpoint.

@@ -17,6 +17,7 @@ limitations under the License.
 package probes
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -33,16 +34,25 @@ type socket struct {
 }
 
 // openSocket returns a socket that is not connected yet.
-func openSocket(to netip.AddrPort) (*socket, error) {
+func openSocket(_ context.Context, to netip.AddrPort) (*socket, error) {
+	fd, err := newSocket(to)
+	if err != nil {
+		return nil, err
+	}
+	return socketOf(fd, to), nil
+}
+
+// newSocket returns the descriptor of a socket that blocks nobody.
+func newSocket(to netip.AddrPort) (int, error) {
 	family := syscall.AF_INET
 	if to.Addr().Is6() {
 		family = syscall.AF_INET6
 	}
-	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	return &socket{os.NewFile(uintptr(fd), "probe"), to}, nil
+	return syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+}
+
+func socketOf(fd int, to netip.AddrPort) *socket {
+	return &socket{os.NewFile(uintptr(fd), "probe"), to}
 }
 
 // connect waits until the connection stands, within the socket's deadline.
@@ -77,9 +87,11 @@ func sockaddr(to netip.AddrPort) syscall.Sockaddr {
 
 // SetLinger is that of net.TCPConn.
 func (s *socket) SetLinger(seconds int) error {
-	return s.control(func(fd int) error {
-		return syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1, Linger: int32(seconds)})
-	})
+	return s.control(func(fd int) error { return setLinger(fd, seconds) })
+}
+
+func setLinger(fd, seconds int) error {
+	return syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1, Linger: int32(seconds)})
 }
 
 // SetNoDelay is that of net.TCPConn, whose connections begin with true, though.

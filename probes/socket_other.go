@@ -19,45 +19,22 @@ limitations under the License.
 package probes
 
 import (
+	"context"
 	"net"
 	"net/netip"
-	"time"
 )
 
 // socket is a TCP connection.
-type socket struct {
-	*net.TCPConn
-	to       netip.AddrPort
-	deadline time.Time
-}
+type socket struct{ *net.TCPConn }
 
-// openSocket returns a socket that is not connected yet.
-func openSocket(to netip.AddrPort) (*socket, error) { return &socket{to: to}, nil }
-
-// SetDeadline implements net.Conn, before there is a connection too.
-func (s *socket) SetDeadline(t time.Time) error {
-	if s.TCPConn != nil {
-		return s.TCPConn.SetDeadline(t)
-	}
-	s.deadline = t
-	return nil
-}
-
-// connect waits until the connection stands, within the socket's deadline.
-func (s *socket) connect() error {
-	dialer := net.Dialer{KeepAlive: -1, Deadline: s.deadline}
-	conn, err := dialer.Dial("tcp", s.to.String())
+// openSocket returns a socket, which is connected already.
+func openSocket(ctx context.Context, to netip.AddrPort) (*socket, error) {
+	dialer := net.Dialer{KeepAlive: -1}
+	conn, err := dialer.DialContext(ctx, "tcp", to.String())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.TCPConn = conn.(*net.TCPConn)
-	return s.TCPConn.SetDeadline(s.deadline)
+	return &socket{conn.(*net.TCPConn)}, nil
 }
 
-// Close implements net.Conn, before there is a connection too.
-func (s *socket) Close() error {
-	if s.TCPConn == nil {
-		return nil
-	}
-	return s.TCPConn.Close()
-}
+func (s *socket) connect() error { return nil }

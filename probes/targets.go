@@ -121,10 +121,13 @@ func (s *Scheduler) leave(of *account, p *probe) {
 	if s.shared[key] == p {
 		delete(s.shared, key)
 	}
-	if p.cancel != nil {
-		p.cancel()
-	}
-	if queue := &s.queues[p.lane]; p.position != absent {
+	switch queue := &s.queues[p.lane]; {
+	case p.position != absent:
 		heap.Remove(queue, int(p.position))
+	case p.cancel != nil:
+		p.cancel()
+	default:
+		s.loop.abandon()
+		s.nudge()
 	}
 }

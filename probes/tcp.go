@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"net/url"
 	"sync"
 )
@@ -59,6 +60,24 @@ func (p *tcpProber) place() place { return p.to.place() }
 
 func (p *tcpProber) scheme() string { return "tcp" }
 
+// isPlain and the methods after it implement plain.
+func (p *tcpProber) isPlain() bool { return p.to.name == "" }
+
+func (p *tcpProber) address() (netip.AddrPort, error) { return p.to.addr, p.dialer.check(p.to.addr) }
+
+func (p *tcpProber) request() []byte { return p.send }
+
+func (p *tcpProber) listens() bool { return len(p.expect) > 0 }
+
+func (p *tcpProber) hear(answer io.Reader) (Result, error) {
+	buffer := answers.Get().(*[maxAnswerBytes]byte)
+	defer answers.Put(buffer)
+	if err := readUntil(answer, p.expect, buffer[:]); err != nil {
+		return Result{}, err
+	}
+	return success(), nil
+}
+
 // Probe implements Prober.
 func (p *tcpProber) Probe(ctx context.Context) Result {
 	talk := reset
@@ -85,9 +104,8 @@ func (p *tcpProber) talk(conn stream) error {
 	if len(p.expect) == 0 {
 		return nil
 	}
-	buffer := answers.Get().(*[maxAnswerBytes]byte)
-	defer answers.Put(buffer)
-	return readUntil(conn, p.expect, buffer[:])
+	_, err := p.hear(conn)
+	return err
 }
 
 var answers = sync.Pool{New: func() any { return new([maxAnswerBytes]byte) }}

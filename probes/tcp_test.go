@@ -24,6 +24,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -85,7 +86,7 @@ func TestTCPProbe(t *testing.T) {
 // TestTCPProbeLeavesNoTimeWait looks at the connection's end from the other side: a
 // RST, and thus nothing that lingers on ours.
 func TestTCPProbeLeavesNoTimeWait(t *testing.T) {
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
 	endpoint := serve(t, func(conn net.Conn) {
 		_, err := conn.Read(make([]byte, 1))
 		ended <- err
@@ -93,13 +94,15 @@ func TestTCPProbeLeavesNoTimeWait(t *testing.T) {
 	if got := result(t, at(endpoint, "tcp://"), ample); got != success() {
 		t.Fatalf("got %+v", got)
 	}
-	if err := <-ended; err == nil || !strings.Contains(err.Error(), "reset") {
-		t.Errorf("the connection ended with %v, not with a reset", err)
+	for range 2 {
+		if err := <-ended; err == nil || !strings.Contains(err.Error(), "reset") {
+			t.Errorf("the connection ended with %v, not with a reset", err)
+		}
 	}
 }
 
 func TestTCPProbeEndsCleanlyAfterAConversation(t *testing.T) {
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
 	endpoint := serve(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "220")
 		_, err := conn.Read(make([]byte, 1))
@@ -110,8 +113,10 @@ func TestTCPProbeEndsCleanlyAfterAConversation(t *testing.T) {
 	if got := result(t, def, ample); got != success() {
 		t.Fatalf("got %+v", got)
 	}
-	if err := <-ended; !errors.Is(err, io.EOF) {
-		t.Errorf("the connection ended with %v, not with its end", err)
+	for range 2 {
+		if err := <-ended; !errors.Is(err, io.EOF) {
+			t.Errorf("the connection ended with %v, not with its end", err)
+		}
 	}
 }
 
@@ -147,7 +152,7 @@ func TestTCPProbeOutOfFileDescriptors(t *testing.T) {
 	}
 }
 
-// exhaustFileDescriptors opens all that the process may until release.
+// exhaustFileDescriptors opens all that the process may until release, or the test's end.
 func exhaustFileDescriptors(t *testing.T) (release func()) {
 	t.Helper()
 	restore := limitFileDescriptors(t)
@@ -159,12 +164,14 @@ func exhaustFileDescriptors(t *testing.T) (release func()) {
 		}
 		files = append(files, file)
 	}
-	return func() {
+	release = sync.OnceFunc(func() {
 		for _, file := range files {
 			file.Close()
 		}
 		restore()
-	}
+	})
+	t.Cleanup(release)
+	return release
 }
 
 func BenchmarkTCPProbe(b *testing.B) {

@@ -1,0 +1,93 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import "context"
+
+// begun is a probe that has its turn, and the context that it is made in.
+type begun struct {
+	*probe
+	// ctx is nil if the loop makes the probe.
+	ctx context.Context
+	// rest makes the rest of a probe that the loop has begun; else it is nil.
+	rest func(context.Context) Result
+}
+
+// hand gives a probe to a goroutine that has nothing to do, whose stack has grown to
+// what a probe needs already, or to a new one.
+func (s *Scheduler) hand(b begun) {
+	select {
+	case s.turns <- b:
+	default:
+		s.probing.Go(func() { s.work(b) })
+	}
+}
+
+// handRest hands over the rest of a probe that the loop has begun.
+func (s *Scheduler) handRest(ctx context.Context, p *probe, rest func(context.Context) Result) {
+	s.mu.Lock()
+	ctx = p.limit(ctx, p.begun+p.rules.timing.Timeout-s.now())
+	if p.first == nil {
+		p.cancel() // nobody wants it any more
+	}
+	s.mu.Unlock()
+	s.hand(begun{p, ctx, rest})
+}
+
+// idleWorkers is how many goroutines wait for probes to make. After a burst the others
+// go.
+const idleWorkers = 64
+
+// work makes a probe and then those that it is handed, until there is no more use for
+// it.
+func (s *Scheduler) work(b begun) {
+	for {
+		s.run(b)
+		if s.idle.Add(1) > idleWorkers {
+			s.idle.Add(-1)
+			return
+		}
+		var ok bool
+		b, ok = <-s.turns
+		s.idle.Add(-1)
+		if !ok {
+			return
+		}
+	}
+}
+
+// run makes one probe, or the rest of it.
+func (s *Scheduler) run(b begun) {
+	s.finish(b.probe, s.guarded(func() Result {
+		if b.rest != nil {
+			return b.rest(b.ctx)
+		}
+		return b.prober.Probe(b.ctx)
+	}))
+}
+
+// guarded makes of a prober's panic a result that blames nobody else.
+func (s *Scheduler) guarded(probe func() Result) (result Result) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.options.Metrics.panics.Inc()
+			s.options.Log.Error(nil, "A prober panicked; its probe counts for nothing", "cause", cause)
+			result = unknown(ReasonInternal)
+		}
+	}()
+	return probe()
+}
