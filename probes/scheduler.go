@@ -225,8 +225,13 @@ func tickAfter(at time.Duration) time.Duration { return (at + tick - 1) / tick *
 // burst is how many probes begin before those under way are seen to.
 const burst = 256
 
-// heartbeat is how often the scheduler looks at its queues at least.
-const heartbeat = time.Second
+// The scheduler looks at its queues at least every heartbeat, and while probes are under
+// way every quickHeartbeat: it could not tell otherwise for how long it stood still, see
+// stalls.
+const (
+	heartbeat      = time.Second
+	quickHeartbeat = 50 * time.Millisecond
+)
 
 // gather takes what is due and may begin, and returns when to look again.
 func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Duration) {
@@ -239,6 +244,9 @@ func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Du
 		if ctx.Err() == nil {
 			batch = s.gatherLane(ctx, lane, now, batch)
 		}
+	}
+	if s.limits.inFlight != [lanes]int{} {
+		s.waking = min(s.waking, now+quickHeartbeat)
 	}
 	if s.waking > now {
 		s.waking = tickAfter(s.waking)
