@@ -44,26 +44,30 @@ type task struct {
 	Scheme string
 	// Targets is their number, BlackHoled how many percent of them never answer.
 	Targets, BlackHoled int
+	// Unseeded: nothing is known of the targets at first.
+	Unseeded bool
 	// Interval is that of each target, if the probes are paced.
 	Interval time.Duration
 	// Warm is the time before the measurement, For that of the measurement itself.
 	Warm, For time.Duration
 }
 
-// rate is how many probes are due in a second.
-func (t task) rate() float64 { return float64(t.Targets) / t.Interval.Seconds() }
+// rate is how many probes of targets that answer are due in a second.
+func (t task) rate() float64 {
+	return float64(t.Targets*(100-t.BlackHoled)) / 100 / t.Interval.Seconds()
+}
 
 // measurements are what a child process can do. Each calls begin when its warming up is
 // over.
 var measurements = map[string]func(t task, begin func()) (figures, error){
 	"engine, saturated":   measureSaturatedEngine,
+	"probers, saturated":  measureSaturatedProbers,
 	"net/http, saturated": measureSaturatedNetHTTP,
 	"floor, saturated":    measureBlockingFloor,
 	"epoll, saturated":    measureEpollFloor,
 	"epoll, paced":        measureEpollFloor,
 	"engine, paced":       measurePacedEngine,
 	"net/http, paced":     measurePacedNetHTTP,
-	"lateness":            measureLateness,
 	"engine's bytes":      measureEngineBytes,
 }
 
@@ -124,6 +128,9 @@ func (t *targets) follow(stdout *bufio.Reader, work task) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := t.timeArrivals(work); err != nil {
+		return nil, err
+	}
 	text, err := stdout.ReadBytes('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
@@ -137,6 +144,7 @@ func (t *targets) follow(stdout *bufio.Reader, work task) (figures, error) {
 		return nil, fmt.Errorf("%s: %q: %w", work.Kind, text, err)
 	}
 	found["answered"] = float64(after.HTTP + after.TCP + after.TLS - before.HTTP - before.TCP - before.TLS)
+	found["p99_ms"] = after.LateP99
 	return found, nil
 }
 

@@ -58,6 +58,7 @@ func costSteps(short bool) []step {
 	}
 	steps := []step{
 		saturated("http", "engine, saturated", "http"),
+		saturated("goroutines", "probers, saturated", "http"),
 		saturated("floor", "floor, saturated", "http"),
 		saturated("epoll", "epoll, saturated", "http"),
 		saturated("nethttp", "net/http, saturated", "http"),
@@ -70,9 +71,8 @@ func costSteps(short bool) []step {
 		atPace("5k", "engine, paced", "http", 10_000, 0),
 		atPace("5k_nethttp", "net/http, paced", "http", 10_000, 0),
 		atPace("5k_epoll", "epoll, paced", "http", 10_000, 0),
-		atPace("lateness", "lateness", "http", 10_000, 0),
-		atPace("black_holed", "lateness", "http", 10_000, 20),
-		{"bytes", task{Kind: "engine's bytes", Scheme: "http", Targets: 50_000, Interval: time.Hour, For: 50 * time.Second}, 1},
+		atPace("5k_black_holed", "engine, paced", "http", 10_000, 20),
+		{"bytes", task{Kind: "engine's bytes", Scheme: "http", Targets: 50_000, Unseeded: true, Interval: time.Hour, For: 50 * time.Second}, 1},
 	}
 	if short {
 		return steps
@@ -97,11 +97,8 @@ func measureCosts(ctx context.Context, known *targets, steps []step, progress fu
 			}
 			left = true
 			progress(fmt.Sprintf("round %d: %s, %s", round+1, each.task.Kind, each.name))
-			figures, err := known.measure(ctx, each.task)
+			figures, err := measureOrRepeat(ctx, known, each.task, progress)
 			if err != nil {
-				return nil, err
-			}
-			if err := check(each.task, figures); err != nil {
 				return nil, err
 			}
 			found[each.name] = append(found[each.name], figures)
@@ -112,13 +109,30 @@ func measureCosts(ctx context.Context, known *targets, steps []step, progress fu
 	}
 }
 
+// measureOrRepeat measures, and does so again if the figures mean nothing: a machine that
+// has other things to do as well loses a second now and then.
+func measureOrRepeat(ctx context.Context, known *targets, t task, progress func(string)) (found figures, err error) {
+	for range 3 {
+		if found, err = known.measure(ctx, t); err != nil {
+			return nil, err
+		}
+		if err = check(t, found); err == nil {
+			return found, nil
+		}
+		progress(err.Error())
+	}
+	return nil, err
+}
+
 // check refuses figures that do not mean what they should.
 func check(t task, found figures) error {
 	if probes := max(found["probes"], found["answered"]); found["failed"] > probes/1000 {
 		return fmt.Errorf("%s: %.0f of %.0f probes failed", t.Kind, found["failed"], probes)
 	}
-	switch t.Kind {
-	case "engine, paced", "net/http, paced", "epoll, paced":
+	if total, ok := found["cpu_total_us"]; ok {
+		found["cpu_us"] = total / found["answered"]
+	}
+	if t.Interval > 0 && !t.Unseeded {
 		return checkPace(t, found)
 	}
 	return nil
@@ -157,6 +171,8 @@ func reportCosts(found samples, into *report) {
 	into.add("http_paced_1k_vs_nethttp", found.ratio("1k", "1k_nethttp"))
 	into.add("http_paced_5k_vs_nethttp", found.ratio("5k", "5k_nethttp"))
 	into.add("http_probe_vs_floor", found.ratio("http", "floor"))
+	cost("http_goroutine_cpu_us", "goroutines")
+	into.add("http_goroutine_vs_floor", found.ratio("goroutines", "floor"))
 	cost("tcp_probe_cpu_us", "tcp")
 	cost("https_probe_cpu_us", "https")
 	into.add("https_probe_vs_nethttp", found.ratio("https", "https_nethttp"))
@@ -166,9 +182,9 @@ func reportCosts(found samples, into *report) {
 		into.add(key, found.median(step, "p99_ms"))
 		into.spread(key, found.of(step, "p99_ms"))
 	}
-	late("lateness_p99_ms", "lateness")
-	late("lateness_p99_ms_blackholed", "black_holed")
-	into.add("lateness_rate", found.median("lateness", "begun")/found.median("lateness", "seconds"))
+	late("lateness_p99_ms", "5k")
+	late("lateness_p99_ms_blackholed", "5k_black_holed")
+	into.add("lateness_rate", found.median("5k", "answered")/found.median("5k", "seconds"))
 	// What else was measured on the way: the baselines, and how near an event loop gets.
 	cost("floor_cpu_us", "floor")
 	cost("floor_epoll_cpu_us", "epoll")

@@ -64,7 +64,7 @@ func measureEpollFloor(t task, begin func()) (figures, error) {
 	var failure error
 	elapsed, cpu, err := during(func() { failure = floor.run(t.For, turn) })
 	if t.Interval > 0 {
-		return paced(elapsed, cpu, floor.failed), errors.Join(err, failure)
+		return total(elapsed, cpu, floor.failed), errors.Join(err, failure)
 	}
 	return perProbe(floor.done-first, floor.failed, elapsed, cpu), errors.Join(err, failure)
 }

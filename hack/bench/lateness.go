@@ -19,79 +19,61 @@ limitations under the License.
 package main
 
 import (
-	"context"
-	"encoding/binary"
-	"errors"
-	"sync/atomic"
+	"fmt"
+	"sync"
 	"time"
-
-	"farpoint.dev/farpoint/probes"
 )
 
-// measureLateness finds how long after its due time each probe of a target that answers
-// begins. The due times are those of the grid that [probes.Scheduler] describes; that a
-// probe has begun is seen by a prober around the real one.
-func measureLateness(t task, begin func()) (figures, error) {
-	seen := &starts{late: make([]time.Duration, int(2*t.rate()*(t.Warm+t.For).Seconds()))}
-	engine, err := t.newScheduler(func(index int, made *probes.Target) {
-		made.Prober = &timedProber{
-			Prober: made.Prober, seen: seen, ignored: t.isBlackHoled(index), interval: t.Interval,
-			phase: time.Duration(binary.BigEndian.Uint64(made.Identity[:8]) % uint64(t.Interval)),
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	stop := run(engine)
-	time.Sleep(t.Warm)
-	begin()
-	from := seen.count.Load()
-	elapsed, cpu, err := during(func() { time.Sleep(t.For) })
-	to, failed := seen.count.Load(), seen.failed.Load() // before those under way are given up
-	if err := errors.Join(err, stop()); err != nil {
-		return nil, err
-	}
-	if to > int64(len(seen.late)) {
-		return nil, errors.New("far more probes than were due")
-	}
-	late := seen.late[from:to]
-	found := paced(elapsed, cpu, failed)
-	found["begun"] = float64(len(late))
-	for name, percent := range map[string]float64{"p50_ms": 50, "p99_ms": 99, "max_ms": 100} {
-		found[name] = milliseconds(percentile(late, percent))
-	}
-	return found, nil
+// arrivals are how long after they were due the probes of a paced engine have come in,
+// as seen by their targets.
+type arrivals struct {
+	mu       sync.Mutex
+	interval time.Duration
+	// phases are those of the targets, by index; empty while nothing is timed.
+	phases []time.Duration
+	late   []time.Duration
 }
 
-// starts are the begun probes of targets that answer.
-type starts struct {
-	count, failed atomic.Int64
-	late          []time.Duration
+// timeArrivals makes the targets time the arrivals of a task's probes, until they are
+// asked for their counts.
+func (t *targets) timeArrivals(work task) error {
+	if work.Kind != "engine, paced" {
+		return nil
+	}
+	_, err := fmt.Fprintf(t.stdin, "time %d %d\n", work.Interval, work.Targets)
+	return err
 }
 
-// timedProber notes when its probes begin.
-type timedProber struct {
-	probes.Prober
-	seen            *starts
-	ignored         bool
-	interval, phase time.Duration
+// begin forgets what was timed before.
+func (a *arrivals) begin(interval time.Duration, targets int) {
+	phases := make([]time.Duration, targets)
+	for index := range phases {
+		phases[index] = phase(index, interval)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.interval, a.phases, a.late = interval, phases, make([]time.Duration, 0, 1<<18)
 }
 
-// Probe implements probes.Prober.
-func (p *timedProber) Probe(ctx context.Context) probes.Result {
-	if p.ignored {
-		return p.Prober.Probe(ctx)
+// add notes that a target has been probed.
+func (a *arrivals) add(index int, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if index >= len(a.phases) {
+		return
 	}
-	late := (time.Duration(time.Now().UnixNano()) - p.phase) % p.interval
-	if late > p.interval*9/10 {
-		late -= p.interval // it has begun a little early
+	late := (time.Duration(at.UnixNano()) - a.phases[index]) % a.interval
+	if late > a.interval*9/10 {
+		late -= a.interval // a little early
 	}
-	if place := p.seen.count.Add(1) - 1; place < int64(len(p.seen.late)) {
-		p.seen.late[place] = late
-	}
-	result := p.Prober.Probe(ctx)
-	if result.Outcome != probes.Success {
-		p.seen.failed.Add(1)
-	}
-	return result
+	a.late = append(a.late, late)
+}
+
+// end returns what 99% of the arrivals were not later than; 0 if there were none.
+func (a *arrivals) end() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	late := a.late
+	a.phases, a.late = nil, nil
+	return percentile(late, 99)
 }

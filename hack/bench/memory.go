@@ -32,7 +32,7 @@ import (
 func measureEngineBytes(t task, begin func()) (figures, error) {
 	runtime.GC()
 	before := settledBytes()
-	engine, err := t.newScheduler(func(_ int, made *probes.Target) { made.Initial = probes.Health{} })
+	engine, err := t.newScheduler(probes.SchedulerOptions{})
 	if err != nil {
 		return nil, err
 	}

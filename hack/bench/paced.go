@@ -21,6 +21,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -36,9 +37,10 @@ import (
 const endpointsPerOwner = 10
 
 // newScheduler returns the engine with all targets of the task. Each is taken to be what
-// it is from the start, so that probing is steady at once. wrap may change a target.
-func (t task) newScheduler(wrap func(index int, made *probes.Target)) (*probes.Scheduler, error) {
-	engine := probes.NewScheduler(probes.SchedulerOptions{Notify: func(probes.Owner) {}})
+// it is from the start, so that probing is steady at once.
+func (t task) newScheduler(options probes.SchedulerOptions) (*probes.Scheduler, error) {
+	options.Notify = func(probes.Owner) {}
+	engine := probes.NewScheduler(options)
 	known := registry()
 	for first := 0; first < t.Targets; first += endpointsPerOwner {
 		var list []probes.Target
@@ -47,7 +49,6 @@ func (t task) newScheduler(wrap func(index int, made *probes.Target)) (*probes.S
 			if err != nil {
 				return nil, err
 			}
-			wrap(index, &made)
 			list = append(list, made)
 		}
 		engine.Set(owner(first/endpointsPerOwner), list)
@@ -65,15 +66,17 @@ func (t task) isBlackHoled(index int) bool { return index%100 < t.BlackHoled }
 func (t task) target(known probes.Registry, index int) (probes.Target, error) {
 	def := t.definition(index)
 	initial := probes.Seeded(probes.StateHealthy)
-	if t.isBlackHoled(index) {
+	switch {
+	case t.isBlackHoled(index):
 		def.URL = t.Places.url("black hole", index)
 		initial = probes.Seeded(probes.StateUnhealthy)
+	case t.Unseeded:
+		initial = probes.Health{}
 	}
 	prober, err := known.New(def)
-	digest := sha256.Sum256([]byte(def.URL))
 	return probes.Target{
 		Key:        address(index),
-		Identity:   probes.Identity(digest[:16]),
+		Identity:   identity(index),
 		Prober:     prober,
 		Timing:     probes.Timing{Interval: t.Interval, FastInterval: min(t.Interval, time.Second), Timeout: probeTimeout},
 		Thresholds: probes.Thresholds{Failure: 3, Success: 2},
@@ -81,10 +84,22 @@ func (t task) target(known probes.Registry, index int) (probes.Target, error) {
 	}, err
 }
 
+// identity also says when within its interval a target is due, see [probes.Scheduler].
+func identity(index int) probes.Identity {
+	digest := sha256.Sum256(binary.BigEndian.AppendUint32(nil, uint32(index)))
+	return probes.Identity(digest[:16])
+}
+
+// phase is the time within its interval at which a target is due.
+func phase(index int, interval time.Duration) time.Duration {
+	digest := identity(index)
+	return time.Duration(binary.BigEndian.Uint64(digest[:8]) % uint64(interval))
+}
+
 // measurePacedEngine lets the engine probe all targets at their interval. The targets
 // count the probes, so that nothing stands between the scheduler and its probers.
 func measurePacedEngine(t task, begin func()) (figures, error) {
-	engine, err := t.newScheduler(func(int, *probes.Target) {})
+	engine, err := t.newScheduler(probes.SchedulerOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +108,7 @@ func measurePacedEngine(t task, begin func()) (figures, error) {
 	begin()
 	elapsed, cpu, err := during(func() { time.Sleep(t.For) })
 	doubtful := t.doubtful(engine)
-	return paced(elapsed, cpu, doubtful), errors.Join(err, stop())
+	return total(elapsed, cpu, doubtful), errors.Join(err, stop())
 }
 
 // run starts the engine. stop returns once its last probe has ended.
@@ -107,12 +122,14 @@ func run(engine *probes.Scheduler) (stop func() error) {
 	}
 }
 
-// doubtful counts the targets that are not plainly healthy.
+// doubtful counts the targets that are not plainly what they should be.
 func (t task) doubtful(engine *probes.Scheduler) int64 {
 	var count int64
-	for index := 0; index*endpointsPerOwner < t.Targets; index++ {
-		for _, health := range engine.Health(owner(index)) {
-			if health.State != probes.StateHealthy || health.Pending() {
+	for first := 0; first < t.Targets; first += endpointsPerOwner {
+		known := engine.Health(owner(first / endpointsPerOwner))
+		for index := first; index < min(first+endpointsPerOwner, t.Targets); index++ {
+			health := known[address(index)]
+			if (health.State == probes.StateHealthy) == t.isBlackHoled(index) || health.Pending() {
 				count++
 			}
 		}
@@ -132,8 +149,8 @@ func measurePacedNetHTTP(t task, begin func()) (figures, error) {
 	defer stop()
 	for index := range t.Targets {
 		all.Go(func() {
-			phase := t.Interval * time.Duration(index) / time.Duration(t.Targets)
-			failed.Add(tick(ctx, client, t.Places.url(t.Scheme, index), phase, t.Interval))
+			after := t.Interval * time.Duration(index) / time.Duration(t.Targets)
+			failed.Add(tick(ctx, client, t.Places.url(t.Scheme, index), after, t.Interval))
 		})
 	}
 	time.Sleep(t.Warm)
@@ -141,12 +158,12 @@ func measurePacedNetHTTP(t task, begin func()) (figures, error) {
 	elapsed, cpu, err := during(func() { time.Sleep(t.For) })
 	stop()
 	all.Wait()
-	return paced(elapsed, cpu, failed.Load()), err
+	return total(elapsed, cpu, failed.Load()), err
 }
 
 // tick probes one target until the context is done, and returns how often that failed.
-func tick(ctx context.Context, client *http.Client, url string, phase, interval time.Duration) (failed int64) {
-	time.Sleep(phase)
+func tick(ctx context.Context, client *http.Client, url string, after, interval time.Duration) (failed int64) {
+	time.Sleep(after)
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -161,7 +178,8 @@ func tick(ctx context.Context, client *http.Client, url string, phase, interval 
 	}
 }
 
-func paced(elapsed, cpu time.Duration, failed int64) figures {
+// total is what the process used. How many probes it was for, the targets know.
+func total(elapsed, cpu time.Duration, failed int64) figures {
 	return figures{
 		"failed": float64(failed), "seconds": elapsed.Seconds(),
 		"cores": cpu.Seconds() / elapsed.Seconds(), "cpu_total_us": float64(cpu.Microseconds()),
@@ -169,12 +187,11 @@ func paced(elapsed, cpu time.Duration, failed int64) figures {
 }
 
 // checkPace returns an error if the probes did not keep their pace, which makes their
-// cost mean nothing. Otherwise it works out the cost of a probe.
+// cost mean nothing.
 func checkPace(t task, found figures) error {
 	rate := found["answered"] / found["seconds"]
 	if rate < 0.97*t.rate() || rate > 1.03*t.rate() {
 		return fmt.Errorf("%s: %.0f probes/s were asked for and %.0f made", t.Kind, t.rate(), rate)
 	}
-	found["cpu_us"] = found["cpu_total_us"] / found["answered"]
 	return nil
 }

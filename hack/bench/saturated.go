@@ -52,8 +52,25 @@ func (t task) definition(index int) probes.Definition {
 	return def
 }
 
-// measureSaturatedEngine makes probes by the engine's probers, without its scheduler.
+// measureSaturatedEngine has the engine make as many probes as it can, a few at a time:
+// all targets are due all the time.
 func measureSaturatedEngine(t task, begin func()) (figures, error) {
+	t.Interval = time.Millisecond
+	engine, err := t.newScheduler(probes.SchedulerOptions{MaxInFlight: workers, MaxInFlightPerNamespace: workers})
+	if err != nil {
+		return nil, err
+	}
+	stop := run(engine)
+	time.Sleep(t.Warm)
+	begin()
+	elapsed, cpu, err := during(func() { time.Sleep(t.For) })
+	doubtful := t.doubtful(engine)
+	return total(elapsed, cpu, doubtful), errors.Join(err, stop())
+}
+
+// measureSaturatedProbers makes probes by the engine's probers in goroutines of its own,
+// which is what the engine does itself where its loop does not.
+func measureSaturatedProbers(t task, begin func()) (figures, error) {
 	known, all := registry(), make([]probes.Prober, t.Targets)
 	for i := range all {
 		prober, err := known.New(t.definition(i))

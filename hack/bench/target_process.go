@@ -37,8 +37,12 @@ type places struct {
 	Authority string
 }
 
-// counts are how many probes have been answered.
-type counts struct{ HTTP, TCP, TLS int64 }
+// counts are how many probes have been answered, and how late 99% of those were at most
+// that have been timed, in milliseconds.
+type counts struct {
+	HTTP, TCP, TLS int64
+	LateP99        float64
+}
 
 // answer tells when a target first answered that it is down.
 type answer struct {
@@ -102,7 +106,7 @@ func (s *targetServer) places() (places, error) {
 	return places{HTTP: http, TCP: tcp, TLS: tls, BlackHole: hole, Authority: string(authority)}, err
 }
 
-// obey carries out "count", "fail 1 2 3" and "pass 1 2 3".
+// obey carries out "count", "time 2000000000 10000", "fail 1 2 3" and "pass 1 2 3".
 func (s *targetServer) obey(commands *bufio.Scanner, messages chan<- message) error {
 	for commands.Scan() {
 		words := strings.Fields(commands.Text())
@@ -112,7 +116,14 @@ func (s *targetServer) obey(commands *bufio.Scanner, messages chan<- message) er
 		switch words[0] {
 		case "count":
 			n := &s.answered
-			messages <- message{Counts: &counts{n.http.Load(), n.tcp.Load(), n.tls.Load()}}
+			messages <- message{Counts: &counts{n.http.Load(), n.tcp.Load(), n.tls.Load(), milliseconds(s.arrivals.end())}}
+		case "time":
+			var interval time.Duration
+			var targets int
+			if _, err := fmt.Sscan(strings.Join(words[1:], " "), &interval, &targets); err != nil {
+				return err
+			}
+			s.arrivals.begin(interval, targets)
 		case "fail":
 			if err := s.set(words[1:], failsUnseen); err != nil {
 				return err

@@ -39,6 +39,7 @@ type targetServer struct {
 	tcp   int // listens
 	// answered counts by protocol.
 	answered struct{ http, tcp, tls atomic.Int64 }
+	arrivals arrivals
 	// failing has an entry for each path /0, /1 and so on. A failing one says when it was
 	// first answered so, once.
 	failing [maxIndexes]atomic.Uint32
@@ -91,13 +92,10 @@ func (s *targetServer) serve() error {
 			return fmt.Errorf("wait for events: %w", err)
 		}
 		for i := range max(n, 0) {
-			switch socket := int(events[i].Fd); socket {
-			case s.http:
+			if events[i].Fd == int32(s.http) {
 				s.acceptAll(s.http, s.answer)
-			case s.tcp:
-				s.acceptAll(s.tcp, s.hold)
-			default:
-				syscall.Close(socket) // a TCP probe that has ended; this takes it out of the epoll
+			} else {
+				s.acceptAll(s.tcp, s.hangUp)
 			}
 		}
 	}
@@ -116,12 +114,12 @@ func (s *targetServer) acceptAll(listener int, take func(int)) {
 	}
 }
 
-// hold keeps a connection until the prober closes it.
-func (s *targetServer) hold(socket int) {
+// hangUp ends a connection at once: the prober wants it to stand, no more. To wait for
+// the prober's end of it would take longer than the probe, and the queue of those who wait
+// to be accepted would run over.
+func (s *targetServer) hangUp(socket int) {
 	s.answered.tcp.Add(1)
-	if s.watch(socket, syscall.EPOLLIN|syscall.EPOLLRDHUP) != nil {
-		syscall.Close(socket)
-	}
+	syscall.Close(socket)
 }
 
 // answer reads the request, writes the response and closes first, so that the TIME_WAIT
@@ -134,6 +132,7 @@ func (s *targetServer) answer(socket int) {
 		return
 	}
 	index := indexOf(request[:n])
+	s.arrivals.add(index, time.Now())
 	response := passed
 	if state := s.failing[index].Load(); state != passes {
 		response = failed
