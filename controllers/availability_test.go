@@ -345,6 +345,27 @@ func thousand() []verdict {
 	return all
 }
 
+// TestTakeoverIsOneWriteOfEachSlice, although every endpoint changes.
+func TestTakeoverIsOneWriteOfEachSlice(t *testing.T) {
+	wants, rules := wantsOf(numbered(1000)), availabilityRules{minReady: 1}
+	for i := range wants.endpoints {
+		wants.endpoints[i].spec = &farpointv1.Endpoint{Priority: int32(i % 2)}
+	}
+	rules.assign(wants.endpoints, before{})
+	_, present := carriedOut(t, wants, nil)
+	for _, state := range []probes.State{probes.StateUnhealthy, probes.StateHealthy} {
+		for i := 0; i < len(wants.endpoints); i += 2 {
+			wants.endpoints[i].health = probes.Seeded(state)
+		}
+		rules.assign(wants.endpoints, before{})
+		var plan slicePlan
+		plan, present = carriedOut(t, wants, present)
+		if writes(plan) != [3]int{0, 10, 0} {
+			t.Errorf("with the primaries %v, create, update, delete = %v", state, writes(plan))
+		}
+	}
+}
+
 func TestRolesAllocateNothing(t *testing.T) {
 	all, rules := thousand(), availabilityRules{minReady: 200, minHealthyPercent: 60}
 	if n := testing.AllocsPerRun(10, func() { rules.assign(all, before{}) }); n > 0 {

@@ -28,7 +28,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -193,88 +192,13 @@ func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
 	}
 }
 
-// world is an object, its slices and the health of what is out there, looked at again and
-// again as the reconciler does.
-type world struct {
-	t      *testing.T
-	object *farpointv1.ExternalService
-	slices []*discoveryv1.EndpointSlice
-	now    time.Time
-	// healthy are the names of what is.
-	healthy map[string]bool
-	// known is what the probes know, as long as the operator runs.
-	known map[string]probes.Health
-}
-
-func (w *world) look() {
-	w.t.Helper()
-	service := testService()
-	service.Spec.Ports = onePort
-	targets := planned(w.t, w.object.Spec, service.Spec.Ports)
-	seeds := seedsFrom(w.slices, &w.object.Status)
-	leaving := drain{
-		service: service, period: drainPeriodOf(&w.object.Spec), now: w.now, taken: targets.taken, seeds: seeds,
-		refused: func(netip.Addr) bool { return false },
-		health: func(name string) (probes.Health, bool) {
-			health, ok := w.known[name]
-			return health, ok
-		},
-	}.leaving(seeds.existing)
-	w.probe(targets, seeds, leaving)
-	found := findings{
-		service: judgeService(w.object, service), targets: &targets, verdicts: verdicts(targets.accepted, w.known, seeds),
-	}
-	found.standing = rulesOf(&w.object.Spec.Availability).assign(found.verdicts, seeds.before())
-	found.verdicts = append(found.verdicts, leaving...)
-	wants := sliceWants{owner: w.object, service: service, endpoints: found.verdicts, maxEndpoints: 3}
-	var plan slicePlan
-	plan, w.slices = carriedOut(w.t, wants, w.slices)
-	found.slices = plan.Kept
-	w.object.Status = summarize(w.object, found, metav1.NewTime(w.now))
-}
-
-// probe knows everything of what is in the spec at once, and of what is not as long as the
-// operator runs.
-func (w *world) probe(targets targets, seeds *seeds, leaving []verdict) {
-	known := map[string]probes.Health{}
-	for _, target := range targets.probeTargets(settings{}, seeds) {
-		known[target.Key] = probes.Seeded(probes.StateUnhealthy)
-		if w.healthy[target.Key] {
-			known[target.Key] = up
-		}
-	}
-	for i := range leaving {
-		if health, ok := w.known[leaving[i].name]; ok {
-			known[leaving[i].name] = health
-		}
-	}
-	w.known = known
-}
-
-// published maps every place in the slices to its conditions.
-func (w *world) published() map[string]string {
-	w.t.Helper()
-	found := map[string]string{}
-	for _, slice := range w.slices {
-		for _, endpoint := range slice.Endpoints {
-			key := fmt.Sprintf("%s:%d", endpoint.Addresses[0], *slice.Ports[0].Port)
-			if _, twice := found[key]; twice {
-				w.t.Fatalf("%s is published twice", key)
-			}
-			c := endpoint.Conditions
-			found[key] = yesNo(*c.Ready) + yesNo(*c.Serving) + yesNo(*c.Terminating)
-		}
-	}
-	return found
-}
-
 // TestDrainOverAnyEdits edits at random, lets time pass, health change and operators
 // restart. An endpoint that leaves while it gets traffic is terminating until its time is
 // up, and every endpoint is published once.
 func TestDrainOverAnyEdits(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 5))
-		w := &world{t: t, object: testOwner(), now: noon.Truncate(time.Second), healthy: map[string]bool{}, known: map[string]probes.Health{}}
+		w := newWorld(t)
 		w.object.Spec.Availability.DrainPeriod = &metav1.Duration{Duration: 10 * time.Second}
 		due := map[string]time.Time{}
 		for range 40 {
@@ -286,7 +210,10 @@ func TestDrainOverAnyEdits(t *testing.T) {
 				if random.IntN(3) > 0 {
 					port := int32(8080 + random.IntN(2))
 					name := fmt.Sprintf("192.0.2.%d:%d", i, port)
-					wanted[name], w.healthy[name] = true, random.IntN(4) > 0
+					wanted[name], w.verdicts[name] = true, probes.StateHealthy
+					if random.IntN(4) == 0 {
+						w.verdicts[name] = probes.StateUnhealthy
+					}
 					w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, farpointv1.Endpoint{Address: fmt.Sprintf("192.0.2.%d", i), Port: ptr.To(port)})
 				}
 			}
@@ -312,19 +239,9 @@ func TestDrainOverAnyEdits(t *testing.T) {
 				return !w.now.Before(until)
 			})
 			if random.IntN(3) == 0 {
-				w.restartsQuietly()
+				w.restart()
 			}
 		}
-	}
-}
-
-func (w *world) restartsQuietly() {
-	w.t.Helper()
-	before, status := w.slices, *w.object.Status.DeepCopy()
-	clear(w.known)
-	w.look()
-	if !equality.Semantic.DeepEqual(before, w.slices) || !equality.Semantic.DeepEqual(status, w.object.Status) {
-		w.t.Fatalf("a restart makes %+v of %+v", w.object.Status, status)
 	}
 }
 

@@ -368,9 +368,9 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 	return r.services.removeCreated(ctx, request.NamespacedName, types.NamespacedName{})
 }
 
-// again comes back to what no watch tells of: certificates and credentials that are
-// rotated, what made the API server refuse a Service, such as a quota, and Endpoints of
-// somebody else that the cache does not hold.
+// again comes back to what no watch tells of: endpoints that have drained, certificates
+// and credentials that are rotated, what made the API server refuse a Service, such as a
+// quota, and Endpoints of somebody else that the cache does not hold.
 func again(object *farpointv1.ExternalService, found findings, now time.Time) ctrl.Result {
 	result := ctrl.Result{RequeueAfter: drainedIn(found.verdicts, now)}
 	sooner := func(wait time.Duration) {

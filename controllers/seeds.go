@@ -39,7 +39,11 @@ type seeds struct {
 }
 
 func seedsFrom(existing []*discoveryv1.EndpointSlice, status *farpointv1.ExternalServiceStatus) *seeds {
-	read := &seeds{existing: existing, published: map[place]endpointConditions{}, status: status, told: toldBefore{list: status.Endpoints}}
+	places := 0
+	for _, slice := range existing {
+		places += len(slice.Endpoints) * len(slice.Ports)
+	}
+	read := &seeds{existing: existing, published: make(map[place]endpointConditions, places), status: status, told: toldBefore{list: status.Endpoints}}
 	for _, slice := range existing {
 		for i := range slice.Endpoints {
 			read.note(&slice.Endpoints[i], slice.Ports)

@@ -86,7 +86,7 @@ func (p targetPlanner) plan(spec *farpointv1.ExternalServiceSpec, ports []corev1
 	planned := targets{
 		accepted: make([]endpoint, 0, len(spec.Endpoints)),
 		rejected: map[int]rejection{},
-		taken:    map[place]int{},
+		taken:    make(map[place]int, len(spec.Endpoints)),
 	}
 	resolver := &portResolver{common: spec.Ports, service: ports}
 	for i := range spec.Endpoints {

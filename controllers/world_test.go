@@ -1,0 +1,170 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// world is an object, its Service, its slices and what is out there. It is looked at as
+// the reconciler does, without an API server or probes.
+type world struct {
+	t       *testing.T
+	object  *farpointv1.ExternalService
+	service *corev1.Service
+	slices  []*discoveryv1.EndpointSlice
+	now     time.Time
+	// verdicts are what the probes will find out, by the names of endpoints.
+	verdicts map[string]probes.State
+	// known is what they have found out since the operator started.
+	known map[string]probes.Health
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, object: testOwner(), service: testService(), now: noon.Truncate(time.Second), verdicts: map[string]probes.State{}}
+	w.service.Spec.Ports = onePort
+	return w
+}
+
+// look reconciles once all probes have been made.
+func (w *world) look() {
+	w.t.Helper()
+	w.reconcile(func(name string, health probes.Health) probes.Health {
+		if state := w.verdicts[name]; state != probes.StateUnknown && state != health.State {
+			health = probes.Seeded(state)
+			health.Cause.Reason = map[probes.State]probes.Reason{probes.StateUnhealthy: probes.ReasonTimeout}[state]
+		}
+		return health
+	})
+}
+
+// restart reconciles with an operator that knows nothing and has not probed yet. It must
+// change nothing.
+func (w *world) restart() {
+	w.t.Helper()
+	before, status := w.slices, *w.object.Status.DeepCopy()
+	w.known = nil
+	w.reconcile(func(_ string, health probes.Health) probes.Health { return health })
+	if !equality.Semantic.DeepEqual(before, w.slices) || !equality.Semantic.DeepEqual(status, w.object.Status) {
+		w.t.Fatalf("a restart makes\n%+v of\n%+v", w.object.Status, status)
+	}
+}
+
+func (w *world) reconcile(probe func(name string, health probes.Health) probes.Health) {
+	w.t.Helper()
+	targets := planned(w.t, w.object.Spec, w.service.Spec.Ports)
+	seeds := seedsFrom(w.slices, &w.object.Status)
+	leaving := drain{
+		service: w.service, period: drainPeriodOf(&w.object.Spec), now: w.now, taken: targets.taken, seeds: seeds,
+		refused: func(netip.Addr) bool { return false },
+		health: func(name string) (probes.Health, bool) {
+			health, ok := w.known[name]
+			return health, ok
+		},
+	}.leaving(seeds.existing)
+	known := map[string]probes.Health{}
+	for _, target := range append(targets.probeTargets(settings{}, seeds), keepProbing(leaving)...) {
+		health, ok := w.known[target.Key]
+		switch {
+		case ok && target.Prober == nil:
+			known[target.Key] = health
+		case ok:
+			known[target.Key] = probe(target.Key, health)
+		case target.Prober != nil:
+			known[target.Key] = probe(target.Key, target.Initial)
+		}
+	}
+	w.known = known
+	found := findings{service: judgeService(w.object, w.service), targets: &targets, verdicts: verdicts(targets.accepted, w.known, seeds)}
+	found.standing = rulesOf(&w.object.Spec.Availability).assign(found.verdicts, seeds.before())
+	found.verdicts = append(found.verdicts, leaving...)
+	var plan slicePlan
+	plan, w.slices = carriedOut(w.t, sliceWants{owner: w.object, service: w.service, endpoints: found.verdicts, maxEndpoints: 3}, w.slices)
+	found.slices = plan.Kept
+	w.object.Status = summarize(w.object, found, metav1.NewTime(w.now))
+}
+
+// published maps every place in the slices to its conditions.
+func (w *world) published() map[string]string {
+	w.t.Helper()
+	found := map[string]string{}
+	for _, slice := range w.slices {
+		for _, endpoint := range slice.Endpoints {
+			key := fmt.Sprintf("%s:%d", endpoint.Addresses[0], *slice.Ports[0].Port)
+			if _, twice := found[key]; twice {
+				w.t.Fatalf("%s is published twice", key)
+			}
+			c := endpoint.Conditions
+			found[key] = yesNo(*c.Ready) + yesNo(*c.Serving) + yesNo(*c.Terminating)
+		}
+	}
+	return found
+}
+
+// TestRestartsChangeNothing has operators restart in any state that a world can be in.
+func TestRestartsChangeNothing(t *testing.T) {
+	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
+	states := []farpointv1.EndpointState{"", "", "", farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled}
+	seen := map[farpointv1.EndpointPublication]int{}
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 6))
+		w := newWorld(t)
+		w.service.Spec.PublishNotReadyAddresses = random.IntN(4) == 0
+		w.object.Spec.Availability = farpointv1.Availability{
+			MinReady: int32(1 + random.IntN(3)), WhenNoneHealthy: policies[random.IntN(3)], MinHealthyPercent: int32(random.IntN(3) * 40),
+			DrainPeriod: &metav1.Duration{Duration: time.Duration(random.IntN(20)) * time.Second},
+		}
+		for range 25 {
+			w.now = w.now.Add(time.Duration(random.IntN(5)) * time.Second)
+			if random.IntN(3) == 0 {
+				w.object.Spec.Endpoints = nil
+				for i := range 7 {
+					if random.IntN(4) > 0 {
+						changed := at(fmt.Sprintf("192.0.2.%d", i), 8080)
+						changed.Priority, changed.State = int32(i%3), states[random.IntN(len(states))]
+						w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, changed)
+					}
+				}
+			}
+			for i := range 7 {
+				if random.IntN(3) == 0 {
+					w.verdicts[fmt.Sprintf("192.0.2.%d:8080", i)] = probes.State(random.IntN(3))
+				}
+			}
+			w.look()
+			for _, endpoint := range w.object.Status.Endpoints {
+				seen[endpoint.Published]++
+			}
+			w.restart()
+		}
+	}
+	if len(seen) != 7 {
+		t.Errorf("there were only %v", seen)
+	}
+}
