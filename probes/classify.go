@@ -30,10 +30,18 @@ import (
 // that counts when the error itself is none of the network's.
 type stageError struct {
 	reason Reason
+	// code is that of the result; 0 unless the reason is ReasonStatus.
+	code uint16
 	error
 }
 
 func (e *stageError) Unwrap() error { return e.error }
+
+// unexpectedStatus is the error of an endpoint that answered with a status that is none
+// of the good ones.
+func unexpectedStatus(code uint16) error {
+	return &stageError{reason: ReasonStatus, code: code, error: errors.New("unexpected status")}
+}
 
 // classify turns an error into what it says about the endpoint. What is known to
 // be the prober's own trouble is Unknown, and so is what is not known at all. None
@@ -120,7 +128,7 @@ func classifyTLS(err error) Result {
 		// for the client's certificate after the client's handshake is over.
 		return failure(ReasonTLSHandshake)
 	case errors.As(err, &stage):
-		return failure(stage.reason)
+		return Result{Outcome: Failure, Reason: stage.reason, Code: stage.code}
 	}
 	return unknown(ReasonInternal)
 }

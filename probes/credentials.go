@@ -33,7 +33,7 @@ type Credentials struct {
 	// Username may be empty where the URL names the user, and where none is needed.
 	Username string
 	Password string
-	// Token is what http and https send instead of the other two: Authorization: Bearer.
+	// Token is what http, https, grpc and grpcs send instead of the other two: Authorization: Bearer.
 	Token string
 }
 
@@ -46,11 +46,14 @@ func (Credentials) MarshalText() ([]byte, error) { return []byte("(credentials)"
 // userSchemes are those whose URLs may name a user. A password is in no URL.
 var userSchemes = []string{"mysql", "postgres", "redis", "rediss"}
 
+// headerSchemes are those whose probes say who asks in a header.
+var headerSchemes = []string{"grpc", "grpcs", "http", "https"}
+
 // TakesCredentials tells whether the probes of a URL make use of credentials.
 func TakesCredentials(url string) bool {
 	scheme, _, _ := strings.Cut(url, ":")
 	scheme = strings.ToLower(scheme)
-	return scheme == "http" || scheme == "https" || slices.Contains(userSchemes, scheme)
+	return slices.Contains(headerSchemes, scheme) || slices.Contains(userSchemes, scheme)
 }
 
 // checkUserInfo returns an error, without any of it, if there is user info that may not
@@ -79,19 +82,29 @@ func (s *HTTPSettings) withCredentials(login *Credentials) (*HTTPSettings, error
 	if login == nil {
 		return s, nil
 	}
-	header := Header{Name: "Authorization", Value: "Bearer " + login.Token}
-	if login.Token == "" {
-		header.Value = "Basic " + base64.StdEncoding.EncodeToString([]byte(login.Username+":"+login.Password))
-	}
-	switch {
-	case hasHeader(s.Headers, header.Name):
+	if hasHeader(s.Headers, "Authorization") {
 		return nil, errors.New("healthCheck.http.headers has Authorization, and healthCheck.credentialsSecretRef makes one: take one of them out")
-	case login.Token == "" && strings.Contains(login.Username, ":"):
-		return nil, errors.New("healthCheck.credentialsSecretRef: the username has a colon, which HTTP would take for its end: use another user")
-	case !httpguts.ValidHeaderFieldValue(header.Value):
-		return nil, errors.New("healthCheck.credentialsSecretRef: the token holds a line break or another control character: take it out of the Secret")
+	}
+	value, err := login.authorization()
+	if err != nil {
+		return nil, err
 	}
 	with := *s
-	with.Headers = append(slices.Clip(s.Headers), header)
+	with.Headers = append(slices.Clip(s.Headers), Header{Name: "Authorization", Value: value})
 	return &with, nil
+}
+
+// authorization is the value of the header that says who asks.
+func (c *Credentials) authorization() (string, error) {
+	value := "Bearer " + c.Token
+	if c.Token == "" {
+		value = "Basic " + base64.StdEncoding.EncodeToString([]byte(c.Username+":"+c.Password))
+	}
+	switch {
+	case c.Token == "" && strings.Contains(c.Username, ":"):
+		return "", errors.New("healthCheck.credentialsSecretRef: the username has a colon, which HTTP would take for its end: use another user")
+	case !httpguts.ValidHeaderFieldValue(value):
+		return "", errors.New("healthCheck.credentialsSecretRef: the token holds a line break or another control character: take it out of the Secret")
+	}
+	return value, nil
 }

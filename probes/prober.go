@@ -69,6 +69,8 @@ type Registry map[string]Factory
 func NewRegistry(dialer *Dialer) Registry {
 	return Registry{
 		"dns":      dialer.newDNSProber,
+		"grpc":     dialer.newGRPCProber,
+		"grpcs":    dialer.newGRPCProber,
 		"http":     dialer.newHTTPProber,
 		"https":    dialer.newHTTPProber,
 		"icmp":     dialer.newICMPProber,

@@ -46,6 +46,8 @@ func TestDefinitions(t *testing.T) {
 		{"dns:///www.example.com", v4, 5300, "192.0.2.10:5300"},
 		{"dns:///www.example.com", v4, 0, "192.0.2.10:53"},
 		{"icmp://", v6, 8080, "[2001:db8::10]:1"}, // the port is none
+		{"GRPC:///shop.Cart", v6, 50051, "[2001:db8::10]:50051"},
+		{"grpcs://:443/", v4, 50051, "192.0.2.10:443"},
 	} {
 		t.Run(test.url, func(t *testing.T) {
 			var got destination
@@ -59,6 +61,8 @@ func TestDefinitions(t *testing.T) {
 			case *dnsProber:
 				got = p.to
 			case *icmpProber:
+				got = p.to
+			case *grpcProber:
 				got = p.to
 			}
 			if got.String() != test.want {
@@ -74,7 +78,7 @@ func TestDefinitionsRefused(t *testing.T) {
 		noPath = "healthCheckURL has a path, query or fragment, which tcp has not"
 	)
 	for _, test := range []struct{ url, want string }{
-		{"", "healthCheckURL has no scheme: begin it with one of dns://, http://"},
+		{"", "healthCheckURL has no scheme: begin it with one of dns://, grpc://, grpcs://, http://"},
 		{"192.0.2.10", "healthCheckURL has no scheme"},
 		{"192.0.2.10:80/health", "healthCheckURL cannot be parsed: write it as scheme://host:port/path"},
 		{"ftp://192.0.2.10/", `healthCheckURL has the unknown scheme "ftp"`},
@@ -115,6 +119,11 @@ func TestDefinitionsRefused(t *testing.T) {
 		{"tls://192.0.2.10:443?minValidity=", "healthCheckURL has a minValidity that is no duration"},
 		{"tls://192.0.2.10:443?minValidity=-1h", "healthCheckURL has a minValidity that is no duration"},
 		{"tls://192.0.2.10:443?minValidity=2000000h", "healthCheckURL has a minValidity that is no duration"},
+		{"grpc://192.0.2.10", "healthCheckURL has no port and the endpoint has no TCP port"},
+		{"grpc://192.0.2.10:50051/a/b", "healthCheckURL has more than a service in its path"},
+		{"grpc://192.0.2.10:50051/%ff", "healthCheckURL has a service that is no UTF-8"},
+		{"grpcs://192.0.2.10:50051/#a", "healthCheckURL has a fragment"},
+		{"grpcs://192.0.2.10:50051/?timeout=1s", `healthCheckURL has the parameter "timeout", and grpcs takes none`},
 		{"icmp://192.0.2.10:80", "healthCheckURL has a port, path or fragment, which icmp has not: end it after the host"},
 		{"icmp://192.0.2.10/", "healthCheckURL has a port, path or fragment, which icmp has not"},
 		{"icmp://192.0.2.10#a", "healthCheckURL has a port, path or fragment, which icmp has not"},
@@ -182,6 +191,7 @@ func FuzzHealthCheckURL(f *testing.F) {
 		{"tls", "user", "", ":443?minValidity=1h"},
 		{"dns", "user", "", ":53/a.example?type=MX&tcp=true"},
 		{"icmp", "user", "", "[::1]"},
+		{"grpc", "user", "", ":50051/shop.Cart"},
 		{"", "", "[", "localhost"},
 		{"http", "\x7f", "\r\n", "%41:1/\t"},
 	} {

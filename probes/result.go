@@ -81,6 +81,12 @@ const (
 	ReasonDNSRefused
 	// ReasonDNSNoRecords: the name exists, but has no record of the type.
 	ReasonDNSNoRecords
+	// ReasonNotServing: the server says that the service takes no calls.
+	ReasonNotServing
+	// ReasonServiceUnknown: the server says that it has no such service.
+	ReasonServiceUnknown
+	// ReasonHealthUnimplemented: the server does not implement the health protocol.
+	ReasonHealthUnimplemented
 	// ReasonAddressRefused: the probe URL's name resolves to an address that
 	// probes may not connect to.
 	ReasonAddressRefused
@@ -144,6 +150,9 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonDNSServerFailure:    {"NameServerFailure", "name server says that it cannot find out (SERVFAIL)"},
 	ReasonDNSRefused:          {"QueryRefused", "name server refuses to answer (REFUSED)"},
 	ReasonDNSNoRecords:        {"NoRecords", "name has no record of the type that is asked for"},
+	ReasonNotServing:          {"NotServing", "server says that the service is not serving"},
+	ReasonServiceUnknown:      {"ServiceUnknown", "server knows no such service: correct the name behind the port of the probe URL, or register its health in the server"},
+	ReasonHealthUnimplemented: {"HealthUnimplemented", "server does not implement grpc.health.v1.Health: register that service in it, or probe it by tls:// or tcp://"},
 	ReasonAddressRefused:      {"AddressRefused", "name in the probe URL resolves to an address that probes may not connect to"},
 	ReasonAuthentication:      {"AuthenticationFailed", "server refuses the credentials, or wants some"},
 	ReasonNotAccepting:        {"NotAccepting", "server is there but serves nobody: it is starting, loading, or shutting down"},
