@@ -52,6 +52,8 @@ type sample struct {
 	// gateway is particular about being asked for the name that its certificate was
 	// chosen by, as gateways are.
 	gateway *backend
+	// databases are where the machines of these addresses have theirs.
+	databases map[string]netip.AddrPort
 }
 
 // shown finds that table in a comment.
@@ -59,10 +61,16 @@ var shown = regexp.MustCompile(`(?m)^#   \$ kubectl get extsvc --namespace [-a-z
 
 func load(file string) *sample {
 	GinkgoHelper()
+	return loadWith(file, nil)
+}
+
+// loadWith is load for a sample that probes databases.
+func loadWith(file string, databases map[string]netip.AddrPort) *sample {
+	GinkgoHelper()
 	text := read(file)
 	found := shown.FindStringSubmatch(text)
 	Expect(found).NotTo(BeNil(), "the comment shows what kubectl get extsvc prints")
-	loaded := &sample{table: strings.ReplaceAll(found[1], "#   ", ""), backends: newSite(), gateway: newGateway()}
+	loaded := &sample{table: strings.ReplaceAll(found[1], "#   ", ""), backends: newSite(), gateway: newGateway(), databases: databases}
 	for _, object := range decoded(text) {
 		switch object.GetKind() {
 		case "ExternalService":
@@ -109,6 +117,10 @@ func (s *sample) lead(from farpointv1.HealthCheckURL, address string) farpointv1
 	GinkgoHelper()
 	led, err := url.Parse(string(from))
 	Expect(err).NotTo(HaveOccurred())
+	if at, ok := s.databases[address]; ok {
+		led.Host = at.String()
+		return farpointv1.HealthCheckURL(led.String())
+	}
 	servers := map[string]*httptest.Server{"http": s.backends.Server, "https": s.gateway.Server, "tcp": s.backends.Server}
 	Expect(servers).To(HaveKey(led.Scheme))
 	led.Host = servers[led.Scheme].Listener.Addr().String()

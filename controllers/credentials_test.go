@@ -54,8 +54,9 @@ func newGuarded(wanted string) *guarded {
 
 func (g *guarded) url() farpointv1.HealthCheckURL { return farpointv1.HealthCheckURL(g.URL) }
 
-func secret(namespace, name string, kind corev1.SecretType, data map[string]string) *corev1.Secret {
-	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Type: kind, StringData: data}
+// loginSecret is a Secret named login.
+func loginSecret(namespace string, kind corev1.SecretType, data map[string]string) *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "login"}, Type: kind, StringData: data}
 }
 
 var _ = Describe("credentials", func() {
@@ -80,7 +81,7 @@ var _ = Describe("credentials", func() {
 		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring(`healthCheck.credentialsSecretRef refers to Secret login: secrets "login" not found`))
 
 		By("saying that it is for something else")
-		wrong := secret(namespace, "login", "kubernetes.io/ssh-auth", map[string]string{"ssh-privatekey": "x", "password": "hunter2"})
+		wrong := loginSecret(namespace, "kubernetes.io/ssh-auth", map[string]string{"ssh-privatekey": "x", "password": "hunter2"})
 		create(ctx, wrong)
 		look()
 		Eventually(func() string { return message(ctx, object, farpointv1.ReadyCondition) }).Should(
@@ -88,7 +89,7 @@ var _ = Describe("credentials", func() {
 		Expect(k8s.Delete(ctx, wrong)).To(Succeed())
 
 		By("saying which key it lacks")
-		right := secret(namespace, "login", corev1.SecretTypeBasicAuth, map[string]string{"username": "bob"})
+		right := loginSecret(namespace, corev1.SecretTypeBasicAuth, map[string]string{"username": "bob"})
 		create(ctx, right)
 		look()
 		Eventually(func() string { return message(ctx, object, farpointv1.ReadyCondition) }).Should(
@@ -123,7 +124,7 @@ var _ = Describe("credentials", func() {
 		api := newGuarded("Bearer first")
 		object := externalService(namespace, "rotated", api.url())
 		object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "login"}
-		token := secret(namespace, "login", corev1.SecretTypeOpaque, map[string]string{"token": "first"})
+		token := loginSecret(namespace, corev1.SecretTypeOpaque, map[string]string{"token": "first"})
 		create(ctx, token, service(namespace, "rotated"), object)
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
 

@@ -1,0 +1,122 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers_test
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/hack/servers"
+)
+
+// These are on real servers, as the Debian packages have them.
+var _ = Describe("a database", func() {
+	It("is written to where its primary is, and read where its replica is, when they switch", func(ctx SpecContext) {
+		first := servers.NewPostgres(GinkgoT(), "log_connections = on")
+		first.Start()
+		first.Exec("CREATE ROLE probe LOGIN PASSWORD 'change-me' CONNECTION LIMIT 4")
+		first.Exec("CREATE DATABASE ledger")
+		second := first.Replica("log_connections = on")
+		second.Start()
+
+		startOperator(adminConfig)
+		const one, two = "198.51.100.41", "198.51.100.42"
+		ledger := loadWith("postgresql-roles.yaml", map[string]netip.AddrPort{one: first.Address(), two: second.Address()})
+		const (
+			reads  = "\nledger-read: IPv4, postgresql 5432/TCP, farpoint.dev/externalservice=ledger-read"
+			writes = "\nledger-write: IPv4, postgresql 5432/TCP, farpoint.dev/externalservice=ledger-write"
+			inUse  = " TTF"
+			notNow = " FFF"
+		)
+		ledger.apply(ctx)
+		ledger.comesOut(ctx,
+			writes+"\n  "+one+inUse+"\n  "+two+notNow,
+			reads+"\n  "+one+notNow+"\n  "+two+inUse)
+
+		By("switching the roles")
+		first.Stop()
+		second.Promote()
+		first.Follow(second)
+		first.Start()
+		begun := time.Now()
+		switched := []string{
+			writes + "\n  " + one + notNow + "\n  " + two + inUse,
+			reads + "\n  " + one + inUse + "\n  " + two + notNow,
+		}
+		ledger.publishes(ctx, switched...)
+		for _, object := range ledger.externalServices() {
+			Expect(time.Since(begun)).To(BeNumerically("<", detectionBound(&object.Spec)))
+		}
+
+		By("handing the probes over to another user")
+		second.Exec("CREATE ROLE probe2 LOGIN PASSWORD 'changed'")
+		published := func() []map[string]int64 {
+			return []map[string]int64{versions(ctx, ledger.namespace(), "ledger-read"), versions(ctx, ledger.namespace(), "ledger-write")}
+		}
+		before := published()
+		secret := &corev1.Secret{}
+		Expect(k8s.Get(ctx, client.ObjectKey{Namespace: ledger.namespace(), Name: "probe"}, secret)).To(Succeed())
+		secret.StringData = map[string]string{"username": "probe2", "password": "changed"}
+		Expect(k8s.Update(ctx, secret)).To(Succeed())
+		for _, server := range []*servers.Postgres{first, second} {
+			Eventually(server.Log).WithTimeout(30*time.Second).Should(ContainSubstring("connection authorized: user=probe2 database=ledger"), "no edit was needed")
+		}
+		second.Exec("DROP ROLE probe")
+		ledger.publishes(ctx, switched...)
+		Expect(published()).To(Equal(before), "it made no difference to anybody")
+	})
+
+	It("that refuses a login says why, and not what it was", func(ctx SpecContext) {
+		server := servers.NewRedis(GinkgoT(), "requirepass hunter2")
+		server.Start()
+		startOperator(adminConfig)
+		namespace := newNamespace(ctx)
+		address := server.Address().String()
+		object := externalService(namespace, "cache",
+			farpointv1.HealthCheckURL("redis://"+address), farpointv1.HealthCheckURL("redis://"+address+"?role=replica"),
+			farpointv1.HealthCheckURL("redis://somebody@"+address), farpointv1.HealthCheckURL("redis://"+address+"/0"))
+		object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "login"}
+		create(ctx, loginSecret(namespace, corev1.SecretTypeBasicAuth, map[string]string{"password": "hunter2"}), service(namespace, "cache"), object)
+
+		reasons := func() []string {
+			var found []string
+			for _, endpoint := range now(ctx, object).Status.Endpoints {
+				found = append(found, endpoint.Reason)
+			}
+			return found
+		}
+		Eventually(reasons).Should(Equal([]string{"", "WrongRole", "AuthenticationFailed", farpointv1.InvalidHealthCheckURLReason}))
+		Expect(column(ctx, object)()).To(Equal("1/4"))
+		told := strings.Join(notes(ctx, object)(), "\n") + message(ctx, object, farpointv1.ReadyCondition) + message(ctx, object, farpointv1.DegradedCondition)
+		Expect(told).NotTo(ContainSubstring("hunter2"))
+		Expect(told).NotTo(ContainSubstring("WRONGPASS"), "nor does the server's answer")
+	})
+})
+
+// detectionBound is the longest that it may take until a change of an endpoint is seen,
+// one that does not answer any more included.
+func detectionBound(spec *farpointv1.ExternalServiceSpec) time.Duration {
+	check := spec.HealthCheck
+	return spec.HealthCheckInterval.Duration + time.Duration(check.FailureThreshold)*max(check.FastInterval.Duration, check.Timeout.Duration)
+}
