@@ -49,6 +49,14 @@ const referencesInterval = 20 * time.Second
 // refusedInterval is how often a Service that the API server refuses is tried again.
 const refusedInterval = 10 * time.Second
 
+// What the API server has refused is tried again after pauses that double from shortPause
+// to longPause: not so long that a storm of refusals is felt long after it has ended.
+const shortPause, longPause = 5 * time.Millisecond, 10 * time.Second
+
+// unansweredDelay is after how long what the API server has not answered is tried again.
+// The try then waits until it is back, see lease.
+const unansweredDelay = time.Second
+
 // conflictDelay is the time that the watch is given to bring what somebody else wrote.
 const conflictDelay = 50 * time.Millisecond
 
@@ -63,8 +71,11 @@ type scheduler interface {
 // Reconciler makes the EndpointSlices of an ExternalService say what the scheduler knows
 // of its endpoints. It never probes and never waits for a probe.
 type Reconciler struct {
-	client    client.Client
-	live      client.Reader
+	client client.Client
+	live   client.Reader
+	// leading waits until the API server is there and this is the leader still: what is
+	// then written is what is known then.
+	leading   func(context.Context) error
 	scheduler scheduler
 	// transitions tell of what the scheduler finds.
 	transitions *transitions
@@ -82,6 +93,9 @@ type Reconciler struct {
 
 // Reconcile carries out one ExternalService.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	if err := r.leading(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
 	result, err := r.reconcile(ctx, request)
 	if errors.Is(err, errGrantsUnknown) {
 		return ctrl.Result{}, nil // who asked is called
@@ -89,6 +103,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if apierrors.IsConflict(err) {
 		// Somebody was faster. The watch brings what they wrote; nothing is wrong.
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	}
+	if silent(err) && ctx.Err() == nil {
+		ctrl.LoggerFrom(ctx).Error(err, "The API server does not answer")
+		return ctrl.Result{RequeueAfter: unansweredDelay}, nil
 	}
 	return result, err
 }

@@ -27,17 +27,20 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/leaderelection"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	crmanager "sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
@@ -62,28 +65,14 @@ func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
 	}
 	config = rest.CopyConfig(config)
 	config.WarningHandlerWithContext = withoutEndpointsWarnings{log.NewKubeAPIWarningLogger(log.KubeAPIWarningLoggerOptions{})}
-	caches, err := cacheOptions()
+	manager, lock, err := newElectedManager(config, scheme, options)
 	if err != nil {
 		return nil, err
-	}
-	manager, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme:                        scheme,
-		Cache:                         caches,
-		Client:                        clientOptions(),
-		Metrics:                       metricsOptions(options),
-		HealthProbeBindAddress:        options.HealthBindAddress,
-		LeaderElection:                options.LeaderElect,
-		LeaderElectionID:              "farpoint-manager",
-		LeaderElectionNamespace:       options.LeaderElectionNamespace,
-		LeaderElectionReleaseOnCancel: true, // the process ends with the manager
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make the manager: %w", err)
 	}
 	if err := addIndexes(context.Background(), manager.GetFieldIndexer()); err != nil {
 		return nil, err
 	}
-	if err := addReconciler(manager, options); err != nil {
+	if err := addReconciler(manager, lock, options); err != nil {
 		return nil, err
 	}
 	if err := addNotifier(manager, options); err != nil {
@@ -92,8 +81,43 @@ func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
 	return manager, addHealth(manager)
 }
 
+// newElectedManager returns a manager that does nothing yet, once it leads.
+func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Options) (ctrl.Manager, *lease, error) {
+	caches, err := cacheOptions()
+	if err != nil {
+		return nil, nil, err
+	}
+	lock := newLease(clock.RealClock{})
+	waiting := rest.CopyConfig(config)
+	waiting.Wrap(lock.wrap)
+	manager, err := ctrl.NewManager(waiting, ctrl.Options{
+		Scheme:                              scheme,
+		Cache:                               caches,
+		Client:                              clientOptions(),
+		Metrics:                             metricsOptions(options),
+		HealthProbeBindAddress:              options.HealthBindAddress,
+		LeaderElection:                      options.LeaderElect,
+		LeaderElectionResourceLockInterface: lock,
+		LeaseDuration:                       ptr.To(leaseDuration),
+		RenewDeadline:                       ptr.To(renewDeadline),
+		RetryPeriod:                         ptr.To(retryPeriod),
+		LeaderElectionReleaseOnCancel:       true, // the process ends with the manager
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the manager: %w", err)
+	}
+	// The lock tells of the election in Events, by the manager that asks it.
+	lock.Interface, err = leaderelection.NewResourceLock(config, manager, leaderelection.Options{
+		LeaderElection:          options.LeaderElect,
+		LeaderElectionID:        leaseName,
+		LeaderElectionNamespace: options.LeaderElectionNamespace,
+		RenewDeadline:           renewDeadline,
+	})
+	return manager, lock, wrapped(err, "make the leader election's lock")
+}
+
 // addReconciler adds the scheduler and the reconciler, which know each other.
-func addReconciler(manager ctrl.Manager, options Options) error {
+func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	egress := probes.NewEgressPolicy(options.Egress)
 	ranges, err := newClusterRanges(manager, egress, options.Egress)
 	if err != nil {
@@ -116,6 +140,7 @@ func addReconciler(manager ctrl.Manager, options Options) error {
 	reconciler := &Reconciler{
 		client:       manager.GetClient(),
 		live:         manager.GetAPIReader(),
+		leading:      lock.leading,
 		scheduler:    engine,
 		transitions:  transitions,
 		clock:        clock.RealClock{},
@@ -130,6 +155,7 @@ func addReconciler(manager ctrl.Manager, options Options) error {
 	}
 	err = reconciler.watch(manager, transitions, ranges, controller.Options{
 		MaxConcurrentReconciles: options.MaxConcurrentReconciles,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](shortPause, longPause),
 		// Tests run several managers in one process.
 		SkipNameValidation: ptr.To(true),
 	})
