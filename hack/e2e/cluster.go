@@ -26,6 +26,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -55,7 +56,8 @@ type Cluster struct {
 	folder       string
 	controlPlane *controlPlane
 	nodes        []*Node
-	proxies      []*process
+	// proxies are the kube-proxies, by node.
+	proxies map[*Node]*process
 }
 
 // Require returns an error that says what the machine or the build lacks.
@@ -84,7 +86,7 @@ func Require(binaries Binaries) error {
 // NewCluster starts a cluster of one node that keeps its files in the folder. After an
 // error, too, it is to be stopped.
 func NewCluster(ctx context.Context, binaries Binaries, folder string) (*Cluster, error) {
-	c := &Cluster{binaries: binaries, folder: folder}
+	c := &Cluster{binaries: binaries, folder: folder, proxies: map[*Node]*process{}}
 	if err := sweep(); err != nil {
 		return c, fmt.Errorf("remove what earlier runs have left: %w", err)
 	}
@@ -107,6 +109,9 @@ func NewCluster(ctx context.Context, binaries Binaries, folder string) (*Cluster
 		return c, err
 	}
 	if c.Client, err = client.NewWithWatch(c.controlPlane.config, client.Options{Scheme: scheme}); err != nil {
+		return c, err
+	}
+	if err := c.register(ctx, node); err != nil {
 		return c, err
 	}
 	return c, c.startProxy(ctx, node)
@@ -133,12 +138,8 @@ const proxyConfig = `{
 // other.
 const minSyncPeriod = 20 * time.Millisecond
 
-// startProxy makes the Node object of a node and runs its kube-proxy, and returns once
-// Services work.
+// startProxy runs the kube-proxy of a node and returns once Services work.
 func (c *Cluster) startProxy(ctx context.Context, node *Node) error {
-	if err := c.register(ctx, node); err != nil {
-		return err
-	}
 	name := "kube-proxy-" + node.Hostname
 	if err := c.controlPlane.writeKubeconfig(name, "system:kube-proxy"); err != nil {
 		return err
@@ -152,8 +153,19 @@ func (c *Cluster) startProxy(ctx context.Context, node *Node) error {
 	if err != nil {
 		return err
 	}
-	c.proxies = append(c.proxies, started)
+	c.proxies[node] = started
 	return c.awaitProxy(ctx, node, started)
+}
+
+// RestartProxies ends all kube-proxies and runs them again. They leave their rules to the
+// kernel in the meantime. It is for who does not want to wait until they look for an API
+// server again that was away, which they do ever more rarely, up to every half minute.
+func (c *Cluster) RestartProxies(ctx context.Context) error {
+	var failed []error
+	for node, proxy := range c.proxies {
+		failed = append(failed, proxy.kill(), c.startProxy(ctx, node))
+	}
+	return errors.Join(failed...)
 }
 
 // register makes the Node object, which nobody does where there is no kubelet.
@@ -197,6 +209,25 @@ func (c *Cluster) awaitProxy(ctx context.Context, node *Node, proxy *process) er
 func (c *Cluster) Apply(folder string) error {
 	return run(c.controlPlane.kubectl("apply", "--server-side", "--force-conflicts", "-k", folder), "")
 }
+
+// StopControlPlane ends the API server and etcd at once, as a node does that loses its
+// power.
+func (c *Cluster) StopControlPlane() error {
+	return errors.Join(c.controlPlane.server.kill(), c.controlPlane.etcd.kill())
+}
+
+// StartControlPlane ends StopControlPlane. It returns when the API server is ready, and
+// that moment.
+func (c *Cluster) StartControlPlane(ctx context.Context) (time.Time, error) {
+	err := c.controlPlane.start(ctx)
+	return time.Now(), err
+}
+
+// FreezeEtcd stops etcd without ending it: the API server answers nothing, or too late.
+func (c *Cluster) FreezeEtcd() error { return c.controlPlane.etcd.signal(syscall.SIGSTOP) }
+
+// ThawEtcd ends FreezeEtcd.
+func (c *Cluster) ThawEtcd() error { return c.controlPlane.etcd.signal(syscall.SIGCONT) }
 
 // Stop ends all processes and removes all namespaces of this process, whatever of it has
 // been started.

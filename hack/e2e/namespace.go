@@ -156,6 +156,16 @@ func (n *Namespace) DialContext(ctx context.Context, network, address string) (c
 	return connection, err
 }
 
+// listen opens a TCP port inside the namespace.
+func (n *Namespace) listen(address string) (listener net.Listener, err error) {
+	var config net.ListenConfig
+	err = n.do(func() error {
+		listener, err = config.Listen(context.Background(), "tcp", address)
+		return err
+	})
+	return listener, err
+}
+
 // sysctl sets a kernel parameter below /proc/sys/net of the namespace, such as
 // ipv4/ip_forward.
 func (n *Namespace) sysctl(name, value string) error {

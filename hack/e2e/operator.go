@@ -27,10 +27,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -42,6 +45,7 @@ const (
 	systemNamespace = "farpoint-system"
 	accountName     = "farpoint-controller-manager"
 	deploymentName  = "farpoint-controller-manager"
+	leaseName       = "farpoint-manager"
 	// nonroot is the user that the image of the operator runs as.
 	nonroot = "65532"
 	// accountFolder is where a Pod finds its ServiceAccount's token.
@@ -121,6 +125,7 @@ func (o *Operator) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// The lease names its holder by the host's name, which is the Pod's own as well.
 	// /run is the Pod's own, as the namespace of mounts is that `ip netns exec` makes. The
 	// binary is there, too, since its folder may be closed to the operator's user.
 	script := fmt.Sprintf(`set -e
@@ -129,9 +134,10 @@ mkdir -p %[1]s
 cp %[2]s/* %[1]s/
 touch /run/manager
 mount --bind %[3]s /run/manager
+hostname %[5]s
 exec setpriv --reuid=%[4]s --regid=%[4]s --clear-groups --bounding-set=-all --no-new-privs --pdeathsig=KILL /run/manager "$@"`,
-		accountFolder, account.folder, o.options.Binary, nonroot)
-	command := o.Pod.command("sh", append([]string{"-c", script, "sh"}, append(arguments, o.options.Arguments...)...)...)
+		accountFolder, account.folder, o.options.Binary, nonroot, o.Pod.Name)
+	command := o.Pod.command("unshare", append([]string{"--uts", "sh", "-c", script, "sh"}, append(arguments, o.options.Arguments...)...)...)
 	host, port, err := net.SplitHostPort(o.options.API)
 	if err != nil {
 		return err
@@ -174,6 +180,16 @@ func (o *Operator) Ready(ctx context.Context) error {
 	return nil
 }
 
+// Leads tells whether the operator holds the lease.
+func (o *Operator) Leads(ctx context.Context) (bool, error) {
+	lease := &coordinationv1.Lease{}
+	key := client.ObjectKey{Namespace: systemNamespace, Name: leaseName}
+	if err := o.cluster.Client.Get(ctx, key, lease); err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	return o.alive() == nil && strings.HasPrefix(ptr.Deref(lease.Spec.HolderIdentity, ""), o.Pod.Name+"_"), nil
+}
+
 // Stop ends the operator as the kubelet does, and returns how long that took.
 func (o *Operator) Stop() (time.Duration, error) {
 	begun := time.Now()
@@ -190,38 +206,100 @@ func (o *Operator) Remove() error {
 	return errors.Join(err, o.Pod.remove())
 }
 
+// Kill ends the operator with SIGKILL.
+func (o *Operator) Kill() error { return o.kill() }
+
+// Alive returns an error that says how the operator ended, if it has.
+func (o *Operator) Alive() error { return o.alive() }
+
+// Pause stops the operator without ending it, until Resume.
+func (o *Operator) Pause() error { return o.signal(syscall.SIGSTOP) }
+
+// Resume ends Pause.
+func (o *Operator) Resume() error { return o.signal(syscall.SIGCONT) }
+
+// LimitFiles allows the operator that many open files from now on, those that are open
+// included.
+func (o *Operator) LimitFiles(most uint64) (before uint64, err error) {
+	var old unix.Rlimit
+	next := &unix.Rlimit{Cur: most, Max: 1 << 20}
+	err = unix.Prlimit(o.command.Process.Pid, unix.RLIMIT_NOFILE, next, &old)
+	return old.Cur, err
+}
+
+// OpenFiles counts the operator's open files.
+func (o *Operator) OpenFiles() (int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", o.command.Process.Pid))
+	return len(entries), err
+}
+
 // Isolate silently drops what the operator sends to hosts outside, and what they send to
 // it: its own uplink is gone, the API server is not. Nobody else is affected.
 func (o *Operator) Isolate() error {
-	return o.Pod.node.nft(fmt.Sprintf(`table inet isolate {
-		chain forward { type filter hook forward priority -400;
-			ip saddr %[1]s ip daddr 198.18.0.0/15 drop
-			ip daddr %[1]s ip saddr 198.18.0.0/15 drop
-			ip6 saddr %[2]s ip6 daddr fd18::/16 drop
-			ip6 daddr %[2]s ip6 saddr fd18::/16 drop
-		}
-	}`, o.Pod.Address, o.Pod.Address6))
+	return o.filter("isolate", fmt.Sprintf(`
+		ip saddr %[1]s ip daddr 198.18.0.0/15 drop
+		ip daddr %[1]s ip saddr 198.18.0.0/15 drop
+		ip6 saddr %[2]s ip6 daddr fd18::/16 drop
+		ip6 daddr %[2]s ip6 saddr fd18::/16 drop`, o.Pod.Address, o.Pod.Address6))
 }
 
 // Reconnect ends Isolate.
-func (o *Operator) Reconnect() error { return o.Pod.node.nft("delete table inet isolate") }
+func (o *Operator) Reconnect() error { return o.unfilter("isolate") }
+
+// ResetConnections ends all connections between operators and the API server by packets of the
+// node's own, watches included. New ones are let through.
+func ResetConnections(operators ...*Operator) error {
+	var failed []error
+	for _, each := range operators {
+		failed = append(failed, each.filter("reset", fmt.Sprintf(`
+		ip saddr %[1]s tcp dport { 443, %[2]s, %[3]s } ct state established reject with tcp reset`,
+			each.Pod.Address, apiPort, faultPort)))
+	}
+	// Rules see packets, so that there must be some: every replica looks at the lease every
+	// second or two, over the connection that its watches have as well.
+	time.Sleep(3 * time.Second)
+	for _, each := range operators {
+		failed = append(failed, each.unfilter("reset"))
+	}
+	return errors.Join(failed...)
+}
+
+// filter adds rules to what the node forwards for the Pod.
+func (o *Operator) filter(name, rules string) error {
+	return o.Pod.node.nft(fmt.Sprintf(`table inet %s-%s {
+		chain input { type filter hook input priority -400; %[3]s
+		}
+		chain forward { type filter hook forward priority -400; %[3]s
+		}
+	}`, o.Pod.link, name, rules))
+}
+
+func (o *Operator) unfilter(name string) error {
+	return o.Pod.node.nft(fmt.Sprintf("delete table inet %s-%s", o.Pod.link, name))
+}
+
+// Divert leads the operator's new connections to the API server to the faulty one
+// instead, and Undivert no longer. Connections that stand stay where they lead.
+func (o *Operator) Divert(to *FaultyServer) error {
+	return o.Pod.node.nft(fmt.Sprintf(`table ip %s-divert {
+		chain prerouting { type nat hook prerouting priority dstnat - 5;
+			ip saddr %s ip daddr %s tcp dport 443 dnat to %s
+		}
+	}`, o.Pod.link, o.Pod.Address, apiService, to.Address))
+}
+
+// Undivert ends Divert.
+func (o *Operator) Undivert() error {
+	return o.Pod.node.nft(fmt.Sprintf("delete table ip %s-divert", o.Pod.link))
+}
 
 // Unplug takes the whole link of the Pod down, the way to the API server with it.
 func (o *Operator) Unplug() error { return o.Pod.ip("link set eth0 down") }
 
-// Plug ends Unplug. Routes went with the link.
+// Plug ends Unplug. Addresses of IPv6 and routes went with the link.
 func (o *Operator) Plug() error {
-	return o.Pod.ip(append([]string{"link set eth0 up"}, o.Pod.routes()...)...)
-}
-
-// Log is what the operator has said that holds this text.
-func (o *Operator) Log(holding string) ([]string, error) {
-	text, err := os.ReadFile(o.log)
-	var found []string
-	for line := range strings.Lines(string(text)) {
-		if strings.Contains(line, holding) {
-			found = append(found, strings.TrimSpace(line))
-		}
-	}
-	return found, err
+	return o.Pod.ip(append([]string{
+		"link set eth0 up",
+		fmt.Sprintf("address replace %s/128 dev eth0 nodad", o.Pod.Address6),
+	}, o.Pod.routes()...)...)
 }

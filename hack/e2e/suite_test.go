@@ -42,10 +42,15 @@ const root = "../.."
 var world struct {
 	*e2e.Cluster
 	watcher *e2e.Watcher
-	// operator is what does the work unless a test has replaced it by another.
-	operator *e2e.Operator
-	report   e2e.Report
+	// operators are the replicas, each alive unless a test has ended it for a while.
+	operators []*e2e.Operator
+	report    e2e.Report
 }
+
+var (
+	repetitions = flag.Int("repetitions", 2, "how often each fault is repeated that comes at a random moment")
+	outage      = flag.Duration("outage", 8*time.Second, "how long the control plane is away")
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -110,11 +115,17 @@ func install(ctx context.Context) error {
 	if err := world.Apply(filepath.Join(root, "config/default")); err != nil {
 		return fmt.Errorf("install the operator: %w", err)
 	}
-	var err error
-	if world.operator, err = world.StartOperator(ctx, e2e.OperatorOptions{}); err != nil {
-		return err
+	for range 2 {
+		started, err := world.StartOperator(ctx, e2e.OperatorOptions{})
+		if err != nil {
+			return err
+		}
+		world.operators = append(world.operators, started)
+		if err := awaitReady(ctx, started); err != nil {
+			return err
+		}
 	}
-	return awaitReady(ctx, world.operator)
+	return nil
 }
 
 func awaitReady(ctx context.Context, operator *e2e.Operator) error {

@@ -1,0 +1,142 @@
+//go:build linux && e2e
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e_test
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"farpoint.dev/farpoint/hack/e2e"
+)
+
+// afterReturn is how long it takes at most, once the API server is back, until the slices
+// say what has happened in the meantime.
+const afterReturn = 2 * time.Second
+
+// A steady scenario, but that one more host dies while the control plane is away and the
+// dead one comes back. Everybody else goes on as if nothing were.
+func TestControlPlaneIsAway(t *testing.T) {
+	s := steady(t, "etcd and API server away, one host dies and one returns")
+	leads, _ := s.leader()
+	for range *repetitions {
+		pause(time.Second)
+		s.Expect(world.StopControlPlane()).To(Succeed())
+		pause(*outage / 2)
+		died, err := s.hosts[0].Kill()
+		s.Expect(err).NotTo(HaveOccurred())
+		s.Expect(s.dead().Start()).To(Succeed())
+		time.Sleep(time.Until(died.Add(*outage)))
+		back, err := world.StartControlPlane(s.ctx)
+		s.Expect(err).NotTo(HaveOccurred())
+		s.isOut(s.hosts[0], 30*time.Second)
+		s.note("outAfterReturnMs", time.Since(back))
+		s.isIn(s.dead(), 30*time.Second)
+		s.note("inAfterReturnMs", time.Since(back))
+		s.Expect(world.RestartProxies(s.ctx)).To(Succeed())
+		s.Eventually(s.reaches).WithArguments(s.dead()).WithTimeout(10 * time.Second).Should(BeTrue())
+		s.hosts[0], s.hosts[len(s.hosts)-1] = s.hosts[len(s.hosts)-1], s.hosts[0]
+	}
+	s.Expect(leads.Alive()).To(Succeed(), "the leader is to stay")
+	s.finish()
+	s.Expect(s.row.SliceWrites).To(BeNumerically("<=", 2**repetitions), "one write for each change, or less")
+	s.Expect(s.row.Further["outAfterReturnMs"]).To(BeNumerically("<=", afterReturn.Milliseconds()))
+	s.Expect(s.row.Further["inAfterReturnMs"]).To(BeNumerically("<=", afterReturn.Milliseconds()))
+	s.watched()
+}
+
+// reaches tells whether a host has answered the client lately.
+func (s *scenario) reaches(host *e2e.Host) bool {
+	now := time.Now()
+	for _, request := range s.clients[0].Between(now.Add(-time.Second), now) {
+		if request.Backend == host.Name {
+			return true
+		}
+	}
+	return false
+}
+
+func TestEtcdIsFrozen(t *testing.T) {
+	s := steady(t, "etcd stopped (SIGSTOP) and resumed")
+	for range *repetitions {
+		pause(time.Second)
+		begun := time.Now()
+		s.Expect(world.FreezeEtcd()).To(Succeed())
+		time.Sleep(*outage)
+		s.Expect(world.ThawEtcd()).To(Succeed())
+		s.probedSince(time.Now(), takeover)
+		s.note("probingGapMs", s.longestGap(begun))
+	}
+	s.unharmed()
+}
+
+func TestConnectionsAreCut(t *testing.T) {
+	s := steady(t, "all connections to the API server cut (RST)")
+	for range *repetitions {
+		pause(time.Second)
+		begun := time.Now()
+		s.Expect(e2e.ResetConnections(world.operators...)).To(Succeed())
+		s.probedSince(time.Now(), takeover)
+		s.note("probingGapMs", s.longestGap(begun))
+	}
+	s.unharmed()
+}
+
+func TestFaultyAPIServer(t *testing.T) {
+	faulty, err := world.NewFaultyServer()
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	defer faulty.Stop() //nolint:errcheck // nothing is lost
+	for _, fault := range []struct {
+		name   string
+		faults e2e.Faults
+	}{
+		{"API server answers after 800 ms", e2e.Faults{Delay: 800 * time.Millisecond}},
+		{"API server answers 429 to half of all", e2e.Faults{Statuses: []int{429}, Share: 0.5, RetryAfter: "1"}},
+		{"API server answers 500, 503 and 409 to half of all", e2e.Faults{Statuses: []int{500, 503, 409}, Share: 0.5}},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			s := steady(t, fault.name)
+			for _, each := range world.operators {
+				s.Expect(each.Divert(faulty)).To(Succeed())
+			}
+			s.Expect(e2e.ResetConnections(world.operators...)).To(Succeed())
+			defer func() {
+				for _, each := range world.operators {
+					s.Expect(each.Undivert()).To(Succeed())
+				}
+				s.Expect(e2e.ResetConnections(world.operators...)).To(Succeed())
+			}()
+			faulty.Inject(fault.faults)
+			defer faulty.Inject(e2e.Faults{})
+			at := time.Now()
+			_, err := s.hosts[0].Kill()
+			s.Expect(err).NotTo(HaveOccurred())
+			s.isOut(s.hosts[0], 30*time.Second)
+			s.note("outMs", time.Since(at))
+			s.probedSince(at, takeover)
+			s.row.LastFailure = e2e.LastFailure(s.clients[0].Between(at, time.Now()), at)
+			time.Sleep(5 * time.Second)
+			faulty.Inject(e2e.Faults{})
+			s.row.Further["injected"] = float64(faulty.Injected())
+			s.finish()
+			s.Expect(s.row.SliceWrites).To(Equal(1))
+		})
+	}
+}

@@ -1,0 +1,124 @@
+//go:build linux
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync/atomic"
+	"time"
+)
+
+// faultPort is where the faulty API server is on the node.
+const faultPort = "7443"
+
+// Faults are what a faulty API server does to requests.
+type Faults struct {
+	// Delay before each request is looked at.
+	Delay time.Duration
+	// Statuses are answered instead, in turn by chance, to this share of requests.
+	Statuses []int
+	Share    float64
+	// RetryAfter is what responses with such a status say, if anything.
+	RetryAfter string
+}
+
+// FaultyServer stands before the API server and passes on what its faults let through.
+type FaultyServer struct {
+	// Address is its host and port.
+	Address string
+
+	server *http.Server
+	faults atomic.Pointer[Faults]
+	// injected counts the requests that were answered with a status of the faults'.
+	injected atomic.Int64
+}
+
+// NewFaultyServer starts one that has no faults yet.
+func (c *Cluster) NewFaultyServer() (*FaultyServer, error) {
+	node := c.Router()
+	serving, err := c.controlPlane.ca.server(apiService, node.Address.String())
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := tls.X509KeyPair(serving.certificate, serving.key)
+	if err != nil {
+		return nil, err
+	}
+	behind, err := url.Parse(c.controlPlane.url())
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(c.controlPlane.ca.PEM)
+	made := &FaultyServer{Address: net.JoinHostPort(node.Address.String(), faultPort)}
+	made.faults.Store(&Faults{})
+	proxy := httputil.NewSingleHostReverseProxy(behind)
+	proxy.Transport = &http.Transport{DialContext: node.DialContext, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots}}
+	proxy.FlushInterval = -1 // watches
+	quiet := log.New(io.Discard, "", 0)
+	proxy.ErrorLog = quiet
+	// What cannot be passed on ends as the connection to an API server does that dies.
+	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
+	listener, err := node.listen(made.Address)
+	if err != nil {
+		return nil, err
+	}
+	made.server = &http.Server{
+		Handler:           made.before(proxy),
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"}},
+		ErrorLog:          quiet,
+		ReadHeaderTimeout: 10 * time.Second,
+	}
+	go func() { _ = made.server.ServeTLS(listener, "", "") }() // until Stop
+	return made, nil
+}
+
+// before puts the faults before a handler.
+func (f *FaultyServer) before(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
+		faults := f.faults.Load()
+		time.Sleep(faults.Delay)
+		if len(faults.Statuses) == 0 || rand.Float64() >= faults.Share {
+			next.ServeHTTP(response, request)
+			return
+		}
+		f.injected.Add(1)
+		if faults.RetryAfter != "" {
+			response.Header().Set("Retry-After", faults.RetryAfter)
+		}
+		http.Error(response, "injected by the test", faults.Statuses[rand.IntN(len(faults.Statuses))])
+	})
+}
+
+// Inject sets the faults from now on.
+func (f *FaultyServer) Inject(faults Faults) { f.faults.Store(&faults) }
+
+// Injected counts the requests that were answered with a status of the faults'.
+func (f *FaultyServer) Injected() int64 { return f.injected.Load() }
+
+// Stop closes the server and all its connections.
+func (f *FaultyServer) Stop() error { return f.server.Close() }

@@ -1,0 +1,217 @@
+//go:build linux && e2e
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"farpoint.dev/farpoint/hack/e2e"
+)
+
+// takeover is the longest time from the end of a replica, however it ended, to the first
+// probe of the next one.
+const takeover = 15 * time.Second
+
+// steady is a scenario with five hosts that are well and one that is dead, which the
+// operator knows all about, and a client whom nothing may happen to from now on.
+func steady(t *testing.T, name string) *scenario {
+	t.Helper()
+	s := newScenario(t, name, 6, quick)
+	s.declare(s.endpoints())
+	_, err := s.dead().Kill()
+	s.Expect(err).NotTo(HaveOccurred())
+	s.isOut(s.dead(), quick.Refusal()+10*time.Second)
+	s.sendFromPod()
+	s.begin()
+	return s
+}
+
+// dead is the host of a steady scenario that is, alive those that are not.
+func (s *scenario) dead() *e2e.Host    { return s.hosts[len(s.hosts)-1] }
+func (s *scenario) alive() []*e2e.Host { return s.hosts[:len(s.hosts)-1] }
+
+// unharmed ends a steady scenario: no request has failed, nobody has lost its traffic and
+// nothing has been written. And deaths are still found.
+func (s *scenario) unharmed() {
+	s.t.Helper()
+	s.finish()
+	s.Expect(s.row.Failures).To(BeZero(), "failed requests")
+	s.Expect(s.row.SliceWrites).To(BeZero(), "slice writes")
+	s.Expect(s.ready(s.address(s.dead()))).To(BeFalse())
+	s.watched()
+}
+
+// watched tests that a death is found in its time.
+func (s *scenario) watched() {
+	s.t.Helper()
+	_, err := s.hosts[0].Kill()
+	s.Expect(err).NotTo(HaveOccurred())
+	s.isOut(s.hosts[0], quick.Refusal()+e2e.Slack)
+}
+
+// pause waits for a random time, so that what follows comes at a random moment.
+func pause(longest time.Duration) { time.Sleep(rand.N(longest)) }
+
+// leader waits until one of the replicas leads and returns it, and the others.
+func (s *scenario) leader() (leads *e2e.Operator, others []*e2e.Operator) {
+	s.t.Helper()
+	s.Eventually(func(g Gomega) {
+		leads, others = nil, nil
+		for _, each := range world.operators {
+			if ok, err := each.Leads(s.ctx); err == nil && ok {
+				leads = each
+			} else {
+				others = append(others, each)
+			}
+		}
+		g.Expect(leads).NotTo(BeNil())
+	}).WithTimeout(30*time.Second).Should(Succeed(), "a replica is to lead")
+	return leads, others
+}
+
+// probedSince waits until an operator has probed every living host since a time, and then
+// for long enough that verdicts that it might reach by mistake would be published.
+func (s *scenario) probedSince(since time.Time, within time.Duration) {
+	s.t.Helper()
+	for _, host := range s.alive() {
+		if host.WasIll(time.Now()) {
+			continue
+		}
+		s.Eventually(func() bool {
+			return slices.ContainsFunc(world.operators, func(each *e2e.Operator) bool {
+				return len(host.VisitsFrom(each.Pod.Address, since)) > 0
+			})
+		}).WithTimeout(within).WithPolling(20*time.Millisecond).Should(BeTrue(), "%s is to be probed again", host.Name)
+	}
+	time.Sleep(quick.Silence())
+}
+
+// longestGap is the longest time for which a living host was not probed since a time, and
+// before the end of it.
+func (s *scenario) longestGap(since time.Time) time.Duration {
+	var longest time.Duration
+	for _, host := range s.alive() {
+		var visits []time.Time
+		for _, each := range world.operators {
+			visits = append(visits, host.VisitsFrom(each.Pod.Address, since.Add(-quick.Interval))...)
+		}
+		slices.SortFunc(visits, time.Time.Compare)
+		for i := 1; i < len(visits); i++ {
+			longest = max(longest, visits[i].Sub(visits[i-1]))
+		}
+	}
+	return longest
+}
+
+// note keeps the worst of a figure that is counted in time.
+func (s *scenario) note(name string, value time.Duration) {
+	s.row.Further[name] = max(s.row.Further[name], float64(value.Milliseconds()))
+}
+
+// alone leaves one replica for the time of a test.
+func (s *scenario) alone() *e2e.Operator {
+	s.t.Helper()
+	leads, others := s.leader()
+	for _, each := range others {
+		_, err := each.Stop()
+		s.Expect(err).NotTo(HaveOccurred())
+		s.t.Cleanup(func() {
+			ctx := context.Background() // that of the test is over
+			s.Expect(each.Start(ctx)).To(Succeed())
+			s.Expect(awaitReady(ctx, each)).To(Succeed())
+		})
+	}
+	return leads
+}
+
+// start runs a replica again and waits until it is ready.
+func (s *scenario) start(operator *e2e.Operator) {
+	s.t.Helper()
+	s.Expect(operator.Start(s.ctx)).To(Succeed())
+	s.Expect(awaitReady(s.ctx, operator)).To(Succeed())
+}
+
+func TestOperatorIsRestarted(t *testing.T) {
+	s := steady(t, "operator restarted (SIGTERM), one replica")
+	operator := s.alone()
+	for range *repetitions {
+		pause(time.Second)
+		begun := time.Now()
+		_, err := operator.Stop()
+		s.Expect(err).NotTo(HaveOccurred())
+		pause(time.Second)
+		s.start(operator)
+		s.probedSince(begun, takeover)
+		s.note("probingGapMs", s.longestGap(begun))
+	}
+	s.unharmed()
+}
+
+func TestOperatorIsKilled(t *testing.T) {
+	s := steady(t, "operator killed (SIGKILL) and restarted, one replica")
+	operator := s.alone()
+	for range *repetitions {
+		pause(time.Second)
+		begun := time.Now()
+		s.Expect(operator.Kill()).To(Succeed())
+		pause(time.Second)
+		s.start(operator)
+		s.probedSince(begun, takeover+5*time.Second)
+		s.note("probingGapMs", s.longestGap(begun))
+	}
+	s.unharmed()
+}
+
+func TestLeaderIsKilled(t *testing.T) {
+	s := steady(t, "leader killed (SIGKILL), second replica takes over")
+	for range *repetitions {
+		leads, _ := s.leader()
+		pause(time.Second)
+		begun := time.Now()
+		s.Expect(leads.Kill()).To(Succeed())
+		s.probedSince(begun, takeover+15*time.Second)
+		s.note("probingGapMs", s.longestGap(begun))
+		s.start(leads)
+	}
+	s.unharmed()
+	s.Expect(s.row.Further["probingGapMs"]).To(BeNumerically("<=", takeover.Milliseconds()))
+}
+
+func TestLeaderEnds(t *testing.T) {
+	s := steady(t, "leader ends (SIGTERM), second replica takes over")
+	for range *repetitions {
+		leads, _ := s.leader()
+		pause(time.Second)
+		begun := time.Now()
+		took, err := leads.Stop()
+		s.Expect(err).NotTo(HaveOccurred())
+		s.probedSince(begun, takeover)
+		s.note("endedMs", took)
+		s.note("probingGapMs", s.longestGap(begun))
+		s.start(leads)
+	}
+	s.unharmed()
+	s.Expect(s.row.Further["probingGapMs"]).To(BeNumerically("<=", 3000))
+}
