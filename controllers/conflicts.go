@@ -135,7 +135,10 @@ func foreignSlices(_ []endpoint, around neighbours) *conflict {
 // Service publish as well, or those of its Pods. kube-proxy takes the conditions of
 // either, at random.
 func sharedEndpoints(own []endpoint, around neighbours) *conflict {
-	mine := map[place]string{}
+	if len(around.rivals) == 0 && len(around.pods) == 0 {
+		return nil
+	}
+	mine := make(map[place]string, len(own))
 	for i := range own {
 		for _, at := range own[i].places() {
 			mine[at] = own[i].name

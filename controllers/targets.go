@@ -92,7 +92,7 @@ func (p targetPlanner) plan(spec *farpointv1.ExternalServiceSpec, ports []corev1
 	for i := range spec.Endpoints {
 		made, refused := p.locate(spec, i, resolver)
 		if refused == nil {
-			refused = duplicate(made, planned.taken)
+			refused = duplicate(&made, planned.taken)
 		}
 		if refused == nil {
 			if refused = p.equip(&made, spec, common); refused != nil {
@@ -240,15 +240,14 @@ func placeOf(address netip.Addr, port discoveryv1.EndpointPort) place {
 
 // duplicate finds an endpoint before this one at the same place; otherwise it takes the
 // endpoint's places.
-func duplicate(made endpoint, taken map[place]int) *rejection {
-	places := made.places()
-	for _, at := range places {
-		if first, ok := taken[at]; ok {
+func duplicate(made *endpoint, taken map[place]int) *rejection {
+	for _, port := range made.ports.ports {
+		if first, ok := taken[placeOf(made.address, port)]; ok {
 			return &rejection{farpointv1.DuplicateEndpointReason, fmt.Sprintf("has the address and port of spec.endpoints[%d]: take one of them out", first)}
 		}
 	}
-	for _, at := range places {
-		taken[at] = made.index
+	for _, port := range made.ports.ports {
+		taken[placeOf(made.address, port)] = made.index
 	}
 	return nil
 }

@@ -59,39 +59,39 @@ type trafficFinding struct {
 // write of every slice there is.
 func judgeTraffic(service *corev1.Service, endpoints []verdict) trafficFinding {
 	asked := distributionOf(service)
-	var candidates, nowhere, nodeless []*endpoint
-	byHand := false
+	var nowhere, nodeless few
+	candidates, byHand := 0, false
 	for i := range endpoints {
 		candidate := endpoints[i].endpoint
 		byHand = byHand || len(candidate.spec.ForZones) > 0
 		if !endpoints[i].mayBeReady(service.Spec.PublishNotReadyAddresses) {
 			continue
 		}
-		candidates = append(candidates, candidate)
+		candidates++
 		if len(candidate.spec.ForZones) == 0 && (asked.value == "" || candidate.spec.Zone == "") {
-			nowhere = append(nowhere, candidate)
+			nowhere.add(candidate)
 		}
 		if candidate.spec.NodeName == "" {
-			nodeless = append(nodeless, candidate)
+			nodeless.add(candidate)
 		}
 	}
 	found := trafficFinding{hints: hints{
-		zones:   len(nowhere) == 0 && (asked.value != "" || byHand),
+		zones:   nowhere.count == 0 && (asked.value != "" || byHand),
 		ownZone: asked.value != "",
-		nodes:   len(nodeless) == 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode,
+		nodes:   nodeless.count == 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode,
 	}}
 	switch local := localPolicy(service); {
-	case len(candidates) == 0: // nothing gets traffic anyway
-	case local != "" && len(nodeless) > 0:
+	case candidates == 0: // nothing gets traffic anyway
+	case local != "" && nodeless.count > 0:
 		found.explain(false, farpointv1.LocalTrafficPolicyReason,
-			"the Service's %s Local leads to endpoints on one's own node only, and %s on none: set it to Cluster", local, listed(nodeless, "is", "are"))
+			"the Service's %s Local leads to endpoints on one's own node only, and %s on none: set it to Cluster", local, nodeless.are("is", "are"))
 	case asked.value == "" && !byHand:
-	case len(nowhere) > 0 && !found.hints.nodes:
+	case nowhere.count > 0 && !found.hints.nodes:
 		found.explain(false, farpointv1.EndpointWithoutZoneReason,
-			"%s %s: no hints are written, and clients use endpoints of all zones", listed(nowhere, "has", "have"), asked.lacking())
-	case len(nodeless) > 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode:
+			"%s %s: no hints are written, and clients use endpoints of all zones", nowhere.are("has", "have"), asked.lacking())
+	case nodeless.count > 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode:
 		found.explain(false, farpointv1.EndpointWithoutNodeReason,
-			"%s no nodeName, so that trafficDistribution PreferSameNode is taken for PreferSameZone", listed(nodeless, "has", "have"))
+			"%s no nodeName, so that trafficDistribution PreferSameNode is taken for PreferSameZone", nodeless.are("has", "have"))
 	case asked.annotation != "":
 		found.explain(true, farpointv1.TopologyModeDeprecatedReason,
 			"the Service's annotation %s is deprecated and taken for trafficDistribution: PreferSameZone: set that instead", asked.annotation)
@@ -164,21 +164,30 @@ func localPolicy(service *corev1.Service) string {
 	return ""
 }
 
-// listed names a few endpoints, followed by the verb that fits their number.
-func listed(endpoints []*endpoint, one, many string) string {
+// few counts endpoints and names some of them.
+type few struct {
+	count int
+	names []string
+}
+
+func (f *few) add(each *endpoint) {
 	const shown = 5
-	if len(endpoints) == 1 {
-		return endpoints[0].name + " " + one
+	f.count++
+	if len(f.names) < shown {
+		f.names = append(f.names, each.name)
 	}
-	names := make([]string, 0, shown)
-	for _, each := range endpoints[:min(shown, len(endpoints))] {
-		names = append(names, each.name)
-	}
-	text := strings.Join(names, ", ")
-	if more := len(endpoints) - shown; more > 0 {
+}
+
+// are names the endpoints, followed by the verb that fits their number.
+func (f *few) are(one, several string) string {
+	text, verb := strings.Join(f.names, ", "), several
+	if more := f.count - len(f.names); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
-	return text + " " + many
+	if f.count == 1 {
+		verb = one
+	}
+	return text + " " + verb
 }
 
 // of makes an endpoint's hints; nil if it gets none.
