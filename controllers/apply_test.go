@@ -54,7 +54,7 @@ func written(t *testing.T, c client.Client) []*discoveryv1.EndpointSlice {
 // The cache shows what there was a hundred reconciles ago. Reads wait for our own writes
 // (see clientOptions); this is about what remains if they do not.
 func TestAStaleCacheMakesNoDuplicates(t *testing.T) {
-	const behind, reconciles = 100, 300
+	const behind, reconciles = 100, 200
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).Build()
 	applier := applierOn(c)
 	wants := wantsOf(numbered(50))

@@ -42,6 +42,8 @@ func oneFlip() (sliceWants, []*discoveryv1.EndpointSlice) {
 		wanted.text = wanted.address.String()
 	}
 	wants := wantsOf(endpoints)
+	distributed("PreferSameNode")(wants.service)
+	wants.hints = judgeTraffic(wants.service, endpoints).hints
 	existing := planSlices(wants, nil).Create
 	random := rand.New(rand.NewPCG(1, 2))
 	random.Shuffle(len(endpoints), func(i, j int) { endpoints[i], endpoints[j] = endpoints[j], endpoints[i] })

@@ -1,0 +1,201 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// simulation is an object whose slices are planned over and over while it is edited, its
+// endpoints flip and others meddle with its slices.
+type simulation struct {
+	endpoints []modelEndpoint
+	made      int
+	max       int
+	options   *farpointv1.EndpointSliceOptions
+	service   *corev1.Service
+	present   []*discoveryv1.EndpointSlice
+	writes    int
+	trigger   time.Time
+}
+
+type modelEndpoint struct {
+	farpointv1.Endpoint
+	port   int32
+	health probes.State
+}
+
+// choices are decided by bytes, so that a fuzzer can make them.
+type choices struct{ bytes []byte }
+
+func (c *choices) of(n int) int {
+	if len(c.bytes) == 0 || n < 2 {
+		return 0
+	}
+	chosen := int(c.bytes[0]) % n
+	c.bytes = c.bytes[1:]
+	return chosen
+}
+
+func newSimulation() *simulation {
+	return &simulation{max: 4, service: testService(), options: &farpointv1.EndpointSliceOptions{}, trigger: noon.Time}
+}
+
+var modelZones = []string{"", "a", "b", "c"}
+
+// edits are what may happen between two plans. calm ones change nothing but which
+// endpoints there are and how they are.
+var edits = []struct {
+	name string
+	calm bool
+	do   func(*simulation, *choices)
+}{
+	{"add", true, (*simulation).add},
+	{"add", true, (*simulation).add}, // twice as often as the others
+	{"remove", true, func(m *simulation, c *choices) {
+		for range min(1+c.of(6), len(m.endpoints)) {
+			at := c.of(len(m.endpoints))
+			m.endpoints = slices.Delete(slices.Clone(m.endpoints), at, at+1)
+		}
+	}},
+	{"flip", true, func(m *simulation, c *choices) {
+		m.one(c, func(e *modelEndpoint) { e.health = (e.health + 1 + probes.State(c.of(2))) % 3 })
+	}},
+	{"state", true, func(m *simulation, c *choices) {
+		states := []farpointv1.EndpointState{farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled}
+		m.one(c, func(e *modelEndpoint) { e.State = states[c.of(3)] })
+	}},
+	{"port", false, func(m *simulation, c *choices) {
+		m.one(c, func(e *modelEndpoint) { e.port = 8080 + int32(c.of(3)) })
+	}},
+	{"all ports", false, func(m *simulation, c *choices) {
+		port := 8080 + int32(c.of(3))
+		for i := range m.endpoints {
+			m.endpoints[i].port = port
+		}
+	}},
+	{"zone", false, func(m *simulation, c *choices) {
+		m.one(c, func(e *modelEndpoint) { e.Zone = modelZones[c.of(4)] })
+	}},
+	{"all zones", false, func(m *simulation, c *choices) {
+		for i := range m.endpoints {
+			m.endpoints[i].Zone = modelZones[c.of(4)]
+		}
+	}},
+	{"forZones", false, func(m *simulation, c *choices) {
+		m.one(c, func(e *modelEndpoint) { e.ForZones = modelZones[1 : 1+c.of(4)] })
+	}},
+	{"group by zone", false, func(m *simulation, c *choices) {
+		m.options.GroupBy = []farpointv1.SliceGrouping{farpointv1.GroupByNone, farpointv1.GroupByZone}[c.of(2)]
+	}},
+	{"max", false, func(m *simulation, c *choices) { m.max = 1 + c.of(8) }},
+	{"order", false, func(m *simulation, c *choices) {
+		at := c.of(max(len(m.endpoints), 1))
+		m.endpoints = slices.Concat(m.endpoints[at:], m.endpoints[:at])
+	}},
+	{"service label", false, func(m *simulation, c *choices) { m.service.Labels = map[string]string{"team": fmt.Sprint(c.of(5))} }},
+	{"distribution", false, func(m *simulation, c *choices) {
+		m.service.Spec.TrafficDistribution = [](*string){nil, ptr.To("PreferSameZone")}[c.of(2)]
+	}},
+	{"not ready, too", false, func(m *simulation, c *choices) { m.service.Spec.PublishNotReadyAddresses = c.of(2) == 1 }},
+	{"meddling", false, (*simulation).meddle},
+}
+
+func (m *simulation) add(c *choices) {
+	for range 1 + c.of(9) {
+		m.made++
+		address := netip.AddrFrom4([4]byte{192, 0, 2, byte(m.made)}) // they come back after 255
+		if c.of(5) == 4 {
+			address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(m.made)})
+		}
+		made := modelEndpoint{port: 8080, health: probes.State(c.of(3))}
+		made.Address, made.Zone = address.String(), modelZones[c.of(2)]
+		made.Hostname = fmt.Sprintf("db-%d", m.made)
+		if !slices.ContainsFunc(m.endpoints, func(e modelEndpoint) bool { return e.Address == made.Address }) {
+			m.endpoints = append(slices.Clone(m.endpoints), made)
+		}
+	}
+}
+
+func (m *simulation) one(c *choices, change func(*modelEndpoint)) {
+	if len(m.endpoints) > 0 {
+		m.endpoints = slices.Clone(m.endpoints)
+		change(&m.endpoints[c.of(len(m.endpoints))])
+	}
+}
+
+// meddle does to a slice what others may do by hand.
+func (m *simulation) meddle(c *choices) {
+	if len(m.present) == 0 {
+		return
+	}
+	at := c.of(len(m.present))
+	slice := m.present[at].DeepCopy()
+	endpoint := &slice.Endpoints[c.of(len(slice.Endpoints))]
+	other := m.present[c.of(len(m.present))].Endpoints
+	switch c.of(9) {
+	case 0:
+		m.present = slices.Delete(slices.Clone(m.present), at, at+1)
+		return
+	case 1:
+		slice.Endpoints = slice.Endpoints[:len(slice.Endpoints)-1]
+	case 2:
+		slice.Endpoints = append(slice.Endpoints, *other[0].DeepCopy()) // of another family, perhaps
+	case 3:
+		endpoint.Conditions = discoveryv1.EndpointConditions{}
+	case 8:
+		endpoint.TargetRef = &corev1.ObjectReference{Kind: "Pod", Name: "x"}
+	case 4:
+		endpoint.Hints = &discoveryv1.EndpointHints{ForZones: []discoveryv1.ForZone{{Name: "x"}}}
+	case 5:
+		slice.Labels[corev1.LabelTopologyZone] = modelZones[c.of(4)]
+	case 6:
+		*slice.Ports[0].Port = 8080 + int32(c.of(3))
+	case 7:
+		slice.OwnerReferences, slice.Annotations = nil, map[string]string{"note": "mine"}
+	}
+	m.present = slices.Clone(m.present)
+	m.present[at] = slice
+}
+
+// wants are made anew each time, so that what a planner has changed shows.
+func (m *simulation) wants() sliceWants {
+	made := sliceWants{owner: testOwner(), service: m.service.DeepCopy(), maxEndpoints: m.max, trigger: m.trigger}
+	made.owner.Spec.EndpointSlices = m.options.DeepCopy()
+	ports := map[int32]*portSet{}
+	for _, each := range m.endpoints {
+		if ports[each.port] == nil {
+			ports[each.port] = httpPort(each.port)
+		}
+		wanted := healthy(each.Address, ports[each.port])
+		wanted.spec, wanted.health = each.DeepCopy(), probes.Seeded(each.health)
+		wanted.role = roleOf(&wanted, lastTier)
+		made.endpoints = append(made.endpoints, wanted)
+	}
+	made.hints = judgeTraffic(made.service, made.endpoints).hints
+	return made
+}
