@@ -80,7 +80,7 @@ test: ## Run all tests, with the race detector. TESTFLAGS='-run X -v' for some.
 		echo "no C compiler found: testing without the race detector" >&2; race=; \
 	fi; \
 	export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh $(READERS)); \
-	set -x; $${race:+env CGO_ENABLED=1} go test $$race $(TESTFLAGS) ./...
+	set -x; $${race:+env CGO_ENABLED=1} go test $$race -timeout 30m $(TESTFLAGS) ./...
 
 # What e2e needs of the machine it says itself. TESTFLAGS='-run TestDeaths' for some.
 # Tests wait more than they compute: eight at one time do not disturb one another.
