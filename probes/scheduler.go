@@ -339,7 +339,7 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 		s.options.Metrics.transitions.Inc()
 	}
 	if p.suspect && p.health.State != StateHealthy {
-		s.acquit(p)
+		s.dismiss(p)
 	}
 	s.enqueue(p, p.nextDue(s.origin, now))
 	if distrusts := s.guard.active || s.canariesDown(); distrusts != s.distrusts {
