@@ -66,7 +66,7 @@ func Require(binaries Binaries) error {
 		return errors.New("network namespaces need root: run make test-e2e as root")
 	}
 	var missing []error
-	for tool, debian := range map[string]string{"ip": "iproute2", "nft": "nftables", "setpriv": "util-linux", "mount": "mount"} {
+	for tool, debian := range map[string]string{"ip": "iproute2", "nft": "nftables", "setpriv": "util-linux", "prlimit": "util-linux", "unshare": "util-linux", "mount": "mount", "hostname": "hostname"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			missing = append(missing, fmt.Errorf("%s is not to be found: install the package %s (Debian's name)", tool, debian))
 		}

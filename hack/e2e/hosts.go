@@ -65,8 +65,8 @@ type span struct{ from, to time.Time }
 
 // visit is a connection that a backend has had.
 type visit struct {
-	at   time.Time
-	from netip.Addr
+	at       time.Time
+	from, to netip.Addr
 }
 
 // Behaviour is how a backend answers; see its own code.
@@ -136,8 +136,8 @@ func (h *Host) follow(stdout io.ReadCloser, told chan<- struct{}) {
 	defer stdout.Close()
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		var event struct {
-			At   int64
-			From string
+			At       int64
+			From, To string
 		}
 		if json.Unmarshal(lines.Bytes(), &event) != nil {
 			continue // cut short by a kill
@@ -150,8 +150,12 @@ func (h *Host) follow(stdout io.ReadCloser, told chan<- struct{}) {
 		if err != nil {
 			continue
 		}
+		to, err := netip.ParseAddr(event.To)
+		if err != nil {
+			continue
+		}
 		h.mu.Lock()
-		h.visits = append(h.visits, visit{time.Unix(0, event.At), from.Unmap()})
+		h.visits = append(h.visits, visit{time.Unix(0, event.At), from.Unmap(), to.Unmap()})
 		h.mu.Unlock()
 	}
 }
@@ -231,6 +235,22 @@ func (h *Host) Behave(next Behaviour) (time.Time, error) {
 	return at, nil
 }
 
+// swallowed is a network outside in which nothing answers.
+var swallowed = netip.MustParsePrefix("172.20.0.0/20")
+
+// Swallow has the node send a network of 4,096 addresses to the host, which drops what is
+// for it. It returns them.
+func (h *Host) Swallow(node *Node) ([]netip.Addr, error) {
+	var list []netip.Addr
+	for address := swallowed.Addr(); swallowed.Contains(address); address = address.Next() {
+		list = append(list, address)
+	}
+	return list, errors.Join(
+		h.nft(fmt.Sprintf("table inet swallow { chain in { type filter hook prerouting priority -400; ip daddr %s drop; }; }", swallowed)),
+		node.ip(fmt.Sprintf("route add %s via %s", swallowed, h.Address())),
+	)
+}
+
 // ill notes that a fault begins now.
 func (h *Host) ill() time.Time {
 	h.mu.Lock()
@@ -263,14 +283,15 @@ func (h *Host) WasIll(at time.Time) bool {
 	return false
 }
 
-// VisitsFrom are the times of the connections from an address since a time.
-func (h *Host) VisitsFrom(address netip.Addr, since time.Time) []time.Time {
+// VisitsFrom are the times of the connections from an address since a time, by the host's
+// own address that each came to.
+func (h *Host) VisitsFrom(address netip.Addr, since time.Time) map[netip.Addr][]time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var times []time.Time
+	times := map[netip.Addr][]time.Time{}
 	for _, visit := range h.visits {
 		if visit.from == address && visit.at.After(since) {
-			times = append(times, visit.at)
+			times[visit.to] = append(times[visit.to], visit.at)
 		}
 	}
 	return times

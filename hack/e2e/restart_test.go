@@ -21,6 +21,7 @@ package e2e_test
 import (
 	"context"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -108,18 +109,29 @@ func (s *scenario) probedSince(since time.Time, within time.Duration) {
 	time.Sleep(quick.Silence())
 }
 
-// longestGap is the longest time for which a living host was not probed since a time, and
-// before the end of it.
+// longestGap is the longest time for which a living host was not probed since a time.
 func (s *scenario) longestGap(since time.Time) time.Duration {
 	var longest time.Duration
 	for _, host := range s.alive() {
-		var visits []time.Time
-		for _, each := range world.operators {
-			visits = append(visits, host.VisitsFrom(each.Pod.Address, since.Add(-quick.Interval))...)
+		longest = max(longest, s.gapAt(host, since))
+	}
+	return longest
+}
+
+// gapAt is the longest time for which an address of a host was not probed since a time, by
+// whatever replica.
+func (s *scenario) gapAt(host *e2e.Host, since time.Time) time.Duration {
+	visits := map[netip.Addr][]time.Time{}
+	for _, each := range world.operators {
+		for to, times := range host.VisitsFrom(each.Pod.Address, since.Add(-s.settings.Interval)) {
+			visits[to] = append(visits[to], times...)
 		}
-		slices.SortFunc(visits, time.Time.Compare)
-		for i := 1; i < len(visits); i++ {
-			longest = max(longest, visits[i].Sub(visits[i-1]))
+	}
+	var longest time.Duration
+	for _, times := range visits {
+		slices.SortFunc(times, time.Time.Compare)
+		for i := 1; i < len(times); i++ {
+			longest = max(longest, times[i].Sub(times[i-1]))
 		}
 	}
 	return longest
@@ -214,4 +226,37 @@ func TestLeaderEnds(t *testing.T) {
 	}
 	s.unharmed()
 	s.Expect(s.row.Further["probingGapMs"]).To(BeNumerically("<=", 3000))
+}
+
+// The leader is stopped until the other replica has taken over and has published what is
+// new, and goes on then with what it knew before.
+func TestLeaderIsPaused(t *testing.T) {
+	s := steady(t, "leader stopped (SIGSTOP), resumed after its successor has published")
+	for range *repetitions {
+		leads, _ := s.leader()
+		begun := time.Now()
+		s.Expect(leads.Pause()).To(Succeed())
+		died, err := s.hosts[0].Kill()
+		s.Expect(err).NotTo(HaveOccurred())
+		s.Expect(s.dead().Start()).To(Succeed())
+		s.isOut(s.hosts[0], takeover+quick.Refusal())
+		s.note("outMs", time.Since(died))
+		s.isIn(s.dead(), takeover+quick.Recovery())
+		s.hosts[0], s.hosts[len(s.hosts)-1] = s.hosts[len(s.hosts)-1], s.hosts[0]
+		writes := s.writes()
+
+		pause(time.Second)
+		resumed := time.Now()
+		s.Expect(leads.Resume()).To(Succeed())
+		// It learns of its successor and ends, as the kubelet expects it to, which starts it
+		// again.
+		s.Eventually(leads.Alive).WithTimeout(takeover).ShouldNot(Succeed())
+		s.start(leads)
+		s.probedSince(time.Now(), takeover)
+		s.Expect(world.watcher.Changes(s.namespace, resumed)).To(BeEmpty())
+		s.Expect(s.writes()).To(Equal(writes))
+		s.note("probingGapMs", s.longestGap(begun))
+	}
+	s.finish()
+	s.watched()
 }

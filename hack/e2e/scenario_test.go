@@ -54,6 +54,8 @@ type scenario struct {
 	hosts     []*e2e.Host
 	service   *corev1.Service
 	object    *farpointv1.ExternalService
+	// declared is what there is besides.
+	declared []client.Object
 	// ipv6 endpoints are published instead of IPv4 ones.
 	ipv6    bool
 	clients []*e2e.Client
@@ -146,7 +148,7 @@ func (s *scenario) declare(endpoints []farpointv1.Endpoint) {
 func (s *scenario) withdraw() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	for _, object := range []client.Object{s.object, s.service, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}} {
+	for _, object := range append(s.declared, s.object, s.service, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}) {
 		s.Expect(client.IgnoreNotFound(world.Client.Delete(ctx, object))).To(Succeed())
 	}
 	s.Eventually(func() int { return len(world.watcher.Published(s.namespace)) }).WithContext(ctx).Should(BeZero())
@@ -222,13 +224,19 @@ func (s *scenario) finish() {
 	}
 	s.row.Requests += len(all)
 	s.row.Failures += e2e.Failures(all)
-	writes, err := world.SliceWrites(s.namespace, s.begun)
-	s.Expect(err).NotTo(HaveOccurred())
-	s.row.SliceWrites += len(writes)
+	s.row.SliceWrites += s.writes()
 	wrongly := s.wronglyOut()
 	s.row.HealthyTakenOut += len(wrongly)
 	world.report.Add(s.row)
 	s.Expect(wrongly).To(BeEmpty(), "healthy endpoints taken out")
+}
+
+// writes counts the operator's writes of slices since begin.
+func (s *scenario) writes() int {
+	s.t.Helper()
+	writes, err := world.SliceWrites(s.namespace, s.begun)
+	s.Expect(err).NotTo(HaveOccurred())
+	return len(writes)
 }
 
 // wronglyOut are the changes since begin by which a host lost its traffic that was well.

@@ -50,8 +50,9 @@ type behaviour struct {
 type event struct {
 	// At is when, in nanoseconds of Unix time.
 	At int64
-	// From is the address that a connection came from; empty once, when the backend is ready.
-	From string `json:",omitempty"`
+	// From is the address that a connection came from, To the one that it came to; empty
+	// once, when the backend is ready.
+	From, To string `json:",omitempty"`
 	// Told repeats the behaviour that is in force from now on.
 	Told *behaviour `json:",omitempty"`
 }
@@ -96,14 +97,18 @@ func (b *backend) serve(address string) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		ConnState: func(connection net.Conn, state http.ConnState) {
 			if state == http.StateNew {
-				host, _, _ := net.SplitHostPort(connection.RemoteAddr().String())
-				b.say(event{From: host})
+				b.say(event{From: hostOf(connection.RemoteAddr()), To: hostOf(connection.LocalAddr())})
 			}
 		},
 	}
 	go func() { failed <- server.Serve(listener) }()
 	b.say(event{})
 	return <-failed
+}
+
+func hostOf(address net.Addr) string {
+	host, _, _ := net.SplitHostPort(address.String())
+	return host
 }
 
 // ServeHTTP answers with the backend's name.
