@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -104,11 +105,14 @@ func (m *MariaDB) try(statements string) error {
 func (m *MariaDB) Occupy() (release func()) {
 	m.t.Helper()
 	var taken []*sql.Conn
-	for {
+	for refused := 0; refused < 10; { // see Postgres.Occupy
 		conn, err := m.root.Conn(context.Background())
 		if err != nil {
-			break
+			refused++
+			time.Sleep(20 * time.Millisecond)
+			continue
 		}
+		refused = 0
 		taken = append(taken, conn)
 	}
 	return func() {

@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -142,11 +143,16 @@ func (p *Postgres) Occupy(user, password string) (release func()) {
 	p.t.Helper()
 	ctx := context.Background()
 	var taken []*pgconn.PgConn
-	for {
+	// A session that has been refused or has ended holds its slot for a moment yet, so that
+	// one refusal does not say that all are taken.
+	for refused := 0; refused < 10; {
 		session, err := p.connect(ctx, user, password)
 		if err != nil {
-			break
+			refused++
+			time.Sleep(20 * time.Millisecond)
+			continue
 		}
+		refused = 0
 		taken = append(taken, session)
 	}
 	return func() {
