@@ -292,17 +292,6 @@ func (s *Scheduler) begin(ctx context.Context, p *probe, now time.Duration) cont
 	return p.limit(ctx, p.rules.timing.Timeout)
 }
 
-// loops tells whether the loop makes the probes of a prober. The first of them starts it.
-func (s *Scheduler) loops(prober Prober) bool {
-	if made, ok := prober.(plain); !ok || !made.isPlain() {
-		return false
-	}
-	if s.loop == nil {
-		s.loop = newLoop(s)
-	}
-	return s.loop != nil
-}
-
 // finish takes the result of a probe and tells the owners who should know.
 func (s *Scheduler) finish(p *probe, result Result) {
 	for _, owner := range s.settle(p, result) {

@@ -27,6 +27,17 @@ type begun struct {
 	rest func(context.Context) Result
 }
 
+// loops tells whether the loop makes the probes of a prober. The first of them starts it.
+func (s *Scheduler) loops(prober Prober) bool {
+	if made, ok := prober.(plain); !ok || !made.isPlain() {
+		return false
+	}
+	if s.loop == nil {
+		s.loop = newLoop(s)
+	}
+	return s.loop != nil
+}
+
 // hand gives a probe to a goroutine that has nothing to do, whose stack has grown to
 // what a probe needs already, or to a new one.
 func (s *Scheduler) hand(b begun) {
