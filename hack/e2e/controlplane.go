@@ -221,6 +221,7 @@ func (c *controlPlane) startControllers() (err error) {
 		}, ","),
 		"--root-ca-file="+c.path("ca.crt"),
 		"--service-account-private-key-file="+c.path("account.key"),
+		"--use-service-account-credentials", // each controller has the rights of its own role only
 		"--leader-elect=false",
 		"--bind-address=127.0.0.1",
 	)
