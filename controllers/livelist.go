@@ -112,11 +112,11 @@ func (l *liveList) follow(ctx context.Context, from client.WithWatch, clock cloc
 	}
 }
 
-func listWatch(from client.WithWatch, list client.ObjectList, options []client.ListOption) *toolscache.ListWatch {
+func listWatch(from client.WithWatch, list client.ObjectList, options []client.ListOption) toolscache.ListerWatcher {
 	with := func(raw metav1.ListOptions) []client.ListOption {
 		return append([]client.ListOption{&client.ListOptions{Raw: &raw}}, options...)
 	}
-	return &toolscache.ListWatch{
+	made := &toolscache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, raw metav1.ListOptions) (runtime.Object, error) {
 			found := list.DeepCopyObject().(client.ObjectList)
 			return found, from.List(ctx, found, with(raw)...)
@@ -125,6 +125,7 @@ func listWatch(from client.WithWatch, list client.ObjectList, options []client.L
 			return from.Watch(ctx, list.DeepCopyObject().(client.ObjectList), with(raw)...)
 		},
 	}
+	return toolscache.ToListWatcherWithWatchListSemantics(made, from)
 }
 
 // isAbsent tells an API server that does not have the kind from one that does not answer.
