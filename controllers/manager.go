@@ -189,6 +189,7 @@ func newScheduler(manager ctrl.Manager, options Options, registry probes.Registr
 		MaxInFlight:               options.MaxProbesInFlight,
 		MaxInFlightPerNamespace:   options.MaxProbesInFlightPerNamespace,
 		MaxInFlightPerDestination: options.MaxProbesInFlightPerDestination,
+		MaxWatches:                options.MaxWatches,
 		Guard:                     options.Guard,
 		Canaries:                  canaries,
 		Metrics:                   measured,

@@ -56,6 +56,9 @@ type Options struct {
 	MaxProbesInFlightPerNamespace int
 	// MaxProbesInFlightPerDestination bounds those to one address or name.
 	MaxProbesInFlightPerDestination int
+	// MaxWatches bounds the connections held for endpoints that say by themselves when
+	// they change.
+	MaxWatches int
 	// MaxTLSHandshakes bounds the TLS handshakes that compute at one time; 0 means 4 for each
 	// processor.
 	MaxTLSHandshakes int
@@ -90,6 +93,7 @@ func NewOptions() Options {
 
 		MaxProbesInFlightPerNamespace:   2048,
 		MaxProbesInFlightPerDestination: 64,
+		MaxWatches:                      2048,
 		Guard:                           probes.DefaultGuardOptions(),
 	}
 }
@@ -105,6 +109,7 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.IntVar(&o.MaxProbesInFlight, "max-probes-in-flight", o.MaxProbesInFlight, "Most probes under way at one time; a quarter of it for endpoints that are steadily down.")
 	flags.IntVar(&o.MaxProbesInFlightPerNamespace, "max-probes-in-flight-per-namespace", o.MaxProbesInFlightPerNamespace, "Most probes under way at one time for the ExternalServices of one namespace.")
 	flags.IntVar(&o.MaxProbesInFlightPerDestination, "max-probes-in-flight-per-destination", o.MaxProbesInFlightPerDestination, "Most probes under way at one time to one address or name.")
+	flags.IntVar(&o.MaxWatches, "max-watches", o.MaxWatches, "Most connections held for endpoints whose URL says watch=true. Others are probed all the same.")
 	flags.IntVar(&o.MaxTLSHandshakes, "max-tls-handshakes", o.MaxTLSHandshakes, "Most TLS handshakes that compute at one time. 0 means 4 for each processor.")
 	flags.Float64Var(&o.Guard.Share, "guard-share", o.Guard.Share, "Share of the probes, of all since an endpoint began to fail, that must fail in the network for the operator's own network to be taken for lost.")
 	flags.IntVar(&o.Guard.Groups, "guard-groups", o.Guard.Groups, "How many ExternalServices, or how many networks, the failures must be spread over.")
@@ -135,6 +140,7 @@ func (o *Options) Validate() error {
 		{"max-probes-in-flight", o.MaxProbesInFlight, 1, 1 << 20},
 		{"max-probes-in-flight-per-namespace", o.MaxProbesInFlightPerNamespace, 1, 1 << 20},
 		{"max-probes-in-flight-per-destination", o.MaxProbesInFlightPerDestination, 1, 1 << 20},
+		{"max-watches", o.MaxWatches, 1, 1 << 20},
 		{"max-tls-handshakes", o.MaxTLSHandshakes, 0, 1 << 20},
 		{"guard-groups", o.Guard.Groups, 1, 1 << 20},
 	}

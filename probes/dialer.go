@@ -78,6 +78,7 @@ type stream interface {
 	net.Conn
 	SetLinger(seconds int) error
 	SetNoDelay(noDelay bool) error
+	SetKeepAliveConfig(net.KeepAliveConfig) error
 }
 
 // converse opens a connection of its own, hands it to talk and closes it. The

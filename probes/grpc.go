@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -45,11 +44,30 @@ type grpcProber struct {
 }
 
 func (d *Dialer) newGRPCProber(def Definition, u *url.URL) (Prober, error) {
-	to, err := d.destination(def, u)
+	given, err := parametersOf(u, "watch")
 	if err != nil {
 		return nil, err
 	}
-	if _, err := parametersOf(u); err != nil {
+	watch, err := given.flag("watch")
+	if err != nil {
+		return nil, err
+	}
+	check, err := d.newGRPCCaller(def, u, "Check")
+	if err != nil {
+		return nil, err
+	}
+	if !watch {
+		return check, nil
+	}
+	// A caller of its own: the two may be at work at the same time.
+	stream, err := d.newGRPCCaller(def, u, "Watch")
+	return &grpcWatcher{grpcProber: check, stream: stream}, err
+}
+
+// newGRPCCaller prepares calls of one method of the health service.
+func (d *Dialer) newGRPCCaller(def Definition, u *url.URL, method string) (*grpcProber, error) {
+	to, err := d.destination(def, u)
+	if err != nil {
 		return nil, err
 	}
 	service, err := grpcService(u)
@@ -62,11 +80,11 @@ func (d *Dialer) newGRPCProber(def Definition, u *url.URL) (Prober, error) {
 			return nil, err
 		}
 	}
-	headers, err := grpcHeaders(to, u.Scheme, def.Credentials)
+	headers, err := grpcHeaders(to, u.Scheme, method, def.Credentials)
 	if err != nil {
 		return nil, err
 	}
-	p.request, err = grpcRequest(headers, "Check", service)
+	p.request, err = grpcRequest(headers, service)
 	return p, err
 }
 
@@ -88,9 +106,9 @@ func grpcService(u *url.URL) (string, error) {
 // compressed, in one byte, and its length in four.
 const grpcHeadBytes = 5
 
-// grpcHeaders are those of every call, but for the path
+// grpcHeaders are those of a call of a method of the health service
 // (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
-func grpcHeaders(to destination, scheme string, login *Credentials) ([]hpack.HeaderField, error) {
+func grpcHeaders(to destination, scheme, method string, login *Credentials) ([]hpack.HeaderField, error) {
 	under := "http"
 	if scheme == "grpcs" {
 		under = "https"
@@ -99,7 +117,7 @@ func grpcHeaders(to destination, scheme string, login *Credentials) ([]hpack.Hea
 		{Name: ":method", Value: "POST"},
 		{Name: ":scheme", Value: under},
 		{Name: ":authority", Value: to.String()},
-		{Name: ":path"},
+		{Name: ":path", Value: "/grpc.health.v1.Health/" + method},
 		{Name: "te", Value: "trailers"},
 		{Name: "content-type", Value: "application/grpc"},
 		{Name: "user-agent", Value: userAgent},
@@ -111,14 +129,12 @@ func grpcHeaders(to destination, scheme string, login *Credentials) ([]hpack.Hea
 	return append(headers, hpack.HeaderField{Name: "authorization", Value: authorization}), err
 }
 
-// grpcRequest calls a method of the health service with the name of a service.
-func grpcRequest(headers []hpack.HeaderField, method, service string) ([]byte, error) {
+// grpcRequest calls with the name of a service.
+func grpcRequest(headers []hpack.HeaderField, service string) ([]byte, error) {
 	message, err := proto.Marshal(&grpc_health_v1.HealthCheckRequest{Service: service})
 	if err != nil {
 		return nil, fmt.Errorf("healthCheckURL has a service that gRPC cannot ask for: %w", err)
 	}
-	headers = slices.Clone(headers)
-	headers[slices.IndexFunc(headers, func(h hpack.HeaderField) bool { return h.Name == ":path" })].Value = "/grpc.health.v1.Health/" + method
 	body := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message)))
 	return http2Request(headers, append(body, message...))
 }
@@ -136,7 +152,7 @@ func (p *grpcProber) scheme() string {
 func (p *grpcProber) Probe(ctx context.Context) Result {
 	var result Result
 	err := p.dialer.converse(ctx, p.to, func(conn stream) error {
-		call, err := p.call(conn, p.request)
+		call, err := p.call(conn)
 		if err != nil {
 			return err
 		}
@@ -153,7 +169,7 @@ func (p *grpcProber) Probe(ctx context.Context) Result {
 }
 
 // call begins a call over a connection.
-func (p *grpcProber) call(conn stream, request []byte) (*grpcCall, error) {
+func (p *grpcProber) call(conn stream) (*grpcCall, error) {
 	over := net.Conn(conn)
 	if p.tls != nil {
 		var err error
@@ -162,7 +178,7 @@ func (p *grpcProber) call(conn stream, request []byte) (*grpcCall, error) {
 		}
 	}
 	// If the server has closed the connection already, what it said first counts.
-	_, _ = over.Write(request)
+	_, _ = over.Write(p.request)
 	return &grpcCall{conn: over, reader: newHTTP2Reader(over)}, nil
 }
 

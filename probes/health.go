@@ -115,6 +115,23 @@ func (h *Health) Observe(result Result, limits Thresholds, now time.Time) bool {
 	return true
 }
 
+// Declare takes into account what an endpoint says of itself without being asked. That it
+// takes no calls is its own word, which no lost packet can have made up, and decides at
+// once; so does taking that back, unless it is flapping. For the rest the probes decide:
+// being well is nothing that an endpoint can declare against them. It returns true if the
+// verdict changed.
+func (h *Health) Declare(said Result, limits Thresholds, now time.Time) bool {
+	switch {
+	case said.Outcome == Failure && h.State != StateUnhealthy,
+		said.Outcome == Success && h.State == StateUnknown,
+		said.Outcome == Success && h.State == StateUnhealthy && h.Cause.Reason.ownWord() &&
+			h.needed(Success, limits, now) <= int(limits.Success):
+		h.turn(said, now)
+		return true
+	}
+	return false
+}
+
 // needed is how many results of this outcome in a row change the verdict.
 func (h *Health) needed(outcome Outcome, limits Thresholds, now time.Time) int {
 	switch {

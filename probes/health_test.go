@@ -80,6 +80,60 @@ func TestHealth(t *testing.T) {
 }
 
 // TestHealthAgainstOracle compares the counters with a reader of the whole history.
+// TestDeclare: what an endpoint says of itself decides at once where it is its own word to
+// say, and never against the probes.
+func TestDeclare(t *testing.T) {
+	limits := Thresholds{Failure: 3, Success: 2}
+	away, missing := failure(ReasonNotServing), failure(ReasonServiceUnknown)
+	for _, test := range []struct {
+		name     string
+		from     State
+		probed   []Result
+		declared []Result
+		want     State
+		changes  int
+	}{
+		{"away", StateHealthy, nil, []Result{away}, StateUnhealthy, 1},
+		{"away, twice", StateHealthy, nil, []Result{away, missing}, StateUnhealthy, 1},
+		{"away before any verdict", StateUnknown, nil, []Result{away}, StateUnhealthy, 1},
+		{"well before any verdict", StateUnknown, nil, []Result{pass}, StateHealthy, 1},
+		{"well, which is known", StateHealthy, nil, []Result{pass}, StateHealthy, 0},
+		{"well again", StateHealthy, nil, []Result{away, pass}, StateHealthy, 2},
+		{"well again after probes had found it away", StateHealthy, []Result{away, away, away}, []Result{pass}, StateHealthy, 1},
+		{"well, against the probes", StateHealthy, []Result{silent, silent, silent}, []Result{pass, pass, pass}, StateUnhealthy, 0},
+		{"well, while the probes begin to fail", StateHealthy, []Result{silent, silent}, []Result{pass, pass}, StateHealthy, 0},
+		{"well, after a restart", StateUnhealthy, nil, []Result{pass, pass, pass}, StateUnhealthy, 0},
+		{"flapping", StateHealthy, nil, slices.Repeat([]Result{away, pass}, 10), StateUnhealthy, 2*freeDeaths + 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			health, changes := Seeded(test.from), 0
+			now := time.Unix(0, 0)
+			for _, result := range test.probed {
+				health.Observe(result, limits, now)
+			}
+			for _, said := range test.declared {
+				now = now.Add(time.Second)
+				if health.Declare(said, limits, now) {
+					changes++
+				}
+			}
+			if health.State != test.want || changes != test.changes {
+				t.Errorf("got state %v, %d changes; want %v, %d", health.State, changes, test.want, test.changes)
+			}
+		})
+	}
+	t.Run("counts for no probe", func(t *testing.T) {
+		health := Seeded(StateHealthy)
+		for range limits.Failure - 1 {
+			health.Observe(silent, limits, time.Time{})
+		}
+		health.Declare(pass, limits, time.Time{})
+		if !health.Observe(silent, limits, time.Time{}) || health.State != StateUnhealthy {
+			t.Error("a word has undone failed probes")
+		}
+	})
+}
+
 func TestHealthAgainstOracle(t *testing.T) {
 	for seed := range uint64(2000) {
 		random := rand.New(rand.NewPCG(seed, 1))

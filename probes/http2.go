@@ -126,6 +126,9 @@ func (r *http2Reader) release() {
 	http2Buffers.Put(r.buffered)
 }
 
+// allow lets as much be read again as at first.
+func (r *http2Reader) allow() { r.bounded.left = maxHTTP2Bytes }
+
 // next returns the next headers, data or trailers: a MetaHeadersFrame or a DataFrame. It is
 // valid until the next call.
 func (r *http2Reader) next() (http2.Frame, error) {

@@ -31,6 +31,9 @@ type Metrics struct {
 	inFlight [lanes]prometheus.Gauge
 	// inFlightVec is what inFlight are the members of.
 	inFlightVec *prometheus.GaugeVec
+	// watches: connections that are held for endpoints that say by themselves when they
+	// change.
+	watches prometheus.Gauge
 	// lateness: time from when a probe was due to when it began, in seconds.
 	lateness prometheus.Histogram
 	// duration: time that probes took, in seconds, by scheme and by outcome: success,
@@ -62,6 +65,7 @@ func NewMetrics() *Metrics {
 	m := &Metrics{
 		targets:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "probe_targets", Help: "Distinct probes that are scheduled."}),
 		inFlightVec: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: space, Name: "probes_in_flight", Help: "Probes under way, by lane: live, or down for targets that are steadily down."}, []string{"lane"}),
+		watches:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "probe_watches", Help: "Endpoints that are asked, on a connection that is held, to say by themselves when they change."}),
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: space, Name: "probe_lateness_seconds", Help: "Time from when a probe was due to when it began.",
 			Buckets: []float64{0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: space, Name: "probe_duration_seconds", Help: "Time that probes took, by scheme of the URL and by outcome: success, failure or unknown.",
@@ -87,7 +91,7 @@ func NewMetrics() *Metrics {
 // Collectors are all metrics, to be registered.
 func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.targets, m.inFlightVec, m.lateness, m.duration, m.results,
+		m.targets, m.inFlightVec, m.watches, m.lateness, m.duration, m.results,
 		m.deferred, m.skipped, m.transitions, m.panics, m.isolation,
 	}
 }

@@ -47,6 +47,8 @@ type probe struct {
 	lane     lane
 	// suspect: it is healthy, but its last probe failed in the network.
 	suspect bool
+	// overtaken: the endpoint said of itself how it is while the probe was under way.
+	overtaken bool
 	// cancel ends the probe under way; nil if there is none or the loop makes it.
 	cancel context.CancelFunc
 	// first and others are the accounts that it stands for a target of. Nearly always

@@ -47,7 +47,7 @@ func TestDefinitions(t *testing.T) {
 		{"dns:///www.example.com", v4, 0, "192.0.2.10:53"},
 		{"icmp://", v6, 8080, "[2001:db8::10]:1"}, // the port is none
 		{"GRPC:///shop.Cart", v6, 50051, "[2001:db8::10]:50051"},
-		{"grpcs://:443/", v4, 50051, "192.0.2.10:443"},
+		{"grpcs://:443/?watch=true", v4, 50051, "192.0.2.10:443"},
 	} {
 		t.Run(test.url, func(t *testing.T) {
 			var got destination
@@ -63,6 +63,8 @@ func TestDefinitions(t *testing.T) {
 			case *icmpProber:
 				got = p.to
 			case *grpcProber:
+				got = p.to
+			case *grpcWatcher:
 				got = p.to
 			}
 			if got.String() != test.want {
@@ -123,7 +125,9 @@ func TestDefinitionsRefused(t *testing.T) {
 		{"grpc://192.0.2.10:50051/a/b", "healthCheckURL has more than a service in its path"},
 		{"grpc://192.0.2.10:50051/%ff", "healthCheckURL has a service that is no UTF-8"},
 		{"grpcs://192.0.2.10:50051/#a", "healthCheckURL has a fragment"},
-		{"grpcs://192.0.2.10:50051/?timeout=1s", `healthCheckURL has the parameter "timeout", and grpcs takes none`},
+		{"grpcs://192.0.2.10:50051/?timeout=1s", `healthCheckURL has the unknown parameter "timeout": grpcs takes watch`},
+		{"grpc://192.0.2.10:50051/?watch=yes", "healthCheckURL has another value of watch than there are: write one of true, false"},
+		{"grpc://192.0.2.10:50051/?watch", "healthCheckURL has another value of watch than there are"},
 		{"icmp://192.0.2.10:80", "healthCheckURL has a port, path or fragment, which icmp has not: end it after the host"},
 		{"icmp://192.0.2.10/", "healthCheckURL has a port, path or fragment, which icmp has not"},
 		{"icmp://192.0.2.10#a", "healthCheckURL has a port, path or fragment, which icmp has not"},

@@ -178,6 +178,9 @@ func Reasons() []Reason { return slices.Sorted(maps.Keys(reasons)) }
 // String is the reason in one word, as it stands in a status; empty for none.
 func (r Reason) String() string { return reasons[r].word }
 
+// ownWord tells whether the reason is what an endpoint says of itself.
+func (r Reason) ownWord() bool { return r == ReasonNotServing || r == ReasonServiceUnknown }
+
 // Result is the answer of one probe.
 type Result struct {
 	Outcome Outcome

@@ -40,6 +40,8 @@ type SchedulerOptions struct {
 	MaxInFlightPerNamespace int
 	// MaxInFlightPerDestination bounds those to one address or name; 0 means 64.
 	MaxInFlightPerDestination int
+	// MaxWatches bounds the connections held for watchers; 0 means 2048.
+	MaxWatches int
 	// Guard says when failures are taken for the operator's own; DefaultGuardOptions if
 	// it is zero.
 	Guard GuardOptions
@@ -63,6 +65,9 @@ func (o SchedulerOptions) withDefaults() SchedulerOptions {
 	}
 	if o.MaxInFlightPerDestination == 0 {
 		o.MaxInFlightPerDestination = 64
+	}
+	if o.MaxWatches == 0 {
+		o.MaxWatches = defaultMaxWatches
 	}
 	if o.Guard == (GuardOptions{}) {
 		o.Guard = DefaultGuardOptions()
@@ -112,6 +117,8 @@ type Scheduler struct {
 	limits limits
 	stalls stalls
 	guard  guard
+	// watches are held besides the probes.
+	watches watches
 	// waking is when Start looks at the queues next.
 	waking time.Duration
 	// held are owners of targets that the guard has kept from being taken out.
@@ -138,6 +145,7 @@ func NewScheduler(options SchedulerOptions) *Scheduler {
 		shared:  map[uint64]*probe{},
 		limits:  newLimits(options),
 		guard:   newGuard(options.Guard),
+		watches: newWatches(options.MaxWatches),
 		held:    map[*account]bool{},
 	}
 	if len(options.Canaries) > 0 {
@@ -175,6 +183,8 @@ func (s *Scheduler) Start(ctx context.Context) error {
 	defer s.probing.Wait()
 	defer close(s.turns)
 	defer func() { s.loop.close() }()
+	defer s.endWatches()
+	s.startWatches(ctx)
 	defer context.AfterFunc(ctx, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -317,20 +327,37 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 	if p.first == nil {
 		return nil
 	}
+	if p.overtaken { // by what the endpoint said of itself
+		p.overtaken = false
+		s.enqueue(p, now+p.rules.timing.FastInterval)
+		return nil
+	}
 	result = s.trusted(p, result, now)
 	s.options.Metrics.observe(schemeOf(p), result, now-p.begun)
 	before := p.health.State
 	if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
-		if before != StateUnknown && p.health.State != before {
-			s.rush(p, before, now)
-		}
-		s.tell(p.accounts()...)
-		s.options.Metrics.transitions.Inc()
+		s.changed(p, before, now)
 	}
 	if p.suspect && p.health.State != StateHealthy {
 		s.dismiss(p)
 	}
 	s.enqueue(p, p.nextDue(s.origin, now))
+	return s.conclude()
+}
+
+// changed is called when something about a probe's health changed that its owners should
+// know. Before is the verdict that there was.
+func (s *Scheduler) changed(p *probe, before State, now time.Duration) {
+	if before != StateUnknown && p.health.State != before {
+		s.rush(p, before, now)
+	}
+	s.tell(p.accounts()...)
+	s.options.Metrics.transitions.Inc()
+}
+
+// conclude draws what follows for all targets from what happened to one, and returns the
+// owners to be told.
+func (s *Scheduler) conclude() (told []Owner) {
 	if distrusts := s.guard.active || s.canariesDown(); distrusts != s.distrusts {
 		s.distrust(distrusts)
 	}

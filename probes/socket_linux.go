@@ -23,6 +23,7 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"time"
 )
 
 // socket is a TCP connection made with the system calls that a probe needs. net.Dialer
@@ -102,6 +103,23 @@ func (s *socket) SetNoDelay(noDelay bool) error {
 	}
 	return s.control(func(fd int) error {
 		return syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, value)
+	})
+}
+
+// SetKeepAliveConfig is that of net.TCPConn, with all values in whole seconds and none left
+// out.
+func (s *socket) SetKeepAliveConfig(config net.KeepAliveConfig) error {
+	on := 0
+	if config.Enable {
+		on = 1
+	}
+	return s.control(func(fd int) error {
+		return errors.Join(
+			syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, int(config.Idle/time.Second)),
+			syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, int(config.Interval/time.Second)),
+			syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, config.Count),
+			syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, on),
+		)
 	})
 }
 

@@ -63,6 +63,7 @@ func (s *Scheduler) Set(owner Owner, targets []Target) {
 		}
 		s.leave(of, entry.probe)
 	}
+	s.fillWatches()
 	s.options.Metrics.targets.Set(float64(len(s.shared)))
 }
 
@@ -106,6 +107,7 @@ func (s *Scheduler) join(of *account, target *Target, rules *rules, before *prob
 		due = made.nextOnGrid(s.origin, due)
 	}
 	s.enqueue(made, due)
+	s.addWatch(made)
 	return made
 }
 
@@ -121,6 +123,7 @@ func (s *Scheduler) leave(of *account, p *probe) {
 	if s.shared[key] == p {
 		delete(s.shared, key)
 	}
+	s.endWatch(p)
 	switch queue := &s.queues[p.lane]; {
 	case p.position != absent:
 		heap.Remove(queue, int(p.position))
