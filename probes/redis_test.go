@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -35,6 +36,7 @@ func startRedis(t testing.TB, settings ...string) *servers.Redis {
 }
 
 func TestRedisLogin(t *testing.T) {
+	t.Parallel() // it waits for servers
 	open, closed := startRedis(t), startRedis(t, "requirepass hunter2", "user probe on >trustno1 +ping +role", "user mute on nopass -@all +auth")
 	for _, test := range []struct {
 		name string
@@ -70,6 +72,7 @@ func TestRedisLogin(t *testing.T) {
 }
 
 func TestRedisRoles(t *testing.T) {
+	t.Parallel() // it waits for servers
 	first := startRedis(t)
 	second := startRedis(t, fmt.Sprintf("replicaof 127.0.0.1 %d", first.Address().Port()))
 	master, replica := prepare(t, at(second.Address(), "redis://?role=master")), prepare(t, at(second.Address(), "redis://?role=replica"))
@@ -83,9 +86,10 @@ func TestRedisRoles(t *testing.T) {
 }
 
 func TestRedisNotAccepting(t *testing.T) {
+	t.Parallel() // it waits for servers
 	t.Run("loading", func(t *testing.T) {
-		server := startRedis(t, "enable-debug-command yes", "key-load-delay 100000", "loading-process-events-interval-bytes 1024")
-		server.Do("DEBUG", "POPULATE", "1000")
+		server := startRedis(t, "enable-debug-command yes", "key-load-delay 10000", "loading-process-events-interval-bytes 1024")
+		server.Do("DEBUG", "POPULATE", "10000")
 		server.Do("SAVE")
 		server.Kill()
 		server.Start() // takes 100 s to load
@@ -99,15 +103,29 @@ func TestRedisNotAccepting(t *testing.T) {
 	})
 	t.Run("full", func(t *testing.T) {
 		server := startRedis(t, "maxclients 1")
-		occupant, err := net.Dial("tcp", server.Address().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		occupant := occupy(t, server.Address())
 		prober := prepare(t, at(server.Address(), "redis://"))
 		expect(t, prober, failure(ReasonTooManyConnections))
 		occupant.Close()
 		expect(t, prober, success())
 	})
+}
+
+// occupy takes the one connection that a server has, once it is free.
+func occupy(t *testing.T, at netip.AddrPort) net.Conn {
+	t.Helper()
+	for {
+		conn, err := net.Dial("tcp", at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "PING\r\n")
+		answer := make([]byte, 7)
+		if _, err := io.ReadFull(conn, answer); err == nil && string(answer) == "+PONG\r\n" {
+			return conn
+		}
+		conn.Close()
+	}
 }
 
 func TestRedisStoppedAndFrozen(t *testing.T) {
@@ -129,6 +147,7 @@ func TestRedisStoppedAndFrozen(t *testing.T) {
 }
 
 func TestRedisTLS(t *testing.T) {
+	t.Parallel() // it waits for servers
 	ca := newAuthority(t)
 	start := func(certificate tls.Certificate) *servers.Redis {
 		server := servers.NewRedis(t, "requirepass hunter2").WithTLS(inPEM(t, certificate))
