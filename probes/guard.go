@@ -18,7 +18,6 @@ package probes
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -41,13 +40,9 @@ func DefaultGuardOptions() GuardOptions {
 
 // guard tells the loss of our own network from the deaths of endpoints. A healthy target
 // whose last probe failed in the network is a suspect. When nearly everything that was
-// probed while one failed is one, and they have neither an owner nor a network in common,
-// it is us. It is pure; times are counted from the scheduler's origin.
-//
-// A probe whose packets were lost fails by its timeout even if the network has come back
-// meanwhile, and others have answered by then. So the time that counts is that in which a
-// target's failing probes began; what answers later says nothing about it, and who was a
-// suspect then is counted though it is well by now.
+// probed since the first suspect failed is one, and they have neither an owner nor a
+// network in common, it is us. It is pure; times are counted from the scheduler's
+// origin.
 type guard struct {
 	options GuardOptions
 
@@ -55,9 +50,6 @@ type guard struct {
 	byOwner   map[Owner]int
 	byNetwork map[netip.Prefix]int
 	successes successCounter
-	// acquitted are the suspects of the last seconds that turned out to be well, in the
-	// order in which they did.
-	acquitted []acquittal
 	// active: no healthy target is taken out.
 	active bool
 	// most is how many suspects there were at the worst while active.
@@ -78,23 +70,6 @@ func (g *guard) suspect(owner Owner, at place) {
 	g.byNetwork[networkOf(at)]++
 }
 
-// acquittal is that a suspect was well after all.
-type acquittal struct {
-	at      time.Duration
-	owner   Owner
-	network netip.Prefix
-}
-
-// acquit takes a suspect back that has answered.
-func (g *guard) acquit(owner Owner, at place, now time.Duration) {
-	g.clear(owner, at)
-	old := 0
-	for old < len(g.acquitted) && g.acquitted[old].at < now-memory {
-		old++
-	}
-	g.acquitted = append(slices.Delete(g.acquitted, 0, old), acquittal{now, owner, networkOf(at)})
-}
-
 // clear takes a suspect back: it is well, or dead by a verdict, or gone.
 func (g *guard) clear(owner Owner, at place) {
 	g.suspects--
@@ -111,54 +86,28 @@ type judgment uint8
 const (
 	// dead: it is the target's fault.
 	dead judgment = iota
-	// unsure: nearly all failed for a while, but no longer. Try again.
+	// unsure: nearly all failed, but few were asked. Ask some others before the next try.
 	unsure
-	// ask: nearly all failed, but few were asked. Ask some others before the next try.
-	ask
 	// isolated: it is our fault.
 	isolated
 )
 
-// judge decides about a target whose present run of failures began at a time, and the last
-// probe of it at another.
-func (g *guard) judge(failing, begun, now time.Duration) judgment {
+// judge decides about a target whose present run of failures began at this time.
+func (g *guard) judge(failing, now time.Duration) judgment {
 	if g.active {
 		return isolated
 	}
-	answered := g.successes.between(failing, begun)
-	if !g.widespread(g.suspects, answered, len(g.byOwner), len(g.byNetwork)) {
-		if g.wasWidespread(begun, answered) {
-			return unsure
-		}
+	answered := g.successes.since(failing, now)
+	share := float64(g.suspects) / float64(g.suspects+answered)
+	if share < g.options.Share || max(len(g.byOwner), len(g.byNetwork)) < g.options.Groups {
 		return dead
 	}
 	if g.asked < failing {
 		g.asked = now
-		return ask
+		return unsure
 	}
 	g.active, g.most = true, g.suspects
 	return isolated
-}
-
-// widespread tells whether so many suspects, of so many owners and networks, beside so many
-// who answered, are too many to be their own fault.
-func (g *guard) widespread(suspects, answered, owners, networks int) bool {
-	return float64(suspects) >= g.options.Share*float64(suspects+answered) && max(owners, networks) >= g.options.Groups
-}
-
-// wasWidespread tells the same of a time, when who was acquitted since was a suspect.
-func (g *guard) wasWidespread(then time.Duration, answered int) bool {
-	since := len(g.acquitted)
-	owners, networks := map[Owner]bool{}, map[netip.Prefix]bool{}
-	for ; since > 0 && g.acquitted[since-1].at > then; since-- {
-		if each := &g.acquitted[since-1]; g.byOwner[each.owner] == 0 {
-			owners[each.owner] = true
-		}
-		if each := &g.acquitted[since-1]; g.byNetwork[each.network] == 0 {
-			networks[each.network] = true
-		}
-	}
-	return g.widespread(g.suspects+len(g.acquitted)-since, answered, len(g.byOwner)+len(owners), len(g.byNetwork)+len(networks))
 }
 
 // networkOf is the network that a place is taken to be in. Names are networks of their
@@ -183,21 +132,18 @@ type successCounter struct {
 
 const successBucket = 100 * time.Millisecond
 
-// memory is how far back the ring reaches, and for how long acquittals are remembered.
-const memory = successBucket * time.Duration(len(successCounter{}.counts))
-
 func (c *successCounter) add(now time.Duration) {
 	c.advance(now)
 	c.counts[c.newest%int64(len(c.counts))]++
 }
 
-// between counts the successes from one time to another, or as far back as the ring
-// reaches. The buckets at both ends, which may hold successes from before and after, are
-// left out.
-func (c *successCounter) between(from, to time.Duration) int {
-	first := max(int64(from/successBucket)+1, c.newest-int64(len(c.counts))+1, 0)
+// since counts the successes from then to now, or as far back as the ring reaches.
+func (c *successCounter) since(then, now time.Duration) int {
+	c.advance(now)
+	// The bucket that then is in may hold successes from before it.
+	first := max(int64(then/successBucket)+1, c.newest-int64(len(c.counts))+1, 0)
 	sum := 0
-	for bucket := first; bucket < min(int64(to/successBucket), c.newest+1); bucket++ {
+	for bucket := first; bucket <= c.newest; bucket++ {
 		sum += int(c.counts[bucket%int64(len(c.counts))])
 	}
 	return sum

@@ -339,7 +339,7 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 		s.changed(p, before, now)
 	}
 	if p.suspect && p.health.State != StateHealthy {
-		s.dismiss(p)
+		s.acquit(p)
 	}
 	s.enqueue(p, p.nextDue(s.origin, now))
 	return s.conclude()

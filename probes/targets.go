@@ -114,7 +114,7 @@ func (s *Scheduler) join(of *account, target *Target, rules *rules, before *prob
 // leave ends the account's share in a probe, and the probe if nobody is left.
 func (s *Scheduler) leave(of *account, p *probe) {
 	if p.suspect && p.first == of {
-		s.dismiss(p) // it was counted for this owner
+		s.acquit(p) // it was counted for this owner
 	}
 	if !p.unsubscribe(of) {
 		return

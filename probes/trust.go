@@ -37,13 +37,11 @@ func (s *Scheduler) trusted(p *probe, result Result, now time.Duration) Result {
 	if s.canariesDown() {
 		return s.hold(p)
 	}
-	switch s.guard.judge(p.failing, p.begun, now) {
+	switch s.guard.judge(p.failing, now) {
 	case isolated:
 		return s.hold(p)
-	case ask:
-		s.askWitnesses(now)
-		return unknown(ReasonIsolated)
 	case unsure:
+		s.askWitnesses(now)
 		return unknown(ReasonIsolated)
 	default:
 		return result
@@ -56,17 +54,12 @@ func (s *Scheduler) watch(p *probe, result Result, now time.Duration) {
 	case result.Outcome == Unknown: // of no use to either side
 	case result.Outcome == Success:
 		s.guard.successes.add(now)
-		s.acquit(p, now)
+		s.acquit(p)
 	case !inNetwork(result):
-		s.acquit(p, now)
+		s.acquit(p)
 	case !p.suspect:
 		p.suspect, p.failing = true, p.begun
 		s.guard.suspect(p.first.owner, placeOf(p))
-		if s.guard.asked < p.begun {
-			// Others may not be due for long. Their answers are there before the verdict.
-			s.guard.asked = now
-			s.askWitnesses(now)
-		}
 	}
 }
 
@@ -76,16 +69,8 @@ func inNetwork(result Result) bool {
 	return result.Reason == ReasonTimeout || result.Reason == ReasonHostUnreachable
 }
 
-// acquit takes a probe out of the suspects that was answered, if it is one.
-func (s *Scheduler) acquit(p *probe, now time.Duration) {
-	if p.suspect {
-		p.suspect = false
-		s.guard.acquit(p.first.owner, placeOf(p), now)
-	}
-}
-
-// dismiss takes a probe out of the suspects on which nothing more is to be found out.
-func (s *Scheduler) dismiss(p *probe) {
+// acquit takes a probe out of the suspects, if it is one.
+func (s *Scheduler) acquit(p *probe) {
 	if p.suspect {
 		p.suspect = false
 		s.guard.clear(p.first.owner, placeOf(p))
@@ -114,16 +99,6 @@ func (s *Scheduler) distrust(active bool) {
 		s.tell(of)
 	}
 	clear(s.held)
-	// Who is a suspect still has the full number of failures to go.
-	now := s.now()
-	for _, of := range s.owners {
-		for _, entry := range of.entries {
-			if p := entry.probe; p.suspect {
-				p.failing = now
-				p.health.restart()
-			}
-		}
-	}
 }
 
 // canariesDown tells whether there are canaries and all of them are down.
@@ -140,23 +115,23 @@ func (s *Scheduler) canariesDown() bool {
 	return len(of.entries) > 0
 }
 
-// witnesses is how many healthy targets are probed ahead of time when one begins to fail,
-// and witnessesOfOwner how many of them have one owner.
-const witnesses, witnessesOfOwner = 16, 3
+// witnesses is how many healthy targets are probed ahead of time when the guard is
+// unsure.
+const witnesses = 16
 
 // askWitnesses makes some healthy targets due that are not suspects.
 func (s *Scheduler) askWitnesses(now time.Duration) {
 	asked := 0
 	for _, of := range s.owners { // in no order, which is what is wanted
-		most := min(asked+witnessesOfOwner, witnesses)
-		for i := 0; i < len(of.entries) && asked < most; i++ {
-			p := of.entries[i].probe
+		for _, entry := range of.entries {
+			p := entry.probe
 			if p.suspect || p.position == absent || p.health.State != StateHealthy {
 				continue
 			}
-			p.due = min(p.due, now)
+			p.due = now
 			heap.Fix(&s.queues[p.lane], int(p.position))
 			asked++
+			break // one of each owner
 		}
 		if asked == witnesses {
 			break

@@ -200,7 +200,7 @@ func (s *Scheduler) settleDeclared(p *probe, said Result) (told []Owner) {
 	}
 	now := s.now()
 	s.changed(p, before, now)
-	s.acquit(p, now) // somebody was reached
+	s.acquit(p) // somebody was reached
 	if p.position == absent {
 		p.overtaken = true
 	} else {
