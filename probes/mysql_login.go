@@ -145,8 +145,10 @@ func (s *mysqlSession) logIn(login mysqlLogin, said greeting) error {
 				return fault(ReasonAuthentication) // by the method of before 4.1
 			}
 			plugin = question.terminated()
+			// MariaDB's client_ed25519 sends 32 random bytes, of which the last may be zero;
+			// the others end theirs with a zero.
 			scramble = append([]byte(nil), question.rest...)
-			if n := len(scramble); n > 0 && scramble[n-1] == 0 {
+			if n := len(scramble); plugin != mysqlEd25519 && n > 0 && scramble[n-1] == 0 {
 				scramble = scramble[:n-1]
 			}
 			if proof, err = login.prove(plugin, scramble); err != nil {
@@ -164,6 +166,10 @@ func (s *mysqlSession) logIn(login mysqlLogin, said greeting) error {
 	}
 	return fault(ReasonProtocol)
 }
+
+// mysqlEd25519 is the method by which users of MariaDB log in that are IDENTIFIED VIA
+// ed25519.
+const mysqlEd25519 = "client_ed25519"
 
 // maxMySQLQuestions is how often a server may ask for something else before it decides.
 const maxMySQLQuestions = 5
@@ -195,7 +201,7 @@ func (l *mysqlLogin) prove(plugin string, scramble []byte) ([]byte, error) {
 		if l.secure {
 			return append([]byte(l.password), 0), nil
 		}
-	case "client_ed25519":
+	case mysqlEd25519:
 		return ed25519Proof(l.password, scramble)
 	}
 	return nil, fault(ReasonAuthentication)

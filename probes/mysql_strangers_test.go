@@ -112,6 +112,7 @@ func TestMySQLPackets(t *testing.T) {
 		{"switches for ever", "", hello + mysqlPacket(2, "\xfemysql_native_password\x00"+mysqlScramble+"\x00") + mysqlPacket(4, "\xfemysql_native_password\x00"+mysqlScramble+"\x00") +
 			mysqlPacket(6, "\xfemysql_native_password\x00"+mysqlScramble+"\x00") + mysqlPacket(8, "\xfemysql_native_password\x00"+mysqlScramble+"\x00") +
 			mysqlPacket(10, "\xfemysql_native_password\x00"+mysqlScramble+"\x00"), failure(ReasonProtocol), failure(ReasonProtocol)},
+		{"switches to a signature of what ends with a zero", "", hello + mysqlPacket(2, "\xfeclient_ed25519\x00"+strings.Repeat("x", 31)+"\x00") + mysqlPacket(4, ok) + mysqlPacket(1, ok), success(), success()},
 		{"wants more of nothing", "", hello + mysqlPacket(2, "\x01\x04"), failure(ReasonProtocol), failure(ReasonProtocol)},
 		{"no key", "", hello + mysqlPacket(2, "\xfesha256_password\x00"+mysqlScramble+"\x00") + mysqlPacket(4, "\x01no key"), failure(ReasonProtocol), failure(ReasonProtocol)},
 		{"claims 16 MiB", "", "\xff\xff\xff\x00\x0a", failure(ReasonProtocol), failure(ReasonProtocol)},
