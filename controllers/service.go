@@ -99,7 +99,7 @@ func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.External
 	if client.IgnoreNotFound(err) != nil {
 		return serviceFinding{}, fmt.Errorf("read Service %s: %w", key, err)
 	}
-	if apierrors.IsNotFound(err) || service.DeletionTimestamp != nil {
+	if apierrors.IsNotFound(err) {
 		service = nil
 	}
 	if owner.Spec.ServiceTemplate == nil {
@@ -164,7 +164,12 @@ func judgeService(owner *farpointv1.ExternalService, service *corev1.Service) se
 			message: fmt.Sprintf("Service %s has a selector, so that its endpoints are Pods: take spec.selector out of it, target another Service, or set targetService.allowSelector to have it lead to Pods and to these endpoints alike", key),
 		}
 	}
-	return serviceFinding{service: service, reason: farpointv1.ServiceResolvedReason, message: fmt.Sprintf("Service %s is fronted", key)}
+	finding := serviceFinding{service: service, reason: farpointv1.ServiceResolvedReason, message: fmt.Sprintf("Service %s is fronted", key)}
+	if service.DeletionTimestamp != nil {
+		// A finalizer holds it, of a load balancer perhaps, and clients are served meanwhile.
+		finding.message += " until its deletion is over"
+	}
+	return finding
 }
 
 // keep makes the Service what the template says. A Service that was not created from
@@ -177,6 +182,9 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 			finding.message = fmt.Sprintf("Service %s exists and was not created from serviceTemplate, which is not applied to it: take serviceTemplate out, or delete the Service to have it created anew", key)
 		}
 		return finding, nil
+	}
+	if present != nil && present.DeletionTimestamp != nil {
+		return judgeService(owner, present), nil
 	}
 	wanted := desiredService(owner, key, present)
 	var err error

@@ -92,6 +92,25 @@ var _ = Describe("the target Service", func() {
 		Eventually(conditions(ctx, namespace, "waited")).Should(Equal(map[string]string{"192.0.2.10": "TTF"}))
 	})
 
+	It("is served until its deletion is over", func(ctx SpecContext) {
+		startOperator(adminConfig)
+		namespace, backends := newNamespace(ctx), newSite()
+		object := externalService(namespace, "held", backends.url("/"))
+		target := service(namespace, "held")
+		target.Finalizers = []string{"example.com/load-balancer"}
+		create(ctx, target, object)
+		Eventually(column(ctx, object)).Should(Equal("1/1"))
+		Expect(k8s.Delete(ctx, target)).To(Succeed())
+		Eventually(func() string { return message(ctx, object, farpointv1.TargetServiceResolvedCondition) }).Should(ContainSubstring("until its deletion is over"))
+		backends.down.Store("/", true)
+		Eventually(conditions(ctx, namespace, "held")).Should(Equal(map[string]string{"192.0.2.10": "FFF"}))
+		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(target), target)).To(Succeed())
+		target.Finalizers = nil
+		Expect(k8s.Update(ctx, target)).To(Succeed())
+		Eventually(conditions(ctx, namespace, "held")).Should(BeEmpty())
+		Eventually(condition(ctx, object, farpointv1.TargetServiceResolvedCondition)).Should(Equal("False ServiceNotFound"))
+	})
+
 	It("may be another one after an edit", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
