@@ -61,12 +61,14 @@ type occurrence struct {
 	reason, note string
 }
 
-// crowd is how many endpoints may change at once and still have an Event each.
+// crowd is how many endpoints may change at once and still have an Event each, and the
+// most that one Event names.
 const crowd = 10
 
 // occurrences compares two statuses. There is one for each endpoint whose health
-// changed, or that has left, or one for all if that is a crowd, one if another tier is the
-// last in use, and one for each change of a condition that tells of all endpoints together.
+// changed, or that has left, or one for all if that is a crowd, one for all that were
+// found healthy at first, one if another tier is the last in use, and one for each change
+// of a condition that tells of all endpoints together.
 func occurrences(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 	told := append(healthChanges(before, after), departures(before, after)...)
 	told = append(told, tierChange(before, after)...)
@@ -75,19 +77,23 @@ func occurrences(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 
 func healthChanges(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 	known := toldBefore{list: before.Endpoints}
-	var up, down []farpointv1.EndpointStatus
+	var found, up, down []farpointv1.EndpointStatus
 	for i, endpoint := range after.Endpoints {
-		if was := known.find(i, endpoint.Name); was != nil && was.Health == endpoint.Health {
-			continue
-		}
-		switch endpoint.Health {
-		case farpointv1.EndpointHealthy:
-			up = append(up, endpoint)
-		case farpointv1.EndpointUnhealthy:
+		was := known.find(i, endpoint.Name)
+		switch {
+		case was != nil && was.Health == endpoint.Health:
+		case endpoint.Health == farpointv1.EndpointUnhealthy:
 			down = append(down, endpoint)
+		case endpoint.Health != farpointv1.EndpointHealthy:
+		case was == nil || was.Health == farpointv1.EndpointHealthUnknown:
+			found = append(found, endpoint)
+		default:
+			up = append(up, endpoint)
 		}
 	}
-	return append(changes(down, true, endpointUnhealthyEvent, "unhealthy"), changes(up, false, endpointHealthyEvent, "healthy")...)
+	told := changes(down, crowd, true, endpointUnhealthyEvent, "unhealthy")
+	told = append(told, changes(found, 1, false, endpointHealthyEvent, "healthy")...)
+	return append(told, changes(up, crowd, false, endpointHealthyEvent, "healthy")...)
 }
 
 // departures tells of endpoints that have left the spec, and then the slices.
@@ -106,7 +112,7 @@ func departures(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 			gone = append(gone, endpoint)
 		}
 	}
-	return append(changes(leaving, false, endpointDrainingEvent, "draining"), changes(gone, false, endpointDrainedEvent, "gone")...)
+	return append(changes(leaving, crowd, false, endpointDrainingEvent, "draining"), changes(gone, crowd, false, endpointDrainedEvent, "gone")...)
 }
 
 // tierChange tells of a standby tier that has taken over, and of its end.
@@ -126,13 +132,18 @@ func tierChange(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 	return nil
 }
 
-func changes(endpoints []farpointv1.EndpointStatus, warning bool, reason, word string) []occurrence {
-	if len(endpoints) > crowd {
-		names := make([]string, crowd)
+// changes tells of each endpoint, or of all together if they are more than most.
+func changes(endpoints []farpointv1.EndpointStatus, most int, warning bool, reason, word string) []occurrence {
+	if len(endpoints) > most {
+		names := make([]string, min(crowd, len(endpoints)))
 		for i := range names {
 			names[i] = endpoints[i].Name
 		}
-		return []occurrence{{warning, reason, fmt.Sprintf("%d endpoints are %s: %s and others", len(endpoints), word, strings.Join(names, ", "))}}
+		note := fmt.Sprintf("%d endpoints are %s: %s", len(endpoints), word, strings.Join(names, ", "))
+		if len(endpoints) > len(names) {
+			note += " and others"
+		}
+		return []occurrence{{warning, reason, note}}
 	}
 	told := make([]occurrence, len(endpoints))
 	for i, endpoint := range endpoints {

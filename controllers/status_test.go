@@ -228,6 +228,9 @@ func TestOccurrences(t *testing.T) {
 			"Warning EndpointUnhealthy Endpoint 192.0.2.2:80 is unhealthy: no complete answer within the timeout",
 			"Normal EndpointHealthy Endpoint 192.0.2.1:80 is healthy",
 		}},
+		{"first passes, together", statusOf(probes.Health{}, probes.Health{}), statusOf(up, up), []string{
+			"Normal EndpointHealthy 2 endpoints are healthy: 192.0.2.1:80, 192.0.2.2:80",
+		}},
 		{"one of two", statusOf(up, up), statusOf(up, down), []string{
 			"Warning EndpointUnhealthy Endpoint 192.0.2.2:80 is unhealthy: no complete answer within the timeout",
 		}},
