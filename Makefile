@@ -13,7 +13,7 @@ CONTAINER_TOOL ?= docker
 KUBECTL ?= $(or $(shell command -v kubectl 2>/dev/null),$(lastword $(wildcard bin/k8s/*/kubectl)),kubectl)
 
 # What the tests read EndpointSlices with. The demo and the benchmarks do without.
-READERS := coredns prometheus
+READERS := coredns prometheus promql promtool
 
 TOOLS := $(CURDIR)/hack/tools
 CONTROLLER_GEN := go tool -modfile=$(TOOLS)/go.mod controller-gen
@@ -46,9 +46,12 @@ manifests: ## Write the CRD and the operator's role.
 	$(CONTROLLER_GEN) rbac:roleName=manager-role crd paths=./... output:crd:artifacts:config=config/crd/bases
 
 .PHONY: docs
-docs: ## Write the API reference, docs/api.md.
+docs: ## Write the references of API, metrics and flags: docs/{api,metrics,flags}.md.
 	$(CRD_REF_DOCS) --log-level=ERROR --source-path=api --config=hack/docs/crd-ref-docs.yaml \
 		--renderer=markdown --templates-dir=hack/docs --output-path=docs/api.md
+# The tests that say when these are stale know how they should be.
+	go test -count=1 -run '^TestMetricsReference$$' ./controllers -write-docs
+	go test -count=1 -run '^TestFlagReference$$' ./cmd/manager -write-docs
 
 .PHONY: fmt
 fmt: ## Format the code.

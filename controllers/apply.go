@@ -36,8 +36,9 @@ type slicesApplier struct {
 	client client.Client
 	// live reads past the cache.
 	live client.Reader
-	// writes counts by operation.
-	writes *prometheus.CounterVec
+	// writes counts by operation, activity by object and operation.
+	writes   *prometheus.CounterVec
+	activity *activity
 }
 
 // apply carries out a plan in its order. A write that fails does not keep the others
@@ -48,6 +49,9 @@ func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalServ
 	a.writes.WithLabelValues("create").Add(float64(len(plan.Create)))
 	a.writes.WithLabelValues("update").Add(float64(len(plan.Update)))
 	a.writes.WithLabelValues("delete").Add(float64(len(plan.Delete)))
+	if owner != nil {
+		a.activity.add(client.ObjectKeyFromObject(owner), counts{created: len(plan.Create), updated: len(plan.Update), deleted: len(plan.Delete)})
+	}
 	missing := map[string]bool{}
 	note := func(slice *discoveryv1.EndpointSlice, err error) {
 		if err == nil {

@@ -35,7 +35,7 @@ import (
 )
 
 func applierOn(c client.Client) slicesApplier {
-	return slicesApplier{client: c, live: c, writes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes"}, []string{"operation"})}
+	return slicesApplier{client: c, live: c, writes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes"}, []string{"operation"}), activity: newActivity()}
 }
 
 func written(t *testing.T, c client.Client) []*discoveryv1.EndpointSlice {

@@ -76,8 +76,16 @@ func occurrences(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 }
 
 func healthChanges(before, after *farpointv1.ExternalServiceStatus) []occurrence {
+	found, up, down := flips(before, after)
+	told := changes(down, crowd, true, endpointUnhealthyEvent, "unhealthy")
+	told = append(told, changes(found, 1, false, endpointHealthyEvent, "healthy")...)
+	return append(told, changes(up, crowd, false, endpointHealthyEvent, "healthy")...)
+}
+
+// flips are the endpoints that were found healthy at first, those that are healthy again,
+// and those that have become unhealthy.
+func flips(before, after *farpointv1.ExternalServiceStatus) (found, up, down []farpointv1.EndpointStatus) {
 	known := toldBefore{list: before.Endpoints}
-	var found, up, down []farpointv1.EndpointStatus
 	for i, endpoint := range after.Endpoints {
 		was := known.find(i, endpoint.Name)
 		switch {
@@ -91,9 +99,7 @@ func healthChanges(before, after *farpointv1.ExternalServiceStatus) []occurrence
 			up = append(up, endpoint)
 		}
 	}
-	told := changes(down, crowd, true, endpointUnhealthyEvent, "unhealthy")
-	told = append(told, changes(found, 1, false, endpointHealthyEvent, "healthy")...)
-	return append(told, changes(up, crowd, false, endpointHealthyEvent, "healthy")...)
+	return found, up, down
 }
 
 // departures tells of endpoints that have left the spec, and then the slices.

@@ -87,6 +87,7 @@ type Reconciler struct {
 	pods        *podSlices
 	events      eventWriter
 	measured    *publishMetrics
+	activity    *activity
 	// maxEndpoints is the most endpoints in a slice where the spec says nothing.
 	maxEndpoints int
 }
@@ -118,6 +119,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	switch {
 	case apierrors.IsNotFound(err):
 		r.forget(owner)
+		r.activity.forget(request.NamespacedName)
 		return ctrl.Result{}, r.removeAll(ctx, request)
 	case err != nil:
 		return ctrl.Result{}, fmt.Errorf("read ExternalService: %w", err)
@@ -353,6 +355,8 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	case err != nil:
 		return fmt.Errorf("write status: %w", err)
 	}
+	found, up, down := flips(&before, &status)
+	r.activity.add(client.ObjectKeyFromObject(object), counts{up: len(found) + len(up), down: len(down)})
 	told := occurrences(&before, &status)
 	if err := r.events.write(ctx, object, told, metav1.NewMicroTime(r.clock.Now())); err != nil {
 		// Trying again would find no change to tell of.

@@ -129,8 +129,9 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	if err != nil {
 		return err
 	}
-	measured := newPublishMetrics()
-	if err := measureWhileRunning(manager, measured.collectors()); err != nil {
+	measured, counted := newPublishMetrics(), newActivity()
+	state := &stateCollector{objects: manager.GetCache(), observer: engine, activity: counted, perEndpoint: options.PerEndpointMetrics}
+	if err := measureWhileRunning(manager, append(measured.collectors(), state)); err != nil {
 		return err
 	}
 	live, err := client.NewWithWatch(manager.GetConfig(), client.Options{HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper()})
@@ -146,11 +147,12 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 		clock:        clock.RealClock{},
 		targets:      targetPlanner{registry: registry, egress: egress},
 		services:     serviceResolver{client: manager.GetClient(), grants: &grants{client: live, objects: manager.GetClient(), clock: clock.RealClock{}}},
-		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), writes: measured.writes},
+		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), writes: measured.writes, activity: counted},
 		endpoints:    newEndpointsKeeper(manager.GetClient(), manager.GetAPIReader(), clock.RealClock{}),
 		pods:         newPodSlices(live, clock.RealClock{}),
 		events:       newEventWriter(manager.GetClient()),
 		measured:     measured,
+		activity:     counted,
 		maxEndpoints: options.MaxEndpointsPerSlice,
 	}
 	err = reconciler.watch(manager, transitions, ranges, controller.Options{

@@ -36,6 +36,8 @@ type Options struct {
 	// MetricsBindAddress is where metrics are served over TLS to those who may get
 	// /metrics; "0" serves none.
 	MetricsBindAddress string
+	// PerEndpointMetrics adds metrics with a series for each endpoint.
+	PerEndpointMetrics bool
 	// HealthBindAddress is where /healthz and /readyz are served; "0" serves none.
 	HealthBindAddress string
 	// LeaderElect makes one of several replicas do the work.
@@ -101,6 +103,7 @@ func NewOptions() Options {
 // AddFlags makes the options settable by flags. Their present values are the defaults.
 func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.MetricsBindAddress, "metrics-bind-address", o.MetricsBindAddress, "Address to serve metrics at over TLS, to those who may get /metrics. 0 serves none.")
+	flags.BoolVar(&o.PerEndpointMetrics, "per-endpoint-metrics", o.PerEndpointMetrics, "Add metrics with a series for each endpoint: whether it is up, how long its last probe took, and when its certificate expires.")
 	flags.StringVar(&o.HealthBindAddress, "health-probe-bind-address", o.HealthBindAddress, "Address to serve /healthz and /readyz at. 0 serves none.")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Have one of several replicas do the work.")
 	flags.StringVar(&o.LeaderElectionNamespace, "leader-election-namespace", o.LeaderElectionNamespace, "Namespace of the leader election lease. Left out, it is the operator's own, which is known in a Pod only.")

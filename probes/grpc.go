@@ -25,6 +25,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/net/http2"
@@ -140,6 +141,8 @@ func grpcRequest(headers []hpack.HeaderField, service string) ([]byte, error) {
 }
 
 func (p *grpcProber) place() place { return p.to.place() }
+
+func (p *grpcProber) certificateExpiry() time.Time { return p.tls.certificateExpiry() }
 
 func (p *grpcProber) scheme() string {
 	if p.tls != nil {

@@ -132,6 +132,12 @@ func (h *Health) Declare(said Result, limits Thresholds, now time.Time) bool {
 	return false
 }
 
+// Flapping tells whether the target has died so often of late that its recoveries are
+// delayed.
+func (h *Health) Flapping(now time.Time) bool {
+	return h.deaths > freeDeaths && now.UnixNano()-h.firstDeath <= int64(flapWindow)
+}
+
 // needed is how many results of this outcome in a row change the verdict.
 func (h *Health) needed(outcome Outcome, limits Thresholds, now time.Time) int {
 	switch {
@@ -139,7 +145,7 @@ func (h *Health) needed(outcome Outcome, limits Thresholds, now time.Time) int {
 		return int(limits.Failure)
 	case h.State == StateUnknown:
 		return 1
-	case h.deaths <= freeDeaths || now.UnixNano()-h.firstDeath > int64(flapWindow):
+	case !h.Flapping(now):
 		return int(limits.Success)
 	}
 	return min(int(limits.Success)*min(1<<(h.deaths-freeDeaths), maxDamping), 255)

@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"time"
 )
 
 // httpProber checks that a URL answers as it should. All that does not change
@@ -83,6 +84,8 @@ func (d *Dialer) newHTTPProber(def Definition, u *url.URL) (Prober, error) {
 }
 
 func (p *httpProber) place() place { return p.first.to.place() }
+
+func (p *httpProber) certificateExpiry() time.Time { return p.first.tls.certificateExpiry() }
 
 func (p *httpProber) scheme() string {
 	if p.first.tls != nil {

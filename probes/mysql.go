@@ -119,6 +119,8 @@ func (p *mysqlProber) setTLS(settings *TLSSettings, given parameters) error {
 
 func (p *mysqlProber) place() place { return p.to.place() }
 
+func (p *mysqlProber) certificateExpiry() time.Time { return p.tls.certificateExpiry() }
+
 func (p *mysqlProber) scheme() string { return "mysql" }
 
 // Probe implements Prober.

@@ -153,6 +153,8 @@ func postgresDefaults() (*pgconn.Config, error) {
 
 func (p *postgresProber) place() place { return p.to.place() }
 
+func (p *postgresProber) certificateExpiry() time.Time { return p.tls.certificateExpiry() }
+
 func (p *postgresProber) scheme() string { return "postgres" }
 
 // Probe implements Prober.

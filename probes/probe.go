@@ -42,6 +42,8 @@ type probe struct {
 	// begun is when the probe under way began, and failing when the first of the present
 	// run of failures did.
 	begun, failing time.Duration
+	// took is how long the last probe took; 0 before the first.
+	took time.Duration
 	// position is its index in its queue; absent while it is in none.
 	position int32
 	lane     lane

@@ -21,6 +21,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // redisPort is the port of Redis.
@@ -88,6 +89,8 @@ func redisRequest(user, password string, logsIn, asksRole bool) []byte {
 }
 
 func (p *redisProber) place() place { return p.to.place() }
+
+func (p *redisProber) certificateExpiry() time.Time { return p.tls.certificateExpiry() }
 
 func (p *redisProber) scheme() string {
 	if p.tls != nil {

@@ -333,7 +333,8 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 		return nil
 	}
 	result = s.trusted(p, result, now)
-	s.options.Metrics.observe(schemeOf(p), result, now-p.begun)
+	p.took = now - p.begun
+	s.options.Metrics.observe(schemeOf(p), result, p.took)
 	before := p.health.State
 	if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
 		s.changed(p, before, now)

@@ -43,6 +43,7 @@ type tlsClient struct {
 	resuming *tls.Config
 	session  *session
 	turns    chan struct{}
+	expiry   expiry
 }
 
 var classicCurves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
@@ -121,6 +122,7 @@ func (c *tlsClient) handshake(conn stream) (*tls.Conn, error) {
 	err := client.Handshake() //nolint:noctx // see above
 	<-c.turns
 	turns.turns = nil
+	c.expiry.note(client, err)
 	if err != nil {
 		return nil, &stageError{reason: ReasonTLSHandshake, error: err}
 	}

@@ -19,7 +19,6 @@ package probes
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
 	"net/url"
@@ -70,6 +69,8 @@ func (d *Dialer) newTLSProber(def Definition, u *url.URL) (Prober, error) {
 func (p *tlsProber) place() place { return p.to.place() }
 
 func (p *tlsProber) scheme() string { return "tls" }
+
+func (p *tlsProber) certificateExpiry() time.Time { return p.client.certificateExpiry() }
 
 // clientCertificate does what crypto/tls does without it, and remembers that it was
 // called.
@@ -123,32 +124,6 @@ func refusal(client *tls.Conn) error {
 		return err
 	}
 	return nil
-}
-
-// expiryOf is when the certificates of a connection stop being valid: the first of a
-// chain to expire ends it, and the best chain counts. If none was asked for, it is the
-// endpoint's own certificate that counts.
-func expiryOf(state tls.ConnectionState) time.Time {
-	if len(state.VerifiedChains) == 0 {
-		return state.PeerCertificates[0].NotAfter
-	}
-	var best time.Time
-	for _, chain := range state.VerifiedChains {
-		if end := firstExpiry(chain); end.After(best) {
-			best = end
-		}
-	}
-	return best
-}
-
-func firstExpiry(chain []*x509.Certificate) time.Time {
-	first := chain[0].NotAfter
-	for _, certificate := range chain[1:] {
-		if certificate.NotAfter.Before(first) {
-			first = certificate.NotAfter
-		}
-	}
-	return first
 }
 
 var errExpiring = &stageError{

@@ -30,17 +30,23 @@ import (
 )
 
 func main() {
-	options := controllers.NewOptions()
-	options.AddFlags(flag.CommandLine)
-	var logging zap.Options
-	logging.BindFlags(flag.CommandLine)
+	options, logging := bind(flag.CommandLine)
 	flag.Parse()
-	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(logging)))
 
-	if err := run(options); err != nil {
+	if err := run(*options); err != nil {
 		fmt.Fprintln(os.Stderr, "manager:", err)
 		os.Exit(1)
 	}
+}
+
+// bind makes the operator's options settable by flags, and those of its log. The flag
+// kubeconfig comes with controller-runtime.
+func bind(flags *flag.FlagSet) (*controllers.Options, *zap.Options) {
+	options, logging := controllers.NewOptions(), zap.Options{}
+	options.AddFlags(flags)
+	logging.BindFlags(flags)
+	return &options, &logging
 }
 
 // run returns when the operator has been told to stop, or cannot go on.

@@ -49,7 +49,8 @@ package_of() {
 	case $1 in
 	coredns) echo ./coredns ;;
 	etcd) echo go.etcd.io/etcd/server/v3 ;;
-	prometheus) echo github.com/prometheus/prometheus/cmd/prometheus ;;
+	prometheus | promtool) echo "github.com/prometheus/prometheus/cmd/$1" ;;
+	promql) echo ./promql ;;
 	kube-apiserver | kube-controller-manager | kube-proxy | kubectl) echo "k8s.io/kubernetes/cmd/$1" ;;
 	*)
 		say "cannot build $1: add it to the tools of hack/envtest/go.mod and to package_of"
@@ -61,7 +62,7 @@ package_of() {
 # The module that knows the package.
 folder_of() {
 	case $1 in
-	coredns | prometheus) echo "$here/readers" ;;
+	coredns | prometheus | promtool | promql) echo "$here/readers" ;;
 	*) echo "$here" ;;
 	esac
 }
@@ -70,7 +71,7 @@ folder_of() {
 # some twenty clouds.
 tags_of() {
 	case $1 in
-	prometheus) echo remove_all_sd,enable_kubernetes_sd ;;
+	prometheus | promtool) echo remove_all_sd,enable_kubernetes_sd ;;
 	esac
 }
 
@@ -78,7 +79,7 @@ version_of() {
 	case $1 in
 	coredns) version_in_go_mod "$here/readers" github.com/coredns/coredns ;;
 	etcd) version_in_go_mod "$here" go.etcd.io/etcd/server/v3 ;;
-	prometheus) version_in_go_mod "$here/readers" github.com/prometheus/prometheus ;;
+	prometheus | promtool | promql) version_in_go_mod "$here/readers" github.com/prometheus/prometheus ;;
 	*) echo "$version" ;;
 	esac
 }

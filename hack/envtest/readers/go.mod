@@ -1,5 +1,6 @@
-// Programs that read EndpointSlices, for the tests: Prometheus, and CoreDNS by the main
-// package in coredns/. Debian's Prometheus does not do, since it is built without its
+// Programs that read what the operator publishes, for the tests: Prometheus with its
+// promtool, promql/, which tells what expressions ask for, and CoreDNS by the main package
+// in coredns/. Debian's Prometheus does not do, since it is built without its
 // Kubernetes discovery.
 //
 // This is a module of its own, since these two are made with other versions of the
@@ -11,12 +12,15 @@ module farpoint.dev/farpoint/hack/envtest/readers
 
 go 1.26.0
 
-tool github.com/prometheus/prometheus/cmd/prometheus
+tool (
+	github.com/prometheus/prometheus/cmd/prometheus
+	github.com/prometheus/prometheus/cmd/promtool
+)
 
 // The two versions that are chosen here; the rest follows from them.
 require (
 	github.com/coredns/coredns v1.15.0
-	github.com/prometheus/prometheus v0.315.0 // indirect
+	github.com/prometheus/prometheus v0.315.0
 )
 
 require (
@@ -171,6 +175,7 @@ require (
 	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/mwitkow/go-conntrack v0.0.0-20190716064945-2f068394615f // indirect
+	github.com/nsf/jsondiff v0.0.0-20260207060731-8e8d90c4c0ac // indirect
 	github.com/oklog/run v1.2.0 // indirect
 	github.com/oklog/ulid/v2 v2.1.2 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/internal/exp/metrics v0.160.0 // indirect

@@ -1,0 +1,144 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"k8s.io/utils/clock"
+
+	"farpoint.dev/farpoint/probes"
+)
+
+// writeDocs has the tests of references write them: `make docs`.
+var writeDocs = flag.Bool("write-docs", false, "write docs/metrics.md")
+
+// documented are all metrics of the operator, each with at least one series.
+func documented(t *testing.T) []*dto.MetricFamily {
+	t.Helper()
+	state := collector(halfDead())
+	state.perEndpoint = true
+	state.observer = observedAs{{Key: "192.0.2.0:80", Took: time.Second, CertificateExpiry: someTime}}
+	told, err := newNotifier(nil, clock.RealClock{}, NewOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	collectors := append(probes.NewMetrics().Collectors(), newPublishMetrics().collectors()...)
+	collectors = append(collectors, state, told.delivered)
+	registry, named := prometheus.NewPedanticRegistry(), map[string]bool{}
+	for _, each := range collectors {
+		registry.MustRegister(each)
+		descs := make(chan *prometheus.Desc, 100)
+		each.Describe(descs)
+		close(descs)
+		for desc := range descs {
+			name, labels := readDesc(t, desc)
+			named[name] = true
+			touch(each, make([]string, len(labels)))
+		}
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		delete(named, family.GetName())
+	}
+	if len(named) > 0 {
+		t.Fatalf("%v have no series that would tell their type", named)
+	}
+	return families
+}
+
+// readDesc reads what a Desc tells only in its String.
+func readDesc(t *testing.T, desc *prometheus.Desc) (name string, labels []string) {
+	t.Helper()
+	found := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`).FindStringSubmatch(desc.String())
+	if found == nil {
+		t.Fatalf("%s cannot be read", desc)
+	}
+	if found[2] != "" {
+		labels = strings.Split(found[2], ",")
+	}
+	return found[1], labels
+}
+
+// touch makes a series of what would have none before something happens.
+func touch(metrics prometheus.Collector, labels []string) {
+	switch vector := metrics.(type) {
+	case *prometheus.CounterVec:
+		vector.WithLabelValues(labels...)
+	case *prometheus.GaugeVec:
+		vector.WithLabelValues(labels...)
+	case *prometheus.HistogramVec:
+		vector.WithLabelValues(labels...)
+	}
+}
+
+func TestMetricsReference(t *testing.T) {
+	var page strings.Builder
+	page.WriteString(`<!-- Written by ` + "`make docs`" + ` from the metrics themselves. Do not edit. -->
+
+# Metrics
+
+What the operator serves at ` + "`/metrics`" + `, besides those of
+[controller-runtime](https://book.kubebuilder.io/reference/metrics-reference), of the Go runtime and
+of the process. The replica that does the work has them; the one that stands by has not.
+How to scrape them is in the [user guide](user-guide.md#see-and-be-told).
+
+| metric | type | unit | labels | meaning |
+|---|---|---|---|---|
+`)
+	for _, family := range documented(t) {
+		var labels []string
+		for _, pair := range family.Metric[0].Label {
+			labels = append(labels, "`"+pair.GetName()+"`")
+		}
+		fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s |\n", family.GetName(), strings.ToLower(family.GetType().String()), unit(family.GetName()), strings.Join(labels, ", "), family.GetHelp())
+	}
+	page.WriteString("\nThose that begin with `farpoint_endpoint_` are there with `--per-endpoint-metrics` only.\n")
+	compareDocs(t, "../docs/metrics.md", page.String())
+}
+
+// unit is the one that a metric's name tells.
+func unit(name string) string {
+	name = strings.TrimSuffix(name, "_total")
+	if strings.HasSuffix(name, "_seconds") {
+		return "seconds"
+	}
+	return ""
+}
+
+func compareDocs(t *testing.T, file, want string) {
+	t.Helper()
+	if *writeDocs {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != want {
+		t.Errorf("%s is stale: run `make docs` (%v)", file, err)
+	}
+}

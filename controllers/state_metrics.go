@@ -1,0 +1,255 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// stateCollector tells, whenever it is asked, what the status of each ExternalService says.
+// It keeps no series: those of an object end with it.
+type stateCollector struct {
+	// objects is the cache. What it lists is only read.
+	objects  client.Reader
+	observer observer
+	activity *activity
+	// perEndpoint adds series for each endpoint.
+	perEndpoint bool
+}
+
+// observer knows of targets what no status says.
+type observer interface {
+	Observations(probes.Owner, []probes.Observation) []probes.Observation
+}
+
+// Metrics with a series for each ExternalService, or several. The values of the label state
+// are the counts in its status, in lower case, so that they overlap as these do.
+var (
+	endpointsMetric    = objectMetric("endpoints", "Endpoints by state, as status counts them: ready (published as ready, be they unhealthy), standby, unhealthy, unknown, draining, disabled or rejected.", "state")
+	specMetric         = objectMetric("spec_endpoints", "Endpoints in the spec.")
+	availableMetric    = objectMetric("available", "1 while the condition Available is True, else 0.")
+	conditionMetric    = objectMetric("condition", "1 for each condition with its present status (true, false or unknown) and reason.", "condition", "reason", "status")
+	flappingMetric     = objectMetric("flapping_endpoints", "Endpoints that have died so often within minutes that their recoveries are delayed.")
+	unhealthyMetric    = objectMetric("unhealthy_since_timestamp_seconds", "Since when the active endpoint is unhealthy that has been for longest, as Unix time. Absent if none is.")
+	certificatesMetric = objectMetric("certificate_expiry_timestamp_seconds", "When the first of the certificates expires that probes have seen, as Unix time. Absent if they have seen none.")
+	transitionsMetric  = objectMetric("endpoint_transitions_total", "Endpoints that have become healthy or unhealthy, by what they became (to).", "to")
+	writesMetric       = objectMetric("endpointslice_writes_total", "EndpointSlices written for this object, by operation: create, update or delete.", "operation")
+)
+
+// Metrics with a series for each endpoint. The label zone is empty where there is none.
+var (
+	upMetric          = endpointMetric("up", "1 while the endpoint is healthy by the verdict of its probes, else 0.")
+	durationMetric    = endpointMetric("probe_duration_seconds", "Time that the last probe took. Absent before the first.")
+	certificateMetric = endpointMetric("certificate_expiry_timestamp_seconds", "When the certificate expires that the last probe saw, or the first of its authorities, as Unix time. Absent if it saw none.")
+)
+
+const metricsNamespace = "farpoint"
+
+func objectMetric(name, help string, more ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(metricsNamespace, "externalservice", name), help, append([]string{"namespace", "externalservice"}, more...), nil)
+}
+
+func endpointMetric(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(metricsNamespace, "endpoint", name), help, []string{"namespace", "externalservice", "endpoint", "zone"}, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, each := range []*prometheus.Desc{endpointsMetric, specMetric, availableMetric, conditionMetric, flappingMetric, unhealthyMetric, certificatesMetric, transitionsMetric, writesMetric} {
+		out <- each
+	}
+	if c.perEndpoint {
+		out <- upMetric
+		out <- durationMetric
+		out <- certificateMetric
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
+	list := &farpointv1.ExternalServiceList{}
+	if err := c.objects.List(context.Background(), list, client.UnsafeDisableDeepCopy); err != nil {
+		out <- prometheus.NewInvalidMetric(availableMetric, fmt.Errorf("list ExternalServices: %w", err))
+		return
+	}
+	state := &stateSamples{out: out, pairs: pairs{}}
+	var observed []probes.Observation
+	for i := range list.Items {
+		object := &list.Items[i]
+		state.begin(object)
+		if object.DeletionTimestamp != nil {
+			continue
+		}
+		if object.Spec.Suspend {
+			state.conditions(farpointv1.ReadyCondition) // the others are not kept any more
+			continue
+		}
+		observed = c.observer.Observations(probes.Owner{Namespace: object.Namespace, Name: object.Name}, observed[:0])
+		state.counts()
+		state.conditions("")
+		state.activity(c.activity.of(types.NamespacedName{Namespace: object.Namespace, Name: object.Name}))
+		state.observations(observed)
+		if c.perEndpoint {
+			state.endpoints(observed)
+		}
+	}
+}
+
+// stateSamples makes the samples of one object after the other.
+type stateSamples struct {
+	out   chan<- prometheus.Metric
+	pairs pairs
+
+	object          *farpointv1.ExternalService
+	name, namespace *labelPair
+}
+
+func (s *stateSamples) begin(object *farpointv1.ExternalService) {
+	s.object = object
+	s.name, s.namespace = newPair("externalservice", object.Name), newPair("namespace", object.Namespace)
+}
+
+func (s *stateSamples) gauge(desc *prometheus.Desc, value float64, more ...*labelPair) {
+	s.out <- &sample{desc: desc, value: value, labels: append([]*labelPair{s.name, s.namespace}, more...)}
+}
+
+func (s *stateSamples) counter(desc *prometheus.Desc, value int, more *labelPair) {
+	s.out <- &sample{desc: desc, counts: true, value: float64(value), labels: []*labelPair{s.name, s.namespace, more}}
+}
+
+func (s *stateSamples) counts() {
+	status := &s.object.Status
+	for _, each := range []struct {
+		state string
+		count int32
+	}{
+		{"ready", status.Ready}, {"standby", status.Standby}, {"unhealthy", status.Unhealthy}, {"unknown", status.Unknown},
+		{"draining", status.Draining}, {"disabled", status.Disabled}, {"rejected", status.Rejected},
+	} {
+		s.gauge(endpointsMetric, float64(each.count), s.pairs.of("state", each.state))
+	}
+	s.gauge(specMetric, float64(len(s.object.Spec.Endpoints)))
+	var since time.Time
+	for i := range status.Endpoints {
+		endpoint := &status.Endpoints[i]
+		if endpoint.State == farpointv1.EndpointActive && endpoint.Health == farpointv1.EndpointUnhealthy && (since.IsZero() || endpoint.LastTransitionTime.Time.Before(since)) {
+			since = endpoint.LastTransitionTime.Time
+		}
+	}
+	if !since.IsZero() {
+		s.gauge(unhealthyMetric, unixSeconds(since))
+	}
+}
+
+// conditions are those of the type; all if it is empty.
+func (s *stateSamples) conditions(only string) {
+	available := 0.0
+	for _, each := range s.object.Status.Conditions {
+		if each.Type == farpointv1.AvailableCondition && each.Status == metav1.ConditionTrue {
+			available = 1
+		}
+		if only == "" || only == each.Type {
+			s.out <- &sample{desc: conditionMetric, value: 1, labels: []*labelPair{
+				s.pairs.of("condition", each.Type), s.name, s.namespace,
+				s.pairs.of("reason", each.Reason), s.pairs.of("status", strings.ToLower(string(each.Status))),
+			}}
+		}
+	}
+	if only == "" {
+		s.gauge(availableMetric, available)
+	}
+}
+
+func (s *stateSamples) activity(counted counts) {
+	s.counter(transitionsMetric, counted.up, s.pairs.of("to", "healthy"))
+	s.counter(transitionsMetric, counted.down, s.pairs.of("to", "unhealthy"))
+	s.counter(writesMetric, counted.created, s.pairs.of("operation", "create"))
+	s.counter(writesMetric, counted.updated, s.pairs.of("operation", "update"))
+	s.counter(writesMetric, counted.deleted, s.pairs.of("operation", "delete"))
+}
+
+func (s *stateSamples) observations(observed []probes.Observation) {
+	flapping, expiry := 0, time.Time{}
+	for _, each := range observed {
+		if each.Flapping {
+			flapping++
+		}
+		if at := each.CertificateExpiry; !at.IsZero() && (expiry.IsZero() || at.Before(expiry)) {
+			expiry = at
+		}
+	}
+	s.gauge(flappingMetric, float64(flapping))
+	if !expiry.IsZero() {
+		s.gauge(certificatesMetric, unixSeconds(expiry))
+	}
+}
+
+// endpoints tells of each endpoint by itself, but for those that are set aside.
+func (s *stateSamples) endpoints(observed []probes.Observation) {
+	known := make(map[string]*probes.Observation, len(observed))
+	for i := range observed {
+		known[observed[i].Key] = &observed[i]
+	}
+	told := make(map[string]bool, len(observed)) // the API does not keep a name from standing there twice
+	for i := range s.object.Status.Endpoints {
+		endpoint := &s.object.Status.Endpoints[i]
+		if endpoint.Health == farpointv1.EndpointRejected || told[endpoint.Name] {
+			continue
+		}
+		told[endpoint.Name] = true
+		labels := []*labelPair{newPair("endpoint", endpoint.Name), s.name, s.namespace, s.pairs.of("zone", s.zone(i))}
+		one := func(desc *prometheus.Desc, value float64) {
+			s.out <- &sample{desc: desc, value: value, labels: labels}
+		}
+		up := 0.0
+		if endpoint.Health == farpointv1.EndpointHealthy {
+			up = 1
+		}
+		one(upMetric, up)
+		if observation := known[endpoint.Name]; observation != nil {
+			if observation.Took > 0 {
+				one(durationMetric, observation.Took.Seconds())
+			}
+			if !observation.CertificateExpiry.IsZero() {
+				one(certificateMetric, unixSeconds(observation.CertificateExpiry))
+			}
+		}
+	}
+}
+
+// zone is that of an endpoint of the status, which has the order of the spec unless the
+// spec has just changed.
+func (s *stateSamples) zone(index int) string {
+	address := s.object.Status.Endpoints[index].Address
+	if spec := s.object.Spec.Endpoints; index < len(spec) && spec[index].Address == address {
+		return spec[index].Zone
+	}
+	return zoneOf(s.object, address)
+}
+
+func unixSeconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }

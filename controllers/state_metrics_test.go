@@ -1,0 +1,237 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// cached are the objects of a cache.
+type cached []farpointv1.ExternalService
+
+func (cached) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
+	return errors.New("nothing but lists is to be read")
+}
+
+func (c cached) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	list.(*farpointv1.ExternalServiceList).Items = c
+	return nil
+}
+
+// observedAs are the same for each owner.
+type observedAs []probes.Observation
+
+func (o observedAs) Observations(_ probes.Owner, list []probes.Observation) []probes.Observation {
+	return append(list, o...)
+}
+
+// halfDead is an ExternalService of two endpoints of which one is dead.
+func halfDead() *farpointv1.ExternalService {
+	object := ailing("api", well, ill)
+	object.Status.Total, object.Status.Ready, object.Status.Unhealthy = 2, 1, 1
+	object.Status.Conditions = []metav1.Condition{
+		{Type: farpointv1.AvailableCondition, Status: metav1.ConditionTrue, Reason: farpointv1.EndpointsReadyReason},
+		{Type: farpointv1.ReadyCondition, Status: metav1.ConditionUnknown, Reason: farpointv1.NotJudgedReason},
+	}
+	return object
+}
+
+func collector(objects ...*farpointv1.ExternalService) *stateCollector {
+	made := &stateCollector{activity: newActivity(), observer: observedAs{}}
+	var list cached
+	for _, object := range objects {
+		list = append(list, *object)
+	}
+	made.objects = list
+	return made
+}
+
+// expectMetrics compares the metrics, without their HELP and TYPE. Without names, it
+// compares all that there are.
+func expectMetrics(t *testing.T, made *stateCollector, want string, names ...string) {
+	t.Helper()
+	var text strings.Builder
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(made)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.Metric {
+			var labels []string
+			for _, pair := range metric.Label {
+				labels = append(labels, fmt.Sprintf("%s=%s", pair.GetName(), pair.GetValue()))
+			}
+			value := metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
+			line := fmt.Sprintf("%s{%s} %v", strings.TrimPrefix(family.GetName(), "farpoint_"), strings.Join(labels, ","), value)
+			for _, name := range append(names, "")[:max(len(names), 1)] {
+				if strings.HasPrefix(line, name) {
+					fmt.Fprintln(&text, line)
+				}
+			}
+		}
+	}
+	if got := strings.TrimSpace(text.String()); got != strings.TrimSpace(want) {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
+func TestStateMetricsSayWhatTheStatusSays(t *testing.T) {
+	made := collector(halfDead())
+	key := types.NamespacedName{Namespace: "shop", Name: "api"}
+	made.activity.add(key, counts{up: 2, down: 1, created: 1})
+	made.activity.add(key, counts{updated: 3, deleted: 1})
+	made.observer = observedAs{
+		{Key: "192.0.2.0:80", Took: time.Second, CertificateExpiry: someTime.Add(2 * time.Hour)},
+		{Key: "192.0.2.1:80", CertificateExpiry: someTime.Add(time.Hour), Flapping: true},
+	}
+	expectMetrics(t, made, `
+externalservice_available{externalservice=api,namespace=shop} 1
+externalservice_certificate_expiry_timestamp_seconds{externalservice=api,namespace=shop} 1.7776404e+09
+externalservice_condition{condition=Available,externalservice=api,namespace=shop,reason=EndpointsReady,status=true} 1
+externalservice_condition{condition=Ready,externalservice=api,namespace=shop,reason=NotJudged,status=unknown} 1
+externalservice_endpoint_transitions_total{externalservice=api,namespace=shop,to=healthy} 2
+externalservice_endpoint_transitions_total{externalservice=api,namespace=shop,to=unhealthy} 1
+externalservice_endpoints{externalservice=api,namespace=shop,state=disabled} 0
+externalservice_endpoints{externalservice=api,namespace=shop,state=draining} 0
+externalservice_endpoints{externalservice=api,namespace=shop,state=ready} 1
+externalservice_endpoints{externalservice=api,namespace=shop,state=rejected} 0
+externalservice_endpoints{externalservice=api,namespace=shop,state=standby} 0
+externalservice_endpoints{externalservice=api,namespace=shop,state=unhealthy} 1
+externalservice_endpoints{externalservice=api,namespace=shop,state=unknown} 0
+externalservice_endpointslice_writes_total{externalservice=api,namespace=shop,operation=create} 1
+externalservice_endpointslice_writes_total{externalservice=api,namespace=shop,operation=delete} 1
+externalservice_endpointslice_writes_total{externalservice=api,namespace=shop,operation=update} 3
+externalservice_flapping_endpoints{externalservice=api,namespace=shop} 1
+externalservice_spec_endpoints{externalservice=api,namespace=shop} 2
+externalservice_unhealthy_since_timestamp_seconds{externalservice=api,namespace=shop} 1.7776368e+09
+`)
+	made.perEndpoint = true
+	expectMetrics(t, made, `
+endpoint_certificate_expiry_timestamp_seconds{endpoint=192.0.2.0:80,externalservice=api,namespace=shop,zone=zone-0} 1.777644e+09
+endpoint_certificate_expiry_timestamp_seconds{endpoint=192.0.2.1:80,externalservice=api,namespace=shop,zone=zone-1} 1.7776404e+09
+endpoint_probe_duration_seconds{endpoint=192.0.2.0:80,externalservice=api,namespace=shop,zone=zone-0} 1
+endpoint_up{endpoint=192.0.2.0:80,externalservice=api,namespace=shop,zone=zone-0} 1
+endpoint_up{endpoint=192.0.2.1:80,externalservice=api,namespace=shop,zone=zone-1} 0
+`, "endpoint_")
+}
+
+// Nobody is to be woken by what a status said when it was last kept.
+func TestStateMetricsOfWhatIsNotKept(t *testing.T) {
+	object := halfDead()
+	object.Spec.Suspend = true
+	expectMetrics(t, collector(object), "externalservice_condition{condition=Ready,externalservice=api,namespace=shop,reason=NotJudged,status=unknown} 1")
+	object.DeletionTimestamp = &metav1.Time{Time: someTime}
+	expectMetrics(t, collector(object), "")
+}
+
+// One endpoint that stands in a status twice must not cost all metrics of the operator.
+func TestStateMetricsOutliveAStrangeStatus(t *testing.T) {
+	object := halfDead()
+	object.Status.Endpoints = append(object.Status.Endpoints, object.Status.Endpoints[0])
+	object.Status.Endpoints[1].Health = farpointv1.EndpointRejected
+	made := collector(object)
+	made.perEndpoint = true
+	expectMetrics(t, made, "endpoint_up{endpoint=192.0.2.0:80,externalservice=api,namespace=shop,zone=zone-0} 1", "endpoint_")
+}
+
+func TestActivityForgets(t *testing.T) {
+	counted, key := newActivity(), types.NamespacedName{Name: "api"}
+	counted.add(key, counts{up: 1})
+	counted.forget(key)
+	if got := counted.of(key); got != (counts{}) || len(counted.objects) != 0 {
+		t.Errorf("%+v of %d objects", got, len(counted.objects))
+	}
+}
+
+// fleet is as much as one operator is made for: 5,000 objects of 10 endpoints.
+func fleet() *stateCollector {
+	objects := make([]*farpointv1.ExternalService, 5000)
+	for i := range objects {
+		objects[i] = ailing(fmt.Sprintf("service-%d", i), well, well, well, well, well, well, well, well, well, ill)
+		for _, kind := range []string{"Ready", "Available", "Degraded", "TargetServiceResolved", "PortsMatched", "EndpointsAccepted", "NoConflicts", "TrafficPolicyEffective"} {
+			objects[i].Status.Conditions = append(objects[i].Status.Conditions, metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: "Reason"})
+		}
+	}
+	made := collector(objects...)
+	for i := range 10 {
+		made.observer = append(made.observer.(observedAs), probes.Observation{Key: fmt.Sprintf("192.0.2.%d:80", i), Took: time.Second, CertificateExpiry: someTime})
+	}
+	return made
+}
+
+func BenchmarkScrape(b *testing.B) {
+	for _, perEndpoint := range []bool{false, true} {
+		b.Run(fmt.Sprintf("perEndpoint=%v", perEndpoint), func(b *testing.B) {
+			made := fleet()
+			made.perEndpoint = perEndpoint
+			registry := prometheus.NewRegistry()
+			registry.MustRegister(made)
+			series := testutil.CollectAndCount(made)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := registry.Gather(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(series), "ns/series")
+			b.ReportMetric(float64(series), "series")
+		})
+	}
+}
+
+// How many series a scrape has is its cost, here and in Prometheus.
+func TestSeriesAreBounded(t *testing.T) {
+	made := fleet()
+	if got := testutil.CollectAndCount(made); got > 30*5000 {
+		t.Errorf("%d series for 5,000 objects, more than 30 each", got)
+	}
+	made.perEndpoint = true
+	if got := testutil.CollectAndCount(made); got > 30*5000+3*50_000 {
+		t.Errorf("%d series for 50,000 endpoints, more than 3 each", got)
+	}
+}
+
+func TestMetricsFollowTheConventions(t *testing.T) {
+	families := documented(t)
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+	for _, family := range families {
+		help := family.GetHelp()
+		if !strings.HasSuffix(help, ".") || help[:1] != strings.ToUpper(help[:1]) {
+			t.Errorf("%s: %q is no sentence", family.GetName(), help)
+		}
+	}
+}
