@@ -77,6 +77,7 @@ func (a alertmanager) alert(told notice, now time.Time) alertmanagerAlert {
 		Annotations: map[string]string{
 			"summary":     told.summary(),
 			"description": told.message,
+			"runbook_url": told.name.runbook(),
 		},
 	}
 	if !told.ended.IsZero() {
@@ -103,8 +104,11 @@ func (a alertmanager) alert(told notice, now time.Time) alertmanagerAlert {
 
 // summary is a line for people.
 func (n notice) summary() string {
-	if n.name == endpointDownAlert {
+	switch n.name {
+	case endpointDownAlert:
 		return fmt.Sprintf("Endpoint %s of ExternalService %s is unhealthy", n.endpoint, n.object)
+	case failOpenAlert:
+		return fmt.Sprintf("ExternalService %s sends traffic to endpoints that are not healthy", n.object)
 	}
 	return fmt.Sprintf("ExternalService %s is not available", n.object)
 }

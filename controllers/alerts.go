@@ -19,6 +19,7 @@ package controllers
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,6 +48,9 @@ const (
 	endpointDownAlert alertName = "FarpointEndpointDown"
 	// serviceUnavailableAlert: the condition Available is False.
 	serviceUnavailableAlert alertName = "FarpointServiceUnavailable"
+	// failOpenAlert: the condition FailOpen is True, so that traffic goes to endpoints that
+	// are not healthy, be the Service available or not.
+	failOpenAlert alertName = "FarpointFailOpen"
 )
 
 // severity is "critical" for what users notice.
@@ -55,6 +59,11 @@ func (n alertName) severity() string {
 		return "critical"
 	}
 	return "warning"
+}
+
+// runbook is where it says what to do about an alert, those of config/prometheus too.
+func (n alertName) runbook() string {
+	return "https://farpoint.dev/docs/runbook.md#" + strings.ToLower(string(n))
 }
 
 // notice is what is to be told of an alert.
@@ -87,13 +96,21 @@ func alertsOf(object *farpointv1.ExternalService) []notice {
 			})
 		}
 	}
-	available := meta.FindStatusCondition(object.Status.Conditions, farpointv1.AvailableCondition)
-	if available != nil && available.Status == metav1.ConditionFalse {
-		holding = append(holding, notice{
-			alert:   alert{name: serviceUnavailableAlert, object: key, reason: available.Reason},
-			message: available.Message,
-			since:   available.LastTransitionTime.Time,
-		})
+	for _, each := range []struct {
+		name      alertName
+		condition string
+		status    metav1.ConditionStatus
+	}{
+		{serviceUnavailableAlert, farpointv1.AvailableCondition, metav1.ConditionFalse},
+		{failOpenAlert, farpointv1.FailOpenCondition, metav1.ConditionTrue},
+	} {
+		if found := meta.FindStatusCondition(object.Status.Conditions, each.condition); found != nil && found.Status == each.status {
+			holding = append(holding, notice{
+				alert:   alert{name: each.name, object: key, reason: found.Reason},
+				message: found.Message,
+				since:   found.LastTransitionTime.Time,
+			})
+		}
 	}
 	return holding
 }

@@ -61,11 +61,15 @@ func TestAlertsOf(t *testing.T) {
 	object.Status.Conditions = []metav1.Condition{{
 		Type: farpointv1.AvailableCondition, Status: metav1.ConditionFalse, Reason: farpointv1.NoEndpointsReadyReason,
 		Message: "0 of 4 endpoints are ready", LastTransitionTime: metav1.NewTime(someTime.Add(time.Minute)),
+	}, {
+		Type: farpointv1.FailOpenCondition, Status: metav1.ConditionTrue, Reason: farpointv1.AllPublishedReason,
+		Message: "all get traffic", LastTransitionTime: metav1.NewTime(someTime),
 	}}
 	key := types.NamespacedName{Namespace: "shop", Name: "api"}
 	want := []notice{
 		{alert: alert{endpointDownAlert, key, "192.0.2.1:80", "zone-1", "Timeout"}, message: "no answer in time", since: someTime},
 		{alert: alert{name: serviceUnavailableAlert, object: key, reason: farpointv1.NoEndpointsReadyReason}, message: "0 of 4 endpoints are ready", since: someTime.Add(time.Minute)},
+		{alert: alert{name: failOpenAlert, object: key, reason: farpointv1.AllPublishedReason}, message: "all get traffic", since: someTime},
 	}
 	if got := alertsOf(object); !slices.Equal(got, want) {
 		t.Errorf("%+v\nwant %+v", got, want)

@@ -34,6 +34,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gexec"
 
+	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers"
 )
 
@@ -146,6 +147,7 @@ var _ = Describe("An Alertmanager", func() {
 		Expect(receiver.alerts(ctx)()).To(ContainElement(HaveField("Annotations", map[string]string{
 			"summary":     "Endpoint 192.0.2.10:8080 of ExternalService " + namespace + "/db is unhealthy",
 			"description": "status 503 is not an expected one",
+			"runbook_url": "https://farpoint.dev/docs/runbook.md#farpointendpointdown",
 		})))
 		since := startOf(receiver.alerts(ctx)(), labels)
 		Expect(since.Equal(now(ctx, object).Status.Endpoints[0].LastTransitionTime.Time)).To(BeTrue())
@@ -253,5 +255,23 @@ var _ = Describe("A webhook", func() {
 		Eventually(receiver.heard).Should(ConsistOf("dev.farpoint.endpoint.down 192.0.2.11:8080", "dev.farpoint.endpoint.down 192.0.2.10:8080", "dev.farpoint.service.unavailable <nil>"))
 		second.status.Store(http.StatusOK)
 		Eventually(receiver.heard).Should(ContainElements("dev.farpoint.endpoint.up 192.0.2.11:8080", "dev.farpoint.service.available <nil>"))
+	})
+
+	It("is told that traffic goes to endpoints that are not healthy, although enough are", func(ctx SpecContext) {
+		receiver, folder := newHook(), GinkgoT().TempDir()
+		Expect(os.WriteFile(filepath.Join(folder, "http.yaml"), []byte("authorization: {credentials: swordfish}\n"), 0o600)).To(Succeed())
+		startOperator(adminConfig, func(options *controllers.Options) {
+			options.WebhookURLs, options.WebhookHTTPConfig = []string{receiver.URL + "/events"}, filepath.Join(folder, "http.yaml")
+		})
+		namespace, first, second := newNamespace(ctx), newBackend(), newBackend()
+		object := externalService(namespace, "db", first.url(), second.url())
+		object.Spec.Availability.MinHealthyPercent = 100
+		create(ctx, service(namespace, "db"), object)
+		Eventually(column(ctx, object)).Should(Equal("2/2"))
+		second.status.Store(http.StatusServiceUnavailable)
+		Eventually(receiver.heard).Should(ConsistOf("dev.farpoint.endpoint.down 192.0.2.11:8080", "dev.farpoint.service.failopen <nil>"))
+		Expect(condition(ctx, object, farpointv1.AvailableCondition)()).To(HavePrefix("True"))
+		second.status.Store(http.StatusOK)
+		Eventually(receiver.heard).Should(ContainElements("dev.farpoint.endpoint.up 192.0.2.11:8080", "dev.farpoint.service.failopen.ended <nil>"))
 	})
 })

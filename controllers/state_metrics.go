@@ -63,7 +63,7 @@ var (
 
 // Metrics with a series for each endpoint. The label zone is empty where there is none.
 var (
-	upMetric          = endpointMetric("up", "1 while the endpoint is healthy by the verdict of its probes, else 0.")
+	upMetric          = endpointMetric("up", "1 while the endpoint is healthy by the verdict of its probes, 0 while it is unhealthy. Absent without a verdict, and for an endpoint whose state is not Active.")
 	durationMetric    = endpointMetric("probe_duration_seconds", "Time that the last probe took. Absent before the first.")
 	certificateMetric = endpointMetric("certificate_expiry_timestamp_seconds", "When the certificate expires that the last probe saw, or the first of its authorities, as Unix time. Absent if it saw none.")
 )
@@ -226,11 +226,13 @@ func (s *stateSamples) endpoints(observed []probes.Observation) {
 		one := func(desc *prometheus.Desc, value float64) {
 			s.out <- &sample{desc: desc, value: value, labels: labels}
 		}
-		up := 0.0
-		if endpoint.Health == farpointv1.EndpointHealthy {
-			up = 1
+		switch {
+		case endpoint.State != farpointv1.EndpointActive:
+		case endpoint.Health == farpointv1.EndpointHealthy:
+			one(upMetric, 1)
+		case endpoint.Health == farpointv1.EndpointUnhealthy:
+			one(upMetric, 0)
 		}
-		one(upMetric, up)
 		if observation := known[endpoint.Name]; observation != nil {
 			if observation.Took > 0 {
 				one(durationMetric, observation.Took.Seconds())

@@ -158,7 +158,9 @@ func TestStateMetricsOfWhatIsNotKept(t *testing.T) {
 // One endpoint that stands in a status twice must not cost all metrics of the operator.
 func TestStateMetricsOutliveAStrangeStatus(t *testing.T) {
 	object := halfDead()
-	object.Status.Endpoints = append(object.Status.Endpoints, object.Status.Endpoints[0])
+	object.Status.Endpoints = append(object.Status.Endpoints, object.Status.Endpoints[0], farpointv1.EndpointStatus{
+		Name: "192.0.2.9:80", State: farpointv1.EndpointDisabled, Health: farpointv1.EndpointHealthUnknown,
+	})
 	object.Status.Endpoints[1].Health = farpointv1.EndpointRejected
 	made := collector(object)
 	made.perEndpoint = true

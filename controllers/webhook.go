@@ -73,6 +73,7 @@ type eventData struct {
 var eventTypes = map[alertName]struct{ begins, ends string }{
 	endpointDownAlert:       {"dev.farpoint.endpoint.down", "dev.farpoint.endpoint.up"},
 	serviceUnavailableAlert: {"dev.farpoint.service.unavailable", "dev.farpoint.service.available"},
+	failOpenAlert:           {"dev.farpoint.service.failopen", "dev.farpoint.service.failopen.ended"},
 }
 
 // deliver implements receiver.
