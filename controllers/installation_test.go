@@ -324,7 +324,13 @@ func missing(among manifests) []string {
 	for _, object := range among {
 		if object.GetKind() == "ServiceMonitor" {
 			need(slices.ContainsFunc(services, func(service corev1.Service) bool { return monitors(object, service) }), "Service of ServiceMonitor %s", object.GetName())
+			token := tokenOf(object)
+			need(among.has("Secret", object.GetNamespace(), token), "Secret %s of ServiceMonitor %s", token, object.GetName())
 		}
+	}
+	for _, secret := range ofKind[corev1.Secret](among, "Secret") {
+		account := secret.Annotations[corev1.ServiceAccountNameKey]
+		need(among.has("ServiceAccount", secret.Namespace, account), "ServiceAccount %s of Secret %s", account, secret.Name)
 	}
 	return found
 }
@@ -343,6 +349,16 @@ func monitors(monitor *unstructured.Unstructured, service corev1.Service) bool {
 		}
 	}
 	return service.Namespace == monitor.GetNamespace() && labels.SelectorFromSet(wanted).Matches(labels.Set(service.Labels))
+}
+
+// tokenOf is the Secret that a ServiceMonitor takes its token from.
+func tokenOf(monitor *unstructured.Unstructured) string {
+	GinkgoHelper()
+	endpoints, found, err := unstructured.NestedSlice(monitor.Object, "spec", "endpoints")
+	Expect(found, err).To(BeTrue())
+	name, found, err := unstructured.NestedString(endpoints[0].(map[string]any), "authorization", "credentials", "name")
+	Expect(found, err).To(BeTrue())
+	return name
 }
 
 // deployment is the only one.
