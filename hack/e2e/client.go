@@ -56,6 +56,9 @@ type Request struct {
 	// then that a backend was chosen for it.
 	At   time.Time
 	Took time.Duration
+	// Late is how much later than it was to be sent that was, because this machine had
+	// other things to do.
+	Late time.Duration
 	// Backend is who answered.
 	Backend string
 	Outcome Outcome
@@ -65,12 +68,14 @@ type Request struct {
 // Failed tells whether the client did not get what it asked for.
 func (r Request) Failed() bool { return r.Outcome != OK }
 
-// Client sends requests at a steady rate, each over a connection of its own, until it is
-// stopped.
+// Client sends requests at a steady rate until it is stopped.
 type Client struct {
-	ask  func(ctx context.Context, number int) (string, error)
-	quit chan struct{}
-	done sync.WaitGroup
+	ask func(ctx context.Context, number int) (string, error)
+	// inTurn clients send a request once the one before is over.
+	inTurn bool
+	quit   chan struct{}
+	stop   sync.Once
+	done   sync.WaitGroup
 
 	// mu guards requests. Nothing waits while holding it.
 	mu       sync.Mutex
@@ -78,7 +83,8 @@ type Client struct {
 }
 
 // StartClient sends HTTP requests over TCP, or datagrams over UDP, to an address and port
-// from inside the namespace, as many a second.
+// from inside the namespace, as many a second, each over a connection or from a port of
+// its own.
 func (n *Namespace) StartClient(network, address string, rate int) *Client {
 	c := &Client{quit: make(chan struct{})}
 	switch network {
@@ -87,37 +93,50 @@ func (n *Namespace) StartClient(network, address string, rate int) *Client {
 	default:
 		c.ask = func(ctx context.Context, number int) (string, error) { return n.askHTTP(ctx, address, number) }
 	}
-	c.done.Go(func() { c.run(time.Second / time.Duration(rate)) })
+	c.start(time.Second / time.Duration(rate))
 	return c
 }
 
+func (c *Client) start(pause time.Duration) {
+	c.done.Go(func() { c.run(pause) })
+}
+
 func (c *Client) run(pause time.Duration) {
-	ticker := time.NewTicker(pause)
-	defer ticker.Stop()
-	for number := 0; ; number++ {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for number, due := 0, time.Now().Add(pause); ; number++ {
 		select {
 		case <-c.quit:
 			return
-		case <-ticker.C:
-			c.done.Go(func() { c.send(number) })
+		case <-timer.C:
 		}
+		if sent := due; c.inTurn {
+			c.send(number, sent)
+		} else {
+			c.done.Go(func() { c.send(number, sent) })
+		}
+		// What was missed is left out, or it would come in a burst.
+		if due = due.Add(pause); due.Before(time.Now()) {
+			due = time.Now()
+		}
+		timer.Reset(time.Until(due))
 	}
 }
 
-func (c *Client) send(number int) {
+func (c *Client) send(number int, due time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
 	at := time.Now()
 	backend, err := c.ask(ctx, number)
-	made := Request{Number: number, At: at, Took: time.Since(at), Backend: backend, Outcome: outcomeOf(err), Err: err}
+	made := Request{Number: number, At: at, Took: time.Since(at), Late: max(at.Sub(due), 0), Backend: backend, Outcome: outcomeOf(err), Err: err}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requests = append(c.requests, made)
 }
 
-// Stop returns all requests once the last one is over.
+// Stop returns all requests once the last one is over. It may be called again.
 func (c *Client) Stop() []Request {
-	close(c.quit)
+	c.stop.Do(func() { close(c.quit) })
 	c.done.Wait()
 	return c.requests
 }

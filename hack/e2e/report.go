@@ -43,12 +43,48 @@ type Row struct {
 	// DetectionBound is what the settings of the health check promise at most; 0 where
 	// nothing dies.
 	DetectionBound time.Duration
+	// Deaths are all that LastFailure and DetectionBound are the longest of.
+	Deaths []Death
 	// HealthyTakenOut counts how often an endpoint lost its traffic that was well.
 	HealthyTakenOut int
 	// SliceWrites are the operator's, during the scenario.
 	SliceWrites int
 	// Further figures, by a name that ends in the unit.
 	Further map[string]float64
+}
+
+// Death is what clients noticed of one.
+type Death struct {
+	// LastFailure is the time until the last request that failed by it was sent, Bound
+	// that until it had to be found.
+	LastFailure, Bound time.Duration
+}
+
+// Died adds a death to the row.
+func (r *Row) Died(death Death) {
+	r.Deaths = append(r.Deaths, death)
+	r.LastFailure = max(r.LastFailure, death.LastFailure)
+	r.DetectionBound = max(r.DetectionBound, death.Bound)
+	r.Further["medianLastFailureMs"] = milliseconds(median(r.Deaths, func(d Death) time.Duration { return d.LastFailure }))
+}
+
+// MedianDelay is by how much the last failure came after the bound, in the median of all
+// deaths; negative if before.
+func (r *Row) MedianDelay() time.Duration {
+	return median(r.Deaths, func(d Death) time.Duration { return d.LastFailure - d.Bound })
+}
+
+// median is the middle one of a figure of deaths, or the one after the middle; 0 of none.
+func median(deaths []Death, figure func(Death) time.Duration) time.Duration {
+	var all []time.Duration
+	for _, death := range deaths {
+		all = append(all, figure(death))
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
 }
 
 // MarshalJSON puts the further figures beside the others.
@@ -74,18 +110,48 @@ type Report struct {
 	rows []Row
 }
 
-// Add adds a row.
+// Add adds a row, or puts it in the place of the one with its name: that of a scenario
+// that was repeated.
 func (r *Report) Add(row Row) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.rows = slices.DeleteFunc(r.rows, func(other Row) bool { return other.Name == row.Name })
 	r.rows = append(r.rows, row)
 }
 
-// sorted are the rows by name.
+// sorted are the rows by name, and the summary at the end.
 func (r *Report) sorted() []Row {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.SortedFunc(slices.Values(r.rows), func(a, b Row) int { return strings.Compare(a.Name, b.Name) })
+	sorted := slices.SortedFunc(slices.Values(r.rows), func(a, b Row) int { return strings.Compare(a.Name, b.Name) })
+	if summary := summarize(sorted); len(summary.Deaths) > 0 {
+		sorted = append(sorted, summary)
+	}
+	return sorted
+}
+
+// summarize makes one row of those in which somebody dies: the sums of what is counted,
+// the medians of what is measured.
+func summarize(rows []Row) Row {
+	made := Row{Name: "median of all deaths"}
+	for i := range rows {
+		row := &rows[i]
+		if len(row.Deaths) == 0 {
+			continue
+		}
+		made.Deaths = append(made.Deaths, row.Deaths...)
+		made.Requests, made.Failures = made.Requests+row.Requests, made.Failures+row.Failures
+		made.HealthyTakenOut, made.SliceWrites = made.HealthyTakenOut+row.HealthyTakenOut, made.SliceWrites+row.SliceWrites
+	}
+	made.LastFailure = median(made.Deaths, func(d Death) time.Duration { return d.LastFailure })
+	made.DetectionBound = median(made.Deaths, func(d Death) time.Duration { return d.Bound })
+	made.Further = map[string]float64{"deaths": float64(len(made.Deaths)), "medianAfterBoundMs": milliseconds(made.MedianDelay())}
+	for i, death := range made.Deaths {
+		if after := milliseconds(death.LastFailure - death.Bound); i == 0 || after > made.Further["worstAfterBoundMs"] {
+			made.Further["worstAfterBoundMs"] = after
+		}
+	}
+	return made
 }
 
 // Print writes the report as a table.

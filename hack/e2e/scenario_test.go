@@ -60,6 +60,12 @@ type scenario struct {
 	ipv6    bool
 	clients []*e2e.Client
 	begun   time.Time
+	// leaving are hosts that lose their traffic on purpose.
+	leaving []*e2e.Host
+	// started is when the scenario was, before all else.
+	started time.Time
+	// cleanup calls a function once the scenario is over, the last one first.
+	cleanup func(func())
 }
 
 // serviceName is that of the Service and of the ExternalService of a scenario.
@@ -68,23 +74,31 @@ const serviceName = "outside"
 // newScenario starts hosts. Nothing is declared yet.
 func newScenario(t *testing.T, name string, hosts int, settings e2e.Settings) *scenario {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	s := &scenario{WithT: NewWithT(t), t: t, ctx: ctx, row: e2e.Row{Name: name, Further: map[string]float64{}}, settings: settings}
-	t.Cleanup(cancel)
+	s := &scenario{WithT: NewWithT(t), t: t, cleanup: t.Cleanup}
+	s.prepare(name, hosts, settings)
+	return s
+}
+
+func (s *scenario) prepare(name string, hosts int, settings e2e.Settings) {
+	s.t.Helper()
+	s.started, s.settings = time.Now(), settings
+	s.row = e2e.Row{Name: name, Further: map[string]float64{}}
+	ctx, cancel := context.WithCancel(s.t.Context())
+	s.ctx = ctx
+	s.cleanup(cancel)
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}}
 	s.Expect(world.Client.Create(ctx, namespace)).To(Succeed())
 	s.namespace = namespace.Name
 	for i := range hosts {
 		s.addHost(fmt.Sprintf("backend-%d", i+1), 1)
 	}
-	return s
 }
 
 func (s *scenario) addHost(name string, addresses int) *e2e.Host {
 	s.t.Helper()
 	host, err := world.NewHost(name, addresses)
 	s.Expect(err).NotTo(HaveOccurred())
-	s.t.Cleanup(func() { s.Expect(host.Remove()).To(Succeed()) })
+	s.cleanup(func() { s.Expect(host.Remove()).To(Succeed()) })
 	s.hosts = append(s.hosts, host)
 	return host
 }
@@ -137,7 +151,7 @@ func (s *scenario) declare(endpoints []farpointv1.Endpoint) {
 		},
 	}
 	s.Expect(world.Client.Create(s.ctx, s.object)).To(Succeed())
-	s.t.Cleanup(s.withdraw)
+	s.cleanup(s.withdraw)
 	for _, endpoint := range endpoints {
 		s.Eventually(s.ready).WithArguments(endpoint.Address).WithTimeout(15*time.Second).Should(BeTrue(), "%s is to be published", endpoint.Address)
 	}
@@ -208,7 +222,7 @@ func (s *scenario) pod() *e2e.Pod {
 	s.t.Helper()
 	pod, err := world.Router().NewPod("client")
 	s.Expect(err).NotTo(HaveOccurred())
-	s.t.Cleanup(func() { s.Expect(pod.Remove()).To(Succeed()) })
+	s.cleanup(func() { s.Expect(pod.Remove()).To(Succeed()) })
 	return pod
 }
 
@@ -221,6 +235,9 @@ func (s *scenario) finish() {
 	var all []e2e.Request
 	for _, each := range s.clients {
 		all = append(all, each.Stop()...)
+	}
+	if stall := s.longestStall(); stall >= e2e.NoticeableStall {
+		s.note("stallMs", stall)
 	}
 	s.row.Requests += len(all)
 	s.row.Failures += e2e.Failures(all)
@@ -239,12 +256,14 @@ func (s *scenario) writes() int {
 	return len(writes)
 }
 
-// wronglyOut are the changes since begin by which a host lost its traffic that was well.
+// wronglyOut are the changes since begin by which a host lost its traffic that was well,
+// and not on purpose.
 func (s *scenario) wronglyOut() []e2e.Change {
 	var found []e2e.Change
 	for _, change := range world.watcher.Changes(s.namespace, s.begun) {
 		well := func(host *e2e.Host) bool { return host.Has(change.Address) && !host.WasIll(change.At) }
-		if !change.Ready && slices.ContainsFunc(s.hosts, well) {
+		planned := func(host *e2e.Host) bool { return host.Has(change.Address) }
+		if !change.Ready && slices.ContainsFunc(s.hosts, well) && !slices.ContainsFunc(s.leaving, planned) {
 			found = append(found, change)
 		}
 	}

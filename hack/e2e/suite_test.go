@@ -42,6 +42,7 @@ const root = "../.."
 var world struct {
 	*e2e.Cluster
 	watcher *e2e.Watcher
+	stalls  *e2e.Stalls
 	// operators are the replicas, each alive unless a test has ended it for a while.
 	operators []*e2e.Operator
 	report    e2e.Report
@@ -106,6 +107,7 @@ func runAll(m *testing.M) (code int, err error) {
 	watching, unwatch := context.WithCancel(context.Background())
 	defer unwatch()
 	world.watcher = world.StartWatcher(watching)
+	world.stalls = e2e.WatchStalls(watching)
 	code = m.Run()
 	return code, errors.Join(world.report.Print(os.Stdout), world.report.Save(filepath.Join(root, "dist")))
 }

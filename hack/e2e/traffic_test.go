@@ -19,10 +19,8 @@ limitations under the License.
 package e2e_test
 
 import (
-	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -38,21 +36,30 @@ const settle = time.Second
 // each time.
 func (s *scenario) deaths(client *e2e.Client, bound time.Duration, hosts []*e2e.Host, fault func(*e2e.Host) (time.Time, error)) {
 	s.t.Helper()
-	s.row.DetectionBound = bound
-	var lasts []time.Duration
 	for _, host := range hosts {
-		at, err := fault(host)
-		s.Expect(err).NotTo(HaveOccurred())
-		s.isOut(host, bound+10*time.Second)
-		time.Sleep(time.Until(at.Add(bound + settle)))
-		lasts = append(lasts, e2e.LastFailure(client.Between(at, time.Now()), at))
+		s.death(client, bound, host, fault)
 	}
-	slices.Sort(lasts)
-	median := lasts[len(lasts)/2]
-	s.row.LastFailure = max(s.row.LastFailure, lasts[len(lasts)-1])
-	s.row.Further["medianLastFailureMs"] = float64(median.Milliseconds())
-	s.Expect(s.row.LastFailure).To(BeNumerically("<=", bound+e2e.Slack), "the longest time from a death to the last request that failed")
-	s.Expect(median).To(BeNumerically("<=", bound+100*time.Millisecond), "the median of %v", lasts)
+	s.inTime()
+}
+
+// death makes a host ill and notes how long requests failed. It returns when that was.
+func (s *scenario) death(client *e2e.Client, bound time.Duration, host *e2e.Host, fault func(*e2e.Host) (time.Time, error)) time.Time {
+	s.t.Helper()
+	at, err := fault(host)
+	s.Expect(err).NotTo(HaveOccurred())
+	s.isOut(host, bound+10*time.Second)
+	time.Sleep(time.Until(at.Add(bound + settle)))
+	s.row.Died(e2e.Death{LastFailure: e2e.LastFailure(client.Between(at, time.Now()), at), Bound: bound})
+	return at
+}
+
+// inTime expects that all deaths were noticed in their time.
+func (s *scenario) inTime() {
+	s.t.Helper()
+	for _, death := range s.row.Deaths {
+		s.Expect(death.LastFailure).To(BeNumerically("<=", death.Bound+e2e.Slack), "the time from a death to the last request that failed")
+	}
+	s.Expect(s.row.MedianDelay()).To(BeNumerically("<=", 100*time.Millisecond), "the time after its bound, in the median of %v", s.row.Deaths)
 }
 
 func kill(host *e2e.Host) (time.Time, error)   { return host.Kill() }
@@ -67,9 +74,11 @@ func slow(host *e2e.Host) (time.Time, error) {
 	return host.Behave(e2e.Behaviour{Delay: time.Minute})
 }
 
+// fastest are settings with which all is over in less than two seconds;
+// docs/user-guide.md names them.
+var fastest = e2e.Settings{Interval: time.Second, Fast: 500 * time.Millisecond, Timeout: 500 * time.Millisecond, FailureThreshold: 1, SuccessThreshold: 2}
+
 func TestDeaths(t *testing.T) {
-	// With these, all is over in less than two seconds; docs/user-guide.md names them.
-	fastest := e2e.Settings{Interval: time.Second, Fast: 500 * time.Millisecond, Timeout: 500 * time.Millisecond, FailureThreshold: 1, SuccessThreshold: 2}
 	for _, death := range []struct {
 		name     string
 		settings e2e.Settings
@@ -79,132 +88,78 @@ func TestDeaths(t *testing.T) {
 		{"backend killed (RST)", quick, quick.Refusal(), kill},
 		{"host cut off (packets dropped)", quick, quick.Silence(), cut},
 		{"backend answers 503", quick, quick.Refusal(), fail},
-		{"backend too slow", quick, quick.Silence(), slow},
+		{"backend does not answer", quick, quick.Silence(), slow},
 		{"backend stopped (SIGSTOP)", quick, quick.Silence(), freeze},
-		{"backend killed, fastest settings", fastest, fastest.Refusal(), kill},
-		{"host cut off, fastest settings", fastest, fastest.Silence(), cut},
+		{"backend killed, failureThreshold 1", fastest, fastest.Refusal(), kill},
+		{"host cut off, failureThreshold 1", fastest, fastest.Silence(), cut},
 	} {
 		t.Run(death.name, func(t *testing.T) {
 			t.Parallel()
-			s := newScenario(t, death.name, 6, death.settings)
-			s.declare(s.endpoints())
-			client := s.sendFromPod()
-			s.begin()
-			s.deaths(client, death.bound, s.hosts[:5], death.fault)
-			s.finish()
-			if death.settings == fastest {
-				s.Expect(s.row.LastFailure).To(BeNumerically("<", 2*time.Second))
-			}
+			play(t, death.name, 6, death.settings, func(s *scenario) {
+				s.declare(s.endpoints())
+				client := s.sendFromPod()
+				s.begin()
+				s.deaths(client, death.bound, s.hosts[:5], death.fault)
+				s.finish()
+				if death.settings == fastest {
+					s.Expect(s.row.LastFailure).To(BeNumerically("<", 2*time.Second))
+				}
+			})
 		})
 	}
 }
 
-func TestDeathOverUDP(t *testing.T) {
+// A backend that takes longer than the health check waits gets no traffic, although a
+// patient client would be served.
+func TestSlowBackend(t *testing.T) {
 	t.Parallel()
-	s := newScenario(t, "UDP backend killed", 4, quick)
-	s.declare(s.endpoints())
-	client := s.send(s.pod().Namespace, "udp", s.clusterIP(7), requestRate)
-	s.begin()
-	s.deaths(client, quick.Refusal(), s.hosts[:3], kill)
-	s.finish()
-}
-
-func TestDeathOverIPv6(t *testing.T) {
-	t.Parallel()
-	s := newScenario(t, "IPv6 backend killed", 4, quick)
-	s.ipv6 = true
-	s.declare(s.endpoints())
-	client := s.sendFromPod()
-	s.begin()
-	s.deaths(client, quick.Refusal(), s.hosts[:3], kill)
-	s.finish()
-}
-
-func TestDeathBehindNodePort(t *testing.T) {
-	t.Parallel()
-	s := newScenario(t, "backend killed, clients by NodePort", 4, quick)
-	outside := s.addHost("client", 1)
-	s.hosts = s.hosts[:4]
-	s.declare(s.endpoints())
-	port := strconv.Itoa(int(s.service.Spec.Ports[0].NodePort))
-	client := s.send(outside.Namespace, "tcp", net.JoinHostPort(world.Router().Address.String(), port), requestRate)
-	s.begin()
-	s.deaths(client, quick.Refusal(), s.hosts[:3], kill)
-	s.finish()
+	play(t, "backend slower than the health check's timeout", 3, quick, func(s *scenario) {
+		s.declare(s.endpoints())
+		client := s.sendFromPod()
+		s.begin()
+		const delay = 700 * time.Millisecond
+		at, err := s.hosts[0].Behave(e2e.Behaviour{Delay: delay})
+		s.Expect(err).NotTo(HaveOccurred())
+		s.isOut(s.hosts[0], quick.Silence()+10*time.Second)
+		time.Sleep(time.Until(at.Add(quick.Silence() + settle)))
+		last := time.Duration(0)
+		for _, request := range client.Between(at, time.Now()) {
+			if request.Took >= delay {
+				last = max(last, request.At.Sub(at))
+			}
+		}
+		s.note("lastSlowMs", last)
+		s.row.DetectionBound = quick.Silence()
+		s.finish()
+		s.Expect(last).To(BeNumerically(">", 0), "clients are to have waited")
+		s.Expect(last).To(BeNumerically("<=", quick.Silence()+e2e.Slack))
+		s.Expect(s.row.Failures).To(BeZero())
+	})
 }
 
 func TestRecovery(t *testing.T) {
 	t.Parallel()
-	s := newScenario(t, "backend comes back", 2, quick)
-	s.declare(s.endpoints())
-	client := s.sendFromPod()
-	host := s.hosts[0]
-	s.begin()
-	longest := time.Duration(0)
-	for range 3 {
-		s.deaths(client, quick.Refusal(), s.hosts[:1], kill)
-		s.Expect(host.Start()).To(Succeed())
-		back := time.Now()
-		s.isIn(host, quick.Recovery()+10*time.Second)
-		longest = max(longest, time.Since(back))
-		s.Eventually(func() bool {
-			return slices.ContainsFunc(client.Between(back, time.Now()), func(r e2e.Request) bool { return r.Backend == host.Name })
-		}).WithTimeout(5*time.Second).Should(BeTrue(), "the backend is to get requests again")
-		s.Expect(e2e.Failures(client.Between(back, time.Now()))).To(BeZero())
-	}
-	s.row.Further["recoveryMs"] = float64(longest.Milliseconds())
-	s.row.Further["recoveryBoundMs"] = float64(quick.Recovery().Milliseconds())
-	s.Expect(longest).To(BeNumerically("<=", quick.Recovery()+e2e.Slack))
-	s.finish()
-}
-
-// One failed check in two is no death: the verdict stands, and nobody writes.
-func TestFlapping(t *testing.T) {
-	t.Parallel()
-	s := newScenario(t, "every other health check fails", 2, quick)
-	s.declare(s.endpoints())
-	s.sendFromPod()
-	s.begin()
-	_, err := s.hosts[0].Behave(e2e.Behaviour{FailEvery: 2})
-	s.Expect(err).NotTo(HaveOccurred())
-	time.Sleep(8 * time.Second)
-	s.finish()
-	s.Expect(s.row.Failures).To(BeZero())
-	s.Expect(s.row.SliceWrites).To(BeZero())
-}
-
-// Without a backend clients are refused, and as soon as there is one again they are
-// served.
-func TestAllDown(t *testing.T) {
-	t.Parallel()
-	s := newScenario(t, "all backends down and back", 3, quick)
-	s.declare(s.endpoints())
-	client := s.sendFromPod()
-	s.begin()
-	for _, host := range s.hosts {
-		_, err := host.Cut()
-		s.Expect(err).NotTo(HaveOccurred())
-	}
-	for _, host := range s.hosts {
-		s.isOut(host, quick.Silence()+10*time.Second)
-	}
-	down := time.Now().Add(e2e.Slack)
-	time.Sleep(2 * time.Second)
-	// Some hear nothing: the kernel sends only so many refusals a second to one client.
-	requests := client.Between(down, down.Add(time.Second))
-	s.Expect(e2e.Failures(requests)).To(Equal(len(requests)))
-	s.Expect(requests).To(ContainElement(HaveField("Outcome", e2e.Refused)))
-	for _, host := range s.hosts {
-		s.Expect(host.Mend()).To(Succeed())
-	}
-	back := time.Now()
-	for _, host := range s.hosts {
-		s.isIn(host, quick.Recovery()+10*time.Second)
-	}
-	time.Sleep(2 * time.Second)
-	outage := e2e.LastFailure(client.Between(back, time.Now()), back)
-	s.row.Further["lastFailureAfterReturnMs"] = float64(outage.Milliseconds())
-	s.row.Further["recoveryBoundMs"] = float64(quick.Recovery().Milliseconds())
-	s.Expect(outage).To(BeNumerically("<=", quick.Recovery()+e2e.Slack))
-	s.finish()
+	play(t, "backend comes back", 2, quick, func(s *scenario) {
+		s.declare(s.endpoints())
+		client := s.sendFromPod()
+		host := s.hosts[0]
+		s.begin()
+		longest := time.Duration(0)
+		for range 3 {
+			s.death(client, quick.Refusal(), host, kill)
+			s.Expect(host.Start()).To(Succeed())
+			back := time.Now()
+			s.isIn(host, quick.Recovery()+10*time.Second)
+			longest = max(longest, time.Since(back))
+			s.Eventually(func() bool {
+				return slices.ContainsFunc(client.Between(back, time.Now()), func(r e2e.Request) bool { return r.Backend == host.Name })
+			}).WithTimeout(5*time.Second).Should(BeTrue(), "the backend is to get requests again")
+			s.Expect(e2e.Failures(client.Between(back, time.Now()))).To(BeZero())
+		}
+		s.note("recoveryMs", longest)
+		s.note("recoveryBoundMs", quick.Recovery())
+		s.inTime()
+		s.Expect(longest).To(BeNumerically("<=", quick.Recovery()+e2e.Slack))
+		s.finish()
+	})
 }
