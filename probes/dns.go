@@ -17,14 +17,10 @@ limitations under the License.
 package probes
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"slices"
@@ -62,13 +58,6 @@ func (d *Dialer) newDNSProber(def Definition, u *url.URL) (Prober, error) {
 	return p, err
 }
 
-// dnsPort is the port of name servers.
-const dnsPort = 53
-
-// maxDatagram is the longest answer that is asked for by UDP: it gets through without
-// being fragmented (https://www.dnsflagday.net/2020).
-const maxDatagram = 1232
-
 // recordTypes are the types that can be asked for, by IANA's registry of DNS parameters.
 // Those that stand for several records, or for a transfer of the zone, are none that a
 // check should ask for.
@@ -95,20 +84,7 @@ func queryOf(u *url.URL, given parameters) ([]byte, error) {
 		return nil, fmt.Errorf("healthCheckURL has a type that cannot be asked for: write one of %s",
 			strings.Join(slices.Sorted(maps.Keys(recordTypes)), ", "))
 	}
-	absolute, err := dnsmessage.NewName(strings.TrimSuffix(name, ".") + ".")
-	if err != nil {
-		return nil, err
-	}
-	var size dnsmessage.ResourceHeader
-	if err := size.SetEDNS0(maxDatagram, dnsmessage.RCodeSuccess, false); err != nil {
-		return nil, err
-	}
-	query := dnsmessage.Message{
-		Header:      dnsmessage.Header{RecursionDesired: true},
-		Questions:   []dnsmessage.Question{{Name: absolute, Type: number, Class: dnsmessage.ClassINET}},
-		Additionals: []dnsmessage.Resource{{Header: size, Body: &dnsmessage.OPTResource{}}},
-	}
-	return query.Pack()
+	return packQuery(name, number)
 }
 
 // isQueryName tells names, in small letters, that can be asked for: those of hosts, and
@@ -164,98 +140,31 @@ type dnsAnswer struct {
 // ask asks by UDP, and by TCP if the answer does not fit.
 func (p *dnsProber) ask(ctx context.Context) (dnsAnswer, error) {
 	var a dnsAnswer
-	// Two bytes of length go ahead by TCP.
-	message := make([]byte, 2, 2+len(p.query))
-	message = append(message, p.query...)
-	binary.BigEndian.PutUint16(message, uint16(len(p.query)))
-	binary.BigEndian.PutUint16(message[2:], uint16(rand.Uint32())) // one for both: they are the same question
+	message := newDNSMessage(p.query)
+	// The beginning of an answer says it all.
+	buffer := answers.Get().(*[maxAnswerBytes]byte)
+	defer answers.Put(buffer)
 	if !p.tcp {
-		err := p.dialer.exchangeDatagrams(ctx, p.to, func(conn net.Conn) (err error) {
-			a, err = askByUDP(conn, message[2:])
+		err := p.dialer.exchangeDatagrams(ctx, p.to, func(conn net.Conn) error {
+			answer, err := askByUDP(conn, message, buffer[:])
+			if err == nil {
+				a, err = readAnswer(answer)
+			}
 			return err
 		})
 		if err != nil || !a.truncated {
 			return a, err
 		}
 	}
-	err := p.dialer.converse(ctx, p.to, func(conn stream) (err error) {
-		a, err = askByTCP(conn, message)
+	err := p.dialer.converse(ctx, p.to, func(conn stream) error {
+		answer, err := askByTCP(conn, message, buffer[:])
+		if err == nil {
+			a, err = readAnswer(answer)
+		}
 		return err
 	})
 	return a, err
 }
-
-// maxStrays is how many datagrams may come that are no answer. One that is may be behind
-// them.
-const maxStrays = 16
-
-func askByUDP(conn net.Conn, query []byte) (dnsAnswer, error) {
-	if _, err := conn.Write(query); err != nil {
-		return dnsAnswer{}, err
-	}
-	buffer := answers.Get().(*[maxAnswerBytes]byte)
-	defer answers.Put(buffer)
-	for stray := range maxStrays {
-		n, err := conn.Read(buffer[:])
-		if err != nil && stray > 0 && isTimeout(err) {
-			break // it has said something, and that was no answer
-		}
-		if err != nil {
-			return dnsAnswer{}, err
-		}
-		if answer := buffer[:n]; isAnswerTo(query, answer) {
-			return readAnswer(answer)
-		}
-	}
-	return dnsAnswer{}, errNotDNS
-}
-
-func askByTCP(conn net.Conn, message []byte) (dnsAnswer, error) {
-	if _, err := conn.Write(message); err != nil {
-		return dnsAnswer{}, err
-	}
-	buffer := answers.Get().(*[maxAnswerBytes]byte)
-	defer answers.Put(buffer)
-	if _, err := io.ReadFull(conn, buffer[:2]); err != nil {
-		return dnsAnswer{}, err
-	}
-	// The beginning says it all, but the rest must be there, too.
-	length := int(binary.BigEndian.Uint16(buffer[:2]))
-	beginning := buffer[:min(length, len(buffer))]
-	if _, err := io.ReadFull(conn, beginning); err != nil {
-		return dnsAnswer{}, err
-	}
-	if _, err := io.CopyN(io.Discard, conn, int64(length-len(beginning))); err != nil {
-		return dnsAnswer{}, err
-	}
-	if !isAnswerTo(message[2:], beginning) {
-		return dnsAnswer{}, errNotDNS
-	}
-	return readAnswer(beginning)
-}
-
-// dnsHeaderBytes is the length of a message's header (RFC 1035, 4.1.1). The identifier is
-// in its first two bytes, the mark of an answer in the third, the number of questions in
-// the fifth and sixth.
-const dnsHeaderBytes = 12
-
-// isAnswerTo tells an answer to this query from everything else. An error may leave out
-// the question.
-func isAnswerTo(query, answer []byte) bool {
-	if len(answer) < dnsHeaderBytes || !bytes.Equal(query[:2], answer[:2]) || answer[2]&0x80 == 0 {
-		return false
-	}
-	if asked := binary.BigEndian.Uint16(answer[4:]); asked == 0 {
-		return true
-	}
-	question := query[dnsHeaderBytes : len(query)-optBytes]
-	end := dnsHeaderBytes + len(question)
-	return len(answer) >= end && bytes.EqualFold(question, answer[dnsHeaderBytes:end])
-}
-
-// optBytes is the length of the record that asks for longer datagrams, at the end of a
-// query (RFC 6891, 6.1.2).
-const optBytes = 11
 
 // readAnswer reads as much of an answer as matters, up to the first record's header.
 func readAnswer(message []byte) (dnsAnswer, error) {
@@ -274,5 +183,3 @@ func readAnswer(message []byte) (dnsAnswer, error) {
 	}
 	return dnsAnswer{}, errNotDNS
 }
-
-var errNotDNS = &stageError{reason: ReasonProtocol, error: errors.New("no DNS answer to the question")}

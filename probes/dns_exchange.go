@@ -1,0 +1,142 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// dnsPort is the port of name servers.
+const dnsPort = 53
+
+// maxDatagram is the longest answer that is asked for by UDP: it gets through without
+// being fragmented (https://www.dnsflagday.net/2020).
+const maxDatagram = 1232
+
+// packQuery makes the message that asks a name server that resolves for others, but for
+// its identifier. The name is absolute, with or without a dot at its end.
+func packQuery(name string, kind dnsmessage.Type) ([]byte, error) {
+	absolute, err := dnsmessage.NewName(strings.TrimSuffix(name, ".") + ".")
+	if err != nil {
+		return nil, err
+	}
+	var size dnsmessage.ResourceHeader
+	if err := size.SetEDNS0(maxDatagram, dnsmessage.RCodeSuccess, false); err != nil {
+		return nil, err
+	}
+	query := dnsmessage.Message{
+		Header:      dnsmessage.Header{RecursionDesired: true},
+		Questions:   []dnsmessage.Question{{Name: absolute, Type: kind, Class: dnsmessage.ClassINET}},
+		Additionals: []dnsmessage.Resource{{Header: size, Body: &dnsmessage.OPTResource{}}},
+	}
+	return query.Pack()
+}
+
+// dnsMessage is a query with an identifier of its own, and with the two bytes of length
+// that go ahead by TCP. It asks by UDP and by TCP: they are the same question.
+type dnsMessage []byte
+
+func newDNSMessage(query []byte) dnsMessage {
+	message := make(dnsMessage, 2, 2+len(query))
+	message = append(message, query...)
+	binary.BigEndian.PutUint16(message, uint16(len(query)))
+	binary.BigEndian.PutUint16(message[2:], uint16(rand.Uint32()))
+	return message
+}
+
+// query is the message without its length.
+func (m dnsMessage) query() []byte { return m[2:] }
+
+// maxStrays is how many datagrams may come that are no answer. One that is may be behind
+// them.
+const maxStrays = 16
+
+// askByUDP returns as much of the answer as the buffer holds. The connection's deadline
+// bounds it.
+func askByUDP(conn net.Conn, message dnsMessage, buffer []byte) ([]byte, error) {
+	if _, err := conn.Write(message.query()); err != nil {
+		return nil, err
+	}
+	for stray := range maxStrays {
+		n, err := conn.Read(buffer)
+		if err != nil && stray > 0 && isTimeout(err) {
+			break // it has said something, and that was no answer
+		}
+		if err != nil {
+			return nil, err
+		}
+		if answer := buffer[:n]; isAnswerTo(message.query(), answer) {
+			return answer, nil
+		}
+	}
+	return nil, errNotDNS
+}
+
+// askByTCP returns as much of the answer as the buffer holds. The rest must be there, too.
+func askByTCP(conn net.Conn, message dnsMessage, buffer []byte) ([]byte, error) {
+	if _, err := conn.Write(message); err != nil {
+		return nil, err
+	}
+	if _, err := io.ReadFull(conn, buffer[:2]); err != nil {
+		return nil, err
+	}
+	length := int(binary.BigEndian.Uint16(buffer[:2]))
+	answer := buffer[:min(length, len(buffer))]
+	if _, err := io.ReadFull(conn, answer); err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyN(io.Discard, conn, int64(length-len(answer))); err != nil {
+		return nil, err
+	}
+	if !isAnswerTo(message.query(), answer) {
+		return nil, errNotDNS
+	}
+	return answer, nil
+}
+
+// dnsHeaderBytes is the length of a message's header (RFC 1035, 4.1.1). The identifier is
+// in its first two bytes, the mark of an answer in the third, the number of questions in
+// the fifth and sixth.
+const dnsHeaderBytes = 12
+
+// isAnswerTo tells an answer to this query from everything else. Only an error may leave
+// out the question.
+func isAnswerTo(query, answer []byte) bool {
+	if len(answer) < dnsHeaderBytes || !bytes.Equal(query[:2], answer[:2]) || answer[2]&0x80 == 0 {
+		return false
+	}
+	if asked := binary.BigEndian.Uint16(answer[4:]); asked == 0 {
+		return answer[3]&0xf != 0
+	}
+	question := query[dnsHeaderBytes : len(query)-optBytes]
+	end := dnsHeaderBytes + len(question)
+	return len(answer) >= end && bytes.EqualFold(question, answer[dnsHeaderBytes:end])
+}
+
+// optBytes is the length of the record that asks for longer datagrams, at the end of a
+// query (RFC 6891, 6.1.2).
+const optBytes = 11
+
+var errNotDNS = &stageError{reason: ReasonProtocol, error: errors.New("no DNS answer to the question")}
