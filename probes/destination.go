@@ -32,13 +32,24 @@ type destination struct {
 	name string
 	// addr always holds the port, and the address unless there is a name.
 	addr netip.AddrPort
+	// called is the DNS name by which the place is spoken to, where that is another than
+	// what is connected to: an address that somebody else has resolved the name to.
+	called string
 }
 
 // place is the destination without its port.
 func (d destination) place() place { return place{addr: d.addr.Addr(), name: d.name} }
 
-// host is the name or the address, without brackets.
+// host is the name or the address by which the place is spoken to, without brackets.
 func (d destination) host() string {
+	if d.called != "" {
+		return d.called
+	}
+	return d.connected()
+}
+
+// connected is the name or the address that is connected to.
+func (d destination) connected() string {
 	if d.name != "" {
 		return d.name
 	}
@@ -46,8 +57,13 @@ func (d destination) host() string {
 }
 
 // String is host:port, as in a URL.
-func (d destination) String() string {
-	return net.JoinHostPort(d.host(), strconv.Itoa(int(d.addr.Port())))
+func (d destination) String() string { return d.withPort(d.host()) }
+
+// dialled is host:port for package net.
+func (d destination) dialled() string { return d.withPort(d.connected()) }
+
+func (d destination) withPort(host string) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(d.addr.Port())))
 }
 
 // destination works out where a definition's URL leads. An address that no probe
@@ -56,7 +72,7 @@ func (d *Dialer) destination(def Definition, u *url.URL) (destination, error) {
 	if u.Opaque != "" {
 		return destination{}, fmt.Errorf("healthCheckURL has no // after %[1]q: write %[1]s://host:port", u.Scheme)
 	}
-	to, err := destinationOf(u, netip.AddrPortFrom(def.Address, def.Port))
+	to, err := destinationOf(u, def.own())
 	if err != nil || to.name != "" {
 		return to, err
 	}
@@ -66,29 +82,42 @@ func (d *Dialer) destination(def Definition, u *url.URL) (destination, error) {
 	return to, nil
 }
 
+// own is where a definition's endpoint is.
+func (def Definition) own() destination {
+	own := destination{addr: netip.AddrPortFrom(def.Address, def.Port), called: def.Name}
+	if def.Name != "" && !def.Address.IsValid() {
+		own.name = def.Name + "." // absolute, as all names of endpoints are
+	}
+	return own
+}
+
 // destinationOf takes the host and the port from the URL, and what it leaves out
-// from own.
-func destinationOf(u *url.URL, own netip.AddrPort) (destination, error) {
-	port, err := portOf(u, own.Port())
+// from own. The name that own is called by means own.
+func destinationOf(u *url.URL, own destination) (destination, error) {
+	port, err := portOf(u, own.addr.Port())
 	if err != nil {
 		return destination{}, err
 	}
-	addr, name := own.Addr(), ""
-	if host := u.Hostname(); host != "" {
-		if addr, err = netip.ParseAddr(host); err != nil {
-			addr, name = netip.Addr{}, strings.ToLower(host)
+	to := own
+	if host := strings.ToLower(u.Hostname()); host != "" && (own.called == "" || strings.TrimSuffix(host, ".") != own.called) {
+		to = destination{}
+		if addr, err := netip.ParseAddr(host); err == nil {
+			to.addr = netip.AddrPortFrom(addr, port)
+		} else {
+			to.name = host
 		}
 	}
-	switch {
-	case name != "" && !isHostName(name):
+	to.addr = netip.AddrPortFrom(to.addr.Addr(), port)
+	switch addr := to.addr.Addr(); {
+	case to.name != "" && !isHostName(to.name):
 		return destination{}, errors.New("healthCheckURL has a host that is neither an address nor a DNS name:" +
 			" write IPv6 addresses in brackets, and names in ASCII (xn--...)")
-	case name == "" && !addr.IsValid():
+	case to.name == "" && !addr.IsValid():
 		return destination{}, errors.New("healthCheckURL has no host and the endpoint has no IP address: write a host")
 	case addr.Zone() != "":
 		return destination{}, errors.New("healthCheckURL has an address with a zone (%...), which means something on one host only: take it out")
 	}
-	return destination{name: name, addr: netip.AddrPortFrom(addr, port)}, nil
+	return to, nil
 }
 
 func portOf(u *url.URL, own uint16) (uint16, error) {

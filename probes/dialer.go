@@ -25,6 +25,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -66,6 +67,19 @@ func NewDialer(policy *EgressPolicy, handshakes int) *Dialer {
 		return d.check(peer)
 	}
 	return d
+}
+
+// ResolveBy makes the names in probe URLs resolve by these name servers instead of the
+// host's. It is called before the first probe.
+func (d *Dialer) ResolveBy(servers []netip.AddrPort) {
+	var turn atomic.Uint32
+	d.dialer.Resolver = &net.Resolver{
+		PreferGo: true,
+		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			server := servers[int(turn.Add(1)-1)%len(servers)]
+			return (&net.Dialer{}).DialContext(ctx, network, server.String())
+		},
+	}
 }
 
 // Dial opens a TCP connection to host:port, which may hold a name.
@@ -152,7 +166,7 @@ func (d *Dialer) resolveAndDial(ctx context.Context, network string, to destinat
 		DNSStart: func(httptrace.DNSStartInfo) { lookup.start = time.Now() }, //nolint:forbidigo // to compare with a
 		DNSDone:  func(httptrace.DNSDoneInfo) { lookup.end = time.Now() },    //nolint:forbidigo // context's deadline
 	})
-	conn, err := d.dialer.DialContext(ctx, network, to.String())
+	conn, err := d.dialer.DialContext(ctx, network, to.dialled())
 	return conn, lookup, err
 }
 
@@ -163,7 +177,11 @@ func (d *Dialer) resolve(ctx context.Context, to destination) (netip.Addr, nameL
 		return to.addr.Addr().Unmap(), nameLookup{}, nil
 	}
 	lookup := nameLookup{start: time.Now()} //nolint:forbidigo // to compare with a context's deadline
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", to.name)
+	resolver := d.dialer.Resolver
+	if resolver == nil {
+		resolver = net.DefaultResolver
+	}
+	addrs, err := resolver.LookupNetIP(ctx, "ip", to.name)
 	lookup.end = time.Now() //nolint:forbidigo // see above
 	if err != nil {
 		return netip.Addr{}, lookup, err

@@ -83,8 +83,11 @@ func (p *httpProber) nextHop(before hop, status int, u *url.URL) (hop, error) {
 	if downgrade || !known || u.Opaque != "" || u.Hostname() == "" || !isVisibleASCII(target) {
 		return hop{}, errForbiddenRedirect
 	}
-	// What a URL leaves out is the scheme's default here, not the endpoint's own.
-	to, err := destinationOf(u, netip.AddrPortFrom(netip.Addr{}, defaultPort(u.Scheme)))
+	// What a URL leaves out is the scheme's default here, not the endpoint's own. The name
+	// that the endpoint is called by means this endpoint, and not another one of the name's.
+	own := p.first.to
+	own.addr = netip.AddrPortFrom(own.addr.Addr(), defaultPort(u.Scheme))
+	to, err := destinationOf(u, own)
 	if err != nil {
 		return hop{}, err
 	}

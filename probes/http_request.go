@@ -160,7 +160,7 @@ func hostHeader(to destination, u *url.URL) string {
 	if to.addr.Port() != defaultPort(u.Scheme) {
 		return to.String()
 	}
-	if to.addr.Addr().Is6() {
+	if strings.Contains(to.host(), ":") {
 		return "[" + to.host() + "]"
 	}
 	return to.host()

@@ -45,6 +45,10 @@ type Definition struct {
 	// TCP port; the URL must then name one, or the scheme have one.
 	Address netip.Addr
 	Port    uint16
+	// Name is the canonical DNS name that led to the address, or "". Probes connect to the
+	// address and call it by the name: in the Host header, and in TLS. Without an Address,
+	// they connect to whatever the name leads to at that time.
+	Name string
 	// UDPPort is the endpoint's first UDP port; 0 when it has none.
 	UDPPort uint16
 
