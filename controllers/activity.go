@@ -32,8 +32,9 @@ type activity struct {
 
 // counts are those of one object.
 type counts struct {
-	// up and down count endpoints that have become healthy and unhealthy.
-	up, down int
+	// up, draining and down count endpoints that have become healthy, draining and
+	// unhealthy.
+	up, draining, down int
 	// created, updated and deleted count writes of EndpointSlices.
 	created, updated, deleted int
 }
@@ -52,6 +53,7 @@ func (a *activity) add(object types.NamespacedName, more counts) {
 		a.objects[object] = known
 	}
 	known.up += more.up
+	known.draining += more.draining
 	known.down += more.down
 	known.created += more.created
 	known.updated += more.updated

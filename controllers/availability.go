@@ -78,7 +78,8 @@ type standing struct {
 	failedOver bool
 	// ahead counts the healthy active endpoints of the tiers before that one.
 	ahead int
-	// healthy and active count endpoints of the tiers in use.
+	// healthy and active count endpoints of the tiers in use, those not that say that they
+	// drain.
 	healthy, active int
 	// failOpen is the reason why endpoints get traffic that are not healthy; "" if none do.
 	failOpen string
@@ -90,6 +91,9 @@ type standing struct {
 type tally struct {
 	// all that are accepted, whatever their state.
 	all, active, healthy int
+	// draining are active and say that they take no new traffic. Like those that drain by
+	// the spec they are of no use, and no sign that something is wrong.
+	draining int
 	// awaited are active and have had no verdict.
 	awaited int
 }
@@ -101,7 +105,7 @@ func (t tally) suffices(percent int, doubt bool) bool {
 	if doubt {
 		healthy += t.awaited
 	}
-	return healthy*100 >= percent*t.active
+	return healthy*100 >= percent*(t.active-t.draining)
 }
 
 // assign gives each endpoint its role.
@@ -137,6 +141,8 @@ func (t *tally) add(each *verdict) {
 	switch {
 	case each.health.State == probes.StateHealthy:
 		t.healthy++
+	case each.health.State == probes.StateDraining:
+		t.draining++
 	case each.awaited():
 		t.awaited++
 	}
@@ -170,19 +176,36 @@ func (r availabilityRules) reach(tiers *[lastTier + 1]tally, was before) standin
 		}
 		now.tier, now.ahead = int32(i), healthy
 		now.failedOver = accepted >= r.minReady
-		now.healthy, now.active = now.healthy+tier.healthy, now.active+tier.active
+		now.healthy, now.active = now.healthy+tier.healthy, now.active+tier.active-tier.draining
 		healthy, awaited, accepted = healthy+tier.healthy, awaited+tier.awaited, accepted+tier.all
 	}
 	return now
 }
 
 // opens returns the reason why endpoints get traffic that are not healthy; "" if none do.
+// If some of them serve at least, and only drain, it is these.
 func (r availabilityRules) opens(tiers *[lastTier + 1]tally, now standing, was before) string {
+	healthy, draining := 0, 0
+	for i := range tiers {
+		healthy += tiers[i].healthy
+		if int32(i) <= now.tier {
+			draining += tiers[i].draining
+		}
+	}
+	reason := r.opensAnyhow(tiers, now, was)
+	if reason != "" && healthy == 0 && draining > 0 {
+		return farpointv1.DrainingPublishedReason
+	}
+	return reason
+}
+
+// opensAnyhow is opens where no endpoint drains.
+func (r availabilityRules) opensAnyhow(tiers *[lastTier + 1]tally, now standing, was before) string {
 	healthy, awaited, active := 0, 0, 0
 	below := r.minHealthyPercent > 0
 	for i := range tiers {
 		healthy, awaited, active = healthy+tiers[i].healthy, awaited+tiers[i].awaited, active+tiers[i].active
-		if int32(i) <= now.tier && tiers[i].active > 0 && tiers[i].suffices(r.minHealthyPercent, !was.failingOpen) {
+		if int32(i) <= now.tier && tiers[i].active > tiers[i].draining && tiers[i].suffices(r.minHealthyPercent, !was.failingOpen) {
 			below = false
 		}
 	}
@@ -206,10 +229,12 @@ func (r availabilityRules) letsIn(each *verdict, now standing, was before) bool 
 	switch now.failOpen {
 	case "":
 		return false
+	case farpointv1.DrainingPublishedReason:
+		return each.health.State == probes.StateDraining
 	case farpointv1.LastHealthyPublishedReason:
 		return was.wasReady(each)
 	}
-	return true
+	return each.health.State != probes.StateDraining
 }
 
 func roleOf(each *verdict, tier int32) role {
@@ -232,6 +257,8 @@ func (s standing) openMessage(rules availabilityRules) string {
 		return fmt.Sprintf("%d of %d endpoints in use are healthy, less than minHealthyPercent (%d): all of them get traffic", s.healthy, s.active, rules.minHealthyPercent)
 	case farpointv1.LastHealthyPublishedReason:
 		return fmt.Sprintf("no endpoint is healthy: traffic goes to what was healthy last, %d of %d (whenNoneHealthy: PublishLastHealthy)", s.opened, s.active)
+	case farpointv1.DrainingPublishedReason:
+		return fmt.Sprintf("no endpoint is healthy: traffic goes on to the %d that drain", s.opened)
 	}
 	return fmt.Sprintf("no endpoint is healthy: all %d get traffic (whenNoneHealthy: PublishAll)", s.opened)
 }

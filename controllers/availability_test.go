@@ -45,6 +45,8 @@ func verdictsOf(words string) (all []verdict, was before) {
 			made.health.Cause = probes.Result{Reason: probes.ReasonNetworkUnreachable}
 		case "held":
 			made.held = true
+		case "drains": // by its own word
+			made.health = probes.Seeded(probes.StateDraining)
 		case "draining":
 			made.spec.State = farpointv1.EndpointDraining
 			made.health = probes.Seeded(probes.StateHealthy)
@@ -80,7 +82,7 @@ func published(all []verdict) string {
 
 // TestWhatIsPublished is the table that consumers were read for.
 func TestWhatIsPublished(t *testing.T) {
-	const healthy, unhealthy, unknown = probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown
+	const healthy, unhealthy, unknown, drains = probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown, probes.StateDraining
 	tests := []struct {
 		role      role
 		health    probes.State
@@ -94,6 +96,11 @@ func TestWhatIsPublished(t *testing.T) {
 		{draining, healthy, false, "FTT", farpointv1.PublishedDraining},
 		{draining, unhealthy, false, "FFT", farpointv1.PublishedDraining},
 		{draining, unknown, false, "FFT", farpointv1.PublishedDraining},
+		{draining, drains, false, "FTT", farpointv1.PublishedDraining},
+		{inUse, drains, false, "FTT", farpointv1.PublishedDraining},
+		{standby, drains, false, "FFF", farpointv1.PublishedStandby},
+		{disabled, drains, false, "FFF", farpointv1.PublishedDisabled},
+		{failOpen, drains, false, "TTF", farpointv1.PublishedFailOpen},
 		{disabled, healthy, false, "FFF", farpointv1.PublishedDisabled},
 		{standby, healthy, false, "FFF", farpointv1.PublishedStandby},
 		{standby, unhealthy, false, "FFF", farpointv1.PublishedStandby},
@@ -105,6 +112,7 @@ func TestWhatIsPublished(t *testing.T) {
 		{inUse, unknown, true, "TFF", farpointv1.PublishedAlways},
 		{draining, healthy, true, "TTT", farpointv1.PublishedDraining},
 		{draining, unhealthy, true, "TFT", farpointv1.PublishedDraining},
+		{inUse, drains, true, "TTT", farpointv1.PublishedDraining},
 		{disabled, unknown, true, "FFF", farpointv1.PublishedDisabled},
 		{standby, healthy, true, "FFF", farpointv1.PublishedStandby},
 		{failOpen, unhealthy, true, "TTF", farpointv1.PublishedFailOpen},
@@ -164,6 +172,19 @@ func TestRoles(t *testing.T) {
 		{"one that cannot be probed is not waited for", rules{minReady: 1, whenNoneHealthy: all}, before{}, "0down 0dark", "open open", "0 false AllPublished"},
 		{"only draining ones are left", rules{minReady: 1, whenNoneHealthy: all}, before{}, "0draining 0disabled", "FTT off", "0 false "},
 
+		{"by its own word", rules{minReady: 1}, before{}, "0up 0drains", "TTF FTT", "0 false "},
+		{"a standby takes over from what drains", rules{minReady: 1}, before{}, "0drains 1up", "FTT TTF", "1 true "},
+		{"a standby that drains", rules{minReady: 1}, before{}, "0up 1drains", "TTF stby", "0 false "},
+		{"all tiers drain", rules{minReady: 1}, before{}, "0drains 1drains", "FTT FTT", "1 true "},
+		{"what drains is not let in of itself", rules{minReady: 1, whenNoneHealthy: none}, before{}, "0DRAINS 0down", "FTT FFF", "0 false "},
+		{"what drains serves, what is dead does not", rules{minReady: 1, whenNoneHealthy: all}, before{}, "0drains 0down 1drains", "open FFF open", "1 true DrainingPublished"},
+		{"the same with last healthy", rules{minReady: 1, whenNoneHealthy: last}, before{}, "0drains 0DOWN", "open FFF", "0 false DrainingPublished"},
+		{"the same with a share", rules{minReady: 1, minHealthyPercent: 50}, before{}, "0drains 0down", "open FFF", "0 false DrainingPublished"},
+		{"what drains is out of the count", rules{minReady: 1, minHealthyPercent: 50}, before{}, "0up 0drains 0drains 0drains", "TTF FTT FTT FTT", "0 false "},
+		{"and not let in by it", rules{minReady: 1, minHealthyPercent: 60}, before{}, "0up 0down 0drains", "TTF open FTT", "0 false BelowMinHealthyPercent"},
+		{"all of a tier drain, and the next is below", rules{minReady: 1, minHealthyPercent: 60}, before{}, "0drains 1up 1down", "FTT TTF open", "1 true BelowMinHealthyPercent"},
+		{"a verdict is awaited", rules{minReady: 1, whenNoneHealthy: all}, before{}, "0drains 0new", "FTT FFF", "0 false "},
+
 		{"share", rules{minReady: 1, minHealthyPercent: 50}, before{}, "0up 0down 0down", "TTF open open", "0 false BelowMinHealthyPercent"},
 		{"just enough", rules{minReady: 1, minHealthyPercent: 50}, before{}, "0up 0down", "TTF FFF", "0 false "},
 		{"states by hand do not count", rules{minReady: 1, minHealthyPercent: 50}, before{}, "0up 0draining 0disabled 0disabled", "TTF FTT off off", "0 false "},
@@ -195,7 +216,7 @@ func TestRoles(t *testing.T) {
 // TestRolesOfAnything draws endpoints, rules and pasts at random and states what must be
 // true of all of them.
 func TestRolesOfAnything(t *testing.T) {
-	states := []string{"up", "up", "down", "down", "new", "dark", "draining", "disabled", "UP", "DOWN"}
+	states := []string{"up", "up", "down", "down", "new", "dark", "draining", "disabled", "drains", "drains", "DRAINS", "UP", "DOWN"}
 	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
 	for seed := range uint64(20000) {
 		random := rand.New(rand.NewPCG(seed, 4))
@@ -238,6 +259,8 @@ func (c *roleChecker) count(first, last int32, which func(*verdict) bool) int {
 
 func isHealthy(v *verdict) bool  { return v.health.State == probes.StateHealthy }
 func isAny(*verdict) bool        { return true }
+func drains(v *verdict) bool     { return v.health.State == probes.StateDraining }
+func stays(v *verdict) bool      { return !drains(v) }
 func hasVerdict(v *verdict) bool { return !v.awaited() }
 
 func (c *roleChecker) eachHasItsRole() {
@@ -260,7 +283,7 @@ func (c *roleChecker) eachHasItsRole() {
 			case failOpen:
 				right = each.spec.Priority <= c.now.tier && !isHealthy(each) && said == endpointConditions{ready: true, serving: true}
 			case inUse:
-				right = each.spec.Priority <= c.now.tier && said == endpointConditions{ready: isHealthy(each), serving: isHealthy(each)}
+				right = each.spec.Priority <= c.now.tier && said == endpointConditions{ready: isHealthy(each), serving: isHealthy(each) || drains(each), terminating: drains(each)}
 			}
 		}
 		if !right {
@@ -282,7 +305,7 @@ func (c *roleChecker) standbysAreNotNeeded() {
 	if c.now.tier > c.was.tier && c.count(0, c.now.tier-1, notDown) >= c.rules.minReady {
 		c.t.Fatalf("%s: tier %d did not wait for verdicts", c.what, c.now.tier)
 	}
-	if c.now.ahead != c.count(0, c.now.tier-1, isHealthy) || c.now.healthy != c.count(0, c.now.tier, isHealthy) || c.now.active != c.count(0, c.now.tier, isAny) {
+	if c.now.ahead != c.count(0, c.now.tier-1, isHealthy) || c.now.healthy != c.count(0, c.now.tier, isHealthy) || c.now.active != c.count(0, c.now.tier, stays) {
 		c.t.Fatalf("%s: %+v has counted wrongly", c.what, c.now)
 	}
 }
@@ -304,16 +327,20 @@ func (c *roleChecker) nobodyIsLetInWithoutNeed() {
 			c.t.Fatalf("%s: %d of %d are healthy, %d let in", c.what, c.now.healthy, c.now.active, opened)
 		}
 	case farpointv1.AllPublishedReason:
-		if healthy > 0 || c.rules.whenNoneHealthy != farpointv1.PublishAll || opened != c.now.active {
+		if healthy > 0 || c.rules.whenNoneHealthy != farpointv1.PublishAll || opened != c.now.active || c.count(0, c.now.tier, drains) > 0 {
 			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
 		}
 	case farpointv1.LastHealthyPublishedReason:
 		if healthy > 0 || c.rules.whenNoneHealthy != farpointv1.PublishLastHealthy || opened != c.count(0, c.now.tier, c.was.wasReady) {
 			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
 		}
+	case farpointv1.DrainingPublishedReason:
+		if healthy > 0 || c.rules.whenNoneHealthy == farpointv1.PublishNone && c.rules.minHealthyPercent == 0 || opened != c.count(0, c.now.tier, drains) {
+			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
+		}
 	default:
 		judged := c.count(0, 9, hasVerdict) == active
-		if active > 0 && judged && healthy == 0 && (c.rules.whenNoneHealthy == farpointv1.PublishAll || c.rules.minHealthyPercent > 0) {
+		if active > 0 && judged && healthy == 0 && (c.rules.whenNoneHealthy == farpointv1.PublishAll || c.rules.minHealthyPercent > 0 && c.count(0, 9, stays) > 0) {
 			c.t.Fatalf("%s: nobody is let in", c.what)
 		}
 	}

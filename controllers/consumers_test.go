@@ -205,6 +205,7 @@ var states = map[string]string{
 	"active and healthy":     "TTF",
 	"active and unhealthy":   "FFF",
 	"active and not known":   "FFF",
+	"active and draining":    "FTT",
 	"draining and healthy":   "FTT",
 	"draining and unhealthy": "FFT",
 	"disabled":               "FFF",
@@ -222,12 +223,14 @@ func stateOfVerdict(v *verdict) string {
 		return "standby"
 	case v.role == failOpen:
 		return "fail-open"
-	case v.role == draining && healthy:
+	case v.role == draining && (healthy || drains(v)):
 		return "draining and healthy"
 	case v.role == draining:
 		return "draining and unhealthy"
 	case healthy:
 		return "active and healthy"
+	case drains(v):
+		return "active and draining"
 	case v.health.State == probes.StateUnhealthy:
 		return "active and unhealthy"
 	}
@@ -275,7 +278,7 @@ func anyService(random *rand.Rand, met map[string]int) (sliceWants, said) {
 		if random.IntN(5) == 0 {
 			made.spec.ForZones = []string{"a", "c"}
 		}
-		made.health = probes.Seeded(probes.State(random.IntN(3)))
+		made.health = probes.Seeded(probes.State(random.IntN(4)))
 		if fewHealthy && random.IntN(10) > 0 {
 			made.health = probes.Seeded(probes.StateUnhealthy)
 		}

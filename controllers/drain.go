@@ -161,7 +161,7 @@ func (d drain) until(left *endpoint, terminating bool) (time.Time, probes.Health
 	}
 	// It leaves now, or what was told when it left got lost.
 	said, _ := d.seeds.said(left)
-	return end, health, said.serving && health.State == probes.StateHealthy
+	return end, health, said.serving && health.State.Serves()
 }
 
 // wholeSecond is the next one, since the API keeps no fractions.

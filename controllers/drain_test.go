@@ -80,6 +80,8 @@ func TestDrain(t *testing.T) {
 	}{
 		{"leaves while it is healthy", "TTF", &ready, nil, "FTT 31"},
 		{"leaves while it is drained by hand", "FTT", &told{Health: healthy, Published: farpointv1.PublishedDraining}, nil, "FTT 31"},
+		{"leaves while it drains by its own word", "FTT", &told{Health: farpointv1.EndpointHealthDraining, Published: farpointv1.PublishedDraining}, nil, "FTT 31"},
+		{"the same, and has some time left", "FTT", leaving(farpointv1.EndpointHealthDraining, at(10)), nil, "FTT 10"},
 		{"leaves while it is unhealthy", "FFF", &told{Health: unhealthy, Published: farpointv1.PublishedNotReady}, nil, ""},
 		{"leaves while it is published although it is unhealthy", "TTF", &told{Health: unhealthy, Published: farpointv1.PublishedFailOpen}, nil, ""},
 		{"leaves as a standby", "FFF", &told{Health: healthy, Published: farpointv1.PublishedStandby}, nil, ""},

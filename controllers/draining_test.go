@@ -17,6 +17,7 @@ limitations under the License.
 package controllers_test
 
 import (
+	"net/http"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -27,6 +28,66 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
+
+var _ = Describe("an endpoint that says that it drains", func() {
+	It("keeps its connections, also over a restart, and comes back or dies", func(ctx SpecContext) {
+		first := startOperator(adminConfig)
+		namespace, a, b := newNamespace(ctx), newBackend(), newBackend()
+		object := externalService(namespace, "word", a.url(), b.url())
+		object.Spec.HealthCheck.HTTP = &farpointv1.HTTPHealthCheck{DrainStatuses: []string{"429", "500-503"}}
+		create(ctx, service(namespace, "word"), object)
+		Eventually(column(ctx, object)).Should(Equal("2/2"))
+		written := versions(ctx, namespace, "word")
+
+		a.status.Store(http.StatusServiceUnavailable)
+		Eventually(conditions(ctx, namespace, "word")).Should(Equal(map[string]string{"192.0.2.10": "FTT", "192.0.2.11": "TTF"}))
+		for name, generation := range versions(ctx, namespace, "word") {
+			Expect(generation).To(Equal(written[name] + 1))
+		}
+		Eventually(forms(ctx, object)).Should(Equal(map[string]string{"192.0.2.10:8080": "Draining Draining", "192.0.2.11:8080": "Healthy Ready"}))
+		status := now(ctx, object).Status
+		Expect(status.ReadyEndpoints).To(Equal("1/2"))
+		Expect([]int32{status.Draining, status.Unhealthy}).To(Equal([]int32{1, 0}))
+		Expect(status.Endpoints[0].Reason).To(Equal("Draining"))
+		Expect(status.Endpoints[0].Message).To(Equal("status 503 is one of drainStatuses: it serves, and takes no new traffic"))
+		Expect(condition(ctx, object, farpointv1.DegradedCondition)()).To(Equal("False NoEndpointsUnhealthy"))
+		Expect(message(ctx, object, farpointv1.AvailableCondition)).To(Equal("1 of 2 endpoints are ready, 1 draining"))
+		Eventually(eventsOf(ctx, object)).Should(ConsistOf(
+			"Normal EndpointDraining: Endpoint 192.0.2.10:8080 is draining: status 503 is one of drainStatuses: it serves, and takes no new traffic"))
+
+		restartsQuietly(ctx, object, first)
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
+			spec.HealthCheckInterval = &metav1.Duration{Duration: 500 * time.Millisecond}
+		})
+		By("coming back")
+		a.status.Store(http.StatusOK)
+		Eventually(conditions(ctx, namespace, "word")).Should(Equal(map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "TTF"}))
+		By("dying on the way out")
+		a.status.Store(http.StatusTooManyRequests)
+		Eventually(conditions(ctx, namespace, "word")).Should(HaveKeyWithValue("192.0.2.10", "FTT"))
+		a.status.Store(http.StatusNotFound)
+		Eventually(conditions(ctx, namespace, "word")).Should(HaveKeyWithValue("192.0.2.10", "FFF"))
+	})
+
+	It("gets traffic before those that are dead, if something must", func(ctx SpecContext) {
+		startOperator(adminConfig)
+		namespace, a, b := newNamespace(ctx), newBackend(), newBackend()
+		object := externalService(namespace, "last", a.url(), b.url())
+		object.Spec.HealthCheck.HTTP = &farpointv1.HTTPHealthCheck{DrainStatuses: []string{"503"}}
+		object.Spec.Availability.WhenNoneHealthy = farpointv1.PublishAll
+		create(ctx, service(namespace, "last"), object)
+		Eventually(column(ctx, object)).Should(Equal("2/2"))
+		b.status.Store(http.StatusNotFound)
+		Eventually(conditions(ctx, namespace, "last")).Should(Equal(map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "FFF"}))
+		a.status.Store(http.StatusServiceUnavailable)
+		Eventually(condition(ctx, object, farpointv1.FailOpenCondition)).Should(Equal("True DrainingPublished"))
+		Expect(conditions(ctx, namespace, "last")()).To(Equal(map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "FFF"}))
+		Expect(message(ctx, object, farpointv1.FailOpenCondition)).To(Equal("no endpoint is healthy: traffic goes on to the 1 that drain"))
+		a.status.Store(http.StatusNotFound)
+		Eventually(condition(ctx, object, farpointv1.FailOpenCondition)).Should(Equal("True AllPublished"))
+		Eventually(conditions(ctx, namespace, "last")).Should(Equal(map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "TTF"}))
+	})
+})
 
 var _ = Describe("an endpoint that leaves the spec", func() {
 	removeFirst := func(ctx SpecContext, object *farpointv1.ExternalService) {

@@ -20,6 +20,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,8 +39,8 @@ const (
 	endpointHealthyEvent = "EndpointHealthy"
 	// endpointUnhealthyEvent: the verdict on an endpoint is now Unhealthy.
 	endpointUnhealthyEvent = "EndpointUnhealthy"
-	// endpointDrainingEvent: an endpoint has left the spec and keeps its connections for a
-	// while.
+	// endpointDrainingEvent: an endpoint says that it takes no new traffic, or has left the
+	// spec and keeps its connections for a while.
 	endpointDrainingEvent = "EndpointDraining"
 	// endpointDrainedEvent: it has left the slices.
 	endpointDrainedEvent = "EndpointDrained"
@@ -76,30 +77,40 @@ func occurrences(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 }
 
 func healthChanges(before, after *farpointv1.ExternalServiceStatus) []occurrence {
-	found, up, down := flips(before, after)
-	told := changes(down, crowd, true, endpointUnhealthyEvent, "unhealthy")
-	told = append(told, changes(found, 1, false, endpointHealthyEvent, "healthy")...)
-	return append(told, changes(up, crowd, false, endpointHealthyEvent, "healthy")...)
+	flipped := flipsBetween(before, after)
+	return slices.Concat(
+		changes(flipped.down, crowd, true, endpointUnhealthyEvent, "unhealthy"),
+		changes(flipped.draining, crowd, false, endpointDrainingEvent, "draining"),
+		changes(flipped.found, 1, false, endpointHealthyEvent, "healthy"),
+		changes(flipped.up, crowd, false, endpointHealthyEvent, "healthy"),
+	)
 }
 
 // flips are the endpoints that were found healthy at first, those that are healthy again,
-// and those that have become unhealthy.
-func flips(before, after *farpointv1.ExternalServiceStatus) (found, up, down []farpointv1.EndpointStatus) {
+// those that say that they drain, and those that have become unhealthy.
+type flips struct {
+	found, up, draining, down []farpointv1.EndpointStatus
+}
+
+func flipsBetween(before, after *farpointv1.ExternalServiceStatus) flips {
 	known := toldBefore{list: before.Endpoints}
+	var all flips
 	for i, endpoint := range after.Endpoints {
 		was := known.find(i, endpoint.Name)
 		switch {
 		case was != nil && was.Health == endpoint.Health:
 		case endpoint.Health == farpointv1.EndpointUnhealthy:
-			down = append(down, endpoint)
+			all.down = append(all.down, endpoint)
+		case endpoint.Health == farpointv1.EndpointHealthDraining:
+			all.draining = append(all.draining, endpoint)
 		case endpoint.Health != farpointv1.EndpointHealthy:
 		case was == nil || was.Health == farpointv1.EndpointHealthUnknown:
-			found = append(found, endpoint)
+			all.found = append(all.found, endpoint)
 		default:
-			up = append(up, endpoint)
+			all.up = append(all.up, endpoint)
 		}
 	}
-	return found, up, down
+	return all
 }
 
 // departures tells of endpoints that have left the spec, and then the slices.

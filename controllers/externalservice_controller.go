@@ -355,8 +355,8 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	case err != nil:
 		return fmt.Errorf("write status: %w", err)
 	}
-	found, up, down := flips(&before, &status)
-	r.activity.add(client.ObjectKeyFromObject(object), counts{up: len(found) + len(up), down: len(down)})
+	flipped := flipsBetween(&before, &status)
+	r.activity.add(client.ObjectKeyFromObject(object), counts{up: len(flipped.found) + len(flipped.up), draining: len(flipped.draining), down: len(flipped.down)})
 	told := occurrences(&before, &status)
 	if err := r.events.write(ctx, object, told, metav1.NewMicroTime(r.clock.Now())); err != nil {
 		// Trying again would find no change to tell of.

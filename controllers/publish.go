@@ -35,31 +35,35 @@ type endpointConditions struct {
 // wherever there is to be no traffic, and never serving alone, which some consumers send
 // traffic to and some don't.
 func (v *verdict) conditions(publishNotReady bool) endpointConditions {
-	healthy := v.health.State == probes.StateHealthy
-	switch v.role {
-	case inUse:
-		return endpointConditions{ready: healthy || publishNotReady, serving: healthy}
-	case failOpen:
+	switch {
+	case v.role == failOpen:
 		return endpointConditions{ready: true, serving: true}
-	case draining:
-		return endpointConditions{ready: publishNotReady, serving: healthy, terminating: true}
+	case v.isDraining():
+		return endpointConditions{ready: publishNotReady, serving: v.health.State.Serves(), terminating: true}
+	case v.role == inUse:
+		healthy := v.health.State == probes.StateHealthy
+		return endpointConditions{ready: healthy || publishNotReady, serving: healthy}
 	}
 	return endpointConditions{}
 }
 
+// isDraining tells of an endpoint in use that it keeps its connections and gets no new ones,
+// by the spec or by its own word.
+func (v *verdict) isDraining() bool {
+	return v.role == draining || v.role == inUse && v.health.State == probes.StateDraining
+}
+
 // publication is the same in a word.
 func (v *verdict) publication(publishNotReady bool) farpointv1.EndpointPublication {
-	switch v.role {
-	case failOpen:
-		return farpointv1.PublishedFailOpen
-	case standby:
-		return farpointv1.PublishedStandby
-	case draining:
-		return farpointv1.PublishedDraining
-	case disabled:
-		return farpointv1.PublishedDisabled
-	}
 	switch {
+	case v.role == failOpen:
+		return farpointv1.PublishedFailOpen
+	case v.role == standby:
+		return farpointv1.PublishedStandby
+	case v.isDraining():
+		return farpointv1.PublishedDraining
+	case v.role == disabled:
+		return farpointv1.PublishedDisabled
 	case v.health.State == probes.StateHealthy:
 		return farpointv1.PublishedReady
 	case publishNotReady:

@@ -160,6 +160,23 @@ warehouse: IPv4, http 8080/TCP, farpoint.dev/externalservice=warehouse
 		Eventually(unusual(ctx, object)).Should(BeEmpty())
 	})
 
+	It("lets servers that are updated finish what they have", func(ctx SpecContext) {
+		startOperator(adminConfig)
+		bookings := load("rolling-restart.yaml")
+		bookings.apply(ctx)
+		object := bookings.externalServices()[0]
+		Eventually(column(ctx, object)).Should(Equal("3/3"))
+		bookings.backends.down.Store("/192.0.2.91/ready", true) // 503
+		bookings.comesOut(ctx, `
+bookings: IPv4, http 8080/TCP, farpoint.dev/externalservice=bookings
+  192.0.2.91 FTT
+  192.0.2.92 TTF
+  192.0.2.93 TTF`)
+		Eventually(unusual(ctx, object)).Should(BeEmpty())
+		bookings.backends.down.Delete("/192.0.2.91/ready")
+		Eventually(column(ctx, object)).Should(Equal("3/3"))
+	})
+
 	It("sends everything to one cluster when the other is lost", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		clusters := load("two-clusters.yaml")

@@ -91,7 +91,11 @@ func (s *seeds) of(endpoint *endpoint) (probes.State, bool) {
 	if told := s.told.find(endpoint.index, endpoint.name); told != nil && agrees(told, said) {
 		return stateFor(told.Health), true
 	}
-	if said.serving {
+	switch {
+	// It is active and the slices say otherwise: by its own word, as far as anybody knows.
+	case said.serving && said.terminating && stateOf(endpoint.spec) == farpointv1.EndpointActive:
+		return probes.StateDraining, true
+	case said.serving:
 		return probes.StateHealthy, true
 	}
 	return probes.StateUnhealthy, true
@@ -107,7 +111,7 @@ func agrees(told *farpointv1.EndpointStatus, said endpointConditions) bool {
 	case farpointv1.PublishedAlways:
 		return said == endpointConditions{ready: true}
 	case farpointv1.PublishedDraining:
-		return said.terminating && said.serving == (told.Health == farpointv1.EndpointHealthy)
+		return said.terminating && said.serving == stateFor(told.Health).Serves()
 	}
 	return said == endpointConditions{}
 }
@@ -118,6 +122,8 @@ func stateFor(health farpointv1.EndpointHealth) probes.State {
 		return probes.StateHealthy
 	case farpointv1.EndpointUnhealthy:
 		return probes.StateUnhealthy
+	case farpointv1.EndpointHealthDraining:
+		return probes.StateDraining
 	}
 	return probes.StateUnknown
 }

@@ -115,12 +115,12 @@ func httpSettings(check *farpointv1.HTTPHealthCheck) (*probes.HTTPSettings, erro
 	for _, header := range check.Headers {
 		made.Headers = append(made.Headers, probes.Header{Name: header.Name, Value: header.Value})
 	}
-	for _, text := range check.ExpectedStatuses {
-		statuses, err := statusRange(text)
-		if err != nil {
-			return nil, err
-		}
-		made.ExpectedStatuses = append(made.ExpectedStatuses, statuses)
+	var err error
+	if made.ExpectedStatuses, err = statusRanges("expectedStatuses", check.ExpectedStatuses); err != nil {
+		return nil, err
+	}
+	if made.DrainStatuses, err = statusRanges("drainStatuses", check.DrainStatuses); err != nil {
+		return nil, err
 	}
 	if check.ExpectedBody != "" {
 		body, err := regexp.Compile(check.ExpectedBody)
@@ -132,18 +132,27 @@ func httpSettings(check *farpointv1.HTTPHealthCheck) (*probes.HTTPSettings, erro
 	return made, nil
 }
 
+func statusRanges(field string, texts []string) ([]probes.StatusRange, error) {
+	var read []probes.StatusRange
+	for _, text := range texts {
+		statuses, ok := statusRange(text)
+		if !ok {
+			return nil, fmt.Errorf("healthCheck.http.%s: %q is neither a status nor a range of them from the lower to the higher, such as 200-399", field, text)
+		}
+		read = append(read, statuses)
+	}
+	return read, nil
+}
+
 // statusRange reads "204" and "200-399".
-func statusRange(text string) (probes.StatusRange, error) {
+func statusRange(text string) (probes.StatusRange, bool) {
 	first, last, isRange := strings.Cut(text, "-")
 	if !isRange {
 		last = first
 	}
 	from, errFrom := strconv.ParseUint(first, 10, 16)
 	to, errTo := strconv.ParseUint(last, 10, 16)
-	if errFrom != nil || errTo != nil || from > to {
-		return probes.StatusRange{}, fmt.Errorf("healthCheck.http.expectedStatuses: %q is neither a status nor a range of them from the lower to the higher, such as 200-399", text)
-	}
-	return probes.StatusRange{First: uint16(from), Last: uint16(to)}, nil
+	return probes.StatusRange{First: uint16(from), Last: uint16(to)}, errFrom == nil && errTo == nil && from <= to
 }
 
 func digestOf(check *farpointv1.HealthCheck, trust certificates) ([sha256.Size]byte, error) {

@@ -58,14 +58,15 @@ func (m *simulation) asked() map[string]string {
 		case hinted && each.Zone != "":
 			zones = []string{each.Zone}
 		}
-		ready, serving, terminating := false, each.health == probes.StateHealthy, false
+		drains := each.health == probes.StateDraining
+		ready, serving, terminating := false, each.health == probes.StateHealthy || drains, false
 		switch each.State {
 		case farpointv1.EndpointDraining:
 			terminating = true
 		case farpointv1.EndpointDisabled:
 			serving = false
 		default:
-			ready = serving
+			ready, terminating = serving && !drains, drains
 		}
 		if m.service.Spec.PublishNotReadyAddresses && each.State != farpointv1.EndpointDisabled {
 			ready = true

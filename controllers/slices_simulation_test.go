@@ -83,7 +83,7 @@ var edits = []struct {
 		}
 	}},
 	{"flip", true, func(m *simulation, c *choices) {
-		m.one(c, func(e *modelEndpoint) { e.health = (e.health + 1 + probes.State(c.of(2))) % 3 })
+		m.one(c, func(e *modelEndpoint) { e.health = (e.health + 1 + probes.State(c.of(3))) % 4 })
 	}},
 	{"state", true, func(m *simulation, c *choices) {
 		states := []farpointv1.EndpointState{farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled}
@@ -132,7 +132,7 @@ func (m *simulation) add(c *choices) {
 		if c.of(5) == 4 {
 			address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(m.made)})
 		}
-		made := modelEndpoint{port: 8080, health: probes.State(c.of(3))}
+		made := modelEndpoint{port: 8080, health: probes.State(c.of(4))}
 		made.Address, made.Zone = address.String(), modelZones[c.of(2)]
 		made.Hostname = fmt.Sprintf("db-%d", m.made)
 		if !slices.ContainsFunc(m.endpoints, func(e modelEndpoint) bool { return e.Address == made.Address }) {

@@ -54,16 +54,16 @@ var (
 	specMetric         = objectMetric("spec_endpoints", "Endpoints in the spec.")
 	availableMetric    = objectMetric("available", "1 while the condition Available is True, else 0.")
 	conditionMetric    = objectMetric("condition", "1 for each condition with its present status (true, false or unknown) and reason.", "condition", "reason", "status")
-	flappingMetric     = objectMetric("flapping_endpoints", "Endpoints that have died so often within minutes that their recoveries are delayed.")
+	flappingMetric     = objectMetric("flapping_endpoints", "Endpoints that have died, or begun to drain, so often within minutes that their recoveries are delayed.")
 	unhealthyMetric    = objectMetric("unhealthy_since_timestamp_seconds", "Since when the active endpoint is unhealthy that has been for longest, as Unix time. Absent if none is.")
 	certificatesMetric = objectMetric("certificate_expiry_timestamp_seconds", "When the first of the certificates expires that probes have seen, as Unix time. Absent if they have seen none.")
-	transitionsMetric  = objectMetric("endpoint_transitions_total", "Endpoints that have become healthy or unhealthy, by what they became (to).", "to")
+	transitionsMetric  = objectMetric("endpoint_transitions_total", "Endpoints whose verdict has changed, by what it became (to): healthy, draining or unhealthy.", "to")
 	writesMetric       = objectMetric("endpointslice_writes_total", "EndpointSlices written for this object, by operation: create, update or delete.", "operation")
 )
 
 // Metrics with a series for each endpoint. The label zone is empty where there is none.
 var (
-	upMetric          = endpointMetric("up", "1 while the endpoint is healthy by the verdict of its probes, 0 while it is unhealthy. Absent without a verdict, and for an endpoint whose state is not Active.")
+	upMetric          = endpointMetric("up", "1 while the endpoint is healthy by the verdict of its probes, 0 while it is unhealthy. Absent without a verdict, and for an endpoint that drains or whose state is not Active.")
 	durationMetric    = endpointMetric("probe_duration_seconds", "Time that the last probe took. Absent before the first.")
 	certificateMetric = endpointMetric("certificate_expiry_timestamp_seconds", "When the certificate expires that the last probe saw, or the first of its authorities, as Unix time. Absent if it saw none.")
 )
@@ -187,6 +187,7 @@ func (s *stateSamples) conditions(only string) {
 
 func (s *stateSamples) activity(counted counts) {
 	s.counter(transitionsMetric, counted.up, s.pairs.of("to", "healthy"))
+	s.counter(transitionsMetric, counted.draining, s.pairs.of("to", "draining"))
 	s.counter(transitionsMetric, counted.down, s.pairs.of("to", "unhealthy"))
 	s.counter(writesMetric, counted.created, s.pairs.of("operation", "create"))
 	s.counter(writesMetric, counted.updated, s.pairs.of("operation", "update"))

@@ -120,6 +120,7 @@ externalservice_available{externalservice=api,namespace=shop} 1
 externalservice_certificate_expiry_timestamp_seconds{externalservice=api,namespace=shop} 1.7776404e+09
 externalservice_condition{condition=Available,externalservice=api,namespace=shop,reason=EndpointsReady,status=true} 1
 externalservice_condition{condition=Ready,externalservice=api,namespace=shop,reason=NotJudged,status=unknown} 1
+externalservice_endpoint_transitions_total{externalservice=api,namespace=shop,to=draining} 0
 externalservice_endpoint_transitions_total{externalservice=api,namespace=shop,to=healthy} 2
 externalservice_endpoint_transitions_total{externalservice=api,namespace=shop,to=unhealthy} 1
 externalservice_endpoints{externalservice=api,namespace=shop,state=disabled} 0

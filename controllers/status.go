@@ -211,7 +211,7 @@ func counterOf(status *farpointv1.ExternalServiceStatus, endpoint *farpointv1.En
 		return &status.Rejected
 	case endpoint.State == farpointv1.EndpointDisabled:
 		return &status.Disabled
-	case endpoint.State == farpointv1.EndpointDraining:
+	case endpoint.State == farpointv1.EndpointDraining, endpoint.Health == farpointv1.EndpointHealthDraining:
 		return &status.Draining
 	case endpoint.Health == farpointv1.EndpointUnhealthy:
 		return &status.Unhealthy
@@ -364,6 +364,8 @@ func healthOf(state probes.State) farpointv1.EndpointHealth {
 		return farpointv1.EndpointHealthy
 	case probes.StateUnhealthy:
 		return farpointv1.EndpointUnhealthy
+	case probes.StateDraining:
+		return farpointv1.EndpointHealthDraining
 	default:
 		return farpointv1.EndpointHealthUnknown
 	}

@@ -38,6 +38,7 @@ var (
 	one  = metav1.NewTime(noon.Add(time.Hour))
 
 	up   = probes.Health{State: probes.StateHealthy}
+	away = probes.Health{State: probes.StateDraining, Cause: probes.Result{Outcome: probes.Draining, Reason: probes.ReasonDraining, Code: 503}}
 	down = probes.Health{State: probes.StateUnhealthy, Cause: probes.Result{Outcome: probes.Failure, Reason: probes.ReasonTimeout}}
 )
 
@@ -97,6 +98,10 @@ func TestStatusOfHealth(t *testing.T) {
 			o.Spec.Endpoints[1].State, o.Spec.Endpoints[2].State = farpointv1.EndpointDraining, farpointv1.EndpointDisabled
 		}, "1/3",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"draining by its own word", []probes.Health{up, away}, nil, "1/2",
+			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"all drain", []probes.Health{away, away}, nil, "0/2",
+			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"published all the same", []probes.Health{down, {}}, func(_ *farpointv1.ExternalService, f *findings) {
 			f.service.service.Spec.PublishNotReadyAddresses = true
 		}, "2/2",
@@ -237,6 +242,15 @@ func TestOccurrences(t *testing.T) {
 		{"the last one", statusOf(up), statusOf(down), []string{
 			"Warning EndpointUnhealthy Endpoint 192.0.2.1:80 is unhealthy: no complete answer within the timeout",
 			"Warning Unavailable 0 of 1 endpoints are ready",
+		}},
+		{"one drains", statusOf(up, up), statusOf(up, away), []string{
+			"Normal EndpointDraining Endpoint 192.0.2.2:80 is draining: status 503 is one of drainStatuses: it serves, and takes no new traffic",
+		}},
+		{"and goes", statusOf(up, away), statusOf(up, down), []string{
+			"Warning EndpointUnhealthy Endpoint 192.0.2.2:80 is unhealthy: no complete answer within the timeout",
+		}},
+		{"or comes back", statusOf(up, away), statusOf(up, up), []string{
+			"Normal EndpointHealthy Endpoint 192.0.2.2:80 is healthy",
 		}},
 		{"back again", statusOf(down), statusOf(up), []string{
 			"Normal EndpointHealthy Endpoint 192.0.2.1:80 is healthy",

@@ -267,6 +267,7 @@ func TestSettingsFaultsNameTheField(t *testing.T) {
 	tests := map[string]farpointv1.HTTPHealthCheck{
 		"healthCheck.http.expectedBody is not a regular expression": {ExpectedBody: "("},
 		"healthCheck.http.expectedStatuses: \"399-200\"":            {ExpectedStatuses: []string{"399-200"}},
+		"healthCheck.http.drainStatuses: \"5xx\"":                   {DrainStatuses: []string{"5xx"}},
 	}
 	for message, check := range tests {
 		spec := &farpointv1.ExternalServiceSpec{HealthCheck: farpointv1.HealthCheck{HTTP: &check}}

@@ -58,7 +58,7 @@ func (w *world) look() {
 	w.reconcile(func(name string, health probes.Health) probes.Health {
 		if state := w.verdicts[name]; state != probes.StateUnknown && state != health.State {
 			health = probes.Seeded(state)
-			health.Cause.Reason = map[probes.State]probes.Reason{probes.StateUnhealthy: probes.ReasonTimeout}[state]
+			health.Cause.Reason = map[probes.State]probes.Reason{probes.StateUnhealthy: probes.ReasonTimeout, probes.StateDraining: probes.ReasonDraining}[state]
 		}
 		return health
 	})
@@ -154,7 +154,7 @@ func TestRestartsChangeNothing(t *testing.T) {
 			}
 			for i := range 7 {
 				if random.IntN(3) == 0 {
-					w.verdicts[fmt.Sprintf("192.0.2.%d:8080", i)] = probes.State(random.IntN(3))
+					w.verdicts[fmt.Sprintf("192.0.2.%d:8080", i)] = probes.State(random.IntN(4))
 				}
 			}
 			w.look()

@@ -29,28 +29,36 @@ const (
 	StateHealthy
 	// StateUnhealthy: the probes fail.
 	StateUnhealthy
+	// StateDraining: the target serves, and says itself that it takes no new traffic.
+	StateDraining
 )
+
+// Serves tells whether connections to the target are worth keeping.
+func (s State) Serves() bool { return s == StateHealthy || s == StateDraining }
 
 // Thresholds say how many results in a row make a verdict. Both are from 1 to 100.
 type Thresholds struct {
 	Failure, Success uint8
 }
 
-// Flap damping: a target that dies more than freeDeaths times within flapWindow needs
-// twice as many passes to recover for each further death, up to maxDamping times as
-// many. Its deaths are found as fast as ever.
+// Flap damping: a target that falls more than freeFalls times within flapWindow, be it that
+// it dies or begins to drain, needs twice as many passes to rise for each further fall, up
+// to maxDamping times as many. Its falls are found as fast as ever.
 const (
 	flapWindow = 5 * time.Minute
-	freeDeaths = 5
+	freeFalls  = 5
 	maxDamping = 8
 )
 
 // Health is what a sequence of results amounts to. Its zero value is a target that
 // has never been probed.
 //
-// The first success of a target without a verdict is one at once; after that a
-// verdict changes only by as many contrary results in a row as its threshold says,
-// and every result that agrees with it starts the count anew.
+// The first success of a target without a verdict is one at once, and so is its first word
+// that it drains. After that a verdict changes only to what the last result speaks for, and
+// by as many results in a row as a threshold says: to Unhealthy by failures, to Healthy by
+// passes, and to Draining from above by results that are no passes and from below by
+// results that are no failures. Thus a target that drains and dies is dead after as many
+// failures as any other, and one that now drains and now fails is not left in use.
 type Health struct {
 	// State is the verdict.
 	State State
@@ -58,17 +66,36 @@ type Health struct {
 	// verdict that was not reached by probing, see [Seeded].
 	Cause Result
 
-	// contrary counts the results in a row that speak against State.
-	contrary uint8
+	runs
 	// otherwise counts the results in a row that agree with State, or say nothing about
 	// it, for another reason than Cause.
 	otherwise uint8
 	other     Reason
-	// deaths counts those since firstDeath, which is at most flapWindow ago.
-	deaths uint8
-	// since and firstDeath are in nanoseconds of Unix time; 0 for never. There are many
+	// falls counts those since firstFall, which is at most flapWindow ago.
+	falls uint8
+	// since and firstFall are in nanoseconds of Unix time; 0 for never. There are many
 	// Healths, and a time.Time is three times as large.
-	since, firstDeath int64
+	since, firstFall int64
+}
+
+// runs count results in a row, up to 255. Those that say nothing about the target are not
+// among them.
+type runs struct {
+	// passed and failed are alike.
+	passed, failed uint8
+	// unpassed are failures and drains, and unfailed are passes and drains.
+	unpassed, unfailed uint8
+}
+
+func (r *runs) add(outcome Outcome) {
+	extended := func(run uint8, by bool) uint8 {
+		if !by {
+			return 0
+		}
+		return run + min(1, 255-run)
+	}
+	r.passed, r.unpassed = extended(r.passed, outcome == Success), extended(r.unpassed, outcome != Success)
+	r.failed, r.unfailed = extended(r.failed, outcome == Failure), extended(r.unfailed, outcome != Failure)
 }
 
 // Seeded is a health that is known from elsewhere than probing: what was published
@@ -88,31 +115,63 @@ func (h *Health) Since() time.Time {
 // Pending tells whether a change is in the air, so that the next probe should come
 // soon: there is no verdict yet, or the last results speak against it.
 func (h *Health) Pending() bool {
-	return h.State == StateUnknown || h.contrary > 0
+	switch h.State {
+	case StateHealthy:
+		return h.unpassed > 0
+	case StateUnhealthy:
+		return h.unfailed > 0
+	case StateDraining:
+		return h.passed > 0 || h.failed > 0
+	}
+	return true
 }
 
-// Condemns tells whether this result would take a healthy target out.
+// Condemns tells whether this result would make a target that serves unhealthy.
 func (h *Health) Condemns(result Result, limits Thresholds) bool {
-	return h.State == StateHealthy && result.Outcome == Failure && h.contrary+1 >= limits.Failure
+	return h.State.Serves() && result.Outcome == Failure && int(h.failed)+1 >= int(limits.Failure)
 }
 
 // Observe takes a result into account. It returns true if anything changed that the
 // target's owner should know: the verdict, or the lasting reason for it.
 func (h *Health) Observe(result Result, limits Thresholds, now time.Time) bool {
-	switch {
-	case result.Outcome == Unknown:
+	if result.Outcome == Unknown {
 		return h.State != StateHealthy && h.explain(result, limits.Failure)
-	case result.Outcome == Success && h.State == StateHealthy,
-		result.Outcome == Failure && h.State == StateUnhealthy:
-		h.contrary = 0
-		return h.explain(result, limits.Failure)
 	}
-	h.contrary++
-	if int(h.contrary) < h.needed(result.Outcome, limits, now) {
+	h.add(result.Outcome)
+	switch {
+	case result.Outcome.verdict() == h.State:
+		return h.explain(result, limits.Failure)
+	case h.backing(result.Outcome) < h.needed(result.Outcome, limits, now):
 		return false
 	}
 	h.turn(result, now)
 	return true
+}
+
+// verdict is what an outcome speaks for.
+func (o Outcome) verdict() State {
+	switch o {
+	case Success:
+		return StateHealthy
+	case Failure:
+		return StateUnhealthy
+	case Draining:
+		return StateDraining
+	}
+	return StateUnknown
+}
+
+// backing is how many results in a row speak for the change that the last one does.
+func (h *Health) backing(outcome Outcome) int {
+	switch {
+	case outcome == Success:
+		return int(h.passed)
+	case outcome == Failure:
+		return int(h.failed)
+	case h.State == StateHealthy:
+		return int(h.unpassed)
+	}
+	return int(h.unfailed)
 }
 
 // Declare takes into account what an endpoint says of itself without being asked. That it
@@ -132,44 +191,41 @@ func (h *Health) Declare(said Result, limits Thresholds, now time.Time) bool {
 	return false
 }
 
-// Flapping tells whether the target has died so often of late that its recoveries are
+// Flapping tells whether the target has fallen so often of late that its recoveries are
 // delayed.
 func (h *Health) Flapping(now time.Time) bool {
-	return h.deaths > freeDeaths && now.UnixNano()-h.firstDeath <= int64(flapWindow)
+	return h.falls > freeFalls && now.UnixNano()-h.firstFall <= int64(flapWindow)
 }
 
-// needed is how many results of this outcome in a row change the verdict.
+// needed is how many results in a row change the verdict to that of the last one.
 func (h *Health) needed(outcome Outcome, limits Thresholds, now time.Time) int {
 	switch {
-	case outcome == Failure:
+	case outcome == Failure, outcome == Draining && h.State == StateHealthy:
 		return int(limits.Failure)
 	case h.State == StateUnknown:
 		return 1
 	case !h.Flapping(now):
 		return int(limits.Success)
 	}
-	return min(int(limits.Success)*min(1<<(h.deaths-freeDeaths), maxDamping), 255)
+	return min(int(limits.Success)*min(1<<(h.falls-freeFalls), maxDamping), 255)
 }
 
 // turn changes the verdict.
 func (h *Health) turn(result Result, now time.Time) {
-	turned := Health{State: StateHealthy, Cause: result, since: now.UnixNano(), deaths: h.deaths, firstDeath: h.firstDeath}
-	if result.Outcome == Failure {
-		turned.State = StateUnhealthy
-		if h.State == StateHealthy {
-			turned.die()
-		}
+	turned := Health{State: result.Outcome.verdict(), Cause: result, since: now.UnixNano(), falls: h.falls, firstFall: h.firstFall}
+	if h.State == StateHealthy || h.State == StateDraining && turned.State == StateUnhealthy {
+		turned.fall()
 	}
 	*h = turned
 }
 
-// die counts a death.
-func (h *Health) die() {
-	if h.deaths == 0 || h.since-h.firstDeath > int64(flapWindow) {
-		h.deaths, h.firstDeath = 0, h.since
+// fall counts a fall.
+func (h *Health) fall() {
+	if h.falls == 0 || h.since-h.firstFall > int64(flapWindow) {
+		h.falls, h.firstFall = 0, h.since
 	}
-	if h.deaths < freeDeaths+8 { // enough for any damping
-		h.deaths++
+	if h.falls < freeFalls+8 { // enough for any damping
+		h.falls++
 	}
 }
 
@@ -195,5 +251,5 @@ func (h *Health) explain(result Result, threshold uint8) bool {
 
 // restart forgets the results on the way to a change, but not the verdict.
 func (h *Health) restart() {
-	h.contrary, h.otherwise = 0, 0
+	h.runs, h.otherwise = runs{}, 0
 }

@@ -28,6 +28,7 @@ var (
 	refused = failure(ReasonConnectionRefused)
 	silent  = failure(ReasonTimeout)
 	noRoute = unknown(ReasonNetworkUnreachable)
+	drains  = Result{Outcome: Draining, Reason: ReasonDraining, Code: 503}
 )
 
 func TestHealth(t *testing.T) {
@@ -55,6 +56,22 @@ func TestHealth(t *testing.T) {
 		{"a failure between passes", StateUnhealthy, []Result{pass, refused, pass}, StateUnhealthy, ReasonNone, 0, true},
 		{"a lasting new reason", StateUnhealthy, []Result{refused, refused, refused, silent, silent, silent}, StateUnhealthy, ReasonTimeout, 2, false},
 		{"a passing new reason", StateUnhealthy, []Result{refused, refused, refused, silent, refused, silent}, StateUnhealthy, ReasonConnectionRefused, 1, false},
+		{"first drain is a verdict", StateUnknown, []Result{drains}, StateDraining, ReasonDraining, 1, false},
+		{"first drain after failures", StateUnknown, []Result{refused, refused, drains}, StateDraining, ReasonDraining, 1, false},
+		{"drains below the threshold", StateHealthy, []Result{drains, drains}, StateHealthy, ReasonNone, 0, true},
+		{"drains in a row", StateHealthy, []Result{drains, drains, drains}, StateDraining, ReasonDraining, 1, false},
+		{"a pass between drains", StateHealthy, []Result{drains, drains, pass, drains}, StateHealthy, ReasonNone, 0, true},
+		{"failures, and a drain", StateHealthy, []Result{refused, silent, drains}, StateDraining, ReasonDraining, 1, false},
+		{"a drain, and death", StateHealthy, []Result{drains, refused, refused, refused}, StateUnhealthy, ReasonConnectionRefused, 1, false},
+		{"drains and failures in turn", StateHealthy, []Result{drains, refused, drains, refused, drains, refused}, StateDraining, ReasonDraining, 1, true},
+		{"drained and dead", StateDraining, []Result{refused, refused, refused}, StateUnhealthy, ReasonConnectionRefused, 1, false},
+		{"drained and well again", StateDraining, []Result{pass, pass}, StateHealthy, ReasonNone, 1, false},
+		{"a drain between passes", StateDraining, []Result{pass, drains, pass}, StateDraining, ReasonNone, 0, true},
+		{"draining, a failure and a pass", StateDraining, []Result{refused, pass}, StateDraining, ReasonNone, 0, true},
+		{"back from the dead to drain", StateUnhealthy, []Result{drains, drains}, StateDraining, ReasonDraining, 1, false},
+		{"back from the dead, draining at first", StateUnhealthy, []Result{drains, pass, pass}, StateHealthy, ReasonNone, 1, false},
+		{"back from the dead, draining at last", StateUnhealthy, []Result{pass, drains}, StateDraining, ReasonDraining, 1, false},
+		{"an unknown between drains", StateHealthy, []Result{drains, noRoute, drains, noRoute, drains}, StateDraining, ReasonDraining, 1, false},
 		{"why there is no verdict", StateUnknown, []Result{noRoute, noRoute, noRoute}, StateUnknown, ReasonNetworkUnreachable, 1, true},
 	}
 	for _, test := range tests {
@@ -79,7 +96,6 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestHealthAgainstOracle compares the counters with a reader of the whole history.
 // TestDeclare: what an endpoint says of itself decides at once where it is its own word to
 // say, and never against the probes.
 func TestDeclare(t *testing.T) {
@@ -103,7 +119,7 @@ func TestDeclare(t *testing.T) {
 		{"well, against the probes", StateHealthy, []Result{silent, silent, silent}, []Result{pass, pass, pass}, StateUnhealthy, 0},
 		{"well, while the probes begin to fail", StateHealthy, []Result{silent, silent}, []Result{pass, pass}, StateHealthy, 0},
 		{"well, after a restart", StateUnhealthy, nil, []Result{pass, pass, pass}, StateUnhealthy, 0},
-		{"flapping", StateHealthy, nil, slices.Repeat([]Result{away, pass}, 10), StateUnhealthy, 2*freeDeaths + 1},
+		{"flapping", StateHealthy, nil, slices.Repeat([]Result{away, pass}, 10), StateUnhealthy, 2*freeFalls + 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			health, changes := Seeded(test.from), 0
@@ -134,18 +150,25 @@ func TestDeclare(t *testing.T) {
 	})
 }
 
+// TestHealthAgainstOracle compares the counters with a reader of the whole history.
 func TestHealthAgainstOracle(t *testing.T) {
 	for seed := range uint64(2000) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		limits := Thresholds{Failure: 1 + uint8(random.IntN(4)), Success: 1 + uint8(random.IntN(4))}
-		from := State(random.IntN(3))
+		from := State(random.IntN(4))
 		health, history := Seeded(from), []Outcome{}
 		now := time.Unix(0, 0)
 		for range 60 {
 			now = now.Add(flapWindow) // far enough apart for no damping
-			result := []Result{pass, pass, refused, silent, noRoute}[random.IntN(5)]
-			history = append(history, result.Outcome)
-			health.Observe(result, limits, now)
+			result := []Result{pass, pass, refused, silent, drains, drains, noRoute}[random.IntN(7)]
+			if result.Outcome != Unknown {
+				history = append(history, result.Outcome)
+			}
+			before := health
+			told := health.Observe(result, limits, now)
+			if health.State != before.State && (!told || health.Cause != result) {
+				t.Fatalf("seed %d: a verdict without its cause, or that nobody is told of", seed)
+			}
 			if want := verdictOf(from, history, limits); health.State != want {
 				t.Fatalf("seed %d, %+v from %v: %v after %v, want %v", seed, limits, from, health.State, history, want)
 			}
@@ -153,23 +176,26 @@ func TestHealthAgainstOracle(t *testing.T) {
 	}
 }
 
-// verdictOf replays a history naively: unknowns do not exist, and a verdict needs a
-// run of equal outcomes that began after the last one.
+// verdictOf replays a history naively, without unknowns. After each result it looks back
+// on all that came before for as many in a row as a change takes.
 func verdictOf(state State, history []Outcome, limits Thresholds) State {
-	var run []Outcome
-	for _, outcome := range history {
-		if outcome == Unknown {
-			continue
+	for i, last := range history {
+		// all tells whether the last n results are of these outcomes.
+		all := func(n uint8, outcomes ...Outcome) bool {
+			if i+1 < int(n) {
+				return false
+			}
+			return !slices.ContainsFunc(history[i+1-int(n):i+1], func(o Outcome) bool { return !slices.Contains(outcomes, o) })
 		}
-		if len(run) > 0 && run[len(run)-1] != outcome {
-			run = nil
-		}
-		run = append(run, outcome)
 		switch {
-		case outcome == Success && (state == StateUnknown || state == StateUnhealthy && len(run) >= int(limits.Success)):
-			state, run = StateHealthy, nil
-		case outcome == Failure && state != StateUnhealthy && len(run) >= int(limits.Failure):
-			state, run = StateUnhealthy, nil
+		case last == Success && (state == StateUnknown || all(limits.Success, Success)):
+			state = StateHealthy
+		case last == Failure && all(limits.Failure, Failure):
+			state = StateUnhealthy
+		case last == Draining && (state == StateUnknown ||
+			state == StateHealthy && all(limits.Failure, Failure, Draining) ||
+			state == StateUnhealthy && all(limits.Success, Success, Draining)):
+			state = StateDraining
 		}
 	}
 	return state
@@ -193,7 +219,7 @@ func TestFlapDamping(t *testing.T) {
 		return 0
 	}
 	var got []int
-	for range freeDeaths + 5 {
+	for range freeFalls + 5 {
 		got = append(got, passesToRecover())
 	}
 	want := []int{2, 2, 2, 2, 2, 4, 8, 16, 16, 16}
@@ -203,5 +229,26 @@ func TestFlapDamping(t *testing.T) {
 	now = now.Add(flapWindow + time.Minute)
 	if again := passesToRecover(); again != 2 {
 		t.Errorf("after a quiet time it still takes %d passes", again)
+	}
+}
+
+// TestFlapDampingOfDrains: who now drains and now does not is flapping as well.
+func TestFlapDampingOfDrains(t *testing.T) {
+	limits := Thresholds{Failure: 1, Success: 1}
+	health, now := Seeded(StateHealthy), time.Unix(1000, 0)
+	var got []int
+	for range freeFalls + 2 {
+		now = now.Add(time.Second)
+		if !health.Observe(drains, limits, now) || health.State != StateDraining {
+			t.Fatal("a drain was found later than ever")
+		}
+		passes := 1
+		for !health.Observe(pass, limits, now) && passes < 100 {
+			passes++
+		}
+		got = append(got, passes)
+	}
+	if want := []int{1, 1, 1, 1, 1, 2, 4}; !slices.Equal(got, want) {
+		t.Errorf("recoveries took %v passes, want %v", got, want)
 	}
 }

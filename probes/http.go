@@ -138,6 +138,8 @@ type answer struct {
 
 func (p *httpProber) verdict(a answer) Result {
 	switch {
+	case p.settings.drains(a.status):
+		return Result{Outcome: Draining, Reason: ReasonDraining, Code: uint16(a.status)}
 	case !p.settings.expects(a.status):
 		return Result{Outcome: Failure, Reason: ReasonStatus, Code: uint16(a.status)}
 	case a.mismatch:

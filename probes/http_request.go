@@ -45,13 +45,27 @@ func (s *HTTPSettings) maxBodyBytes() int {
 	return s.MaxBodyBytes
 }
 
-func (s *HTTPSettings) expects(status int) bool {
-	for _, expected := range s.ExpectedStatuses {
-		if int(expected.First) <= status && status <= int(expected.Last) {
+// defaultStatuses are those that are expected if nothing is said.
+var defaultStatuses = []StatusRange{{200, 399}}
+
+func (s *HTTPSettings) expectedStatuses() []StatusRange {
+	if len(s.ExpectedStatuses) == 0 {
+		return defaultStatuses
+	}
+	return s.ExpectedStatuses
+}
+
+func (s *HTTPSettings) expects(status int) bool { return hold(s.expectedStatuses(), status) }
+
+func (s *HTTPSettings) drains(status int) bool { return hold(s.DrainStatuses, status) }
+
+func hold(ranges []StatusRange, status int) bool {
+	for _, each := range ranges {
+		if each.holds(status) {
 			return true
 		}
 	}
-	return len(s.ExpectedStatuses) == 0 && 200 <= status && status <= 399
+	return false
 }
 
 // validate returns an error that tells the user what to write instead. It does not
@@ -69,15 +83,31 @@ func (s *HTTPSettings) validate() error {
 	case s.MaxBodyBytes < 0 || s.MaxBodyBytes > MaxBodyBytes:
 		return fmt.Errorf("healthCheck.http.maxBodyBytes is out of range: write a number up to %d", MaxBodyBytes)
 	}
-	for _, expected := range s.ExpectedStatuses {
-		if expected.First < 100 || expected.First > expected.Last || expected.Last > 999 {
-			return fmt.Errorf("healthCheck.http.expectedStatuses has the impossible range %d-%d: write one such as 200-399",
-				expected.First, expected.Last)
-		}
-	}
 	for _, header := range s.Headers {
 		if err := header.validate(); err != nil {
 			return fmt.Errorf("healthCheck.http.headers: %w", err)
+		}
+	}
+	return s.validateStatuses()
+}
+
+func (s *HTTPSettings) validateStatuses() error {
+	for _, field := range []struct {
+		name   string
+		ranges []StatusRange
+	}{{"expectedStatuses", s.ExpectedStatuses}, {"drainStatuses", s.DrainStatuses}} {
+		for _, each := range field.ranges {
+			if each.First < 100 || each.First > each.Last || each.Last > 999 {
+				return fmt.Errorf("healthCheck.http.%s has the impossible range %d-%d: write one such as 200-399", field.name, each.First, each.Last)
+			}
+		}
+	}
+	for _, drain := range s.DrainStatuses {
+		for _, expected := range s.expectedStatuses() {
+			if drain.overlaps(expected) {
+				return fmt.Errorf("healthCheck.http.drainStatuses has %s, which is not apart from %s of expectedStatuses (200-399 if left out): have each status in one of them",
+					drain, expected)
+			}
 		}
 	}
 	return nil

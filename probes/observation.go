@@ -27,7 +27,7 @@ type Observation struct {
 	// CertificateExpiry is when the certificates that the last probes saw stop being valid:
 	// the first of them to expire. It is zero if they saw none.
 	CertificateExpiry time.Time
-	// Flapping: it has died so often of late that its recoveries are delayed.
+	// Flapping: it has died, or begun to drain, so often of late that its recoveries are delayed.
 	Flapping bool
 }
 

@@ -86,19 +86,19 @@ func TestObservations(t *testing.T) {
 func TestFlapping(t *testing.T) {
 	limits, at := Thresholds{Failure: 1, Success: 1}, time.Unix(1_000_000, 0)
 	health := Seeded(StateHealthy)
-	for death := 1; death <= freeDeaths+1; death++ {
+	for death := 1; death <= freeFalls+1; death++ {
 		if health.Flapping(at) {
 			t.Fatalf("flapping before death %d", death)
 		}
 		at = at.Add(10 * time.Second)
 		health.Observe(failure(ReasonTimeout), limits, at)
-		if death <= freeDeaths {
+		if death <= freeFalls {
 			at = at.Add(10 * time.Second)
 			health.Observe(success(), limits, at)
 		}
 	}
 	if !health.Flapping(at) {
-		t.Errorf("not flapping after %d deaths in 2 minutes", freeDeaths+1)
+		t.Errorf("not flapping after %d deaths in 2 minutes", freeFalls+1)
 	}
 	if health.Flapping(at.Add(flapWindow)) {
 		t.Error("flapping for ever")

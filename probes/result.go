@@ -35,7 +35,12 @@ const (
 	// Failure means that the endpoint is to blame: it refused, was silent, or
 	// answered otherwise than it should.
 	Failure
+	// Draining means that the endpoint is well and says that it takes no new traffic.
+	Draining
 )
+
+// reached tells whether there was an endpoint that meant well.
+func (o Outcome) reached() bool { return o == Success || o == Draining }
 
 // Reason says why an outcome is not a success. The set is closed and coarse on
 // purpose: whoever may create an ExternalService reads it, and must not be able
@@ -110,6 +115,10 @@ const (
 	ReasonServerError
 )
 
+// ReasonDraining is that of a Draining outcome: the status is one of the drain statuses.
+// Result.Code has it.
+const ReasonDraining Reason = 63
+
 // Reasons of an Unknown outcome.
 const (
 	// ReasonLocalResources: the operator ran out of file descriptors, ports or memory.
@@ -162,6 +171,7 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonLag:                 {"ReplicationLag", "replica lags behind by more than maxLag, or does not replicate"},
 	ReasonQuery:               {"QueryFailed", "query failed, or did not return true"},
 	ReasonServerError:         {"ServerError", "server answered with an error"},
+	ReasonDraining:            {"Draining", "endpoint says that it takes no new traffic"},
 	ReasonLocalResources:      {"LocalResourcesExhausted", "not probed: the operator is out of sockets, ports or memory"},
 	ReasonNetworkUnreachable:  {"NetworkUnreachable", "not probed: the operator has no route to the network"},
 	ReasonNameResolution:      {"NameResolutionFailed", "not probed: name in the probe URL cannot be resolved"},
@@ -186,15 +196,19 @@ type Result struct {
 	Outcome Outcome
 	// Reason is ReasonNone for a Success.
 	Reason Reason
-	// Code is the protocol's status with ReasonStatus (503 for HTTP), else 0.
+	// Code is the protocol's status with ReasonStatus and ReasonDraining (503 for HTTP),
+	// else 0.
 	Code uint16
 }
 
 // Message is the sentence that users read; empty for a Success. It holds nothing
 // that the endpoint sent but a numeric status.
 func (r Result) Message() string {
-	if r.Reason == ReasonStatus {
+	switch r.Reason {
+	case ReasonStatus:
 		return fmt.Sprintf("status %d is not an expected one", r.Code)
+	case ReasonDraining:
+		return fmt.Sprintf("status %d is one of drainStatuses: it serves, and takes no new traffic", r.Code)
 	}
 	return reasons[r.Reason].sentence
 }

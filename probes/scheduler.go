@@ -339,7 +339,7 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 	if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
 		s.changed(p, before, now)
 	}
-	if p.suspect && p.health.State != StateHealthy {
+	if p.suspect && !p.health.State.Serves() {
 		s.acquit(p)
 	}
 	s.enqueue(p, p.nextDue(s.origin, now))

@@ -18,7 +18,9 @@ package probes
 
 import (
 	"crypto/tls"
+	"fmt"
 	"regexp"
+	"strconv"
 )
 
 // DefaultMaxBodyBytes is how much of a response body is read when the settings
@@ -39,6 +41,9 @@ type HTTPSettings struct {
 	Headers []Header
 	// ExpectedStatuses are the statuses of a healthy endpoint; empty means 200 to 399.
 	ExpectedStatuses []StatusRange
+	// DrainStatuses are the statuses of an endpoint that serves and takes no new traffic.
+	// None of them may be an expected one.
+	DrainStatuses []StatusRange
 	// ExpectedBody must match somewhere in the first MaxBodyBytes of the body; nil
 	// means that the body is not looked at.
 	ExpectedBody *regexp.Regexp
@@ -56,6 +61,20 @@ type Header struct{ Name, Value string }
 
 // StatusRange is a range of HTTP statuses, both ends included.
 type StatusRange struct{ First, Last uint16 }
+
+// String is the range as users write it.
+func (r StatusRange) String() string {
+	if r.First == r.Last {
+		return strconv.Itoa(int(r.First))
+	}
+	return fmt.Sprintf("%d-%d", r.First, r.Last)
+}
+
+func (r StatusRange) holds(status int) bool { return int(r.First) <= status && status <= int(r.Last) }
+
+func (r StatusRange) overlaps(other StatusRange) bool {
+	return r.First <= other.Last && other.First <= r.Last
+}
 
 // TLSSettings are the options of probes over TLS.
 type TLSSettings struct {

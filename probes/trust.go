@@ -27,7 +27,7 @@ func (s *Scheduler) trusted(p *probe, result Result, now time.Duration) Result {
 	if result.Outcome == Failure && s.stalls.spoiled(p.begun, now, p.rules.timing.Timeout) {
 		return unknown(ReasonStalled)
 	}
-	if p.health.State != StateHealthy || p.first.owner == canaries {
+	if !p.health.State.Serves() || p.first.owner == canaries {
 		return result
 	}
 	s.watch(p, result, now)
@@ -52,7 +52,7 @@ func (s *Scheduler) trusted(p *probe, result Result, now time.Duration) Result {
 func (s *Scheduler) watch(p *probe, result Result, now time.Duration) {
 	switch {
 	case result.Outcome == Unknown: // of no use to either side
-	case result.Outcome == Success:
+	case result.Outcome.reached():
 		s.guard.successes.add(now)
 		s.acquit(p)
 	case !inNetwork(result):
@@ -115,17 +115,17 @@ func (s *Scheduler) canariesDown() bool {
 	return len(of.entries) > 0
 }
 
-// witnesses is how many healthy targets are probed ahead of time when the guard is
+// witnesses is how many targets that serve are probed ahead of time when the guard is
 // unsure.
 const witnesses = 16
 
-// askWitnesses makes some healthy targets due that are not suspects.
+// askWitnesses makes some targets due that serve and that are not suspects.
 func (s *Scheduler) askWitnesses(now time.Duration) {
 	asked := 0
 	for _, of := range s.owners { // in no order, which is what is wanted
 		for _, entry := range of.entries {
 			p := entry.probe
-			if p.suspect || p.position == absent || p.health.State != StateHealthy {
+			if p.suspect || p.position == absent || !p.health.State.Serves() {
 				continue
 			}
 			p.due = now

@@ -123,6 +123,32 @@ func TestOurOwnLossTakesNothingOut(t *testing.T) {
 	})
 }
 
+// Nor does it end connections of endpoints that are draining.
+func TestOurOwnLossCutsNoDrainShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4, 10, SchedulerOptions{})
+		for site := range w.sites {
+			w.answer(site, func(context.Context) Result { return drains })
+		}
+		time.Sleep(timing.Interval + 4*timing.FastInterval)
+		for site := range w.sites {
+			w.answer(site, hang)
+		}
+		time.Sleep(20 * timing.Interval)
+		synctest.Wait()
+		for site := range w.sites {
+			for key, health := range w.scheduler.Health(siteOwner(site)) {
+				if health.State != StateDraining {
+					t.Fatalf("%s of site %d is in state %d", key, site, health.State)
+				}
+			}
+		}
+		if !w.isolated() {
+			t.Error("did not take it for our own")
+		}
+	})
+}
+
 func TestTheLossOfASiteIsNotOurs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3, 10, SchedulerOptions{})

@@ -78,6 +78,9 @@ const (
 	// LastHealthyPublishedReason: no endpoint is healthy, and whenNoneHealthy is
 	// PublishLastHealthy.
 	LastHealthyPublishedReason = "LastHealthyPublished"
+	// DrainingPublishedReason: no endpoint is healthy, some serve and drain, and spec.availability
+	// would have others get traffic that do not even serve.
+	DrainingPublishedReason = "DrainingPublished"
 	// BelowMinHealthyPercentReason: fewer endpoints than minHealthyPercent are healthy.
 	BelowMinHealthyPercentReason = "BelowMinHealthyPercent"
 )

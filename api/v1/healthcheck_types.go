@@ -25,7 +25,7 @@ import (
 //
 // An endpoint that has had no verdict is ready with its first passed probe. From
 // then on failureThreshold failures in a row make it unhealthy and successThreshold
-// passes in a row healthy again.
+// passes in a row healthy again. See http.drainStatuses for what is neither.
 type HealthCheck struct {
 	// timeout of one probe in all, from 10ms up to healthCheckInterval. Left out, it is
 	// 2s, or healthCheckInterval if that is shorter.
@@ -100,6 +100,8 @@ const (
 )
 
 // HTTPHealthCheck has the options of http and https probes.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.drainStatuses) || !has(self.expectedStatuses) || self.drainStatuses.all(d, self.expectedStatuses.all(e, d.substring(size(d) - 3) < e.substring(0, 3) || e.substring(size(e) - 3) < d.substring(0, 3)))",message="drainStatuses and expectedStatuses must have no status in common: take it out of one of them"
 type HTTPHealthCheck struct {
 	// method of the request.
 	// +optional
@@ -127,6 +129,18 @@ type HTTPHealthCheck struct {
 	// +kubebuilder:validation:items:MaxLength=7
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$')",message="must be a status or a range of them, such as 204 or 200-399"
 	ExpectedStatuses []string `json:"expectedStatuses,omitempty"`
+
+	// drainStatuses are the statuses by which an endpoint says that it serves and takes no
+	// new traffic, single ones or ranges. It is then published as terminating: it keeps its
+	// connections, and gets new ones only where nothing is ready. None of them may be an
+	// expected status. failureThreshold and successThreshold hold for them as well.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=7
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$')",message="must be a status or a range of them, such as 503 or 500-503"
+	DrainStatuses []string `json:"drainStatuses,omitempty"`
 
 	// expectedBody is a regular expression (RE2) that must match somewhere in the
 	// first maxBodyBytes of the response's body.

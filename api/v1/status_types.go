@@ -63,8 +63,9 @@ type ExternalServiceStatus struct {
 	// +optional
 	Unknown int32 `json:"unknown"`
 
-	// draining counts the endpoints in the state Draining, and besides those of total the
-	// ones that have left the spec and keep their connections for a while.
+	// draining counts the endpoints in the state Draining and the active ones that say that
+	// they drain, and besides those of total the ones that have left the spec and keep their
+	// connections for a while.
 	// +optional
 	Draining int32 `json:"draining"`
 
@@ -152,8 +153,8 @@ const (
 	// says publishNotReadyAddresses: true, false, false.
 	PublishedAlways EndpointPublication = "Always"
 	// PublishedDraining endpoints keep their connections and get no new ones as long as
-	// another endpoint is ready: false, whether they are healthy, true. With
-	// publishNotReadyAddresses, ready is true.
+	// another endpoint is ready: false, whether they are healthy or say that they drain,
+	// true. With publishNotReadyAddresses, ready is true.
 	PublishedDraining EndpointPublication = "Draining"
 	// PublishedDisabled endpoints get no traffic: false, false, false.
 	PublishedDisabled EndpointPublication = "Disabled"
@@ -161,7 +162,7 @@ const (
 
 // EndpointHealth is the verdict of an endpoint's probes.
 //
-// +kubebuilder:validation:Enum=Unknown;Healthy;Unhealthy;Rejected
+// +kubebuilder:validation:Enum=Unknown;Healthy;Draining;Unhealthy;Rejected
 type EndpointHealth string
 
 // Healths of an endpoint.
@@ -170,6 +171,9 @@ const (
 	EndpointHealthUnknown EndpointHealth = "Unknown"
 	// EndpointHealthy: the probes pass.
 	EndpointHealthy EndpointHealth = "Healthy"
+	// EndpointHealthDraining: the endpoint answers the probes, and says that it takes no new
+	// traffic.
+	EndpointHealthDraining EndpointHealth = "Draining"
 	// EndpointUnhealthy: the probes fail.
 	EndpointUnhealthy EndpointHealth = "Unhealthy"
 	// EndpointRejected: set aside, neither probed nor published.

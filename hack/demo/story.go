@@ -43,7 +43,7 @@ const (
 	// round.
 	pause = 2 * time.Second
 	// longPause is that of all other rounds. With a shorter one the operator would take
-	// the endpoints for flapping ones (freeDeaths in probes/health.go) and let them
+	// the endpoints for flapping ones (freeFalls in probes/health.go) and let them
 	// recover later and later.
 	longPause = 8 * time.Second
 	// patience is how long the slice is waited for. Somebody may be editing things in
