@@ -39,7 +39,7 @@ type bounded struct {
 // Read implements io.Reader.
 func (b *bounded) Read(p []byte) (int, error) {
 	if b.left == 0 {
-		return 0, fault(ReasonProtocol)
+		return 0, protocolError(errTooMuch)
 	}
 	n, err := b.from.Read(p[:min(len(p), b.left)])
 	b.left -= n

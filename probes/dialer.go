@@ -117,7 +117,7 @@ func (d *Dialer) converse(ctx context.Context, to destination, talk func(stream)
 		if err := conn.connect(); err != nil {
 			return err
 		}
-		return talk(conn)
+		return to.talkOn(conn, talk)
 	})
 }
 
@@ -130,7 +130,15 @@ func converseOn(ctx context.Context, conn stream, talk func(stream) error) error
 
 // converseByName is converse for a destination that has to be resolved first.
 func (d *Dialer) converseByName(ctx context.Context, to destination, talk func(stream) error) error {
-	return d.dialAnd(ctx, "tcp", to, func(conn net.Conn) error { return talk(conn.(*net.TCPConn)) })
+	return d.dialAnd(ctx, "tcp", to, func(conn net.Conn) error { return to.talkOn(conn.(*net.TCPConn), talk) })
+}
+
+// talkOn hands a connection that stands to talk, once what comes first has been said.
+func (d destination) talkOn(conn stream, talk func(stream) error) error {
+	if err := d.proxy.introduce(conn); err != nil {
+		return err
+	}
+	return talk(conn)
 }
 
 // exchangeDatagrams is converse by UDP.

@@ -45,7 +45,7 @@ type grpcProber struct {
 }
 
 func (d *Dialer) newGRPCProber(def Definition, u *url.URL) (Prober, error) {
-	given, err := parametersOf(u, "watch")
+	to, given, err := d.streamDestination(def, u, "watch")
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (d *Dialer) newGRPCProber(def Definition, u *url.URL) (Prober, error) {
 	if err != nil {
 		return nil, err
 	}
-	check, err := d.newGRPCCaller(def, u, "Check")
+	check, err := d.newGRPCCaller(def, u, to, "Check")
 	if err != nil {
 		return nil, err
 	}
@@ -61,16 +61,12 @@ func (d *Dialer) newGRPCProber(def Definition, u *url.URL) (Prober, error) {
 		return check, nil
 	}
 	// A caller of its own: the two may be at work at the same time.
-	stream, err := d.newGRPCCaller(def, u, "Watch")
+	stream, err := d.newGRPCCaller(def, u, to, "Watch")
 	return &grpcWatcher{grpcProber: check, stream: stream}, err
 }
 
 // newGRPCCaller prepares calls of one method of the health service.
-func (d *Dialer) newGRPCCaller(def Definition, u *url.URL, method string) (*grpcProber, error) {
-	to, err := d.destination(def, u)
-	if err != nil {
-		return nil, err
-	}
+func (d *Dialer) newGRPCCaller(def Definition, u *url.URL, to destination, method string) (*grpcProber, error) {
 	service, err := grpcService(u)
 	if err != nil {
 		return nil, err

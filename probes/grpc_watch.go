@@ -51,7 +51,7 @@ func (w *grpcWatcher) Watch(ctx context.Context, declare func(Result)) {
 				return err
 			}
 			declare(said)
-			call.reader.allow()
+			call.reader.allow(maxHTTP2Bytes)
 		}
 	})
 }

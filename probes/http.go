@@ -17,12 +17,15 @@ limitations under the License.
 package probes
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"time"
 )
 
@@ -34,6 +37,8 @@ type httpProber struct {
 	first    hop
 	// redirects is nil unless they are followed.
 	redirects *redirects
+	// http2: all requests are made by HTTP/2, and answers by another version are none.
+	http2 bool
 }
 
 // alpnHTTP1 keeps servers from answering in HTTP/2.
@@ -48,39 +53,77 @@ type hop struct {
 }
 
 func (d *Dialer) newHTTPProber(def Definition, u *url.URL) (Prober, error) {
-	to, err := d.destination(def, u)
+	given, u, err := takeParameters(u, "http2", proxyProtocolParameter)
 	if err != nil {
 		return nil, err
 	}
-	settings := def.HTTP
-	if settings == nil {
-		settings = &defaultHTTPSettings
-	}
-	if err := settings.validate(); err != nil {
+	p := &httpProber{dialer: d}
+	if p.http2, err = given.flag("http2"); err != nil {
 		return nil, err
 	}
-	if settings, err = settings.withCredentials(def.Credentials); err != nil {
+	if p.first.to, err = d.destination(def, u); err != nil {
 		return nil, err
 	}
-	request, err := settings.request(to, u)
+	if p.first.to.proxy, err = given.proxyProtocol(); err != nil {
+		return nil, err
+	}
+	if err := p.set(def); err != nil {
+		return nil, err
+	}
+	head, err := p.settings.request(p.first.to, u)
 	if err != nil {
 		return nil, err
 	}
-	p := &httpProber{dialer: d, settings: settings}
-	p.first = hop{to: to, method: settings.method(), request: request}
-	if u.Scheme == "https" || settings.FollowRedirects {
-		client, err := d.newTLSClient(def.TLS, to.host(), alpnHTTP1)
-		if err != nil {
-			return nil, err
-		}
-		if u.Scheme == "https" {
-			p.first.tls = client
-		}
+	p.first.method = head.method
+	if p.first.request, err = p.written(head); err != nil {
+		return nil, err
 	}
-	if settings.FollowRedirects {
-		p.redirects = &redirects{origin: u, tls: def.TLS}
+	return p, p.prepareTLS(def.TLS, u)
+}
+
+// set takes over the settings of the definition.
+func (p *httpProber) set(def Definition) (err error) {
+	p.settings = def.HTTP
+	if p.settings == nil {
+		p.settings = &defaultHTTPSettings
 	}
-	return p, nil
+	if err := p.settings.validate(); err != nil {
+		return err
+	}
+	p.settings, err = p.settings.withCredentials(def.Credentials)
+	return err
+}
+
+// prepareTLS is also for redirects to https, so that mistakes show at once.
+func (p *httpProber) prepareTLS(settings *TLSSettings, u *url.URL) error {
+	if p.settings.FollowRedirects {
+		p.redirects = &redirects{origin: u, tls: settings}
+	}
+	if u.Scheme != "https" && p.redirects == nil {
+		return nil
+	}
+	client, err := p.dialer.newTLSClient(settings, p.first.to.host(), p.protocols()...)
+	if u.Scheme == "https" {
+		p.first.tls = client
+	}
+	return err
+}
+
+// protocols are those that ALPN offers. One who asks for HTTP/2 is offered HTTP/1.1 as well:
+// a server that has no HTTP/2 then says so by its choice, and not by a broken handshake.
+func (p *httpProber) protocols() []string {
+	if p.http2 {
+		return []string{alpnHTTP2, alpnHTTP1}
+	}
+	return []string{alpnHTTP1}
+}
+
+// written is a request in the version that the probe speaks.
+func (p *httpProber) written(head requestHead) ([]byte, error) {
+	if p.http2 {
+		return head.http2()
+	}
+	return head.http1(), nil
 }
 
 func (p *httpProber) place() place { return p.first.to.place() }
@@ -108,7 +151,8 @@ func (p *httpProber) Probe(ctx context.Context) Result {
 
 // isPlain and the methods after it implement plain.
 func (p *httpProber) isPlain() bool {
-	return p.first.tls == nil && p.first.to.name == "" && p.redirects == nil && p.settings.ExpectedBody == nil
+	return p.first.tls == nil && p.first.to.name == "" && p.first.to.proxy == noProxyProtocol && !p.http2 &&
+		p.redirects == nil && p.settings.ExpectedBody == nil
 }
 
 func (p *httpProber) address() (netip.AddrPort, error) {
@@ -156,7 +200,7 @@ func (p *httpProber) visit(ctx context.Context, h *hop) (answer, error) {
 			a, err = p.exchange(conn, h)
 			return err
 		}
-		client, err := h.tls.handshake(conn)
+		client, err := p.handshake(h.tls, conn)
 		if err != nil {
 			return err
 		}
@@ -171,12 +215,22 @@ func (p *httpProber) visit(ctx context.Context, h *hop) (answer, error) {
 	return a, err
 }
 
+func (p *httpProber) handshake(client *tlsClient, conn stream) (*tls.Conn, error) {
+	if p.http2 {
+		return client.handshakeHTTP2(conn)
+	}
+	return client.handshake(conn)
+}
+
 // exchange writes the request and reads as much of the response as matters.
 func (p *httpProber) exchange(conn net.Conn, h *hop) (answer, error) {
 	// An endpoint may answer, or send an alert, and close before it has read the
 	// request. What it said counts then, and if it said nothing, the read fails like
 	// the write did: at once.
 	_, _ = conn.Write(h.request)
+	if p.http2 {
+		return p.receiveHTTP2(conn)
+	}
 	return p.receive(conn, h)
 }
 
@@ -188,11 +242,8 @@ func (p *httpProber) receive(conn io.Reader, h *hop) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	a := answer{status: response.StatusCode}
-	if p.redirects != nil {
-		a.location = locationOf(response)
-	}
-	if a.location != "" || p.settings.ExpectedBody == nil || !p.settings.expects(a.status) {
+	a := p.answered(response.StatusCode, response.Header.Get("Location"))
+	if !p.wantsBody(a) {
 		return a, nil
 	}
 	body, err := r.readBody(response, p.settings.maxBodyBytes())
@@ -203,13 +254,50 @@ func (p *httpProber) receive(conn io.Reader, h *hop) (answer, error) {
 	return a, nil
 }
 
-// locationOf is where a response redirects to; empty if it does not. Some send a
-// redirect without Location, for which net/http, too, takes the response as it is.
-func locationOf(response *http.Response) string {
-	switch response.StatusCode {
+// receiveHTTP2 is receive for HTTP/2.
+func (p *httpProber) receiveHTTP2(conn io.ReadWriter) (answer, error) {
+	r := newHTTP2Reader(conn)
+	defer r.release()
+	defer r.goodbye()
+	head, err := r.head()
+	if err != nil {
+		return answer{}, err
+	}
+	a := p.answered(statusOf(head), fieldOf(head, "location"))
+	if !p.wantsBody(a) {
+		return a, nil
+	}
+	buffer := bodies.Get().(*bytes.Buffer)
+	defer bodies.Put(buffer)
+	encoding, limit := fieldOf(head, "content-encoding"), p.settings.maxBodyBytes()
+	r.allow(limit + maxFramingBytes)
+	body, err := readBody(buffer, &http2Body{reader: r}, encoding, limit)
+	if err != nil {
+		return answer{}, err
+	}
+	a.mismatch = !p.settings.ExpectedBody.Match(body)
+	return a, nil
+}
+
+// bodies are what the bodies of HTTP/2 are read into.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// answered is what the head of a response says, which has a Location, perhaps. Some send a
+// redirect without one, for which net/http, too, takes the response as it is.
+func (p *httpProber) answered(status int, location string) answer {
+	a := answer{status: status}
+	if p.redirects == nil {
+		return a
+	}
+	switch status {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
 		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return response.Header.Get("Location")
+		a.location = location
 	}
-	return ""
+	return a
+}
+
+// wantsBody tells whether the body of a response matters.
+func (p *httpProber) wantsBody(a answer) bool {
+	return a.location == "" && p.settings.ExpectedBody != nil && p.settings.expects(a.status)
 }

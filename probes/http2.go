@@ -19,9 +19,9 @@ package probes
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"strconv"
 	"sync"
 
@@ -81,7 +81,7 @@ func http2Request(headers []hpack.HeaderField, body []byte) ([]byte, error) {
 }
 
 // handshakeHTTP2 is handshake with a server that must choose HTTP/2.
-func (c *tlsClient) handshakeHTTP2(conn stream) (net.Conn, error) {
+func (c *tlsClient) handshakeHTTP2(conn stream) (*tls.Conn, error) {
 	client, err := c.handshake(conn)
 	if err == nil && client.ConnectionState().NegotiatedProtocol != alpnHTTP2 {
 		err = fault(ReasonProtocol)
@@ -126,8 +126,8 @@ func (r *http2Reader) release() {
 	http2Buffers.Put(r.buffered)
 }
 
-// allow lets as much be read again as at first.
-func (r *http2Reader) allow() { r.bounded.left = maxHTTP2Bytes }
+// allow lets so much be read from now on.
+func (r *http2Reader) allow(bytes int) { r.bounded.left = bytes }
 
 // next returns the next headers, data or trailers: a MetaHeadersFrame or a DataFrame. It is
 // valid until the next call.
@@ -193,7 +193,7 @@ func (r *http2Reader) takeHeaders(frame *http2.MetaHeadersFrame) (mine bool, err
 		return true, nil
 	}
 	switch status := statusOf(frame); {
-	case status < 100:
+	case status < 100, status < 200 && r.ended:
 		return false, protocolError(errNotHTTP2)
 	case status >= 200:
 		r.answered = true
@@ -212,6 +212,46 @@ func statusOf(frame *http2.MetaHeadersFrame) int {
 		return 0
 	}
 	return int(status)
+}
+
+// head returns the final headers of an answer that is about to be read.
+func (r *http2Reader) head() (*http2.MetaHeadersFrame, error) {
+	frame, err := r.next()
+	if err != nil {
+		return nil, err
+	}
+	return frame.(*http2.MetaHeadersFrame), nil // no data is taken before them
+}
+
+// http2Body is the rest of an answer, without its trailers.
+type http2Body struct {
+	reader *http2Reader
+	// unread is what is left of the last frame.
+	unread []byte
+}
+
+// Read implements io.Reader.
+func (b *http2Body) Read(p []byte) (int, error) {
+	for len(b.unread) == 0 {
+		if b.reader.ended {
+			return 0, io.EOF
+		}
+		frame, err := b.reader.next()
+		if errors.Is(err, io.EOF) {
+			return 0, fault(ReasonConnectionClosed) // it ends otherwise, by a frame that says so
+		}
+		if err != nil {
+			return 0, err
+		}
+		if data, ok := frame.(*http2.DataFrame); ok {
+			b.unread = data.Data()
+		} else if !b.reader.ended {
+			return 0, protocolError(errNotHTTP2) // there is nothing after trailers
+		}
+	}
+	n := copy(p, b.unread)
+	b.unread = b.unread[n:]
+	return n, nil
 }
 
 // fieldOf is the first value of a header or trailer; empty if there is none.

@@ -92,7 +92,12 @@ func (p *httpProber) nextHop(before hop, status int, u *url.URL) (hop, error) {
 		return hop{}, err
 	}
 	h := hop{to: to, method: methodAfter(status, before.method)}
-	samePlace := to == p.first.to
+	asFirst := to
+	asFirst.proxy = p.first.to.proxy
+	samePlace := asFirst == p.first.to
+	if samePlace {
+		h.to = asFirst
+	}
 	if u.Scheme == "https" {
 		if h.tls, err = p.hopTLS(to, samePlace); err != nil {
 			return hop{}, err
@@ -105,8 +110,8 @@ func (p *httpProber) nextHop(before hop, status int, u *url.URL) (hop, error) {
 			host = p.settings.Host
 		}
 	}
-	h.request = assemble(h.method, target, host, headers)
-	return h, nil
+	h.request, err = p.written(requestHead{u.Scheme, h.method, target, host, headers})
+	return h, err
 }
 
 func (p *httpProber) hopTLS(to destination, samePlace bool) (*tlsClient, error) {
@@ -119,7 +124,7 @@ func (p *httpProber) hopTLS(to destination, samePlace bool) (*tlsClient, error) 
 		elsewhere.ServerName, elsewhere.ClientCertificate = "", nil
 		settings = &elsewhere
 	}
-	return p.dialer.newTLSClient(settings, to.host(), alpnHTTP1)
+	return p.dialer.newTLSClient(settings, to.host(), p.protocols()...)
 }
 
 // methodAfter is the method of the request after a redirect, by the rules of

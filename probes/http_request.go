@@ -17,6 +17,7 @@ limitations under the License.
 package probes
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+	"golang.org/x/net/http2/hpack"
 )
 
 // userAgent tells the people who run an endpoint who it is that asks.
@@ -165,20 +167,27 @@ var refusedHeaderPrefixes = map[string]string{
 	"x-aliyun-ecs-metadata-token": cloudMetadata,
 }
 
-// request assembles the first request of a probe, with the user's Host and headers.
-func (s *HTTPSettings) request(to destination, u *url.URL) ([]byte, error) {
+// requestHead is all of a request, since it has no body. Everything in it must have been
+// validated.
+type requestHead struct {
+	scheme, method, target, host string
+	headers                      []Header
+}
+
+// request is the first request of a probe, with the user's Host and headers.
+func (s *HTTPSettings) request(to destination, u *url.URL) (requestHead, error) {
 	target := u.RequestURI()
 	if !isVisibleASCII(target) {
-		return nil, errors.New("healthCheckURL has a space or another special character in its path or query: percent-encode it")
+		return requestHead{}, errors.New("healthCheckURL has a space or another special character in its path or query: percent-encode it")
 	}
 	if u.Fragment != "" {
-		return nil, errors.New("healthCheckURL has a fragment (#...), which is never sent: take it out")
+		return requestHead{}, errors.New("healthCheckURL has a fragment (#...), which is never sent: take it out")
 	}
 	host := s.Host
 	if host == "" {
 		host = hostHeader(to, u)
 	}
-	return assemble(s.method(), target, host, s.Headers), nil
+	return requestHead{u.Scheme, s.method(), target, host, s.Headers}, nil
 }
 
 // hostHeader is what RFC 9110, 7.2, asks for: host and port as in the URL, without
@@ -203,28 +212,49 @@ func defaultPort(scheme string) uint16 {
 	return 80
 }
 
-// assemble writes a request out. All of its arguments must have been validated.
-func assemble(method, target, host string, headers []Header) []byte {
-	var b strings.Builder
-	line := func(name, value string) { b.WriteString(name + ": " + value + "\r\n") }
-	b.WriteString(method + " " + target + " HTTP/1.1\r\n")
-	line("Host", host)
-	if !hasHeader(headers, "User-Agent") {
-		line("User-Agent", userAgent)
+// fields are the headers, but for Host and those of the connection.
+func (r requestHead) fields() []Header {
+	var all []Header
+	if !hasHeader(r.headers, "User-Agent") {
+		all = append(all, Header{"User-Agent", userAgent})
 	}
-	if !hasHeader(headers, "Accept") {
-		line("Accept", "*/*")
+	if !hasHeader(r.headers, "Accept") {
+		all = append(all, Header{"Accept", "*/*"})
 	}
-	for _, header := range headers {
-		line(header.Name, header.Value)
-	}
-	switch method {
+	all = append(all, r.headers...)
+	switch r.method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
-		line("Content-Length", "0") // or some servers answer 411
+		all = append(all, Header{"Content-Length", "0"}) // or some servers answer 411
+	}
+	return all
+}
+
+// http1 is the request as HTTP/1.1 has it.
+func (r requestHead) http1() []byte {
+	var b bytes.Buffer
+	line := func(name, value string) { b.WriteString(name + ": " + value + "\r\n") }
+	b.WriteString(r.method + " " + r.target + " HTTP/1.1\r\n")
+	line("Host", r.host)
+	for _, field := range r.fields() {
+		line(field.Name, field.Value)
 	}
 	line("Connection", "close")
 	b.WriteString("\r\n")
-	return []byte(b.String())
+	return b.Bytes()
+}
+
+// http2 is the request as HTTP/2 has it (RFC 9113, 8.3.1).
+func (r requestHead) http2() ([]byte, error) {
+	fields := []hpack.HeaderField{
+		{Name: ":method", Value: r.method},
+		{Name: ":scheme", Value: r.scheme},
+		{Name: ":authority", Value: r.host},
+		{Name: ":path", Value: r.target},
+	}
+	for _, field := range r.fields() {
+		fields = append(fields, hpack.HeaderField{Name: strings.ToLower(field.Name), Value: field.Value})
+	}
+	return http2Request(fields, nil)
 }
 
 func hasHeader(headers []Header, name string) bool {

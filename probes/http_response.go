@@ -135,10 +135,15 @@ func (r *responseReader) startsLikeHTTP() error {
 // release.
 func (r *responseReader) readBody(response *http.Response, limit int) ([]byte, error) {
 	r.left = limit + maxFramingBytes
-	r.body.Reset()
-	source := io.Reader(response.Body)
+	return readBody(&r.body, response.Body, response.Header.Get("Content-Encoding"), limit)
+}
+
+// readBody reads a body, or its first bytes up to the limit, into a buffer, and returns
+// what is in it then.
+func readBody(into *bytes.Buffer, source io.Reader, encoding string, limit int) ([]byte, error) {
+	into.Reset()
 	// A probe asks for no compression, yet some servers always compress.
-	switch strings.ToLower(response.Header.Get("Content-Encoding")) {
+	switch strings.ToLower(encoding) {
 	case "gzip", "x-gzip":
 		unzipper := unzippers.Get().(*gzip.Reader)
 		defer unzippers.Put(unzipper)
@@ -146,30 +151,29 @@ func (r *responseReader) readBody(response *http.Response, limit int) ([]byte, e
 		case errors.Is(err, io.EOF):
 			return nil, nil // nothing at all is an empty body, too
 		case err != nil:
-			return r.ended(err)
+			return endOfBody(into, err)
 		}
 		source = unzipper
 	}
-	if _, err := r.body.ReadFrom(io.LimitReader(source, int64(limit))); err != nil {
-		return r.ended(err)
-	}
-	return r.body.Bytes(), nil
+	_, err := into.ReadFrom(io.LimitReader(source, int64(limit)))
+	return endOfBody(into, err)
 }
 
-// ended is what readBody returns if reading ended otherwise than by the body's end.
-func (r *responseReader) ended(err error) ([]byte, error) {
-	if errors.Is(err, errTooMuch) {
-		return r.body.Bytes(), nil
+// endOfBody is what readBody returns. More than is read need not be: what there is counts.
+func endOfBody(read *bytes.Buffer, err error) ([]byte, error) {
+	if err != nil && !errors.Is(err, errTooMuch) {
+		return nil, protocolError(err)
 	}
-	return nil, protocolError(err)
+	return read.Bytes(), nil
 }
 
 var unzippers = sync.Pool{New: func() any { return new(gzip.Reader) }}
 
-// protocolError blames the endpoint's HTTP unless err turns out to be the network's.
+// protocolError blames the endpoint's HTTP unless err turns out to be the network's, or
+// blames somebody already.
 func protocolError(err error) error {
-	if err == nil {
-		return nil
+	if stage := new(stageError); err == nil || errors.As(err, &stage) {
+		return err
 	}
 	return &stageError{reason: ReasonProtocol, error: err}
 }

@@ -54,11 +54,7 @@ type mysqlProber struct {
 }
 
 func (d *Dialer) newMySQLProber(def Definition, u *url.URL) (Prober, error) {
-	to, err := d.destination(def.withDefaultPort(mysqlPort), u)
-	if err != nil {
-		return nil, err
-	}
-	given, err := parametersOf(u, "role", "maxLag", "tls")
+	to, given, err := d.streamDestination(def.withDefaultPort(mysqlPort), u, "role", "maxLag", "tls")
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ import (
 )
 
 // parameters are what a probe URL says behind its question mark, in the schemes whose
-// query is for the prober. That of http and https is the endpoint's.
+// query is for the prober. That of http and https is the endpoint's, but for a few.
 type parameters map[string]string
 
 // parametersOf reads the query of a URL, of which the scheme knows these parameters. Its
@@ -51,6 +51,31 @@ func parametersOf(u *url.URL, known ...string) (parameters, error) {
 		read[name] = values[name][0]
 	}
 	return read, nil
+}
+
+// takeParameters takes out of the query of a URL the parameters with these names, and leaves
+// the rest as it is, which is the endpoint's. Only what is written exactly like that is
+// taken: with a letter percent-encoded, the endpoint gets a parameter of the same name.
+func takeParameters(u *url.URL, names ...string) (parameters, *url.URL, error) {
+	taken := parameters{}
+	var left []string
+	for pair := range strings.SplitSeq(u.RawQuery, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if !slices.Contains(names, name) {
+			left = append(left, pair)
+			continue
+		}
+		if _, twice := taken[name]; twice {
+			return nil, nil, fmt.Errorf("healthCheckURL has the parameter %s twice: take one of them out", name)
+		}
+		taken[name] = value
+	}
+	if len(taken) == 0 {
+		return taken, u, nil
+	}
+	rest := *u
+	rest.RawQuery, rest.ForceQuery = strings.Join(left, "&"), false
+	return taken, &rest, nil
 }
 
 // flag is a parameter that is true or false; false if it is left out.

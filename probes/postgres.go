@@ -58,11 +58,7 @@ type postgresProber struct {
 }
 
 func (d *Dialer) newPostgresProber(def Definition, u *url.URL) (Prober, error) {
-	to, err := d.destination(def.withDefaultPort(postgresPort), u)
-	if err != nil {
-		return nil, err
-	}
-	given, err := parametersOf(u, "role", "maxLag", "query", "sslmode")
+	to, given, err := d.streamDestination(def.withDefaultPort(postgresPort), u, "role", "maxLag", "query", "sslmode")
 	if err != nil {
 		return nil, err
 	}

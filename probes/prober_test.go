@@ -77,7 +77,7 @@ func TestDefinitions(t *testing.T) {
 func TestDefinitionsRefused(t *testing.T) {
 	const (
 		noHost = "healthCheckURL has a host that is neither an address nor a DNS name"
-		noPath = "healthCheckURL has a path, query or fragment, which tcp has not"
+		noPath = "healthCheckURL has a path or fragment, which tcp has not"
 	)
 	for _, test := range []struct{ url, want string }{
 		{"", "healthCheckURL has no scheme: begin it with one of dns://, grpc://, grpcs://, http://"},
@@ -110,8 +110,15 @@ func TestDefinitionsRefused(t *testing.T) {
 		{"http://169.254.169.254:80/", "healthCheckURL leads to where probes may not go: address refused: 169.254.169.254 is a cloud metadata address"},
 		{"tcp://192.0.2.10:80/", noPath},
 		{"tcp://192.0.2.10:80/health", noPath},
-		{"tcp://192.0.2.10:80?", noPath},
-		{"tcp://192.0.2.10:80?a", noPath},
+		{"tcp://192.0.2.10:80?a", `healthCheckURL has the unknown parameter "a": tcp takes proxyProtocol`},
+		{"tcp://192.0.2.10:80?proxyProtocol=v3", "healthCheckURL has another value of proxyProtocol than there are: write one of v1, v2"},
+		{"tcp://192.0.2.10:80?proxyProtocol", "healthCheckURL has another value of proxyProtocol than there are"},
+		{"http://192.0.2.10:80/?proxyProtocol=1", "healthCheckURL has another value of proxyProtocol than there are"},
+		{"http://192.0.2.10:80/?http2=yes", "healthCheckURL has another value of http2 than there are: write one of true, false"},
+		{"https://192.0.2.10:80/?a&http2", "healthCheckURL has another value of http2 than there are"},
+		{"https://192.0.2.10:80/?http2=true&a=b&http2=true", "healthCheckURL has the parameter http2 twice"},
+		{"dns://192.0.2.10:53/a?proxyProtocol=v1", `healthCheckURL has the unknown parameter "proxyProtocol": dns takes type, tcp`},
+		{"icmp://192.0.2.10?proxyProtocol=v1", `healthCheckURL has the parameter "proxyProtocol", and icmp takes none`},
 		{"tcp://192.0.2.10:80#a", noPath},
 		{"tls://192.0.2.10:443/", "healthCheckURL has a path or fragment, which tls has not: end it after the port"},
 		{"tls://192.0.2.10:443#a", "healthCheckURL has a path or fragment, which tls has not"},
@@ -196,6 +203,8 @@ func FuzzHealthCheckURL(f *testing.F) {
 		{"dns", "user", "", ":53/a.example?type=MX&tcp=true"},
 		{"icmp", "user", "", "[::1]"},
 		{"grpc", "user", "", ":50051/shop.Cart"},
+		{"https", "user", "", ":443/?a=b&http2=true&c"},
+		{"http", "user", "", "/?proxyProtocol=v2&http2=false"},
 		{"", "", "[", "localhost"},
 		{"http", "\x7f", "\r\n", "%41:1/\t"},
 	} {
@@ -221,6 +230,12 @@ func checkRequest(t *testing.T, url string, prober Prober) {
 	t.Helper()
 	p, ok := prober.(*httpProber)
 	if !ok {
+		return
+	}
+	if p.http2 {
+		if fields := http2Fields(t, p.first.request); len(fields) != 6 {
+			t.Errorf("%q makes the request %v", url, fields)
+		}
 		return
 	}
 	lines := strings.Split(string(p.first.request), "\r\n")

@@ -46,11 +46,7 @@ type redisProber struct {
 var redisRoles = map[string]string{"": "", "master": "master", "replica": "slave"}
 
 func (d *Dialer) newRedisProber(def Definition, u *url.URL) (Prober, error) {
-	to, err := d.destination(def.withDefaultPort(redisPort), u)
-	if err != nil {
-		return nil, err
-	}
-	given, err := parametersOf(u, "role")
+	to, given, err := d.streamDestination(def.withDefaultPort(redisPort), u, "role")
 	if err == nil {
 		err = endsAfterPort(u)
 	}

@@ -133,8 +133,21 @@ func (s *socket) control(set func(fd int) error) error {
 	return errors.Join(err, failed)
 }
 
-// LocalAddr implements net.Conn. Nobody looks at it.
-func (s *socket) LocalAddr() net.Addr { return &net.TCPAddr{} }
+// LocalAddr implements net.Conn. It is zero if there is none.
+func (s *socket) LocalAddr() net.Addr {
+	var local netip.AddrPort
+	_ = s.control(func(fd int) error {
+		address, err := syscall.Getsockname(fd)
+		switch at := address.(type) {
+		case *syscall.SockaddrInet4:
+			local = netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port))
+		case *syscall.SockaddrInet6:
+			local = netip.AddrPortFrom(netip.AddrFrom16(at.Addr), uint16(at.Port))
+		}
+		return err
+	})
+	return net.TCPAddrFromAddrPort(local)
+}
 
 // RemoteAddr implements net.Conn.
 func (s *socket) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(s.to) }

@@ -39,12 +39,12 @@ type tcpProber struct {
 }
 
 func (d *Dialer) newTCPProber(def Definition, u *url.URL) (Prober, error) {
-	to, err := d.destination(def, u)
+	to, _, err := d.streamDestination(def, u)
+	if err == nil {
+		err = endsAfterPort(u)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return nil, errors.New("healthCheckURL has a path, query or fragment, which tcp has not: end it after the port")
 	}
 	p := &tcpProber{dialer: d, to: to}
 	if def.TCP != nil {
@@ -61,7 +61,7 @@ func (p *tcpProber) place() place { return p.to.place() }
 func (p *tcpProber) scheme() string { return "tcp" }
 
 // isPlain and the methods after it implement plain.
-func (p *tcpProber) isPlain() bool { return p.to.name == "" }
+func (p *tcpProber) isPlain() bool { return p.to.name == "" && p.to.proxy == noProxyProtocol }
 
 func (p *tcpProber) address() (netip.AddrPort, error) { return p.to.addr, p.dialer.check(p.to.addr) }
 
@@ -80,9 +80,9 @@ func (p *tcpProber) hear(answer io.Reader) (Result, error) {
 
 // Probe implements Prober.
 func (p *tcpProber) Probe(ctx context.Context) Result {
-	talk := reset
-	if len(p.send) > 0 || len(p.expect) > 0 {
-		talk = p.talk
+	talk := p.talk
+	if len(p.send) == 0 && len(p.expect) == 0 && p.to.proxy == noProxyProtocol {
+		talk = reset
 	}
 	if err := p.dialer.converse(ctx, p.to, talk); err != nil {
 		return classify(ctx, err)

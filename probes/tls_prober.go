@@ -43,11 +43,7 @@ type tlsProber struct {
 const httpsPort = 443
 
 func (d *Dialer) newTLSProber(def Definition, u *url.URL) (Prober, error) {
-	to, err := d.destination(def.withDefaultPort(httpsPort), u)
-	if err != nil {
-		return nil, err
-	}
-	given, err := parametersOf(u, "minValidity")
+	to, given, err := d.streamDestination(def.withDefaultPort(httpsPort), u, "minValidity")
 	if err == nil {
 		err = endsAfterPort(u)
 	}

@@ -1,0 +1,562 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// over2 is a definition of a probe by HTTP/2 that wants this body, or none if it is empty.
+func over2(place netip.AddrPort, body string) Definition {
+	def := at(place, "http:///health?http2=true")
+	if body != "" {
+		def.HTTP = &HTTPSettings{ExpectedBody: regexp.MustCompile(body), MaxBodyBytes: MaxBodyBytes}
+	}
+	return def
+}
+
+// answering2 is a server that answers with a head, in pairs, and a body in pieces.
+func answering2(pairs []string, pieces ...string) func(net.Conn) {
+	return frames(func(framer *http2.Framer) {
+		_ = framer.WriteSettings()
+		headers(framer, len(pieces) == 0, pairs...)
+		for i, piece := range pieces {
+			_ = framer.WriteData(1, i == len(pieces)-1, []byte(piece))
+		}
+	})
+}
+
+func TestHTTP2Probe(t *testing.T) {
+	status := func(code string, more ...string) []string { return append([]string{":status", code}, more...) }
+	for _, test := range []struct {
+		name     string
+		talk     func(net.Conn)
+		settings HTTPSettings
+		want     Result
+	}{
+		{"200", answering2(status("200")), HTTPSettings{}, success()},
+		{"200, with a body that nobody wants", answering2(status("200"), strings.Repeat("A", 1000)), HTTPSettings{}, success()},
+		{"404", answering2(status("404")), HTTPSettings{}, httpStatus(404)},
+		{"503 to drain", answering2(status("503")), HTTPSettings{DrainStatuses: []StatusRange{{503, 503}}}, drains},
+		{"strange status", answering2(status("999")), HTTPSettings{}, httpStatus(999)},
+		{"redirect not followed", answering2(status("302", "location", "http://192.0.2.1/")), HTTPSettings{}, success()},
+		{"HEAD", answering2(status("200", "content-length", "1000")), HTTPSettings{Method: "HEAD"}, success()},
+		{"body", answering2(status("200"), "it ", "is", " ok"), HTTPSettings{ExpectedBody: regexp.MustCompile("^it is ok$")}, success()},
+		{"empty pieces", answering2(status("200"), "", "ok", "", ""), HTTPSettings{ExpectedBody: regexp.MustCompile("^ok$")}, success()},
+		{"no body", answering2(status("200")), HTTPSettings{ExpectedBody: regexp.MustCompile("^$")}, success()},
+		{"another body", answering2(status("200"), "no"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok")}, failure(ReasonContent)},
+		{"status before body", answering2(status("500"), "ok"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok")}, httpStatus(500)},
+		{"gzip unasked for", answering2(status("200", "content-encoding", "GZIP"), gzipped("it is ok")), HTTPSettings{ExpectedBody: regexp.MustCompile("^it is ok$")}, success()},
+		{"gzip, empty", answering2(status("200", "content-encoding", "gzip")), HTTPSettings{ExpectedBody: regexp.MustCompile("^$")}, success()},
+		{"no gzip in truth", answering2(status("200", "content-encoding", "gzip"), "it is ok, it is not gzip"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok")}, failure(ReasonProtocol)},
+		{"match within the bound", answering2(status("200"), strings.Repeat("-", 100)+"ok"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok"), MaxBodyBytes: 102}, success()},
+		{"match beyond the bound", answering2(status("200"), strings.Repeat("-", 100)+"ok"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok"), MaxBodyBytes: 101}, failure(ReasonContent)},
+		{"no status", answering2([]string{"server", "odd"}), HTTPSettings{}, failure(ReasonProtocol)},
+		{"no number", answering2(status("abc")), HTTPSettings{}, failure(ReasonProtocol)},
+		{"number too small", answering2(status("099")), HTTPSettings{}, failure(ReasonProtocol)},
+		{"header in capitals", answering2(status("200", "Server", "odd")), HTTPSettings{}, failure(ReasonProtocol)},
+		{"interim first", frames(func(framer *http2.Framer) {
+			_ = framer.WriteSettings()
+			headers(framer, false, ":status", "103")
+			headers(framer, true, ":status", "200")
+		}), HTTPSettings{}, success()},
+		{"interim and end", frames(func(framer *http2.Framer) {
+			_ = framer.WriteSettings()
+			headers(framer, true, ":status", "103")
+		}), HTTPSettings{}, failure(ReasonProtocol)},
+		{"padding, trailers and other frames between", frames(func(framer *http2.Framer) {
+			_ = framer.WriteSettings()
+			headers(framer, false, ":status", "200")
+			_ = framer.WritePing(false, [8]byte{1})
+			_ = framer.WriteDataPadded(1, false, []byte("o"), make([]byte, 200))
+			_ = framer.WriteWindowUpdate(1, 100)
+			_ = framer.WriteRawFrame(0xbe, 0, 1, []byte("unknown"))
+			_ = framer.WriteGoAway(1, http2.ErrCodeNo, nil)
+			_ = framer.WriteData(1, false, []byte("k"))
+			headers(framer, true, "checksum", "1")
+		}), HTTPSettings{ExpectedBody: regexp.MustCompile("^ok$")}, success()},
+		{"headers in pieces", frames(func(framer *http2.Framer) {
+			_ = framer.WriteSettings()
+			_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndStream: true})
+			_ = framer.WriteContinuation(1, false, nil)
+			_ = framer.WriteContinuation(1, true, []byte{0x88}) // :status 200
+		}), HTTPSettings{}, success()},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			def := over2(serve(t, test.talk), "")
+			def.HTTP = &test.settings
+			if got := result(t, def, ample); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+// hostile2 begins an answer and goes on with one kind of frame until nobody is there.
+func hostile2(headed bool, write func(*http2.Framer) error) func(net.Conn) {
+	return frames(func(framer *http2.Framer) {
+		_ = framer.WriteSettings()
+		if headed {
+			headers(framer, false, ":status", "200")
+		}
+		for err := error(nil); err == nil; {
+			err = write(framer)
+		}
+	})
+}
+
+// TestHTTP2ProbeOfHostileServers also checks, by probe and serve, that the probe is over at
+// its timeout and the connection closed.
+func TestHTTP2ProbeOfHostileServers(t *testing.T) {
+	data := func(framer *http2.Framer) error { return framer.WriteData(1, false, make([]byte, 1<<14)) }
+	slowly := func(write func(*http2.Framer) error) func(*http2.Framer) error {
+		return func(framer *http2.Framer) error {
+			time.Sleep(time.Millisecond)
+			return write(framer)
+		}
+	}
+	end := func(headed bool, write func(*http2.Framer)) func(net.Conn) {
+		return frames(func(framer *http2.Framer) {
+			_ = framer.WriteSettings()
+			if headed {
+				headers(framer, false, ":status", "200")
+				_ = framer.WriteData(1, false, []byte("healthy"))
+			}
+			write(framer)
+		})
+	}
+	continued := frames(func(framer *http2.Framer) {
+		_ = framer.WriteSettings()
+		err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1})
+		for err == nil {
+			err = framer.WriteContinuation(1, false, nil)
+		}
+	})
+	const closed, protocol = ReasonConnectionClosed, ReasonProtocol
+	for _, test := range []struct {
+		name    string
+		talk    func(net.Conn)
+		timeout time.Duration
+		want    Result
+		// wantBody is what a probe says that wants the body as well.
+		wantBody Result
+	}{
+		{"silent", silence, brief, failure(ReasonTimeout), failure(ReasonTimeout)},
+		{"closes at once", closing(silence), ample, failure(closed), failure(closed)},
+		{"resets", aborting(silence), ample, failure(closed), failure(closed)},
+		{"HTTP/1.1", func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") }, ample, failure(protocol), failure(protocol)},
+		{"mail", func(conn net.Conn) { _, _ = io.WriteString(conn, "220 mail ready\r\n") }, ample, failure(protocol), failure(protocol)},
+		{"GOAWAY", end(false, func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeNo, nil) }), ample, failure(closed), failure(closed)},
+		{"GOAWAY with another stream", end(false, func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeEnhanceYourCalm, []byte("s3cret")) }), ample, failure(closed), failure(closed)},
+		{"RST_STREAM", end(false, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeInternal) }), ample, failure(closed), failure(closed)},
+		{"RST_STREAM for HTTP/1.1", end(false, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeHTTP11Required) }), ample, failure(protocol), failure(protocol)},
+		{"RST_STREAM in the body", end(true, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeInternal) }), ample, success(), failure(closed)},
+		{"end in the body", closing(end(true, func(*http2.Framer) {})), ample, success(), failure(closed)},
+		{"trailers without an end", end(true, func(f *http2.Framer) { headers(f, false, "a", "b") }), ample, success(), failure(protocol)},
+		{"another stream", end(true, func(f *http2.Framer) { _ = f.WriteData(3, true, nil) }), ample, success(), failure(protocol)},
+		{"data without headers", end(false, func(f *http2.Framer) { _ = f.WriteData(1, true, []byte("healthy")) }), ample, failure(protocol), failure(protocol)},
+		{"endless pings", hostile2(false, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }), ample, failure(protocol), failure(protocol)},
+		{"endless pings in the body", hostile2(true, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }), ample, success(), failure(ReasonContent)},
+		{"endless settings", hostile2(false, func(f *http2.Framer) error { return f.WriteSettings() }), ample, failure(protocol), failure(protocol)},
+		{"endless window updates", hostile2(false, func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1) }), ample, failure(protocol), failure(protocol)},
+		{"endless interim headers", hostile2(false, func(f *http2.Framer) error {
+			headers(f, false, ":status", "102")
+			return f.WriteWindowUpdate(0, 1)
+		}), ample, failure(protocol), failure(protocol)},
+		{"endless empty continuations", continued, ample, failure(protocol), failure(protocol)},
+		{"huge headers", answering2([]string{":status", "200", "a", strings.Repeat("b", maxHeadBytes)}), ample, failure(protocol), failure(protocol)},
+		{"huge frame", func(conn net.Conn) { drip(conn, "\xff\xff\xff\x04\x00\x00\x00\x00\x00", "\x00") }, ample, failure(protocol), failure(protocol)},
+		{"slow headers", frames(func(f *http2.Framer) {
+			_ = f.WriteSettings()
+			for err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1}); err == nil; time.Sleep(time.Millisecond) {
+				err = f.WriteContinuation(1, false, nil)
+			}
+		}), brief, failure(ReasonTimeout), failure(ReasonTimeout)},
+		{"slow body", hostile2(true, slowly(func(f *http2.Framer) error { return f.WriteData(1, false, []byte("a")) })), brief, success(), failure(ReasonTimeout)},
+		{"endless body", hostile2(true, data), ample, success(), failure(ReasonContent)},
+		{"endless empty data", hostile2(true, func(f *http2.Framer) error { return f.WriteData(1, false, nil) }), ample, success(), failure(ReasonContent)},
+		{"gzip bomb", frames(func(f *http2.Framer) {
+			_ = f.WriteSettings()
+			headers(f, false, ":status", "200", "content-encoding", "gzip")
+			bomb := gzipped(strings.Repeat("A", 1<<24))
+			for len(bomb) > 0 {
+				n := min(len(bomb), 1<<14)
+				_ = f.WriteData(1, false, []byte(bomb[:n]))
+				bomb = bomb[n:]
+			}
+		}), ample, success(), failure(ReasonContent)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			place := serve(t, test.talk)
+			if got := result(t, over2(place, ""), test.timeout); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+			if got := result(t, over2(place, "^healthy$"), test.timeout); got != test.wantBody {
+				t.Errorf("wanting the body: got %+v, want %+v", got, test.wantBody)
+			}
+		})
+	}
+}
+
+// TestHTTP2ProbeMemoryIsBounded counts everything allocated, the server's side too.
+func TestHTTP2ProbeMemoryIsBounded(t *testing.T) {
+	const probes = 20
+	many := []string{":status", "200"}
+	for i := range 1000 {
+		many = append(many, fmt.Sprintf("a%d", i), "")
+	}
+	for name, talk := range map[string]func(net.Conn){
+		"endless body": hostile2(true, func(f *http2.Framer) error { return f.WriteData(1, false, make([]byte, 1<<10)) }),
+		"pings":        hostile2(true, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }),
+		"header names": answering2(many),
+	} {
+		t.Run(name, func(t *testing.T) {
+			prober := prepare(t, over2(serve(t, talk), "healthy"))
+			probeOnce(t, prober, ample) // fills the pools
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range probes {
+				probeOnce(t, prober, ample)
+			}
+			runtime.ReadMemStats(&after)
+			each := (after.TotalAlloc - before.TotalAlloc) / probes
+			t.Logf("%d KiB a probe", each>>10)
+			if each > 2<<20 {
+				t.Errorf("a probe allocates %d KiB", each>>10)
+			}
+		})
+	}
+}
+
+func TestHTTP2ProbeCanceled(t *testing.T) {
+	connected := make(chan struct{})
+	testCanceled(t, over2(serve(t, func(net.Conn) { close(connected) }), "ok"), connected)
+}
+
+// TestHTTP2ProbeEndsPolitely looks at what the server reads.
+func TestHTTP2ProbeEndsPolitely(t *testing.T) {
+	for name, test := range map[string]struct {
+		ended bool
+		want  []string
+	}{
+		"answered":      {true, []string{"SETTINGS", "WINDOW_UPDATE", "HEADERS", "SETTINGS", "GOAWAY", io.EOF.Error()}},
+		"body left out": {false, []string{"SETTINGS", "WINDOW_UPDATE", "HEADERS", "SETTINGS", "RST_STREAM", "GOAWAY", io.EOF.Error()}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen := make(chan string, 10)
+			place := serve(t, frames(func(framer *http2.Framer) {
+				_ = framer.WriteSettings()
+				headers(framer, test.ended, ":status", "200")
+				for {
+					frame, err := framer.ReadFrame()
+					if err != nil {
+						seen <- err.Error()
+						return
+					}
+					seen <- frame.Header().Type.String()
+				}
+			}))
+			if got := result(t, over2(place, ""), ample); got != success() {
+				t.Fatalf("got %+v", got)
+			}
+			for _, want := range test.want {
+				if got := <-seen; got != want {
+					t.Errorf("the server saw %s, want %s", got, want)
+				}
+			}
+		})
+	}
+}
+
+// speakingBoth runs net/http's server, which speaks both versions, in plain and by TLS.
+func speakingBoth(t testing.TB, handler http.HandlerFunc) (plain, secured netip.AddrPort, trust *TLSSettings) {
+	t.Helper()
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	first := httptest.NewUnstartedServer(handler)
+	first.Config.Protocols = &protocols
+	first.Start()
+	t.Cleanup(first.Close)
+	ca := newAuthority(t)
+	second := httptest.NewUnstartedServer(handler)
+	second.EnableHTTP2 = true
+	second.TLS = &tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}
+	second.StartTLS()
+	t.Cleanup(second.Close)
+	return addrOf(first.Listener), addrOf(second.Listener), &TLSSettings{CABundle: ca.bundle()}
+}
+
+// TestHTTP2ProbeAgainstNetHTTP probes the standard library's server at random, by both
+// versions. Either must come to the same.
+func TestHTTP2ProbeAgainstNetHTTP(t *testing.T) {
+	page := func(w http.ResponseWriter, r *http.Request) {
+		random := rand.New(rand.NewPCG(uint64(len(r.URL.RawQuery)), uint64(r.URL.RawQuery[0])))
+		if r.Host != "legacy.example" || r.Header.Get("X-Mine") != "yes" || strings.Contains(r.URL.RawQuery, "http2") {
+			w.WriteHeader(http.StatusTeapot)
+			return
+		}
+		for i := range random.IntN(50) {
+			w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("a", random.IntN(200)))
+		}
+		body := []byte(strings.Repeat("fine ", random.IntN(30_000)))
+		if random.IntN(4) == 0 {
+			w.Header().Set("Content-Encoding", "gzip")
+			body = []byte(gzipped(string(body)))
+		}
+		if random.IntN(4) == 0 {
+			w.Header().Set("Location", "/again?"+r.URL.RawQuery+"x")
+		}
+		w.WriteHeader([]int{200, 204, 301, 302, 307, 404, 500, 503}[random.IntN(8)])
+		for len(body) > 0 {
+			n := min(len(body), 1+random.IntN(20_000))
+			_, _ = w.Write(body[:n])
+			body = body[n:]
+		}
+	}
+	plain, secured, trust := speakingBoth(t, page)
+	seen := map[Result]int{}
+	for seed := range uint64(300) {
+		random := rand.New(rand.NewPCG(seed, 8))
+		settings := HTTPSettings{Host: "legacy.example", Headers: []Header{{"X-Mine", "yes"}}, FollowRedirects: random.IntN(2) == 0,
+			Method: []string{"GET", "HEAD", "POST", "OPTIONS"}[random.IntN(4)], MaxBodyBytes: 1 + random.IntN(MaxBodyBytes)}
+		if settings.Method != "HEAD" && random.IntN(2) == 0 {
+			settings.ExpectedBody = regexp.MustCompile("^(fine )+fi?n?e?$")
+		}
+		query := string(rune('a'+random.IntN(26))) + strings.Repeat("x", random.IntN(40))
+		var results []Result
+		for _, def := range []Definition{
+			at(plain, "http:///?"+query), at(plain, "http:///?"+query+"&http2=true"),
+			at(secured, "https:///?"+query), at(secured, "https:///?http2=true&"+query),
+		} {
+			def.HTTP, def.TLS = &settings, trust
+			results = append(results, result(t, def, ample))
+		}
+		seen[results[0]]++
+		if slices.ContainsFunc(results, func(r Result) bool { return r != results[0] }) {
+			t.Errorf("seed %d, %+v: HTTP/1.1 and HTTP/2, then both by TLS: %+v", seed, settings, results)
+		}
+	}
+	if len(seen) < 5 || seen[httpStatus(http.StatusTeapot)] > 0 {
+		t.Errorf("the results were only %v", seen)
+	}
+}
+
+func TestHTTP2ProbeRedirects(t *testing.T) {
+	var versions []string
+	other, _, _ := speakingBoth(t, func(_ http.ResponseWriter, r *http.Request) {
+		versions = append(versions, r.Proto+" "+r.Header.Get("Authorization"))
+	})
+	plain, secured, trust := speakingBoth(t, func(w http.ResponseWriter, r *http.Request) {
+		versions = append(versions, r.Proto+" "+r.Header.Get("Authorization"))
+		if to := map[string]string{"/here": "/", "/there": "http://" + other.String() + "/"}[r.URL.Path]; to != "" {
+			http.Redirect(w, r, to, http.StatusFound)
+		}
+	})
+	for _, test := range []struct {
+		place netip.AddrPort
+		url   string
+		want  string
+	}{
+		{plain, "http:///here?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 Bearer s3cret"},
+		{secured, "https:///here?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 Bearer s3cret"},
+		{plain, "http:///there?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 "},
+		{plain, "http:///here", "HTTP/1.1 Bearer s3cret, HTTP/1.1 Bearer s3cret"},
+	} {
+		versions = nil
+		def := at(test.place, test.url)
+		def.HTTP, def.TLS = &HTTPSettings{FollowRedirects: true}, trust
+		def.Credentials = &Credentials{Token: "s3cret"}
+		if got := result(t, def, ample); got != success() {
+			t.Errorf("%s: got %+v", test.url, got)
+		}
+		if got := strings.Join(versions, ", "); got != test.want {
+			t.Errorf("%s: got %q, want %q", test.url, got, test.want)
+		}
+	}
+}
+
+func TestHTTPSByHTTP2(t *testing.T) {
+	ca := newAuthority(t)
+	answer := answering2([]string{":status", "200"})
+	server := func(certificate tls.Certificate, protocols ...string) netip.AddrPort {
+		return serve(t, secure(&tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: protocols}, answer))
+	}
+	for _, test := range []struct {
+		name  string
+		place netip.AddrPort
+		want  Result
+	}{
+		{"HTTP/2", server(ca.issue(t), alpnHTTP2), success()},
+		{"both", server(ca.issue(t), alpnHTTP2, alpnHTTP1), success()},
+		{"both, but HTTP/1.1 rather", server(ca.issue(t), alpnHTTP1, alpnHTTP2), failure(ReasonProtocol)},
+		{"HTTP/1.1 only", server(ca.issue(t), alpnHTTP1), failure(ReasonProtocol)},
+		{"no ALPN", server(ca.issue(t)), failure(ReasonProtocol)},
+		{"another protocol", server(ca.issue(t), "smtp"), failure(ReasonTLSHandshake)},
+		{"expired", server(ca.issue(t, expired), alpnHTTP2), failure(ReasonCertificate)},
+		{"no TLS", serve(t, answer), failure(ReasonProtocol)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			def := at(test.place, "https:///?http2=true")
+			def.TLS = &TLSSettings{CABundle: ca.bundle()}
+			prober := prepare(t, def)
+			for range 2 { // in full, and resuming
+				if got := probeOnce(t, prober, ample); got != test.want {
+					t.Errorf("got %+v, want %+v", got, test.want)
+				}
+			}
+		})
+	}
+}
+
+func TestHTTP2ProbesOfNginx(t *testing.T) {
+	ca := newAuthority(t)
+	plain, secured, old := refusing(t), refusing(t), refusing(t)
+	site := `location /ok { return 200 "it is ok"; } location /moved { return 302 /ok; } location /away { return 503; }
+		location /big { alias BIG; } location /lost { return 444; }`
+	big := filepath.Join(t.TempDir(), "big")
+	write(t, big, bytes.Repeat([]byte("A"), 1<<22))
+	if err := os.Chmod(big, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	site = strings.ReplaceAll(site, "BIG", big)
+	server := nginx(t, plain, fmt.Sprintf(`
+		server { listen %s http2; %s }
+		server { listen %s ssl http2; %s %s }
+		server { listen %s ssl; %s %s }`,
+		plain, site, secured, nginxTLS(t, ca.issue(t)), site, old, nginxTLS(t, ca.issue(t)), site))
+	probe := func(path string, settings HTTPSettings, timeout time.Duration, want Result) {
+		t.Helper()
+		for _, def := range []Definition{at(plain, "http://"+path+"?http2=true"), at(secured, "https://"+path+"?http2=true"), at(secured, "https://"+path)} {
+			def.HTTP, def.TLS = &settings, &TLSSettings{CABundle: ca.bundle()}
+			if got := result(t, def, timeout); got != want {
+				t.Errorf("%s: got %+v, want %+v", def.URL, got, want)
+			}
+		}
+	}
+	matching := func(expression string) HTTPSettings {
+		return HTTPSettings{ExpectedBody: regexp.MustCompile(expression)}
+	}
+	probe("/ok", HTTPSettings{}, ample, success())
+	probe("/ok", matching("^it is ok$"), ample, success())
+	probe("/ok", matching("healthy"), ample, failure(ReasonContent))
+	probe("/ok", HTTPSettings{Method: "HEAD"}, ample, success())
+	probe("/moved", HTTPSettings{}, ample, success())
+	probe("/moved", HTTPSettings{FollowRedirects: true, ExpectedStatuses: []StatusRange{{200, 200}}, ExpectedBody: regexp.MustCompile("ok")}, ample, success())
+	probe("/away", HTTPSettings{}, ample, httpStatus(503))
+	probe("/away", HTTPSettings{DrainStatuses: []StatusRange{{500, 599}}}, ample, drains)
+	probe("/nowhere", HTTPSettings{}, ample, httpStatus(404))
+	probe("/big", HTTPSettings{}, ample, success())
+	probe("/big", HTTPSettings{ExpectedBody: regexp.MustCompile("^A+$"), MaxBodyBytes: MaxBodyBytes}, ample, success())
+	probe("/lost", HTTPSettings{}, ample, failure(ReasonConnectionClosed))
+
+	def := at(old, "https:///ok?http2=true")
+	def.TLS = &TLSSettings{CABundle: ca.bundle()}
+	if got, want := result(t, def, ample), failure(ReasonProtocol); got != want {
+		t.Errorf("without HTTP/2: got %+v, want %+v", got, want)
+	}
+	if got := result(t, at(plain, "http:///ok"), ample); got.Outcome != Failure {
+		t.Errorf("HTTP/1.1 to where HTTP/2 is spoken: got %+v", got)
+	}
+	server.freeze()
+	probe("/ok", HTTPSettings{}, brief, failure(ReasonTimeout))
+	server.thaw()
+	probe("/ok", HTTPSettings{}, ample, success())
+	server.stop()
+	probe("/ok", HTTPSettings{}, ample, failure(ReasonConnectionRefused))
+}
+
+// FuzzHTTP2Answer: whatever an endpoint sends, reading it ends without a panic and with a
+// verdict on the endpoint, and what is read is bounded.
+func FuzzHTTP2Answer(f *testing.F) {
+	add := func(talk func(*http2.Framer)) {
+		var answer bytes.Buffer
+		talk(http2.NewFramer(&answer, nil))
+		f.Add(answer.Bytes(), true)
+		f.Add(answer.Bytes(), false)
+	}
+	add(func(framer *http2.Framer) {
+		_ = framer.WriteSettings()
+		headers(framer, false, ":status", "103")
+		headers(framer, false, ":status", "200", "content-encoding", "gzip")
+		_ = framer.WriteData(1, false, []byte(gzipped("ok")))
+		_ = framer.WriteGoAway(1, http2.ErrCodeNo, nil)
+		headers(framer, true, "a", "b")
+	})
+	add(func(framer *http2.Framer) {
+		_ = framer.WriteSettings()
+		headers(framer, true, ":status", "302", "location", "/")
+	})
+	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"), false)
+	endless := strings.Repeat("\x00\x00\x01\x00\x00\x00\x00\x00\x01A", 20_000)
+	f.Fuzz(func(t *testing.T, answer []byte, wantBody bool) {
+		p := &httpProber{settings: &HTTPSettings{}}
+		most := maxHTTP2Bytes
+		if wantBody {
+			p.settings.ExpectedBody = regexp.MustCompile("ok")
+			most += DefaultMaxBodyBytes + maxFramingBytes
+		}
+		from := strings.NewReader(string(answer) + endless)
+		said, err := p.receiveHTTP2(struct {
+			io.Reader
+			io.Writer
+		}{from, io.Discard})
+		verdict := p.verdict(said)
+		if err != nil {
+			verdict = classify(t.Context(), err)
+		}
+		if verdict.Outcome == Unknown {
+			t.Errorf("%q: got %+v", answer, verdict)
+		}
+		if read := int(from.Size()) - from.Len(); read > most {
+			t.Errorf("%d bytes were read, more than %d", read, most)
+		}
+	})
+}
+
+// BenchmarkHTTP2Probe asks a server that costs as little as can be.
+func BenchmarkHTTP2Probe(b *testing.B) {
+	var answer bytes.Buffer
+	framer := http2.NewFramer(&answer, nil)
+	_ = framer.WriteSettings()
+	headers(framer, false, ":status", "200", "server", "test", "content-type", "text/plain", "content-length", "3")
+	_ = framer.WriteData(1, true, []byte("ok\n"))
+	benchmark(b, over2(serve(b, func(conn net.Conn) {
+		if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err == nil {
+			_, _ = conn.Write(answer.Bytes())
+		}
+	}), ""))
+}
