@@ -74,7 +74,7 @@ envtest: ## Build what the tests start, the control plane and readers, into bin/
 	@hack/envtest/build.sh $(READERS)
 
 .PHONY: test
-test: ## Run all tests, with the race detector. TESTFLAGS='-run X -v' for some.
+test: ## Run all tests, with the race detector, and say what was skipped. TESTFLAGS='-run X -v' for some.
 	@race=-race; \
 	if ! printf '#include <stdlib.h>\n' | $$(go env CC) -x c -fsyntax-only - 2>/dev/null; then \
 		if [[ $${CI:-} == true ]]; then \
@@ -83,7 +83,8 @@ test: ## Run all tests, with the race detector. TESTFLAGS='-run X -v' for some.
 		echo "no C compiler found: testing without the race detector" >&2; race=; \
 	fi; \
 	export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh $(READERS)); \
-	set -x; $${race:+env CGO_ENABLED=1} go test $$race -timeout 30m $(TESTFLAGS) ./...
+	status=0; (set -x; $${race:+env CGO_ENABLED=1} go test $$race -timeout 30m $(TESTFLAGS) ./...) || status=$$?; \
+	go run ./hack/servers/missing; exit $$status
 
 # What e2e needs of the machine it says itself. TESTFLAGS='-run TestDeaths' for some.
 # Tests wait more than they compute: eight at one time do not disturb one another.

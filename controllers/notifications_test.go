@@ -36,6 +36,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers"
+	"farpoint.dev/farpoint/hack/servers"
 )
 
 // alertmanager is a real one, behind TLS and a password.
@@ -79,15 +80,10 @@ func (a *alertmanager) write(name, text string) {
 
 func (a *alertmanager) start() {
 	GinkgoHelper()
-	const name = "prometheus-alertmanager" // of the Debian package, and the package's
-	path, err := exec.LookPath(name)
-	if err != nil && os.Getenv("CI") != "true" {
-		Skip(name + " is missing: install the package of this name to have this tested")
-	}
-	Expect(err).NotTo(HaveOccurred(), "install the package %s", name)
-	command := exec.Command(path, "--config.file=config.yaml", "--storage.path="+a.folder, "--web.config.file=web.yaml",
+	command := exec.Command(servers.Program(GinkgoT(), "prometheus-alertmanager"), "--config.file=config.yaml", "--storage.path="+a.folder, "--web.config.file=web.yaml",
 		"--web.listen-address="+a.address, "--cluster.listen-address=")
 	command.Dir = a.folder
+	var err error
 	a.process, err = gexec.Start(command, GinkgoWriter, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(a.stop)

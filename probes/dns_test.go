@@ -29,6 +29,8 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"farpoint.dev/farpoint/hack/servers"
 )
 
 // nameServer answers each UDP query with what answer makes of it, datagram by datagram,
@@ -248,19 +250,10 @@ func TestDNSProbeOfNowhere(t *testing.T) {
 }
 
 func TestDNSProbeOfDnsmasq(t *testing.T) {
-	path := program(t, "dnsmasq", "dnsmasq-base")
-	place := refusing(t)
-	args := []string{
-		"--no-daemon", // nor children for TCP, which would hold the port
-		"--conf-file=/dev/null", "--pid-file=", "--no-resolv", "--no-hosts",
-		"--user=root", "--listen-address=127.0.0.1", "--bind-interfaces",
-		fmt.Sprintf("--port=%d", place.Port()), "--local=/example/", "--host-record=www.example,192.0.2.1",
-		"--srv-host=_ldap._tcp.example,www.example,389",
-	}
-	for i := range 200 {
-		args = append(args, fmt.Sprintf("--host-record=many.example,192.0.2.%d", i))
-	}
-	server := run(t, place, path, args...)
+	server := servers.NewDnsmasq(t, 60, "--srv-host=_ldap._tcp.example,www.example,389")
+	server.Hold(append(servers.Addresses("many.example", 200), "192.0.2.1 www.example")...)
+	server.Start()
+	place := server.Address()
 	probe := func(name string, timeout time.Duration, want Result) {
 		t.Helper()
 		if got := result(t, Definition{URL: "dns://" + place.String() + "/" + name}, timeout); got != want {
@@ -274,12 +267,12 @@ func TestDNSProbeOfDnsmasq(t *testing.T) {
 	probe("www.example?type=AAAA", ample, failure(ReasonDNSNoRecords))
 	probe("missing.example", ample, failure(ReasonDNSNameNotFound))
 	probe("elsewhere.test", ample, failure(ReasonDNSRefused))
-	server.freeze()
+	server.Freeze()
 	probe("www.example", brief, failure(ReasonTimeout))
 	probe("www.example?tcp=true", brief, failure(ReasonTimeout))
-	server.thaw()
+	server.Thaw()
 	probe("www.example", ample, success())
-	server.stop()
+	server.Stop()
 	probe("www.example", ample, failure(ReasonConnectionRefused))
 	probe("www.example?tcp=true", ample, failure(ReasonConnectionRefused))
 }

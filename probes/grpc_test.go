@@ -38,6 +38,8 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"farpoint.dev/farpoint/hack/servers"
 )
 
 const (
@@ -335,10 +337,11 @@ func TestGRPCProbeThroughNginx(t *testing.T) {
 	backend, behind := grpcServer(t, states)
 	ca := newAuthority(t)
 	plain, secured := refusing(t), refusing(t)
-	server := nginx(t, plain, fmt.Sprintf(`
+	server := servers.NewNginx(t)
+	server.Serve(plain, fmt.Sprintf(`
 		server { listen %s http2; location / { grpc_pass grpc://%s; } }
 		server { listen %s ssl http2; %s location / { grpc_pass grpc://%[2]s; } }`,
-		plain, behind, secured, nginxTLS(t, ca.issue(t))))
+		plain, behind, secured, server.TLS(inPEM(t, ca.issue(t)))))
 	probe := func(name string, timeout time.Duration, want Result) {
 		t.Helper()
 		for _, def := range []Definition{at(plain, "grpc:///"), at(secured, "grpcs:///")} {
@@ -351,12 +354,12 @@ func TestGRPCProbeThroughNginx(t *testing.T) {
 	probe("serving", ample, success())
 	states.SetServingStatus("", notServing)
 	probe("not serving", ample, failure(ReasonNotServing))
-	server.freeze()
+	server.Freeze()
 	probe("frozen", brief, failure(ReasonTimeout))
-	server.thaw()
+	server.Thaw()
 	backend.Stop()
 	probe("without a backend", ample, Result{Failure, ReasonStatus, 502})
-	server.stop()
+	server.Stop()
 	probe("stopped", ample, failure(ReasonConnectionRefused))
 }
 

@@ -26,8 +26,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -36,6 +34,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"farpoint.dev/farpoint/hack/servers"
 )
 
 // over2 is a definition of a probe by HTTP/2 that wants this body, or none if it is empty.
@@ -447,17 +447,13 @@ func TestHTTP2ProbesOfNginx(t *testing.T) {
 	plain, secured, old := refusing(t), refusing(t), refusing(t)
 	site := `location /ok { return 200 "it is ok"; } location /moved { return 302 /ok; } location /away { return 503; }
 		location /big { alias BIG; } location /lost { return 444; }`
-	big := filepath.Join(t.TempDir(), "big")
-	write(t, big, bytes.Repeat([]byte("A"), 1<<22))
-	if err := os.Chmod(big, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	site = strings.ReplaceAll(site, "BIG", big)
-	server := nginx(t, plain, fmt.Sprintf(`
+	server := servers.NewNginx(t)
+	site = strings.ReplaceAll(site, "BIG", server.File(strings.Repeat("A", 1<<22)))
+	server.Serve(plain, fmt.Sprintf(`
 		server { listen %s http2; %s }
 		server { listen %s ssl http2; %s %s }
 		server { listen %s ssl; %s %s }`,
-		plain, site, secured, nginxTLS(t, ca.issue(t)), site, old, nginxTLS(t, ca.issue(t)), site))
+		plain, site, secured, server.TLS(inPEM(t, ca.issue(t))), site, old, server.TLS(inPEM(t, ca.issue(t))), site))
 	probe := func(path string, settings HTTPSettings, timeout time.Duration, want Result) {
 		t.Helper()
 		for _, def := range []Definition{at(plain, "http://"+path+"?http2=true"), at(secured, "https://"+path+"?http2=true"), at(secured, "https://"+path)} {
@@ -491,11 +487,11 @@ func TestHTTP2ProbesOfNginx(t *testing.T) {
 	if got := result(t, at(plain, "http:///ok"), ample); got.Outcome != Failure {
 		t.Errorf("HTTP/1.1 to where HTTP/2 is spoken: got %+v", got)
 	}
-	server.freeze()
+	server.Freeze()
 	probe("/ok", HTTPSettings{}, brief, failure(ReasonTimeout))
-	server.thaw()
+	server.Thaw()
 	probe("/ok", HTTPSettings{}, ample, success())
-	server.stop()
+	server.Stop()
 	probe("/ok", HTTPSettings{}, ample, failure(ReasonConnectionRefused))
 }
 

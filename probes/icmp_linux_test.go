@@ -28,6 +28,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"farpoint.dev/farpoint/hack/servers"
 )
 
 // inNamespace runs the test that calls it in a process of its own, in a new network
@@ -40,7 +42,7 @@ func inNamespace(t *testing.T) bool {
 		ip(t, "link", "set", "lo", "up")
 		return true
 	}
-	program(t, "ip", "iproute2")
+	servers.Program(t, "ip")
 	test := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=2m")
 	test.Env = append(os.Environ(), inside+"=true")
 	test.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
@@ -73,7 +75,9 @@ func ip(t testing.TB, args ...string) {
 
 func sysctl(t testing.TB, name, value string) {
 	t.Helper()
-	write(t, "/proc/sys/net/"+name, []byte(value))
+	if err := os.WriteFile("/proc/sys/net/"+name, []byte(value), 0); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestICMPProbe(t *testing.T) {
@@ -247,7 +251,7 @@ func BenchmarkICMPProbe(b *testing.B) {
 	if err := syscall.Unshare(syscall.CLONE_NEWNET); err != nil {
 		b.Skipf("no network namespace for this benchmark (%v): run it as root", err)
 	}
-	program(b, "ip", "iproute2")
+	servers.Program(b, "ip")
 	ip(b, "link", "set", "lo", "up")
 	sysctl(b, "ipv4/ping_group_range", "0 0")
 	benchmark(b, Definition{URL: "icmp://127.0.0.1"})

@@ -26,6 +26,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"farpoint.dev/farpoint/hack/servers"
 )
 
 func TestProxyProtocolHeader(t *testing.T) {
@@ -134,12 +136,13 @@ func TestProxyProtocolOfNginx(t *testing.T) {
 	}
 	six := addrOf(listener)
 	listener.Close()
-	server := nginx(t, open, fmt.Sprintf(`
+	server := servers.NewNginx(t)
+	server.Serve(open, fmt.Sprintf(`
 		server { listen %s proxy_protocol; absolute_redirect off; %[2]s }
 		server { listen %[3]s proxy_protocol ssl http2; %[4]s absolute_redirect off; %[2]s }
 		server { listen %[5]s proxy_protocol; absolute_redirect off; %[2]s }
 		server { listen %[6]s; %[2]s }`,
-		behind, page, secured, nginxTLS(t, ca.issue(t)), six, open))
+		behind, page, secured, server.TLS(inPEM(t, ca.issue(t))), six, open))
 	probe := func(place netip.AddrPort, url string, want Result) {
 		t.Helper()
 		def := at(place, url)
@@ -162,7 +165,7 @@ func TestProxyProtocolOfNginx(t *testing.T) {
 	for url, place := range map[string]netip.AddrPort{"http:///": behind, "https:///": secured, "tls://": secured} {
 		probe(place, url, failure(ReasonConnectionClosed))
 	}
-	server.freeze()
+	server.Freeze()
 	if got, want := result(t, at(behind, "http:///?proxyProtocol=v2"), brief), failure(ReasonTimeout); got != want {
 		t.Errorf("frozen: got %+v, want %+v", got, want)
 	}

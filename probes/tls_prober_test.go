@@ -22,11 +22,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"farpoint.dev/farpoint/hack/servers"
 )
 
 // lasting makes a certificate that is valid for so long.
@@ -145,15 +146,15 @@ func TestTLSProbeCanceled(t *testing.T) {
 func TestTLSProbeOfNginx(t *testing.T) {
 	ca := newAuthority(t)
 	good, soon, old, strict := refusing(t), refusing(t), refusing(t), refusing(t)
-	authority := filepath.Join(t.TempDir(), "ca.crt")
-	write(t, authority, ca.bundle())
-	server := nginx(t, good, fmt.Sprintf(`
+	server := servers.NewNginx(t)
+	authority := server.File(string(ca.bundle()))
+	server.Serve(good, fmt.Sprintf(`
 		server { listen %s ssl; %s }
 		server { listen %s ssl; %s }
 		server { listen %s ssl; %s }
 		server { listen %s ssl; %s ssl_protocols TLSv1.3; ssl_verify_client on; ssl_client_certificate %s; }`,
-		good, nginxTLS(t, ca.issue(t)), soon, nginxTLS(t, ca.issue(t, lasting(time.Minute))),
-		old, nginxTLS(t, ca.issue(t, expired)), strict, nginxTLS(t, ca.issue(t)), authority))
+		good, server.TLS(inPEM(t, ca.issue(t))), soon, server.TLS(inPEM(t, ca.issue(t, lasting(time.Minute)))),
+		old, server.TLS(inPEM(t, ca.issue(t, expired))), strict, server.TLS(inPEM(t, ca.issue(t))), authority))
 	probe := func(url string, timeout time.Duration, want Result) {
 		t.Helper()
 		if got := result(t, Definition{URL: url, TLS: &TLSSettings{CABundle: ca.bundle()}}, timeout); got != want {
@@ -166,11 +167,11 @@ func TestTLSProbeOfNginx(t *testing.T) {
 	probe("tls://"+soon.String(), ample, success())
 	probe("tls://"+old.String(), ample, failure(ReasonCertificate))
 	probe("tls://"+strict.String(), ample, success()) // nginx asks, and complains over HTTP
-	server.freeze()
+	server.Freeze()
 	probe(url, brief, failure(ReasonTimeout))
-	server.thaw()
+	server.Thaw()
 	probe(url, ample, success())
-	server.stop()
+	server.Stop()
 	probe(url, ample, failure(ReasonConnectionRefused))
 }
 

@@ -35,7 +35,7 @@ type Dnsmasq struct {
 // are those of its command line, such as --cname and --srv-host.
 func NewDnsmasq(t TB, ttl int, options ...string) *Dnsmasq {
 	t.Helper()
-	s := newServer(t, program(t, "dnsmasq-base", "/usr/sbin/dnsmasq"), syscall.SIGTERM)
+	s := newServer(t, Program(t, "dnsmasq"), syscall.SIGTERM)
 	d := &Dnsmasq{Server: s, hosts: filepath.Join(s.folder, "hosts")}
 	s.args = append([]string{
 		"--no-daemon", // nor children for TCP, which would hold the port

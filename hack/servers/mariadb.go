@@ -36,8 +36,8 @@ type MariaDB struct {
 // NewMariaDB prepares a MariaDB server. The settings are options of mariadbd.
 func NewMariaDB(t TB, settings ...string) *MariaDB {
 	t.Helper()
-	installer := program(t, "mariadb-server", "/usr/bin/mariadb-install-db")
-	m := &MariaDB{Server: newServer(t, program(t, "mariadb-server", "/usr/sbin/mariadbd"), syscall.SIGTERM)}
+	installer := Program(t, "mariadb-install-db")
+	m := &MariaDB{Server: newServer(t, Program(t, "mariadbd"), syscall.SIGTERM)}
 	data := filepath.Join(m.folder, "data")
 	m.run(installer, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db",
 		"--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M")

@@ -47,7 +47,7 @@ func NewPostgres(t TB, settings ...string) *Postgres {
 
 func newPostgres(t TB) *Postgres {
 	t.Helper()
-	path := program(t, "postgresql", "/usr/lib/postgresql/*/bin/postgres")
+	path := Program(t, "postgres")
 	// SIGINT ends the sessions and brings all WAL to the replicas.
 	p := &Postgres{Server: newServer(t, path, syscall.SIGINT), programs: filepath.Dir(path)}
 	p.args = []string{"-D", p.data()}

@@ -27,7 +27,7 @@ type Redis struct{ *Server }
 // NewRedis prepares a Redis server. The settings are lines of redis.conf.
 func NewRedis(t TB, settings ...string) *Redis {
 	t.Helper()
-	s := newServer(t, program(t, "redis-server", "/usr/bin/redis-server"), syscall.SIGTERM)
+	s := newServer(t, Program(t, "redis-server"), syscall.SIGTERM)
 	config := "bind 127.0.0.1\nport " + strconv.Itoa(int(s.address.Port())) + "\nsave \"\"\n"
 	for _, line := range settings {
 		config += line + "\n"

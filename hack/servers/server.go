@@ -22,13 +22,11 @@ package servers
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -244,24 +242,6 @@ func freePort(t TB) netip.AddrPort {
 	}
 	defer listener.Close()
 	return listener.Addr().(*net.TCPAddr).AddrPort()
-}
-
-// program finds a program that a Debian package installs. Where it is missing, the test
-// is skipped, but not in CI.
-func program(t TB, debianPackage string, patterns ...string) string {
-	t.Helper()
-	for _, pattern := range patterns {
-		found, _ := filepath.Glob(pattern) // its only error is a bad pattern
-		if len(found) > 0 {
-			return slices.Max(found) // of several versions one of the later ones
-		}
-	}
-	advice := fmt.Sprintf("%s is not there: install the Debian package %s", filepath.Base(patterns[0]), debianPackage)
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s", advice)
-	}
-	t.Skipf("%s to have this tested", advice)
-	return ""
 }
 
 // output is what a server writes, to be read at any time.
