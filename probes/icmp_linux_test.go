@@ -18,6 +18,7 @@ package probes
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -222,7 +223,7 @@ func lie(t *testing.T, replies []func([]byte) []byte) {
 				reply = change(reply)
 				sum := checksum(reply)
 				reply[2], reply[3] = byte(sum>>8), byte(sum)
-				if _, err := conn.WriteToIP(reply, from); err != nil {
+				if _, err := conn.WriteToIP(reply, from); err != nil && !errors.Is(err, net.ErrClosed) {
 					t.Error(err)
 				}
 			}
