@@ -55,7 +55,7 @@ func classify(ctx context.Context, err error) Result {
 	case errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, context.Canceled):
 		// First, since a cancellation looks like a timeout further down.
 		return unknown(ReasonCanceled)
-	case errors.Is(err, ErrAddressRefused):
+	case errors.Is(err, ErrAddressRefused), errors.Is(err, ErrOutOfBounds):
 		return failure(ReasonAddressRefused)
 	case errors.As(err, &dnsError), errors.Is(err, errSlowLookup):
 		// Before timeouts: a silent resolver is no silent endpoint. That a name

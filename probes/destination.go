@@ -69,19 +69,22 @@ func (d destination) withPort(host string) string {
 }
 
 // destination works out where a definition's URL leads. An address that no probe
-// may connect to is an error already here; names are checked at every dial.
+// may connect to is an error already here, and so is a name that is out of bounds; what
+// names resolve to is checked at every dial.
 func (d *Dialer) destination(def Definition, u *url.URL) (destination, error) {
-	if u.Opaque != "" {
-		return destination{}, fmt.Errorf("healthCheckURL has no // after %[1]q: write %[1]s://host:port", u.Scheme)
-	}
 	to, err := destinationOf(u, def.own())
-	if err != nil || to.name != "" {
+	if err != nil {
 		return to, err
 	}
-	if err := d.check(to.addr); err != nil {
-		return destination{}, fmt.Errorf("healthCheckURL leads to where probes may not go: %w", err)
+	return to, d.admitURL(to)
+}
+
+// admitURL is admit with an error for who wrote the URL.
+func (d *Dialer) admitURL(to destination) error {
+	if err := d.admit(to); err != nil {
+		return fmt.Errorf("healthCheckURL leads to where probes may not go: %w", err)
 	}
-	return to, nil
+	return nil
 }
 
 // own is where a definition's endpoint is.
@@ -96,6 +99,9 @@ func (def Definition) own() destination {
 // destinationOf takes the host and the port from the URL, and what it leaves out
 // from own. The name that own is called by means own.
 func destinationOf(u *url.URL, own destination) (destination, error) {
+	if u.Opaque != "" {
+		return destination{}, fmt.Errorf("healthCheckURL has no // after %[1]q: write %[1]s://host:port", u.Scheme)
+	}
 	port, err := portOf(u, own.addr.Port())
 	if err != nil {
 		return destination{}, err

@@ -36,11 +36,15 @@ import (
 // about to connect to, after name resolution, so that a name that resolves
 // differently the second time gains nothing.
 type Dialer struct {
-	// check returns an error if no probe may connect to a place.
+	policy *EgressPolicy
+	// bounds are those of the tenant whose probes these are; nil are none.
+	bounds *Bounds
+	// check returns an error if no probe may connect to a place. Port 0 is that of what has
+	// none.
 	check func(netip.AddrPort) error
 	// dialer connects to what names resolve to, which it checks as it connects.
 	dialer net.Dialer
-	roots  rootPools
+	roots  *rootPools
 	// handshaking holds a token for each TLS handshake that computes.
 	handshaking chan struct{}
 	// postgres are the settings that all probes of PostgreSQL begin with.
@@ -54,8 +58,34 @@ func NewDialer(policy *EgressPolicy, handshakes int) *Dialer {
 	if handshakes == 0 {
 		handshakes = 4 * runtime.GOMAXPROCS(0)
 	}
-	d := &Dialer{handshaking: make(chan struct{}, handshakes), postgres: sync.OnceValues(postgresDefaults)}
-	d.check = func(to netip.AddrPort) error { return policy.CheckProbe(to.Addr()) }
+	d := &Dialer{
+		policy:      policy,
+		roots:       &rootPools{},
+		handshaking: make(chan struct{}, handshakes),
+		postgres:    sync.OnceValues(postgresDefaults),
+	}
+	d.guard()
+	return d
+}
+
+// Within returns a dialer that connects only where the bounds let it as well; nil are
+// none. What can be shared is.
+func (d *Dialer) Within(bounds *Bounds) *Dialer {
+	within := *d
+	within.bounds = bounds
+	within.guard()
+	return &within
+}
+
+// guard has every connection checked.
+func (d *Dialer) guard() {
+	d.check = func(to netip.AddrPort) error {
+		err := d.policy.CheckProbe(to.Addr())
+		if err == nil {
+			err = d.checkBounds(to)
+		}
+		return err
+	}
 	// A probe's connection is too short for keep-alive, which would cost several system
 	// calls a dial.
 	d.dialer.KeepAlive = -1
@@ -66,7 +96,33 @@ func NewDialer(policy *EgressPolicy, handshakes int) *Dialer {
 		}
 		return d.check(peer)
 	}
-	return d
+}
+
+func (d *Dialer) checkBounds(to netip.AddrPort) error {
+	if err := d.bounds.CheckAddress(to.Addr()); err != nil || to.Port() == 0 {
+		return err
+	}
+	return d.bounds.CheckPort(to.Port())
+}
+
+// admit returns an error if no probe may go to the destination. What a name resolves to is
+// checked when it is connected to.
+func (d *Dialer) admit(to destination) error {
+	for _, name := range [...]string{to.called, to.name} {
+		if name == "" {
+			continue
+		}
+		if err := d.bounds.CheckName(name); err != nil {
+			return err
+		}
+	}
+	switch {
+	case to.name == "":
+		return d.check(to.addr)
+	case to.addr.Port() == 0:
+		return nil
+	}
+	return d.bounds.CheckPort(to.addr.Port())
 }
 
 // ResolveBy makes the names in probe URLs resolve by these name servers instead of the

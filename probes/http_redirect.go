@@ -80,7 +80,7 @@ func (p *httpProber) nextHop(before hop, status int, u *url.URL) (hop, error) {
 	downgrade := before.tls != nil && u.Scheme != "https"
 	known := u.Scheme == "https" || u.Scheme == "http"
 	target := u.RequestURI()
-	if downgrade || !known || u.Opaque != "" || u.Hostname() == "" || !isVisibleASCII(target) {
+	if downgrade || !known || p.dialer.bounds.CheckScheme(u.Scheme) != nil || u.Opaque != "" || u.Hostname() == "" || !isVisibleASCII(target) {
 		return hop{}, errForbiddenRedirect
 	}
 	// What a URL leaves out is the scheme's default here, not the endpoint's own. The name
@@ -89,6 +89,9 @@ func (p *httpProber) nextHop(before hop, status int, u *url.URL) (hop, error) {
 	own.addr = netip.AddrPortFrom(own.addr.Addr(), defaultPort(u.Scheme))
 	to, err := destinationOf(u, own)
 	if err != nil {
+		return hop{}, err
+	}
+	if err := p.dialer.admit(to); err != nil {
 		return hop{}, err
 	}
 	h := hop{to: to, method: methodAfter(status, before.method)}

@@ -44,8 +44,12 @@ func (d *Dialer) newICMPProber(def Definition, u *url.URL) (Prober, error) {
 		return nil, errors.New("healthCheckURL has a port, path or fragment, which icmp has not: end it after the host")
 	}
 	def.Port = 1 // there are none
-	to, err := d.destination(def, u)
+	to, err := destinationOf(u, def.own())
 	if err != nil {
+		return nil, err
+	}
+	to.addr = netip.AddrPortFrom(to.addr.Addr(), 0)
+	if err := d.admitURL(to); err != nil {
 		return nil, err
 	}
 	return &icmpProber{dialer: d, to: to}, nil

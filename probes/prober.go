@@ -69,9 +69,9 @@ type Factory func(Definition, *url.URL) (Prober, error)
 type Registry map[string]Factory
 
 // NewRegistry returns the probers that Farpoint has. All of them connect through
-// the dialer.
+// the dialer, and those of schemes that are out of its bounds cannot be had.
 func NewRegistry(dialer *Dialer) Registry {
-	return Registry{
+	registry := Registry{
 		"dns":      dialer.newDNSProber,
 		"grpc":     dialer.newGRPCProber,
 		"grpcs":    dialer.newGRPCProber,
@@ -85,6 +85,12 @@ func NewRegistry(dialer *Dialer) Registry {
 		"tcp":      dialer.newTCPProber,
 		"tls":      dialer.newTLSProber,
 	}
+	for scheme := range registry {
+		if err := dialer.bounds.CheckScheme(scheme); err != nil {
+			registry[scheme] = func(Definition, *url.URL) (Prober, error) { return nil, fmt.Errorf("healthCheckURL: %w", err) }
+		}
+	}
+	return registry
 }
 
 // New prepares the prober for a definition. The error speaks of "healthCheckURL",

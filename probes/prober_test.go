@@ -45,7 +45,7 @@ func TestDefinitions(t *testing.T) {
 		{"tls://192.0.2.11", v4, 0, "192.0.2.11:443"},
 		{"dns:///www.example.com", v4, 5300, "192.0.2.10:5300"},
 		{"dns:///www.example.com", v4, 0, "192.0.2.10:53"},
-		{"icmp://", v6, 8080, "[2001:db8::10]:1"}, // the port is none
+		{"icmp://", v6, 8080, "[2001:db8::10]:0"}, // there are no ports
 		{"GRPC:///shop.Cart", v6, 50051, "[2001:db8::10]:50051"},
 		{"grpcs://:443/?watch=true", v4, 50051, "192.0.2.10:443"},
 	} {

@@ -1,0 +1,262 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func TestBounds(t *testing.T) {
+	shop := TenantRules{
+		Source:          "policy shop",
+		AllowedCIDRs:    prefixes("192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32", "64:ff9b::/96"),
+		DeniedCIDRs:     prefixes("192.0.2.128/25", "2001:db8:dead::/48", "203.0.113.0/24", "198.51.100.0/24"),
+		AllowedSuffixes: []string{"example.com", "partner.example"},
+		DeniedSuffixes:  []string{"internal.example.com"},
+		AllowedPorts:    []PortRange{{443, 443}, {8000, 8999}},
+		DeniedPorts:     []PortRange{{8080, 8081}},
+		AllowedSchemes:  []string{"https", "tcp"},
+		DeniedSchemes:   []string{"tcp"},
+	}
+	all := TenantRules{Source: "policy all", DeniedCIDRs: prefixes("192.0.2.7/32"), DeniedPorts: []PortRange{{1, 1023}}, DeniedSuffixes: []string{"com"}, DeniedSchemes: []string{"icmp"}}
+	check := func(bounds *Bounds, what string) error {
+		kind, value, _ := strings.Cut(what, " ")
+		switch kind {
+		case "address":
+			return bounds.CheckAddress(netip.MustParseAddr(value))
+		case "name":
+			return bounds.CheckName(value)
+		case "scheme":
+			return bounds.CheckScheme(value)
+		}
+		var port uint16
+		if _, err := fmt.Sscan(value, &port); err != nil {
+			t.Fatal(err)
+		}
+		return bounds.CheckPort(port)
+	}
+	for _, test := range []struct {
+		what string
+		// first is who does not allow it by the rules of shop, and both by those of both.
+		first, both string
+	}{
+		{"address 192.0.2.1", "", ""},
+		{"address 192.0.2.7", "", "policy all"},
+		{"address 192.0.2.127", "", ""},
+		{"address 192.0.2.128", "policy shop", "policy shop"},
+		{"address ::ffff:192.0.2.128", "policy shop", "policy shop"},
+		{"address 198.51.100.1", "policy shop", "policy shop"}, // in both lists
+		{"address 203.0.113.1", "policy shop", "policy shop"},
+		{"address 10.0.0.1", "policy shop", "policy shop"},
+		{"address 2001:db8::1", "", ""},
+		{"address 2001:db8::1%eth0", "", ""},
+		{"address 2001:db8:dead::1", "policy shop", "policy shop"},
+		{"address 64:ff9b::192.0.2.1", "", ""},
+		{"address 64:ff9b::192.0.2.7", "", "policy all"},
+		{"address 64:ff9b::192.0.2.200", "policy shop", "policy shop"},
+		{"address 64:ff9b::10.0.0.1", "", ""}, // the gateway is allowed, and this is not denied
+		{"address fd00::1", "policy shop", "policy shop"},
+		{"name partner.example", "", ""},
+		{"name api.Partner.Example.", "", ""},
+		{"name notpartner.example", "policy shop", "policy shop"},
+		{"name example", "policy shop", "policy shop"},
+		{"name example.com", "", "policy all"},
+		{"name a.b.example.com", "", "policy all"},
+		{"name internal.example.com", "policy shop", "policy shop"},
+		{"name db.internal.example.com", "policy shop", "policy shop"},
+		{"name notinternal.example.com", "", "policy all"},
+		{"port 443", "", "policy all"},
+		{"port 442", "policy shop", "policy shop"},
+		{"port 8000", "", ""},
+		{"port 8080", "policy shop", "policy shop"},
+		{"port 8081", "policy shop", "policy shop"},
+		{"port 8999", "", ""},
+		{"port 9000", "policy shop", "policy shop"},
+		{"scheme https", "", ""},
+		{"scheme tcp", "policy shop", "policy shop"},
+		{"scheme http", "policy shop", "policy shop"},
+		{"scheme icmp", "policy shop", "policy shop"},
+	} {
+		for _, judged := range []struct {
+			bounds *Bounds
+			who    string
+		}{{NewBounds(shop), test.first}, {NewBounds(shop, all), test.both}} {
+			err := check(judged.bounds, test.what)
+			if (err == nil) != (judged.who == "") || err != nil && (!errors.Is(err, ErrOutOfBounds) || !strings.HasSuffix(err.Error(), "not allowed by "+judged.who)) {
+				t.Errorf("%s: %v, want it refused by %q", test.what, err, judged.who)
+			}
+		}
+		for _, unbound := range []*Bounds{nil, NewBounds(), NewBounds(TenantRules{})} {
+			if err := check(unbound, test.what); err != nil {
+				t.Errorf("%s without any rules: %v", test.what, err)
+			}
+		}
+	}
+}
+
+// Rules that are added never let anybody do more.
+func FuzzBoundsOnlyNarrow(f *testing.F) {
+	f.Add([]byte{192, 0, 2, 1}, []byte{192, 0, 2, 0}, uint8(24), []byte{192, 0, 2, 1}, uint8(32), uint16(80), uint16(443))
+	f.Add([]byte{0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, []byte{10, 0, 0, 0}, uint8(8), []byte{0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, uint8(8), uint16(1), uint16(2))
+	f.Fuzz(func(t *testing.T, at, allowed []byte, allowedBits uint8, denied []byte, deniedBits uint8, port, other uint16) {
+		addr, ok := netip.AddrFromSlice(at)
+		if !ok {
+			return
+		}
+		var rules TenantRules
+		add := func(list *[]netip.Prefix, bytes []byte, bits uint8) {
+			if from, ok := netip.AddrFromSlice(bytes); ok {
+				if prefix, err := from.Unmap().Prefix(int(bits)); err == nil {
+					*list = append(*list, prefix)
+				}
+			}
+		}
+		add(&rules.AllowedCIDRs, allowed, allowedBits)
+		add(&rules.DeniedCIDRs, denied, deniedBits)
+		rules.DeniedPorts = []PortRange{{min(port, other), max(port, other)}}
+		one, both := NewBounds(rules), NewBounds(TenantRules{DeniedCIDRs: rules.DeniedCIDRs}, rules)
+		if one.CheckAddress(addr) != nil && both.CheckAddress(addr) == nil {
+			t.Errorf("%s is allowed by two rules, and not by one of them", addr)
+		}
+		// The same by going through the lists.
+		longest := func(list []netip.Prefix) int {
+			most := -1
+			for _, prefix := range list {
+				if prefix.Contains(addr.Unmap()) {
+					most = max(most, prefix.Bits())
+				}
+			}
+			return most
+		}
+		want := longest(rules.AllowedCIDRs)
+		if len(rules.AllowedCIDRs) == 0 {
+			want = 0
+		}
+		if got := one.CheckAddress(addr) == nil; got && want <= longest(rules.DeniedCIDRs) || !got && want > longest(rules.DeniedCIDRs) && len(embeddedIPv4(addr)) == 0 {
+			t.Errorf("%s allowed: %v by %+v", addr, got, rules)
+		}
+		if one.CheckPort(port) == nil || one.CheckPort(other) == nil {
+			t.Errorf("port %d or %d is allowed by %+v", port, other, rules)
+		}
+	})
+}
+
+// within is a registry for a tenant on the loopback.
+func within(rules TenantRules) Registry {
+	rules.Source = "policy test"
+	return NewRegistry(NewDialer(loopback, 0).Within(NewBounds(rules)))
+}
+
+func TestBoundsHoldForURLs(t *testing.T) {
+	registry := within(TenantRules{
+		AllowedCIDRs: prefixes("192.0.2.0/24"), AllowedSuffixes: []string{"example.com"},
+		DeniedPorts: []PortRange{{22, 22}, {5432, 5432}}, DeniedSchemes: []string{"icmp", "redis"},
+	})
+	for url, want := range map[string]string{
+		"tcp://":                      "",
+		"https://192.0.2.1/":          "",
+		"tcp://:22":                   "port 22 is not allowed by policy test",
+		"tcp://192.0.3.1":             "the address 192.0.3.1 is not allowed by policy test",
+		"http://api.example.com/":     "",
+		"http://api.example.com:22/":  "port 22 is not allowed by policy test",
+		"http://example.org/":         "the name example.org is not allowed by policy test",
+		"postgres://:5432/app":        "port 5432 is not allowed by policy test",
+		"icmp://":                     "the scheme icmp is not allowed by policy test",
+		"redis://":                    "the scheme redis is not allowed by policy test",
+		"tcp://%zz":                   "cannot be parsed",
+		"dns://192.0.2.53/a.example.": "",
+	} {
+		_, err := registry.New(Definition{URL: url, Address: netip.MustParseAddr("192.0.2.10"), Port: 8080})
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", url, err)
+		case want != "" && (err == nil || !strings.HasSuffix(err.Error(), want) && !strings.Contains(err.Error(), want+":")):
+			t.Errorf("%s: %v, want %s", url, err, want)
+		case strings.Contains(want, "allowed") != errors.Is(err, ErrOutOfBounds):
+			t.Errorf("%s: %v is ErrOutOfBounds: %v", url, err, errors.Is(err, ErrOutOfBounds))
+		}
+	}
+	// There are no ports with ICMP.
+	_, err := within(TenantRules{AllowedPorts: []PortRange{{443, 443}}}).New(Definition{URL: "icmp://127.0.0.1"})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A redirect out of bounds leads nowhere, at whatever hop, by address, port, name or
+// scheme.
+func TestBoundsHoldForRedirects(t *testing.T) {
+	hidden := unvisited(t)
+	resolving(t, always(hidden.Addr().String()))
+	rules := map[string]TenantRules{
+		"http://" + hidden.String() + "/":                               {DeniedPorts: []PortRange{{hidden.Port(), hidden.Port()}}},
+		fmt.Sprintf("http://[::ffff:127.0.0.1]:%d/", hidden.Port()):     {DeniedPorts: []PortRange{{hidden.Port(), hidden.Port()}}},
+		fmt.Sprintf("http://hidden.example:%d/", hidden.Port()):         {AllowedSuffixes: []string{"example.com"}},
+		fmt.Sprintf("http://HIDDEN.internal.test.:%d/", hidden.Port()):  {DeniedSuffixes: []string{"internal.test"}},
+		fmt.Sprintf("https://hidden.example.com:%d/", hidden.Port()):    {DeniedSchemes: []string{"https"}},
+		fmt.Sprintf("http://127.66.0.1:%d/", hidden.Port()):             {DeniedCIDRs: prefixes("127.66.0.0/16")},
+		fmt.Sprintf("http://elsewhere.example.com:%d/y", hidden.Port()): {DeniedPorts: []PortRange{{hidden.Port(), hidden.Port()}}},
+	}
+	for to, bound := range rules {
+		for _, hops := range []int{1, 2, 9} {
+			s := newSite(t)
+			for i := range hops - 1 {
+				s.redirects(fmt.Sprintf("/%d", i), 302, fmt.Sprintf("/%d", i+1))
+			}
+			s.redirects(fmt.Sprintf("/%d", hops-1), 302, to)
+			def := at(s.at, "http:///0")
+			def.HTTP = &HTTPSettings{FollowRedirects: true}
+			prober, err := within(bound).New(def)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := probeOnce(t, prober, ample), failure(ReasonRedirect); got != want {
+				t.Errorf("%s at hop %d: %+v, want %+v", to, hops, got, want)
+			}
+			if n := len(s.seen()); n != hops {
+				t.Errorf("%s: %d requests, want %d", to, n, hops)
+			}
+		}
+	}
+}
+
+// What a name resolves to is checked when it is connected to, each time.
+func TestBoundsHoldForWhatNamesResolveTo(t *testing.T) {
+	hidden := unvisited(t)
+	resolving(t, always("127.0.0.1"))
+	registry := within(TenantRules{AllowedCIDRs: prefixes("127.0.0.2/32"), AllowedSuffixes: []string{"example"}})
+	for _, scheme := range []string{"tcp", "http", "icmp", "dns", "redis", "postgres", "mysql", "grpc", "tls"} {
+		url := fmt.Sprintf("%s://service.example:%d", scheme, hidden.Port())
+		switch scheme {
+		case "icmp":
+			url = "icmp://service.example"
+		case "dns":
+			url += "/a.example?tcp=true"
+		}
+		prober, err := registry.New(Definition{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := probeOnce(t, prober, ample), failure(ReasonAddressRefused); got != want {
+			t.Errorf("%s: %+v, want %+v", url, got, want)
+		}
+	}
+}
