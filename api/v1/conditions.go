@@ -191,6 +191,11 @@ const (
 	// spec.healthCheck.credentialsSecretRef is missing or of no use. An endpoint that was
 	// probed before goes on being probed as before.
 	CredentialsUnavailableReason = "CredentialsUnavailable"
+	// NotAllowedByPolicyReason: an ExternalServicePolicy that selects the namespace does not
+	// allow the endpoint or its probe; it is neither published nor probed. Or, as the reason
+	// of the condition alone, it does not allow so short an interval, and a longer one is
+	// kept to.
+	NotAllowedByPolicyReason = "NotAllowedByPolicy"
 	// InvalidTopologyReason: zone, hostname or nodeName that the API server would refuse.
 	InvalidTopologyReason = "InvalidTopology"
 )
@@ -255,4 +260,14 @@ const (
 	EndpointsNotOwnedReason = "EndpointsNotOwned"
 	// Besides, it is False with ServiceHasSelectorReason: Kubernetes keeps the Endpoints of
 	// such a Service.
+)
+
+// Reasons of the condition Ready of an ExternalServicePolicy.
+const (
+	// EnforcedReason: ready, the ExternalServices of the namespaces keep to it.
+	EnforcedReason = "Enforced"
+	// InvalidPolicyReason: not ready, something in the spec cannot be read, which the API
+	// server refuses where it has the operator's CRDs. The namespaces that it selects are
+	// allowed nothing.
+	InvalidPolicyReason = "InvalidPolicy"
 )

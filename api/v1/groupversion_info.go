@@ -30,7 +30,7 @@ var (
 	GroupVersion = schema.GroupVersion{Group: "farpoint.dev", Version: "v1"}
 
 	schemeBuilder = runtime.NewSchemeBuilder(func(scheme *runtime.Scheme) error {
-		scheme.AddKnownTypes(GroupVersion, &ExternalService{}, &ExternalServiceList{})
+		scheme.AddKnownTypes(GroupVersion, &ExternalService{}, &ExternalServiceList{}, &ExternalServicePolicy{}, &ExternalServicePolicyList{})
 		metav1.AddToGroupVersion(scheme, GroupVersion)
 		return nil
 	})
