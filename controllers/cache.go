@@ -45,6 +45,7 @@ func cacheOptions() (cache.Options, error) {
 			&discoveryv1.EndpointSlice{}: {Label: slices, Transform: stripSlice},
 			&corev1.Endpoints{}:          {Label: endpoints, Transform: stripEndpoints},
 			&corev1.Service{}:            {Transform: stripService},
+			namespaceMetadata():          {Transform: stripNamespace},
 		},
 	}, nil
 }

@@ -50,8 +50,8 @@ type drain struct {
 	// rivals are slices of others for the same Service: what has moved there is not to be
 	// published twice.
 	rivals []*discoveryv1.EndpointSlice
-	// refused tells of addresses that may not be published, or not any more.
-	refused func(netip.Addr) bool
+	// refused tells of places that may not be published, or not any more.
+	refused func(netip.Addr, []discoveryv1.EndpointPort) bool
 	seeds   *seeds
 	// health is what the probes know of an endpoint with this name; false if nothing.
 	health func(name string) (probes.Health, bool)
@@ -100,7 +100,7 @@ func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []verdict) []ve
 			continue
 		}
 		address, err := netip.ParseAddr(published.Addresses[0])
-		if err != nil || d.isTaken(address, slice.Ports) || d.refused(address) {
+		if err != nil || d.isTaken(address, slice.Ports) || d.refused(address, slice.Ports) {
 			continue
 		}
 		if ports == nil {

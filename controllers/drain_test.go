@@ -55,7 +55,7 @@ func departed(said string, told *farpointv1.EndpointStatus) (drain, *discoveryv1
 		service: testService(),
 		period:  30 * time.Second,
 		now:     noon.Time,
-		refused: func(netip.Addr) bool { return false },
+		refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
 		seeds:   seedsFrom([]*discoveryv1.EndpointSlice{slice}, status),
 		health:  func(string) (probes.Health, bool) { return probes.Health{}, false },
 	}, slice
@@ -106,7 +106,7 @@ func TestDrain(t *testing.T) {
 		{"nobody knows it", "TTF", nil, nil, ""},
 
 		{"its address may not be published any more", "TTF", &ready, func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.refused = func(netip.Addr) bool { return true }
+			d.refused = func(netip.Addr, []discoveryv1.EndpointPort) bool { return true }
 		}, ""},
 		{"it has not left", "TTF", &ready, func(d *drain, _ *discoveryv1.EndpointSlice) {
 			d.taken = map[place]int{placeOf(netip.MustParseAddr("192.0.2.1"), httpPort(8080).ports[0]): 3}

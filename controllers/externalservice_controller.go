@@ -20,7 +20,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -88,6 +87,8 @@ type Reconciler struct {
 	events      eventWriter
 	measured    *publishMetrics
 	activity    *activity
+	// policies confine what an object may do, by its namespace.
+	policies *policies
 	// maxEndpoints is the most endpoints in a slice where the spec says nothing.
 	maxEndpoints int
 }
@@ -128,18 +129,23 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		// then nothing is written that the garbage collector may be removing.
 		r.forget(owner)
 		return ctrl.Result{}, nil
-	case object.Spec.Suspend:
+	}
+	within, known := r.policies.of(request.Namespace)
+	if !known {
+		return ctrl.Result{}, nil // it is looked at again when the namespace is known
+	}
+	if object.Spec.Suspend {
 		r.forget(owner)
 		refused, err := r.services.refusal(object)
 		if err != nil {
 			return ctrl.Result{}, err
 		}
 		if refused == nil {
-			return ctrl.Result{}, r.report(ctx, object, suspended(object, r.now()))
+			return ctrl.Result{}, r.suspend(ctx, object, within)
 		}
 		// A grant that is revoked takes the slices away all the same.
 	}
-	found, err := r.publish(ctx, object, owner)
+	found, err := r.publish(ctx, object, owner, within)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -159,20 +165,21 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 func (r *Reconciler) forget(owner probes.Owner) {
 	r.scheduler.Remove(owner)
 	r.transitions.taken(owner)
+	r.policies.forget(owner)
 	r.pods.forget(types.NamespacedName(owner))
 	r.endpoints.forget(types.NamespacedName(owner))
 }
 
 // publish carries the object out, and measures how long the news of its health took to
 // get into the slices. What could not be written is news still.
-func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner) (findings, error) {
+func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *confines) (findings, error) {
 	changed := r.transitions.taken(owner) // before the health is read, which may be newer
 	trigger := changed
 	if trigger.IsZero() {
 		// It is an edit, or a repair. When it was made nobody tells; it was seen now.
 		trigger = r.clock.Now()
 	}
-	found, err := r.carryOut(ctx, object, owner, trigger)
+	found, err := r.carryOut(ctx, object, owner, within, trigger)
 	switch {
 	case changed.IsZero():
 	case err != nil || found.writeFailed != nil:
@@ -186,12 +193,12 @@ func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalSer
 // carryOut finds the Service, has the endpoints probed and writes the slices. The trigger
 // is when what is news came about. It returns an error if it could not get as far as
 // having findings.
-func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, trigger time.Time) (findings, error) {
+func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *confines, trigger time.Time) (findings, error) {
 	existing, elsewhere, err := r.slicesOf(ctx, types.NamespacedName(owner), targetKey(object).Namespace)
 	if err != nil {
 		return findings{}, err
 	}
-	var found findings
+	found := findings{within: within}
 	if found.service, err = r.services.resolve(ctx, object); err != nil {
 		return findings{}, err
 	}
@@ -203,6 +210,7 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	}
 	plan := r.plan(object, found, existing, trigger)
 	found.slices = plan.Kept
+	found.expelled = found.fault != nil && !plan.isEmpty()
 	if object.Spec.PublishEndpoints {
 		found.published = plan.result(existing)
 	}
@@ -218,7 +226,7 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 // keepEndpoints follows the slices once they are written. It returns an error only if
 // somebody was faster.
 func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
-	if found.writeFailed != nil || found.service.service != nil && found.fault != nil {
+	if found.writeFailed != nil || found.service.service != nil && found.fault != nil && !found.expelled {
 		found.endpoints.wanted = object.Spec.PublishEndpoints
 		return nil // it stays in step with the slices, which are as they were
 	}
@@ -251,25 +259,30 @@ func (r *Reconciler) lookAround(ctx context.Context, owner probes.Owner, found *
 
 // judge finds out which endpoints are sound, has the scheduler probe them and fetches
 // what it knows. If the health check as a whole is not sound, what was probed before
-// goes on as before.
+// goes on as before, unless it was begun within other confines.
 func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, seeds *seeds, found *findings) error {
-	trust, err := readCertificates(ctx, r.live, object)
-	if err != nil {
-		found.fault = &fault{farpointv1.CertificatesUnavailableReason, err.Error(), true}
+	common, fault := r.settingsOf(ctx, object)
+	if fault != nil {
+		found.fault = fault
+		if !r.policies.enter(owner, found.within) {
+			r.scheduler.Remove(owner)
+		}
 		return nil
 	}
-	common, err := newSettings(&object.Spec, trust, readCredentials(ctx, r.live, object))
+	slowed := found.within.pace(&common.timing)
+	room, err := r.roomFor(ctx, object, found.within)
 	if err != nil {
-		found.fault = &fault{reason: farpointv1.InvalidHealthCheckReason, message: err.Error()}
-		return nil
+		return err
 	}
 	service := found.service.service
-	planned := r.targets.plan(&object.Spec, service.Spec.Ports, common, seeds)
+	planner := r.targets.within(found.within, room)
+	planned := planner.plan(&object.Spec, service.Spec.Ports, common, seeds)
+	planned.slowed = slowed
 	if found.around, err = r.neighbours(ctx, service, types.NamespacedName(owner)); err != nil {
 		return err
 	}
-	leaving := r.leaving(object, owner, planned, seeds, found.around)
-	r.scheduler.Set(owner, append(planned.probeTargets(common, seeds), keepProbing(leaving)...))
+	leaving := r.leaving(object, owner, planner, planned, seeds, found.around)
+	r.probe(owner, found.within, append(planned.probeTargets(common, seeds), keepProbing(leaving)...))
 	found.targets = &planned
 	found.held = r.scheduler.Held(owner)
 	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner), seeds)
@@ -283,8 +296,21 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	return nil
 }
 
+// settingsOf reads the object's health check, and what it refers to.
+func (r *Reconciler) settingsOf(ctx context.Context, object *farpointv1.ExternalService) (settings, *fault) {
+	trust, err := readCertificates(ctx, r.live, object)
+	if err != nil {
+		return settings{}, &fault{farpointv1.CertificatesUnavailableReason, err.Error(), true}
+	}
+	common, err := newSettings(&object.Spec, trust, readCredentials(ctx, r.live, object))
+	if err != nil {
+		return settings{}, &fault{reason: farpointv1.InvalidHealthCheckReason, message: err.Error()}
+	}
+	return common, nil
+}
+
 // leaving finds the endpoints that have left the spec and are draining.
-func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planned targets, seeds *seeds, around neighbours) []verdict {
+func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planner targetPlanner, planned targets, seeds *seeds, around neighbours) []verdict {
 	var known map[string]probes.Health // mostly nobody asks
 	return drain{
 		service: around.service,
@@ -292,7 +318,7 @@ func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Ow
 		now:     r.clock.Now(),
 		taken:   planned.taken,
 		rivals:  around.rivals,
-		refused: func(address netip.Addr) bool { return r.targets.egress.CheckPublished(address) != nil },
+		refused: planner.refuses,
 		seeds:   seeds,
 		health: func(name string) (probes.Health, bool) {
 			if known == nil {
@@ -327,7 +353,7 @@ func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, ex
 	case found.service.service == nil:
 		return slicePlan{Delete: existing}
 	case found.fault != nil:
-		return slicePlan{Kept: len(existing)}
+		return expel(existing, r.targets.within(found.within, 0).refuses)
 	}
 	wants := sliceWants{
 		owner: object, service: found.service.service, endpoints: found.verdicts, hints: found.traffic.hints,

@@ -96,8 +96,8 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	return nil
 }
 
-// requestsBy names the ExternalServices that an index finds.
-func requestsBy(ctx context.Context, reader client.Reader, by client.MatchingFields) []reconcile.Request {
+// requestsBy names the ExternalServices of an index' entry or of a namespace.
+func requestsBy(ctx context.Context, reader client.Reader, by client.ListOption) []reconcile.Request {
 	list := &farpointv1.ExternalServiceList{}
 	// Reads of an event handler wait for no write, and the objects are not changed.
 	if err := reader.List(ctx, list, by, client.DisableReadYourWritesConsistency, client.UnsafeDisableDeepCopy); err != nil {

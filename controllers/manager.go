@@ -123,7 +123,8 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	if err != nil {
 		return err
 	}
-	registry := probes.NewRegistry(probes.NewDialer(egress, options.MaxTLSHandshakes))
+	dialer := probes.NewDialer(egress, options.MaxTLSHandshakes)
+	registry := probes.NewRegistry(dialer)
 	transitions := newTransitions(clock.RealClock{})
 	engine, err := newScheduler(manager, options, registry, transitions.notify)
 	if err != nil {
@@ -151,6 +152,7 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 		endpoints:    newEndpointsKeeper(manager.GetClient(), manager.GetAPIReader(), clock.RealClock{}),
 		pods:         newPodSlices(live, clock.RealClock{}),
 		events:       newEventWriter(manager.GetClient()),
+		policies:     newPolicies(manager.GetCache(), dialer),
 		measured:     measured,
 		activity:     counted,
 		maxEndpoints: options.MaxEndpointsPerSlice,
@@ -161,7 +163,10 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 		// Tests run several managers in one process.
 		SkipNameValidation: ptr.To(true),
 	})
-	return wrapped(err, "add the controller")
+	if err != nil {
+		return fmt.Errorf("add the controller: %w", err)
+	}
+	return addPolicyReporter(manager, &policyReporter{client: manager.GetClient(), leading: lock.leading, clock: clock.RealClock{}})
 }
 
 // addNotifier adds what tells receivers of alerts, if there are any.

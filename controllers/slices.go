@@ -36,6 +36,9 @@ type slicePlan struct {
 	Kept int
 }
 
+// isEmpty tells whether there is nothing to be written.
+func (p *slicePlan) isEmpty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) == 0 }
+
 // result lists the slices that there will be, of those that there were.
 func (p *slicePlan) result(existing []*discoveryv1.EndpointSlice) []*discoveryv1.EndpointSlice {
 	replaced := make(map[string]bool, len(p.Update)+len(p.Delete))

@@ -32,6 +32,10 @@ import (
 // findings are all that a status is made from.
 type findings struct {
 	service serviceFinding
+	// within is what the object is confined to.
+	within *confines
+	// expelled: nothing is carried out, but endpoints went that may not be published.
+	expelled bool
 	// fault is what keeps the spec's health check from being carried out; nil if nothing
 	// does.
 	fault *fault

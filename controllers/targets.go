@@ -72,12 +72,32 @@ type targets struct {
 	rejected map[int]rejection
 	// taken are the places of endpoints, with their index in the spec.
 	taken map[place]int
+	// slowed says that endpoints are probed less often than the spec says; empty if not.
+	slowed string
 }
 
 // targetPlanner judges the endpoints of a spec. It is pure.
 type targetPlanner struct {
 	registry probes.Registry
 	egress   *probes.EgressPolicy
+	// confines are those of the object's namespace; nil are none.
+	confines *confines
+	// room is how many endpoints the object may have.
+	room int
+}
+
+// within is the planner for an object that is confined, and has so much room.
+func (p targetPlanner) within(confines *confines, room int) targetPlanner {
+	if confines != nil {
+		p.registry, p.confines = confines.registry, confines
+	}
+	p.room = room
+	return p
+}
+
+// refuses tells whether nothing may be published at a place, or not any more.
+func (p targetPlanner) refuses(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
+	return p.egress.CheckPublished(address) != nil || p.confines.checkPlace(address, ports) != nil
 }
 
 // plan judges each endpoint by itself, so that a bad one harms no other. The ports are
@@ -95,7 +115,11 @@ func (p targetPlanner) plan(spec *farpointv1.ExternalServiceSpec, ports []corev1
 			refused = duplicate(&made, planned.taken)
 		}
 		if refused == nil {
-			if refused = p.equip(&made, spec, common); refused != nil {
+			refused = p.confines.refusal(&made, p.room)
+		}
+		if refused == nil {
+			// What a policy refuses is no slip: nothing is held that it does not allow.
+			if refused = p.equip(&made, spec, common); refused != nil && refused.reason != farpointv1.NotAllowedByPolicyReason {
 				_, made.held = seeds.of(&made)
 			}
 		}
@@ -145,9 +169,15 @@ func (p targetPlanner) equip(made *endpoint, spec *farpointv1.ExternalServiceSpe
 	}
 	prober, err := p.registry.New(definition)
 	if err != nil {
+		if refused := rejectedByPolicy(err); refused != nil {
+			return refused
+		}
 		return &rejection{farpointv1.InvalidHealthCheckURLReason, err.Error()}
 	}
 	made.prober, made.identity = prober, identityOf(definition, common)
+	if p.confines != nil && roams(&definition) {
+		made.identity = confinedIdentity(made.identity, p.confines)
+	}
 	return nil
 }
 
@@ -178,6 +208,13 @@ func identityOf(definition probes.Definition, common settings) probes.Identity {
 		digestCredentials(digest, definition.Credentials)
 	}
 	return probes.Identity(digest.Sum(nil)[:len(probes.Identity{})])
+}
+
+// confinedIdentity tells probes apart that do the same as long as nothing leads them to
+// where only one of them may go.
+func confinedIdentity(identity probes.Identity, within *confines) probes.Identity {
+	digest := sha256.Sum256(append(identity[:], within.digest[:]...))
+	return probes.Identity(digest[:len(identity)])
 }
 
 // topologyFault finds what the API server would refuse together with the whole slice
@@ -291,7 +328,10 @@ func (t targets) probeTargets(common settings, seeds *seeds) []probes.Target {
 func (t targets) rejections(spec *farpointv1.ExternalServiceSpec) (reason, message string) {
 	const shown = 5
 	indexes := slices.Sorted(maps.Keys(t.rejected))
-	if len(indexes) == 0 {
+	switch {
+	case len(indexes) == 0 && t.slowed != "":
+		return farpointv1.NotAllowedByPolicyReason, t.slowed
+	case len(indexes) == 0:
 		return "", ""
 	}
 	held := 0
@@ -311,7 +351,11 @@ func (t targets) rejections(spec *farpointv1.ExternalServiceSpec) (reason, messa
 	if held > 0 {
 		summary += fmt.Sprintf(", %d published as before", held)
 	}
-	return t.rejected[indexes[0]].reason, summary + ": " + strings.Join(parts, "; ")
+	message = summary + ": " + strings.Join(parts, "; ")
+	if t.slowed != "" {
+		message += ". Besides, " + t.slowed
+	}
+	return t.rejected[indexes[0]].reason, message
 }
 
 func sorted(words []string) []string {

@@ -47,11 +47,22 @@ func (r *Reconciler) watch(manager ctrl.Manager, transitions *transitions, range
 		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(keeperOf)).
 		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(r.namedLike), builder.WithPredicates(mirroringChanged())).
 		WatchesRawSource(source.Func(transitions.start)).
+		Watches(&farpointv1.ExternalService{}, handler.EnqueueRequestsFromMapFunc(r.sharingRoom), builder.WithPredicates(sizeChanged())).
 		WatchesRawSource(source.Func(ranges.start)).
+		WatchesRawSource(source.Func(r.policies.start)).
 		WatchesRawSource(source.Func(r.pods.start)).
 		WatchesRawSource(source.Func(r.services.grants.start)).
 		WithOptions(options).
 		Complete(r)
+}
+
+// sharingRoom names the ExternalServices that have to do with the room that another one
+// takes or leaves.
+func (r *Reconciler) sharingRoom(ctx context.Context, object client.Object) []reconcile.Request {
+	if within, _ := r.policies.of(object.GetNamespace()); within == nil || within.tightest == nil {
+		return nil
+	}
+	return requestsBy(ctx, r.client, client.InNamespace(object.GetNamespace()))
 }
 
 // targeting names the ExternalServices that target a Service, and the one that it was
@@ -127,5 +138,18 @@ func membershipChanged() predicate.Predicate {
 func mirroringChanged() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool { return isMirrored(e.ObjectOld) != isMirrored(e.ObjectNew) },
+	}
+}
+
+// sizeChanged lets pass what changes how much room an ExternalService takes.
+func sizeChanged() predicate.Predicate {
+	size := func(object client.Object) int {
+		if object.GetDeletionTimestamp() != nil {
+			return 0
+		}
+		return len(object.(*farpointv1.ExternalService).Spec.Endpoints)
+	}
+	return predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool { return size(e.ObjectOld) != size(e.ObjectNew) },
 	}
 }

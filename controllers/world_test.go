@@ -82,7 +82,7 @@ func (w *world) reconcile(probe func(name string, health probes.Health) probes.H
 	seeds := seedsFrom(w.slices, &w.object.Status)
 	leaving := drain{
 		service: w.service, period: drainPeriodOf(&w.object.Spec), now: w.now, taken: targets.taken, seeds: seeds,
-		refused: func(netip.Addr) bool { return false },
+		refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
 		health: func(name string) (probes.Health, bool) {
 			health, ok := w.known[name]
 			return health, ok

@@ -1,0 +1,275 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// +kubebuilder:rbac:groups=farpoint.dev,resources=externalservicepolicies,verbs=list;watch
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=list;watch
+
+// policies knows what the ExternalServices of each namespace are confined to, and has them
+// looked at again when that changes.
+type policies struct {
+	cache  cache.Cache
+	dialer *probes.Dialer
+	// changed holds a token while something may be otherwise.
+	changed chan struct{}
+	// present is what holds now. Nobody waits for it.
+	present atomic.Pointer[confinement]
+
+	// mu guards what follows. Nothing waits while holding it.
+	mu sync.Mutex
+	// entered are the confines that the probes of each owner were planned in last.
+	entered map[probes.Owner]*confines
+}
+
+// confinement is what holds for all namespaces at one time. It is never changed.
+type confinement struct {
+	// none: there is no policy, and it does not matter which namespaces there are.
+	none bool
+	// of has each namespace there is.
+	of map[string]*confines
+	// made finds the confines that there are, by the versions of their policies.
+	made map[string]*confines
+}
+
+func newPolicies(from cache.Cache, dialer *probes.Dialer) *policies {
+	made := &policies{cache: from, dialer: dialer, changed: make(chan struct{}, 1), entered: map[probes.Owner]*confines{}}
+	made.present.Store(&confinement{none: true})
+	return made
+}
+
+// of returns the confines of a namespace, and false if it is not known yet that there is
+// one: its ExternalServices are looked at again when it is.
+func (p *policies) of(namespace string) (*confines, bool) {
+	present := p.present.Load()
+	found, known := present.of[namespace]
+	return found, known || present.none
+}
+
+// enter notes that the probes of an owner are planned within the confines, and tells
+// whether those before were planned within the same.
+func (p *policies) enter(owner probes.Owner, within *confines) (same bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, known := p.entered[owner]
+	p.entered[owner] = within
+	return !known || before == within
+}
+
+// forget is called when an owner has no probes any more.
+func (p *policies) forget(owner probes.Owner) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.entered, owner)
+}
+
+// start is called once, before the controller carries out anything: when it returns, the
+// policies are known. From then on it follows them.
+func (p *policies) start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	for _, object := range []client.Object{&farpointv1.ExternalServicePolicy{}, namespaceMetadata()} {
+		informer, err := p.cache.GetInformer(ctx, object)
+		if meta.IsNoMatchError(err) { // only the CRD can be missing
+			ctrl.LoggerFrom(ctx).Info("The API server has no ExternalServicePolicies, so that none are kept to: install the CRD and restart the operator to have them")
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("watch %T: %w", object, err)
+		}
+		if _, err := informer.AddEventHandler(p.handler()); err != nil {
+			return fmt.Errorf("watch %T: %w", object, err)
+		}
+	}
+	if err := p.refresh(ctx, nil); err != nil {
+		return err
+	}
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-p.changed:
+			}
+			if err := p.refresh(ctx, queue); err != nil {
+				ctrl.LoggerFrom(ctx).Error(err, "Could not read the policies: those before hold")
+			}
+		}
+	}()
+	return nil
+}
+
+// namespaceMetadata stands for Namespaces as the cache has them: names and labels.
+func namespaceMetadata() *metav1.PartialObjectMetadata {
+	made := &metav1.PartialObjectMetadata{}
+	made.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	return made
+}
+
+// stripNamespace leaves of a Namespace what policies select it by.
+func stripNamespace(object any) (any, error) {
+	if namespace, ok := object.(*metav1.PartialObjectMetadata); ok {
+		namespace.ObjectMeta = metav1.ObjectMeta{Name: namespace.Name, UID: namespace.UID, ResourceVersion: namespace.ResourceVersion, Labels: namespace.Labels}
+	}
+	return object, nil
+}
+
+// handler notes what may change what holds.
+func (p *policies) handler() toolscache.ResourceEventHandler {
+	note := func() {
+		select {
+		case p.changed <- struct{}{}:
+		default:
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { note() },
+		DeleteFunc: func(any) { note() },
+		UpdateFunc: func(before, after any) {
+			a, b := before.(client.Object), after.(client.Object)
+			if a.GetGeneration() != b.GetGeneration() || a.GetUID() != b.GetUID() || !maps.Equal(a.GetLabels(), b.GetLabels()) {
+				note()
+			}
+		},
+	}
+}
+
+// refresh makes hold what the cache says, and has those looked at for whom that is
+// something else.
+func (p *policies) refresh(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	all := &farpointv1.ExternalServicePolicyList{}
+	if err := p.cache.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list ExternalServicePolicies: %w", err)
+	}
+	namespaces, err := listNamespaces(ctx, p.cache)
+	if err != nil {
+		return err
+	}
+	before := p.present.Load()
+	next := newConfinement(readPolicies(ctx, all.Items), namespaces, before.made, p.dialer)
+	p.present.Store(next)
+	if queue == nil {
+		return nil
+	}
+	for _, namespace := range next.differences(before) {
+		for _, request := range requestsBy(ctx, p.cache, client.InNamespace(namespace)) {
+			queue.Add(request)
+		}
+	}
+	return nil
+}
+
+func listNamespaces(ctx context.Context, from client.Reader) ([]metav1.PartialObjectMetadata, error) {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
+	if err := from.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list Namespaces: %w", err)
+	}
+	return list.Items, nil
+}
+
+// readPolicies are the policies in the order of their names.
+func readPolicies(ctx context.Context, from []farpointv1.ExternalServicePolicy) []*policy {
+	made := make([]*policy, len(from))
+	for i := range from {
+		var err error
+		if made[i], err = readPolicy(&from[i]); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "An ExternalServicePolicy cannot be read", "policy", from[i].Name)
+		}
+	}
+	slices.SortFunc(made, func(a, b *policy) int { return strings.Compare(a.source, b.source) })
+	return made
+}
+
+// newConfinement finds out what holds in each namespace. Confines that were made for the
+// same policies before are taken again.
+func newConfinement(all []*policy, namespaces []metav1.PartialObjectMetadata, before map[string]*confines, dialer *probes.Dialer) *confinement {
+	next := &confinement{none: len(all) == 0, of: make(map[string]*confines, len(namespaces)), made: map[string]*confines{}}
+	for i := range namespaces {
+		var selecting []*policy
+		var versions strings.Builder
+		for _, each := range all {
+			if each.namespace.Matches(labels.Set(namespaces[i].Labels)) {
+				selecting = append(selecting, each)
+				versions.WriteString(each.version + " ")
+			}
+		}
+		key := versions.String()
+		found, ok := next.made[key]
+		if !ok {
+			if found, ok = before[key]; !ok {
+				found = newConfines(selecting, dialer)
+			}
+			next.made[key] = found
+		}
+		next.of[namespaces[i].Name] = found
+	}
+	return next
+}
+
+// differences are the namespaces for which something else held before, or nothing was
+// known.
+func (c *confinement) differences(before *confinement) []string {
+	var found []string
+	for namespace, now := range c.of {
+		if then, known := before.of[namespace]; then != now || !known && !before.none {
+			found = append(found, namespace)
+		}
+	}
+	return found
+}
+
+// probe has the scheduler probe the targets. Those without a prober go on as they were
+// begun, unless that was within other confines: what these let them do is not known.
+func (r *Reconciler) probe(owner probes.Owner, within *confines, targets []probes.Target) {
+	if !r.policies.enter(owner, within) {
+		targets = slices.DeleteFunc(targets, func(target probes.Target) bool { return target.Prober == nil })
+	}
+	r.scheduler.Set(owner, targets)
+}
+
+// roomFor is how many endpoints the object may have.
+func (r *Reconciler) roomFor(ctx context.Context, object *farpointv1.ExternalService, within *confines) (int, error) {
+	all := &farpointv1.ExternalServiceList{}
+	if within != nil && within.tightest != nil {
+		if err := r.client.List(ctx, all, client.InNamespace(object.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+			return 0, fmt.Errorf("list ExternalServices: %w", err)
+		}
+	}
+	return within.room(object, all.Items), nil
+}

@@ -1,0 +1,268 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// policyAdvice ends what is said of an endpoint that a policy does not allow.
+const policyAdvice = ": choose another one, or have the policy changed"
+
+// policy is an ExternalServicePolicy made ready to decide by.
+type policy struct {
+	// version tells it apart from other policies, and from itself with another spec.
+	version   string
+	source    string
+	namespace labels.Selector
+	rules     probes.TenantRules
+	// spec is where the rest stands.
+	spec *farpointv1.ExternalServicePolicySpec
+}
+
+// readPolicy makes a policy ready. One with an error allows nothing in the namespaces that
+// it selects, or, if it is the selector that cannot be read, selects none.
+func readPolicy(from *farpointv1.ExternalServicePolicy) (*policy, error) {
+	made := &policy{
+		version: fmt.Sprintf("%s/%d", from.UID, from.Generation),
+		source:  "ExternalServicePolicy " + from.Name,
+		spec:    from.Spec.DeepCopy(),
+	}
+	var err error
+	if made.namespace, err = selectorOf(&from.Spec.NamespaceSelector); err != nil {
+		made.namespace = labels.Nothing()
+		return made, fmt.Errorf("spec.namespaceSelector: %w", err)
+	}
+	made.rules, err = rulesFrom(&from.Spec)
+	if err != nil {
+		made.rules = probes.TenantRules{DeniedCIDRs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}
+	}
+	made.rules.Source = made.source
+	return made, err
+}
+
+func selectorOf(from *farpointv1.NamespaceSelector) (labels.Selector, error) {
+	selector := metav1.LabelSelector{}
+	for key, value := range from.MatchLabels {
+		metav1.AddLabelToSelector(&selector, key, string(value))
+	}
+	for _, expression := range from.MatchExpressions {
+		selector.MatchExpressions = append(selector.MatchExpressions, metav1.LabelSelectorRequirement{
+			Key: expression.Key, Operator: metav1.LabelSelectorOperator(expression.Operator), Values: texts(expression.Values),
+		})
+	}
+	return metav1.LabelSelectorAsSelector(&selector)
+}
+
+func rulesFrom(spec *farpointv1.ExternalServicePolicySpec) (probes.TenantRules, error) {
+	allowed, err := prefixesOf(spec.AllowedCIDRs)
+	if err != nil {
+		return probes.TenantRules{}, fmt.Errorf("spec.allowedCIDRs: %w", err)
+	}
+	denied, err := prefixesOf(spec.DeniedCIDRs)
+	if err != nil {
+		return probes.TenantRules{}, fmt.Errorf("spec.deniedCIDRs: %w", err)
+	}
+	return probes.TenantRules{
+		AllowedCIDRs: allowed, DeniedCIDRs: denied,
+		AllowedSuffixes: texts(spec.AllowedDNSSuffixes), DeniedSuffixes: texts(spec.DeniedDNSSuffixes),
+		AllowedPorts: portRanges(spec.AllowedPorts), DeniedPorts: portRanges(spec.DeniedPorts),
+		AllowedSchemes: texts(spec.AllowedSchemes), DeniedSchemes: texts(spec.DeniedSchemes),
+	}, nil
+}
+
+func prefixesOf(cidrs []farpointv1.CIDR) ([]netip.Prefix, error) {
+	made := make([]netip.Prefix, len(cidrs))
+	for i, cidr := range cidrs {
+		var err error
+		if made[i], err = parsePrefix(string(cidr)); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
+}
+
+func portRanges(ports []farpointv1.PolicyPort) []probes.PortRange {
+	made := make([]probes.PortRange, len(ports))
+	for i, port := range ports {
+		made[i] = probes.PortRange{First: uint16(port.Port), Last: uint16(ptr.Deref(port.EndPort, port.Port))}
+	}
+	return made
+}
+
+func texts[T ~string](from []T) []string {
+	made := make([]string, len(from))
+	for i := range from {
+		made[i] = string(from[i])
+	}
+	return made
+}
+
+// confines are what the policies that select a namespace say together: each of them must
+// allow what is done there. They are never changed. nil are those of a namespace that no
+// policy selects.
+type confines struct {
+	bounds *probes.Bounds
+	// registry has the probers within the bounds.
+	registry probes.Registry
+	// digest tells confines apart.
+	digest [sha256.Size]byte
+	// slowest is the policy with the longest minInterval, and tightest the one with the
+	// smallest maxEndpoints; nil if there is none.
+	slowest, tightest *policy
+}
+
+// newConfines puts policies together. The order of the policies is that of messages.
+func newConfines(all []*policy, dialer *probes.Dialer) *confines {
+	if len(all) == 0 {
+		return nil
+	}
+	made := &confines{}
+	rules := make([]probes.TenantRules, len(all))
+	specs := make([]any, 0, 2*len(all))
+	for i, each := range all {
+		rules[i] = each.rules
+		specs = append(specs, each.source, each.spec)
+		if shortest := each.spec.MinInterval; shortest != nil && shortest.Duration > made.minInterval() {
+			made.slowest = each
+		}
+		if most := each.spec.MaxEndpoints; most != nil && (made.tightest == nil || *most < *made.tightest.spec.MaxEndpoints) {
+			made.tightest = each
+		}
+	}
+	text, err := json.Marshal(specs)
+	if err != nil {
+		panic(err) // these types are marshalled whenever the API is spoken to
+	}
+	made.digest = sha256.Sum256(text)
+	made.bounds = probes.NewBounds(rules...)
+	made.registry = probes.NewRegistry(dialer.Within(made.bounds))
+	return made
+}
+
+// minInterval is the shortest time from one probe to the next; 0 if none is set.
+func (c *confines) minInterval() time.Duration {
+	if c == nil || c.slowest == nil {
+		return 0
+	}
+	return c.slowest.spec.MinInterval.Duration
+}
+
+// pace keeps probes from being made more often than is allowed. The message says so if it
+// is the interval of the spec that has to be longer.
+func (c *confines) pace(timing *probes.Timing) (message string) {
+	shortest := c.minInterval()
+	if timing.Interval < shortest {
+		message = fmt.Sprintf("healthCheckInterval %s is shorter than the %s that %s allows, by which endpoints are probed: lengthen it", timing.Interval, shortest, c.slowest.source)
+	}
+	timing.Interval = max(timing.Interval, shortest)
+	timing.FastInterval = max(timing.FastInterval, shortest)
+	return message
+}
+
+// checkPlace returns an error if no endpoint may be there.
+func (c *confines) checkPlace(address netip.Addr, ports []discoveryv1.EndpointPort) error {
+	if c == nil {
+		return nil
+	}
+	if err := c.bounds.CheckAddress(address); err != nil {
+		return err
+	}
+	for _, port := range ports {
+		if port.Port == nil {
+			continue // somebody has edited the slice
+		}
+		if err := c.bounds.CheckPort(uint16(*port.Port)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refusal says why an endpoint is set aside; nil if it is not. room is how many endpoints
+// its ExternalService may have.
+func (c *confines) refusal(made *endpoint, room int) *rejection {
+	if c == nil {
+		return nil
+	}
+	if err := c.checkPlace(made.address, made.ports.ports); err != nil {
+		return rejectedByPolicy(err)
+	}
+	if c.tightest != nil && made.index >= room {
+		message := fmt.Sprintf("the ExternalServices of this namespace have more endpoints than the %d that %s allows: remove some, or have the policy changed", *c.tightest.spec.MaxEndpoints, c.tightest.source)
+		return &rejection{farpointv1.NotAllowedByPolicyReason, message}
+	}
+	return nil
+}
+
+// room is how many endpoints an ExternalService may have, which has to leave those that
+// are older what they have.
+func (c *confines) room(owner *farpointv1.ExternalService, all []farpointv1.ExternalService) int {
+	if c == nil || c.tightest == nil {
+		return len(owner.Spec.Endpoints)
+	}
+	left := int(*c.tightest.spec.MaxEndpoints)
+	for i := range all {
+		if other := &all[i]; other.DeletionTimestamp == nil && other.Name != owner.Name && comesBefore(other, owner) {
+			left -= len(other.Spec.Endpoints)
+		}
+	}
+	return max(left, 0)
+}
+
+func comesBefore(a, b *farpointv1.ExternalService) bool {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name)) < 0
+}
+
+// rejectedByPolicy is what becomes of an endpoint with this error; nil if that is not a
+// policy's.
+func rejectedByPolicy(err error) *rejection {
+	if !errors.Is(err, probes.ErrOutOfBounds) {
+		return nil
+	}
+	return &rejection{farpointv1.NotAllowedByPolicyReason, err.Error() + policyAdvice}
+}
+
+// roams tells whether a probe may come to other places than the one that is checked when it
+// is prepared: where a name leads, or a redirect.
+func roams(definition *probes.Definition) bool {
+	if definition.HTTP != nil && definition.HTTP.FollowRedirects {
+		return true
+	}
+	u, err := url.Parse(definition.URL)
+	if err != nil || u.Hostname() == "" {
+		return err != nil
+	}
+	_, err = netip.ParseAddr(u.Hostname())
+	return err != nil
+}

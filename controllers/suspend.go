@@ -1,0 +1,90 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// suspend leaves the slices as they are, save for what may not be published any more.
+func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalService, within *confines) error {
+	existing, _, err := r.slicesOf(ctx, client.ObjectKeyFromObject(object), targetKey(object).Namespace)
+	if err != nil {
+		return err
+	}
+	plan := expel(existing, r.targets.within(within, 0).refuses)
+	if !plan.isEmpty() {
+		if err := r.slices.apply(ctx, object, plan); err != nil {
+			return err
+		}
+		if err := r.keepSuspended(ctx, object, plan.result(existing)); err != nil {
+			return err
+		}
+	}
+	status := suspended(object, r.now())
+	status.EndpointSlices = int32(plan.Kept)
+	return r.report(ctx, object, status)
+}
+
+// keepSuspended makes the Endpoints object of a suspended object follow the slices.
+func (r *Reconciler) keepSuspended(ctx context.Context, object *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) error {
+	service := &corev1.Service{}
+	err := r.client.Get(ctx, targetKey(object), service)
+	if apierrors.IsNotFound(err) {
+		return nil // and nor are there Endpoints that anybody reads
+	}
+	if err == nil {
+		_, err = r.endpoints.keep(ctx, object, service, published)
+	}
+	return wrapped(err, "keep Endpoints")
+}
+
+// expel plans that endpoints go which may not be published any more, and nothing else
+// changes: for an object of which nothing else is carried out. It changes none of its
+// arguments.
+func expel(existing []*discoveryv1.EndpointSlice, refused func(netip.Addr, []discoveryv1.EndpointPort) bool) slicePlan {
+	plan := slicePlan{Kept: len(existing)}
+	for _, slice := range existing {
+		goes := func(endpoint discoveryv1.Endpoint) bool {
+			return slices.ContainsFunc(endpoint.Addresses, func(text string) bool {
+				address, err := netip.ParseAddr(text)
+				return err == nil && refused(address, slice.Ports)
+			})
+		}
+		if !slices.ContainsFunc(slice.Endpoints, goes) {
+			continue
+		}
+		changed := slice.DeepCopy()
+		changed.Endpoints = slices.DeleteFunc(changed.Endpoints, goes)
+		if len(changed.Endpoints) > 0 {
+			plan.Update = append(plan.Update, changed)
+			continue
+		}
+		plan.Delete = append(plan.Delete, slice)
+		plan.Kept--
+	}
+	return plan
+}
