@@ -1,0 +1,399 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers"
+)
+
+// admissionMarker is a label that the policies of the tests of admission look for, and
+// what is not allowed by the last one of them.
+const (
+	admissionMarker = "example.com/admission"
+	markedPort      = 1
+)
+
+// newPolicy creates a policy that goes with the spec.
+func newPolicy(ctx SpecContext, name string, change func(*farpointv1.ExternalServicePolicySpec)) *farpointv1.ExternalServicePolicy {
+	GinkgoHelper()
+	made := &farpointv1.ExternalServicePolicy{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	change(&made.Spec)
+	create(ctx, made)
+	DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(k8s.Delete(ctx, made))).To(Succeed()) })
+	return made
+}
+
+// labelled gives a namespace labels besides those that it has.
+func labelled(ctx SpecContext, namespace string, labels map[string]string) {
+	GinkgoHelper()
+	present := &corev1.Namespace{}
+	Expect(k8s.Get(ctx, client.ObjectKey{Name: namespace}, present)).To(Succeed())
+	for key, value := range labels {
+		present.Labels[key] = value
+		if value == "" {
+			delete(present.Labels, key)
+		}
+	}
+	Expect(k8s.Update(ctx, present)).To(Succeed())
+}
+
+// admitted is what the API server says of an object that it is not to keep.
+func admitted(ctx SpecContext, object *farpointv1.ExternalService) error {
+	return k8s.Create(ctx, object.DeepCopy(), client.DryRunAll)
+}
+
+// policiesAreSeen waits until the API server goes by all policies created so far.
+func policiesAreSeen(ctx SpecContext) {
+	GinkgoHelper()
+	namespace := newNamespace(ctx)
+	labelled(ctx, namespace, map[string]string{admissionMarker: namespace})
+	newPolicy(ctx, "last-"+namespace, func(spec *farpointv1.ExternalServicePolicySpec) {
+		spec.NamespaceSelector.MatchLabels = map[string]farpointv1.LabelValue{admissionMarker: farpointv1.LabelValue(namespace)}
+		spec.DeniedPorts = []farpointv1.PolicyPort{{Port: markedPort}}
+	})
+	refused := externalService(namespace, "marked", "tcp://")
+	refused.Spec.Endpoints[0].Port = new(int32(markedPort))
+	Eventually(func() error { return admitted(ctx, refused) }).Should(MatchError(ContainSubstring("port 1 is not allowed by ExternalServicePolicy last-" + namespace)))
+}
+
+var _ = Describe("admission by policies", Ordered, func() {
+	BeforeAll(func(ctx SpecContext) {
+		installed := rendered(ctx, "../config/policy")
+		Expect(installed).To(HaveLen(2))
+		apply(ctx, "", "--kustomize", "../config/policy")
+		DeferCleanup(func(ctx SpecContext) { installed.remove(ctx) })
+	})
+
+	DescribeTable("tells what is wrong, and what to do",
+		func(ctx SpecContext, change func(*farpointv1.ExternalServicePolicySpec), edit func(*farpointv1.ExternalServiceSpec), want string) {
+			namespace := newNamespace(ctx)
+			labelled(ctx, namespace, map[string]string{"team": namespace})
+			newPolicy(ctx, namespace, func(spec *farpointv1.ExternalServicePolicySpec) {
+				spec.NamespaceSelector.MatchLabels = map[string]farpointv1.LabelValue{"team": farpointv1.LabelValue(namespace)}
+				change(spec)
+			})
+			policiesAreSeen(ctx)
+			object, elsewhere := externalService(namespace, "api", "http:///health"), externalService("default", "api", "http:///health")
+			edit(&object.Spec)
+			edit(&elsewhere.Spec)
+			err := admitted(ctx, object)
+			Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%v", err)
+			Expect(err).To(MatchError(HaveSuffix("denied request: " + fmt.Sprintf(want, namespace))))
+			Expect(admitted(ctx, elsewhere)).To(Succeed(), "no policy selects the other namespace")
+		},
+		Entry("an address", func(policy *farpointv1.ExternalServicePolicySpec) {
+			policy.AllowedCIDRs = []farpointv1.CIDR{"198.51.100.0/24"}
+		},
+			func(*farpointv1.ExternalServiceSpec) {}, "the address 192.0.2.10 is not allowed by ExternalServicePolicy %s: choose another one, or have the policy changed"),
+		Entry("a name", func(policy *farpointv1.ExternalServicePolicySpec) {
+			policy.DeniedDNSSuffixes = []farpointv1.DNSSuffix{"example.com"}
+		},
+			func(spec *farpointv1.ExternalServiceSpec) {
+				spec.Endpoints[0].HealthCheckURL = "http://a.Example.com./"
+			}, "the name a.example.com is not allowed by ExternalServicePolicy %s: choose another one, or have the policy changed"),
+		Entry("a port", func(policy *farpointv1.ExternalServicePolicySpec) {
+			policy.AllowedPorts = []farpointv1.PolicyPort{{Port: 1, EndPort: new(int32(1023))}}
+		},
+			func(*farpointv1.ExternalServiceSpec) {}, "port 8080 is not allowed by ExternalServicePolicy %s: choose another one, or have the policy changed"),
+		Entry("a scheme", func(policy *farpointv1.ExternalServicePolicySpec) {
+			policy.DeniedSchemes = []farpointv1.ProbeScheme{"http"}
+		},
+			func(*farpointv1.ExternalServiceSpec) {}, "the scheme http is not allowed by ExternalServicePolicy %s: choose another one, or have the policy changed"),
+		Entry("an interval", func(policy *farpointv1.ExternalServicePolicySpec) {
+			policy.MinInterval = &metav1.Duration{Duration: 90 * time.Second}
+		},
+			func(*farpointv1.ExternalServiceSpec) {}, "healthCheckInterval 500ms is shorter than the 1m30s that ExternalServicePolicy %s allows: lengthen it"),
+		Entry("too many endpoints", func(policy *farpointv1.ExternalServicePolicySpec) { policy.MaxEndpoints = new(int32(0)) },
+			func(*farpointv1.ExternalServiceSpec) {}, "1 endpoints are more than the 0 that ExternalServicePolicy %s allows the ExternalServices of a namespace: remove some, or have the policy changed"),
+	)
+
+	It("lets what was there before be labelled, but not edited", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		labelled(ctx, namespace, map[string]string{"team": namespace})
+		object := externalService(namespace, "api", "http:///health")
+		create(ctx, object)
+		newPolicy(ctx, namespace, func(spec *farpointv1.ExternalServicePolicySpec) {
+			spec.NamespaceSelector.MatchLabels = map[string]farpointv1.LabelValue{"team": farpointv1.LabelValue(namespace)}
+			spec.DeniedPorts = []farpointv1.PolicyPort{{Port: 8080}}
+		})
+		policiesAreSeen(ctx)
+		present := now(ctx, object)
+		present.Labels = map[string]string{"a": "b"}
+		Expect(k8s.Update(ctx, present)).To(Succeed())
+		present.Spec.Suspend = true
+		Expect(k8s.Update(ctx, present)).To(MatchError(ContainSubstring("port 8080 is not allowed")))
+	})
+
+	It("agrees with the operator about all that can be known", func(ctx SpecContext) {
+		seed := uint64(GinkgoRandomSeed())
+		random := rand.New(rand.NewPCG(seed, seed))
+		world := newRandomPolicies(random)
+		namespaces := map[string]map[string]string{}
+		for range 20 {
+			name, labels := newNamespace(ctx), world.labels()
+			labels["round"] = "random"
+			labelled(ctx, name, labels)
+			namespaces[name] = labels
+		}
+		var policies []farpointv1.ExternalServicePolicy
+		for i := range 10 {
+			policies = append(policies, *newPolicy(ctx, fmt.Sprintf("random-%d", i), world.policy))
+		}
+		policiesAreSeen(ctx)
+		names := sortedKeysOf(namespaces)
+		refusals := 0
+		for i := range 400 {
+			object := externalService(names[i%len(names)], "random")
+			world.spec(&object.Spec)
+			_, others := controllers.Objections(nil, nil, object)
+			Expect(others).To(BeEmpty(), "the test makes specs that are in order: %+v", object.Spec)
+			byPolicies, _ := controllers.Objections(policies, namespaces[object.Namespace], object)
+			err := admitted(ctx, object)
+			if len(byPolicies) == 0 {
+				Expect(err).NotTo(HaveOccurred(), "the operator has nothing to say against %+v", object.Spec)
+				continue
+			}
+			refusals++
+			Expect(err).To(MatchError(ContainSubstring("denied request: ")), "the operator says of %+v: %v", object.Spec, byPolicies)
+		}
+		Expect(refusals).To(And(BeNumerically(">", 20), BeNumerically("<", 380)), "nearly all the same teaches nothing")
+	})
+
+	It("can judge the largest object by the largest policy", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		labelled(ctx, namespace, map[string]string{"team": namespace})
+		newPolicy(ctx, namespace, func(spec *farpointv1.ExternalServicePolicySpec) {
+			spec.NamespaceSelector.MatchLabels = map[string]farpointv1.LabelValue{"team": farpointv1.LabelValue(namespace)}
+			for i := range 64 {
+				spec.AllowedCIDRs = append(spec.AllowedCIDRs, farpointv1.CIDR(fmt.Sprintf("10.%d.0.0/16", i)))
+				spec.DeniedCIDRs = append(spec.DeniedCIDRs, farpointv1.CIDR(fmt.Sprintf("10.%d.255.0/24", i)))
+			}
+			for i := range 32 {
+				spec.AllowedPorts = append(spec.AllowedPorts, farpointv1.PolicyPort{Port: int32(1000 + 100*i), EndPort: new(int32(1099 + 100*i))})
+				spec.DeniedPorts = append(spec.DeniedPorts, farpointv1.PolicyPort{Port: int32(5000 + i)})
+				spec.AllowedDNSSuffixes = append(spec.AllowedDNSSuffixes, farpointv1.DNSSuffix(fmt.Sprintf("team-%d.example.com", i)))
+				spec.DeniedDNSSuffixes = append(spec.DeniedDNSSuffixes, farpointv1.DNSSuffix(fmt.Sprintf("secret.team-%d.example.com", i)))
+			}
+		})
+		policiesAreSeen(ctx)
+		object := externalService(namespace, "large")
+		for i := range 1000 {
+			object.Spec.Endpoints = append(object.Spec.Endpoints, farpointv1.Endpoint{
+				Address: fmt.Sprintf("10.63.%d.%d", i/250, i%250), Port: new(int32(4100 + i%99)),
+				HealthCheckURL: farpointv1.HealthCheckURL(fmt.Sprintf("http://host-%d.team-31.example.com:%d/health", i, 4100+i%99)),
+			})
+		}
+		last := &object.Spec.Endpoints[999]
+		Expect(admitted(ctx, object)).To(Succeed())
+		address := last.Address
+		last.Address = "10.63.255.7"
+		Expect(admitted(ctx, object)).To(MatchError(ContainSubstring("the address 10.63.255.7 is not allowed")))
+		last.Address, last.HealthCheckURL = address, "http://a.secret.team-31.example.com:4100/"
+		Expect(admitted(ctx, object)).To(MatchError(ContainSubstring("the name a.secret.team-31.example.com is not allowed")))
+		last.HealthCheckURL = "http://a.team-31.example.com:5031/"
+		Expect(admitted(ctx, object)).To(MatchError(ContainSubstring("port 5031 is not allowed")))
+	})
+})
+
+func sortedKeysOf(all map[string]map[string]string) []string {
+	var keys []string
+	for key := range all {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// randomPolicies makes policies and specs out of so few parts that they meet.
+type randomPolicies struct{ *rand.Rand }
+
+func newRandomPolicies(random *rand.Rand) randomPolicies { return randomPolicies{random} }
+
+func pick[T any](r randomPolicies, from ...T) T { return from[r.IntN(len(from))] }
+
+// some picks up to n different ones; none half of the time.
+func some[T comparable](r randomPolicies, n int, from ...T) []T {
+	if r.IntN(2) == 0 {
+		return nil
+	}
+	var picked []T
+	for range 1 + r.IntN(n) {
+		if one := pick(r, from...); !slices.Contains(picked, one) {
+			picked = append(picked, one)
+		}
+	}
+	return picked
+}
+
+func without[T comparable](list, those []T) []T {
+	return slices.DeleteFunc(list, func(one T) bool { return slices.Contains(those, one) })
+}
+
+func (r randomPolicies) labels() map[string]string {
+	made := map[string]string{}
+	for _, key := range []string{"stage", "team"} {
+		if value := pick(r, "", "a", "b", "c"); value != "" {
+			made[key] = value
+		}
+	}
+	return made
+}
+
+func (r randomPolicies) policy(spec *farpointv1.ExternalServicePolicySpec) {
+	selector := &spec.NamespaceSelector
+	selector.MatchLabels = map[string]farpointv1.LabelValue{"round": "random"}
+	if r.IntN(2) == 0 {
+		selector.MatchLabels["team"] = pick[farpointv1.LabelValue](r, "a", "b", "c")
+	}
+	for range 1 + r.IntN(2) {
+		expression := farpointv1.LabelExpression{Key: pick(r, "stage", "team"), Operator: pick[farpointv1.LabelOperator](r, "In", "In", "NotIn", "Exists", "DoesNotExist")}
+		if expression.Operator == "In" || expression.Operator == "NotIn" {
+			expression.Values = []farpointv1.LabelValue{pick[farpointv1.LabelValue](r, "a", "b"), pick[farpointv1.LabelValue](r, "b", "c")}
+		}
+		selector.MatchExpressions = append(selector.MatchExpressions, expression)
+	}
+	for range 1 + r.IntN(2) {
+		pick(r, r.cidrs, r.cidrs, r.suffixes, r.ports, r.schemes, r.numbers)(spec)
+	}
+}
+
+func (r randomPolicies) cidrs(spec *farpointv1.ExternalServicePolicySpec) {
+	all := []farpointv1.CIDR{"192.0.2.0/26", "192.0.2.16/28", "192.0.2.10/32", "192.0.2.0/24", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "2001:db8::/32", "2001:db8:1::/48", "2001:db8::1/128", "fd00::/8"}
+	if spec.AllowedCIDRs = some(r, 6, all...); spec.AllowedCIDRs != nil { // or hardly anything is left
+		spec.AllowedCIDRs = append(spec.AllowedCIDRs, "192.0.0.0/8", "0.0.0.0/1")
+		if r.IntN(2) == 0 {
+			spec.AllowedCIDRs = append(spec.AllowedCIDRs, "::/0")
+		}
+	}
+	spec.DeniedCIDRs = without(some(r, 3, all...), spec.AllowedCIDRs)
+}
+
+func (r randomPolicies) suffixes(spec *farpointv1.ExternalServicePolicySpec) {
+	all := []farpointv1.DNSSuffix{"example", "a.example", "b.a.example", "example.com", "x.example.com", "y.x.example.com"}
+	spec.AllowedDNSSuffixes = some(r, 6, all...)
+	spec.DeniedDNSSuffixes = without(some(r, 2, all...), spec.AllowedDNSSuffixes)
+}
+
+func (r randomPolicies) ports(spec *farpointv1.ExternalServicePolicySpec) {
+	ranges := func(from, to int) (made []farpointv1.PolicyPort) {
+		for range r.IntN(3) {
+			port := farpointv1.PolicyPort{Port: int32(from + r.IntN(to-from))}
+			if r.IntN(2) == 0 {
+				port.EndPort = new(port.Port + int32(r.IntN(10)))
+			}
+			made = append(made, port)
+		}
+		return made
+	}
+	if spec.AllowedPorts = ranges(1, 9000); spec.AllowedPorts != nil {
+		spec.AllowedPorts = append(spec.AllowedPorts, farpointv1.PolicyPort{Port: 80}, farpointv1.PolicyPort{Port: 443, EndPort: new(int32(8443 + r.IntN(2000)))})
+	}
+	spec.DeniedPorts = ranges(8076, 8090)
+}
+
+func (r randomPolicies) schemes(spec *farpointv1.ExternalServicePolicySpec) {
+	all := []farpointv1.ProbeScheme{"dns", "grpc", "icmp", "postgres", "redis", "tls", "http", "https", "tcp"}
+	if r.IntN(2) == 0 {
+		spec.AllowedSchemes = all[r.IntN(4):]
+	} else {
+		spec.DeniedSchemes = []farpointv1.ProbeScheme{pick(r, all...)}
+	}
+}
+
+func (r randomPolicies) numbers(spec *farpointv1.ExternalServicePolicySpec) {
+	if r.IntN(2) == 0 {
+		spec.MinInterval = &metav1.Duration{Duration: pick(r, time.Second, 10*time.Second, 61*time.Second)}
+	} else {
+		spec.MaxEndpoints = new(int32(2 + r.IntN(3)))
+	}
+}
+
+func (r randomPolicies) address() string {
+	switch r.IntN(6) {
+	case 0:
+		return fmt.Sprintf("10.%d.%d.%d", r.IntN(3), r.IntN(4), 1+r.IntN(20))
+	case 1:
+		return fmt.Sprintf("2001:db8:%x::%x", r.IntN(2), 1+r.IntN(3))
+	case 2:
+		return fmt.Sprintf("2001:DB8:0:0::%X", 1+r.IntN(30)) // not canonical
+	}
+	return fmt.Sprintf("192.0.2.%d", 1+r.IntN(80))
+}
+
+func (r randomPolicies) port() int32 {
+	return pick[int32](r, 80, 443, 5432, 8080, 8081, 8085, 8443, 9000)
+}
+
+func (r randomPolicies) url() farpointv1.HealthCheckURL {
+	scheme := pick(r, "dns", "grpc", "http", "https", "http", "https", "icmp", "postgres", "redis", "tcp", "tls")
+	host := pick(r, "", "", "192.0.2.10", "10.1.2.3", "[2001:db8::1]", "[2001:DB8:0::1]", "www.Example.com", "y.x.example.com.", "b.a.example", "notexample.com", r.address())
+	if len(host) > 5 && host[:5] == "2001:" {
+		host = "[" + host + "]"
+	}
+	port := ""
+	if r.IntN(2) == 0 && scheme != "icmp" {
+		port = fmt.Sprintf(":%d", r.port())
+	}
+	path := map[string]string{"dns": "/www.example.com?type=A", "http": "/health?q=http://10.1.2.3:22/"}[scheme]
+	return farpointv1.HealthCheckURL(scheme + "://" + host + port + path)
+}
+
+func (r randomPolicies) spec(spec *farpointv1.ExternalServiceSpec) {
+	spec.HealthCheckInterval = &metav1.Duration{Duration: pick(r, 500*time.Millisecond, 5*time.Second, 10*time.Second, time.Minute, 2*time.Minute)}
+	if r.IntN(6) == 0 {
+		spec.HealthCheckInterval = nil
+	}
+	spec.HealthCheck.FastInterval = nil
+	spec.Ports = []farpointv1.EndpointPort{{Port: r.port()}}
+	if r.IntN(2) == 0 {
+		spec.HealthCheckURL = r.url()
+	}
+	seen := map[string]bool{}
+	for range 1 + r.IntN(4) {
+		endpoint := farpointv1.Endpoint{Address: r.address()}
+		if seen[endpoint.Address] {
+			continue
+		}
+		seen[endpoint.Address] = true
+		switch r.IntN(4) {
+		case 0:
+			endpoint.Port = new(r.port())
+		case 1:
+			endpoint.Ports = []farpointv1.EndpointPort{{Name: "a", Port: r.port()}, {Name: "b", Port: 1000 + r.port()}}
+		}
+		if r.IntN(2) == 0 {
+			endpoint.HealthCheckURL = r.url()
+		}
+		if r.IntN(8) == 0 {
+			endpoint.State = farpointv1.EndpointDisabled
+		}
+		spec.Endpoints = append(spec.Endpoints, endpoint)
+	}
+}

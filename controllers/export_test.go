@@ -1,0 +1,60 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// Objections are what the operator says against an ExternalService in a namespace with
+// these labels, where it is the only one: by its policies, and besides.
+func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]string, object *farpointv1.ExternalService) (byPolicies, others []string) {
+	var read []*policy
+	for i := range policies {
+		made, err := readPolicy(&policies[i])
+		if err != nil {
+			others = append(others, err.Error())
+		}
+		read = append(read, made)
+	}
+	egress := probes.NewEgressPolicy(probes.EgressRules{})
+	dialer := probes.NewDialer(egress, 0)
+	namespace := metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "tenant", Labels: labels}}
+	within := newConfinement(read, []metav1.PartialObjectMetadata{namespace}, nil, dialer).of["tenant"]
+	common, err := newSettings(&object.Spec, certificates{}, login{})
+	if err != nil {
+		return byPolicies, append(others, err.Error())
+	}
+	if slowed := within.pace(&common.timing); slowed != "" {
+		byPolicies = append(byPolicies, slowed)
+	}
+	planner := targetPlanner{registry: probes.NewRegistry(dialer), egress: egress}
+	for _, each := range planner.within(within, within.room(object, nil)).plan(&object.Spec, nil, common, &seeds{}).rejected {
+		if each.reason == farpointv1.NotAllowedByPolicyReason {
+			byPolicies = append(byPolicies, each.message)
+		} else {
+			others = append(others, each.message)
+		}
+	}
+	slices.Sort(byPolicies)
+	return byPolicies, others
+}
