@@ -75,6 +75,8 @@ func loadWith(file string, databases map[string]netip.AddrPort) *sample {
 		switch object.GetKind() {
 		case "ExternalService":
 			object = loaded.capture(typed[farpointv1.ExternalService](object))
+		case "ExternalServicePolicy":
+			object = admitHere(typed[farpointv1.ExternalServicePolicy](object))
 		case "ConfigMap":
 			Expect(unstructured.SetNestedField(object.Object, loaded.gateway.authority(), "data", "ca.crt")).To(Succeed())
 		}
@@ -107,6 +109,17 @@ func (s *sample) capture(object farpointv1.ExternalService) *unstructured.Unstru
 		}
 		endpoint.HealthCheckURL = s.lead(endpoint.HealthCheckURL, endpoint.Address)
 	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&object)
+	Expect(err).NotTo(HaveOccurred())
+	delete(content, "status")
+	return &unstructured.Unstructured{Object: content}
+}
+
+// admitHere lets a policy allow the servers of this process.
+func admitHere(object farpointv1.ExternalServicePolicy) *unstructured.Unstructured {
+	GinkgoHelper()
+	object.Spec.AllowedCIDRs = append(object.Spec.AllowedCIDRs, "127.0.0.0/8")
+	object.Spec.AllowedPorts = append(object.Spec.AllowedPorts, farpointv1.PolicyPort{Port: 10000, EndPort: new(int32(65535))})
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&object)
 	Expect(err).NotTo(HaveOccurred())
 	delete(content, "status")

@@ -75,8 +75,8 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 			kinds[object.GetKind()]++
 		}
 		Expect(kinds).To(Equal(map[string]int{
-			"Namespace": 1, "CustomResourceDefinition": 1, "Deployment": 1, "Service": 1, "ServiceAccount": 1,
-			"ClusterRole": 5, "ClusterRoleBinding": 1, "Role": 1, "RoleBinding": 1,
+			"Namespace": 1, "CustomResourceDefinition": 2, "Deployment": 1, "Service": 1, "ServiceAccount": 1,
+			"ClusterRole": 8, "ClusterRoleBinding": 1, "Role": 1, "RoleBinding": 1,
 			"PodDisruptionBudget": 1, "NetworkPolicy": 1,
 		}))
 	})
@@ -154,6 +154,12 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 			"ClusterRole farpoint-externalservice-editor-role: get externalservices.farpoint.dev/status",
 			"ClusterRole farpoint-externalservice-viewer-role: get externalservices.farpoint.dev/status",
 			"ClusterRole farpoint-externalservice-viewer-role: get,list,watch externalservices.farpoint.dev",
+			"ClusterRole farpoint-externalservicepolicy-admin-role: * externalservicepolicies.farpoint.dev",
+			"ClusterRole farpoint-externalservicepolicy-admin-role: get externalservicepolicies.farpoint.dev/status",
+			"ClusterRole farpoint-externalservicepolicy-editor-role: create,delete,get,list,patch,update,watch externalservicepolicies.farpoint.dev",
+			"ClusterRole farpoint-externalservicepolicy-editor-role: get externalservicepolicies.farpoint.dev/status",
+			"ClusterRole farpoint-externalservicepolicy-viewer-role: get externalservicepolicies.farpoint.dev/status",
+			"ClusterRole farpoint-externalservicepolicy-viewer-role: get,list,watch externalservicepolicies.farpoint.dev",
 			"ClusterRole farpoint-manager-role: create events.events.k8s.io",
 			"ClusterRole farpoint-manager-role: create subjectaccessreviews.authorization.k8s.io",
 			"ClusterRole farpoint-manager-role: create tokenreviews.authentication.k8s.io",
@@ -164,8 +170,11 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 			"ClusterRole farpoint-manager-role: get secrets",
 			"ClusterRole farpoint-manager-role: get,list,watch externalservices.farpoint.dev",
 			"ClusterRole farpoint-manager-role: get,list,watch referencegrants.gateway.networking.k8s.io",
+			"ClusterRole farpoint-manager-role: list,watch externalservicepolicies.farpoint.dev",
+			"ClusterRole farpoint-manager-role: list,watch namespaces",
 			"ClusterRole farpoint-manager-role: list,watch nodes",
 			"ClusterRole farpoint-manager-role: list,watch servicecidrs.networking.k8s.io",
+			"ClusterRole farpoint-manager-role: update externalservicepolicies.farpoint.dev/status",
 			"ClusterRole farpoint-manager-role: update externalservices.farpoint.dev/status",
 			"ClusterRole farpoint-metrics-reader: get /metrics",
 			"Role farpoint-manager-role: create events",
@@ -245,6 +254,14 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 		there := newNamespace(ctx)
 		create(ctx, grant(namespace, there), service(there, "shared"), crossing(namespace, there, "shared", newBackend().url()))
 		Eventually(conditions(ctx, there, "shared")).Should(Equal(map[string]string{"192.0.2.10": "TTF"}))
+
+		By("a policy")
+		labelled(ctx, namespace, map[string]string{"tenant": namespace})
+		policy := policyFor(ctx, namespace, "a", func(spec *farpointv1.ExternalServicePolicySpec) {
+			spec.DeniedCIDRs = []farpointv1.CIDR{"192.0.2.11/32"}
+		})
+		Eventually(conditions(ctx, namespace, "legacy-api")).Should(Equal(map[string]string{"192.0.2.10": "TTF"}))
+		Eventually(func() string { return row(kubectl(ctx, "", "get", "extsvcpol", policy.Name, "--no-headers")) }).Should(Equal(policy.Name + " 1 2 True"))
 
 		By("a look from outside")
 		for _, probe := range []*corev1.Probe{deployment(installed).Spec.Template.Spec.Containers[0].LivenessProbe, deployment(installed).Spec.Template.Spec.Containers[0].ReadinessProbe} {

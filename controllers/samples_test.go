@@ -111,6 +111,10 @@ catalog: IPv4, http 31080/TCP, example.com/cluster=b, farpoint.dev/externalservi
 shop: IPv4, web 8080/TCP, farpoint.dev/externalservice=shop-outside
   192.0.2.71 TTF
   192.0.2.72 TTF`),
+		Entry("tenants", "tenants.yaml", `
+settlement: IPv4,  8080/TCP, farpoint.dev/externalservice=settlement
+  192.0.2.91 TTF
+  203.0.113.91 TTF`),
 		Entry("exporters", "exporters.yaml", `
 node-exporter: IPv4, metrics 9100/TCP, farpoint.dev/externalservice=node-exporter, service.kubernetes.io/headless=
   192.0.2.81 TTF hostname=db-0 zone=eu-central-1a
