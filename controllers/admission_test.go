@@ -342,7 +342,7 @@ func (r randomPolicies) address() string {
 	case 1:
 		return fmt.Sprintf("2001:db8:%x::%x", r.IntN(2), 1+r.IntN(3))
 	case 2:
-		return fmt.Sprintf("2001:DB8:0:0::%X", 1+r.IntN(30)) // not canonical
+		return fmt.Sprintf("2001:DB8:0:0::%X", 10+r.IntN(30)) // not canonical
 	}
 	return fmt.Sprintf("192.0.2.%d", 1+r.IntN(80))
 }

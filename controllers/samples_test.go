@@ -143,7 +143,7 @@ func sampleFiles() []string {
 			files = append(files, entry.Name())
 		}
 	}
-	Expect(files).To(HaveLen(13), "give a new sample an entry in the table or a story")
+	Expect(files).To(HaveLen(14), "give a new sample an entry in the table or a story")
 	return files
 }
 
