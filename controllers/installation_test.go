@@ -479,6 +479,13 @@ func freeAddress() string {
 // get is the status of the answer to a request with this token; an empty one is none.
 func get(ctx SpecContext, url, token string) int {
 	GinkgoHelper()
+	status, _ := fetch(ctx, url, token)
+	return status
+}
+
+// fetch is the status and body of that answer.
+func fetch(ctx SpecContext, url, token string) (status int, body string) {
+	GinkgoHelper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	Expect(err).NotTo(HaveOccurred())
 	if token != "" {
@@ -490,7 +497,7 @@ func get(ctx SpecContext, url, token string) int {
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	Expect(err).NotTo(HaveOccurred())
 	defer func() { Expect(response.Body.Close()).To(Succeed()) }()
-	_, err = io.Copy(io.Discard, response.Body)
+	text, err := io.ReadAll(response.Body)
 	Expect(err).NotTo(HaveOccurred())
-	return response.StatusCode
+	return response.StatusCode, string(text)
 }

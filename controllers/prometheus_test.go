@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -99,7 +100,7 @@ func (s *scraper) ask(ctx SpecContext, g Gomega, path string, data any) {
 	g.Expect(json.NewDecoder(response.Body).Decode(&answer)).To(Succeed())
 }
 
-// query maps the values of these labels to the present value of the metric.
+// query maps the values of these labels to the present value of the expression.
 func (s *scraper) query(ctx SpecContext, g Gomega, metric string, labels ...string) map[string]string {
 	var answer struct {
 		Result []struct {
@@ -107,7 +108,7 @@ func (s *scraper) query(ctx SpecContext, g Gomega, metric string, labels ...stri
 			Value  []any // when, and what in decimal
 		}
 	}
-	s.ask(ctx, g, "query?query="+metric, &answer)
+	s.ask(ctx, g, "query?query="+url.QueryEscape(metric), &answer)
 	found := map[string]string{}
 	for _, each := range answer.Result {
 		var values []string
