@@ -47,7 +47,11 @@ type ExternalService struct {
 	Spec ExternalServiceSpec `json:"spec"`
 
 	// status is what is known.
+	//
+	// An observedGeneration of -1 says that the operator has not seen the object yet: kstatus,
+	// and with it Flux, would take one without a status for one that is well.
 	// +optional
+	// +kubebuilder:default:={observedGeneration:-1}
 	Status ExternalServiceStatus `json:"status,omitempty"`
 }
 

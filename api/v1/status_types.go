@@ -22,7 +22,8 @@ import (
 
 // ExternalServiceStatus is what is known.
 type ExternalServiceStatus struct {
-	// observedGeneration is the generation of the spec that the status speaks of.
+	// observedGeneration is the generation of the spec that the status speaks of; -1 for none
+	// yet.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 

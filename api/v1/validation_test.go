@@ -102,6 +102,7 @@ var _ = Describe("the smallest manifest", func() {
 
 		typed := &farpointv1.ExternalService{}
 		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(created), typed)).To(Succeed())
+		Expect(k8s.Update(ctx, typed)).To(Succeed(), "stores the default of the status, which creation leaves out")
 		before := typed.ResourceVersion
 		Expect(k8s.Update(ctx, typed)).To(Succeed())
 		Expect(typed.ResourceVersion).To(Equal(before))

@@ -1,0 +1,82 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers_test
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+var _ = Describe("Events", func() {
+	It("are few when hundreds of endpoints die and come back together, and say how many and which", func(ctx SpecContext) {
+		startOperator(adminConfig)
+		namespace, backends := newNamespace(ctx), newSite()
+		const many = 500
+		object := externalService(namespace, "large")
+		object.Spec.HealthCheckInterval.Duration = 2 * time.Second
+		for i := range many {
+			object.Spec.Endpoints = append(object.Spec.Endpoints, farpointv1.Endpoint{
+				Address: fmt.Sprintf("198.18.%d.%d", i/250, 1+i%250), Port: new(int32(80)), HealthCheckURL: backends.url(fmt.Sprint("/", i)),
+			})
+		}
+		create(ctx, service(namespace, "large"), object)
+		Eventually(column(ctx, object), "60s").Should(Equal("500/500"))
+		atFirst := notes(ctx, object)()
+		Expect(len(atFirst)).To(BeNumerically("<", 20), "%s", strings.Join(atFirst, "\n"))
+
+		for i := range many {
+			backends.down.Store(fmt.Sprint("/", i), true)
+		}
+		Eventually(column(ctx, object), "60s").Should(Equal("0/500"))
+		Eventually(counted(ctx, object, "EndpointUnhealthy", "unhealthy")).Should(Equal(many))
+		for i := range many {
+			backends.down.Delete(fmt.Sprint("/", i))
+		}
+		Eventually(column(ctx, object), "60s").Should(Equal("500/500"))
+		told := notes(ctx, object)()[len(atFirst):]
+		// Each kind of change comes in one batch of 500 ms after the other, of which the
+		// smallest name up to 10 endpoints one by one.
+		Expect(len(told)).To(BeNumerically("<", many/5), "for a thousand changes:\n%s", strings.Join(told, "\n"))
+		Expect(told).To(ContainElement(MatchRegexp(`^Warning EndpointUnhealthy: \d{2,3} endpoints are unhealthy: 198\.18\.[01]\.\d+:80(, 198\.18\.[01]\.\d+:80){9} and others$`)))
+	})
+})
+
+// counted is how many endpoints Events with this reason speak of.
+func counted(ctx SpecContext, object *farpointv1.ExternalService, reason, word string) func() int {
+	crowd := regexp.MustCompile(reason + `: (\d+) endpoints are ` + word)
+	return func() int {
+		sum := 0
+		for _, note := range notes(ctx, object)() {
+			if found := crowd.FindStringSubmatch(note); found != nil {
+				number, err := strconv.Atoi(found[1])
+				Expect(err).NotTo(HaveOccurred())
+				sum += number
+			} else if strings.Contains(note, reason+": Endpoint ") {
+				sum++
+			}
+		}
+		return sum
+	}
+}
