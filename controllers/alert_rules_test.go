@@ -152,7 +152,7 @@ func TestAlertRulesAreTested(t *testing.T) {
 	}
 	_, alerts := rules(t)
 	for name := range alerts {
-		if !regexp.MustCompile(`^-+[+]+-+$`).MatchString(stories[name]) {
+		if !regexp.MustCompile(`^(-+[+]+-+)+$`).MatchString(stories[name]) {
 			t.Errorf("%s: its test goes %q, and not from silence to firing and back", name, stories[name])
 		}
 		delete(stories, name)

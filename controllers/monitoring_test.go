@@ -275,7 +275,7 @@ var _ = Describe("config/prometheus", Ordered, func() {
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
 		page, err := os.ReadFile("../docs/metrics.md")
 		Expect(err).NotTo(HaveOccurred())
-		named := regexp.MustCompile("(?m)^# TYPE (farpoint_\\w+) ").FindAllStringSubmatch(scrape(ctx, metrics, token), -1)
+		named := regexp.MustCompile(`(?m)^# TYPE (farpoint_\w+) `).FindAllStringSubmatch(scrape(ctx, metrics, token), -1)
 		Expect(len(named)).To(BeNumerically(">", 15))
 		for _, metric := range named {
 			Expect(string(page)).To(ContainSubstring("`" + metric[1] + "`"))

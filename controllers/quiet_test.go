@@ -62,6 +62,7 @@ var _ = Describe("quiet", func() {
 		object := externalService(namespace, "flaky", flaky.url())
 		create(ctx, service(namespace, "flaky"), object)
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
+		Eventually(notes(ctx, object)).Should(HaveLen(1), "which is written after the status")
 		before := running.writes.Load()
 		for range 10 {
 			flaky.status.Store(http.StatusServiceUnavailable)
