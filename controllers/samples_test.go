@@ -99,6 +99,10 @@ telemetry: IPv4, http 8080/TCP, farpoint.dev/externalservice=telemetry
 telemetry: IPv6, http 8080/TCP, farpoint.dev/externalservice=telemetry
   2001:db8::31 TTF
   2001:db8::32 TTF`),
+		Entry("a primary and a standby", "primary-standby.yaml", `
+invoices: IPv4, http 8080/TCP, farpoint.dev/externalservice=invoices
+  192.0.2.96 TTF
+  198.51.100.96 FFF`),
 		Entry("many endpoints", "many-endpoints.yaml", fleet(1, 100), fleet(101, 200), fleet(201, 250)),
 		Entry("two clusters", "two-clusters.yaml", `
 catalog: IPv4, http 30080/TCP, example.com/cluster=a, farpoint.dev/externalservice=cluster-a
@@ -143,7 +147,7 @@ func sampleFiles() []string {
 			files = append(files, entry.Name())
 		}
 	}
-	Expect(files).To(HaveLen(14), "give a new sample an entry in the table or a story")
+	Expect(files).To(HaveLen(15), "give a new sample an entry in the table or a story")
 	return files
 }
 

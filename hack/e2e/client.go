@@ -73,13 +73,17 @@ type Client struct {
 	ask func(ctx context.Context, number int) (string, error)
 	// inTurn clients send a request once the one before is over.
 	inTurn bool
-	quit   chan struct{}
-	stop   sync.Once
-	done   sync.WaitGroup
+	// close gives back what the requests have in common; nil if they have nothing.
+	close func()
+	quit  chan struct{}
+	stop  sync.Once
+	done  sync.WaitGroup
 
-	// mu guards requests. Nothing waits while holding it.
+	// mu guards what follows. Nothing waits while holding it.
 	mu       sync.Mutex
 	requests []Request
+	// pending are when requests were sent that are not over, by their number.
+	pending map[int]time.Time
 }
 
 // StartClient sends HTTP requests over TCP, or datagrams over UDP, to an address and port
@@ -126,23 +130,43 @@ func (c *Client) run(pause time.Duration) {
 func (c *Client) send(number int, due time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
-	at := time.Now()
+	at := c.begin(number)
 	backend, err := c.ask(ctx, number)
 	made := Request{Number: number, At: at, Took: time.Since(at), Late: max(at.Sub(due), 0), Backend: backend, Outcome: outcomeOf(err), Err: err}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requests = append(c.requests, made)
+	delete(c.pending, number)
+}
+
+// begin notes that a request is sent, and returns when.
+func (c *Client) begin(number int) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := time.Now()
+	if c.pending == nil {
+		c.pending = map[int]time.Time{}
+	}
+	c.pending[number] = at
+	return at
 }
 
 // Stop returns all requests once the last one is over. It may be called again.
 func (c *Client) Stop() []Request {
 	c.stop.Do(func() { close(c.quit) })
 	c.done.Wait()
+	if c.close != nil {
+		c.close()
+	}
 	return c.requests
 }
 
-// Between are the requests that were sent in a time and are over.
+// Between are the requests that were sent in a time. It waits until they are over: those
+// take longest that fail.
 func (c *Client) Between(from, to time.Time) []Request {
+	for c.awaits(to) {
+		time.Sleep(heartbeat)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var found []Request
@@ -152,6 +176,18 @@ func (c *Client) Between(from, to time.Time) []Request {
 		}
 	}
 	return found
+}
+
+// awaits tells whether a request is not over that was sent before a time.
+func (c *Client) awaits(before time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, at := range c.pending {
+		if at.Before(before) {
+			return true
+		}
+	}
+	return false
 }
 
 // errStatus is a response that is none of those that were asked for.
@@ -176,7 +212,12 @@ func (n *Namespace) askHTTP(ctx context.Context, address string, number int) (ba
 		return "", err
 	}
 	defer response.Body.Close()
-	backend = response.Header.Get("Backend")
+	return backendOf(response)
+}
+
+// backendOf is who has sent a response, and an error unless it is one to wish for.
+func backendOf(response *http.Response) (string, error) {
+	backend := response.Header.Get("Backend")
 	if response.StatusCode != http.StatusOK {
 		return backend, fmt.Errorf("%w: %s", errStatus, response.Status)
 	}
@@ -220,7 +261,7 @@ func outcomeOf(err error) Outcome {
 		return Refused
 	case errors.Is(err, syscall.ECONNRESET):
 		return Reset
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return Timeout
 	}
 	return OtherError

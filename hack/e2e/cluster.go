@@ -55,7 +55,9 @@ type Cluster struct {
 	binaries     Binaries
 	folder       string
 	controlPlane *controlPlane
-	nodes        []*Node
+	// router is the first node, and made counts those there have been.
+	router *Node
+	made   int
 	// proxies are the kube-proxies, by node.
 	proxies map[*Node]*process
 }
@@ -94,7 +96,7 @@ func NewCluster(ctx context.Context, binaries Binaries, folder string) (*Cluster
 	if err != nil {
 		return c, fmt.Errorf("make a node: %w", err)
 	}
-	c.nodes = append(c.nodes, node)
+	c.router, c.made = node, 1
 	if c.controlPlane, err = newControlPlane(node, binaries.Assets, folder); err != nil {
 		return c, fmt.Errorf("prepare the control plane: %w", err)
 	}
@@ -118,7 +120,34 @@ func NewCluster(ctx context.Context, binaries Binaries, folder string) (*Cluster
 }
 
 // Router is the node that hosts outside are connected to.
-func (c *Cluster) Router() *Node { return c.nodes[0] }
+func (c *Cluster) Router() *Node { return c.router }
+
+// AddNode makes one more node, in a zone of its own, with a kube-proxy.
+func (c *Cluster) AddNode(ctx context.Context) (*Node, error) {
+	c.made++
+	node, err := newNode(c.made)
+	if err != nil {
+		return nil, err
+	}
+	if err := node.join(c.Router()); err != nil {
+		return nil, errors.Join(err, node.remove())
+	}
+	if err := errors.Join(c.register(ctx, node), c.startProxy(ctx, node)); err != nil {
+		return nil, errors.Join(err, c.RemoveNode(ctx, node))
+	}
+	return node, nil
+}
+
+// RemoveNode ends what AddNode has begun. The node's Pods are gone already.
+func (c *Cluster) RemoveNode(ctx context.Context, node *Node) error {
+	var killed error
+	if proxy := c.proxies[node]; proxy != nil {
+		killed = proxy.kill()
+		delete(c.proxies, node)
+	}
+	object := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Hostname}}
+	return errors.Join(killed, client.IgnoreNotFound(c.Client.Delete(ctx, object)), node.remove())
+}
 
 // proxyConfig is that of a kube-proxy.
 const proxyConfig = `{
@@ -154,7 +183,13 @@ func (c *Cluster) startProxy(ctx context.Context, node *Node) error {
 		return err
 	}
 	c.proxies[node] = started
-	return c.awaitProxy(ctx, node, started)
+	if err := c.awaitProxy(ctx, node, started); err != nil {
+		return err
+	}
+	// Whenever an endpoint of a UDP port goes, it looks at all the connections that the
+	// kernel remembers. Those of clients that have hung up would be far more than all others,
+	// which they are not where connections are kept.
+	return node.sysctl("netfilter/nf_conntrack_tcp_timeout_time_wait", "1")
 }
 
 // RestartProxies ends all kube-proxies and runs them again. They leave their rules to the

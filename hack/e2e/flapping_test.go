@@ -42,3 +42,41 @@ func TestFlapping(t *testing.T) {
 		s.Expect(s.row.SliceWrites).To(BeZero())
 	})
 }
+
+// A backend that dies again and again is let in ever later. Its deaths are seen as fast as
+// ever.
+func TestFlappingIsDamped(t *testing.T) {
+	t.Parallel()
+	settings := e2e.Settings{Interval: 500 * time.Millisecond, Fast: 250 * time.Millisecond, Timeout: 500 * time.Millisecond, FailureThreshold: 2, SuccessThreshold: 2}
+	const (
+		free   = 5 // deaths that are not counted
+		damped = 3 // further ones, each of which doubles the passes that it takes to recover
+	)
+	play(t, "backend dies and recovers again and again", 2, settings, func(s *scenario) {
+		s.declare(s.endpoints())
+		s.sendFromPod()
+		host := s.hosts[0]
+		s.begin()
+		for deaths := 1; deaths <= free+damped; deaths++ {
+			at, err := host.Behave(e2e.Behaviour{FailEvery: 1})
+			s.Expect(err).NotTo(HaveOccurred())
+			s.isOut(host, 10*time.Second)
+			s.note("outMs", time.Since(at))
+			well := s.judge(host)
+			s.isIn(host, 20*time.Second)
+			took, passes := time.Since(well), settings.SuccessThreshold<<max(deaths-free, 0)
+			if deaths <= free {
+				s.note("firstRecoveriesMs", took)
+			}
+			s.row.Further["lastRecoveryMs"] = float64(took.Milliseconds())
+			shortest := time.Duration(passes-1) * settings.Fast
+			s.Expect(took).To(BeNumerically(">=", shortest*9/10), "after %d deaths", deaths)
+			s.Expect(took).To(BeNumerically("<=", shortest+settings.Interval+settings.Timeout+e2e.Slack), "after %d deaths", deaths)
+		}
+		s.row.DetectionBound = settings.Refusal()
+		s.finish()
+		s.Expect(s.row.Failures).To(BeZero())
+		s.Expect(s.row.Further["outMs"]).To(BeNumerically("<=", (settings.Refusal() + e2e.Slack).Milliseconds()))
+		s.Expect(s.row.SliceWrites).To(Equal(2 * (free + damped)))
+	})
+}

@@ -212,14 +212,15 @@ func (h *Host) Thaw() error {
 	return nil
 }
 
-// Behave has the backend answer in another way. A status or a delay is a fault.
+// Behave has the backend answer in another way. A status or a delay is a fault, and so is
+// that every health check fails.
 func (h *Host) Behave(next Behaviour) (time.Time, error) {
 	line, err := json.Marshal(next)
 	if err != nil {
 		return time.Time{}, err
 	}
 	at := time.Now()
-	fault := next.Status != 0 || next.Delay != 0
+	fault := next.Status != 0 || next.Delay != 0 || next.FailEvery == 1
 	if fault {
 		at = h.ill()
 	}

@@ -78,6 +78,23 @@ func newNode(number int) (*Node, error) {
 	)
 }
 
+// join links the node with the router, by which it reaches everything else.
+func (n *Node) join(router *Node) error {
+	link := fmt.Sprintf("node%d", n.number)
+	return router.connect(n.Namespace, link, []string{
+		fmt.Sprintf("address add fe80::1/64 dev %s nodad", link),
+		fmt.Sprintf("route add %s/32 dev %s src %s", n.Address, link, router.Address),
+		fmt.Sprintf("route add 10.244.%d.0/24 via %s", n.number, n.Address),
+		fmt.Sprintf("route add %s/128 via fe80::2 dev %s", n.Address6, link),
+		fmt.Sprintf("route add fd00:244:%x::/48 via fe80::2 dev %s", n.number, link),
+	}, []string{
+		"address add fe80::2/64 dev eth0 nodad",
+		fmt.Sprintf("route add %s/32 dev eth0 src %s", router.Address, n.Address),
+		fmt.Sprintf("route add default via %s src %s", router.Address, n.Address),
+		fmt.Sprintf("route add ::/0 via fe80::1 dev eth0 src %s", n.Address6),
+	})
+}
+
 // Pod is a namespace of a node with addresses in the cluster's range.
 type Pod struct {
 	*Namespace

@@ -99,7 +99,7 @@ type OperatorOptions struct {
 
 // StartOperator makes a Pod and runs the operator in it.
 func (c *Cluster) StartOperator(ctx context.Context, options OperatorOptions) (*Operator, error) {
-	pod, err := c.nodes[0].NewPod("operator")
+	pod, err := c.Router().NewPod("operator")
 	if err != nil {
 		return nil, err
 	}

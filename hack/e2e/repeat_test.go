@@ -24,18 +24,23 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 
 	"farpoint.dev/farpoint/hack/e2e"
 )
 
+// stage is held by scenarios that are played: by many at a time, or by one that is repeated.
+var stage sync.RWMutex
+
 // play runs a scenario that asks for so much precision that it fails, with the best of
 // operators, if the machine does not give it its time. If it fails and the machine has
-// stood still meanwhile, it is played once more, and then it counts, however the machine
-// does. The row says so.
+// stood still meanwhile, it is played once more, with no other at the same time, and then it
+// counts, however the machine does. The row says so.
 func play(t *testing.T, name string, hosts int, settings e2e.Settings, story func(*scenario)) {
 	t.Helper()
 	failure, stall := attempt(t, name, hosts, settings, story)
@@ -45,8 +50,10 @@ func play(t *testing.T, name string, hosts int, settings e2e.Settings, story fun
 	if stall < e2e.NoticeableStall {
 		t.Fatal(failure)
 	}
+	stage.Lock()
+	defer stage.Unlock()
 	t.Logf("repeated, since the machine stood still for %s: %s", stall, failure)
-	s := newScenario(t, name, hosts, settings)
+	s := newScenario(t, name, hosts, settings) // is cleaned up when the test is over
 	s.note("repeatedAfterStallMs", stall)
 	story(s)
 }
@@ -58,8 +65,10 @@ type spoiled string
 // for how long the machine stood still meanwhile.
 func attempt(t *testing.T, name string, hosts int, settings e2e.Settings, story func(*scenario)) (failure string, stall time.Duration) {
 	t.Helper()
+	stage.RLock()
+	defer stage.RUnlock()
 	var cleanups []func()
-	s := &scenario{t: t, cleanup: func(each func()) { cleanups = append(cleanups, each) }}
+	s := &scenario{t: t, service: &corev1.Service{}, cleanup: func(each func()) { cleanups = append(cleanups, each) }}
 	s.WithT = NewGomega(func(message string, _ ...int) { panic(spoiled(place() + message)) }).(*WithT)
 	defer func() {
 		s.WithT = NewWithT(t) // cleaning up has to work

@@ -55,9 +55,9 @@ type Row struct {
 
 // Death is what clients noticed of one.
 type Death struct {
-	// LastFailure is the time until the last request that failed by it was sent, Bound
-	// that until it had to be found.
-	LastFailure, Bound time.Duration
+	// LastFailure is the time until the last request that failed by it was sent, Out that
+	// until the slices said so, and Bound that until they had to.
+	LastFailure, Out, Bound time.Duration
 }
 
 // Died adds a death to the row.
@@ -65,6 +65,7 @@ func (r *Row) Died(death Death) {
 	r.Deaths = append(r.Deaths, death)
 	r.LastFailure = max(r.LastFailure, death.LastFailure)
 	r.DetectionBound = max(r.DetectionBound, death.Bound)
+	r.Further["outMs"] = max(r.Further["outMs"], milliseconds(death.Out))
 	r.Further["medianLastFailureMs"] = milliseconds(median(r.Deaths, func(d Death) time.Duration { return d.LastFailure }))
 }
 

@@ -31,7 +31,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -74,7 +73,7 @@ const serviceName = "outside"
 // newScenario starts hosts. Nothing is declared yet.
 func newScenario(t *testing.T, name string, hosts int, settings e2e.Settings) *scenario {
 	t.Helper()
-	s := &scenario{WithT: NewWithT(t), t: t, cleanup: t.Cleanup}
+	s := &scenario{WithT: NewWithT(t), t: t, service: &corev1.Service{}, cleanup: t.Cleanup}
 	s.prepare(name, hosts, settings)
 	return s
 }
@@ -120,41 +119,52 @@ func (s *scenario) address(host *e2e.Host) string {
 	return host.Address().String()
 }
 
-// declare creates the Service and the ExternalService and waits until every endpoint is
-// published. They go before the hosts do.
-func (s *scenario) declare(endpoints []farpointv1.Endpoint) {
+// declare creates the Service and the ExternalService, with changes to what they usually
+// are, and waits until every endpoint is published. They go before the hosts do.
+func (s *scenario) declare(endpoints []farpointv1.Endpoint, changes ...func(*corev1.ServiceSpec, *farpointv1.ExternalServiceSpec)) {
 	s.t.Helper()
 	s.service = &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: serviceName},
 		Spec: corev1.ServiceSpec{
-			Type:           corev1.ServiceTypeNodePort,
-			IPFamilyPolicy: ptr.To(corev1.IPFamilyPolicyRequireDualStack),
-			Ports: []corev1.ServicePort{
-				{Name: "http", Port: 80, TargetPort: intstr.FromInt32(e2e.BackendPort)},
-				{Name: "echo", Port: 7, Protocol: corev1.ProtocolUDP, TargetPort: intstr.FromInt32(e2e.BackendPort)},
-			},
+			Ports: []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(e2e.BackendPort)}},
 		},
 	}
-	s.Expect(world.Client.Create(s.ctx, s.service)).To(Succeed())
 	s.object = &farpointv1.ExternalService{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: serviceName},
-		Spec: farpointv1.ExternalServiceSpec{
-			Endpoints:           endpoints,
-			HealthCheckURL:      "http:///health",
-			HealthCheckInterval: &metav1.Duration{Duration: s.settings.Interval},
-			HealthCheck: farpointv1.HealthCheck{
-				Timeout:          &metav1.Duration{Duration: s.settings.Timeout},
-				FastInterval:     &metav1.Duration{Duration: s.settings.Fast},
-				FailureThreshold: s.settings.FailureThreshold,
-				SuccessThreshold: s.settings.SuccessThreshold,
-			},
-		},
+		Spec:       farpointv1.ExternalServiceSpec{Endpoints: endpoints, HealthCheckURL: "http:///health"},
 	}
+	s.set(&s.object.Spec)
+	for _, change := range changes {
+		change(&s.service.Spec, &s.object.Spec)
+	}
+	s.Expect(world.Client.Create(s.ctx, s.service)).To(Succeed())
 	s.Expect(world.Client.Create(s.ctx, s.object)).To(Succeed())
 	s.cleanup(s.withdraw)
 	for _, endpoint := range endpoints {
 		s.Eventually(s.ready).WithArguments(endpoint.Address).WithTimeout(15*time.Second).Should(BeTrue(), "%s is to be published", endpoint.Address)
 	}
+}
+
+// set puts the scenario's settings into a spec.
+func (s *scenario) set(spec *farpointv1.ExternalServiceSpec) {
+	spec.HealthCheckInterval = &metav1.Duration{Duration: s.settings.Interval}
+	spec.HealthCheck.Timeout = &metav1.Duration{Duration: s.settings.Timeout}
+	spec.HealthCheck.FastInterval = &metav1.Duration{Duration: s.settings.Fast}
+	spec.HealthCheck.FailureThreshold = s.settings.FailureThreshold
+	spec.HealthCheck.SuccessThreshold = s.settings.SuccessThreshold
+}
+
+// edit changes the spec and returns when.
+func (s *scenario) edit(change func(*farpointv1.ExternalServiceSpec)) time.Time {
+	s.t.Helper()
+	s.Eventually(func() error {
+		if err := world.Client.Get(s.ctx, client.ObjectKeyFromObject(s.object), s.object); err != nil {
+			return err
+		}
+		change(&s.object.Spec)
+		return world.Client.Update(s.ctx, s.object)
+	}).WithTimeout(10 * time.Second).Should(Succeed())
+	return time.Now()
 }
 
 // withdraw deletes what was declared and waits until its slices are gone, so that the
@@ -186,11 +196,17 @@ func (s *scenario) isIn(host *e2e.Host, within time.Duration) {
 
 // clusterIP is the Service's address of the endpoints' family, with the port.
 func (s *scenario) clusterIP(port int) string {
-	family := slices.Index(s.service.Spec.IPFamilies, corev1.IPv4Protocol)
 	if s.ipv6 {
-		family = 1 - family
+		return s.clusterIPOf(corev1.IPv6Protocol, port)
 	}
-	return net.JoinHostPort(s.service.Spec.ClusterIPs[family], strconv.Itoa(port))
+	return s.clusterIPOf(corev1.IPv4Protocol, port)
+}
+
+func (s *scenario) clusterIPOf(family corev1.IPFamily, port int) string {
+	s.t.Helper()
+	s.Expect(s.service.Spec.IPFamilies).To(ContainElement(family))
+	address := s.service.Spec.ClusterIPs[slices.Index(s.service.Spec.IPFamilies, family)]
+	return net.JoinHostPort(address, strconv.Itoa(port))
 }
 
 // send has a client send requests from a namespace once every backend that is ready can be
@@ -220,7 +236,12 @@ const requestRate = 80
 
 func (s *scenario) pod() *e2e.Pod {
 	s.t.Helper()
-	pod, err := world.Router().NewPod("client")
+	return s.podOn(world.Router())
+}
+
+func (s *scenario) podOn(node *e2e.Node) *e2e.Pod {
+	s.t.Helper()
+	pod, err := node.NewPod("client")
 	s.Expect(err).NotTo(HaveOccurred())
 	s.cleanup(func() { s.Expect(pod.Remove()).To(Succeed()) })
 	return pod

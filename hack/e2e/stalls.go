@@ -20,51 +20,71 @@ package e2e
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
 const (
-	// NoticeableStall is how long the machine must leave this process waiting for that to
-	// be an explanation of what came late: what is measured here has a slack of 250 ms.
+	// NoticeableStall is how long the machine must leave somebody waiting for that to be an
+	// explanation of what came late: what is measured here has a slack of 250 ms.
 	NoticeableStall = 100 * time.Millisecond
-	// heartbeat is how often this process looks whether it runs.
+	// heartbeat is how often this process looks whether it runs itself.
 	heartbeat = 10 * time.Millisecond
+	// inspection is how often it looks how the others fare.
+	inspection = 500 * time.Millisecond
 )
 
-// Stalls remembers when the machine left this process waiting that had something to do,
-// and most likely others as well.
+// between are the programs between the death of an endpoint and the end of its traffic, by
+// the name that the kernel has for them. It keeps 15 characters.
+var between = []string{"manager", "kube-apiserver", "etcd", "kube-proxy"}
+
+// Stalls remembers when the machine left somebody waiting who had something to do: this
+// process, or those whose work is measured.
 type Stalls struct {
 	// mu guards found. Nothing waits while holding it.
 	mu    sync.Mutex
 	found []stall
 }
 
-// stall is a time in which this process did not run.
+// stall is a time in which somebody did not run.
 type stall struct {
-	begun time.Time
+	ended time.Time
 	took  time.Duration
 }
 
-// WatchStalls watches until the context is done.
+// WatchStalls watches this process and its children until the context is done.
 func WatchStalls(ctx context.Context) *Stalls {
 	s := &Stalls{}
 	go func() {
 		for ctx.Err() == nil {
 			due := time.Now().Add(heartbeat)
 			time.Sleep(heartbeat)
-			if late := time.Since(due); late >= NoticeableStall {
-				s.add(stall{due, late})
-			}
+			s.note(time.Since(due))
+		}
+	}()
+	go func() {
+		for before := waits(); ctx.Err() == nil; {
+			time.Sleep(inspection)
+			now := waits()
+			s.note(now.since(before))
+			before = now
 		}
 	}()
 	return s
 }
 
-func (s *Stalls) add(each stall) {
+func (s *Stalls) note(took time.Duration) {
+	if took < NoticeableStall {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.found = append(s.found, each)
+	s.found = append(s.found, stall{time.Now(), took})
 }
 
 // Longest is the longest stall since a time; 0 if there was none to speak of.
@@ -73,9 +93,62 @@ func (s *Stalls) Longest(since time.Time) time.Duration {
 	defer s.mu.Unlock()
 	var longest time.Duration
 	for _, each := range s.found {
-		if each.begun.Add(each.took).After(since) {
+		if each.ended.After(since) {
 			longest = max(longest, each.took)
 		}
 	}
 	return longest
+}
+
+// queues are how long each thread has waited for a processor so far, by its folder in
+// /proc, by its process.
+type queues map[string]map[string]time.Duration
+
+// waits looks at the children of this process whose work is measured.
+func waits() queues {
+	found := queues{}
+	lists, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, list := range lists {
+		children, _ := os.ReadFile(list) // of a thread that may be gone
+		for _, pid := range strings.Fields(string(children)) {
+			folder := filepath.Join("/proc", pid)
+			name, _ := os.ReadFile(filepath.Join(folder, "comm"))
+			if slices.Contains(between, strings.TrimSpace(string(name))) {
+				found[folder] = waitsOf(folder)
+			}
+		}
+	}
+	return found
+}
+
+// waitsOf looks at the threads of a process. The second number is the time in the queue, in
+// nanoseconds (Documentation/scheduler/sched-stats.rst of the kernel).
+func waitsOf(folder string) map[string]time.Duration {
+	found := map[string]time.Duration{}
+	threads, _ := filepath.Glob(filepath.Join(folder, "task", "*", "schedstat"))
+	for _, thread := range threads {
+		text, _ := os.ReadFile(thread)
+		if fields := strings.Fields(string(text)); len(fields) == 3 {
+			if waited, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
+				found[thread] = time.Duration(waited)
+			}
+		}
+	}
+	return found
+}
+
+// since is for how long processes have waited since then, each counted by its thread that
+// has waited longest: what is measured goes through one after the other.
+func (q queues) since(before queues) time.Duration {
+	var sum time.Duration
+	for process, threads := range q {
+		var longest time.Duration
+		for thread, waited := range threads {
+			if earlier, ok := before[process][thread]; ok {
+				longest = max(longest, waited-earlier)
+			}
+		}
+		sum += longest
+	}
+	return sum
 }

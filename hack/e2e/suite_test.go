@@ -83,6 +83,12 @@ func runAll(m *testing.M) (code int, err error) {
 	if err := e2e.Require(binaries); err != nil {
 		return 1, err
 	}
+	// Not everywhere may root do this. Then it takes a machine that is not busy.
+	if giveBack, err := e2e.TakePrecedence(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+	} else {
+		defer giveBack() //nolint:errcheck // the session may be over
+	}
 	folder, err := e2e.NewFolder()
 	if err != nil {
 		return 1, err

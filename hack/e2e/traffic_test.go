@@ -29,8 +29,8 @@ import (
 	"farpoint.dev/farpoint/hack/e2e"
 )
 
-// settle is for how long after a bound requests are watched that should not fail any more.
-const settle = time.Second
+// settle is for how long after a bound requests are sent that should not fail any more.
+const settle = 500 * time.Millisecond
 
 // deaths makes hosts ill, one after the other, and finds out how long requests failed
 // each time.
@@ -48,8 +48,9 @@ func (s *scenario) death(client *e2e.Client, bound time.Duration, host *e2e.Host
 	at, err := fault(host)
 	s.Expect(err).NotTo(HaveOccurred())
 	s.isOut(host, bound+10*time.Second)
+	out := time.Since(at)
 	time.Sleep(time.Until(at.Add(bound + settle)))
-	s.row.Died(e2e.Death{LastFailure: e2e.LastFailure(client.Between(at, time.Now()), at), Bound: bound})
+	s.row.Died(e2e.Death{LastFailure: e2e.LastFailure(client.Between(at, time.Now()), at), Out: out, Bound: bound})
 	return at
 }
 
@@ -57,7 +58,7 @@ func (s *scenario) death(client *e2e.Client, bound time.Duration, host *e2e.Host
 func (s *scenario) inTime() {
 	s.t.Helper()
 	for _, death := range s.row.Deaths {
-		s.Expect(death.LastFailure).To(BeNumerically("<=", death.Bound+e2e.Slack), "the time from a death to the last request that failed")
+		s.Expect(death.LastFailure).To(BeNumerically("<=", death.Bound+e2e.Slack), "the time from a death to the last request that failed, %+v", death)
 	}
 	s.Expect(s.row.MedianDelay()).To(BeNumerically("<=", 100*time.Millisecond), "the time after its bound, in the median of %v", s.row.Deaths)
 }

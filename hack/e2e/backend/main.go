@@ -17,7 +17,7 @@ limitations under the License.
 */
 
 // The backend is what stands on a host outside the cluster: it answers HTTP over TCP, and
-// datagrams with themselves, on the same port. It does as it is told on stdin and says on
+// on the same port questions of DNS and other datagrams, these with themselves. It does as it is told on stdin and says on
 // stdout, in a line each, who has connected.
 package main
 
@@ -31,9 +31,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 // behaviour is how requests are answered. A line of stdin sets it.
@@ -43,6 +46,7 @@ type behaviour struct {
 	// Delay before every response.
 	Delay time.Duration
 	// FailEvery health check so many is answered with 503, whatever Status says; 0 for none.
+	// Health checks are all that does not ask for something below /requests/.
 	FailEvery int64
 }
 
@@ -122,7 +126,7 @@ func (b *backend) ServeHTTP(response http.ResponseWriter, request *http.Request)
 		return
 	}
 	response.Header().Set("Backend", b.name)
-	if request.URL.Path == "/health" && now.FailEvery > 0 && b.checks.Add(1)%now.FailEvery == 0 {
+	if !strings.HasPrefix(request.URL.Path, "/requests/") && now.FailEvery > 0 && b.checks.Add(1)%now.FailEvery == 0 {
 		response.WriteHeader(http.StatusServiceUnavailable)
 	} else if now.Status != 0 {
 		response.WriteHeader(now.Status)
@@ -155,7 +159,7 @@ func wait(ctx context.Context, delay time.Duration) bool {
 	}
 }
 
-// echo sends datagrams back, after the backend's name.
+// echo sends datagrams back, after the backend's name, but answers questions of DNS.
 func (b *backend) echo(datagrams net.PacketConn) error {
 	buffer := make([]byte, 1500)
 	for {
@@ -166,9 +170,28 @@ func (b *backend) echo(datagrams net.PacketConn) error {
 		if now := b.current.Load(); now.Status != 0 || now.Delay != 0 {
 			continue
 		}
+		answer, ok := resolve(buffer[:length])
+		if !ok {
+			answer = []byte(b.name + " " + string(buffer[:length]))
+		}
 		// The client asks again if this is lost.
-		_, _ = datagrams.WriteTo([]byte(b.name+" "+string(buffer[:length])), from)
+		_, _ = datagrams.WriteTo(answer, from)
 	}
+}
+
+// resolve answers a question of DNS, whatever it is, with an address; false if it is none.
+func resolve(question []byte) (answer []byte, ok bool) {
+	var message dnsmessage.Message
+	if message.Unpack(question) != nil || len(message.Questions) != 1 {
+		return nil, false
+	}
+	message.Response, message.RCode, message.Additionals = true, dnsmessage.RCodeSuccess, nil
+	message.Answers = []dnsmessage.Resource{{
+		Header: dnsmessage.ResourceHeader{Name: message.Questions[0].Name, Class: dnsmessage.ClassINET, TTL: 1},
+		Body:   &dnsmessage.AResource{A: [4]byte{192, 0, 2, 1}},
+	}}
+	answer, err := message.Pack()
+	return answer, err == nil
 }
 
 // listen does as it is told.
