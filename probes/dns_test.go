@@ -298,7 +298,7 @@ func FuzzDNSAnswer(f *testing.F) {
 	})
 }
 
-func BenchmarkDNSProbe(b *testing.B) {
+func benchmarkDNSProbe(b *testing.B) {
 	place := nameServer(b, replying(1), silence)
 	benchmark(b, Definition{URL: "dns://" + place.String() + "/www.example.com"})
 }

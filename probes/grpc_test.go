@@ -436,8 +436,8 @@ func FuzzGRPCAnswer(f *testing.F) {
 	})
 }
 
-// BenchmarkGRPCProbe asks a server that costs as little as can be.
-func BenchmarkGRPCProbe(b *testing.B) {
+// benchmarkGRPCProbe asks a server that costs as little as can be.
+func benchmarkGRPCProbe(b *testing.B) {
 	var answer bytes.Buffer
 	framer := http2.NewFramer(&answer, nil)
 	okay(framer)
@@ -450,7 +450,7 @@ func BenchmarkGRPCProbe(b *testing.B) {
 	}), "grpc:///shop.Cart"))
 }
 
-func BenchmarkGRPCSProbe(b *testing.B) {
+func benchmarkGRPCSProbe(b *testing.B) {
 	ca := newAuthority(b)
 	_, place := grpcServer(b, health.NewServer(), grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{ca.issue(b)}})))
 	def := at(place, "grpcs:///")

@@ -543,8 +543,8 @@ func FuzzHTTP2Answer(f *testing.F) {
 	})
 }
 
-// BenchmarkHTTP2Probe asks a server that costs as little as can be.
-func BenchmarkHTTP2Probe(b *testing.B) {
+// benchmarkHTTP2Probe asks a server that costs as little as can be.
+func benchmarkHTTP2Probe(b *testing.B) {
 	var answer bytes.Buffer
 	framer := http2.NewFramer(&answer, nil)
 	_ = framer.WriteSettings()

@@ -290,7 +290,7 @@ func gzipped(text string) string {
 	return b.String()
 }
 
-func BenchmarkHTTPProbe(b *testing.B) {
+func benchmarkHTTPProbe(b *testing.B) {
 	endpoint := serve(b, benchmarkServer())
 	benchmark(b, at(endpoint, "http:///health"))
 }

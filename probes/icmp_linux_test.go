@@ -247,7 +247,7 @@ func checksum(message []byte) uint16 {
 	return ^uint16(sum)
 }
 
-func BenchmarkICMPProbe(b *testing.B) {
+func benchmarkICMPProbe(b *testing.B) {
 	runtime.LockOSThread() // for good: the thread with its namespace ends with the benchmark
 	if err := syscall.Unshare(syscall.CLONE_NEWNET); err != nil {
 		b.Skipf("no network namespace for this benchmark (%v): run it as root", err)

@@ -263,7 +263,7 @@ func TestMySQLURLsRefused(t *testing.T) {
 	}
 }
 
-func BenchmarkMySQLProbe(b *testing.B) {
+func benchmarkMySQLProbe(b *testing.B) {
 	server := startMariaDB(b)
 	for _, query := range []string{"", "?role=primary", "?maxLag=1s"} {
 		b.Run(fmt.Sprintf("login%s", query), func(b *testing.B) { benchmark(b, mysqlAt(server, query)) })

@@ -258,7 +258,16 @@ func TestRedisURLsRefused(t *testing.T) {
 	})
 }
 
-func BenchmarkRedisProbe(b *testing.B) {
+func benchmarkRedisProbe(b *testing.B) {
 	server := startRedis(b, "requirepass hunter2")
 	benchmark(b, loginAt(server.Address(), "redis://?role=master", "", "hunter2"))
+}
+
+func benchmarkRedisTLSProbe(b *testing.B) {
+	ca := newAuthority(b)
+	server := servers.NewRedis(b, "requirepass hunter2").WithTLS(inPEM(b, ca.issue(b)))
+	server.Start()
+	def := loginAt(server.Address(), "rediss://?role=master", "", "hunter2")
+	def.TLS = &TLSSettings{CABundle: ca.bundle()}
+	benchmark(b, def)
 }

@@ -174,7 +174,7 @@ func exhaustFileDescriptors(t *testing.T) (release func()) {
 	return release
 }
 
-func BenchmarkTCPProbe(b *testing.B) {
+func benchmarkTCPProbe(b *testing.B) {
 	endpoint := serve(b, silence)
 	benchmark(b, at(endpoint, "tcp://"))
 }

@@ -175,7 +175,7 @@ func TestTLSProbeOfNginx(t *testing.T) {
 	probe(url, ample, failure(ReasonConnectionRefused))
 }
 
-func BenchmarkTLSProbe(b *testing.B) {
+func benchmarkTLSProbe(b *testing.B) {
 	ca := newAuthority(b)
 	config := &tls.Config{Certificates: []tls.Certificate{ca.issue(b)}}
 	def := at(serve(b, secure(config, silence)), "tls://?minValidity=10m")

@@ -378,7 +378,7 @@ func TestRedirectsAndTLS(t *testing.T) {
 	})
 }
 
-func BenchmarkHTTPSProbe(b *testing.B) {
+func benchmarkHTTPSProbe(b *testing.B) {
 	ca := newAuthority(b)
 	config := &tls.Config{Certificates: []tls.Certificate{ca.issue(b)}}
 	def := at(serve(b, secure(config, benchmarkServer())), "https:///health")

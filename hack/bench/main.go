@@ -90,6 +90,9 @@ func bench(ctx context.Context, o options) (err error) {
 	progress := func(what string) {
 		fmt.Fprintf(os.Stderr, "bench: %3.0fs %s\n", time.Since(start).Seconds(), what)
 	}
+	if err := errors.Join(reportAllocations(found), reportSize(found)); err != nil {
+		return err
+	}
 	var failure error
 	if o.only != "scale" {
 		costs, err := measureCosts(ctx, known, costSteps(o.short), progress)

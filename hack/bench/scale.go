@@ -111,7 +111,10 @@ func (s *scene) playFlips(ctx context.Context) error {
 	if err := s.flips(ctx, 3, 100, ""); err != nil {
 		return err
 	}
-	return s.burst(ctx)
+	if err := s.burst(ctx); err != nil {
+		return err
+	}
+	return s.grpcWatch(ctx)
 }
 
 // playShort is the scene of BENCH_SHORT. What takes a full fleet has another name.
@@ -122,7 +125,10 @@ func (s *scene) playShort(ctx context.Context) error {
 	if err := s.flips(ctx, 1, 40, "_short"); err != nil {
 		return err
 	}
-	return s.burst(ctx)
+	if err := s.burst(ctx); err != nil {
+		return err
+	}
+	return s.grpcWatch(ctx)
 }
 
 // playCrowd is the scene of fifty thousand endpoints: ten thousand probes a second.
