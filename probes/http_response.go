@@ -172,7 +172,11 @@ var unzippers = sync.Pool{New: func() any { return new(gzip.Reader) }}
 // protocolError blames the endpoint's HTTP unless err turns out to be the network's, or
 // blames somebody already.
 func protocolError(err error) error {
-	if stage := new(stageError); err == nil || errors.As(err, &stage) {
+	if err == nil {
+		return nil
+	}
+	var stage *stageError
+	if errors.As(err, &stage) {
 		return err
 	}
 	return &stageError{reason: ReasonProtocol, error: err}
