@@ -20,10 +20,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 )
@@ -113,29 +115,38 @@ func (n notice) summary() string {
 	return fmt.Sprintf("ExternalService %s is not available", n.object)
 }
 
-// post sends a value as JSON. The error does not repeat the answer.
-func post(ctx context.Context, client *http.Client, url, contentType string, value any) error {
+// post sends a value as JSON. The error repeats neither the answer nor the URL, which often
+// is all that it takes to post there.
+func post(ctx context.Context, client *http.Client, to, contentType string, value any) error {
 	body, err := json.Marshal(value)
 	if err != nil {
-		return fmt.Errorf("encode for %s: %w", url, err)
+		return fmt.Errorf("encode: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return withoutURL(err)
 	}
 	request.Header.Set("Content-Type", contentType)
 	response, err := client.Do(request)
 	if err != nil {
-		return err
+		return withoutURL(err)
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // so that the connection can be used again
 	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("post to %s: status %d", url, response.StatusCode)
+		return fmt.Errorf("post: status %d", response.StatusCode)
 	}
 	return nil
+}
+
+// withoutURL takes the URL out of an error of net/http.
+func withoutURL(err error) error {
+	if described := new(url.Error); errors.As(err, &described) {
+		return fmt.Errorf("post: %w", described.Err)
+	}
+	return err
 }
 
 // postTimeout bounds one request to a receiver.

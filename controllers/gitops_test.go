@@ -25,6 +25,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	lua "github.com/yuin/gopher-lua"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -142,6 +143,15 @@ var _ = Describe("a rollout by Flux or Argo CD", func() {
 			spec.HealthCheck.TLS, spec.Suspend = nil, true
 		})
 		Eventually(rollout(ctx, object)).Should(Equal("Current Suspended"))
+	})
+
+	It("is what a patch of Argo CD's ConfigMap brings about", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "argocd-cm"}, Data: map[string]string{"url": "https://argocd.example.com"}})
+		kubectl(ctx, "", "patch", "configmap", "argocd-cm", "--namespace", namespace, "--patch-file", "../config/argocd/argocd-cm.yaml")
+		patched := &corev1.ConfigMap{}
+		Expect(k8s.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "argocd-cm"}, patched)).To(Succeed())
+		Expect(patched.Data).To(And(HaveLen(2), HaveKey("url")))
 	})
 
 	DescribeTable("reads no more into a status than it says",

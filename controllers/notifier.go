@@ -20,6 +20,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -162,7 +163,7 @@ func (n *notifier) note(object *farpointv1.ExternalService, holding []notice) {
 
 // serve tells one receiver, until the context ends.
 func (n *notifier) serve(ctx context.Context, to *line) {
-	log := ctrl.LoggerFrom(ctx).WithValues("receiver", to.kind, "url", to.url)
+	log := ctrl.LoggerFrom(ctx).WithValues("receiver", to.kind, "host", hostOf(to.url))
 	var told uint64
 	retry := firstRetry
 	for {
@@ -186,6 +187,15 @@ func (n *notifier) serve(ctx context.Context, to *line) {
 			told = 0
 		}
 	}
+}
+
+// hostOf is what of a receiver's URL is no secret.
+func hostOf(address string) string {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return parsed.Host
 }
 
 func (n *notifier) tell(ctx context.Context, to *line, news []notice) error {

@@ -260,11 +260,22 @@ func talkativeCertificates(namespace string, planted words) []talkative {
 var _ = Describe("what endpoints and Secrets say", func() {
 	It("is repeated nowhere: not in statuses, Events, slices, logs, metrics or alerts", func(ctx SpecContext) {
 		alerts, hooks, metrics, heard := newPostbox(), newPostbox(), freeAddress(), len(logged.Contents())
+		namespace, planted := newNamespace(ctx), words{}
+		failing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, planted["receiver's answer"])
+		}))
+		DeferCleanup(failing.Close)
+		planted.plant("receiver's answer")
 		startOperator(adminConfig, func(options *controllers.Options) {
 			options.MetricsBindAddress, options.PerEndpointMetrics = metrics, true
-			options.AlertmanagerURLs, options.WebhookURLs = []string{alerts.URL}, []string{hooks.URL}
+			options.AlertmanagerURLs = []string{alerts.URL}
+			options.WebhookURLs = []string{
+				hooks.URL,
+				failing.URL + "/" + planted.plant("webhook's path") + "?key=" + planted.plant("webhook's query"),
+				"http://" + freeAddress() + "/" + planted.plant("path of a webhook that is away"),
+			}
 		})
-		namespace, planted := newNamespace(ctx), words{}
 		all := append(talkativeCertificates(namespace, planted), protocols(namespace, planted))
 		down := 0
 		for _, each := range all {
@@ -286,6 +297,7 @@ var _ = Describe("what endpoints and Secrets say", func() {
 		}
 		Eventually(func() int { return strings.Count(alerts.read(), "FarpointEndpointDown") }).Should(BeNumerically(">=", down))
 		Eventually(func() int { return strings.Count(hooks.read(), "dev.farpoint.endpoint.down") }).Should(BeNumerically(">=", down))
+		Eventually(func() int { return strings.Count(string(logged.Contents()[heard:]), "Could not deliver alerts") }).Should(Equal(2))
 		told := map[string]string{
 			"alerts": alerts.read(), "webhooks": hooks.read(), "log": informed(string(logged.Contents()[heard:])),
 			"metrics": scrape(ctx, metrics, newToken(ctx, namespace, "reader", admin)),
