@@ -52,7 +52,8 @@ type sample struct {
 	// gateway is particular about being asked for the name that its certificate was
 	// chosen by, as gateways are.
 	gateway *backend
-	// databases are where the machines of these addresses have theirs.
+	// databases are where the machines of these addresses have theirs, or another server
+	// that a spec has started for them.
 	databases map[string]netip.AddrPort
 }
 
@@ -134,7 +135,10 @@ func (s *sample) lead(from farpointv1.HealthCheckURL, address string) farpointv1
 		led.Host = at.String()
 		return farpointv1.HealthCheckURL(led.String())
 	}
-	servers := map[string]*httptest.Server{"http": s.backends.Server, "https": s.gateway.Server, "tcp": s.backends.Server}
+	if led.Scheme == "icmp" { // it has no port
+		return "icmp://127.0.0.1"
+	}
+	servers := map[string]*httptest.Server{"http": s.backends.Server, "https": s.gateway.Server, "tcp": s.backends.Server, "tls": s.gateway.Server}
 	Expect(servers).To(HaveKey(led.Scheme))
 	led.Host = servers[led.Scheme].Listener.Addr().String()
 	Expect(netip.MustParseAddrPort(led.Host).Addr().IsLoopback()).To(BeTrue())

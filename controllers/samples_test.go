@@ -103,6 +103,10 @@ telemetry: IPv6, http 8080/TCP, farpoint.dev/externalservice=telemetry
 invoices: IPv4, http 8080/TCP, farpoint.dev/externalservice=invoices
   192.0.2.96 TTF
   198.51.100.96 FFF`),
+		Entry("certificates that expire", "certificate-expiry.yaml", `
+relay: IPv4, smtps 465/TCP, farpoint.dev/externalservice=relay
+  192.0.2.101 TTF
+  192.0.2.102 TTF`),
 		Entry("many endpoints", "many-endpoints.yaml", fleet(1, 100), fleet(101, 200), fleet(201, 250)),
 		Entry("two clusters", "two-clusters.yaml", `
 catalog: IPv4, http 30080/TCP, example.com/cluster=a, farpoint.dev/externalservice=cluster-a
@@ -147,7 +151,7 @@ func sampleFiles() []string {
 			files = append(files, entry.Name())
 		}
 	}
-	Expect(files).To(HaveLen(15), "give a new sample an entry in the table or a story")
+	Expect(files).To(HaveLen(22), "give a new sample an entry in the table or a story")
 	return files
 }
 
