@@ -29,8 +29,9 @@ import (
 
 // cacheOptions keep the cache small. What Kubernetes' own controllers write for Pods,
 // which is nearly all of the cluster's slices and Endpoints, stays out; see podSlices. Of
-// what others write, and of Services, only what is looked at comes in.
-func cacheOptions() (cache.Options, error) {
+// what others write, and of Services, only what is looked at comes in. If namespaces are
+// named, nothing of other ones does.
+func cacheOptions(namespaces []string) (cache.Options, error) {
 	slices, err := labels.Parse(discoveryv1.LabelManagedBy + "!=" + podSliceManager)
 	if err != nil {
 		return cache.Options{}, fmt.Errorf("select EndpointSlices: %w", err)
@@ -39,8 +40,13 @@ func cacheOptions() (cache.Options, error) {
 	if err != nil {
 		return cache.Options{}, fmt.Errorf("select Endpoints: %w", err)
 	}
+	watched := make(map[string]cache.Config, len(namespaces))
+	for _, namespace := range namespaces {
+		watched[namespace] = cache.Config{}
+	}
 	return cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
+		DefaultNamespaces: watched,
+		DefaultTransform:  cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&discoveryv1.EndpointSlice{}: {Label: slices, Transform: stripSlice},
 			&corev1.Endpoints{}:          {Label: endpoints, Transform: stripEndpoints},
@@ -100,7 +106,10 @@ func only(all map[string]string, keys ...string) map[string]string {
 }
 
 // clientOptions make a read wait until the cache has seen our own writes, so that no
-// write is repeated because the cache is behind.
+// write is repeated because the cache is behind. With several namespaces, each of which is
+// watched by itself, it may wait too short a time: what another namespace has seen counts
+// as well. A write is then repeated now and then, which comes to the same: slices have
+// names that tell what is in them, and nothing is overwritten that has not been seen.
 func clientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
 }

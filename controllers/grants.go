@@ -46,13 +46,20 @@ type grants struct {
 	// objects reads ExternalServices from the manager's cache.
 	objects client.Reader
 	clock   clock.Clock
+	// namespaces are the only ones where grants may be read; empty means all.
+	namespaces []string
 
 	// mu guards what follows. Nothing waits while holding it.
 	mu sync.Mutex
 	// run is the context of the watch; queue takes who asked when the answer changes.
 	run   context.Context
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
-	list  *liveList
+	// lists are by namespace, or one for all of them, under "".
+	lists map[string]*liveList
+}
+
+func newGrants(from client.WithWatch, objects client.Reader, clock clock.Clock, namespaces []string) *grants {
+	return &grants{client: from, objects: objects, clock: clock, namespaces: namespaces, lists: map[string]*liveList{}}
 }
 
 // errGrantsUnknown is returned until the API server has answered. Then who asked is
@@ -76,7 +83,13 @@ func (g *grants) start(ctx context.Context, queue workqueue.TypedRateLimitingInt
 // refusal says why ExternalServices of a namespace may not front a Service of another
 // one; nil if they may.
 func (g *grants) refusal(from string, to types.NamespacedName) (*serviceFinding, error) {
-	objects, state := g.follow().all(to.Namespace)
+	if len(g.namespaces) > 0 && !slices.Contains(g.namespaces, to.Namespace) {
+		return &serviceFinding{
+			reason:  farpointv1.RefNotPermittedReason,
+			message: fmt.Sprintf("Service %s is in another namespace, which the operator does not look at: create the ExternalService there, with an operator that does, or add the namespace to this one's --watch-namespaces", to),
+		}, nil
+	}
+	objects, state := g.follow(to.Namespace).all(to.Namespace)
 	switch state {
 	case listUnknown:
 		return nil, errGrantsUnknown
@@ -110,15 +123,24 @@ func permits(grant *gatewayv1.ReferenceGrantSpec, namespace, service string) boo
 	})
 }
 
-// follow returns the list of all grants, which begins to fill when it is asked for first.
-func (g *grants) follow() *liveList {
+// follow returns the list that has the grants of a namespace. It begins to fill when it is
+// asked for first.
+func (g *grants) follow(namespace string) *liveList {
+	var options []client.ListOption
+	if len(g.namespaces) > 0 {
+		options = append(options, client.InNamespace(namespace))
+	} else {
+		namespace = ""
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.list == nil {
-		g.list = newLiveList(grantOf, g.changed)
-		go g.list.follow(g.run, g.client, g.clock, grantKinds)
+	list, ok := g.lists[namespace]
+	if !ok {
+		list = newLiveList(grantOf, g.changed)
+		g.lists[namespace] = list
+		go list.follow(g.run, g.client, g.clock, grantKinds, options...)
 	}
-	return g.list
+	return list
 }
 
 // changed calls the ExternalServices whose Service is in the namespace, but not they.

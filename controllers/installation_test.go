@@ -94,6 +94,7 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 		Expect(flags.Parse(container.Args)).To(Succeed())
 		Expect(options.Validate()).To(Succeed())
 		Expect(options.LeaderElect).To(BeTrue())
+		Expect(options.PprofBindAddress).To(BeEmpty(), "profiles are for nobody unless asked for")
 		Expect(container.Ports).To(ConsistOf(
 			HaveField("ContainerPort", portIn(options.MetricsBindAddress)),
 			HaveField("ContainerPort", portIn(options.HealthBindAddress)),
@@ -200,6 +201,7 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 	})
 
 	It("is enough for the operator's whole story", func(ctx SpecContext) {
+		withoutLease(ctx)
 		used := &usedRights{}
 		metrics, health := freeAddress(), freeAddress()
 		running := startOperator(used.of(serviceAccountConfig()), func(options *controllers.Options) {
@@ -445,6 +447,13 @@ func holder(ctx SpecContext) string {
 		return ""
 	}
 	return *lease.Spec.HolderIdentity
+}
+
+// withoutLease removes what an operator before has left, so that the next one makes its own.
+func withoutLease(ctx SpecContext) {
+	GinkgoHelper()
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: "farpoint-manager"}}
+	Expect(client.IgnoreNotFound(k8s.Delete(ctx, lease))).To(Succeed())
 }
 
 // newToken is one of a new ServiceAccount that is bound to the ClusterRole, unless that

@@ -18,9 +18,12 @@ package controllers
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,7 +86,11 @@ func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
 
 // newElectedManager returns a manager that does nothing yet, once it leads.
 func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Options) (ctrl.Manager, *lease, error) {
-	caches, err := cacheOptions()
+	caches, err := cacheOptions(options.WatchNamespaces)
+	if err != nil {
+		return nil, nil, err
+	}
+	metricsServer, err := metricsOptions(options)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -94,7 +101,8 @@ func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Opti
 		Scheme:                              scheme,
 		Cache:                               caches,
 		Client:                              clientOptions(),
-		Metrics:                             metricsOptions(options),
+		Metrics:                             metricsServer,
+		PprofBindAddress:                    options.PprofBindAddress,
 		HealthProbeBindAddress:              options.HealthBindAddress,
 		LeaderElection:                      options.LeaderElect,
 		LeaderElectionResourceLockInterface: lock,
@@ -119,7 +127,7 @@ func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Opti
 // addReconciler adds the scheduler and the reconciler, which know each other.
 func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	egress := probes.NewEgressPolicy(options.Egress)
-	ranges, err := newClusterRanges(manager, egress, options.Egress)
+	ranges, err := findRanges(manager, egress, options)
 	if err != nil {
 		return err
 	}
@@ -147,7 +155,7 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 		transitions:  transitions,
 		clock:        clock.RealClock{},
 		targets:      targetPlanner{registry: registry, egress: egress},
-		services:     serviceResolver{client: manager.GetClient(), grants: &grants{client: live, objects: manager.GetClient(), clock: clock.RealClock{}}},
+		services:     serviceResolver{client: manager.GetClient(), grants: newGrants(live, manager.GetClient(), clock.RealClock{}, options.WatchNamespaces)},
 		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), writes: measured.writes, activity: counted},
 		endpoints:    newEndpointsKeeper(manager.GetClient(), manager.GetAPIReader(), clock.RealClock{}),
 		pods:         newPodSlices(live, clock.RealClock{}),
@@ -157,7 +165,11 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 		activity:     counted,
 		maxEndpoints: options.MaxEndpointsPerSlice,
 	}
-	err = reconciler.watch(manager, transitions, ranges, controller.Options{
+	sources := []startFunc{transitions.start, ranges, reconciler.pods.start, reconciler.services.grants.start}
+	if len(options.WatchNamespaces) == 0 {
+		sources = append(sources, reconciler.policies.start)
+	}
+	err = reconciler.watch(manager, sources, controller.Options{
 		MaxConcurrentReconciles: options.MaxConcurrentReconciles,
 		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](shortPause, longPause),
 		// Tests run several managers in one process.
@@ -165,6 +177,9 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	})
 	if err != nil {
 		return fmt.Errorf("add the controller: %w", err)
+	}
+	if len(options.WatchNamespaces) > 0 {
+		return nil // it does not keep to policies
 	}
 	return addPolicyReporter(manager, &policyReporter{client: manager.GetClient(), leading: lock.leading, clock: clock.RealClock{}})
 }
@@ -242,12 +257,26 @@ func canaryTargets(registry probes.Registry, urls []string) ([]probes.Target, er
 	return targets, nil
 }
 
-func metricsOptions(options Options) metricsserver.Options {
-	return metricsserver.Options{
-		BindAddress:    options.MetricsBindAddress,
-		SecureServing:  true,
-		FilterProvider: filters.WithAuthenticationAndAuthorization,
+// metricsOptions has the API server asked who may read the metrics, or has clients show a
+// certificate.
+func metricsOptions(options Options) (metricsserver.Options, error) {
+	made := metricsserver.Options{BindAddress: options.MetricsBindAddress, SecureServing: true}
+	if options.MetricsClientCA == "" {
+		made.FilterProvider = filters.WithAuthenticationAndAuthorization
+		return made, nil
 	}
+	text, err := os.ReadFile(options.MetricsClientCA)
+	if err != nil {
+		return made, fmt.Errorf("--metrics-client-ca: %w", err)
+	}
+	authorities := x509.NewCertPool()
+	if !authorities.AppendCertsFromPEM(text) {
+		return made, fmt.Errorf("--metrics-client-ca=%s: holds no certificate in PEM", options.MetricsClientCA)
+	}
+	made.TLSOpts = []func(*tls.Config){func(config *tls.Config) {
+		config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, authorities
+	}}
+	return made, nil
 }
 
 // addHealth makes the operator ready once its caches are filled, and alive as long as it

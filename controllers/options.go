@@ -26,6 +26,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/common/model"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"farpoint.dev/farpoint/probes"
 )
@@ -36,10 +37,20 @@ type Options struct {
 	// MetricsBindAddress is where metrics are served over TLS to those who may get
 	// /metrics; "0" serves none.
 	MetricsBindAddress string
+	// MetricsClientCA is a file with the authorities whose clients may read the metrics, by
+	// a certificate, instead of those whom the API server lets; empty means the latter.
+	MetricsClientCA string
+	// PprofBindAddress is where profiles of the process are served, to everybody who gets
+	// there; empty or "0" serves none.
+	PprofBindAddress string
 	// PerEndpointMetrics adds metrics with a series for each endpoint.
 	PerEndpointMetrics bool
 	// HealthBindAddress is where /healthz and /readyz are served; "0" serves none.
 	HealthBindAddress string
+	// WatchNamespaces are the only namespaces that are looked at; empty means all. Nothing
+	// outside of them is read then, neither what the cluster's own ranges are nor
+	// ExternalServicePolicies.
+	WatchNamespaces []string
 	// LeaderElect makes one of several replicas do the work.
 	LeaderElect bool
 	// LeaderElectionNamespace holds the lease; empty means the operator's own namespace,
@@ -103,8 +114,11 @@ func NewOptions() Options {
 // AddFlags makes the options settable by flags. Their present values are the defaults.
 func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.MetricsBindAddress, "metrics-bind-address", o.MetricsBindAddress, "Address to serve metrics at over TLS, to those who may get /metrics. 0 serves none.")
+	flags.StringVar(&o.MetricsClientCA, "metrics-client-ca", o.MetricsClientCA, "File with the certificates of authorities. Metrics are then served to clients with a certificate of one of them, and the API server is not asked who may get /metrics.")
+	flags.StringVar(&o.PprofBindAddress, "pprof-bind-address", o.PprofBindAddress, "Address to serve profiles of the process at (net/http/pprof), without any authentication, such as localhost:6060. Left out, none are served.")
 	flags.BoolVar(&o.PerEndpointMetrics, "per-endpoint-metrics", o.PerEndpointMetrics, "Add metrics with a series for each endpoint: whether it is up, how long its last probe took, and when its certificate expires.")
 	flags.StringVar(&o.HealthBindAddress, "health-probe-bind-address", o.HealthBindAddress, "Address to serve /healthz and /readyz at. 0 serves none.")
+	flags.Func("watch-namespaces", "Namespaces to look at, separated by commas, instead of all. The operator then needs no rights but in these, and keeps to no ExternalServicePolicies. It cannot find out the cluster's own ranges: name them in --denied-cidrs. May be given several times.", o.addNamespaces)
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Have one of several replicas do the work.")
 	flags.StringVar(&o.LeaderElectionNamespace, "leader-election-namespace", o.LeaderElectionNamespace, "Namespace of the leader election lease. Left out, it is the operator's own, which is known in a Pod only.")
 	flags.IntVar(&o.MaxConcurrentReconciles, "max-concurrent-reconciles", o.MaxConcurrentReconciles, "How many ExternalServices are carried out at one time.")
@@ -163,6 +177,19 @@ func (o *Options) Validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+func (o *Options) addNamespaces(value string) error {
+	for name := range strings.SplitSeq(value, ",") {
+		name = strings.TrimSpace(name)
+		if faults := validation.IsDNS1123Label(name); len(faults) > 0 {
+			return fmt.Errorf("%q is no name of a namespace: %s", name, faults[0])
+		}
+		if !slices.Contains(o.WatchNamespaces, name) {
+			o.WatchNamespaces = append(o.WatchNamespaces, name)
+		}
+	}
+	return nil
 }
 
 // receiverInto reads the URL of somebody who is told of alerts.

@@ -63,6 +63,39 @@ type clusterRanges struct {
 	changed chan struct{}
 }
 
+// findRanges has the policy go by the cluster's own ranges, as far as they can be found out.
+func findRanges(manager ctrl.Manager, policy *probes.EgressPolicy, options Options) (startFunc, error) {
+	if len(options.WatchNamespaces) == 0 {
+		ranges, err := newClusterRanges(manager, policy, options.Egress)
+		if err != nil {
+			return nil, err
+		}
+		return ranges.start, nil
+	}
+	rules := options.Egress
+	rules.Cluster = apiServerRange(manager.GetConfig().Host)
+	policy.Set(rules)
+	return func(ctx context.Context, _ workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		ctrl.LoggerFrom(ctx).Info("Only some namespaces are watched, so that ExternalServicePolicies are not kept to, and which addresses the cluster's own Services, Pods and nodes have is not known: see to it that --denied-cidrs names these ranges",
+			"watched", options.WatchNamespaces, "denied", len(rules.Denied))
+		return nil
+	}, nil
+}
+
+// apiServerRange is the address by which the operator speaks to the API server, if that is
+// not a name.
+func apiServerRange(host string) []probes.ClusterRange {
+	at, err := url.Parse(host)
+	if err != nil {
+		return nil
+	}
+	prefix, err := parsePrefix(at.Hostname())
+	if err != nil || at.Hostname() == "" {
+		return nil
+	}
+	return []probes.ClusterRange{{Prefix: prefix, Kind: "an API server of this cluster"}}
+}
+
 // newClusterRanges adds what it needs to the manager. The policy has the rules already.
 func newClusterRanges(manager ctrl.Manager, policy *probes.EgressPolicy, rules probes.EgressRules) (*clusterRanges, error) {
 	ranges, err := cluster.New(manager.GetConfig(), func(options *cluster.Options) {

@@ -23,6 +23,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -36,9 +37,13 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
+// startFunc is called once, before the first object is carried out. From then on it adds
+// those that are to be carried out again.
+type startFunc func(context.Context, workqueue.TypedRateLimitingInterface[reconcile.Request]) error
+
 // watch has the reconciler called for whatever may change what it would do.
-func (r *Reconciler) watch(manager ctrl.Manager, transitions *transitions, ranges *clusterRanges, options controller.Options) error {
-	return ctrl.NewControllerManagedBy(manager).
+func (r *Reconciler) watch(manager ctrl.Manager, sources []startFunc, options controller.Options) error {
+	made := ctrl.NewControllerManagedBy(manager).
 		Named("externalservice").
 		For(&farpointv1.ExternalService{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.targeting)).
@@ -46,14 +51,11 @@ func (r *Reconciler) watch(manager ctrl.Manager, transitions *transitions, range
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(r.neighboursOf), builder.WithPredicates(membershipChanged())).
 		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(keeperOf)).
 		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(r.namedLike), builder.WithPredicates(mirroringChanged())).
-		WatchesRawSource(source.Func(transitions.start)).
-		Watches(&farpointv1.ExternalService{}, handler.EnqueueRequestsFromMapFunc(r.sharingRoom), builder.WithPredicates(sizeChanged())).
-		WatchesRawSource(source.Func(ranges.start)).
-		WatchesRawSource(source.Func(r.policies.start)).
-		WatchesRawSource(source.Func(r.pods.start)).
-		WatchesRawSource(source.Func(r.services.grants.start)).
-		WithOptions(options).
-		Complete(r)
+		Watches(&farpointv1.ExternalService{}, handler.EnqueueRequestsFromMapFunc(r.sharingRoom), builder.WithPredicates(sizeChanged()))
+	for _, start := range sources {
+		made = made.WatchesRawSource(source.Func(start))
+	}
+	return made.WithOptions(options).Complete(r)
 }
 
 // sharingRoom names the ExternalServices that have to do with the room that another one
