@@ -260,7 +260,7 @@ func canaryTargets(registry probes.Registry, urls []string) ([]probes.Target, er
 // metricsOptions has the API server asked who may read the metrics, or has clients show a
 // certificate.
 func metricsOptions(options Options) (metricsserver.Options, error) {
-	made := metricsserver.Options{BindAddress: options.MetricsBindAddress, SecureServing: true}
+	made := metricsserver.Options{BindAddress: options.MetricsBindAddress, SecureServing: true, CertDir: options.MetricsCertDir}
 	if options.MetricsClientCA == "" {
 		made.FilterProvider = filters.WithAuthenticationAndAuthorization
 		return made, nil

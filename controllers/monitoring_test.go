@@ -18,7 +18,11 @@ package controllers_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"os"
@@ -302,6 +306,45 @@ var _ = Describe("config/prometheus", Ordered, func() {
 		Eventually(series).Should(BeZero())
 	})
 })
+
+var _ = Describe("the metrics' certificate", func() {
+	It("is the one that was given, also after it was rotated", func(ctx SpecContext) {
+		folder, address := GinkgoT().TempDir(), freeAddress()
+		show := func(name string) {
+			shown := issued(name, name, "issuer")
+			for file, block := range map[string]*pem.Block{
+				"tls.crt": {Type: "CERTIFICATE", Bytes: shown.Certificate[0]},
+				"tls.key": {Type: "PRIVATE KEY", Bytes: encoded(shown.PrivateKey)},
+			} {
+				part := filepath.Join(folder, "."+file)
+				Expect(os.WriteFile(part, pem.EncodeToMemory(block), 0o600)).To(Succeed())
+				Expect(os.Rename(part, filepath.Join(folder, file))).To(Succeed())
+			}
+		}
+		_, err := controllers.NewManager(adminConfig, controllers.Options{MetricsCertDir: folder})
+		Expect(err).To(MatchError(And(ContainSubstring("tls.crt"), ContainSubstring("tls.key"))), "both are missing")
+		show("first.example")
+		startOperator(adminConfig, func(options *controllers.Options) {
+			options.MetricsBindAddress, options.MetricsCertDir = address, folder
+		})
+		shown := func(g Gomega) []string {
+			conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(ctx, "tcp", address)
+			g.Expect(err).NotTo(HaveOccurred())
+			defer func() { g.Expect(conn.Close()).To(Succeed()) }()
+			return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].DNSNames
+		}
+		Eventually(shown).Should(Equal([]string{"first.example"}))
+		show("second.example")
+		Eventually(shown, "40s").Should(Equal([]string{"second.example"}))
+	})
+})
+
+func encoded(key crypto.PrivateKey) []byte {
+	GinkgoHelper()
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	Expect(err).NotTo(HaveOccurred())
+	return raw
+}
 
 // scrape reads the metrics of an operator.
 func scrape(ctx SpecContext, address, token string) string {

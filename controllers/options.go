@@ -22,6 +22,8 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -43,6 +45,9 @@ type Options struct {
 	// PprofBindAddress is where profiles of the process are served, to everybody who gets
 	// there; empty or "0" serves none.
 	PprofBindAddress string
+	// MetricsCertDir holds tls.crt and tls.key, by which metrics are served, and which may be
+	// rotated; empty means a certificate that the operator signs itself at each start.
+	MetricsCertDir string
 	// PerEndpointMetrics adds metrics with a series for each endpoint.
 	PerEndpointMetrics bool
 	// HealthBindAddress is where /healthz and /readyz are served; "0" serves none.
@@ -116,6 +121,7 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.MetricsBindAddress, "metrics-bind-address", o.MetricsBindAddress, "Address to serve metrics at over TLS, to those who may get /metrics. 0 serves none.")
 	flags.StringVar(&o.MetricsClientCA, "metrics-client-ca", o.MetricsClientCA, "File with the certificates of authorities. Metrics are then served to clients with a certificate of one of them, and the API server is not asked who may get /metrics.")
 	flags.StringVar(&o.PprofBindAddress, "pprof-bind-address", o.PprofBindAddress, "Address to serve profiles of the process at (net/http/pprof), without any authentication, such as localhost:6060. Left out, none are served.")
+	flags.StringVar(&o.MetricsCertDir, "metrics-cert-dir", o.MetricsCertDir, "Folder with tls.crt and tls.key to serve metrics by. They may be rotated. Left out, the operator signs a certificate itself at each start.")
 	flags.BoolVar(&o.PerEndpointMetrics, "per-endpoint-metrics", o.PerEndpointMetrics, "Add metrics with a series for each endpoint: whether it is up, how long its last probe took, and when its certificate expires.")
 	flags.StringVar(&o.HealthBindAddress, "health-probe-bind-address", o.HealthBindAddress, "Address to serve /healthz and /readyz at. 0 serves none.")
 	flags.Func("watch-namespaces", "Namespaces to look at, separated by commas, instead of all. The operator then needs no rights but in these, and keeps to no ExternalServicePolicies. It cannot find out the cluster's own ranges: name them in --denied-cidrs. May be given several times.", o.addNamespaces)
@@ -169,6 +175,15 @@ func (o *Options) Validate() error {
 	for flag, share := range map[string]float64{"guard-share": o.Guard.Share, "guard-release": o.Guard.Release} {
 		if share <= 0 || share > 1 {
 			faults = append(faults, fmt.Errorf("--%s=%v: must be above 0 and at most 1", flag, share))
+		}
+	}
+	for _, file := range []string{"tls.crt", "tls.key"} {
+		if o.MetricsCertDir == "" {
+			break
+		}
+		// The metrics server would fall back to a certificate of its own.
+		if _, err := os.Stat(filepath.Join(o.MetricsCertDir, file)); err != nil {
+			faults = append(faults, fmt.Errorf("--metrics-cert-dir: %w", err))
 		}
 	}
 	for _, prefix := range o.Egress.Allowed {

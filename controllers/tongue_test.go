@@ -140,21 +140,26 @@ func talkativeDNS(zone string) string {
 // talkativeTLS is an HTTPS server whose certificate nobody trusts.
 func talkativeTLS(subject, issuer, name string) *httptest.Server {
 	GinkgoHelper()
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{issued(name+".example", subject, issuer)}}
+	server.StartTLS()
+	DeferCleanup(server.Close)
+	return server
+}
+
+// issued is a certificate for this name, with the names of its subject and its issuer.
+func issued(name, subject, issuer string) tls.Certificate {
+	GinkgoHelper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	Expect(err).NotTo(HaveOccurred())
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: subject, Organization: []string{subject}}, DNSNames: []string{name + ".example"},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: subject, Organization: []string{subject}}, DNSNames: []string{name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	parent := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: issuer}, IsCA: true}
 	raw, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), key)
 	Expect(err).NotTo(HaveOccurred())
-	server := httptest.NewUnstartedServer(http.NotFoundHandler())
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{raw}, PrivateKey: key}}}
-	server.Config.ErrorLog = nil
-	server.StartTLS()
-	DeferCleanup(server.Close)
-	return server
+	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}
 }
 
 // postbox keeps what it is posted.
