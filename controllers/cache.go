@@ -45,6 +45,7 @@ func cacheOptions(namespaces []string) (cache.Options, error) {
 		watched[namespace] = cache.Config{}
 	}
 	return cache.Options{
+		NewInformer:       newPersistentInformer,
 		DefaultNamespaces: watched,
 		DefaultTransform:  cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{

@@ -85,7 +85,14 @@ type listedKind struct {
 func (l *liveList) follow(ctx context.Context, from client.WithWatch, clock clock.Clock, kinds []listedKind, options ...client.ListOption) {
 	reflectors := make([]*toolscache.Reflector, len(kinds))
 	for i, kind := range kinds {
-		reflectors[i] = toolscache.NewReflectorWithOptions(listWatch(from, kind.list, options), kind.object, l, toolscache.ReflectorOptions{})
+		persistent := &persistence{
+			from:  toolscache.ToListerWatcherWithContext(listWatch(from, kind.list, options)),
+			kind:  kind.object,
+			final: func(err error) bool { return isAbsent(err) || isUnsupported(err) },
+			clock: clock,
+			log:   ctrl.LoggerFrom(ctx).WithValues("type", fmt.Sprintf("%T", kind.object)),
+		}
+		reflectors[i] = toolscache.NewReflectorWithOptions(persistent.listWatch(from), kind.object, l, toolscache.ReflectorOptions{})
 	}
 	for ctx.Err() == nil {
 		var err error
@@ -112,11 +119,11 @@ func (l *liveList) follow(ctx context.Context, from client.WithWatch, clock cloc
 	}
 }
 
-func listWatch(from client.WithWatch, list client.ObjectList, options []client.ListOption) toolscache.ListerWatcher {
+func listWatch(from client.WithWatch, list client.ObjectList, options []client.ListOption) *toolscache.ListWatch {
 	with := func(raw metav1.ListOptions) []client.ListOption {
 		return append([]client.ListOption{&client.ListOptions{Raw: &raw}}, options...)
 	}
-	made := &toolscache.ListWatch{
+	return &toolscache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, raw metav1.ListOptions) (runtime.Object, error) {
 			found := list.DeepCopyObject().(client.ObjectList)
 			return found, from.List(ctx, found, with(raw)...)
@@ -125,7 +132,6 @@ func listWatch(from client.WithWatch, list client.ObjectList, options []client.L
 			return from.Watch(ctx, list.DeepCopyObject().(client.ObjectList), with(raw)...)
 		},
 	}
-	return toolscache.ToListWatcherWithWatchListSemantics(made, from)
 }
 
 // isAbsent tells an API server that does not have the kind from one that does not answer.

@@ -100,6 +100,7 @@ func apiServerRange(host string) []probes.ClusterRange {
 func newClusterRanges(manager ctrl.Manager, policy *probes.EgressPolicy, rules probes.EgressRules) (*clusterRanges, error) {
 	ranges, err := cluster.New(manager.GetConfig(), func(options *cluster.Options) {
 		options.Scheme = manager.GetScheme()
+		options.Cache.NewInformer = newPersistentInformer
 		options.Cache.DefaultTransform = cache.TransformStripManagedFields()
 		options.Cache.ByObject = map[client.Object]cache.ByObject{
 			&corev1.Node{}: {Transform: stripNode},
@@ -122,11 +123,11 @@ var apiServerSlice = client.ObjectKey{Namespace: "default", Name: "kubernetes"}
 // stripNode takes out of a Node what is never looked at.
 func stripNode(object any) (any, error) {
 	if node, ok := object.(*corev1.Node); ok {
-		return &corev1.Node{
+		*node = corev1.Node{
 			ObjectMeta: node.ObjectMeta,
 			Spec:       corev1.NodeSpec{PodCIDR: node.Spec.PodCIDR, PodCIDRs: node.Spec.PodCIDRs},
 			Status:     corev1.NodeStatus{Addresses: node.Status.Addresses},
-		}, nil
+		}
 	}
 	return object, nil
 }

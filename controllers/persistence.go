@@ -1,0 +1,350 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+// Pauses before a list or a watch is tried again. They double from one to the other, and
+// up to half as much is added by chance. While the API server does not answer at all,
+// requests wait instead, see lease; this is for what it refuses, such as everything for a
+// second after its start, before it knows its roles.
+const firstRelist, lastRelist = 250 * time.Millisecond, time.Second
+
+// shortestWatch is how long a watch lasts at least before it is begun again.
+const shortestWatch = 1100 * time.Millisecond
+
+// watchTimeout is after how long a watch is begun again at the earliest, and at the latest
+// after twice as much, as a Reflector does.
+const watchTimeout = 5 * time.Minute
+
+// persistence keeps a list and watch going through whatever happens to the API server.
+//
+// A Reflector would do so by itself, but after pauses that double up to a minute. It
+// counts every watch that breaks off and every request that is refused, and forgets them
+// only after two minutes of peace (client-go/tools/cache/reflector.go, defaultBackoffMax
+// and defaultBackoffReset). After a few faults it would notice nothing for a minute or two,
+// though the API server is well. Since an informer lets nobody set that, its Reflector
+// is told of no faults at all: it has one watch that never ends.
+//
+// It is for one Reflector, which does one thing at a time.
+type persistence struct {
+	from toolscache.ListerWatcherWithContext
+	// kind is an empty object of the kind that is listed.
+	kind runtime.Object
+	// final tells errors that trying again would not change: the Reflector has to do
+	// something about them, or its caller.
+	final func(error) bool
+	clock clock.Clock
+	log   logr.Logger
+
+	// known are the objects that the Reflector knows, by their keys.
+	known map[toolscache.ObjectName]knownObject
+	// version is the resource version of what it knows.
+	version string
+}
+
+// knownObject is the version of an object that the Reflector knows. The object itself is
+// the Reflector's by now, and is not read until it is gone.
+type knownObject struct {
+	version string
+	object  runtime.Object
+}
+
+// newPersistentInformer is a cache.Options.NewInformer.
+func newPersistentInformer(from toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
+	persistent := &persistence{
+		from:  toolscache.ToListerWatcherWithContext(from),
+		kind:  object,
+		final: isUnsupported,
+		clock: clock.RealClock{},
+		log:   ctrl.Log.WithName("cache").WithValues("type", fmt.Sprintf("%T", object)),
+	}
+	return toolscache.NewSharedIndexInformer(persistent.listWatch(from), object, resync, indexers)
+}
+
+// isUnsupported tells errors by which an API server says that it does not know this kind of
+// request. The Reflector then makes another.
+func isUnsupported(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsMethodNotSupported(err)
+}
+
+// isExpired tells that the API server does not have a resource version any more, or not yet.
+func isExpired(err error) bool {
+	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge)
+}
+
+// listWatch is what the Reflector is to be given. The client is who makes the requests, and
+// may be one that cannot list by a watch.
+func (p *persistence) listWatch(client any) toolscache.ListerWatcher {
+	return toolscache.ToListWatcherWithWatchListSemantics(&toolscache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			list, err := p.list(ctx, options)
+			if err == nil {
+				err = p.learn(list, options.Continue != "")
+			}
+			return list, err
+		},
+		WatchFuncWithContext: p.watch,
+	}, client)
+}
+
+// list lists until there is an answer. The Reflector knows what to do if the resource
+// version has expired.
+func (p *persistence) list(ctx context.Context, options metav1.ListOptions) (list runtime.Object, err error) {
+	err = p.persist(ctx, func() error {
+		list, err = p.from.ListWithContext(ctx, options)
+		return err
+	})
+	return list, err
+}
+
+// learn remembers what the Reflector knows by a list, or by the next part of one.
+func (p *persistence) learn(list runtime.Object, more bool) error {
+	if !more {
+		p.known = map[toolscache.ObjectName]knownObject{}
+	}
+	return meta.EachListItem(list, func(object runtime.Object) error {
+		of, err := meta.Accessor(object)
+		if err == nil {
+			p.known[nameOf(of)] = knownObject{of.GetResourceVersion(), object}
+		}
+		return err
+	})
+}
+
+// persist tries until there is no error, or one that somebody else is to deal with.
+func (p *persistence) persist(ctx context.Context, try func() error) error {
+	pauses := wait.Backoff{Duration: firstRelist, Factor: 2, Jitter: 0.5, Steps: 10, Cap: lastRelist}
+	for {
+		err := try()
+		if err == nil || ctx.Err() != nil || p.final(err) || isExpired(err) {
+			return err
+		}
+		pause := pauses.Step()
+		p.log.Info("Could not list or watch; what is known stays", "error", err.Error(), "retryAfter", pause.String())
+		select {
+		case <-p.clock.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// watch begins a watch that does not end by itself.
+func (p *persistence) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	at := p.clock.Now()
+	from, err := p.begin(ctx, options)
+	if options.SendInitialEvents != nil {
+		p.known, p.version = map[toolscache.ObjectName]knownObject{}, ""
+	} else if p.version = options.ResourceVersion; isExpired(err) {
+		from, err = nothing(), nil // go on with a list
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	made := endlessWatch{events: make(chan watch.Event), cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(made.ended)
+		defer close(made.events)
+		p.follow(ctx, from, at, made.events)
+	}()
+	return made, nil
+}
+
+// endlessWatch ends when it is stopped.
+type endlessWatch struct {
+	events chan watch.Event
+	cancel context.CancelFunc
+	// ended is closed once nobody follows any more.
+	ended chan struct{}
+}
+
+// Stop implements watch.Interface.
+func (w endlessWatch) Stop() {
+	w.cancel()
+	<-w.ended
+}
+
+// ResultChan implements watch.Interface.
+func (w endlessWatch) ResultChan() <-chan watch.Event { return w.events }
+
+// nothing is a watch that has ended.
+func nothing() watch.Interface {
+	ended := watch.NewFake()
+	ended.Stop()
+	return ended
+}
+
+func (p *persistence) begin(ctx context.Context, options metav1.ListOptions) (begun watch.Interface, err error) {
+	err = p.persist(ctx, func() error {
+		begun, err = p.from.WatchWithContext(ctx, options)
+		return err
+	})
+	return begun, err
+}
+
+// follow passes on the events of a watch that began at a time, and of those that go on
+// where one before ended, until the context is done. It returns before only if the
+// Reflector must begin anew: what there is has not been told in full yet, or the API server
+// will not have it.
+func (p *persistence) follow(ctx context.Context, from watch.Interface, at time.Time, to chan<- watch.Event) {
+	for {
+		err := p.forward(ctx, from, to)
+		from.Stop()
+		if err != nil {
+			p.log.Info("A watch broke off; it is begun again", "error", err.Error())
+		}
+		select {
+		case <-p.clock.After(shortestWatch - p.clock.Since(at)):
+		case <-ctx.Done():
+			return
+		}
+		if p.version == "" {
+			return
+		}
+		at = p.clock.Now()
+		if !isExpired(err) {
+			from, err = p.begin(ctx, p.next())
+		}
+		for isExpired(err) {
+			if err = p.relist(ctx, to); err == nil {
+				from, err = p.begin(ctx, p.next())
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// next are the options of a watch that goes on from what is known.
+func (p *persistence) next() metav1.ListOptions {
+	return metav1.ListOptions{ResourceVersion: p.version, AllowWatchBookmarks: true, TimeoutSeconds: ptr.To(int64(watchTimeout.Seconds() * (1 + rand.Float64())))}
+}
+
+// forward passes events on until the watch has ended, or the context. An error that the
+// API server has ended it with is returned.
+func (p *persistence) forward(ctx context.Context, from watch.Interface, to chan<- watch.Event) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case event, ok := <-from.ResultChan():
+			switch {
+			case !ok:
+				return nil
+			case event.Type == watch.Error:
+				return apierrors.FromObject(event.Object)
+			}
+			p.note(event)
+			if !send(ctx, to, event) {
+				return nil
+			}
+		}
+	}
+}
+
+func send(ctx context.Context, to chan<- watch.Event, event watch.Event) (sent bool) {
+	select {
+	case to <- event:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// note remembers what the Reflector knows by an event. The events before the bookmark that
+// ends the initial ones are in no order.
+func (p *persistence) note(event watch.Event) {
+	object, err := meta.Accessor(event.Object)
+	if err != nil {
+		return // nor does the Reflector understand it
+	}
+	switch event.Type {
+	case watch.Added, watch.Modified:
+		p.known[nameOf(object)] = knownObject{object.GetResourceVersion(), event.Object}
+	case watch.Deleted:
+		delete(p.known, nameOf(object))
+	}
+	if p.version != "" || object.GetAnnotations()[metav1.InitialEventsAnnotationKey] == "true" {
+		p.version = object.GetResourceVersion()
+	}
+}
+
+// relist lists, and makes events of what is different from what is known.
+func (p *persistence) relist(ctx context.Context, to chan<- watch.Event) error {
+	list, err := p.list(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	of, err := meta.ListAccessor(list)
+	if err != nil {
+		return err
+	}
+	gone := p.known
+	if err := p.learn(list, false); err != nil {
+		return err
+	}
+	for key, present := range p.known {
+		event := watch.Event{Type: watch.Modified, Object: present.object}
+		before, ok := gone[key]
+		delete(gone, key)
+		if !ok {
+			event.Type = watch.Added
+		} else if before.version == present.version {
+			continue
+		}
+		if !send(ctx, to, event) {
+			return ctx.Err()
+		}
+	}
+	for _, past := range gone {
+		if !send(ctx, to, watch.Event{Type: watch.Deleted, Object: past.object.DeepCopyObject()}) {
+			return ctx.Err()
+		}
+	}
+	// The version of the list is that of none of its objects.
+	p.version = of.GetResourceVersion()
+	bookmark := p.kind.DeepCopyObject()
+	if object, err := meta.Accessor(bookmark); err == nil {
+		object.SetResourceVersion(p.version)
+		send(ctx, to, watch.Event{Type: watch.Bookmark, Object: bookmark})
+	}
+	return ctx.Err()
+}
+
+func nameOf(object metav1.Object) toolscache.ObjectName {
+	return toolscache.ObjectName{Namespace: object.GetNamespace(), Name: object.GetName()}
+}
