@@ -41,6 +41,14 @@ const (
 	retryPeriod   = time.Second
 )
 
+// A replica that waits and has not been able to read the lease for an absence lets its
+// holder have the first word for the precedence: the holder asks once a retryPeriod, or
+// after half of renewDeadline if nobody has answered.
+const absence, precedence = leaseDuration / 2, renewDeadline/2 + 2*retryPeriod
+
+// errPrecedence is what a replica is told instead of what the lease says.
+var errPrecedence = errors.New("the API server was away: the holder of the lease may renew it first")
+
 // lease is the lock of the leader election.
 //
 // A leader that cannot reach the API server keeps it: nobody else can get it there either,
@@ -48,6 +56,9 @@ const (
 // the API server is back. Perhaps it is only this leader who cannot reach it, and another
 // has taken over. So the leader writes nothing from the moment on at which its lease would
 // have expired, until the API server has confirmed it.
+//
+// Once the API server is back, all that have waited would find the lease expired, and the
+// first to ask would have it. It is left to its holder, who knows more: see precedence.
 //
 // The election asks the API server every second. While it gets no answer, requests wait
 // instead of failing, since who fails tries again after ever longer pauses, and would not
@@ -68,6 +79,9 @@ type lease struct {
 	// record and raw are the lease as it was last read.
 	record *resourcelock.LeaderElectionRecord
 	raw    []byte
+	// read is when the lease was last read, and returned when it was for the first time
+	// after an absence; zero if never.
+	read, returned time.Time
 	// changed is closed when any of this changes.
 	changed chan struct{}
 }
@@ -86,12 +100,26 @@ func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []
 	if err == nil {
 		l.record, l.raw = record, raw
 		if record.HolderIdentity != l.Identity() {
+			if l.confirmed.IsZero() && l.yields(record) {
+				return nil, nil, errPrecedence
+			}
 			l.confirmed = time.Time{}
 		}
 	} else if unavailable(err) && l.record != nil && !l.confirmed.IsZero() {
 		return l.record, l.raw, nil
 	}
 	return record, raw, err
+}
+
+// yields tells whether the one that holds the lease may not have had its say yet. It is
+// called with mu held, when the lease has been read.
+func (l *lease) yields(record *resourcelock.LeaderElectionRecord) bool {
+	now := l.clock.Now()
+	if !l.read.IsZero() && now.Sub(l.read) > absence {
+		l.returned = now
+	}
+	l.read = now
+	return record.HolderIdentity != "" && !l.returned.IsZero() && now.Sub(l.returned) < precedence
 }
 
 // Create implements resourcelock.Interface.

@@ -130,6 +130,55 @@ func TestLeaseThatIsNotOursIsNotMadeSo(t *testing.T) {
 	}
 }
 
+// After an absence of the API server every replica would find the lease expired.
+func TestHolderHasTheFirstWord(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	waiting, lock := newLease(clock), &fakeLock{holder: "them"}
+	waiting.Interface = lock
+	reads := func() bool {
+		t.Helper()
+		_, _, err := waiting.Get(t.Context())
+		if err != nil && !errors.Is(err, errPrecedence) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	pass := func(by time.Duration) { clock.SetTime(clock.Now().Add(by)) }
+
+	if !reads() {
+		t.Error("the lease cannot be read although nobody was away")
+	}
+	for range 20 {
+		if pass(2 * retryPeriod); !reads() {
+			t.Fatal("the lease of a holder that has died cannot be read")
+		}
+	}
+	for _, answer := range []error{errRefused, errInternal, apierrors.NewForbidden(schema.GroupResource{Resource: "leases"}, leaseName, nil)} {
+		lock.answer = answer
+		for range leaseDuration / retryPeriod {
+			pass(retryPeriod)
+			if _, _, err := waiting.Get(t.Context()); err == nil {
+				t.Fatal("read a lease that nobody showed")
+			}
+		}
+		lock.answer = nil
+		for range (precedence - 1) / retryPeriod {
+			if reads() {
+				t.Fatal("the holder has had no time to renew it")
+			}
+			pass(retryPeriod)
+		}
+		if pass(retryPeriod); !reads() {
+			t.Error("the holder has had its time")
+		}
+	}
+	pass(2 * absence)
+	lock.holder = ""
+	if !reads() {
+		t.Error("a lease that was released cannot be read")
+	}
+}
+
 func TestRequestsWaitWhileTheAPIServerIsAway(t *testing.T) {
 	held, lock, _ := heldLease(t)
 	lock.answer = errInternal
