@@ -17,6 +17,7 @@ limitations under the License.
 package probes
 
 import (
+	"math"
 	"net/netip"
 	"time"
 )
@@ -38,24 +39,50 @@ func DefaultGuardOptions() GuardOptions {
 	return GuardOptions{Share: 0.9, Groups: 3, Release: 0.5}
 }
 
+// standing is how a target has fared since the guard became active.
+type standing uint8
+
+const (
+	// faltering: it was a suspect, and has not been reached since.
+	faltering standing = iota + 1
+	// recovered: it has been reached again.
+	recovered
+	// steady: it has been reached all the time.
+	steady
+)
+
 // guard tells the loss of our own network from the deaths of endpoints. A healthy target
-// whose last probe failed in the network is a suspect. When nearly everything that was
-// probed since the first suspect failed is one, and they have neither an owner nor a
-// network in common, it is us. It is pure; times are counted from the scheduler's
-// origin.
+// whose last probe failed in the network is a suspect. It is pure; times are counted from
+// the scheduler's origin.
+//
+// Whoever was reached between the first and the last of a suspect's failing probes speaks
+// against it: one cut of our network that spoiled both would have spoiled theirs. Who was
+// reached before or after says nothing, since a packet that was lost stays lost when the
+// network is back. So it waits for one more probe of its own if there is nobody, and some
+// others are asked as soon as one begins to fail. When nearly everybody who was probed
+// meanwhile is a suspect as well, and they have neither an owner nor a network in common, it
+// is us.
 type guard struct {
 	options GuardOptions
 
 	suspects  int
 	byOwner   map[Owner]int
 	byNetwork map[netip.Prefix]int
-	successes successCounter
+	reached   reachedCounter
 	// active: no healthy target is taken out.
 	active bool
 	// most is how many suspects there were at the worst while active.
 	most int
-	// asked is when witnesses were last asked for.
-	asked time.Duration
+	// standing is how those targets have fared that were heard of while active. steady and
+	// recovered count two of its kinds; the last one recovered at recovery.
+	standing          map[*probe]standing
+	steady, recovered int
+	recovery          time.Duration
+	// patience is for how long the others are waited for once some have recovered.
+	patience time.Duration
+	// asked is when witnesses were last asked, and heard when the last of them will have
+	// answered or failed.
+	asked, heard time.Duration
 }
 
 func newGuard(options GuardOptions) guard {
@@ -63,21 +90,91 @@ func newGuard(options GuardOptions) guard {
 }
 
 // suspect counts a healthy target that has begun to fail in the network.
-func (g *guard) suspect(owner Owner, at place) {
+func (g *guard) suspect(p *probe) {
 	g.suspects++
 	g.most = max(g.most, g.suspects)
-	g.byOwner[owner]++
-	g.byNetwork[networkOf(at)]++
+	g.byOwner[p.first.owner]++
+	g.byNetwork[networkOf(placeOf(p))]++
+	g.patience = max(g.patience, 2*max(p.rules.timing.Timeout, p.rules.timing.FastInterval))
+	g.stands(p, faltering)
 }
 
 // clear takes a suspect back: it is well, or dead by a verdict, or gone.
-func (g *guard) clear(owner Owner, at place) {
+func (g *guard) clear(p *probe) {
 	g.suspects--
-	lower(g.byOwner, owner)
-	lower(g.byNetwork, networkOf(at))
+	lower(g.byOwner, p.first.owner)
+	lower(g.byNetwork, networkOf(placeOf(p)))
+	g.stands(p, faltering)
 	if g.active && float64(g.suspects) <= float64(g.most)*(1-g.options.Release) {
-		g.active = false
+		g.release()
 	}
+	if g.suspects == 0 {
+		g.patience = 0
+	}
+}
+
+// reach notes that a target that is no suspect was reached by a probe.
+func (g *guard) reach(p *probe, begun, now time.Duration) {
+	g.reached.add(begun, now)
+	if !g.active {
+		return
+	}
+	switch g.standing[p] {
+	case faltering:
+		g.stands(p, recovered)
+		g.recovery = now
+	case 0:
+		g.stands(p, steady)
+	}
+	g.reconsider(now)
+}
+
+// reconsider trusts verdicts again if it was not us, since too many were reached all the
+// time, or is not any more, since too many are reached again and nobody else has been for a
+// while.
+func (g *guard) reconsider(now time.Duration) {
+	if !g.widespread(g.steady) || now-g.recovery > g.patience && !g.widespread(g.steady+g.recovered) {
+		g.release()
+	}
+}
+
+// stands notes how a target fares.
+func (g *guard) stands(p *probe, now standing) {
+	if !g.active {
+		return
+	}
+	count := func(of standing, by int) {
+		switch of {
+		case steady:
+			g.steady += by
+		case recovered:
+			g.recovered += by
+		}
+	}
+	count(g.standing[p], -1)
+	count(now, 1)
+	g.standing[p] = now
+}
+
+func (g *guard) isolate(now time.Duration) {
+	g.active, g.most, g.recovery = true, g.suspects, now
+	g.standing, g.steady, g.recovered = map[*probe]standing{}, 0, 0
+}
+
+func (g *guard) release() { g.active, g.standing = false, nil }
+
+// widespread tells whether there are too many suspects, beside so many others, for it to be
+// their own fault.
+func (g *guard) widespread(others int) bool {
+	return g.spread() && float64(g.suspects) >= g.options.Share*float64(g.suspects+others)
+}
+
+// spread tells whether the suspects have neither an owner nor a network in common.
+func (g *guard) spread() bool { return max(len(g.byOwner), len(g.byNetwork)) >= g.options.Groups }
+
+// witnessed notes that witnesses were asked who will all have answered by a time.
+func (g *guard) witnessed(now, until time.Duration) {
+	g.asked, g.heard = now, max(g.heard, until)
 }
 
 // judgment is what the guard says of a target that would be taken out.
@@ -86,28 +183,53 @@ type judgment uint8
 const (
 	// dead: it is the target's fault.
 	dead judgment = iota
-	// unsure: nearly all failed, but few were asked. Ask some others before the next try.
+	// unsure: perhaps our network was away and is back. Try again.
 	unsure
+	// ask: nobody else was reached, but perhaps nobody was asked. Ask some, and try again.
+	ask
 	// isolated: it is our fault.
 	isolated
 )
 
-// judge decides about a target whose present run of failures began at this time.
-func (g *guard) judge(failing, now time.Duration) judgment {
+// failures is a run of them: when the first probe of it began and ended, and when the
+// last one began, which may be the same.
+type failures struct{ begun, ended, last time.Duration }
+
+// judge decides about a target that has failed often enough.
+func (g *guard) judge(run failures, now time.Duration) judgment {
+	if g.active {
+		g.reconsider(now)
+	}
 	if g.active {
 		return isolated
 	}
-	answered := g.successes.since(failing, now)
-	share := float64(g.suspects) / float64(g.suspects+answered)
-	if share < g.options.Share || max(len(g.byOwner), len(g.byNetwork)) < g.options.Groups {
-		return dead
+	// An endpoint that is well has answered before half of its time is over: a cut that
+	// spoiled its first probe had begun by then.
+	others, since := 0, run.begun+(run.ended-run.begun)/2
+	switch {
+	case now-run.last > reachedMemory: // so long a timeout outlasts any short cut
+		others = g.reached.between(run.last, now)
+	case run.last >= run.ended:
+		others = g.reached.between(since, run.last)
+	case !g.spread():
+		// A single probe, which is to decide. A cut that was over before it ended, and hit
+		// hardly anybody else, cannot be told from what the target itself has lost.
+		others = g.reached.between(since, now)
 	}
-	if g.asked < failing {
-		g.asked = now
+	switch widespread := g.widespread(g.reached.between(since, now)); {
+	case others > 0 && !widespread:
+		return dead
+	case others == 0 && g.reached.between(run.last+reachedBucket, now) > 0:
+		return unsure
+	case g.asked < run.ended:
+		return ask
+	case widespread:
+		g.isolate(now)
+		return isolated
+	case now < g.heard:
 		return unsure
 	}
-	g.active, g.most = true, g.suspects
-	return isolated
+	return dead // nobody is left who could tell
 }
 
 // networkOf is the network that a place is taken to be in. Names are networks of their
@@ -124,34 +246,47 @@ func networkOf(at place) netip.Prefix {
 	return network
 }
 
-// successCounter counts successes by time, in a ring that reaches back some seconds.
-type successCounter struct {
-	counts [128]int32
+// reachedCounter counts by time when our network was seen to work, in a ring that reaches
+// back longer than a probe may take.
+type reachedCounter struct {
+	counts [16384]uint16
 	newest int64 // number of the newest bucket
 }
 
-const successBucket = 100 * time.Millisecond
+const (
+	reachedBucket = 10 * time.Millisecond
+	reachedMemory = reachedBucket * time.Duration(len(reachedCounter{}.counts)-1)
+)
 
-func (c *successCounter) add(now time.Duration) {
+// retransmission is after how long a lost SYN is sent again (RFC 6298).
+const retransmission = time.Second
+
+// add counts a probe that was answered. What it has sent at first went through; if it
+// took so long that this may have been lost, it is only known of its end.
+func (c *reachedCounter) add(begun, now time.Duration) {
 	c.advance(now)
-	c.counts[c.newest%int64(len(c.counts))]++
+	at := begun
+	if now-begun >= retransmission {
+		at = now
+	}
+	if count := &c.counts[int64(at/reachedBucket)%int64(len(c.counts))]; *count < math.MaxUint16 {
+		*count++
+	}
 }
 
-// since counts the successes from then to now, or as far back as the ring reaches.
-func (c *successCounter) since(then, now time.Duration) int {
-	c.advance(now)
-	// The bucket that then is in may hold successes from before it.
-	first := max(int64(then/successBucket)+1, c.newest-int64(len(c.counts))+1, 0)
+// between counts from one time to another, or as far back as the ring reaches.
+func (c *reachedCounter) between(from, to time.Duration) int {
+	first := max(int64(from/reachedBucket), c.newest-int64(len(c.counts))+1, 0)
 	sum := 0
-	for bucket := first; bucket <= c.newest; bucket++ {
+	for bucket := first; bucket <= min(int64(to/reachedBucket), c.newest); bucket++ {
 		sum += int(c.counts[bucket%int64(len(c.counts))])
 	}
 	return sum
 }
 
 // advance empties the buckets that time has moved on to.
-func (c *successCounter) advance(now time.Duration) {
-	present := int64(now / successBucket)
+func (c *reachedCounter) advance(now time.Duration) {
+	present := int64(now / reachedBucket)
 	for bucket := max(c.newest+1, present-int64(len(c.counts))+1); bucket <= present; bucket++ {
 		c.counts[bucket%int64(len(c.counts))] = 0
 	}

@@ -39,9 +39,9 @@ type probe struct {
 
 	// due is when the next probe begins, counted from the scheduler's origin.
 	due time.Duration
-	// begun is when the probe under way began, and failing when the first of the present
-	// run of failures did.
-	begun, failing time.Duration
+	// begun is when the probe under way began, and failing and failed are when the first of
+	// the present run of failures began and ended.
+	begun, failing, failed time.Duration
 	// took is how long the last probe took; 0 before the first.
 	took time.Duration
 	// position is its index in its queue; absent while it is in none.
@@ -125,7 +125,7 @@ type shareable struct {
 // that took longer than the fast interval is followed by the next one at once, or a
 // black hole would be found later than a closed port by more than its timeouts.
 func (p *probe) nextDue(origin time.Time, now time.Duration) time.Duration {
-	if p.health.Pending() {
+	if p.health.Pending() || p.suspect {
 		return max(p.begun+p.rules.timing.FastInterval, now)
 	}
 	return p.nextOnGrid(origin, now)

@@ -123,6 +123,9 @@ type Scheduler struct {
 	waking time.Duration
 	// held are owners of targets that the guard has kept from being taken out.
 	held map[*account]bool
+	// doubted are suspects that would have been taken out, by the failures that would have
+	// done it.
+	doubted map[*probe]Result
 	// distrusts: the operator seems to have lost its own network.
 	distrusts bool
 	// untold are owners whom the probe that is being settled has something to tell.
@@ -147,6 +150,7 @@ func NewScheduler(options SchedulerOptions) *Scheduler {
 		guard:   newGuard(options.Guard),
 		watches: newWatches(options.MaxWatches),
 		held:    map[*account]bool{},
+		doubted: map[*probe]Result{},
 	}
 	if len(options.Canaries) > 0 {
 		s.Set(canaries, options.Canaries)
@@ -343,6 +347,7 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 		s.acquit(p)
 	}
 	s.enqueue(p, p.nextDue(s.origin, now))
+	s.resolve(now)
 	return s.conclude()
 }
 

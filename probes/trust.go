@@ -37,29 +37,67 @@ func (s *Scheduler) trusted(p *probe, result Result, now time.Duration) Result {
 	if s.canariesDown() {
 		return s.hold(p)
 	}
-	switch s.guard.judge(p.failing, now) {
+	switch s.judged(p, now) {
+	case dead:
+		return result
 	case isolated:
 		return s.hold(p)
-	case unsure:
+	}
+	if p.rules.thresholds.Failure == 1 {
+		s.doubted[p] = result
+	}
+	return unknown(ReasonIsolated)
+}
+
+// judged is what the guard says of a suspect, once it has the witnesses that it wants.
+func (s *Scheduler) judged(p *probe, now time.Duration) judgment {
+	run := failures{begun: p.failing, ended: p.failed, last: p.begun}
+	said := s.guard.judge(run, now)
+	if said == ask {
 		s.askWitnesses(now)
-		return unknown(ReasonIsolated)
-	default:
-		return result
+		said = s.guard.judge(run, now)
+	}
+	return said
+}
+
+// resolve condemns those who would have been by a single failure, had there been a witness:
+// there may be one now. To wait for their next probe would be to double their timeout.
+func (s *Scheduler) resolve(now time.Duration) {
+	for p, result := range s.doubted {
+		if p.first == nil || !p.suspect || now > p.failed+doubt {
+			delete(s.doubted, p)
+			continue
+		}
+		before := p.health.State
+		if s.guard.judge(failures{begun: p.failing, ended: p.failed, last: p.failing}, now) != dead {
+			continue
+		}
+		delete(s.doubted, p)
+		if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
+			s.changed(p, before, now)
+		}
+		s.acquit(p)
 	}
 }
+
+// doubt is for how long a failure waits for a witness that was asked when it happened.
+const doubt = 100 * time.Millisecond
 
 // watch keeps count of suspects and successes.
 func (s *Scheduler) watch(p *probe, result Result, now time.Duration) {
 	switch {
 	case result.Outcome == Unknown: // of no use to either side
-	case result.Outcome.reached():
-		s.guard.successes.add(now)
+	case result.Reason == ReasonAddressRefused: // nothing was sent
 		s.acquit(p)
-	case !inNetwork(result):
+	case result.Outcome.reached(), !inNetwork(result):
 		s.acquit(p)
+		s.guard.reach(p, p.begun, now)
 	case !p.suspect:
-		p.suspect, p.failing = true, p.begun
-		s.guard.suspect(p.first.owner, placeOf(p))
+		p.suspect, p.failing, p.failed = true, p.begun, now
+		s.guard.suspect(p)
+		if !s.guard.active && now >= s.guard.asked+witnessPause {
+			s.askWitnesses(now)
+		}
 	}
 }
 
@@ -73,7 +111,7 @@ func inNetwork(result Result) bool {
 func (s *Scheduler) acquit(p *probe) {
 	if p.suspect {
 		p.suspect = false
-		s.guard.clear(p.first.owner, placeOf(p))
+		s.guard.clear(p)
 	}
 }
 
@@ -115,28 +153,41 @@ func (s *Scheduler) canariesDown() bool {
 	return len(of.entries) > 0
 }
 
-// witnesses is how many targets that serve are probed ahead of time when the guard is
-// unsure.
-const witnesses = 16
+// witnesses is how many targets that serve are probed ahead of time when one begins to fail,
+// witnessesOfOwner how many of them have one owner, and witnessPause how often that is
+// done at most. After witnessDelay and its timeout a witness has answered or failed.
+const (
+	witnesses        = 16
+	witnessesOfOwner = 3
+	witnessPause     = 50 * time.Millisecond
+	witnessDelay     = 100 * time.Millisecond
+)
 
 // askWitnesses makes some targets due that serve and that are not suspects.
 func (s *Scheduler) askWitnesses(now time.Duration) {
-	asked := 0
+	asked, until := 0, now
 	for _, of := range s.owners { // in no order, which is what is wanted
-		for _, entry := range of.entries {
-			p := entry.probe
-			if p.suspect || p.position == absent || !p.health.State.Serves() {
+		most := min(asked+witnessesOfOwner, witnesses)
+		for i := 0; i < len(of.entries) && asked < most; i++ {
+			p := of.entries[i].probe
+			if p.suspect || !p.health.State.Serves() {
 				continue
 			}
-			p.due = now
-			heap.Fix(&s.queues[p.lane], int(p.position))
+			answer := now
+			if p.position == absent { // it is being asked
+				answer = p.begun
+			} else {
+				p.due = min(p.due, now)
+				heap.Fix(&s.queues[p.lane], int(p.position))
+			}
+			until = max(until, answer+p.rules.timing.Timeout+witnessDelay)
 			asked++
-			break // one of each owner
 		}
 		if asked == witnesses {
 			break
 		}
 	}
+	s.guard.witnessed(now, until)
 	s.nudge()
 }
 
