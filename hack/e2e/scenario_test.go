@@ -85,6 +85,7 @@ func (s *scenario) prepare(name string, hosts int, settings e2e.Settings) {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	s.ctx = ctx
 	s.cleanup(cancel)
+	s.Expect(restartOperators(ctx)).To(Succeed())
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}}
 	s.Expect(world.Client.Create(ctx, namespace)).To(Succeed())
 	s.namespace = namespace.Name
@@ -165,6 +166,23 @@ func (s *scenario) edit(change func(*farpointv1.ExternalServiceSpec)) time.Time 
 		return world.Client.Update(s.ctx, s.object)
 	}).WithTimeout(10 * time.Second).Should(Succeed())
 	return time.Now()
+}
+
+// publishAnother creates one more ExternalService with a Service of its own, and tells where
+// its endpoint will be.
+func (s *scenario) publishAnother(name string, host *e2e.Host) e2e.Place {
+	s.t.Helper()
+	object := &farpointv1.ExternalService{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name},
+		Spec: farpointv1.ExternalServiceSpec{
+			ServiceTemplate: &farpointv1.ServiceTemplate{Spec: farpointv1.ServiceTemplateSpec{Ports: []farpointv1.ServiceTemplatePort{{Port: e2e.BackendPort}}}},
+			Endpoints:       []farpointv1.Endpoint{{Address: s.address(host)}},
+			HealthCheckURL:  "http:///health",
+		},
+	}
+	s.Expect(world.Client.Create(s.ctx, object)).To(Succeed())
+	s.declared = append(s.declared, object)
+	return e2e.Place{Namespace: s.namespace, Service: name, Address: s.address(host)}
 }
 
 // withdraw deletes what was declared and waits until its slices are gone, so that the

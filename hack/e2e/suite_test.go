@@ -26,6 +26,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -43,6 +44,8 @@ var world struct {
 	*e2e.Cluster
 	watcher *e2e.Watcher
 	stalls  *e2e.Stalls
+	// restarting is held while replicas are started again that have ended.
+	restarting sync.Mutex
 	// operators are the replicas, each alive unless a test has ended it for a while.
 	operators []*e2e.Operator
 	report    e2e.Report
@@ -130,6 +133,25 @@ func install(ctx context.Context) error {
 		}
 		world.operators = append(world.operators, started)
 		if err := awaitReady(ctx, started); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restartOperators does what a kubelet does: a replica that has ended, which is for its own
+// test to judge, is not to be missing in the next ones.
+func restartOperators(ctx context.Context) error {
+	world.restarting.Lock()
+	defer world.restarting.Unlock()
+	for _, each := range world.operators {
+		if each.Alive() == nil {
+			continue
+		}
+		if err := each.Start(ctx); err != nil {
+			return err
+		}
+		if err := awaitReady(ctx, each); err != nil {
 			return err
 		}
 	}
