@@ -88,6 +88,8 @@ test: ## Run all tests, with the race detector, and say what was skipped. TESTFL
 
 # What e2e needs of the machine it says itself. TESTFLAGS='-run TestDeaths' for some.
 # Tests wait more than they compute: eight at one time do not disturb one another.
+# PREVIOUS is the commit to upgrade from: the one before, or this one where there is no other.
+PREVIOUS ?= $(shell git rev-parse --quiet --verify HEAD~1 || echo HEAD)
 E2E := go test -tags e2e -count=1 -parallel=8 -v ./hack/e2e
 
 .PHONY: test-e2e
@@ -95,9 +97,17 @@ test-e2e: e2e-binaries ## Measure traffic through every fault, in network namesp
 	@export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh kube-controller-manager kube-proxy); \
 	set -x; $(E2E) -timeout=15m $(TESTFLAGS)
 
+.PHONY: test-e2e-long
+test-e2e-long: e2e-binaries ## The same with 20 random moments for each fault, and the control plane away for a minute; takes hours.
+	@export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh kube-controller-manager kube-proxy); \
+	set -x; $(E2E) -timeout=6h -repetitions=20 -outage=1m $(TESTFLAGS)
+
 .PHONY: e2e-binaries
 e2e-binaries: build
 	CGO_ENABLED=0 go build -o bin/e2e-backend ./hack/e2e/backend
+	rm -rf dist/previous && mkdir -p dist/previous
+	git archive $(PREVIOUS) | tar -x -C dist/previous
+	cd dist/previous && CGO_ENABLED=0 go build -trimpath -o bin/manager ./cmd/manager
 
 # BENCH_ONLY=cost or scale runs one part of the second half alone.
 .PHONY: bench

@@ -223,7 +223,7 @@ func (p *persistence) follow(ctx context.Context, from watch.Interface, at time.
 	for {
 		err := p.forward(ctx, from, to)
 		from.Stop()
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			p.log.Info("A watch broke off; it is begun again", "error", err.Error())
 		}
 		select {

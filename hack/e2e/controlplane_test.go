@@ -34,32 +34,33 @@ const afterReturn = 2 * time.Second
 // A steady scenario, but that one more host dies while the control plane is away and the
 // dead one comes back. Everybody else goes on as if nothing were.
 func TestControlPlaneIsAway(t *testing.T) {
-	s := steady(t, "etcd and API server away, one host dies and one returns")
-	leads, _ := s.leader()
-	for range *repetitions {
-		pause(time.Second)
-		s.Expect(world.StopControlPlane()).To(Succeed())
-		pause(*outage / 2)
-		died, err := s.hosts[0].Kill()
-		s.Expect(err).NotTo(HaveOccurred())
-		s.Expect(s.dead().Start()).To(Succeed())
-		time.Sleep(time.Until(died.Add(*outage)))
-		back, err := world.StartControlPlane(s.ctx)
-		s.Expect(err).NotTo(HaveOccurred())
-		s.isOut(s.hosts[0], 30*time.Second)
-		s.note("outAfterReturnMs", time.Since(back))
-		s.isIn(s.dead(), 30*time.Second)
-		s.note("inAfterReturnMs", time.Since(back))
-		s.Expect(world.RestartProxies(s.ctx)).To(Succeed())
-		s.Eventually(s.reaches).WithArguments(s.dead()).WithTimeout(10 * time.Second).Should(BeTrue())
-		s.hosts[0], s.hosts[len(s.hosts)-1] = s.hosts[len(s.hosts)-1], s.hosts[0]
-	}
-	s.finish()
-	s.stays(leads)
-	s.Expect(s.row.SliceWrites).To(BeNumerically("<=", 2**repetitions), "one write for each change, or less")
-	s.Expect(s.row.Further["outAfterReturnMs"]).To(BeNumerically("<=", afterReturn.Milliseconds()))
-	s.Expect(s.row.Further["inAfterReturnMs"]).To(BeNumerically("<=", afterReturn.Milliseconds()))
-	s.watched()
+	steady(t, "etcd and API server away, one host dies and one returns", func(s *scenario) {
+		leads, _ := s.leader()
+		for range *repetitions {
+			pause(time.Second)
+			s.Expect(world.StopControlPlane()).To(Succeed())
+			pause(*outage / 2)
+			died, err := s.hosts[0].Kill()
+			s.Expect(err).NotTo(HaveOccurred())
+			s.Expect(s.dead().Start()).To(Succeed())
+			time.Sleep(time.Until(died.Add(*outage)))
+			back, err := world.StartControlPlane(s.ctx)
+			s.Expect(err).NotTo(HaveOccurred())
+			s.isOut(s.hosts[0], 30*time.Second)
+			s.note("outAfterReturnMs", time.Since(back))
+			s.isIn(s.dead(), 30*time.Second)
+			s.note("inAfterReturnMs", time.Since(back))
+			s.Expect(world.RestartProxies(s.ctx)).To(Succeed())
+			s.Eventually(s.reaches).WithArguments(s.dead()).WithTimeout(10 * time.Second).Should(BeTrue())
+			s.hosts[0], s.hosts[len(s.hosts)-1] = s.hosts[len(s.hosts)-1], s.hosts[0]
+		}
+		s.finish()
+		s.stays(leads)
+		s.Expect(s.row.SliceWrites).To(BeNumerically("<=", 2**repetitions), "one write for each change, or less")
+		s.Expect(s.row.Further["outAfterReturnMs"]).To(BeNumerically("<=", afterReturn.Milliseconds()))
+		s.Expect(s.row.Further["inAfterReturnMs"]).To(BeNumerically("<=", afterReturn.Milliseconds()))
+		s.watched()
+	})
 }
 
 // stays tests that nobody has taken the lead over from a replica, nor has it ended.
@@ -84,33 +85,35 @@ func (s *scenario) reaches(host *e2e.Host) bool {
 }
 
 func TestEtcdIsFrozen(t *testing.T) {
-	s := steady(t, "etcd stopped (SIGSTOP) and resumed")
-	leads, _ := s.leader()
-	for range *repetitions {
-		pause(time.Second)
-		begun := time.Now()
-		s.Expect(world.FreezeEtcd()).To(Succeed())
-		time.Sleep(*outage)
-		s.Expect(world.ThawEtcd()).To(Succeed())
-		s.probedSince(time.Now(), takeover)
-		s.note("probingGapMs", s.longestGap(begun))
-	}
-	s.unharmed()
-	s.stays(leads)
+	steady(t, "etcd stopped (SIGSTOP) and resumed", func(s *scenario) {
+		leads, _ := s.leader()
+		for range *repetitions {
+			pause(time.Second)
+			begun := time.Now()
+			s.Expect(world.FreezeEtcd()).To(Succeed())
+			time.Sleep(*outage)
+			s.Expect(world.ThawEtcd()).To(Succeed())
+			s.probedSince(time.Now(), takeover)
+			s.note("probingGapMs", s.longestGap(begun))
+		}
+		s.unharmed()
+		s.stays(leads)
+	})
 }
 
 func TestConnectionsAreCut(t *testing.T) {
-	s := steady(t, "all connections to the API server cut (RST)")
-	leads, _ := s.leader()
-	for range *repetitions {
-		pause(time.Second)
-		begun := time.Now()
-		s.Expect(e2e.ResetConnections(world.operators...)).To(Succeed())
-		s.probedSince(time.Now(), takeover)
-		s.note("probingGapMs", s.longestGap(begun))
-	}
-	s.unharmed()
-	s.stays(leads)
+	steady(t, "all connections to the API server cut (RST)", func(s *scenario) {
+		leads, _ := s.leader()
+		for range *repetitions {
+			pause(time.Second)
+			begun := time.Now()
+			s.Expect(e2e.ResetConnections(world.operators...)).To(Succeed())
+			s.probedSince(time.Now(), takeover)
+			s.note("probingGapMs", s.longestGap(begun))
+		}
+		s.unharmed()
+		s.stays(leads)
+	})
 }
 
 // afterStorm is how long it takes at most, once a storm is over, until all is as it
@@ -130,29 +133,30 @@ func TestFaultyAPIServer(t *testing.T) {
 		{"API server answers 500, 503 and 409 to half of all", e2e.Faults{Statuses: []int{500, 503, 409}, Share: 0.5}},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
-			s := steady(t, fault.name)
-			leads, _ := s.leader()
-			s.divert(faulty)
-			faulty.Inject(fault.faults)
-			defer faulty.Inject(e2e.Faults{})
-			at := time.Now()
-			_, err := s.hosts[0].Kill()
-			s.Expect(err).NotTo(HaveOccurred())
-			s.isOut(s.hosts[0], 30*time.Second)
-			s.note("outMs", time.Since(at))
-			s.probedSince(at, takeover)
-			s.row.LastFailure = e2e.LastFailure(s.clients[0].Between(at, time.Now()), at)
-			// Nor does the storm let anybody hear of anything in peace.
-			for range *repetitions {
-				s.Expect(e2e.ResetConnections(world.operators...)).To(Succeed())
-				pause(5 * time.Second)
-			}
-			faulty.Inject(e2e.Faults{})
-			s.calm()
-			s.row.Further["injected"] = float64(faulty.Injected())
-			s.finish()
-			s.Expect(s.row.SliceWrites).To(BeNumerically("<=", 4), "one write for each change, or less")
-			s.stays(leads)
+			steady(t, fault.name, func(s *scenario) {
+				leads, _ := s.leader()
+				s.divert(faulty)
+				faulty.Inject(fault.faults)
+				defer faulty.Inject(e2e.Faults{})
+				at := time.Now()
+				_, err := s.hosts[0].Kill()
+				s.Expect(err).NotTo(HaveOccurred())
+				s.isOut(s.hosts[0], 30*time.Second)
+				s.note("outMs", time.Since(at))
+				s.probedSince(at, takeover)
+				s.row.LastFailure = e2e.LastFailure(s.clients[0].Between(at, time.Now()), at)
+				// Nor does the storm let anybody hear of anything in peace.
+				for range *repetitions {
+					s.Expect(e2e.ResetConnections(world.operators...)).To(Succeed())
+					pause(5 * time.Second)
+				}
+				faulty.Inject(e2e.Faults{})
+				s.calm()
+				s.row.Further["injected"] = float64(faulty.Injected())
+				s.finish()
+				s.Expect(s.row.SliceWrites).To(BeNumerically("<=", 4), "one write for each change, or less")
+				s.stays(leads)
+			})
 		})
 	}
 }
@@ -164,7 +168,7 @@ func (s *scenario) divert(to *e2e.FaultyServer) {
 		s.Expect(each.Divert(to)).To(Succeed())
 	}
 	s.Expect(e2e.ResetConnections(world.operators...)).To(Succeed())
-	s.t.Cleanup(func() {
+	s.cleanup(func() {
 		for _, each := range world.operators {
 			s.Expect(each.Undivert()).To(Succeed())
 		}

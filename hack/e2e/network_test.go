@@ -41,132 +41,140 @@ func (s *scenario) isolated() bool {
 }
 
 func TestUplinkIsCut(t *testing.T) {
-	s := steady(t, "operator's uplink cut and restored")
-	for range *repetitions {
-		leads, _ := s.leader()
-		pause(time.Second)
-		s.Expect(leads.Isolate()).To(Succeed())
-		cut := time.Now()
-		s.Eventually(s.isolated).WithTimeout(10*time.Second).Should(BeTrue(), "the object is to say so")
-		s.note("noticedMs", time.Since(cut))
-		pause(5 * time.Second)
-		s.Expect(leads.Reconnect()).To(Succeed())
-		back := time.Now()
-		s.Eventually(s.isolated).WithTimeout(10 * time.Second).Should(BeFalse())
-		s.note("releasedMs", time.Since(back))
-		s.probedSince(back, takeover)
-	}
-	s.unharmed()
+	steady(t, "operator's uplink cut and restored", func(s *scenario) {
+		for range *repetitions {
+			leads, _ := s.leader()
+			pause(time.Second)
+			s.Expect(leads.Isolate()).To(Succeed())
+			s.cleanup(func() { _ = leads.Reconnect() }) // if that was not done below
+			cut := time.Now()
+			s.Eventually(s.isolated).WithTimeout(10*time.Second).Should(BeTrue(), "the object is to say so")
+			s.note("noticedMs", time.Since(cut))
+			pause(5 * time.Second)
+			s.Expect(leads.Reconnect()).To(Succeed())
+			back := time.Now()
+			s.Eventually(s.isolated).WithTimeout(10 * time.Second).Should(BeFalse())
+			s.note("releasedMs", time.Since(back))
+			s.probedSince(back, takeover)
+		}
+		s.unharmed()
+	})
 }
 
 // A cut that is over before anybody could be sure of it.
 func TestUplinkIsCutForAMoment(t *testing.T) {
-	s := steady(t, "operator's uplink cut for up to 3 s")
-	leads, _ := s.leader()
-	for range 2 * *repetitions {
-		pause(time.Second)
-		s.Expect(leads.Isolate()).To(Succeed())
-		pause(3 * time.Second)
-		s.Expect(leads.Reconnect()).To(Succeed())
-		s.probedSince(time.Now(), takeover)
-	}
-	s.unharmed()
+	steady(t, "operator's uplink cut for up to 3 s", func(s *scenario) {
+		leads, _ := s.leader()
+		for range 2 * *repetitions {
+			pause(time.Second)
+			s.Expect(leads.Isolate()).To(Succeed())
+			pause(3 * time.Second)
+			s.Expect(leads.Reconnect()).To(Succeed())
+			s.probedSince(time.Now(), takeover)
+		}
+		s.unharmed()
+	})
 }
 
 // The operator's host loses all its links, and with them the API server and all routes.
 func TestLinkIsDown(t *testing.T) {
-	s := steady(t, "operator's link down and up, API server and all")
-	for range *repetitions {
-		leads, _ := s.leader()
-		pause(time.Second)
-		begun := time.Now()
-		s.Expect(leads.Unplug()).To(Succeed())
-		pause(5 * time.Second)
-		s.Expect(leads.Plug()).To(Succeed())
-		s.probedSince(time.Now(), takeover)
-		s.note("probingGapMs", s.longestGap(begun))
-	}
-	s.unharmed()
+	steady(t, "operator's link down and up, API server and all", func(s *scenario) {
+		for range *repetitions {
+			leads, _ := s.leader()
+			pause(time.Second)
+			begun := time.Now()
+			s.Expect(leads.Unplug()).To(Succeed())
+			pause(5 * time.Second)
+			s.Expect(leads.Plug()).To(Succeed())
+			s.probedSince(time.Now(), takeover)
+			s.note("probingGapMs", s.longestGap(begun))
+		}
+		s.unharmed()
+	})
 }
 
 // A whole site is gone: a third of all endpoints, all in one network. That is no fault of
 // the operator's own network.
 func TestSiteIsLost(t *testing.T) {
-	s := newScenario(t, "one site of three cut off", 0, quick)
-	for _, name := range []string{"site-1", "site-2", "site-3"} {
-		s.addHost(name, 4)
-	}
-	var endpoints []farpointv1.Endpoint
-	for _, host := range s.hosts {
-		for _, address := range host.Addresses {
-			endpoints = append(endpoints, farpointv1.Endpoint{Address: address.String()})
+	play(t, "one site of three cut off", 0, quick, func(s *scenario) {
+		for _, name := range []string{"site-1", "site-2", "site-3"} {
+			s.addHost(name, 4)
 		}
-	}
-	s.declare(endpoints)
-	requests := s.sendFromPod()
-	s.begin()
-	for range *repetitions {
-		s.deaths(requests, quick.Silence(), s.hosts[:1], cut)
-		for _, address := range s.hosts[0].Addresses {
-			s.Expect(s.ready(address.String())).To(BeFalse())
+		var endpoints []farpointv1.Endpoint
+		for _, host := range s.hosts {
+			for _, address := range host.Addresses {
+				endpoints = append(endpoints, farpointv1.Endpoint{Address: address.String()})
+			}
 		}
-		s.Expect(s.hosts[0].Mend()).To(Succeed())
-		for _, address := range s.hosts[0].Addresses {
-			s.Eventually(s.ready).WithArguments(address.String()).WithTimeout(quick.Recovery() + 10*time.Second).Should(BeTrue())
+		s.declare(endpoints)
+		requests := s.sendFromPod()
+		s.begin()
+		for range *repetitions {
+			s.deaths(requests, quick.Silence(), s.hosts[:1], cut)
+			for _, address := range s.hosts[0].Addresses {
+				s.Expect(s.ready(address.String())).To(BeFalse())
+			}
+			s.Expect(s.hosts[0].Mend()).To(Succeed())
+			for _, address := range s.hosts[0].Addresses {
+				s.Eventually(s.ready).WithArguments(address.String()).WithTimeout(quick.Recovery() + 10*time.Second).Should(BeTrue())
+			}
 		}
-	}
-	s.finish()
-	s.Expect(s.row.SliceWrites).To(BeNumerically("<=", 8**repetitions), "one for each endpoint, or less")
+		s.finish()
+		s.Expect(s.row.SliceWrites).To(BeNumerically("<=", 8**repetitions), "one for each endpoint, or less")
+	})
 }
 
 // What cannot be probed is not dead.
 func TestNoFilesLeft(t *testing.T) {
-	s := steady(t, "operator out of file descriptors")
-	for range *repetitions {
-		leads, _ := s.leader()
-		open, err := leads.OpenFiles()
-		s.Expect(err).NotTo(HaveOccurred())
-		s.Expect(leads.LimitFiles(open / 2)).To(Succeed())
-		limited := time.Now()
-		time.Sleep(quick.Silence() * 2)
-		for _, host := range s.alive() {
-			s.Expect(host.VisitsFrom(leads.Pod.Address, limited.Add(quick.Timeout))).To(BeEmpty(), "no probe can be made")
+	steady(t, "operator out of file descriptors", func(s *scenario) {
+		for range *repetitions {
+			leads, _ := s.leader()
+			open, err := leads.OpenFiles()
+			s.Expect(err).NotTo(HaveOccurred())
+			s.Expect(leads.LimitFiles(open / 2)).To(Succeed())
+			s.cleanup(func() { _ = leads.LimitFiles(1024) })
+			limited := time.Now()
+			time.Sleep(quick.Silence() * 2)
+			for _, host := range s.alive() {
+				s.Expect(host.VisitsFrom(leads.Pod.Address, limited.Add(quick.Timeout))).To(BeEmpty(), "no probe can be made")
+			}
+			s.Expect(leads.LimitFiles(1024)).To(Succeed())
+			s.probedSince(time.Now(), takeover)
+			s.note("probingGapMs", s.longestGap(limited))
 		}
-		s.Expect(leads.LimitFiles(1024)).To(Succeed())
-		s.probedSince(time.Now(), takeover)
-		s.note("probingGapMs", s.longestGap(limited))
-	}
-	s.unharmed()
+		s.unharmed()
+	})
 }
 
 // 4,096 endpoints that swallow every packet do not delay the 100 that live.
 func TestBlackHoles(t *testing.T) {
-	s := newScenario(t, "4096 black-holed endpoints next to 100", 1, quick)
-	hole := s.addHost("black-hole", 1)
-	s.hosts = s.hosts[:1]
-	swallowed, err := hole.Swallow(world.Router())
-	s.Expect(err).NotTo(HaveOccurred())
-	living := s.addHost("living", 99)
-	mortal := s.hosts[0]
-	endpoints := []farpointv1.Endpoint{{Address: mortal.Address().String()}}
-	for _, address := range living.Addresses {
-		endpoints = append(endpoints, farpointv1.Endpoint{Address: address.String()})
-	}
-	s.declare(endpoints)
-	for batch := range slices.Chunk(swallowed, 1000) {
-		s.declareSilent(batch)
-	}
-	requests := s.sendFromPod()
-	time.Sleep(10 * time.Second) // all have been found dead
-	s.begin()
-	for range 3 {
-		s.deaths(requests, quick.Refusal(), []*e2e.Host{mortal}, kill)
-		s.Expect(mortal.Start()).To(Succeed())
-		s.isIn(mortal, quick.Recovery()+10*time.Second)
-	}
-	s.finish()
-	s.row.Further["probingGapMs"] = float64(s.gapAt(living, s.begun).Milliseconds())
-	s.Expect(s.gapAt(living, s.begun)).To(BeNumerically("<=", quick.Interval+e2e.Slack))
+	play(t, "4096 black-holed endpoints next to 100", 1, quick, func(s *scenario) {
+		hole := s.addHost("black-hole", 1)
+		s.hosts = s.hosts[:1]
+		swallowed, err := hole.Swallow(world.Router())
+		s.Expect(err).NotTo(HaveOccurred())
+		living := s.addHost("living", 99)
+		mortal := s.hosts[0]
+		endpoints := []farpointv1.Endpoint{{Address: mortal.Address().String()}}
+		for _, address := range living.Addresses {
+			endpoints = append(endpoints, farpointv1.Endpoint{Address: address.String()})
+		}
+		s.declare(endpoints)
+		for batch := range slices.Chunk(swallowed, 1000) {
+			s.declareSilent(batch)
+		}
+		requests := s.sendFromPod()
+		time.Sleep(10 * time.Second) // all have been found dead
+		s.begin()
+		for range 3 {
+			s.deaths(requests, quick.Refusal(), []*e2e.Host{mortal}, kill)
+			s.Expect(mortal.Start()).To(Succeed())
+			s.isIn(mortal, quick.Recovery()+10*time.Second)
+		}
+		s.finish()
+		s.row.Further["probingGapMs"] = float64(s.gapAt(living, s.begun).Milliseconds())
+		s.Expect(s.gapAt(living, s.begun)).To(BeNumerically("<=", quick.Interval+e2e.Slack))
+	})
 }
 
 // declareSilent has endpoints probed of which nobody answers.

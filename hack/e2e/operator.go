@@ -226,6 +226,14 @@ func (o *Operator) LimitFiles(most int) error {
 		"prlimit", fmt.Sprintf("--pid=%d", o.command.Process.Pid), fmt.Sprintf("--nofile=%d:", most)), "")
 }
 
+// Use has the operator started from another binary from now on; empty means the one under
+// test.
+func (o *Operator) Use(binary string) {
+	if o.options.Binary = binary; binary == "" {
+		o.options.Binary = o.cluster.binaries.Manager
+	}
+}
+
 // OpenFiles counts the operator's open files.
 func (o *Operator) OpenFiles() (int, error) {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", o.command.Process.Pid))

@@ -295,11 +295,19 @@ func (s *scenario) writes() int {
 	return len(writes)
 }
 
+// lasts tells whether a Service is there for as long as the scenario.
+func (s *scenario) lasts(service string) bool {
+	return service == serviceName || slices.ContainsFunc(s.declared, func(object client.Object) bool { return object.GetName() == service })
+}
+
 // wronglyOut are the changes since begin by which a host lost its traffic that was well,
 // and not on purpose.
 func (s *scenario) wronglyOut() []e2e.Change {
 	var found []e2e.Change
 	for _, change := range world.watcher.Changes(s.namespace, s.begun) {
+		if !s.lasts(change.Service) {
+			continue
+		}
 		well := func(host *e2e.Host) bool { return host.Has(change.Address) && !host.WasIll(change.At) }
 		planned := func(host *e2e.Host) bool { return host.Has(change.Address) }
 		if !change.Ready && slices.ContainsFunc(s.hosts, well) && !slices.ContainsFunc(s.leaving, planned) {

@@ -52,7 +52,7 @@ var world struct {
 }
 
 var (
-	repetitions = flag.Int("repetitions", 2, "how often each fault is repeated that comes at a random moment")
+	repetitions = flag.Int("repetitions", 1, "how often each fault is repeated that comes at a random moment")
 	outage      = flag.Duration("outage", 8*time.Second, "how long the control plane is away")
 )
 
