@@ -248,7 +248,7 @@ func (h *Host) Swallow(node *Node) ([]netip.Addr, error) {
 	}
 	return list, errors.Join(
 		h.nft(fmt.Sprintf("table inet swallow { chain in { type filter hook prerouting priority -400; ip daddr %s drop; }; }", swallowed)),
-		node.ip(fmt.Sprintf("route add %s via %s", swallowed, h.Address())),
+		node.ip(fmt.Sprintf("route replace %s via %s", swallowed, h.Address())),
 	)
 }
 
