@@ -25,12 +25,14 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -135,6 +137,25 @@ func startMonitoring(installed manifests, metrics, token string, receiver *alert
 	return &monitoring{&scraper{url: "http://" + string(listening.FindSubmatch(session.Err.Contents())[1])}, rules}
 }
 
+// renewable is an HTTPS server whose certificate can be replaced.
+type renewable struct {
+	*httptest.Server
+	certificate atomic.Pointer[tls.Certificate]
+}
+
+func newRenewable(certificate tls.Certificate) *renewable {
+	made := &renewable{Server: httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))}
+	made.certificate.Store(&certificate)
+	made.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return &tls.Config{Certificates: []tls.Certificate{*made.certificate.Load()}}, nil
+	}}
+	made.StartTLS()
+	DeferCleanup(made.Close)
+	return made
+}
+
+func (r *renewable) url() farpointv1.HealthCheckURL { return farpointv1.HealthCheckURL(r.URL) }
+
 // health maps the rules that Prometheus has loaded to whether they can be evaluated.
 func (m *monitoring) health(ctx SpecContext) func(Gomega) map[string]string {
 	return func(g Gomega) map[string]string {
@@ -221,7 +242,10 @@ var _ = Describe("config/prometheus", Ordered, func() {
 		single.Spec.Availability.WhenNoneHealthy = farpointv1.PublishAll
 		tiers := externalService(namespace, "tiers", first.url(), newBackend().url())
 		tiers.Spec.Endpoints[1].Priority = 1
-		create(ctx, service(namespace, "alone"), service(namespace, "tiers"), single, tiers)
+		expiring := newRenewable(issued("legacy.example", "legacy.example", "issuer")) // valid for an hour
+		secure := externalService(namespace, "secure", expiring.url())
+		secure.Spec.HealthCheck.TLS = &farpointv1.TLSHealthCheck{InsecureSkipVerify: true}
+		create(ctx, service(namespace, "alone"), service(namespace, "tiers"), service(namespace, "secure"), single, tiers)
 		Eventually(column(ctx, single)).Should(Equal("1/1"))
 		Eventually(condition(ctx, tiers, farpointv1.AvailableCondition)).Should(Equal("True EndpointsReady"))
 
@@ -234,10 +258,12 @@ var _ = Describe("config/prometheus", Ordered, func() {
 		Eventually(receiver.firing(ctx, true), "60s").Should(BeEmpty(), "the operator was absent until it was scraped")
 		Expect(receiver.firing(ctx, false)()).To(BeEmpty())
 
-		By("deaths")
+		By("deaths, and a certificate that is about to expire")
+		create(ctx, secure)
 		alone.status.Store(http.StatusServiceUnavailable)
 		first.status.Store(http.StatusServiceUnavailable)
 		Eventually(receiver.firing(ctx, true), "60s").Should(Equal([]string{
+			"FarpointCertificateExpiring secure",
 			"FarpointEndpointDown alone 192.0.2.10:8080", "FarpointEndpointDown tiers 192.0.2.10:8080",
 			"FarpointEndpointDownForLong alone", "FarpointEndpointDownForLong tiers",
 			"FarpointFailOpen alone", "FarpointFailedOver tiers",
@@ -249,14 +275,15 @@ var _ = Describe("config/prometheus", Ordered, func() {
 			"FarpointFailOpen alone", "FarpointServiceUnavailable alone",
 		}))
 
-		By("recoveries")
+		By("recoveries, and a renewal")
+		expiring.certificate.Store(&newTLSBackend().TLS.Certificates[0]) // valid for decades
 		alone.status.Store(http.StatusOK)
 		first.status.Store(http.StatusOK)
 		Eventually(receiver.firing(ctx, true), "60s").Should(BeEmpty())
 		Eventually(receiver.firing(ctx, false)).Should(BeEmpty())
 
 		By("series that end with their object")
-		for _, object := range []*farpointv1.ExternalService{single, tiers} {
+		for _, object := range []*farpointv1.ExternalService{single, tiers, secure} {
 			Expect(k8s.Delete(ctx, object)).To(Succeed())
 		}
 		Eventually(func(g Gomega) map[string]string {
