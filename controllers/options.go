@@ -72,7 +72,7 @@ type Options struct {
 	MaxProbesInFlight int
 	// MaxProbesInFlightPerNamespace bounds those of the ExternalServices of a namespace.
 	MaxProbesInFlightPerNamespace int
-	// MaxProbesInFlightPerDestination bounds those to one address or name.
+	// MaxProbesInFlightPerDestination bounds those of a namespace to one address or name.
 	MaxProbesInFlightPerDestination int
 	// MaxWatches bounds the connections held for endpoints that say by themselves when
 	// they change.
@@ -131,7 +131,7 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.IntVar(&o.MaxEndpointsPerSlice, "max-endpoints-per-slice", o.MaxEndpointsPerSlice, "Most endpoints in an EndpointSlice whose ExternalService says nothing about it, from 1 to 1000.")
 	flags.IntVar(&o.MaxProbesInFlight, "max-probes-in-flight", o.MaxProbesInFlight, "Most probes under way at one time; a quarter of it for endpoints that are steadily down.")
 	flags.IntVar(&o.MaxProbesInFlightPerNamespace, "max-probes-in-flight-per-namespace", o.MaxProbesInFlightPerNamespace, "Most probes under way at one time for the ExternalServices of one namespace.")
-	flags.IntVar(&o.MaxProbesInFlightPerDestination, "max-probes-in-flight-per-destination", o.MaxProbesInFlightPerDestination, "Most probes under way at one time to one address or name.")
+	flags.IntVar(&o.MaxProbesInFlightPerDestination, "max-probes-in-flight-per-destination", o.MaxProbesInFlightPerDestination, "Most probes under way at one time to one address or name, for the ExternalServices of one namespace.")
 	flags.IntVar(&o.MaxWatches, "max-watches", o.MaxWatches, "Most connections held for endpoints whose URL says watch=true. Others are probed all the same.")
 	flags.IntVar(&o.MaxTLSHandshakes, "max-tls-handshakes", o.MaxTLSHandshakes, "Most TLS handshakes that compute at one time. 0 means 4 for each processor.")
 	flags.Float64Var(&o.Guard.Share, "guard-share", o.Guard.Share, "Share of the probes, of all since an endpoint began to fail, that must fail in the network for the operator's own network to be taken for lost.")

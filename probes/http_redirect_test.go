@@ -154,27 +154,43 @@ func TestRedirectChain(t *testing.T) {
 	}
 }
 
-// TestRedirectGuard: the loopback is as forbidden for a hop as anything else.
+// TestRedirectGuard: what is refused is so for a hop as for anything else, whichever it is
+// and however it is spelled.
 func TestRedirectGuard(t *testing.T) {
 	hidden := unvisited(t)
-	s := newSite(t).redirects("/", 302, "http://"+hidden.String()+"/")
-	// Only the first address is allowed here: as if it were no loopback.
-	dialer := NewDialer(NewEgressPolicy(EgressRules{}), 0)
-	guard := dialer.check
-	dialer.check = func(to netip.AddrPort) error {
-		if to == s.at {
-			return nil
+	resolving(t, always("127.0.0.1"))
+	for _, host := range []string{
+		hidden.Addr().String(), "127.1.2.3", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "[64:ff9b::127.0.0.1]", "localhost", "rebound.example.",
+		"169.254.169.254", "[fd00:ec2::254]", "[::ffff:a9fe:a9fe]", "[64:ff9b::a9fe:a9fe]", "100.100.100.200", "168.63.129.16", "2852039166", "0xa9.254.169.254",
+	} {
+		for _, hops := range []int{1, 2, 10} {
+			s := newSite(t)
+			for i := range hops - 1 {
+				s.redirects(fmt.Sprintf("/%d", i), 302, fmt.Sprintf("/%d", i+1))
+			}
+			s.redirects(fmt.Sprintf("/%d", hops-1), 307, fmt.Sprintf("http://%s:%d/latest/meta-data", host, hidden.Port()))
+			// Only the first address is allowed here: as if it were no loopback.
+			dialer := NewDialer(NewEgressPolicy(EgressRules{}), 0)
+			guard := dialer.check
+			dialer.check = func(to netip.AddrPort) error {
+				if to == s.at {
+					return nil
+				}
+				return guard(to)
+			}
+			def := at(s.at, "http:///0")
+			def.HTTP = &HTTPSettings{FollowRedirects: true}
+			prober, err := NewRegistry(dialer).New(def)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := probeOnce(t, prober, ample), failure(ReasonRedirect); got != want {
+				t.Errorf("to %s at hop %d: %+v, want %+v", host, hops, got, want)
+			}
+			if seen := len(s.seen()); seen != hops {
+				t.Errorf("to %s at hop %d: %d requests", host, hops, seen)
+			}
 		}
-		return guard(to)
-	}
-	def := at(s.at, "http:///")
-	def.HTTP = &HTTPSettings{FollowRedirects: true}
-	prober, err := NewRegistry(dialer).New(def)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := probeOnce(t, prober, ample), failure(ReasonRedirect); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

@@ -32,10 +32,10 @@ type probe struct {
 	prober   Prober
 	rules    *rules
 	identity Identity
-	// namespace is that of the owner it was first made for, whose limits it counts
-	// against.
-	namespace string
-	health    Health
+	// namespace is that of the owner it was first made for. charged is the one against
+	// whose limits the probe under way counts.
+	namespace, charged string
+	health             Health
 
 	// due is when the next probe begins, counted from the scheduler's origin.
 	due time.Duration

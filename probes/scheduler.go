@@ -38,7 +38,8 @@ type SchedulerOptions struct {
 	MaxInFlight int
 	// MaxInFlightPerNamespace bounds those of one namespace; 0 means half of MaxInFlight.
 	MaxInFlightPerNamespace int
-	// MaxInFlightPerDestination bounds those to one address or name; 0 means 64.
+	// MaxInFlightPerDestination bounds those of one namespace to one address or name; 0
+	// means 64.
 	MaxInFlightPerDestination int
 	// MaxWatches bounds the connections held for watchers; 0 means 2048.
 	MaxWatches int
