@@ -154,8 +154,8 @@ func TestProbesOfANameByGivenNameServers(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
 	}
-	close(asked)
-	for question := range asked {
+	for len(asked) > 0 {
+		question := <-asked
 		if name, _, _ := strings.Cut(question, " "); dns.CountLabel(name) != 2 {
 			t.Errorf("asked for %s", question)
 		}

@@ -176,9 +176,9 @@ func TestLookupTriesAgain(t *testing.T) {
 
 func TestLookupsDifferInTheirPortsAndIdentifiers(t *testing.T) {
 	ports, identifiers := map[string]bool{}, map[string]bool{}
-	good := answersBy(t, holding(nil))
+	good, asked := answersBy(t, holding(nil)), make(chan string, 100)
 	place := nameServer(t, func(query []byte) [][]byte {
-		identifiers[string(query[:2])] = true
+		asked <- string(query[:2])
 		return good(query)
 	}, silence)
 	servers := newNameServers("", []netip.AddrPort{place})
@@ -190,6 +190,7 @@ func TestLookupsDifferInTheirPortsAndIdentifiers(t *testing.T) {
 		ports[conn.LocalAddr().String()] = true
 		conn.Close()
 		servers.lookup(t.Context(), Question{"db.example", RecordA})
+		identifiers[<-asked] = true
 	}
 	if len(ports) < 10 || len(identifiers) < 15 {
 		t.Errorf("%d ports and %d identifiers in 20 lookups", len(ports), len(identifiers))
