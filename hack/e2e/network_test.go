@@ -164,7 +164,16 @@ func TestBlackHoles(t *testing.T) {
 			s.declareSilent(batch)
 		}
 		requests := s.sendFromPod()
-		time.Sleep(10 * time.Second) // all have been found dead
+		// Until all have been found dead, they share what their namespace may probe at one time
+		// with the living.
+		for _, object := range s.declared {
+			s.Eventually(func(g Gomega) {
+				silent := &farpointv1.ExternalService{}
+				g.Expect(world.Client.Get(s.ctx, client.ObjectKeyFromObject(object), silent)).To(Succeed())
+				g.Expect(silent.Status.Unhealthy).To(BeEquivalentTo(len(silent.Spec.Endpoints)))
+			}).WithTimeout(time.Minute).Should(Succeed())
+		}
+		time.Sleep(quick.Interval) // and those that waited have had their turn
 		s.begin()
 		for range 3 {
 			s.deaths(requests, quick.Refusal(), []*e2e.Host{mortal}, kill)
