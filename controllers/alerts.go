@@ -90,7 +90,7 @@ func alertsOf(object *farpointv1.ExternalService) []notice {
 	for _, endpoint := range object.Status.Endpoints {
 		if endpoint.State == farpointv1.EndpointActive && endpoint.Health == farpointv1.EndpointUnhealthy {
 			holding = append(holding, notice{
-				alert:   alert{endpointDownAlert, key, endpoint.Name, zoneOf(object, endpoint.Address), endpoint.Reason},
+				alert:   alert{endpointDownAlert, key, endpoint.Name, zoneOf(object, addressInSpec(&endpoint)), endpoint.Reason},
 				message: endpoint.Message,
 				since:   endpoint.LastTransitionTime.Time,
 			})
@@ -113,6 +113,11 @@ func alertsOf(object *farpointv1.ExternalService) []notice {
 		}
 	}
 	return holding
+}
+
+// addressInSpec is that of the spec's endpoint that an endpoint comes from.
+func addressInSpec(endpoint *farpointv1.EndpointStatus) string {
+	return cmp.Or(endpoint.ResolvedFrom, endpoint.Address)
 }
 
 func zoneOf(object *farpointv1.ExternalService, address string) string {

@@ -18,7 +18,6 @@ package controllers
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -169,12 +168,8 @@ func sharedWith(mine map[place]string, published *discoveryv1.Endpoint, ports []
 	if len(published.Addresses) == 0 {
 		return "", false
 	}
-	address, err := netip.ParseAddr(published.Addresses[0])
-	if err != nil {
-		return "", false
-	}
 	for _, port := range ports {
-		if name, ok = mine[placeOf(address, port)]; ok {
+		if name, ok = mine[publishedHost(published.Addresses[0]).place(port)]; ok {
 			return name, true
 		}
 	}

@@ -100,6 +100,7 @@ func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []verdict) []ve
 			continue
 		}
 		address, err := netip.ParseAddr(published.Addresses[0])
+		// A name goes at once: it may lead to where nothing may go any more.
 		if err != nil || d.isTaken(address, slice.Ports) || d.refused(address, slice.Ports) {
 			continue
 		}
@@ -118,7 +119,7 @@ func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []verdict) []ve
 
 func (d drain) isTaken(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
 	for _, port := range ports {
-		if _, ok := d.taken[placeOf(address, port)]; ok {
+		if _, ok := d.taken[host{address: address}.place(port)]; ok {
 			return true
 		}
 	}
@@ -146,6 +147,9 @@ func (d drain) until(left *endpoint, terminating bool) (time.Time, probes.Health
 	told := d.seeds.told.find(left.index, left.name)
 	if told == nil && !terminating {
 		return time.Time{}, probes.Health{}, false
+	}
+	if told != nil && told.ResolvedFrom != "" {
+		left.resolved = &resolvedFrom{address: told.ResolvedFrom, target: told.Target}
 	}
 	health, known := d.health(left.name)
 	if !known {
@@ -185,7 +189,7 @@ func (d drain) withoutDoubles(found []verdict) []verdict {
 				continue
 			}
 			for _, port := range slice.Ports {
-				published[placeOf(address, port)] = true
+				published[host{address: address}.place(port)] = true
 			}
 		}
 	}

@@ -109,10 +109,10 @@ func TestDrain(t *testing.T) {
 			d.refused = func(netip.Addr, []discoveryv1.EndpointPort) bool { return true }
 		}, ""},
 		{"it has not left", "TTF", &ready, func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.taken = map[place]int{placeOf(netip.MustParseAddr("192.0.2.1"), httpPort(8080).ports[0]): 3}
+			d.taken = map[place]int{publishedHost("192.0.2.1").place(httpPort(8080).ports[0]): 3}
 		}, ""},
 		{"its port has changed", "TTF", &ready, func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.taken = map[place]int{placeOf(netip.MustParseAddr("192.0.2.1"), httpPort(9090).ports[0]): 3}
+			d.taken = map[place]int{publishedHost("192.0.2.1").place(httpPort(9090).ports[0]): 3}
 		}, "FTT 31"},
 		{"it was published for another Service", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) {
 			s.Labels[discoveryv1.LabelServiceName] = "other"
@@ -254,7 +254,7 @@ func BenchmarkDrainNothing(b *testing.B) {
 	drain, _ := departed("TTF", nil)
 	drain.taken = map[place]int{}
 	for i := range wants.endpoints {
-		drain.taken[place{wants.endpoints[i].address, corev1.ProtocolTCP, 8080}] = i
+		drain.taken[place{wants.endpoints[i].host(), corev1.ProtocolTCP, 8080}] = i
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -192,11 +192,26 @@ func conditionChanges(before, after []metav1.Condition) []occurrence {
 			told = append(told, occurrence{false, failOpenEndedEvent, meta.FindStatusCondition(after, farpointv1.AvailableCondition).Message})
 		}
 	}
+	told = append(told, nameChange(before, after)...)
 	was, is = meta.FindStatusCondition(before, farpointv1.ReadyCondition), meta.FindStatusCondition(after, farpointv1.ReadyCondition)
 	if is != nil && (was == nil || was.Reason != is.Reason) && (was != nil || is.Status != metav1.ConditionTrue) {
 		told = append(told, occurrence{is.Status != metav1.ConditionTrue, is.Reason, is.Message})
 	}
 	return told
+}
+
+// nameChange tells of names that cannot be resolved, unless Ready does, and of their end.
+func nameChange(before, after []metav1.Condition) []occurrence {
+	was, is := meta.FindStatusCondition(before, farpointv1.AddressesResolvedCondition), meta.FindStatusCondition(after, farpointv1.AddressesResolvedCondition)
+	ready := meta.FindStatusCondition(after, farpointv1.ReadyCondition)
+	switch {
+	case is == nil:
+	case is.Status == metav1.ConditionFalse && (was == nil || was.Reason != is.Reason) && (ready == nil || ready.Reason != is.Reason):
+		return []occurrence{{true, is.Reason, is.Message}}
+	case is.Status == metav1.ConditionTrue && was != nil && was.Status == metav1.ConditionFalse:
+		return []occurrence{{false, farpointv1.AddressesResolvedCondition, is.Message}}
+	}
+	return nil
 }
 
 // eventWriter writes Events one by one. The recorders of client-go would not do: the

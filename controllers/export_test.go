@@ -48,7 +48,7 @@ func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]s
 		byPolicies = append(byPolicies, slowed)
 	}
 	planner := targetPlanner{registry: probes.NewRegistry(dialer), egress: egress}
-	for _, each := range planner.within(within, within.room(object, nil)).plan(&object.Spec, nil, common, &seeds{}).rejected {
+	for _, each := range planner.within(within, within.room(object, nil)).plan(&expansion{spec: &object.Spec}, nil, common, &seeds{}).rejected {
 		if each.reason == farpointv1.NotAllowedByPolicyReason {
 			byPolicies = append(byPolicies, each.message)
 		} else {

@@ -76,6 +76,8 @@ type Reconciler struct {
 	// then written is what is known then.
 	leading   func(context.Context) error
 	scheduler scheduler
+	// resolver knows where DNS names lead.
+	resolver resolver
 	// transitions tell of what the scheduler finds.
 	transitions *transitions
 	clock       clock.PassiveClock
@@ -101,6 +103,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	result, err := r.reconcile(ctx, request)
 	if errors.Is(err, errGrantsUnknown) {
 		return ctrl.Result{}, nil // who asked is called
+	}
+	var names namesAwaited
+	if errors.As(err, &names) {
+		return ctrl.Result{RequeueAfter: time.Duration(names)}, nil // or before, by the resolver
 	}
 	if apierrors.IsConflict(err) {
 		// Somebody was faster. The watch brings what they wrote; nothing is wrong.
@@ -164,6 +170,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 // forget gives up the probes of an object, and what is watched for it alone.
 func (r *Reconciler) forget(owner probes.Owner) {
 	r.scheduler.Remove(owner)
+	r.resolver.Remove(owner)
 	r.transitions.taken(owner)
 	r.policies.forget(owner)
 	r.pods.forget(types.NamespacedName(owner))
@@ -276,7 +283,11 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	}
 	service := found.service.service
 	planner := r.targets.within(found.within, room)
-	planned := planner.plan(&object.Spec, service.Spec.Ports, common, seeds)
+	names := r.resolve(object, owner, service, planner)
+	if wait := names.awaited(r.clock.Now()); wait > 0 {
+		return namesAwaited(wait)
+	}
+	planned := planner.plan(names, service.Spec.Ports, common, seeds)
 	planned.slowed = slowed
 	if found.around, err = r.neighbours(ctx, service, types.NamespacedName(owner)); err != nil {
 		return err

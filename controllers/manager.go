@@ -132,9 +132,16 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 		return err
 	}
 	dialer := probes.NewDialer(egress, options.MaxTLSHandshakes)
+	if len(options.NameServers) > 0 {
+		dialer.ResolveBy(options.NameServers)
+	}
 	registry := probes.NewRegistry(dialer)
 	transitions := newTransitions(clock.RealClock{})
 	engine, err := newScheduler(manager, options, registry, transitions.notify)
+	if err != nil {
+		return err
+	}
+	names, err := newResolver(manager, options, transitions.resolved)
 	if err != nil {
 		return err
 	}
@@ -152,6 +159,7 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 		live:         manager.GetAPIReader(),
 		leading:      lock.leading,
 		scheduler:    engine,
+		resolver:     names,
 		transitions:  transitions,
 		clock:        clock.RealClock{},
 		targets:      targetPlanner{registry: registry, egress: egress},
@@ -218,6 +226,22 @@ func newScheduler(manager ctrl.Manager, options Options, registry probes.Registr
 		Log:                       manager.GetLogger().WithName("probes"),
 	})
 	return engine, wrapped(manager.Add(engine), "add the scheduler")
+}
+
+// newResolver adds a resolver and its metrics to the manager.
+func newResolver(manager ctrl.Manager, options Options, notify func(probes.Owner)) (*probes.Resolver, error) {
+	measured := probes.NewResolverMetrics()
+	if err := measureWhileRunning(manager, measured.Collectors()); err != nil {
+		return nil, err
+	}
+	made := probes.NewResolver(probes.ResolverOptions{
+		Notify:  notify,
+		Servers: options.NameServers,
+		Grace:   options.MissingNameGrace,
+		Metrics: measured,
+		Log:     manager.GetLogger().WithName("names"),
+	})
+	return made, wrapped(manager.Add(made), "add the resolver")
 }
 
 // measureWhileRunning registers metrics while the manager does its work. One that waits

@@ -46,7 +46,7 @@ func documented(t *testing.T) []*dto.MetricFamily {
 		t.Fatal(err)
 	}
 	collectors := append(probes.NewMetrics().Collectors(), newPublishMetrics().collectors()...)
-	collectors = append(collectors, state, told.delivered)
+	collectors = append(append(collectors, probes.NewResolverMetrics().Collectors()...), state, told.delivered)
 	registry, named := prometheus.NewPedanticRegistry(), map[string]bool{}
 	for _, each := range collectors {
 		registry.MustRegister(each)

@@ -26,6 +26,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/common/model"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -95,6 +96,12 @@ type Options struct {
 	// AlertmanagerHTTPConfig and WebhookHTTPConfig name files that say how to log in there
 	// and whom to trust, in the form of Prometheus' http_config; empty means none.
 	AlertmanagerHTTPConfig, WebhookHTTPConfig string
+	// NameServers resolve the DNS names of endpoints; those of the operator's host if there
+	// are none.
+	NameServers []netip.AddrPort
+	// MissingNameGrace is how long the addresses of a DNS name are kept that does not exist
+	// any more.
+	MissingNameGrace time.Duration
 	// Egress says which addresses may be probed and published, save for the cluster's own
 	// ranges, which the operator finds out.
 	Egress probes.EgressRules
@@ -113,6 +120,7 @@ func NewOptions() Options {
 		MaxProbesInFlightPerDestination: 64,
 		MaxWatches:                      2048,
 		Guard:                           probes.DefaultGuardOptions(),
+		MissingNameGrace:                probes.DefaultMissingGrace,
 	}
 }
 
@@ -146,6 +154,8 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.Func("alert-label", "Label that all alerts carry, such as cluster=eu-1. May be given several times.", o.addAlertLabel)
 	flags.Func("webhook-url", "URL to post a CloudEvent to when an endpoint goes down or up and when a Service stops or begins to be available. May be given several times.", receiverInto(&o.WebhookURLs))
 	flags.StringVar(&o.WebhookHTTPConfig, "webhook-http-config", o.WebhookHTTPConfig, "File like that of --alertmanager-http-config, for webhooks.")
+	flags.Func("resolver", "Name server to resolve DNS names by, such as 10.0.0.53 or 10.0.0.53:5353, instead of those in /etc/resolv.conf. May be given several times.", o.addNameServer)
+	flags.DurationVar(&o.MissingNameGrace, "missing-name-grace", o.MissingNameGrace, "How long the addresses of a DNS name are kept that does not exist any more (NXDOMAIN).")
 	flags.Func("allowed-cidrs", "Ranges, separated by commas, whose addresses may be probed and published although a larger range that they are in is refused: one of --denied-cidrs, or the cluster's own. May be given several times.", prefixesInto(&o.Egress.Allowed))
 	flags.Func("denied-cidrs", "Ranges, separated by commas, whose addresses may be neither probed nor published, save for smaller ones in --allowed-cidrs. May be given several times.", prefixesInto(&o.Egress.Denied))
 	flags.BoolVar(&o.Egress.AllowLoopbackProbes, "allow-loopback-probes", o.Egress.AllowLoopbackProbes, "Let probe URLs reach the operator's own host. For development and demos only.")
@@ -171,6 +181,9 @@ func (o *Options) Validate() error {
 		if bound.value < bound.from || bound.value > bound.to {
 			faults = append(faults, fmt.Errorf("--%s=%d: must be from %d to %d", bound.flag, bound.value, bound.from, bound.to))
 		}
+	}
+	if o.MissingNameGrace <= 0 {
+		faults = append(faults, fmt.Errorf("--missing-name-grace=%v: must be above 0", o.MissingNameGrace))
 	}
 	for flag, share := range map[string]float64{"guard-share": o.Guard.Share, "guard-release": o.Guard.Release} {
 		if share <= 0 || share > 1 {
@@ -231,6 +244,19 @@ func (o *Options) addAlertLabel(value string) error {
 		o.AlertLabels = map[string]string{}
 	}
 	o.AlertLabels[name] = text
+	return nil
+}
+
+func (o *Options) addNameServer(value string) error {
+	server, err := netip.ParseAddrPort(value)
+	if err != nil {
+		addr, err := netip.ParseAddr(value)
+		if err != nil {
+			return errors.New("must be an address, or address:port, such as 10.0.0.53:53")
+		}
+		server = netip.AddrPortFrom(addr, 53)
+	}
+	o.NameServers = append(o.NameServers, server)
 	return nil
 }
 

@@ -198,6 +198,23 @@ func (c *confines) checkPlace(address netip.Addr, ports []discoveryv1.EndpointPo
 	if err := c.bounds.CheckAddress(address); err != nil {
 		return err
 	}
+	return c.checkPorts(ports)
+}
+
+// checkNames returns an error if a name may not be had that led to an endpoint: that of the
+// spec, and the host that SRV records name.
+func (c *confines) checkNames(from *resolvedFrom) error {
+	if from == nil {
+		return nil
+	}
+	parsed, err := parseName(from.address)
+	if err != nil {
+		return err
+	}
+	return cmp.Or(c.bounds.CheckName(parsed.name), c.bounds.CheckName(from.name))
+}
+
+func (c *confines) checkPorts(ports []discoveryv1.EndpointPort) error {
 	for _, port := range ports {
 		if port.Port == nil {
 			continue // somebody has edited the slice
@@ -215,7 +232,15 @@ func (c *confines) refusal(made *endpoint, room int) *rejection {
 	if c == nil {
 		return nil
 	}
-	if err := c.checkPlace(made.address, made.ports.ports); err != nil {
+	err := c.checkNames(made.resolved)
+	switch {
+	case err != nil:
+	case made.address.IsValid():
+		err = c.checkPlace(made.address, made.ports.ports)
+	default:
+		err = c.checkPorts(made.ports.ports)
+	}
+	if err != nil {
 		return rejectedByPolicy(err)
 	}
 	if c.tightest != nil && made.index >= room {
@@ -234,10 +259,19 @@ func (c *confines) room(owner *farpointv1.ExternalService, all []farpointv1.Exte
 	left := int(*c.tightest.spec.MaxEndpoints)
 	for i := range all {
 		if other := &all[i]; other.DeletionTimestamp == nil && other.Name != owner.Name && comesBefore(other, owner) {
-			left -= len(other.Spec.Endpoints)
+			left -= endpointsOf(other)
 		}
 	}
 	return max(left, 0)
+}
+
+// endpointsOf is how many endpoints an ExternalService has. Only where names lead tells its
+// status, which comes after its spec.
+func endpointsOf(object *farpointv1.ExternalService) int {
+	if hasDNSName(&object.Spec) {
+		return max(len(object.Spec.Endpoints), int(object.Status.Total))
+	}
+	return len(object.Spec.Endpoints)
 }
 
 func comesBefore(a, b *farpointv1.ExternalService) bool {
@@ -257,6 +291,9 @@ func rejectedByPolicy(err error) *rejection {
 // is prepared: where a name leads, or a redirect.
 func roams(definition *probes.Definition) bool {
 	if definition.HTTP != nil && definition.HTTP.FollowRedirects {
+		return true
+	}
+	if !definition.Address.IsValid() {
 		return true
 	}
 	u, err := url.Parse(definition.URL)

@@ -17,8 +17,6 @@ limitations under the License.
 package controllers
 
 import (
-	"net/netip"
-
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -72,8 +70,11 @@ func (v *verdict) publication(publishNotReady bool) farpointv1.EndpointPublicati
 	return farpointv1.PublishedNotReady
 }
 
-func addressTypeOf(address netip.Addr) discoveryv1.AddressType {
-	if address.Is4() {
+func addressTypeOf(wanted *endpoint) discoveryv1.AddressType {
+	switch {
+	case !wanted.address.IsValid():
+		return discoveryv1.AddressTypeFQDN
+	case wanted.address.Is4():
 		return discoveryv1.AddressTypeIPv4
 	}
 	return discoveryv1.AddressTypeIPv6

@@ -251,7 +251,7 @@ func (r *clusterRanges) rulesWith(known []probes.ClusterRange) probes.EgressRule
 	return rules
 }
 
-// judgedOtherwise tells whether two policies differ about an address in a spec.
+// judgedOtherwise tells whether two policies may differ about an address in a spec.
 func judgedOtherwise(spec *farpointv1.ExternalServiceSpec, a, b *probes.EgressPolicy) bool {
 	differ := func(text string) bool {
 		addr, err := netip.ParseAddr(text)
@@ -262,7 +262,8 @@ func judgedOtherwise(spec *farpointv1.ExternalServiceSpec, a, b *probes.EgressPo
 		return err == nil && differ(u.Hostname())
 	}
 	return probed(spec.HealthCheckURL) || slices.ContainsFunc(spec.Endpoints, func(endpoint farpointv1.Endpoint) bool {
-		return differ(endpoint.Address) || probed(endpoint.HealthCheckURL)
+		// Where a name leads is not in the spec, and not all of it in the status.
+		return isDNSName(endpoint.Address) || differ(endpoint.Address) || probed(endpoint.HealthCheckURL)
 	})
 }
 

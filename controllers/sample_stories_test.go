@@ -17,6 +17,7 @@ limitations under the License.
 package controllers_test
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -128,6 +129,56 @@ orders-read: IPv4, postgresql 5432/TCP, farpoint.dev/externalservice=orders-read
   203.0.113.21 FFF`)
 		Eventually(condition(ctx, write, farpointv1.FailedOverCondition)).Should(Equal("True TooFewHealthy"))
 		Eventually(condition(ctx, read, farpointv1.AvailableCondition)).Should(Equal("False NoEndpointsReady"))
+	})
+
+	It("follows a managed database to where its name leads", func(ctx SpecContext) {
+		server := dnsmasq()
+		server.Hold("198.51.100.81 orders.db.example", "198.51.100.82 orders.db.example")
+		server.Start()
+		startOperator(adminConfig, resolvingBy(server.Address()))
+		orders := load("managed-database.yaml")
+		orders.apply(ctx)
+		const slice = `
+orders: IPv4, postgresql 5432/TCP, farpoint.dev/externalservice=orders`
+		orders.comesOut(ctx, slice+`
+  198.51.100.81 TTF
+  198.51.100.82 TTF`)
+		object := orders.externalServices()[0]
+		resolves := map[string]string{farpointv1.AddressesResolvedCondition: "True NamesResolved"}
+		Eventually(unusual(ctx, object)).Should(Equal(resolves))
+
+		By("moving to another machine")
+		server.Hold("198.51.100.83 orders.db.example", "198.51.100.82 orders.db.example")
+		orders.publishes(ctx, slice+`
+  198.51.100.81 FTT
+  198.51.100.82 TTF
+  198.51.100.83 TTF`)
+		Eventually(unusual(ctx, object)).Should(Equal(resolves))
+	})
+
+	It("finds hosts, ports and tiers in SRV records", func(ctx SpecContext) {
+		server := dnsmasq("--srv-host=_http._tcp.search.example,a.search.example,9200,10,1", "--srv-host=_http._tcp.search.example,b.search.example,9201,20,1")
+		server.Hold("198.51.100.91 a.search.example", "198.51.100.92 b.search.example")
+		server.Start()
+		startOperator(adminConfig, resolvingBy(server.Address()))
+		search := load("srv-records.yaml")
+		search.apply(ctx)
+		const first, second = `
+search: IPv4, http 9200/TCP, farpoint.dev/externalservice=search
+  198.51.100.91 `, `
+search: IPv4, http 9201/TCP, farpoint.dev/externalservice=search
+  198.51.100.92 `
+		search.comesOut(ctx, first+"TTF", second+"FFF")
+		object := search.externalServices()[0]
+		Eventually(unusual(ctx, object)).Should(Equal(map[string]string{farpointv1.AddressesResolvedCondition: "True NamesResolved"}))
+		var told []string
+		for _, endpoint := range now(ctx, object).Status.Endpoints {
+			told = append(told, fmt.Sprint(endpoint.Name, " ", endpoint.ResolvedFrom, " ", endpoint.Target, " ", endpoint.Priority))
+		}
+		Expect(told).To(Equal([]string{
+			"198.51.100.91:9200 srv://_http._tcp.search.example a.search.example 0",
+			"198.51.100.92:9201 srv://_http._tcp.search.example b.search.example 1",
+		}))
 	})
 
 	It("moves to a new machine and lets the old one's connections end", func(ctx SpecContext) {

@@ -17,8 +17,6 @@ limitations under the License.
 package controllers
 
 import (
-	"net/netip"
-
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/ptr"
@@ -56,17 +54,13 @@ func (s *seeds) note(published *discoveryv1.Endpoint, ports []discoveryv1.Endpoi
 	if len(published.Addresses) == 0 || published.Conditions.Serving == nil {
 		return
 	}
-	address, err := netip.ParseAddr(published.Addresses[0])
-	if err != nil {
-		return
-	}
 	said := endpointConditions{
 		ready:       ptr.Deref(published.Conditions.Ready, false),
 		serving:     *published.Conditions.Serving,
 		terminating: ptr.Deref(published.Conditions.Terminating, false),
 	}
 	for _, port := range ports {
-		s.published[placeOf(address, port)] = said
+		s.published[publishedHost(published.Addresses[0]).place(port)] = said
 	}
 }
 
@@ -74,7 +68,7 @@ func (s *seeds) note(published *discoveryv1.Endpoint, ports []discoveryv1.Endpoi
 // to an endpoint, or naming another one first, forgets nothing.
 func (s *seeds) said(of *endpoint) (endpointConditions, bool) {
 	for _, port := range of.ports.ports {
-		if said, ok := s.published[placeOf(of.address, port)]; ok {
+		if said, ok := s.published[of.host().place(port)]; ok {
 			return said, true
 		}
 	}

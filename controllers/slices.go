@@ -158,7 +158,7 @@ func (p *slicePlanner) group() {
 	var group *sliceGroup
 	for i := range p.wants.endpoints {
 		wanted := p.wants.endpoints[i].endpoint
-		key := groupKey{addressTypeOf(wanted.address), wanted.ports.key, p.metadata.zoneOf(wanted)}
+		key := groupKey{addressTypeOf(wanted), wanted.ports.key, p.metadata.zoneOf(wanted)}
 		if group == nil || group.groupKey != key { // mostly it is that of the one before
 			if group = byKey[key]; group == nil {
 				group = &sliceGroup{groupKey: key, index: int32(len(p.groups)), ports: wanted.ports, labels: p.metadata.labelsFor(key.zone)}

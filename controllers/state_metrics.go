@@ -248,7 +248,7 @@ func (s *stateSamples) endpoints(observed []probes.Observation) {
 // zone is that of an endpoint of the status, which has the order of the spec unless the
 // spec has just changed.
 func (s *stateSamples) zone(index int) string {
-	address := s.object.Status.Endpoints[index].Address
+	address := addressInSpec(&s.object.Status.Endpoints[index])
 	if spec := s.object.Spec.Endpoints; index < len(spec) && spec[index].Address == address {
 		return spec[index].Zone
 	}

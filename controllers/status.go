@@ -92,7 +92,8 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	set := conditionSetter{status: &status, generation: present.Generation, now: now}
 	setTargetServiceResolved(set, found)
 	setPortsMatched(set, found)
-	setEndpointsAccepted(set, present, found)
+	setEndpointsAccepted(set, found)
+	setAddressesResolved(set, found)
 	setTrafficPolicyEffective(set, found)
 	setNoConflicts(set, found)
 	setEndpointsPublished(set, found.endpoints)
@@ -108,8 +109,8 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	return status
 }
 
-// endpointStatuses are in the order of the spec; those that have left it follow. The present ones stay if the endpoints
-// could not be judged.
+// endpointStatuses are in the order of the spec; those that have left it follow. The
+// present ones stay if the endpoints could not be judged.
 func endpointStatuses(present *farpointv1.ExternalService, found findings, now metav1.Time) []farpointv1.EndpointStatus {
 	if found.targets == nil {
 		return slices.DeleteFunc(slices.Clone(present.Status.Endpoints), func(endpoint farpointv1.EndpointStatus) bool {
@@ -117,21 +118,26 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 		})
 	}
 	before := toldBefore{list: present.Status.Endpoints}
-	statuses := make([]farpointv1.EndpointStatus, 0, len(present.Spec.Endpoints))
+	names := found.targets.names
+	statuses := make([]farpointv1.EndpointStatus, 0, names.len())
 	verdicts := found.verdicts
-	for i := range present.Spec.Endpoints {
+	for i := range names.len() {
 		refused, isRefused := found.targets.rejected[i]
 		var status farpointv1.EndpointStatus
-		if len(verdicts) > 0 && verdicts[0].index == i {
+		switch {
+		case len(verdicts) > 0 && verdicts[0].index == i:
 			status = endpointStatus(&verdicts[0], found.publishesNotReady())
 			verdicts = verdicts[1:]
 			if isRefused { // it is held
 				status.Reason, status.Message = refused.reason, refused.message
 			}
-		} else {
-			status = rejectedStatus(i, &present.Spec.Endpoints[i], refused)
+		case isRefused:
+			status = rejectedStatus(names.at(i).origin, names.spec, refused)
 		}
-		keepKnown(&status, before.find(i, status.Name), now)
+		if last := len(statuses) - 1; status.Name == "" || last >= 0 && statuses[last].Name == status.Name {
+			continue // another name led to it as well, or more than one address of the name is set aside
+		}
+		keepKnown(&status, before.find(len(statuses), status.Name), now)
 		statuses = append(statuses, status)
 	}
 	for i := range verdicts { // they have left the spec
@@ -144,19 +150,23 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 
 // rejectedStatus names the endpoint by its place in the spec, since what would make its
 // name is what may be wrong with it.
-func rejectedStatus(index int, spec *farpointv1.Endpoint, refused rejection) farpointv1.EndpointStatus {
-	return farpointv1.EndpointStatus{
-		Name:    fmt.Sprintf("endpoints[%d]", index),
-		Address: spec.Address,
-		State:   stateOf(spec),
+func rejectedStatus(origin int, spec *farpointv1.ExternalServiceSpec, refused rejection) farpointv1.EndpointStatus {
+	status := farpointv1.EndpointStatus{
+		Name:    fmt.Sprintf("endpoints[%d]", origin),
+		Address: spec.Endpoints[origin].Address,
+		State:   stateOf(&spec.Endpoints[origin]),
 		Health:  farpointv1.EndpointRejected,
 		Reason:  refused.reason,
 		Message: refused.message,
 	}
+	if refused.reason == farpointv1.ResolvingReason {
+		status.Health = farpointv1.EndpointHealthUnknown
+	}
+	return status
 }
 
 func endpointStatus(known *verdict, publishNotReady bool) farpointv1.EndpointStatus {
-	return farpointv1.EndpointStatus{
+	status := farpointv1.EndpointStatus{
 		Name:               known.name,
 		Address:            known.spec.Address,
 		State:              stateOf(known.spec),
@@ -167,6 +177,13 @@ func endpointStatus(known *verdict, publishNotReady bool) farpointv1.EndpointSta
 		LastTransitionTime: metav1.Time{Time: known.health.Since()},
 		DrainUntil:         timeOrNil(known.drainUntil),
 	}
+	if from := known.resolved; from != nil {
+		status.ResolvedFrom, status.Target = from.address, from.target
+		if from.target != "" {
+			status.Priority = known.spec.Priority
+		}
+	}
+	return status
 }
 
 // keepKnown carries over what the present status knows better: since when an endpoint is
@@ -188,6 +205,9 @@ func keepKnown(status, before *farpointv1.EndpointStatus, now metav1.Time) {
 
 func count(status *farpointv1.ExternalServiceStatus, present *farpointv1.ExternalService, found findings) {
 	status.Total = int32(len(present.Spec.Endpoints))
+	if found.targets != nil {
+		status.Total = int32(len(status.Endpoints) - countLeft(status.Endpoints))
+	}
 	status.Ready, status.Standby, status.Unhealthy, status.Unknown = 0, 0, 0, 0
 	status.Draining, status.Disabled, status.Rejected = 0, 0, 0
 	for i := range status.Endpoints {
@@ -200,6 +220,17 @@ func count(status *farpointv1.ExternalServiceStatus, present *farpointv1.Externa
 		}
 	}
 	status.ReadyEndpoints = fmt.Sprintf("%d/%d", status.Ready, status.Total)
+}
+
+// countLeft counts the endpoints that have left the spec.
+func countLeft(endpoints []farpointv1.EndpointStatus) int {
+	left := 0
+	for i := range endpoints {
+		if endpoints[i].DrainUntil != nil {
+			left++
+		}
+	}
+	return left
 }
 
 // isReady tells whether an endpoint that is published in this way gets traffic.
@@ -269,16 +300,32 @@ func setPortsMatched(set conditionSetter, found findings) {
 	}
 }
 
-func setEndpointsAccepted(set conditionSetter, present *farpointv1.ExternalService, found findings) {
+func setEndpointsAccepted(set conditionSetter, found findings) {
 	if found.targets == nil {
 		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints have not been judged")
 		return
 	}
-	if reason, message := found.targets.rejections(&present.Spec); reason != "" {
+	if reason, message := found.targets.rejections(); reason != "" {
 		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionFalse, reason, message)
 		return
 	}
 	set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionTrue, farpointv1.EndpointsAcceptedReason, "all endpoints are probed and published")
+}
+
+// setAddressesResolved leaves the condition as it is while nothing better is known.
+func setAddressesResolved(set conditionSetter, found findings) {
+	if found.targets == nil {
+		return
+	}
+	if found.targets.names.names == 0 {
+		set.remove(farpointv1.AddressesResolvedCondition)
+		return
+	}
+	value, reason, message := found.targets.names.judge()
+	if value == metav1.ConditionUnknown && meta.FindStatusCondition(set.status.Conditions, farpointv1.AddressesResolvedCondition) != nil {
+		return
+	}
+	set.set(farpointv1.AddressesResolvedCondition, value, reason, message)
 }
 
 func setNoConflicts(set conditionSetter, found findings) {
@@ -330,6 +377,9 @@ func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *fault {
 	if condition := meta.FindStatusCondition(status.Conditions, farpointv1.EndpointsAcceptedCondition); condition.Status == metav1.ConditionFalse {
 		// A Secret may come; an endpoint of the spec mends itself never.
 		return &fault{condition.Reason, condition.Message, condition.Reason == farpointv1.CredentialsUnavailableReason}
+	}
+	if unresolved := f.targets.unresolved(); unresolved != nil {
+		return &fault{unresolved.reason, unresolved.message, true}
 	}
 	if f.portsReason == farpointv1.PortNotInServiceReason {
 		return &fault{reason: f.portsReason, message: f.portsMessage}

@@ -49,7 +49,7 @@ func observed(healths ...probes.Health) (*farpointv1.ExternalService, findings) 
 	for i := range healths {
 		object.Spec.Endpoints = append(object.Spec.Endpoints, at(fmt.Sprintf("192.0.2.%d", i+1), 80))
 	}
-	found := findings{service: judgeService(object, testService()), targets: &targets{rejected: map[int]rejection{}}, slices: 1}
+	found := findings{service: judgeService(object, testService()), targets: &targets{rejected: map[int]rejection{}, names: &expansion{spec: &object.Spec}}, slices: 1}
 	ports := httpPort(80)
 	for i := range object.Spec.Endpoints {
 		made := endpoint{index: i, name: fmt.Sprintf("192.0.2.%d:80", i+1), spec: &object.Spec.Endpoints[i], ports: ports}

@@ -87,6 +87,9 @@ func newEndpointsContent(service *corev1.Service, from []*discoveryv1.EndpointSl
 func (c *endpointsContent) truncated() bool { return c.total > endpointsCapacity }
 
 func inFirstFamily(service *corev1.Service, addresses discoveryv1.AddressType) bool {
+	if addresses == discoveryv1.AddressTypeFQDN {
+		return false
+	}
 	return len(service.Spec.IPFamilies) == 0 || string(service.Spec.IPFamilies[0]) == string(addresses)
 }
 

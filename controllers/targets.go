@@ -39,15 +39,18 @@ import (
 // endpoint is an endpoint of the spec that can be published, or one that has left the
 // spec and is draining.
 type endpoint struct {
-	// index is its place in the spec; beyond it for one that has left.
+	// index is its place in the expansion of the spec; beyond it for one that has left.
 	index int
 	// name tells the endpoints of one ExternalService apart: address and first port.
-	name    string
-	spec    *farpointv1.Endpoint
+	name string
+	spec *farpointv1.Endpoint
+	// address is not valid for a name that is published as such.
 	address netip.Addr
-	// text is the canonical form of address, which the slices have.
+	// text is the canonical form of address, or the name, which the slices have.
 	text  string
 	ports *portSet
+	// resolved is where the address comes from; nil if it stands in the spec.
+	resolved *resolvedFrom
 	// prober is nil for an endpoint that is disabled or held.
 	prober   probes.Prober
 	identity probes.Identity
@@ -59,6 +62,14 @@ type endpoint struct {
 	drainUntil time.Time
 }
 
+// resolvedFrom is how a DNS name led to an address.
+type resolvedFrom struct {
+	// address is the spec's, and name the canonical name that probes call it by.
+	address, name string
+	// target is the name if SRV records name it.
+	target string
+}
+
 // rejection says why an endpoint of the spec is set aside.
 type rejection struct {
 	reason, message string
@@ -68,12 +79,15 @@ type rejection struct {
 type targets struct {
 	// accepted are in the order of the spec.
 	accepted []endpoint
-	// rejected are by their index in the spec, and include the held ones.
+	// rejected are by their index in the expansion, and include the held ones. What is neither
+	// rejected nor accepted is somebody else's already, to which another name led.
 	rejected map[int]rejection
 	// taken are the places of endpoints, with their index in the spec.
 	taken map[place]int
 	// slowed says that endpoints are probed less often than the spec says; empty if not.
 	slowed string
+	// names are the spec's, resolved.
+	names *expansion
 }
 
 // targetPlanner judges the endpoints of a spec. It is pure.
@@ -100,19 +114,24 @@ func (p targetPlanner) refuses(address netip.Addr, ports []discoveryv1.EndpointP
 	return p.egress.CheckPublished(address) != nil || p.confines.checkPlace(address, ports) != nil
 }
 
-// plan judges each endpoint by itself, so that a bad one harms no other. The ports are
+// plan judges each endpoint of the spec, with its names resolved, by itself, so that a bad
+// one harms no other. The ports are
 // those of the Service; seeds tell what was published before.
-func (p targetPlanner) plan(spec *farpointv1.ExternalServiceSpec, ports []corev1.ServicePort, common settings, seeds *seeds) targets {
+func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, common settings, seeds *seeds) targets {
+	spec := names.spec
 	planned := targets{
-		accepted: make([]endpoint, 0, len(spec.Endpoints)),
+		accepted: make([]endpoint, 0, names.len()),
 		rejected: map[int]rejection{},
-		taken:    make(map[place]int, len(spec.Endpoints)),
+		taken:    make(map[place]int, names.len()),
+		names:    names,
 	}
 	resolver := &portResolver{common: spec.Ports, service: ports}
-	for i := range spec.Endpoints {
-		made, refused := p.locate(spec, i, resolver)
+	for i := range names.len() {
+		made, refused := p.locate(names.at(i), i, resolver)
 		if refused == nil {
-			refused = duplicate(&made, planned.taken)
+			if refused = duplicate(&made, names.at(i).origin, planned.taken); refused != nil && made.resolved != nil {
+				continue
+			}
 		}
 		if refused == nil {
 			refused = p.confines.refusal(&made, p.room)
@@ -134,24 +153,52 @@ func (p targetPlanner) plan(spec *farpointv1.ExternalServiceSpec, ports []corev1
 }
 
 // locate finds out where an endpoint is.
-func (p targetPlanner) locate(spec *farpointv1.ExternalServiceSpec, index int, resolver *portResolver) (endpoint, *rejection) {
-	wanted := &spec.Endpoints[index]
-	address, err := netip.ParseAddr(wanted.Address)
+func (p targetPlanner) locate(wanted wantedEndpoint, index int, resolver *portResolver) (endpoint, *rejection) {
+	if wanted.refused != nil {
+		return endpoint{}, wanted.refused
+	}
+	spec := wanted.spec
+	if wanted.asName {
+		return p.locateName(wanted, index, resolver)
+	}
+	address, err := netip.ParseAddr(spec.Address)
 	if err != nil || address.Zone() != "" {
-		return endpoint{}, &rejection{farpointv1.InvalidAddressReason, fmt.Sprintf("%q is not an IPv4 or IPv6 address", wanted.Address)}
+		return endpoint{}, &rejection{farpointv1.InvalidAddressReason, fmt.Sprintf("%q is not an IPv4 or IPv6 address", spec.Address)}
 	}
 	if err := p.egress.CheckPublished(address); err != nil {
 		return endpoint{}, &rejection{farpointv1.RefusedAddressReason, err.Error()}
 	}
-	if message := topologyFault(wanted); message != "" {
+	if message := topologyFault(spec); message != "" {
 		return endpoint{}, &rejection{farpointv1.InvalidTopologyReason, message}
 	}
-	ports, err := resolver.resolve(wanted)
+	ports, err := resolver.resolve(spec)
 	if err != nil {
 		return endpoint{}, &rejection{farpointv1.InvalidPortReason, err.Error()}
 	}
 	text := address.String()
-	return endpoint{index: index, name: endpointName(text, ports), spec: wanted, address: address, text: text, ports: ports}, nil
+	made := endpoint{index: index, name: endpointName(text, ports), spec: spec, address: address, text: text, ports: ports}
+	if wanted.name != "" {
+		made.resolved = &resolvedFrom{address: wanted.from, name: wanted.name, target: wanted.target}
+	}
+	return made, nil
+}
+
+// locateName is locate for a name that is published as such.
+func (p targetPlanner) locateName(wanted wantedEndpoint, index int, resolver *portResolver) (endpoint, *rejection) {
+	if faults := validation.IsFullyQualifiedDomainName(nil, wanted.name); len(faults) > 0 {
+		return endpoint{}, &rejection{farpointv1.InvalidAddressReason, fmt.Sprintf("%q cannot be published as a name: it needs a dot, and labels of lower-case letters, digits and dashes", wanted.name)}
+	}
+	if message := topologyFault(wanted.spec); message != "" {
+		return endpoint{}, &rejection{farpointv1.InvalidTopologyReason, message}
+	}
+	ports, err := resolver.resolve(wanted.spec)
+	if err != nil {
+		return endpoint{}, &rejection{farpointv1.InvalidPortReason, err.Error()}
+	}
+	return endpoint{
+		index: index, name: endpointName(wanted.name, ports), spec: wanted.spec, text: wanted.name, ports: ports,
+		resolved: &resolvedFrom{address: wanted.from, name: wanted.name, target: wanted.target},
+	}, nil
 }
 
 // equip gives an endpoint its prober, unless it is disabled.
@@ -189,7 +236,12 @@ func definitionOf(spec *farpointv1.ExternalServiceSpec, made *endpoint, common s
 	if url == "" {
 		url = "tcp://"
 	}
+	name := ""
+	if made.resolved != nil {
+		name = made.resolved.name
+	}
 	return probes.Definition{
+		Name:    name,
 		URL:     string(url),
 		Address: made.address,
 		Port:    made.ports.firstOf(corev1.ProtocolTCP),
@@ -204,6 +256,9 @@ func identityOf(definition probes.Definition, common settings) probes.Identity {
 	digest := sha256.New()
 	digest.Write(common.digest[:])
 	fmt.Fprintf(digest, "%s %d %d %s", definition.Address, definition.Port, definition.UDPPort, definition.URL)
+	if definition.Name != "" {
+		fmt.Fprintf(digest, " %s", definition.Name)
+	}
 	if definition.Credentials != nil {
 		digestCredentials(digest, definition.Credentials)
 	}
@@ -258,33 +313,56 @@ func forZonesFault(zones []string) string {
 // place is where traffic goes. Two endpoints at one place would be one to consumers,
 // with two verdicts.
 type place struct {
-	address  netip.Addr
+	host
 	protocol corev1.Protocol
 	port     int32
+}
+
+// host is an address or, in slices of the type FQDN, a name.
+type host struct {
+	address netip.Addr
+	name    string
+}
+
+// publishedHost reads what stands in a slice.
+func publishedHost(published string) host {
+	address, err := netip.ParseAddr(published)
+	if err != nil {
+		return host{name: published}
+	}
+	return host{address: address}
+}
+
+func (h host) place(port discoveryv1.EndpointPort) place {
+	return place{host: h, protocol: ptr.Deref(port.Protocol, corev1.ProtocolTCP), port: ptr.Deref(port.Port, 0)}
+}
+
+// host of an endpoint is its name if that is published in the place of addresses.
+func (e *endpoint) host() host {
+	if e.address.IsValid() {
+		return host{address: e.address}
+	}
+	return host{name: e.text}
 }
 
 func (e *endpoint) places() []place {
 	places := make([]place, len(e.ports.ports))
 	for i, port := range e.ports.ports {
-		places[i] = placeOf(e.address, port)
+		places[i] = e.host().place(port)
 	}
 	return places
 }
 
-func placeOf(address netip.Addr, port discoveryv1.EndpointPort) place {
-	return place{address: address, protocol: ptr.Deref(port.Protocol, corev1.ProtocolTCP), port: ptr.Deref(port.Port, 0)}
-}
-
 // duplicate finds an endpoint before this one at the same place; otherwise it takes the
 // endpoint's places.
-func duplicate(made *endpoint, taken map[place]int) *rejection {
+func duplicate(made *endpoint, origin int, taken map[place]int) *rejection {
 	for _, port := range made.ports.ports {
-		if first, ok := taken[placeOf(made.address, port)]; ok {
+		if first, ok := taken[made.host().place(port)]; ok {
 			return &rejection{farpointv1.DuplicateEndpointReason, fmt.Sprintf("has the address and port of spec.endpoints[%d]: take one of them out", first)}
 		}
 	}
 	for _, port := range made.ports.ports {
-		taken[placeOf(made.address, port)] = made.index
+		taken[made.host().place(port)] = origin
 	}
 	return nil
 }
@@ -324,10 +402,11 @@ func (t targets) probeTargets(common settings, seeds *seeds) []probes.Target {
 	return list
 }
 
-// rejections describes what is set aside, for a condition's message.
-func (t targets) rejections(spec *farpointv1.ExternalServiceSpec) (reason, message string) {
+// rejections describes what is set aside, for a condition's message. Names that lead
+// nowhere are for another condition.
+func (t targets) rejections() (reason, message string) {
 	const shown = 5
-	indexes := slices.Sorted(maps.Keys(t.rejected))
+	indexes := slices.DeleteFunc(slices.Sorted(maps.Keys(t.rejected)), func(i int) bool { return t.names.at(i).unresolved })
 	switch {
 	case len(indexes) == 0 && t.slowed != "":
 		return farpointv1.NotAllowedByPolicyReason, t.slowed
@@ -342,20 +421,31 @@ func (t targets) rejections(spec *farpointv1.ExternalServiceSpec) (reason, messa
 	}
 	parts := make([]string, 0, shown+1)
 	for _, i := range indexes[:min(shown, len(indexes))] {
-		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s): %s", i, spec.Endpoints[i].Address, t.rejected[i].message))
+		origin := t.names.at(i).origin
+		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s): %s", origin, t.names.spec.Endpoints[origin].Address, t.rejected[i].message))
 	}
 	if more := len(indexes) - shown; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more, see status.endpoints", more))
 	}
-	summary := fmt.Sprintf("%d of %d endpoints set aside", len(indexes)-held, len(spec.Endpoints))
+	summary := fmt.Sprintf("%d of %d endpoints set aside", len(indexes)-held, t.names.len())
 	if held > 0 {
 		summary += fmt.Sprintf(", %d published as before", held)
 	}
-	message = summary + ": " + strings.Join(parts, "; ")
+	message = summary + ": " + strings.Join(slices.Compact(parts), "; ")
 	if t.slowed != "" {
 		message += ". Besides, " + t.slowed
 	}
 	return t.rejected[indexes[0]].reason, message
+}
+
+// unresolved is the first name that leads nowhere; nil if there is none.
+func (t targets) unresolved() *rejection {
+	for i := range t.names.list {
+		if wanted := &t.names.list[i]; wanted.unresolved {
+			return &rejection{wanted.refused.reason, fmt.Sprintf("spec.endpoints[%d]: %s", wanted.origin, wanted.refused.message)}
+		}
+	}
+	return nil
 }
 
 func sorted(words []string) []string {

@@ -37,13 +37,19 @@ var (
 
 func planned(t *testing.T, spec farpointv1.ExternalServiceSpec, ports []corev1.ServicePort) targets {
 	t.Helper()
+	return plannedWith(t, &expansion{spec: &spec}, ports)
+}
+
+// plannedWith judges endpoints whose names are resolved.
+func plannedWith(t *testing.T, names *expansion, ports []corev1.ServicePort) targets {
+	t.Helper()
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	common, err := newSettings(&spec, certificates{}, login{})
+	common, err := newSettings(names.spec, certificates{}, login{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress, 0)), egress: egress}
-	return planner.plan(&spec, ports, common, &seeds{})
+	return planner.plan(names, ports, common, &seeds{})
 }
 
 func at(address string, port int32) farpointv1.Endpoint {
@@ -66,7 +72,6 @@ func TestBadEndpointsAreSetAside(t *testing.T) {
 		reason, message string
 	}{
 		{"no address", at("10.300.1.10", 80), farpointv1.InvalidAddressReason, `"10.300.1.10" is not an IPv4 or IPv6 address`},
-		{"name", at("db.example.com", 80), farpointv1.InvalidAddressReason, "is not an IPv4 or IPv6 address"},
 		{"leading zeros", at("192.0.2.010", 80), farpointv1.InvalidAddressReason, "is not an IPv4 or IPv6 address"},
 		{"zone index", at("fe80::1%eth0", 80), farpointv1.InvalidAddressReason, "is not an IPv4 or IPv6 address"},
 		{"loopback", at("127.0.0.1", 80), farpointv1.RefusedAddressReason, "127.0.0.1 is a loopback address"},
@@ -288,7 +293,7 @@ func TestCredentialsTellProbesApart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return planner.plan(&spec, onePort, common, &seeds{}).probeTargets(common, &seeds{})
+		return planner.plan(&expansion{spec: &spec}, onePort, common, &seeds{}).probeTargets(common, &seeds{})
 	}
 	none := targetsBy(nil)
 	seen := map[probes.Identity]bool{none[0].Identity: true}

@@ -87,6 +87,19 @@ func (t *transitions) notify(owner probes.Owner) {
 	})
 }
 
+// resolved is what the resolver calls: a name of the owner leads elsewhere. It has its turn
+// at once. A name is asked for seconds later again, so that there is no crowd to wait for.
+func (t *transitions) resolved(owner probes.Owner) {
+	t.mu.Lock()
+	queue := t.queue
+	t.mu.Unlock()
+	if queue == nil {
+		return
+	}
+	priority := transitionPriority
+	queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, reconcile.Request{NamespacedName: types.NamespacedName(owner)})
+}
+
 // wait returns the time until the owner's turn.
 func (t *transitions) wait(owner probes.Owner) time.Duration {
 	now := t.clock.Now()

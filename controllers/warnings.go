@@ -24,15 +24,16 @@ import (
 )
 
 // withoutEndpointsWarnings passes on what the API server warns of, but for the warning
-// that comes with each request for Endpoints since Kubernetes 1.33. They are used on
-// purpose, and whoever asks for publishEndpoints is told in its description.
+// that comes with each request for Endpoints since Kubernetes 1.33, and that of slices of
+// the type FQDN. They are used on purpose, and whoever asks for publishEndpoints or
+// publish: FQDN is told in its description.
 type withoutEndpointsWarnings struct {
 	next rest.WarningHandlerWithContext
 }
 
 // HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
 func (w withoutEndpointsWarnings) HandleWarningHeaderWithContext(ctx context.Context, code int, agent, message string) {
-	if !strings.HasPrefix(message, "v1 Endpoints is deprecated") {
+	if !strings.HasPrefix(message, "v1 Endpoints is deprecated") && !strings.Contains(message, "FQDN endpoints are deprecated") {
 		w.next.HandleWarningHeaderWithContext(ctx, code, agent, message)
 	}
 }

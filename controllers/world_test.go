@@ -44,6 +44,8 @@ type world struct {
 	verdicts map[string]probes.State
 	// known is what they have found out since the operator started.
 	known map[string]probes.Health
+	// names are resolved by them.
+	names nameServers
 }
 
 func newWorld(t *testing.T) *world {
@@ -68,17 +70,27 @@ func (w *world) look() {
 // change nothing.
 func (w *world) restart() {
 	w.t.Helper()
-	before, status := w.slices, *w.object.Status.DeepCopy()
-	w.known = nil
-	w.reconcile(func(_ string, health probes.Health) probes.Health { return health })
-	if !equality.Semantic.DeepEqual(before, w.slices) || !equality.Semantic.DeepEqual(status, w.object.Status) {
+	status := *w.object.Status.DeepCopy()
+	w.restartUnseen()
+	if !equality.Semantic.DeepEqual(status, w.object.Status) {
 		w.t.Fatalf("a restart makes\n%+v of\n%+v", w.object.Status, status)
+	}
+}
+
+// restartUnseen is a restart that users of the slices do not see.
+func (w *world) restartUnseen() {
+	w.t.Helper()
+	before := w.slices
+	w.known, w.names.answers = nil, nil
+	w.reconcile(func(_ string, health probes.Health) probes.Health { return health })
+	if !equality.Semantic.DeepEqual(before, w.slices) {
+		w.t.Fatalf("a restart makes\n%+v of\n%+v", w.slices, before)
 	}
 }
 
 func (w *world) reconcile(probe func(name string, health probes.Health) probes.Health) {
 	w.t.Helper()
-	targets := planned(w.t, w.object.Spec, w.service.Spec.Ports)
+	targets := plannedWith(w.t, w.names.expand(w.object, w.service), w.service.Spec.Ports)
 	seeds := seedsFrom(w.slices, &w.object.Status)
 	leaving := drain{
 		service: w.service, period: drainPeriodOf(&w.object.Spec), now: w.now, taken: targets.taken, seeds: seeds,

@@ -17,10 +17,8 @@ limitations under the License.
 package probes
 
 import (
-	"cmp"
 	"errors"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -114,7 +112,7 @@ func readReply(message []byte, question Question) dnsReply {
 	case header.RCode == dnsmessage.RCodeNameError:
 		return dnsReply{outcome: LookupMissing, ttl: min(ttl, negative)}
 	case found != nil && !found.records.empty():
-		found.records.sort()
+		found.records.Sort()
 		return dnsReply{outcome: LookupFound, records: found.records, ttl: min(ttl, found.ttl)}
 	case found != nil: // the one target of SRV that means that there is none
 		return dnsReply{outcome: LookupEmpty, ttl: min(ttl, found.ttl)}
@@ -230,17 +228,6 @@ func readNegativeTTL(parser *dnsmessage.Parser) (ttl time.Duration, hasSOA bool)
 			return 0, false
 		}
 	}
-}
-
-func (s *RecordSet) sort() {
-	slices.SortFunc(s.Addresses, netip.Addr.Compare)
-	s.Addresses = slices.Compact(s.Addresses)
-	slices.SortFunc(s.Services, func(a, b ServiceRecord) int {
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), strings.Compare(a.Target, b.Target), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Weight, b.Weight))
-	})
-	s.Services = slices.Compact(s.Services)
-	s.Addresses = s.Addresses[:min(len(s.Addresses), maxRecords)]
-	s.Services = s.Services[:min(len(s.Services), maxRecords)]
 }
 
 // nameOf is the canonical form of a name in a message.

@@ -27,6 +27,8 @@ type Answer struct {
 	// name servers say then, or don't, these are kept, save that a name that does not
 	// exist has lost them after a grace time.
 	RecordSet
+	// Remembered: no name server has said them yet, they are Wanted.Known.
+	Remembered bool
 	// Outcome is that of the last lookup. Of several that failed in a row it is the first
 	// one's.
 	Outcome LookupOutcome
@@ -99,7 +101,7 @@ func (l *lookup) take(said dnsReply, now time.Time, grace time.Duration) {
 	}
 	l.missing, l.answer.KeptUntil = time.Time{}, time.Time{}
 	if said.outcome == LookupFound {
-		l.answer.RecordSet = said.records
+		l.answer.RecordSet, l.answer.Remembered = said.records, false
 	}
 }
 

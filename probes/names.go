@@ -17,6 +17,7 @@ limitations under the License.
 package probes
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -116,6 +117,18 @@ type ServiceRecord struct {
 	// Target is the canonical name of the host.
 	Target string
 	Port   uint16
+}
+
+// Sort makes it so. It keeps no more than a name may lead to.
+func (s *RecordSet) Sort() {
+	slices.SortFunc(s.Addresses, netip.Addr.Compare)
+	s.Addresses = slices.Compact(s.Addresses)
+	slices.SortFunc(s.Services, func(a, b ServiceRecord) int {
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), strings.Compare(a.Target, b.Target), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Weight, b.Weight))
+	})
+	s.Services = slices.Compact(s.Services)
+	s.Addresses = s.Addresses[:min(len(s.Addresses), maxRecords)]
+	s.Services = s.Services[:min(len(s.Services), maxRecords)]
 }
 
 func (s RecordSet) empty() bool { return len(s.Addresses)+len(s.Services) == 0 }

@@ -117,6 +117,9 @@ func (r *Resolver) Set(owner Owner, questions []Wanted) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.wanted[owner]
+	if len(before)+len(questions) == 0 {
+		return
+	}
 	after := make(map[Question]bool, len(questions))
 	for i := range questions {
 		after[questions[i].Question] = true
@@ -133,7 +136,6 @@ func (r *Resolver) Set(owner Owner, questions []Wanted) {
 		delete(r.wanted, owner)
 	}
 	r.options.Metrics.names.Set(float64(len(r.lookups)))
-	r.nudge()
 }
 
 // Remove gives up all questions of the owner.
@@ -156,9 +158,10 @@ func (r *Resolver) want(owner Owner, wanted *Wanted) {
 		known = &lookup{question: wanted.Question, bounds: map[Owner]TTLBounds{}, due: now, answer: Answer{Asked: now}}
 		r.lookups[wanted.Question] = known
 		heap.Push(&r.queues[laneLive], known)
+		r.nudge()
 	}
 	if known.answer.Outcome == LookupPending && known.answer.empty() {
-		known.answer.RecordSet = wanted.Known
+		known.answer.RecordSet, known.answer.Remembered = wanted.Known, !wanted.Known.empty()
 	}
 	if bounds, ok := known.bounds[owner]; ok && bounds == wanted.TTLBounds {
 		return
@@ -186,6 +189,7 @@ func (r *Resolver) reschedule(known *lookup) {
 	if known.position != absent && known.answer.Outcome != LookupPending {
 		known.schedule()
 		heap.Fix(r.queueOf(known), known.position)
+		r.nudge()
 	}
 }
 

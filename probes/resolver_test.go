@@ -304,12 +304,12 @@ func TestRestartDuringAnOutage(t *testing.T) {
 			t.Errorf("before the first reply: %+v", got)
 		}
 		time.Sleep(100 * time.Hour)
-		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupServerFailure {
+		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupServerFailure || !got.Remembered {
 			t.Errorf("%+v", got)
 		}
 		a.say(dbA, found(time.Minute, "192.0.2.1"))
 		time.Sleep(longestPause)
-		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupFound {
+		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupFound || got.Remembered {
 			t.Errorf("after it: %+v", got)
 		}
 	})

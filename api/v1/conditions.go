@@ -45,8 +45,8 @@ const (
 	// before.
 	CertificatesUnavailableReason = "CertificatesUnavailable"
 	// Besides, Ready, Reconciling and Stalled carry the reasons of the conditions
-	// TargetServiceResolved, PortsMatched, EndpointsAccepted and EndpointsPublished when
-	// these are False.
+	// TargetServiceResolved, PortsMatched, EndpointsAccepted, AddressesResolved and
+	// EndpointsPublished when these are False.
 )
 
 // AvailableCondition is True while at least spec.availability.minReady endpoints are
@@ -177,7 +177,7 @@ const (
 	// The other reasons stand in status.endpoints[].reason of the endpoint that is
 	// set aside; the condition has that of the first.
 
-	// InvalidAddressReason: not an IP address.
+	// InvalidAddressReason: neither an IP address nor a DNS name.
 	InvalidAddressReason = "InvalidAddress"
 	// RefusedAddressReason: an address that may not be published.
 	RefusedAddressReason = "RefusedAddress"
@@ -198,6 +198,37 @@ const (
 	NotAllowedByPolicyReason = "NotAllowedByPolicy"
 	// InvalidTopologyReason: zone, hostname or nodeName that the API server would refuse.
 	InvalidTopologyReason = "InvalidTopology"
+)
+
+// AddressesResolvedCondition is True when every DNS name among the endpoints leads to
+// addresses. While it is False, the addresses that a name led to last are kept. It is
+// present only where there is such a name, and Unknown until all have been asked for.
+const (
+	AddressesResolvedCondition = "AddressesResolved"
+
+	// NamesResolvedReason: all are resolved.
+	NamesResolvedReason = "NamesResolved"
+	// NamesPublishedReason: all are resolved, and published as names.
+	NamesPublishedReason = "NamesPublished"
+	// ResolvingReason: unknown, a name has not been answered yet.
+	ResolvingReason = "Resolving"
+
+	// The other reasons stand in status.endpoints[].reason of a name that leads nowhere; the
+	// condition has that of the first. A name without any address makes Ready False.
+
+	// NoAddressesReason: the name exists, but has no record of the types that are asked for.
+	NoAddressesReason = "NoAddresses"
+	// NameNotFoundReason: the name does not exist. Its addresses go after a grace time.
+	NameNotFoundReason = "NameNotFound"
+	// AliasLoopReason: the name is an alias of itself, or at the end of too many aliases.
+	AliasLoopReason = "AliasLoop"
+	// NameServerFailureReason: the name servers fail to find out, refuse to answer, or send
+	// what is no answer.
+	NameServerFailureReason = "NameServerFailure"
+	// NameServerTimeoutReason: the name servers do not answer.
+	NameServerTimeoutReason = "NameServerTimeout"
+	// TooManyAddressesReason: the names lead to more endpoints than there may be.
+	TooManyAddressesReason = "TooManyAddresses"
 )
 
 // TrafficPolicyEffectiveCondition tells whether the wish to keep traffic in the client's

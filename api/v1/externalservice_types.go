@@ -127,6 +127,10 @@ type ExternalServiceSpec struct {
 	// +optional
 	EndpointSlices *EndpointSliceOptions `json:"endpointSlices,omitempty"`
 
+	// dns says how DNS names among the endpoints are resolved.
+	// +optional
+	DNS *DNSOptions `json:"dns,omitempty"`
+
 	// publishEndpoints also keeps an Endpoints object with the Service's name, for
 	// consumers that do not read EndpointSlices. It is not mirrored into slices. Kubernetes
 	// has deprecated Endpoints since 1.33.
@@ -142,16 +146,20 @@ type ExternalServiceSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.port) || !has(self.ports)",message="give port or ports, not both"
 type Endpoint struct {
-	// address is an IPv4 or IPv6 address. One that cannot be published (not an
-	// address, loopback, link-local, multicast, unspecified, IPv4 mapped into IPv6) is
-	// set aside with the condition EndpointsAccepted; the other endpoints go on.
+	// address is an IPv4 or IPv6 address, or a DNS name. Every address that the name leads to
+	// is an endpoint with a health of its own. Names are absolute, with or without a dot at
+	// their end. srv:// in front of a name means its SRV records, as in
+	// srv://_postgresql._tcp.example.internal: they name hosts and ports, and their
+	// priorities become tiers. An address that cannot be published (loopback, link-local,
+	// multicast, unspecified, IPv4 mapped into IPv6) is set aside with the condition
+	// EndpointsAccepted; the other endpoints go on.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Address string `json:"address"`
 
 	// port is this endpoint's own port. It stands for the one port of spec.ports or,
-	// without them, of the Service; if there are several, use ports.
+	// without them, of the Service; if there are several, use ports. With srv://, leave it out.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535

@@ -42,7 +42,7 @@ type ExternalServiceStatus struct {
 	// +optional
 	ReadyEndpoints string `json:"readyEndpoints,omitempty"`
 
-	// total counts the endpoints in the spec.
+	// total counts the endpoints of the spec. A DNS name counts for as many as it leads to.
 	// +optional
 	Total int32 `json:"total"`
 
@@ -74,8 +74,8 @@ type ExternalServiceStatus struct {
 	// +optional
 	Disabled int32 `json:"disabled"`
 
-	// rejected counts the endpoints that are set aside; see the condition
-	// EndpointsAccepted.
+	// rejected counts the endpoints that are set aside; see the conditions
+	// EndpointsAccepted and AddressesResolved.
 	// +optional
 	Rejected int32 `json:"rejected"`
 
@@ -100,8 +100,22 @@ type EndpointStatus struct {
 	// name is the endpoint's address and first port.
 	Name string `json:"name"`
 
-	// address is that of the spec.
+	// address is that of the spec, or one that the spec's DNS name led to.
 	Address string `json:"address"`
+
+	// resolvedFrom is the spec's DNS name that led to the address. Also while the name cannot
+	// be resolved, and across restarts of the operator, the addresses that stand here are
+	// those of the name.
+	// +optional
+	ResolvedFrom string `json:"resolvedFrom,omitempty"`
+
+	// target is the host that the SRV record names which led to the address.
+	// +optional
+	Target string `json:"target,omitempty"`
+
+	// priority is the tier of an endpoint that SRV records led to.
+	// +optional
+	Priority int32 `json:"priority,omitempty"`
 
 	// state is that of the spec.
 	State EndpointState `json:"state"`

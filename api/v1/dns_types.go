@@ -1,0 +1,75 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package v1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// DNSOptions say how DNS names among the endpoints are resolved.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.minTTL) || !has(self.maxTTL) || duration(self.minTTL) <= duration(self.maxTTL)",message="dns.minTTL must not be longer than dns.maxTTL (5m if left out): shorten the one or lengthen the other"
+type DNSOptions struct {
+	// minTTL is the least time after which a name is asked for again, however short the TTL
+	// of its records, from 1s to 1h; 5s if left out.
+	// +optional
+	// +kubebuilder:default="5s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be a duration from 1s to 1h, such as 5s"
+	MinTTL *metav1.Duration `json:"minTTL,omitempty"`
+
+	// maxTTL is the longest time after which a name is asked for again, however long the TTL
+	// of its records, from 1s to 24h; 5m if left out.
+	// +optional
+	// +kubebuilder:default="5m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="must be a duration from 1s to 24h, such as 5m"
+	MaxTTL *metav1.Duration `json:"maxTTL,omitempty"`
+
+	// ipFamilies are the families of addresses that are asked for: IPv4 for A records, IPv6
+	// for AAAA records. Left out, they are the Service's.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:Enum=IPv4;IPv6
+	IPFamilies []corev1.IPFamily `json:"ipFamilies,omitempty"`
+
+	// publish Resolved, the default, publishes the addresses that names lead to. FQDN
+	// publishes the names themselves, in EndpointSlices of the address type FQDN, for
+	// consumers that resolve them: kube-proxy and most others do not read these, and
+	// Kubernetes has deprecated the type. A name is then one endpoint, probed at whatever
+	// it leads to at that time.
+	// +optional
+	// +kubebuilder:default=Resolved
+	// +kubebuilder:validation:Enum=Resolved;FQDN
+	Publish NamePublication `json:"publish,omitempty"`
+}
+
+// NamePublication is what is published of a DNS name.
+type NamePublication string
+
+// Forms in which DNS names are published.
+const (
+	// PublishResolved publishes the addresses that a name leads to.
+	PublishResolved NamePublication = "Resolved"
+	// PublishFQDN publishes the name.
+	PublishFQDN NamePublication = "FQDN"
+)

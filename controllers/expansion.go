@@ -1,0 +1,360 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// maxExpanded is the most endpoints of an object, as the CRD has it for those that are
+// written down.
+const maxExpanded = 1000
+
+// wantedEndpoint is an endpoint that is to be judged.
+type wantedEndpoint struct {
+	// spec is that of the spec, or for one that a name leads to a copy with its address.
+	spec *farpointv1.Endpoint
+	// origin is its index in the spec.
+	origin int
+	// from is the spec's DNS name that led to it, and name the canonical one that probes call
+	// it by; both are "" if none did.
+	from, name string
+	// target is the name if SRV records name it.
+	target string
+	// refused: it is set aside for this already. With unresolved, it is a name that leads
+	// nowhere.
+	refused    *rejection
+	unresolved bool
+	// asName: the name is published, and not the addresses that it leads to.
+	asName bool
+}
+
+// expansion is what the endpoints of a spec amount to once names are resolved.
+type expansion struct {
+	spec *farpointv1.ExternalServiceSpec
+	// list is nil if there is no name: it is then that of the spec.
+	list []wantedEndpoint
+	// faults are the names with which something is wrong, and names counts all.
+	faults []nameFault
+	names  int
+	// surplus counts endpoints that are too many.
+	surplus int
+	// asNames: the names themselves are published.
+	asNames bool
+}
+
+// nameFault is a name that does not lead to addresses now.
+type nameFault struct {
+	// origin is the index in the spec, and name what has the fault.
+	origin int
+	name   string
+	// kept counts the addresses that it led to last.
+	kept int
+	resolution
+}
+
+func (e *expansion) len() int {
+	if e.list == nil {
+		return len(e.spec.Endpoints)
+	}
+	return len(e.list)
+}
+
+func (e *expansion) at(i int) wantedEndpoint {
+	if e.list == nil {
+		return wantedEndpoint{spec: &e.spec.Endpoints[i], origin: i}
+	}
+	return e.list[i]
+}
+
+// expander resolves the names of a spec. It is pure.
+type expander struct {
+	rules nameRules
+	// ports are the Service's.
+	ports  []corev1.ServicePort
+	answer func(probes.Question) probes.Answer
+	// refused tells of addresses that may not be published.
+	refused func(netip.Addr) bool
+	// told is what the status says.
+	told []farpointv1.EndpointStatus
+
+	made *expansion
+	// room is how many more endpoints there may be than entries in the spec.
+	room int
+}
+
+// expand puts in the place of each name what it leads to, in an order that depends on
+// nothing but the answers. What the spec has as an address has its place before names get
+// more than one each.
+func (x expander) expand(spec *farpointv1.ExternalServiceSpec) *expansion {
+	x.made = &expansion{spec: spec, asNames: x.rules.asNames}
+	if !hasDNSName(spec) {
+		return x.made
+	}
+	x.room = max(maxExpanded-len(spec.Endpoints), 0)
+	x.made.list = make([]wantedEndpoint, 0, len(spec.Endpoints))
+	for i := range spec.Endpoints {
+		wanted := wantedEndpoint{spec: &spec.Endpoints[i], origin: i}
+		if !isDNSName(wanted.spec.Address) {
+			x.made.list = append(x.made.list, wanted)
+			continue
+		}
+		x.made.names++
+		wanted.from = wanted.spec.Address
+		parsed, err := parseName(wanted.spec.Address)
+		switch {
+		case err != nil:
+			wanted.refused = &rejection{farpointv1.InvalidAddressReason, err.Error()}
+			x.made.list = append(x.made.list, wanted)
+		case parsed.service != nil:
+			x.expandServices(wanted, parsed.service)
+		default:
+			wanted.name = parsed.name
+			x.settle(wanted, x.hosts(wanted))
+		}
+	}
+	return x.made
+}
+
+// hosts are the endpoints of a host's name.
+func (x *expander) hosts(wanted wantedEndpoint) []wantedEndpoint {
+	found := resolutionOf(wanted.name, x.rules.types, x.answer)
+	if found.outcome != probes.LookupFound {
+		fault := nameFault{origin: wanted.origin, name: wanted.name, kept: len(found.addresses), resolution: found}
+		if x.rules.asNames {
+			fault.kept = 0 // the name is what is published
+		}
+		x.made.faults = append(x.made.faults, fault)
+	}
+	if x.rules.asNames {
+		return []wantedEndpoint{x.asName(wanted, found.addresses)}
+	}
+	made := make([]wantedEndpoint, len(found.addresses))
+	for i, address := range found.addresses {
+		made[i] = wanted
+		made[i].spec = with(wanted.spec, address.String())
+		if x.refused(address) {
+			made[i].refused = &rejection{reason: farpointv1.RefusedAddressReason}
+		}
+	}
+	return made
+}
+
+// asName is the endpoint of a name that is published as such. It is refused if it leads to
+// any address that is: who resolves it could get there.
+func (x *expander) asName(wanted wantedEndpoint, addresses []netip.Addr) wantedEndpoint {
+	wanted.spec, wanted.asName = with(wanted.spec, wanted.name), true
+	if slices.ContainsFunc(addresses, x.refused) {
+		wanted.refused = &rejection{reason: farpointv1.RefusedAddressReason}
+	}
+	return wanted
+}
+
+func with(spec *farpointv1.Endpoint, address string) *farpointv1.Endpoint {
+	changed := *spec
+	changed.Address = address
+	return &changed
+}
+
+// expandServices expands SRV records. Their priorities become tiers, in their order, from
+// the one on that the spec gives. Their weights cannot be told in slices.
+func (x *expander) expandServices(wanted wantedEndpoint, service *probes.ServiceName) {
+	if wanted.spec.Port != nil || len(wanted.spec.Ports) > 0 {
+		wanted.refused = &rejection{farpointv1.InvalidPortReason, "srv:// takes the ports from SRV records: leave out port and ports"}
+		x.made.list = append(x.made.list, wanted)
+		return
+	}
+	answer := x.answer(probes.Question{Name: service.Name, Type: probes.RecordSRV})
+	if answer.Outcome != probes.LookupFound {
+		x.made.faults = append(x.made.faults, nameFault{
+			origin: wanted.origin, name: service.Name, kept: len(answer.Services),
+			resolution: resolution{outcome: answer.Outcome, keptUntil: answer.KeptUntil, asked: answer.Asked},
+		})
+	}
+	var found []wantedEndpoint
+	rank := int32(0)
+	for i, record := range answer.Services {
+		if i > 0 && record.Priority != answer.Services[i-1].Priority {
+			rank++
+		}
+		named := wanted
+		named.name, named.target = record.Target, record.Target
+		changed := *wanted.spec
+		changed.Priority = min(wanted.spec.Priority+rank, lastTier)
+		if answer.Remembered {
+			changed.Priority = int32(record.Priority) // not all that there were may be remembered
+		}
+		changed.Ports = []farpointv1.EndpointPort{{
+			Name: x.portNamed(service.Service), Protocol: corev1.Protocol(strings.ToUpper(service.Protocol)), Port: int32(record.Port),
+		}}
+		named.spec = &changed
+		found = append(found, x.hosts(named)...)
+	}
+	x.settle(wanted, found)
+}
+
+// portNamed is the name of the Service's port for the service of SRV records: "" for the
+// only one there is.
+func (x *expander) portNamed(service string) string {
+	if slices.ContainsFunc(x.ports, func(port corev1.ServicePort) bool { return port.Name == service }) {
+		return service
+	}
+	return ""
+}
+
+// settle adds what a name of the spec leads to. What is refused of it is one entry, which
+// does not tell the addresses: whoever may write names could learn from it what is where.
+// What leads nowhere is one entry, too.
+func (x *expander) settle(wanted wantedEndpoint, found []wantedEndpoint) {
+	all := len(found)
+	found = slices.DeleteFunc(found, func(each wantedEndpoint) bool { return each.refused != nil })
+	refused := all - len(found)
+	if surplus := len(found) - 1 - x.room; surplus > 0 {
+		x.made.surplus += surplus
+		found = found[:len(found)-surplus]
+	}
+	x.room -= max(len(found)-1, 0)
+	x.made.list = append(x.made.list, found...)
+	switch {
+	case refused > 0:
+		wanted.refused = &rejection{farpointv1.RefusedAddressReason, refusedMessage(refused, all)}
+	case len(found) > 0:
+		return
+	default:
+		wanted.refused, wanted.unresolved = x.unresolved(wanted)
+	}
+	x.made.list = append(x.made.list, wanted)
+}
+
+func refusedMessage(refused, all int) string {
+	leads := "it leads to"
+	if refused < all {
+		leads = fmt.Sprintf("%d of the %d addresses that it leads to are", refused, all)
+		return leads + " such as may not be published, and set aside: see to the name's records, or have the operator's administrator allow the range"
+	}
+	return leads + " addresses that may not be published: see to the name's records, or have the operator's administrator allow the range"
+}
+
+// unresolved says why a name leads nowhere.
+func (x *expander) unresolved(wanted wantedEndpoint) (why *rejection, unresolved bool) {
+	worst := nameFault{resolution: resolution{outcome: probes.LookupEmpty}}
+	for _, fault := range x.made.faults {
+		if fault.origin == wanted.origin && (worst.name == "" || worse(fault.outcome, worst.outcome)) {
+			worst = fault
+		}
+	}
+	if worst.outcome == probes.LookupPending {
+		// The status may know better, from before the operator was started.
+		for i := range x.told {
+			if told := &x.told[i]; told.Address == wanted.spec.Address && told.Health == farpointv1.EndpointRejected {
+				return &rejection{told.Reason, told.Message}, told.Reason != farpointv1.RefusedAddressReason
+			}
+		}
+	}
+	return &rejection{nameReasons[worst.outcome], worst.explain()}, true
+}
+
+var nameReasons = map[probes.LookupOutcome]string{
+	probes.LookupPending:       farpointv1.ResolvingReason,
+	probes.LookupEmpty:         farpointv1.NoAddressesReason,
+	probes.LookupMissing:       farpointv1.NameNotFoundReason,
+	probes.LookupAliasLoop:     farpointv1.AliasLoopReason,
+	probes.LookupServerFailure: farpointv1.NameServerFailureReason,
+	probes.LookupRefused:       farpointv1.NameServerFailureReason,
+	probes.LookupInvalid:       farpointv1.NameServerFailureReason,
+	probes.LookupTimeout:       farpointv1.NameServerTimeoutReason,
+}
+
+var nameAdvice = map[probes.LookupOutcome]string{
+	probes.LookupPending:       "has not been answered yet",
+	probes.LookupEmpty:         "has no record of the types that are asked for: create one, or see spec.dns.ipFamilies",
+	probes.LookupMissing:       "does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path",
+	probes.LookupAliasLoop:     "is an alias of itself, or at the end of too many aliases: see to its CNAME records",
+	probes.LookupServerFailure: "cannot be resolved, the name servers say that they fail (SERVFAIL): see to the name servers of its zone",
+	probes.LookupRefused:       "cannot be resolved, the name servers refuse to (REFUSED): see whether the operator's name servers are to know the zone",
+	probes.LookupInvalid:       "cannot be resolved, the name servers send what is no answer: see to them",
+	probes.LookupTimeout:       "cannot be resolved, the name servers do not answer: see to the operator's DNS and to the name servers of the zone",
+}
+
+// explain says in words what is wrong, what becomes of the endpoints, and what to do.
+func (f *nameFault) explain() string {
+	text := nameAdvice[f.outcome]
+	if f.name != "" {
+		text = f.name + " " + text
+	}
+	if f.kept == 0 {
+		return text
+	}
+	text += fmt.Sprintf("; what it led to last (%d) is kept", f.kept)
+	if !f.keptUntil.IsZero() {
+		text += " until " + f.keptUntil.UTC().Format(time.RFC3339)
+	}
+	return text
+}
+
+// answerPatience is how long a name without an answer keeps back the rest of its object.
+// Mostly there is one by then, and so one write only.
+const answerPatience = time.Second
+
+// awaited is how long to wait for the first answers before anything is done.
+func (e *expansion) awaited(now time.Time) time.Duration {
+	var longest time.Duration
+	for i := range e.faults {
+		if fault := &e.faults[i]; fault.outcome == probes.LookupPending {
+			longest = max(longest, fault.asked.Add(answerPatience).Sub(now))
+		}
+	}
+	return longest
+}
+
+// judge puts the names together for the condition AddressesResolved.
+func (e *expansion) judge() (status metav1.ConditionStatus, reason, message string) {
+	const shown = 5
+	if slices.ContainsFunc(e.faults, func(fault nameFault) bool { return fault.outcome == probes.LookupPending }) {
+		return metav1.ConditionUnknown, farpointv1.ResolvingReason, "not all DNS names have been answered yet"
+	}
+	var parts []string
+	for i := range e.faults[:min(shown, len(e.faults))] {
+		fault := &e.faults[i]
+		parts = append(parts, fmt.Sprintf("spec.endpoints[%d]: %s", fault.origin, fault.explain()))
+	}
+	if more := len(e.faults) - shown; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	if e.surplus > 0 {
+		parts = append(parts, fmt.Sprintf("DNS names lead to %d endpoints more than the %d that there may be: the last ones are left out", e.surplus, maxExpanded))
+	}
+	switch {
+	case len(e.faults) > 0:
+		return metav1.ConditionFalse, nameReasons[e.faults[0].outcome], strings.Join(parts, "; ")
+	case e.surplus > 0:
+		return metav1.ConditionFalse, farpointv1.TooManyAddressesReason, parts[0]
+	case e.asNames:
+		return metav1.ConditionTrue, farpointv1.NamesPublishedReason, "DNS names are published as such, in EndpointSlices of the type FQDN: kube-proxy and most other consumers do not route to these"
+	}
+	return metav1.ConditionTrue, farpointv1.NamesResolvedReason, "all DNS names are resolved"
+}

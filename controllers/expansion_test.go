@@ -1,0 +1,311 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// zone is what is known of questions, as in "db.example A".
+type zone map[string]probes.Answer
+
+func (z zone) answer(question probes.Question) probes.Answer {
+	kind := map[probes.RecordType]string{probes.RecordA: "A", probes.RecordAAAA: "AAAA", probes.RecordSRV: "SRV"}[question.Type]
+	return z[question.Name+" "+kind]
+}
+
+func known(outcome probes.LookupOutcome, texts ...string) probes.Answer {
+	answer := probes.Answer{Outcome: outcome}
+	for _, text := range texts {
+		answer.Addresses = append(answer.Addresses, netip.MustParseAddr(text))
+	}
+	return answer
+}
+
+func found(texts ...string) probes.Answer { return known(probes.LookupFound, texts...) }
+
+func records(list ...probes.ServiceRecord) probes.Answer {
+	return probes.Answer{Outcome: probes.LookupFound, RecordSet: probes.RecordSet{Services: list}}
+}
+
+func named(addresses ...string) *farpointv1.ExternalServiceSpec {
+	spec := &farpointv1.ExternalServiceSpec{}
+	for _, address := range addresses {
+		spec.Endpoints = append(spec.Endpoints, farpointv1.Endpoint{Address: address})
+	}
+	return spec
+}
+
+func expanding(z zone) expander {
+	policy := probes.NewEgressPolicy(probes.EgressRules{})
+	return expander{
+		rules:   nameRules{types: []probes.RecordType{probes.RecordA, probes.RecordAAAA}},
+		answer:  z.answer,
+		refused: func(address netip.Addr) bool { return policy.CheckPublished(address) != nil },
+		ports:   []corev1.ServicePort{{Name: "postgresql", Port: 5432}, {Name: "metrics", Port: 9187}},
+	}
+}
+
+// shown is an expansion in short: index, address, priority and port, or why it is refused.
+func shown(made *expansion) string {
+	var lines []string
+	for i := range made.len() {
+		wanted := made.at(i)
+		switch {
+		case wanted.refused != nil:
+			lines = append(lines, fmt.Sprintf("%d %s: %s", wanted.origin, wanted.refused.reason, wanted.refused.message))
+		case len(wanted.spec.Ports) > 0:
+			port := wanted.spec.Ports[0]
+			lines = append(lines, fmt.Sprintf("%d %s %s/%s:%d tier %d of %s", wanted.origin, wanted.spec.Address, port.Name, port.Protocol, port.Port, wanted.spec.Priority, wanted.name))
+		default:
+			lines = append(lines, strings.TrimSpace(fmt.Sprintf("%d %s %s", wanted.origin, wanted.spec.Address, wanted.name)))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestExpansion(t *testing.T) {
+	const leadsNowhere = "it leads to addresses that may not be published: see to the name's records, or have the operator's administrator allow the range"
+	until := noon.Add(5 * time.Minute)
+	missing := known(probes.LookupMissing, "192.0.2.1")
+	missing.KeptUntil = until
+	for _, test := range []struct {
+		name      string
+		zone      zone
+		addresses []string
+		want      string
+		condition string
+	}{
+		{"no names", nil, []string{"192.0.2.1", "2001:db8::1"}, "0 192.0.2.1\n1 2001:db8::1", ""},
+		{"dual stack", zone{"db.example A": found("192.0.2.1", "192.0.2.2"), "db.example AAAA": found("2001:db8::1")}, []string{"192.0.2.9", "DB.example."},
+			"0 192.0.2.9\n1 192.0.2.1 db.example\n1 192.0.2.2 db.example\n1 2001:db8::1 db.example", "True NamesResolved: all DNS names are resolved"},
+		{"one family only", zone{"db.example A": found("192.0.2.1"), "db.example AAAA": known(probes.LookupEmpty, "2001:db8::1")}, []string{"db.example"},
+			"0 192.0.2.1 db.example", "True NamesResolved: all DNS names are resolved"},
+		{"server that denies the other family", zone{"db.example A": found("192.0.2.1"), "db.example AAAA": known(probes.LookupMissing, "2001:db8::1")}, []string{"db.example"},
+			"0 192.0.2.1 db.example", "True NamesResolved: all DNS names are resolved"},
+		{"one family fails", zone{"db.example A": found("192.0.2.1"), "db.example AAAA": known(probes.LookupTimeout, "2001:db8::1")}, []string{"db.example"},
+			"0 192.0.2.1 db.example\n0 2001:db8::1 db.example",
+			"False NameServerTimeout: spec.endpoints[0]: db.example cannot be resolved, the name servers do not answer: see to the operator's DNS and to the name servers of the zone; what it led to last (2) is kept"},
+		{"empty", zone{"db.example A": known(probes.LookupEmpty, "192.0.2.1"), "db.example AAAA": known(probes.LookupEmpty)}, []string{"db.example"},
+			"0 192.0.2.1 db.example", "False NoAddresses: spec.endpoints[0]: db.example has no record of the types that are asked for: create one, or see spec.dns.ipFamilies; what it led to last (1) is kept"},
+		{"missing", zone{"db.example A": missing, "db.example AAAA": known(probes.LookupMissing)}, []string{"db.example"},
+			"0 192.0.2.1 db.example", "False NameNotFound: spec.endpoints[0]: db.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path; what it led to last (1) is kept until " + until.UTC().Format(time.RFC3339)},
+		{"gone", zone{"db.example A": known(probes.LookupMissing), "db.example AAAA": known(probes.LookupMissing)}, []string{"db.example", "192.0.2.9"},
+			"0 NameNotFound: db.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path\n1 192.0.2.9",
+			"False NameNotFound: spec.endpoints[0]: db.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path"},
+		{"alias loop", zone{"db.example A": known(probes.LookupAliasLoop), "db.example AAAA": known(probes.LookupAliasLoop)}, []string{"db.example"},
+			"0 AliasLoop: db.example is an alias of itself, or at the end of too many aliases: see to its CNAME records",
+			"False AliasLoop: spec.endpoints[0]: db.example is an alias of itself, or at the end of too many aliases: see to its CNAME records"},
+		{"not answered yet", zone{}, []string{"db.example"}, "0 Resolving: db.example has not been answered yet", "Unknown Resolving: not all DNS names have been answered yet"},
+		{"refused addresses", zone{"db.example A": found("10.0.0.1", "169.254.169.254", "127.0.0.1"), "db.example AAAA": found("::1")}, []string{"db.example"},
+			"0 10.0.0.1 db.example\n0 RefusedAddress: 3 of the 4 addresses that it leads to are such as may not be published, and set aside: see to the name's records, or have the operator's administrator allow the range", "True NamesResolved: all DNS names are resolved"},
+		{"nothing but refused addresses", zone{"db.example A": found("127.0.0.1"), "db.example AAAA": known(probes.LookupEmpty)}, []string{"db.example"}, "0 RefusedAddress: " + leadsNowhere, "True NamesResolved: all DNS names are resolved"},
+		{"no names at all", nil, []string{"exämple.com", "a..b", "db_example", "10.300.1.1"},
+			`0 InvalidAddress: "exämple.com" is not in ASCII: write xn--exmple-cua.com` + "\n" + `1 InvalidAddress: "a..b" is not an IPv4 or IPv6 address, and no DNS name either` + "\n2 Resolving: db_example has not been answered yet\n3 10.300.1.1", "Unknown Resolving: not all DNS names have been answered yet"},
+		{"services", zone{
+			"_postgresql._tcp.example SRV": records(probes.ServiceRecord{Priority: 10, Target: "a.example", Port: 5432}, probes.ServiceRecord{Priority: 10, Target: "b.example", Port: 5433}, probes.ServiceRecord{Priority: 700, Target: "c.example", Port: 5432}),
+			"a.example A":                  found("192.0.2.1"), "a.example AAAA": known(probes.LookupEmpty),
+			"b.example A": found("192.0.2.1"), "b.example AAAA": known(probes.LookupEmpty), "c.example A": found("192.0.2.3", "192.0.2.4"), "c.example AAAA": known(probes.LookupEmpty),
+		}, []string{"srv://_postgresql._tcp.example"},
+			"0 192.0.2.1 postgresql/TCP:5432 tier 0 of a.example\n0 192.0.2.1 postgresql/TCP:5433 tier 0 of b.example\n0 192.0.2.3 postgresql/TCP:5432 tier 1 of c.example\n0 192.0.2.4 postgresql/TCP:5432 tier 1 of c.example", "True NamesResolved: all DNS names are resolved"},
+		{"services of no port's name", zone{
+			"_db._udp.example SRV": records(probes.ServiceRecord{Target: "a.example", Port: 53}), "a.example A": found("192.0.2.1"), "a.example AAAA": known(probes.LookupEmpty),
+		}, []string{"srv://_db._udp.example"}, "0 192.0.2.1 /UDP:53 tier 0 of a.example", "True NamesResolved: all DNS names are resolved"},
+		{"a service's host that fails", zone{
+			"_db._tcp.example SRV": records(probes.ServiceRecord{Target: "a.example", Port: 53}), "a.example A": known(probes.LookupServerFailure), "a.example AAAA": known(probes.LookupServerFailure),
+		}, []string{"srv://_db._tcp.example"},
+			"0 NameServerFailure: a.example cannot be resolved, the name servers say that they fail (SERVFAIL): see to the name servers of its zone",
+			"False NameServerFailure: spec.endpoints[0]: a.example cannot be resolved, the name servers say that they fail (SERVFAIL): see to the name servers of its zone"},
+		{"no services", zone{"_db._tcp.example SRV": known(probes.LookupMissing)}, []string{"srv://_db._tcp.example"},
+			"0 NameNotFound: _db._tcp.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path",
+			"False NameNotFound: spec.endpoints[0]: _db._tcp.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path"},
+		{"no name of services", nil, []string{"srv://db.example"}, "0 InvalidAddress: write srv:// and the name of SRV records, as in srv://_postgresql._tcp.example.internal", "True NamesResolved: all DNS names are resolved"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			made := expanding(test.zone).expand(named(test.addresses...))
+			if got := shown(made); got != test.want {
+				t.Errorf("got\n%s\nwant\n%s", got, test.want)
+			}
+			if made.names == 0 {
+				return
+			}
+			status, reason, message := made.judge()
+			if got := fmt.Sprintf("%s %s: %s", status, reason, message); got != test.condition {
+				t.Errorf("got\n%s\nwant\n%s", got, test.condition)
+			}
+		})
+	}
+}
+
+func TestServicesHaveNoPortsOfTheirOwn(t *testing.T) {
+	spec := named("srv://_db._tcp.example")
+	spec.Endpoints[0].Port = new(int32(5432))
+	if got := shown(expanding(nil).expand(spec)); got != "0 InvalidPort: srv:// takes the ports from SRV records: leave out port and ports" {
+		t.Error(got)
+	}
+}
+
+func TestExpansionHasBounds(t *testing.T) {
+	var many []string
+	for i := range 700 {
+		many = append(many, fmt.Sprintf("10.0.%d.%d", i/250, 1+i%250))
+	}
+	z := zone{"a.example A": found(many...), "b.example A": found(many...), "a.example AAAA": known(probes.LookupEmpty), "b.example AAAA": known(probes.LookupEmpty)}
+	addresses := []string{"a.example", "b.example", "192.0.2.1"}
+	made := expanding(z).expand(named(addresses...))
+	if made.len() != 1000 || made.at(999).spec.Address != "192.0.2.1" || made.surplus != 401 {
+		t.Errorf("%d endpoints, the last one %+v, and %d too many", made.len(), made.at(made.len()-1), made.surplus)
+	}
+	status, reason, message := made.judge()
+	if want := "DNS names lead to 401 endpoints more than the 1000 that there may be: the last ones are left out"; status != "False" || reason != farpointv1.TooManyAddressesReason || message != want {
+		t.Errorf("%s %s: %s", status, reason, message)
+	}
+	again := expanding(z).expand(named(addresses...))
+	if shown(made) != shown(again) {
+		t.Error("two expansions of the same differ")
+	}
+	var literals []string
+	for i := range 999 {
+		literals = append(literals, fmt.Sprintf("10.1.%d.%d", i/250, 1+i%250))
+	}
+	if made := expanding(z).expand(named(append(literals, "a.example")...)); made.len() != 1000 || made.at(999).spec.Address != "10.0.0.1" {
+		t.Errorf("%d endpoints, the last one %+v", made.len(), made.at(made.len()-1).spec)
+	}
+}
+
+func TestQuestions(t *testing.T) {
+	spec := named("db.example", "192.0.2.1", "DB.Example.", "srv://_db._tcp.example", "a..b")
+	service := &corev1.Service{Spec: corev1.ServiceSpec{IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}}}
+	asked := func(options *farpointv1.DNSOptions, told []farpointv1.EndpointStatus, z zone) []string {
+		var words []string
+		for _, wanted := range questionsOf(spec, nameRulesOf(options, service), told, z.answer) {
+			words = append(words, fmt.Sprintf("%s %d %v-%v %v%v", wanted.Name, wanted.Type, wanted.Min, wanted.Max, wanted.Known.Addresses, wanted.Known.Services))
+		}
+		return words
+	}
+	told := []farpointv1.EndpointStatus{
+		{Name: "192.0.2.7:80", Address: "192.0.2.7", ResolvedFrom: "db.example.", Health: farpointv1.EndpointUnhealthy},
+		{Name: "192.0.2.6:80", Address: "192.0.2.6", ResolvedFrom: "db.example."},
+		{Name: "192.0.2.8:80", Address: "192.0.2.8", ResolvedFrom: "db.example.", DrainUntil: &noon},
+		{Name: "192.0.2.1:80", Address: "192.0.2.1"},
+		{Name: "192.0.2.9:5433", Address: "192.0.2.9", ResolvedFrom: "srv://_db._tcp.example", Target: "b.example", Priority: 1},
+		{Name: "192.0.2.9:5432/UDP", Address: "192.0.2.9", ResolvedFrom: "srv://_db._tcp.example", Target: "b.example"},
+		{Name: "endpoints[4]", Address: "a..b", Health: farpointv1.EndpointRejected},
+	}
+	for _, test := range []struct {
+		name    string
+		options *farpointv1.DNSOptions
+		told    []farpointv1.EndpointStatus
+		zone    zone
+		want    []string
+	}{
+		{"nothing known", nil, nil, nil, []string{"db.example 1 5s-5m0s [][]", "_db._tcp.example 33 5s-5m0s [][]"}},
+		{"both families", &farpointv1.DNSOptions{IPFamilies: []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol}}, nil, nil,
+			[]string{"db.example 1 5s-5m0s [][]", "db.example 28 5s-5m0s [][]", "_db._tcp.example 33 5s-5m0s [][]"}},
+		{"after a restart", nil, told, nil, []string{
+			"db.example 1 5s-5m0s [192.0.2.6 192.0.2.7][]", "_db._tcp.example 33 5s-5m0s [][{0 0 b.example 5432} {1 0 b.example 5433}]", "b.example 1 5s-5m0s [192.0.2.9][]",
+		}},
+		{"the present answer counts", nil, told, zone{"_db._tcp.example SRV": records(probes.ServiceRecord{Target: "c.example", Port: 1})}, []string{
+			"db.example 1 5s-5m0s [192.0.2.6 192.0.2.7][]", "_db._tcp.example 33 5s-5m0s [][{0 0 b.example 5432} {1 0 b.example 5433}]", "c.example 1 5s-5m0s [][]",
+		}},
+	} {
+		if got := asked(test.options, test.told, test.zone); !slices.Equal(got, test.want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", test.name, strings.Join(got, "\n"), strings.Join(test.want, "\n"))
+		}
+	}
+	if got := questionsOf(named("192.0.2.1", "2001:db8::abc"), nameRules{}, told, zone{}.answer); len(got) > 0 {
+		t.Errorf("asked %v for addresses", got)
+	}
+}
+
+// What a name leads to is one endpoint, whoever else leads there.
+func TestSharedAddressesAreOneEndpoint(t *testing.T) {
+	spec := named("a.example", "b.example")
+	z := zone{"a.example A": found("192.0.2.1", "192.0.2.2"), "b.example A": found("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(probes.LookupEmpty), "b.example AAAA": known(probes.LookupEmpty)}
+	got := plannedWith(t, expanding(z).expand(spec), onePort)
+	var names []string
+	for _, endpoint := range got.accepted {
+		names = append(names, endpoint.name+" "+endpoint.resolved.name)
+	}
+	if want := "192.0.2.1:8080 a.example, 192.0.2.2:8080 a.example, 192.0.2.3:8080 b.example"; strings.Join(names, ", ") != want || len(got.rejected) > 0 {
+		t.Errorf("accepted %v, rejected %v", names, got.rejected)
+	}
+}
+
+// A probe by another name is another probe.
+func TestIdentityOfNames(t *testing.T) {
+	identity := func(name string) probes.Identity {
+		z := zone{name + " A": found("192.0.2.1"), name + " AAAA": known(probes.LookupEmpty)}
+		return plannedWith(t, expanding(z).expand(named(name)), onePort).accepted[0].identity
+	}
+	literal := planned(t, *named("192.0.2.1"), onePort).accepted[0].identity
+	if identity("a.example") == identity("b.example") || identity("a.example") == literal {
+		t.Error("another name is the same probe")
+	}
+	first := identity("a.example")
+	if first != identity("a.example") {
+		t.Error("the same name is another probe")
+	}
+}
+
+// A policy that speaks of names speaks of those of endpoints, of SRV records and of the
+// hosts that these name.
+func TestPoliciesOnNames(t *testing.T) {
+	z := zone{
+		"db.corp.example A": found("192.0.2.1", "192.0.2.2"), "_db._tcp.corp.example SRV": records(probes.ServiceRecord{Target: "a.elsewhere.example", Port: 1}),
+		"a.elsewhere.example A": found("192.0.2.3"), "web.example A": found("192.0.2.4"),
+	}
+	for suffix, want := range map[farpointv1.DNSSuffix]string{
+		"corp.example":      "192.0.2.4:8080",
+		"db.corp.example":   "192.0.2.3:1 192.0.2.4:8080",
+		"elsewhere.example": "192.0.2.1:8080 192.0.2.2:8080 192.0.2.4:8080",
+	} {
+		within := confinedTo(t, policyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
+			s.DeniedDNSSuffixes = []farpointv1.DNSSuffix{suffix}
+		}))
+		expanding := expanding(z)
+		expanding.rules.types = []probes.RecordType{probes.RecordA}
+		names := expanding.expand(named("db.corp.example", "srv://_db._tcp.corp.example", "web.example"))
+		common, err := newSettings(names.spec, certificates{}, login{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		egress := probes.NewEgressPolicy(probes.EgressRules{})
+		planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress, 0)), egress: egress}
+		got := planner.within(within, 100).plan(names, onePort, common, &seeds{})
+		var accepted []string
+		for _, endpoint := range got.accepted {
+			accepted = append(accepted, endpoint.name)
+		}
+		if strings.Join(accepted, " ") != want {
+			t.Errorf("without %s: %v, want %s", suffix, accepted, want)
+		}
+		if reason, message := got.rejections(); reason != farpointv1.NotAllowedByPolicyReason || !strings.Contains(message, "ExternalServicePolicy p") || strings.Contains(message, "192.0.2.") {
+			t.Errorf("without %s: %s: %s", suffix, reason, message)
+		}
+	}
+}

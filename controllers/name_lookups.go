@@ -1,0 +1,55 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"net/netip"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// resolver asks for DNS names; see probes.Resolver.
+type resolver interface {
+	Set(probes.Owner, []probes.Wanted)
+	Remove(probes.Owner)
+	Answer(probes.Question) probes.Answer
+}
+
+// namesAwaited is the error of who has to wait for the first answers about DNS names, for
+// no longer than this.
+type namesAwaited time.Duration
+
+// Error implements error.
+func (namesAwaited) Error() string { return "DNS names have not been answered yet" }
+
+// resolve has the names of an object asked for, and finds out where they lead as far as is
+// known.
+func (r *Reconciler) resolve(object *farpointv1.ExternalService, owner probes.Owner, service *corev1.Service, planner targetPlanner) *expansion {
+	rules := nameRulesOf(object.Spec.DNS, service)
+	r.resolver.Set(owner, questionsOf(&object.Spec, rules, object.Status.Endpoints, r.resolver.Answer))
+	return expander{
+		rules:   rules,
+		ports:   service.Spec.Ports,
+		answer:  r.resolver.Answer,
+		refused: func(address netip.Addr) bool { return planner.refuses(address, nil) },
+		told:    object.Status.Endpoints,
+	}.expand(&object.Spec)
+}

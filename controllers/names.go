@@ -1,0 +1,259 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"cmp"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// Defaults of spec.dns, which are those of the CRD.
+const (
+	defaultMinTTL = 5 * time.Second
+	defaultMaxTTL = 5 * time.Minute
+)
+
+// nameRules say what is asked for, and what is made of it: spec.dns.
+type nameRules struct {
+	bounds probes.TTLBounds
+	// types are those of the addresses.
+	types []probes.RecordType
+	// asNames: the names themselves are published.
+	asNames bool
+}
+
+// nameRulesOf keeps within the bounds of the CRD, whatever its version. The families are
+// those of the Service where nothing else is said.
+func nameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) nameRules {
+	if options == nil {
+		options = &farpointv1.DNSOptions{}
+	}
+	rules := nameRules{bounds: probes.TTLBounds{Min: defaultMinTTL, Max: defaultMaxTTL}, asNames: options.Publish == farpointv1.PublishFQDN}
+	if options.MinTTL != nil {
+		rules.bounds.Min = max(options.MinTTL.Duration, time.Second)
+	}
+	if options.MaxTTL != nil {
+		rules.bounds.Max = options.MaxTTL.Duration
+	}
+	rules.bounds.Max = max(rules.bounds.Max, rules.bounds.Min)
+	families := options.IPFamilies
+	if len(families) == 0 {
+		families = service.Spec.IPFamilies
+	}
+	for family, kind := range map[corev1.IPFamily]probes.RecordType{corev1.IPv4Protocol: probes.RecordA, corev1.IPv6Protocol: probes.RecordAAAA} {
+		if len(families) == 0 || slices.Contains(families, family) {
+			rules.types = append(rules.types, kind)
+		}
+	}
+	slices.Sort(rules.types)
+	return rules
+}
+
+// isDNSName tells a name from an address, and from what was meant for one. It may not be
+// a good one.
+func isDNSName(address string) bool {
+	if strings.HasPrefix(address, probes.ServiceScheme) {
+		return true
+	}
+	return !strings.Contains(address, ":") && strings.ContainsFunc(address, func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= 0x80
+	})
+}
+
+func hasDNSName(spec *farpointv1.ExternalServiceSpec) bool {
+	return slices.ContainsFunc(spec.Endpoints, func(endpoint farpointv1.Endpoint) bool { return isDNSName(endpoint.Address) })
+}
+
+// parsedName is a DNS name of the spec.
+type parsedName struct {
+	// name is canonical; it is that of the host, or of SRV records.
+	name string
+	// service is set for SRV records.
+	service *probes.ServiceName
+}
+
+func parseName(address string) (parsedName, error) {
+	if rest, ok := strings.CutPrefix(address, probes.ServiceScheme); ok {
+		service, err := probes.ParseServiceName(rest)
+		return parsedName{service.Name, &service}, err
+	}
+	name, err := probes.CanonicalName(address)
+	return parsedName{name: name}, err
+}
+
+// questionsOf are all that has to be known to resolve the names of a spec. What a status
+// says is what to begin with: it has the addresses that each name led to last. For the
+// hosts that SRV records name, it is the present answer that counts.
+func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, told []farpointv1.EndpointStatus, answer func(probes.Question) probes.Answer) []probes.Wanted {
+	if !hasDNSName(spec) {
+		return nil
+	}
+	known := remembered(told)
+	var wanted []probes.Wanted
+	asked := map[probes.Question]bool{}
+	ask := func(name string, types ...probes.RecordType) {
+		for _, kind := range types {
+			question := probes.Question{Name: name, Type: kind}
+			if !asked[question] {
+				asked[question] = true
+				wanted = append(wanted, probes.Wanted{Question: question, TTLBounds: rules.bounds, Known: known[question]})
+			}
+		}
+	}
+	for i := range spec.Endpoints {
+		if !isDNSName(spec.Endpoints[i].Address) {
+			continue
+		}
+		parsed, err := parseName(spec.Endpoints[i].Address)
+		switch {
+		case err != nil:
+		case parsed.service == nil:
+			ask(parsed.name, rules.types...)
+		default:
+			ask(parsed.name, probes.RecordSRV)
+			question := probes.Question{Name: parsed.name, Type: probes.RecordSRV}
+			services := answer(question).Services
+			if len(services) == 0 {
+				services = known[question].Services
+			}
+			for _, service := range services {
+				ask(service.Target, rules.types...)
+			}
+		}
+	}
+	return wanted
+}
+
+// remembered are the records that a status speaks of. The priorities of SRV records are
+// the tiers that were made of them.
+func remembered(told []farpointv1.EndpointStatus) map[probes.Question]probes.RecordSet {
+	known := map[probes.Question]probes.RecordSet{}
+	for i := range told {
+		each := &told[i]
+		if each.ResolvedFrom == "" || each.DrainUntil != nil || each.Health == farpointv1.EndpointRejected {
+			continue
+		}
+		parsed, err := parseName(each.ResolvedFrom)
+		if err != nil {
+			continue
+		}
+		host := parsed.name
+		if port := portIn(each.Name); parsed.service != nil && port != 0 && each.Target != "" {
+			question := probes.Question{Name: parsed.name, Type: probes.RecordSRV}
+			set := known[question]
+			set.Services = append(set.Services, probes.ServiceRecord{Priority: uint16(each.Priority), Target: each.Target, Port: port})
+			known[question] = set
+			host = each.Target
+		}
+		if address, err := netip.ParseAddr(each.Address); err == nil {
+			question := probes.Question{Name: host, Type: probes.RecordAAAA}
+			if address.Is4() {
+				question.Type = probes.RecordA
+			}
+			set := known[question]
+			set.Addresses = append(set.Addresses, address)
+			known[question] = set
+		}
+	}
+	for question, set := range known {
+		set.Sort()
+		known[question] = set
+	}
+	return known
+}
+
+// portIn is the port in the name of an endpoint; 0 if there is none.
+func portIn(name string) uint16 {
+	place, _, _ := strings.Cut(name, "/")
+	_, text, err := net.SplitHostPort(place)
+	if err != nil {
+		return 0
+	}
+	port, _ := strconv.ParseUint(text, 10, 16)
+	return uint16(port)
+}
+
+// resolution is what is known of one name, of all families together.
+type resolution struct {
+	// addresses are sorted.
+	addresses []netip.Addr
+	// outcome is LookupFound if the name leads to addresses now, or else what is wrong.
+	outcome probes.LookupOutcome
+	// keptUntil is when addresses go of a name that does not exist; zero for none.
+	keptUntil time.Time
+	// asked is when it was first asked for.
+	asked time.Time
+}
+
+// resolutionOf puts together what is known of a name's families. A family without records
+// has none while the other one has some: only where nothing is left, what there was last
+// is kept.
+func resolutionOf(name string, types []probes.RecordType, answer func(probes.Question) probes.Answer) resolution {
+	var found resolution
+	var answers []probes.Answer
+	alive := false
+	for _, kind := range types {
+		got := answer(probes.Question{Name: name, Type: kind})
+		alive = alive || got.Outcome == probes.LookupFound
+		answers = append(answers, got)
+	}
+	found.outcome = probes.LookupFound
+	for i, got := range answers {
+		gone := got.Outcome == probes.LookupEmpty || got.Outcome == probes.LookupMissing
+		if i == 0 || got.Asked.After(found.asked) {
+			found.asked = got.Asked
+		}
+		if gone && alive {
+			continue
+		}
+		found.addresses = append(found.addresses, got.Addresses...)
+		if worse(got.Outcome, found.outcome) {
+			found.outcome, found.keptUntil = got.Outcome, got.KeptUntil
+		}
+	}
+	slices.SortFunc(found.addresses, netip.Addr.Compare)
+	return found
+}
+
+// worse orders outcomes by what is to be told: that a name has not been answered yet, that
+// it cannot be found out, that it does not exist, that it is empty.
+func worse(a, b probes.LookupOutcome) bool {
+	rank := func(outcome probes.LookupOutcome) int {
+		switch outcome {
+		case probes.LookupFound:
+			return 0
+		case probes.LookupEmpty:
+			return 1
+		case probes.LookupMissing:
+			return 2
+		case probes.LookupPending:
+			return 4
+		}
+		return 3
+	}
+	return cmp.Less(rank(b), rank(a))
+}

@@ -1,0 +1,246 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers"
+	"farpoint.dev/farpoint/hack/servers"
+)
+
+// dnsmasq is a name server whose records have a TTL of one second.
+func dnsmasq(options ...string) *servers.Dnsmasq {
+	GinkgoHelper()
+	return servers.NewDnsmasq(GinkgoT(), 1, options...)
+}
+
+// resolvingBy has an operator ask a name server.
+func resolvingBy(server netip.AddrPort) func(*controllers.Options) {
+	return func(options *controllers.Options) { options.NameServers = []netip.AddrPort{server} }
+}
+
+// byName is an ExternalService of such endpoints, all of which are well as long as the
+// backend is.
+func byName(namespace, name string, backend *backend, addresses ...string) *farpointv1.ExternalService {
+	object := externalService(namespace, name)
+	for _, address := range addresses {
+		object.Spec.Endpoints = append(object.Spec.Endpoints, farpointv1.Endpoint{Address: address})
+	}
+	object.Spec.HealthCheckURL = backend.url()
+	second := metav1.Duration{Duration: time.Second}
+	object.Spec.DNS = &farpointv1.DNSOptions{MinTTL: &second, MaxTTL: &second}
+	object.Spec.Availability.DrainPeriod = &metav1.Duration{Duration: 2 * time.Second}
+	return object
+}
+
+func resolved(ctx context.Context, object *farpointv1.ExternalService) func() string {
+	return condition(ctx, object, farpointv1.AddressesResolvedCondition)
+}
+
+var _ = Describe("a DNS name", func() {
+	It("leads to endpoints, which come and go with its records", func(ctx SpecContext) {
+		server := dnsmasq()
+		server.Hold("192.0.2.21 db.example", "192.0.2.2 db.example")
+		server.Start()
+		startOperator(adminConfig, resolvingBy(server.Address()))
+		namespace, backend := newNamespace(ctx), newBackend()
+		object := byName(namespace, "named", backend, "db.example", "192.0.2.9")
+		create(ctx, service(namespace, "named"), object)
+		published := conditions(ctx, namespace, "named")
+		Eventually(published).Should(Equal(map[string]string{"192.0.2.21": "TTF", "192.0.2.2": "TTF", "192.0.2.9": "TTF"}))
+		Eventually(column(ctx, object)).Should(Equal("3/3"))
+		Eventually(resolved(ctx, object)).Should(Equal("True NamesResolved"))
+		first := now(ctx, object).Status.Endpoints[1]
+		Expect([]string{first.Name, first.Address, first.ResolvedFrom}).To(Equal([]string{"192.0.2.21:80", "192.0.2.21", "db.example"}))
+
+		for i := range 3 {
+			changed := fmt.Sprintf("192.0.2.%d", 10+i)
+			server.Hold(changed+" db.example", "192.0.2.2 db.example")
+			began := time.Now()
+			Eventually(published).Should(HaveKey(changed))
+			Expect(time.Since(began)).To(BeNumerically("<", 2*time.Second), "the TTL and a second more")
+			GinkgoWriter.Printf("published %v after the change, with a TTL of 1 s\n", time.Since(began))
+			Eventually(published).Should(HaveKeyWithValue(changed, "TTF"))
+			Expect(published()).To(HaveKeyWithValue("192.0.2.2", "TTF"), "what stays is not touched")
+		}
+		Eventually(published).Should(Equal(map[string]string{"192.0.2.12": "TTF", "192.0.2.2": "TTF", "192.0.2.9": "TTF"}), "the others have drained")
+		Expect(notes(ctx, object)()).To(ContainElement(ContainSubstring("EndpointDraining: Endpoint 192.0.2.21:80 is draining")))
+	})
+
+	It("keeps its addresses through an outage of name servers, and through restarts in it", func(ctx SpecContext) {
+		server := dnsmasq("--srv-host=_http._tcp.example,web.example,8080,10", "--srv-host=_http._tcp.example,standby.example,8081,20")
+		server.Hold("192.0.2.21 db.example", "192.0.2.2 db.example", "192.0.2.3 web.example", "192.0.2.4 standby.example")
+		server.Start()
+		first := startOperator(adminConfig, resolvingBy(server.Address()))
+		namespace, backend := newNamespace(ctx), newBackend()
+		object := byName(namespace, "outage", backend, "db.example", "srv://_http._tcp.example")
+		create(ctx, service(namespace, "outage"), object)
+		published := conditions(ctx, namespace, "outage")
+		all := map[string]string{"192.0.2.21": "TTF", "192.0.2.2": "TTF", "192.0.2.3": "TTF", "192.0.2.4": "FFF"}
+		Eventually(published).Should(Equal(all))
+		Eventually(column(ctx, object)).Should(Equal("3/4"))
+		before := versions(ctx, namespace, "outage")
+
+		server.Freeze()
+		Eventually(resolved(ctx, object)).Should(Equal("False NameServerTimeout"))
+		Expect(message(ctx, object, farpointv1.AddressesResolvedCondition)).To(ContainSubstring("db.example cannot be resolved, the name servers do not answer"))
+		Eventually(notes(ctx, object)).Should(ContainElement(HavePrefix("Warning NameServerTimeout: ")))
+		Expect(condition(ctx, object, farpointv1.ReadyCondition)()).To(Equal("True Published"))
+		status := now(ctx, object).Status
+		first.stop()
+		startOperator(adminConfig, resolvingBy(server.Address()))
+		probed := backend.probes.Load()
+		Eventually(backend.probes.Load).Should(BeNumerically(">", probed+20))
+		Expect(now(ctx, object).Status).To(Equal(status))
+		Expect(versions(ctx, namespace, "outage")).To(Equal(before))
+
+		By("its end")
+		server.Thaw()
+		Eventually(resolved(ctx, object)).WithTimeout(40 * time.Second).Should(Equal("True NamesResolved"))
+		Eventually(notes(ctx, object)).Should(ContainElement(HavePrefix("Normal AddressesResolved: ")))
+		Expect(published()).To(Equal(all))
+		Expect(versions(ctx, namespace, "outage")).To(Equal(before))
+	})
+
+	It("that does not exist any more goes after a grace time", func(ctx SpecContext) {
+		server := dnsmasq()
+		server.Hold("192.0.2.21 db.example")
+		server.Start()
+		startOperator(adminConfig, resolvingBy(server.Address()), func(options *controllers.Options) { options.MissingNameGrace = 4 * time.Second })
+		namespace, backend := newNamespace(ctx), newBackend()
+		object := byName(namespace, "gone", backend, "db.example", "192.0.2.9")
+		create(ctx, service(namespace, "gone"), object)
+		published := conditions(ctx, namespace, "gone")
+		Eventually(published).Should(Equal(map[string]string{"192.0.2.21": "TTF", "192.0.2.9": "TTF"}))
+
+		server.Hold()
+		Eventually(resolved(ctx, object)).Should(Equal("False NameNotFound"))
+		since := time.Now()
+		Expect(published()).To(HaveKeyWithValue("192.0.2.21", "TTF"))
+		Expect(message(ctx, object, farpointv1.AddressesResolvedCondition)).To(ContainSubstring("what it led to last (1) is kept until"))
+		Eventually(published).Should(HaveKeyWithValue("192.0.2.21", "FTT"))
+		Expect(time.Since(since)).To(BeNumerically(">", 3*time.Second))
+		Eventually(published).Should(Equal(map[string]string{"192.0.2.9": "TTF"}))
+		Eventually(column(ctx, object)).Should(Equal("1/2"))
+		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("False NameNotFound"))
+		Expect(condition(ctx, object, farpointv1.AvailableCondition)()).To(Equal("True EndpointsReady"))
+
+		server.Hold("192.0.2.3 db.example")
+		Eventually(published).Should(Equal(map[string]string{"192.0.2.3": "TTF", "192.0.2.9": "TTF"}))
+		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("True Published"))
+	})
+
+	It("may lead to 200 addresses, by TCP and over aliases", func(ctx SpecContext) {
+		server := dnsmasq("--cname=far.example,alias.example", "--cname=alias.example,many.example")
+		server.Hold(servers.Addresses("many.example", 200)...)
+		server.Start()
+		startOperator(adminConfig, resolvingBy(server.Address()))
+		namespace, backend := newNamespace(ctx), newBackend()
+		object := byName(namespace, "many", backend, "far.example")
+		create(ctx, service(namespace, "many"), object)
+		Eventually(func() []string {
+			return slices.Collect(maps.Values(conditions(ctx, namespace, "many")()))
+		}).Should(And(HaveLen(200), HaveEach("TTF")))
+		Eventually(column(ctx, object)).Should(Equal("200/200"))
+		Expect(slicesFor(ctx, namespace, "many")).To(HaveLen(2))
+	})
+
+	It("that leads to refused addresses has these set aside, and tells nobody which they are", func(ctx SpecContext) {
+		server := dnsmasq()
+		server.Hold("192.0.2.21 db.example", "169.254.169.254 db.example", "127.0.0.53 db.example", "10.96.7.7 db.example", "127.0.0.54 inner.example")
+		server.Start()
+		startOperator(adminConfig, resolvingBy(server.Address()), func(options *controllers.Options) {
+			options.Egress.Denied = []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")}
+		})
+		namespace, backend := newNamespace(ctx), newBackend()
+		object := byName(namespace, "inner", backend, "db.example", "inner.example")
+		create(ctx, service(namespace, "inner"), object)
+		Eventually(conditions(ctx, namespace, "inner")).Should(Equal(map[string]string{"192.0.2.21": "TTF"}))
+		Eventually(column(ctx, object)).Should(Equal("1/3"))
+		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal("False RefusedAddress"))
+		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(HavePrefix("2 of 3 endpoints set aside: spec.endpoints[0] (db.example): 3 of the 4 addresses that it leads to are such as may not be published"))
+
+		By("leading elsewhere from one answer to the next")
+		server.Hold("127.0.0.55 db.example", "192.0.2.7 inner.example")
+		Eventually(conditions(ctx, namespace, "inner")).Should(Equal(map[string]string{"192.0.2.7": "TTF"}))
+		told := fmt.Sprint(now(ctx, object).Status, notes(ctx, object)(), string(logged.Contents()))
+		for _, secret := range []string{"169.254.169.254", "127.0.0.5", "10.96.7.7"} {
+			Expect(strings.Contains(told, secret)).To(BeFalse(), secret)
+		}
+	})
+
+	It("is published as such, for who reads that", func(ctx SpecContext) {
+		server := dnsmasq()
+		server.Hold("192.0.2.21 db.example")
+		server.Start()
+		startOperator(adminConfig, resolvingBy(server.Address()))
+		namespace, backend := newNamespace(ctx), newBackend()
+		object := byName(namespace, "fqdn", backend, "db.example.", "192.0.2.9")
+		object.Spec.DNS.Publish = farpointv1.PublishFQDN
+		object.Spec.PublishEndpoints = true
+		create(ctx, service(namespace, "fqdn"), object)
+		Eventually(conditions(ctx, namespace, "fqdn")).Should(Equal(map[string]string{"db.example": "TTF", "192.0.2.9": "TTF"}))
+		var types []string
+		for _, slice := range slicesFor(ctx, namespace, "fqdn") {
+			types = append(types, string(slice.AddressType)+" "+slice.Endpoints[0].Addresses[0])
+		}
+		Expect(types).To(ConsistOf("FQDN db.example", "IPv4 192.0.2.9"))
+		Eventually(resolved(ctx, object)).Should(Equal("True NamesPublished"))
+		Expect(message(ctx, object, farpointv1.AddressesResolvedCondition)).To(ContainSubstring("kube-proxy and most other consumers do not route to these"))
+		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("True Published"))
+		backend.status.Store(503)
+		Eventually(conditions(ctx, namespace, "fqdn")).Should(HaveKeyWithValue("db.example", "FFF"))
+	})
+
+	It("that does not resolve says why, and harms no other endpoint", func(ctx SpecContext) {
+		server := dnsmasq()
+		server.Hold("192.0.2.21 db.example")
+		server.Start()
+		startOperator(adminConfig, resolvingBy(server.Address()))
+		namespace, backend := newNamespace(ctx), newBackend()
+		object := byName(namespace, "typo", backend, "bd.example", "192.0.2.9", "exämple.com", "srv://db.example", "elsewhere.test")
+		create(ctx, service(namespace, "typo"), object)
+		Eventually(conditions(ctx, namespace, "typo")).Should(Equal(map[string]string{"192.0.2.9": "TTF"}))
+		Eventually(resolved(ctx, object)).Should(Equal("False NameNotFound"))
+		var reasons []string
+		for _, endpoint := range now(ctx, object).Status.Endpoints {
+			reasons = append(reasons, endpoint.Name+" "+endpoint.Reason)
+		}
+		Expect(reasons).To(Equal([]string{"endpoints[0] NameNotFound", "192.0.2.9:80 ", "endpoints[2] InvalidAddress", "endpoints[3] InvalidAddress", "endpoints[4] NameServerFailure"}))
+		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(ContainSubstring("write xn--exmple-cua.com"))
+
+		By("correcting it")
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
+			spec.Endpoints = spec.Endpoints[:2]
+			spec.Endpoints[0].Address = "db.example"
+		})
+		Eventually(conditions(ctx, namespace, "typo")).Should(Equal(map[string]string{"192.0.2.21": "TTF", "192.0.2.9": "TTF"}))
+		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("True Published"))
+	})
+})
