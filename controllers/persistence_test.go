@@ -132,6 +132,20 @@ func (s *stormy) answer(faults ...error) {
 	s.faults = faults
 }
 
+// forget has the API server have nothing from before now.
+func (s *stormy) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = len(s.news)
+}
+
+// requests counts those so far.
+func (s *stormy) requests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
 // followed runs a test in a bubble of fake time with an informer of a stormy API server.
 // known tells whether the informer knows of a ConfigMap.
 func followed(t *testing.T, test func(api *stormy, known func(name string) bool)) {
@@ -227,7 +241,7 @@ func TestExpiredWatchIsListedAgain(t *testing.T) {
 		}
 		api.breakOff(nil)
 		api.happen(watch.Deleted, "first")
-		api.kept = len(api.news) // what went on from here would miss it
+		api.forget() // what went on from here would miss it
 		time.Sleep(10 * time.Second)
 		if known("first") {
 			t.Error("nothing was listed again")
@@ -240,10 +254,10 @@ func TestStormIsNoBusyLoop(t *testing.T) {
 		api.answer(errInternal)
 		api.breakOff(nil)
 		time.Sleep(time.Minute)
-		before := api.asked
+		before := api.requests()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if asked := api.asked - before; asked < int(time.Minute/(2*lastRelist)) || asked > int(time.Minute/lastRelist) {
+		if asked := api.requests() - before; asked < int(time.Minute/(2*lastRelist)) || asked > int(time.Minute/lastRelist) {
 			t.Errorf("asked %d times in a minute", asked)
 		}
 	})
