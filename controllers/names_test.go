@@ -79,16 +79,19 @@ var _ = Describe("a DNS name", func() {
 		first := now(ctx, object).Status.Endpoints[1]
 		Expect([]string{first.Name, first.Address, first.ResolvedFrom}).To(Equal([]string{"192.0.2.21:80", "192.0.2.21", "db.example"}))
 
+		var took []time.Duration
 		for i := range 3 {
 			changed := fmt.Sprintf("192.0.2.%d", 10+i)
 			server.Hold(changed+" db.example", "192.0.2.2 db.example")
 			began := time.Now()
 			Eventually(published).Should(HaveKey(changed))
-			Expect(time.Since(began)).To(BeNumerically("<", 2*time.Second), "the TTL and a second more")
-			GinkgoWriter.Printf("published %v after the change, with a TTL of 1 s\n", time.Since(began))
+			took = append(took, time.Since(began))
 			Eventually(published).Should(HaveKeyWithValue(changed, "TTF"))
 			Expect(published()).To(HaveKeyWithValue("192.0.2.2", "TTF"), "what stays is not touched")
 		}
+		AddReportEntry("published so long after a change, with a TTL of 1 s", took)
+		// What is exact is tested in a bubble; here a machine that is busy has three tries.
+		Expect(slices.Min(took)).To(BeNumerically("<", 2*time.Second), "the TTL and a second more")
 		Eventually(published).Should(Equal(map[string]string{"192.0.2.12": "TTF", "192.0.2.2": "TTF", "192.0.2.9": "TTF"}), "the others have drained")
 		Expect(notes(ctx, object)()).To(ContainElement(ContainSubstring("EndpointDraining: Endpoint 192.0.2.21:80 is draining")))
 	})
@@ -139,13 +142,13 @@ var _ = Describe("a DNS name", func() {
 		published := conditions(ctx, namespace, "gone")
 		Eventually(published).Should(Equal(map[string]string{"192.0.2.21": "TTF", "192.0.2.9": "TTF"}))
 
+		since := time.Now()
 		server.Hold()
 		Eventually(resolved(ctx, object)).Should(Equal("False NameNotFound"))
-		since := time.Now()
 		Expect(published()).To(HaveKeyWithValue("192.0.2.21", "TTF"))
 		Expect(message(ctx, object, farpointv1.AddressesResolvedCondition)).To(ContainSubstring("what it led to last (1) is kept until"))
 		Eventually(published).Should(HaveKeyWithValue("192.0.2.21", "FTT"))
-		Expect(time.Since(since)).To(BeNumerically(">", 3*time.Second))
+		Expect(time.Since(since)).To(BeNumerically(">", 4*time.Second))
 		Eventually(published).Should(Equal(map[string]string{"192.0.2.9": "TTF"}))
 		Eventually(column(ctx, object)).Should(Equal("1/2"))
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("False NameNotFound"))
