@@ -222,7 +222,7 @@ func (p *persistence) begin(ctx context.Context, options metav1.ListOptions) (be
 func (p *persistence) follow(ctx context.Context, from watch.Interface, at time.Time, to chan<- watch.Event) {
 	for {
 		err := p.forward(ctx, from, to)
-		from.Stop()
+		end(from)
 		if err != nil && ctx.Err() == nil {
 			p.log.Info("A watch broke off; it is begun again", "error", err.Error())
 		}
@@ -246,6 +246,14 @@ func (p *persistence) follow(ctx context.Context, from watch.Interface, at time.
 		if err != nil {
 			return
 		}
+	}
+}
+
+// end stops a watch, and reads what it still has to tell. Some go on trying to tell that
+// to the end of their days, such as those of watch.Filter, which the cache uses.
+func end(of watch.Interface) {
+	of.Stop()
+	for range of.ResultChan() {
 	}
 }
 

@@ -96,7 +96,8 @@ func (s *stormy) Watch(options metav1.ListOptions) (watch.Interface, error) {
 		begun.Action(event.Type, event.Object)
 	}
 	s.watches = append(s.watches, begun)
-	return begun, nil
+	// The cache's watches are filtered as well.
+	return watch.Filter(begun, func(event watch.Event) (watch.Event, bool) { return event, true }), nil
 }
 
 // happen makes the object known to all watches.
@@ -261,4 +262,20 @@ func TestStormIsNoBusyLoop(t *testing.T) {
 			t.Errorf("asked %d times in a minute", asked)
 		}
 	})
+}
+
+// Whoever stops while the API server still has much to tell leaves nobody behind, which the
+// bubble would not forgive.
+func TestWatchThatIsStoppedInTheMiddleEnds(t *testing.T) {
+	for range 20 {
+		followed(t, func(api *stormy, known func(string) bool) {
+			api.happen(watch.Added, "first")
+			if !known("first") {
+				t.Fatal("the informer does not work at all")
+			}
+			for i := range 100 {
+				api.happen(watch.Added, fmt.Sprint("map-", i))
+			}
+		})
+	}
 }
