@@ -20,17 +20,14 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
@@ -308,72 +305,6 @@ func forZonesFault(zones []string) string {
 		}
 	}
 	return ""
-}
-
-// place is where traffic goes. Two endpoints at one place would be one to consumers,
-// with two verdicts.
-type place struct {
-	host
-	protocol corev1.Protocol
-	port     int32
-}
-
-// host is an address or, in slices of the type FQDN, a name.
-type host struct {
-	address netip.Addr
-	name    string
-}
-
-// publishedHost reads what stands in a slice.
-func publishedHost(published string) host {
-	address, err := netip.ParseAddr(published)
-	if err != nil {
-		return host{name: published}
-	}
-	return host{address: address}
-}
-
-func (h host) place(port discoveryv1.EndpointPort) place {
-	return place{host: h, protocol: ptr.Deref(port.Protocol, corev1.ProtocolTCP), port: ptr.Deref(port.Port, 0)}
-}
-
-// host of an endpoint is its name if that is published in the place of addresses.
-func (e *endpoint) host() host {
-	if e.address.IsValid() {
-		return host{address: e.address}
-	}
-	return host{name: e.text}
-}
-
-func (e *endpoint) places() []place {
-	places := make([]place, len(e.ports.ports))
-	for i, port := range e.ports.ports {
-		places[i] = e.host().place(port)
-	}
-	return places
-}
-
-// duplicate finds an endpoint before this one at the same place; otherwise it takes the
-// endpoint's places.
-func duplicate(made *endpoint, origin int, taken map[place]int) *rejection {
-	for _, port := range made.ports.ports {
-		if first, ok := taken[made.host().place(port)]; ok {
-			return &rejection{farpointv1.DuplicateEndpointReason, fmt.Sprintf("has the address and port of spec.endpoints[%d]: take one of them out", first)}
-		}
-	}
-	for _, port := range made.ports.ports {
-		taken[made.host().place(port)] = origin
-	}
-	return nil
-}
-
-func endpointName(address string, ports *portSet) string {
-	first := ports.first()
-	name := net.JoinHostPort(address, strconv.Itoa(int(*first.Port)))
-	if *first.Protocol != corev1.ProtocolTCP {
-		name += "/" + string(*first.Protocol)
-	}
-	return name
 }
 
 // probeTargets are what the scheduler is to probe. The seeds are the verdicts to begin

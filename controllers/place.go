@@ -1,0 +1,96 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// place is where traffic goes. Two endpoints at one place would be one to consumers,
+// with two verdicts.
+type place struct {
+	host
+	protocol corev1.Protocol
+	port     int32
+}
+
+// host is an address or, in slices of the type FQDN, a name.
+type host struct {
+	address netip.Addr
+	name    string
+}
+
+// publishedHost reads what stands in a slice.
+func publishedHost(published string) host {
+	address, err := netip.ParseAddr(published)
+	if err != nil {
+		return host{name: published}
+	}
+	return host{address: address}
+}
+
+func (h host) place(port discoveryv1.EndpointPort) place {
+	return place{host: h, protocol: ptr.Deref(port.Protocol, corev1.ProtocolTCP), port: ptr.Deref(port.Port, 0)}
+}
+
+// host of an endpoint is its name if that is published in the place of addresses.
+func (e *endpoint) host() host {
+	if e.address.IsValid() {
+		return host{address: e.address}
+	}
+	return host{name: e.text}
+}
+
+func (e *endpoint) places() []place {
+	places := make([]place, len(e.ports.ports))
+	for i, port := range e.ports.ports {
+		places[i] = e.host().place(port)
+	}
+	return places
+}
+
+// duplicate finds an endpoint before this one at the same place; otherwise it takes the
+// endpoint's places.
+func duplicate(made *endpoint, origin int, taken map[place]int) *rejection {
+	for _, port := range made.ports.ports {
+		if first, ok := taken[made.host().place(port)]; ok {
+			return &rejection{farpointv1.DuplicateEndpointReason, fmt.Sprintf("has the address and port of spec.endpoints[%d]: take one of them out", first)}
+		}
+	}
+	for _, port := range made.ports.ports {
+		taken[made.host().place(port)] = origin
+	}
+	return nil
+}
+
+func endpointName(address string, ports *portSet) string {
+	first := ports.first()
+	name := net.JoinHostPort(address, strconv.Itoa(int(*first.Port)))
+	if *first.Protocol != corev1.ProtocolTCP {
+		name += "/" + string(*first.Protocol)
+	}
+	return name
+}
