@@ -91,9 +91,10 @@ type usedRights struct {
 func (u *usedRights) of(config *rest.Config) *rest.Config {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			u.need(request) // before anybody can see what it did
 			response, err := next.RoundTrip(request)
 			if err == nil {
-				u.record(request, response.StatusCode)
+				u.answered(request, response.StatusCode)
 			}
 			return response, err
 		})
@@ -101,17 +102,22 @@ func (u *usedRights) of(config *rest.Config) *rest.Config {
 	return config
 }
 
-func (u *usedRights) record(request *http.Request, status int) {
+func (u *usedRights) need(request *http.Request) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if status == http.StatusForbidden || status == http.StatusUnauthorized {
-		u.forbidden = append(u.forbidden, request.Method+" "+request.URL.Path)
-	}
 	if needed, ok := rightFor(request); ok {
 		if u.used == nil {
 			u.used = map[right]bool{}
 		}
 		u.used[needed] = true
+	}
+}
+
+func (u *usedRights) answered(request *http.Request, status int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if status == http.StatusForbidden || status == http.StatusUnauthorized {
+		u.forbidden = append(u.forbidden, request.Method+" "+request.URL.Path)
 	}
 }
 
