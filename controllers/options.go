@@ -69,7 +69,7 @@ type Options struct {
 	// ExternalService says nothing about it, from 1 to 1000.
 	MaxEndpointsPerSlice int
 	// MaxProbesInFlight bounds the probes under way at one time; a quarter of it those of
-	// endpoints that are steadily down.
+	// endpoints that are steadily down and slow to fail.
 	MaxProbesInFlight int
 	// MaxProbesInFlightPerNamespace bounds those of the ExternalServices of a namespace.
 	MaxProbesInFlightPerNamespace int
@@ -137,7 +137,7 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.LeaderElectionNamespace, "leader-election-namespace", o.LeaderElectionNamespace, "Namespace of the leader election lease. Left out, it is the operator's own, which is known in a Pod only.")
 	flags.IntVar(&o.MaxConcurrentReconciles, "max-concurrent-reconciles", o.MaxConcurrentReconciles, "How many ExternalServices are carried out at one time.")
 	flags.IntVar(&o.MaxEndpointsPerSlice, "max-endpoints-per-slice", o.MaxEndpointsPerSlice, "Most endpoints in an EndpointSlice whose ExternalService says nothing about it, from 1 to 1000.")
-	flags.IntVar(&o.MaxProbesInFlight, "max-probes-in-flight", o.MaxProbesInFlight, "Most probes under way at one time; a quarter of it for endpoints that are steadily down.")
+	flags.IntVar(&o.MaxProbesInFlight, "max-probes-in-flight", o.MaxProbesInFlight, "Most probes under way at one time; a quarter of it for endpoints that are steadily down and slow to fail.")
 	flags.IntVar(&o.MaxProbesInFlightPerNamespace, "max-probes-in-flight-per-namespace", o.MaxProbesInFlightPerNamespace, "Most probes under way at one time for the ExternalServices of one namespace.")
 	flags.IntVar(&o.MaxProbesInFlightPerDestination, "max-probes-in-flight-per-destination", o.MaxProbesInFlightPerDestination, "Most probes under way at one time to one address or name, for the ExternalServices of one namespace.")
 	flags.IntVar(&o.MaxWatches, "max-watches", o.MaxWatches, "Most connections held for endpoints whose URL says watch=true. Others are probed all the same.")

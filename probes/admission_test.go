@@ -94,6 +94,27 @@ func TestTheSteadilyDownHoldNobodyUp(t *testing.T) {
 	})
 }
 
+// A backend that is restarted is to be found in time, however many black holes there are.
+func TestWhoRefusesDoesNotWaitAmongBlackHoles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := started(t, SchedulerOptions{MaxInFlight: 40, MaxInFlightPerNamespace: 40, Guard: GuardOptions{Share: 1, Groups: 1000, Release: 1}})
+		hole := &scripted{answer: hang}
+		s.Set(Owner{owner.Namespace, "holes"}, many(400, func(int) Prober { return hole }))
+		stopped := answering(refused)
+		s.Set(owner, []Target{target(stopped)})
+		time.Sleep(5 * time.Minute) // until all have been found dead
+		if state := s.stateOf("a"); state != StateUnhealthy {
+			t.Fatalf("who refuses is %v", state)
+		}
+		before := len(stopped.times())
+		time.Sleep(10 * timing.Interval)
+		synctest.Wait()
+		if n := len(stopped.times()) - before; n < 9 {
+			t.Errorf("%d probes in 10 intervals", n)
+		}
+	})
+}
+
 func TestLimitsByNamespaceAndDestination(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex

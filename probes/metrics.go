@@ -64,7 +64,7 @@ func NewMetrics() *Metrics {
 	const space = "farpoint"
 	m := &Metrics{
 		targets:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "probe_targets", Help: "Distinct probes that are scheduled."}),
-		inFlightVec: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: space, Name: "probes_in_flight", Help: "Probes under way, by lane: live, or down for targets that are steadily down."}, []string{"lane"}),
+		inFlightVec: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: space, Name: "probes_in_flight", Help: "Probes under way, by lane: live, or down for targets that are steadily down and slow to fail."}, []string{"lane"}),
 		watches:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "probe_watches", Help: "Endpoints that are asked, on a connection that is held, to say by themselves when they change."}),
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: space, Name: "probe_lateness_seconds", Help: "Time from when a probe was due to when it began.",
 			Buckets: []float64{0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}),

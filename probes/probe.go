@@ -47,6 +47,8 @@ type probe struct {
 	// position is its index in its queue; absent while it is in none.
 	position int32
 	lane     lane
+	// swift: the last probe took less than half of its timeout.
+	swift bool
 	// suspect: it is healthy, but its last probe failed in the network.
 	suspect bool
 	// overtaken: the endpoint said of itself how it is while the probe was under way.

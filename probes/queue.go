@@ -16,8 +16,10 @@ limitations under the License.
 
 package probes
 
-// lane is what a probe waits in for its turn. The steadily down have one of their own,
-// so that their timeouts hold nobody up.
+// lane is what a probe waits in for its turn. The steadily down that take long to say so
+// have one of their own, so that their timeouts hold nobody up. Those that fail at once,
+// such as a process that is not running, take no room from anybody, and are not to wait
+// among black holes until somebody sees that they are back.
 type lane uint8
 
 const (
@@ -34,8 +36,8 @@ func (l lane) String() string {
 	return "live"
 }
 
-func laneOf(health *Health) lane {
-	if health.State == StateUnhealthy && !health.Pending() {
+func laneOf(p *probe) lane {
+	if p.health.State == StateUnhealthy && !p.health.Pending() && !p.swift {
 		return laneDown
 	}
 	return laneLive

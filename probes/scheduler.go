@@ -339,6 +339,7 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 	}
 	result = s.trusted(p, result, now)
 	p.took = now - p.begun
+	p.swift = p.took < p.rules.timing.Timeout/2
 	s.options.Metrics.observe(schemeOf(p), result, p.took)
 	before := p.health.State
 	if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
@@ -408,7 +409,7 @@ const (
 
 // enqueue makes the probe due, and Start look earlier if it must.
 func (s *Scheduler) enqueue(p *probe, due time.Duration) {
-	p.due, p.lane = due, laneOf(&p.health)
+	p.due, p.lane = due, laneOf(p)
 	heap.Push(&s.queues[p.lane], p)
 	if due < s.waking {
 		s.nudge()
