@@ -112,7 +112,11 @@ var _ = Describe("a DNS name", func() {
 
 		server.Freeze()
 		Eventually(resolved(ctx, object)).Should(Equal("False NameServerTimeout"))
-		Expect(message(ctx, object, farpointv1.AddressesResolvedCondition)).To(ContainSubstring("db.example cannot be resolved, the name servers do not answer"))
+		// One after the other, as they expire.
+		for _, name := range []string{"db.example", "_http._tcp.example", "web.example", "standby.example"} {
+			Eventually(func() string { return message(ctx, object, farpointv1.AddressesResolvedCondition) }).
+				Should(ContainSubstring(name + " cannot be resolved, the name servers do not answer"))
+		}
 		Eventually(notes(ctx, object)).Should(ContainElement(HavePrefix("Warning NameServerTimeout: ")))
 		Expect(condition(ctx, object, farpointv1.ReadyCondition)()).To(Equal("True Published"))
 		status := now(ctx, object).Status
