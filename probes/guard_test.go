@@ -174,6 +174,9 @@ func (r *realm) turned(since time.Time) (list []string) {
 // worlds runs a test in as many random worlds.
 func worlds(t *testing.T, count int, test func(t *testing.T, random *rand.Rand)) {
 	t.Helper()
+	if detectsRaces {
+		count /= 10
+	}
 	for seed := range uint64(count) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { test(t, rand.New(rand.NewPCG(seed, 7))) })
