@@ -38,7 +38,6 @@ const (
 	rulesTestFile = "../config/prometheus/rules_test.yaml"
 	dashboardFile = "../config/grafana/farpoint.json"
 	runbookFile   = "../docs/runbook.md"
-	runbookURL    = "https://farpoint.dev/docs/runbook.md#"
 )
 
 // ruleGroups are what a PrometheusRule and a rule file of Prometheus have in common.
@@ -176,7 +175,7 @@ func TestAlertsLeadToTheRunbook(t *testing.T) {
 		if rule.Annotations["summary"] == "" || rule.Annotations["description"] == "" {
 			t.Errorf("%s has no summary or description", name)
 		}
-		if got, want := rule.Annotations["runbook_url"], runbookURL+strings.ToLower(name); got != want {
+		if got, want := rule.Annotations["runbook_url"], alertName(name).runbookEntry(NewOptions().RunbookURL); got != want {
 			t.Errorf("%s: runbook_url %q, want %q", name, got, want)
 		}
 		if !entries[name+" "+rule.Labels["severity"]] {
@@ -188,9 +187,39 @@ func TestAlertsLeadToTheRunbook(t *testing.T) {
 		t.Errorf("the runbook has entries for what is no alert: %v", slices.Sorted(maps.Keys(entries)))
 	}
 	for name := range eventTypes { // all that the operator tells of by itself
-		if rule, ok := alerts[string(name)]; !ok || rule.Labels["severity"] != name.severity() || rule.Annotations["runbook_url"] != name.runbook() {
+		if rule, ok := alerts[string(name)]; !ok || rule.Labels["severity"] != name.severity() {
 			t.Errorf("%s is not the same alert in config/prometheus", name)
 		}
+	}
+}
+
+// The guide's overlay has the alerts link to where somebody publishes the runbook.
+func TestOverlayOfTheGuideLeadsAlertsToARunbook(t *testing.T) {
+	guide, err := os.ReadFile("../docs/user-guide.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const kept = "https://git.example.com/platform/farpoint//config/prometheus"
+	overlay := regexp.MustCompile("(?s)```yaml\n(apiVersion: kustomize[^`]*" + regexp.QuoteMeta(kept) + "[^`]*)```").FindSubmatch(guide)
+	if overlay == nil {
+		t.Fatal("the guide has no overlay of config/prometheus")
+	}
+	folder := t.TempDir()
+	if err := os.CopyFS(filepath.Join(folder, "base"), os.DirFS("../config/prometheus")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), bytes.ReplaceAll(overlay[1], []byte(kept), []byte("base")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, alerts := rules(t)
+	built := string(runProgram(t, nil, "kubectl", "kustomize", folder))
+	for name := range alerts {
+		if link := alertName(name).runbookEntry("runbook_url: https://git.example.com/platform/farpoint/blob/main/docs/runbook.md") + "\n"; strings.Count(built, link) != 1 {
+			t.Errorf("%s: no %s in\n%s", name, link, built)
+		}
+	}
+	if strings.Contains(built, "kind: ConfigMap") {
+		t.Error("what only the overlay needs would be applied")
 	}
 }
 

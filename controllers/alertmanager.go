@@ -45,6 +45,8 @@ type alertmanager struct {
 	client *http.Client
 	// labels are put on all alerts.
 	labels map[string]string
+	// runbook is the URL that alerts refer to, without the name of the alert.
+	runbook string
 }
 
 // alertmanagerAlert is postableAlert of Alertmanager's api/v2/openapi.yaml.
@@ -79,7 +81,7 @@ func (a alertmanager) alert(told notice, now time.Time) alertmanagerAlert {
 		Annotations: map[string]string{
 			"summary":     told.summary(),
 			"description": told.message,
-			"runbook_url": told.name.runbook(),
+			"runbook_url": told.name.runbookEntry(a.runbook),
 		},
 	}
 	if !told.ended.IsZero() {

@@ -61,10 +61,14 @@ func (n alertName) severity() string {
 	return "warning"
 }
 
-// runbook is where it says what to do about an alert, those of config/prometheus too.
-func (n alertName) runbook() string {
-	return "https://farpoint.dev/docs/runbook.md#" + strings.ToLower(string(n))
+// runbookEntry is where a runbook says what to do about an alert. The default leads there
+// within this repository, as do the rules of config/prometheus: who publishes the runbook
+// knows where.
+func (n alertName) runbookEntry(runbook string) string {
+	return runbook + "#" + strings.ToLower(string(n))
 }
+
+const defaultRunbook = "docs/runbook.md"
 
 // notice is what is to be told of an alert.
 type notice struct {

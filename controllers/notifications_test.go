@@ -99,6 +99,7 @@ func (a *alertmanager) receive(options *controllers.Options) {
 	options.AlertmanagerURLs = []string{"https://" + a.address}
 	options.AlertmanagerHTTPConfig = filepath.Join(a.folder, "http.yaml")
 	options.AlertLabels = map[string]string{"cluster": "eu-1"}
+	options.RunbookURL = "https://git.example.com/runbook.md"
 }
 
 type receivedAlert struct {
@@ -143,7 +144,7 @@ var _ = Describe("An Alertmanager", func() {
 		Expect(receiver.alerts(ctx)()).To(ContainElement(HaveField("Annotations", map[string]string{
 			"summary":     "Endpoint 192.0.2.10:8080 of ExternalService " + namespace + "/db is unhealthy",
 			"description": "status 503 is not an expected one",
-			"runbook_url": "https://farpoint.dev/docs/runbook.md#farpointendpointdown",
+			"runbook_url": "https://git.example.com/runbook.md#farpointendpointdown",
 		})))
 		since := startOf(receiver.alerts(ctx)(), labels)
 		Expect(since.Equal(now(ctx, object).Status.Endpoints[0].LastTransitionTime.Time)).To(BeTrue())

@@ -79,7 +79,12 @@ func newNotifier(cache cache.Cache, clock clock.Clock, options Options) (*notifi
 		if err != nil {
 			return nil, err
 		}
-		add("alertmanager", url, alertmanager{url: strings.TrimSuffix(url, "/") + "/api/v2/alerts", client: client, labels: options.AlertLabels}, repeatInterval)
+		add("alertmanager", url, alertmanager{
+			url:     strings.TrimSuffix(url, "/") + "/api/v2/alerts",
+			client:  client,
+			labels:  options.AlertLabels,
+			runbook: options.RunbookURL,
+		}, repeatInterval)
 	}
 	for _, url := range options.WebhookURLs {
 		client, err := newHTTPClient("webhook", options.WebhookHTTPConfig)

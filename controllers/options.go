@@ -91,6 +91,8 @@ type Options struct {
 	AlertmanagerURLs []string
 	// AlertLabels are put on all alerts that Alertmanagers are told of.
 	AlertLabels map[string]string
+	// RunbookURL is where people find docs/runbook.md, for alerts to refer to.
+	RunbookURL string
 	// WebhookURLs are told of alerts by CloudEvents.
 	WebhookURLs []string
 	// AlertmanagerHTTPConfig and WebhookHTTPConfig name files that say how to log in there
@@ -119,6 +121,7 @@ func NewOptions() Options {
 		MaxProbesInFlightPerNamespace:   2048,
 		MaxProbesInFlightPerDestination: 64,
 		MaxWatches:                      2048,
+		RunbookURL:                      defaultRunbook,
 		Guard:                           probes.DefaultGuardOptions(),
 		MissingNameGrace:                probes.DefaultMissingGrace,
 	}
@@ -152,6 +155,7 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.Func("alertmanager-url", "URL of an Alertmanager to tell of endpoints that are down and Services that are not available, such as https://alertmanager.monitoring:9093. May be given several times, once for each replica.", receiverInto(&o.AlertmanagerURLs))
 	flags.StringVar(&o.AlertmanagerHTTPConfig, "alertmanager-http-config", o.AlertmanagerHTTPConfig, "File that says how to log in to Alertmanagers and whom to trust, in the form of Prometheus' http_config (authorization, basic_auth, tls_config and others).")
 	flags.Func("alert-label", "Label that all alerts carry, such as cluster=eu-1. May be given several times.", o.addAlertLabel)
+	flags.StringVar(&o.RunbookURL, "runbook-url", o.RunbookURL, "Where people find docs/runbook.md of this repository, such as https://git.example.com/platform/farpoint/blob/main/docs/runbook.md. Alerts refer to their entry in it, by the annotation runbook_url.")
 	flags.Func("webhook-url", "URL to post a CloudEvent to when an endpoint goes down or up and when a Service stops or begins to be available. May be given several times.", receiverInto(&o.WebhookURLs))
 	flags.StringVar(&o.WebhookHTTPConfig, "webhook-http-config", o.WebhookHTTPConfig, "File like that of --alertmanager-http-config, for webhooks.")
 	flags.Func("resolver", "Name server to resolve DNS names by, such as 10.0.0.53 or 10.0.0.53:5353, instead of those in /etc/resolv.conf. May be given several times.", o.addNameServer)
