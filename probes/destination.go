@@ -81,7 +81,11 @@ func (d *Dialer) destination(def Definition, u *url.URL) (destination, error) {
 
 // admitURL is admit with an error for who wrote the URL.
 func (d *Dialer) admitURL(to destination) error {
-	if err := d.admit(to); err != nil {
+	err := d.admit(to)
+	switch {
+	case errors.Is(err, ErrAddressRefused):
+		return fmt.Errorf("healthCheckURL leads to where probes may not go: %w: write another host%s", err, orHaveItAllowed)
+	case err != nil:
 		return fmt.Errorf("healthCheckURL leads to where probes may not go: %w", err)
 	}
 	return nil

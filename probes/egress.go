@@ -89,15 +89,17 @@ func (p *EgressPolicy) CheckPublished(addr netip.Addr) error {
 	if addr.Is4In6() {
 		return fmt.Errorf("%s is an IPv4 address mapped into IPv6: write %s", addr, addr.Unmap())
 	}
-	kind := noEndpoint(addr)
-	if kind == "" {
-		kind = p.table.Load().refusal(addr)
+	if kind := noEndpoint(addr); kind != "" {
+		return fmt.Errorf("%s is %s, which no Service can lead to: give the address at which nodes reach the endpoint", addr, kind)
 	}
-	if kind != "" {
-		return fmt.Errorf("%s is %s, which cannot be an endpoint", addr, kind)
+	if kind := p.table.Load().refusal(addr); kind != "" {
+		return fmt.Errorf("%s is %s: give another address%s", addr, kind, orHaveItAllowed)
 	}
 	return nil
 }
+
+// orHaveItAllowed ends what is said of an address that the administrator may allow.
+const orHaveItAllowed = ", or have the operator's administrator allow it (--allowed-cidrs)"
 
 // noEndpoint names what makes an address none that a Service could ever front; empty if
 // nothing does.

@@ -107,7 +107,7 @@ func TestDefinitionsRefused(t *testing.T) {
 		{"http://192.0.2.10:80/?a b", "healthCheckURL has a space or another special character in its path or query"},
 		{"http://192.0.2.10:80/?ü", "healthCheckURL has a space or another special character in its path or query"},
 		{"http://192.0.2.10:80/#top", "healthCheckURL has a fragment"},
-		{"http://169.254.169.254:80/", "healthCheckURL leads to where probes may not go: address refused: 169.254.169.254 is a cloud metadata address"},
+		{"http://169.254.169.254:80/", "healthCheckURL leads to where probes may not go: address refused: 169.254.169.254 is a cloud metadata address: write another host, or have the operator's administrator allow it (--allowed-cidrs)"},
 		{"tcp://192.0.2.10:80/", noPath},
 		{"tcp://192.0.2.10:80/health", noPath},
 		{"tcp://192.0.2.10:80?a", `healthCheckURL has the unknown parameter "a": tcp takes proxyProtocol`},
