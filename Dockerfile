@@ -1,11 +1,17 @@
+# Both can be a digest, or come from a registry of your own:
+# make docker-build BUILDFLAGS='--build-arg BUILDER=registry.example.com/golang@sha256:...'
+ARG BUILDER=docker.io/library/golang:1.26
+ARG BASE=gcr.io/distroless/static:nonroot
+
 # Built where the builder runs and for the platform that is asked for: Go compiles
 # for another architecture faster than an emulator runs its compiler.
-FROM --platform=$BUILDPLATFORM golang:1.26 AS builder
+FROM --platform=$BUILDPLATFORM $BUILDER AS builder
 ARG TARGETOS
 ARG TARGETARCH
 
 WORKDIR /workspace
-# The modules are a layer of their own, which lasts until one of them changes.
+# The modules are a layer of their own, which lasts until one of them changes. The rest
+# needs no network.
 COPY go.mod go.sum ./
 RUN go mod download
 
@@ -13,11 +19,15 @@ COPY api/ api/
 COPY cmd/ cmd/
 COPY controllers/ controllers/
 COPY probes/ probes/
+# The same commit and the same compiler make the same bytes.
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -ldflags="-s -w" -o manager ./cmd/manager
+    go build -trimpath -buildvcs=false -ldflags="-s -w" -o manager ./cmd/manager
 
 # No shell, no package manager; certificates and a user that is not root.
-FROM gcr.io/distroless/static:nonroot
+FROM $BASE
+LABEL org.opencontainers.image.title="Farpoint" \
+      org.opencontainers.image.description="Keeps EndpointSlices of endpoints outside the cluster to those that are alive" \
+      org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=builder /workspace/manager /manager
 # By number, so that the kubelet can see that it is not root.
 USER 65532:65532

@@ -9,6 +9,8 @@ VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo dev)
 # The image that is built and deployed.
 IMG ?= farpoint:$(VERSION)
 CONTAINER_TOOL ?= docker
+# What is deployed: config/namespaced for an operator with rights in some namespaces only.
+CONFIG ?= config/default
 # The kubectl on PATH, else the one that `make envtest` leaves in bin/k8s.
 KUBECTL ?= $(or $(shell command -v kubectl 2>/dev/null),$(lastword $(wildcard bin/k8s/*/kubectl)),kubectl)
 
@@ -42,7 +44,7 @@ generate: ## Write the deep copy functions.
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate/boilerplate.go.txt paths=./...
 
 .PHONY: manifests
-manifests: ## Write the CRD and the operator's role.
+manifests: ## Write the CRDs and the operator's role.
 	$(CONTROLLER_GEN) rbac:roleName=manager-role crd paths=./... output:crd:artifacts:config=config/crd/bases
 
 .PHONY: docs
@@ -140,11 +142,11 @@ run: ## Run the operator from here against the current kubeconfig.
 	go run ./cmd/manager --allow-loopback-probes --leader-elect=false
 
 .PHONY: docker-build
-docker-build: ## Build the image $IMG.
-	$(CONTAINER_TOOL) build -t $(IMG) .
+docker-build: ## Build the image $IMG. BUILDFLAGS='--platform linux/arm64' for another architecture.
+	$(CONTAINER_TOOL) build --label org.opencontainers.image.version=$(VERSION) $(BUILDFLAGS) -t $(IMG) .
 
 .PHONY: build-installer
-build-installer: overlay ## Write all that an installation needs to dist/install.yaml, with $IMG.
+build-installer: overlay ## Write $CONFIG, all that an installation needs, to dist/install.yaml with $IMG.
 	$(KUSTOMIZE) build dist/overlay > dist/install.yaml
 
 .PHONY: clean
@@ -154,24 +156,24 @@ clean: ## Remove what was built, but for the control plane in bin/k8s.
 ##@ Deployment
 
 .PHONY: install
-install: ## Install the CRD into the current cluster.
+install: ## Install the CRDs into the current cluster.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) apply -f -
 
 .PHONY: uninstall
-uninstall: ## Remove the CRD, and with it all ExternalServices, from the current cluster.
+uninstall: ## Remove the CRDs, and with them all ExternalServices and policies, from the current cluster.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found -f -
 
 .PHONY: deploy
-deploy: overlay ## Install the operator with $IMG into the current cluster.
+deploy: overlay ## Install $CONFIG with $IMG into the current cluster, or bring it up to date.
 	$(KUSTOMIZE) build dist/overlay | $(KUBECTL) apply -f -
 
 .PHONY: undeploy
-undeploy: overlay ## Remove the operator, its CRD and all ExternalServices from the current cluster.
+undeploy: overlay ## Remove $CONFIG from the current cluster; config/default with the CRDs and all ExternalServices.
 	$(KUSTOMIZE) build dist/overlay | $(KUBECTL) delete --ignore-not-found -f -
 
 # The image is set in an overlay, so that deploying changes no file of the tree.
 .PHONY: overlay
 overlay:
 	@mkdir -p dist/overlay
-	@printf 'resources:\n- ../../config/default\n' > dist/overlay/kustomization.yaml
+	@printf 'resources:\n- ../../%s\n' '$(CONFIG)' > dist/overlay/kustomization.yaml
 	@cd dist/overlay && $(KUSTOMIZE) edit set image controller=$(IMG)
