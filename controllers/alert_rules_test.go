@@ -193,36 +193,6 @@ func TestAlertsLeadToTheRunbook(t *testing.T) {
 	}
 }
 
-// The guide's overlay has the alerts link to where somebody publishes the runbook.
-func TestOverlayOfTheGuideLeadsAlertsToARunbook(t *testing.T) {
-	guide, err := os.ReadFile("../docs/user-guide.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const kept = "https://git.example.com/platform/farpoint//config/prometheus"
-	overlay := regexp.MustCompile("(?s)```yaml\n(apiVersion: kustomize[^`]*" + regexp.QuoteMeta(kept) + "[^`]*)```").FindSubmatch(guide)
-	if overlay == nil {
-		t.Fatal("the guide has no overlay of config/prometheus")
-	}
-	folder := t.TempDir()
-	if err := os.CopyFS(filepath.Join(folder, "base"), os.DirFS("../config/prometheus")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), bytes.ReplaceAll(overlay[1], []byte(kept), []byte("base")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, alerts := rules(t)
-	built := string(runProgram(t, nil, "kubectl", "kustomize", folder))
-	for name := range alerts {
-		if link := alertName(name).runbookEntry("runbook_url: https://git.example.com/platform/farpoint/blob/main/docs/runbook.md") + "\n"; strings.Count(built, link) != 1 {
-			t.Errorf("%s: no %s in\n%s", name, link, built)
-		}
-	}
-	if strings.Contains(built, "kind: ConfigMap") {
-		t.Error("what only the overlay needs would be applied")
-	}
-}
-
 // Rules and dashboard ask for metrics and labels that there are.
 func TestExpressionsAskForWhatThereIs(t *testing.T) {
 	all, _ := rules(t)

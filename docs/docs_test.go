@@ -102,11 +102,25 @@ func TestGuideExplainsEveryReason(t *testing.T) {
 	}
 }
 
-func TestReadmeNamesEveryCondition(t *testing.T) {
-	text := read(t, readme)
+func TestGuideNamesEveryCondition(t *testing.T) {
+	_, text, _ := strings.Cut(read(t, guide), "\n### Conditions\n")
+	text, _, _ = strings.Cut(text, "\n### ")
 	for name, kind := range constants(t, "Condition") {
 		if !strings.Contains(text, fmt.Sprintf("| `%s` |", kind)) {
-			t.Errorf("the README does not name %s, %q", name, kind)
+			t.Errorf("the guide does not name %s, %q", name, kind)
+		}
+	}
+}
+
+func TestGuideShowsEverySample(t *testing.T) {
+	text := read(t, guide)
+	files, err := filepath.Glob("../config/samples/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no samples: %v", err)
+	}
+	for _, file := range files {
+		if filepath.Base(file) != "kustomization.yaml" && !strings.Contains(text, "]("+file+")") {
+			t.Errorf("the guide does not speak of %s", file)
 		}
 	}
 }
@@ -151,10 +165,11 @@ func TestReadmeNamesTheFieldsThereAre(t *testing.T) {
 	}
 }
 
+var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
 func TestReadmeManifestsAreRead(t *testing.T) {
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(read(t, readme), -1)
 	kinds := map[string]any{"Service": &corev1.Service{}, "ExternalService": &farpointv1.ExternalService{}}
-	for _, block := range blocks {
+	for _, block := range yamlBlock.FindAllStringSubmatch(read(t, readme), -1) {
 		var head struct {
 			Kind string `json:"kind"`
 		}
@@ -173,6 +188,34 @@ func TestReadmeManifestsAreRead(t *testing.T) {
 	}
 	if len(kinds) > 0 {
 		t.Errorf("no manifest for %v", kinds)
+	}
+}
+
+// The guide shows an ExternalServicePolicy, and parts of ExternalServices: with spec, or
+// what stands below it.
+func TestGuideManifestsAreRead(t *testing.T) {
+	decode := func(text string, into any) {
+		t.Helper()
+		if err := yaml.UnmarshalStrict([]byte(text), into); err != nil {
+			t.Errorf("%v in\n%s", err, text)
+		}
+	}
+	policies, parts := 0, 0
+	for _, block := range yamlBlock.FindAllStringSubmatch(read(t, guide), -1) {
+		switch text := block[1]; {
+		case strings.Contains(text, "kind: ExternalServicePolicy\n"):
+			decode(text, &farpointv1.ExternalServicePolicy{})
+			policies++
+		case strings.HasPrefix(text, "  "):
+			text = "spec:\n" + text
+			fallthrough
+		case strings.HasPrefix(text, "spec:"):
+			decode(text, &farpointv1.ExternalService{})
+			parts++
+		}
+	}
+	if policies == 0 || parts == 0 {
+		t.Errorf("%d policies and %d parts of ExternalServices were found", policies, parts)
 	}
 }
 
