@@ -126,7 +126,7 @@ func foreignSlices(_ []endpoint, around neighbours) *conflict {
 	if len(found) == 0 {
 		return nil
 	}
-	return &conflict{farpointv1.ForeignEndpointSlicesReason, fmt.Sprintf("%s written for Service %s by somebody else: delete what should not be there, or have the endpoints here fronted by a Service of their own",
+	return &conflict{farpointv1.ForeignEndpointSlicesReason, fmt.Sprintf("%s written for Service %s by somebody else: delete what should not be there, or give these endpoints a Service of their own",
 		enumerated("EndpointSlice %s is", "EndpointSlices %s are", found), around.service.Name)}
 }
 

@@ -96,7 +96,7 @@ func TestConflicts(t *testing.T) {
 		{name: "Pods left behind", pods: []*discoveryv1.EndpointSlice{sliceOf(podSliceManager, "legacy-p", "10.0.0.9")},
 			want: "LeftoverPodSlices EndpointSlice legacy-p is left from when Service legacy had a selector, and traffic goes on to the Pods: kubectl delete endpointslices --namespace integration --selector kubernetes.io/service-name=legacy,endpointslice.kubernetes.io/managed-by=endpointslice-controller.k8s.io"},
 		{name: "all at once", slices: []*discoveryv1.EndpointSlice{rivalSlice("other", "10.0.0.1"), sliceOf("", "by-hand")}, named: named(nil, nil),
-			want: "MirroredEndpoints Endpoints legacy, which is not of this object, is copied into EndpointSlices of the Service by Kubernetes: delete it, or keep it to itself with kubectl label endpoints --namespace integration legacy endpointslice.kubernetes.io/skip-mirror=true. Besides, EndpointSlice by-hand is written for Service legacy by somebody else: delete what should not be there, or have the endpoints here fronted by a Service of their own. Besides, 10.0.0.1:8080 is also"},
+			want: "MirroredEndpoints Endpoints legacy, which is not of this object, is copied into EndpointSlices of the Service by Kubernetes: delete it, or keep it to itself with kubectl label endpoints --namespace integration legacy endpointslice.kubernetes.io/skip-mirror=true. Besides, EndpointSlice by-hand is written for Service legacy by somebody else: delete what should not be there, or give these endpoints a Service of their own. Besides, 10.0.0.1:8080 is also"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -68,7 +68,7 @@ func newEndpointsKeeper(writer client.Client, live client.Reader, clock clock.Pa
 }
 
 // keep makes the Endpoints object say what the slices say, and removes it if it is not
-// wanted. The Service is nil if there is none that may be fronted.
+// wanted. The Service is nil if there is none that may lead to the endpoints.
 func (k *endpointsKeeper) keep(ctx context.Context, owner *farpointv1.ExternalService, service *corev1.Service, published []*discoveryv1.EndpointSlice) (endpointsFinding, error) {
 	finding := judgeEndpoints(owner, service)
 	present, err := k.removeOthers(ctx, owner, finding.published)

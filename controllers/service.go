@@ -35,7 +35,7 @@ import (
 
 // serviceFinding is what came of looking for the target Service.
 type serviceFinding struct {
-	// service is nil if there is none that may be fronted.
+	// service is nil if there is none that may lead to the endpoints.
 	service *corev1.Service
 	// reason and message are those of the condition TargetServiceResolved.
 	reason, message string
@@ -164,7 +164,7 @@ func judgeService(owner *farpointv1.ExternalService, service *corev1.Service) se
 			message: fmt.Sprintf("Service %s has a selector, so that its endpoints are Pods: take spec.selector out of it, target another Service, or set targetService.allowSelector to have it lead to Pods and to these endpoints alike", key),
 		}
 	}
-	finding := serviceFinding{service: service, reason: farpointv1.ServiceResolvedReason, message: fmt.Sprintf("Service %s is fronted", key)}
+	finding := serviceFinding{service: service, reason: farpointv1.ServiceResolvedReason, message: fmt.Sprintf("Service %s leads to the endpoints", key)}
 	if service.DeletionTimestamp != nil {
 		// A finalizer holds it, of a load balancer perhaps, and clients are served meanwhile.
 		finding.message += " until its deletion is over"

@@ -292,7 +292,7 @@ func setTargetServiceResolved(set conditionSetter, found findings) {
 func setPortsMatched(set conditionSetter, found findings) {
 	switch {
 	case found.targets == nil:
-		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints have not been judged")
+		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints have not been judged: see the condition Ready")
 	case found.portsReason != "":
 		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionFalse, found.portsReason, found.portsMessage)
 	default:
@@ -302,7 +302,7 @@ func setPortsMatched(set conditionSetter, found findings) {
 
 func setEndpointsAccepted(set conditionSetter, found findings) {
 	if found.targets == nil {
-		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints have not been judged")
+		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints have not been judged: see the condition Ready")
 		return
 	}
 	if reason, message := found.targets.rejections(); reason != "" {

@@ -115,13 +115,13 @@ const (
 	VerdictsHeldReason = "VerdictsHeld"
 )
 
-// TargetServiceResolvedCondition is True when the target Service is one that can be
-// fronted. While it is False no slice is published, save with
+// TargetServiceResolvedCondition is True when the target Service is one that can
+// lead to the endpoints. While it is False no slice is published, save with
 // ServiceNotOwnedReason and ServiceInvalidReason. Always present.
 const (
 	TargetServiceResolvedCondition = "TargetServiceResolved"
 
-	// ServiceResolvedReason: the Service exists and may be fronted.
+	// ServiceResolvedReason: the Service exists and leads to the endpoints.
 	ServiceResolvedReason = "Resolved"
 	// ServiceNotFoundReason: there is no such Service, and no serviceTemplate.
 	ServiceNotFoundReason = "ServiceNotFound"
@@ -140,10 +140,10 @@ const (
 	// server does not know ReferenceGrants, by which that could be allowed.
 	ReferenceGrantNotInstalledReason = "ReferenceGrantNotInstalled"
 	// ServiceNotOwnedReason: there is a serviceTemplate, but the Service exists and was
-	// not created from it. It is left as it is and fronted all the same.
+	// not created from it. It is left as it is and leads to the endpoints all the same.
 	ServiceNotOwnedReason = "ServiceNotOwned"
 	// ServiceInvalidReason: the API server refuses the Service of the serviceTemplate.
-	// A Service created before is fronted all the same.
+	// A Service created before leads to the endpoints all the same.
 	ServiceInvalidReason = "ServiceInvalid"
 )
 
