@@ -153,9 +153,6 @@ func NewScheduler(options SchedulerOptions) *Scheduler {
 		held:    map[*account]bool{},
 		doubted: map[*probe]Result{},
 	}
-	if len(options.Canaries) > 0 {
-		s.Set(canaries, options.Canaries)
-	}
 	return s
 }
 
@@ -200,6 +197,9 @@ func (s *Scheduler) Start(ctx context.Context) error {
 	s.mu.Lock()
 	s.stalls.planned = s.now() // that nobody looked before is no stall
 	s.mu.Unlock()
+	if len(s.options.Canaries) > 0 {
+		s.Set(canaries, s.options.Canaries)
+	}
 	var batch []begun
 	for ctx.Err() == nil {
 		var until time.Duration

@@ -167,6 +167,9 @@ const (
 func (s *Scheduler) askWitnesses(now time.Duration) {
 	asked, until := 0, now
 	for _, of := range s.owners { // in no order, which is what is wanted
+		if of.owner == canaries {
+			continue // they say nothing for or against a target
+		}
 		most := min(asked+witnessesOfOwner, witnesses)
 		for i := 0; i < len(of.entries) && asked < most; i++ {
 			p := of.entries[i].probe

@@ -227,6 +227,44 @@ func TestCanaries(t *testing.T) {
 	})
 }
 
+// A replica that waits for its turn has canaries already. They are not due before it comes.
+func TestCanariesAreNotLateAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewScheduler(SchedulerOptions{Canaries: []Target{target(answering(pass))}, Notify: func(Owner) {}})
+		time.Sleep(5 * time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- s.Start(ctx) }()
+		time.Sleep(time.Minute)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if n := testutil.ToFloat64(s.options.Metrics.skipped); n != 0 {
+			t.Errorf("%v intervals are said to have been skipped", n)
+		}
+	})
+}
+
+// A canary is no witness, so that nobody waits for what it says.
+func TestACanaryDelaysNoVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		canary := target(answering(pass))
+		canary.Key, canary.Identity = "canary", Identity{99}
+		s := started(t, SchedulerOptions{Canaries: []Target{canary}})
+		prober := answering(pass)
+		hasty := target(prober)
+		hasty.Thresholds.Failure = 1
+		s.Set(owner, []Target{hasty})
+		time.Sleep(time.Minute)
+		prober.set(hang)
+		time.Sleep(timing.Interval + timing.Timeout)
+		if state := s.stateOf("a"); state != StateUnhealthy {
+			t.Errorf("state %v after the bound", state)
+		}
+	})
+}
+
 func TestStallsSpoilTheProbesTheyOverlap(t *testing.T) {
 	ms := time.Millisecond
 	s := stalls{planned: 1000 * ms}
