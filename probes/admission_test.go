@@ -200,6 +200,27 @@ func TestEqualTargetsShareAProbe(t *testing.T) {
 	})
 }
 
+// Who has a target without a verdict gets the one that the next owner begins with, and no
+// probe will change it.
+func TestTheVerdictThatAnotherOwnerHasIsNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := make(chan Owner, 100)
+		s := started(t, SchedulerOptions{Notify: func(o Owner) { told <- o }})
+		slow := &scripted{answer: func(context.Context) Result { time.Sleep(time.Second); return pass }}
+		first, second := Owner{"a", "x"}, Owner{"b", "y"}
+		s.Set(first, []Target{target(slow)})
+		synctest.Wait()
+		seeded := target(slow)
+		seeded.Initial = Seeded(StateHealthy)
+		s.Set(second, []Target{seeded})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(told); n != 1 || <-told != first {
+			t.Errorf("%d are told of a verdict that is news for the first owner", n)
+		}
+	})
+}
+
 func TestSharingEndsWithTheLastOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := started(t, SchedulerOptions{})

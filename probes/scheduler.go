@@ -308,11 +308,7 @@ func (s *Scheduler) begin(ctx context.Context, p *probe, now time.Duration) cont
 }
 
 // finish takes the result of a probe and tells the owners who should know.
-func (s *Scheduler) finish(p *probe, result Result) {
-	for _, owner := range s.settle(p, result) {
-		s.options.Notify(owner)
-	}
-}
+func (s *Scheduler) finish(p *probe, result Result) { s.notify(s.settle(p, result)) }
 
 // settle takes the result into account and makes the probe due again. It returns the
 // owners who should know.
@@ -352,60 +348,6 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 	s.resolve(now)
 	return s.conclude()
 }
-
-// changed is called when something about a probe's health changed that its owners should
-// know. Before is the verdict that there was.
-func (s *Scheduler) changed(p *probe, before State, now time.Duration) {
-	if before != StateUnknown && p.health.State != before {
-		s.rush(p, before, now)
-	}
-	s.tell(p.accounts()...)
-	s.options.Metrics.transitions.Inc()
-}
-
-// conclude draws what follows for all targets from what happened to one, and returns the
-// owners to be told.
-func (s *Scheduler) conclude() (told []Owner) {
-	if distrusts := s.guard.active || s.canariesDown(); distrusts != s.distrusts {
-		s.distrust(distrusts)
-	}
-	told, s.untold = s.untold, nil
-	return told
-}
-
-// tell remembers owners to be notified. The canaries are nobody's.
-func (s *Scheduler) tell(accounts ...*account) {
-	for _, of := range accounts {
-		if of.owner != canaries {
-			s.untold = append(s.untold, of.owner)
-		}
-	}
-}
-
-// rush makes siblings due at once when one of them has turned, those that are still what
-// it was: what dies or comes back together is then found, and published, together.
-func (s *Scheduler) rush(turned *probe, before State, now time.Duration) {
-	for _, of := range turned.accounts() {
-		if now < of.rushed+rushPause {
-			continue
-		}
-		of.rushed = now
-		for _, sibling := range of.entries[:min(len(of.entries), rushMost)] {
-			if p := sibling.probe; p.health.State == before && p.position != absent && p.due > now {
-				p.due = now
-				heap.Fix(&s.queues[p.lane], int(p.position))
-			}
-		}
-		s.nudge()
-	}
-}
-
-// rushPause keeps an owner with a flapping target from probing all its others all the
-// time, and rushMost an owner with very many from delaying everybody else.
-const (
-	rushPause = time.Second
-	rushMost  = 256
-)
 
 // enqueue makes the probe due, and Start look earlier if it must.
 func (s *Scheduler) enqueue(p *probe, due time.Duration) {

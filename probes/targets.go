@@ -26,7 +26,10 @@ import (
 // had before is kept, also when its definition changes: the health then changes by
 // full thresholds, as for any other target, and the first probe by the new definition
 // begins at once. Targets that are the same, whoever their owners, share one probe.
-func (s *Scheduler) Set(owner Owner, targets []Target) {
+func (s *Scheduler) Set(owner Owner, targets []Target) { s.notify(s.set(owner, targets)) }
+
+// set returns the other owners who should know.
+func (s *Scheduler) set(owner Owner, targets []Target) (told []Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	of := s.owners[owner]
@@ -65,15 +68,18 @@ func (s *Scheduler) Set(owner Owner, targets []Target) {
 	}
 	s.fillWatches()
 	s.options.Metrics.targets.Set(float64(len(s.shared)))
+	return s.conclude()
 }
 
 // Remove gives up all targets of the owner and forgets their health.
-func (s *Scheduler) Remove(owner Owner) {
+func (s *Scheduler) Remove(owner Owner) { s.notify(s.remove(owner)) }
+
+func (s *Scheduler) remove(owner Owner) (told []Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	of := s.owners[owner]
 	if of == nil {
-		return
+		return nil
 	}
 	for _, entry := range of.entries {
 		s.leave(of, entry.probe)
@@ -81,6 +87,7 @@ func (s *Scheduler) Remove(owner Owner) {
 	delete(s.owners, owner)
 	delete(s.held, of)
 	s.options.Metrics.targets.Set(float64(len(s.shared)))
+	return s.conclude()
 }
 
 // join returns a probe for the target, one that there is or a new one. before is the one
@@ -93,8 +100,9 @@ func (s *Scheduler) join(of *account, target *Target, rules *rules, before *prob
 	}
 	key := shareKey(s.seed, target.Identity, *rules, of.owner.Namespace)
 	if there, ok := s.shared[key]; ok && there.sameAs(target, of.owner) {
-		if there.health.State == StateUnknown {
+		if there.health.State == StateUnknown && health.State != StateUnknown {
 			there.health = health
+			s.tell(there.accounts()...)
 		}
 		there.subscribe(of)
 		return there

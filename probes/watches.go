@@ -182,11 +182,7 @@ func (s *Scheduler) sleep(ctx context.Context, pause time.Duration) {
 
 // declare takes into account what an endpoint said of itself, and tells the owners who
 // should know.
-func (s *Scheduler) declare(p *probe, said Result) {
-	for _, owner := range s.settleDeclared(p, said) {
-		s.options.Notify(owner)
-	}
-}
+func (s *Scheduler) declare(p *probe, said Result) { s.notify(s.settleDeclared(p, said)) }
 
 // settleDeclared is settle for what an endpoint said of itself. The result of a probe that
 // is under way is older, perhaps, and void. A probe soon afterwards tells whether the
