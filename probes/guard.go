@@ -17,15 +17,14 @@ limitations under the License.
 package probes
 
 import (
-	"math"
 	"net/netip"
 	"time"
 )
 
 // GuardOptions say when failures are taken for the operator's own.
 type GuardOptions struct {
-	// Share of the probes that must have failed in the network, of all since the first of
-	// them failed, above 0 and at most 1.
+	// Share of the probes, of all since an endpoint began to fail, that must have failed in
+	// the network, above 0 and at most 1.
 	Share float64
 	// Groups is how many owners, or how many networks, these must belong to.
 	Groups int
@@ -38,18 +37,6 @@ type GuardOptions struct {
 func DefaultGuardOptions() GuardOptions {
 	return GuardOptions{Share: 0.9, Groups: 3, Release: 0.5}
 }
-
-// standing is how a target has fared since the guard became active.
-type standing uint8
-
-const (
-	// faltering: it was a suspect, and has not been reached since.
-	faltering standing = iota + 1
-	// recovered: it has been reached again.
-	recovered
-	// steady: it has been reached all the time.
-	steady
-)
 
 // guard tells the loss of our own network from the deaths of endpoints. A healthy target
 // whose last probe failed in the network is a suspect. It is pure; times are counted from
@@ -68,100 +55,86 @@ type guard struct {
 	suspects  int
 	byOwner   map[Owner]int
 	byNetwork map[netip.Prefix]int
-	reached   reachedCounter
-	// active: no healthy target is taken out.
-	active bool
-	// most is how many suspects there were at the worst while active.
-	most int
-	// standing is how those targets have fared that were heard of while active. steady and
-	// recovered count two of its kinds; the last one recovered at recovery.
-	standing          map[*probe]standing
-	steady, recovered int
-	recovery          time.Duration
 	// patience is for how long the others are waited for once some have recovered.
 	patience time.Duration
+	reached  reachedCounter
 	// asked is when witnesses were last asked, and heard when the last of them will have
 	// answered or failed.
 	asked, heard time.Duration
+	// isolation is nil while we are not taken to be cut off.
+	isolation *isolation
 }
 
 func newGuard(options GuardOptions) guard {
 	return guard{options: options, byOwner: map[Owner]int{}, byNetwork: map[netip.Prefix]int{}, asked: -1}
 }
 
+// mostPatience keeps targets that are probed slowly from holding up the verdicts on all
+// others: each of them is tried again anyway before it is judged.
+const mostPatience = time.Minute
+
 // suspect counts a healthy target that has begun to fail in the network.
 func (g *guard) suspect(p *probe) {
 	g.suspects++
-	g.most = max(g.most, g.suspects)
 	g.byOwner[p.first.owner]++
 	g.byNetwork[networkOf(placeOf(p))]++
-	g.patience = max(g.patience, 2*max(p.rules.timing.Timeout, p.rules.timing.FastInterval))
-	g.stands(p, faltering)
+	g.patience = max(g.patience, min(2*max(p.rules.timing.Timeout, p.rules.timing.FastInterval), mostPatience))
+	if g.isolation != nil {
+		g.isolation.most = max(g.isolation.most, g.suspects)
+		g.isolation.note(p, faltering)
+	}
 }
 
-// clear takes a suspect back: it is well, or dead by a verdict, or gone.
+// clear takes a suspect back: it is well, or dead by a verdict.
 func (g *guard) clear(p *probe) {
 	g.suspects--
 	lower(g.byOwner, p.first.owner)
 	lower(g.byNetwork, networkOf(placeOf(p)))
-	g.stands(p, faltering)
-	if g.active && float64(g.suspects) <= float64(g.most)*(1-g.options.Release) {
-		g.release()
-	}
 	if g.suspects == 0 {
 		g.patience = 0
+	}
+	if g.isolation == nil {
+		return
+	}
+	g.isolation.note(p, faltering)
+	if float64(g.suspects) <= float64(g.isolation.most)*(1-g.options.Release) {
+		g.isolation = nil
 	}
 }
 
 // reach notes that a target that is no suspect was reached by a probe.
 func (g *guard) reach(p *probe, begun, now time.Duration) {
 	g.reached.add(begun, now)
-	if !g.active {
-		return
+	if g.isolation != nil {
+		g.isolation.reach(p, now)
+		g.reconsider(now)
 	}
-	switch g.standing[p] {
-	case faltering:
-		g.stands(p, recovered)
-		g.recovery = now
-	case 0:
-		g.stands(p, steady)
+}
+
+// lose takes a suspect back that goes away or changes hands: nobody has got well by that.
+func (g *guard) lose(p *probe) {
+	if g.isolation != nil {
+		g.isolation.most--
 	}
-	g.reconsider(now)
+	g.clear(p)
+}
+
+// forget is for a target that is gone.
+func (g *guard) forget(p *probe) {
+	if g.isolation != nil {
+		g.isolation.forget(p)
+	}
 }
 
 // reconsider trusts verdicts again if it was not us, since too many were reached all the
 // time, or is not any more, since too many are reached again and nobody else has been for a
 // while.
 func (g *guard) reconsider(now time.Duration) {
-	if !g.widespread(g.steady) || now-g.recovery > g.patience && !g.widespread(g.steady+g.recovered) {
-		g.release()
+	steady, recovered := g.isolation.count[steady], g.isolation.count[recovered]
+	if !g.widespread(steady) || now-g.isolation.recovery > g.patience && !g.widespread(steady+recovered) {
+		g.isolation = nil
 	}
 }
-
-// stands notes how a target fares.
-func (g *guard) stands(p *probe, now standing) {
-	if !g.active {
-		return
-	}
-	count := func(of standing, by int) {
-		switch of {
-		case steady:
-			g.steady += by
-		case recovered:
-			g.recovered += by
-		}
-	}
-	count(g.standing[p], -1)
-	count(now, 1)
-	g.standing[p] = now
-}
-
-func (g *guard) isolate(now time.Duration) {
-	g.active, g.most, g.recovery = true, g.suspects, now
-	g.standing, g.steady, g.recovered = map[*probe]standing{}, 0, 0
-}
-
-func (g *guard) release() { g.active, g.standing = false, nil }
 
 // widespread tells whether there are too many suspects, beside so many others, for it to be
 // their own fault.
@@ -197,10 +170,10 @@ type failures struct{ begun, ended, last time.Duration }
 
 // judge decides about a target that has failed often enough.
 func (g *guard) judge(run failures, now time.Duration) judgment {
-	if g.active {
+	if g.isolation != nil {
 		g.reconsider(now)
 	}
-	if g.active {
+	if g.isolation != nil {
 		return isolated
 	}
 	// An endpoint that is well has answered before half of its time is over: a cut that
@@ -224,7 +197,7 @@ func (g *guard) judge(run failures, now time.Duration) judgment {
 	case g.asked < run.ended:
 		return ask
 	case widespread:
-		g.isolate(now)
+		g.isolation = newIsolation(g.suspects, now)
 		return isolated
 	case now < g.heard:
 		return unsure
@@ -244,51 +217,4 @@ func networkOf(at place) netip.Prefix {
 		return netip.Prefix{}
 	}
 	return network
-}
-
-// reachedCounter counts by time when our network was seen to work, in a ring that reaches
-// back longer than a probe may take.
-type reachedCounter struct {
-	counts [16384]uint16
-	newest int64 // number of the newest bucket
-}
-
-const (
-	reachedBucket = 10 * time.Millisecond
-	reachedMemory = reachedBucket * time.Duration(len(reachedCounter{}.counts)-1)
-)
-
-// retransmission is after how long a lost SYN is sent again (RFC 6298).
-const retransmission = time.Second
-
-// add counts a probe that was answered. What it has sent at first went through; if it
-// took so long that this may have been lost, it is only known of its end.
-func (c *reachedCounter) add(begun, now time.Duration) {
-	c.advance(now)
-	at := begun
-	if now-begun >= retransmission {
-		at = now
-	}
-	if count := &c.counts[int64(at/reachedBucket)%int64(len(c.counts))]; *count < math.MaxUint16 {
-		*count++
-	}
-}
-
-// between counts from one time to another, or as far back as the ring reaches.
-func (c *reachedCounter) between(from, to time.Duration) int {
-	first := max(int64(from/reachedBucket), c.newest-int64(len(c.counts))+1, 0)
-	sum := 0
-	for bucket := first; bucket <= min(int64(to/reachedBucket), c.newest); bucket++ {
-		sum += int(c.counts[bucket%int64(len(c.counts))])
-	}
-	return sum
-}
-
-// advance empties the buckets that time has moved on to.
-func (c *reachedCounter) advance(now time.Duration) {
-	present := int64(now / reachedBucket)
-	for bucket := max(c.newest+1, present-int64(len(c.counts))+1); bucket <= present; bucket++ {
-		c.counts[bucket%int64(len(c.counts))] = 0
-	}
-	c.newest = max(c.newest, present)
 }

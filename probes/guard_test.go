@@ -201,8 +201,8 @@ func TestNoCutTakesAnythingOut(t *testing.T) {
 				t.Fatalf("%d owners, cut for %v, taken out: %v", len(r.owners), length, turned)
 			}
 		}
-		if r.scheduler.guard.active || r.scheduler.guard.suspects != 0 {
-			t.Errorf("active %v, %d suspects when all is well", r.scheduler.guard.active, r.scheduler.guard.suspects)
+		if r.scheduler.guard.isolation != nil || r.scheduler.guard.suspects != 0 {
+			t.Errorf("active %v, %d suspects when all is well", r.scheduler.guard.isolation != nil, r.scheduler.guard.suspects)
 		}
 	})
 }

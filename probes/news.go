@@ -41,7 +41,7 @@ func (s *Scheduler) notify(told []Owner) {
 // conclude draws what follows for all targets from what happened to one, and returns the
 // owners to be told.
 func (s *Scheduler) conclude() (told []Owner) {
-	if distrusts := s.guard.active || s.canariesDown(); distrusts != s.distrusts {
+	if distrusts := s.guard.isolation != nil || s.canariesDown(); distrusts != s.distrusts {
 		s.distrust(distrusts)
 	}
 	told, s.untold = s.untold, nil

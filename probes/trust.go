@@ -64,7 +64,7 @@ func (s *Scheduler) judged(p *probe, now time.Duration) judgment {
 // there may be one now. To wait for their next probe would be to double their timeout.
 func (s *Scheduler) resolve(now time.Duration) {
 	for p, result := range s.doubted {
-		if p.first == nil || !p.suspect || now > p.failed+doubt {
+		if !p.suspect || now > p.failed+doubt {
 			delete(s.doubted, p)
 			continue
 		}
@@ -95,7 +95,7 @@ func (s *Scheduler) watch(p *probe, result Result, now time.Duration) {
 	case !p.suspect:
 		p.suspect, p.failing, p.failed = true, p.begun, now
 		s.guard.suspect(p)
-		if !s.guard.active && now >= s.guard.asked+witnessPause {
+		if s.guard.isolation == nil && now >= s.guard.asked+witnessPause {
 			s.askWitnesses(now)
 		}
 	}

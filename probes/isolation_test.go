@@ -1,0 +1,131 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// newIsolatedWorld is a world all of whose sites have just fallen silent.
+func newIsolatedWorld(t *testing.T, sites, endpoints int) *world {
+	w := newWorld(t, sites, endpoints, SchedulerOptions{})
+	for site := range w.sites {
+		w.answer(site, hang)
+	}
+	time.Sleep(3 * timing.Interval)
+	w.wantIsolated(t)
+	return w
+}
+
+func (w *world) wantIsolated(t *testing.T) {
+	t.Helper()
+	for site := range w.sites {
+		if n := w.down(site); n != 0 {
+			t.Fatalf("%d endpoints of site %d taken out", n, site)
+		}
+	}
+	if !w.isolated() {
+		t.Fatal("not isolated")
+	}
+}
+
+// setNear gives the world two targets that are reached all the time, which is no more than
+// one in ten.
+func (w *world) setNear(generation byte) {
+	near := many(2, func(int) Prober { return answering(pass) })
+	for i := range near {
+		near[i].Identity[6], near[i].Timing.Interval = generation, time.Second
+	}
+	w.scheduler.Set(Owner{"near", "us"}, near)
+}
+
+func TestEditsOfAFewEndNoIsolation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newIsolatedWorld(t, 5, 10)
+		for generation := range byte(50) {
+			w.setNear(generation)
+			time.Sleep(timing.Interval)
+			w.wantIsolated(t)
+		}
+		if n := len(w.scheduler.guard.isolation.standing); n > 5*10+2 {
+			t.Errorf("%d targets are kept in mind", n)
+		}
+	})
+}
+
+func TestEditsOfTheSilentEndNoIsolation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newIsolatedWorld(t, 10, 10)
+		w.setNear(0)
+		time.Sleep(3*timing.Interval + 300*time.Millisecond)
+		for site := range 6 {
+			edited := many(10, func(i int) Prober {
+				return elsewhere{&scripted{answer: hang}, place{addr: netip.AddrFrom4([4]byte{10, 0, byte(site), byte(i)})}}
+			})
+			for i := range edited {
+				edited[i].Identity[3], edited[i].Identity[4], edited[i].Identity[6] = byte(site), byte(i), 1
+			}
+			w.scheduler.Set(siteOwner(site), edited)
+		}
+		for range 10 {
+			time.Sleep(timing.Interval)
+			w.wantIsolated(t)
+		}
+	})
+}
+
+func TestIsolationEndsWithTheTargets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newIsolatedWorld(t, 4, 10)
+		for site := range w.sites {
+			w.scheduler.Remove(siteOwner(site))
+		}
+		if w.isolated() {
+			t.Error("isolated from nobody")
+		}
+	})
+}
+
+// When some are reached again and others are not, the others are waited for; but not for
+// hours because somebody has a target that is probed so slowly.
+func TestTheSlowHoldUpNoVerdicts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := Target{Key: "slow", Identity: Identity{6: 9}, Prober: answering(failure(ReasonTimeout)), Thresholds: thresholds, Initial: Seeded(StateHealthy)}
+		slow.Timing = Timing{Interval: time.Hour, FastInterval: time.Hour, Timeout: time.Second}
+		w := newWorld(t, 9, 1, SchedulerOptions{})
+		w.scheduler.Set(owner, []Target{slow})
+		time.Sleep(time.Hour)
+		for site := range w.sites {
+			w.answer(site, hang)
+		}
+		time.Sleep(3 * timing.Interval)
+		w.wantIsolated(t)
+		for site := range 3 {
+			w.answer(site, func(context.Context) Result { return pass })
+		}
+		time.Sleep(2 * time.Minute)
+		for site := 3; site < len(w.sites); site++ {
+			if w.down(site) == 0 {
+				t.Errorf("site %d has not been found dead two minutes after others were reached again", site)
+			}
+		}
+	})
+}
