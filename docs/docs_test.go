@@ -221,7 +221,7 @@ func TestGuideManifestsAreRead(t *testing.T) {
 
 func TestLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)]+)\)`)
-	for _, file := range []string{readme, guide, "runbook.md", "metrics.md", "flags.md", "e2e.md"} {
+	for _, file := range []string{readme, guide, "runbook.md", "api.md", "metrics.md", "flags.md", "e2e.md"} {
 		for _, found := range link.FindAllStringSubmatch(read(t, file), -1) {
 			path, anchor, _ := strings.Cut(found[1], "#")
 			if strings.Contains(path, "://") {

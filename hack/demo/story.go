@@ -216,11 +216,11 @@ func (s *story) scene(now time.Time) string {
 	case peace:
 		return "All is quiet. Soon the next backend is stopped."
 	case dying:
-		return fmt.Sprintf("%s: backend stopped %.1f s ago, not ready after 3 failed probes.", s.address(), elapsed)
+		return fmt.Sprintf("%s: backend stopped %.1f s ago; 3 failed probes make it not ready.", s.address(), elapsed)
 	case mourning:
 		return fmt.Sprintf("%s: backend down. Soon it is started again.", s.address())
 	default:
-		return fmt.Sprintf("%s: backend started %.1f s ago, ready after 2 passed probes.", s.address(), elapsed)
+		return fmt.Sprintf("%s: backend started %.1f s ago; 2 passed probes make it ready.", s.address(), elapsed)
 	}
 }
 

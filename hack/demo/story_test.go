@@ -263,7 +263,7 @@ func TestSceneNamesTheActor(t *testing.T) {
 	p.after(0)
 	p.expect(t, pause, stopBackend)
 	got := p.story.scene(p.now.Add(1300 * time.Millisecond))
-	if want := "192.0.2.10: backend stopped 1.3 s ago, not ready after 3 failed probes."; got != want {
+	if want := "192.0.2.10: backend stopped 1.3 s ago; 3 failed probes make it not ready."; got != want {
 		t.Errorf("scene %q; want %q", got, want)
 	}
 }

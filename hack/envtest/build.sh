@@ -18,6 +18,11 @@ root=$(cd "$here/../.." && pwd)
 
 say() { echo "envtest: $*" >&2; }
 
+command -v go >/dev/null || {
+	say "Go is missing: install any version from 1.21 on (https://go.dev/dl), which fetches the one that is asked for"
+	exit 1
+}
+
 # The version stands in go.mod only. awk rather than `go list -m`, which would
 # load the module graph, for which it may need the network.
 version_in_go_mod() { # FOLDER MODULE
