@@ -25,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -42,8 +43,8 @@ type slicesApplier struct {
 }
 
 // apply carries out a plan in its order. A write that fails does not keep the others
-// from being tried, save that no slice is deleted that holds an endpoint which could not
-// be written elsewhere.
+// from being tried, save that no slice is deleted, nor any endpoint taken out of one, that
+// holds an endpoint which could not be written elsewhere.
 func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, plan slicePlan) error {
 	var failed []error
 	a.writes.WithLabelValues("create").Add(float64(len(plan.Create)))
@@ -65,7 +66,13 @@ func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalServ
 	for _, slice := range plan.Create {
 		note(slice, a.create(ctx, owner, slice))
 	}
-	for _, slice := range plan.Update {
+	firstShed := len(plan.Update) - len(plan.Shed)
+	for i, slice := range plan.Update {
+		if i >= firstShed && holdsAny(plan.Shed[i-firstShed], missing) {
+			if slice = heldBack(plan.Shed[i-firstShed], slice); slice == nil {
+				continue
+			}
+		}
 		note(slice, wrapped(a.client.Update(ctx, slice), "update EndpointSlice %s", slice.Name))
 	}
 	for _, slice := range plan.Delete {
@@ -80,6 +87,28 @@ func holdsAny(slice *discoveryv1.EndpointSlice, addresses map[string]bool) bool 
 	return slices.ContainsFunc(slice.Endpoints, func(endpoint discoveryv1.Endpoint) bool {
 		return slices.ContainsFunc(endpoint.Addresses, func(address string) bool { return addresses[address] })
 	})
+}
+
+// heldBack is what an update comes down to while the slice has to keep all its endpoints:
+// what is news of those that it would keep anyway. It is nil if there is none; a write for
+// nothing would call the reconciler, which would try again at once.
+func heldBack(present, wanted *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
+	if portsKeyOf(present.Ports) != portsKeyOf(wanted.Ports) {
+		return nil // it is to hold others
+	}
+	held := present.DeepCopy()
+	for i := range held.Endpoints {
+		same := func(endpoint discoveryv1.Endpoint) bool {
+			return slices.Equal(endpoint.Addresses, held.Endpoints[i].Addresses)
+		}
+		if at := slices.IndexFunc(wanted.Endpoints, same); at >= 0 {
+			held.Endpoints[i] = wanted.Endpoints[at]
+		}
+	}
+	if equality.Semantic.DeepEqual(held, present) {
+		return nil
+	}
+	return held
 }
 
 // create takes a slice over that has the name already, if it is one of the owner's: the

@@ -31,6 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -83,17 +84,22 @@ func conflictsOnly(err error) bool {
 	return errors.As(err, &all) && !slices.ContainsFunc(all.Unwrap(), func(each error) bool { return !apierrors.IsConflict(each) })
 }
 
-// An endpoint moves to another slice, which cannot be written.
-func TestNothingIsDeletedThatCouldNotBeWrittenElsewhere(t *testing.T) {
-	refuse := false
-	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithInterceptorFuncs(interceptor.Funcs{
+// refusing is an API server that creates nothing while it is told so.
+func refusing(refuse *bool) client.Client {
+	return fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {
-			if refuse {
+			if *refuse {
 				return errors.New("quota exceeded")
 			}
 			return c.Create(ctx, object, options...)
 		},
 	}).Build()
+}
+
+// An endpoint moves to another slice, which cannot be written.
+func TestNothingIsDeletedThatCouldNotBeWrittenElsewhere(t *testing.T) {
+	refuse := false
+	c := refusing(&refuse)
 	applier := applierOn(c)
 	old := wantsOf(append(numbered(2), healthy("2001:db8::1", httpPort(8080))))
 	if err := applier.apply(t.Context(), old.owner, planSlices(old, nil)); err != nil {
@@ -116,5 +122,55 @@ func TestNothingIsDeletedThatCouldNotBeWrittenElsewhere(t *testing.T) {
 	}
 	if present := written(t, c); len(present) != 2 {
 		t.Errorf("there are %v, want a slice for each endpoint", present)
+	}
+}
+
+// Endpoints are to move to slices that cannot be created, out of one that stays.
+func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
+	tests := map[string]func(*sliceWants){
+		"fewer in a slice": func(wants *sliceWants) { wants.maxEndpoints = 3 },
+		"another port":     func(wants *sliceWants) { wants.endpoints[7].ports = httpPort(1) },
+		"zones": func(wants *sliceWants) {
+			wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: farpointv1.GroupByZone}
+			wants.endpoints[7].spec = &farpointv1.Endpoint{Zone: "a"}
+		},
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			refuse := false
+			c := refusing(&refuse)
+			applier, wants := applierOn(c), wantsOf(numbered(8))
+			if err := applier.apply(t.Context(), wants.owner, planSlices(wants, nil)); err != nil {
+				t.Fatal(err)
+			}
+			change(&wants)
+			refuse = true
+			version := written(t, c)[0].ResourceVersion
+			for i, state := range []probes.State{probes.StateHealthy, probes.StateUnhealthy, probes.StateUnhealthy} {
+				wants.endpoints[0].health = probes.Seeded(state)
+				if err := applier.apply(t.Context(), wants.owner, planSlices(wants, written(t, c))); err == nil {
+					t.Error("says nothing of the failure")
+				}
+				present := written(t, c)
+				if len(present) != 1 || len(present[0].Endpoints) != 8 {
+					t.Fatalf("there are %v, want the slice with all endpoints and no other", present)
+				}
+				if first := present[0].Endpoints[0]; *first.Conditions.Ready != (state == probes.StateHealthy) {
+					t.Errorf("%v is published, although it is %v", first, state)
+				}
+				if news, wrote := i == 1, present[0].ResourceVersion != version; news != wrote {
+					t.Errorf("try %d: there is news: %v, written: %v", i, news, wrote)
+				}
+				version = present[0].ResourceVersion
+			}
+			refuse = false
+			if err := applier.apply(t.Context(), wants.owner, planSlices(wants, written(t, c))); err != nil {
+				t.Fatal(err)
+			}
+			present := written(t, c)
+			if plan := planSlices(wants, present); len(present) < 2 || !plan.isEmpty() {
+				t.Errorf("there are %v, want all slices as they should be", present)
+			}
+		})
 	}
 }

@@ -32,6 +32,8 @@ import (
 // in between: the updates that take endpoints away which turn up elsewhere stand last.
 type slicePlan struct {
 	Create, Update, Delete []*discoveryv1.EndpointSlice
+	// Shed are the slices of those last updates, as they are now.
+	Shed []*discoveryv1.EndpointSlice
 	// Kept counts the slices that there will be.
 	Kept int
 }
@@ -331,6 +333,7 @@ func (p *slicePlanner) settle(existing int) slicePlan {
 				plan.Create = append(plan.Create, p.build(draft))
 			case draft.changed && draft.sheds:
 				shedding = append(shedding, p.build(draft))
+				plan.Shed = append(plan.Shed, draft.existing)
 			case draft.changed:
 				plan.Update = append(plan.Update, p.build(draft))
 			}
