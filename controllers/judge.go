@@ -60,11 +60,8 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner), seeds)
 	found.standing = rulesOf(&object.Spec.Availability).assign(found.verdicts, seeds.before())
 	found.verdicts = append(found.verdicts, leaving...)
-	found.portsReason, found.portsMessage = portMismatch(planned.accepted, service.Spec.Ports)
-	found.traffic = judgeTraffic(service, found.verdicts)
-	if found.portsReason == farpointv1.PortWithoutEndpointsReason && hasSelector(service) {
-		found.portsReason, found.portsMessage = "", "" // it leads to Pods
-	}
+	found.portsReason, found.portsMessage = portMismatch(planned.accepted, found.around)
+	found.traffic = judgeTraffic(service, found.verdicts).beside(found.around)
 	return nil
 }
 

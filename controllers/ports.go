@@ -248,13 +248,14 @@ func checkPortNumber(number int32) error {
 }
 
 // portMismatch compares what is published with what the Service has; "" if they match.
-// kube-proxy matches ports by name and protocol.
-func portMismatch(endpoints []endpoint, service []corev1.ServicePort) (reason, message string) {
-	if len(service) == 0 {
+// kube-proxy matches ports by name and protocol. A port of the Service may also lead to
+// Pods, or to what others publish.
+func portMismatch(endpoints []endpoint, around neighbours) (reason, message string) {
+	if len(around.service.Spec.Ports) == 0 {
 		return "", "" // a headless Service without ports takes any
 	}
 	has, served := map[string]corev1.ServicePort{}, map[string]bool{}
-	for _, port := range service {
+	for _, port := range around.service.Spec.Ports {
 		has[portLabel(port.Name, port.Protocol)] = port
 	}
 	for i := range endpoints {
@@ -270,8 +271,16 @@ func portMismatch(endpoints []endpoint, service []corev1.ServicePort) (reason, m
 			return farpointv1.PortNotInServiceReason, fmt.Sprintf("the Service has no port %s, only %s: endpoints are not reached by it; use the Service's name and protocol in ports", label, strings.Join(sortedKeys(has), ", "))
 		}
 	}
+	if len(endpoints) == 0 || hasSelector(around.service) {
+		return "", ""
+	}
+	for _, slice := range slices.Concat(around.rivals, around.foreign) {
+		for _, port := range slice.Ports {
+			served[portLabel(ptr.Deref(port.Name, ""), ptr.Deref(port.Protocol, ""))] = true
+		}
+	}
 	for _, label := range sortedKeys(has) {
-		if served[label] || len(endpoints) == 0 {
+		if served[label] {
 			continue
 		}
 		hint := ""

@@ -193,6 +193,35 @@ var _ = Describe("a Service that somebody else publishes for", func() {
 		Eventually(condition(ctx, object, farpointv1.NoConflictsCondition)).Should(Equal("True NoConflicts"))
 	})
 
+	It("is told of while ports and hints depend on it", func(ctx SpecContext) {
+		startOperator(adminConfig)
+		namespace, backends := newNamespace(ctx), newSite()
+		target := service(namespace, "shared")
+		target.Spec.Ports = append(target.Spec.Ports, corev1.ServicePort{Name: "admin", Port: 90})
+		target.Spec.TrafficDistribution = new("PreferSameZone")
+		first, second := externalService(namespace, "first", backends.url("/")), externalService(namespace, "second", backends.url("/"))
+		for i, object := range []*farpointv1.ExternalService{first, second} {
+			object.Spec.TargetService = &farpointv1.TargetServiceReference{Name: "shared"}
+			object.Spec.Ports = []farpointv1.EndpointPort{{Name: []string{"http", "admin"}[i], Port: 8080}}
+			object.Spec.Endpoints[0].Port = nil
+		}
+		first.Spec.Endpoints[0].Zone, second.Spec.Endpoints[0].Address = "eu-1", "192.0.2.99"
+		create(ctx, target, first)
+		Eventually(condition(ctx, first, farpointv1.PortsMatchedCondition)).Should(Equal("False PortWithoutEndpoints"))
+		Eventually(condition(ctx, first, farpointv1.TrafficPolicyEffectiveCondition)).Should(Equal("True HintsWritten"))
+
+		create(ctx, second)
+		Eventually(condition(ctx, first, farpointv1.PortsMatchedCondition)).Should(Equal("True Matched"))
+		Eventually(condition(ctx, second, farpointv1.PortsMatchedCondition)).Should(Equal("True Matched"))
+		Eventually(condition(ctx, first, farpointv1.TrafficPolicyEffectiveCondition)).Should(Equal("False OthersWithoutHints"))
+		Expect(message(ctx, first, farpointv1.TrafficPolicyEffectiveCondition)).To(ContainSubstring("there are none in ExternalService second: "))
+		edit(ctx, second, func(spec *farpointv1.ExternalServiceSpec) { spec.Endpoints[0].Zone = "eu-2" })
+		Eventually(condition(ctx, first, farpointv1.TrafficPolicyEffectiveCondition)).Should(Equal("True HintsWritten"))
+
+		Expect(k8s.Delete(ctx, second)).To(Succeed())
+		Eventually(condition(ctx, first, farpointv1.PortsMatchedCondition)).Should(Equal("False PortWithoutEndpoints"))
+	})
+
 	It("costs nothing more when an endpoint changes", func(ctx SpecContext) {
 		running := startOperator(adminConfig)
 		namespace, backend := newNamespace(ctx), newBackend()

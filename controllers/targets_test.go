@@ -23,6 +23,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -184,25 +185,41 @@ func TestPorts(t *testing.T) {
 }
 
 func TestPortMismatch(t *testing.T) {
+	serving := func(ports []corev1.ServicePort) neighbours {
+		service := testService()
+		service.Spec.Ports = ports
+		return neighbours{service: service}
+	}
 	endpoints := planned(t, farpointv1.ExternalServiceSpec{
 		Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1", Ports: []farpointv1.EndpointPort{{Name: "htpp", Port: 80}}}},
 	}, onePort).accepted
-	if reason, message := portMismatch(endpoints, onePort); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "htpp"/TCP, only "http"/TCP`) {
+	if reason, message := portMismatch(endpoints, serving(onePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "htpp"/TCP, only "http"/TCP`) {
 		t.Errorf("%s: %s", reason, message)
 	}
 	udp := []corev1.ServicePort{{Name: "htpp", Port: 80, Protocol: corev1.ProtocolUDP}}
-	if reason, _ := portMismatch(endpoints, udp); reason != farpointv1.PortNotInServiceReason {
+	if reason, _ := portMismatch(endpoints, serving(udp)); reason != farpointv1.PortNotInServiceReason {
 		t.Errorf("%q for a port of another protocol", reason)
 	}
 	endpoints = planned(t, farpointv1.ExternalServiceSpec{Ports: []farpointv1.EndpointPort{{Name: "http", Port: 80}}, Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1"}}}, twoPorts).accepted
-	if reason, message := portMismatch(endpoints, twoPorts); reason != farpointv1.PortWithoutEndpointsReason || !strings.Contains(message, `"admin"/TCP (its targetPort "admin" is a name`) {
+	if reason, message := portMismatch(endpoints, serving(twoPorts)); reason != farpointv1.PortWithoutEndpointsReason || !strings.Contains(message, `"admin"/TCP (its targetPort "admin" is a name`) {
 		t.Errorf("%s: %s, for a Service's port without endpoints", reason, message)
 	}
-	if reason, _ := portMismatch(endpoints, onePort); reason != "" {
+	if reason, _ := portMismatch(endpoints, serving(onePort)); reason != "" {
 		t.Errorf("%q although all ports match", reason)
 	}
-	if reason, _ := portMismatch(endpoints, nil); reason != "" {
+	if reason, _ := portMismatch(endpoints, serving(nil)); reason != "" {
 		t.Errorf("%q for a headless Service without ports", reason)
+	}
+	elsewhere := rivalSlice("other", "192.0.2.9")
+	elsewhere.Ports = []discoveryv1.EndpointPort{endpointPort("admin", corev1.ProtocolTCP, 9090, nil)}
+	for who, around := range map[string]neighbours{
+		"another ExternalService": {rivals: []*discoveryv1.EndpointSlice{elsewhere}},
+		"somebody else":           {foreign: []*discoveryv1.EndpointSlice{elsewhere}},
+	} {
+		around.service = serving(twoPorts).service
+		if reason, message := portMismatch(endpoints, around); reason != "" {
+			t.Errorf("%s: %s, although %s serves it", reason, message, who)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -103,6 +104,45 @@ func judgeTraffic(service *corev1.Service, endpoints []verdict) trafficFinding {
 
 func (f *trafficFinding) explain(effective bool, reason, format string, args ...any) {
 	f.effective, f.reason, f.message = effective, reason, fmt.Sprintf(format, args...)
+}
+
+// beside is the same with others publishing for the Service as well. If they give no hints,
+// nobody follows those that are written here; they are written all the same, so that
+// nothing here changes with what others do.
+func (f trafficFinding) beside(around neighbours) trafficFinding {
+	if !f.effective {
+		return f
+	}
+	if others := unhinted(f.hints, around); len(others) > 0 {
+		f.explain(false, farpointv1.OthersWithoutHintsReason,
+			"clients follow hints only if all endpoints of the Service have some, and there are none in %s: set the Service's trafficDistribution, and give all of them a zone", shortened(others, ", "))
+	}
+	return f
+}
+
+// unhinted names who else publishes for the Service without such hints.
+func unhinted(written hints, around neighbours) []string {
+	has := func(given *discoveryv1.EndpointHints) bool {
+		return given != nil && (written.zones && len(given.ForZones) > 0 || !written.zones && len(given.ForNodes) > 0)
+	}
+	hinted := map[string]bool{}
+	look := func(slice *discoveryv1.EndpointSlice, name string) {
+		for i := range slice.Endpoints {
+			hinted[name] = hinted[name] || has(slice.Endpoints[i].Hints)
+		}
+	}
+	for _, slice := range around.rivals {
+		owner, _ := labelledOwner(slice)
+		look(slice, "ExternalService "+nameFrom(slice.Namespace, owner))
+	}
+	for _, slice := range around.foreign {
+		look(slice, "EndpointSlice "+slice.Name)
+	}
+	if hasSelector(around.service) && distributionOf(around.service).value == "" {
+		hinted["the slices of the Service's Pods"] = false // Kubernetes hints as the Service says
+	}
+	maps.DeleteFunc(hinted, func(_ string, has bool) bool { return has })
+	return sortedKeys(hinted)
 }
 
 // mayBeReady tells whether there is a health with which the endpoint is ready.

@@ -120,7 +120,8 @@ func ownerOf(_ context.Context, object client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: owner}}
 }
 
-// membershipChanged lets pass what may begin or end a conflict, and not the flips.
+// membershipChanged lets pass what matters to others that publish for the same Service: what
+// may begin or end a conflict, and hints, but not the flips.
 func membershipChanged() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
@@ -129,7 +130,7 @@ func membershipChanged() predicate.Predicate {
 				before.Labels[discoveryv1.LabelServiceName] != after.Labels[discoveryv1.LabelServiceName] ||
 				before.Labels[discoveryv1.LabelManagedBy] != after.Labels[discoveryv1.LabelManagedBy] ||
 				!slices.EqualFunc(before.Endpoints, after.Endpoints, func(a, b discoveryv1.Endpoint) bool {
-					return slices.Equal(a.Addresses, b.Addresses)
+					return slices.Equal(a.Addresses, b.Addresses) && (a.Hints == nil) == (b.Hints == nil)
 				})
 		},
 	}

@@ -158,7 +158,8 @@ const (
 	// PortNotInServiceReason: an endpoint's port is not one of the Service's, which
 	// consumers ignore.
 	PortNotInServiceReason = "PortNotInService"
-	// PortWithoutEndpointsReason: a port of the Service is one of no endpoint's.
+	// PortWithoutEndpointsReason: a port of the Service is one of no endpoint's, neither here
+	// nor in slices that others publish for it.
 	PortWithoutEndpointsReason = "PortWithoutEndpoints"
 	// NotJudgedReason: unknown, the Service or the health check is at fault; see Ready. It
 	// is that of EndpointsAccepted, too.
@@ -249,6 +250,9 @@ const (
 	// EndpointWithoutNodeReason: not effective as PreferSameNode, since an endpoint that
 	// may be ready has no nodeName. There are hints by zone.
 	EndpointWithoutNodeReason = "EndpointWithoutNode"
+	// OthersWithoutHintsReason: not effective, slices that others publish for the Service have
+	// no hints, so that nobody follows those that are written here.
+	OthersWithoutHintsReason = "OthersWithoutHints"
 	// LocalTrafficPolicyReason: the Service's internalTrafficPolicy or
 	// externalTrafficPolicy is Local, and an endpoint without a nodeName gets no traffic
 	// by it.
