@@ -146,6 +146,11 @@ func (m *simulation) step(t *testing.T, edit string, calm bool) slicePlan {
 		t.Fatalf("after %s: what is written shares memory with what the planner was given", edit)
 	}
 	plan.Create, plan.Update = created, updated
+	for i, shed := range plan.Shed {
+		if last := updated[len(updated)-len(plan.Shed)+i]; last.Name != shed.Name {
+			t.Fatalf("after %s: %s is said to lose endpoints, but %s is written in its place", edit, shed.Name, last.Name)
+		}
+	}
 	if calm {
 		if budget := m.coreWrites(); total(plan) > budget {
 			t.Fatalf("after %s: %v writes, core's rules make %d", edit, writes(plan), budget)
@@ -223,6 +228,7 @@ func (m *simulation) carryOut(t *testing.T, edit string, plan slicePlan) {
 func (m *simulation) store(byName map[string]*discoveryv1.EndpointSlice, slice *discoveryv1.EndpointSlice) {
 	m.writes++
 	slice.ResourceVersion = fmt.Sprintf("%08d", m.writes)
+	slice.Finalizers = []string{"example.com/of-others"}
 	byName[slice.Name] = slice
 }
 
@@ -323,6 +329,9 @@ func scribble(slice *discoveryv1.EndpointSlice) {
 		for key := range values {
 			values[key] = "scribbled"
 		}
+	}
+	for i := range slice.Finalizers {
+		slice.Finalizers[i] = "scribbled"
 	}
 	slice.OwnerReferences[0].Name = "scribbled"
 	*slice.OwnerReferences[0].Controller = false

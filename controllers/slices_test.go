@@ -231,6 +231,18 @@ func TestPlanFillsTheFullestFirst(t *testing.T) {
 	}
 }
 
+func TestPlanFillsTheFullestWithRoomForAll(t *testing.T) {
+	wants := wantsOf(numbered(5))
+	wants.maxEndpoints = 2
+	_, present := carriedOut(t, wants, nil)
+	wants.endpoints, wants.maxEndpoints = numbered(6), 3
+	_, after := carriedOut(t, wants, present)
+	sizes := []int{len(after[0].Endpoints), len(after[1].Endpoints), len(after[2].Endpoints)}
+	if !slices.Equal(sizes, []int{3, 2, 1}) {
+		t.Errorf("the slices hold %v, want the newcomer in the first", sizes)
+	}
+}
+
 // A slice is turned into one for newcomers, while what it held goes to two others, which
 // must be written before.
 func TestPlanWritesWhatLosesEndpointsLast(t *testing.T) {
@@ -292,6 +304,11 @@ func TestPlanRepairsDrift(t *testing.T) {
 		"foreign endpoint":  func(s *discoveryv1.EndpointSlice) { s.Endpoints[1].Addresses = []string{"10.9.9.9"} },
 		"hint": func(s *discoveryv1.EndpointSlice) {
 			s.Endpoints[0].Hints = &discoveryv1.EndpointHints{ForZones: []discoveryv1.ForZone{{Name: "a"}}}
+		},
+		"hostname": func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Hostname = nonEmpty("db-0") },
+		"node":     func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].NodeName = nonEmpty("node-a") },
+		"topology": func(s *discoveryv1.EndpointSlice) {
+			s.Endpoints[0].DeprecatedTopology = map[string]string{corev1.LabelTopologyZone: "a"}
 		},
 		"zone":                func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Zone = nonEmpty("a") },
 		"port":                func(s *discoveryv1.EndpointSlice) { s.Ports = httpPort(1).ports },
