@@ -129,7 +129,10 @@ func (a slicesApplier) create(ctx context.Context, owner *farpointv1.ExternalSer
 		return fmt.Errorf("EndpointSlice %s exists already and was written by somebody else: delete or rename it", slice.Name)
 	}
 	if present.AddressType != slice.AddressType { // immutable
-		return a.delete(ctx, present)
+		if err := a.delete(ctx, present); err != nil {
+			return err
+		}
+		return wrapped(a.client.Create(ctx, slice), "create EndpointSlice %s", slice.Name)
 	}
 	slice.ResourceVersion = present.ResourceVersion
 	return wrapped(a.client.Update(ctx, slice), "take over EndpointSlice %s", slice.Name)

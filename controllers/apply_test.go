@@ -84,6 +84,36 @@ func conflictsOnly(err error) bool {
 	return errors.As(err, &all) && !slices.ContainsFunc(all.Unwrap(), func(each error) bool { return !apierrors.IsConflict(each) })
 }
 
+// Somebody has made a slice with the name of one of ours, or has taken the labels off ours.
+func TestASliceWithTheNameIsTakenOverIfItIsOurs(t *testing.T) {
+	wants := wantsOf(numbered(2))
+	wanted := planSlices(wants, nil).Create[0]
+	tests := map[string]struct {
+		damage func(*discoveryv1.EndpointSlice)
+		ours   bool
+	}{
+		"without labels":     {func(s *discoveryv1.EndpointSlice) { s.Labels = nil }, true},
+		"of another type":    {func(s *discoveryv1.EndpointSlice) { s.Labels, s.AddressType = nil, discoveryv1.AddressTypeFQDN }, true},
+		"of somebody else's": {func(s *discoveryv1.EndpointSlice) { s.OwnerReferences = nil }, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			present := wanted.DeepCopy()
+			present.Endpoints = nil
+			test.damage(present)
+			c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(present).Build()
+			err := applierOn(c).apply(t.Context(), wants.owner, planSlices(wants, nil))
+			after := written(t, c)
+			switch {
+			case !test.ours && (err == nil || len(after) != 1 || len(after[0].Endpoints) != 0):
+				t.Errorf("%v; there are %v, want an error and what there was", err, after)
+			case test.ours && (err != nil || len(after) != 1 || after[0].AddressType != wanted.AddressType || len(after[0].Endpoints) != 2 || len(after[0].Labels) == 0):
+				t.Errorf("%v; there are %v, want the one that is ours", err, after)
+			}
+		})
+	}
+}
+
 // refusing is an API server that creates nothing while it is told so.
 func refusing(refuse *bool) client.Client {
 	return fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithInterceptorFuncs(interceptor.Funcs{
