@@ -100,7 +100,7 @@ func (m *simulation) told(t *testing.T, present []*discoveryv1.EndpointSlice) ma
 			}
 			found[key] = saying(&endpoint)
 		}
-		if !maps.Equal(slice.Annotations, map[string]string{corev1.EndpointsLastChangeTriggerTime: slice.Annotations[corev1.EndpointsLastChangeTriggerTime]}) {
+		if !maps.Equal(slice.Annotations, map[string]string{"note": "ours", corev1.EndpointsLastChangeTriggerTime: slice.Annotations[corev1.EndpointsLastChangeTriggerTime]}) {
 			t.Fatalf("%s has the annotations %v", slice.Name, slice.Annotations)
 		}
 	}

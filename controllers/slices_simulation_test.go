@@ -62,7 +62,7 @@ func (c *choices) of(n int) int {
 }
 
 func newSimulation() *simulation {
-	return &simulation{max: 4, service: testService(), options: &farpointv1.EndpointSliceOptions{}, trigger: noon.Time}
+	return &simulation{max: 4, service: testService(), options: &farpointv1.EndpointSliceOptions{Annotations: map[string]farpointv1.AnnotationValue{"note": "ours"}}, trigger: noon.Time}
 }
 
 var modelZones = []string{"", "a", "b", "c"}

@@ -189,6 +189,30 @@ func TestPlanGroupsByZone(t *testing.T) {
 	}
 }
 
+func TestPlanLabelsSlicesAsTheServiceIs(t *testing.T) {
+	wants := wantsOf(numbered(1))
+	wants.service.Spec.ClusterIP = corev1.ClusterIPNone
+	wants.service.Labels = map[string]string{
+		"team": "payments", "tier": "silver", corev1.IsHeadlessService: "perhaps",
+		discoveryv1.LabelManagedBy: "somebody", discoveryv1.LabelServiceName: "elsewhere",
+		farpointv1.OwnerLabel: "another", farpointv1.OwnerNamespaceLabel: "elsewhere",
+	}
+	wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{Labels: map[string]farpointv1.LabelValue{"tier": "gold"}}
+	want := map[string]string{
+		"team": "payments", "tier": "gold", corev1.IsHeadlessService: "",
+		discoveryv1.LabelManagedBy: farpointv1.ManagedBy, discoveryv1.LabelServiceName: "legacy", farpointv1.OwnerLabel: "legacy-api",
+	}
+	_, present := carriedOut(t, wants, nil)
+	if got := present[0].Labels; !maps.Equal(got, want) {
+		t.Errorf("labels %v, want %v", got, want)
+	}
+	wants.service.Spec.ClusterIP = "10.96.0.1"
+	delete(want, corev1.IsHeadlessService)
+	if _, present = carriedOut(t, wants, present); !maps.Equal(present[0].Labels, want) {
+		t.Errorf("labels %v once it has an address, want %v", present[0].Labels, want)
+	}
+}
+
 func TestPlanPacking(t *testing.T) {
 	_, full := carriedOut(t, wantsOf(numbered(250)), nil)
 	grown := numbered(260)
