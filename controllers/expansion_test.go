@@ -295,7 +295,7 @@ func TestPoliciesOnNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		egress := probes.NewEgressPolicy(probes.EgressRules{})
-		planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress, 0)), egress: egress}
+		planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
 		got := planner.within(within, 100).plan(names, onePort, common, &seeds{})
 		var accepted []string
 		for _, endpoint := range got.accepted {

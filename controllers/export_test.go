@@ -37,7 +37,7 @@ func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]s
 		read = append(read, made)
 	}
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	dialer := probes.NewDialer(egress, 0)
+	dialer := probes.NewDialer(egress)
 	namespace := metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "tenant", Labels: labels}}
 	within := newConfinement(read, []metav1.PartialObjectMetadata{namespace}, nil, dialer).of["tenant"]
 	common, err := newSettings(&object.Spec, certificates{}, login{})

@@ -131,7 +131,7 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	if err != nil {
 		return err
 	}
-	dialer := probes.NewDialer(egress, options.MaxTLSHandshakes)
+	dialer := probes.NewDialer(egress)
 	if len(options.NameServers) > 0 {
 		dialer.ResolveBy(options.NameServers)
 	}
@@ -219,6 +219,7 @@ func newScheduler(manager ctrl.Manager, options Options, registry probes.Registr
 		MaxInFlight:               options.MaxProbesInFlight,
 		MaxInFlightPerNamespace:   options.MaxProbesInFlightPerNamespace,
 		MaxInFlightPerDestination: options.MaxProbesInFlightPerDestination,
+		MaxHandshakes:             options.MaxTLSHandshakes,
 		MaxWatches:                options.MaxWatches,
 		Guard:                     options.Guard,
 		Canaries:                  canaries,

@@ -78,7 +78,7 @@ type Options struct {
 	// MaxWatches bounds the connections held for endpoints that say by themselves when
 	// they change.
 	MaxWatches int
-	// MaxTLSHandshakes bounds the TLS handshakes that compute at one time; 0 means 4 for each
+	// MaxTLSHandshakes bounds the TLS handshakes that compute at one time; 0 means 1 for each
 	// processor.
 	MaxTLSHandshakes int
 	// Guard says when failures are taken for the operator's own.
@@ -144,7 +144,7 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.IntVar(&o.MaxProbesInFlightPerNamespace, "max-probes-in-flight-per-namespace", o.MaxProbesInFlightPerNamespace, "Most probes under way at one time for the ExternalServices of one namespace.")
 	flags.IntVar(&o.MaxProbesInFlightPerDestination, "max-probes-in-flight-per-destination", o.MaxProbesInFlightPerDestination, "Most probes under way at one time to one address or name, for the ExternalServices of one namespace.")
 	flags.IntVar(&o.MaxWatches, "max-watches", o.MaxWatches, "Most connections held for endpoints whose URL says watch=true. Others are probed all the same.")
-	flags.IntVar(&o.MaxTLSHandshakes, "max-tls-handshakes", o.MaxTLSHandshakes, "Most TLS handshakes that compute at one time. 0 means 4 for each processor.")
+	flags.IntVar(&o.MaxTLSHandshakes, "max-tls-handshakes", o.MaxTLSHandshakes, "Most TLS handshakes, and logins, that compute at one time. 0 means 1 for each processor.")
 	flags.Float64Var(&o.Guard.Share, "guard-share", o.Guard.Share, "Share of the probes, of all since an endpoint began to fail, that must fail in the network for the operator's own network to be taken for lost.")
 	flags.IntVar(&o.Guard.Groups, "guard-groups", o.Guard.Groups, "How many ExternalServices, or how many networks, the failures must be spread over.")
 	flags.Float64Var(&o.Guard.Release, "guard-release", o.Guard.Release, "Share of the failing endpoints that must be well again for endpoints to be taken out again.")

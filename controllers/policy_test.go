@@ -50,7 +50,7 @@ func confinedTo(t *testing.T, from ...*farpointv1.ExternalServicePolicy) *confin
 		}
 		read = append(read, made)
 	}
-	return newConfines(read, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{}), 0))
+	return newConfines(read, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{})))
 }
 
 // plannedWithin are the targets of a spec within confines.
@@ -61,7 +61,7 @@ func plannedWithin(t *testing.T, within *confines, spec farpointv1.ExternalServi
 		t.Fatal(err)
 	}
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress, 0)), egress: egress}
+	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
 	return planner.within(within, room).plan(&expansion{spec: &spec}, onePort, common, &seeds{})
 }
 
@@ -211,7 +211,7 @@ func TestWhatCannotBeReadIsNotAllowed(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "spec.allowedCIDRs: ") {
 		t.Error(err)
 	}
-	within := newConfines([]*policy{bad}, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{}), 0))
+	within := newConfines([]*policy{bad}, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{})))
 	got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("10.0.0.1", 1), at("2001:db8::1", 1)}}, 2)
 	if len(got.accepted) != 0 {
 		t.Errorf("%d endpoints are published", len(got.accepted))
@@ -225,7 +225,7 @@ func TestWhatCannotBeReadIsNotAllowed(t *testing.T) {
 }
 
 func TestConfinementFollowsLabelsAndPolicies(t *testing.T) {
-	dialer := probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{}), 0)
+	dialer := probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{}))
 	namespace := func(name, team string) metav1.PartialObjectMetadata {
 		return metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": team}}}
 	}

@@ -49,7 +49,7 @@ func plannedWith(t *testing.T, names *expansion, ports []corev1.ServicePort) tar
 	if err != nil {
 		t.Fatal(err)
 	}
-	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress, 0)), egress: egress}
+	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
 	return planner.plan(names, ports, common, &seeds{})
 }
 
@@ -305,7 +305,7 @@ func TestCredentialsTellProbesApart(t *testing.T) {
 	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
 	spec.Endpoints[0].HealthCheckURL = "http:///" // the other one's probe takes no credentials
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress, 0)), egress: egress}
+	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
 	targetsBy := func(credentials *probes.Credentials) []probes.Target {
 		common, err := newSettings(&spec, certificates{}, login{credentials: credentials})
 		if err != nil {

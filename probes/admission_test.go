@@ -165,6 +165,36 @@ func TestLimitsByNamespaceAndDestination(t *testing.T) {
 	})
 }
 
+// A namespace that wants more probes than it may have gets fewer of each of its targets, and
+// not none of some.
+func TestAmongThoseWhoWaitTheLongestIsNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, options := range []SchedulerOptions{{MaxInFlightPerNamespace: 10}, {MaxInFlightPerDestination: 10}, {MaxInFlight: 10, MaxInFlightPerNamespace: 10}} {
+			s := started(t, options)
+			var all []*scripted
+			gateway := place{addr: netip.MustParseAddr("192.0.2.1")}
+			s.Set(owner, many(300, func(int) Prober {
+				slow := &scripted{answer: func(context.Context) Result {
+					time.Sleep(timing.Timeout / 2)
+					return success()
+				}}
+				all = append(all, slow)
+				return elsewhere{slow, gateway}
+			}))
+			time.Sleep(10 * 300 / 10 * timing.Timeout / 2) // ten times each
+			synctest.Wait()
+			least, most := len(all[0].times()), 0
+			for _, each := range all {
+				least, most = min(least, len(each.times())), max(most, len(each.times()))
+			}
+			if least < 8 || most > least+2 {
+				t.Errorf("with limits %d, %d, %d: targets were probed %d to %d times",
+					options.MaxInFlight, options.MaxInFlightPerNamespace, options.MaxInFlightPerDestination, least, most)
+			}
+		}
+	})
+}
+
 func TestEqualTargetsShareAProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := make(chan Owner, 100)

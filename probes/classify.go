@@ -61,6 +61,8 @@ func classify(ctx context.Context, err error) Result {
 		// Before timeouts: a silent resolver is no silent endpoint. That a name
 		// does not exist is no verdict either, since the endpoint may be well.
 		return unknown(ReasonNameResolution)
+	case errors.Is(err, errCrowded):
+		return unknown(ReasonCrowded)
 	case errors.As(err, &errno):
 		if result, ok := errnoResults[errno]; ok {
 			return result

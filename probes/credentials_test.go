@@ -110,7 +110,7 @@ func TestCredentialsRefused(t *testing.T) {
 		{Definition{Credentials: &Credentials{Token: "s3cret\n"}}, "healthCheck.credentialsSecretRef: the token holds a line break"},
 	} {
 		test.def.URL, test.def.Address = "https://192.0.2.10:443/", netip.MustParseAddr("192.0.2.10")
-		_, err := NewRegistry(NewDialer(loopback, 0)).New(test.def)
+		_, err := NewRegistry(NewDialer(loopback)).New(test.def)
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "s3") {
 			t.Errorf("got %v, want %s...", err, test.want)
 		}

@@ -23,7 +23,6 @@ import (
 	"net"
 	"net/http/httptrace"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -45,24 +44,16 @@ type Dialer struct {
 	// dialer connects to what names resolve to, which it checks as it connects.
 	dialer net.Dialer
 	roots  *rootPools
-	// handshaking holds a token for each TLS handshake that computes.
-	handshaking chan struct{}
 	// postgres are the settings that all probes of PostgreSQL begin with.
 	postgres func() (*pgconn.Config, error)
 }
 
-// NewDialer returns a dialer that connects only where the policy lets it, and lets so
-// many TLS handshakes compute at a time; 0 means 4 for each processor, which keeps them
-// busy and leaves them to other probes every millisecond or so.
-func NewDialer(policy *EgressPolicy, handshakes int) *Dialer {
-	if handshakes == 0 {
-		handshakes = 4 * runtime.GOMAXPROCS(0)
-	}
+// NewDialer returns a dialer that connects only where the policy lets it.
+func NewDialer(policy *EgressPolicy) *Dialer {
 	d := &Dialer{
-		policy:      policy,
-		roots:       &rootPools{},
-		handshaking: make(chan struct{}, handshakes),
-		postgres:    sync.OnceValues(postgresDefaults),
+		policy:   policy,
+		roots:    &rootPools{},
+		postgres: sync.OnceValues(postgresDefaults),
 	}
 	d.guard()
 	return d

@@ -190,7 +190,7 @@ func TestLoopbackIsRefused(t *testing.T) {
 	resolving(t, always("127.0.0.1", "::1"))
 	hidden := unvisited(t)
 	port := hidden.Port()
-	registry := NewRegistry(NewDialer(NewEgressPolicy(EgressRules{}), 0))
+	registry := NewRegistry(NewDialer(NewEgressPolicy(EgressRules{})))
 	for _, scheme := range []string{"tcp", "http", "https"} {
 		for _, host := range []string{
 			"", "127.0.0.1", "127.1.2.3", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "localhost", "legacy.example.",

@@ -168,7 +168,7 @@ func TestEgressPolicyChangesWhileProbersAreInUse(t *testing.T) {
 	}
 	defer listener.Close()
 	policy := NewEgressPolicy(EgressRules{AllowLoopbackProbes: true})
-	registry := NewRegistry(NewDialer(policy, 0))
+	registry := NewRegistry(NewDialer(policy))
 	prober, err := registry.New(Definition{URL: "tcp://" + listener.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +214,7 @@ func TestRefusedAddressesSeeNoConnection(t *testing.T) {
 			hosts = append(hosts, strings.Fields(list)...)
 		}
 	}
-	registry := NewRegistry(NewDialer(NewEgressPolicy(clusterRules()), 0))
+	registry := NewRegistry(NewDialer(NewEgressPolicy(clusterRules())))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for _, host := range hosts {

@@ -24,13 +24,6 @@ import (
 	"time"
 )
 
-// certified is a prober that may see a certificate.
-type certified interface {
-	// certificateExpiry is when what it saw last stops being valid; zero if it has seen
-	// none. It may be called at any time.
-	certificateExpiry() time.Time
-}
-
 // expiry remembers when the last certificates of an endpoint stop being valid, in Unix
 // seconds; 0 for none yet.
 type expiry struct{ unix atomic.Int64 }
@@ -47,8 +40,8 @@ func (e *expiry) note(conn *tls.Conn, failed error) {
 	}
 }
 
-// certificateExpiry is for the probers, some of which have no client: they make no use of
-// TLS.
+// certificateExpiry is when the certificate that was seen last stops being valid; zero if
+// none was seen, as by a client that is nil. It may be called at any time.
 func (c *tlsClient) certificateExpiry() time.Time {
 	if c == nil {
 		return time.Time{}

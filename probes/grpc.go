@@ -25,7 +25,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"golang.org/x/net/http2"
@@ -138,7 +137,7 @@ func grpcRequest(headers []hpack.HeaderField, service string) ([]byte, error) {
 
 func (p *grpcProber) place() place { return p.to.place() }
 
-func (p *grpcProber) certificateExpiry() time.Time { return p.tls.certificateExpiry() }
+func (p *grpcProber) security() *tlsClient { return p.tls }
 
 func (p *grpcProber) scheme() string {
 	if p.tls != nil {
@@ -151,7 +150,7 @@ func (p *grpcProber) scheme() string {
 func (p *grpcProber) Probe(ctx context.Context) Result {
 	var result Result
 	err := p.dialer.converse(ctx, p.to, func(conn stream) error {
-		call, err := p.call(conn)
+		call, err := p.call(ctx, conn)
 		if err != nil {
 			return err
 		}
@@ -168,11 +167,11 @@ func (p *grpcProber) Probe(ctx context.Context) Result {
 }
 
 // call begins a call over a connection.
-func (p *grpcProber) call(conn stream) (*grpcCall, error) {
+func (p *grpcProber) call(ctx context.Context, conn stream) (*grpcCall, error) {
 	over := net.Conn(conn)
 	if p.tls != nil {
 		var err error
-		if over, err = p.tls.handshakeHTTP2(conn); err != nil {
+		if over, err = p.tls.handshakeHTTP2(ctx, conn); err != nil {
 			return nil, err
 		}
 	}

@@ -40,7 +40,7 @@ func (w *grpcWatcher) Watch(ctx context.Context, declare func(Result)) {
 		if err := conn.SetKeepAliveConfig(watchKeepAlive); err != nil {
 			return err
 		}
-		call, err := w.stream.call(conn)
+		call, err := w.stream.call(ctx, conn)
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,6 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
-	"time"
 )
 
 // httpProber checks that a URL answers as it should. All that does not change
@@ -128,7 +127,7 @@ func (p *httpProber) written(head requestHead) ([]byte, error) {
 
 func (p *httpProber) place() place { return p.first.to.place() }
 
-func (p *httpProber) certificateExpiry() time.Time { return p.first.tls.certificateExpiry() }
+func (p *httpProber) security() *tlsClient { return p.first.tls }
 
 func (p *httpProber) scheme() string {
 	if p.first.tls != nil {
@@ -200,7 +199,7 @@ func (p *httpProber) visit(ctx context.Context, h *hop) (answer, error) {
 			a, err = p.exchange(conn, h)
 			return err
 		}
-		client, err := p.handshake(h.tls, conn)
+		client, err := p.handshake(ctx, h.tls, conn)
 		if err != nil {
 			return err
 		}
@@ -215,11 +214,11 @@ func (p *httpProber) visit(ctx context.Context, h *hop) (answer, error) {
 	return a, err
 }
 
-func (p *httpProber) handshake(client *tlsClient, conn stream) (*tls.Conn, error) {
+func (p *httpProber) handshake(ctx context.Context, client *tlsClient, conn stream) (*tls.Conn, error) {
 	if p.http2 {
-		return client.handshakeHTTP2(conn)
+		return client.handshakeHTTP2(ctx, conn)
 	}
-	return client.handshake(conn)
+	return client.handshake(ctx, conn)
 }
 
 // exchange writes the request and reads as much of the response as matters.

@@ -19,6 +19,7 @@ package probes
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -81,8 +82,8 @@ func http2Request(headers []hpack.HeaderField, body []byte) ([]byte, error) {
 }
 
 // handshakeHTTP2 is handshake with a server that must choose HTTP/2.
-func (c *tlsClient) handshakeHTTP2(conn stream) (*tls.Conn, error) {
-	client, err := c.handshake(conn)
+func (c *tlsClient) handshakeHTTP2(ctx context.Context, conn stream) (*tls.Conn, error) {
+	client, err := c.handshake(ctx, conn)
 	if err == nil && client.ConnectionState().NegotiatedProtocol != alpnHTTP2 {
 		err = fault(ReasonProtocol)
 	}

@@ -171,7 +171,7 @@ func TestHTTPSettingsRefused(t *testing.T) {
 		{header("X-AWS-EC2-Metadata-Token-TTL-Seconds", "60"), headers + "X-AWS-EC2-Metadata-Token-TTL-Seconds is what clouds guard"},
 	} {
 		t.Run(test.want, func(t *testing.T) {
-			_, err := NewRegistry(NewDialer(loopback, 0)).New(Definition{
+			_, err := NewRegistry(NewDialer(loopback)).New(Definition{
 				URL: "http:///", Address: netip.MustParseAddr("192.0.2.10"), Port: 80, HTTP: &test.settings,
 			})
 			switch {

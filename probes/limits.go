@@ -16,7 +16,11 @@ limitations under the License.
 
 package probes
 
-import "net/netip"
+import (
+	"container/heap"
+	"net/netip"
+	"time"
+)
 
 // limits bound the probes in flight: in all, of the steadily down, and by namespace and
 // destination, so that neither corpses nor one tenant take the others' turns.
@@ -28,10 +32,29 @@ type limits struct {
 	// perDestination bounds the probes of one namespace to a place: who probes it slowly
 	// is in nobody's way but his own.
 	perDestination int
+	// computing has a lock of its own. mostWaiting bounds the probes of one namespace that
+	// wait there or have begun to go there in this tick: more would run out of time.
+	computing   *computing
+	mostWaiting int
 
 	inFlight      [lanes]int
 	byNamespace   map[portion]int
 	byDestination map[visit]int
+	// entered counts the handshakes that have begun since ticked, by namespace.
+	entered map[string]int
+	ticked  time.Duration
+	// waiting are the probes that are due and wait for a limit. Each goes by its own due
+	// time: who has waited longest is the next one.
+	waiting map[bottleneck]*dueQueue
+}
+
+// bottleneck is a limit that keeps a probe from beginning.
+type bottleneck struct {
+	// limit is its name in the metrics; empty if there is none.
+	limit string
+	// visit has a place if the limit is that of a destination.
+	visit
+	lane lane
 }
 
 // portion is what a namespace has of a lane.
@@ -67,8 +90,20 @@ func newLimits(options SchedulerOptions) limits {
 		perNamespace:     options.MaxInFlightPerNamespace,
 		downPerNamespace: max(min(down*options.MaxInFlightPerNamespace/options.MaxInFlight, down), 1),
 		perDestination:   options.MaxInFlightPerDestination,
+		computing:        newComputing(options.MaxHandshakes),
+		mostWaiting:      64 * options.MaxHandshakes,
+		entered:          map[string]int{},
 		byNamespace:      map[portion]int{},
 		byDestination:    map[visit]int{},
+		waiting:          map[bottleneck]*dueQueue{},
+	}
+}
+
+// tick is called when time has passed.
+func (l *limits) tick(now time.Duration) {
+	if now >= l.ticked+tick {
+		l.ticked = now
+		clear(l.entered)
 	}
 }
 
@@ -78,36 +113,66 @@ func (l *limits) full(lane lane) bool {
 }
 
 // take lets the probe begin, or names the limit that it would exceed. One that several
-// namespaces share counts for the first that has room: nobody waits for another's limit.
-func (l *limits) take(p *probe) (limit string) {
-	if limit = l.charge(p, p.first); limit == "" {
-		return ""
-	}
+// namespaces share counts for the first that has room, or waits where the fewest do: nobody
+// waits for another's limit.
+func (l *limits) take(p *probe) (exceeded bottleneck) {
+	exceeded = l.charge(p, p.first)
 	for _, of := range p.others {
-		if l.charge(p, of) == "" {
-			return ""
+		if exceeded.limit == "" {
+			break
+		}
+		if next := l.charge(p, of); next.limit == "" || l.length(next) < l.length(exceeded) {
+			exceeded = next
 		}
 	}
-	return limit
+	return exceeded
 }
 
-func (l *limits) charge(p *probe, to *account) (limit string) {
+// length is how many wait for a limit.
+func (l *limits) length(of bottleneck) int {
+	if queue := l.waiting[of]; queue != nil {
+		return len(*queue)
+	}
+	return 0
+}
+
+// defers has a probe wait for a limit.
+func (l *limits) defers(p *probe, exceeded bottleneck) {
+	queue := l.waiting[exceeded]
+	if queue == nil {
+		queue = &dueQueue{}
+		l.waiting[exceeded] = queue
+	}
+	heap.Push(queue, p)
+}
+
+func (l *limits) charge(p *probe, to *account) (exceeded bottleneck) {
 	namespace := to.owner.Namespace
+	exceeded = bottleneck{visit: visit{namespace: namespace}, lane: p.lane}
 	down := l.byNamespace[portion{namespace, laneDown}]
 	if l.byNamespace[portion{namespace, laneLive}]+down >= l.perNamespace || p.lane == laneDown && down >= l.downPerNamespace {
-		return "namespace"
+		exceeded.limit = "namespace"
+		return exceeded
+	}
+	secured := handshakes(p.prober)
+	if secured && l.computing.waiting(namespace)+l.entered[namespace] >= l.mostWaiting {
+		exceeded.limit = "handshakes"
+		return exceeded
 	}
 	if at, ok := p.prober.(described); ok {
 		to := visit{namespace, at.place()}
 		if l.byDestination[to] >= l.perDestination {
-			return "destination"
+			return bottleneck{"destination", to, p.lane}
 		}
 		l.byDestination[to]++
+	}
+	if secured {
+		l.entered[namespace]++
 	}
 	l.byNamespace[portion{namespace, p.lane}]++
 	l.inFlight[p.lane]++
 	p.charged = namespace
-	return ""
+	return bottleneck{}
 }
 
 // give is called once for each probe that take let begin.

@@ -78,6 +78,9 @@ type lookup struct {
 	abandoned bool
 }
 
+// absent is the position of who is in no queue.
+const absent = -1
+
 // take learns from a reply.
 func (l *lookup) take(said dnsReply, now time.Time, grace time.Duration) {
 	expiry := l.since.Add(l.ttl)

@@ -160,7 +160,7 @@ func TestLoopSurvivesPanics(t *testing.T) {
 
 // TestLoopAsksThePolicyAtEveryProbe, which may have changed since the prober was prepared.
 func TestLoopAsksThePolicyAtEveryProbe(t *testing.T) {
-	strict := NewDialer(NewEgressPolicy(EgressRules{}), 0)
+	strict := NewDialer(NewEgressPolicy(EgressRules{}))
 	overHTTP := prepare(t, at(unvisited(t), "http://")).(*httpProber)
 	overHTTP.dialer = strict
 	overTCP := prepare(t, at(unvisited(t), "tcp://")).(*tcpProber)

@@ -115,7 +115,7 @@ func (p *mysqlProber) setTLS(settings *TLSSettings, given parameters) error {
 
 func (p *mysqlProber) place() place { return p.to.place() }
 
-func (p *mysqlProber) certificateExpiry() time.Time { return p.tls.certificateExpiry() }
+func (p *mysqlProber) security() *tlsClient { return p.tls }
 
 func (p *mysqlProber) scheme() string { return "mysql" }
 
@@ -124,7 +124,7 @@ func (p *mysqlProber) Probe(ctx context.Context) Result {
 	err := p.dialer.converse(ctx, p.to, func(conn stream) error {
 		s := newMySQLSession(conn)
 		defer s.release()
-		err := p.visit(s, conn)
+		err := p.visit(ctx, s, conn)
 		if client, ok := s.conn.(*tls.Conn); ok {
 			_ = client.CloseWrite() // a goodbye; whether it is heard does not matter
 		}
@@ -137,8 +137,8 @@ func (p *mysqlProber) Probe(ctx context.Context) Result {
 }
 
 // visit goes to see the server.
-func (p *mysqlProber) visit(s *mysqlSession, conn stream) error {
-	err := p.enter(s, conn)
+func (p *mysqlProber) visit(ctx context.Context, s *mysqlSession, conn stream) error {
+	err := p.enter(ctx, s, conn)
 	if p.login.user == "" && isRefusal(err) {
 		return nil // there is somebody who decides
 	}
@@ -146,13 +146,13 @@ func (p *mysqlProber) visit(s *mysqlSession, conn stream) error {
 }
 
 // enter logs in, looks around and leaves.
-func (p *mysqlProber) enter(s *mysqlSession, conn stream) error {
+func (p *mysqlProber) enter(ctx context.Context, s *mysqlSession, conn stream) error {
 	said, err := s.readGreeting()
 	if err != nil {
 		return mysqlFault(err, ReasonServerError)
 	}
 	login := p.login
-	if login.secure, err = p.secure(s, conn, said); err != nil {
+	if login.secure, err = p.secure(ctx, s, conn, said); err != nil {
 		return err
 	}
 	if login.user == "" {
@@ -175,7 +175,7 @@ func isRefusal(err error) bool {
 }
 
 // secure goes over to TLS if both sides want to, and tells whether they do.
-func (p *mysqlProber) secure(s *mysqlSession, conn stream, said greeting) (bool, error) {
+func (p *mysqlProber) secure(ctx context.Context, s *mysqlSession, conn stream, said greeting) (bool, error) {
 	offered := said.capabilities&mysqlSSL != 0
 	switch {
 	case p.tls == nil, !offered && p.plainToo:
@@ -188,7 +188,7 @@ func (p *mysqlProber) secure(s *mysqlSession, conn stream, said greeting) (bool,
 	if err := s.send(login.head(said)...); err != nil {
 		return false, err
 	}
-	client, err := p.tls.handshake(conn)
+	client, err := p.tls.handshake(ctx, conn)
 	if err != nil {
 		return false, err
 	}

@@ -391,6 +391,6 @@ func FuzzMySQLServer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent string) {
 		s := newMySQLSession(recited{Reader: strings.NewReader(sent)})
 		defer s.release()
-		_ = asks.visit(s, nil)
+		_ = asks.visit(t.Context(), s, nil)
 	})
 }

@@ -258,7 +258,7 @@ func TestMySQLURLsRefused(t *testing.T) {
 		"mysql://?role=primary": "healthCheckURL asks the server something that it tells users only: write mysql://user@host",
 	})
 	def := Definition{URL: "mysql://192.0.2.10:1/?tls=true", TLS: &TLSSettings{InsecureSkipVerify: true}}
-	if _, err := NewRegistry(NewDialer(loopback, 0)).New(def); err == nil || !strings.Contains(err.Error(), "has tls=true, and healthCheck.tls has insecureSkipVerify") {
+	if _, err := NewRegistry(NewDialer(loopback)).New(def); err == nil || !strings.Contains(err.Error(), "has tls=true, and healthCheck.tls has insecureSkipVerify") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -16,10 +16,7 @@ limitations under the License.
 
 package probes
 
-import (
-	"container/heap"
-	"time"
-)
+import "time"
 
 // changed is called when something about a probe's health changed that its owners should
 // know. Before is the verdict that there was.
@@ -66,9 +63,8 @@ func (s *Scheduler) rush(turned *probe, before State, now time.Duration) {
 		}
 		of.rushed = now
 		for _, sibling := range of.entries[:min(len(of.entries), rushMost)] {
-			if p := sibling.probe; p.health.State == before && p.position != absent && p.due > now {
-				p.due = now
-				heap.Fix(&s.queues[p.lane], int(p.position))
+			if p := sibling.probe; p.health.State == before && p.queue != nil && p.due > now {
+				p.dueAt(now)
 			}
 		}
 		s.nudge()

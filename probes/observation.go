@@ -43,8 +43,8 @@ func (s *Scheduler) Observations(owner Owner, list []Observation) []Observation 
 	}
 	for _, entry := range of.entries {
 		observed := Observation{Key: entry.key, Took: entry.probe.took, Flapping: entry.probe.health.Flapping(now)}
-		if prober, ok := entry.probe.prober.(certified); ok {
-			observed.CertificateExpiry = prober.certificateExpiry()
+		if prober, ok := entry.probe.prober.(secured); ok {
+			observed.CertificateExpiry = prober.security().certificateExpiry()
 		}
 		list = append(list, observed)
 	}

@@ -149,21 +149,22 @@ func postgresDefaults() (*pgconn.Config, error) {
 
 func (p *postgresProber) place() place { return p.to.place() }
 
-func (p *postgresProber) certificateExpiry() time.Time { return p.tls.certificateExpiry() }
+func (p *postgresProber) security() *tlsClient { return p.tls }
 
 func (p *postgresProber) scheme() string { return "postgres" }
 
 // Probe implements Prober.
 func (p *postgresProber) Probe(ctx context.Context) Result {
 	err := p.dialer.converse(ctx, p.to, func(conn stream) error {
-		secured, err := p.secure(conn)
+		secured, err := p.secure(ctx, conn)
 		if err != nil {
 			return err
 		}
 		if p.user == "" {
 			err = p.knock(secured)
 		} else {
-			err = p.visit(ctx, secured)
+			// The proof that the password is known takes longer than a TLS handshake.
+			err = computeOver(ctx, secured, func(conn net.Conn) error { return p.visit(ctx, conn) })
 		}
 		if client, ok := secured.(*tls.Conn); ok {
 			_ = client.CloseWrite() // a goodbye; whether it is heard does not matter
@@ -177,7 +178,7 @@ func (p *postgresProber) Probe(ctx context.Context) Result {
 }
 
 // secure asks the server for TLS.
-func (p *postgresProber) secure(conn stream) (net.Conn, error) {
+func (p *postgresProber) secure(ctx context.Context, conn stream) (net.Conn, error) {
 	plain := fixedDeadline{conn}
 	if p.tls == nil {
 		return plain, nil
@@ -192,7 +193,7 @@ func (p *postgresProber) secure(conn stream) (net.Conn, error) {
 	}
 	switch {
 	case answer[0] == 'S':
-		return p.tls.handshake(conn)
+		return p.tls.handshake(ctx, conn)
 	case answer[0] == 'N' && p.plainToo:
 		return plain, nil
 	case answer[0] == 'N':

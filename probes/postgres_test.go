@@ -337,7 +337,7 @@ func TestPostgresEnvironment(t *testing.T) {
 		t.Errorf("without a password: got %+v, want %+v", got, want)
 	}
 	t.Setenv("PGSERVICE", "s3cret")
-	_, err := NewRegistry(NewDialer(loopback, 0)).New(postgresAt(server, ""))
+	_, err := NewRegistry(NewDialer(loopback)).New(postgresAt(server, ""))
 	if err == nil || !strings.Contains(err.Error(), "take the variables PG... out") || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("got %v", err)
 	}
@@ -367,7 +367,7 @@ func TestPostgresURLsRefused(t *testing.T) {
 		"postgres:///app?query=true":   "healthCheckURL asks the server something that it tells users only",
 	})
 	def := Definition{URL: "postgres://192.0.2.10:1/?sslmode=verify-ca", TLS: &TLSSettings{InsecureSkipVerify: true}}
-	if _, err := NewRegistry(NewDialer(loopback, 0)).New(def); err == nil || !strings.Contains(err.Error(), "has sslmode=verify-ca, and healthCheck.tls has insecureSkipVerify") {
+	if _, err := NewRegistry(NewDialer(loopback)).New(def); err == nil || !strings.Contains(err.Error(), "has sslmode=verify-ca, and healthCheck.tls has insecureSkipVerify") {
 		t.Errorf("got %v", err)
 	}
 }

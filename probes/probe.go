@@ -44,7 +44,9 @@ type probe struct {
 	begun, failing, failed time.Duration
 	// took is how long the last probe took; 0 before the first.
 	took time.Duration
-	// position is its index in its queue; absent while it is in none.
+	// queue is where it waits to be due, or for a limit; nil while it is probed. position is
+	// its index there.
+	queue    *dueQueue
 	position int32
 	lane     lane
 	// swift: the last probe took less than half of its timeout.
@@ -60,8 +62,6 @@ type probe struct {
 	first  *account
 	others []*account
 }
-
-const absent = -1
 
 // rules are what probes share by the thousand.
 type rules struct {
@@ -91,12 +91,6 @@ func (a *account) find(key string) *probe {
 		return nil
 	}
 	return a.entries[i].probe
-}
-
-// limit makes the context of the probe under way, which has so much time left.
-func (p *probe) limit(ctx context.Context, left time.Duration) context.Context {
-	ctx, p.cancel = context.WithTimeout(ctx, left)
-	return ctx
 }
 
 // sameAs tells whether the probe does for the target exactly what another would.

@@ -49,7 +49,7 @@ func BenchmarkProbe(b *testing.B) {
 }
 
 func TestEverySchemeHasABenchmark(t *testing.T) {
-	for scheme := range NewRegistry(NewDialer(loopback, 0)) {
+	for scheme := range NewRegistry(NewDialer(loopback)) {
 		if probeBenchmarks[scheme] == nil {
 			t.Errorf("there is no benchmark of %s://", scheme)
 		}

@@ -156,7 +156,7 @@ func TestDefinitionsRefused(t *testing.T) {
 		{"tls://192.0.2.10:443?a=%zz", "healthCheckURL has a query that cannot be read"},
 	} {
 		t.Run(test.url, func(t *testing.T) {
-			_, err := NewRegistry(NewDialer(loopback, 0)).New(Definition{URL: test.url, Address: netip.MustParseAddr("192.0.2.10")})
+			_, err := NewRegistry(NewDialer(loopback)).New(Definition{URL: test.url, Address: netip.MustParseAddr("192.0.2.10")})
 			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("got %v, want %s...", err, test.want)
 			}
@@ -180,13 +180,13 @@ func TestSettingsRefused(t *testing.T) {
 	} {
 		t.Run(test.want, func(t *testing.T) {
 			test.def.Address, test.def.Port = netip.MustParseAddr("192.0.2.10"), 80
-			_, err := NewRegistry(NewDialer(loopback, 0)).New(test.def)
+			_, err := NewRegistry(NewDialer(loopback)).New(test.def)
 			if err == nil || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("got %v, want %s...", err, test.want)
 			}
 		})
 	}
-	if _, err := NewRegistry(NewDialer(loopback, 0)).New(Definition{URL: "tcp://:80"}); err == nil {
+	if _, err := NewRegistry(NewDialer(loopback)).New(Definition{URL: "tcp://:80"}); err == nil {
 		t.Error("accepted a place without any host")
 	}
 }
@@ -210,7 +210,7 @@ func FuzzHealthCheckURL(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}
-	registry := NewRegistry(NewDialer(NewEgressPolicy(EgressRules{}), 0))
+	registry := NewRegistry(NewDialer(NewEgressPolicy(EgressRules{})))
 	f.Fuzz(func(t *testing.T, scheme, user, password, rest string) {
 		const secret = "hunter2"
 		withPassword := fmt.Sprintf("%s://%s:%s%s@%s", scheme, user, secret, password, rest)

@@ -16,6 +16,11 @@ limitations under the License.
 
 package probes
 
+import (
+	"container/heap"
+	"time"
+)
+
 // lane is what a probe waits in for its turn. The steadily down that take long to say so
 // have one of their own, so that their timeouts hold nobody up. Those that fail at once,
 // such as a process that is not running, take no room from anybody, and are not to wait
@@ -57,7 +62,7 @@ func (q dueQueue) Swap(i, j int) {
 // Push implements heap.Interface.
 func (q *dueQueue) Push(x any) {
 	added := x.(*probe)
-	added.position = int32(len(*q))
+	added.queue, added.position = q, int32(len(*q))
 	*q = append(*q, added)
 }
 
@@ -67,6 +72,12 @@ func (q *dueQueue) Pop() any {
 	taken := (*q)[last]
 	(*q)[last] = nil
 	*q = (*q)[:last]
-	taken.position = absent
+	taken.queue = nil
 	return taken
+}
+
+// dueAt makes a probe that waits due at another time.
+func (p *probe) dueAt(due time.Duration) {
+	p.due = due
+	heap.Fix(p.queue, int(p.position))
 }

@@ -21,7 +21,6 @@ import (
 	"net"
 	"net/url"
 	"strings"
-	"time"
 )
 
 // redisPort is the port of Redis.
@@ -86,7 +85,7 @@ func redisRequest(user, password string, logsIn, asksRole bool) []byte {
 
 func (p *redisProber) place() place { return p.to.place() }
 
-func (p *redisProber) certificateExpiry() time.Time { return p.tls.certificateExpiry() }
+func (p *redisProber) security() *tlsClient { return p.tls }
 
 func (p *redisProber) scheme() string {
 	if p.tls != nil {
@@ -101,7 +100,7 @@ func (p *redisProber) Probe(ctx context.Context) Result {
 		if p.tls == nil {
 			return p.talk(conn)
 		}
-		client, err := p.tls.handshake(conn)
+		client, err := p.tls.handshake(ctx, conn)
 		if err != nil {
 			return err
 		}

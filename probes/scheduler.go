@@ -20,6 +20,7 @@ import (
 	"container/heap"
 	"context"
 	"hash/maphash"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,11 @@ type SchedulerOptions struct {
 	// MaxInFlightPerDestination bounds those of one namespace to one address or name; 0
 	// means 64.
 	MaxInFlightPerDestination int
+	// MaxHandshakes bounds the TLS handshakes, and logins, that compute at one time; 0 means
+	// one for each processor, which keeps them busy and leaves them to other probes every
+	// millisecond or so. With more, who waits would wait for the runtime, which does not
+	// know what is fair.
+	MaxHandshakes int
 	// MaxWatches bounds the connections held for watchers; 0 means 2048.
 	MaxWatches int
 	// Guard says when failures are taken for the operator's own; DefaultGuardOptions if
@@ -66,6 +72,9 @@ func (o SchedulerOptions) withDefaults() SchedulerOptions {
 	}
 	if o.MaxInFlightPerDestination == 0 {
 		o.MaxInFlightPerDestination = 64
+	}
+	if o.MaxHandshakes == 0 {
+		o.MaxHandshakes = runtime.GOMAXPROCS(0)
 	}
 	if o.MaxWatches == 0 {
 		o.MaxWatches = defaultMaxWatches
@@ -104,9 +113,9 @@ type Scheduler struct {
 	loop *loop
 	// probing counts the probes' goroutines.
 	probing sync.WaitGroup
-	// turns reaches the goroutines, idle in number, that wait for the next probe.
-	turns chan begun
-	idle  atomic.Int32
+	// handed reaches the goroutines, idle in number, that wait for the next probe.
+	handed chan begun
+	idle   atomic.Int32
 
 	// mu guards everything below. Nothing waits while holding it, neither for the
 	// network nor for Notify.
@@ -144,7 +153,7 @@ func NewScheduler(options SchedulerOptions) *Scheduler {
 		origin:  options.Clock.Now(),
 		seed:    maphash.MakeSeed(),
 		wake:    make(chan struct{}, 1),
-		turns:   make(chan begun),
+		handed:  make(chan begun),
 		owners:  map[Owner]*account{},
 		shared:  map[uint64]*probe{},
 		limits:  newLimits(options),
@@ -183,7 +192,7 @@ func (s *Scheduler) Held(owner Owner) bool {
 // is called once.
 func (s *Scheduler) Start(ctx context.Context) error {
 	defer s.probing.Wait()
-	defer close(s.turns)
+	defer close(s.handed)
 	defer func() { s.loop.close() }()
 	defer s.endWatches()
 	s.startWatches(ctx)
@@ -255,8 +264,10 @@ func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Du
 	now := s.now()
 	s.stalls.beat(now)
 	s.waking = now + heartbeat
-	for lane := range lanes {
-		if ctx.Err() == nil {
+	s.limits.tick(now)
+	if ctx.Err() == nil {
+		batch = s.gatherWaiting(ctx, now, batch)
+		for lane := range lanes {
 			batch = s.gatherLane(ctx, lane, now, batch)
 		}
 	}
@@ -270,6 +281,22 @@ func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Du
 	return batch, s.waking
 }
 
+// gatherWaiting takes those who have been due for longer and waited for a limit.
+func (s *Scheduler) gatherWaiting(ctx context.Context, now time.Duration, batch []begun) []begun {
+	for of, queue := range s.limits.waiting { // in no order, which is fair
+		for len(*queue) > 0 && len(batch) < burst && !s.limits.full(of.lane) && s.limits.take((*queue)[0]).limit == "" {
+			batch = append(batch, s.begin(ctx, queue, now))
+		}
+		if len(*queue) == 0 {
+			delete(s.limits.waiting, of)
+		}
+	}
+	if len(s.limits.waiting) > 0 {
+		s.waking = now + tick
+	}
+	return batch
+}
+
 func (s *Scheduler) gatherLane(ctx context.Context, lane lane, now time.Duration, batch []begun) []begun {
 	queue := &s.queues[lane]
 	for len(*queue) > 0 && !s.limits.full(lane) {
@@ -278,22 +305,21 @@ func (s *Scheduler) gatherLane(ctx context.Context, lane lane, now time.Duration
 			s.waking = min(s.waking, max(first.due, now))
 			return batch
 		}
-		if limit := s.limits.take(first); limit != "" {
-			s.options.Metrics.deferred.WithLabelValues(limit).Inc()
-			first.due = now + deferral
-			heap.Fix(queue, 0)
+		if exceeded := s.limits.take(first); exceeded.limit != "" {
+			s.options.Metrics.deferred.WithLabelValues(exceeded.limit).Inc()
+			heap.Pop(queue)
+			s.limits.defers(first, exceeded)
+			s.waking = min(s.waking, now+tick)
 			continue
 		}
-		heap.Pop(queue)
-		batch = append(batch, begun{probe: first, ctx: s.begin(ctx, first, now)})
+		batch = append(batch, s.begin(ctx, queue, now))
 	}
 	return batch
 }
 
-// deferral is after how long a probe tries again that a limit has kept from beginning.
-const deferral = 50 * time.Millisecond
-
-func (s *Scheduler) begin(ctx context.Context, p *probe, now time.Duration) context.Context {
+// begin takes the first probe out of a queue. It has been charged for.
+func (s *Scheduler) begin(ctx context.Context, queue *dueQueue, now time.Duration) begun {
+	p := heap.Pop(queue).(*probe)
 	late := now - p.due
 	s.options.Metrics.lateness.Observe(late.Seconds())
 	if missed := late / p.rules.timing.Interval; missed > 0 {
@@ -302,9 +328,9 @@ func (s *Scheduler) begin(ctx context.Context, p *probe, now time.Duration) cont
 	s.options.Metrics.inFlight[p.lane].Inc()
 	p.begun = now
 	if s.loops(p.prober) {
-		return nil
+		return begun{probe: p}
 	}
-	return p.limit(ctx, p.rules.timing.Timeout)
+	return begun{probe: p, ctx: s.limit(ctx, p, p.rules.timing.Timeout)}
 }
 
 // finish takes the result of a probe and tells the owners who should know.

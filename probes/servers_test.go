@@ -235,19 +235,25 @@ func probeByScheduler(t testing.TB, prober Prober, timeout time.Duration) Result
 
 func prepare(t testing.TB, def Definition) Prober {
 	t.Helper()
-	prober, err := NewRegistry(NewDialer(loopback, 0)).New(def)
+	prober, err := NewRegistry(NewDialer(loopback)).New(def)
 	if err != nil {
 		t.Fatalf("New(%+v): %v", def, err)
 	}
 	return prober
 }
 
+// probeOnce probes as the scheduler does when nothing else computes.
 func probeOnce(t testing.TB, prober Prober, timeout time.Duration) Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
+	alone := newComputing(1)
 	start := time.Now()
-	result := prober.Probe(ctx)
+	result := prober.Probe(&turn{Context: ctx, computing: alone, timeout: timeout})
+	if alone.mu.Lock(); alone.free != 1 {
+		t.Error("the probe has kept its turn")
+	}
+	alone.mu.Unlock()
 	if late := time.Since(start) - timeout; late > 2*time.Second {
 		t.Errorf("the probe took %v more than its timeout of %v", late, timeout)
 	}

@@ -53,7 +53,7 @@ func engineProcess(endpoint string) error {
 	for i, settings := range []*HTTPSettings{nil, {ExpectedBody: regexp.MustCompile("ok")}} {
 		def := at(netip.MustParseAddrPort(endpoint), "http://")
 		def.HTTP = settings
-		prober, err := NewRegistry(NewDialer(loopback, 0)).New(def)
+		prober, err := NewRegistry(NewDialer(loopback)).New(def)
 		if err != nil {
 			return err
 		}

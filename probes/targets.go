@@ -134,9 +134,9 @@ func (s *Scheduler) leave(of *account, p *probe) {
 		delete(s.shared, key)
 	}
 	s.endWatch(p)
-	switch queue := &s.queues[p.lane]; {
-	case p.position != absent:
-		heap.Remove(queue, int(p.position))
+	switch {
+	case p.queue != nil:
+		heap.Remove(p.queue, int(p.position))
 	case p.cancel != nil:
 		p.cancel()
 	default:

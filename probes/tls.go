@@ -17,6 +17,7 @@ limitations under the License.
 package probes
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -34,6 +35,18 @@ import (
 // most. (An expired one is noticed at once, crypto/tls sees to it.)
 const fullHandshakeEvery = 20
 
+// secured is a prober of a scheme that goes with TLS.
+type secured interface {
+	// security is what it makes handshakes with; nil if it makes none.
+	security() *tlsClient
+}
+
+// handshakes tells whether a prober makes TLS handshakes.
+func handshakes(prober Prober) bool {
+	made, ok := prober.(secured)
+	return ok && made.security() != nil
+}
+
 // tlsClient is what the probes of one host need for their handshakes.
 type tlsClient struct {
 	config *tls.Config
@@ -42,7 +55,6 @@ type tlsClient struct {
 	// agreed upon with it in the full handshake, goes into the keys as well.
 	resuming *tls.Config
 	session  *session
-	turns    chan struct{}
 	expiry   expiry
 }
 
@@ -78,7 +90,7 @@ func (d *Dialer) newTLSClient(settings *TLSSettings, host string, protocols ...s
 	}
 	resuming := config.Clone()
 	resuming.CurvePreferences = classicCurves
-	return &tlsClient{config: config, resuming: resuming, session: session, turns: d.handshaking}, nil
+	return &tlsClient{config: config, resuming: resuming, session: session}, nil
 }
 
 // resumeNothing makes every handshake a full one, for who wants to see the certificate
@@ -104,7 +116,7 @@ func (c *tlsClient) verifyForAnyName() {
 }
 
 // handshake starts TLS on the connection, whose deadline it keeps.
-func (c *tlsClient) handshake(conn stream) (*tls.Conn, error) {
+func (c *tlsClient) handshake(ctx context.Context, conn stream) (*tls.Conn, error) {
 	// The end of the handshake and the request are two writes, and the second must not
 	// wait for the first one's acknowledgement.
 	if err := conn.SetNoDelay(true); err != nil {
@@ -114,15 +126,15 @@ func (c *tlsClient) handshake(conn stream) (*tls.Conn, error) {
 	if c.session.next() {
 		config = c.resuming
 	}
-	turns := &takingTurns{fixedDeadline{conn}, c.turns}
-	client := tls.Client(turns, config)
-	c.turns <- struct{}{}
-	// Not HandshakeContext, which starts a goroutine: the connection's deadline
-	// is the context's already.
-	err := client.Handshake() //nolint:noctx // see above
-	<-c.turns
-	turns.turns = nil
-	c.expiry.note(client, err)
+	var client *tls.Conn
+	err := computeOver(ctx, fixedDeadline{conn}, func(conn net.Conn) error {
+		client = tls.Client(conn, config)
+		// Not HandshakeContext, which starts a goroutine: the connection's deadline
+		// is the context's already.
+		err := client.Handshake() //nolint:noctx // see above
+		c.expiry.note(client, err)
+		return err
+	})
 	if err != nil {
 		return nil, &stageError{reason: ReasonTLSHandshake, error: err}
 	}
@@ -136,24 +148,6 @@ type fixedDeadline struct{ net.Conn }
 func (fixedDeadline) SetDeadline(time.Time) error      { return nil }
 func (fixedDeadline) SetReadDeadline(time.Time) error  { return nil }
 func (fixedDeadline) SetWriteDeadline(time.Time) error { return nil }
-
-// takingTurns lets only a few handshakes compute at a time, so that a crowd of them
-// delays no other probe for long. Whoever waits for the network holds nobody up.
-type takingTurns struct {
-	fixedDeadline
-	turns chan struct{} // nil once the handshake is over
-}
-
-// Read implements net.Conn.
-func (c *takingTurns) Read(p []byte) (int, error) {
-	if c.turns == nil {
-		return c.Conn.Read(p)
-	}
-	<-c.turns
-	n, err := c.Conn.Read(p)
-	c.turns <- struct{}{}
-	return n, err
-}
 
 // session remembers the session of one prober. It is not shared with probers of
 // other endpoints, although they may use the same server name: a session of one

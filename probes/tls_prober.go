@@ -66,7 +66,7 @@ func (p *tlsProber) place() place { return p.to.place() }
 
 func (p *tlsProber) scheme() string { return "tls" }
 
-func (p *tlsProber) certificateExpiry() time.Time { return p.client.certificateExpiry() }
+func (p *tlsProber) security() *tlsClient { return p.client }
 
 // clientCertificate does what crypto/tls does without it, and remembers that it was
 // called.
@@ -84,15 +84,15 @@ func (p *tlsProber) clientCertificate(ours []tls.Certificate) func(*tls.Certific
 
 // Probe implements Prober.
 func (p *tlsProber) Probe(ctx context.Context) Result {
-	if err := p.dialer.converse(ctx, p.to, p.talk); err != nil {
+	if err := p.dialer.converse(ctx, p.to, func(conn stream) error { return p.talk(ctx, conn) }); err != nil {
 		return classify(ctx, err)
 	}
 	return success()
 }
 
-func (p *tlsProber) talk(conn stream) error {
+func (p *tlsProber) talk(ctx context.Context, conn stream) error {
 	p.wanted = false
-	client, err := p.client.handshake(conn)
+	client, err := p.client.handshake(ctx, conn)
 	if err != nil {
 		return err
 	}

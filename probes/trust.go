@@ -17,7 +17,6 @@ limitations under the License.
 package probes
 
 import (
-	"container/heap"
 	"time"
 )
 
@@ -177,11 +176,10 @@ func (s *Scheduler) askWitnesses(now time.Duration) {
 				continue
 			}
 			answer := now
-			if p.position == absent { // it is being asked
+			if p.queue == nil { // it is being asked
 				answer = p.begun
 			} else {
-				p.due = min(p.due, now)
-				heap.Fix(&s.queues[p.lane], int(p.position))
+				p.dueAt(min(p.due, now))
 			}
 			until = max(until, answer+p.rules.timing.Timeout+witnessDelay)
 			asked++

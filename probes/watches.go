@@ -137,7 +137,7 @@ func (s *Scheduler) watchOnce(ctx context.Context, p *probe) {
 	lasts := context.AfterFunc(first, end)
 	var pace pace
 	s.guarded(func() Result {
-		p.prober.(Watcher).Watch(ctx, func(said Result) {
+		p.prober.(Watcher).Watch(s.inTurn(ctx, p, p.namespace), func(said Result) {
 			lasts()
 			heard()
 			s.declare(p, said)
@@ -197,10 +197,10 @@ func (s *Scheduler) settleDeclared(p *probe, said Result) (told []Owner) {
 	now := s.now()
 	s.changed(p, before, now)
 	s.acquit(p) // somebody was reached
-	if p.position == absent {
+	if p.queue == nil {
 		p.overtaken = true
 	} else {
-		heap.Remove(&s.queues[p.lane], int(p.position))
+		heap.Remove(p.queue, int(p.position))
 		s.enqueue(p, min(p.due, now+p.rules.timing.FastInterval))
 	}
 	return s.conclude()

@@ -16,7 +16,10 @@ limitations under the License.
 
 package probes
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // begun is a probe that has its turn, and the context that it is made in.
 type begun struct {
@@ -42,7 +45,7 @@ func (s *Scheduler) loops(prober Prober) bool {
 // what a probe needs already, or to a new one.
 func (s *Scheduler) hand(b begun) {
 	select {
-	case s.turns <- b:
+	case s.handed <- b:
 	default:
 		s.probing.Go(func() { s.work(b) })
 	}
@@ -51,12 +54,24 @@ func (s *Scheduler) hand(b begun) {
 // handRest hands over the rest of a probe that the loop has begun.
 func (s *Scheduler) handRest(ctx context.Context, p *probe, rest func(context.Context) Result) {
 	s.mu.Lock()
-	ctx = p.limit(ctx, p.begun+p.rules.timing.Timeout-s.now())
+	ctx = s.limit(ctx, p, p.begun+p.rules.timing.Timeout-s.now())
 	if p.first == nil {
 		p.cancel() // nobody wants it any more
 	}
 	s.mu.Unlock()
 	s.hand(begun{p, ctx, rest})
+}
+
+// limit makes the context of a probe under way, which has so much time left. The probe has
+// been charged to its namespace.
+func (s *Scheduler) limit(ctx context.Context, p *probe, left time.Duration) context.Context {
+	ctx, p.cancel = context.WithTimeout(ctx, left)
+	return s.inTurn(ctx, p, p.charged)
+}
+
+// inTurn lets a probe compute with others in the namespace's turn.
+func (s *Scheduler) inTurn(ctx context.Context, p *probe, namespace string) context.Context {
+	return &turn{Context: ctx, computing: s.limits.computing, namespace: namespace, timeout: p.rules.timing.Timeout}
 }
 
 // idleWorkers is how many goroutines wait for probes to make. After a burst the others
@@ -73,7 +88,7 @@ func (s *Scheduler) work(b begun) {
 			return
 		}
 		var ok bool
-		b, ok = <-s.turns
+		b, ok = <-s.handed
 		s.idle.Add(-1)
 		if !ok {
 			return

@@ -41,7 +41,7 @@ const probeTimeout = 2 * time.Second
 
 // registry returns the real probers, let loose on the loopback.
 func registry() probes.Registry {
-	return probes.NewRegistry(probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{AllowLoopbackProbes: true}), 0))
+	return probes.NewRegistry(probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{AllowLoopbackProbes: true})))
 }
 
 func (t task) definition(index int) probes.Definition {
