@@ -44,6 +44,10 @@ type task struct {
 	Scheme string
 	// Targets is their number, BlackHoled how many percent of them never answer.
 	Targets, BlackHoled int
+	// Greedy is how many targets another namespace has beside, by https and every half
+	// second, and GreedyPlaces where they are.
+	Greedy       int
+	GreedyPlaces places
 	// Unseeded: nothing is known of the targets at first.
 	Unseeded bool
 	// Interval is that of each target, if the probes are paced.
@@ -92,6 +96,14 @@ func runTask(encoded string) error {
 // probes were answered in the meantime.
 func (t *targets) measure(ctx context.Context, work task) (figures, error) {
 	work.Places = t.places
+	if work.Greedy > 0 { // in a process of their own, whose load is not the others'
+		crowd, err := startTargets(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer crowd.stop() //nolint:errcheck // it has served its purpose
+		work.GreedyPlaces = crowd.places
+	}
 	encoded, err := json.Marshal(work)
 	if err != nil {
 		return nil, err

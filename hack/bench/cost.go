@@ -72,6 +72,7 @@ func costSteps(short bool) []step {
 		atPace("5k_nethttp", "net/http, paced", "http", 10_000, 0),
 		atPace("5k_epoll", "epoll, paced", "http", 10_000, 0),
 		atPace("5k_black_holed", "engine, paced", "http", 10_000, 20),
+		{"beside_greedy", task{Kind: "engine, paced", Scheme: "https", Targets: 1000, Interval: 2 * time.Second, Greedy: 10_000, Warm: pace.Warm, For: pace.For}, 1},
 		{"bytes", task{Kind: "engine's bytes", Scheme: "http", Targets: 50_000, Unseeded: true, Interval: time.Hour, For: 50 * time.Second}, 1},
 	}
 	if short {
@@ -184,6 +185,7 @@ func reportCosts(found samples, into *report) {
 	}
 	late("lateness_p99_ms", "5k")
 	late("lateness_p99_ms_blackholed", "5k_black_holed")
+	into.add("lateness_p99_ms_beside_greedy", found.median("beside_greedy", "p99_ms"))
 	into.add("lateness_rate", found.median("5k", "answered")/found.median("5k", "seconds"))
 	// What else was measured on the way: the baselines, and how near an event loop gets.
 	cost("floor_cpu_us", "floor")

@@ -53,7 +53,22 @@ func (t task) newScheduler(options probes.SchedulerOptions) (*probes.Scheduler, 
 		}
 		engine.Set(owner(first/endpointsPerOwner), list)
 	}
-	return engine, nil
+	return engine, t.addGreedy(engine, known)
+}
+
+// addGreedy gives one namespace more handshakes to make than there is CPU for.
+func (t task) addGreedy(engine *probes.Scheduler, known probes.Registry) error {
+	crowd := task{Scheme: "https", Places: t.GreedyPlaces, Interval: 500 * time.Millisecond}
+	var list []probes.Target
+	for index := range t.Greedy {
+		made, err := crowd.target(known, t.Targets+index)
+		if err != nil {
+			return err
+		}
+		list = append(list, made)
+	}
+	engine.Set(probes.Owner{Namespace: "greedy", Name: "crowd"}, list)
+	return nil
 }
 
 // owner spreads the owners over a hundred namespaces, which have limits of their own.

@@ -98,7 +98,7 @@ func (s *targetServer) places() (places, error) {
 	if err != nil {
 		return places{}, err
 	}
-	tls, authority, err := serveTLS(&s.answered.tls)
+	tls, authority, err := s.serveTLS()
 	if err != nil {
 		return places{}, err
 	}

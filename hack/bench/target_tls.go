@@ -29,7 +29,6 @@ import (
 	"fmt"
 	"math/big"
 	"net"
-	"sync/atomic"
 	"time"
 )
 
@@ -38,7 +37,7 @@ const targetName = "target.bench"
 
 // serveTLS answers https with Go's own TLS, which costs about as much as the prober's
 // side. That is why https is measured per process and not by the machine's load.
-func serveTLS(answered *atomic.Int64) (port int, authority []byte, err error) {
+func (s *targetServer) serveTLS() (port int, authority []byte, err error) {
 	certificate, authority, err := newCertificate()
 	if err != nil {
 		return 0, nil, err
@@ -54,21 +53,23 @@ func serveTLS(answered *atomic.Int64) (port int, authority []byte, err error) {
 			if err != nil {
 				return
 			}
-			go answerTLS(conn, answered)
+			go s.answerTLS(conn)
 		}
 	}()
 	return listener.Addr().(*net.TCPAddr).Port, authority, nil
 }
 
-func answerTLS(conn net.Conn, answered *atomic.Int64) {
+func (s *targetServer) answerTLS(conn net.Conn) {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	var request [1024]byte
-	if _, err := conn.Read(request[:]); err != nil {
+	n, err := conn.Read(request[:])
+	if err != nil {
 		return
 	}
+	s.arrivals.add(indexOf(request[:n]), time.Now())
 	if _, err := conn.Write(passed); err == nil {
-		answered.Add(1)
+		s.answered.tls.Add(1)
 	}
 }
 
