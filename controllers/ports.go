@@ -249,7 +249,7 @@ func checkPortNumber(number int32) error {
 
 // portMismatch compares what is published with what the Service has; "" if they match.
 // kube-proxy matches ports by name and protocol. A port of the Service may also lead to
-// Pods, or to what others publish.
+// Pods, or to what other ExternalServices publish.
 func portMismatch(endpoints []endpoint, around neighbours) (reason, message string) {
 	if len(around.service.Spec.Ports) == 0 {
 		return "", "" // a headless Service without ports takes any
@@ -274,7 +274,7 @@ func portMismatch(endpoints []endpoint, around neighbours) (reason, message stri
 	if len(endpoints) == 0 || hasSelector(around.service) {
 		return "", ""
 	}
-	for _, slice := range slices.Concat(around.rivals, around.foreign) {
+	for _, slice := range around.rivals {
 		for _, port := range slice.Ports {
 			served[portLabel(ptr.Deref(port.Name, ""), ptr.Deref(port.Protocol, ""))] = true
 		}

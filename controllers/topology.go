@@ -120,23 +120,19 @@ func (f trafficFinding) beside(around neighbours) trafficFinding {
 	return f
 }
 
-// unhinted names who else publishes for the Service without such hints.
+// unhinted names who else publishes for the Service without such hints. Of foreign slices
+// nothing is known but that they are there, which NoConflicts tells.
 func unhinted(written hints, around neighbours) []string {
 	has := func(given *discoveryv1.EndpointHints) bool {
 		return given != nil && (written.zones && len(given.ForZones) > 0 || !written.zones && len(given.ForNodes) > 0)
 	}
 	hinted := map[string]bool{}
-	look := func(slice *discoveryv1.EndpointSlice, name string) {
+	for _, slice := range around.rivals {
+		owner, _ := labelledOwner(slice)
+		name := "ExternalService " + nameFrom(slice.Namespace, owner)
 		for i := range slice.Endpoints {
 			hinted[name] = hinted[name] || has(slice.Endpoints[i].Hints)
 		}
-	}
-	for _, slice := range around.rivals {
-		owner, _ := labelledOwner(slice)
-		look(slice, "ExternalService "+nameFrom(slice.Namespace, owner))
-	}
-	for _, slice := range around.foreign {
-		look(slice, "EndpointSlice "+slice.Name)
 	}
 	if hasSelector(around.service) && distributionOf(around.service).value == "" {
 		hinted["the slices of the Service's Pods"] = false // Kubernetes hints as the Service says

@@ -117,6 +117,7 @@ func TestHints(t *testing.T) {
 			s.Spec.InternalTrafficPolicy = &local
 			distributed("PreferSameZone")(s)
 		}, endpoints{inZone("a")}, "a", "false LocalTrafficPolicy", ""},
+		{"zones without endpoints that matter", distributed("PreferSameZone"), endpoints{inState(farpointv1.EndpointDisabled)}, "", "", ""},
 		{"Local without endpoints that matter", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local }, endpoints{inState(farpointv1.EndpointDisabled)}, "", "", ""},
 	}
 	for _, test := range tests {
@@ -164,28 +165,27 @@ func TestHintsBesideOthers(t *testing.T) {
 	onNode := &discoveryv1.EndpointHints{ForNodes: []discoveryv1.ForNode{{Name: "n1"}}}
 	type others = []*discoveryv1.EndpointSlice
 	tests := []struct {
-		name            string
-		change          func(*corev1.Service)
-		endpoint        *farpointv1.Endpoint
-		rivals, foreign others
-		condition       string
-		message         string
+		name      string
+		change    func(*corev1.Service)
+		endpoint  *farpointv1.Endpoint
+		rivals    others
+		condition string
+		message   string
 	}{
-		{"nobody else", distributed("PreferSameZone"), inZone("a"), nil, nil, effective, ""},
-		{"nobody asks", func(*corev1.Service) {}, inZone("a"), others{rivalSlice("other", "10.0.0.9")}, nil, "", ""},
-		{"another object with hints", distributed("PreferSameZone"), inZone("a"), others{slice(rivalSlice("other", "10.0.0.9"), near)}, nil, effective, ""},
-		{"another object whose disabled endpoint has none", distributed("PreferSameZone"), inZone("a"), others{slice(rivalSlice("other", "10.0.0.8", "10.0.0.9"), nil, near)}, nil, effective, ""},
-		{"another object without", distributed("PreferSameZone"), inZone("a"), others{slice(rivalSlice("near", "10.0.0.8"), near), rivalSlice("other", "10.0.0.9")}, nil, void, "there are none in ExternalService other: set"},
-		{"another object without endpoints", distributed("PreferSameZone"), inZone("a"), others{rivalSlice("other")}, nil, effective, ""},
-		{"another object with hints at nodes", distributed("PreferSameZone"), inZone("a"), others{slice(rivalSlice("other", "10.0.0.9"), onNode)}, nil, void, ""},
-		{"the same where there are only these", distributed("PreferSameNode"), &farpointv1.Endpoint{NodeName: "n2"}, others{slice(rivalSlice("other", "10.0.0.9"), onNode)}, nil, effective, ""},
-		{"somebody else", distributed("PreferSameZone"), inZone("a"), nil, others{sliceOf("mesh.example.com", "b", "10.0.0.9"), sliceOf("", "a", "10.0.0.8")}, void, "there are none in EndpointSlice a, EndpointSlice b: set"},
-		{"what is void already", distributed("PreferSameZone"), inZone(""), others{rivalSlice("other", "10.0.0.9")}, nil, "false EndpointWithoutZone", ""},
+		{"nobody else", distributed("PreferSameZone"), inZone("a"), nil, effective, ""},
+		{"nobody asks", func(*corev1.Service) {}, inZone("a"), others{rivalSlice("other", "10.0.0.9")}, "", ""},
+		{"another object with hints", distributed("PreferSameZone"), inZone("a"), others{slice(rivalSlice("other", "10.0.0.9"), near)}, effective, ""},
+		{"another object whose disabled endpoint has none", distributed("PreferSameZone"), inZone("a"), others{slice(rivalSlice("other", "10.0.0.8", "10.0.0.9"), nil, near)}, effective, ""},
+		{"another object without", distributed("PreferSameZone"), inZone("a"), others{slice(rivalSlice("near", "10.0.0.8"), near), rivalSlice("other", "10.0.0.9")}, void, "there are none in ExternalService other: set"},
+		{"another object without endpoints", distributed("PreferSameZone"), inZone("a"), others{rivalSlice("other")}, effective, ""},
+		{"another object with hints at nodes", distributed("PreferSameZone"), inZone("a"), others{slice(rivalSlice("other", "10.0.0.9"), onNode)}, void, ""},
+		{"the same where there are only these", distributed("PreferSameNode"), &farpointv1.Endpoint{NodeName: "n2"}, others{slice(rivalSlice("other", "10.0.0.9"), onNode)}, effective, ""},
+		{"what is void already", distributed("PreferSameZone"), inZone(""), others{rivalSlice("other", "10.0.0.9")}, "false EndpointWithoutZone", ""},
 		{"Pods, for which Kubernetes does the same", func(s *corev1.Service) {
 			distributed("PreferSameZone")(s)
 			s.Spec.Selector = map[string]string{"app": "db"}
-		}, inZone("a"), nil, nil, effective, ""},
-		{"Pods, and hints by hand", func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "db"} }, &farpointv1.Endpoint{ForZones: []string{"a"}}, nil, nil, void, "the slices of the Service's Pods"},
+		}, inZone("a"), nil, effective, ""},
+		{"Pods, and hints by hand", func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "db"} }, &farpointv1.Endpoint{ForZones: []string{"a"}}, nil, void, "the slices of the Service's Pods"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -193,7 +193,7 @@ func TestHintsBesideOthers(t *testing.T) {
 			test.change(wants.service)
 			wants.endpoints[0].spec = test.endpoint
 			alone := judgeTraffic(wants.service, wants.endpoints)
-			found := alone.beside(neighbours{service: wants.service, rivals: test.rivals, foreign: test.foreign})
+			found := alone.beside(neighbours{service: wants.service, rivals: test.rivals})
 			condition := ""
 			if found.reason != "" {
 				condition = fmt.Sprintf("%v %s", found.effective, found.reason)

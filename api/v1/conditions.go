@@ -159,7 +159,7 @@ const (
 	// consumers ignore.
 	PortNotInServiceReason = "PortNotInService"
 	// PortWithoutEndpointsReason: a port of the Service is one of no endpoint's, neither here
-	// nor in slices that others publish for it.
+	// nor in other ExternalServices for it.
 	PortWithoutEndpointsReason = "PortWithoutEndpoints"
 	// NotJudgedReason: unknown, the Service or the health check is at fault; see Ready. It
 	// is that of EndpointsAccepted, too.
@@ -250,8 +250,9 @@ const (
 	// EndpointWithoutNodeReason: not effective as PreferSameNode, since an endpoint that
 	// may be ready has no nodeName. There are hints by zone.
 	EndpointWithoutNodeReason = "EndpointWithoutNode"
-	// OthersWithoutHintsReason: not effective, slices that others publish for the Service have
-	// no hints, so that nobody follows those that are written here.
+	// OthersWithoutHintsReason: not effective, another ExternalService for the same Service
+	// gives no hints, or its Pods have none since these are set by hand, so that nobody
+	// follows those that are written here.
 	OthersWithoutHintsReason = "OthersWithoutHints"
 	// LocalTrafficPolicyReason: the Service's internalTrafficPolicy or
 	// externalTrafficPolicy is Local, and an endpoint without a nodeName gets no traffic
