@@ -273,3 +273,15 @@ func TestMakeTargetsExist(t *testing.T) {
 		}
 	}
 }
+
+// A flag of which the texts speak is one of the operator's, or one of kubectl's.
+func TestFlagsExist(t *testing.T) {
+	reference := read(t, "flags.md")
+	for _, file := range []string{readme, guide, "runbook.md", "e2e.md"} {
+		for _, found := range regexp.MustCompile("`--([a-z][a-z-]*)").FindAllStringSubmatch(read(t, file), -1) {
+			if found[1] != "cascade" && !strings.Contains(reference, "| `--"+found[1]+"` ") {
+				t.Errorf("%s: the operator has no flag --%s", file, found[1])
+			}
+		}
+	}
+}
