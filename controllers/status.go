@@ -352,17 +352,18 @@ func setOperatorIsolated(set conditionSetter, found findings) {
 // first thing that is wrong wins, in the order in which a user would have to mend them.
 func setReady(set conditionSetter, found findings) {
 	obstacle := found.obstacle(set.status)
-	set.remove(farpointv1.ReconcilingCondition)
-	set.remove(farpointv1.StalledCondition)
 	if obstacle == nil {
+		set.remove(farpointv1.ReconcilingCondition)
+		set.remove(farpointv1.StalledCondition)
 		set.set(farpointv1.ReadyCondition, metav1.ConditionTrue, farpointv1.PublishedReason, outline(set.status))
 		return
 	}
 	set.set(farpointv1.ReadyCondition, metav1.ConditionFalse, obstacle.reason, obstacle.message)
-	kind := farpointv1.StalledCondition
+	kind, other := farpointv1.StalledCondition, farpointv1.ReconcilingCondition
 	if obstacle.awaited {
-		kind = farpointv1.ReconcilingCondition
+		kind, other = other, kind
 	}
+	set.remove(other)
 	set.set(kind, metav1.ConditionTrue, obstacle.reason, obstacle.message)
 }
 

@@ -164,10 +164,50 @@ func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
 }
 
 func TestStatusStaysTheSameWhileNothingChanges(t *testing.T) {
-	object, found := observed(up, down)
-	object.Status = told(object, found, noon)
-	if again := told(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
-		t.Errorf("changed from %+v to %+v", object.Status, again)
+	for name, change := range map[string]func(*farpointv1.ExternalService, *findings){
+		"well":    func(*farpointv1.ExternalService, *findings) {},
+		"awaited": func(o *farpointv1.ExternalService, f *findings) { f.service = judgeService(o, nil) },
+		"stalled": func(_ *farpointv1.ExternalService, f *findings) { f.portsReason = farpointv1.PortNotInServiceReason },
+		"held":    func(_ *farpointv1.ExternalService, f *findings) { f.held = true },
+		"rejected": func(_ *farpointv1.ExternalService, f *findings) {
+			f.targets.rejected[0] = rejection{farpointv1.InvalidPortReason, "no port"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			object, found := observed(up, down)
+			change(object, &found)
+			object.Status = told(object, found, noon)
+			if again := told(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
+				t.Errorf("changed from %+v to %+v", object.Status, again)
+			}
+		})
+	}
+}
+
+// What is wrong may turn from what somebody has to mend into what is awaited, and back.
+func TestStatusIsEitherReconcilingOrStalled(t *testing.T) {
+	object, found := observed(up)
+	for _, step := range []struct {
+		service *corev1.Service
+		port    string
+		want    string
+	}{
+		{testService(), farpointv1.PortNotInServiceReason, "Stalled=True(PortNotInService)"},
+		{nil, "", "Reconciling=True(ServiceNotFound)"},
+		{testService(), farpointv1.PortNotInServiceReason, "Stalled=True(PortNotInService)"},
+		{testService(), "", ""},
+	} {
+		found.service, found.portsReason = judgeService(object, step.service), step.port
+		object.Status = told(object, found, noon)
+		var progress []string
+		for _, word := range strings.Fields(conditionsOf(object.Status)) {
+			if strings.HasPrefix(word, "Reconciling") || strings.HasPrefix(word, "Stalled") {
+				progress = append(progress, word)
+			}
+		}
+		if got := strings.Join(progress, " "); got != step.want {
+			t.Errorf("it is %q, want %q", got, step.want)
+		}
 	}
 }
 
