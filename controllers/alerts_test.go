@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -202,6 +203,28 @@ func TestNotifierTellsAtOnceAndAgain(t *testing.T) {
 		note(ailing("a", well))
 		once.heard(t, "-a/0 ")
 		often.heard(t, "-a/0 ")
+	})
+}
+
+// Alertmanager forgets what it is not told of again, however much else it hears of.
+func TestNotifierTellsAgainAmidNews(t *testing.T) {
+	inBubble(t, func(note func(*farpointv1.ExternalService), _, often *deafReceiver) {
+		note(ailing("a", ill))
+		often.heard(t, "+a/0 ")
+		for i := range 12 {
+			time.Sleep(repeatInterval / 4)
+			note(ailing("b", []farpointv1.EndpointHealth{ill, well}[i%2]))
+		}
+		synctest.Wait()
+		often.mu.Lock()
+		defer often.mu.Unlock()
+		again := 0
+		for _, told := range often.told {
+			again += strings.Count(told, "+a/0 ")
+		}
+		if again != 3 {
+			t.Errorf("told %d times again in three intervals: %q", again, often.told)
+		}
 	})
 }
 

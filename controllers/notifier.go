@@ -169,6 +169,10 @@ func (n *notifier) note(object *farpointv1.ExternalService, holding []notice) {
 // serve tells one receiver, until the context ends.
 func (n *notifier) serve(ctx context.Context, to *line) {
 	log := ctrl.LoggerFrom(ctx).WithValues("receiver", to.kind, "host", hostOf(to.url))
+	var again <-chan time.Time // never
+	if to.repeat > 0 {
+		again = n.clock.Tick(to.repeat)
+	}
 	var told uint64
 	retry := firstRetry
 	for {
@@ -181,14 +185,20 @@ func (n *notifier) serve(ctx context.Context, to *line) {
 			if retry == firstRetry { // once an outage
 				log.Error(err, "Could not deliver alerts, trying again until they are")
 			}
-			n.sleep(ctx, retry, nil)
+			select {
+			case <-ctx.Done():
+			case <-n.clock.After(retry):
+			}
 			retry = min(2*retry, lastRetry)
 			continue
 		case retry != firstRetry:
 			log.Info("Alerts are delivered again")
 		}
 		told, retry = upTo, firstRetry
-		if rested := n.sleep(ctx, to.repeat, to.wake); rested {
+		select {
+		case <-ctx.Done():
+		case <-to.wake:
+		case <-again: // however much else there was to tell meanwhile
 			told = 0
 		}
 	}
@@ -214,21 +224,4 @@ func (n *notifier) tell(ctx context.Context, to *line, news []notice) error {
 	}
 	n.delivered.WithLabelValues(to.kind, result).Inc()
 	return err
-}
-
-// sleep tells whether the whole time went by; 0 is for ever.
-func (n *notifier) sleep(ctx context.Context, length time.Duration, wake <-chan struct{}) (rested bool) {
-	var over <-chan time.Time
-	if length > 0 {
-		timer := n.clock.NewTimer(length)
-		defer timer.Stop()
-		over = timer.C()
-	}
-	select {
-	case <-ctx.Done():
-	case <-wake:
-	case <-over:
-		return true
-	}
-	return false
 }
