@@ -117,12 +117,14 @@ func (p *podSlices) forget(asker types.NamespacedName) {
 func (p *podSlices) ask(asker, service types.NamespacedName, version string) (followed *liveList, clean bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, ok := p.asked[asker]
-	if !ok || before.service != service {
-		p.asked[asker] = question{service: service}
+	before := p.asked[asker]
+	if clean = before == (question{service: service, clean: version}); !clean {
+		p.asked[asker] = question{service: service} // it waits for the answer
+	}
+	if before.service != service {
 		p.unfollow(before.service)
 	}
-	return p.followed[service].slices, p.asked[asker].clean == version
+	return p.followed[service].slices, clean
 }
 
 // settle notes that there is nothing to be followed.

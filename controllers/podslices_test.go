@@ -171,3 +171,18 @@ func TestPodSlicesAreFollowedWhileSomebodyAsks(t *testing.T) {
 		t.Errorf("%d are remembered", len(f.asked))
 	}
 }
+
+// That there was nothing for an older version of the Service does not count.
+func TestPodSlicesAreFollowedForWhoAskedBeforeThereWereAny(t *testing.T) {
+	f := newFollowedPods(t)
+	f.expect("a", 1, false)
+	f.expect("b", 2, false)
+	f.service.ResourceVersion = "2"
+	f.service.Spec.Selector = map[string]string{"app": "db"}
+	f.ask("a")
+	f.ask("b")
+	f.forget(types.NamespacedName{Name: "a"})
+	if _, is := f.followed[client.ObjectKeyFromObject(f.service)]; !is {
+		t.Error("the Service is not followed any more, although b has asked about it")
+	}
+}
