@@ -47,15 +47,11 @@ type slicesApplier struct {
 // holds an endpoint which could not be written elsewhere.
 func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, plan slicePlan) error {
 	var failed []error
-	a.writes.WithLabelValues("create").Add(float64(len(plan.Create)))
-	a.writes.WithLabelValues("update").Add(float64(len(plan.Update)))
-	a.writes.WithLabelValues("delete").Add(float64(len(plan.Delete)))
-	if owner != nil {
-		a.activity.add(client.ObjectKeyFromObject(owner), counts{created: len(plan.Create), updated: len(plan.Update), deleted: len(plan.Delete)})
-	}
+	var done counts
 	missing := map[string]bool{}
-	note := func(slice *discoveryv1.EndpointSlice, err error) {
+	note := func(slice *discoveryv1.EndpointSlice, counter *int, err error) {
 		if err == nil {
+			*counter++
 			return
 		}
 		failed = append(failed, err)
@@ -64,7 +60,7 @@ func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalServ
 		}
 	}
 	for _, slice := range plan.Create {
-		note(slice, a.create(ctx, owner, slice))
+		note(slice, &done.created, a.create(ctx, owner, slice))
 	}
 	firstShed := len(plan.Update) - len(plan.Shed)
 	for i, slice := range plan.Update {
@@ -73,14 +69,29 @@ func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalServ
 				continue
 			}
 		}
-		note(slice, wrapped(a.client.Update(ctx, slice), "update EndpointSlice %s", slice.Name))
+		note(slice, &done.updated, wrapped(a.client.Update(ctx, slice), "update EndpointSlice %s", slice.Name))
 	}
 	for _, slice := range plan.Delete {
-		if !holdsAny(slice, missing) {
-			failed = append(failed, a.delete(ctx, slice))
+		if holdsAny(slice, missing) {
+			continue
+		}
+		if err := a.delete(ctx, slice); err != nil {
+			failed = append(failed, err)
+		} else {
+			done.deleted++
 		}
 	}
+	a.count(owner, done)
 	return errors.Join(failed...)
+}
+
+func (a slicesApplier) count(owner *farpointv1.ExternalService, done counts) {
+	a.writes.WithLabelValues("create").Add(float64(done.created))
+	a.writes.WithLabelValues("update").Add(float64(done.updated))
+	a.writes.WithLabelValues("delete").Add(float64(done.deleted))
+	if owner != nil {
+		a.activity.add(client.ObjectKeyFromObject(owner), done)
+	}
 }
 
 func holdsAny(slice *discoveryv1.EndpointSlice, addresses map[string]bool) bool {

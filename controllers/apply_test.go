@@ -24,6 +24,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -124,6 +125,39 @@ func refusing(refuse *bool) client.Client {
 			return c.Create(ctx, object, options...)
 		},
 	}).Build()
+}
+
+// Only what was written counts.
+func TestWritesAreCounted(t *testing.T) {
+	refuse := true
+	c := refusing(&refuse)
+	applier := applierOn(c)
+	wants := wantsOf(numbered(2))
+	apply := func(plan slicePlan) { _ = applier.apply(t.Context(), wants.owner, plan) }
+	expect := func(want counts) {
+		t.Helper()
+		if got := applier.activity.of(client.ObjectKeyFromObject(wants.owner)); got != want {
+			t.Errorf("counted %+v, want %+v", got, want)
+		}
+		for operation, count := range map[string]int{"create": want.created, "update": want.updated, "delete": want.deleted} {
+			if got := testutil.ToFloat64(applier.writes.WithLabelValues(operation)); got != float64(count) {
+				t.Errorf("counted %v times %s, want %d", got, operation, count)
+			}
+		}
+	}
+	apply(planSlices(wants, nil))
+	expect(counts{})
+	refuse = false
+	apply(planSlices(wants, nil))
+	expect(counts{created: 1})
+	wants.endpoints = wants.endpoints[:1]
+	stale := written(t, c)
+	apply(planSlices(wants, stale))
+	expect(counts{created: 1, updated: 1})
+	apply(slicePlan{Delete: stale}) // in a version that is not there any more
+	expect(counts{created: 1, updated: 1})
+	apply(slicePlan{Delete: written(t, c)})
+	expect(counts{created: 1, updated: 1, deleted: 1})
 }
 
 // An endpoint moves to another slice, which cannot be written.
