@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -27,6 +28,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -74,9 +76,10 @@ type persistence struct {
 	version string
 }
 
-// knownObject is the version of an object that the Reflector knows. The object itself is
-// the Reflector's by now, and is not read until it is gone.
+// knownObject is which object the Reflector knows, and in which version. The object itself
+// is the Reflector's by now, and is not read until it is gone.
 type knownObject struct {
+	uid     types.UID
 	version string
 	object  runtime.Object
 }
@@ -137,7 +140,7 @@ func (p *persistence) learn(list runtime.Object, more bool) error {
 	return meta.EachListItem(list, func(object runtime.Object) error {
 		of, err := meta.Accessor(object)
 		if err == nil {
-			p.known[nameOf(of)] = knownObject{of.GetResourceVersion(), object}
+			p.known[nameOf(of)] = knownObject{of.GetUID(), of.GetResourceVersion(), object}
 		}
 		return err
 	})
@@ -165,13 +168,12 @@ func (p *persistence) persist(ctx context.Context, try func() error) error {
 func (p *persistence) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	at := p.clock.Now()
 	from, err := p.begin(ctx, options)
-	if options.SendInitialEvents != nil {
-		p.known, p.version = map[toolscache.ObjectName]knownObject{}, ""
-	} else if p.version = options.ResourceVersion; isExpired(err) {
-		from, err = nothing(), nil // go on with a list
-	}
 	if err != nil {
 		return nil, err
+	}
+	p.version = options.ResourceVersion
+	if options.SendInitialEvents != nil {
+		p.known, p.version = map[toolscache.ObjectName]knownObject{}, ""
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	made := endlessWatch{events: make(chan watch.Event), cancel: cancel, ended: make(chan struct{})}
@@ -200,19 +202,28 @@ func (w endlessWatch) Stop() {
 // ResultChan implements watch.Interface.
 func (w endlessWatch) ResultChan() <-chan watch.Event { return w.events }
 
-// nothing is a watch that has ended.
-func nothing() watch.Interface {
-	ended := watch.NewFake()
-	ended.Stop()
-	return ended
-}
-
+// begin begins a watch. One that has expired already has begun and ended all the same,
+// unless it were to tell of all that there is.
 func (p *persistence) begin(ctx context.Context, options metav1.ListOptions) (begun watch.Interface, err error) {
 	err = p.persist(ctx, func() error {
 		begun, err = p.from.WatchWithContext(ctx, options)
 		return err
 	})
+	if isExpired(err) && options.SendInitialEvents == nil {
+		return endedBy(err), nil
+	}
 	return begun, err
+}
+
+// endedBy is a watch that has ended with an error of the API server's.
+func endedBy(err error) watch.Interface {
+	ended := watch.NewFakeWithChanSize(1, false)
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		ended.Error(ptr.To(status.Status()))
+	}
+	ended.Stop()
+	return ended
 }
 
 // follow passes on the events of a watch that began at a time, and of those that go on
@@ -235,15 +246,10 @@ func (p *persistence) follow(ctx context.Context, from watch.Interface, at time.
 			return
 		}
 		at = p.clock.Now()
-		if !isExpired(err) {
-			from, err = p.begin(ctx, p.next())
+		if isExpired(err) && p.relist(ctx, to) != nil {
+			return
 		}
-		for isExpired(err) {
-			if err = p.relist(ctx, to); err == nil {
-				from, err = p.begin(ctx, p.next())
-			}
-		}
-		if err != nil {
+		if from, err = p.begin(ctx, p.next()); err != nil {
 			return
 		}
 	}
@@ -302,7 +308,7 @@ func (p *persistence) note(event watch.Event) {
 	}
 	switch event.Type {
 	case watch.Added, watch.Modified:
-		p.known[nameOf(object)] = knownObject{object.GetResourceVersion(), event.Object}
+		p.known[nameOf(object)] = knownObject{object.GetUID(), object.GetResourceVersion(), event.Object}
 	case watch.Deleted:
 		delete(p.known, nameOf(object))
 	}
@@ -321,25 +327,27 @@ func (p *persistence) relist(ctx context.Context, to chan<- watch.Event) error {
 	if err != nil {
 		return err
 	}
-	gone := p.known
+	before := p.known
 	if err := p.learn(list, false); err != nil {
 		return err
 	}
-	for key, present := range p.known {
-		event := watch.Event{Type: watch.Modified, Object: present.object}
-		before, ok := gone[key]
-		delete(gone, key)
-		if !ok {
-			event.Type = watch.Added
-		} else if before.version == present.version {
+	for key, past := range before {
+		if present, ok := p.known[key]; ok && present.uid == past.uid {
 			continue
 		}
-		if !send(ctx, to, event) {
+		delete(before, key) // also if there is another one with its name
+		if !send(ctx, to, watch.Event{Type: watch.Deleted, Object: past.object.DeepCopyObject()}) {
 			return ctx.Err()
 		}
 	}
-	for _, past := range gone {
-		if !send(ctx, to, watch.Event{Type: watch.Deleted, Object: past.object.DeepCopyObject()}) {
+	for key, present := range p.known {
+		event := watch.Event{Type: watch.Modified, Object: present.object}
+		if past, ok := before[key]; !ok {
+			event.Type = watch.Added
+		} else if past.version == present.version {
+			continue
+		}
+		if !send(ctx, to, event) {
 			return ctx.Err()
 		}
 	}

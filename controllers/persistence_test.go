@@ -20,6 +20,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -31,6 +33,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	toolscache "k8s.io/client-go/tools/cache"
 )
@@ -104,7 +107,8 @@ func (s *stormy) Watch(options metav1.ListOptions) (watch.Interface, error) {
 func (s *stormy) happen(kind watch.EventType, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, ResourceVersion: strconv.Itoa(len(s.news) + 1)}}
+	version := strconv.Itoa(len(s.news) + 1)
+	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, ResourceVersion: version, UID: types.UID("uid-" + version)}}
 	s.news = append(s.news, watch.Event{Type: kind, Object: object})
 	for _, each := range s.watches {
 		if !each.IsStopped() {
@@ -138,6 +142,13 @@ func (s *stormy) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kept = len(s.news)
+}
+
+// neverFresh has watches expire as soon as they begin.
+func (s *stormy) neverFresh() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = math.MaxInt
 }
 
 // requests counts those so far.
@@ -246,6 +257,57 @@ func TestExpiredWatchIsListedAgain(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		if known("first") {
 			t.Error("nothing was listed again")
+		}
+	})
+}
+
+// One that was deleted and created anew meanwhile is another object, though of the same
+// name, and perhaps of the same generation.
+func TestWhatWasCreatedAnewIsNoUpdate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &stormy{}
+		informer := newPersistentInformer(api, &corev1.ConfigMap{}, 0, toolscache.Indexers{})
+		var seen []string
+		note := func(what string) func(any) {
+			return func(object any) { seen = append(seen, what+" "+string(object.(*corev1.ConfigMap).UID)) }
+		}
+		if _, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+			AddFunc: note("added"), UpdateFunc: func(_, after any) { note("updated")(after) }, DeleteFunc: note("deleted"),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			informer.RunWithContext(ctx)
+		}()
+		api.happen(watch.Added, "map")
+		synctest.Wait()
+		api.breakOff(nil)
+		api.happen(watch.Deleted, "map")
+		api.happen(watch.Added, "map")
+		api.forget()
+		time.Sleep(10 * time.Second)
+		cancel()
+		<-ended
+		if want := []string{"added uid-1", "deleted uid-1", "added uid-3"}; !slices.Equal(seen, want) {
+			t.Errorf("seen %q, want %q", seen, want)
+		}
+	})
+}
+
+// Nor is it one where all that is listed has expired already, as it may be while API servers
+// disagree.
+func TestExpiryIsNoBusyLoop(t *testing.T) {
+	followed(t, func(api *stormy, _ func(string) bool) {
+		api.breakOff(nil)
+		api.neverFresh()
+		before := api.requests()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if asked := api.requests() - before; asked > 2*int(time.Minute/shortestWatch)+2 {
+			t.Errorf("asked %d times in a minute", asked)
 		}
 	})
 }
