@@ -169,7 +169,16 @@ var _ = Describe("a Service of another namespace", func() {
 		create(ctx, grant(here, there))
 		Eventually(conditions(ctx, there, "shared")).Should(Equal(published))
 
+		By("its turning away, although nothing is to be done")
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Suspend, spec.TargetService = true, nil })
+		Eventually(conditions(ctx, there, "shared")).Should(BeEmpty(), "no grant that is revoked would reach it there")
+		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("True Suspended"))
+
 		By("its end")
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
+			spec.Suspend, spec.TargetService = false, &farpointv1.TargetServiceReference{Namespace: there}
+		})
+		Eventually(conditions(ctx, there, "shared")).Should(Equal(published))
 		Expect(k8s.Delete(ctx, object)).To(Succeed())
 		Eventually(conditions(ctx, there, "shared")).Should(BeEmpty())
 		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(target), target)).To(Succeed(), "the Service stays")

@@ -29,18 +29,22 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// suspend leaves the slices as they are, save for what may not be published any more.
+// suspend leaves the slices as they are, save for what may not be published any more, and
+// for those in a namespace that the object has turned away from, which could not revoke its
+// grant: nobody asks for that any more.
 func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalService, within *confines) error {
-	existing, _, err := r.slicesOf(ctx, client.ObjectKeyFromObject(object), targetKey(object).Namespace)
+	existing, elsewhere, err := r.slicesOf(ctx, client.ObjectKeyFromObject(object), targetKey(object).Namespace)
 	if err != nil {
 		return err
 	}
 	plan := expel(existing, r.targets.within(within, 0).refuses)
+	published := plan.result(existing)
+	plan.Delete = append(plan.Delete, elsewhere...)
 	if !plan.isEmpty() {
 		if err := r.slices.apply(ctx, object, plan); err != nil {
 			return err
 		}
-		if err := r.keepSuspended(ctx, object, plan.result(existing)); err != nil {
+		if err := r.keepSuspended(ctx, object, published); err != nil {
 			return err
 		}
 	}
