@@ -272,9 +272,12 @@ func rangesOf(object any) []probes.ClusterRange {
 	var found []probes.ClusterRange
 	add := func(kind string, texts ...string) {
 		for _, text := range texts {
-			prefix, err := parsePrefix(text)
+			prefix, err := netip.ParsePrefix(text) // with whatever bits it has set
+			if err != nil {
+				prefix, err = parsePrefix(text)
+			}
 			if err == nil { // a node may have a name among its addresses
-				found = append(found, probes.ClusterRange{Prefix: prefix, Kind: kind})
+				found = append(found, probes.ClusterRange{Prefix: prefix.Masked(), Kind: kind})
 			}
 		}
 	}
