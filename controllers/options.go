@@ -190,7 +190,7 @@ func (o *Options) Validate() error {
 		faults = append(faults, fmt.Errorf("--missing-name-grace=%v: must be above 0", o.MissingNameGrace))
 	}
 	for flag, share := range map[string]float64{"guard-share": o.Guard.Share, "guard-release": o.Guard.Release} {
-		if share <= 0 || share > 1 {
+		if !(share > 0 && share <= 1) { // nor NaN
 			faults = append(faults, fmt.Errorf("--%s=%v: must be above 0 and at most 1", flag, share))
 		}
 	}

@@ -89,7 +89,7 @@ var _ = Describe("The cluster's own ranges", func() {
 	})
 })
 
-var _ = DescribeTable("Ranges in flags",
+var _ = DescribeTable("Flags",
 	func(complaint string, arguments ...string) {
 		options := controllers.NewOptions()
 		flags := flag.NewFlagSet("manager", flag.ContinueOnError)
@@ -109,5 +109,8 @@ var _ = DescribeTable("Ranges in flags",
 	Entry("no range", "neither a range such as 10.0.0.0/8 nor an address", "--denied-cidrs=ten"),
 	Entry("bits after the prefix", "write 10.0.0.0/8", "--denied-cidrs=10.1.2.3/8"),
 	Entry("mapped", "write it as IPv4", "--allowed-cidrs=::ffff:10.0.0.0/104"),
+	Entry("a share", "", "--guard-share=0.5", "--guard-release=1"),
+	Entry("a share of nothing", "--guard-share=0: must be above 0 and at most 1", "--guard-share=0"),
+	Entry("no share at all", "--guard-release=NaN: must be above 0 and at most 1", "--guard-release=NaN"),
 	Entry("both", "10.0.0.0/8 is in --allowed-cidrs and in --denied-cidrs", "--denied-cidrs=10.0.0.0/8", "--allowed-cidrs=10.0.0.0/8"),
 )
