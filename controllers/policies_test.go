@@ -192,6 +192,23 @@ var _ = Describe("policies", func() {
 		Eventually(column(ctx, later)).Should(Equal("2/2"))
 	})
 
+	It("count what the names of older ExternalServices lead to", func(ctx SpecContext) {
+		server := dnsmasq()
+		server.Hold("192.0.2.21 db.example")
+		server.Start()
+		startOperator(adminConfig, resolvingBy(server.Address()))
+		namespace, backend := tenant(ctx), newBackend()
+		policyFor(ctx, namespace, "a", func(spec *farpointv1.ExternalServicePolicySpec) { spec.MaxEndpoints = new(int32(2)) })
+		older, later := byName(namespace, "by-name", backend, "db.example"), externalService(namespace, "later", backend.url())
+		create(ctx, service(namespace, "by-name"), service(namespace, "later"), older, later)
+		Eventually(column(ctx, later)).Should(Equal("1/1"))
+		server.Hold("192.0.2.21 db.example", "192.0.2.22 db.example")
+		Eventually(column(ctx, older)).Should(Equal("2/2"))
+		Eventually(condition(ctx, later, farpointv1.EndpointsAcceptedCondition)).Should(Equal(notAllowed))
+		server.Hold("192.0.2.22 db.example")
+		Eventually(column(ctx, later)).Should(Equal("1/1"))
+	})
+
 	It("must all allow", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace := tenant(ctx)

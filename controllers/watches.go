@@ -150,7 +150,7 @@ func sizeChanged() predicate.Predicate {
 		if object.GetDeletionTimestamp() != nil {
 			return 0
 		}
-		return len(object.(*farpointv1.ExternalService).Spec.Endpoints)
+		return endpointsOf(object.(*farpointv1.ExternalService))
 	}
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool { return size(e.ObjectOld) != size(e.ObjectNew) },
