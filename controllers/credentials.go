@@ -42,18 +42,22 @@ type login struct {
 }
 
 // readCredentials reads what the spec refers to, past all caches. Probes that take no
-// credentials go on without them, so that there is no error but a fault.
-func readCredentials(ctx context.Context, live client.Reader, owner *farpointv1.ExternalService) login {
+// credentials go on without them, so that there is no error but a fault, unless the API
+// server does not answer.
+func readCredentials(ctx context.Context, live client.Reader, owner *farpointv1.ExternalService) (login, error) {
 	reference := owner.Spec.HealthCheck.CredentialsSecretRef
 	if reference == nil {
-		return login{}
+		return login{}, nil
 	}
 	reader := referenceReader{live: live, namespace: owner.Namespace}
 	credentials, err := reader.credentials(ctx, reference.Name)
-	if err != nil {
-		return login{fault: fmt.Sprintf("healthCheck.credentialsSecretRef refers to %v", err)}
+	switch {
+	case silent(err):
+		return login{}, err
+	case err != nil:
+		return login{fault: fmt.Sprintf("healthCheck.credentialsSecretRef refers to %v", err)}, nil
 	}
-	return login{credentials: credentials}
+	return login{credentials: credentials}, nil
 }
 
 // credentials takes what a probe logs in with out of a Secret.

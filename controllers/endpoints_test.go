@@ -17,8 +17,11 @@ limitations under the License.
 package controllers_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -26,6 +29,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -190,6 +194,29 @@ var _ = Describe("an Endpoints object", func() {
 		second := startOperator(adminConfig)
 		Eventually(func() int64 { return now(ctx, object).Status.ObservedGeneration }).Should(Equal(now(ctx, object).Generation))
 		Expect(second.writes.Load()).To(BeEquivalentTo(1), "the status, for the new generation, and nothing else")
+	})
+
+	It("is not said to be in step while it cannot be written", func(ctx SpecContext) {
+		var refused atomic.Bool
+		startOperator(failing(adminConfig, func(request *http.Request) error {
+			if refused.Load() && request.Method == http.MethodPut && strings.HasSuffix(request.URL.Path, "/endpoints/refused") {
+				return apierrors.NewForbidden(schema.GroupResource{Resource: "endpoints"}, "refused", errors.New("frozen"))
+			}
+			return nil
+		}))
+		namespace, backend := newNamespace(ctx), newBackend()
+		object := publishing(namespace, "refused", backend.url())
+		create(ctx, service(namespace, "refused"), object)
+		inStep := condition(ctx, object, farpointv1.EndpointsPublishedCondition)
+		Eventually(inStep).Should(Equal("True EndpointsInStep"))
+		refused.Store(true)
+		backend.status.Store(http.StatusServiceUnavailable)
+		Eventually(inStep).Should(Equal("False WriteFailed"))
+		Expect(message(ctx, object, farpointv1.EndpointsPublishedCondition)).To(ContainSubstring("frozen"))
+		Expect(condition(ctx, object, farpointv1.ReconcilingCondition)()).To(Equal("True WriteFailed"))
+		refused.Store(false)
+		Eventually(inStep).Should(Equal("True EndpointsInStep"))
+		Expect(legacy(ctx, namespace, "refused")()).To(Equal("http 8080: / 192.0.2.10"))
 	})
 
 	DescribeTable("is never taken over from somebody else",

@@ -164,7 +164,10 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.report(ctx, object, summarize(object, found, r.now())); err != nil {
 		return ctrl.Result{}, err
 	}
-	return again(object, found, r.clock.Now()), found.writeFailed
+	if found.writeFailed != nil {
+		return ctrl.Result{}, found.writeFailed
+	}
+	return again(object, found, r.clock.Now()), nil
 }
 
 // forget gives up the probes of an object, and what is watched for it alone.
@@ -222,16 +225,20 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 		found.published = plan.result(existing)
 	}
 	plan.Delete = append(plan.Delete, elsewhere...)
-	if err := r.slices.apply(ctx, object, plan); apierrors.IsConflict(err) {
+	err = r.slices.apply(ctx, object, plan)
+	if undecided(err) {
 		return findings{}, err
-	} else {
-		found.writeFailed = err
 	}
+	found.writeFailed = err
 	return found, nil
 }
 
-// keepEndpoints follows the slices once they are written. It returns an error only if
-// somebody was faster.
+// undecided tells of a write that nobody has refused: somebody was faster, or the API
+// server did not answer. There is nothing to be told of it, but to try again.
+func undecided(err error) bool { return apierrors.IsConflict(err) || silent(err) }
+
+// keepEndpoints follows the slices once they are written. It returns an error only if that
+// is undecided.
 func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
 	if found.writeFailed != nil || found.service.service != nil && found.fault != nil && !found.expelled {
 		found.endpoints.wanted = object.Spec.PublishEndpoints
@@ -239,10 +246,12 @@ func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.Exter
 	}
 	var err error
 	found.endpoints, err = r.endpoints.keep(ctx, object, found.service.service, found.published)
-	if apierrors.IsConflict(err) {
+	if undecided(err) {
 		return err
 	}
-	found.writeFailed = err
+	if found.writeFailed = err; err != nil {
+		found.endpoints = endpointsFinding{wanted: object.Spec.PublishEndpoints, reason: farpointv1.WriteFailedReason, message: err.Error()}
+	}
 	return nil
 }
 

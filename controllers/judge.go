@@ -29,7 +29,10 @@ import (
 // what it knows. If the health check as a whole is not sound, what was probed before
 // goes on as before, unless it was begun within other confines.
 func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, seeds *seeds, found *findings) error {
-	common, fault := r.settingsOf(ctx, object)
+	common, fault, err := r.settingsOf(ctx, object)
+	if err != nil {
+		return err
+	}
 	if fault != nil {
 		found.fault = fault
 		if !r.policies.enter(owner, found.within) {
@@ -65,17 +68,25 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	return nil
 }
 
-// settingsOf reads the object's health check, and what it refers to.
-func (r *Reconciler) settingsOf(ctx context.Context, object *farpointv1.ExternalService) (settings, *fault) {
+// settingsOf reads the object's health check, and what it refers to. It returns an error
+// only if the API server does not answer.
+func (r *Reconciler) settingsOf(ctx context.Context, object *farpointv1.ExternalService) (settings, *fault, error) {
 	trust, err := readCertificates(ctx, r.live, object)
-	if err != nil {
-		return settings{}, &fault{farpointv1.CertificatesUnavailableReason, err.Error(), true}
+	switch {
+	case silent(err):
+		return settings{}, nil, err
+	case err != nil:
+		return settings{}, &fault{farpointv1.CertificatesUnavailableReason, err.Error(), true}, nil
 	}
-	common, err := newSettings(&object.Spec, trust, readCredentials(ctx, r.live, object))
+	login, err := readCredentials(ctx, r.live, object)
 	if err != nil {
-		return settings{}, &fault{reason: farpointv1.InvalidHealthCheckReason, message: err.Error()}
+		return settings{}, nil, err
 	}
-	return common, nil
+	common, err := newSettings(&object.Spec, trust, login)
+	if err != nil {
+		return settings{}, &fault{reason: farpointv1.InvalidHealthCheckReason, message: err.Error()}, nil
+	}
+	return common, nil, nil
 }
 
 // leaving finds the endpoints that have left the spec and are draining.

@@ -385,11 +385,11 @@ func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *fault {
 	if f.portsReason == farpointv1.PortNotInServiceReason {
 		return &fault{reason: f.portsReason, message: f.portsMessage}
 	}
-	if kept := f.endpoints; kept.wanted && !kept.published && kept.reason != "" {
-		return &fault{reason: kept.reason, message: kept.message}
-	}
 	if f.writeFailed != nil {
 		return &fault{farpointv1.WriteFailedReason, f.writeFailed.Error(), true}
+	}
+	if kept := f.endpoints; kept.wanted && !kept.published && kept.reason != "" {
+		return &fault{reason: kept.reason, message: kept.message}
 	}
 	return nil
 }

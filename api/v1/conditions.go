@@ -294,8 +294,8 @@ const (
 	// EndpointsNotOwnedReason: there is one with the Service's name already, which was not
 	// written for this object. It is left as it is.
 	EndpointsNotOwnedReason = "EndpointsNotOwned"
-	// Besides, it is False with ServiceHasSelectorReason: Kubernetes keeps the Endpoints of
-	// such a Service.
+	// Besides, it is False with ServiceHasSelectorReason, since Kubernetes keeps the Endpoints
+	// of such a Service, and with WriteFailedReason.
 )
 
 // Reasons of the condition Ready of an ExternalServicePolicy.
