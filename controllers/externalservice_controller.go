@@ -212,11 +212,10 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	if found.service, err = r.services.resolve(ctx, object); err != nil {
 		return findings{}, err
 	}
-	seeds := seedsFrom(existing, &object.Status)
-	if found.service.service != nil {
-		if err := r.judge(ctx, object, owner, seeds, &found); err != nil {
-			return findings{}, err
-		}
+	if found.service.service == nil {
+		r.probeOn(owner, within) // its health is known when the Service comes back
+	} else if err := r.judge(ctx, object, owner, seedsFrom(existing, &object.Status), &found); err != nil {
+		return findings{}, err
 	}
 	plan := r.plan(object, found, existing, trigger)
 	found.slices = plan.Kept

@@ -35,9 +35,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	}
 	if fault != nil {
 		found.fault = fault
-		if !r.policies.enter(owner, found.within) {
-			r.scheduler.Remove(owner)
-		}
+		r.probeOn(owner, found.within)
 		return nil
 	}
 	slowed := found.within.pace(&common.timing)

@@ -263,6 +263,14 @@ func (r *Reconciler) probe(owner probes.Owner, within *confines, targets []probe
 	r.scheduler.Set(owner, targets)
 }
 
+// probeOn has the probes of an owner whose endpoints cannot be judged go on as they were
+// begun, unless that was within other confines.
+func (r *Reconciler) probeOn(owner probes.Owner, within *confines) {
+	if !r.policies.enter(owner, within) {
+		r.scheduler.Remove(owner)
+	}
+}
+
 // roomFor is how many endpoints the object may have.
 func (r *Reconciler) roomFor(ctx context.Context, object *farpointv1.ExternalService, within *confines) (int, error) {
 	all := &farpointv1.ExternalServiceList{}

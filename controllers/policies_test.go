@@ -276,7 +276,7 @@ var _ = Describe("policies", func() {
 		}
 	})
 
-	It("end the probes that a slip has left behind, which may lead anywhere", func(ctx SpecContext) {
+	DescribeTable("end the probes that are left behind, which may lead anywhere", func(ctx SpecContext, leave func(SpecContext, *farpointv1.ExternalService), kind, why string, published map[string]string) {
 		startOperator(adminConfig)
 		namespace, asked := tenant(ctx), newBackend()
 		at, err := url.Parse(asked.URL)
@@ -284,10 +284,10 @@ var _ = Describe("policies", func() {
 		object := externalService(namespace, "api", farpointv1.HealthCheckURL("http://localhost:"+at.Port()+"/"))
 		create(ctx, service(namespace, "api"), object)
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
-		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Endpoints[0].HealthCheckURL = "htp://" })
-		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal("False " + farpointv1.InvalidHealthCheckURLReason))
+		leave(ctx, object)
+		Eventually(condition(ctx, object, kind)).Should(Equal("False " + why))
 		before := asked.probes.Load()
-		Eventually(func() int64 { return asked.probes.Load() }).Should(BeNumerically(">", before+1), "it is probed by what the URL was")
+		Eventually(func() int64 { return asked.probes.Load() }).Should(BeNumerically(">", before+1), "it is probed as it was")
 		policyFor(ctx, namespace, "a", func(spec *farpointv1.ExternalServicePolicySpec) {
 			spec.DeniedDNSSuffixes = []farpointv1.DNSSuffix{"localhost"}
 		})
@@ -296,8 +296,15 @@ var _ = Describe("policies", func() {
 			time.Sleep(700 * time.Millisecond) // longer than the interval
 			return asked.probes.Load() == seen
 		}).Should(BeTrue())
-		Expect(conditions(ctx, namespace, "api")()).To(Equal(first), "a slip takes nothing out")
-	})
+		Expect(conditions(ctx, namespace, "api")()).To(Equal(published))
+	},
+		Entry("by a slip, which takes nothing out", func(ctx SpecContext, object *farpointv1.ExternalService) {
+			edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Endpoints[0].HealthCheckURL = "htp://" })
+		}, farpointv1.EndpointsAcceptedCondition, farpointv1.InvalidHealthCheckURLReason, first),
+		Entry("by a Service that is gone", func(ctx SpecContext, object *farpointv1.ExternalService) {
+			Expect(k8s.Delete(ctx, service(object.Namespace, object.Name))).To(Succeed())
+		}, farpointv1.TargetServiceResolvedCondition, farpointv1.ServiceNotFoundReason, map[string]string{}),
+	)
 
 	It("tell what they select", func(ctx SpecContext) {
 		startOperator(adminConfig)
