@@ -20,7 +20,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -123,11 +122,9 @@ func httpSettings(check *farpointv1.HTTPHealthCheck) (*probes.HTTPSettings, erro
 		return nil, err
 	}
 	if check.ExpectedBody != "" {
-		body, err := regexp.Compile(check.ExpectedBody)
-		if err != nil {
-			return nil, fmt.Errorf("healthCheck.http.expectedBody is not a regular expression of the RE2 syntax: %w", err)
+		if made.ExpectedBody, err = probes.CompileBody(check.ExpectedBody, made.MaxBodyBytes); err != nil {
+			return nil, err
 		}
-		made.ExpectedBody = body
 	}
 	return made, nil
 }

@@ -29,8 +29,8 @@ import (
 	"time"
 )
 
-// computing lets only so many probes compute at one time what takes long, which are TLS
-// handshakes above all, so that a crowd of them delays no other probe for long. Namespaces
+// computing lets only so many probes compute at one time what takes long: TLS handshakes,
+// logins, patterns in bodies. A crowd of them then delays no other probe for long. Namespaces
 // take turns: one with ten thousand endpoints makes nobody wait who has ten.
 type computing struct {
 	// mu guards everything below. Nothing waits while holding it.
@@ -39,6 +39,20 @@ type computing struct {
 	// lines are those in which somebody waits, by namespace and in the order of their turns.
 	lines map[string]*line
 	order []*line
+}
+
+// laborious is a prober that may have much to compute even without TLS.
+type laborious interface {
+	computes() bool
+}
+
+// computes tells whether a prober has so much to compute that it takes turns with others.
+func computes(prober Prober) bool {
+	if made, ok := prober.(laborious); ok && made.computes() {
+		return true
+	}
+	made, ok := prober.(secured)
+	return ok && made.security() != nil
 }
 
 // line is where the probes of one namespace wait, each for its channel to be closed.

@@ -129,6 +129,8 @@ func (p *httpProber) place() place { return p.first.to.place() }
 
 func (p *httpProber) security() *tlsClient { return p.first.tls }
 
+func (p *httpProber) computes() bool { return p.settings.ExpectedBody != nil }
+
 func (p *httpProber) scheme() string {
 	if p.first.tls != nil {
 		return "https"
@@ -196,14 +198,14 @@ func (p *httpProber) visit(ctx context.Context, h *hop) (answer, error) {
 	var a answer
 	err := p.dialer.converse(ctx, h.to, func(conn stream) (err error) {
 		if h.tls == nil {
-			a, err = p.exchange(conn, h)
+			a, err = p.exchange(ctx, conn, h)
 			return err
 		}
 		client, err := p.handshake(ctx, h.tls, conn)
 		if err != nil {
 			return err
 		}
-		if a, err = p.exchange(client, h); err != nil {
+		if a, err = p.exchange(ctx, client, h); err != nil {
 			return err
 		}
 		// Say goodbye, or servers log a truncated connection. It does not matter
@@ -222,15 +224,25 @@ func (p *httpProber) handshake(ctx context.Context, client *tlsClient, conn stre
 }
 
 // exchange writes the request and reads as much of the response as matters.
-func (p *httpProber) exchange(conn net.Conn, h *hop) (answer, error) {
+func (p *httpProber) exchange(ctx context.Context, conn net.Conn, h *hop) (a answer, err error) {
 	// An endpoint may answer, or send an alert, and close before it has read the
 	// request. What it said counts then, and if it said nothing, the read fails like
 	// the write did: at once.
 	_, _ = conn.Write(h.request)
-	if p.http2 {
-		return p.receiveHTTP2(conn)
+	receive := func(conn net.Conn) error {
+		if p.http2 {
+			a, err = p.receiveHTTP2(conn)
+		} else {
+			a, err = p.receive(conn, h)
+		}
+		return err
 	}
-	return p.receive(conn, h)
+	if p.settings.ExpectedBody == nil {
+		err = receive(conn)
+	} else {
+		err = computeOver(ctx, conn, receive)
+	}
+	return a, err
 }
 
 // receive reads as much of the response as matters.

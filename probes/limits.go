@@ -40,7 +40,8 @@ type limits struct {
 	inFlight      [lanes]int
 	byNamespace   map[portion]int
 	byDestination map[visit]int
-	// entered counts the handshakes that have begun since ticked, by namespace.
+	// entered counts the probes with much to compute that have begun since ticked, by
+	// namespace.
 	entered map[string]int
 	ticked  time.Duration
 	// waiting are the probes that are due and wait for a limit. Each goes by its own due
@@ -154,9 +155,9 @@ func (l *limits) charge(p *probe, to *account) (exceeded bottleneck) {
 		exceeded.limit = "namespace"
 		return exceeded
 	}
-	secured := handshakes(p.prober)
-	if secured && l.computing.waiting(namespace)+l.entered[namespace] >= l.mostWaiting {
-		exceeded.limit = "handshakes"
+	computes := computes(p.prober)
+	if computes && l.computing.waiting(namespace)+l.entered[namespace] >= l.mostWaiting {
+		exceeded.limit = "cpu"
 		return exceeded
 	}
 	if at, ok := p.prober.(described); ok {
@@ -166,7 +167,7 @@ func (l *limits) charge(p *probe, to *account) (exceeded bottleneck) {
 		}
 		l.byDestination[to]++
 	}
-	if secured {
+	if computes {
 		l.entered[namespace]++
 	}
 	l.byNamespace[portion{namespace, p.lane}]++

@@ -42,7 +42,7 @@ type Metrics struct {
 	// results: probes by reason; ReasonNone is "Success".
 	results *prometheus.CounterVec
 	// deferred: how often a limit kept a probe from beginning, by limit: namespace,
-	// destination or handshakes.
+	// destination or cpu.
 	deferred *prometheus.CounterVec
 	// skipped: points of the grid that passed without a probe.
 	skipped prometheus.Counter
@@ -72,7 +72,7 @@ func NewMetrics() *Metrics {
 			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}, []string{"scheme", "outcome"}),
 		durations:   map[string]*[4]prometheus.Observer{},
 		results:     prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_total", Help: "Probes made, by reason of their result; Success for those that passed."}, []string{"reason"}),
-		deferred:    prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_deferred_total", Help: "How often a limit kept a probe from beginning, by limit: namespace, destination or handshakes."}, []string{"limit"}),
+		deferred:    prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_deferred_total", Help: "How often a limit kept a probe from beginning, by limit: namespace, destination or cpu."}, []string{"limit"}),
 		skipped:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_skipped_total", Help: "Intervals that passed without a probe that was due in them."}),
 		transitions: prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "health_changes_total", Help: "Changes of a target's health, or of the reason for it."}),
 		panics:      prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "prober_panics_total", Help: "Probers that panicked. Each is a bug; please report it."}),

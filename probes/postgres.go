@@ -151,6 +151,9 @@ func (p *postgresProber) place() place { return p.to.place() }
 
 func (p *postgresProber) security() *tlsClient { return p.tls }
 
+// computes: to prove that it knows the password takes longer than a TLS handshake.
+func (p *postgresProber) computes() bool { return p.user != "" }
+
 func (p *postgresProber) scheme() string { return "postgres" }
 
 // Probe implements Prober.
@@ -163,7 +166,6 @@ func (p *postgresProber) Probe(ctx context.Context) Result {
 		if p.user == "" {
 			err = p.knock(secured)
 		} else {
-			// The proof that the password is known takes longer than a TLS handshake.
 			err = computeOver(ctx, secured, func(conn net.Conn) error { return p.visit(ctx, conn) })
 		}
 		if client, ok := secured.(*tls.Conn); ok {

@@ -138,8 +138,7 @@ const (
 	// ReasonStalled: the operator's process stood still during the probe, so that the
 	// endpoint had no fair chance.
 	ReasonStalled
-	// ReasonCrowded: for most of the probe's time the operator had other handshakes and
-	// logins to compute.
+	// ReasonCrowded: for most of the probe's time the operator was computing for others.
 	ReasonCrowded
 	// ReasonIsolated: the operator has lost its own network, it seems.
 	ReasonIsolated
@@ -183,7 +182,7 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonCanceled:            {"Canceled", "not probed: the probe was cancelled"},
 	ReasonIsolated:            {"OperatorIsolated", "not trusted: the operator seems to have lost its own network"},
 	ReasonStalled:             {"ProberStalled", "not probed: the operator stood still meanwhile"},
-	ReasonCrowded:             {"ProberOverloaded", "not probed: the operator had too many TLS handshakes and logins to compute"},
+	ReasonCrowded:             {"ProberOverloaded", "not probed: the operator had too much to compute"},
 }
 
 // Reasons lists all reasons there are, for documentation and metrics.

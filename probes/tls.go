@@ -41,12 +41,6 @@ type secured interface {
 	security() *tlsClient
 }
 
-// handshakes tells whether a prober makes TLS handshakes.
-func handshakes(prober Prober) bool {
-	made, ok := prober.(secured)
-	return ok && made.security() != nil
-}
-
 // tlsClient is what the probes of one host need for their handshakes.
 type tlsClient struct {
 	config *tls.Config

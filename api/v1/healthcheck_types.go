@@ -143,7 +143,8 @@ type HTTPHealthCheck struct {
 	DrainStatuses []string `json:"drainStatuses,omitempty"`
 
 	// expectedBody is a regular expression (RE2) that must match somewhere in the
-	// first maxBodyBytes of the response's body.
+	// first maxBodyBytes of the response's body. One that repeats so much that it could
+	// take long to look for, such as x{1,1000}, needs a smaller maxBodyBytes.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	ExpectedBody string `json:"expectedBody,omitempty"`
