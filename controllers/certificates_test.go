@@ -17,9 +17,11 @@ limitations under the License.
 package controllers_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -96,7 +98,17 @@ var _ = Describe("certificates", func() {
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("False CertificatesUnavailable"))
 		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(HavePrefix("healthCheck.tls refers to Secret ours, whose keys tls.crt and tls.key are no certificate"))
 
-		secret.StringData = keyPair()
+		//nolint:staticcheck // a key of two primes takes seconds to find
+		long, err := rsa.GenerateMultiPrimeKey(rand.Reader, 5, 4160)
+		Expect(err).NotTo(HaveOccurred())
+		secret.StringData = keyPair(long)
+		Expect(k8s.Update(ctx, secret)).To(Succeed())
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.HealthCheck.FailureThreshold = 4 })
+		Eventually(message).WithArguments(ctx, object, farpointv1.ReadyCondition).Should(ContainSubstring("which holds an RSA key of 4160 bits"))
+
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		Expect(err).NotTo(HaveOccurred())
+		secret.StringData = keyPair(key)
 		Expect(k8s.Update(ctx, secret)).To(Succeed())
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.HealthCheck.FailureThreshold = 2 })
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
@@ -104,12 +116,10 @@ var _ = Describe("certificates", func() {
 })
 
 // keyPair makes a certificate for clients and its key, as a Secret holds them.
-func keyPair() map[string]string {
+func keyPair(key crypto.Signer) map[string]string {
 	GinkgoHelper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	Expect(err).NotTo(HaveOccurred())
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	Expect(err).NotTo(HaveOccurred())
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	Expect(err).NotTo(HaveOccurred())
