@@ -151,6 +151,7 @@ func TestRoles(t *testing.T) {
 		{"the first tier is too small by itself", rules{minReady: 2}, before{}, "0up 1up 2up", "TTF TTF stby", "1 false "},
 		{"a tier that is drained by hand", rules{minReady: 1}, before{}, "0draining 1up", "FTT TTF", "1 true "},
 		{"a tier that is disabled by hand", rules{minReady: 1}, before{}, "0disabled 1up", "off TTF", "1 true "},
+		{"a tier that is drained by hand takes nothing over", rules{minReady: 1}, before{}, "0down 1draining 2disabled", "FFF FTT off", "0 false "},
 		{"the lowest priority need not be 0", rules{minReady: 1}, before{}, "5up 7up", "TTF stby", "5 false "},
 		{"a standby waits for the first verdict on a primary", rules{minReady: 1}, before{}, "0new 1up", "FFF stby", "0 false "},
 		{"also if one primary is dead already", rules{minReady: 1}, before{}, "0down 0new 1up", "FFF FFF stby", "0 false "},

@@ -184,7 +184,11 @@ func (k *endpointsKeeper) create(ctx context.Context, owner *farpointv1.External
 		if k.isBlocked(client.ObjectKeyFromObject(owner)) {
 			return false, nil
 		}
-		if err = k.client.Create(ctx, wanted); !apierrors.IsAlreadyExists(err) {
+		err = k.client.Create(ctx, wanted)
+		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+			return true, nil // all of it is about to go
+		}
+		if !apierrors.IsAlreadyExists(err) {
 			return true, wrapped(err, "create Endpoints %s", wanted.Name)
 		}
 		if err = k.live.Get(ctx, client.ObjectKeyFromObject(wanted), present); err == nil && !ownedBy(present, owner.Name) {

@@ -175,11 +175,12 @@ var _ = Describe("packing", func() {
 	It("creates nothing in a namespace that is going away, and does not complain", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
-		object := externalService(namespace, "going", backends.url("/"))
+		object := publishing(namespace, "going", backends.url("/"))
 		create(ctx, service(namespace, "going"), object)
-		Eventually(column(ctx, object)).Should(Equal("1/1"))
+		Eventually(condition(ctx, object, farpointv1.EndpointsPublishedCondition)).Should(Equal("True EndpointsInStep"))
 		going := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
 		Expect(k8s.Delete(ctx, going)).To(Succeed())
+		Expect(k8s.Delete(ctx, endpointsBy(namespace, "going", nil))).To(Succeed())
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
 			spec.Endpoints = append(spec.Endpoints, farpointv1.Endpoint{Address: "2001:db8::1", Port: new(int32(8080)), HealthCheckURL: backends.url("/")})
 		})
