@@ -108,6 +108,9 @@ func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []verdict) []ve
 			ports = newPortSet(slice.Ports)
 		}
 		left := endpointLike(published, address, ports)
+		if topologyFault(left.spec) != "" {
+			continue // somebody has edited it; as a hint it could not be written, nor could its slice
+		}
 		left.index = len(d.seeds.told.list)
 		if until, health, ok := d.until(left, ptr.Deref(published.Conditions.Terminating, false)); ok {
 			left.drainUntil = until

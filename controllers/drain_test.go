@@ -126,6 +126,7 @@ func TestDrain(t *testing.T) {
 		{"somebody has taken its ports away", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Ports = nil }, ""},
 		{"somebody has taken its port's number away", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Ports[0].Port = nil }, ""},
 		{"somebody has taken its address away", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Endpoints[0].Addresses = nil }, ""},
+		{"somebody has given it a zone that cannot be a hint", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Endpoints[0].Zone = new("eu 1") }, ""},
 		{"somebody has written it twice", "TTF", &ready, func(d *drain, s *discoveryv1.EndpointSlice) { s.Endpoints = append(s.Endpoints, s.Endpoints[0]) }, "FTT 31"},
 	}
 	for _, test := range tests {
