@@ -262,7 +262,7 @@ func (w eventWriter) event(about *farpointv1.ExternalService, told occurrence, o
 		Note:                strings.ToValidUTF8(told.note[:min(len(told.note), longest)], ""),
 		Regarding: corev1.ObjectReference{
 			APIVersion:      farpointv1.GroupVersion.String(),
-			Kind:            kind,
+			Kind:            externalServiceKind,
 			Namespace:       about.Namespace,
 			Name:            about.Name,
 			UID:             about.UID,

@@ -108,7 +108,7 @@ func (g *grants) refusal(from string, to types.NamespacedName) (*serviceFinding,
 	}
 	return &serviceFinding{
 		reason:  farpointv1.RefNotPermittedReason,
-		message: fmt.Sprintf("Service %s is in another namespace, where no ReferenceGrant allows that: create one in namespace %s, from group %s, kind %s, namespace %s, to group \"\", kind Service, name %s", to, to.Namespace, farpointv1.GroupVersion.Group, kind, from, to.Name),
+		message: fmt.Sprintf("Service %s is in another namespace, where no ReferenceGrant allows that: create one in namespace %s, from group %s, kind %s, namespace %s, to group \"\", kind Service, name %s", to, to.Namespace, farpointv1.GroupVersion.Group, externalServiceKind, from, to.Name),
 		awaited: true,
 	}, nil
 }
@@ -117,7 +117,7 @@ func (g *grants) refusal(from string, to types.NamespacedName) (*serviceFinding,
 // of its own.
 func permits(grant *gatewayv1.ReferenceGrantSpec, namespace, service string) bool {
 	return slices.ContainsFunc(grant.From, func(from gatewayv1.ReferenceGrantFrom) bool {
-		return string(from.Group) == farpointv1.GroupVersion.Group && from.Kind == kind && string(from.Namespace) == namespace
+		return string(from.Group) == farpointv1.GroupVersion.Group && from.Kind == externalServiceKind && string(from.Namespace) == namespace
 	}) && slices.ContainsFunc(grant.To, func(to gatewayv1.ReferenceGrantTo) bool {
 		return to.Group == "" && to.Kind == "Service" && (to.Name == nil || *to.Name == "" || string(*to.Name) == service)
 	})

@@ -27,7 +27,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-const kind = "ExternalService"
+const externalServiceKind = "ExternalService"
 
 // ownerReference makes the garbage collector remove what we wrote once the
 // ExternalService is gone, also when the operator was removed before it. It does not
@@ -35,7 +35,7 @@ const kind = "ExternalService"
 func ownerReference(owner *farpointv1.ExternalService) metav1.OwnerReference {
 	return metav1.OwnerReference{
 		APIVersion: farpointv1.GroupVersion.String(),
-		Kind:       kind,
+		Kind:       externalServiceKind,
 		Name:       owner.Name,
 		UID:        owner.UID,
 		Controller: ptr.To(true),
@@ -52,7 +52,7 @@ func ownedBy(object metav1.Object, name string) bool {
 // its labels say by now.
 func referredToByUs(object metav1.Object) bool {
 	reference := metav1.GetControllerOf(object)
-	if reference == nil || reference.Kind != kind {
+	if reference == nil || reference.Kind != externalServiceKind {
 		return false
 	}
 	group, err := schema.ParseGroupVersion(reference.APIVersion)
