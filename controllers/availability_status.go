@@ -18,7 +18,6 @@ package controllers
 
 import (
 	"fmt"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -94,7 +93,6 @@ func readiness(status *farpointv1.ExternalServiceStatus, opened, minReady int) s
 }
 
 func setDegraded(set conditionSetter) {
-	const shown = 5
 	var unhealthy []string
 	for i := range set.status.Endpoints {
 		endpoint := &set.status.Endpoints[i]
@@ -106,10 +104,7 @@ func setDegraded(set conditionSetter) {
 		set.set(farpointv1.DegradedCondition, metav1.ConditionFalse, farpointv1.NoEndpointsUnhealthyReason, "no active endpoint is unhealthy")
 		return
 	}
-	if more := len(unhealthy) - shown; more > 0 {
-		unhealthy = append(unhealthy[:shown], fmt.Sprintf("and %d more", more))
-	}
-	set.set(farpointv1.DegradedCondition, metav1.ConditionTrue, farpointv1.EndpointsUnhealthyReason, "unhealthy: "+strings.Join(unhealthy, ", "))
+	set.set(farpointv1.DegradedCondition, metav1.ConditionTrue, farpointv1.EndpointsUnhealthyReason, "unhealthy: "+shortened(unhealthy, ", "))
 }
 
 // outline is what kubectl get -o wide shows of an object that is as it should be.

@@ -251,12 +251,11 @@ func (x *expander) settle(wanted wantedEndpoint, found []wantedEndpoint) {
 }
 
 func refusedMessage(refused, all int) string {
-	leads := "it leads to"
+	text := "it leads to addresses that may not be published"
 	if refused < all {
-		leads = fmt.Sprintf("%d of the %d addresses that it leads to are", refused, all)
-		return leads + " such as may not be published, and set aside: see to the name's records, or have the operator's administrator allow the range"
+		text = fmt.Sprintf("%d of the %d addresses that it leads to are such as may not be published, and set aside", refused, all)
 	}
-	return leads + " addresses that may not be published: see to the name's records, or have the operator's administrator allow the range"
+	return text + ": see to the name's records, or have the operator's administrator allow the range"
 }
 
 // unresolved says why a name leads nowhere.
@@ -333,26 +332,23 @@ func (e *expansion) awaited(now time.Time) time.Duration {
 
 // judge puts the names together for the condition AddressesResolved.
 func (e *expansion) judge() (status metav1.ConditionStatus, reason, message string) {
-	const shown = 5
 	if slices.ContainsFunc(e.faults, func(fault nameFault) bool { return fault.outcome == probes.LookupPending }) {
 		return metav1.ConditionUnknown, farpointv1.ResolvingReason, "not all DNS names have been answered yet"
 	}
-	var parts []string
-	for i := range e.faults[:min(shown, len(e.faults))] {
-		fault := &e.faults[i]
-		parts = append(parts, fmt.Sprintf("spec.endpoints[%d]: %s", fault.origin, fault.explain()))
-	}
-	if more := len(e.faults) - shown; more > 0 {
-		parts = append(parts, fmt.Sprintf("and %d more", more))
-	}
-	if e.surplus > 0 {
-		parts = append(parts, fmt.Sprintf("DNS names lead to %d endpoints more than the %d that there may be: the last ones are left out", e.surplus, maxExpanded))
-	}
+	surplus := fmt.Sprintf("DNS names lead to %d endpoints more than the %d that there may be: the last ones are left out", e.surplus, maxExpanded)
 	switch {
 	case len(e.faults) > 0:
-		return metav1.ConditionFalse, nameReasons[e.faults[0].outcome], strings.Join(parts, "; ")
+		parts := make([]string, len(e.faults))
+		for i := range e.faults {
+			parts[i] = fmt.Sprintf("spec.endpoints[%d]: %s", e.faults[i].origin, e.faults[i].explain())
+		}
+		message = shortened(parts, "; ")
+		if e.surplus > 0 {
+			message += "; " + surplus
+		}
+		return metav1.ConditionFalse, nameReasons[e.faults[0].outcome], message
 	case e.surplus > 0:
-		return metav1.ConditionFalse, farpointv1.TooManyAddressesReason, parts[0]
+		return metav1.ConditionFalse, farpointv1.TooManyAddressesReason, surplus
 	case e.asNames:
 		return metav1.ConditionTrue, farpointv1.NamesPublishedReason, "DNS names are published as such, in EndpointSlices of the type FQDN: kube-proxy and most other consumers do not route to these"
 	}
