@@ -68,7 +68,7 @@ type line struct {
 // newNotifier returns an error if a file named in the options is of no use.
 func newNotifier(cache cache.Cache, clock clock.Clock, options Options) (*notifier, error) {
 	made := &notifier{cache: cache, clock: clock, book: newAlertBook(), delivered: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "farpoint", Name: "notifications_total",
+		Namespace: metricsNamespace, Name: "notifications_total",
 		Help: "Deliveries of alerts, by the kind of receiver (alertmanager, webhook) and result (success, failure).",
 	}, []string{"receiver", "result"})}
 	add := func(kind, url string, to receiver, repeat time.Duration) {

@@ -68,8 +68,6 @@ var (
 	certificateMetric = endpointMetric("certificate_expiry_timestamp_seconds", "When the certificate expires that the last probe saw, or the first of its authorities, as Unix time. Absent if it saw none.")
 )
 
-const metricsNamespace = "farpoint"
-
 func objectMetric(name, help string, more ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(metricsNamespace, "externalservice", name), help, append([]string{"namespace", "externalservice"}, more...), nil)
 }
