@@ -17,8 +17,31 @@ limitations under the License.
 // Package controllers turns ExternalServices into targets for the probes, and what the
 // probes find into EndpointSlices, status and Events.
 //
-// What is decided is decided by pure code: targets.go says which endpoints are sound,
-// slices.go what has to be written, status.go what to say about it. Around them,
-// service.go and apply.go are all that writes to the API server besides the status, and
-// externalservice_controller.go is the order in which things happen.
+// What is decided is decided by pure code, which holds no client, no clock of its own and
+// no goroutine:
+//
+//   - which endpoints are sound, and how they are probed: targets.go, settings.go, ports.go,
+//     place.go
+//   - what DNS names lead to: names.go, expansion.go
+//   - what a policy allows a namespace: policy.go
+//   - which endpoints get traffic: availability.go, drain.go, and seeds.go for what was in
+//     force before a restart
+//   - what has to be written: slices.go, publish.go, slice_metadata.go, topology.go,
+//     address_index.go, ownership.go, and subsets.go for Endpoints objects
+//   - who else publishes for the Service: conflicts.go
+//   - what to say about all this: status.go, endpoint_status.go, availability_status.go,
+//     events.go, alerts.go
+//
+// Around it stands what acts. The order of things is in externalservice_controller.go, with
+// its steps in judge.go, name_lookups.go and suspend.go.
+//
+//   - What calls it, or is asked by it: watches.go, indexes.go, cache.go, persistence.go,
+//     transitions.go, policies.go, ranges.go, grants.go, podslices.go, livelist.go,
+//     certificates.go, credentials.go
+//   - What writes to the API server: apply.go the slices, service.go the Service,
+//     endpoints_object.go the Endpoints object, events.go the Events, policy_status.go the
+//     status of policies, and the controller that of ExternalServices
+//   - What tells others: metrics.go, state_metrics.go, metric_sample.go, activity.go;
+//     notifier.go, alertmanager.go, webhook.go
+//   - What holds it together: manager.go, options.go, lease.go, warnings.go
 package controllers

@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -306,4 +307,13 @@ func portNames(ports []corev1.ServicePort) string {
 		names[i] = strconv.Quote(port.Name)
 	}
 	return strings.Join(names, ", ")
+}
+
+func sorted(words []string) []string {
+	slices.Sort(words)
+	return words
+}
+
+func sortedKeys[V any](from map[string]V) []string {
+	return slices.Sorted(maps.Keys(from))
 }

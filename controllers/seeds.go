@@ -110,18 +110,6 @@ func agrees(told *farpointv1.EndpointStatus, said endpointConditions) bool {
 	return said == endpointConditions{}
 }
 
-func stateFor(health farpointv1.EndpointHealth) probes.State {
-	switch health {
-	case farpointv1.EndpointHealthy:
-		return probes.StateHealthy
-	case farpointv1.EndpointUnhealthy:
-		return probes.StateUnhealthy
-	case farpointv1.EndpointHealthDraining:
-		return probes.StateDraining
-	}
-	return probes.StateUnknown
-}
-
 // before is what was in force.
 func (s *seeds) before() before {
 	return before{
@@ -138,25 +126,4 @@ func (s *seeds) wasReady(of *verdict) bool {
 	}
 	said, _ := s.said(of.endpoint)
 	return said.ready && said.serving
-}
-
-// toldBefore finds what a status says of an endpoint.
-type toldBefore struct {
-	list   []farpointv1.EndpointStatus
-	byName map[string]*farpointv1.EndpointStatus
-}
-
-// find looks first where the endpoint was if no other was added or removed before it; nil
-// if the status does not speak of it.
-func (t *toldBefore) find(index int, name string) *farpointv1.EndpointStatus {
-	if index < len(t.list) && t.list[index].Name == name {
-		return &t.list[index]
-	}
-	if t.byName == nil {
-		t.byName = make(map[string]*farpointv1.EndpointStatus, len(t.list))
-		for i := range t.list {
-			t.byName[t.list[i].Name] = &t.list[i]
-		}
-	}
-	return t.byName[name]
 }

@@ -17,8 +17,6 @@ limitations under the License.
 package controllers
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -26,7 +24,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/probes"
 )
 
 // findings are all that a status is made from.
@@ -107,155 +104,6 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 		status.ObservedGeneration = present.Generation
 	}
 	return status
-}
-
-// endpointStatuses are in the order of the spec; those that have left it follow. The
-// present ones stay if the endpoints could not be judged.
-func endpointStatuses(present *farpointv1.ExternalService, found findings, now metav1.Time) []farpointv1.EndpointStatus {
-	if found.targets == nil {
-		return slices.DeleteFunc(slices.Clone(present.Status.Endpoints), func(endpoint farpointv1.EndpointStatus) bool {
-			return endpoint.DrainUntil != nil && found.service.service == nil // its slice has gone
-		})
-	}
-	before := toldBefore{list: present.Status.Endpoints}
-	names := found.targets.names
-	statuses := make([]farpointv1.EndpointStatus, 0, names.len())
-	verdicts := found.verdicts
-	for i := range names.len() {
-		refused, isRefused := found.targets.rejected[i]
-		var status farpointv1.EndpointStatus
-		switch {
-		case len(verdicts) > 0 && verdicts[0].index == i:
-			status = endpointStatus(&verdicts[0], found.publishesNotReady())
-			verdicts = verdicts[1:]
-			if isRefused { // it is held
-				status.Reason, status.Message = refused.reason, refused.message
-			}
-		case isRefused:
-			status = rejectedStatus(names.at(i).origin, names.spec, refused)
-		}
-		if last := len(statuses) - 1; status.Name == "" || last >= 0 && statuses[last].Name == status.Name {
-			continue // another name led to it as well, or more than one address of the name is set aside
-		}
-		keepKnown(&status, before.find(len(statuses), status.Name), now)
-		statuses = append(statuses, status)
-	}
-	for i := range verdicts { // they have left the spec
-		status := endpointStatus(&verdicts[i], found.publishesNotReady())
-		keepKnown(&status, before.find(len(statuses), status.Name), now)
-		statuses = append(statuses, status)
-	}
-	return statuses
-}
-
-// rejectedStatus names the endpoint by its place in the spec, since what would make its
-// name is what may be wrong with it.
-func rejectedStatus(origin int, spec *farpointv1.ExternalServiceSpec, refused rejection) farpointv1.EndpointStatus {
-	status := farpointv1.EndpointStatus{
-		Name:    fmt.Sprintf("endpoints[%d]", origin),
-		Address: spec.Endpoints[origin].Address,
-		State:   stateOf(&spec.Endpoints[origin]),
-		Health:  farpointv1.EndpointRejected,
-		Reason:  refused.reason,
-		Message: refused.message,
-	}
-	if refused.reason == farpointv1.ResolvingReason {
-		status.Health = farpointv1.EndpointHealthUnknown
-	}
-	return status
-}
-
-func endpointStatus(known *verdict, publishNotReady bool) farpointv1.EndpointStatus {
-	status := farpointv1.EndpointStatus{
-		Name:               known.name,
-		Address:            known.spec.Address,
-		State:              stateOf(known.spec),
-		Health:             healthOf(known.health.State),
-		Reason:             known.health.Cause.Reason.String(),
-		Message:            known.health.Cause.Message(),
-		Published:          known.publication(publishNotReady),
-		LastTransitionTime: metav1.Time{Time: known.health.Since()},
-		DrainUntil:         timeOrNil(known.drainUntil),
-	}
-	if from := known.resolved; from != nil {
-		status.ResolvedFrom, status.Target = from.address, from.target
-		if from.target != "" {
-			status.Priority = known.spec.Priority
-		}
-	}
-	return status
-}
-
-// keepKnown carries over what the present status knows better: since when an endpoint is
-// what it is, and why, if its verdict was not reached by probing since the operator
-// started.
-func keepKnown(status, before *farpointv1.EndpointStatus, now metav1.Time) {
-	// The API keeps whole seconds; so must what is compared with it.
-	status.LastTransitionTime = status.LastTransitionTime.Rfc3339Copy()
-	switch {
-	case before != nil && before.Health == status.Health:
-		status.LastTransitionTime = before.LastTransitionTime
-		if status.Health != farpointv1.EndpointHealthy && status.State != farpointv1.EndpointDisabled && status.Reason == "" {
-			status.Reason, status.Message = before.Reason, before.Message
-		}
-	case status.LastTransitionTime.IsZero():
-		status.LastTransitionTime = now.Rfc3339Copy()
-	}
-}
-
-func count(status *farpointv1.ExternalServiceStatus, present *farpointv1.ExternalService, found findings) {
-	status.Total = int32(len(present.Spec.Endpoints))
-	if found.targets != nil {
-		status.Total = int32(len(status.Endpoints) - countLeft(status.Endpoints))
-	}
-	status.Ready, status.Standby, status.Unhealthy, status.Unknown = 0, 0, 0, 0
-	status.Draining, status.Disabled, status.Rejected = 0, 0, 0
-	for i := range status.Endpoints {
-		endpoint := &status.Endpoints[i]
-		if counter := counterOf(status, endpoint); counter != nil {
-			*counter++
-		}
-		if isReady(endpoint.Published) && found.service.service != nil { // else nothing is published
-			status.Ready++
-		}
-	}
-	status.ReadyEndpoints = fmt.Sprintf("%d/%d", status.Ready, status.Total)
-}
-
-// countLeft counts the endpoints that have left the spec.
-func countLeft(endpoints []farpointv1.EndpointStatus) int {
-	left := 0
-	for i := range endpoints {
-		if endpoints[i].DrainUntil != nil {
-			left++
-		}
-	}
-	return left
-}
-
-// isReady tells whether an endpoint that is published in this way gets traffic.
-func isReady(published farpointv1.EndpointPublication) bool {
-	return published == farpointv1.PublishedReady || published == farpointv1.PublishedFailOpen || published == farpointv1.PublishedAlways
-}
-
-// counterOf is the count that an endpoint belongs to; nil for one that is ready and
-// healthy.
-func counterOf(status *farpointv1.ExternalServiceStatus, endpoint *farpointv1.EndpointStatus) *int32 {
-	switch {
-	case endpoint.Health == farpointv1.EndpointRejected:
-		return &status.Rejected
-	case endpoint.State == farpointv1.EndpointDisabled:
-		return &status.Disabled
-	case endpoint.State == farpointv1.EndpointDraining, endpoint.Health == farpointv1.EndpointHealthDraining:
-		return &status.Draining
-	case endpoint.Health == farpointv1.EndpointUnhealthy:
-		return &status.Unhealthy
-	case endpoint.Health == farpointv1.EndpointHealthUnknown:
-		return &status.Unknown
-	case endpoint.Published == farpointv1.PublishedStandby:
-		return &status.Standby
-	}
-	return nil
 }
 
 // conditionSetter sets conditions of one status.
@@ -404,24 +252,4 @@ func suspended(present *farpointv1.ExternalService, now metav1.Time) farpointv1.
 	set.remove(farpointv1.StalledCondition)
 	set.set(farpointv1.ReadyCondition, metav1.ConditionTrue, farpointv1.SuspendedReason, "suspended: nothing is probed, and the EndpointSlices stay as they are")
 	return status
-}
-
-func stateOf(spec *farpointv1.Endpoint) farpointv1.EndpointState {
-	if spec.State == "" {
-		return farpointv1.EndpointActive
-	}
-	return spec.State
-}
-
-func healthOf(state probes.State) farpointv1.EndpointHealth {
-	switch state {
-	case probes.StateHealthy:
-		return farpointv1.EndpointHealthy
-	case probes.StateUnhealthy:
-		return farpointv1.EndpointUnhealthy
-	case probes.StateDraining:
-		return farpointv1.EndpointHealthDraining
-	default:
-		return farpointv1.EndpointHealthUnknown
-	}
 }

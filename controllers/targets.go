@@ -112,8 +112,8 @@ func (p targetPlanner) refuses(address netip.Addr, ports []discoveryv1.EndpointP
 }
 
 // plan judges each endpoint of the spec, with its names resolved, by itself, so that a bad
-// one harms no other. The ports are
-// those of the Service; seeds tell what was published before.
+// one harms no other. The ports are those of the Service; seeds tell what was published
+// before.
 func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, common settings, seeds *seeds) targets {
 	spec := names.spec
 	planned := targets{
@@ -269,44 +269,6 @@ func confinedIdentity(identity probes.Identity, within *confines) probes.Identit
 	return probes.Identity(digest[:len(identity)])
 }
 
-// topologyFault finds what the API server would refuse together with the whole slice
-// and all other endpoints in it. The CRD's own rules say the same; this holds where
-// the CRD is older than the operator.
-func topologyFault(wanted *farpointv1.Endpoint) string {
-	checks := [...]struct {
-		field, value string
-		faults       func(string) []string
-	}{
-		{"zone", wanted.Zone, validation.IsValidLabelValue},
-		{"hostname", wanted.Hostname, validation.IsDNS1123Label},
-		{"nodeName", wanted.NodeName, validation.IsDNS1123Subdomain},
-	}
-	for _, check := range checks {
-		if check.value == "" {
-			continue
-		}
-		if faults := check.faults(check.value); len(faults) > 0 {
-			return fmt.Sprintf("%s %q: %s", check.field, check.value, faults[0])
-		}
-	}
-	return forZonesFault(wanted.ForZones)
-}
-
-func forZonesFault(zones []string) string {
-	if len(zones) > 8 {
-		return fmt.Sprintf("forZones has %d zones, more than 8", len(zones))
-	}
-	for i, zone := range zones {
-		if zone == "" || slices.Contains(zones[:i], zone) {
-			return fmt.Sprintf("forZones has %q twice, or an empty zone", zone)
-		}
-		if faults := validation.IsValidLabelValue(zone); len(faults) > 0 {
-			return fmt.Sprintf("forZones %q: %s", zone, faults[0])
-		}
-	}
-	return ""
-}
-
 // probeTargets are what the scheduler is to probe. The seeds are the verdicts to begin
 // with where it knows nothing yet.
 func (t targets) probeTargets(common settings, seeds *seeds) []probes.Target {
@@ -377,13 +339,4 @@ func (t targets) unresolved() *rejection {
 		}
 	}
 	return nil
-}
-
-func sorted(words []string) []string {
-	slices.Sort(words)
-	return words
-}
-
-func sortedKeys[V any](from map[string]V) []string {
-	return slices.Sorted(maps.Keys(from))
 }

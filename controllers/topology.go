@@ -25,6 +25,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -278,6 +279,44 @@ func (h hints) choose(spec *farpointv1.Endpoint) (byHand []string, own, node str
 		node = spec.NodeName
 	}
 	return byHand, own, node
+}
+
+// topologyFault finds what the API server would refuse together with the whole slice
+// and all other endpoints in it. The CRD's own rules say the same; this holds where
+// the CRD is older than the operator.
+func topologyFault(wanted *farpointv1.Endpoint) string {
+	checks := [...]struct {
+		field, value string
+		faults       func(string) []string
+	}{
+		{"zone", wanted.Zone, validation.IsValidLabelValue},
+		{"hostname", wanted.Hostname, validation.IsDNS1123Label},
+		{"nodeName", wanted.NodeName, validation.IsDNS1123Subdomain},
+	}
+	for _, check := range checks {
+		if check.value == "" {
+			continue
+		}
+		if faults := check.faults(check.value); len(faults) > 0 {
+			return fmt.Sprintf("%s %q: %s", check.field, check.value, faults[0])
+		}
+	}
+	return forZonesFault(wanted.ForZones)
+}
+
+func forZonesFault(zones []string) string {
+	if len(zones) > 8 {
+		return fmt.Sprintf("forZones has %d zones, more than 8", len(zones))
+	}
+	for i, zone := range zones {
+		if zone == "" || slices.Contains(zones[:i], zone) {
+			return fmt.Sprintf("forZones has %q twice, or an empty zone", zone)
+		}
+		if faults := validation.IsValidLabelValue(zone); len(faults) > 0 {
+			return fmt.Sprintf("forZones %q: %s", zone, faults[0])
+		}
+	}
+	return ""
 }
 
 func setTrafficPolicyEffective(set conditionSetter, found findings) {
