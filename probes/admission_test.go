@@ -195,6 +195,39 @@ func TestAmongThoseWhoWaitTheLongestIsNext(t *testing.T) {
 	})
 }
 
+// Who waits for a slow host is in the way of nobody who is to be probed elsewhere.
+func TestWhoWaitsForOneLimitHoldsNobodyUpAtAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := started(t, SchedulerOptions{MaxInFlightPerNamespace: 4, MaxInFlightPerDestination: 1})
+		gateway := place{addr: netip.MustParseAddr("192.0.2.1")}
+		slow := &scripted{answer: func(context.Context) Result {
+			time.Sleep(timing.Timeout * 9 / 10)
+			return success()
+		}}
+		s.Set(Owner{owner.Namespace, "slow"}, many(20, func(int) Prober { return elsewhere{slow, gateway} }))
+		var swift []*scripted
+		targets := many(60, func(i int) Prober {
+			each := &scripted{answer: func(context.Context) Result {
+				time.Sleep(timing.Interval / 60)
+				return success()
+			}}
+			swift = append(swift, each)
+			return elsewhere{each, place{addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i)})}}
+		})
+		for i := range targets {
+			targets[i].Identity[5] = 1
+		}
+		s.Set(owner, targets)
+		time.Sleep(10 * timing.Interval)
+		synctest.Wait()
+		for i, each := range swift {
+			if n := len(each.times()); n < 9 {
+				t.Errorf("%d was probed %d times in 10 intervals", i, n)
+			}
+		}
+	})
+}
+
 func TestEqualTargetsShareAProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := make(chan Owner, 100)

@@ -266,10 +266,10 @@ func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Du
 	s.waking = now + heartbeat
 	s.limits.tick(now)
 	if ctx.Err() == nil {
-		batch = s.gatherWaiting(ctx, now, batch)
-		for lane := range lanes {
-			batch = s.gatherLane(ctx, lane, now, batch)
-		}
+		batch = s.gatherAll(ctx, now, batch)
+	}
+	if len(s.limits.waiting) > 0 {
+		s.waking = min(s.waking, now+tick)
 	}
 	if s.limits.inFlight != [lanes]int{} {
 		s.waking = min(s.waking, now+quickHeartbeat)
@@ -281,38 +281,39 @@ func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Du
 	return batch, s.waking
 }
 
-// gatherWaiting takes those who have been due for longer and waited for a limit.
-func (s *Scheduler) gatherWaiting(ctx context.Context, now time.Duration, batch []begun) []begun {
+// gatherAll takes those first who have been due for longer, and wait for a limit.
+func (s *Scheduler) gatherAll(ctx context.Context, now time.Duration, batch []begun) []begun {
 	for of, queue := range s.limits.waiting { // in no order, which is fair
-		for len(*queue) > 0 && len(batch) < burst && !s.limits.full(of.lane) && s.limits.take((*queue)[0]).limit == "" {
-			batch = append(batch, s.begin(ctx, queue, now))
-		}
-		if len(*queue) == 0 {
+		if batch = s.gatherFrom(ctx, queue, of, now, batch); len(*queue) == 0 {
 			delete(s.limits.waiting, of)
 		}
 	}
-	if len(s.limits.waiting) > 0 {
-		s.waking = now + tick
+	for lane := range lanes {
+		batch = s.gatherFrom(ctx, &s.queues[lane], bottleneck{lane: lane}, now, batch)
 	}
 	return batch
 }
 
-func (s *Scheduler) gatherLane(ctx context.Context, lane lane, now time.Duration, batch []begun) []begun {
-	queue := &s.queues[lane]
-	for len(*queue) > 0 && !s.limits.full(lane) {
+// gatherFrom takes from a queue who is due, until a limit keeps the first of it. Others go
+// to where they wait for theirs.
+func (s *Scheduler) gatherFrom(ctx context.Context, queue *dueQueue, of bottleneck, now time.Duration, batch []begun) []begun {
+	for len(*queue) > 0 && !s.limits.full(of.lane) {
 		first := (*queue)[0]
 		if first.due > now || len(batch) == burst {
 			s.waking = min(s.waking, max(first.due, now))
-			return batch
+			break
 		}
-		if exceeded := s.limits.take(first); exceeded.limit != "" {
-			s.options.Metrics.deferred.WithLabelValues(exceeded.limit).Inc()
-			heap.Pop(queue)
-			s.limits.defers(first, exceeded)
-			s.waking = min(s.waking, now+tick)
+		exceeded := s.limits.take(first)
+		if exceeded.limit == "" {
+			batch = append(batch, s.begin(ctx, queue, now))
 			continue
 		}
-		batch = append(batch, s.begin(ctx, queue, now))
+		if exceeded == of {
+			break
+		}
+		s.options.Metrics.deferred.WithLabelValues(exceeded.limit).Inc()
+		heap.Pop(queue)
+		s.limits.defers(first, exceeded)
 	}
 	return batch
 }
