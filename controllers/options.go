@@ -145,7 +145,7 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.IntVar(&o.MaxProbesInFlightPerDestination, "max-probes-in-flight-per-destination", o.MaxProbesInFlightPerDestination, "Most probes under way at one time to one address or name, for the ExternalServices of one namespace.")
 	flags.IntVar(&o.MaxWatches, "max-watches", o.MaxWatches, "Most connections held for endpoints whose URL says watch=true. Others are probed all the same.")
 	flags.IntVar(&o.MaxTLSHandshakes, "max-tls-handshakes", o.MaxTLSHandshakes, "Most TLS handshakes, and logins, that compute at one time. 0 means 1 for each processor.")
-	flags.Float64Var(&o.Guard.Share, "guard-share", o.Guard.Share, "Share of the probes, of all since an endpoint began to fail, that must fail in the network for the operator's own network to be taken for lost.")
+	flags.Float64Var(&o.Guard.Share, "guard-share", o.Guard.Share, "Share of the endpoints, of all that were probed since one of them began to fail, that must fail in the network for the operator's own network to be taken for lost.")
 	flags.IntVar(&o.Guard.Groups, "guard-groups", o.Guard.Groups, "How many ExternalServices, or how many networks, the failures must be spread over.")
 	flags.Float64Var(&o.Guard.Release, "guard-release", o.Guard.Release, "Share of the failing endpoints that must be well again for endpoints to be taken out again.")
 	flags.Func("canary", "Probe URL of something that is always there, such as tcp://10.0.0.1:53. While all of them fail, no endpoint is taken out. May be given several times.", func(url string) error {

@@ -23,8 +23,8 @@ import (
 
 // GuardOptions say when failures are taken for the operator's own.
 type GuardOptions struct {
-	// Share of the probes, of all since an endpoint began to fail, that must have failed in
-	// the network, above 0 and at most 1.
+	// Share of the targets, of all that were probed since one of them began to fail, that
+	// must have failed in the network, above 0 and at most 1.
 	Share float64
 	// Groups is how many owners, or how many networks, these must belong to.
 	Groups int
@@ -57,7 +57,9 @@ type guard struct {
 	byNetwork map[netip.Prefix]int
 	// patience is for how long the others are waited for once some have recovered.
 	patience time.Duration
-	reached  reachedCounter
+	// reached counts the probes that were answered, and targets the targets, each by the
+	// last time that it was.
+	reached, targets reachedCounter
 	// asked is when witnesses were last asked, and heard when the last of them will have
 	// answered or failed.
 	asked, heard time.Duration
@@ -102,9 +104,21 @@ func (g *guard) clear(p *probe) {
 	}
 }
 
+// retransmission is after how long a lost SYN is sent again (RFC 6298).
+const retransmission = time.Second
+
 // reach notes that a target that is no suspect was reached by a probe.
 func (g *guard) reach(p *probe, begun, now time.Duration) {
-	g.reached.add(begun, now)
+	// What a probe has sent at first went through. If the answer took so long that this may
+	// have been lost, only the end of it is known.
+	at := max(begun, 1) // 0 is for never
+	if now-begun >= retransmission {
+		at = now
+	}
+	g.reached.add(at, now)
+	g.targets.takeBack(p.reached)
+	g.targets.add(at, now)
+	p.reached = at
 	if g.isolation != nil {
 		g.isolation.reach(p, now)
 		g.reconsider(now)
@@ -121,6 +135,7 @@ func (g *guard) lose(p *probe) {
 
 // forget is for a target that is gone.
 func (g *guard) forget(p *probe) {
+	g.targets.takeBack(p.reached)
 	if g.isolation != nil {
 		g.isolation.forget(p)
 	}
@@ -189,7 +204,7 @@ func (g *guard) judge(run failures, now time.Duration) judgment {
 		// hardly anybody else, cannot be told from what the target itself has lost.
 		others = g.reached.between(since, now)
 	}
-	switch widespread := g.widespread(g.reached.between(since, now)); {
+	switch widespread := g.widespread(g.targets.between(since, now)); {
 	case others > 0 && !widespread:
 		return dead
 	case others == 0 && g.reached.between(run.last+reachedBucket, now) > 0:

@@ -57,6 +57,24 @@ func (w *world) setNear(generation byte) {
 	w.scheduler.Set(Owner{"near", "us"}, near)
 }
 
+// However often one that is near is probed: it is one of many.
+func TestOneThatIsReachedMakesUpForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3, 10, SchedulerOptions{})
+		near := Target{Key: "near", Identity: Identity{6: 9}, Prober: answering(pass), Thresholds: thresholds}
+		near.Timing = Timing{Interval: 500 * time.Millisecond, FastInterval: 500 * time.Millisecond, Timeout: 500 * time.Millisecond}
+		w.scheduler.Set(owner, []Target{near})
+		time.Sleep(timing.Interval)
+		for site := range w.sites {
+			w.answer(site, hang)
+		}
+		for range 60 {
+			time.Sleep(timing.Interval)
+			w.wantIsolated(t)
+		}
+	})
+}
+
 func TestEditsOfAFewEndNoIsolation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newIsolatedWorld(t, 5, 10)

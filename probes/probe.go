@@ -42,6 +42,8 @@ type probe struct {
 	// begun is when the probe under way began, and failing and failed are when the first of
 	// the present run of failures began and ended.
 	begun, failing, failed time.Duration
+	// reached is when it was last seen to be well while it was in use; 0 for never.
+	reached time.Duration
 	// took is how long the last probe took; 0 before the first.
 	took time.Duration
 	// queue is where it waits to be due, or for a limit; nil while it is probed. position is

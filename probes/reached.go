@@ -16,15 +16,12 @@ limitations under the License.
 
 package probes
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
-// reachedCounter counts by time when our network was seen to work, in a ring that reaches
-// back longer than a probe may take.
+// reachedCounter counts what was reached, by time, in a ring that reaches back longer than
+// most probes may take.
 type reachedCounter struct {
-	counts [16384]uint16
+	counts [16384]uint32
 	newest int64 // number of the newest bucket
 }
 
@@ -33,28 +30,24 @@ const (
 	reachedMemory = reachedBucket * time.Duration(len(reachedCounter{}.counts)-1)
 )
 
-// retransmission is after how long a lost SYN is sent again (RFC 6298).
-const retransmission = time.Second
-
-// add counts a probe that was answered. What it has sent at first went through; if it
-// took so long that this may have been lost, it is only known of its end.
-func (c *reachedCounter) add(begun, now time.Duration) {
+// add counts one at a time that is not later than now, and not much earlier.
+func (c *reachedCounter) add(at, now time.Duration) {
 	c.advance(now)
-	at := begun
-	if now-begun >= retransmission {
-		at = now
-	}
-	if count := &c.counts[int64(at/reachedBucket)%int64(len(c.counts))]; *count < math.MaxUint16 {
-		*count++
+	*c.bucket(int64(at / reachedBucket))++
+}
+
+// takeBack undoes add, unless the ring does not reach back to that time any more, or it is 0.
+func (c *reachedCounter) takeBack(at time.Duration) {
+	if bucket := int64(at / reachedBucket); at > 0 && bucket >= c.oldest() {
+		*c.bucket(bucket)--
 	}
 }
 
 // between counts from one time to another, or as far back as the ring reaches.
 func (c *reachedCounter) between(from, to time.Duration) int {
-	first := max(int64(from/reachedBucket), c.newest-int64(len(c.counts))+1, 0)
 	sum := 0
-	for bucket := first; bucket <= min(int64(to/reachedBucket), c.newest); bucket++ {
-		sum += int(c.counts[bucket%int64(len(c.counts))])
+	for bucket := max(int64(from/reachedBucket), c.oldest()); bucket <= min(int64(to/reachedBucket), c.newest); bucket++ {
+		sum += int(*c.bucket(bucket))
 	}
 	return sum
 }
@@ -63,7 +56,13 @@ func (c *reachedCounter) between(from, to time.Duration) int {
 func (c *reachedCounter) advance(now time.Duration) {
 	present := int64(now / reachedBucket)
 	for bucket := max(c.newest+1, present-int64(len(c.counts))+1); bucket <= present; bucket++ {
-		c.counts[bucket%int64(len(c.counts))] = 0
+		*c.bucket(bucket) = 0
 	}
 	c.newest = max(c.newest, present)
+}
+
+func (c *reachedCounter) oldest() int64 { return max(c.newest-int64(len(c.counts))+1, 0) }
+
+func (c *reachedCounter) bucket(number int64) *uint32 {
+	return &c.counts[number%int64(len(c.counts))]
 }

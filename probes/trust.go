@@ -17,6 +17,7 @@ limitations under the License.
 package probes
 
 import (
+	"math/rand/v2"
 	"time"
 )
 
@@ -169,9 +170,9 @@ func (s *Scheduler) askWitnesses(now time.Duration) {
 		if of.owner == canaries {
 			continue // they say nothing for or against a target
 		}
-		most := min(asked+witnessesOfOwner, witnesses)
+		most, first := min(asked+witnessesOfOwner, witnesses), rand.IntN(max(len(of.entries), 1))
 		for i := 0; i < len(of.entries) && asked < most; i++ {
-			p := of.entries[i].probe
+			p := of.entries[(first+i)%len(of.entries)].probe
 			if p.suspect || !p.health.State.Serves() {
 				continue
 			}
