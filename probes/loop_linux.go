@@ -82,7 +82,7 @@ func newLoop(s *Scheduler) *loop {
 		return nil
 	}
 	if err = l.watch(l.bell[0]); err != nil {
-		l.close()
+		l.closeFiles()
 		return nil
 	}
 	return l
@@ -102,6 +102,13 @@ func (l *loop) close() {
 	for fd, each := range l.talks {
 		l.end(fd, each, unknown(ReasonCanceled))
 	}
+	// Who is about to ring holds the lock. Afterwards the bell's number may be another file's.
+	l.scheduler.mu.Lock()
+	defer l.scheduler.mu.Unlock()
+	l.closeFiles()
+}
+
+func (l *loop) closeFiles() {
 	for _, fd := range []int{l.epoll, l.bell[0], l.bell[1]} {
 		syscall.Close(fd)
 	}
@@ -205,7 +212,7 @@ func (l *loop) hush() bool {
 	}
 }
 
-// ring ends a wait. It is for all goroutines.
+// ring ends a wait. It is for all goroutines, which hold the scheduler's lock.
 func (l *loop) ring() {
 	if l != nil && l.asleep.CompareAndSwap(true, false) {
 		_, _ = syscall.Write(l.bell[1], []byte{0})
