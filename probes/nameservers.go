@@ -62,7 +62,7 @@ func newNameServers(file string, fixed []netip.AddrPort) *nameServers {
 
 // Each server is asked twice, before and after the others, in case that a datagram got
 // lost. The second time it has longer, in case that it must ask others first.
-var patience = [...]time.Duration{time.Second, 2 * time.Second}
+var tries = [...]time.Duration{time.Second, 2 * time.Second}
 
 // lookupLimit bounds a lookup as a whole, however many servers and aliases there are.
 const lookupLimit = 10 * time.Second
@@ -92,7 +92,7 @@ func (s *nameServers) ask(ctx context.Context, question Question) dnsReply {
 	}
 	worst := dnsReply{outcome: LookupTimeout}
 	servers := s.list()
-	for _, limit := range patience {
+	for _, limit := range tries {
 		for _, server := range servers {
 			found := s.askOne(ctx, server, query, question, limit)
 			switch {

@@ -166,7 +166,7 @@ func TestLookupTriesAgain(t *testing.T) {
 		if asked.Add(1) == 1 {
 			return nil
 		}
-		time.Sleep(patience[0] + 100*time.Millisecond) // too slow for the first try
+		time.Sleep(tries[0] + 100*time.Millisecond) // too slow for the first try
 		return good(query)
 	}, silence)
 	if got := newNameServers("", []netip.AddrPort{place}).lookup(t.Context(), Question{"db.example", RecordA}); got.outcome != LookupFound || asked.Load() != 2 {
