@@ -206,9 +206,7 @@ func (s *Scheduler) Start(ctx context.Context) error {
 	s.mu.Lock()
 	s.stalls.planned = s.now() // that nobody looked before is no stall
 	s.mu.Unlock()
-	if len(s.options.Canaries) > 0 {
-		s.Set(canaries, s.options.Canaries)
-	}
+	s.setCanaries()
 	var batch []begun
 	for ctx.Err() == nil {
 		var until time.Duration
@@ -387,7 +385,7 @@ func (s *Scheduler) enqueue(p *probe, due time.Duration) {
 
 func (s *Scheduler) now() time.Duration { return s.options.Clock.Since(s.origin) }
 
-// nudge makes Start look at the queues again.
+// nudge makes Start look at the queues again. The lock is held.
 func (s *Scheduler) nudge() {
 	select {
 	case s.wake <- struct{}{}:

@@ -18,6 +18,7 @@ package probes
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -137,6 +138,18 @@ func (s *Scheduler) distrust(active bool) {
 		s.tell(of)
 	}
 	clear(s.held)
+}
+
+// setCanaries has the canaries probed. Who has the same target shares no probe with them,
+// and is judged like everybody else.
+func (s *Scheduler) setCanaries() {
+	targets := slices.Clone(s.options.Canaries)
+	for i := range targets {
+		targets[i].Private = true
+	}
+	if len(targets) > 0 {
+		s.Set(canaries, targets)
+	}
 }
 
 // canariesDown tells whether there are canaries and all of them are down.

@@ -265,6 +265,20 @@ func TestACanaryDelaysNoVerdict(t *testing.T) {
 	})
 }
 
+// Verdicts on canaries are trusted whatever happens to the network. Who has a target that
+// is a canary as well has it probed and judged apart from them.
+func TestACanaryIsNobodysTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := started(t, SchedulerOptions{Canaries: []Target{target(answering(pass))}})
+		synctest.Wait()
+		s.Set(owner, []Target{target(answering(refused))})
+		time.Sleep(timing.Interval)
+		if state := s.stateOf("a"); state != StateUnhealthy {
+			t.Errorf("state %v is the canary's", state)
+		}
+	})
+}
+
 func TestStallsSpoilTheProbesTheyOverlap(t *testing.T) {
 	ms := time.Millisecond
 	s := stalls{planned: 1000 * ms}
