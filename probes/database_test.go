@@ -24,7 +24,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -118,14 +117,23 @@ func testStrangers(t *testing.T, url string) {
 	})
 }
 
-// allocatedBy is how much memory is taken meanwhile, by whomever, whether it is given
-// back or not.
-func allocatedBy(what func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	what()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
+// testStoppedAndFrozen probes a server that is taken through all of it.
+func testStoppedAndFrozen(t *testing.T, server *servers.Server, def Definition) {
+	t.Helper()
+	prober := prepare(t, def)
+	expect(t, prober, success())
+	server.Freeze()
+	if got, want := probeOnce(t, prober, brief), failure(ReasonTimeout); got != want {
+		t.Errorf("frozen: got %+v, want %+v", got, want)
+	}
+	server.Thaw()
+	expect(t, prober, success())
+	server.Stop()
+	if got, want := probeOnce(t, prober, ample), failure(ReasonConnectionRefused); got != want {
+		t.Errorf("stopped: got %+v, want %+v", got, want)
+	}
+	server.Start()
+	expect(t, prober, success())
 }
 
 // testURLsRefused prepares probes at 192.0.2.10, which must fail with the beginning of a

@@ -27,7 +27,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -124,142 +123,6 @@ func TestHTTP2Probe(t *testing.T) {
 	}
 }
 
-// hostile2 begins an answer and goes on with one kind of frame until nobody is there.
-func hostile2(headed bool, write func(*http2.Framer) error) func(net.Conn) {
-	return frames(func(framer *http2.Framer) {
-		_ = framer.WriteSettings()
-		if headed {
-			headers(framer, false, ":status", "200")
-		}
-		for err := error(nil); err == nil; {
-			err = write(framer)
-		}
-	})
-}
-
-// TestHTTP2ProbeOfHostileServers also checks, by probe and serve, that the probe is over at
-// its timeout and the connection closed.
-func TestHTTP2ProbeOfHostileServers(t *testing.T) {
-	data := func(framer *http2.Framer) error { return framer.WriteData(1, false, make([]byte, 1<<14)) }
-	slowly := func(write func(*http2.Framer) error) func(*http2.Framer) error {
-		return func(framer *http2.Framer) error {
-			time.Sleep(time.Millisecond)
-			return write(framer)
-		}
-	}
-	end := func(headed bool, write func(*http2.Framer)) func(net.Conn) {
-		return frames(func(framer *http2.Framer) {
-			_ = framer.WriteSettings()
-			if headed {
-				headers(framer, false, ":status", "200")
-				_ = framer.WriteData(1, false, []byte("healthy"))
-			}
-			write(framer)
-		})
-	}
-	continued := frames(func(framer *http2.Framer) {
-		_ = framer.WriteSettings()
-		err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1})
-		for err == nil {
-			err = framer.WriteContinuation(1, false, nil)
-		}
-	})
-	const closed, protocol = ReasonConnectionClosed, ReasonProtocol
-	for _, test := range []struct {
-		name    string
-		talk    func(net.Conn)
-		timeout time.Duration
-		want    Result
-		// wantBody is what a probe says that wants the body as well.
-		wantBody Result
-	}{
-		{"silent", silence, brief, failure(ReasonTimeout), failure(ReasonTimeout)},
-		{"closes at once", closing(silence), ample, failure(closed), failure(closed)},
-		{"resets", aborting(silence), ample, failure(closed), failure(closed)},
-		{"HTTP/1.1", func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") }, ample, failure(protocol), failure(protocol)},
-		{"mail", func(conn net.Conn) { _, _ = io.WriteString(conn, "220 mail ready\r\n") }, ample, failure(protocol), failure(protocol)},
-		{"GOAWAY", end(false, func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeNo, nil) }), ample, failure(closed), failure(closed)},
-		{"GOAWAY with another stream", end(false, func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeEnhanceYourCalm, []byte("s3cret")) }), ample, failure(closed), failure(closed)},
-		{"RST_STREAM", end(false, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeInternal) }), ample, failure(closed), failure(closed)},
-		{"RST_STREAM for HTTP/1.1", end(false, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeHTTP11Required) }), ample, failure(protocol), failure(protocol)},
-		{"RST_STREAM in the body", end(true, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeInternal) }), ample, success(), failure(closed)},
-		{"end in the body", closing(end(true, func(*http2.Framer) {})), ample, success(), failure(closed)},
-		{"trailers without an end", end(true, func(f *http2.Framer) { headers(f, false, "a", "b") }), ample, success(), failure(protocol)},
-		{"another stream", end(true, func(f *http2.Framer) { _ = f.WriteData(3, true, nil) }), ample, success(), failure(protocol)},
-		{"data without headers", end(false, func(f *http2.Framer) { _ = f.WriteData(1, true, []byte("healthy")) }), ample, failure(protocol), failure(protocol)},
-		{"endless pings", hostile2(false, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }), ample, failure(protocol), failure(protocol)},
-		{"endless pings in the body", hostile2(true, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }), ample, success(), failure(ReasonContent)},
-		{"endless settings", hostile2(false, func(f *http2.Framer) error { return f.WriteSettings() }), ample, failure(protocol), failure(protocol)},
-		{"endless window updates", hostile2(false, func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1) }), ample, failure(protocol), failure(protocol)},
-		{"endless interim headers", hostile2(false, func(f *http2.Framer) error {
-			headers(f, false, ":status", "102")
-			return f.WriteWindowUpdate(0, 1)
-		}), ample, failure(protocol), failure(protocol)},
-		{"endless empty continuations", continued, ample, failure(protocol), failure(protocol)},
-		{"huge headers", answering2([]string{":status", "200", "a", strings.Repeat("b", maxHeadBytes)}), ample, failure(protocol), failure(protocol)},
-		{"huge frame", func(conn net.Conn) { drip(conn, "\xff\xff\xff\x04\x00\x00\x00\x00\x00", "\x00") }, ample, failure(protocol), failure(protocol)},
-		{"slow headers", frames(func(f *http2.Framer) {
-			_ = f.WriteSettings()
-			for err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1}); err == nil; time.Sleep(time.Millisecond) {
-				err = f.WriteContinuation(1, false, nil)
-			}
-		}), brief, failure(ReasonTimeout), failure(ReasonTimeout)},
-		{"slow body", hostile2(true, slowly(func(f *http2.Framer) error { return f.WriteData(1, false, []byte("a")) })), brief, success(), failure(ReasonTimeout)},
-		{"endless body", hostile2(true, data), ample, success(), failure(ReasonContent)},
-		{"endless empty data", hostile2(true, func(f *http2.Framer) error { return f.WriteData(1, false, nil) }), ample, success(), failure(ReasonContent)},
-		{"gzip bomb", frames(func(f *http2.Framer) {
-			_ = f.WriteSettings()
-			headers(f, false, ":status", "200", "content-encoding", "gzip")
-			bomb := gzipped(strings.Repeat("A", 1<<24))
-			for len(bomb) > 0 {
-				n := min(len(bomb), 1<<14)
-				_ = f.WriteData(1, false, []byte(bomb[:n]))
-				bomb = bomb[n:]
-			}
-		}), ample, success(), failure(ReasonContent)},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			place := serve(t, test.talk)
-			if got := result(t, over2(place, ""), test.timeout); got != test.want {
-				t.Errorf("got %+v, want %+v", got, test.want)
-			}
-			if got := result(t, over2(place, "^healthy$"), test.timeout); got != test.wantBody {
-				t.Errorf("wanting the body: got %+v, want %+v", got, test.wantBody)
-			}
-		})
-	}
-}
-
-// TestHTTP2ProbeMemoryIsBounded counts everything allocated, the server's side too.
-func TestHTTP2ProbeMemoryIsBounded(t *testing.T) {
-	const probes = 20
-	many := []string{":status", "200"}
-	for i := range 1000 {
-		many = append(many, fmt.Sprintf("a%d", i), "")
-	}
-	for name, talk := range map[string]func(net.Conn){
-		"endless body": hostile2(true, func(f *http2.Framer) error { return f.WriteData(1, false, make([]byte, 1<<10)) }),
-		"pings":        hostile2(true, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }),
-		"header names": answering2(many),
-	} {
-		t.Run(name, func(t *testing.T) {
-			prober := prepare(t, over2(serve(t, talk), "healthy"))
-			probeOnce(t, prober, ample) // fills the pools
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			for range probes {
-				probeOnce(t, prober, ample)
-			}
-			runtime.ReadMemStats(&after)
-			each := (after.TotalAlloc - before.TotalAlloc) / probes
-			t.Logf("%d KiB a probe", each>>10)
-			if each > 2<<20 {
-				t.Errorf("a probe allocates %d KiB", each>>10)
-			}
-		})
-	}
-}
-
 func TestHTTP2ProbeCanceled(t *testing.T) {
 	connected := make(chan struct{})
 	testCanceled(t, over2(serve(t, func(net.Conn) { close(connected) }), "ok"), connected)
@@ -271,31 +134,20 @@ func TestHTTP2ProbeEndsPolitely(t *testing.T) {
 		ended bool
 		want  []string
 	}{
-		"answered":      {true, []string{"SETTINGS", "WINDOW_UPDATE", "HEADERS", "SETTINGS", "GOAWAY", io.EOF.Error()}},
-		"body left out": {false, []string{"SETTINGS", "WINDOW_UPDATE", "HEADERS", "SETTINGS", "RST_STREAM", "GOAWAY", io.EOF.Error()}},
+		"answered":      {true, []string{"SETTINGS", "WINDOW_UPDATE", "HEADERS", "SETTINGS", "GOAWAY"}},
+		"body left out": {false, []string{"SETTINGS", "WINDOW_UPDATE", "HEADERS", "SETTINGS", "RST_STREAM", "GOAWAY"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen := make(chan string, 10)
 			place := serve(t, frames(func(framer *http2.Framer) {
 				_ = framer.WriteSettings()
 				headers(framer, test.ended, ":status", "200")
-				for {
-					frame, err := framer.ReadFrame()
-					if err != nil {
-						seen <- err.Error()
-						return
-					}
-					seen <- frame.Header().Type.String()
-				}
+				tellFrames(framer, seen)
 			}))
 			if got := result(t, over2(place, ""), ample); got != success() {
 				t.Fatalf("got %+v", got)
 			}
-			for _, want := range test.want {
-				if got := <-seen; got != want {
-					t.Errorf("the server saw %s, want %s", got, want)
-				}
-			}
+			wantFrames(t, seen, test.want...)
 		})
 	}
 }
@@ -493,54 +345,6 @@ func TestHTTP2ProbesOfNginx(t *testing.T) {
 	probe("/ok", HTTPSettings{}, ample, success())
 	server.Stop()
 	probe("/ok", HTTPSettings{}, ample, failure(ReasonConnectionRefused))
-}
-
-// FuzzHTTP2Answer: whatever an endpoint sends, reading it ends without a panic and with a
-// verdict on the endpoint, and what is read is bounded.
-func FuzzHTTP2Answer(f *testing.F) {
-	add := func(talk func(*http2.Framer)) {
-		var answer bytes.Buffer
-		talk(http2.NewFramer(&answer, nil))
-		f.Add(answer.Bytes(), true)
-		f.Add(answer.Bytes(), false)
-	}
-	add(func(framer *http2.Framer) {
-		_ = framer.WriteSettings()
-		headers(framer, false, ":status", "103")
-		headers(framer, false, ":status", "200", "content-encoding", "gzip")
-		_ = framer.WriteData(1, false, []byte(gzipped("ok")))
-		_ = framer.WriteGoAway(1, http2.ErrCodeNo, nil)
-		headers(framer, true, "a", "b")
-	})
-	add(func(framer *http2.Framer) {
-		_ = framer.WriteSettings()
-		headers(framer, true, ":status", "302", "location", "/")
-	})
-	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"), false)
-	endless := strings.Repeat("\x00\x00\x01\x00\x00\x00\x00\x00\x01A", 20_000)
-	f.Fuzz(func(t *testing.T, answer []byte, wantBody bool) {
-		p := &httpProber{settings: &HTTPSettings{}}
-		most := maxHTTP2Bytes
-		if wantBody {
-			p.settings.ExpectedBody = regexp.MustCompile("ok")
-			most += DefaultMaxBodyBytes + maxFramingBytes
-		}
-		from := strings.NewReader(string(answer) + endless)
-		said, err := p.receiveHTTP2(struct {
-			io.Reader
-			io.Writer
-		}{from, io.Discard})
-		verdict := p.verdict(said)
-		if err != nil {
-			verdict = classify(t.Context(), err)
-		}
-		if verdict.Outcome == Unknown {
-			t.Errorf("%q: got %+v", answer, verdict)
-		}
-		if read := int(from.Size()) - from.Len(); read > most {
-			t.Errorf("%d bytes were read, more than %d", read, most)
-		}
-	})
 }
 
 // benchmarkHTTP2Probe asks a server that costs as little as can be.

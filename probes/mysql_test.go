@@ -167,20 +167,7 @@ func TestMySQLFull(t *testing.T) {
 
 func TestMySQLStoppedAndFrozen(t *testing.T) {
 	server := startMariaDB(t)
-	prober := prepare(t, mysqlAt(server, ""))
-	expect(t, prober, success())
-	server.Freeze()
-	if got, want := probeOnce(t, prober, brief), failure(ReasonTimeout); got != want {
-		t.Errorf("frozen: got %+v, want %+v", got, want)
-	}
-	server.Thaw()
-	expect(t, prober, success())
-	server.Stop()
-	if got, want := probeOnce(t, prober, ample), failure(ReasonConnectionRefused); got != want {
-		t.Errorf("stopped: got %+v, want %+v", got, want)
-	}
-	server.Start()
-	expect(t, prober, success())
+	testStoppedAndFrozen(t, server.Server, mysqlAt(server, ""))
 }
 
 func TestMySQLTLS(t *testing.T) {

@@ -232,20 +232,7 @@ func TestPostgresFull(t *testing.T) {
 
 func TestPostgresStoppedAndFrozen(t *testing.T) {
 	server := startPostgres(t)
-	prober := prepare(t, postgresAt(server, ""))
-	expect(t, prober, success())
-	server.Freeze()
-	if got, want := probeOnce(t, prober, brief), failure(ReasonTimeout); got != want {
-		t.Errorf("frozen: got %+v, want %+v", got, want)
-	}
-	server.Thaw()
-	expect(t, prober, success())
-	server.Stop()
-	if got, want := probeOnce(t, prober, ample), failure(ReasonConnectionRefused); got != want {
-		t.Errorf("stopped: got %+v, want %+v", got, want)
-	}
-	server.Start()
-	expect(t, prober, success())
+	testStoppedAndFrozen(t, server.Server, postgresAt(server, ""))
 }
 
 func TestPostgresTLS(t *testing.T) {

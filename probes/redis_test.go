@@ -130,20 +130,7 @@ func occupy(t *testing.T, at netip.AddrPort) net.Conn {
 
 func TestRedisStoppedAndFrozen(t *testing.T) {
 	server := startRedis(t)
-	prober := prepare(t, at(server.Address(), "redis://"))
-	expect(t, prober, success())
-	server.Freeze()
-	if got, want := probeOnce(t, prober, brief), failure(ReasonTimeout); got != want {
-		t.Errorf("frozen: got %+v, want %+v", got, want)
-	}
-	server.Thaw()
-	expect(t, prober, success())
-	server.Stop()
-	if got, want := probeOnce(t, prober, ample), failure(ReasonConnectionRefused); got != want {
-		t.Errorf("stopped: got %+v, want %+v", got, want)
-	}
-	server.Start()
-	expect(t, prober, success())
+	testStoppedAndFrozen(t, server.Server, at(server.Address(), "redis://"))
 }
 
 func TestRedisTLS(t *testing.T) {

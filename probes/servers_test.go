@@ -24,6 +24,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -315,4 +316,31 @@ func testCanceled(t *testing.T, def Definition, underWay <-chan struct{}) {
 	if took := time.Since(start); took > ample/2 {
 		t.Errorf("the probe went on for %v", took)
 	}
+}
+
+// testMemoryIsBounded counts everything allocated, the server's side too.
+func testMemoryIsBounded(t *testing.T, def Definition) {
+	t.Helper()
+	const probes = 20
+	prober := prepare(t, def)
+	probeOnce(t, prober, ample) // fills the pools
+	allocated := allocatedBy(func() {
+		for range probes {
+			probeOnce(t, prober, ample)
+		}
+	})
+	t.Logf("%d KiB a probe", allocated/probes>>10)
+	if allocated/probes > 2<<20 {
+		t.Errorf("a probe allocates %d KiB", allocated/probes>>10)
+	}
+}
+
+// allocatedBy is how much memory is taken meanwhile, by whomever, whether it is given
+// back or not.
+func allocatedBy(what func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	what()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
 }
