@@ -26,6 +26,10 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
+// longestMessage is that of an endpoint, in bytes. A thousand of them have to fit into an
+// object (1.5 MiB, etcd's --max-request-bytes).
+const longestMessage = 512
+
 // endpointStatuses are in the order of the spec; those that have left it follow. The
 // present ones stay if the endpoints could not be judged.
 func endpointStatuses(present *farpointv1.ExternalService, found findings, now metav1.Time) []farpointv1.EndpointStatus {
@@ -46,7 +50,7 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 			status = endpointStatus(&verdicts[0], found.publishesNotReady())
 			verdicts = verdicts[1:]
 			if isRefused { // it is held
-				status.Reason, status.Message = refused.reason, refused.message
+				status.Reason, status.Message = refused.reason, cut(refused.message, longestMessage)
 			}
 		case isRefused:
 			status = rejectedStatus(names.at(i).origin, names.spec, refused)
@@ -74,7 +78,7 @@ func rejectedStatus(origin int, spec *farpointv1.ExternalServiceSpec, refused re
 		State:   stateOf(&spec.Endpoints[origin]),
 		Health:  farpointv1.EndpointRejected,
 		Reason:  refused.reason,
-		Message: refused.message,
+		Message: cut(refused.message, longestMessage),
 	}
 	if refused.reason == farpointv1.ResolvingReason {
 		status.Health = farpointv1.EndpointHealthUnknown

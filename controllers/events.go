@@ -243,7 +243,7 @@ func (w eventWriter) write(ctx context.Context, about *farpointv1.ExternalServic
 }
 
 func (w eventWriter) event(about *farpointv1.ExternalService, told occurrence, ordinal int, now metav1.MicroTime) *eventsv1.Event {
-	const longest = 1024 // the API server's limits for note and instance
+	const longest = 1024 // the API server's limit
 	kindOfEvent := corev1.EventTypeNormal
 	if told.warning {
 		kindOfEvent = corev1.EventTypeWarning
@@ -255,11 +255,11 @@ func (w eventWriter) event(about *farpointv1.ExternalService, told occurrence, o
 		},
 		EventTime:           now,
 		ReportingController: farpointv1.ManagedBy,
-		ReportingInstance:   w.instance[:min(len(w.instance), 128)],
+		ReportingInstance:   w.instance[:min(len(w.instance), 128)], // the API server's limit
 		Action:              "Probe",
 		Type:                kindOfEvent,
 		Reason:              told.reason,
-		Note:                strings.ToValidUTF8(told.note[:min(len(told.note), longest)], ""),
+		Note:                cut(told.note, longest),
 		Regarding: corev1.ObjectReference{
 			APIVersion:      farpointv1.GroupVersion.String(),
 			Kind:            externalServiceKind,

@@ -114,15 +114,20 @@ type conditionSetter struct {
 }
 
 func (s conditionSetter) set(kind string, value metav1.ConditionStatus, reason, message string) {
-	// metav1.Condition holds at most 32 KiB of message (its CRD validation).
-	const longest = 4096
-	if len(message) > longest {
-		message = strings.ToValidUTF8(message[:longest], "") + "…"
-	}
+	const longest = 4096 // metav1.Condition holds at most 32 KiB of message (its CRD validation)
 	meta.SetStatusCondition(&s.status.Conditions, metav1.Condition{
-		Type: kind, Status: value, Reason: reason, Message: message,
+		Type: kind, Status: value, Reason: reason, Message: cut(message, longest),
 		ObservedGeneration: s.generation, LastTransitionTime: s.now,
 	})
+}
+
+// cut shortens a text to so many bytes.
+func cut(text string, longest int) string {
+	const more = "…"
+	if len(text) <= longest {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longest-len(more)], "") + more
 }
 
 func (s conditionSetter) remove(kind string) {

@@ -17,6 +17,7 @@ limitations under the License.
 package controllers
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -247,6 +248,23 @@ func TestLongMessagesAreCut(t *testing.T) {
 	found.writeFailed = errors.New(strings.Repeat("ä", 40000))
 	if n := len(meta.FindStatusCondition(told(object, found, noon).Conditions, farpointv1.ReadyCondition).Message); n > 5000 {
 		t.Errorf("a message of %d bytes", n)
+	}
+}
+
+// A URL may be 2 KiB long, and be wrong for all endpoints.
+func TestStatusOfAThousandSlipsFitsIntoAnObject(t *testing.T) {
+	object, found := observed(make([]probes.Health, 1000)...)
+	for i := range object.Spec.Endpoints {
+		found.targets.rejected[i] = rejection{farpointv1.InvalidHealthCheckURLReason, strings.Repeat("ä", 2000)}
+		found.targets.accepted[i].held = i%2 == 0
+	}
+	found.verdicts = slices.DeleteFunc(found.verdicts, func(v verdict) bool { return v.index%2 == 1 })
+	text, err := json.Marshal(told(object, found, noon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(text) > 1<<20 {
+		t.Errorf("a status of %d bytes", len(text))
 	}
 }
 
