@@ -26,7 +26,7 @@ type Availability struct {
 	// minReady is how many healthy endpoints the tiers up to one must have for the tiers
 	// after it to stay standby (endpoints[].priority). With fewer than this ready in all,
 	// the condition Available is False. A new endpoint makes no standby take over before
-	// the first verdict on it.
+	// the first verdict on it. From 1 to 1000; 1 if left out.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
@@ -34,9 +34,9 @@ type Availability struct {
 	MinReady int32 `json:"minReady,omitempty"`
 
 	// whenNoneHealthy is what gets traffic when every active endpoint, of whatever tier, is
-	// unhealthy. PublishNone: nothing, so that clients fail at once. PublishLastHealthy:
-	// those that were healthy last. PublishAll: all active endpoints, standbys too. A
-	// minHealthyPercent above 0 comes before it.
+	// unhealthy. PublishNone, the default: nothing, so that clients fail at once.
+	// PublishLastHealthy: those that were healthy last. PublishAll: all active endpoints,
+	// standbys too. A minHealthyPercent above 0 comes before it.
 	// +optional
 	// +kubebuilder:default=PublishNone
 	// +kubebuilder:validation:Enum=PublishNone;PublishLastHealthy;PublishAll
@@ -56,7 +56,7 @@ type Availability struct {
 
 	// drainPeriod is how long an endpoint that leaves the spec while it is healthy keeps
 	// its connections: it is published as terminating and gets no new ones. From 0s, which
-	// takes it away at once, to 24h.
+	// takes it away at once, to 24h; 30s if left out.
 	// +optional
 	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:Type=string

@@ -80,15 +80,15 @@ type ExternalServiceSpec struct {
 	// +optional
 	ServiceTemplate *ServiceTemplate `json:"serviceTemplate,omitempty"`
 
-	// ports are the ports of every endpoint that states none of its own. Left out,
-	// they are the Service's numeric target ports.
+	// ports are the ports of every endpoint that states none of its own, at most 16. Left
+	// out, they are the Service's numeric target ports.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
 	Ports []EndpointPort `json:"ports,omitempty"`
 
-	// endpoints are the places outside the cluster.
+	// endpoints are the places outside the cluster, from 1 to 1000.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -165,7 +165,7 @@ type Endpoint struct {
 	// +kubebuilder:validation:Maximum=65535
 	Port *int32 `json:"port,omitempty"`
 
-	// ports are this endpoint's own ports, instead of spec.ports.
+	// ports are this endpoint's own ports, instead of spec.ports, at most 16.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -196,8 +196,8 @@ type Endpoint struct {
 	Zone string `json:"zone,omitempty"`
 
 	// forZones are the zones whose clients are to use this endpoint, instead of what the
-	// Service's trafficDistribution makes of zone. kube-proxy follows them only if every
-	// ready endpoint of the Service has some.
+	// Service's trafficDistribution makes of zone, at most 8. kube-proxy follows them only if
+	// every ready endpoint of the Service has some.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -207,8 +207,8 @@ type Endpoint struct {
 	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
 	ForZones []string `json:"forZones,omitempty"`
 
-	// priority is this endpoint's tier, from 0, which comes first, to 127. A tier gets
-	// traffic only while the tiers before it together have fewer than
+	// priority is this endpoint's tier, from 0, which comes first and is the default, to 127.
+	// A tier gets traffic only while the tiers before it together have fewer than
 	// availability.minReady healthy endpoints. It is probed all the same, so that its
 	// health is known before it is needed.
 	// +optional
@@ -216,8 +216,8 @@ type Endpoint struct {
 	// +kubebuilder:validation:Maximum=127
 	Priority int32 `json:"priority,omitempty"`
 
-	// state is the operator's hand on the switch, whatever the probes say. Active
-	// endpoints get traffic while they are healthy; Draining ones keep their
+	// state is the operator's hand on the switch, whatever the probes say. Active endpoints,
+	// the default, get traffic while they are healthy; Draining ones keep their
 	// connections and get no new ones; Disabled ones get nothing and are not probed.
 	// +optional
 	// +kubebuilder:default=Active

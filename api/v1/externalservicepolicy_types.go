@@ -140,7 +140,8 @@ type ExternalServicePolicySpec struct {
 
 	// minInterval is the shortest time from one probe of an endpoint to the next, from
 	// 500ms to 1h. Endpoints whose healthCheckInterval is shorter are probed this often, and
-	// no more often while a change is pending, whatever fastInterval says.
+	// no more often while a change is pending, whatever fastInterval says. Left out, they are
+	// probed as they say.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
@@ -149,7 +150,8 @@ type ExternalServicePolicySpec struct {
 
 	// maxEndpoints is the most endpoints that the ExternalServices of one namespace may have
 	// together. The oldest ExternalServices come first, and in each of them the endpoints
-	// in their order; those beyond the number are set aside.
+	// in their order; those beyond the number are set aside. Left out, there may be any
+	// number.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000
@@ -229,7 +231,7 @@ type PolicyPort struct {
 	// +kubebuilder:validation:Maximum=65535
 	Port int32 `json:"port"`
 
-	// endPort is the last port of a range.
+	// endPort is the last port of a range; port if left out.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535

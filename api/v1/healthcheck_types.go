@@ -36,7 +36,7 @@ type HealthCheck struct {
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 
 	// failureThreshold is how many probes in a row must fail before an endpoint is
-	// unhealthy.
+	// unhealthy, from 1 to 100; 3 if left out.
 	// +optional
 	// +kubebuilder:default=3
 	// +kubebuilder:validation:Minimum=1
@@ -44,7 +44,7 @@ type HealthCheck struct {
 	FailureThreshold int32 `json:"failureThreshold,omitempty"`
 
 	// successThreshold is how many probes in a row must pass before an unhealthy
-	// endpoint is healthy.
+	// endpoint is healthy, from 1 to 100; 2 if left out.
 	// +optional
 	// +kubebuilder:default=2
 	// +kubebuilder:validation:Minimum=1
@@ -61,7 +61,8 @@ type HealthCheck struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('100ms') && duration(self) <= duration('1h')",message="must be a duration from 100ms to 1h, such as 1s"
 	FastInterval *metav1.Duration `json:"fastInterval,omitempty"`
 
-	// initialState is what a new endpoint is taken for before its first verdict.
+	// initialState is what a new endpoint is taken for before its first verdict: NotReady,
+	// the default, or Ready.
 	// +optional
 	// +kubebuilder:default=NotReady
 	// +kubebuilder:validation:Enum=NotReady;Ready
@@ -103,7 +104,7 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.drainStatuses) || !has(self.expectedStatuses) || self.drainStatuses.all(d, self.expectedStatuses.all(e, d.substring(size(d) - 3) < e.substring(0, 3) || e.substring(size(e) - 3) < d.substring(0, 3)))",message="drainStatuses and expectedStatuses must have no status in common: take it out of one of them"
 type HTTPHealthCheck struct {
-	// method of the request.
+	// method of the request: GET, the default, HEAD, OPTIONS or POST.
 	// +optional
 	// +kubebuilder:default=GET
 	// +kubebuilder:validation:Enum=GET;HEAD;OPTIONS;POST
@@ -114,13 +115,14 @@ type HTTPHealthCheck struct {
 	// +kubebuilder:validation:MaxLength=260
 	Host string `json:"host,omitempty"`
 
-	// headers are added to the request.
+	// headers are added to the request, at most 16.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	Headers []HTTPHeader `json:"headers,omitempty"`
 
-	// expectedStatuses are the statuses of a healthy endpoint, single ones or ranges.
+	// expectedStatuses are the statuses of a healthy endpoint, single ones or ranges; 200-399
+	// if left out.
 	// +optional
 	// +listType=set
 	// +kubebuilder:default={"200-399"}
@@ -154,7 +156,8 @@ type HTTPHealthCheck struct {
 	// +optional
 	FollowRedirects bool `json:"followRedirects,omitempty"`
 
-	// maxBodyBytes is how much of the body is looked at for expectedBody.
+	// maxBodyBytes is how much of the body is looked at for expectedBody, up to 65536 bytes;
+	// 16384 if left out.
 	// +optional
 	// +kubebuilder:default=16384
 	// +kubebuilder:validation:Minimum=1
@@ -228,7 +231,7 @@ type KeyReference struct {
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
-	// key in it.
+	// key in it; ca.crt if left out.
 	// +optional
 	// +kubebuilder:default=ca.crt
 	// +kubebuilder:validation:MaxLength=253

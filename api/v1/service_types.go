@@ -54,13 +54,13 @@ type EndpointPort struct {
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
 	Name string `json:"name"`
 
-	// port is the number that the endpoint listens on.
+	// port is the number that the endpoint listens on, from 1 to 65535.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	Port int32 `json:"port"`
 
-	// protocol is TCP, UDP or SCTP.
+	// protocol is TCP, the default, UDP or SCTP.
 	// +optional
 	// +kubebuilder:default=TCP
 	// +kubebuilder:validation:Enum=TCP;UDP;SCTP
@@ -122,28 +122,28 @@ type ServiceTemplateSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	Ports []ServiceTemplatePort `json:"ports"`
 
-	// ipFamilies of the Service.
+	// ipFamilies of the Service; what the cluster prefers if left out.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=2
 	// +kubebuilder:validation:items:Enum=IPv4;IPv6
 	IPFamilies []corev1.IPFamily `json:"ipFamilies,omitempty"`
 
-	// ipFamilyPolicy of the Service.
+	// ipFamilyPolicy of the Service; what the cluster prefers if left out.
 	// +optional
 	// +kubebuilder:validation:Enum=SingleStack;PreferDualStack;RequireDualStack
 	IPFamilyPolicy *corev1.IPFamilyPolicy `json:"ipFamilyPolicy,omitempty"`
 
-	// sessionAffinity of the Service.
+	// sessionAffinity of the Service: None, the default, or ClientIP.
 	// +optional
 	// +kubebuilder:validation:Enum=None;ClientIP
 	SessionAffinity corev1.ServiceAffinity `json:"sessionAffinity,omitempty"`
 
-	// sessionAffinityConfig of the Service.
+	// sessionAffinityConfig of the Service, with ClientIP alone; three hours if left out.
 	// +optional
 	SessionAffinityConfig *SessionAffinityConfig `json:"sessionAffinityConfig,omitempty"`
 
-	// trafficDistribution of the Service.
+	// trafficDistribution of the Service; traffic goes to all zones alike if left out.
 	// +optional
 	// +kubebuilder:validation:Enum=PreferClose;PreferSameZone;PreferSameNode
 	TrafficDistribution *string `json:"trafficDistribution,omitempty"`
@@ -193,7 +193,7 @@ type ServiceTemplatePort struct {
 	// +kubebuilder:validation:Maximum=65535
 	TargetPort *int32 `json:"targetPort,omitempty"`
 
-	// protocol is TCP, UDP or SCTP.
+	// protocol is TCP, the default, UDP or SCTP.
 	// +optional
 	// +kubebuilder:default=TCP
 	// +kubebuilder:validation:Enum=TCP;UDP;SCTP
