@@ -19,13 +19,10 @@ package controllers_test
 import (
 	"crypto/tls"
 	"encoding/json"
-	"encoding/pem"
 	"flag"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -42,7 +39,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -285,101 +281,6 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 	})
 })
 
-// missing names what objects refer to and is not among them.
-func missing(among manifests) []string {
-	GinkgoHelper()
-	var found []string
-	need := func(ok bool, format string, arguments ...any) {
-		if !ok {
-			found = append(found, fmt.Sprintf(format, arguments...))
-		}
-	}
-	bound := func(namespace string, role rbacv1.RoleRef, subjects []rbacv1.Subject) {
-		if role.Kind == "ClusterRole" {
-			namespace = ""
-		}
-		need(among.has(role.Kind, namespace, role.Name), "%s %s", role.Kind, role.Name)
-		for _, subject := range subjects {
-			need(among.has(subject.Kind, subject.Namespace, subject.Name), "%s %s/%s", subject.Kind, subject.Namespace, subject.Name)
-		}
-	}
-	for _, binding := range ofKind[rbacv1.RoleBinding](among, "RoleBinding") {
-		bound(binding.Namespace, binding.RoleRef, binding.Subjects)
-	}
-	for _, binding := range ofKind[rbacv1.ClusterRoleBinding](among, "ClusterRoleBinding") {
-		bound("", binding.RoleRef, binding.Subjects)
-	}
-	manager := deployment(among)
-	pod := manager.Spec.Template
-	need(among.has("Namespace", "", manager.Namespace), "Namespace %s", manager.Namespace)
-	need(among.has("ServiceAccount", manager.Namespace, pod.Spec.ServiceAccountName), "ServiceAccount %s", pod.Spec.ServiceAccountName)
-	services := ofKind[corev1.Service](among, "Service")
-	for _, service := range services {
-		selected := service.Namespace == manager.Namespace && labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(pod.Labels))
-		need(selected, "Pods of Service %s", service.Name)
-		for _, port := range service.Spec.Ports {
-			need(portNamed(pod.Spec.Containers[0].Ports, port.TargetPort.String()) == port.Port, "port %s of Service %s", port.TargetPort.String(), service.Name)
-		}
-	}
-	selects := func(selector *metav1.LabelSelector, what string) {
-		parsed, err := metav1.LabelSelectorAsSelector(selector)
-		Expect(err).NotTo(HaveOccurred())
-		need(parsed.Matches(labels.Set(pod.Labels)), "Pods of %s", what)
-	}
-	for _, constraint := range pod.Spec.TopologySpreadConstraints {
-		selects(constraint.LabelSelector, "the spread over "+constraint.TopologyKey)
-	}
-	for _, budget := range ofKind[policyv1.PodDisruptionBudget](among, "PodDisruptionBudget") {
-		selects(budget.Spec.Selector, "PodDisruptionBudget "+budget.Name)
-	}
-	for _, policy := range ofKind[networkingv1.NetworkPolicy](among, "NetworkPolicy") {
-		selects(&policy.Spec.PodSelector, "NetworkPolicy "+policy.Name)
-		for _, rule := range policy.Spec.Ingress {
-			for _, port := range rule.Ports {
-				need(portNamed(pod.Spec.Containers[0].Ports, port.Port.String()) != 0, "port %s of NetworkPolicy %s", port.Port, policy.Name)
-			}
-		}
-	}
-	for _, object := range among {
-		if object.GetKind() == "ServiceMonitor" {
-			need(slices.ContainsFunc(services, func(service corev1.Service) bool { return monitors(object, service) }), "Service of ServiceMonitor %s", object.GetName())
-			token := tokenOf(object)
-			need(among.has("Secret", object.GetNamespace(), token), "Secret %s of ServiceMonitor %s", token, object.GetName())
-		}
-	}
-	for _, secret := range ofKind[corev1.Secret](among, "Secret") {
-		account := secret.Annotations[corev1.ServiceAccountNameKey]
-		need(among.has("ServiceAccount", secret.Namespace, account), "ServiceAccount %s of Secret %s", account, secret.Name)
-	}
-	return found
-}
-
-// monitors tells whether a ServiceMonitor finds all of its endpoints in the Service.
-func monitors(monitor *unstructured.Unstructured, service corev1.Service) bool {
-	GinkgoHelper()
-	wanted, found, err := unstructured.NestedStringMap(monitor.Object, "spec", "selector", "matchLabels")
-	Expect(found, err).To(BeTrue())
-	endpoints, found, err := unstructured.NestedSlice(monitor.Object, "spec", "endpoints")
-	Expect(found, err).To(BeTrue())
-	for _, endpoint := range endpoints {
-		named := func(port corev1.ServicePort) bool { return port.Name == endpoint.(map[string]any)["port"] }
-		if !slices.ContainsFunc(service.Spec.Ports, named) {
-			return false
-		}
-	}
-	return service.Namespace == monitor.GetNamespace() && labels.SelectorFromSet(wanted).Matches(labels.Set(service.Labels))
-}
-
-// tokenOf is the Secret that a ServiceMonitor takes its token from.
-func tokenOf(monitor *unstructured.Unstructured) string {
-	GinkgoHelper()
-	endpoints, found, err := unstructured.NestedSlice(monitor.Object, "spec", "endpoints")
-	Expect(found, err).To(BeTrue())
-	name, found, err := unstructured.NestedString(endpoints[0].(map[string]any), "authorization", "credentials", "name")
-	Expect(found, err).To(BeTrue())
-	return name
-}
-
 // deployment is the only one.
 func deployment(among manifests) appsv1.Deployment {
 	GinkgoHelper()
@@ -413,23 +314,6 @@ func serviceAccountConfig() *rest.Config {
 		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + systemNamespace, "system:authenticated"},
 	}
 	return config
-}
-
-// newTLSBackend is a backend over TLS whose certificate is for example.com.
-func newTLSBackend() *backend {
-	b := &backend{}
-	b.status.Store(http.StatusOK)
-	b.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		b.probes.Add(1)
-		w.WriteHeader(int(b.status.Load()))
-	}))
-	DeferCleanup(b.Close)
-	return b
-}
-
-// authority is what a probe has to trust.
-func (b *backend) authority() string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.Certificate().Raw}))
 }
 
 // row is a line that kubectl prints, without the age at its end.

@@ -18,6 +18,7 @@ package controllers_test
 
 import (
 	"context"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
@@ -184,6 +185,23 @@ func newBackend() *backend {
 	}))
 	DeferCleanup(b.Close)
 	return b
+}
+
+// newTLSBackend is a backend over TLS whose certificate is for example.com.
+func newTLSBackend() *backend {
+	b := &backend{}
+	b.status.Store(http.StatusOK)
+	b.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		b.probes.Add(1)
+		w.WriteHeader(int(b.status.Load()))
+	}))
+	DeferCleanup(b.Close)
+	return b
+}
+
+// authority is what a probe has to trust.
+func (b *backend) authority() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.Certificate().Raw}))
 }
 
 func (b *backend) url() farpointv1.HealthCheckURL {

@@ -1,0 +1,174 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// TestRolesOfAnything draws endpoints, rules and pasts at random and states what must be
+// true of all of them.
+func TestRolesOfAnything(t *testing.T) {
+	states := []string{"up", "up", "down", "down", "new", "dark", "draining", "disabled", "drains", "drains", "DRAINS", "UP", "DOWN"}
+	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
+	for seed := range uint64(20000) {
+		random := rand.New(rand.NewPCG(seed, 4))
+		words := make([]string, 1+random.IntN(9))
+		for i := range words {
+			words[i] = fmt.Sprint(random.IntN(3)) + states[random.IntN(len(states))]
+		}
+		rules := availabilityRules{minReady: 1 + random.IntN(4), whenNoneHealthy: policies[random.IntN(3)], minHealthyPercent: random.IntN(3) * 45}
+		all, was := verdictsOf(strings.Join(words, " "))
+		was.tier, was.failingOpen = int32(random.IntN(3)), random.IntN(2) == 0
+		now := rules.assign(all, was)
+		check := &roleChecker{t: t, what: fmt.Sprintf("%+v, before %d %v: %v as %s", rules, was.tier, was.failingOpen, words, published(all)), all: all, rules: rules, was: was, now: now}
+		check.eachHasItsRole()
+		check.standbysAreNotNeeded()
+		check.nobodyIsLetInWithoutNeed()
+		check.aSecondLookChangesNothing()
+	}
+}
+
+type roleChecker struct {
+	t     *testing.T
+	what  string
+	all   []verdict
+	rules availabilityRules
+	was   before
+	now   standing
+}
+
+// count counts the active endpoints in tiers from the first to the last.
+func (c *roleChecker) count(first, last int32, which func(*verdict) bool) int {
+	n := 0
+	for i := range c.all {
+		each := &c.all[i]
+		if stateOf(each.spec) == farpointv1.EndpointActive && each.spec.Priority >= first && each.spec.Priority <= last && which(each) {
+			n++
+		}
+	}
+	return n
+}
+
+func isHealthy(v *verdict) bool  { return v.health.State == probes.StateHealthy }
+func isAny(*verdict) bool        { return true }
+func drains(v *verdict) bool     { return v.health.State == probes.StateDraining }
+func stays(v *verdict) bool      { return !drains(v) }
+func hasVerdict(v *verdict) bool { return !v.awaited() }
+
+func (c *roleChecker) eachHasItsRole() {
+	for i := range c.all {
+		each := &c.all[i]
+		said := each.conditions(false)
+		if said.serving && !said.ready && !said.terminating {
+			c.t.Fatalf("%s: %d is serving alone", c.what, i)
+		}
+		var right bool
+		switch stateOf(each.spec) {
+		case farpointv1.EndpointDisabled:
+			right = each.role == disabled && said == endpointConditions{}
+		case farpointv1.EndpointDraining:
+			right = each.role == draining && said == endpointConditions{serving: isHealthy(each), terminating: true}
+		default:
+			switch each.role {
+			case standby:
+				right = each.spec.Priority > c.now.tier && said == endpointConditions{}
+			case failOpen:
+				right = each.spec.Priority <= c.now.tier && !isHealthy(each) && said == endpointConditions{ready: true, serving: true}
+			case inUse:
+				right = each.spec.Priority <= c.now.tier && said == endpointConditions{ready: isHealthy(each), serving: isHealthy(each) || drains(each), terminating: drains(each)}
+			}
+		}
+		if !right {
+			c.t.Fatalf("%s: %d has the role %d and is published %v", c.what, i, each.role, said)
+		}
+	}
+}
+
+// standbysAreNotNeeded: a tier is on standby only if those before it have enough healthy
+// endpoints, or may have with the verdicts to come. It is in use only if they have not.
+func (c *roleChecker) standbysAreNotNeeded() {
+	notDown := func(v *verdict) bool { return isHealthy(v) || v.awaited() }
+	if c.count(c.now.tier+1, 9, isAny) > 0 && c.count(0, c.now.tier, notDown) < c.rules.minReady {
+		c.t.Fatalf("%s: tier %d does not suffice, and the next one is on standby", c.what, c.now.tier)
+	}
+	if c.count(0, c.now.tier-1, isHealthy) >= c.rules.minReady {
+		c.t.Fatalf("%s: tier %d is in use without need", c.what, c.now.tier)
+	}
+	if c.now.tier > c.was.tier && c.count(0, c.now.tier-1, notDown) >= c.rules.minReady {
+		c.t.Fatalf("%s: tier %d did not wait for verdicts", c.what, c.now.tier)
+	}
+	if c.now.ahead != c.count(0, c.now.tier-1, isHealthy) || c.now.healthy != c.count(0, c.now.tier, isHealthy) || c.now.active != c.count(0, c.now.tier, stays) {
+		c.t.Fatalf("%s: %+v has counted wrongly", c.what, c.now)
+	}
+}
+
+func (c *roleChecker) nobodyIsLetInWithoutNeed() {
+	opened := 0
+	for i := range c.all {
+		if c.all[i].role == failOpen {
+			opened++
+		}
+	}
+	if (opened > 0) != (c.now.failOpen != "") || opened != c.now.opened {
+		c.t.Fatalf("%s: %d let in, told %d and the reason %q", c.what, opened, c.now.opened, c.now.failOpen)
+	}
+	healthy, active := c.count(0, 9, isHealthy), c.count(0, 9, isAny)
+	switch c.now.failOpen {
+	case farpointv1.BelowMinHealthyPercentReason:
+		if c.now.healthy*100 >= c.rules.minHealthyPercent*c.now.active || opened != c.now.active-c.now.healthy {
+			c.t.Fatalf("%s: %d of %d are healthy, %d let in", c.what, c.now.healthy, c.now.active, opened)
+		}
+	case farpointv1.AllPublishedReason:
+		if healthy > 0 || c.rules.whenNoneHealthy != farpointv1.PublishAll || opened != c.now.active || c.count(0, c.now.tier, drains) > 0 {
+			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
+		}
+	case farpointv1.LastHealthyPublishedReason:
+		if healthy > 0 || c.rules.whenNoneHealthy != farpointv1.PublishLastHealthy || opened != c.count(0, c.now.tier, c.was.wasReady) {
+			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
+		}
+	case farpointv1.DrainingPublishedReason:
+		if healthy > 0 || c.rules.whenNoneHealthy == farpointv1.PublishNone && c.rules.minHealthyPercent == 0 || opened != c.count(0, c.now.tier, drains) {
+			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
+		}
+	default:
+		judged := c.count(0, 9, hasVerdict) == active
+		if active > 0 && judged && healthy == 0 && (c.rules.whenNoneHealthy == farpointv1.PublishAll || c.rules.minHealthyPercent > 0 && c.count(0, 9, stays) > 0) {
+			c.t.Fatalf("%s: nobody is let in", c.what)
+		}
+	}
+}
+
+// aSecondLookChangesNothing: what is in force now is what was before.
+func (c *roleChecker) aSecondLookChangesNothing() {
+	again := slices.Clone(c.all)
+	wasReady := map[string]bool{}
+	for i := range c.all {
+		wasReady[c.all[i].name] = c.all[i].conditions(false).ready
+	}
+	next := c.rules.assign(again, before{tier: c.now.tier, failingOpen: c.now.failOpen != "", wasReady: func(v *verdict) bool { return wasReady[v.name] }})
+	if published(again) != published(c.all) || next != c.now {
+		c.t.Fatalf("%s: a second look makes %s of it", c.what, published(again))
+	}
+}
