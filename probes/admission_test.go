@@ -263,6 +263,27 @@ func TestEqualTargetsShareAProbe(t *testing.T) {
 	})
 }
 
+// It waits for one of them, and not now for this and now for that.
+func TestWhoIsSharedWaitsInOnePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := started(t, SchedulerOptions{MaxInFlightPerNamespace: 1})
+		shared := target(answering(pass))
+		shared.Identity = Identity{9}
+		for i, namespace := range []string{"a", "b"} {
+			busy := target(&scripted{answer: hang})
+			busy.Identity, busy.Timing.Timeout = Identity{byte(i)}, time.Minute
+			s.Set(Owner{namespace, "busy"}, []Target{busy})
+			synctest.Wait()
+		}
+		s.Set(Owner{"a", "shared"}, []Target{shared})
+		s.Set(Owner{"b", "shared"}, []Target{shared})
+		time.Sleep(50 * time.Second)
+		if n := testutil.ToFloat64(s.options.Metrics.deferred.WithLabelValues("namespace")); n != 1 {
+			t.Errorf("%v probes were deferred, want one", n)
+		}
+	})
+}
+
 // Who has a target without a verdict gets the one that the next owner begins with, and no
 // probe will change it.
 func TestTheVerdictThatAnotherOwnerHasIsNews(t *testing.T) {

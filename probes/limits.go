@@ -122,19 +122,23 @@ func (l *limits) take(p *probe) (exceeded bottleneck) {
 		if exceeded.limit == "" {
 			break
 		}
-		if next := l.charge(p, of); next.limit == "" || l.length(next) < l.length(exceeded) {
+		if next := l.charge(p, of); next.limit == "" || l.before(p, next) < l.before(p, exceeded) {
 			exceeded = next
 		}
 	}
 	return exceeded
 }
 
-// length is how many wait for a limit.
-func (l *limits) length(of bottleneck) int {
-	if queue := l.waiting[of]; queue != nil {
-		return len(*queue)
+// before is how many others wait for a limit than this one, which may do so already.
+func (l *limits) before(p *probe, at bottleneck) int {
+	queue := l.waiting[at]
+	switch queue {
+	case nil:
+		return 0
+	case p.queue:
+		return len(*queue) - 1
 	}
-	return 0
+	return len(*queue)
 }
 
 // defers has a probe wait for a limit.
