@@ -186,38 +186,45 @@ type failures struct{ begun, ended, last time.Duration }
 // judge decides about a target that has failed often enough.
 func (g *guard) judge(run failures, now time.Duration) judgment {
 	if g.isolation != nil {
-		g.reconsider(now)
+		if g.reconsider(now); g.isolation != nil {
+			return isolated
+		}
 	}
-	if g.isolation != nil {
-		return isolated
-	}
-	// An endpoint that is well has answered before half of its time is over: a cut that
-	// spoiled its first probe had begun by then.
-	others, since := 0, run.begun+(run.ended-run.begun)/2
-	switch {
-	case now-run.last > reachedMemory: // so long a timeout outlasts any short cut
-		others = g.reached.between(run.last, now)
-	case run.last >= run.ended:
-		others = g.reached.between(since, run.last)
-	case !g.spread():
-		// A single probe, which is to decide. A cut that was over before it ended, and hit
-		// hardly anybody else, cannot be told from what the target itself has lost.
-		others = g.reached.between(since, now)
-	}
-	switch widespread := g.widespread(g.targets.between(since, now)); {
-	case others > 0 && !widespread:
+	since := run.spoiled()
+	against := g.against(run, since, now)
+	switch ours := g.widespread(g.targets.between(since, now)); {
+	case against > 0 && !ours:
 		return dead
-	case others == 0 && g.reached.between(run.last+reachedBucket, now) > 0:
+	case against == 0 && g.reached.between(run.last+reachedBucket, now) > 0:
 		return unsure
 	case g.asked < run.ended:
 		return ask
-	case widespread:
+	case ours:
 		g.isolation = newIsolation(g.suspects, now)
 		return isolated
 	case now < g.heard:
 		return unsure
 	}
 	return dead // nobody is left who could tell
+}
+
+// spoiled is when a cut that caused all of the failures had begun at the latest: an endpoint
+// that is well has answered before half of its time is over.
+func (f failures) spoiled() time.Duration { return f.begun + (f.ended-f.begun)/2 }
+
+// against counts the probes that were answered while such a cut must have lasted.
+func (g *guard) against(run failures, since, now time.Duration) int {
+	switch {
+	case now-run.last > reachedMemory: // so long a timeout outlasts any short cut
+		return g.reached.between(run.last, now)
+	case run.last >= run.ended:
+		return g.reached.between(since, run.last)
+	case !g.spread():
+		// A single probe, which is to decide. A cut that was over before it ended, and hit
+		// hardly anybody else, cannot be told from what the target itself has lost.
+		return g.reached.between(since, now)
+	}
+	return 0
 }
 
 // networkOf is the network that a place is taken to be in. Names are networks of their

@@ -138,7 +138,7 @@ type Scheduler struct {
 	doubted map[*probe]Result
 	// distrusts: the operator seems to have lost its own network.
 	distrusts bool
-	// untold are owners whom the probe that is being settled has something to tell.
+	// untold are owners to be notified as soon as the lock is given back.
 	untold []Owner
 }
 
