@@ -54,6 +54,12 @@ func steady(t *testing.T, name string, story func(*scenario)) {
 func (s *scenario) dead() *e2e.Host    { return s.hosts[len(s.hosts)-1] }
 func (s *scenario) alive() []*e2e.Host { return s.hosts[:len(s.hosts)-1] }
 
+// swap is called once the first host has died and the dead one is back.
+func (s *scenario) swap() {
+	last := len(s.hosts) - 1
+	s.hosts[0], s.hosts[last] = s.hosts[last], s.hosts[0]
+}
+
 // unharmed ends a steady scenario: no request has failed, nobody has lost its traffic and
 // nothing has been written. And deaths are still found.
 func (s *scenario) unharmed() {
@@ -251,7 +257,7 @@ func TestLeaderIsPaused(t *testing.T) {
 			s.isOut(s.hosts[0], takeover+quick.Refusal())
 			s.note("outMs", time.Since(died))
 			s.isIn(s.dead(), takeover+quick.Recovery())
-			s.hosts[0], s.hosts[len(s.hosts)-1] = s.hosts[len(s.hosts)-1], s.hosts[0]
+			s.swap()
 			writes := s.writes()
 
 			pause(time.Second)
