@@ -238,16 +238,24 @@ func desiredService(owner *farpointv1.ExternalService, key types.NamespacedName,
 	if present == nil {
 		spec.ClusterIP = template.Spec.ClusterIP
 	}
-	if len(template.Spec.IPFamilies) > 0 {
-		spec.IPFamilies = template.Spec.IPFamilies
-	}
-	if template.Spec.IPFamilyPolicy != nil {
-		spec.IPFamilyPolicy = template.Spec.IPFamilyPolicy
-	}
+	setFamilies(spec, template.Spec)
 	setAffinity(spec, template.Spec)
 	spec.TrafficDistribution = template.Spec.TrafficDistribution
 	spec.PublishNotReadyAddresses = template.Spec.PublishNotReadyAddresses
 	return wanted
+}
+
+// setFamilies leaves a second family that the API server has added by the policy: it lets
+// nobody take that away as long as the policy is not SingleStack.
+func setFamilies(spec *corev1.ServiceSpec, template farpointv1.ServiceTemplateSpec) {
+	if template.IPFamilyPolicy != nil {
+		spec.IPFamilyPolicy = template.IPFamilyPolicy
+	}
+	added := ptr.Deref(spec.IPFamilyPolicy, corev1.IPFamilyPolicySingleStack) != corev1.IPFamilyPolicySingleStack &&
+		len(template.IPFamilies) == 1 && len(spec.IPFamilies) == 2 && spec.IPFamilies[0] == template.IPFamilies[0]
+	if len(template.IPFamilies) > 0 && !added {
+		spec.IPFamilies = template.IPFamilies
+	}
 }
 
 func setAffinity(spec *corev1.ServiceSpec, template farpointv1.ServiceTemplateSpec) {

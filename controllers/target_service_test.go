@@ -201,6 +201,33 @@ var _ = Describe("the target Service", func() {
 		Expect(slicesFor(ctx, namespace, "moved")).To(BeEmpty())
 	})
 
+	// Kubernetes gives a headless Service without a selector both families, and lets nobody
+	// take one away without the word for it.
+	It("keeps the family that Kubernetes adds to that of the template", func(ctx SpecContext) {
+		startOperator(adminConfig)
+		namespace, backends := newNamespace(ctx), newSite()
+		object := externalService(namespace, "families", backends.url("/"))
+		object.Spec.ServiceTemplate = &farpointv1.ServiceTemplate{Spec: farpointv1.ServiceTemplateSpec{
+			ClusterIP: corev1.ClusterIPNone, IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol},
+			Ports: []farpointv1.ServiceTemplatePort{{Name: "http", Port: 80}},
+		}}
+		create(ctx, object)
+		Eventually(column(ctx, object)).Should(Equal("1/1"))
+		made := &corev1.Service{}
+		families := func() []corev1.IPFamily {
+			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(object), made)).To(Succeed())
+			return made.Spec.IPFamilies
+		}
+		Expect(families()).To(HaveLen(2))
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.ServiceTemplate.Spec.Ports[0].Port = 81 })
+		Eventually(func() int32 { families(); return made.Spec.Ports[0].Port }).Should(BeEquivalentTo(81))
+		Expect(condition(ctx, object, farpointv1.TargetServiceResolvedCondition)()).To(Equal("True Resolved"))
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
+			spec.ServiceTemplate.Spec.IPFamilyPolicy = new(corev1.IPFamilyPolicySingleStack)
+		})
+		Eventually(families).Should(Equal([]corev1.IPFamily{corev1.IPv4Protocol}))
+	})
+
 	It("is created once a quota lets it be", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
