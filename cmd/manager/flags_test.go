@@ -41,7 +41,7 @@ func TestFlagReference(t *testing.T) {
 # Flags
 
 Those of the operator, ` + "`bin/manager`" + `. They stand among the arguments of the Deployment in
-config/manager.
+config/manager; an [overlay](user-guide.md#install) adds others.
 
 | flag | default | meaning |
 |---|---|---|
