@@ -208,6 +208,7 @@ var _ = Describe("an Endpoints object", func() {
 		object := publishing(namespace, "refused", backend.url())
 		create(ctx, service(namespace, "refused"), object)
 		inStep := condition(ctx, object, farpointv1.EndpointsPublishedCondition)
+		Eventually(legacy(ctx, namespace, "refused")).Should(Equal("http 8080: 192.0.2.10"))
 		Eventually(inStep).Should(Equal("True EndpointsInStep"))
 		refused.Store(true)
 		backend.status.Store(http.StatusServiceUnavailable)
@@ -216,7 +217,7 @@ var _ = Describe("an Endpoints object", func() {
 		Expect(condition(ctx, object, farpointv1.ReconcilingCondition)()).To(Equal("True WriteFailed"))
 		refused.Store(false)
 		Eventually(inStep).Should(Equal("True EndpointsInStep"))
-		Expect(legacy(ctx, namespace, "refused")()).To(Equal("http 8080: / 192.0.2.10"))
+		Eventually(legacy(ctx, namespace, "refused")).Should(Equal("http 8080: / 192.0.2.10"))
 	})
 
 	DescribeTable("is never taken over from somebody else",
