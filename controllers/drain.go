@@ -133,7 +133,7 @@ func (d drain) isTaken(address netip.Addr, ports []discoveryv1.EndpointPort) boo
 func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *portSet) *endpoint {
 	text := address.String()
 	return &endpoint{
-		name: endpointName(text, ports), address: address, text: text, ports: ports,
+		name: endpointName(text, ports.first()), address: address, text: text, ports: ports,
 		spec: &farpointv1.Endpoint{
 			Address:  text,
 			Hostname: ptr.Deref(published.Hostname, ""),

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"slices"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -33,7 +34,10 @@ const longestMessage = 512
 // endpointStatuses are in the order of the spec; those that have left it follow. The
 // present ones stay if the endpoints could not be judged.
 func endpointStatuses(present *farpointv1.ExternalService, found findings, now metav1.Time) []farpointv1.EndpointStatus {
-	if found.targets == nil {
+	switch {
+	case found.expelled:
+		return withPublished(present.Status.Endpoints, found.published)
+	case found.targets == nil:
 		return slices.DeleteFunc(slices.Clone(present.Status.Endpoints), func(endpoint farpointv1.EndpointStatus) bool {
 			return endpoint.DrainUntil != nil && found.service.service == nil // its slice has gone
 		})
@@ -65,6 +69,26 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 		status := endpointStatus(&verdicts[i], found.publishesNotReady())
 		keepKnown(&status, before.find(len(statuses), status.Name), now)
 		statuses = append(statuses, status)
+	}
+	return statuses
+}
+
+// withPublished are statuses without a word of how an endpoint is published that stands in
+// none of the slices any more.
+func withPublished(statuses []farpointv1.EndpointStatus, in []*discoveryv1.EndpointSlice) []farpointv1.EndpointStatus {
+	there := map[string]bool{}
+	for _, slice := range in {
+		for i := range slice.Endpoints {
+			for _, port := range slice.Ports {
+				there[endpointName(slice.Endpoints[i].Addresses[0], port)] = true
+			}
+		}
+	}
+	statuses = slices.Clone(statuses)
+	for i := range statuses {
+		if !there[statuses[i].Name] {
+			statuses[i].Published = ""
+		}
 	}
 	return statuses
 }
@@ -124,11 +148,10 @@ func keepKnown(status, before *farpointv1.EndpointStatus, now metav1.Time) {
 	}
 }
 
-func count(status *farpointv1.ExternalServiceStatus, present *farpointv1.ExternalService, found findings) {
-	status.Total = int32(len(present.Spec.Endpoints))
-	if found.targets != nil {
-		status.Total = int32(len(status.Endpoints) - countLeft(status.Endpoints))
-	}
+// count counts endpoints by their statuses. Without a Service nothing is published, whatever
+// these say.
+func count(status *farpointv1.ExternalServiceStatus, total int, served bool) {
+	status.Total = int32(total)
 	status.Ready, status.Standby, status.Unhealthy, status.Unknown = 0, 0, 0, 0
 	status.Draining, status.Disabled, status.Rejected = 0, 0, 0
 	for i := range status.Endpoints {
@@ -136,7 +159,7 @@ func count(status *farpointv1.ExternalServiceStatus, present *farpointv1.Externa
 		if counter := counterOf(status, endpoint); counter != nil {
 			*counter++
 		}
-		if isReady(endpoint.Published) && found.service.service != nil { // else nothing is published
+		if served && isReady(endpoint.Published) {
 			status.Ready++
 		}
 	}

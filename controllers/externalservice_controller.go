@@ -220,7 +220,7 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	plan := r.plan(object, found, existing, trigger)
 	found.slices = plan.Kept
 	found.expelled = found.fault != nil && !plan.isEmpty()
-	if object.Spec.PublishEndpoints {
+	if object.Spec.PublishEndpoints || found.expelled {
 		found.published = plan.result(existing)
 	}
 	plan.Delete = append(plan.Delete, elsewhere...)

@@ -86,11 +86,11 @@ func duplicate(made *endpoint, origin int, taken map[place]int) *rejection {
 	return nil
 }
 
-func endpointName(address string, ports *portSet) string {
-	first := ports.first()
-	name := net.JoinHostPort(address, strconv.Itoa(int(*first.Port)))
-	if *first.Protocol != corev1.ProtocolTCP {
-		name += "/" + string(*first.Protocol)
+// endpointName is what an endpoint is called by one of its ports, mostly the first.
+func endpointName(address string, port discoveryv1.EndpointPort) string {
+	name := net.JoinHostPort(address, strconv.Itoa(int(ptr.Deref(port.Port, 0))))
+	if protocol := ptr.Deref(port.Protocol, corev1.ProtocolTCP); protocol != corev1.ProtocolTCP {
+		name += "/" + string(protocol)
 	}
 	return name
 }

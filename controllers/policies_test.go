@@ -270,6 +270,7 @@ var _ = Describe("policies", func() {
 				spec.DeniedCIDRs = []farpointv1.CIDR{"192.0.2.11/32"}
 			})
 			Eventually(conditions(ctx, namespace, "api")).Should(Equal(first))
+			Eventually(column(ctx, object)).Should(Equal("1/2"))
 			if strings.Contains(what, "legacy") {
 				Eventually(legacy(ctx, namespace, "api")).Should(Equal("http 8080: 192.0.2.10"))
 			}

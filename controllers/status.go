@@ -54,8 +54,8 @@ type findings struct {
 	conflictsUnknown bool
 	// held: an endpoint would have been taken out, had the operator not lost its network.
 	held bool
-	// slices counts the slices of this object; published are they, if an Endpoints object
-	// is to say the same.
+	// slices counts the slices of this object; published are they, if endpoints were expelled
+	// or an Endpoints object is to say the same.
 	slices    int
 	published []*discoveryv1.EndpointSlice
 	// endpoints is what came of keeping an Endpoints object.
@@ -82,10 +82,12 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	status.TargetService = nameFrom(present.Namespace, targetKey(present))
 	status.EndpointSlices = int32(found.slices)
 	status.Endpoints = endpointStatuses(present, found, now)
+	total := len(present.Spec.Endpoints)
 	if found.targets != nil {
 		status.Tier = found.standing.tier
+		total = len(status.Endpoints) - countLeft(status.Endpoints)
 	}
-	count(&status, present, found)
+	count(&status, total, found.service.service != nil)
 	set := conditionSetter{status: &status, generation: present.Generation, now: now}
 	setTargetServiceResolved(set, found)
 	setPortsMatched(set, found)

@@ -49,6 +49,10 @@ func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalSer
 		}
 	}
 	status := suspended(object, r.now())
+	if len(existing) > 0 {
+		status.Endpoints = withPublished(status.Endpoints, published)
+		count(&status, int(status.Total), status.Ready > 0)
+	}
 	status.EndpointSlices = int32(plan.Kept)
 	return r.report(ctx, object, status)
 }

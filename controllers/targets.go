@@ -173,7 +173,7 @@ func (p targetPlanner) locate(wanted wantedEndpoint, index int, resolver *portRe
 		return endpoint{}, &rejection{farpointv1.InvalidPortReason, err.Error()}
 	}
 	text := address.String()
-	made := endpoint{index: index, name: endpointName(text, ports), spec: spec, address: address, text: text, ports: ports}
+	made := endpoint{index: index, name: endpointName(text, ports.first()), spec: spec, address: address, text: text, ports: ports}
 	if wanted.name != "" {
 		made.resolved = &resolvedFrom{address: wanted.from, name: wanted.name, target: wanted.target}
 	}
@@ -193,7 +193,7 @@ func (p targetPlanner) locateName(wanted wantedEndpoint, index int, resolver *po
 		return endpoint{}, &rejection{farpointv1.InvalidPortReason, err.Error()}
 	}
 	return endpoint{
-		index: index, name: endpointName(wanted.name, ports), spec: wanted.spec, text: wanted.name, ports: ports,
+		index: index, name: endpointName(wanted.name, ports.first()), spec: wanted.spec, text: wanted.name, ports: ports,
 		resolved: &resolvedFrom{address: wanted.from, name: wanted.name, target: wanted.target},
 	}, nil
 }
