@@ -85,6 +85,9 @@ func TestEndpointsContent(t *testing.T) {
 		{name: "ports, several slices each", from: []*discoveryv1.EndpointSlice{
 			sliceWith("IPv4", httpPort(80), publishedAs("10.0.0.10", "TTF")), sliceWith("IPv4", two, publishedAs("10.0.0.2", "TTF")), sliceWith("IPv4", httpPort(80), publishedAs("10.0.0.9", "TTF")), sliceWith("IPv4", httpPort(81), publishedAs("10.0.0.9", "FFF"))},
 			want: []string{"dns 53/UDP, web 80/TCP: 10.0.0.2 / ", "http 80/TCP: 10.0.0.9 10.0.0.10 / ", "http 81/TCP:  / 10.0.0.9"}},
+		{name: "names, which it cannot hold", from: []*discoveryv1.EndpointSlice{
+			sliceWith("FQDN", httpPort(80), publishedAs("db.example.com", "TTF")), sliceWith("IPv4", httpPort(80), publishedAs("10.0.0.1", "TTF"))},
+			want: []string{"http 80/TCP: 10.0.0.1 / "}, others: 1},
 		{name: "the first family", families: []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol}, from: []*discoveryv1.EndpointSlice{
 			sliceWith("IPv4", httpPort(80), publishedAs("10.0.0.1", "TTF")), sliceWith("IPv6", httpPort(80), publishedAs("2001:db8::1", "TTF"))},
 			want: []string{"http 80/TCP: 2001:db8::1 / "}, others: 1},
