@@ -189,6 +189,24 @@ func TestNothingIsDeletedThatCouldNotBeWrittenElsewhere(t *testing.T) {
 	}
 }
 
+// The cache shows a slice as it was before somebody wrote it, such as an operator that has
+// taken over.
+func TestNothingIsDeletedThatHasChangedSince(t *testing.T) {
+	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).Build()
+	applier, wants := applierOn(c), wantsOf(numbered(1))
+	if err := applier.apply(t.Context(), wants.owner, planSlices(wants, nil)); err != nil {
+		t.Fatal(err)
+	}
+	seen, changed := written(t, c), written(t, c)[0]
+	changed.Endpoints[0].Zone = nonEmpty("a")
+	if err := c.Update(t.Context(), changed); err != nil {
+		t.Fatal(err)
+	}
+	if err := applier.apply(t.Context(), wants.owner, slicePlan{Delete: seen}); !conflictsOnly(err) || len(written(t, c)) != 1 {
+		t.Errorf("%v; there are %v, want a conflict and the slice", err, written(t, c))
+	}
+}
+
 // Endpoints are to move to slices that cannot be created, out of one that stays.
 func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
 	tests := map[string]func(*sliceWants){

@@ -34,16 +34,24 @@ func TestSeedsWithoutAStatus(t *testing.T) {
 			{Addresses: []string{"192.0.2.1"}, Conditions: discoveryv1.EndpointConditions{Ready: &no, Serving: &yes}},
 			{Addresses: []string{"192.0.2.2"}, Conditions: discoveryv1.EndpointConditions{Ready: &yes, Serving: &no}},
 			{Addresses: []string{"192.0.2.3"}},
+			{Addresses: []string{"192.0.2.4"}, Conditions: discoveryv1.EndpointConditions{Ready: &no, Serving: &yes, Terminating: &yes}},
+			{Addresses: []string{"192.0.2.5"}, Conditions: discoveryv1.EndpointConditions{Ready: &no, Serving: &yes, Terminating: &yes}},
 			{Addresses: []string{"no address"}, Conditions: discoveryv1.EndpointConditions{Serving: &yes}},
 			{},
 		},
 	}
 	known := seedsFrom([]*discoveryv1.EndpointSlice{slice}, &farpointv1.ExternalServiceStatus{})
+	byHand := at("192.0.2.5", 8080)
+	byHand.State = farpointv1.EndpointDraining
 	accepted := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{
 		at("192.0.2.1", 8080), at("192.0.2.2", 8080), at("192.0.2.3", 8080), at("192.0.2.1", 80),
 		{Address: "192.0.2.1", HealthCheckURL: "tcp://", Ports: []farpointv1.EndpointPort{{Name: "new", Port: 9}}},
+		at("192.0.2.4", 8080), byHand,
 	}}, onePort).accepted
-	want := []probes.State{probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown, probes.StateUnknown, probes.StateUnknown}
+	want := []probes.State{
+		probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown, probes.StateUnknown, probes.StateUnknown,
+		probes.StateDraining, probes.StateHealthy, // by its own word, and by hand
+	}
 	for i := range accepted {
 		if state, _ := known.of(&accepted[i]); state != want[i] {
 			t.Errorf("%s is seeded %v, want %v", accepted[i].name, state, want[i])

@@ -21,6 +21,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -130,16 +131,25 @@ func TestPlanPacks250EndpointsInto3Slices(t *testing.T) {
 }
 
 func TestPlanSeparatesAddressTypesAndPorts(t *testing.T) {
+	h2c := "kubernetes.io/h2c"
+	only := func(name string, protocol corev1.Protocol, appProtocol *string) *portSet {
+		return newPortSet([]discoveryv1.EndpointPort{endpointPort(name, protocol, 80, appProtocol)})
+	}
 	endpoints := []verdict{
 		healthy("192.0.2.1", httpPort(80)), healthy("192.0.2.2", httpPort(8080)),
 		healthy("2001:db8::1", httpPort(80)), healthy("192.0.2.3", httpPort(80)),
+		healthy("192.0.2.4", only("https", corev1.ProtocolTCP, nil)), healthy("192.0.2.5", only("http", corev1.ProtocolUDP, nil)), healthy("192.0.2.6", only("http", corev1.ProtocolTCP, &h2c)),
 	}
 	_, after := carriedOut(t, wantsOf(endpoints), nil)
 	found := map[string]int{}
 	for _, slice := range after {
-		found[fmt.Sprintf("%s %d", slice.AddressType, *slice.Ports[0].Port)] = len(slice.Endpoints)
+		port := slice.Ports[0]
+		found[strings.TrimSpace(fmt.Sprintf("%s %s %d/%s %s", slice.AddressType, *port.Name, *port.Port, *port.Protocol, ptr.Deref(port.AppProtocol, "")))] += len(slice.Endpoints)
 	}
-	if want := map[string]int{"IPv4 80": 2, "IPv4 8080": 1, "IPv6 80": 1}; !maps.Equal(found, want) {
+	if want := map[string]int{
+		"IPv4 http 80/TCP": 2, "IPv4 http 8080/TCP": 1, "IPv6 http 80/TCP": 1,
+		"IPv4 https 80/TCP": 1, "IPv4 http 80/UDP": 1, "IPv4 http 80/TCP kubernetes.io/h2c": 1,
+	}; !maps.Equal(found, want) {
 		t.Errorf("got %v, want %v", found, want)
 	}
 }

@@ -93,6 +93,9 @@ func TestBadEndpointsAreSetAside(t *testing.T) {
 		{"zone", with(func(e *farpointv1.Endpoint) { e.Zone = "eu central" }), farpointv1.InvalidTopologyReason, `zone "eu central"`},
 		{"hostname", with(func(e *farpointv1.Endpoint) { e.Hostname = "db.example" }), farpointv1.InvalidTopologyReason, `hostname "db.example"`},
 		{"nodeName", with(func(e *farpointv1.Endpoint) { e.NodeName = "Node_1" }), farpointv1.InvalidTopologyReason, `nodeName "Node_1"`},
+		{"nine forZones", with(func(e *farpointv1.Endpoint) { e.ForZones = strings.Split("abcdefghi", "") }), farpointv1.InvalidTopologyReason, "forZones has 9 zones, more than 8"},
+		{"forZones that is no label value", with(func(e *farpointv1.Endpoint) { e.ForZones = []string{"a", "eu central"} }), farpointv1.InvalidTopologyReason, `forZones "eu central"`},
+		{"forZones twice", with(func(e *farpointv1.Endpoint) { e.ForZones = []string{"a", "b", "a"} }), farpointv1.InvalidTopologyReason, `forZones has "a" twice`},
 		{"ftp", url("ftp://192.0.2.2/"), farpointv1.InvalidHealthCheckURLReason, `unknown scheme "ftp": use one of `},
 		{"no scheme", url("192.0.2.2:80"), farpointv1.InvalidHealthCheckURLReason, "healthCheckURL"},
 		{"unparsable", url("http://[::1"), farpointv1.InvalidHealthCheckURLReason, "healthCheckURL cannot be parsed"},
@@ -199,6 +202,17 @@ func TestPortMismatch(t *testing.T) {
 	udp := []corev1.ServicePort{{Name: "htpp", Port: 80, Protocol: corev1.ProtocolUDP}}
 	if reason, _ := portMismatch(endpoints, serving(udp)); reason != farpointv1.PortNotInServiceReason {
 		t.Errorf("%q for a port of another protocol", reason)
+	}
+	own := func(name string, protocol corev1.Protocol) farpointv1.Endpoint {
+		return farpointv1.Endpoint{Address: "192.0.2.1", HealthCheckURL: "tcp://:80", Ports: []farpointv1.EndpointPort{{Name: name, Port: 80, Protocol: protocol}}}
+	}
+	endpoints = planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("htpp", corev1.ProtocolUDP)}}, udp).accepted
+	if reason, message := portMismatch(endpoints, serving(udp)); reason != "" {
+		t.Errorf("%s: %s, although name and protocol match", reason, message)
+	}
+	endpoints = planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("http", corev1.ProtocolTCP), own("https", corev1.ProtocolUDP)}}, onePort).accepted
+	if reason, message := portMismatch(endpoints, serving(onePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "https"/UDP`) {
+		t.Errorf("%s: %s, for a port of the second endpoint", reason, message)
 	}
 	endpoints = planned(t, farpointv1.ExternalServiceSpec{Ports: []farpointv1.EndpointPort{{Name: "http", Port: 80}}, Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1"}}}, twoPorts).accepted
 	if reason, message := portMismatch(endpoints, serving(twoPorts)); reason != farpointv1.PortWithoutEndpointsReason || !strings.Contains(message, `"admin"/TCP (its targetPort "admin" is a name`) {
