@@ -57,14 +57,17 @@ type guard struct {
 	byNetwork map[netip.Prefix]int
 	// patience is for how long the others are waited for once some have recovered.
 	patience time.Duration
-	// reached counts the probes that were answered, and targets the targets, each by the
-	// last time that it was.
+	// reached counts the probes that were answered; in an isolation, those of targets that
+	// had been cut off, since others may be near. targets counts the targets, each by the last
+	// time that it was reached.
 	reached, targets reachedCounter
 	// asked is when witnesses were last asked, and heard when the last of them will have
 	// answered or failed.
 	asked, heard time.Duration
-	// isolation is nil while we are not taken to be cut off.
+	// isolation is nil while we are not taken to be cut off, and isolated is when we were
+	// last: to have been reached before speaks against nobody any more.
 	isolation *isolation
+	isolated  time.Duration
 }
 
 func newGuard(options GuardOptions) guard {
@@ -115,7 +118,9 @@ func (g *guard) reach(p *probe, begun, now time.Duration) {
 	if now-begun >= retransmission {
 		at = now
 	}
-	g.reached.add(at, now)
+	if g.isolation == nil || g.isolation.wasCutOff(p) {
+		g.reached.add(at, now)
+	}
 	g.targets.takeBack(p.reached)
 	g.targets.add(at, now)
 	p.reached = at
@@ -191,15 +196,16 @@ func (g *guard) judge(run failures, now time.Duration) judgment {
 		}
 	}
 	since := run.spoiled()
-	against := g.against(run, since, now)
+	against := g.against(run, max(since, g.isolated), now)
 	switch ours := g.widespread(g.targets.between(since, now)); {
 	case against > 0 && !ours:
 		return dead
-	case against == 0 && g.reached.between(run.last+reachedBucket, now) > 0:
+	case against == 0 && g.targets.between(run.last+reachedBucket, now) > 0:
 		return unsure
 	case g.asked < run.ended:
 		return ask
 	case ours:
+		g.isolated = now
 		g.isolation = newIsolation(g.suspects, now)
 		return isolated
 	case now < g.heard:

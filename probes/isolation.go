@@ -61,6 +61,11 @@ func (i *isolation) reach(p *probe, now time.Duration) {
 	}
 }
 
+// wasCutOff tells whether a target has been a suspect meanwhile.
+func (i *isolation) wasCutOff(p *probe) bool {
+	return i.standing[p] == faltering || i.standing[p] == recovered
+}
+
 // note notes how a target fares.
 func (i *isolation) note(p *probe, now standing) {
 	i.forget(p)
