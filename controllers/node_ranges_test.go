@@ -18,9 +18,13 @@ package controllers
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
 )
 
 // Before 1.36, Kubernetes took ranges with any bits set.
@@ -34,5 +38,31 @@ func TestRangesOfANode(t *testing.T) {
 	want := "[{198.51.100.0/26 a Pod of this cluster} {2001:db8::/64 a Pod of this cluster} {203.0.113.9/32 a node of this cluster}]"
 	if got := fmt.Sprint(rangesOf(node)); got != want {
 		t.Errorf("the ranges are %s, want %s", got, want)
+	}
+}
+
+func TestWhoIsLookedAtWhenRangesChange(t *testing.T) {
+	before := probes.NewEgressPolicy(probes.EgressRules{})
+	after := probes.NewEgressPolicy(probes.EgressRules{Cluster: []probes.ClusterRange{{Prefix: netip.MustParsePrefix("198.51.100.0/26"), Kind: "a Pod of this cluster"}}})
+	with := func(spec farpointv1.ExternalServiceSpec, told ...farpointv1.EndpointStatus) *farpointv1.ExternalService {
+		return &farpointv1.ExternalService{Spec: spec, Status: farpointv1.ExternalServiceStatus{Endpoints: told}}
+	}
+	at := func(address string, url farpointv1.HealthCheckURL) farpointv1.ExternalServiceSpec {
+		return farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{{Address: address, HealthCheckURL: url}}}
+	}
+	for name, test := range map[string]struct {
+		object *farpointv1.ExternalService
+		want   bool
+	}{
+		"elsewhere":                      {with(at("192.0.2.1", "tcp://192.0.2.2:80")), false},
+		"in the spec":                    {with(at("198.51.100.7", "")), true},
+		"in the URL":                     {with(at("192.0.2.1", "tcp://198.51.100.7:80")), true},
+		"in the common URL":              {with(farpointv1.ExternalServiceSpec{HealthCheckURL: "tcp://198.51.100.7:80"}), true},
+		"wherever a name leads":          {with(at("db.example", "")), true},
+		"draining, or left by a suspend": {with(at("192.0.2.1", ""), farpointv1.EndpointStatus{Address: "198.51.100.7"}), true},
+	} {
+		if got := judgedOtherwise(test.object, before, after); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
 	}
 }

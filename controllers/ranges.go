@@ -238,7 +238,7 @@ func (r *clusterRanges) follow(ctx context.Context, lists []client.ObjectList, q
 		return fmt.Errorf("list ExternalServices: %w", err)
 	}
 	for i := range all.Items {
-		if judgedOtherwise(&all.Items[i].Spec, before, r.policy) {
+		if judgedOtherwise(&all.Items[i], before, r.policy) {
 			queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
 		}
 	}
@@ -251,8 +251,9 @@ func (r *clusterRanges) rulesWith(known []probes.ClusterRange) probes.EgressRule
 	return rules
 }
 
-// judgedOtherwise tells whether two policies may differ about an address in a spec.
-func judgedOtherwise(spec *farpointv1.ExternalServiceSpec, a, b *probes.EgressPolicy) bool {
+// judgedOtherwise tells whether two policies may differ about an address in a spec, or about
+// one that has left it and is published still.
+func judgedOtherwise(object *farpointv1.ExternalService, a, b *probes.EgressPolicy) bool {
 	differ := func(text string) bool {
 		addr, err := netip.ParseAddr(text)
 		return err == nil && (a.CheckProbe(addr) == nil) != (b.CheckProbe(addr) == nil)
@@ -261,10 +262,12 @@ func judgedOtherwise(spec *farpointv1.ExternalServiceSpec, a, b *probes.EgressPo
 		u, err := url.Parse(string(text))
 		return err == nil && differ(u.Hostname())
 	}
-	return probed(spec.HealthCheckURL) || slices.ContainsFunc(spec.Endpoints, func(endpoint farpointv1.Endpoint) bool {
+	published := func(endpoint farpointv1.EndpointStatus) bool { return differ(endpoint.Address) }
+	wanted := func(endpoint farpointv1.Endpoint) bool {
 		// Where a name leads is not in the spec, and not all of it in the status.
 		return isDNSName(endpoint.Address) || differ(endpoint.Address) || probed(endpoint.HealthCheckURL)
-	})
+	}
+	return probed(object.Spec.HealthCheckURL) || slices.ContainsFunc(object.Spec.Endpoints, wanted) || slices.ContainsFunc(object.Status.Endpoints, published)
 }
 
 // rangesOf are the addresses that an object says to be the cluster's own.
