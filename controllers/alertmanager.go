@@ -90,20 +90,25 @@ func (a alertmanager) alert(told notice, now time.Time) alertmanagerAlert {
 	if made.Labels == nil {
 		made.Labels = map[string]string{}
 	}
-	for name, value := range map[string]string{
-		"alertname":       string(told.name),
-		"severity":        told.name.severity(),
-		"namespace":       told.object.Namespace,
-		"externalservice": told.object.Name,
-		"endpoint":        told.endpoint,
-		"zone":            told.zone,
-		"reason":          told.reason,
-	} {
+	for name, value := range told.labels() {
 		if value != "" {
 			made.Labels[name] = value
 		}
 	}
 	return made
+}
+
+// labels are what an Alertmanager knows an alert by; empty ones are left out.
+func (a alert) labels() map[string]string {
+	return map[string]string{
+		"alertname":       string(a.name),
+		"severity":        a.name.severity(),
+		"namespace":       a.object.Namespace,
+		"externalservice": a.object.Name,
+		"endpoint":        a.endpoint,
+		"zone":            a.zone,
+		"reason":          a.reason,
+	}
 }
 
 // summary is a line for people.

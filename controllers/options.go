@@ -244,6 +244,9 @@ func (o *Options) addAlertLabel(value string) error {
 	if !ok || !model.LegacyValidation.IsValidLabelName(name) {
 		return errors.New("must be name=value, with a name of letters, digits and underscores")
 	}
+	if _, taken := (alert{}).labels()[name]; taken {
+		return fmt.Errorf("%s is a label that alerts have by themselves: choose another name", name)
+	}
 	if o.AlertLabels == nil {
 		o.AlertLabels = map[string]string{}
 	}

@@ -17,7 +17,6 @@ limitations under the License.
 package controllers_test
 
 import (
-	"flag"
 	"net/netip"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -88,29 +87,3 @@ var _ = Describe("The cluster's own ranges", func() {
 		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal("False " + farpointv1.RefusedAddressReason))
 	})
 })
-
-var _ = DescribeTable("Flags",
-	func(complaint string, arguments ...string) {
-		options := controllers.NewOptions()
-		flags := flag.NewFlagSet("manager", flag.ContinueOnError)
-		flags.SetOutput(GinkgoWriter)
-		options.AddFlags(flags)
-		err := flags.Parse(arguments)
-		if err == nil {
-			err = options.Validate()
-		}
-		if complaint == "" {
-			Expect(err).NotTo(HaveOccurred())
-		} else {
-			Expect(err).To(MatchError(ContainSubstring(complaint)))
-		}
-	},
-	Entry("several", "", "--denied-cidrs=10.0.0.0/8, fd00::/8", "--denied-cidrs=0.0.0.0/0", "--allowed-cidrs=10.1.0.0/16,10.2.3.4"),
-	Entry("no range", "neither a range such as 10.0.0.0/8 nor an address", "--denied-cidrs=ten"),
-	Entry("bits after the prefix", "write 10.0.0.0/8", "--denied-cidrs=10.1.2.3/8"),
-	Entry("mapped", "write it as IPv4", "--allowed-cidrs=::ffff:10.0.0.0/104"),
-	Entry("a share", "", "--guard-share=0.5", "--guard-release=1"),
-	Entry("a share of nothing", "--guard-share=0: must be above 0 and at most 1", "--guard-share=0"),
-	Entry("no share at all", "--guard-release=NaN: must be above 0 and at most 1", "--guard-release=NaN"),
-	Entry("both", "10.0.0.0/8 is in --allowed-cidrs and in --denied-cidrs", "--denied-cidrs=10.0.0.0/8", "--allowed-cidrs=10.0.0.0/8"),
-)
