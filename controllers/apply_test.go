@@ -256,3 +256,60 @@ func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// A slice is to be turned into one for newcomers, and what it holds to go to others, which
+// cannot be written; see TestPlanWritesWhatLosesEndpointsLast.
+func TestNoSliceIsTurnedIntoAnotherThatHoldsWhatCouldNotBeWrittenElsewhere(t *testing.T) {
+	refused := map[string]bool{}
+	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithInterceptorFuncs(interceptor.Funcs{
+		Update: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.UpdateOption) error {
+			if refused[object.GetName()] {
+				return errors.New("not now")
+			}
+			return c.Update(ctx, object, options...)
+		},
+	}).Build()
+	applier := applierOn(c)
+	portSets := []*portSet{httpPort(1), httpPort(2), httpPort(3), httpPort(4)}
+	at := func(address string, ports int) verdict { return healthy(address, portSets[ports]) }
+	old := wantsOf([]verdict{at("10.0.0.1", 0), at("10.0.0.2", 0), at("10.0.0.3", 1), at("10.0.0.4", 2)})
+	if err := applier.apply(t.Context(), old.owner, planSlices(old, nil)); err != nil {
+		t.Fatal(err)
+	}
+	wants := wantsOf([]verdict{at("10.0.0.9", 3), at("10.0.0.1", 1), at("10.0.0.2", 2), at("10.0.0.3", 1), at("10.0.0.4", 2)})
+	plan := planSlices(wants, written(t, c))
+	if len(plan.Shed) != 1 {
+		t.Fatalf("%d slices lose endpoints, want one", len(plan.Shed))
+	}
+	refused[plan.Update[0].Name] = true
+	if err := applier.apply(t.Context(), wants.owner, plan); err == nil {
+		t.Error("says nothing of the failure")
+	}
+	there := map[string]bool{}
+	for _, slice := range written(t, c) {
+		for _, endpoint := range slice.Endpoints {
+			there[endpoint.Addresses[0]] = true
+		}
+	}
+	for _, address := range []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"} {
+		if !there[address] {
+			t.Errorf("%s is missing", address)
+		}
+	}
+	refused = nil
+	if err := applier.apply(t.Context(), wants.owner, planSlices(wants, written(t, c))); err != nil {
+		t.Fatal(err)
+	}
+	if plan := planSlices(wants, written(t, c)); !plan.isEmpty() {
+		t.Errorf("there is still to be written %v", writes(plan))
+	}
+}
+
+func TestWhatIsHeldBackSaysNothingOfOtherPorts(t *testing.T) {
+	wants := wantsOf(numbered(1))
+	present := planSlices(wants, nil).Create[0]
+	wants.endpoints[0].ports, wants.endpoints[0].health = httpPort(1), probes.Seeded(probes.StateUnhealthy)
+	if held := heldBack(present, planSlices(wants, nil).Create[0]); held != nil {
+		t.Errorf("%v is written of an endpoint whose other port is dead", held)
+	}
+}
