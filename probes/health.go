@@ -68,9 +68,10 @@ type Health struct {
 
 	runs
 	// otherwise counts the results in a row that agree with State, or say nothing about
-	// it, for another reason than Cause.
+	// it, for the same reason, other, and with the same code, which are not those of Cause.
 	otherwise uint8
 	other     Reason
+	otherCode uint16
 	// falls counts those since firstFall, which is at most flapWindow ago.
 	falls uint8
 	// since and firstFall are in nanoseconds of Unix time; 0 for never. There are many
@@ -232,14 +233,17 @@ func (h *Health) fall() {
 // explain keeps the reason for a verdict up to date: somebody who has mended one
 // fault must see the next one. As for the verdict itself, it takes several results
 // in a row, so that an endpoint that fails now in this way and now in that causes
-// no writes.
+// no writes: some of them even where one result makes a verdict.
 func (h *Health) explain(result Result, threshold uint8) bool {
 	if result.Reason == h.Cause.Reason && result.Code == h.Cause.Code {
 		h.otherwise = 0
 		return false
 	}
-	if result.Reason != h.other {
-		h.otherwise, h.other = 0, result.Reason
+	if result.Reason != h.other || result.Code != h.otherCode {
+		h.otherwise, h.other, h.otherCode = 0, result.Reason, result.Code
+	}
+	if h.Cause.Reason != ReasonNone {
+		threshold = max(threshold, fewestToExplain)
 	}
 	h.otherwise++
 	if h.otherwise < threshold {
@@ -248,6 +252,9 @@ func (h *Health) explain(result Result, threshold uint8) bool {
 	h.Cause, h.otherwise = result, 0
 	return true
 }
+
+// fewestToExplain is how many results in a row give another reason at least.
+const fewestToExplain = 3
 
 // restart forgets the results on the way to a change, but not the verdict.
 func (h *Health) restart() {

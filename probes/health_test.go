@@ -96,6 +96,34 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// TestManyFacesAreNoNews: what is dead may be so in many ways, and nobody writes them all
+// down, however few failures make a verdict.
+func TestManyFacesAreNoNews(t *testing.T) {
+	status := func(code uint16) Result { return Result{Failure, ReasonStatus, code} }
+	for name, faces := range map[string][]Result{
+		"reasons": {refused, silent},
+		"codes":   {status(500), status(502), status(503)},
+	} {
+		for failures := uint8(1); failures <= 3; failures++ {
+			health, limits, told := Seeded(StateHealthy), Thresholds{Failure: failures, Success: 2}, 0
+			for i := range 100 {
+				if health.Observe(faces[i%len(faces)], limits, time.Unix(0, 0)) {
+					told++
+				}
+			}
+			if told != 1 || health.State != StateUnhealthy {
+				t.Errorf("%s, threshold %d: told %d times, state %v", name, failures, told, health.State)
+			}
+			for range 3 {
+				health.Observe(noRoute, limits, time.Unix(0, 0))
+			}
+			if health.Cause != noRoute {
+				t.Errorf("%s, threshold %d: what lasts is not told: %v", name, failures, health.Cause)
+			}
+		}
+	}
+}
+
 // TestDeclare: what an endpoint says of itself decides at once where it is its own word to
 // say, and never against the probes.
 func TestDeclare(t *testing.T) {
