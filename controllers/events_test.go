@@ -56,7 +56,7 @@ var _ = Describe("Events", func() {
 		}
 		Eventually(column(ctx, object), "60s").Should(Equal("500/500"))
 		told := notes(ctx, object)()[len(atFirst):]
-		// Each kind of change comes in one batch of 500 ms after the other, of which the
+		// Each kind of change comes in one batch after the other, of which the
 		// smallest name up to 10 endpoints one by one.
 		Expect(len(told)).To(BeNumerically("<", many/5), "for a thousand changes:\n%s", strings.Join(told, "\n"))
 		Expect(told).To(ContainElement(MatchRegexp(`^Warning EndpointUnhealthy: \d{2,3} endpoints are unhealthy: 198\.18\.[01]\.\d+:80(, 198\.18\.[01]\.\d+:80){9} and others$`)))

@@ -52,8 +52,10 @@ type transitions struct {
 const (
 	// transitionPriority is above that of edits (0) and resyncs (handler.LowPriority).
 	transitionPriority = 100
-	// batchWindow is the least time from one turn of an owner to the next.
-	batchWindow = 500 * time.Millisecond
+	// batchWindow is the least time from one turn of an owner to the next. It is what the
+	// last endpoint of several that die together may lose traffic for beyond the time that
+	// its probes take.
+	batchWindow = 150 * time.Millisecond
 )
 
 func newTransitions(clock clock.PassiveClock) *transitions {

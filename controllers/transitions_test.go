@@ -31,12 +31,12 @@ func TestTransitionsGoTogetherWithinTheWindow(t *testing.T) {
 	turns := newTransitions(clock)
 	owner := probes.Owner{Namespace: "integration", Name: "legacy-api"}
 	var got []time.Duration
-	for _, ms := range []time.Duration{0, 100, 200, 499, 500, 700, 1100, 9000, 9001} {
+	for _, ms := range []time.Duration{0, 30, 60, 149, 150, 210, 330, 9000, 9001} {
 		clock.SetTime(noon.Add(ms * time.Millisecond))
 		got = append(got, turns.wait(owner)/time.Millisecond)
 	}
-	// 500 is the turn of those before it, which 700 comes after; 1000 is the next.
-	want := []time.Duration{0, 400, 300, 1, 500, 300, 400, 0, 499}
+	// 150 is the turn of those before it, which 210 comes after; 300 is the next.
+	want := []time.Duration{0, 120, 90, 1, 150, 90, 120, 0, 149}
 	if !slices.Equal(got, want) {
 		t.Errorf("waits %v ms, want %v", got, want)
 	}
