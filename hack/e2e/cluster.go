@@ -189,7 +189,15 @@ func (c *Cluster) startProxy(ctx context.Context, node *Node) error {
 	// Whenever an endpoint of a UDP port goes, it looks at all the connections that the
 	// kernel remembers. Those of clients that have hung up would be far more than all others,
 	// which they are not where connections are kept.
-	return node.sysctl("netfilter/nf_conntrack_tcp_timeout_time_wait", "1")
+	if err := node.sysctl("netfilter/nf_conntrack_tcp_timeout_time_wait", "1"); err != nil {
+		return err
+	}
+	// Who has the port of a connection in vain again is led to the dead host that it was led
+	// to. For clients that send as much as ours the two minutes of the kernel are too long.
+	return errors.Join(
+		node.sysctl("netfilter/nf_conntrack_tcp_timeout_syn_sent", "2"),
+		node.sysctl("netfilter/nf_conntrack_tcp_timeout_fin_wait", "2"),
+	)
 }
 
 // RestartProxies ends all kube-proxies and runs them again. They leave their rules to the
