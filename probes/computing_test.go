@@ -186,10 +186,10 @@ func TestWaitingForATurnIsNoFaultOfTheEndpoint(t *testing.T) {
 		want         Result
 	}{
 		{"nobody waits", 0, 0, success()},
-		{"its turn comes in time", timeout / 4, 0, success()},
+		{"its turn comes in time", timeout / 8, 0, success()},
 		{"its turn does not come", time.Hour, 0, unknown(ReasonCrowded)},
 		{"its turn comes late, and it is slow", timeout * 3 / 4, time.Hour, unknown(ReasonCrowded)},
-		{"its turn comes early, and it is slow", timeout / 4, time.Hour, failure(ReasonTimeout)},
+		{"its turn comes early, and it is slow", timeout / 8, time.Hour, failure(ReasonTimeout)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -92,13 +92,17 @@ func newLimits(options SchedulerOptions) limits {
 		downPerNamespace: max(min(down*options.MaxInFlightPerNamespace/options.MaxInFlight, down), 1),
 		perDestination:   options.MaxInFlightPerDestination,
 		computing:        newComputing(options.MaxHandshakes),
-		mostWaiting:      64 * options.MaxHandshakes,
+		mostWaiting:      waitingPerTurn * options.MaxHandshakes,
 		entered:          map[string]int{},
 		byNamespace:      map[portion]int{},
 		byDestination:    map[visit]int{},
 		waiting:          map[bottleneck]*dueQueue{},
 	}
 }
+
+// waitingPerTurn is how many probes of a namespace may wait for each that computes: with
+// 0.3 ms for a handshake, the last of them waits for about two ticks.
+const waitingPerTurn = 64
 
 // tick is called when time has passed.
 func (l *limits) tick(now time.Duration) {
