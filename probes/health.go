@@ -62,6 +62,11 @@ const (
 type Health struct {
 	// State is the verdict.
 	State State
+	// StaleReason is why nothing has been learnt about the target for so long that State is
+	// stale, see [Timing.StaleAfter]: the reason of the last probe that said nothing, or
+	// ReasonDeferred if there was no probe. It is ReasonNone while State is not stale. A
+	// target without a verdict has none that could be stale.
+	StaleReason Reason
 	// Cause is the result that the verdict rests on. Its reason is ReasonNone for a
 	// verdict that was not reached by probing, see [Seeded].
 	Cause Result
@@ -105,6 +110,28 @@ func Seeded(state State) Health {
 	return Health{State: state}
 }
 
+// SeededStale is a health that is known from elsewhere and cannot be probed, for this
+// reason. It is stale until a probe passes or fails.
+func SeededStale(state State, reason Reason) Health {
+	health := Seeded(state)
+	health.expire(reason)
+	return health
+}
+
+// IsStale reports whether nothing has been learnt about the target for so long that State
+// may be wrong.
+func (h *Health) IsStale() bool { return h.StaleReason != ReasonNone }
+
+// expire makes the verdict stale, if there is one. It returns true if it was not before.
+func (h *Health) expire(reason Reason) (expired bool) {
+	if h.State == StateUnknown {
+		return false
+	}
+	expired = !h.IsStale()
+	h.StaleReason = reason
+	return expired
+}
+
 // Since is when State last changed; zero if it never did.
 func (h *Health) Since() time.Time {
 	if h.since == 0 {
@@ -133,11 +160,19 @@ func (h *Health) Condemns(result Result, limits Thresholds) bool {
 }
 
 // Observe takes a result into account. It returns true if anything changed that the
-// target's owner should know: the verdict, or the lasting reason for it.
+// target's owner should know: the verdict, the lasting reason for it, or that it is stale
+// no more.
 func (h *Health) Observe(result Result, limits Thresholds, now time.Time) bool {
 	if result.Outcome == Unknown {
 		return h.State != StateHealthy && h.explain(result, limits.Failure)
 	}
+	renewed := h.IsStale()
+	h.StaleReason = ReasonNone
+	return h.count(result, limits, now) || renewed
+}
+
+// count is Observe for results that say something about the target.
+func (h *Health) count(result Result, limits Thresholds, now time.Time) bool {
 	h.add(result.Outcome)
 	switch {
 	case result.Outcome.verdict() == h.State:

@@ -44,6 +44,9 @@ type probe struct {
 	begun, failing, failed time.Duration
 	// reached is when it was last seen to be well while it was in use; 0 for never.
 	reached time.Duration
+	// informed is when a probe last said something about the target, or when it became one,
+	// in the time that [stalls.awake] counts.
+	informed time.Duration
 	// took is how long the last probe took; 0 before the first.
 	took time.Duration
 	// queue is where it waits to be due, or for a limit; nil while it is probed. position is

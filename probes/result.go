@@ -142,6 +142,11 @@ const (
 	ReasonCrowded
 	// ReasonIsolated: the operator has lost its own network, it seems.
 	ReasonIsolated
+	// ReasonDeferred: limits, or too much work, have kept the probe from beginning.
+	ReasonDeferred
+	// ReasonUnsoundDefinition: the health check, or something that it refers to, is such that
+	// no probe can be made.
+	ReasonUnsoundDefinition
 )
 
 // reasons holds what users read for each reason: a word and a sentence.
@@ -183,6 +188,8 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonIsolated:            {"OperatorIsolated", "not trusted: the operator seems to have lost its own network"},
 	ReasonStalled:             {"ProberStalled", "not probed: the operator stood still meanwhile"},
 	ReasonCrowded:             {"ProberOverloaded", "not probed: the operator had too much to compute"},
+	ReasonDeferred:            {"ProbeDeferred", "not probed: the operator has more to probe than its limits or its processors allow"},
+	ReasonUnsoundDefinition:   {"HealthCheckUnsound", "not probed: the health check, or what it refers to, has a fault"},
 }
 
 // Reasons lists all reasons there are, for documentation and metrics.

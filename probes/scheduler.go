@@ -138,6 +138,8 @@ type Scheduler struct {
 	doubted map[*probe]Result
 	// distrusts: the operator seems to have lost its own network.
 	distrusts bool
+	// sweepAt is when to look for stale verdicts next.
+	sweepAt time.Duration
 	// untold are owners to be notified as soon as the lock is given back.
 	untold []Owner
 }
@@ -204,13 +206,15 @@ func (s *Scheduler) Start(ctx context.Context) error {
 	timer := s.options.Clock.NewTimer(heartbeat)
 	defer timer.Stop()
 	s.mu.Lock()
-	s.stalls.planned = s.now() // that nobody looked before is no stall
+	s.stalls.start(s.now())
 	s.mu.Unlock()
 	s.setCanaries()
 	var batch []begun
 	for ctx.Err() == nil {
 		var until time.Duration
-		batch, until = s.gather(ctx, batch[:0])
+		var stale []Owner
+		batch, until, stale = s.gather(ctx, batch[:0])
+		s.notify(stale)
 		for _, each := range batch {
 			if each.ctx == nil {
 				s.loop.begin(ctx, each.probe)
@@ -255,8 +259,9 @@ const (
 	quickHeartbeat = 50 * time.Millisecond
 )
 
-// gather takes what is due and may begin, and returns when to look again.
-func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Duration) {
+// gather takes what is due and may begin, and returns when to look again, and the owners of
+// verdicts that have become stale.
+func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Duration, []Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -276,7 +281,7 @@ func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Du
 		s.waking = tickAfter(s.waking)
 	}
 	s.stalls.planned = s.waking
-	return batch, s.waking
+	return batch, s.waking, s.sweep(now)
 }
 
 // gatherAll takes those first who have been due for longer, and wait for a limit.
@@ -366,6 +371,7 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 	if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
 		s.changed(p, before, now)
 	}
+	s.age(p, result, now)
 	if p.suspect && !p.health.State.Serves() {
 		s.acquit(p)
 	}

@@ -26,15 +26,26 @@ const stallSlack = 50 * time.Millisecond
 // meanwhile is not the endpoint's fault. Times are counted from the scheduler's origin.
 type stalls struct {
 	planned time.Duration
-	recent  [8]stall // the newest at the end
+	// total is how long all stalls lasted, and the time before the start.
+	total  time.Duration
+	recent [8]stall // the newest at the end
 }
 
 // stall is a time in which the scheduler should have woken up and did not.
 type stall struct{ from, to time.Duration }
 
+// start is called before the first beat: that nobody looked before is no stall.
+func (s *stalls) start(now time.Duration) { s.planned, s.total = now, now }
+
+// awake is the time without all stalls, so that nothing ages meanwhile.
+func (s *stalls) awake(now time.Duration) time.Duration {
+	return max(min(now, s.planned+stallSlack)-s.total, 0)
+}
+
 // beat is called whenever the scheduler wakes up.
 func (s *stalls) beat(now time.Duration) {
 	if now-s.planned > stallSlack {
+		s.total += now - s.planned
 		copy(s.recent[:], s.recent[1:])
 		s.recent[len(s.recent)-1] = stall{s.planned, now}
 	}

@@ -60,3 +60,11 @@ type Timing struct {
 	// Timeout is the time that one probe may take.
 	Timeout time.Duration
 }
+
+// minStaleAfter keeps a short outage of a name server or the like from making verdicts
+// stale that are renewed every second.
+const minStaleAfter = 30 * time.Second
+
+// StaleAfter is for how long a verdict stands, when no probe says anything about the target,
+// until it is stale.
+func (t Timing) StaleAfter() time.Duration { return max(3*t.Interval, minStaleAfter) }

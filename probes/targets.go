@@ -98,16 +98,20 @@ func (s *Scheduler) join(of *account, target *Target, rules *rules, before *prob
 		health = before.health
 		health.restart()
 	}
+	informed := s.stalls.awake(s.now())
+	if before != nil {
+		informed = before.informed
+	}
 	key := shareKey(s.seed, target.Identity, *rules, of.owner.Namespace)
 	if there, ok := s.shared[key]; ok && there.sameAs(target, of.owner) {
 		if there.health.State == StateUnknown && health.State != StateUnknown {
-			there.health = health
+			there.health, there.informed = health, informed
 			s.tell(there.accounts()...)
 		}
 		there.subscribe(of)
 		return there
 	}
-	made := &probe{prober: target.Prober, rules: rules, identity: target.Identity, namespace: of.owner.Namespace, health: health}
+	made := &probe{prober: target.Prober, rules: rules, identity: target.Identity, namespace: of.owner.Namespace, health: health, informed: informed}
 	made.subscribe(of)
 	s.shared[key] = made
 	due := s.now()

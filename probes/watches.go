@@ -195,6 +195,7 @@ func (s *Scheduler) settleDeclared(p *probe, said Result) (told []Owner) {
 		return nil
 	}
 	now := s.now()
+	p.informed = s.stalls.awake(now)
 	s.changed(p, before, now)
 	s.acquit(p) // somebody was reached
 	if p.queue == nil {
