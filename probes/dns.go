@@ -29,11 +29,12 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// dnsProber checks that a name server answers a question.
+// dnsProber checks that a name server has a record to answer a question with.
 type dnsProber struct {
-	dialer *Dialer
-	to     destination
-	// query is the whole message, but for its identifier.
+	dialer   *Dialer
+	to       destination
+	question dnsmessage.Question
+	// query is the whole message that asks the question, but for its identifier.
 	query []byte
 	// tcp: UDP is not tried first.
 	tcp bool
@@ -48,7 +49,10 @@ func (d *Dialer) newDNSProber(def Definition, u *url.URL) (Prober, error) {
 	if p.tcp, err = given.flag("tcp"); err != nil {
 		return nil, err
 	}
-	if p.query, err = queryOf(u, given); err != nil {
+	if p.question, err = questionOf(u, given); err != nil {
+		return nil, err
+	}
+	if p.query, err = packQuestion(p.question); err != nil {
 		return nil, err
 	}
 	if def.UDPPort != 0 && (!p.tcp || def.Port == 0) {
@@ -66,14 +70,14 @@ var recordTypes = map[string]dnsmessage.Type{
 	"NS": 2, "PTR": 12, "SOA": 6, "SRV": 33, "SVCB": 64, "TXT": 16,
 }
 
-// queryOf makes the message that asks what a URL says. The type is A if it says none.
-func queryOf(u *url.URL, given parameters) ([]byte, error) {
+// questionOf is the question that a URL stands for. Its type is A unless the URL has one.
+func questionOf(u *url.URL, given parameters) (dnsmessage.Question, error) {
 	name := strings.ToLower(strings.TrimPrefix(u.Path, "/"))
 	switch {
 	case name == "" || u.Fragment != "":
-		return nil, errors.New("healthCheckURL must end in the name to ask for: write it behind the port, as in dns://host:53/www.example.com")
+		return dnsmessage.Question{}, errors.New("healthCheckURL must end in the name to ask for: write it behind the port, as in dns://host:53/www.example.com")
 	case !isQueryName(name):
-		return nil, errors.New("healthCheckURL has a path that is no DNS name: write one in ASCII (xn--...), as in dns://host:53/www.example.com")
+		return dnsmessage.Question{}, errors.New("healthCheckURL has a path that is no DNS name: write one in ASCII (xn--...), as in dns://host:53/www.example.com")
 	}
 	kind, ok := given["type"]
 	if !ok {
@@ -81,10 +85,10 @@ func queryOf(u *url.URL, given parameters) ([]byte, error) {
 	}
 	number, ok := recordTypes[strings.ToUpper(kind)]
 	if !ok {
-		return nil, fmt.Errorf("healthCheckURL has a type that cannot be asked for: write one of %s",
+		return dnsmessage.Question{}, fmt.Errorf("healthCheckURL has a type that cannot be asked for: write one of %s",
 			strings.Join(slices.Sorted(maps.Keys(recordTypes)), ", "))
 	}
-	return packQuery(name, number)
+	return newQuestion(name, number)
 }
 
 // isQueryName tells names, in small letters, that can be asked for: those of hosts, and
@@ -112,7 +116,7 @@ func (p *dnsProber) Probe(ctx context.Context) Result {
 	switch {
 	case err != nil:
 		return classify(ctx, err)
-	case answer.code == dnsmessage.RCodeSuccess && answer.empty:
+	case answer.code == dnsmessage.RCodeSuccess && !answer.found:
 		return failure(ReasonDNSNoRecords)
 	case answer.code == dnsmessage.RCodeSuccess:
 		return success()
@@ -129,26 +133,17 @@ var dnsReasons = map[dnsmessage.RCode]Reason{
 	dnsmessage.RCodeRefused:       ReasonDNSRefused,
 }
 
-// dnsAnswer is what a probe wants to know of an answer.
-type dnsAnswer struct {
-	code      dnsmessage.RCode
-	truncated bool
-	// empty: there is no record in it.
-	empty bool
-}
-
 // ask asks by UDP, and by TCP if the answer does not fit.
 func (p *dnsProber) ask(ctx context.Context) (dnsAnswer, error) {
 	var a dnsAnswer
 	message := newDNSMessage(p.query)
-	// The beginning of an answer says it all.
 	buffer := answers.Get().(*[maxAnswerBytes]byte)
 	defer answers.Put(buffer)
 	if !p.tcp {
 		err := p.dialer.exchangeDatagrams(ctx, p.to, func(conn net.Conn) error {
 			answer, err := askByUDP(conn, message, buffer[:])
 			if err == nil {
-				a, err = readAnswer(answer)
+				a, err = readAnswer(answer, p.question)
 			}
 			return err
 		})
@@ -159,27 +154,9 @@ func (p *dnsProber) ask(ctx context.Context) (dnsAnswer, error) {
 	err := p.dialer.converse(ctx, p.to, func(conn stream) error {
 		answer, err := askByTCP(conn, message, buffer[:])
 		if err == nil {
-			a, err = readAnswer(answer)
+			a, err = readAnswer(answer, p.question)
 		}
 		return err
 	})
 	return a, err
-}
-
-// readAnswer reads as much of an answer as matters, up to the first record's header.
-func readAnswer(message []byte) (dnsAnswer, error) {
-	var parser dnsmessage.Parser
-	header, err := parser.Start(message)
-	if err != nil {
-		return dnsAnswer{}, errNotDNS
-	}
-	a := dnsAnswer{code: header.RCode, truncated: header.Truncated}
-	if err = parser.SkipAllQuestions(); err == nil {
-		_, err = parser.AnswerHeader()
-	}
-	a.empty = err != nil
-	if a.code != dnsmessage.RCodeSuccess || a.truncated || err == nil || errors.Is(err, dnsmessage.ErrSectionDone) {
-		return a, nil
-	}
-	return dnsAnswer{}, errNotDNS
 }

@@ -35,20 +35,31 @@ const dnsPort = 53
 // being fragmented (https://www.dnsflagday.net/2020).
 const maxDatagram = 1232
 
-// packQuery makes the message that asks a name server that resolves for others, but for
-// its identifier. The name is absolute, with or without a dot at its end.
-func packQuery(name string, kind dnsmessage.Type) ([]byte, error) {
+// newQuestion is the question for a name, which is absolute, with or without a dot at its end.
+func newQuestion(name string, kind dnsmessage.Type) (dnsmessage.Question, error) {
 	absolute, err := dnsmessage.NewName(strings.TrimSuffix(name, ".") + ".")
+	return dnsmessage.Question{Name: absolute, Type: kind, Class: dnsmessage.ClassINET}, err
+}
+
+// packQuery is packQuestion of a newQuestion.
+func packQuery(name string, kind dnsmessage.Type) ([]byte, error) {
+	question, err := newQuestion(name, kind)
 	if err != nil {
 		return nil, err
 	}
+	return packQuestion(question)
+}
+
+// packQuestion makes the message that puts a question to a name server that resolves for
+// others, but for its identifier.
+func packQuestion(question dnsmessage.Question) ([]byte, error) {
 	var size dnsmessage.ResourceHeader
 	if err := size.SetEDNS0(maxDatagram, dnsmessage.RCodeSuccess, false); err != nil {
 		return nil, err
 	}
 	query := dnsmessage.Message{
 		Header:      dnsmessage.Header{RecursionDesired: true},
-		Questions:   []dnsmessage.Question{{Name: absolute, Type: kind, Class: dnsmessage.ClassINET}},
+		Questions:   []dnsmessage.Question{question},
 		Additionals: []dnsmessage.Resource{{Header: size, Body: &dnsmessage.OPTResource{}}},
 	}
 	return query.Pack()
@@ -94,7 +105,7 @@ func askByUDP(conn net.Conn, message dnsMessage, buffer []byte) ([]byte, error) 
 	return nil, errNotDNS
 }
 
-// askByTCP returns as much of the answer as the buffer holds. The rest must be there, too.
+// askByTCP returns the answer, in the buffer if it fits.
 func askByTCP(conn net.Conn, message dnsMessage, buffer []byte) ([]byte, error) {
 	if _, err := conn.Write(message); err != nil {
 		return nil, err
@@ -103,11 +114,11 @@ func askByTCP(conn net.Conn, message dnsMessage, buffer []byte) ([]byte, error) 
 		return nil, err
 	}
 	length := int(binary.BigEndian.Uint16(buffer[:2]))
-	answer := buffer[:min(length, len(buffer))]
-	if _, err := io.ReadFull(conn, answer); err != nil {
-		return nil, err
+	if length > len(buffer) {
+		buffer = make([]byte, length)
 	}
-	if _, err := io.CopyN(io.Discard, conn, int64(length-len(answer))); err != nil {
+	answer := buffer[:length]
+	if _, err := io.ReadFull(conn, answer); err != nil {
 		return nil, err
 	}
 	if !isAnswerTo(message.query(), answer) {
