@@ -21,7 +21,7 @@ limitations under the License.
 // no goroutine:
 //
 //   - which endpoints are sound, and how they are probed: targets.go, settings.go, ports.go,
-//     place.go
+//     place.go, place_claims.go
 //   - what DNS names lead to: names.go, expansion.go
 //   - what a policy allows a namespace: policy.go
 //   - which endpoints get traffic: availability.go, drain.go, and seeds.go for what was in

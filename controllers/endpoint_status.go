@@ -46,6 +46,7 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 	names := found.targets.names
 	statuses := make([]farpointv1.EndpointStatus, 0, names.len())
 	verdicts := found.verdicts
+	lastRejected := -1 // of one name that is set aside with several addresses, there is one entry
 	for i := range names.len() {
 		refused, isRefused := found.targets.rejected[i]
 		var status farpointv1.EndpointStatus
@@ -56,11 +57,11 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 			if isRefused { // it is held
 				status.Reason, status.Message = refused.reason, cut(refused.message, longestMessage)
 			}
-		case isRefused:
-			status = rejectedStatus(names.at(i).origin, names.spec, refused)
-		}
-		if last := len(statuses) - 1; status.Name == "" || last >= 0 && statuses[last].Name == status.Name {
-			continue // another name led to it as well, or more than one address of the name is set aside
+		case isRefused && names.at(i).origin != lastRejected:
+			lastRejected = names.at(i).origin
+			status = rejectedStatus(lastRejected, names.spec, refused)
+		default:
+			continue // it is shared, see targets.sharedNames
 		}
 		keepKnown(&status, before.find(len(statuses), status.Name), now)
 		statuses = append(statuses, status)

@@ -17,7 +17,6 @@ limitations under the License.
 package controllers
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -25,8 +24,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/utils/ptr"
-
-	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
 // place is where traffic goes. Two endpoints at one place would be one to consumers,
@@ -70,20 +67,6 @@ func (e *endpoint) places() []place {
 		places[i] = e.host().place(port)
 	}
 	return places
-}
-
-// duplicate finds an endpoint before this one at the same place; otherwise it takes the
-// endpoint's places.
-func duplicate(made *endpoint, origin int, taken map[place]int) *rejection {
-	for _, port := range made.ports.ports {
-		if first, ok := taken[made.host().place(port)]; ok {
-			return &rejection{farpointv1.DuplicateEndpointReason, fmt.Sprintf("has the address and port of spec.endpoints[%d]: take one of them out", first)}
-		}
-	}
-	for _, port := range made.ports.ports {
-		taken[made.host().place(port)] = origin
-	}
-	return nil
 }
 
 // endpointName is what an endpoint is called by one of its ports, mostly the first.

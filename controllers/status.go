@@ -180,6 +180,9 @@ func setAddressesResolved(set conditionSetter, found findings) {
 	if value == metav1.ConditionUnknown && meta.FindStatusCondition(set.status.Conditions, farpointv1.AddressesResolvedCondition) != nil {
 		return
 	}
+	if shared := found.targets.sharedNames(); shared != "" {
+		message += "; " + shared
+	}
 	set.set(farpointv1.AddressesResolvedCondition, value, reason, message)
 }
 

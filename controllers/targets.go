@@ -77,8 +77,11 @@ type targets struct {
 	// accepted are in the order of the spec.
 	accepted []endpoint
 	// rejected are by their index in the expansion, and include the held ones. What is neither
-	// rejected nor accepted is somebody else's already, to which another name led.
+	// rejected nor accepted is shared.
 	rejected map[int]rejection
+	// shared are addresses that names lead to and that another endpoint of the spec has with
+	// the same port: by their index in the expansion, that endpoint's index in the spec.
+	shared map[int]int
 	// taken are the places of endpoints, with their index in the spec.
 	taken map[place]int
 	// slowed says that endpoints are probed less often than the spec says; empty if not.
@@ -117,19 +120,14 @@ func (p targetPlanner) refuses(address netip.Addr, ports []discoveryv1.EndpointP
 func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, common settings, seeds *seeds) targets {
 	spec := names.spec
 	planned := targets{
-		accepted: make([]endpoint, 0, names.len()),
 		rejected: map[int]rejection{},
 		taken:    make(map[place]int, names.len()),
 		names:    names,
 	}
 	resolver := &portResolver{common: spec.Ports, service: ports}
-	for i := range names.len() {
+	candidates := make([]endpoint, names.len())
+	for i := range candidates {
 		made, refused := p.locate(names.at(i), i, resolver)
-		if refused == nil {
-			if refused = duplicate(&made, names.at(i).origin, planned.taken); refused != nil && made.resolved != nil {
-				continue
-			}
-		}
 		if refused == nil {
 			refused = p.confines.refusal(&made, p.room)
 		}
@@ -142,10 +140,9 @@ func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, common
 		if refused != nil {
 			planned.rejected[i] = *refused
 		}
-		if refused == nil || made.held {
-			planned.accepted = append(planned.accepted, made)
-		}
+		candidates[i] = made
 	}
+	planned.assignPlaces(candidates)
 	return planned
 }
 

@@ -1,0 +1,154 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// claim ranks the endpoints that want one place. A rejected endpoint never keeps a place
+// from a valid one, wherever they stand in the spec; an address that the spec gives comes
+// before those that DNS names lead to, so that no answer of a name server decides whether
+// it is a duplicate.
+type claim uint8
+
+const (
+	validAddress claim = iota
+	validName
+	heldAddress
+	heldName
+	claims
+	// noClaim is that of an endpoint that is set aside.
+	noClaim claim = 255
+)
+
+func claimOf(made *endpoint, rejected bool) claim {
+	switch {
+	case rejected && !made.held:
+		return noClaim
+	case rejected && made.resolved != nil:
+		return heldName
+	case rejected:
+		return heldAddress
+	case made.resolved != nil:
+		return validName
+	}
+	return validAddress
+}
+
+// assignPlaces accepts the candidates that get the places that they want, by the rank of
+// their claims and then in the order of the spec. It reuses the candidates' array.
+func (t *targets) assignPlaces(candidates []endpoint) {
+	accepted := make([]bool, len(candidates))
+	for rank := range claims {
+		for i := range candidates {
+			made := &candidates[i]
+			_, rejected := t.rejected[i]
+			if claimOf(made, rejected) != rank {
+				continue
+			}
+			origin := t.names.at(i).origin
+			if first, isTaken := t.takenBy(made); isTaken {
+				t.refuseTaken(i, made, first)
+				continue
+			}
+			t.take(made, origin)
+			accepted[i] = true
+		}
+	}
+	for i := range candidates {
+		// What a policy took out leaves at once, and does not drain.
+		if !accepted[i] && t.rejected[i].reason == farpointv1.NotAllowedByPolicyReason && candidates[i].ports != nil {
+			t.take(&candidates[i], t.names.at(i).origin)
+		}
+	}
+	t.accepted = candidates[:0]
+	for i := range candidates {
+		if accepted[i] {
+			t.accepted = append(t.accepted, candidates[i])
+		}
+	}
+}
+
+// takenBy returns the index in the spec of the endpoint that has one of the places.
+func (t *targets) takenBy(made *endpoint) (origin int, isTaken bool) {
+	for _, port := range made.ports.ports {
+		if origin, isTaken = t.taken[made.host().place(port)]; isTaken {
+			return origin, true
+		}
+	}
+	return 0, false
+}
+
+// take takes the places of an endpoint that nobody has.
+func (t *targets) take(made *endpoint, origin int) {
+	for _, port := range made.ports.ports {
+		at := made.host().place(port)
+		if _, isTaken := t.taken[at]; !isTaken {
+			t.taken[at] = origin
+		}
+	}
+}
+
+// refuseTaken notes that a candidate's place is another endpoint's. One that is rejected
+// for another reason keeps that one.
+func (t *targets) refuseTaken(i int, made *endpoint, first int) {
+	made.held = false
+	switch _, rejected := t.rejected[i]; {
+	case rejected:
+	case made.resolved != nil:
+		if t.shared == nil {
+			t.shared = map[int]int{}
+		}
+		t.shared[i] = first
+	default:
+		t.rejected[i] = rejection{farpointv1.DuplicateEndpointReason, fmt.Sprintf("has the address and port of spec.endpoints[%d]: take one of them out", first)}
+	}
+}
+
+// sharedNames says which names of the spec lead to nothing but what other endpoints of it
+// lead to; "" if none do. They are no fault, but have no entry of their own in the status.
+func (t *targets) sharedNames() string {
+	if len(t.shared) == 0 {
+		return ""
+	}
+	others := map[int]int{} // the first endpoint that each name's addresses are shared with
+	for _, i := range slices.Sorted(maps.Keys(t.shared)) {
+		if origin := t.names.at(i).origin; !mapHas(others, origin) {
+			others[origin] = t.shared[i]
+		}
+	}
+	for i := range t.names.len() {
+		if !mapHas(t.shared, i) {
+			delete(others, t.names.at(i).origin)
+		}
+	}
+	parts := make([]string, 0, len(others))
+	for _, origin := range slices.Sorted(maps.Keys(others)) {
+		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s) leads only to what spec.endpoints[%d] has already", origin, t.names.spec.Endpoints[origin].Address, others[origin]))
+	}
+	return shortened(parts, "; ")
+}
+
+func mapHas[K comparable, V any](in map[K]V, key K) bool {
+	_, ok := in[key]
+	return ok
+}
