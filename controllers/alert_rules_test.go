@@ -31,6 +31,8 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"sigs.k8s.io/yaml"
+
+	"farpoint.dev/farpoint/controllers/alerting"
 )
 
 const (
@@ -175,7 +177,7 @@ func TestAlertsLeadToTheRunbook(t *testing.T) {
 		if rule.Annotations["summary"] == "" || rule.Annotations["description"] == "" {
 			t.Errorf("%s has no summary or description", name)
 		}
-		if got, want := rule.Annotations["runbook_url"], alertName(name).runbookEntry(NewOptions().RunbookURL); got != want {
+		if got, want := rule.Annotations["runbook_url"], alerting.Name(name).RunbookEntry(NewOptions().RunbookURL); got != want {
 			t.Errorf("%s: runbook_url %q, want %q", name, got, want)
 		}
 		if !entries[name+" "+rule.Labels["severity"]] {
@@ -186,8 +188,8 @@ func TestAlertsLeadToTheRunbook(t *testing.T) {
 	if len(entries) > 0 {
 		t.Errorf("the runbook has entries for what is no alert: %v", slices.Sorted(maps.Keys(entries)))
 	}
-	for name := range eventTypes { // all that the operator tells of by itself
-		if rule, ok := alerts[string(name)]; !ok || rule.Labels["severity"] != name.severity() {
+	for _, name := range alerting.Names() { // what the operator sends by itself
+		if rule, ok := alerts[string(name)]; !ok || rule.Labels["severity"] != name.Severity() {
 			t.Errorf("%s is not the same alert in config/prometheus", name)
 		}
 	}

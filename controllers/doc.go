@@ -30,7 +30,7 @@ limitations under the License.
 //     address_index.go, ownership.go, and subsets.go for Endpoints objects
 //   - who else publishes for the Service: conflicts.go
 //   - what to say about all this: status.go, endpoint_status.go, availability_status.go,
-//     events.go, alerts.go
+//     events.go
 //
 // Around it stands what acts. The order of things is in externalservice_controller.go, with
 // its steps in judge.go, name_lookups.go and suspend.go.
@@ -41,7 +41,6 @@ limitations under the License.
 //   - What writes to the API server: apply.go the slices, service.go the Service,
 //     endpoints_object.go the Endpoints object, events.go the Events, policy_status.go the
 //     status of policies, and the controller that of ExternalServices
-//   - What tells others: metrics.go, state_metrics.go, metric_sample.go, activity.go;
-//     notifier.go, alertmanager.go, webhook.go
+//   - What tells others: metrics.go, state_metrics.go, metric_sample.go, activity.go
 //   - What holds it together: manager.go, options.go, lease.go, warnings.go
 package controllers

@@ -176,6 +176,7 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 			"ClusterRole farpoint-metrics-reader: get /metrics",
 			"Role farpoint-manager-role: create events",
 			"Role farpoint-manager-role: create,get,update leases.coordination.k8s.io",
+			"Role farpoint-manager-role: create,update configmaps",
 		}))
 	})
 
@@ -200,8 +201,10 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 		withoutLease(ctx)
 		used := &usedRights{}
 		metrics, health := freeAddress(), freeAddress()
+		receiver := newHook("")
 		running := startOperator(used.of(serviceAccountConfig()), func(options *controllers.Options) {
 			options.LeaderElect, options.LeaderElectionNamespace = true, systemNamespace
+			options.WebhookURLs = []string{receiver.URL}
 			options.MetricsBindAddress, options.HealthBindAddress = metrics, health
 		})
 		namespace, first, second := newNamespace(ctx), newTLSBackend(), newTLSBackend()
@@ -227,6 +230,7 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 			"Warning EndpointUnhealthy: Endpoint 192.0.2.11:8080 is unhealthy: status 503 is not an expected one",
 			"Normal EndpointHealthy: Endpoint 192.0.2.11:8080 is healthy",
 		))
+		Eventually(receiver.heard).Should(Equal([]string{"dev.farpoint.endpoint.down 192.0.2.11:8080", "dev.farpoint.endpoint.up 192.0.2.11:8080"}))
 
 		By("a legacy that is given up")
 		Eventually(legacy(ctx, namespace, "legacy-api")).Should(Equal("http 8080: 192.0.2.10 192.0.2.11"))

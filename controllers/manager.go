@@ -49,6 +49,7 @@ import (
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/alerting"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -192,16 +193,41 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	return addPolicyReporter(manager, &policyReporter{client: manager.GetClient(), leading: lock.leading, clock: clock.RealClock{}})
 }
 
-// addNotifier adds what tells receivers of alerts, if there are any.
+// addNotifier adds what sends alerts, if there are receivers.
 func addNotifier(manager ctrl.Manager, options Options) error {
-	made, err := newNotifier(manager.GetCache(), clock.RealClock{}, options)
-	if err != nil || len(made.lines) == 0 {
+	live, err := client.New(manager.GetConfig(), client.Options{HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper()})
+	if err != nil {
+		return fmt.Errorf("make a client for the record of alerts: %w", err)
+	}
+	notifier, err := alerting.New(manager.GetCache(), live, clock.RealClock{}, alerting.Config{
+		AlertmanagerURLs:       options.AlertmanagerURLs,
+		AlertmanagerHTTPConfig: options.AlertmanagerHTTPConfig,
+		Labels:                 options.AlertLabels,
+		RunbookURL:             options.RunbookURL,
+		WebhookURLs:            options.WebhookURLs,
+		WebhookHTTPConfig:      options.WebhookHTTPConfig,
+		Namespace:              operatorNamespace(options),
+	})
+	if err != nil || notifier == nil {
 		return err
 	}
-	if err := measureWhileRunning(manager, []prometheus.Collector{made.delivered}); err != nil {
+	if err := measureWhileRunning(manager, notifier.Collectors()); err != nil {
 		return err
 	}
-	return wrapped(manager.Add(made), "add the notifier")
+	return wrapped(manager.Add(notifier), "add the notifier")
+}
+
+// operatorNamespace is where the operator keeps objects of its own; empty if it is not
+// known, as outside of a Pod.
+func operatorNamespace(options Options) string {
+	if options.LeaderElectionNamespace != "" {
+		return options.LeaderElectionNamespace
+	}
+	name, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+	if err != nil {
+		return ""
+	}
+	return string(name)
 }
 
 // newScheduler adds a scheduler and its metrics to the manager.

@@ -27,8 +27,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
-	"k8s.io/utils/clock"
 
+	"farpoint.dev/farpoint/controllers/alerting"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -41,12 +41,9 @@ func documented(t *testing.T) []*dto.MetricFamily {
 	state := collector(halfDead())
 	state.perEndpoint = true
 	state.observer = observedAs{{Key: "192.0.2.0:80", Took: time.Second, CertificateExpiry: someTime}}
-	told, err := newNotifier(nil, clock.RealClock{}, NewOptions())
-	if err != nil {
-		t.Fatal(err)
-	}
 	collectors := append(probes.NewMetrics().Collectors(), newPublishMetrics().collectors()...)
-	collectors = append(append(collectors, probes.NewResolverMetrics().Collectors()...), state, told.delivered)
+	collectors = append(append(collectors, probes.NewResolverMetrics().Collectors()...), state)
+	collectors = append(collectors, (*alerting.Notifier)(nil).Collectors()...)
 	registry, named := prometheus.NewPedanticRegistry(), map[string]bool{}
 	for _, each := range collectors {
 		registry.MustRegister(each)

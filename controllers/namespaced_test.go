@@ -76,6 +76,7 @@ var _ = Describe("the installation for some namespaces", Ordered, ContinueOnFail
 		}
 		Expect(granted(installed)).To(Equal([]string{
 			"Role farpoint-manager-role: create events",
+			"Role farpoint-manager-role: create,get,update configmaps",
 			"Role farpoint-manager-role: create,get,update leases.coordination.k8s.io",
 			"Role farpoint-watched: create events.events.k8s.io",
 			"Role farpoint-watched: create,delete,get,list,update,watch endpoints",

@@ -27,7 +27,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -181,16 +183,25 @@ func startOf(alerts []receivedAlert, labels map[string]string) time.Time {
 // hook notes the CloudEvents that it is posted, once each, as their type and subject.
 type hook struct {
 	*httptest.Server
+	// away makes it refuse what it is posted.
+	away   atomic.Bool
 	mu     sync.Mutex
 	events []map[string]any
 }
 
-func newHook() *hook {
+// newHook returns one that demands this bearer token; empty for none.
+func newHook(token string) *hook {
 	h := &hook{}
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		defer GinkgoRecover()
 		Expect(request.Method + " " + request.Header.Get("Content-Type")).To(Equal("POST application/cloudevents+json; charset=utf-8"))
-		Expect(request.Header.Get("Authorization")).To(Equal("Bearer swordfish"))
+		if token != "" {
+			Expect(request.Header.Get("Authorization")).To(Equal("Bearer " + token))
+		}
+		if h.away.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		body, err := io.ReadAll(request.Body)
 		Expect(err).NotTo(HaveOccurred())
 		event := map[string]any{}
@@ -211,15 +222,34 @@ func (h *hook) heard() []string {
 	for _, event := range h.events {
 		if !known[event["id"]] {
 			known[event["id"]] = true
-			heard = append(heard, fmt.Sprintf("%v %v", event["type"], event["subject"]))
+			line := fmt.Sprintf("%v %v", event["type"], event["subject"])
+			if strings.HasSuffix(event["source"].(string), "/gone") {
+				line += " gone"
+			}
+			heard = append(heard, line)
 		}
 	}
 	return heard
 }
 
+// repeated are the ids of the events that were posted more than once.
+func (h *hook) repeated() []any {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var twice []any
+	known := map[any]bool{}
+	for _, event := range h.events {
+		if known[event["id"]] {
+			twice = append(twice, event["id"])
+		}
+		known[event["id"]] = true
+	}
+	return twice
+}
+
 var _ = Describe("A webhook", func() {
 	It("is posted CloudEvents, once each as their ids tell", func(ctx SpecContext) {
-		receiver, folder := newHook(), GinkgoT().TempDir()
+		receiver, folder := newHook("swordfish"), GinkgoT().TempDir()
 		Expect(os.WriteFile(filepath.Join(folder, "http.yaml"), []byte("authorization: {credentials_file: token}\n"), 0o600)).To(Succeed())
 		Expect(os.WriteFile(filepath.Join(folder, "token"), []byte("swordfish"), 0o600)).To(Succeed())
 		receive := func(options *controllers.Options) {
@@ -255,7 +285,7 @@ var _ = Describe("A webhook", func() {
 	})
 
 	It("is told that traffic goes to endpoints that are not healthy, although enough are", func(ctx SpecContext) {
-		receiver, folder := newHook(), GinkgoT().TempDir()
+		receiver, folder := newHook("swordfish"), GinkgoT().TempDir()
 		Expect(os.WriteFile(filepath.Join(folder, "http.yaml"), []byte("authorization: {credentials: swordfish}\n"), 0o600)).To(Succeed())
 		startOperator(adminConfig, func(options *controllers.Options) {
 			options.WebhookURLs, options.WebhookHTTPConfig = []string{receiver.URL + "/events"}, filepath.Join(folder, "http.yaml")
@@ -270,5 +300,53 @@ var _ = Describe("A webhook", func() {
 		Expect(condition(ctx, object, farpointv1.AvailableCondition)()).To(HavePrefix("True"))
 		second.status.Store(http.StatusOK)
 		Eventually(receiver.heard).Should(ContainElements("dev.farpoint.endpoint.up 192.0.2.11:8080", "dev.farpoint.service.failopen.ended <nil>"))
+	})
+
+	It("is told the end of what it was told, whoever leads by then", func(ctx SpecContext) {
+		receiver, system := newHook(""), newNamespace(ctx)
+		receive := func(options *controllers.Options) {
+			options.WebhookURLs, options.LeaderElectionNamespace = []string{receiver.URL}, system
+		}
+		running := startOperator(adminConfig, receive)
+		namespace := newNamespace(ctx)
+		recovers, leaves, stays := newBackend(), newBackend(), newBackend()
+		object := externalService(namespace, "db", recovers.url(), leaves.url(), stays.url())
+		deleted := externalService(namespace, "gone", leaves.url())
+		create(ctx, service(namespace, "db"), object, service(namespace, "gone"), deleted)
+		Eventually(column(ctx, object)).Should(Equal("3/3"))
+		Eventually(column(ctx, deleted)).Should(Equal("1/1"))
+		recovers.status.Store(http.StatusServiceUnavailable)
+		leaves.status.Store(http.StatusServiceUnavailable)
+		Eventually(receiver.heard).Should(ConsistOf(
+			"dev.farpoint.endpoint.down 192.0.2.10:8080", "dev.farpoint.endpoint.down 192.0.2.11:8080",
+			"dev.farpoint.endpoint.down 192.0.2.10:8080 gone", "dev.farpoint.service.unavailable <nil> gone",
+		))
+
+		By("a recovery that it does not take, and a new leader")
+		receiver.away.Store(true)
+		recovers.status.Store(http.StatusOK)
+		Eventually(column(ctx, object)).Should(Equal("2/3"))
+		running.stop()
+		receiver.away.Store(false)
+
+		By("a removal and a deletion while nobody leads")
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
+			spec.Endpoints = append(spec.Endpoints[:1:1], spec.Endpoints[2:]...)
+		})
+		Expect(k8s.Delete(ctx, deleted)).To(Succeed())
+		before := len(receiver.heard())
+		startOperator(adminConfig, receive)
+		Eventually(func() []string { return receiver.heard()[before:] }).Should(ConsistOf(
+			"dev.farpoint.endpoint.up 192.0.2.10:8080", "dev.farpoint.endpoint.unwatched 192.0.2.11:8080",
+			"dev.farpoint.endpoint.unwatched 192.0.2.10:8080 gone", "dev.farpoint.service.unwatched <nil> gone",
+		))
+
+		By("a suspension")
+		stays.status.Store(http.StatusServiceUnavailable)
+		Eventually(receiver.heard).Should(ContainElement("dev.farpoint.endpoint.down 192.0.2.12:8080"))
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Suspend = true })
+		Eventually(receiver.heard).Should(ContainElement("dev.farpoint.endpoint.unwatched 192.0.2.12:8080"))
+		Expect(receiver.heard()).NotTo(ContainElement("dev.farpoint.endpoint.up 192.0.2.12:8080"))
+		Expect(receiver.repeated()).To(BeEmpty(), "a restart repeats nothing that was delivered")
 	})
 })

@@ -31,6 +31,7 @@ import (
 	"github.com/prometheus/common/model"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"farpoint.dev/farpoint/controllers/alerting"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -121,7 +122,7 @@ func NewOptions() Options {
 		MaxProbesInFlightPerNamespace:   2048,
 		MaxProbesInFlightPerDestination: 64,
 		MaxWatches:                      2048,
-		RunbookURL:                      defaultRunbook,
+		RunbookURL:                      alerting.DefaultRunbook,
 		Guard:                           probes.DefaultGuardOptions(),
 		MissingNameGrace:                probes.DefaultMissingGrace,
 	}
@@ -244,7 +245,7 @@ func (o *Options) addAlertLabel(value string) error {
 	if !ok || !model.LegacyValidation.IsValidLabelName(name) {
 		return errors.New("must be name=value, with a name of letters, digits and underscores")
 	}
-	if _, taken := (alert{}).labels()[name]; taken {
+	if alerting.ReservedLabel(name) {
 		return fmt.Errorf("%s is a label that alerts have by themselves: choose another name", name)
 	}
 	if o.AlertLabels == nil {

@@ -22,6 +22,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"farpoint.dev/farpoint/controllers/alerting"
 )
 
 // overlayOfGuide builds the overlay in the guide of a folder of this repository.
@@ -65,7 +67,7 @@ func TestOverlayOfPrometheusLeadsAlertsToARunbook(t *testing.T) {
 	built := overlayOfGuide(t, "config/prometheus")
 	_, alerts := rules(t)
 	for name := range alerts {
-		link := alertName(name).runbookEntry("runbook_url: https://git.example.com/platform/farpoint/blob/main/docs/runbook.md") + "\n"
+		link := alerting.Name(name).RunbookEntry("runbook_url: https://git.example.com/platform/farpoint/blob/main/docs/runbook.md") + "\n"
 		if strings.Count(built, link) != 1 {
 			t.Errorf("%s: no %s in\n%s", name, link, built)
 		}

@@ -17,8 +17,10 @@ limitations under the License.
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -254,3 +256,16 @@ func (s *stateSamples) zone(index int) string {
 }
 
 func unixSeconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }
+
+// addressInSpec is that of the spec's endpoint that an endpoint comes from.
+func addressInSpec(endpoint *farpointv1.EndpointStatus) string {
+	return cmp.Or(endpoint.ResolvedFrom, endpoint.Address)
+}
+
+func zoneOf(object *farpointv1.ExternalService, address string) string {
+	i := slices.IndexFunc(object.Spec.Endpoints, func(endpoint farpointv1.Endpoint) bool { return endpoint.Address == address })
+	if i < 0 {
+		return ""
+	}
+	return object.Spec.Endpoints[i].Zone
+}

@@ -38,6 +38,27 @@ import (
 // cached are the objects of a cache.
 type cached []farpointv1.ExternalService
 
+var someTime = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
+const (
+	healthyNow   = farpointv1.EndpointHealthy
+	unhealthyNow = farpointv1.EndpointUnhealthy
+)
+
+// withHealths returns an ExternalService with endpoints of these healths.
+func withHealths(name string, healths ...farpointv1.EndpointHealth) *farpointv1.ExternalService {
+	object := &farpointv1.ExternalService{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
+	for i, health := range healths {
+		address := fmt.Sprintf("192.0.2.%d", i)
+		object.Spec.Endpoints = append(object.Spec.Endpoints, farpointv1.Endpoint{Address: address, Zone: fmt.Sprintf("zone-%d", i)})
+		object.Status.Endpoints = append(object.Status.Endpoints, farpointv1.EndpointStatus{
+			Name: address + ":80", Address: address, State: farpointv1.EndpointActive, Health: health,
+			Reason: "Timeout", Message: "no answer in time", LastTransitionTime: metav1.NewTime(someTime),
+		})
+	}
+	return object
+}
+
 func (cached) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
 	return errors.New("nothing but lists is to be read")
 }
@@ -56,7 +77,7 @@ func (o observedAs) Observations(_ probes.Owner, list []probes.Observation) []pr
 
 // halfDead is an ExternalService of two endpoints of which one is dead.
 func halfDead() *farpointv1.ExternalService {
-	object := ailing("api", well, ill)
+	object := withHealths("api", healthyNow, unhealthyNow)
 	object.Status.Total, object.Status.Ready, object.Status.Unhealthy = 2, 1, 1
 	object.Status.Conditions = []metav1.Condition{
 		{Type: farpointv1.AvailableCondition, Status: metav1.ConditionTrue, Reason: farpointv1.EndpointsReadyReason},
@@ -181,7 +202,7 @@ func TestActivityForgets(t *testing.T) {
 func fleet() *stateCollector {
 	objects := make([]*farpointv1.ExternalService, 5000)
 	for i := range objects {
-		objects[i] = ailing(fmt.Sprintf("service-%d", i), well, well, well, well, well, well, well, well, well, ill)
+		objects[i] = withHealths(fmt.Sprintf("service-%d", i), healthyNow, healthyNow, healthyNow, healthyNow, healthyNow, healthyNow, healthyNow, healthyNow, healthyNow, unhealthyNow)
 		for _, kind := range []string{"Ready", "Available", "Degraded", "TargetServiceResolved", "PortsMatched", "EndpointsAccepted", "NoConflicts", "TrafficPolicyEffective"} {
 			objects[i].Status.Conditions = append(objects[i].Status.Conditions, metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: "Reason"})
 		}

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package alerting
 
 import (
 	"bytes"
@@ -30,9 +30,9 @@ import (
 	"time"
 )
 
-// repeatInterval is how often an Alertmanager is told again of what holds. It forgets what
-// it has not heard of for repeatGrace, so that what ended while nobody could tell it ends
-// there as well. Both are Prometheus' own (its flag --rules.alert.resend-delay).
+// repeatInterval is how often an Alertmanager is sent again what holds. It drops an alert
+// after repeatGrace without a repetition, so that what ended while nothing could be sent
+// ends there as well. Both are Prometheus' own (its flag --rules.alert.resend-delay).
 const (
 	repeatInterval = time.Minute
 	repeatGrace    = 4 * repeatInterval
@@ -57,11 +57,12 @@ type alertmanagerAlert struct {
 	EndsAt      time.Time         `json:"endsAt"`
 }
 
-// deliver implements receiver. Alertmanager knows what it has been told before by the
-// labels.
+// deliver implements receiver. Alertmanager identifies an alert by its labels. How an alert
+// ended cannot be said there: whatever the ending, it is resolved.
 func (a alertmanager) deliver(ctx context.Context, notices []notice, now time.Time) error {
-	const most = 256 // in a request, as Prometheus' --alertmanager.notification-queue
-	for part := range slices.Chunk(notices, most) {
+	const maxAlerts = 256 // a request, as Prometheus' --alertmanager.notification-queue
+	notices = slices.DeleteFunc(notices, func(n notice) bool { return !n.ended.IsZero() && now.Sub(n.ended) > endedRetention })
+	for part := range slices.Chunk(notices, maxAlerts) {
 		alerts := make([]alertmanagerAlert, len(part))
 		for i, each := range part {
 			alerts[i] = a.alert(each, now)
@@ -73,24 +74,24 @@ func (a alertmanager) deliver(ctx context.Context, notices []notice, now time.Ti
 	return nil
 }
 
-func (a alertmanager) alert(told notice, now time.Time) alertmanagerAlert {
+func (a alertmanager) alert(reported notice, now time.Time) alertmanagerAlert {
 	made := alertmanagerAlert{
 		Labels:   maps.Clone(a.labels),
-		StartsAt: told.since,
+		StartsAt: reported.since,
 		EndsAt:   now.Add(repeatGrace),
 		Annotations: map[string]string{
-			"summary":     told.summary(),
-			"description": told.message,
-			"runbook_url": told.name.runbookEntry(a.runbook),
+			"summary":     reported.summary(),
+			"description": reported.message,
+			"runbook_url": reported.name.RunbookEntry(a.runbook),
 		},
 	}
-	if !told.ended.IsZero() {
-		made.EndsAt = told.ended
+	if !reported.ended.IsZero() {
+		made.EndsAt = reported.ended
 	}
 	if made.Labels == nil {
 		made.Labels = map[string]string{}
 	}
-	for name, value := range told.labels() {
+	for name, value := range reported.labels() {
 		if value != "" {
 			made.Labels[name] = value
 		}
@@ -98,11 +99,11 @@ func (a alertmanager) alert(told notice, now time.Time) alertmanagerAlert {
 	return made
 }
 
-// labels are what an Alertmanager knows an alert by; empty ones are left out.
+// labels are what Alertmanager identifies an alert by; empty ones are left out.
 func (a alert) labels() map[string]string {
 	return map[string]string{
 		"alertname":       string(a.name),
-		"severity":        a.name.severity(),
+		"severity":        a.name.Severity(),
 		"namespace":       a.object.Namespace,
 		"externalservice": a.object.Name,
 		"endpoint":        a.endpoint,
@@ -114,16 +115,16 @@ func (a alert) labels() map[string]string {
 // summary is a line for people.
 func (n notice) summary() string {
 	switch n.name {
-	case endpointDownAlert:
+	case EndpointDown:
 		return fmt.Sprintf("Endpoint %s of ExternalService %s is unhealthy", n.endpoint, n.object)
-	case failOpenAlert:
+	case FailOpen:
 		return fmt.Sprintf("ExternalService %s sends traffic to endpoints that are not healthy", n.object)
 	}
 	return fmt.Sprintf("ExternalService %s is not available", n.object)
 }
 
-// post sends a value as JSON. The error repeats neither the answer nor the URL, which often
-// is all that it takes to post there.
+// post sends a value as JSON. The error holds neither the answer nor the URL, since often
+// nothing but the URL is needed to post there.
 func post(ctx context.Context, client *http.Client, to, contentType string, value any) error {
 	body, err := json.Marshal(value)
 	if err != nil {

@@ -1,0 +1,166 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package alerting
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// webhook posts alerts as CloudEvents 1.0 in the structured mode of their HTTP binding, one
+// a request. Each beginning and each end is posted at least once, by whichever replica
+// leads; an alert that began and ended while the webhook could not be reached is not posted
+// at all.
+type webhook struct {
+	url    string
+	client *http.Client
+	// record keeps told for the next leader; nil if there is nowhere to keep it.
+	record *record
+	// told are the alerts whose beginning was posted, or is about to be, and whose end was
+	// not.
+	told map[alert]told
+}
+
+// cloudEvent is an event of specversion 1.0; see https://cloudevents.io.
+type cloudEvent struct {
+	SpecVersion string `json:"specversion"`
+	// ID is the same for the same change, also from another replica, so that receivers can
+	// drop what they have received before.
+	ID              string    `json:"id"`
+	Source          string    `json:"source"`
+	Type            string    `json:"type"`
+	Subject         string    `json:"subject,omitempty"`
+	Time            time.Time `json:"time"`
+	DataContentType string    `json:"datacontenttype"`
+	Data            eventData `json:"data"`
+}
+
+// eventData is the payload of an event.
+type eventData struct {
+	Alert           Name   `json:"alert"`
+	Namespace       string `json:"namespace"`
+	ExternalService string `json:"externalService"`
+	Endpoint        string `json:"endpoint,omitempty"`
+	Zone            string `json:"zone,omitempty"`
+	Severity        string `json:"severity"`
+	Reason          string `json:"reason"`
+	Message         string `json:"message"`
+	// Since is when the alert began, also in the event of its end.
+	Since time.Time `json:"since"`
+}
+
+// eventTypes are the types of the events of each alert, by what they report.
+var eventTypes = map[Name]struct{ begins, recovered, unwatched string }{
+	EndpointDown:       {"dev.farpoint.endpoint.down", "dev.farpoint.endpoint.up", "dev.farpoint.endpoint.unwatched"},
+	ServiceUnavailable: {"dev.farpoint.service.unavailable", "dev.farpoint.service.available", "dev.farpoint.service.unwatched"},
+	FailOpen:           {"dev.farpoint.service.failopen", "dev.farpoint.service.failopen.ended", "dev.farpoint.service.unwatched"},
+}
+
+// deliver implements receiver. What is about to be posted is recorded first: if this
+// process ends between the two, the next leader takes back what may have arrived.
+func (w *webhook) deliver(ctx context.Context, notices []notice, _ time.Time) error {
+	pending := slices.DeleteFunc(notices, w.isKnown)
+	for _, each := range pending {
+		if each.ended.IsZero() {
+			w.told[each.alert] = told{since: each.since}
+		}
+	}
+	w.keep(ctx)
+	defer w.keep(ctx)
+	for _, each := range pending {
+		if err := post(ctx, w.client, w.url, "application/cloudevents+json; charset=utf-8", eventOf(each)); err != nil {
+			return err
+		}
+		if each.ended.IsZero() {
+			w.told[each.alert] = told{since: each.since, delivered: true}
+		} else {
+			delete(w.told, each.alert)
+		}
+	}
+	return nil
+}
+
+// isKnown reports whether there is nothing to post of a notice. An alert that another one
+// replaced needs no end: its successor says more.
+func (w *webhook) isKnown(n notice) bool {
+	before, known := w.told[n.alert]
+	switch {
+	case n.ended.IsZero():
+		return known && before.delivered && before.since.Equal(n.since)
+	case n.ending == replaced:
+		delete(w.told, n.alert)
+		return true
+	}
+	return !known
+}
+
+// keep stores what the webhook was told. Alerts do not wait for the API server: where the
+// record cannot be written, they are posted all the same.
+func (w *webhook) keep(ctx context.Context) {
+	if w.record == nil {
+		return
+	}
+	// Also when this replica stops leading, while another one may take over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	if err := w.record.save(ctx, w.told); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Could not record what the webhook was told; after a restart it may not learn that alerts have ended")
+	}
+}
+
+// saveTimeout bounds how long a webhook waits for the API server.
+const saveTimeout = 5 * time.Second
+
+func eventOf(reported notice) cloudEvent {
+	kind, at := eventTypes[reported.name].begins, reported.since
+	if !reported.ended.IsZero() {
+		kind, at = eventTypes[reported.name].recovered, reported.ended
+	}
+	if reported.ending == unwatched {
+		kind = eventTypes[reported.name].unwatched
+	}
+	digest := sha256.Sum256(fmt.Appendf(nil, "%s %s %s %s %s %s", kind, reported.name, reported.object, reported.endpoint, reported.reason, reported.since.UTC().Format(time.RFC3339)))
+	return cloudEvent{
+		SpecVersion:     "1.0",
+		ID:              hex.EncodeToString(digest[:16]),
+		Source:          fmt.Sprintf("/apis/%s/namespaces/%s/externalservices/%s", farpointv1.GroupVersion, reported.object.Namespace, reported.object.Name),
+		Type:            kind,
+		Subject:         reported.endpoint,
+		Time:            at.UTC(),
+		DataContentType: "application/json",
+		Data: eventData{
+			Alert:           reported.name,
+			Namespace:       reported.object.Namespace,
+			ExternalService: reported.object.Name,
+			Endpoint:        reported.endpoint,
+			Zone:            reported.zone,
+			Severity:        reported.name.Severity(),
+			Reason:          reported.reason,
+			Message:         reported.message,
+			Since:           reported.since.UTC(),
+		},
+	}
+}
