@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -37,52 +39,116 @@ type slicesApplier struct {
 	client client.Client
 	// live reads past the cache.
 	live client.Reader
+	// own remembers what was written until the cache shows it.
+	own *ownWrites
 	// writes counts by operation, activity by object and operation.
 	writes   *prometheus.CounterVec
 	activity *activity
 }
 
-// apply carries out a plan in its order. A write that fails does not keep the others
-// from being tried, save that no slice is deleted, nor any endpoint taken out of one, that
-// holds an endpoint which could not be written elsewhere.
-func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, plan slicePlan) error {
-	var failed []error
-	var done counts
-	missing := map[string]bool{}
-	note := func(slice *discoveryv1.EndpointSlice, counter *int, err error) {
-		if err == nil {
-			*counter++
-			return
-		}
-		failed = append(failed, err)
-		for i := range slice.Endpoints {
-			missing[slice.Endpoints[i].Addresses[0]] = true
-		}
+// applied is what came of carrying out a plan.
+type applied struct {
+	// slices are those that the API server holds now, as it answered. They are not to be
+	// changed.
+	slices []*discoveryv1.EndpointSlice
+	// refused joins the errors of the writes that the API server refused, and undecided those
+	// of the writes that nobody has decided about: somebody was faster, or the API server did
+	// not answer.
+	refused, undecided error
+}
+
+// err joins all errors.
+func (a *applied) err() error { return errors.Join(a.refused, a.undecided) }
+
+// sliceWriter carries out one plan.
+type sliceWriter struct {
+	slicesApplier
+	owner *farpointv1.ExternalService // nil if it is gone
+	done  counts
+	held  map[types.NamespacedName]*discoveryv1.EndpointSlice
+	// refused and undecided are the errors of writes; see applied.
+	refused, undecided []error
+	// missing are the addresses that could not be written.
+	missing map[string]bool
+}
+
+// apply carries out a plan for these slices in its order. A write that fails does not keep
+// the others from being tried, save that no slice is deleted, nor any endpoint taken out of
+// one, that holds an endpoint which could not be written elsewhere.
+func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, existing []*discoveryv1.EndpointSlice, plan slicePlan) applied {
+	w := &sliceWriter{slicesApplier: a, owner: owner, held: make(map[types.NamespacedName]*discoveryv1.EndpointSlice, len(existing)+len(plan.Create)), missing: map[string]bool{}}
+	for _, slice := range existing {
+		w.held[client.ObjectKeyFromObject(slice)] = slice
 	}
 	for _, slice := range plan.Create {
-		note(slice, &done.created, a.create(ctx, owner, slice))
+		created, err := w.create(ctx, slice)
+		if created {
+			w.wrote(slice)
+			w.done.created++
+		}
+		w.note(slice, err)
 	}
 	firstShed := len(plan.Update) - len(plan.Shed)
 	for i, slice := range plan.Update {
-		if i >= firstShed && holdsAny(plan.Shed[i-firstShed], missing) {
+		if i >= firstShed && holdsAny(plan.Shed[i-firstShed], w.missing) {
 			if slice = heldBack(plan.Shed[i-firstShed], slice); slice == nil {
 				continue
 			}
 		}
-		note(slice, &done.updated, wrapped(a.client.Update(ctx, slice), "update EndpointSlice %s", slice.Name))
+		w.note(slice, w.update(ctx, slice))
 	}
 	for _, slice := range plan.Delete {
-		if holdsAny(slice, missing) {
-			continue
-		}
-		if err := a.delete(ctx, slice); err != nil {
-			failed = append(failed, err)
-		} else {
-			done.deleted++
+		if !holdsAny(slice, w.missing) {
+			w.fail(slice, w.delete(ctx, slice))
 		}
 	}
-	a.count(owner, done)
-	return errors.Join(failed...)
+	a.count(owner, w.done)
+	return applied{slices: slices.SortedFunc(maps.Values(w.held), byName), refused: errors.Join(w.refused...), undecided: errors.Join(w.undecided...)}
+}
+
+// note notes the error of a write, if there is one, and that the slice's endpoints are
+// missing by it.
+func (w *sliceWriter) note(slice *discoveryv1.EndpointSlice, err error) {
+	if err == nil {
+		return
+	}
+	w.fail(slice, err)
+	for i := range slice.Endpoints {
+		w.missing[slice.Endpoints[i].Addresses[0]] = true
+	}
+}
+
+// fail notes the error of a write, if there is one. Of a slice that somebody else has
+// changed since this process wrote it, the cache knows more.
+func (w *sliceWriter) fail(slice *discoveryv1.EndpointSlice, err error) {
+	switch {
+	case err == nil:
+		return
+	case undecided(err):
+		w.undecided = append(w.undecided, err)
+	default:
+		w.refused = append(w.refused, err)
+	}
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		w.own.drop(slice.UID)
+	}
+}
+
+// wrote notes the API server's answer to a creation or an update.
+func (w *sliceWriter) wrote(slice *discoveryv1.EndpointSlice) {
+	w.held[client.ObjectKeyFromObject(slice)] = slice
+	if w.owner != nil {
+		w.own.wrote(client.ObjectKeyFromObject(w.owner), slice)
+	}
+}
+
+func (w *sliceWriter) update(ctx context.Context, slice *discoveryv1.EndpointSlice) error {
+	if err := w.client.Update(ctx, slice); err != nil {
+		return fmt.Errorf("update EndpointSlice %s: %w", slice.Name, err)
+	}
+	w.wrote(slice)
+	w.done.updated++
+	return nil
 }
 
 func (a slicesApplier) count(owner *farpointv1.ExternalService, done counts) {
@@ -123,37 +189,48 @@ func heldBack(present, wanted *discoveryv1.EndpointSlice) *discoveryv1.EndpointS
 }
 
 // create takes a slice over that has the name already, if it is one of the owner's: the
-// cache does not show one whose labels somebody has taken off.
-func (a slicesApplier) create(ctx context.Context, owner *farpointv1.ExternalService, slice *discoveryv1.EndpointSlice) error {
-	err := a.client.Create(ctx, slice)
+// cache does not show one whose labels somebody has taken off. It reports whether the API
+// server holds the slice now.
+func (w *sliceWriter) create(ctx context.Context, slice *discoveryv1.EndpointSlice) (bool, error) {
+	err := w.client.Create(ctx, slice)
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-		return nil // all of it is about to go
+		return false, nil // all of it is about to go
 	}
 	if !apierrors.IsAlreadyExists(err) {
-		return wrapped(err, "create EndpointSlice %s", slice.Name)
+		return err == nil, wrapped(err, "create EndpointSlice %s", slice.Name)
 	}
 	present := &discoveryv1.EndpointSlice{}
-	if err := a.live.Get(ctx, client.ObjectKeyFromObject(slice), present); err != nil {
-		return fmt.Errorf("read EndpointSlice %s, which exists already: %w", slice.Name, err)
+	if err := w.live.Get(ctx, client.ObjectKeyFromObject(slice), present); err != nil {
+		return false, fmt.Errorf("read EndpointSlice %s, which exists already: %w", slice.Name, err)
 	}
-	if !writtenFor(present, client.ObjectKeyFromObject(owner)) {
-		return fmt.Errorf("EndpointSlice %s exists already and was written by somebody else: delete or rename it", slice.Name)
+	if !writtenFor(present, client.ObjectKeyFromObject(w.owner)) {
+		return false, fmt.Errorf("EndpointSlice %s exists already and was written by somebody else: delete or rename it", slice.Name)
 	}
 	if present.AddressType != slice.AddressType { // immutable
-		if err := a.delete(ctx, present); err != nil {
-			return err
+		if err := w.delete(ctx, present); err != nil {
+			return false, err
 		}
-		return wrapped(a.client.Create(ctx, slice), "create EndpointSlice %s", slice.Name)
+		err = wrapped(w.client.Create(ctx, slice), "create EndpointSlice %s", slice.Name)
+		return err == nil, err
 	}
-	slice.ResourceVersion = present.ResourceVersion
-	return wrapped(a.client.Update(ctx, slice), "take over EndpointSlice %s", slice.Name)
+	slice.UID, slice.ResourceVersion = present.UID, present.ResourceVersion
+	err = wrapped(w.client.Update(ctx, slice), "take over EndpointSlice %s", slice.Name)
+	return err == nil, err
 }
 
 // delete removes this very slice, in the version that was seen, and is content if it is
 // gone already.
-func (a slicesApplier) delete(ctx context.Context, slice *discoveryv1.EndpointSlice) error {
-	err := a.client.Delete(ctx, slice, client.Preconditions{UID: &slice.UID, ResourceVersion: &slice.ResourceVersion})
-	return wrapped(client.IgnoreNotFound(err), "delete EndpointSlice %s", slice.Name)
+func (w *sliceWriter) delete(ctx context.Context, slice *discoveryv1.EndpointSlice) error {
+	err := w.client.Delete(ctx, slice, client.Preconditions{UID: &slice.UID, ResourceVersion: &slice.ResourceVersion})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete EndpointSlice %s: %w", slice.Name, err)
+	}
+	delete(w.held, client.ObjectKeyFromObject(slice))
+	if w.owner != nil {
+		w.own.deleted(client.ObjectKeyFromObject(w.owner), slice)
+	}
+	w.done.deleted++
+	return nil
 }
 
 // wrapped says what was being done when the error occurred; nil stays nil.

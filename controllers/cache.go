@@ -22,7 +22,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -104,13 +103,4 @@ func only(all map[string]string, keys ...string) map[string]string {
 		}
 	}
 	return kept
-}
-
-// clientOptions make a read wait until the cache has seen our own writes, so that no
-// write is repeated because the cache is behind. With several namespaces, each of which is
-// watched by itself, it may wait too short a time: what another namespace has seen counts
-// as well. A write is then repeated now and then, which comes to the same: slices have
-// names that tell what is in them, and nothing is overwritten that has not been seen.
-func clientOptions() client.Options {
-	return client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
 }

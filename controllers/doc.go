@@ -35,10 +35,10 @@ limitations under the License.
 // Around it stands what acts. The order of things is in externalservice_controller.go, with
 // its steps in judge.go, name_lookups.go and suspend.go.
 //
-//   - What calls it, or is asked by it: watches.go, indexes.go, cache.go, persistence.go,
+//   - What calls it, or is asked by it: watches.go, work_queue.go, indexes.go, cache.go, persistence.go,
 //     transitions.go, policies.go, ranges.go, grants.go, podslices.go, livelist.go,
 //     certificates.go, credentials.go
-//   - What writes to the API server: apply.go the slices, service.go the Service,
+//   - What writes to the API server: apply.go the slices (own_writes.go remembers them), service.go the Service,
 //     endpoints_object.go the Endpoints object, events.go the Events, policy_status.go the
 //     status of policies, and the controller that of ExternalServices
 //   - What tells others: metrics.go, state_metrics.go, metric_sample.go, activity.go

@@ -235,7 +235,7 @@ func newEventWriter(c client.Client) eventWriter {
 // the status has said it all before.
 func (w eventWriter) write(ctx context.Context, about *farpointv1.ExternalService, told []occurrence, now metav1.MicroTime) error {
 	for i, each := range told {
-		if err := w.client.Create(ctx, w.event(about, each, i, now), client.DisableReadYourWritesConsistency); err != nil {
+		if err := w.client.Create(ctx, w.event(about, each, i, now)); err != nil {
 			return fmt.Errorf("write Event %s: %w", each.reason, err)
 		}
 	}

@@ -85,10 +85,12 @@ type Reconciler struct {
 	services    serviceResolver
 	slices      slicesApplier
 	endpoints   *endpointsKeeper
-	pods        *podSlices
-	events      eventWriter
-	measured    *publishMetrics
-	activity    *activity
+	// own are the writes of this process that the cache does not show yet.
+	own      *ownWrites
+	pods     *podSlices
+	events   eventWriter
+	measured *publishMetrics
+	activity *activity
 	// policies confine what an object may do, by its namespace.
 	policies *policies
 	// maxEndpoints is the most endpoints in a slice where the spec says nothing.
@@ -108,8 +110,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if errors.As(err, &names) {
 		return ctrl.Result{RequeueAfter: time.Duration(names)}, nil // or before, by the resolver
 	}
-	if apierrors.IsConflict(err) {
-		// Somebody was faster. The watch brings what they wrote; nothing is wrong.
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		// Somebody was faster, or the cache is behind. The watch brings what was written;
+		// nothing is wrong.
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
 	}
 	if silent(err) && ctx.Err() == nil {
@@ -130,6 +133,9 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, r.removeAll(ctx, request)
 	case err != nil:
 		return ctrl.Result{}, fmt.Errorf("read ExternalService: %w", err)
+	}
+	object = r.own.externalService(object)
+	switch {
 	case object.DeletionTimestamp != nil:
 		// Somebody's finalizer holds it. What depends on it goes when it is gone; until
 		// then nothing is written that the garbage collector may be removing.
@@ -204,11 +210,11 @@ func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalSer
 // is when what is news came about. It returns an error if it could not get as far as
 // having findings.
 func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *confines, trigger time.Time) (findings, error) {
-	existing, elsewhere, err := r.slicesOf(ctx, types.NamespacedName(owner), targetKey(object).Namespace)
+	existing, elsewhere, unconfirmed, err := r.slicesOf(ctx, types.NamespacedName(owner), targetKey(object).Namespace)
 	if err != nil {
 		return findings{}, err
 	}
-	found := findings{within: within}
+	found := findings{within: within, unconfirmed: unconfirmed}
 	if found.service, err = r.services.resolve(ctx, object); err != nil {
 		return findings{}, err
 	}
@@ -224,11 +230,12 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 		found.published = plan.result(existing)
 	}
 	plan.Delete = append(plan.Delete, elsewhere...)
-	err = r.slices.apply(ctx, object, plan)
-	if undecided(err) {
-		return findings{}, err
+	done := r.slices.apply(ctx, object, existing, plan)
+	if done.refused == nil && done.undecided != nil {
+		return findings{}, done.undecided
 	}
-	found.writeFailed = err
+	found.writeFailed = done.err()
+	found.unconfirmed = found.unconfirmed || !plan.isEmpty()
 	return found, nil
 }
 
@@ -301,12 +308,16 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	// An update and not a patch: a patch would leave out counts that are zero from the
 	// start, and would let a leader that has been asleep overwrite what its successor has
 	// found out since.
+	r.own.expect(object.UID)
 	switch err := r.client.Status().Update(ctx, object); {
 	case apierrors.IsNotFound(err): // deleted meanwhile, which the watch will tell
+		r.own.drop(object.UID)
 		return nil
 	case err != nil:
+		r.own.drop(object.UID)
 		return fmt.Errorf("write status: %w", err)
 	}
+	r.own.wrote(client.ObjectKeyFromObject(object), object)
 	flipped := flipsBetween(&before, &status)
 	r.activity.add(client.ObjectKeyFromObject(object), counts{up: len(flipped.found) + len(flipped.up), draining: len(flipped.draining), down: len(flipped.down)})
 	told := occurrences(&before, &status)
@@ -320,7 +331,7 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 // removeAll removes what was written for an ExternalService that is gone. The garbage
 // collector would as well, but later, and not while it is away.
 func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error {
-	here, elsewhere, err := r.slicesOf(ctx, request.NamespacedName, request.Namespace)
+	here, elsewhere, _, err := r.slicesOf(ctx, request.NamespacedName, request.Namespace)
 	if err != nil {
 		return err
 	}
@@ -333,9 +344,11 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 			plan.Delete = append(plan.Delete, slice)
 		}
 	}
-	if err := r.slices.apply(ctx, nil, plan); err != nil {
+	done := r.slices.apply(ctx, nil, nil, plan)
+	if err := done.err(); err != nil {
 		return err
 	}
+	r.own.forget(request.NamespacedName)
 	if err := r.endpoints.removeAll(ctx, request.NamespacedName); err != nil {
 		return err
 	}
@@ -344,7 +357,8 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 
 // again comes back to what no watch tells of: endpoints that have drained, certificates
 // and credentials that are rotated, what made the API server refuse a Service, such as a
-// quota, and Endpoints of somebody else that the cache does not hold.
+// quota, Endpoints of somebody else that the cache does not hold, and own writes that the
+// cache never shows.
 func again(object *farpointv1.ExternalService, found findings, now time.Time) ctrl.Result {
 	result := ctrl.Result{RequeueAfter: drainedIn(found.verdicts, now)}
 	sooner := func(wait time.Duration) {
@@ -357,6 +371,9 @@ func again(object *farpointv1.ExternalService, found findings, now time.Time) ct
 	}
 	if found.service.reason == farpointv1.ServiceInvalidReason || found.endpoints.retry {
 		sooner(refusedInterval)
+	}
+	if found.unconfirmed {
+		sooner(ownWriteLifetime) // at the latest; the watch calls before
 	}
 	return result
 }

@@ -99,8 +99,8 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 // requestsBy names the ExternalServices of an index' entry or of a namespace.
 func requestsBy(ctx context.Context, reader client.Reader, by client.ListOption) []reconcile.Request {
 	list := &farpointv1.ExternalServiceList{}
-	// Reads of an event handler wait for no write, and the objects are not changed.
-	if err := reader.List(ctx, list, by, client.DisableReadYourWritesConsistency, client.UnsafeDisableDeepCopy); err != nil {
+	// The objects are not changed.
+	if err := reader.List(ctx, list, by, client.UnsafeDisableDeepCopy); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Could not list ExternalServices", "by", by)
 		return nil
 	}
@@ -112,10 +112,12 @@ func requestsBy(ctx context.Context, reader client.Reader, by client.ListOption)
 }
 
 // slicesOf lists the slices that were written for an ExternalService: those in the
-// namespace, and those that are left in others. They are the cache's own: not to be
-// changed.
-func (r *Reconciler) slicesOf(ctx context.Context, owner types.NamespacedName, namespace string) (here, elsewhere []*discoveryv1.EndpointSlice, err error) {
-	all, err := r.listSlices(ctx, client.MatchingFields{ownerIndex: owner.String()})
+// namespace, and those that are left in others, as they are after all writes of this
+// process. They are the cache's own: not to be changed. With unconfirmed, the cache has not
+// shown all of these writes yet.
+func (r *Reconciler) slicesOf(ctx context.Context, owner types.NamespacedName, namespace string) (here, elsewhere []*discoveryv1.EndpointSlice, unconfirmed bool, err error) {
+	cached, err := r.listSlices(ctx, client.MatchingFields{ownerIndex: owner.String()})
+	all, unconfirmed := r.own.slices(owner, cached)
 	for _, slice := range all {
 		if slice.Namespace == namespace {
 			here = append(here, slice)
@@ -123,7 +125,7 @@ func (r *Reconciler) slicesOf(ctx context.Context, owner types.NamespacedName, n
 			elsewhere = append(elsewhere, slice)
 		}
 	}
-	return here, elsewhere, err
+	return here, elsewhere, unconfirmed, err
 }
 
 // neighbours finds what else leads the Service's traffic somewhere, as far as the cache

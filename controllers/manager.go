@@ -36,6 +36,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/leaderelection"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -101,7 +102,6 @@ func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Opti
 	manager, err := ctrl.NewManager(waiting, ctrl.Options{
 		Scheme:                              scheme,
 		Cache:                               caches,
-		Client:                              clientOptions(),
 		Metrics:                             metricsServer,
 		PprofBindAddress:                    options.PprofBindAddress,
 		HealthProbeBindAddress:              options.HealthBindAddress,
@@ -146,7 +146,7 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	if err != nil {
 		return err
 	}
-	measured, counted := newPublishMetrics(), newActivity()
+	measured, counted, own := newPublishMetrics(), newActivity(), newOwnWrites(clock.RealClock{})
 	state := &stateCollector{objects: manager.GetCache(), observer: engine, activity: counted, perEndpoint: options.PerEndpointMetrics}
 	if err := measureWhileRunning(manager, append(measured.collectors(), state)); err != nil {
 		return err
@@ -165,8 +165,9 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 		clock:        clock.RealClock{},
 		targets:      targetPlanner{registry: registry, egress: egress},
 		services:     serviceResolver{client: manager.GetClient(), grants: newGrants(live, manager.GetClient(), clock.RealClock{}, options.WatchNamespaces)},
-		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), writes: measured.writes, activity: counted},
+		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), own: own, writes: measured.writes, activity: counted},
 		endpoints:    newEndpointsKeeper(manager.GetClient(), manager.GetAPIReader(), clock.RealClock{}),
+		own:          own,
 		pods:         newPodSlices(live, clock.RealClock{}),
 		events:       newEventWriter(manager.GetClient()),
 		policies:     newPolicies(manager.GetCache(), dialer),
@@ -178,9 +179,15 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	if len(options.WatchNamespaces) == 0 {
 		sources = append(sources, reconciler.policies.start)
 	}
+	limits := limitsFor(options.MaxConcurrentReconciles)
 	err = reconciler.watch(manager, sources, controller.Options{
-		MaxConcurrentReconciles: options.MaxConcurrentReconciles,
-		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](shortPause, longPause),
+		MaxConcurrentReconciles: limits.workers(),
+		NewQueue: func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+			return newTenantQueue(priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) {
+				o.RateLimiter, o.Log = limiter, manager.GetLogger().WithName("queue")
+			}), limits)
+		},
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](shortPause, longPause),
 		// Tests run several managers in one process.
 		SkipNameValidation: ptr.To(true),
 	})

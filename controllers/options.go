@@ -64,7 +64,7 @@ type Options struct {
 	// which is known in a Pod only.
 	LeaderElectionNamespace string
 	// MaxConcurrentReconciles bounds how many ExternalServices are carried out at one
-	// time.
+	// time, besides those whose writes the API server is slow to answer.
 	MaxConcurrentReconciles int
 	// MaxEndpointsPerSlice is the most endpoints in an EndpointSlice whose
 	// ExternalService says nothing about it, from 1 to 1000.
@@ -139,7 +139,7 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.Func("watch-namespaces", "Namespaces to look at, separated by commas, instead of all. The operator then needs no rights but in these, and keeps to no ExternalServicePolicies. It cannot find out the cluster's own ranges: name them in --denied-cidrs. May be given several times.", o.addNamespaces)
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Have one of several replicas do the work.")
 	flags.StringVar(&o.LeaderElectionNamespace, "leader-election-namespace", o.LeaderElectionNamespace, "Namespace of the leader election lease. Left out, it is the operator's own, which is known in a Pod only.")
-	flags.IntVar(&o.MaxConcurrentReconciles, "max-concurrent-reconciles", o.MaxConcurrentReconciles, "How many ExternalServices are carried out at one time.")
+	flags.IntVar(&o.MaxConcurrentReconciles, "max-concurrent-reconciles", o.MaxConcurrentReconciles, "How many ExternalServices are carried out at one time, besides those whose writes the API server is slow to answer: each namespace may have as many of these, and all together 16 times as many.")
 	flags.IntVar(&o.MaxEndpointsPerSlice, "max-endpoints-per-slice", o.MaxEndpointsPerSlice, "Most endpoints in an EndpointSlice whose ExternalService says nothing about it, from 1 to 1000.")
 	flags.IntVar(&o.MaxProbesInFlight, "max-probes-in-flight", o.MaxProbesInFlight, "Most probes under way at one time; a quarter of it for endpoints that are steadily down and slow to fail.")
 	flags.IntVar(&o.MaxProbesInFlightPerNamespace, "max-probes-in-flight-per-namespace", o.MaxProbesInFlightPerNamespace, "Most probes under way at one time for the ExternalServices of one namespace.")

@@ -67,7 +67,7 @@ func addPolicyReporter(manager ctrl.Manager, reporter *policyReporter) error {
 	}
 	recount := func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 		all := &farpointv1.ExternalServicePolicyList{}
-		if err := reporter.client.List(ctx, all, client.DisableReadYourWritesConsistency, client.UnsafeDisableDeepCopy); err != nil {
+		if err := reporter.client.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "Could not list ExternalServicePolicies")
 		}
 		for i := range all.Items {

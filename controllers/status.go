@@ -60,6 +60,8 @@ type findings struct {
 	published []*discoveryv1.EndpointSlice
 	// endpoints is what came of keeping an Endpoints object.
 	endpoints endpointsFinding
+	// unconfirmed: the cache has not shown all own writes of slices yet.
+	unconfirmed bool
 	// writeFailed is the error of the last write; nil if there was none.
 	writeFailed error
 }

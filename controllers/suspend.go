@@ -33,7 +33,7 @@ import (
 // for those in a namespace that the object has turned away from, which could not revoke its
 // grant: nobody asks for that any more.
 func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalService, within *confines) error {
-	existing, elsewhere, err := r.slicesOf(ctx, client.ObjectKeyFromObject(object), targetKey(object).Namespace)
+	existing, elsewhere, _, err := r.slicesOf(ctx, client.ObjectKeyFromObject(object), targetKey(object).Namespace)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,8 @@ func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalSer
 	published := plan.result(existing)
 	plan.Delete = append(plan.Delete, elsewhere...)
 	if !plan.isEmpty() {
-		if err := r.slices.apply(ctx, object, plan); err != nil {
+		done := r.slices.apply(ctx, object, existing, plan)
+		if err := done.err(); err != nil {
 			return err
 		}
 		if err := r.keepSuspended(ctx, object, published); err != nil {

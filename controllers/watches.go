@@ -45,9 +45,9 @@ type startFunc func(context.Context, workqueue.TypedRateLimitingInterface[reconc
 func (r *Reconciler) watch(manager ctrl.Manager, sources []startFunc, options controller.Options) error {
 	made := ctrl.NewControllerManagedBy(manager).
 		Named("externalservice").
-		For(&farpointv1.ExternalService{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&farpointv1.ExternalService{}, builder.WithPredicates(r.own.observe(), predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.targeting)).
-		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(writerOf)).
+		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(writerOf), builder.WithPredicates(r.own.observe())).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(r.neighboursOf), builder.WithPredicates(membershipChanged())).
 		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(keeperOf)).
 		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(r.namedLike), builder.WithPredicates(mirroringChanged())).

@@ -1,0 +1,286 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// slowAfter is how long a reconcile may take before it counts as slow: it waits for
+// somebody, such as a tenant's admission webhook. For slowMemory after the last slow
+// reconcile of a namespace, the next ones are expected to be slow as well.
+const slowAfter, slowMemory = 250 * time.Millisecond, time.Minute
+
+// tenantQueue is a work queue that keeps a tenant whose writes are slow from holding up the
+// others. A reconcile that has become slow gives its place to another one. Slow reconciles
+// are bounded by themselves, in all and for each namespace: what else is to be reconciled
+// there waits until one of them has ended. It is the same queue otherwise, with the same
+// priorities.
+type tenantQueue struct {
+	priorityqueue.PriorityQueue[reconcile.Request]
+	limits reconcileLimits
+	// places holds a token for each reconcile that may begin besides those that are slow.
+	places chan struct{}
+
+	// mu guards what follows. No I/O happens while holding it.
+	mu      sync.Mutex
+	running map[reconcile.Request]*runningReconcile
+	// runningIn counts the reconciles of each namespace.
+	runningIn map[string]int
+	// slow counts the slow reconciles, by namespace and in all.
+	slow    map[string]int
+	allSlow int
+	// lastSlow is when each namespace was last found slow.
+	lastSlow map[string]time.Time
+	// released are the requests that no longer wait, until they begin, and releasedIn counts
+	// them by namespace.
+	released   map[reconcile.Request]bool
+	releasedIn map[string]int
+	// waiting are the requests of each namespace that wait for a slow reconcile to end, and
+	// their priorities, and order is their order.
+	waiting map[string]map[reconcile.Request]int
+	order   map[string][]reconcile.Request
+}
+
+// reconcileLimits bound how many reconciles there are at one time.
+type reconcileLimits struct {
+	// quick bounds those that are not slow, slow those that are, and slowPerNamespace those
+	// of one namespace.
+	quick, slow, slowPerNamespace int
+}
+
+// limitsFor returns the limits for so many reconciles at one time. A namespace may have as
+// many slow ones as there would be reconciles without any distinction.
+func limitsFor(concurrent int) reconcileLimits {
+	const slowNamespaces, maxSlow, maxSlowPerNamespace = 16, 256, 64
+	return reconcileLimits{
+		quick:            concurrent,
+		slow:             min(slowNamespaces*concurrent, maxSlow),
+		slowPerNamespace: min(concurrent, maxSlowPerNamespace),
+	}
+}
+
+// workers is how many workers have to ask the queue for requests.
+func (l reconcileLimits) workers() int { return l.quick + l.slow }
+
+// runningReconcile is a request that a worker has been given.
+type runningReconcile struct {
+	begun time.Time
+	slow  bool
+	// overdue: it is slow, but there is no room for it among those that are.
+	overdue bool
+	// timer calls when it has become slow; nil if it was taken for slow from the start.
+	timer *time.Timer
+}
+
+func newTenantQueue(queue priorityqueue.PriorityQueue[reconcile.Request], limits reconcileLimits) *tenantQueue {
+	made := &tenantQueue{
+		PriorityQueue: queue,
+		limits:        limits,
+		places:        make(chan struct{}, limits.quick),
+		running:       map[reconcile.Request]*runningReconcile{},
+		runningIn:     map[string]int{},
+		slow:          map[string]int{},
+		lastSlow:      map[string]time.Time{},
+		released:      map[reconcile.Request]bool{},
+		releasedIn:    map[string]int{},
+		waiting:       map[string]map[reconcile.Request]int{},
+		order:         map[string][]reconcile.Request{},
+	}
+	for range limits.quick {
+		made.places <- struct{}{}
+	}
+	return made
+}
+
+// GetWithPriority waits for a place and for a request whose namespace may have another
+// reconcile.
+func (q *tenantQueue) GetWithPriority() (request reconcile.Request, priority int, shutdown bool) {
+	<-q.places
+	for {
+		request, priority, shutdown = q.PriorityQueue.GetWithPriority()
+		if shutdown {
+			q.places <- struct{}{}
+			return request, priority, shutdown
+		}
+		if q.begin(request, priority) {
+			return request, priority, false
+		}
+		q.PriorityQueue.Done(request) // it is added again when its turn comes
+	}
+}
+
+// Get is GetWithPriority for those who do not ask for the priority.
+func (q *tenantQueue) Get() (request reconcile.Request, shutdown bool) {
+	request, _, shutdown = q.GetWithPriority()
+	return request, shutdown
+}
+
+// begin reports whether a request may be reconciled now. If not, it waits.
+func (q *tenantQueue) begin(request reconcile.Request, priority int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.released[request] {
+		delete(q.released, request)
+		countDown(q.releasedIn, request.Namespace)
+	}
+	started := &runningReconcile{begun: time.Now()}
+	last, wasSlow := q.lastSlow[request.Namespace]
+	isSlow := q.slow[request.Namespace] > 0 || wasSlow && started.begun.Sub(last) < slowMemory
+	if isSlow && (q.runningIn[request.Namespace] >= q.limits.slowPerNamespace || q.allSlow >= q.limits.slow) {
+		q.wait(request, priority)
+		return false
+	}
+	q.running[request] = started
+	q.runningIn[request.Namespace]++
+	if isSlow {
+		q.becomeSlow(request.Namespace, started)
+		return true
+	}
+	started.timer = time.AfterFunc(slowAfter, func() { q.overdue(request, started) })
+	return true
+}
+
+// overdue is called when a reconcile has taken slowAfter.
+func (q *tenantQueue) overdue(request reconcile.Request, started *runningReconcile) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.running[request] != started { // it has just ended
+		return
+	}
+	if q.allSlow < q.limits.slow {
+		q.becomeSlow(request.Namespace, started)
+	} else {
+		started.overdue = true
+	}
+	now := time.Now()
+	maps.DeleteFunc(q.lastSlow, func(_ string, last time.Time) bool { return now.Sub(last) >= slowMemory })
+	q.lastSlow[request.Namespace] = now
+}
+
+// becomeSlow gives the place of a reconcile to another one. It is called with mu held, and
+// does not block: there is room in places for each reconcile that is not slow.
+func (q *tenantQueue) becomeSlow(namespace string, started *runningReconcile) {
+	started.slow, started.overdue = true, false
+	q.slow[namespace]++
+	q.allSlow++
+	q.places <- struct{}{}
+}
+
+// wait is called with mu held.
+func (q *tenantQueue) wait(request reconcile.Request, priority int) {
+	namespace := request.Namespace
+	if q.waiting[namespace] == nil {
+		q.waiting[namespace] = map[reconcile.Request]int{}
+	}
+	before, known := q.waiting[namespace][request]
+	if !known {
+		q.order[namespace] = append(q.order[namespace], request)
+		before = priority
+	}
+	q.waiting[namespace][request] = max(before, priority)
+}
+
+// Done ends a reconcile, and adds the requests that have waited for that.
+func (q *tenantQueue) Done(request reconcile.Request) {
+	q.PriorityQueue.Done(request)
+	for next, priority := range q.end(request) {
+		q.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, next)
+	}
+}
+
+// end returns the requests that may begin after one has ended, with their priorities. Also
+// after a quick one: those who wait do so for slow ones that may all have ended.
+func (q *tenantQueue) end(request reconcile.Request) map[reconcile.Request]int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	ended := q.running[request]
+	delete(q.running, request)
+	countDown(q.runningIn, request.Namespace)
+	if ended.timer != nil {
+		ended.timer.Stop()
+	}
+	if ended.slow {
+		q.endSlow(request.Namespace, time.Since(ended.begun) >= slowAfter)
+	} else {
+		q.places <- struct{}{}
+	}
+	var next map[reconcile.Request]int
+	for namespace := range q.waiting { // in random order, which is fair
+		for len(q.waiting[namespace]) > 0 && q.runningIn[namespace]+q.releasedIn[namespace] < q.limits.slowPerNamespace && q.allSlow+len(q.released) < q.limits.slow {
+			if next == nil {
+				next = map[reconcile.Request]int{}
+			}
+			request, priority := q.nextOf(namespace)
+			q.released[request] = true
+			q.releasedIn[namespace]++
+			next[request] = priority
+		}
+	}
+	return next
+}
+
+// endSlow gives the room of a slow reconcile to one that is overdue. It is called with mu
+// held.
+func (q *tenantQueue) endSlow(namespace string, wasSlow bool) {
+	q.allSlow--
+	countDown(q.slow, namespace)
+	if wasSlow {
+		q.lastSlow[namespace] = time.Now()
+	} else {
+		delete(q.lastSlow, namespace) // it has recovered
+	}
+	for request, running := range q.running {
+		if running.overdue {
+			q.becomeSlow(request.Namespace, running)
+			return
+		}
+	}
+}
+
+// countDown takes one from a count, and removes counts of nothing.
+func countDown(counts map[string]int, key string) {
+	if counts[key]--; counts[key] == 0 {
+		delete(counts, key)
+	}
+}
+
+// nextOf takes the request of the namespace that has the highest priority and has waited
+// for longest. It is called with mu held, for a namespace where one waits.
+func (q *tenantQueue) nextOf(namespace string) (next reconcile.Request, priority int) {
+	waiting, order := q.waiting[namespace], q.order[namespace]
+	at := 0
+	for i, request := range order {
+		if waiting[request] > waiting[order[at]] {
+			at = i
+		}
+	}
+	next = order[at]
+	priority = waiting[next]
+	delete(waiting, next)
+	q.order[namespace] = append(order[:at], order[at+1:]...)
+	if len(waiting) == 0 {
+		delete(q.waiting, namespace)
+		delete(q.order, namespace)
+	}
+	return next, priority
+}
