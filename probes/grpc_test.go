@@ -188,7 +188,14 @@ func headers(framer *http2.Framer, end bool, pairs ...string) {
 	for i := 0; i < len(pairs); i += 2 {
 		_ = encoder.WriteField(hpack.HeaderField{Name: pairs[i], Value: pairs[i+1]})
 	}
-	_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte(block.String()), EndHeaders: true, EndStream: end})
+	rest := []byte(block.String())
+	fragment := rest[:min(len(rest), http2Frame)]
+	rest = rest[len(fragment):]
+	_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: fragment, EndHeaders: len(rest) == 0, EndStream: end})
+	for len(rest) > 0 {
+		fragment, rest = rest[:min(len(rest), http2Frame)], rest[min(len(rest), http2Frame):]
+		_ = framer.WriteContinuation(1, len(rest) == 0, fragment)
+	}
 }
 
 // okay begins a response as gRPC does.

@@ -253,7 +253,7 @@ func (p *httpProber) receive(conn io.Reader, h *hop) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	a := p.answered(response.StatusCode, response.Header.Get("Location"))
+	a := p.answered(response.StatusCode, response.location)
 	if !p.wantsBody(a) {
 		return a, nil
 	}

@@ -45,8 +45,9 @@ const (
 	// http2Frame is the largest frame that either side may send without being allowed
 	// more (RFC 9113, 6.5.2).
 	http2Frame = 16 << 10
-	// maxHTTP2Bytes is how much is read of a server ahead of what is waited for.
-	maxHTTP2Bytes = 32 << 10
+	// maxHTTP2Bytes is how much is read of a server ahead of what is waited for: heads of
+	// maxHeadBytes among it, and their framing.
+	maxHTTP2Bytes = 2 * maxHeadBytes
 )
 
 // http2Request is all that a probe says: the preface, its settings, and the stream with
@@ -183,9 +184,7 @@ func (r *http2Reader) take(frame http2.Frame) (mine bool, err error) {
 }
 
 func (r *http2Reader) takeHeaders(frame *http2.MetaHeadersFrame) (mine bool, err error) {
-	if frame.Truncated {
-		return false, protocolError(errTooMuch)
-	}
+	// A header that is too long is cut off. Its status comes first.
 	if frame.StreamID != http2Stream || r.ended {
 		return false, protocolError(errNotHTTP2)
 	}

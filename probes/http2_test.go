@@ -86,6 +86,8 @@ func TestHTTP2Probe(t *testing.T) {
 		{"no number", answering2(status("abc")), HTTPSettings{}, failure(ReasonProtocol)},
 		{"number too small", answering2(status("099")), HTTPSettings{}, failure(ReasonProtocol)},
 		{"header in capitals", answering2(status("200", "Server", "odd")), HTTPSettings{}, failure(ReasonProtocol)},
+		{"head of 64 KiB", answering2(status("200", "x-long", strings.Repeat("~", 64<<10))), HTTPSettings{}, success()},
+		{"head of 64 KiB in small headers", answering2(append(status("200"), slices.Repeat([]string{"x-filling", strings.Repeat("~", 20)}, 2<<10)...)), HTTPSettings{}, success()},
 		{"interim first", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			headers(framer, false, ":status", "103")

@@ -22,22 +22,22 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
-	"net/http"
+	"net/http/httputil"
 	"strings"
 	"sync"
 )
 
 // Bounds of what is read of a response, whatever the endpoint sends.
 const (
-	// maxHeadBytes is for the status line and the headers, those of interim
-	// responses included. A map of tiny headers takes some thirty times as much memory,
-	// which a slow endpoint can hold until the timeout.
-	maxHeadBytes = 16 << 10
+	// maxHeadBytes is for the status line and the headers, those of interim responses
+	// included. Proxies and browsers take 16 to 64 KiB, some of them more.
+	maxHeadBytes = 128 << 10
 	// maxFramingBytes may come on top of a body's bytes, for the framing of chunks.
 	// net/http bounds it alike.
 	maxFramingBytes = 16 << 10
-	// maxInterim is how many 1xx responses may come before the final one.
-	maxInterim = 5
+	// maxInterim is how many 1xx responses may come before the final one. A server that
+	// sends 102 while it works sends one every few seconds.
+	maxInterim = 256
 )
 
 // Marks of a peer that does not speak HTTP as it should.
@@ -47,15 +47,14 @@ var (
 	errManyInterim = errors.New("too many interim responses")
 )
 
-// responseReader reads one response, by net/http's parser. It bounds the bytes; the
-// connection's deadline bounds the time.
+// responseReader reads one response. It bounds the bytes; the connection's deadline bounds
+// the time.
 type responseReader struct {
 	conn io.Reader
 	// left is how many bytes may still be taken from the connection.
-	left int
-	// failed is how the connection ended, if it has.
-	failed   error
+	left     int
 	buffered *bufio.Reader
+	head     responseHead
 	body     bytes.Buffer
 }
 
@@ -67,14 +66,14 @@ var responseReaders = sync.Pool{New: func() any {
 
 func newResponseReader(conn io.Reader) *responseReader {
 	r := responseReaders.Get().(*responseReader)
-	r.conn, r.failed = conn, nil
+	r.conn = conn
 	r.buffered.Reset(r)
 	return r
 }
 
 // release ends the use of the reader and of all responses and bodies read by it.
 func (r *responseReader) release() {
-	r.conn = nil
+	r.conn, r.head = nil, responseHead{}
 	responseReaders.Put(r)
 }
 
@@ -85,57 +84,21 @@ func (r *responseReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.conn.Read(p[:min(len(p), r.left)])
 	r.left -= n
-	r.failed = err
 	return n, err
-}
-
-// headRequest tells the parser that the response has no body.
-var headRequest = &http.Request{Method: http.MethodHead}
-
-// readHead reads up to the end of the headers of the final response.
-func (r *responseReader) readHead(method string) (*http.Response, error) {
-	var request *http.Request // nil means GET; only HEAD differs
-	if method == http.MethodHead {
-		request = headRequest
-	}
-	r.left = maxHeadBytes
-	for range 1 + maxInterim {
-		if err := r.startsLikeHTTP(); err != nil {
-			return nil, err
-		}
-		// The response's body needs no closing: it is the connection that is closed.
-		response, err := http.ReadResponse(r.buffered, request)
-		switch {
-		case r.failed != nil && err != nil:
-			// The parser may have taken what came before for a malformed whole.
-			return nil, protocolError(r.failed)
-		case err != nil:
-			return nil, protocolError(err)
-		case response.ProtoMajor != 1 || response.StatusCode < 100:
-			return nil, protocolError(errNotHTTP)
-		case response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols:
-			return response, nil
-		}
-	}
-	return nil, protocolError(errManyInterim)
-}
-
-// startsLikeHTTP notices other protocols by their first bytes. The parser would wait
-// for the end of a line that need not come.
-func (r *responseReader) startsLikeHTTP() error {
-	const start = "HTTP/"
-	have, err := r.buffered.Peek(len(start))
-	if !strings.HasPrefix(start, string(have)) {
-		return protocolError(errNotHTTP)
-	}
-	return protocolError(err)
 }
 
 // readBody returns the body, or its first bytes up to the limit. They are valid until
 // release.
-func (r *responseReader) readBody(response *http.Response, limit int) ([]byte, error) {
+func (r *responseReader) readBody(head *responseHead, limit int) ([]byte, error) {
 	r.left = limit + maxFramingBytes
-	return readBody(&r.body, response.Body, response.Header.Get("Content-Encoding"), limit)
+	var source io.Reader = r.buffered
+	switch {
+	case head.chunked:
+		source = &chunkedBody{chunks: httputil.NewChunkedReader(r.buffered), reader: r}
+	case head.length != noLength:
+		source = &measuredBody{r.buffered, head.length, head.vague}
+	}
+	return readBody(&r.body, source, head.encoding, limit)
 }
 
 // readBody reads a body, or its first bytes up to the limit, into a buffer, and returns

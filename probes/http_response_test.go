@@ -53,7 +53,7 @@ func TestResponseBytesAreBounded(t *testing.T) {
 		{"chunks", endless{start: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", drop: "1\r\nA\r\n"}, 4 << 10, 64 << 10},
 		{"gzip", endless{start: "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", drop: gzipped(strings.Repeat("A", 1<<20))}, 4 << 10, 64 << 10},
 		{"empty gzip members", endless{start: "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", drop: gzipped("")}, 4 << 10, 64 << 10},
-		{"headers", endless{start: "HTTP/1.1 200 OK\r\n", drop: "A: b\r\n"}, 16 << 10, 0},
+		{"headers", endless{start: "HTTP/1.1 200 OK\r\n", drop: "A: b\r\n"}, maxHeadBytes, 0},
 		{"interim", endless{drop: "HTTP/1.1 100 Continue\r\n\r\n"}, 16 << 10, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
