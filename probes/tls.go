@@ -29,11 +29,16 @@ import (
 	"weak"
 )
 
-// fullHandshakeEvery is the number of handshakes of which one is made in full.
-// The others resume a session, which costs far less but shows the certificate of
-// the last full one: a replaced certificate is noticed that many probes later at
-// most. (An expired one is noticed at once, crypto/tls sees to it.)
-const fullHandshakeEvery = 20
+// Bounds of how long handshakes resume the session of one that was made in full. That costs
+// far less, but shows the certificate of the full one: a replaced certificate is noticed that
+// much later at most. (An expired one is noticed at once, crypto/tls sees to it.)
+const (
+	// fullHandshakeEvery is the number of handshakes of which one is made in full.
+	fullHandshakeEvery = 20
+	// maxSessionAge is for endpoints that are probed seldom: at intervals of 10 minutes or
+	// more all handshakes are made in full, which costs nothing that would show.
+	maxSessionAge = 10 * time.Minute
+)
 
 // secured is a prober of a scheme that goes with TLS.
 type secured interface {
@@ -117,7 +122,7 @@ func (c *tlsClient) handshake(ctx context.Context, conn stream) (*tls.Conn, erro
 		return nil, err
 	}
 	config := c.config
-	if c.session.next() {
+	if c.session.next(time.Now()) { //nolint:forbidigo // sessions age by the clock, as in crypto/tls
 		config = c.resuming
 	}
 	var client *tls.Conn
@@ -149,14 +154,19 @@ func (fixedDeadline) SetWriteDeadline(time.Time) error { return nil }
 // a prober makes one probe at a time.
 type session struct {
 	state *tls.ClientSessionState
-	// handshakes counts those since the last one that had to be made in full.
+	// handshakes counts those since the last one in full, which began at fullAt.
 	handshakes int
+	fullAt     time.Time
 }
 
-// next prepares for a handshake and tells whether it may resume the session.
-func (s *session) next() bool {
-	if s.handshakes++; s.handshakes >= fullHandshakeEvery {
-		s.state, s.handshakes = nil, 0
+// next prepares for a handshake and reports whether it may resume the session.
+func (s *session) next(now time.Time) bool {
+	s.handshakes++
+	if s.handshakes >= fullHandshakeEvery || now.Sub(s.fullAt) >= maxSessionAge {
+		s.state = nil
+	}
+	if s.state == nil {
+		s.handshakes, s.fullAt = 0, now
 	}
 	return s.state != nil
 }
