@@ -163,7 +163,10 @@ func (h *Health) Condemns(result Result, limits Thresholds) bool {
 // target's owner should know: the verdict, the lasting reason for it, or that it is stale
 // no more.
 func (h *Health) Observe(result Result, limits Thresholds, now time.Time) bool {
-	if result.Outcome == Unknown {
+	if result.Outcome == Reachable {
+		h.failed, h.unpassed = 0, 0
+	}
+	if !result.Outcome.decides() {
 		return h.State != StateHealthy && h.explain(result, limits.Failure)
 	}
 	renewed := h.IsStale()

@@ -55,7 +55,7 @@ type Metrics struct {
 
 	// durations are the members of duration, and reasons those of results: finding them by
 	// their labels takes longer than counting.
-	durations map[string]*[4]prometheus.Observer
+	durations map[string]*[5]prometheus.Observer
 	reasons   [256]prometheus.Counter
 }
 
@@ -68,9 +68,9 @@ func NewMetrics() *Metrics {
 		watches:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "probe_watches", Help: "Endpoints that are asked, on a connection that is held, to say by themselves when they change."}),
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: space, Name: "probe_lateness_seconds", Help: "Time from when a probe was due to when it began.",
 			Buckets: []float64{0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: space, Name: "probe_duration_seconds", Help: "Time that probes took, by scheme of the URL and by outcome: success, failure, draining or unknown.",
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: space, Name: "probe_duration_seconds", Help: "Time that probes took, by scheme of the URL and by outcome: success, failure, draining, reachable or unknown.",
 			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}, []string{"scheme", "outcome"}),
-		durations:   map[string]*[4]prometheus.Observer{},
+		durations:   map[string]*[5]prometheus.Observer{},
 		results:     prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_total", Help: "Probes made, by reason of their result; Success for those that passed."}, []string{"reason"}),
 		deferred:    prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_deferred_total", Help: "How often a limit kept a probe from beginning, by limit: namespace, destination or cpu."}, []string{"limit"}),
 		skipped:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_skipped_total", Help: "Intervals that passed without a probe that was due in them."}),
@@ -100,11 +100,13 @@ func (m *Metrics) Collectors() []prometheus.Collector {
 func (m *Metrics) observe(scheme string, result Result, took time.Duration) {
 	durations := m.durations[scheme]
 	if durations == nil {
-		durations = &[4]prometheus.Observer{
+		durations = &[5]prometheus.Observer{
 			Unknown:  m.duration.WithLabelValues(scheme, "unknown"),
 			Success:  m.duration.WithLabelValues(scheme, "success"),
 			Failure:  m.duration.WithLabelValues(scheme, "failure"),
 			Draining: m.duration.WithLabelValues(scheme, "draining"),
+
+			Reachable: m.duration.WithLabelValues(scheme, "reachable"),
 		}
 		m.durations[scheme] = durations
 	}

@@ -37,10 +37,17 @@ const (
 	Failure
 	// Draining means that the endpoint is well and says that it takes no new traffic.
 	Draining
+	// Reachable means that the endpoint accepts connections, and that nothing more was asked
+	// of it, see [Registry.NewReachability]. It ends a run of failures, but never makes an
+	// endpoint healthy, and renews no verdict.
+	Reachable
 )
 
 // reached tells whether there was an endpoint that meant well.
-func (o Outcome) reached() bool { return o == Success || o == Draining }
+func (o Outcome) reached() bool { return o == Success || o == Draining || o == Reachable }
+
+// decides reports whether the outcome counts for a verdict.
+func (o Outcome) decides() bool { return o != Unknown && o != Reachable }
 
 // Reason says why an outcome is not a success. The set is closed and coarse on
 // purpose: whoever may create an ExternalService reads it, and must not be able

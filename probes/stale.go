@@ -35,7 +35,7 @@ const (
 func (s *Scheduler) age(p *probe, result Result, now time.Duration) {
 	awake := s.stalls.awake(now)
 	switch {
-	case result.Outcome != Unknown:
+	case result.Outcome.decides():
 		p.informed = awake
 	case p.health.IsStale():
 		p.health.StaleReason = result.Reason
