@@ -137,7 +137,7 @@ func (d *Dialer) Dial(ctx context.Context, address string) (net.Conn, error) {
 // stream is a TCP connection as probes use it.
 type stream interface {
 	net.Conn
-	SetLinger(seconds int) error
+	CloseWrite() error
 	SetNoDelay(noDelay bool) error
 	SetKeepAliveConfig(net.KeepAliveConfig) error
 }

@@ -154,11 +154,14 @@ func (p *grpcProber) Probe(ctx context.Context) Result {
 		if err != nil {
 			return err
 		}
-		defer call.end()
-		if result, err = call.next(); err != nil {
-			return err
+		if result, err = call.next(); err == nil {
+			err = call.last()
 		}
-		return call.last()
+		call.end()
+		if err == nil {
+			farewell.make(ctx, conn)
+		}
+		return err
 	})
 	if err != nil {
 		return classify(ctx, err)

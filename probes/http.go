@@ -164,12 +164,12 @@ func (p *httpProber) request() []byte { return p.first.request }
 
 func (p *httpProber) listens() bool { return true }
 
-func (p *httpProber) hear(response io.Reader) (Result, error) {
+func (p *httpProber) hear(response io.Reader) (Result, ending, error) {
 	a, err := p.receive(response, &p.first)
 	if err != nil {
-		return Result{}, err
+		return Result{}, ending{}, err
 	}
-	return p.verdict(a), nil
+	return p.verdict(a), ending{unread: a.unread}, nil
 }
 
 // answer is what a probe wants to know of a response.
@@ -179,6 +179,8 @@ type answer struct {
 	location string
 	// mismatch says that the body is not as expected.
 	mismatch bool
+	// unread is how much of the response has not been read, or untilEnd.
+	unread int64
 }
 
 func (p *httpProber) verdict(a answer) Result {
@@ -198,22 +200,29 @@ func (p *httpProber) visit(ctx context.Context, h *hop) (answer, error) {
 	var a answer
 	err := p.dialer.converse(ctx, h.to, func(conn stream) (err error) {
 		if h.tls == nil {
-			a, err = p.exchange(ctx, conn, h)
+			if a, err = p.exchange(ctx, conn, conn, h); err == nil {
+				p.endingAfter(a).make(ctx, conn)
+			}
 			return err
 		}
 		client, err := p.handshake(ctx, h.tls, conn)
 		if err != nil {
 			return err
 		}
-		if a, err = p.exchange(ctx, client, h); err != nil {
-			return err
+		if a, err = p.exchange(ctx, conn, client, h); err == nil {
+			endTLS(ctx, conn, client, ending{unread: a.unread})
 		}
-		// Say goodbye, or servers log a truncated connection. It does not matter
-		// whether they hear it.
-		_ = client.CloseWrite()
-		return nil
+		return err
 	})
 	return a, err
+}
+
+// endingAfter ends a connection without TLS. By HTTP/2 the probe has said goodbye already.
+func (p *httpProber) endingAfter(a answer) ending {
+	if p.http2 {
+		return farewell
+	}
+	return ending{unread: a.unread}
 }
 
 func (p *httpProber) handshake(ctx context.Context, client *tlsClient, conn stream) (*tls.Conn, error) {
@@ -223,15 +232,16 @@ func (p *httpProber) handshake(ctx context.Context, client *tlsClient, conn stre
 	return client.handshake(ctx, conn)
 }
 
-// exchange writes the request and reads as much of the response as matters.
-func (p *httpProber) exchange(ctx context.Context, conn net.Conn, h *hop) (a answer, err error) {
+// exchange writes the request and reads as much of the response as matters. below is the
+// connection itself, which conn may be TLS on.
+func (p *httpProber) exchange(ctx context.Context, below stream, conn net.Conn, h *hop) (a answer, err error) {
 	// An endpoint may answer, or send an alert, and close before it has read the
 	// request. What it said counts then, and if it said nothing, the read fails like
 	// the write did: at once.
 	_, _ = conn.Write(h.request)
 	receive := func(conn net.Conn) error {
 		if p.http2 {
-			a, err = p.receiveHTTP2(conn)
+			a, err = p.receiveHTTP2(conn, func() { limitReading(ctx, below, maxLinger) })
 		} else {
 			a, err = p.receive(conn, h)
 		}
@@ -255,21 +265,35 @@ func (p *httpProber) receive(conn io.Reader, h *hop) (answer, error) {
 	}
 	a := p.answered(response.StatusCode, response.location)
 	if !p.wantsBody(a) {
+		a.unread = r.unread()
 		return a, nil
 	}
 	body, err := r.readBody(response, p.settings.maxBodyBytes())
 	if err != nil {
 		return answer{}, err
 	}
+	if len(body) == p.settings.maxBodyBytes() {
+		a.unread = untilEnd
+	}
 	a.mismatch = !p.settings.ExpectedBody.Match(body)
 	return a, nil
 }
 
-// receiveHTTP2 is receive for HTTP/2.
-func (p *httpProber) receiveHTTP2(conn io.ReadWriter) (answer, error) {
+// receiveHTTP2 is receive for HTTP/2. It also ends the stream and the connection, for which
+// hurry bounds the time.
+func (p *httpProber) receiveHTTP2(conn io.ReadWriter, hurry func()) (answer, error) {
 	r := newHTTP2Reader(conn)
 	defer r.release()
 	defer r.goodbye()
+	a, err := p.readHTTP2(r)
+	if err == nil && !r.ended {
+		hurry()
+		r.discardBody()
+	}
+	return a, err
+}
+
+func (p *httpProber) readHTTP2(r *http2Reader) (answer, error) {
 	head, err := r.head()
 	if err != nil {
 		return answer{}, err

@@ -275,6 +275,16 @@ func (r *http2Reader) more(frame *http2.DataFrame) error {
 	return r.framer.WriteWindowUpdate(http2Stream, frame.Length)
 }
 
+// discardBody reads the rest of an answer, within bounds.
+func (r *http2Reader) discardBody() {
+	r.allow(maxLingerBytes + maxFramingBytes)
+	for !r.ended {
+		if _, err := r.next(); err != nil {
+			return
+		}
+	}
+}
+
 // goodbye ends the connection as a client should. It does not matter whether the server
 // hears it.
 func (r *http2Reader) goodbye() {

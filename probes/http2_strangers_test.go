@@ -176,7 +176,7 @@ func FuzzHTTP2Answer(f *testing.F) {
 	endless := strings.Repeat("\x00\x00\x01\x00\x00\x00\x00\x00\x01A", 20_000)
 	f.Fuzz(func(t *testing.T, answer []byte, wantBody bool) {
 		p := &httpProber{settings: &HTTPSettings{}}
-		most := maxHTTP2Bytes
+		most := maxHTTP2Bytes + maxLingerBytes + maxFramingBytes
 		if wantBody {
 			p.settings.ExpectedBody = regexp.MustCompile("ok")
 			most += DefaultMaxBodyBytes + maxFramingBytes
@@ -185,7 +185,7 @@ func FuzzHTTP2Answer(f *testing.F) {
 		said, err := p.receiveHTTP2(struct {
 			io.Reader
 			io.Writer
-		}{from, io.Discard})
+		}{from, io.Discard}, func() {})
 		verdict := p.verdict(said)
 		if err != nil {
 			verdict = classify(t.Context(), err)

@@ -47,8 +47,6 @@ type responseHead struct {
 
 const noLength = -1
 
-const untilEnd = -1
-
 // readHead reads the head of the final response to a request. What it returns is valid until
 // release.
 func (r *responseReader) readHead(method string) (*responseHead, error) {

@@ -51,7 +51,9 @@ type loop struct {
 
 	// talks are the probes under way, by their sockets.
 	talks map[int]talk
-	// expires is a time before which no talk does.
+	// lingering are the connections of probes that are over.
+	lingering map[int]lingering
+	// expires is a time before which none of these does.
 	expires time.Duration
 	// yielded is when other goroutines last had their turn.
 	yielded time.Duration
@@ -72,7 +74,7 @@ func (t talk) expires() time.Duration { return t.begun + t.rules.timing.Timeout 
 
 // newLoop returns nil if the system has no room for a loop.
 func newLoop(s *Scheduler) *loop {
-	l := &loop{scheduler: s, talks: map[int]talk{}, expires: math.MaxInt64}
+	l := &loop{scheduler: s, talks: map[int]talk{}, lingering: map[int]lingering{}, expires: math.MaxInt64}
 	var err error
 	if l.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
 		return nil
@@ -101,6 +103,9 @@ func (l *loop) close() {
 	}
 	for fd, each := range l.talks {
 		l.end(fd, each, unknown(ReasonCanceled))
+	}
+	for fd := range l.lingering {
+		l.forget(fd)
 	}
 	// Who is about to ring holds the lock. Afterwards the bell's number may be another file's.
 	l.scheduler.mu.Lock()
@@ -160,6 +165,8 @@ func (l *loop) wait(ctx context.Context, until time.Duration) {
 			_, _ = syscall.Read(l.bell[0], l.buffer[:])
 		} else if t, ok := l.talks[int(event.Fd)]; ok {
 			l.advance(ctx, int(event.Fd), t, event.Events, now)
+		} else {
+			l.linger(int(event.Fd))
 		}
 	}
 	if now >= l.expires {
@@ -252,10 +259,7 @@ func (l *loop) ask(ctx context.Context, fd int, t talk, events uint32) {
 			l.listen(ctx, fd, t, nil)
 		}
 	default:
-		if len(request) == 0 {
-			_ = setLinger(fd, 0) // see reset
-		}
-		l.end(fd, t, success())
+		l.leave(fd, t, success(), farewell)
 	}
 }
 
@@ -299,10 +303,13 @@ func (l *loop) listen(ctx context.Context, fd int, t talk, failed error) {
 
 // judge makes a result of the answer, if it is all here.
 func (l *loop) judge(ctx context.Context, fd int, t talk, heard []byte) {
-	var err error
+	var (
+		how ending
+		err error
+	)
 	result := l.scheduler.guarded(func() (result Result) {
 		l.part.heard = heard
-		result, err = t.hear(&l.part)
+		result, how, err = t.hear(&l.part)
 		return result
 	})
 	switch {
@@ -311,7 +318,7 @@ func (l *loop) judge(ctx context.Context, fd int, t talk, heard []byte) {
 	case err != nil:
 		l.end(fd, t, classify(ctx, err))
 	default:
-		l.end(fd, t, result)
+		l.leave(fd, t, result, how)
 	}
 }
 
@@ -335,6 +342,7 @@ func (l *loop) expire(now time.Duration) {
 			l.end(fd, each, failure(ReasonTimeout))
 		}
 	}
+	l.endLingering(now)
 }
 
 // giveUp ends the probes that nobody wants any more.

@@ -137,7 +137,7 @@ func (b *buggy) address() (netip.AddrPort, error) {
 	return b.plain.address()
 }
 
-func (b *buggy) hear(answer io.Reader) (Result, error) {
+func (b *buggy) hear(answer io.Reader) (Result, ending, error) {
 	if !b.heard {
 		b.heard = true
 		panic("bug")

@@ -38,9 +38,9 @@ type plain interface {
 	request() []byte
 	// listens tells whether the answer matters.
 	listens() bool
-	// hear reads as much of the answer as matters. Its error is the reader's, or tells
-	// what is wrong with the answer.
-	hear(answer io.Reader) (Result, error)
+	// hear reads as much of the answer as matters, and says how to end the connection. Its
+	// error is the reader's, or tells what is wrong with the answer.
+	hear(answer io.Reader) (Result, ending, error)
 }
 
 // errUnfinished is how the first part of an answer ends when more may come.
@@ -63,13 +63,16 @@ func (p *firstPart) Read(b []byte) (int, error) {
 // resume makes the rest of a plain prober's probe, on a connection where some of the
 // request has been said, or some of the answer heard.
 func resume(ctx context.Context, prober plain, conn stream, unsaid, heard []byte) Result {
-	result := success()
+	result, how := success(), farewell
 	err := converseOn(ctx, conn, func(conn stream) (err error) {
 		if len(unsaid) > 0 {
 			_, err = conn.Write(unsaid)
 		}
 		if prober.listens() { // whether or not it could be said, see httpProber.exchange
-			result, err = prober.hear(io.MultiReader(bytes.NewReader(heard), conn))
+			result, how, err = prober.hear(io.MultiReader(bytes.NewReader(heard), conn))
+		}
+		if err == nil {
+			how.make(ctx, conn)
 		}
 		return err
 	})

@@ -86,13 +86,9 @@ func sockaddr(to netip.AddrPort) syscall.Sockaddr {
 	return &syscall.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}
 }
 
-// SetLinger is that of net.TCPConn.
-func (s *socket) SetLinger(seconds int) error {
-	return s.control(func(fd int) error { return setLinger(fd, seconds) })
-}
-
-func setLinger(fd, seconds int) error {
-	return syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1, Linger: int32(seconds)})
+// CloseWrite is that of net.TCPConn.
+func (s *socket) CloseWrite() error {
+	return s.control(func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_WR) })
 }
 
 // SetNoDelay is that of net.TCPConn, whose connections begin with true, though.

@@ -69,30 +69,29 @@ func (p *tcpProber) request() []byte { return p.send }
 
 func (p *tcpProber) listens() bool { return len(p.expect) > 0 }
 
-func (p *tcpProber) hear(answer io.Reader) (Result, error) {
+func (p *tcpProber) hear(answer io.Reader) (Result, ending, error) {
 	buffer := answers.Get().(*[maxAnswerBytes]byte)
 	defer answers.Put(buffer)
 	if err := readUntil(answer, p.expect, buffer[:]); err != nil {
-		return Result{}, err
+		return Result{}, ending{}, err
 	}
-	return success(), nil
+	return success(), farewell, nil
 }
 
 // Probe implements Prober.
 func (p *tcpProber) Probe(ctx context.Context) Result {
-	talk := p.talk
-	if len(p.send) == 0 && len(p.expect) == 0 && p.to.proxy == noProxyProtocol {
-		talk = reset
-	}
-	if err := p.dialer.converse(ctx, p.to, talk); err != nil {
+	err := p.dialer.converse(ctx, p.to, func(conn stream) error {
+		err := p.talk(conn)
+		if err == nil {
+			farewell.make(ctx, conn)
+		}
+		return err
+	})
+	if err != nil {
 		return classify(ctx, err)
 	}
 	return success()
 }
-
-// reset makes the connection end with a RST, since nothing was said on it: thus it
-// leaves no TIME_WAIT behind, which would use up the local ports.
-func reset(conn stream) error { return conn.SetLinger(0) }
 
 // talk sends what is to be sent and waits for what is expected.
 func (p *tcpProber) talk(conn stream) error {
@@ -104,7 +103,7 @@ func (p *tcpProber) talk(conn stream) error {
 	if len(p.expect) == 0 {
 		return nil
 	}
-	_, err := p.hear(conn)
+	_, _, err := p.hear(conn)
 	return err
 }
 

@@ -140,6 +140,17 @@ func (c *tlsClient) handshake(ctx context.Context, conn stream) (*tls.Conn, erro
 	return client, nil
 }
 
+// endTLS ends a connection with TLS on it. Servers log a truncated one unless they are told,
+// and their own goodbye must be read, too.
+func endTLS(ctx context.Context, conn stream, client *tls.Conn, how ending) {
+	if how.needed() {
+		limitReading(ctx, conn, maxLinger)
+		discard(client, how.bytes())
+	}
+	_ = client.CloseWrite()
+	farewell.make(ctx, conn)
+}
+
 // fixedDeadline keeps crypto/tls, when it says goodbye, and the clients of databases from
 // moving the deadline.
 type fixedDeadline struct{ net.Conn }

@@ -97,14 +97,13 @@ func (p *tlsProber) talk(ctx context.Context, conn stream) error {
 		return err
 	}
 	state := client.ConnectionState()
-	// Say goodbye, or servers log a truncated connection. It does not matter whether they
-	// hear it.
-	_ = client.CloseWrite()
 	if p.wanted {
+		_ = client.CloseWrite() // which servers answer, if they consent
 		if err := refusal(client); err != nil {
 			return err
 		}
 	}
+	endTLS(ctx, conn, client, ending{})
 	//nolint:forbidigo // certificates are valid by the calendar, as crypto/tls reads it
 	if p.minValidity > 0 && time.Until(expiryOf(state)) < p.minValidity {
 		return errExpiring

@@ -29,7 +29,6 @@ import (
 // pipe is one end of a net.Pipe in place of a TCP connection.
 type pipe struct{ net.Conn }
 
-func (pipe) SetLinger(int) error                          { return nil }
 func (pipe) SetNoDelay(bool) error                        { return nil }
 func (pipe) SetKeepAliveConfig(net.KeepAliveConfig) error { return nil }
 func (pipe) CloseWrite() error                            { return nil }

@@ -1,0 +1,110 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"context"
+	"io"
+	"net"
+	"time"
+)
+
+// Probes end as polite clients do: what the endpoint has announced is read, and the connection
+// ends by a FIN. An endpoint that is left while it still writes gets a reset and EPIPE, and one
+// that is reset logs an error, each of which is 43,000 lines a day at an interval of 2 s.
+//
+// The verdict does not depend on it. What is read in the end is bounded by bytes and by time,
+// and after that even a polite client must leave an endpoint that goes on writing by a reset.
+//
+// The price is TIME_WAIT: who sends the first FIN keeps the local port for a minute, for this
+// one address and port of an endpoint. With http, servers close first, as the request has asked
+// them to, unless they are slow. With tcp it is the probe. The kernel's 28,232 ports allow 470
+// probes a second of one address and port, and targets that are probed alike share a probe. The
+// table of such connections holds 262,144 or fewer; when it is full, further ones are forgotten
+// at once, which does no harm.
+
+// untilEnd is the length of what only the end of the connection ends.
+const untilEnd = -1
+
+const (
+	// maxLingerBytes is how much is read after the verdict.
+	maxLingerBytes = 64 << 10
+	// maxLinger is how long what was announced is waited for.
+	maxLinger = time.Second
+	// maxFarewell is how long an endpoint is waited for to close after the probe has, where a
+	// verdict waits for it.
+	maxFarewell = 250 * time.Millisecond
+)
+
+// ending is how a probe leaves a connection that works after its verdict.
+type ending struct {
+	// unread is how many bytes the endpoint has announced that have not been read, or untilEnd.
+	unread int64
+	// closesFirst: the probe has said all, and says so. Servers of HTTP would take that for a
+	// client that is gone.
+	closesFirst bool
+}
+
+// farewell ends a connection on which the endpoint has said all that it was asked for. It may
+// have sent more, such as a banner: data that is left unread turns a FIN into a reset.
+var farewell = ending{unread: untilEnd, closesFirst: true}
+
+// needed reports whether there is more to do than to close the connection.
+func (e ending) needed() bool { return e.unread != 0 || e.closesFirst }
+
+// bytes is how many bytes are read at most.
+func (e ending) bytes() int {
+	if e.unread == untilEnd || e.unread > maxLingerBytes {
+		return maxLingerBytes
+	}
+	return int(e.unread)
+}
+
+// make ends a connection, all but closing it. The context is that of its probe.
+func (e ending) make(ctx context.Context, conn stream) {
+	if !e.needed() {
+		return
+	}
+	limit := maxLinger
+	if e.closesFirst {
+		_ = conn.CloseWrite()
+		limit = maxFarewell
+	}
+	limitReading(ctx, conn, limit)
+	discard(conn, e.bytes())
+}
+
+// limitReading has reads of a connection end after so long, or with the context. A probe's
+// deadline is the context's before.
+func limitReading(ctx context.Context, conn net.Conn, limit time.Duration) {
+	_ = conn.SetReadDeadline(time.Now().Add(limit)) //nolint:forbidigo // deadlines of connections are by the clock
+	if ctx.Err() != nil {
+		_ = conn.SetReadDeadline(longAgo) // bind may have set it a moment ago
+	}
+}
+
+// discard reads so many bytes, or fewer if there are no more.
+func discard(source io.Reader, limit int) {
+	buffer := answers.Get().(*[maxAnswerBytes]byte)
+	defer answers.Put(buffer)
+	for limit > 0 {
+		n, err := source.Read(buffer[:min(limit, len(buffer))])
+		if limit -= n; err != nil {
+			return
+		}
+	}
+}
