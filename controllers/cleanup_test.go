@@ -129,12 +129,20 @@ var _ = Describe("what was written", func() {
 			untouched(ctx, dependent)
 		}
 
-		By("the next one of its name")
+		By("the next one of its name, without and with a template")
 		next := publishing(namespace, "orphaned", backends.url("/"))
 		create(ctx, next)
 		Eventually(func() []metav1.OwnerReference { return slicesFor(ctx, namespace, "orphaned")[0].OwnerReferences }).Should(ConsistOf(HaveField("UID", next.UID)))
 		Expect(slicesFor(ctx, namespace, "orphaned")).To(HaveLen(1))
 		Eventually(condition(ctx, next, farpointv1.EndpointsPublishedCondition)).Should(Equal("True EndpointsInStep"))
+		edit(ctx, next, func(spec *farpointv1.ExternalServiceSpec) { spec.ServiceTemplate = object.Spec.ServiceTemplate })
+		adopted := &corev1.Service{}
+		Eventually(func() []metav1.OwnerReference {
+			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(next), adopted)).To(Succeed())
+			return adopted.OwnerReferences
+		}).Should(ConsistOf(HaveField("UID", next.UID)))
+		Eventually(condition(ctx, next, farpointv1.TargetServiceResolvedCondition)).Should(Equal("True Resolved"))
+		Expect(adopted.UID).To(Equal(dependents[1].GetUID()), "it is the same Service")
 		Expect(k8s.Delete(ctx, next)).To(Succeed())
 		Eventually(conditions(ctx, namespace, "orphaned")).Should(BeEmpty())
 		Eventually(legacy(ctx, namespace, "orphaned")).Should(Equal("none"))

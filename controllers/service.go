@@ -173,9 +173,9 @@ func judgeService(owner *farpointv1.ExternalService, service *corev1.Service) se
 }
 
 // keep makes the Service what the template says. A Service that was not created from
-// the template is left alone.
+// the template is left alone, and one that was orphaned is adopted.
 func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalService, key types.NamespacedName, present *corev1.Service) (serviceFinding, error) {
-	if present != nil && !ownedBy(present, owner.Name) {
+	if present != nil && !ownedBy(present, owner.Name) && !orphanedBy(present, owner) {
 		finding := judgeService(owner, present)
 		if finding.resolved() {
 			finding.reason = farpointv1.ServiceNotOwnedReason
@@ -205,6 +205,14 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 		return serviceFinding{}, fmt.Errorf("write Service %s: %w", key, err)
 	}
 	return judgeService(owner, wanted), nil
+}
+
+// orphanedBy reports whether the Service was created from the template of an ExternalService
+// of this name that left it behind: kubectl delete --cascade=orphan takes off the reference
+// and leaves the label, and so does a restore from a backup. A Service with a selector was
+// never created from a template, whatever its label says.
+func orphanedBy(service *corev1.Service, owner *farpointv1.ExternalService) bool {
+	return service.Labels[farpointv1.OwnerLabel] == owner.Name && metav1.GetControllerOf(service) == nil && !hasSelector(service)
 }
 
 func headless(clusterIP string) bool { return clusterIP == corev1.ClusterIPNone }
