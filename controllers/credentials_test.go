@@ -66,6 +66,7 @@ var _ = Describe("credentials", func() {
 		api, other := newGuarded("Basic Ym9iOmh1bnRlcjI="), newBackend() // bob:hunter2
 		object := externalService(namespace, "guarded", api.url(), farpointv1.HealthCheckURL("tcp://"+other.Listener.Addr().String()))
 		object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "login"}
+		object.Spec.HealthCheck.SendCredentialsToUnverifiedServers = true
 		create(ctx, service(namespace, "guarded"), object)
 		// A Secret is not watched; the next edit, or some seconds, find it.
 		edits := int32(1)
@@ -124,6 +125,7 @@ var _ = Describe("credentials", func() {
 		api := newGuarded("Bearer first")
 		object := externalService(namespace, "rotated", api.url())
 		object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "login"}
+		object.Spec.HealthCheck.SendCredentialsToUnverifiedServers = true
 		token := loginSecret(namespace, corev1.SecretTypeOpaque, map[string]string{"token": "first"})
 		create(ctx, token, service(namespace, "rotated"), object)
 		Eventually(column(ctx, object)).Should(Equal("1/1"))

@@ -97,6 +97,7 @@ var _ = Describe("a database", func() {
 			farpointv1.HealthCheckURL("redis://"+address), farpointv1.HealthCheckURL("redis://"+address+"?role=replica"),
 			farpointv1.HealthCheckURL("redis://somebody@"+address), farpointv1.HealthCheckURL("redis://"+address+"/0"))
 		object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "login"}
+		object.Spec.HealthCheck.SendCredentialsToUnverifiedServers = true
 		create(ctx, loginSecret(namespace, corev1.SecretTypeBasicAuth, map[string]string{"password": "hunter2"}), service(namespace, "cache"), object)
 
 		reasons := func() []string {
@@ -111,6 +112,53 @@ var _ = Describe("a database", func() {
 		told := strings.Join(notes(ctx, object)(), "\n") + message(ctx, object, farpointv1.ReadyCondition) + message(ctx, object, farpointv1.DegradedCondition)
 		Expect(told).NotTo(ContainSubstring("hunter2"))
 		Expect(told).NotTo(ContainSubstring("WRONGPASS"), "nor does the server's answer")
+	})
+})
+
+var _ = Describe("a password that a server may not have yet", func() {
+	It("is withheld, which is a fault of the settings and says nothing about the endpoint", func(ctx SpecContext) {
+		server := servers.NewPostgres(GinkgoT(), "host all probe 127.0.0.1/32 password")
+		server.Start()
+		server.Exec("CREATE ROLE probe LOGIN PASSWORD 'hunter2'; CREATE ROLE hashed LOGIN PASSWORD 'hunter2'")
+		web := newGuarded("Basic cHJvYmU6aHVudGVyMg==")
+		startOperator(adminConfig)
+		namespace := newNamespace(ctx)
+		address := server.Address().String()
+		// The API server refuses what it can read of the URL. It reads small letters only.
+		object := externalService(namespace, "withheld",
+			farpointv1.HealthCheckURL("postgres://"+address+"/postgres"), farpointv1.HealthCheckURL("HTTP"+web.URL[len("http"):]))
+		object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "login"}
+		create(ctx, loginSecret(namespace, corev1.SecretTypeBasicAuth, map[string]string{"username": "probe", "password": "hunter2"}),
+			service(namespace, "withheld"), object)
+
+		endpoints := func() []string {
+			var found []string
+			for _, endpoint := range now(ctx, object).Status.Endpoints {
+				found = append(found, string(endpoint.Health)+" "+endpoint.Reason)
+			}
+			return found
+		}
+		Eventually(endpoints).Should(Equal([]string{"Unknown CredentialsWithheld", "Rejected CredentialsWithheld"}))
+		Expect(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)()).To(Equal("False CredentialsWithheld"))
+		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring("write https://, or set healthCheck.sendCredentialsToUnverifiedServers"))
+
+		By("allowing what the field is for")
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.HealthCheck.SendCredentialsToUnverifiedServers = true })
+		Eventually(endpoints).Should(Equal([]string{"Unknown CredentialsWithheld", "Healthy "}))
+		Eventually(condition(ctx, object, farpointv1.StalledCondition)).Should(Equal("True CredentialsWithheld"))
+		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(And(
+			ContainSubstring("the server asks for them by clear text"), ContainSubstring("or store the user's password for SCRAM-SHA-256")))
+		Expect(now(ctx, object).Status.Unhealthy).To(BeZero())
+		Expect(condition(ctx, object, farpointv1.DegradedCondition)()).To(Equal("False NoEndpointsUnhealthy"))
+
+		By("having the server ask in another way")
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
+			spec.Endpoints[0].HealthCheckURL = farpointv1.HealthCheckURL("postgres://hashed@" + address + "/postgres")
+		})
+		Expect(k8s.Update(ctx, loginSecret(namespace, corev1.SecretTypeBasicAuth, map[string]string{"username": "hashed", "password": "hunter2"}))).To(Succeed())
+		web.wanted.Store("Basic aGFzaGVkOmh1bnRlcjI=")
+		Eventually(endpoints).WithTimeout(30 * time.Second).Should(Equal([]string{"Healthy ", "Healthy "}))
+		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal("True Accepted"))
 	})
 })
 

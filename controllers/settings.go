@@ -43,6 +43,8 @@ type settings struct {
 	tcp  *probes.TCPSettings
 	// login is for the probes that take credentials.
 	login login
+	// sendUnverified: credentials are sent to servers that have not proved who they are.
+	sendUnverified bool
 	// digest tells settings apart that probe differently. When and how often they
 	// probe does not count.
 	digest [sha256.Size]byte
@@ -59,9 +61,10 @@ type settings struct {
 func newSettings(spec *farpointv1.ExternalServiceSpec, trust certificates, login login) (settings, error) {
 	check := &spec.HealthCheck
 	made := settings{
-		login:      login,
-		timing:     timingOf(spec),
-		thresholds: probes.Thresholds{Failure: threshold(check.FailureThreshold), Success: threshold(check.SuccessThreshold)},
+		login:          login,
+		sendUnverified: check.SendCredentialsToUnverifiedServers,
+		timing:         timingOf(spec),
+		thresholds:     probes.Thresholds{Failure: threshold(check.FailureThreshold), Success: threshold(check.SuccessThreshold)},
 	}
 	if check.InitialState == farpointv1.InitiallyReady {
 		made.initial = probes.StateHealthy

@@ -166,6 +166,10 @@ func setEndpointsAccepted(set conditionSetter, found findings) {
 		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionFalse, reason, message)
 		return
 	}
+	if reason, message := withheldCredentials(found.verdicts); reason != "" {
+		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionFalse, reason, message)
+		return
+	}
 	set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionTrue, farpointv1.EndpointsAcceptedReason, "all endpoints are probed and published")
 }
 

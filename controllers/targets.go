@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -213,7 +214,11 @@ func (p targetPlanner) equip(made *endpoint, spec *farpointv1.ExternalServiceSpe
 		if refused := rejectedByPolicy(err); refused != nil {
 			return refused
 		}
-		return &rejection{farpointv1.InvalidHealthCheckURLReason, err.Error()}
+		reason := farpointv1.InvalidHealthCheckURLReason
+		if errors.Is(err, probes.ErrCredentialsWithheld) {
+			reason = farpointv1.CredentialsWithheldReason
+		}
+		return &rejection{reason, err.Error()}
 	}
 	made.prober, made.identity = prober, identityOf(definition, common)
 	if p.confines != nil && roams(&definition) {
@@ -243,6 +248,8 @@ func definitionOf(spec *farpointv1.ExternalServiceSpec, made *endpoint, common s
 		HTTP:    common.http,
 		TLS:     common.tls,
 		TCP:     common.tcp,
+
+		SendCredentialsToUnverifiedServers: common.sendUnverified,
 	}
 }
 

@@ -314,6 +314,7 @@ func TestSettingsFaultsNameTheField(t *testing.T) {
 // What logs in otherwise is another probe, and what logs in at all is nobody else's.
 func TestCredentialsTellProbesApart(t *testing.T) {
 	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
+	spec.HealthCheck.SendCredentialsToUnverifiedServers = true
 	spec.Endpoints[0].HealthCheckURL = "http:///" // the other one's probe takes no credentials
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
 	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}

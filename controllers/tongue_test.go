@@ -228,7 +228,7 @@ func protocols(namespace string, planted words) talkative {
 	check := &made.object.Spec.HealthCheck
 	check.HTTP = &farpointv1.HTTPHealthCheck{ExpectedBody: "^fine$", FollowRedirects: true, Headers: []farpointv1.HTTPHeader{{Name: "X-Key", Value: word("request header")}}}
 	check.TCP = &farpointv1.TCPHealthCheck{Expect: "fine"}
-	made.object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "password"}
+	check.CredentialsSecretRef, check.SendCredentialsToUnverifiedServers = &farpointv1.SecretReference{Name: "password"}, true
 	made.secrets = []*corev1.Secret{login(namespace, "password", map[string]string{"username": "probe", "password": word("password")})}
 	return made
 }
@@ -252,6 +252,7 @@ func talkativeCertificates(namespace string, planted words) []talkative {
 	refused.status.Store(http.StatusForbidden)
 	bearer := talkative{object: externalService(namespace, "bearer", refused.url()), reasons: []string{"UnexpectedStatus"}}
 	bearer.object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "bearer"}
+	bearer.object.Spec.HealthCheck.SendCredentialsToUnverifiedServers = true
 	bearer.secrets = []*corev1.Secret{login(namespace, "bearer", map[string]string{"token": word("bearer token")})}
 	broken := talkative{object: externalService(namespace, "broken", newBackend().url())}
 	broken.object.Spec.HealthCheck.TLS = &farpointv1.TLSHealthCheck{ClientCertificateSecretRef: &farpointv1.SecretReference{Name: "client"}}

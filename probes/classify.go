@@ -50,6 +50,7 @@ func classify(ctx context.Context, err error) Result {
 	var (
 		dnsError *net.DNSError
 		errno    syscall.Errno
+		unsent   *credentialsWithheld
 	)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, context.Canceled):
@@ -63,6 +64,8 @@ func classify(ctx context.Context, err error) Result {
 		return unknown(ReasonNameResolution)
 	case errors.Is(err, errCrowded):
 		return unknown(ReasonCrowded)
+	case errors.As(err, &unsent):
+		return unsent.result()
 	case errors.As(err, &errno):
 		if result, ok := errnoResults[errno]; ok {
 			return result

@@ -67,7 +67,7 @@ func TestHTTPCredentials(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSite(t).has("/", "HTTP/1.1 204 No Content\r\n\r\n")
 			def := at(s.at, "http:///")
-			def.Credentials = &test.login
+			def.Credentials, def.SendCredentialsToUnverifiedServers = &test.login, true
 			if got := result(t, def, ample); got != success() {
 				t.Errorf("got %+v", got)
 			}
@@ -86,7 +86,7 @@ func TestCredentialsStayAtTheirPlace(t *testing.T) {
 	s.redirects("/", 302, "/b").redirects("/b", 307, fmt.Sprintf("http://%s/ok", elsewhere.at))
 	def := at(s.at, "http:///")
 	def.HTTP = &HTTPSettings{FollowRedirects: true}
-	def.Credentials = &Credentials{Token: "s3cret"}
+	def.Credentials, def.SendCredentialsToUnverifiedServers = &Credentials{Token: "s3cret"}, true
 	if got := result(t, def, ample); got != success() {
 		t.Errorf("got %+v", got)
 	}

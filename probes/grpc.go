@@ -76,6 +76,11 @@ func (d *Dialer) newGRPCCaller(def Definition, u *url.URL, to destination, metho
 			return nil, err
 		}
 	}
+	if def.Credentials != nil {
+		if err := def.checkSending(loginAuthorization, "grpc", p.tls); err != nil {
+			return nil, err
+		}
+	}
 	headers, err := grpcHeaders(to, u.Scheme, method, def.Credentials)
 	if err != nil {
 		return nil, err

@@ -112,7 +112,7 @@ func TestGRPCProbe(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := at(test.place, "grpc://"+test.path)
-			def.Credentials = test.login
+			def.Credentials, def.SendCredentialsToUnverifiedServers = test.login, true
 			if got := result(t, def, ample); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}

@@ -77,7 +77,13 @@ func (d *Dialer) newHTTPProber(def Definition, u *url.URL) (Prober, error) {
 	if p.first.request, err = p.written(head); err != nil {
 		return nil, err
 	}
-	return p, p.prepareTLS(def.TLS, u)
+	if err := p.prepareTLS(def.TLS, u); err != nil {
+		return nil, err
+	}
+	if hasHeader(p.settings.Headers, "Authorization") {
+		err = def.checkSending(loginAuthorization, "http", p.first.tls)
+	}
+	return p, err
 }
 
 // set takes over the settings of the definition.

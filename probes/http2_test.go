@@ -253,7 +253,7 @@ func TestHTTP2ProbeRedirects(t *testing.T) {
 		versions = nil
 		def := at(test.place, test.url)
 		def.HTTP, def.TLS = &HTTPSettings{FollowRedirects: true}, trust
-		def.Credentials = &Credentials{Token: "s3cret"}
+		def.Credentials, def.SendCredentialsToUnverifiedServers = &Credentials{Token: "s3cret"}, true
 		if got := result(t, def, ample); got != success() {
 			t.Errorf("%s: got %+v", test.url, got)
 		}

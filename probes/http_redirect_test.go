@@ -78,7 +78,7 @@ func (s *site) result(t *testing.T, settings HTTPSettings) Result {
 	t.Helper()
 	settings.FollowRedirects = true
 	def := at(s.at, "http:///a/b?c")
-	def.HTTP = &settings
+	def.HTTP, def.SendCredentialsToUnverifiedServers = &settings, true
 	return result(t, def, ample)
 }
 

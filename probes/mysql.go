@@ -44,6 +44,7 @@ type mysqlProber struct {
 	tls    *tlsClient // nil for tls=false
 	// plainToo: tls=preferred, which takes what the server offers.
 	plainToo bool
+	fallback plainFallback
 	// login is nobody's if it has no user.
 	login mysqlLogin
 	// role is primary, replica, or empty if either will do.
@@ -121,24 +122,35 @@ func (p *mysqlProber) scheme() string { return "mysql" }
 
 // Probe implements Prober.
 func (p *mysqlProber) Probe(ctx context.Context) Result {
-	err := p.dialer.converse(ctx, p.to, func(conn stream) error {
-		s := newMySQLSession(conn)
-		defer s.release()
-		err := p.visit(ctx, s, conn)
-		if client, ok := s.conn.(*tls.Conn); ok {
-			_ = client.CloseWrite() // a goodbye; whether it is heard does not matter
-		}
-		return err
-	})
+	connect := func(encrypt bool) error { return p.connect(ctx, encrypt) }
+	var err error
+	if p.plainToo {
+		err = p.fallback.run(ctx, connect)
+	} else {
+		err = connect(p.tls != nil)
+	}
 	if err != nil {
 		return classify(ctx, err)
 	}
 	return success()
 }
 
+// connect makes the probe by one connection.
+func (p *mysqlProber) connect(ctx context.Context, encrypt bool) error {
+	return p.dialer.converse(ctx, p.to, func(conn stream) error {
+		s := newMySQLSession(conn)
+		defer s.release()
+		err := p.visit(ctx, s, conn, encrypt)
+		if client, ok := s.conn.(*tls.Conn); ok {
+			_ = client.CloseWrite() // a goodbye; whether it is heard does not matter
+		}
+		return err
+	})
+}
+
 // visit goes to see the server.
-func (p *mysqlProber) visit(ctx context.Context, s *mysqlSession, conn stream) error {
-	err := p.enter(ctx, s, conn)
+func (p *mysqlProber) visit(ctx context.Context, s *mysqlSession, conn stream, encrypt bool) error {
+	err := p.enter(ctx, s, conn, encrypt)
 	if p.login.user == "" && isRefusal(err) {
 		return nil // there is somebody who decides
 	}
@@ -146,15 +158,18 @@ func (p *mysqlProber) visit(ctx context.Context, s *mysqlSession, conn stream) e
 }
 
 // enter logs in, looks around and leaves.
-func (p *mysqlProber) enter(ctx context.Context, s *mysqlSession, conn stream) error {
+func (p *mysqlProber) enter(ctx context.Context, s *mysqlSession, conn stream, encrypt bool) error {
 	said, err := s.readGreeting()
 	if err != nil {
 		return mysqlFault(err, ReasonServerError)
 	}
 	login := p.login
-	if login.secure, err = p.secure(ctx, s, conn, said); err != nil {
-		return err
+	if encrypt {
+		if login.secure, err = p.secure(ctx, s, conn, said); err != nil {
+			return err
+		}
 	}
+	login.verified = login.secure && p.tls.verifiesServer()
 	if login.user == "" {
 		// A login that is refused does no harm. Servers block hosts that leave before.
 		login.user = "farpoint"
@@ -178,7 +193,7 @@ func isRefusal(err error) bool {
 func (p *mysqlProber) secure(ctx context.Context, s *mysqlSession, conn stream, said greeting) (bool, error) {
 	offered := said.capabilities&mysqlSSL != 0
 	switch {
-	case p.tls == nil, !offered && p.plainToo:
+	case !offered && p.plainToo:
 		return false, nil
 	case !offered:
 		return false, fault(ReasonTLSHandshake)

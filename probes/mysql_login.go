@@ -17,14 +17,11 @@ limitations under the License.
 package probes
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
-	"crypto/x509"
 	"encoding/binary"
-	"encoding/pem"
+	"errors"
 	"strings"
 
 	"filippo.io/edwards25519"
@@ -89,8 +86,9 @@ func (s *mysqlSession) readGreeting() (greeting, error) {
 // mysqlLogin is who logs in.
 type mysqlLogin struct {
 	user, password, database string
-	// secure: by TLS, which lets nobody else see what is sent.
-	secure bool
+	// secure: by TLS. verified: the server has proved by it who it is, and is told the
+	// password if it asks.
+	secure, verified bool
 }
 
 func (l *mysqlLogin) capabilities() uint32 {
@@ -151,20 +149,30 @@ func (s *mysqlSession) logIn(login mysqlLogin, said greeting) error {
 			if n := len(scramble); plugin != mysqlEd25519 && n > 0 && scramble[n-1] == 0 {
 				scramble = scramble[:n-1]
 			}
-			if proof, err = login.prove(plugin, scramble); err != nil {
-				return err
+			if proof, err = login.prove(plugin, scramble); err == nil {
+				err = s.send(proof...)
 			}
-			err = s.send(proof...)
 		case mysqlMoreData:
-			err = s.proveMore(login, plugin, scramble, question.rest)
+			err = s.proveMore(login, plugin, question.rest)
 		default:
 			err = fault(ReasonProtocol)
+		}
+		if unsent := (*credentialsWithheld)(nil); errors.As(err, &unsent) {
+			s.decline()
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return fault(ReasonProtocol)
+}
+
+// decline answers a question for the password with an empty one and lets the server refuse
+// that. Servers count clients that leave instead, and block their host in the end.
+func (s *mysqlSession) decline() {
+	if s.send(0) == nil {
+		_, _ = s.receive() // whatever it says
+	}
 }
 
 // mysqlEd25519 is the method by which users of MariaDB log in that are IDENTIFIED VIA
@@ -182,52 +190,62 @@ func appendLengthAnd(to []byte, text string) []byte {
 	return append(binary.LittleEndian.AppendUint16(append(to, 0xfc), uint16(len(text))), text...)
 }
 
+// mysqlPlugins are the methods by their names in the protocol. What the first question of
+// caching_sha2_password is about is its fast path.
+var mysqlPlugins = map[string]loginMethod{
+	"mysql_native_password": loginMySQLNative,
+	"caching_sha2_password": loginMySQLCachingFast,
+	"sha256_password":       loginMySQLSHA256,
+	"mysql_clear_password":  loginMySQLClear,
+	mysqlEd25519:            loginMySQLEd25519,
+}
+
 // prove makes of the password what a method wants to see of it.
 func (l *mysqlLogin) prove(plugin string, scramble []byte) ([]byte, error) {
-	switch plugin {
-	case "mysql_native_password":
+	method, ok := mysqlPlugins[plugin]
+	if !ok {
+		return nil, fault(ReasonAuthentication)
+	}
+	if err := l.checkSending(method); err != nil {
+		return nil, err
+	}
+	switch method {
+	case loginMySQLNative:
 		return nativeProof(l.password, scramble)
-	case "caching_sha2_password":
+	case loginMySQLCachingFast:
 		return cachingProof(l.password, scramble)
-	case "sha256_password":
-		switch {
-		case l.password == "":
-			return []byte{0}, nil
-		case l.secure:
-			return append([]byte(l.password), 0), nil
-		}
-		return []byte{1}, nil // asks for the server's key
-	case "mysql_clear_password":
-		if l.secure {
-			return append([]byte(l.password), 0), nil
-		}
-	case mysqlEd25519:
+	case loginMySQLEd25519:
 		return ed25519Proof(l.password, scramble)
 	}
-	return nil, fault(ReasonAuthentication)
+	return append([]byte(l.password), 0), nil
+}
+
+// checkSending returns an error if the server does not get the password by a method.
+func (l *mysqlLogin) checkSending(method loginMethod) error {
+	if l.password == "" || method.maySend(l.verified, false) {
+		return nil
+	}
+	return &credentialsWithheld{method}
 }
 
 // proveMore answers when the first proof has not been enough.
-func (s *mysqlSession) proveMore(login mysqlLogin, plugin string, scramble, question []byte) error {
+func (s *mysqlSession) proveMore(login mysqlLogin, plugin string, question []byte) error {
 	const enough, password = 3, 4 // what a server says that has, or has not, the password in its cache
-	if plugin == "caching_sha2_password" && len(question) == 1 {
-		switch {
-		case question[0] == enough:
-			return nil
-		case question[0] == password && login.secure:
-			return s.send(append([]byte(login.password), 0)...)
-		case question[0] == password:
-			return s.send(2) // asks for the server's key
-		}
-	}
-	if plugin != "caching_sha2_password" && plugin != "sha256_password" {
+	if plugin != "caching_sha2_password" || len(question) != 1 {
 		return fault(ReasonProtocol)
 	}
-	proof, err := encryptedProof(login.password, scramble, question)
-	if err != nil {
-		return err
+	switch question[0] {
+	case enough:
+		return nil
+	case password:
+		// The key that the server would send to encrypt it by is never asked for: without TLS
+		// nothing proves whose key it is.
+		if err := login.checkSending(loginMySQLCachingFull); err != nil {
+			return err
+		}
+		return s.send(append([]byte(login.password), 0)...)
 	}
-	return s.send(proof...)
+	return fault(ReasonProtocol)
 }
 
 // nativeProof is SHA1(password) XOR SHA1(scramble, SHA1(SHA1(password))).
@@ -265,26 +283,6 @@ func xor(text, key []byte) []byte {
 		mixed[i] = text[i] ^ key[i%len(key)]
 	}
 	return mixed
-}
-
-// encryptedProof is the password, mixed with the scramble and encrypted for the key that
-// the server has sent. Nothing proves that it is the server's: that takes TLS.
-func encryptedProof(password string, scramble, key []byte) ([]byte, error) {
-	const smallest, largest = 1024, 8192 // bits, which the time depends on
-	block, _ := pem.Decode(key)
-	if block == nil || len(scramble) == 0 {
-		return nil, fault(ReasonProtocol)
-	}
-	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
-	public, ok := parsed.(*rsa.PublicKey)
-	if err != nil || !ok || public.N.BitLen() < smallest || public.N.BitLen() > largest {
-		return nil, fault(ReasonProtocol)
-	}
-	proof, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, public, xor(append([]byte(password), 0), scramble), nil)
-	if err != nil {
-		return nil, fault(ReasonAuthentication) // the password is too long for the key
-	}
-	return proof, nil
 }
 
 // ed25519Proof signs the scramble as MariaDB's plugin wants it: with SHA-512 of the

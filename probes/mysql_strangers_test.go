@@ -107,14 +107,14 @@ func TestMySQLPackets(t *testing.T) {
 		{"short scramble", "", mysqlGreeting("8.4.0", "caching_sha2_password", mysqlCapable, mysqlScramble)[:70], failure(ReasonConnectionClosed), failure(ReasonConnectionClosed)},
 		{"switches to a short scramble", "", hello + mysqlPacket(2, "\xfecaching_sha2_password\x00abc\x00"), failure(ReasonProtocol), failure(ReasonConnectionClosed)},
 		{"switches to something unknown", "", hello + mysqlPacket(2, "\xfeauth_gssapi_client\x00x\x00"), failure(ReasonAuthentication), success()},
-		{"switches to plain text without TLS", "", hello + mysqlPacket(2, "\xfemysql_clear_password\x00"), failure(ReasonAuthentication), success()},
+		{"switches to plain text without TLS", "", hello + mysqlPacket(2, "\xfemysql_clear_password\x00") + fail(4, 1045), withheldBy(loginMySQLClear), success()},
 		{"switches to the oldest method", "", hello + mysqlPacket(2, "\xfe"), failure(ReasonAuthentication), success()},
 		{"switches for ever", "", hello + mysqlPacket(2, "\xfemysql_native_password\x00"+mysqlScramble+"\x00") + mysqlPacket(4, "\xfemysql_native_password\x00"+mysqlScramble+"\x00") +
 			mysqlPacket(6, "\xfemysql_native_password\x00"+mysqlScramble+"\x00") + mysqlPacket(8, "\xfemysql_native_password\x00"+mysqlScramble+"\x00") +
 			mysqlPacket(10, "\xfemysql_native_password\x00"+mysqlScramble+"\x00"), failure(ReasonProtocol), failure(ReasonProtocol)},
 		{"switches to a signature of what ends with a zero", "", hello + mysqlPacket(2, "\xfeclient_ed25519\x00"+strings.Repeat("x", 31)+"\x00") + mysqlPacket(4, ok) + mysqlPacket(1, ok), success(), success()},
 		{"wants more of nothing", "", hello + mysqlPacket(2, "\x01\x04"), failure(ReasonProtocol), failure(ReasonProtocol)},
-		{"no key", "", hello + mysqlPacket(2, "\xfesha256_password\x00"+mysqlScramble+"\x00") + mysqlPacket(4, "\x01no key"), failure(ReasonProtocol), failure(ReasonProtocol)},
+		{"wants it encrypted by a key of its own", "", hello + mysqlPacket(2, "\xfesha256_password\x00"+mysqlScramble+"\x00") + mysqlPacket(4, "\x01a key"), withheldBy(loginMySQLSHA256), failure(ReasonProtocol)},
 		{"claims 16 MiB", "", "\xff\xff\xff\x00\x0a", failure(ReasonProtocol), failure(ReasonProtocol)},
 		{"claims 16 MiB later", "", hello + "\xff\xff\xff\x02\x00", failure(ReasonProtocol), failure(ReasonProtocol)},
 		{"claims 1 MiB", "", hello + "\x00\x00\x10\x02\x00", failure(ReasonProtocol), failure(ReasonProtocol)},
@@ -224,7 +224,7 @@ func (m mysqlMethod) talk(conn net.Conn) {
 	p.terminated()
 	length, _ := p.length()
 	proof := p.bytes(int(length))
-	if m.greeted != m.plugin {
+	if plugin := p.terminated(); plugin != m.plugin {
 		_, _ = io.WriteString(conn, mysqlPacket(sequence+1, "\xfe"+m.plugin+"\x00"+m.scramble+"\x00"))
 		proof, sequence = readPacket(conn)
 	}
@@ -302,6 +302,20 @@ func (m mysqlMethod) check(conn net.Conn, proof []byte, sequence byte) (good boo
 	return false, sequence
 }
 
+// wantsPassword is the method by which the server is told the password itself; 0 if it is
+// not.
+func (m mysqlMethod) wantsPassword() loginMethod {
+	switch {
+	case m.plugin == "sha256_password":
+		return loginMySQLSHA256
+	case m.plugin == "mysql_clear_password":
+		return loginMySQLClear
+	case m.plugin == "caching_sha2_password" && !m.cached:
+		return loginMySQLCachingFull
+	}
+	return 0
+}
+
 // What we prove to a server, the client that most programs use proves as well, and so the
 // server of this test is like those of the world.
 func TestMySQLMethods(t *testing.T) {
@@ -312,6 +326,7 @@ func TestMySQLMethods(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, method := range []mysqlMethod{
+		{greeted: "sha256_password", plugin: "mysql_native_password"},
 		{greeted: "mysql_native_password", plugin: "mysql_native_password"},
 		{greeted: "caching_sha2_password", plugin: "mysql_native_password"},
 		{greeted: "auth_gssapi_client", plugin: "mysql_native_password"},
@@ -337,8 +352,12 @@ func TestMySQLMethods(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			endpoint := serve(t, method.talk)
 			for password, want := range map[string]Result{mysqlPassword: success(), "wrong": failure(ReasonAuthentication), "": failure(ReasonAuthentication)} {
+				knows := want == success()
 				def := at(endpoint, "mysql://probe@")
 				if password != "" {
+					if keeps := method.wantsPassword(); keeps != 0 && method.tls == nil {
+						want = withheldBy(keeps)
+					}
 					def = loginAt(endpoint, "mysql://", "probe", password)
 				}
 				if method.tls != nil {
@@ -347,7 +366,7 @@ func TestMySQLMethods(t *testing.T) {
 				if got := result(t, def, ample); got != want {
 					t.Errorf("password %q: got %+v, want %+v", password, got, want)
 				}
-				if err := mysqlOracle(t, endpoint, password, method.tls != nil); (err == nil) != (want == success()) {
+				if err := mysqlOracle(t, endpoint, password, method.tls != nil); (err == nil) != knows {
 					t.Errorf("password %q: the usual client gets %v", password, err)
 				}
 			}
@@ -391,6 +410,6 @@ func FuzzMySQLServer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent string) {
 		s := newMySQLSession(recited{Reader: strings.NewReader(sent)})
 		defer s.release()
-		_ = asks.visit(t.Context(), s, nil)
+		_ = asks.visit(t.Context(), s, nil, false)
 	})
 }

@@ -45,6 +45,7 @@ type postgresProber struct {
 	tls      *tlsClient // nil for sslmode=disable
 	// plainToo: sslmode=prefer, which takes what the server offers.
 	plainToo       bool
+	fallback       plainFallback
 	user, password string
 	// database is the server's default for the user if empty.
 	database string
@@ -158,31 +159,44 @@ func (p *postgresProber) scheme() string { return "postgres" }
 
 // Probe implements Prober.
 func (p *postgresProber) Probe(ctx context.Context) Result {
-	err := p.dialer.converse(ctx, p.to, func(conn stream) error {
-		secured, err := p.secure(ctx, conn)
-		if err != nil {
-			return err
-		}
-		if p.user == "" {
-			err = p.knock(secured)
-		} else {
-			err = computeOver(ctx, secured, func(conn net.Conn) error { return p.visit(ctx, conn) })
-		}
-		if client, ok := secured.(*tls.Conn); ok {
-			_ = client.CloseWrite() // a goodbye; whether it is heard does not matter
-		}
-		return err
-	})
+	connect := func(encrypt bool) error { return p.connect(ctx, encrypt) }
+	var err error
+	if p.plainToo {
+		err = p.fallback.run(ctx, connect)
+	} else {
+		err = connect(p.tls != nil)
+	}
 	if err != nil {
 		return classify(ctx, err)
 	}
 	return success()
 }
 
-// secure asks the server for TLS.
-func (p *postgresProber) secure(ctx context.Context, conn stream) (net.Conn, error) {
+// connect makes the probe by one connection.
+func (p *postgresProber) connect(ctx context.Context, encrypt bool) error {
+	return p.dialer.converse(ctx, p.to, func(conn stream) error {
+		secured, err := p.secure(ctx, conn, encrypt)
+		if err != nil {
+			return err
+		}
+		client, encrypted := secured.(*tls.Conn)
+		if p.user == "" {
+			err = p.knock(secured)
+		} else {
+			verified := encrypted && p.tls.verifiesServer()
+			err = computeOver(ctx, secured, func(conn net.Conn) error { return p.visit(ctx, conn, verified) })
+		}
+		if encrypted {
+			_ = client.CloseWrite() // a goodbye; whether it is heard does not matter
+		}
+		return err
+	})
+}
+
+// secure asks the server for TLS, if the connection is to be encrypted.
+func (p *postgresProber) secure(ctx context.Context, conn stream, encrypt bool) (net.Conn, error) {
 	plain := fixedDeadline{conn}
-	if p.tls == nil {
+	if !encrypt {
 		return plain, nil
 	}
 	const request = "\x00\x00\x00\x08\x04\xd2\x16\x2f" // SSLRequest
@@ -241,9 +255,11 @@ func (p *postgresProber) knock(conn net.Conn) error {
 	}
 }
 
-// visit logs in, looks around and leaves.
-func (p *postgresProber) visit(ctx context.Context, conn net.Conn) error {
+// visit logs in, looks around and leaves. verified says that the server has proved who it
+// is.
+func (p *postgresProber) visit(ctx context.Context, conn net.Conn, verified bool) error {
 	reader := newPostgresReader(nil)
+	reader.withholds = p.password != "" && !verified
 	config := *p.defaults
 	config.User, config.Password, config.Database = p.user, p.password, p.database
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {

@@ -44,6 +44,9 @@ type postgresReader struct {
 	failed error
 	// asked: the server has asked for something to authenticate us by.
 	asked bool
+	// withholds: the server has not proved who it is, and there is a password that it may
+	// only get as the table loginMethods says.
+	withholds bool
 
 	// head is what has come of the present message's type and length.
 	head []byte
@@ -121,8 +124,8 @@ func (r *postgresReader) inspect(stream []byte) error {
 			r.left = max(int(binary.BigEndian.Uint32(r.head[1:]))-4, 0)
 		}
 		n := min(r.left, len(stream))
-		if r.head[0] == 'R' && len(r.request)+n <= maxAuthentication {
-			r.request = append(r.request, stream[:n]...)
+		if r.head[0] == 'R' {
+			r.request = append(r.request, stream[:min(n, maxAuthentication-len(r.request))]...)
 		}
 		r.left, stream = r.left-n, stream[n:]
 		if r.left > 0 {
@@ -138,6 +141,13 @@ func (r *postgresReader) inspect(stream []byte) error {
 	return nil
 }
 
+// postgresMethods are the requests for a password that pgconn has an answer to.
+var postgresMethods = map[uint32]loginMethod{
+	3:  loginPostgresPassword,
+	5:  loginPostgresMD5,
+	10: loginPostgresSCRAM,
+}
+
 // judge looks at a whole authentication request.
 func (r *postgresReader) judge() error {
 	const ok, saslContinue = 0, 11
@@ -146,6 +156,9 @@ func (r *postgresReader) judge() error {
 	}
 	kind, body := binary.BigEndian.Uint32(r.request), r.request[4:]
 	r.asked = r.asked || kind != ok
+	if method, ok := postgresMethods[kind]; ok && r.withholds && !method.maySend(false, false) {
+		return &credentialsWithheld{method}
+	}
 	if kind != saslContinue {
 		return nil
 	}

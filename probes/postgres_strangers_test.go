@@ -208,7 +208,7 @@ func FuzzPostgresServer(f *testing.F) {
 	asks := prepare(f, Definition{URL: "postgres://probe@192.0.2.10/app?maxLag=1s&query=SELECT+true"}).(*postgresProber)
 	knocks := prepare(f, Definition{URL: "postgres://192.0.2.10/app"}).(*postgresProber)
 	f.Fuzz(func(t *testing.T, sent string) {
-		_ = asks.visit(t.Context(), recited{Reader: strings.NewReader(sent)})
+		_ = asks.visit(t.Context(), recited{Reader: strings.NewReader(sent)}, false)
 		_ = knocks.knock(recited{Reader: strings.NewReader(sent)})
 	})
 }

@@ -59,6 +59,9 @@ type Definition struct {
 	TCP  *TCPSettings
 	// Credentials are for the schemes that take some, see TakesCredentials; nil for none.
 	Credentials *Credentials
+	// SendCredentialsToUnverifiedServers has credentials sent by http, grpc and redis, and
+	// over TLS without verification. Whoever answers there may then have them.
+	SendCredentialsToUnverifiedServers bool
 }
 
 // Factory prepares a prober. Its error is shown to the user who wrote the

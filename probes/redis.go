@@ -63,7 +63,12 @@ func (d *Dialer) newRedisProber(def Definition, u *url.URL) (Prober, error) {
 	p := &redisProber{dialer: d, to: to, logsIn: logsIn, role: redisRoles[role]}
 	p.request = redisRequest(user, password, logsIn, role != "")
 	if u.Scheme == "rediss" {
-		p.tls, err = d.newTLSClient(def.TLS, to.host())
+		if p.tls, err = d.newTLSClient(def.TLS, to.host()); err != nil {
+			return nil, err
+		}
+	}
+	if password != "" {
+		err = def.checkSending(loginRedisAuth, "redis", p.tls)
 	}
 	return p, err
 }

@@ -44,17 +44,17 @@ func TestRedisLogin(t *testing.T) {
 		want Result
 	}{
 		{"no password", at(open.Address(), "redis://"), success()},
-		{"a password that nobody asked for", loginAt(open.Address(), "redis://", "", "hunter2"), failure(ReasonAuthentication)},
-		{"password", loginAt(closed.Address(), "redis://", "", "hunter2"), success()},
-		{"default user", loginAt(closed.Address(), "redis://", "default", "hunter2"), success()},
-		{"wrong password", loginAt(closed.Address(), "redis://", "", "hunter3"), failure(ReasonAuthentication)},
+		{"a password that nobody asked for", openLoginAt(open.Address(), "redis://", "", "hunter2"), failure(ReasonAuthentication)},
+		{"password", openLoginAt(closed.Address(), "redis://", "", "hunter2"), success()},
+		{"default user", openLoginAt(closed.Address(), "redis://", "default", "hunter2"), success()},
+		{"wrong password", openLoginAt(closed.Address(), "redis://", "", "hunter3"), failure(ReasonAuthentication)},
 		{"no credentials", at(closed.Address(), "redis://"), failure(ReasonAuthentication)},
-		{"user", loginAt(closed.Address(), "redis://", "probe", "trustno1"), success()},
-		{"user in the URL", loginAt(closed.Address(), "redis://probe@", "", "trustno1"), success()},
-		{"same user in both", loginAt(closed.Address(), "redis://probe@", "probe", "trustno1"), success()},
-		{"wrong password of a user", loginAt(closed.Address(), "redis://", "probe", "hunter2"), failure(ReasonAuthentication)},
+		{"user", openLoginAt(closed.Address(), "redis://", "probe", "trustno1"), success()},
+		{"user in the URL", openLoginAt(closed.Address(), "redis://probe@", "", "trustno1"), success()},
+		{"same user in both", openLoginAt(closed.Address(), "redis://probe@", "probe", "trustno1"), success()},
+		{"wrong password of a user", openLoginAt(closed.Address(), "redis://", "probe", "hunter2"), failure(ReasonAuthentication)},
 		{"user who needs none", at(closed.Address(), "redis://mute@"), failure(ReasonAuthentication)}, // and may not say PING
-		{"role", loginAt(closed.Address(), "redis://probe@?role=master", "", "trustno1"), success()},
+		{"role", openLoginAt(closed.Address(), "redis://probe@?role=master", "", "trustno1"), success()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			prober := prepare(t, test.def)
@@ -66,7 +66,7 @@ func TestRedisLogin(t *testing.T) {
 		})
 	}
 	closed.Do("-a", "hunter2", "ACL", "SETUSER", "probe", "-role")
-	if got, want := result(t, loginAt(closed.Address(), "redis://?role=master", "probe", "trustno1"), ample), failure(ReasonRoleUnknown); got != want {
+	if got, want := result(t, openLoginAt(closed.Address(), "redis://?role=master", "probe", "trustno1"), ample), failure(ReasonRoleUnknown); got != want {
 		t.Errorf("a user who may not ask: got %+v, want %+v", got, want)
 	}
 }
@@ -158,7 +158,7 @@ func TestRedisTLS(t *testing.T) {
 		{"anything goes", old, &TLSSettings{InsecureSkipVerify: true}, "hunter2", success()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			def := loginAt(test.server.Address(), "rediss://", "", test.password)
+			def := openLoginAt(test.server.Address(), "rediss://", "", test.password)
 			def.TLS = test.settings
 			prober := prepare(t, def)
 			for range 2 { // the second handshake may resume what the first has begun
@@ -168,7 +168,7 @@ func TestRedisTLS(t *testing.T) {
 			}
 		})
 	}
-	if got := result(t, loginAt(good.Address(), "redis://", "", "hunter2"), ample); got.Outcome != Failure {
+	if got := result(t, openLoginAt(good.Address(), "redis://", "", "hunter2"), ample); got.Outcome != Failure {
 		t.Errorf("without TLS: got %+v", got)
 	}
 }
@@ -202,7 +202,7 @@ func TestRedisReplies(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			endpoint := serve(t, closing(func(conn net.Conn) { _, _ = io.WriteString(conn, test.replies) }))
-			if got := result(t, loginAt(endpoint, "redis://?role=master", "", "hunter2"), ample); got != test.want {
+			if got := result(t, openLoginAt(endpoint, "redis://?role=master", "", "hunter2"), ample); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
@@ -247,14 +247,14 @@ func TestRedisURLsRefused(t *testing.T) {
 
 func benchmarkRedisProbe(b *testing.B) {
 	server := startRedis(b, "requirepass hunter2")
-	benchmark(b, loginAt(server.Address(), "redis://?role=master", "", "hunter2"))
+	benchmark(b, openLoginAt(server.Address(), "redis://?role=master", "", "hunter2"))
 }
 
 func benchmarkRedisTLSProbe(b *testing.B) {
 	ca := newAuthority(b)
 	server := servers.NewRedis(b, "requirepass hunter2").WithTLS(inPEM(b, ca.issue(b)))
 	server.Start()
-	def := loginAt(server.Address(), "rediss://?role=master", "", "hunter2")
+	def := openLoginAt(server.Address(), "rediss://?role=master", "", "hunter2")
 	def.TLS = &TLSSettings{CABundle: ca.bundle()}
 	benchmark(b, def)
 }

@@ -154,6 +154,9 @@ const (
 	// ReasonUnsoundDefinition: the health check, or something that it refers to, is such that
 	// no probe can be made.
 	ReasonUnsoundDefinition
+	// ReasonCredentialsWithheld: the server asks for the password in a way in which only a
+	// server that has proved who it is gets it. Result.Code has the way.
+	ReasonCredentialsWithheld
 )
 
 // reasons holds what users read for each reason: a word and a sentence.
@@ -197,6 +200,7 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonCrowded:             {"ProberOverloaded", "not probed: the operator had too much to compute"},
 	ReasonDeferred:            {"ProbeDeferred", "not probed: the operator has more to probe than its limits or its processors allow"},
 	ReasonUnsoundDefinition:   {"HealthCheckUnsound", "not probed: the health check, or what it refers to, has a fault"},
+	ReasonCredentialsWithheld: {"CredentialsWithheld", "credentials withheld: the server asks for them in a way in which only one gets them that has proved who it is: have its certificate verified (healthCheck.tls), or let the user log in by SCRAM-SHA-256, mysql_native_password or ed25519"},
 }
 
 // Reasons lists all reasons there are, for documentation and metrics.
@@ -213,8 +217,8 @@ type Result struct {
 	Outcome Outcome
 	// Reason is ReasonNone for a Success.
 	Reason Reason
-	// Code is the protocol's status with ReasonStatus and ReasonDraining (503 for HTTP),
-	// else 0.
+	// Code is the protocol's status with ReasonStatus and ReasonDraining (503 for HTTP), the
+	// way to log in with ReasonCredentialsWithheld, else 0.
 	Code uint16
 }
 
@@ -226,6 +230,8 @@ func (r Result) Message() string {
 		return fmt.Sprintf("status %d is not an expected one", r.Code)
 	case ReasonDraining:
 		return fmt.Sprintf("status %d is one of drainStatuses: it serves, and takes no new traffic", r.Code)
+	case ReasonCredentialsWithheld:
+		return loginMethod(r.Code).message()
 	}
 	return reasons[r.Reason].sentence
 }

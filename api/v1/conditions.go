@@ -192,6 +192,10 @@ const (
 	// spec.healthCheck.credentialsSecretRef is missing or of no use. An endpoint that was
 	// probed before goes on being probed as before.
 	CredentialsUnavailableReason = "CredentialsUnavailable"
+	// CredentialsWithheldReason: the probe would send credentials to a server that has not
+	// proved who it is, or the server asks for the password in a way in which it gets it
+	// only then. An endpoint that was probed before keeps its verdict.
+	CredentialsWithheldReason = "CredentialsWithheld"
 	// NotAllowedByPolicyReason: an ExternalServicePolicy that selects the namespace does not
 	// allow the endpoint or its probe; it is neither published nor probed. Or, as the reason
 	// of the condition alone, it does not allow so short an interval, and a longer one is

@@ -87,6 +87,17 @@ type HealthCheck struct {
 	// log in with username and password. A changed Secret is in use within 30 seconds.
 	// +optional
 	CredentialsSecretRef *SecretReference `json:"credentialsSecretRef,omitempty"`
+
+	// sendCredentialsToUnverifiedServers has probes send credentials to servers that have
+	// not proved by a certificate who they are: by http, grpc and redis, and by https,
+	// grpcs and rediss with tls.insecureSkipVerify. If false, the default, such probes are
+	// not made, and EndpointsAccepted says so with the reason CredentialsWithheld. If true,
+	// anybody on the way, and whoever is given an endpoint's address after it, can read the
+	// password or token. The same holds for an Authorization header in http.headers.
+	// postgres and mysql need no such field: without verified TLS they log in by methods
+	// that do not give the password away, and by no others.
+	// +optional
+	SendCredentialsToUnverifiedServers bool `json:"sendCredentialsToUnverifiedServers,omitempty"`
 }
 
 // InitialState is what a new endpoint is taken for before its first verdict.

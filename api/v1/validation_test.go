@@ -114,6 +114,23 @@ const (
 	userInURL     = "the URL must not hold a user name but with postgres, mysql, redis and rediss"
 )
 
+const (
+	plainCredentials      = "without TLS, credentials go to whoever answers at the address: write https://, grpcs:// or rediss:// in the health check URLs, or set healthCheck.sendCredentialsToUnverifiedServers"
+	unverifiedCredentials = "with tls.insecureSkipVerify, credentials go to whoever answers at the address: take it out, or set healthCheck.sendCredentialsToUnverifiedServers"
+)
+
+var insecure = map[string]any{"insecureSkipVerify": true}
+
+// withCredentials is a health check with credentials and one more field.
+func withCredentials(field string, value any) map[string]any {
+	return map[string]any{"credentialsSecretRef": map[string]any{"name": "database"}, field: value}
+}
+
+// checkedBy is a spec with one URL for its only endpoint.
+func checkedBy(url string, check map[string]any) map[string]any {
+	return map[string]any{"endpoints": []any{map[string]any{"address": "192.0.2.10"}}, "healthCheckURL": url, "healthCheck": check}
+}
+
 var _ = DescribeTable("a mutation of the smallest manifest",
 	func(ctx SpecContext, path string, value any, message string) {
 		mutated := object(smallest)
@@ -188,7 +205,21 @@ var _ = DescribeTable("a mutation of the smallest manifest",
 	Entry("header with a tab", "spec.healthCheck.http.headers", header("X-A", "a\tb"), ""),
 	Entry("header name with a blank", "spec.healthCheck.http.headers", header("X A", "a"), "a header's name holds letters, digits and dashes"),
 	Entry("header", "spec.healthCheck.http.headers", header("X-Probe", "farpoint"), ""),
-	Entry("credentials", "spec.healthCheck.credentialsSecretRef", map[string]any{"name": "database"}, ""),
+	Entry("credentials by http", "spec.healthCheck.credentialsSecretRef", map[string]any{"name": "database"}, plainCredentials),
+	Entry("credentials by http, as allowed", "spec.healthCheck", withCredentials("sendCredentialsToUnverifiedServers", true), ""),
+	Entry("credentials by http, as not allowed", "spec.healthCheck", withCredentials("sendCredentialsToUnverifiedServers", false), plainCredentials),
+	Entry("Authorization by http", "spec.healthCheck.http.headers", header("authorization", "Bearer x"), plainCredentials),
+	Entry("Authorization by http, as allowed", "spec.healthCheck", map[string]any{
+		"sendCredentialsToUnverifiedServers": true, "http": map[string]any{"headers": header("Authorization", "Bearer x")},
+	}, ""),
+	Entry("credentials by redis", "spec", checkedBy("redis://:6379", withCredentials("timeout", "1s")), plainCredentials),
+	Entry("credentials by grpc", "spec", checkedBy("grpc://", withCredentials("timeout", "1s")), plainCredentials),
+	Entry("credentials by rediss", "spec", checkedBy("rediss://", withCredentials("timeout", "1s")), ""),
+	Entry("credentials by postgres", "spec", checkedBy("postgres://", withCredentials("timeout", "1s")), ""),
+	Entry("credentials by mysql without verification", "spec", checkedBy("mysql://", withCredentials("tls", insecure)), ""),
+	Entry("credentials by https", "spec", checkedBy("https:///health", withCredentials("timeout", "1s")), ""),
+	Entry("credentials by https without verification", "spec", checkedBy("https:///health", withCredentials("tls", insecure)), unverifiedCredentials),
+	Entry("credentials by rediss without verification", "spec", checkedBy("rediss://", withCredentials("tls", insecure)), unverifiedCredentials),
 	Entry("credentials of nobody", "spec.healthCheck.credentialsSecretRef", map[string]any{"name": ""}, "should be at least 1 chars long"),
 	Entry("CA from two places", "spec.healthCheck.tls", map[string]any{
 		"caSecretRef": map[string]any{"name": "a"}, "caConfigMapRef": map[string]any{"name": "a"},

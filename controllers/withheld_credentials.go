@@ -1,0 +1,61 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// withheldCredentials describes, for a condition's message, the endpoints that ask for a
+// password in a way in which only a server gets it that has proved who it is. That shows only
+// when a probe logs in. It is a fault of the settings, and says nothing about the endpoint.
+func withheldCredentials(verdicts []verdict) (reason, message string) {
+	count := 0
+	for i := range verdicts {
+		if !asksForPassword(&verdicts[i].health) {
+			continue
+		}
+		if count++; count == 1 {
+			message = fmt.Sprintf("endpoint %s: %s", verdicts[i].name, withheldMessage(&verdicts[i].health))
+		}
+	}
+	if count == 0 {
+		return "", ""
+	}
+	if count > 1 {
+		message += fmt.Sprintf("; and %d more, see status.endpoints", count-1)
+	}
+	return farpointv1.CredentialsWithheldReason, message
+}
+
+// asksForPassword reports whether the last probes of a target ended so, for as long as it
+// takes to be the reason for its verdict or to make that stale.
+func asksForPassword(health *probes.Health) bool {
+	return health.Cause.Reason == probes.ReasonCredentialsWithheld || health.StaleReason == probes.ReasonCredentialsWithheld
+}
+
+// withheldMessage names the method that the server asked for, where that is known.
+func withheldMessage(health *probes.Health) string {
+	result := health.Cause
+	if result.Reason != probes.ReasonCredentialsWithheld {
+		result = probes.Result{Outcome: probes.Unknown, Reason: probes.ReasonCredentialsWithheld}
+	}
+	return result.Message()
+}

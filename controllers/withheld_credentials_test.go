@@ -1,0 +1,54 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"strings"
+	"testing"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// A healthy endpoint shows it by a verdict that has become stale, another one by the cause of
+// its verdict.
+func TestWithheldCredentials_OfAnyVerdict_AreReported(t *testing.T) {
+	asked := probes.Result{Outcome: probes.Unknown, Reason: probes.ReasonCredentialsWithheld}
+	stale := probes.Seeded(probes.StateHealthy)
+	stale.StaleReason = probes.ReasonCredentialsWithheld
+	other := probes.Seeded(probes.StateHealthy)
+	other.StaleReason = probes.ReasonNameResolution
+	of := func(name string, health probes.Health) verdict {
+		return verdict{endpoint: &endpoint{name: name}, health: health}
+	}
+	for name, test := range map[string]struct {
+		verdicts     []verdict
+		reason, want string
+	}{
+		"none":            {[]verdict{of("a", probes.Seeded(probes.StateHealthy)), of("b", other)}, "", ""},
+		"healthy":         {[]verdict{of("a", other), of("b", stale)}, farpointv1.CredentialsWithheldReason, "endpoint b: credentials withheld: "},
+		"without verdict": {[]verdict{of("a", probes.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "endpoint a: credentials withheld: "},
+		"several":         {[]verdict{of("a", stale), of("b", stale), of("c", probes.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "; and 2 more, see status.endpoints"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reason, message := withheldCredentials(test.verdicts)
+			if reason != test.reason || !strings.Contains(message, test.want) {
+				t.Errorf("got %q, %q; want %q, %q", reason, message, test.reason, test.want)
+			}
+		})
+	}
+}
