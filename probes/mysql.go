@@ -31,8 +31,8 @@ import (
 // mysqlPort is the port of MySQL and MariaDB.
 const mysqlPort = 3306
 
-// mysqlProber checks that a MySQL or MariaDB server lets the user in, answers a ping and,
-// if asked to, has a role and keeps up with its primary. Without a user it only checks
+// mysqlProber checks that a MySQL or MariaDB server lets the user in, would answer queries
+// and, if asked to, has a role and keeps up with its primary. Without a user it only checks
 // that the server takes connections, as mysqladmin ping does.
 //
 // It speaks the protocol by hand. The usual client trusts the server: it panics where a
@@ -212,38 +212,19 @@ func (p *mysqlProber) secure(ctx context.Context, s *mysqlSession, conn stream, 
 
 // examine finds out whether the server is what it must be.
 func (p *mysqlProber) examine(s *mysqlSession, said greeting) error {
-	if err := s.ping(); err != nil {
-		return mysqlFault(err, ReasonServerError)
-	}
-	if p.role == "" && p.maxLag == 0 {
-		return nil
-	}
-	// innodb_read_only is what tells the readers of an Aurora cluster.
-	table, err := s.query("SELECT @@global.read_only, @@global.innodb_read_only, UNIX_TIMESTAMP(NOW(6))")
+	variables, err := p.checkAccepting(s)
 	if err != nil {
-		return mysqlFault(err, ReasonRoleUnknown)
+		return err
 	}
-	if len(table.rows) != 1 || len(table.columns) != 3 || slices.Contains(table.rows[0], nil) {
-		return fault(ReasonRoleUnknown)
+	if err := p.checkRole(variables, said); err != nil || p.maxLag == 0 {
+		return err
 	}
-	row := table.rows[0]
-	readOnly := isOn(*row[0]) || isOn(*row[1])
-	if p.role == "primary" && readOnly || p.role == "replica" && !readOnly {
-		return fault(ReasonRole)
-	}
-	if p.maxLag == 0 {
-		return nil
-	}
-	now, err := readSeconds([]byte(*row[2]))
+	now, err := s.serverTime()
 	if err != nil {
 		return err
 	}
 	return p.checkLag(s, said, now)
 }
-
-// isOn reads a variable, which may be a number or a word. MariaDB has several words for
-// degrees of being read-only.
-func isOn(value string) bool { return value != "0" && !strings.EqualFold(value, "OFF") }
 
 // checkLag asks for the lag behind all sources of a replica. A server that has none is a
 // primary, unless it is to be a replica.

@@ -175,7 +175,10 @@ func (s *mysqlSession) query(text string) (mysqlTable, error) {
 		return mysqlTable{}, err
 	}
 	count, null := head.length()
-	if head.bad || null || count == 0 || count > maxMySQLColumns {
+	if count == 0 && !null && !head.bad {
+		return mysqlTable{}, nil // an OK: some that only speak the protocol say so to whatever they do not know
+	}
+	if head.bad || null || count > maxMySQLColumns {
 		return mysqlTable{}, fault(ReasonProtocol)
 	}
 	table := mysqlTable{columns: make([]string, count)}

@@ -84,14 +84,32 @@ func TestMySQLPackets(t *testing.T) {
 		add("\xfe\x00\x00\x02\x00")
 		return text
 	}
-	variables := func(values string) string { return table([]string{"a", "b", "c"}, values) }
-	replica := variables("\x011\x010\x0a1000.00000")
+	// shown answers a SHOW statement, by names and values in turn.
+	shown := func(settings ...string) string {
+		var rows []string
+		for i := 0; i < len(settings); i += 2 {
+			rows = append(rows, string(appendLengthAnd(appendLengthAnd(nil, settings[i]), settings[i+1])))
+		}
+		return table([]string{"Variable_name", "Value"}, rows...)
+	}
+	clock := table([]string{"t"}, "\x0a1000.00000")
+	replica := shown("read_only", "ON") + clock
+	asked := welcome + shown("read_only", "OFF")
 	for _, test := range []struct {
 		name, query, sent string
 		// login and nobody are the results with a user and without one.
 		login, nobody Result
 	}{
-		{"well", "", hello + welcome, success(), success()},
+		{"well", "", hello + asked, success(), success()},
+		{"has no variables", "", hello + welcome + shown(), success(), success()},
+		{"knows no SHOW", "", hello + welcome + fail(1, 1064), success(), success()},
+		{"says that all is well, whatever it is asked", "", hello + welcome + mysqlPacket(1, ok), success(), success()},
+		{"lets the user ask nothing", "", hello + welcome + fail(1, 1820), success(), success()},
+		{"refuses queries", "", hello + welcome + fail(1, 1047), failure(ReasonNotAccepting), success()},
+		{"is offline", "", hello + welcome + shown("offline_mode", "ON"), failure(ReasonNotAccepting), success()},
+		{"is in a cluster", "", hello + welcome + shown("wsrep_on", "ON", "wsrep_reject_queries", "NONE") + shown("wsrep_ready", "ON"), success(), success()},
+		{"is in no cluster", "", hello + welcome + shown("wsrep_on", "ON") + shown("wsrep_ready", "OFF"), failure(ReasonNotAccepting), success()},
+		{"rejects queries", "", hello + welcome + shown("wsrep_on", "ON", "wsrep_reject_queries", "ALL"), failure(ReasonNotAccepting), success()},
 		{"is full", "", fail(0, 1040), failure(ReasonTooManyConnections), failure(ReasonTooManyConnections)},
 		{"does not know this host", "", fail(0, 1130), failure(ReasonAuthentication), success()},
 		{"has blocked this host", "", fail(0, 1129), failure(ReasonAuthentication), success()},
@@ -112,7 +130,7 @@ func TestMySQLPackets(t *testing.T) {
 		{"switches for ever", "", hello + mysqlPacket(2, "\xfemysql_native_password\x00"+mysqlScramble+"\x00") + mysqlPacket(4, "\xfemysql_native_password\x00"+mysqlScramble+"\x00") +
 			mysqlPacket(6, "\xfemysql_native_password\x00"+mysqlScramble+"\x00") + mysqlPacket(8, "\xfemysql_native_password\x00"+mysqlScramble+"\x00") +
 			mysqlPacket(10, "\xfemysql_native_password\x00"+mysqlScramble+"\x00"), failure(ReasonProtocol), failure(ReasonProtocol)},
-		{"switches to a signature of what ends with a zero", "", hello + mysqlPacket(2, "\xfeclient_ed25519\x00"+strings.Repeat("x", 31)+"\x00") + mysqlPacket(4, ok) + mysqlPacket(1, ok), success(), success()},
+		{"switches to a signature of what ends with a zero", "", hello + mysqlPacket(2, "\xfeclient_ed25519\x00"+strings.Repeat("x", 31)+"\x00") + mysqlPacket(4, ok) + mysqlPacket(1, ok) + shown(), success(), success()},
 		{"wants more of nothing", "", hello + mysqlPacket(2, "\x01\x04"), failure(ReasonProtocol), failure(ReasonProtocol)},
 		{"wants it encrypted by a key of its own", "", hello + mysqlPacket(2, "\xfesha256_password\x00"+mysqlScramble+"\x00") + mysqlPacket(4, "\x01a key"), withheldBy(loginMySQLSHA256), failure(ReasonProtocol)},
 		{"claims 16 MiB", "", "\xff\xff\xff\x00\x0a", failure(ReasonProtocol), failure(ReasonProtocol)},
@@ -120,15 +138,22 @@ func TestMySQLPackets(t *testing.T) {
 		{"claims 1 MiB", "", hello + "\x00\x00\x10\x02\x00", failure(ReasonProtocol), failure(ReasonProtocol)},
 		{"empty packet", "", hello + "\x00\x00\x00\x02", failure(ReasonProtocol), failure(ReasonProtocol)},
 
-		{"primary", "?role=primary", hello + welcome + variables("\x010\x010\x0a1000.00000"), success(), success()},
-		{"primary in words", "?role=primary", maria + welcome + variables("\x03OFF\x03OFF\x0a1000.00000"), success(), success()},
+		{"primary", "?role=primary", hello + welcome + shown("read_only", "0", "innodb_read_only", "0"), success(), success()},
+		{"primary in words", "?role=primary", maria + welcome + shown("READ_ONLY", "OFF", "innodb_read_only", "off", "tx_read_only", "OFF", "wsrep_on", "OFF"), success(), success()},
+		{"primary whose transactions only read", "?role=primary", maria + welcome + shown("read_only", "OFF", "tx_read_only", "ON"), failure(ReasonRole), success()},
+		{"the same in MySQL", "?role=primary", hello + welcome + shown("read_only", "OFF", "transaction_read_only", "ON"), failure(ReasonRole), success()},
+		{"primary in recovery", "?role=primary", hello + welcome + shown("read_only", "OFF", "innodb_force_recovery", "1"), failure(ReasonRole), success()},
+		{"primary in a recovery that takes writes", "?role=primary", maria + welcome + shown("read_only", "OFF", "innodb_force_recovery", "3"), success(), success()},
+		{"primary in a recovery that does not", "?role=primary", maria + welcome + shown("read_only", "OFF", "innodb_force_recovery", "4"), failure(ReasonRole), success()},
+		{"neither", "?role=replica", maria + welcome + shown("read_only", "OFF", "tx_read_only", "ON"), failure(ReasonRole), success()},
 		{"replica", "?role=primary", hello + welcome + replica, failure(ReasonRole), success()},
-		{"replica in words", "?role=replica", maria + welcome + variables("\x07NO_LOCK\x010\x0a1000.00000"), success(), success()},
-		{"reader of a cluster", "?role=replica", hello + welcome + variables("\x010\x011\x0a1000.00000"), success(), success()},
+		{"replica in words", "?role=replica", maria + welcome + shown("read_only", "NO_LOCK"), success(), success()},
+		{"reader of a cluster", "?role=replica", hello + welcome + shown("read_only", "OFF", "innodb_read_only", "ON"), success(), success()},
 		{"no role", "?role=primary", hello + welcome + fail(1, 1193), failure(ReasonRoleUnknown), success()},
-		{"no rows", "?role=primary", hello + welcome + table([]string{"a", "b", "c"}), failure(ReasonRoleUnknown), success()},
-		{"NULL", "?role=primary", hello + welcome + variables("\xfb\x010\x0a1000.00000"), failure(ReasonRoleUnknown), success()},
-		{"half a row", "?role=primary", hello + welcome + variables("\x011"), failure(ReasonProtocol), success()},
+		{"no rows", "?role=primary", hello + welcome + shown(), failure(ReasonRoleUnknown), success()},
+		{"three columns", "?role=primary", hello + welcome + table([]string{"a", "b", "c"}, "\x01x\x01x\x01x"), failure(ReasonProtocol), success()},
+		{"NULL", "?role=primary", hello + welcome + table([]string{"a", "b"}, "\x09read_only\xfb"), failure(ReasonRoleUnknown), success()},
+		{"half a row", "?role=primary", hello + welcome + table([]string{"a", "b"}, "\x011"), failure(ReasonProtocol), success()},
 		{"wants a file", "?role=primary", hello + welcome + mysqlPacket(1, "\xfb/etc/passwd"), failure(ReasonProtocol), success()},
 		{"too many columns", "?role=primary", hello + welcome + mysqlPacket(1, "\xfc\x00\x02"), failure(ReasonProtocol), success()},
 		{"too many rows", "?role=primary", hello + welcome + table([]string{"a"}, strings.Split(strings.Repeat("\x01x,", 300), ",")[:300]...), failure(ReasonProtocol), success()},

@@ -31,6 +31,8 @@ import (
 type MariaDB struct {
 	*Server
 	root *sql.DB
+	// galera is where a node of a Galera cluster replicates; "" for others.
+	galera string
 }
 
 // NewMariaDB prepares a MariaDB server. The settings are options of mariadbd.

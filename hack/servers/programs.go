@@ -28,12 +28,15 @@ import (
 var programs = map[string]struct{ debianPackage, pattern string }{
 	"dnsmasq":                 {"dnsmasq-base", "/usr/sbin/dnsmasq"},
 	"ip":                      {"iproute2", "/usr/sbin/ip"},
+	"libgalera_smm.so":        {"galera-4", "/usr/lib/galera/libgalera_smm.so"},
 	"mariadb-install-db":      {"mariadb-server", "/usr/bin/mariadb-install-db"},
 	"mariadbd":                {"mariadb-server", "/usr/sbin/mariadbd"},
 	"nginx":                   {"nginx", "/usr/sbin/nginx"},
+	"pgbouncer":               {"pgbouncer", "/usr/sbin/pgbouncer"},
 	"postgres":                {"postgresql", "/usr/lib/postgresql/*/bin/postgres"},
 	"prometheus-alertmanager": {"prometheus-alertmanager", "/usr/bin/prometheus-alertmanager"},
 	"redis-server":            {"redis-server", "/usr/bin/redis-server"},
+	"rsync":                   {"rsync", "/usr/bin/rsync"},
 }
 
 // Program finds a program that a Debian package installs. Where it is missing, the test is
