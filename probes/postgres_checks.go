@@ -29,11 +29,17 @@ import (
 
 // What a probe asks a server that has let it in.
 const (
-	askRole = "SELECT pg_catalog.pg_is_in_recovery()"
+	// takesNoWrites asks whether transactions may only read unless they say otherwise, by the
+	// configuration of the server or the database. What was set for the probe's own user says
+	// nothing about others.
+	takesNoWrites = " CASE pg_catalog.current_setting('default_transaction_read_only') WHEN 'on' THEN" +
+		" (SELECT source NOT IN ('user', 'database user', 'client', 'session') FROM pg_catalog.pg_settings" +
+		" WHERE name = 'default_transaction_read_only') ELSE false END"
+	askRole = "SELECT pg_catalog.pg_is_in_recovery()," + takesNoWrites
 	// askReplication asks for what is in a replication. The view shows a row to everybody
 	// while WAL is streamed, but where the primary was, latest_end_lsn, only to members of
 	// pg_read_all_stats.
-	askReplication = "SELECT pg_catalog.pg_is_in_recovery()," +
+	askReplication = "SELECT pg_catalog.pg_is_in_recovery()," + takesNoWrites + "," +
 		" extract(epoch FROM pg_catalog.clock_timestamp())," +
 		" extract(epoch FROM pg_catalog.pg_last_xact_replay_timestamp())," +
 		" pg_catalog.pg_wal_lsn_diff(GREATEST(pg_catalog.pg_last_wal_receive_lsn(), latest_end_lsn), '0/0')," +
@@ -71,7 +77,7 @@ func (p *postgresProber) checkReplication(ctx context.Context, session *pgconn.P
 	switch {
 	case err != nil:
 		return err
-	case p.role == "primary" && said.replica, p.role == "replica" && !said.replica:
+	case p.role == "primary" && (said.replica || said.readOnly), p.role == "replica" && !said.replica:
 		return fault(ReasonRole)
 	case p.maxLag != 0 && said.replica && p.lag.observe(said) > p.maxLag:
 		return fault(ReasonLag)
@@ -112,6 +118,8 @@ func (p *postgresProber) checkQuery(ctx context.Context, session *pgconn.PgConn,
 // the server's clock, since 1970. Positions are those of WAL, in bytes.
 type replication struct {
 	replica bool
+	// readOnly: it is no replica, perhaps, and takes no writes nevertheless.
+	readOnly bool
 	// now is 0 if it was not asked for, as is all that follows.
 	now time.Duration
 	// committed is when the last transaction that it has replayed was committed; 0 if it
@@ -126,13 +134,14 @@ type replication struct {
 
 // readReplication reads the row that answers askRole or askReplication.
 func readReplication(row [][]byte) (replication, error) {
-	if len(row) != 1 && len(row) != 6 {
+	if len(row) != 2 && len(row) != 7 {
 		return replication{}, fault(ReasonRoleUnknown)
 	}
-	said := replication{replica: string(row[0]) == "t"}
-	if len(row) == 1 || !said.replica {
+	said := replication{replica: string(row[0]) == "t", readOnly: string(row[1]) == "t"}
+	if len(row) == 2 || !said.replica {
 		return said, nil
 	}
+	row = row[1:]
 	var errs [4]error
 	said.now, errs[0] = readSeconds(row[1])
 	said.committed, errs[1] = readSeconds(row[2])

@@ -173,6 +173,33 @@ func TestPostgresRoles(t *testing.T) {
 	expect(t, read[1], failure(ReasonRole))
 }
 
+// A primary is what takes writes, whatever the probe's own user may do.
+func TestPostgresProbe_PrimaryIsReadOnly_HasAnotherRole(t *testing.T) {
+	t.Parallel() // it waits for servers
+	server := startPostgres(t)
+	server.Exec("ALTER ROLE postgres SET default_transaction_read_only = off") // who changes it back
+	primary, replica, lag := prepare(t, postgresAt(server, "?role=primary")), prepare(t, postgresAt(server, "?role=replica")), prepare(t, postgresAt(server, "?maxLag=1s"))
+	expect(t, primary, success())
+	for _, change := range []struct{ set, reset string }{
+		{"ALTER SYSTEM SET default_transaction_read_only = on", "ALTER SYSTEM RESET default_transaction_read_only"},
+		{"ALTER DATABASE postgres SET default_transaction_read_only = on", "ALTER DATABASE postgres RESET default_transaction_read_only"},
+		{"ALTER ROLE ALL SET default_transaction_read_only = on", "ALTER ROLE ALL RESET default_transaction_read_only"},
+	} {
+		server.Exec(change.set)
+		server.Exec("SELECT pg_reload_conf()")
+		expect(t, primary, failure(ReasonRole))
+		expect(t, replica, failure(ReasonRole))
+		expect(t, lag, success())
+		server.Exec(change.reset)
+		server.Exec("SELECT pg_reload_conf()")
+		expect(t, primary, success())
+	}
+	server.Exec("ALTER ROLE probe SET default_transaction_read_only = on")
+	if got := result(t, postgresAt(server, "?role=primary"), ample); got != success() {
+		t.Errorf("a user who only reads: got %+v", got)
+	}
+}
+
 func TestPostgresLag(t *testing.T) {
 	t.Parallel() // it waits for servers
 	primary := startPostgres(t)
