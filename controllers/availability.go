@@ -17,8 +17,6 @@ limitations under the License.
 package controllers
 
 import (
-	"fmt"
-
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
 )
@@ -58,20 +56,17 @@ func rulesOf(spec *farpointv1.Availability) availabilityRules {
 	}
 }
 
-// before is what was in force up to now. An endpoint without a verdict, a new one, gets
-// the benefit of the doubt: it neither ends nor begins anything.
+// before is what was in force up to now in a traffic group. An endpoint without a verdict,
+// a new one, gets the benefit of the doubt: it neither ends nor begins anything.
 type before struct {
 	// tier is the last one that was in use.
 	tier int32
 	// failingOpen: endpoints got traffic that were not healthy.
 	failingOpen bool
-	// wasReady tells of an endpoint whether it got traffic because it was healthy, or had
-	// been last.
-	wasReady func(*verdict) bool
 }
 
-// standing is what the roles amount to.
-type standing struct {
+// tierDecision is what the roles of the endpoints of a traffic group amount to.
+type tierDecision struct {
 	// tier is the last one in use.
 	tier int32
 	// failedOver: that tier would stand by if all endpoints were active and healthy.
@@ -108,28 +103,6 @@ func (t tally) suffices(percent int, doubt bool) bool {
 	return healthy*100 >= percent*(t.active-t.draining)
 }
 
-// assign gives each endpoint its role.
-func (r availabilityRules) assign(all []verdict, was before) standing {
-	var tiers [lastTier + 1]tally
-	for i := range all {
-		tiers[tierOf(&all[i])].add(&all[i])
-	}
-	now := r.reach(&tiers, was)
-	now.failOpen = r.opens(&tiers, now, was)
-	for i := range all {
-		each := &all[i]
-		each.role = roleOf(each, now.tier)
-		if each.role == inUse && each.health.State != probes.StateHealthy && r.letsIn(each, now, was) {
-			each.role = failOpen
-			now.opened++
-		}
-	}
-	if now.opened == 0 {
-		now.failOpen = ""
-	}
-	return now
-}
-
 func tierOf(of *verdict) int32 { return min(max(of.spec.Priority, 0), lastTier) }
 
 func (t *tally) add(each *verdict) {
@@ -161,8 +134,8 @@ func (v *verdict) awaited() bool {
 // reach finds the last tier in use: the first that has, together with those before it, as
 // many healthy endpoints as there must be. An endpoint without a verdict keeps a tier on
 // standby, but puts none there that was in use.
-func (r availabilityRules) reach(tiers *[lastTier + 1]tally, was before) standing {
-	var now standing
+func (r availabilityRules) reach(tiers *[lastTier + 1]tally, was before) tierDecision {
+	var now tierDecision
 	healthy, awaited, accepted := 0, 0, 0
 	for i := range tiers {
 		tier := &tiers[i]
@@ -182,9 +155,9 @@ func (r availabilityRules) reach(tiers *[lastTier + 1]tally, was before) standin
 	return now
 }
 
-// opens returns the reason why endpoints get traffic that are not healthy; "" if none do.
+// failOpenReason returns the reason why endpoints get traffic that are not healthy; "" if none do.
 // If some of them serve at least, and only drain, it is these.
-func (r availabilityRules) opens(tiers *[lastTier + 1]tally, now standing, was before) string {
+func (r availabilityRules) failOpenReason(tiers *[lastTier + 1]tally, now tierDecision, was before) string {
 	healthy, draining := 0, 0
 	for i := range tiers {
 		healthy += tiers[i].healthy
@@ -192,15 +165,15 @@ func (r availabilityRules) opens(tiers *[lastTier + 1]tally, now standing, was b
 			draining += tiers[i].draining
 		}
 	}
-	reason := r.opensAnyhow(tiers, now, was)
+	reason := r.failOpenReasonWithoutDrains(tiers, now, was)
 	if reason != "" && healthy == 0 && draining > 0 {
 		return farpointv1.DrainingPublishedReason
 	}
 	return reason
 }
 
-// opensAnyhow is opens where no endpoint drains.
-func (r availabilityRules) opensAnyhow(tiers *[lastTier + 1]tally, now standing, was before) string {
+// failOpenReasonWithoutDrains is failOpenReason where no endpoint drains.
+func (r availabilityRules) failOpenReasonWithoutDrains(tiers *[lastTier + 1]tally, now tierDecision, was before) string {
 	healthy, awaited, active := 0, 0, 0
 	below := r.minHealthyPercent > 0
 	for i := range tiers {
@@ -224,15 +197,16 @@ func (r availabilityRules) opensAnyhow(tiers *[lastTier + 1]tally, now standing,
 	return ""
 }
 
-// letsIn tells whether an endpoint in use gets traffic although it is not healthy.
-func (r availabilityRules) letsIn(each *verdict, now standing, was before) bool {
-	switch now.failOpen {
+// admitsUnhealthy reports whether an endpoint in use gets traffic although it is not
+// healthy. Whether it was ready is asked only where that decides.
+func (d *tierDecision) admitsUnhealthy(each *verdict, wasReady func() bool) bool {
+	switch d.failOpen {
 	case "":
 		return false
 	case farpointv1.DrainingPublishedReason:
 		return each.health.State == probes.StateDraining
 	case farpointv1.LastHealthyPublishedReason:
-		return was.wasReady(each)
+		return wasReady()
 	}
 	return each.health.State != probes.StateDraining
 }
@@ -248,22 +222,4 @@ func roleOf(each *verdict, tier int32) role {
 		return standby
 	}
 	return inUse
-}
-
-// openMessage says in a sentence why endpoints get traffic that are not healthy.
-func (s standing) openMessage(rules availabilityRules) string {
-	switch s.failOpen {
-	case farpointv1.BelowMinHealthyPercentReason:
-		return fmt.Sprintf("%d of %d endpoints in use are healthy, less than minHealthyPercent (%d): all of them get traffic", s.healthy, s.active, rules.minHealthyPercent)
-	case farpointv1.LastHealthyPublishedReason:
-		return fmt.Sprintf("no endpoint is healthy: traffic goes to what was healthy last, %d of %d (whenNoneHealthy: PublishLastHealthy)", s.opened, s.active)
-	case farpointv1.DrainingPublishedReason:
-		return fmt.Sprintf("no endpoint is healthy: traffic goes on to the %d that drain", s.opened)
-	}
-	return fmt.Sprintf("no endpoint is healthy: all %d get traffic (whenNoneHealthy: PublishAll)", s.opened)
-}
-
-// tierMessage says in a sentence why the last tier is in use.
-func (s standing) tierMessage(rules availabilityRules) string {
-	return fmt.Sprintf("standby tier %d is in use: the tiers before it have %d healthy active endpoints, and minReady is %d", s.tier, s.ahead, rules.minReady)
 }

@@ -39,10 +39,10 @@ func TestRolesOfAnything(t *testing.T) {
 			words[i] = fmt.Sprint(random.IntN(3)) + states[random.IntN(len(states))]
 		}
 		rules := availabilityRules{minReady: 1 + random.IntN(4), whenNoneHealthy: policies[random.IntN(3)], minHealthyPercent: random.IntN(3) * 45}
-		all, was := verdictsOf(strings.Join(words, " "))
-		was.tier, was.failingOpen = int32(random.IntN(3)), random.IntN(2) == 0
-		now := rules.assign(all, was)
-		check := &roleChecker{t: t, what: fmt.Sprintf("%+v, before %d %v: %v as %s", rules, was.tier, was.failingOpen, words, published(all)), all: all, rules: rules, was: was, now: now}
+		all, ready := verdictsOf(strings.Join(words, " "))
+		was := before{tier: int32(random.IntN(3)), failingOpen: random.IntN(2) == 0}
+		now := rules.assign(all, pastOf(was, ready))[0].tierDecision
+		check := &roleChecker{t: t, what: fmt.Sprintf("%+v, before %d %v: %v as %s", rules, was.tier, was.failingOpen, words, published(all)), all: all, rules: rules, was: was, ready: ready, now: now}
 		check.eachHasItsRole()
 		check.standbysAreNotNeeded()
 		check.nobodyIsLetInWithoutNeed()
@@ -56,7 +56,8 @@ type roleChecker struct {
 	all   []verdict
 	rules availabilityRules
 	was   before
-	now   standing
+	ready map[string]bool
+	now   tierDecision
 }
 
 // count counts the active endpoints in tiers from the first to the last.
@@ -145,7 +146,7 @@ func (c *roleChecker) nobodyIsLetInWithoutNeed() {
 			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
 		}
 	case farpointv1.LastHealthyPublishedReason:
-		if healthy > 0 || c.rules.whenNoneHealthy != farpointv1.PublishLastHealthy || opened != c.count(0, c.now.tier, c.was.wasReady) {
+		if healthy > 0 || c.rules.whenNoneHealthy != farpointv1.PublishLastHealthy || opened != c.count(0, c.now.tier, func(v *verdict) bool { return c.ready[v.name] }) {
 			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
 		}
 	case farpointv1.DrainingPublishedReason:
@@ -167,7 +168,7 @@ func (c *roleChecker) aSecondLookChangesNothing() {
 	for i := range c.all {
 		wasReady[c.all[i].name] = c.all[i].conditions(false).ready
 	}
-	next := c.rules.assign(again, before{tier: c.now.tier, failingOpen: c.now.failOpen != "", wasReady: func(v *verdict) bool { return wasReady[v.name] }})
+	next := c.rules.assign(again, pastOf(before{tier: c.now.tier, failingOpen: c.now.failOpen != ""}, wasReady))[0].tierDecision
 	if published(again) != published(c.all) || next != c.now {
 		c.t.Fatalf("%s: a second look makes %s of it", c.what, published(again))
 	}

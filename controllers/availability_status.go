@@ -23,13 +23,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
 )
 
 // setFailOpen leaves the condition as it is while the slices are left as they are.
 func setFailOpen(set conditionSetter, present *farpointv1.ExternalService, found findings) {
-	switch {
-	case found.targets != nil && found.standing.failOpen != "":
-		set.set(farpointv1.FailOpenCondition, metav1.ConditionTrue, found.standing.failOpen, found.standing.openMessage(rulesOf(&present.Spec.Availability)))
+	served := found.availability.served(found.service.service)
+	switch reason := served.failOpenReason(); {
+	case found.targets != nil && reason != "":
+		set.set(farpointv1.FailOpenCondition, metav1.ConditionTrue, reason, served.openMessage(rulesOf(&present.Spec.Availability)))
 	case found.targets != nil || found.service.service == nil:
 		set.remove(farpointv1.FailOpenCondition)
 	}
@@ -37,41 +39,127 @@ func setFailOpen(set conditionSetter, present *farpointv1.ExternalService, found
 
 // setFailedOver leaves the condition as it is while the slices are left as they are.
 func setFailedOver(set conditionSetter, present *farpointv1.ExternalService, found findings) {
+	served := found.availability.served(found.service.service)
 	switch {
-	case found.targets != nil && found.standing.failedOver:
-		set.set(farpointv1.FailedOverCondition, metav1.ConditionTrue, farpointv1.TooFewHealthyReason, found.standing.tierMessage(rulesOf(&present.Spec.Availability)))
+	case found.targets != nil && served.failedOver():
+		set.set(farpointv1.FailedOverCondition, metav1.ConditionTrue, farpointv1.TooFewHealthyReason, served.tierMessage(rulesOf(&present.Spec.Availability)))
 	case found.targets != nil || found.service.service == nil:
 		set.remove(farpointv1.FailedOverCondition)
 	}
 }
 
-// setAvailable comes after setFailOpen.
-func setAvailable(set conditionSetter, present *farpointv1.ExternalService) {
-	status := set.status
-	isOpen := meta.IsStatusConditionTrue(status.Conditions, farpointv1.FailOpenCondition)
-	opened := 0
-	for i := range status.Endpoints {
-		if isOpen && status.Endpoints[i].Published == farpointv1.PublishedFailOpen {
-			opened++
+// setFamiliesMatched leaves the condition as it is while nothing better is known.
+func setFamiliesMatched(set conditionSetter, found findings) {
+	switch {
+	case found.targets != nil && found.familiesReason != "":
+		set.set(farpointv1.FamiliesMatchedCondition, metav1.ConditionFalse, found.familiesReason, found.familiesMessage)
+	case found.targets != nil || found.service.service == nil:
+		set.remove(farpointv1.FamiliesMatchedCondition)
+	}
+}
+
+// familyChange tells that the address families of the endpoints are not those of the Service.
+func familyChange(before, after []metav1.Condition) []occurrence {
+	was, is := meta.FindStatusCondition(before, farpointv1.FamiliesMatchedCondition), meta.FindStatusCondition(after, farpointv1.FamiliesMatchedCondition)
+	if is == nil || was != nil && was.Reason == is.Reason {
+		return nil
+	}
+	return []occurrence{{true, is.Reason, is.Message}}
+}
+
+// setAvailable comes after setFailOpen. The least available of the groups that clients can
+// reach decides.
+func setAvailable(set conditionSetter, present *farpointv1.ExternalService, found findings) {
+	if len(found.availability) == 0 {
+		setAvailableByCounts(set, present, found)
+		return
+	}
+	status, served := set.status, found.availability.served(found.service.service)
+	minReady := rulesOf(&present.Spec.Availability).minReady
+	pending := int(status.Unknown) // DNS names may lead to endpoints of any group
+	for i := range found.verdicts {
+		if each := &found.verdicts[i]; isActive(each) && each.health.State == probes.StateUnknown {
+			pending--
 		}
 	}
-	minReady := rulesOf(&present.Spec.Availability).minReady
-	ready := int(status.Ready) - opened
-	message := readiness(status, opened, minReady)
-	switch {
-	case ready >= minReady && isOpen:
-		set.set(farpointv1.AvailableCondition, metav1.ConditionTrue, farpointv1.FailingOpenReason, message)
-	case ready >= minReady:
-		set.set(farpointv1.AvailableCondition, metav1.ConditionTrue, farpointv1.EndpointsReadyReason, message)
-	case isOpen:
-		set.set(farpointv1.AvailableCondition, metav1.ConditionFalse, farpointv1.FailingOpenReason, message)
-	case ready+int(status.Unknown) >= minReady:
-		set.set(farpointv1.AvailableCondition, metav1.ConditionUnknown, farpointv1.AwaitingProbesReason, fmt.Sprintf("%s, %d have had no verdict", message, status.Unknown))
-	case ready > 0:
-		set.set(farpointv1.AvailableCondition, metav1.ConditionFalse, farpointv1.TooFewEndpointsReadyReason, message)
-	default:
-		set.set(farpointv1.AvailableCondition, metav1.ConditionFalse, farpointv1.NoEndpointsReadyReason, message)
+	worst, lacking := groupReadiness{ready: minReady, open: served.failOpenReason() != ""}, []string(nil)
+	if len(served) == 0 {
+		worst.ready, lacking = 0, []string{"none has an address family and a port of the Service"}
 	}
+	for i := range served {
+		group := served[i].readiness(found.publishesNotReady())
+		group.unknown += pending
+		if group.ready < minReady {
+			lacking = append(lacking, fmt.Sprintf("%s has %d", served[i], group.ready))
+		}
+		if group.status(minReady).rank < worst.status(minReady).rank {
+			worst = group
+		}
+	}
+	message := readiness(status, countOpened(status), minReady)
+	if len(served) == 0 || len(served) > 1 && len(lacking) > 0 && !served.alike() {
+		message += "; " + shortened(lacking, ", ")
+	}
+	decided := worst.status(minReady)
+	if decided.value == metav1.ConditionUnknown {
+		message += fmt.Sprintf(", %d have had no verdict", status.Unknown)
+	}
+	set.set(farpointv1.AvailableCondition, decided.value, decided.reason, message)
+}
+
+// availableStatus is what the condition Available says of a group. The rank is lower for
+// what is worse.
+type availableStatus struct {
+	rank   int
+	value  metav1.ConditionStatus
+	reason string
+}
+
+func (r groupReadiness) status(minReady int) availableStatus {
+	switch {
+	case r.ready >= minReady && r.open:
+		return availableStatus{4, metav1.ConditionTrue, farpointv1.FailingOpenReason}
+	case r.ready >= minReady:
+		return availableStatus{5, metav1.ConditionTrue, farpointv1.EndpointsReadyReason}
+	case r.open:
+		return availableStatus{1, metav1.ConditionFalse, farpointv1.FailingOpenReason}
+	case r.ready+r.unknown >= minReady:
+		return availableStatus{3, metav1.ConditionUnknown, farpointv1.AwaitingProbesReason}
+	case r.ready > 0:
+		return availableStatus{2, metav1.ConditionFalse, farpointv1.TooFewEndpointsReadyReason}
+	}
+	return availableStatus{0, metav1.ConditionFalse, farpointv1.NoEndpointsReadyReason}
+}
+
+// setAvailableByCounts goes by the endpoints' statuses, for want of a decision: there is no
+// Service or no endpoint, or the slices are left as they are. In the last case they cannot
+// have become better.
+func setAvailableByCounts(set conditionSetter, present *farpointv1.ExternalService, found findings) {
+	status := set.status
+	opened, minReady := countOpened(status), rulesOf(&present.Spec.Availability).minReady
+	counted := groupReadiness{ready: int(status.Ready) - opened, unknown: int(status.Unknown), open: meta.IsStatusConditionTrue(status.Conditions, farpointv1.FailOpenCondition)}
+	decided, message := counted.status(minReady), readiness(status, opened, minReady)
+	before := meta.FindStatusCondition(status.Conditions, farpointv1.AvailableCondition)
+	if found.targets == nil && found.service.service != nil && before != nil && before.Status != metav1.ConditionTrue && decided.value == metav1.ConditionTrue {
+		return
+	}
+	if decided.value == metav1.ConditionUnknown {
+		message += fmt.Sprintf(", %d have had no verdict", status.Unknown)
+	}
+	set.set(farpointv1.AvailableCondition, decided.value, decided.reason, message)
+}
+
+// countOpened counts the endpoints that get traffic by failing open.
+func countOpened(status *farpointv1.ExternalServiceStatus) int {
+	opened := 0
+	if meta.IsStatusConditionTrue(status.Conditions, farpointv1.FailOpenCondition) {
+		for i := range status.Endpoints {
+			if status.Endpoints[i].Published == farpointv1.PublishedFailOpen {
+				opened++
+			}
+		}
+	}
+	return opened
 }
 
 // readiness says in a sentence how many endpoints get traffic.

@@ -108,7 +108,7 @@ func TestStatusOfAvailability(t *testing.T) {
 	}
 }
 
-// Whoever was healthy last goes on, whatever happens to the Service meanwhile.
+// What was healthy last goes on, for as long as the Service is there.
 func TestStatusRemembersTheLastHealthy(t *testing.T) {
 	object, found := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishLastHealthy}, false, up, down)
 	object.Status = told(object, found, noon)
@@ -118,15 +118,9 @@ func TestStatusRemembersTheLastHealthy(t *testing.T) {
 	if got := availabilityOf(object.Status); got != want {
 		t.Errorf("conditions are\n%s, want\n%s", got, want)
 	}
-	service := found.service
 	object.Status = told(object, findings{service: judgeService(object, nil)}, noon)
 	if got := availabilityOf(object.Status); got != "Available False NoEndpointsReady: 0 of 2 endpoints are ready" {
 		t.Errorf("without a Service, conditions are\n%s", got)
-	}
-	found.service = service
-	object.Status = told(object, found, noon)
-	if got := availabilityOf(object.Status); got != want {
-		t.Errorf("with the Service back, conditions are\n%s, want\n%s", got, want)
 	}
 }
 

@@ -289,7 +289,10 @@ func anyService(random *rand.Rand, met map[string]int) (sliceWants, said) {
 		whenNoneHealthy:   []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}[random.IntN(3)],
 		minHealthyPercent: random.IntN(2) * random.IntN(100),
 	}
-	rules.assign(wants.endpoints, before{failingOpen: random.IntN(2) == 0, wasReady: func(*verdict) bool { return random.IntN(2) == 0 }})
+	rules.assign(wants.endpoints, history{published: func(*endpoint, discoveryv1.EndpointPort) (publishedState, bool) {
+		open := random.IntN(2) == 0
+		return publishedState{endpointConditions: endpointConditions{ready: open, serving: open}, state: probes.StateUnhealthy}, true
+	}})
 	wants.hints = judgeTraffic(wants.service, wants.endpoints).hints
 	told := said{routes{}, routes{}, routes{}}
 	for i := range wants.endpoints {

@@ -24,10 +24,10 @@ limitations under the License.
 //     place.go, place_claims.go
 //   - what DNS names lead to: names.go, expansion.go
 //   - what a policy allows a namespace: policy.go
-//   - which endpoints get traffic: availability.go, drain.go, and seeds.go for what was in
-//     force before a restart
-//   - what has to be written: slices.go, publish.go, slice_metadata.go, topology.go,
-//     address_index.go, ownership.go, and subsets.go for Endpoints objects
+//   - which endpoints get traffic: availability.go, traffic_groups.go, availability_groups.go,
+//     drain.go, and seeds.go for what was in force before a restart
+//   - what has to be written: slices.go, publish.go, slice_metadata.go, slice_state.go,
+//     topology.go, address_index.go, ownership.go, and subsets.go for Endpoints objects
 //   - who else publishes for the Service: conflicts.go
 //   - what to say about all this: status.go, endpoint_status.go, availability_status.go,
 //     events.go
@@ -41,6 +41,7 @@ limitations under the License.
 //   - What writes to the API server: apply.go the slices (own_writes.go remembers them), service.go the Service,
 //     endpoints_object.go the Endpoints object, events.go the Events, policy_status.go the
 //     status of policies, and the controller that of ExternalServices
+//   - What is kept between two looks at an object: availability_decisions.go
 //   - What tells others: metrics.go, state_metrics.go, metric_sample.go, activity.go
 //   - What holds it together: manager.go, options.go, lease.go, warnings.go
 package controllers

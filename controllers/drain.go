@@ -17,9 +17,12 @@ limitations under the License.
 package controllers
 
 import (
+	"cmp"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,7 +39,7 @@ const defaultDrainPeriod = 30 * time.Second
 
 // drain finds the endpoints that have left the spec and stay in the slices for a while, as
 // terminating, so that their connections can end. What there is to know of them is in the
-// slices, and until when they stay in the status. It is pure.
+// slices, and until when they stay in the slices' annotations. It is pure.
 type drain struct {
 	// service is the one that the endpoints belong to. What was published for another one
 	// goes at once.
@@ -79,9 +82,25 @@ func (d drain) leaving(existing []*discoveryv1.EndpointSlice) []verdict {
 	if len(found) == 0 {
 		return nil
 	}
-	found = d.withoutDoubles(found)
+	found = latest(d.withoutDoubles(found))
 	slices.SortFunc(found, func(a, b verdict) int { return strings.Compare(a.name, b.name) })
 	return found
+}
+
+// maxLeaving is how many endpoints may drain at once beside those of the spec: as many as a
+// spec may have, so that one spec can be replaced by another.
+const maxLeaving = maxExpanded
+
+// latest are the endpoints that drain as far as there may be so many: the oldest, which have
+// had most of their time, go at once.
+func latest(found []verdict) []verdict {
+	if len(found) <= maxLeaving {
+		return found
+	}
+	slices.SortFunc(found, func(a, b verdict) int {
+		return cmp.Or(b.drainUntil.Compare(a.drainUntil), strings.Compare(a.name, b.name))
+	})
+	return found[:maxLeaving]
 }
 
 // arePublished tells whether ports are such as are published: somebody may have edited
@@ -94,6 +113,10 @@ func arePublished(ports []discoveryv1.EndpointPort) bool {
 
 func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []verdict) []verdict {
 	var ports *portSet
+	asWritten := sync.OnceValue(func() bool {
+		state, ok := parseSliceState(slice.Annotations[farpointv1.SliceStateAnnotation])
+		return ok && isAsWritten(slice, state)
+	})
 	for i := range slice.Endpoints {
 		published := &slice.Endpoints[i]
 		if len(published.Addresses) != 1 {
@@ -111,10 +134,10 @@ func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []verdict) []ve
 		if topologyFault(left.spec) != "" {
 			continue // somebody has edited it; as a hint it could not be written, nor could its slice
 		}
-		left.index = len(d.seeds.told.list)
-		if until, health, ok := d.until(left, ptr.Deref(published.Conditions.Terminating, false)); ok {
+		left.index = math.MaxInt
+		if until, health, ok := d.until(left, asWritten); ok {
 			left.drainUntil = until
-			found = append(found, verdict{endpoint: left, health: health, role: draining})
+			found = append(found, verdict{endpoint: left, health: health, role: draining, writtenReason: d.seeds.reasonOf(left, health.State)})
 		}
 	}
 	return found
@@ -144,30 +167,32 @@ func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *po
 	}
 }
 
-// until is when an endpoint goes, and how it is; false if it goes now. One that was never
-// told of nor drained is not ours: somebody has put it into the slice.
-func (d drain) until(left *endpoint, terminating bool) (time.Time, probes.Health, bool) {
-	told := d.seeds.told.find(left.index, left.name)
-	if told == nil && !terminating {
+// until is when an endpoint goes, and how it is; false if it goes now. One that drains not
+// yet and is not probed may have been put into the slice by somebody else: it is ours if
+// the slice holds what the operator has written.
+func (d drain) until(left *endpoint, asWritten func() bool) (time.Time, probes.Health, bool) {
+	said, _ := d.seeds.said(left)
+	health, known := d.health(left.name)
+	if !known && !said.terminating && !asWritten() {
 		return time.Time{}, probes.Health{}, false
 	}
-	if told != nil && told.ResolvedFrom != "" {
-		left.resolved = &resolvedFrom{address: told.ResolvedFrom, target: told.Target}
+	more := said.details()
+	if more.origin.name != "" {
+		left.resolved = &resolvedFrom{address: more.origin.name, target: more.origin.target}
+		left.spec.Priority = more.origin.tier
 	}
-	health, known := d.health(left.name)
 	if !known {
 		state, _ := d.seeds.of(left)
 		health = probes.Seeded(state)
 	}
 	end := wholeSecond(d.now.Add(d.period))
-	if told != nil && told.DrainUntil != nil {
-		if told.DrainUntil.Time.Before(end) {
-			end = told.DrainUntil.Time
+	if !more.drainUntil.IsZero() {
+		if more.drainUntil.Before(end) {
+			end = more.drainUntil
 		}
 		return end, health, d.now.Before(end)
 	}
-	// It leaves now, or what was told when it left got lost.
-	said, _ := d.seeds.said(left)
+	// It leaves now, or when it goes got lost.
 	return end, health, said.serving && health.State.Serves()
 }
 

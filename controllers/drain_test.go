@@ -35,9 +35,9 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// departed is a drain of what 192.0.2.1:8080 left behind: a slice that says this of it, and
-// what is told of it in the status, if anything is.
-func departed(said string, told *farpointv1.EndpointStatus) (drain, *discoveryv1.EndpointSlice) {
+// departed is a drain of what 192.0.2.1:8080 left behind: a slice with these conditions, and
+// with this of it in the annotation, if anything is.
+func departed(said string, hidden *sliceState) (drain, *discoveryv1.EndpointSlice) {
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: "a", Labels: map[string]string{discoveryv1.LabelServiceName: "legacy"}},
 		Ports:      httpPort(8080).ports,
@@ -46,99 +46,109 @@ func departed(said string, told *farpointv1.EndpointStatus) (drain, *discoveryv1
 			Conditions: discoveryv1.EndpointConditions{Ready: new(said[0] == 'T'), Serving: new(said[1] == 'T'), Terminating: new(said[2] == 'T')},
 		}},
 	}
-	status := &farpointv1.ExternalServiceStatus{}
-	if told != nil {
-		told.Name = "192.0.2.1:8080"
-		status.Endpoints = append(status.Endpoints, *told)
+	if hidden != nil {
+		annotate(slice, *hidden)
 	}
 	return drain{
 		service: testService(),
 		period:  30 * time.Second,
 		now:     noon.Time,
 		refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
-		seeds:   seedsFrom([]*discoveryv1.EndpointSlice{slice}, status),
+		seeds:   seedsFrom([]*discoveryv1.EndpointSlice{slice}),
 		health:  func(string) (probes.Health, bool) { return probes.Health{}, false },
 	}, slice
 }
 
 func TestDrain(t *testing.T) {
-	const healthy, unhealthy, unknown = farpointv1.EndpointHealthy, farpointv1.EndpointUnhealthy, farpointv1.EndpointHealthUnknown
-	at := func(seconds int) *metav1.Time {
-		return &metav1.Time{Time: noon.Truncate(time.Second).Add(time.Duration(seconds) * time.Second)}
+	at := func(seconds int) time.Time {
+		return noon.Truncate(time.Second).Add(time.Duration(seconds) * time.Second)
 	}
-	type told = farpointv1.EndpointStatus
-	ready := told{Health: healthy, Published: farpointv1.PublishedReady}
-	leaving := func(health farpointv1.EndpointHealth, until *metav1.Time) *told {
-		return &told{Health: health, Published: farpointv1.PublishedDraining, DrainUntil: until}
+	only := []string{"192.0.2.1"}
+	written := &sliceState{}
+	hidden := func(role string, health farpointv1.EndpointHealth) *sliceState {
+		return &sliceState{Endpoints: []hiddenVerdict{{Role: role, Health: string(health), Addresses: only}}}
+	}
+	leaving := func(until time.Time) *sliceState { return &sliceState{Drains: []drainEnd{{until, only}}} }
+	byOwnWord := hidden("", farpointv1.EndpointHealthDraining)
+	byOwnWord.Drains = leaving(at(10)).Drains
+	probed := func(d *drain) {
+		d.health = func(string) (probes.Health, bool) { return probes.Seeded(probes.StateHealthy), true }
 	}
 	tests := []struct {
 		name   string
 		said   string
-		told   *told
+		hidden *sliceState
 		change func(*drain, *discoveryv1.EndpointSlice)
 		want   string // conditions, and seconds after noon, rounded up to whole ones
 	}{
-		{"leaves while it is healthy", "TTF", &ready, nil, "FTT 31"},
-		{"leaves while it is drained by hand", "FTT", &told{Health: healthy, Published: farpointv1.PublishedDraining}, nil, "FTT 31"},
-		{"leaves while it drains by its own word", "FTT", &told{Health: farpointv1.EndpointHealthDraining, Published: farpointv1.PublishedDraining}, nil, "FTT 31"},
-		{"the same, and has some time left", "FTT", leaving(farpointv1.EndpointHealthDraining, at(10)), nil, "FTT 10"},
-		{"leaves while it is unhealthy", "FFF", &told{Health: unhealthy, Published: farpointv1.PublishedNotReady}, nil, ""},
-		{"leaves while it is published although it is unhealthy", "TTF", &told{Health: unhealthy, Published: farpointv1.PublishedFailOpen}, nil, ""},
-		{"leaves as a standby", "FFF", &told{Health: healthy, Published: farpointv1.PublishedStandby}, nil, ""},
-		{"leaves disabled", "FFF", &told{Health: unknown, Published: farpointv1.PublishedDisabled}, nil, ""},
-		{"has died meanwhile", "TTF", &ready, func(d *drain, _ *discoveryv1.EndpointSlice) {
+		{"leaves while it is healthy", "TTF", written, nil, "FTT 31"},
+		{"leaves while it is drained by hand", "FTT", written, nil, "FTT 31"},
+		{"leaves while it drains by its own word", "FTT", hidden("", farpointv1.EndpointHealthDraining), nil, "FTT 31"},
+		{"the same, and has some time left", "FTT", byOwnWord, nil, "FTT 10"},
+		{"leaves while it is unhealthy", "FFF", written, nil, ""},
+		{"leaves while it is published although it is unhealthy", "TTF", hidden("", farpointv1.EndpointUnhealthy), nil, ""},
+		{"leaves as a standby", "FFF", hidden(standbyWord, farpointv1.EndpointHealthy), nil, ""},
+		{"leaves disabled", "FFF", hidden(disabledWord, ""), nil, ""},
+		{"has died meanwhile", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
 			d.health = func(string) (probes.Health, bool) { return down, true }
 		}, ""},
-		{"was told of by an operator that did not say how it was published", "TTF", &told{Health: healthy}, nil, "FTT 31"},
 
-		{"drains", "FTT", leaving(healthy, at(10)), nil, "FTT 10"},
-		{"dies while it drains", "FTT", leaving(healthy, at(10)), func(d *drain, _ *discoveryv1.EndpointSlice) {
+		{"drains", "FTT", leaving(at(10)), nil, "FTT 10"},
+		{"dies while it drains", "FTT", leaving(at(10)), func(d *drain, _ *discoveryv1.EndpointSlice) {
 			d.health = func(string) (probes.Health, bool) { return down, true }
 		}, "FFT 10"},
-		{"died while it drained", "FFT", leaving(unhealthy, at(10)), nil, "FFT 10"},
-		{"has drained", "FTT", leaving(healthy, at(0)), nil, ""},
-		{"has a shorter time left by an edit", "FTT", leaving(healthy, at(20)), func(d *drain, _ *discoveryv1.EndpointSlice) { d.period = 5 * time.Second }, "FTT 6"},
-		{"has no longer one", "FTT", leaving(healthy, at(20)), func(d *drain, _ *discoveryv1.EndpointSlice) { d.period = time.Hour }, "FTT 20"},
-		{"has none", "FTT", leaving(healthy, at(20)), func(d *drain, _ *discoveryv1.EndpointSlice) { d.period = 0 }, ""},
+		{"died while it drained", "FFT", leaving(at(10)), nil, "FFT 10"},
+		{"has drained", "FTT", leaving(at(0)), nil, ""},
+		{"has a shorter time left by an edit", "FTT", leaving(at(20)), func(d *drain, _ *discoveryv1.EndpointSlice) { d.period = 5 * time.Second }, "FTT 6"},
+		{"has no longer one", "FTT", leaving(at(20)), func(d *drain, _ *discoveryv1.EndpointSlice) { d.period = time.Hour }, "FTT 20"},
+		{"has none", "FTT", leaving(at(20)), func(d *drain, _ *discoveryv1.EndpointSlice) { d.period = 0 }, ""},
+		{"an end for one that has not left counts for nothing", "TTF", leaving(at(10)), nil, "FTT 31"},
 
-		{"nothing was told of it, but it drains", "FTT", nil, nil, "FTT 31"},
+		{"the annotation got lost, but it drains", "FTT", nil, nil, "FTT 31"},
 		{"the same, and it is unhealthy", "FFT", nil, nil, ""},
 		{"nobody knows it", "TTF", nil, nil, ""},
+		{"the annotation got lost, but it is probed", "TTF", nil, func(d *drain, _ *discoveryv1.EndpointSlice) { probed(d) }, "FTT 31"},
 
-		{"its address may not be published any more", "TTF", &ready, func(d *drain, _ *discoveryv1.EndpointSlice) {
+		{"its address may not be published any more", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
 			d.refused = func(netip.Addr, []discoveryv1.EndpointPort) bool { return true }
 		}, ""},
-		{"it has not left", "TTF", &ready, func(d *drain, _ *discoveryv1.EndpointSlice) {
+		{"it has not left", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
 			d.taken = map[place]int{publishedHost("192.0.2.1").place(httpPort(8080).ports[0]): 3}
 		}, ""},
-		{"its port has changed", "TTF", &ready, func(d *drain, _ *discoveryv1.EndpointSlice) {
+		{"its port has changed", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
 			d.taken = map[place]int{publishedHost("192.0.2.1").place(httpPort(9090).ports[0]): 3}
 		}, "FTT 31"},
-		{"it was published for another Service", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) {
+		{"it was published for another Service", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) {
 			s.Labels[discoveryv1.LabelServiceName] = "other"
 		}, ""},
-		{"it has moved to another object", "TTF", &ready, func(d *drain, s *discoveryv1.EndpointSlice) { d.rivals = []*discoveryv1.EndpointSlice{s.DeepCopy()} }, ""},
-		{"another object has another port of it", "TTF", &ready, func(d *drain, s *discoveryv1.EndpointSlice) {
+		{"it has moved to another object", "TTF", written, func(d *drain, s *discoveryv1.EndpointSlice) { d.rivals = []*discoveryv1.EndpointSlice{s.DeepCopy()} }, ""},
+		{"another object has another port of it", "TTF", written, func(d *drain, s *discoveryv1.EndpointSlice) {
 			rival := s.DeepCopy()
 			rival.Ports = httpPort(9090).ports
 			d.rivals = []*discoveryv1.EndpointSlice{rival}
 		}, "FTT 31"},
-		{"somebody has taken its ports away", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Ports = nil }, ""},
-		{"somebody has taken its port's number away", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Ports[0].Port = nil }, ""},
-		{"somebody has taken its address away", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Endpoints[0].Addresses = nil }, ""},
-		{"somebody has given it a zone that cannot be a hint", "TTF", &ready, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Endpoints[0].Zone = new("eu 1") }, ""},
-		{"somebody has written it twice", "TTF", &ready, func(d *drain, s *discoveryv1.EndpointSlice) { s.Endpoints = append(s.Endpoints, s.Endpoints[0]) }, "FTT 31"},
+		{"somebody has taken its ports away", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Ports = nil }, ""},
+		{"somebody has taken its port's number away", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Ports[0].Port = nil }, ""},
+		{"somebody has taken its address away", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Endpoints[0].Addresses = nil }, ""},
+		{"somebody has given it a zone that cannot be a hint", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Endpoints[0].Zone = new("eu 1") }, ""},
+		{"somebody has written it twice", "TTF", written, func(d *drain, s *discoveryv1.EndpointSlice) {
+			probed(d)
+			s.Endpoints = append(s.Endpoints, s.Endpoints[0])
+		}, "FTT 31"},
+		{"somebody has added another one, and the operator has been restarted", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) {
+			s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{"203.0.113.66"}, Conditions: s.Endpoints[0].Conditions})
+		}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			drain, slice := departed(test.said, test.told)
+			drain, slice := departed(test.said, test.hidden)
 			if test.change != nil {
 				test.change(&drain, slice)
 			}
 			var got []string
 			for _, left := range drain.leaving([]*discoveryv1.EndpointSlice{slice}) {
 				c := left.conditions(false)
-				got = append(got, fmt.Sprintf("%s%s%s %v", yesNo(c.ready), yesNo(c.serving), yesNo(c.terminating), left.drainUntil.Sub(at(0).Time).Seconds()))
+				got = append(got, fmt.Sprintf("%s%s%s %v", yesNo(c.ready), yesNo(c.serving), yesNo(c.terminating), left.drainUntil.Sub(at(0)).Seconds()))
 				if left.name != "192.0.2.1:8080" || left.spec.Zone != "eu-1" || left.spec.NodeName != "node-a" || left.spec.Hostname != "db-0" || left.ports.key != portsKeyOf(slice.Ports) {
 					t.Errorf("%+v %+v is not what was published", left.endpoint, left.spec)
 				}
@@ -172,13 +182,9 @@ func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
 	wants := wantsOf(numbered(20))
 	wants.maxEndpoints = 3
 	_, existing := carriedOut(t, wants, nil)
-	status := &farpointv1.ExternalServiceStatus{}
-	for i := range wants.endpoints {
-		status.Endpoints = append(status.Endpoints, farpointv1.EndpointStatus{Name: wants.endpoints[i].text + ":8080", Health: farpointv1.EndpointHealthy, Published: farpointv1.PublishedReady})
-	}
 	order := func() []string {
 		drain, _ := departed("TTF", nil)
-		drain.seeds = seedsFrom(existing, status)
+		drain.seeds = seedsFrom(existing)
 		var names []string
 		for _, left := range drain.leaving(existing) {
 			names = append(names, left.name)
@@ -245,6 +251,31 @@ func TestDrainOverAnyEdits(t *testing.T) {
 				w.restart()
 			}
 		}
+	}
+}
+
+// The oldest of too many go at once.
+func TestDrain_MoreThanThereMayBe_TheOldestGo(t *testing.T) {
+	wants := wantsOf(numbered(maxLeaving + 3))
+	for i := range wants.endpoints {
+		left := &wants.endpoints[i]
+		left.role, left.drainUntil = draining, noon.Truncate(time.Second).Add(time.Duration(10+i%20)*time.Second)
+	}
+	_, existing := carriedOut(t, wants, nil)
+	drain, _ := departed("TTF", nil)
+	drain.seeds = seedsFrom(existing)
+	left := drain.leaving(existing)
+	if len(left) != maxLeaving {
+		t.Fatalf("%d drain, want %d", len(left), maxLeaving)
+	}
+	oldest := 0
+	for i := range left {
+		if left[i].drainUntil.Before(noon.Truncate(time.Second).Add(11 * time.Second)) {
+			oldest++
+		}
+	}
+	if want := (maxLeaving+3+19)/20 - 3; oldest != want {
+		t.Errorf("%d of the oldest drain still, want %d", oldest, want)
 	}
 }
 

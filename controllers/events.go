@@ -193,6 +193,7 @@ func conditionChanges(before, after []metav1.Condition) []occurrence {
 		}
 	}
 	told = append(told, nameChange(before, after)...)
+	told = append(told, familyChange(before, after)...)
 	was, is = meta.FindStatusCondition(before, farpointv1.ReadyCondition), meta.FindStatusCondition(after, farpointv1.ReadyCondition)
 	if is != nil && (was == nil || was.Reason != is.Reason) && (was != nil || is.Status != metav1.ConditionTrue) {
 		told = append(told, occurrence{is.Status != metav1.ConditionTrue, is.Reason, is.Message})

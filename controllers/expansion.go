@@ -99,7 +99,8 @@ type expander struct {
 	answer func(probes.Question) probes.Answer
 	// refused tells of addresses that may not be published.
 	refused func(netip.Addr) bool
-	// told is what the status says.
+	// told is what the status says, from which nothing but the reason is taken why a name leads
+	// nowhere, for as long as no name server has answered.
 	told []farpointv1.EndpointStatus
 
 	made *expansion

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
@@ -200,31 +201,38 @@ func TestExpansionHasBounds(t *testing.T) {
 func TestQuestions(t *testing.T) {
 	spec := named("db.example", "192.0.2.1", "DB.Example.", "srv://_db._tcp.example", "a..b")
 	service := &corev1.Service{Spec: corev1.ServiceSpec{IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}}}
-	asked := func(options *farpointv1.DNSOptions, told []farpointv1.EndpointStatus, z zone) []string {
+	asked := func(options *farpointv1.DNSOptions, told *seeds, z zone) []string {
 		var words []string
 		for _, wanted := range questionsOf(spec, nameRulesOf(options, service), told, z.answer) {
 			words = append(words, fmt.Sprintf("%s %d %v-%v %v%v", wanted.Name, wanted.Type, wanted.Min, wanted.Max, wanted.Known.Addresses, wanted.Known.Services))
 		}
 		return words
 	}
-	told := []farpointv1.EndpointStatus{
-		{Name: "192.0.2.7:80", Address: "192.0.2.7", ResolvedFrom: "db.example.", Health: farpointv1.EndpointUnhealthy},
-		{Name: "192.0.2.6:80", Address: "192.0.2.6", ResolvedFrom: "db.example."},
-		{Name: "192.0.2.8:80", Address: "192.0.2.8", ResolvedFrom: "db.example.", DrainUntil: &noon},
-		{Name: "192.0.2.1:80", Address: "192.0.2.1"},
-		{Name: "192.0.2.9:5433", Address: "192.0.2.9", ResolvedFrom: "srv://_db._tcp.example", Target: "b.example", Priority: 1},
-		{Name: "192.0.2.9:5432/UDP", Address: "192.0.2.9", ResolvedFrom: "srv://_db._tcp.example", Target: "b.example"},
-		{Name: "endpoints[4]", Address: "a..b", Health: farpointv1.EndpointRejected},
+	slice := func(port int32, protocol corev1.Protocol, names ...nameOrigin) *discoveryv1.EndpointSlice {
+		ports := httpPort(port).ports
+		*ports[0].Protocol = protocol
+		made := &discoveryv1.EndpointSlice{Ports: ports}
+		for i, address := range []string{"192.0.2.7", "192.0.2.6", "192.0.2.8", "192.0.2.1", "192.0.2.9"} {
+			made.Endpoints = append(made.Endpoints, discoveryv1.Endpoint{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Serving: new(true), Terminating: new(i == 2)}})
+		}
+		annotate(made, sliceState{Names: names, Drains: []drainEnd{{noon.Time, []string{"192.0.2.8"}}}})
+		return made
 	}
+	told := seedsFrom([]*discoveryv1.EndpointSlice{
+		slice(80, corev1.ProtocolTCP, nameOrigin{Name: "db.example.", Addresses: []string{"192.0.2.7", "192.0.2.6", "192.0.2.8"}}),
+		slice(5433, corev1.ProtocolTCP, nameOrigin{Name: "srv://_db._tcp.example", Target: "b.example", Tier: 1, Addresses: []string{"192.0.2.9"}}),
+		slice(5432, corev1.ProtocolUDP, nameOrigin{Name: "srv://_db._tcp.example", Target: "b.example", Addresses: []string{"192.0.2.9"}}),
+	})
+	nothing := seedsFrom(nil)
 	for _, test := range []struct {
 		name    string
 		options *farpointv1.DNSOptions
-		told    []farpointv1.EndpointStatus
+		told    *seeds
 		zone    zone
 		want    []string
 	}{
-		{"nothing known", nil, nil, nil, []string{"db.example 1 5s-5m0s [][]", "_db._tcp.example 33 5s-5m0s [][]"}},
-		{"both families", &farpointv1.DNSOptions{IPFamilies: []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol}}, nil, nil,
+		{"nothing known", nil, nothing, nil, []string{"db.example 1 5s-5m0s [][]", "_db._tcp.example 33 5s-5m0s [][]"}},
+		{"both families", &farpointv1.DNSOptions{IPFamilies: []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol}}, nothing, nil,
 			[]string{"db.example 1 5s-5m0s [][]", "db.example 28 5s-5m0s [][]", "_db._tcp.example 33 5s-5m0s [][]"}},
 		{"after a restart", nil, told, nil, []string{
 			"db.example 1 5s-5m0s [192.0.2.6 192.0.2.7][]", "_db._tcp.example 33 5s-5m0s [][{0 0 b.example 5432} {1 0 b.example 5433}]", "b.example 1 5s-5m0s [192.0.2.9][]",

@@ -80,11 +80,13 @@ type Reconciler struct {
 	resolver resolver
 	// transitions tell of what the scheduler finds.
 	transitions *transitions
-	clock       clock.PassiveClock
-	targets     targetPlanner
-	services    serviceResolver
-	slices      slicesApplier
-	endpoints   *endpointsKeeper
+	// decisions are what was last written about which endpoints get traffic.
+	decisions *availabilityDecisions
+	clock     clock.PassiveClock
+	targets   targetPlanner
+	services  serviceResolver
+	slices    slicesApplier
+	endpoints *endpointsKeeper
 	// own are the writes of this process that the cache does not show yet.
 	own      *ownWrites
 	pods     *podSlices
@@ -180,6 +182,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 func (r *Reconciler) forget(owner probes.Owner) {
 	r.scheduler.Remove(owner)
 	r.resolver.Remove(owner)
+	r.decisions.forget(owner)
 	r.transitions.taken(owner)
 	r.policies.forget(owner)
 	r.pods.forget(types.NamespacedName(owner))
@@ -220,7 +223,7 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	}
 	if found.service.service == nil {
 		r.probeOn(owner, within) // its health is known when the Service comes back
-	} else if err := r.judge(ctx, object, owner, seedsFrom(existing, &object.Status), &found); err != nil {
+	} else if err := r.judge(ctx, object, owner, seedsFrom(existing), &found); err != nil {
 		return findings{}, err
 	}
 	plan := r.plan(object, found, existing, trigger)
@@ -236,6 +239,12 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	}
 	found.writeFailed = done.err()
 	found.unconfirmed = found.unconfirmed || !plan.isEmpty()
+	switch {
+	case found.service.service == nil:
+		r.decisions.forget(owner) // a Service that comes back starts anew
+	case found.availability != nil && found.writeFailed == nil:
+		r.decisions.set(owner, found.availability)
+	}
 	return found, nil
 }
 
@@ -289,7 +298,7 @@ func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, ex
 		return expel(existing, r.targets.within(found.within, 0).refuses)
 	}
 	wants := sliceWants{
-		owner: object, service: found.service.service, endpoints: found.verdicts, hints: found.traffic.hints,
+		owner: object, service: found.service.service, endpoints: splitByRole(found.verdicts), hints: found.traffic.hints,
 		maxEndpoints: r.maxEndpoints, trigger: trigger,
 	}
 	if options := object.Spec.EndpointSlices; options != nil && options.MaxEndpoints != nil {

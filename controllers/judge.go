@@ -45,7 +45,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	}
 	service := found.service.service
 	planner := r.targets.within(found.within, room)
-	names := r.resolve(object, owner, service, planner)
+	names := r.resolve(object, owner, service, planner, seeds)
 	if wait := names.awaited(r.clock.Now()); wait > 0 {
 		return namesAwaited(wait)
 	}
@@ -59,9 +59,10 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	found.targets = &planned
 	found.held = r.scheduler.Held(owner)
 	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner), seeds)
-	found.standing = rulesOf(&object.Spec.Availability).assign(found.verdicts, seeds.before())
+	found.availability = rulesOf(&object.Spec.Availability).assign(found.verdicts, history{decided: r.decisions.of(owner), published: seeds.at})
 	found.verdicts = append(found.verdicts, leaving...)
 	found.portsReason, found.portsMessage = portMismatch(planned.accepted, found.around)
+	found.familiesReason, found.familiesMessage = familyMismatch(planned.accepted, found.around)
 	found.traffic = judgeTraffic(service, found.verdicts).beside(found.around)
 	return nil
 }
@@ -119,7 +120,7 @@ func verdicts(accepted []endpoint, known map[string]probes.Health, seeds *seeds)
 			state, _ := seeds.of(endpoint)
 			health = probes.Seeded(state)
 		}
-		all[i] = verdict{endpoint: endpoint, health: health}
+		all[i] = verdict{endpoint: endpoint, health: health, writtenReason: seeds.reasonOf(endpoint, health.State)}
 	}
 	return all
 }

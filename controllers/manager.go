@@ -156,6 +156,7 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 		return fmt.Errorf("make a client for watches: %w", err)
 	}
 	reconciler := &Reconciler{
+		decisions:    &availabilityDecisions{},
 		client:       manager.GetClient(),
 		live:         manager.GetAPIReader(),
 		leading:      lock.leading,

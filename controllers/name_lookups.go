@@ -42,9 +42,9 @@ func (namesAwaited) Error() string { return "DNS names have not been answered ye
 
 // resolve has the names of an object asked for, and finds out where they lead as far as is
 // known.
-func (r *Reconciler) resolve(object *farpointv1.ExternalService, owner probes.Owner, service *corev1.Service, planner targetPlanner) *expansion {
+func (r *Reconciler) resolve(object *farpointv1.ExternalService, owner probes.Owner, service *corev1.Service, planner targetPlanner, seeds *seeds) *expansion {
 	rules := nameRulesOf(object.Spec.DNS, service)
-	r.resolver.Set(owner, questionsOf(&object.Spec, rules, object.Status.Endpoints, r.resolver.Answer))
+	r.resolver.Set(owner, questionsOf(&object.Spec, rules, seeds, r.resolver.Answer))
 	return expander{
 		rules:   rules,
 		ports:   service.Spec.Ports,

@@ -18,10 +18,8 @@ package controllers
 
 import (
 	"cmp"
-	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -105,14 +103,14 @@ func parseName(address string) (parsedName, error) {
 	return parsedName{name: name}, err
 }
 
-// questionsOf are all that has to be known to resolve the names of a spec. What a status
-// says is what to begin with: it has the addresses that each name led to last. For the
+// questionsOf are all that has to be known to resolve the names of a spec. What the slices
+// say is what to begin with: they have the addresses that each name led to last. For the
 // hosts that SRV records name, it is the present answer that counts.
-func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, told []farpointv1.EndpointStatus, answer func(probes.Question) probes.Answer) []probes.Wanted {
+func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, seeds *seeds, answer func(probes.Question) probes.Answer) []probes.Wanted {
 	if !hasDNSName(spec) {
 		return nil
 	}
-	known := remembered(told)
+	known := seeds.records()
 	var wanted []probes.Wanted
 	asked := map[probes.Question]bool{}
 	ask := func(name string, types ...probes.RecordType) {
@@ -146,55 +144,6 @@ func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, told []f
 		}
 	}
 	return wanted
-}
-
-// remembered are the records that a status speaks of. The priorities of SRV records are
-// the tiers that were made of them.
-func remembered(told []farpointv1.EndpointStatus) map[probes.Question]probes.RecordSet {
-	known := map[probes.Question]probes.RecordSet{}
-	for i := range told {
-		each := &told[i]
-		if each.ResolvedFrom == "" || each.DrainUntil != nil || each.Health == farpointv1.EndpointRejected {
-			continue
-		}
-		parsed, err := parseName(each.ResolvedFrom)
-		if err != nil {
-			continue
-		}
-		host := parsed.name
-		if port := portIn(each.Name); parsed.service != nil && port != 0 && each.Target != "" {
-			question := probes.Question{Name: parsed.name, Type: probes.RecordSRV}
-			set := known[question]
-			set.Services = append(set.Services, probes.ServiceRecord{Priority: uint16(each.Priority), Target: each.Target, Port: port})
-			known[question] = set
-			host = each.Target
-		}
-		if address, err := netip.ParseAddr(each.Address); err == nil {
-			question := probes.Question{Name: host, Type: probes.RecordAAAA}
-			if address.Is4() {
-				question.Type = probes.RecordA
-			}
-			set := known[question]
-			set.Addresses = append(set.Addresses, address)
-			known[question] = set
-		}
-	}
-	for question, set := range known {
-		set.Sort()
-		known[question] = set
-	}
-	return known
-}
-
-// portIn is the port in the name of an endpoint; 0 if there is none.
-func portIn(name string) uint16 {
-	place, _, _ := strings.Cut(name, "/")
-	_, text, err := net.SplitHostPort(place)
-	if err != nil {
-		return 0
-	}
-	port, _ := strconv.ParseUint(text, 10, 16)
-	return uint16(port)
 }
 
 // resolution is what is known of one name, of all families together.

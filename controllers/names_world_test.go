@@ -45,7 +45,7 @@ type nameServers struct {
 
 // expand does what the operator does. As with a resolver, the answers to what it asks for
 // first are there when it looks again.
-func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1.Service) *expansion {
+func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1.Service, seeds *seeds) *expansion {
 	rules := nameRulesOf(object.Spec.DNS, service)
 	answer := func(question probes.Question) probes.Answer { return s.answers[question] }
 	if s.answers == nil {
@@ -53,7 +53,7 @@ func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1
 	}
 	for range 2 { // the second time for the hosts of services
 		wanted := map[probes.Question]bool{}
-		for _, each := range questionsOf(&object.Spec, rules, object.Status.Endpoints, answer) {
+		for _, each := range questionsOf(&object.Spec, rules, seeds, answer) {
 			wanted[each.Question] = true
 			known, ok := s.answers[each.Question]
 			if !ok {

@@ -103,7 +103,7 @@ func (p *slicePlanner) build(draft *draft) *discoveryv1.EndpointSlice {
 	} else {
 		made.Name, made.Namespace = p.metadata.name(draft.group), p.wants.service.Namespace
 	}
-	p.metadata.put(made, draft.group)
+	p.metadata.put(made, draft.group, string(p.stateOf(draft)))
 	made.Ports = make([]discoveryv1.EndpointPort, len(draft.group.ports.ports))
 	for i := range made.Ports {
 		draft.group.ports.ports[i].DeepCopyInto(&made.Ports[i])

@@ -17,113 +17,235 @@ limitations under the License.
 package controllers
 
 import (
+	"time"
+
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
 )
 
-// seeds are what was published and said of endpoints before, from which an operator goes
-// on that has just started or taken over, so that this changes nothing. What the slices
-// say is what clients follow; but several things look the same there, such as a standby
-// that is healthy and one that is not. The status tells them apart.
+// seeds are what the EndpointSlices say of endpoints: what clients follow, and with the
+// slices' annotations all that an operator has to know that has just started or taken over,
+// so that this changes nothing. The status is not asked: it may be empty, old or edited.
 type seeds struct {
 	existing  []*discoveryv1.EndpointSlice
-	published map[place]endpointConditions
-	status    *farpointv1.ExternalServiceStatus
-	told      toldBefore
+	published map[place]publishedState
 }
 
-func seedsFrom(existing []*discoveryv1.EndpointSlice, status *farpointv1.ExternalServiceStatus) *seeds {
+// publishedState is what a slice says of an endpoint at one port.
+type publishedState struct {
+	endpointConditions
+	// role is standby or disabled, or else inUse. Those that drain have that, too.
+	role role
+	// state is the verdict.
+	state probes.State
+	// annotated: the slice has an annotation that can be read. Otherwise only the conditions
+	// speak.
+	annotated bool
+	// more is nil for most endpoints: there are many of them.
+	more *publishedDetails
+}
+
+// publishedDetails are what a slice says of few endpoints.
+type publishedDetails struct {
+	// reason is the one with which the verdict was written first; "" where the conditions
+	// imply the verdict.
+	reason string
+	// drainUntil is when it goes; zero for what has not left the spec.
+	drainUntil time.Time
+	// origin is the DNS name that led to it; zero if none did.
+	origin originKey
+}
+
+// details are zero if there are none.
+func (p publishedState) details() publishedDetails {
+	if p.more == nil {
+		return publishedDetails{}
+	}
+	return *p.more
+}
+
+// inUse reports whether the endpoint's tier was in use, for one that is active.
+func (p publishedState) inUse() bool {
+	return p.role == inUse && (!p.terminating || p.state == probes.StateDraining)
+}
+
+// failedOpen reports whether the endpoint got traffic although it was not healthy.
+func (p publishedState) failedOpen() bool {
+	return p.ready && p.serving && !p.terminating && p.state != probes.StateHealthy
+}
+
+func seedsFrom(existing []*discoveryv1.EndpointSlice) *seeds {
 	places := 0
 	for _, slice := range existing {
 		places += len(slice.Endpoints) * len(slice.Ports)
 	}
-	read := &seeds{existing: existing, published: make(map[place]endpointConditions, places), status: status, told: toldBefore{list: status.Endpoints}}
+	read := &seeds{existing: existing, published: make(map[place]publishedState, places)}
 	for _, slice := range existing {
+		state, annotated := parseSliceState(slice.Annotations[farpointv1.SliceStateAnnotation])
 		for i := range slice.Endpoints {
-			read.note(&slice.Endpoints[i], slice.Ports)
+			read.note(&slice.Endpoints[i], slice.Ports, annotated)
 		}
+		read.noteState(state, slice.Ports)
 	}
 	return read
 }
 
-func (s *seeds) note(published *discoveryv1.Endpoint, ports []discoveryv1.EndpointPort) {
+// note takes in the conditions of an endpoint.
+func (s *seeds) note(published *discoveryv1.Endpoint, ports []discoveryv1.EndpointPort, annotated bool) {
 	if len(published.Addresses) == 0 || published.Conditions.Serving == nil {
 		return
 	}
-	said := endpointConditions{
+	said := publishedState{annotated: annotated, role: inUse, endpointConditions: endpointConditions{
 		ready:       ptr.Deref(published.Conditions.Ready, false),
 		serving:     *published.Conditions.Serving,
 		terminating: ptr.Deref(published.Conditions.Terminating, false),
-	}
+	}}
+	said.state = impliedState(said.endpointConditions)
 	for _, port := range ports {
 		s.published[publishedHost(published.Addresses[0]).place(port)] = said
 	}
 }
 
+// noteState takes in a slice's annotation. What it says of endpoints that are not in the
+// slice any more, or the other way round, counts for nothing: somebody has edited it.
+func (s *seeds) noteState(state sliceState, ports []discoveryv1.EndpointPort) {
+	for i := range state.Endpoints {
+		entry := &state.Endpoints[i]
+		s.change(entry.Addresses, ports, func(said *publishedState, more *publishedDetails) {
+			health := stateFor(farpointv1.EndpointHealth(entry.Health))
+			switch {
+			case entry.Role == standbyWord && said.endpointConditions == endpointConditions{}:
+				said.role = standby
+			case entry.Role == disabledWord && said.endpointConditions == endpointConditions{}:
+				said.role = disabled
+			case entry.Role != "":
+				return
+			}
+			said.state = health
+			more.reason = cut(entry.Reason, longestReason)
+		})
+	}
+	for i := range state.Drains {
+		entry := &state.Drains[i]
+		s.change(entry.Addresses, ports, func(said *publishedState, more *publishedDetails) {
+			if said.terminating {
+				more.drainUntil = entry.Until
+			}
+		})
+	}
+	for i := range state.Names {
+		entry := &state.Names[i]
+		s.change(entry.Addresses, ports, func(said *publishedState, more *publishedDetails) {
+			more.origin = originKey{name: entry.Name, target: entry.Target, tier: min(max(entry.Tier, 0), lastTier)}
+		})
+	}
+}
+
+// longestReason is more than any reason has.
+const longestReason = 64
+
+func (s *seeds) change(addresses []string, ports []discoveryv1.EndpointPort, change func(*publishedState, *publishedDetails)) {
+	for _, address := range addresses {
+		for _, port := range ports {
+			at := publishedHost(address).place(port)
+			if said, ok := s.published[at]; ok {
+				more := said.details()
+				if change(&said, &more); more != (publishedDetails{}) {
+					said.more = &more
+				}
+				s.published[at] = said
+			}
+		}
+	}
+}
+
 // said is what the slices say of an endpoint, at any of its places, so that adding a port
 // to an endpoint, or naming another one first, forgets nothing.
-func (s *seeds) said(of *endpoint) (endpointConditions, bool) {
+func (s *seeds) said(of *endpoint) (publishedState, bool) {
 	for _, port := range of.ports.ports {
 		if said, ok := s.published[of.host().place(port)]; ok {
 			return said, true
 		}
 	}
-	return endpointConditions{}, false
+	return publishedState{}, false
 }
 
-// of is the verdict on an endpoint that has been published: that of the status if it
-// speaks of what the slices say, and is not older.
+// at is what the slices say of an endpoint at one of its ports, or at another one if that
+// is new.
+func (s *seeds) at(of *endpoint, port discoveryv1.EndpointPort) (publishedState, bool) {
+	if said, ok := s.published[of.host().place(port)]; ok {
+		return said, true
+	}
+	return s.said(of)
+}
+
+// of is the verdict on an endpoint that has been published.
 func (s *seeds) of(endpoint *endpoint) (probes.State, bool) {
 	said, ok := s.said(endpoint)
-	if !ok {
-		return probes.StateUnknown, false
-	}
-	if told := s.told.find(endpoint.index, endpoint.name); told != nil && agrees(told, said) {
-		return stateFor(told.Health), true
-	}
 	switch {
-	// It is active and the slices say otherwise: by its own word, as far as anybody knows.
-	case said.serving && said.terminating && stateOf(endpoint.spec) == farpointv1.EndpointActive:
+	case !ok:
+		return probes.StateUnknown, false
+	case !said.annotated && said.serving && said.terminating && stateOf(endpoint.spec) == farpointv1.EndpointActive:
+		// It is active and the slices say otherwise: by its own word, as far as anybody knows.
 		return probes.StateDraining, true
-	case said.serving:
-		return probes.StateHealthy, true
 	}
-	return probes.StateUnhealthy, true
+	return said.state, true
 }
 
-// agrees tells whether slices say this of an endpoint with this status.
-func agrees(told *farpointv1.EndpointStatus, said endpointConditions) bool {
-	switch told.Published {
-	case "":
-		return false
-	case farpointv1.PublishedReady, farpointv1.PublishedFailOpen:
-		return said == endpointConditions{ready: true, serving: true}
-	case farpointv1.PublishedAlways:
-		return said == endpointConditions{ready: true}
-	case farpointv1.PublishedDraining:
-		return said.terminating && said.serving == stateFor(told.Health).Serves()
+// reasonOf is the reason with which this verdict on an endpoint stands in the slices, at any
+// of its places; "" if they have none.
+func (s *seeds) reasonOf(endpoint *endpoint, state probes.State) string {
+	for _, port := range endpoint.ports.ports {
+		if said, ok := s.published[endpoint.host().place(port)]; ok && said.more != nil && said.state == state && said.more.reason != "" {
+			return said.more.reason
+		}
 	}
-	return said == endpointConditions{}
+	return ""
 }
 
-// before is what was in force.
-func (s *seeds) before() before {
-	return before{
-		tier:        s.status.Tier,
-		failingOpen: meta.IsStatusConditionTrue(s.status.Conditions, farpointv1.FailOpenCondition),
-		wasReady:    s.wasReady,
+// records are where the DNS names of a spec led to, as far as that is published. The
+// priorities of SRV records are the tiers that were made of them.
+func (s *seeds) records() map[probes.Question]probes.RecordSet {
+	var known map[probes.Question]probes.RecordSet
+	for at, said := range s.published {
+		more := said.details()
+		if more.origin.name == "" || !more.drainUntil.IsZero() {
+			continue
+		}
+		parsed, err := parseName(more.origin.name)
+		if err != nil {
+			continue
+		}
+		if known == nil {
+			known = map[probes.Question]probes.RecordSet{}
+		}
+		name := parsed.name
+		if parsed.service != nil {
+			name = more.origin.target
+			if canonical, err := probes.CanonicalName(name); err != nil || canonical != name {
+				continue // somebody has edited it
+			}
+			question := probes.Question{Name: parsed.name, Type: probes.RecordSRV}
+			set := known[question]
+			set.Services = append(set.Services, probes.ServiceRecord{Priority: uint16(more.origin.tier), Target: name, Port: uint16(at.port)})
+			known[question] = set
+		}
+		if at.address.IsValid() {
+			question := probes.Question{Name: name, Type: probes.RecordAAAA}
+			if at.address.Is4() {
+				question.Type = probes.RecordA
+			}
+			set := known[question]
+			set.Addresses = append(set.Addresses, at.address)
+			known[question] = set
+		}
 	}
-}
-
-// wasReady asks the status first, which nobody edits by mistake as they do slices.
-func (s *seeds) wasReady(of *verdict) bool {
-	if told := s.told.find(of.index, of.name); told != nil && told.Published != "" {
-		return told.Published == farpointv1.PublishedReady || told.Published == farpointv1.PublishedFailOpen
+	for question, set := range known {
+		set.Sort()
+		known[question] = set
 	}
-	said, _ := s.said(of.endpoint)
-	return said.ready && said.serving
+	return known
 }

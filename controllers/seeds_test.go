@@ -17,16 +17,30 @@ limitations under the License.
 package controllers
 
 import (
+	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
 )
 
-func TestSeedsWithoutAStatus(t *testing.T) {
+// annotate gives a slice an annotation as the operator would write it for what it holds.
+func annotate(slice *discoveryv1.EndpointSlice, state sliceState) {
+	state.Version = sliceStateVersion
+	state.Sum = string(appendSum(nil, sumOf(portsKeyOf(slice.Ports), len(slice.Endpoints), func(i int) string { return slice.Endpoints[i].Addresses[0] })))
+	text, err := json.Marshal(state)
+	if err != nil {
+		panic(err)
+	}
+	slice.Annotations = map[string]string{farpointv1.SliceStateAnnotation: string(text)}
+}
+
+func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 	yes, no := true, false
 	slice := &discoveryv1.EndpointSlice{
 		Ports: httpPort(8080).ports,
@@ -40,7 +54,7 @@ func TestSeedsWithoutAStatus(t *testing.T) {
 			{},
 		},
 	}
-	known := seedsFrom([]*discoveryv1.EndpointSlice{slice}, &farpointv1.ExternalServiceStatus{})
+	known := seedsFrom([]*discoveryv1.EndpointSlice{slice})
 	byHand := at("192.0.2.5", 8080)
 	byHand.State = farpointv1.EndpointDraining
 	accepted := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{
@@ -59,80 +73,139 @@ func TestSeedsWithoutAStatus(t *testing.T) {
 	}
 }
 
-// What is published does not always show the health: the status knows it, as far as it
-// speaks of what is published.
-func TestSeedsTakeFromTheStatusWhatTheSlicesDoNotTell(t *testing.T) {
-	const standby, opened, notReady, ready = farpointv1.PublishedStandby, farpointv1.PublishedFailOpen, farpointv1.PublishedNotReady, farpointv1.PublishedReady
-	const healthy, unhealthy, unknown = farpointv1.EndpointHealthy, farpointv1.EndpointUnhealthy, farpointv1.EndpointHealthUnknown
-	tests := []struct {
-		name      string
-		slice     string // ready, serving, terminating
-		published farpointv1.EndpointPublication
-		health    farpointv1.EndpointHealth
-		want      probes.State
-		wasReady  bool
-	}{
-		{"a healthy standby", "FFF", standby, healthy, probes.StateHealthy, false},
-		{"an unhealthy standby", "FFF", standby, unhealthy, probes.StateUnhealthy, false},
-		{"a new standby", "FFF", standby, unknown, probes.StateUnknown, false},
-		{"unhealthy, but open", "TTF", opened, unhealthy, probes.StateUnhealthy, true},
-		{"new, but open", "TTF", opened, unknown, probes.StateUnknown, true},
-		{"new", "FFF", notReady, unknown, probes.StateUnknown, false},
-		{"unhealthy", "FFF", notReady, unhealthy, probes.StateUnhealthy, false},
-		{"healthy", "TTF", ready, healthy, probes.StateHealthy, true},
-		{"always published", "TFF", farpointv1.PublishedAlways, unhealthy, probes.StateUnhealthy, false},
-		{"draining", "FTT", farpointv1.PublishedDraining, healthy, probes.StateHealthy, false},
-		{"draining and always published", "TTT", farpointv1.PublishedDraining, healthy, probes.StateHealthy, false},
-		{"draining and new", "FFT", farpointv1.PublishedDraining, unknown, probes.StateUnknown, false},
-		{"disabled", "FFF", farpointv1.PublishedDisabled, unknown, probes.StateUnknown, false},
-		{"the status is older: it died", "FFF", ready, healthy, probes.StateUnhealthy, true},
-		{"the status is older: it came back", "TTF", notReady, unhealthy, probes.StateHealthy, false},
-		{"draining by its own word", "FTT", farpointv1.PublishedDraining, farpointv1.EndpointHealthDraining, probes.StateDraining, false},
-		{"the same and always published", "TTT", farpointv1.PublishedDraining, farpointv1.EndpointHealthDraining, probes.StateDraining, false},
-		{"the same on standby", "FFF", standby, farpointv1.EndpointHealthDraining, probes.StateDraining, false},
-		{"the same, but open", "TTF", opened, farpointv1.EndpointHealthDraining, probes.StateDraining, true},
-		{"the status is older: it began to drain", "FTT", ready, healthy, probes.StateDraining, true},
-		{"the status is older: it drained and died", "FFF", farpointv1.PublishedDraining, farpointv1.EndpointHealthDraining, probes.StateUnhealthy, false},
-		{"the status is older: its drain has ended well", "TTF", farpointv1.PublishedDraining, unhealthy, probes.StateHealthy, false},
-		{"the status is of an operator that did not know", "FFF", "", unknown, probes.StateUnhealthy, false},
-		{"the same, and it was ready", "TTF", "", healthy, probes.StateHealthy, true},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			said := func(i int) *bool { return new(test.slice[i] == 'T') }
-			slice := &discoveryv1.EndpointSlice{Ports: httpPort(8080).ports, Endpoints: []discoveryv1.Endpoint{{
-				Addresses: []string{"192.0.2.1"}, Conditions: discoveryv1.EndpointConditions{Ready: said(0), Serving: said(1), Terminating: said(2)},
-			}}}
-			status := &farpointv1.ExternalServiceStatus{Endpoints: []farpointv1.EndpointStatus{
-				{Name: "192.0.2.9:8080", Health: healthy, Published: ready}, // it has been removed since
-				{Name: "192.0.2.1:8080", Health: test.health, Published: test.published},
-			}}
-			read := seedsFrom([]*discoveryv1.EndpointSlice{slice}, status)
-			of := &planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080)}}, onePort).accepted[0]
-			if state, ok := read.of(of); state != test.want || !ok {
-				t.Errorf("is seeded %v, want %v", state, test.want)
+// Whatever an endpoint is published as, with whatever verdict: its slice alone says both.
+func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
+	states := []probes.State{probes.StateUnknown, probes.StateHealthy, probes.StateUnhealthy, probes.StateDraining}
+	for _, publishNotReady := range []bool{false, true} {
+		for _, given := range []role{inUse, failOpen, standby, draining, disabled} {
+			for _, state := range states {
+				if given == failOpen && state == probes.StateHealthy || given == disabled && state != probes.StateUnknown {
+					continue // there is no such thing
+				}
+				endpoints := numbered(2)
+				endpoints[0].role, endpoints[0].health = given, probes.Seeded(state)
+				if state == probes.StateUnhealthy {
+					endpoints[0].health.Cause.Reason = probes.ReasonTimeout
+				}
+				if given == draining {
+					endpoints[0].spec = &farpointv1.Endpoint{State: farpointv1.EndpointDraining}
+				}
+				wants := wantsOf(endpoints)
+				wants.service.Spec.PublishNotReadyAddresses = publishNotReady
+				_, written := carriedOut(t, wants, nil)
+				what := fmt.Sprintf("role %d, %v, publishNotReadyAddresses %v", given, state, publishNotReady)
+				read := seedsFrom(written)
+				said, ok := read.at(endpoints[0].endpoint, endpoints[0].ports.first())
+				if seeded, _ := read.of(endpoints[0].endpoint); !ok || said.state != state || seeded != state {
+					t.Errorf("%s: read back as %+v", what, said)
+				}
+				if said.failedOpen() != (given == failOpen) {
+					t.Errorf("%s: failed open %v", what, said.failedOpen())
+				}
+				if got, want := said.role == inUse, given != standby && given != disabled; got != want {
+					t.Errorf("%s: in use %v", what, got)
+				}
+				if reason := read.reasonOf(endpoints[0].endpoint, state); (given == standby || given == failOpen) && state == probes.StateUnhealthy && reason != "Timeout" {
+					t.Errorf("%s: the reason is %q", what, reason)
+				}
+				if other, _ := read.said(endpoints[1].endpoint); other.state != probes.StateHealthy || other.role != inUse {
+					t.Errorf("%s: another endpoint is read back as %+v", what, other)
+				}
 			}
-			if got := read.wasReady(&verdict{endpoint: of}); got != test.wasReady {
-				t.Errorf("was ready: %v, want %v", got, test.wasReady)
-			}
-		})
+		}
 	}
 }
 
-// Who deletes the slices does not make the operator forget what was healthy last, but a
-// verdict needs a new probe.
-func TestSeedsWithoutSlices(t *testing.T) {
-	status := &farpointv1.ExternalServiceStatus{
-		Tier:       3,
-		Conditions: []metav1.Condition{{Type: farpointv1.FailOpenCondition, Status: metav1.ConditionTrue}},
-		Endpoints:  []farpointv1.EndpointStatus{{Name: "192.0.2.1:8080", Health: farpointv1.EndpointUnhealthy, Published: farpointv1.PublishedFailOpen}},
+// Whoever may edit slices may write anything into the annotation.
+func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
+	const sum = "0123456789abcdef"
+	for name, text := range map[string]string{
+		"nothing":              "",
+		"no JSON":              "{",
+		"another type":         `[1,2]`,
+		"a number for a list":  `{"version":1,"endpoints":7}`,
+		"another version":      `{"version":2,"sum":"` + sum + `","endpoints":[{"role":"Standby","health":"Healthy","addresses":["10.0.0.1"]}]}`,
+		"huge":                 `{"version":1,"sum":"` + strings.Repeat("x", maxSliceState) + `"}`,
+		"unknown roles":        `{"version":1,"sum":"","endpoints":[{"role":"Root","health":"Healthy","addresses":["10.0.0.1"]}]}`,
+		"a standby with T T F": `{"version":1,"sum":"","endpoints":[{"role":"Standby","health":"Unhealthy","addresses":["10.0.0.2"]}]}`,
+		"no such endpoint":     `{"version":1,"sum":"","endpoints":[{"health":"Healthy","addresses":["10.9.9.9", "", "x", "::"]}],"drains":[{"until":"9999-01-01T00:00:00Z","addresses":["10.0.0.1"]}]}`,
+		"no names":             `{"version":1,"sum":"","names":[{"name":"..","addresses":["10.0.0.1"]},{"name":"srv://_a._tcp.example","target":"NOT.canonical","addresses":["10.0.0.1"]}]}`,
+		"deep":                 strings.Repeat(`{"version":`, 30000),
+		"no time":              `{"version":1,"drains":[{"until":"soon","addresses":["10.0.0.1"]}]}`,
+	} {
+		endpoints := numbered(2)
+		endpoints[0].health = probes.Seeded(probes.StateUnhealthy)
+		_, written := carriedOut(t, wantsOf(endpoints), nil)
+		written[0].Annotations[farpointv1.SliceStateAnnotation] = text
+		read := seedsFrom(written)
+		for i, want := range []probes.State{probes.StateUnhealthy, probes.StateHealthy} {
+			if said, _ := read.said(endpoints[i].endpoint); said.state != want || said.role != inUse || !said.details().drainUntil.IsZero() {
+				t.Errorf("%s: endpoint %d is read as %+v", name, i, said)
+			}
+		}
+		if records := read.records(); len(records) > 0 {
+			t.Errorf("%s: remembers %v", name, records)
+		}
+		if plan, _ := carriedOut(t, wantsOf(endpoints), written); writes(plan) != [3]int{0, 1, 0} {
+			t.Errorf("%s: mended by %v writes", name, writes(plan))
+		}
 	}
-	read := seedsFrom(nil, status)
-	of := &planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080)}}, onePort).accepted[0]
-	if state, ok := read.of(of); ok {
-		t.Errorf("is seeded %v", state)
+}
+
+// The annotation is bounded, and what does not fit into it takes nothing else with it.
+func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
+	endpoints := numbered(1000)
+	for i := range endpoints {
+		each := &endpoints[i]
+		if i%2 == 0 {
+			each.role, each.drainUntil = draining, noon.Add(time.Duration(i)*time.Second)
+		}
+		long := strings.Repeat(strings.Repeat("x", 60)+".", 3)
+		each.resolved = &resolvedFrom{address: "srv://_db._tcp." + long + "example", target: fmt.Sprintf("%sdb%d.example", long, i)}
 	}
-	if was := read.before(); !was.wasReady(&verdict{endpoint: of}) || !was.failingOpen || was.tier != 3 {
-		t.Errorf("was ready %v, failing open %v, tier %d", was.wasReady(&verdict{endpoint: of}), was.failingOpen, was.tier)
+	wants := wantsOf(endpoints)
+	wants.maxEndpoints = 1000
+	_, written := carriedOut(t, wants, nil)
+	text := written[0].Annotations[farpointv1.SliceStateAnnotation]
+	if len(text) > maxSliceState {
+		t.Fatalf("%d bytes", len(text))
+	}
+	if _, ok := parseSliceState(text); !ok {
+		t.Fatalf("cannot be read: %s", text)
+	}
+	read := seedsFrom(written)
+	for i := range endpoints {
+		if said, _ := read.said(endpoints[i].endpoint); i%2 == 0 && !said.details().drainUntil.Equal(endpoints[i].drainUntil.Truncate(time.Second)) {
+			t.Fatalf("endpoint %d drains until %v, want %v", i, said.details().drainUntil, endpoints[i].drainUntil)
+		}
+	}
+	if len(read.records()) == 0 {
+		t.Error("no name is remembered")
+	}
+}
+
+// A dead standby that fails in another way now writes nothing.
+func TestSliceState_OtherReason_WritesNothing(t *testing.T) {
+	endpoints := numbered(2)
+	endpoints[0].role, endpoints[0].health = standby, probes.Seeded(probes.StateUnhealthy)
+	endpoints[0].health.Cause.Reason = probes.ReasonTimeout
+	_, written := carriedOut(t, wantsOf(endpoints), nil)
+	endpoints[0].health.Cause.Reason = probes.ReasonConnectionRefused
+	endpoints[0].writtenReason = seedsFrom(written).reasonOf(endpoints[0].endpoint, probes.StateUnhealthy)
+	if plan, _ := carriedOut(t, wantsOf(endpoints), written); writes(plan) != [3]int{} {
+		t.Errorf("%v writes", writes(plan))
+	}
+}
+
+// One verdict that no condition shows writes one slice of ten.
+func TestSliceState_OneStandbyFlips_WritesOneSlice(t *testing.T) {
+	endpoints := numbered(1000)
+	for i := range endpoints {
+		endpoints[i].role = standby
+	}
+	_, written := carriedOut(t, wantsOf(endpoints), nil)
+	endpoints[500].health = probes.Seeded(probes.StateUnhealthy)
+	if plan, _ := carriedOut(t, wantsOf(endpoints), written); writes(plan) != [3]int{0, 1, 0} {
+		t.Errorf("%v writes", writes(plan))
 	}
 }

@@ -85,7 +85,7 @@ func (m *sliceMetadata) labelsFor(zone string) map[string]string {
 }
 
 // equal tells whether a slice has the metadata of its group, save when it was triggered,
-// which is that of its last write.
+// which is that of its last write, and the state of its endpoints.
 func (m *sliceMetadata) equal(slice *discoveryv1.EndpointSlice, group *sliceGroup) bool {
 	return maps.Equal(slice.Labels, group.labels) && m.sameAnnotations(slice.Annotations) &&
 		len(slice.OwnerReferences) == 1 && sameReference(&slice.OwnerReferences[0], &m.reference)
@@ -93,8 +93,10 @@ func (m *sliceMetadata) equal(slice *discoveryv1.EndpointSlice, group *sliceGrou
 
 func (m *sliceMetadata) sameAnnotations(present map[string]string) bool {
 	others := len(present)
-	if _, ok := present[corev1.EndpointsLastChangeTriggerTime]; ok {
-		others--
+	for _, own := range []string{corev1.EndpointsLastChangeTriggerTime, farpointv1.SliceStateAnnotation} {
+		if _, ok := present[own]; ok {
+			others--
+		}
 	}
 	for key, value := range m.annotations {
 		if found, ok := present[key]; !ok || found != value {
@@ -109,14 +111,15 @@ func sameReference(a, b *metav1.OwnerReference) bool {
 		ptr.Equal(a.Controller, b.Controller) && ptr.Equal(a.BlockOwnerDeletion, b.BlockOwnerDeletion)
 }
 
-// put gives a slice the metadata of its group.
-func (m *sliceMetadata) put(slice *discoveryv1.EndpointSlice, group *sliceGroup) {
+// put gives a slice the metadata of its group, and the state of its endpoints.
+func (m *sliceMetadata) put(slice *discoveryv1.EndpointSlice, group *sliceGroup, state string) {
 	slice.Labels = maps.Clone(group.labels)
 	slice.Annotations = maps.Clone(m.annotations)
+	if slice.Annotations == nil {
+		slice.Annotations = map[string]string{}
+	}
+	slice.Annotations[farpointv1.SliceStateAnnotation] = state
 	if m.trigger != "" {
-		if slice.Annotations == nil {
-			slice.Annotations = map[string]string{}
-		}
 		slice.Annotations[corev1.EndpointsLastChangeTriggerTime] = m.trigger
 	}
 	slice.OwnerReferences = []metav1.OwnerReference{*m.reference.DeepCopy()}

@@ -75,7 +75,13 @@ type sliceWants struct {
 type verdict struct {
 	*endpoint
 	health probes.Health
-	role   role
+	// role is what it is published as at all of its ports.
+	role role
+	// portRoles are the roles for each port if they differ; role is then the one that gives it
+	// most traffic. See splitByRole.
+	portRoles []role
+	// writtenReason is the reason for the same verdict that stands in the slices; "" for none.
+	writtenReason string
 }
 
 // planSlices finds the fewest writes that lead from the existing slices to the wanted
@@ -110,6 +116,8 @@ type slicePlanner struct {
 	placed, moved []bool
 	// doomed slices are of no use to any group.
 	doomed []*draft
+	// state encodes the annotation with what conditions do not say.
+	state sliceStateEncoder
 }
 
 // groupKey tells apart what must stand in slices of its own: a slice has one address
@@ -222,6 +230,9 @@ func (p *slicePlanner) keep(group *sliceGroup, slice *discoveryv1.EndpointSlice)
 		kept.endpoints = append(kept.endpoints, wanted)
 		kept.changed = kept.changed || !p.says(present, &p.wants.endpoints[wanted])
 	}
+	if group != nil && !kept.changed { // otherwise it is written anyway
+		kept.changed = string(p.stateOf(kept)) != slice.Annotations[farpointv1.SliceStateAnnotation]
+	}
 	return kept
 }
 
@@ -253,6 +264,12 @@ func (p *slicePlanner) heir(slice *discoveryv1.EndpointSlice) *sliceGroup {
 		}
 	}
 	return heir
+}
+
+// stateOf is the annotation of a draft with what its endpoints' conditions do not say, until
+// the next call.
+func (p *slicePlanner) stateOf(of *draft) []byte {
+	return p.state.encode(of.group.ports.key, p.wants.endpoints, of.endpoints, p.wants.service.Spec.PublishNotReadyAddresses)
 }
 
 func (p *slicePlanner) findHomeless() {

@@ -99,6 +99,6 @@ func BenchmarkSeedsFrom(b *testing.B) {
 	existing := planSlices(wantsOf(numbered(1000)), nil).Create
 	b.ReportAllocs()
 	for b.Loop() {
-		seedsFrom(existing, &farpointv1.ExternalServiceStatus{})
+		seedsFrom(existing)
 	}
 }

@@ -71,7 +71,14 @@ func (m *simulation) asked() map[string]string {
 		if m.service.Spec.PublishNotReadyAddresses && each.State != farpointv1.EndpointDisabled {
 			ready = true
 		}
-		found[fmt.Sprintf("%s %d", each.Address, each.port)] = fmt.Sprintf("%v %v %v zone=%q host=%q hints=%q", ready, serving, terminating, each.Zone, each.Hostname, zones)
+		hidden := ""
+		switch implied := map[bool]probes.State{false: probes.StateUnhealthy, true: probes.StateHealthy}[serving]; {
+		case each.State == farpointv1.EndpointDisabled:
+			hidden = disabledWord
+		case each.health != implied:
+			hidden = string(healthOf(each.health))
+		}
+		found[fmt.Sprintf("%s %d", each.Address, each.port)] = fmt.Sprintf("%v %v %v zone=%q host=%q hints=%q hidden=%s", ready, serving, terminating, each.Zone, each.Hostname, zones, hidden)
 	}
 	return found
 }
@@ -98,17 +105,27 @@ func (m *simulation) told(t *testing.T, present []*discoveryv1.EndpointSlice) ma
 			if _, twice := found[key]; twice {
 				t.Fatalf("%s stands twice", key)
 			}
-			found[key] = saying(&endpoint)
+			found[key] = saying(slice, &endpoint)
 		}
-		if !maps.Equal(slice.Annotations, map[string]string{"note": "ours", corev1.EndpointsLastChangeTriggerTime: slice.Annotations[corev1.EndpointsLastChangeTriggerTime]}) {
+		if !maps.Equal(slice.Annotations, map[string]string{
+			"note": "ours", corev1.EndpointsLastChangeTriggerTime: slice.Annotations[corev1.EndpointsLastChangeTriggerTime],
+			farpointv1.SliceStateAnnotation: slice.Annotations[farpointv1.SliceStateAnnotation],
+		}) {
 			t.Fatalf("%s has the annotations %v", slice.Name, slice.Annotations)
 		}
 	}
 	return found
 }
 
-// saying is what a slice says of an endpoint.
-func saying(endpoint *discoveryv1.Endpoint) string {
+// saying is what a slice says of an endpoint, by its conditions and its annotation.
+func saying(slice *discoveryv1.EndpointSlice, endpoint *discoveryv1.Endpoint) string {
+	hidden := ""
+	state, _ := parseSliceState(slice.Annotations[farpointv1.SliceStateAnnotation])
+	for _, entry := range state.Endpoints {
+		if slices.Contains(entry.Addresses, endpoint.Addresses[0]) {
+			hidden = entry.Role + entry.Health
+		}
+	}
 	var zones []string
 	if endpoint.Hints != nil {
 		for _, hint := range endpoint.Hints.ForZones {
@@ -119,7 +136,7 @@ func saying(endpoint *discoveryv1.Endpoint) string {
 	if endpoint.TargetRef != nil {
 		return "something that is not ours"
 	}
-	return fmt.Sprintf("%v %v %v zone=%q host=%q hints=%q", *conditions.Ready, *conditions.Serving, *conditions.Terminating, ptr.Deref(endpoint.Zone, ""), ptr.Deref(endpoint.Hostname, ""), zones)
+	return fmt.Sprintf("%v %v %v zone=%q host=%q hints=%q hidden=%s", *conditions.Ready, *conditions.Serving, *conditions.Terminating, ptr.Deref(endpoint.Zone, ""), ptr.Deref(endpoint.Hostname, ""), zones, hidden)
 }
 
 // step plans, checks the plan and carries it out.
@@ -269,7 +286,7 @@ func (m *simulation) coreWrites() int {
 			if ok {
 				kept++
 			}
-			changed = changed || !ok || want != saying(&endpoint)
+			changed = changed || !ok || want != saying(slice, &endpoint)
 		}
 		switch {
 		case kept == 0:

@@ -40,10 +40,13 @@ type findings struct {
 	// health check.
 	targets  *targets
 	verdicts []verdict
-	// standing is what the roles of the endpoints amount to.
-	standing standing
+	// availability is what the roles of the endpoints amount to; nil without targets.
+	availability availability
 	// portsReason and portsMessage tell of ports that do not match; "" if all do.
 	portsReason, portsMessage string
+	// familiesReason and familiesMessage tell of address families that do not match; "" if all
+	// do.
+	familiesReason, familiesMessage string
 	// traffic is what came of the wish to keep traffic near.
 	traffic trafficFinding
 	// around is what else leads the Service's traffic somewhere.
@@ -86,13 +89,14 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	status.Endpoints = endpointStatuses(present, found, now)
 	total := len(present.Spec.Endpoints)
 	if found.targets != nil {
-		status.Tier = found.standing.tier
+		status.Tier = found.availability.lastTier(found.service.service)
 		total = len(status.Endpoints) - countLeft(status.Endpoints)
 	}
 	count(&status, total, found.service.service != nil)
 	set := conditionSetter{status: &status, generation: present.Generation, now: now}
 	setTargetServiceResolved(set, found)
 	setPortsMatched(set, found)
+	setFamiliesMatched(set, found)
 	setEndpointsAccepted(set, found)
 	setAddressesResolved(set, found)
 	setTrafficPolicyEffective(set, found)
@@ -100,7 +104,7 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	setEndpointsPublished(set, found.endpoints)
 	setFailOpen(set, present, found)
 	setFailedOver(set, present, found)
-	setAvailable(set, present)
+	setAvailable(set, present, found)
 	setDegraded(set)
 	setOperatorIsolated(set, found)
 	setReady(set, found)

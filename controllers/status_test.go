@@ -26,6 +26,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -63,9 +64,28 @@ func observed(healths ...probes.Health) (*farpointv1.ExternalService, findings) 
 // told is the status that comes of what was found, with the roles that it leads to.
 func told(object *farpointv1.ExternalService, found findings, now metav1.Time) farpointv1.ExternalServiceStatus {
 	if found.targets != nil {
-		found.standing = rulesOf(&object.Spec.Availability).assign(found.verdicts, seedsFrom(nil, &object.Status).before())
+		found.availability = rulesOf(&object.Spec.Availability).assign(found.verdicts, pastIn(&object.Status))
 	}
 	return summarize(object, found, now)
+}
+
+// pastIn is the past of the slices that a status speaks of.
+func pastIn(status *farpointv1.ExternalServiceStatus) history {
+	before := toldBefore{list: status.Endpoints}
+	return history{published: func(of *endpoint, _ discoveryv1.EndpointPort) (publishedState, bool) {
+		known := before.find(of.index, of.name)
+		if known == nil || known.Published == "" {
+			return publishedState{}, false
+		}
+		said := publishedState{state: stateFor(known.Health), role: inUse}
+		switch known.Published {
+		case farpointv1.PublishedReady, farpointv1.PublishedFailOpen:
+			said.endpointConditions = endpointConditions{ready: true, serving: true}
+		case farpointv1.PublishedStandby:
+			said.role = standby
+		}
+		return said, true
+	}}
 }
 
 func conditionsOf(status farpointv1.ExternalServiceStatus) string {

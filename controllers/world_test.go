@@ -44,6 +44,8 @@ type world struct {
 	verdicts map[string]probes.State
 	// known is what they have found out since the operator started.
 	known map[string]probes.Health
+	// decided is what the operator has decided last.
+	decided availability
 	// names are resolved by them.
 	names nameServers
 }
@@ -67,10 +69,13 @@ func (w *world) look() {
 }
 
 // restart reconciles with an operator that knows nothing and has not probed yet. It must
-// change nothing.
+// change nothing, nor what is published if the status has been emptied.
 func (w *world) restart() {
 	w.t.Helper()
 	status := *w.object.Status.DeepCopy()
+	w.object.Status = farpointv1.ExternalServiceStatus{}
+	w.restartUnseen()
+	w.object.Status = *status.DeepCopy()
 	w.restartUnseen()
 	if !equality.Semantic.DeepEqual(status, w.object.Status) {
 		w.t.Fatalf("a restart makes\n%+v of\n%+v", w.object.Status, status)
@@ -81,7 +86,7 @@ func (w *world) restart() {
 func (w *world) restartUnseen() {
 	w.t.Helper()
 	before := w.slices
-	w.known, w.names.answers = nil, nil
+	w.known, w.names.answers, w.decided = nil, nil, nil
 	w.reconcile(func(_ string, health probes.Health) probes.Health { return health })
 	if !equality.Semantic.DeepEqual(before, w.slices) {
 		w.t.Fatalf("a restart makes\n%+v of\n%+v", w.slices, before)
@@ -90,8 +95,8 @@ func (w *world) restartUnseen() {
 
 func (w *world) reconcile(probe func(name string, health probes.Health) probes.Health) {
 	w.t.Helper()
-	targets := plannedWith(w.t, w.names.expand(w.object, w.service), w.service.Spec.Ports)
-	seeds := seedsFrom(w.slices, &w.object.Status)
+	seeds := seedsFrom(w.slices)
+	targets := plannedWith(w.t, w.names.expand(w.object, w.service, seeds), w.service.Spec.Ports)
 	leaving := drain{
 		service: w.service, period: drainPeriodOf(&w.object.Spec), now: w.now, taken: targets.taken, seeds: seeds,
 		refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
@@ -114,10 +119,11 @@ func (w *world) reconcile(probe func(name string, health probes.Health) probes.H
 	}
 	w.known = known
 	found := findings{service: judgeService(w.object, w.service), targets: &targets, verdicts: verdicts(targets.accepted, w.known, seeds)}
-	found.standing = rulesOf(&w.object.Spec.Availability).assign(found.verdicts, seeds.before())
+	found.availability = rulesOf(&w.object.Spec.Availability).assign(found.verdicts, history{decided: w.decided, published: seeds.at})
+	w.decided = found.availability
 	found.verdicts = append(found.verdicts, leaving...)
 	var plan slicePlan
-	plan, w.slices = carriedOut(w.t, sliceWants{owner: w.object, service: w.service, endpoints: found.verdicts, maxEndpoints: 3}, w.slices)
+	plan, w.slices = carriedOut(w.t, sliceWants{owner: w.object, service: w.service, endpoints: splitByRole(found.verdicts), maxEndpoints: 3}, w.slices)
 	found.slices = plan.Kept
 	w.object.Status = summarize(w.object, found, metav1.NewTime(w.now))
 }

@@ -21,7 +21,8 @@ import (
 )
 
 // Availability says which endpoints get traffic when some or all of them are unhealthy,
-// and how endpoints leave.
+// and how endpoints leave. All of it is judged for each address family and each port of the
+// Service by itself; a port is its name and protocol, whatever its number.
 type Availability struct {
 	// minReady is how many healthy endpoints the tiers up to one must have for the tiers
 	// after it to stay standby (endpoints[].priority). With fewer than this ready in all,

@@ -50,8 +50,9 @@ const (
 )
 
 // AvailableCondition is True while at least spec.availability.minReady endpoints are
-// ready. One that gets traffic by FailOpen does not count unless it is healthy: it is not
-// known to serve. Unknown while the verdicts still to come decide. Always present.
+// ready for each address family and each port of the Service that endpoints have. One that
+// gets traffic by FailOpen does not count unless it is healthy: it is not known to serve.
+// Unknown while the verdicts still to come decide. Always present.
 const (
 	AvailableCondition = "Available"
 
@@ -69,7 +70,7 @@ const (
 )
 
 // FailOpenCondition is True, and present only then, while endpoints get traffic that are
-// not healthy, by spec.availability.
+// not healthy, by spec.availability, for some address family and port of the Service.
 const (
 	FailOpenCondition = "FailOpen"
 
@@ -86,7 +87,8 @@ const (
 )
 
 // FailedOverCondition is True, and present only then, while a tier is in use that would
-// stand by if all endpoints of the spec were active and healthy.
+// stand by if all endpoints of the spec were active and healthy, for some address family and
+// port of the Service. The message names these unless the same is true of all.
 const (
 	FailedOverCondition = "FailedOver"
 
@@ -164,6 +166,21 @@ const (
 	// NotJudgedReason: unknown, the Service or the health check is at fault; see Ready. It
 	// is that of EndpointsAccepted, too.
 	NotJudgedReason = "NotJudged"
+)
+
+// FamiliesMatchedCondition is False, and present only then, when the address families of the
+// endpoints are not those of the Service. The endpoints are published all the same, so that
+// they are there when the Service gains the family, and Ready does not depend on it: one
+// manifest may serve clusters with one family and with two.
+const (
+	FamiliesMatchedCondition = "FamiliesMatched"
+
+	// AddressFamilyNotInServiceReason: endpoints have addresses of a family that the Service
+	// lacks. Consumers ignore them, and they do not count for Available.
+	AddressFamilyNotInServiceReason = "AddressFamilyNotInService"
+	// AddressFamilyWithoutEndpointsReason: the Service has a cluster IP of a family that no
+	// endpoint has, neither here nor in other ExternalServices for it.
+	AddressFamilyWithoutEndpointsReason = "AddressFamilyWithoutEndpoints"
 )
 
 // EndpointsAcceptedCondition is True when every endpoint of the spec can be probed

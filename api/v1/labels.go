@@ -25,4 +25,7 @@ const (
 	// OwnerNamespaceLabel is the namespace of that ExternalService, on what is not in the
 	// same one. What is in the same namespace goes without it.
 	OwnerNamespaceLabel = "farpoint.dev/externalservice-namespace"
+	// SliceStateAnnotation is what an EndpointSlice keeps of its endpoints for a restart of
+	// the operator, besides their conditions. It is JSON, and nobody else's business.
+	SliceStateAnnotation = "farpoint.dev/state"
 )

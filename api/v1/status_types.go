@@ -80,7 +80,8 @@ type ExternalServiceStatus struct {
 	Rejected int32 `json:"rejected"`
 
 	// tier is the priority of the last tier in use: of the endpoints with this priority and
-	// lower ones, the healthy ones get traffic.
+	// lower ones, the healthy ones get traffic. Where address families and ports of the
+	// Service differ in it, it is the last one that is in use for any of them.
 	// +optional
 	Tier int32 `json:"tier"`
 
@@ -103,9 +104,8 @@ type EndpointStatus struct {
 	// address is that of the spec, or one that the spec's DNS name led to.
 	Address string `json:"address"`
 
-	// resolvedFrom is the spec's DNS name that led to the address. Also while the name cannot
-	// be resolved, and across restarts of the operator, the addresses that stand here are
-	// those of the name.
+	// resolvedFrom is the spec's DNS name that led to the address. While the name cannot be
+	// resolved, also across restarts of the operator, its addresses stay published.
 	// +optional
 	ResolvedFrom string `json:"resolvedFrom,omitempty"`
 
@@ -124,7 +124,8 @@ type EndpointStatus struct {
 	Health EndpointHealth `json:"health"`
 
 	// published is how the endpoint stands in the EndpointSlices, which decides whether it
-	// gets traffic. It is absent for an endpoint that is set aside. While the target Service
+	// gets traffic. One that is in use for one of its ports and on standby for another shows
+	// the former. It is absent for an endpoint that is set aside. While the target Service
 	// is missing, it is how the endpoint stood last.
 	// +optional
 	Published EndpointPublication `json:"published,omitempty"`

@@ -1,0 +1,54 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"sync"
+
+	"farpoint.dev/farpoint/probes"
+)
+
+// availabilityDecisions are what this process has decided about the traffic of each object,
+// and written to its slices. After a restart the slices say the same; until then somebody
+// who edits or deletes slices changes nothing by it for longer than it takes to mend them.
+type availabilityDecisions struct {
+	// mu guards what follows. No I/O is done while holding it.
+	mu      sync.Mutex
+	byOwner map[probes.Owner]availability
+}
+
+func (d *availabilityDecisions) of(owner probes.Owner) availability {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.byOwner[owner]
+}
+
+// set keeps a decision, which must not be changed any more.
+func (d *availabilityDecisions) set(owner probes.Owner, decided availability) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.byOwner == nil {
+		d.byOwner = map[probes.Owner]availability{}
+	}
+	d.byOwner[owner] = decided
+}
+
+func (d *availabilityDecisions) forget(owner probes.Owner) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.byOwner, owner)
+}

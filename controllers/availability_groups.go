@@ -1,0 +1,185 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// hasFamily reports whether a Service has an address family. Slices of DNS names are written
+// only where somebody asks for them, whatever families the Service has.
+func hasFamily(service *corev1.Service, family discoveryv1.AddressType) bool {
+	return family == discoveryv1.AddressTypeFQDN || len(service.Spec.IPFamilies) == 0 || slices.Contains(service.Spec.IPFamilies, corev1.IPFamily(family))
+}
+
+// serves reports whether clients of a Service can reach a group's endpoints. A Service
+// without ports, which must be headless, takes any.
+func serves(service *corev1.Service, key trafficKey) bool {
+	return hasFamily(service, key.family) && (len(service.Spec.Ports) == 0 || slices.ContainsFunc(service.Spec.Ports, func(port corev1.ServicePort) bool {
+		return portLabel(port.Name, port.Protocol) == portLabel(key.port, key.protocol)
+	}))
+}
+
+// served are the groups that clients of the Service can reach.
+func (a availability) served(service *corev1.Service) availability {
+	if service == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(a), func(d groupDecision) bool { return !serves(service, d.trafficKey) })
+}
+
+// lastTier is the last tier in use in any group that clients can reach.
+func (a availability) lastTier(service *corev1.Service) int32 {
+	last := int32(0)
+	for i, group := range a.served(service) {
+		if i == 0 || group.tier > last {
+			last = group.tier
+		}
+	}
+	return last
+}
+
+// where are the groups with this decision, in words that come before what is said of them;
+// "" if these are all groups.
+func (a availability) where(decision tierDecision) string {
+	var names []string
+	for i := range a {
+		if a[i].tierDecision == decision {
+			names = append(names, a[i].String())
+		}
+	}
+	if len(names) == len(a) {
+		return ""
+	}
+	return shortened(names, ", ") + ": "
+}
+
+// describe says a sentence about each decision that applies, with the groups that it is
+// about unless these are all.
+func (a availability) describe(applies func(*groupDecision) bool, sentence func(*groupDecision) string) string {
+	var sentences []string
+	for i := range a {
+		said := func(d groupDecision) bool { return d.tierDecision == a[i].tierDecision }
+		if applies(&a[i]) && slices.IndexFunc(a, said) == i {
+			sentences = append(sentences, a.where(a[i].tierDecision)+sentence(&a[i]))
+		}
+	}
+	return strings.Join(sentences, "; ")
+}
+
+// failOpenReason is that of the first group that fails open; "" if none does.
+func (a availability) failOpenReason() string {
+	for i := range a {
+		if a[i].failOpen != "" {
+			return a[i].failOpen
+		}
+	}
+	return ""
+}
+
+// openMessage says why endpoints get traffic that are not healthy.
+func (a availability) openMessage(rules availabilityRules) string {
+	return a.describe(func(d *groupDecision) bool { return d.failOpen != "" }, func(d *groupDecision) string {
+		switch d.failOpen {
+		case farpointv1.BelowMinHealthyPercentReason:
+			return fmt.Sprintf("%d of %d endpoints in use are healthy, less than minHealthyPercent (%d): all of them get traffic", d.healthy, d.active, rules.minHealthyPercent)
+		case farpointv1.LastHealthyPublishedReason:
+			return fmt.Sprintf("no endpoint is healthy: traffic goes to what was healthy last, %d of %d (whenNoneHealthy: PublishLastHealthy)", d.opened, d.active)
+		case farpointv1.DrainingPublishedReason:
+			return fmt.Sprintf("no endpoint is healthy: traffic goes on to the %d that drain", d.opened)
+		}
+		return fmt.Sprintf("no endpoint is healthy: all %d get traffic (whenNoneHealthy: PublishAll)", d.opened)
+	})
+}
+
+func (a availability) failedOver() bool {
+	return slices.ContainsFunc(a, func(d groupDecision) bool { return d.failedOver })
+}
+
+// tierMessage says why a standby tier is in use.
+func (a availability) tierMessage(rules availabilityRules) string {
+	return a.describe(func(d *groupDecision) bool { return d.failedOver }, func(d *groupDecision) string {
+		return fmt.Sprintf("standby tier %d is in use: the tiers before it have %d healthy active endpoints, and minReady is %d", d.tier, d.ahead, rules.minReady)
+	})
+}
+
+// alike reports whether the same was decided about all groups.
+func (a availability) alike() bool {
+	return !slices.ContainsFunc(a, func(d groupDecision) bool { return d.tierDecision != a[0].tierDecision || d.unknown != a[0].unknown })
+}
+
+// groupReadiness is how many endpoints of a group are ready.
+type groupReadiness struct {
+	ready, unknown int
+	open           bool
+}
+
+// readiness is that of a group. Endpoints that are always published are ready; those that
+// get traffic by failing open are not known to serve.
+func (d *groupDecision) readiness(publishNotReady bool) groupReadiness {
+	found := groupReadiness{ready: d.healthy, unknown: d.unknown, open: d.failOpen != ""}
+	if publishNotReady {
+		found.ready = d.active - d.opened
+	}
+	return found
+}
+
+// familyMismatch compares the address families of endpoints with those of the Service; ""
+// if they match. That a headless Service has a second family that no endpoint has is
+// nothing to mend: the API server gives it both, and it has no addresses that lead nowhere.
+func familyMismatch(endpoints []endpoint, around neighbours) (reason, message string) {
+	service := around.service
+	if len(endpoints) == 0 || len(service.Spec.IPFamilies) == 0 {
+		return "", ""
+	}
+	var lacking few
+	has := map[discoveryv1.AddressType]bool{}
+	for i := range endpoints {
+		family := addressTypeOf(&endpoints[i])
+		has[family] = true
+		if !hasFamily(service, family) {
+			lacking.add(&endpoints[i])
+		}
+	}
+	families := make([]string, len(service.Spec.IPFamilies))
+	for i, family := range service.Spec.IPFamilies {
+		families[i] = string(family)
+	}
+	if lacking.count > 0 {
+		return farpointv1.AddressFamilyNotInServiceReason, fmt.Sprintf("%s of an address family that the Service lacks, which has only %s: clients do not reach them; give the Service both families (ipFamilyPolicy, ipFamilies), or take the endpoints out",
+			lacking.are("is", "are"), strings.Join(families, " and "))
+	}
+	for _, slice := range around.rivals {
+		has[slice.AddressType] = true
+	}
+	if headless(service.Spec.ClusterIP) || hasSelector(service) || has[discoveryv1.AddressTypeFQDN] {
+		return "", ""
+	}
+	for _, family := range families {
+		if !has[discoveryv1.AddressType(family)] {
+			return farpointv1.AddressFamilyWithoutEndpointsReason, fmt.Sprintf("no endpoint has an %s address, and the Service has one: it leads nowhere; add %s endpoints, or make the Service SingleStack", family, family)
+		}
+	}
+	return "", ""
+}

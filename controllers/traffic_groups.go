@@ -1,0 +1,283 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// trafficKey names what clients choose an endpoint by: the address family that they speak,
+// and the Service's port, which has a name and a protocol. Neither the number of an
+// endpoint's port counts nor its appProtocol: a primary on 5432 and a standby on 6432 are
+// two tiers of one port. DNS names that are published as such are a family of their own.
+type trafficKey struct {
+	family   discoveryv1.AddressType
+	port     string
+	protocol corev1.Protocol
+}
+
+func (k trafficKey) String() string {
+	return string(k.family) + " port " + portLabel(k.port, k.protocol)
+}
+
+func trafficKeyOf(family discoveryv1.AddressType, port *discoveryv1.EndpointPort) trafficKey {
+	return trafficKey{family: family, port: *port.Name, protocol: *port.Protocol}
+}
+
+// trafficGroup are the endpoints that have one key. A client of one group is not helped by
+// the endpoints of another, so that each is judged by itself.
+type trafficGroup struct {
+	trafficKey
+	tiers [lastTier + 1]tally
+	// was is what was in force, and lastHealthy the names of the endpoints that get traffic as
+	// the last healthy ones since then; nil unless this process has decided so.
+	was         before
+	lastHealthy []string
+	// decided: was comes from this process, and not from the slices.
+	decided bool
+	now     tierDecision
+	// unknown counts the active endpoints that have had no verdict.
+	unknown int
+}
+
+// groupDecision is what was decided about a trafficGroup.
+type groupDecision struct {
+	trafficKey
+	tierDecision
+	// unknown counts the active endpoints that have had no verdict.
+	unknown int
+	// lastHealthy are the names of the endpoints that get traffic as the last healthy ones,
+	// sorted; nil unless that is in force.
+	lastHealthy []string
+}
+
+// availability is what was decided about all groups, in the order in which the endpoints
+// name them.
+type availability []groupDecision
+
+// history is what was in force up to now.
+type history struct {
+	// decided is what this process has decided and written last; nil if it has not. It goes
+	// before the slices, which may have been edited or deleted since.
+	decided availability
+	// published is what the slices say of an endpoint at a port.
+	published func(*endpoint, discoveryv1.EndpointPort) (publishedState, bool)
+}
+
+// groupIndex finds the groups of endpoints. Neighbours in a spec tend to have the same.
+type groupIndex struct {
+	groups []*trafficGroup
+	byKey  map[trafficKey]int
+	ports  *portSet
+	family discoveryv1.AddressType
+	last   []int
+}
+
+// of returns the indexes of an endpoint's groups, one for each of its ports, until the next
+// call.
+func (x *groupIndex) of(e *endpoint) []int {
+	family := addressTypeOf(e)
+	if x.ports == e.ports && x.family == family {
+		return x.last
+	}
+	x.ports, x.family, x.last = e.ports, family, x.last[:0]
+	for i := range e.ports.ports {
+		key := trafficKeyOf(family, &e.ports.ports[i])
+		at, ok := x.byKey[key]
+		if !ok {
+			at = len(x.groups)
+			x.byKey[key] = at
+			x.groups = append(x.groups, &trafficGroup{trafficKey: key})
+		}
+		x.last = append(x.last, at)
+	}
+	return x.last
+}
+
+// assign gives each endpoint its role for each of its ports.
+func (r availabilityRules) assign(all []verdict, was history) availability {
+	index := groupIndex{byKey: map[trafficKey]int{}}
+	for i := range all {
+		each := &all[i]
+		for k, at := range index.of(each.endpoint) {
+			group := index.groups[at]
+			group.tiers[tierOf(each)].add(each)
+			if isActive(each) && each.health.State == probes.StateUnknown {
+				group.unknown++
+			}
+			group.recall(each, k, was)
+		}
+	}
+	for _, group := range index.groups {
+		group.now = r.reach(&group.tiers, group.was)
+		group.now.failOpen = r.failOpenReason(&group.tiers, group.now, group.was)
+	}
+	for i := range all {
+		all[i].assign(&index, was)
+	}
+	made := make(availability, len(index.groups))
+	for i, group := range index.groups {
+		made[i] = group.decision(all)
+	}
+	return made
+}
+
+// recall finds out what was in force, from what this process has decided, or else from what
+// the slices say of the group's endpoints.
+func (g *trafficGroup) recall(member *verdict, port int, was history) {
+	if g.decided {
+		return
+	}
+	if at := slices.IndexFunc(was.decided, func(d groupDecision) bool { return d.trafficKey == g.trafficKey }); at >= 0 {
+		known := &was.decided[at]
+		g.decided, g.lastHealthy = true, known.lastHealthy
+		g.was = before{tier: known.tier, failingOpen: known.failOpen != ""}
+		return
+	}
+	said, ok := was.published(member.endpoint, member.ports.ports[port])
+	if !ok {
+		return
+	}
+	if isActive(member) && said.inUse() {
+		g.was.tier = max(g.was.tier, tierOf(member))
+	}
+	g.was.failingOpen = g.was.failingOpen || said.failedOpen()
+}
+
+// wasReady reports whether an endpoint got traffic because it was healthy, or had been
+// last.
+func (g *trafficGroup) wasReady(member *verdict, port int, was history) bool {
+	if g.lastHealthy != nil {
+		_, found := slices.BinarySearch(g.lastHealthy, member.name)
+		return found
+	}
+	said, _ := was.published(member.endpoint, member.ports.ports[port])
+	return said.ready && said.serving && !said.terminating
+}
+
+// assign gives the endpoint its role for each of its ports.
+func (v *verdict) assign(index *groupIndex, was history) {
+	v.portRoles = nil
+	for k, at := range index.of(v.endpoint) {
+		group := index.groups[at]
+		given := roleOf(v, group.now.tier)
+		if given == inUse && v.health.State != probes.StateHealthy && group.now.admitsUnhealthy(v, func() bool { return group.wasReady(v, k, was) }) {
+			given = failOpen
+			group.now.opened++
+		}
+		switch {
+		case k == 0:
+			v.role = given
+		case v.portRoles == nil && given == v.role:
+		default:
+			v.setPortRole(k, given)
+		}
+	}
+	if v.portRoles != nil {
+		v.role = slices.MinFunc(v.portRoles, func(a, b role) int { return a.rank() - b.rank() })
+	}
+}
+
+// setPortRole notes that the role for a port differs from those for the ports before it.
+func (v *verdict) setPortRole(port int, given role) {
+	if v.portRoles == nil {
+		v.portRoles = make([]role, len(v.ports.ports))
+		for i := range port {
+			v.portRoles[i] = v.role
+		}
+	}
+	v.portRoles[port] = given
+}
+
+// rank is lower for the roles that give an endpoint more traffic: of one that has several
+// roles, the status shows the first.
+func (r role) rank() int {
+	switch r {
+	case failOpen:
+		return 0
+	case inUse:
+		return 1
+	}
+	return 2
+}
+
+func (g *trafficGroup) decision(all []verdict) groupDecision {
+	if g.now.opened == 0 {
+		g.now.failOpen = ""
+	}
+	made := groupDecision{trafficKey: g.trafficKey, tierDecision: g.now, unknown: g.unknown}
+	if g.now.failOpen == farpointv1.LastHealthyPublishedReason {
+		for i := range all {
+			if all[i].roleAt(g.trafficKey) == failOpen {
+				made.lastHealthy = append(made.lastHealthy, all[i].name)
+			}
+		}
+		slices.Sort(made.lastHealthy)
+	}
+	return made
+}
+
+// roleAt is the role of an endpoint for one port; disabled if it has no such port.
+func (v *verdict) roleAt(key trafficKey) role {
+	for i := range v.ports.ports {
+		switch {
+		case trafficKeyOf(addressTypeOf(v.endpoint), &v.ports.ports[i]) != key:
+		case v.portRoles != nil:
+			return v.portRoles[i]
+		default:
+			return v.role
+		}
+	}
+	return disabled
+}
+
+// splitByRole takes endpoints apart that have different roles for different ports: in one
+// slice an endpoint has one set of conditions for all its ports. Mostly there are none, as
+// long as the endpoints of an object have the same ports.
+func splitByRole(all []verdict) []verdict {
+	if !slices.ContainsFunc(all, func(v verdict) bool { return v.portRoles != nil }) {
+		return all
+	}
+	parts := make([]verdict, 0, len(all)+1)
+	for i := range all {
+		whole := &all[i]
+		if whole.portRoles == nil {
+			parts = append(parts, *whole)
+			continue
+		}
+		for _, each := range []role{inUse, failOpen, standby} {
+			var ports []discoveryv1.EndpointPort
+			for k, given := range whole.portRoles {
+				if given == each {
+					ports = append(ports, whole.ports.ports[k])
+				}
+			}
+			if len(ports) > 0 {
+				part := *whole.endpoint
+				part.ports = newPortSet(ports)
+				parts = append(parts, verdict{endpoint: &part, health: whole.health, role: each, writtenReason: whole.writtenReason})
+			}
+		}
+	}
+	return parts
+}
