@@ -124,6 +124,12 @@ func TestGRPCProbe(t *testing.T) {
 	}
 }
 
+func TestResult_ServerWithoutHTTP2_SaysALPN(t *testing.T) {
+	if message := failure(ReasonALPN).Message(); !strings.Contains(message, "ALPN") || !strings.Contains(message, "h2") {
+		t.Errorf("got %q", message)
+	}
+}
+
 func TestGRPCSProbe(t *testing.T) {
 	ca := newAuthority(t)
 	ours := ca.issue(t, forClients)
@@ -145,8 +151,8 @@ func TestGRPCSProbe(t *testing.T) {
 		{"wants a certificate", server(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, ClientAuth: tls.RequireAnyClientCert}), trusting, failure(ReasonTLSHandshake)},
 		{"gets a certificate", server(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, ClientAuth: tls.RequireAnyClientCert}),
 			&TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}, success()},
-		{"no ALPN", serve(t, secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, silence)), trusting, failure(ReasonProtocol)},
-		{"only HTTP/1.1", serve(t, secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, NextProtos: []string{alpnHTTP1}}, silence)), trusting, failure(ReasonTLSHandshake)},
+		{"no ALPN", serve(t, secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, silence)), trusting, failure(ReasonALPN)},
+		{"only HTTP/1.1", serve(t, secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, NextProtos: []string{alpnHTTP1}}, silence)), trusting, failure(ReasonALPN)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := at(test.place, "grpcs://")

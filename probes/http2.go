@@ -23,6 +23,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"strconv"
 	"sync"
 
@@ -85,10 +86,22 @@ func http2Request(headers []hpack.HeaderField, body []byte) ([]byte, error) {
 // handshakeHTTP2 is handshake with a server that must choose HTTP/2.
 func (c *tlsClient) handshakeHTTP2(ctx context.Context, conn stream) (*tls.Conn, error) {
 	client, err := c.handshake(ctx, conn)
-	if err == nil && client.ConnectionState().NegotiatedProtocol != alpnHTTP2 {
-		err = fault(ReasonProtocol)
+	switch {
+	case refusesProtocols(err), err == nil && client.ConnectionState().NegotiatedProtocol != alpnHTTP2:
+		return nil, fault(ReasonALPN)
 	}
 	return client, err
+}
+
+// alertNoProtocol is the alert of a server that knows none of the protocols that ALPN offers
+// (RFC 7301, 3.2).
+const alertNoProtocol tls.AlertError = 120
+
+// refusesProtocols reports whether a handshake failed with that alert, whose type crypto/tls
+// keeps to itself.
+func refusesProtocols(err error) bool {
+	var alert *net.OpError
+	return errors.As(err, &alert) && alert.Op == "remote error" && alert.Err.Error() == alertNoProtocol.Error()
 }
 
 // http2Reader reads what comes on the stream and sees to the connection meanwhile. It

@@ -276,10 +276,10 @@ func TestHTTPSByHTTP2(t *testing.T) {
 	}{
 		{"HTTP/2", server(ca.issue(t), alpnHTTP2), success()},
 		{"both", server(ca.issue(t), alpnHTTP2, alpnHTTP1), success()},
-		{"both, but HTTP/1.1 rather", server(ca.issue(t), alpnHTTP1, alpnHTTP2), failure(ReasonProtocol)},
-		{"HTTP/1.1 only", server(ca.issue(t), alpnHTTP1), failure(ReasonProtocol)},
-		{"no ALPN", server(ca.issue(t)), failure(ReasonProtocol)},
-		{"another protocol", server(ca.issue(t), "smtp"), failure(ReasonTLSHandshake)},
+		{"both, but HTTP/1.1 rather", server(ca.issue(t), alpnHTTP1, alpnHTTP2), failure(ReasonALPN)},
+		{"HTTP/1.1 only", server(ca.issue(t), alpnHTTP1), failure(ReasonALPN)},
+		{"no ALPN", server(ca.issue(t)), failure(ReasonALPN)},
+		{"another protocol", server(ca.issue(t), "smtp"), failure(ReasonALPN)},
 		{"expired", server(ca.issue(t, expired), alpnHTTP2), failure(ReasonCertificate)},
 		{"no TLS", serve(t, answer), failure(ReasonProtocol)},
 	} {
@@ -335,7 +335,7 @@ func TestHTTP2ProbesOfNginx(t *testing.T) {
 
 	def := at(old, "https:///ok?http2=true")
 	def.TLS = &TLSSettings{CABundle: ca.bundle()}
-	if got, want := result(t, def, ample), failure(ReasonProtocol); got != want {
+	if got, want := result(t, def, ample), failure(ReasonALPN); got != want {
 		t.Errorf("without HTTP/2: got %+v, want %+v", got, want)
 	}
 	if got := result(t, at(plain, "http:///ok"), ample); got.Outcome != Failure {

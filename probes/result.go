@@ -82,6 +82,8 @@ const (
 	ReasonContent
 	// ReasonProtocol: the peer does not speak the protocol of the probe URL.
 	ReasonProtocol
+	// ReasonALPN: the TLS handshake does not agree upon HTTP/2, which the probe URL asks for.
+	ReasonALPN
 	// ReasonRedirect: redirects in a circle, too many, or to where no probe may go.
 	ReasonRedirect
 	// ReasonDNSNameNotFound: the name server says that the name does not exist (NXDOMAIN).
@@ -171,6 +173,7 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonStatus:              {"UnexpectedStatus", "status is not an expected one"},
 	ReasonContent:             {"UnexpectedContent", "answer does not match what is expected"},
 	ReasonProtocol:            {"ProtocolError", "answer is not of the protocol in the probe URL"},
+	ReasonALPN:                {"HTTP2NotNegotiated", "server does not choose HTTP/2 by ALPN in the TLS handshake: have it offer the protocol h2, or probe it otherwise"},
 	ReasonRedirect:            {"RedirectFailed", "redirect leads in a circle, too far, or to where probes may not go"},
 	ReasonDNSNameNotFound:     {"NameNotFound", "name server says that the name does not exist (NXDOMAIN)"},
 	ReasonDNSServerFailure:    {"NameServerFailure", "name server says that it cannot find out (SERVFAIL)"},
