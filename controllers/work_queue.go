@@ -202,8 +202,9 @@ func (q *tenantQueue) wait(request reconcile.Request, priority int) {
 
 // Done ends a reconcile, and adds the requests that have waited for that.
 func (q *tenantQueue) Done(request reconcile.Request) {
+	next := q.end(request) // before another worker may be given the same request
 	q.PriorityQueue.Done(request)
-	for next, priority := range q.end(request) {
+	for next, priority := range next {
 		q.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, next)
 	}
 }

@@ -202,6 +202,34 @@ func TestTenantQueue_RequestsWait_KeepTheirPriorities(t *testing.T) {
 	})
 }
 
+// A request that is added while it is reconciled is given to another worker as soon as the
+// queue knows that the first one is done with it.
+func TestTenantQueue_RequestAddedWhileReconciled_IsReconciledAgain(t *testing.T) {
+	queue := newTenantQueue(priorityqueue.New[reconcile.Request]("test"), limitsFor(8))
+	var workers sync.WaitGroup
+	for range queue.limits.workers() {
+		workers.Go(func() {
+			for {
+				request, _, shutdown := queue.GetWithPriority()
+				if shutdown {
+					return
+				}
+				queue.Add(request)
+				queue.Done(request)
+			}
+		})
+	}
+	for i := range 2 {
+		queue.Add(requestFor("busy", i))
+	}
+	time.Sleep(time.Second)
+	queue.ShutDown()
+	workers.Wait()
+	if len(queue.running) != 0 || len(queue.places) != queue.limits.quick {
+		t.Errorf("running %v and %d places are left, want all given back", queue.running, len(queue.places))
+	}
+}
+
 // No more than the limit run at one time as long as none is slow.
 func TestTenantQueue_QuickReconciles_KeepToTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
