@@ -187,7 +187,7 @@ func TestAmongThoseWhoWaitTheLongestIsNext(t *testing.T) {
 			for _, each := range all {
 				least, most = min(least, len(each.times())), max(most, len(each.times()))
 			}
-			if least < 8 || most > least+2 {
+			if least < 8 || most > least+3 { // at first, new targets go ahead of those that have been probed
 				t.Errorf("with limits %d, %d, %d: targets were probed %d to %d times",
 					options.MaxInFlight, options.MaxInFlightPerNamespace, options.MaxInFlightPerDestination, least, most)
 			}

@@ -38,7 +38,7 @@ type limits struct {
 	mostWaiting int
 
 	inFlight      [lanes]int
-	byNamespace   map[portion]int
+	byNamespace   map[string][lanes]int
 	byDestination map[visit]int
 	// entered counts the probes with much to compute that have begun since ticked, by
 	// namespace.
@@ -56,12 +56,6 @@ type bottleneck struct {
 	// visit has a place if the limit is that of a destination.
 	visit
 	lane lane
-}
-
-// portion is what a namespace has of a lane.
-type portion struct {
-	namespace string
-	lane      lane
 }
 
 // visit is what a namespace has to do with a place.
@@ -87,14 +81,14 @@ type described interface {
 func newLimits(options SchedulerOptions) limits {
 	down := max(options.MaxInFlight/4, 1)
 	return limits{
-		most:             [lanes]int{laneLive: options.MaxInFlight, laneDown: down},
+		most:             [lanes]int{laneLive: options.MaxInFlight, laneDown: down, lanePending: options.MaxInFlight},
 		perNamespace:     options.MaxInFlightPerNamespace,
 		downPerNamespace: max(min(down*options.MaxInFlightPerNamespace/options.MaxInFlight, down), 1),
 		perDestination:   options.MaxInFlightPerDestination,
 		computing:        newComputing(options.MaxHandshakes),
 		mostWaiting:      waitingPerTurn * options.MaxHandshakes,
 		entered:          map[string]int{},
-		byNamespace:      map[portion]int{},
+		byNamespace:      map[string][lanes]int{},
 		byDestination:    map[visit]int{},
 		waiting:          map[bottleneck]*dueQueue{},
 	}
@@ -112,9 +106,17 @@ func (l *limits) tick(now time.Duration) {
 	}
 }
 
-// full tells whether no probe of this lane can begin. The live may use all there is.
+// full tells whether no probe of this lane can begin. The live may use all there is, and so
+// may those with a change pending.
 func (l *limits) full(lane lane) bool {
-	return l.inFlight[lane] >= l.most[lane] || l.inFlight[laneLive]+l.inFlight[laneDown] >= l.most[laneLive]
+	return l.inFlight[lane] >= l.most[lane] || sum(l.inFlight) >= l.most[laneLive]
+}
+
+func sum(inFlight [lanes]int) (all int) {
+	for _, count := range inFlight {
+		all += count
+	}
+	return all
 }
 
 // take lets the probe begin, or names the limit that it would exceed. One that several
@@ -158,27 +160,29 @@ func (l *limits) defers(p *probe, exceeded bottleneck) {
 func (l *limits) charge(p *probe, to *account) (exceeded bottleneck) {
 	namespace := to.owner.Namespace
 	exceeded = bottleneck{visit: visit{namespace: namespace}, lane: p.lane}
-	down := l.byNamespace[portion{namespace, laneDown}]
-	if l.byNamespace[portion{namespace, laneLive}]+down >= l.perNamespace || p.lane == laneDown && down >= l.downPerNamespace {
-		exceeded.limit = "namespace"
+	inFlight := l.byNamespace[namespace]
+	exceeded.limit = "namespace"
+	if sum(inFlight) >= l.perNamespace || p.lane == laneDown && inFlight[laneDown] >= l.downPerNamespace || l.overtakes(p, exceeded) {
 		return exceeded
 	}
 	computes := computes(p.prober)
-	if computes && l.computing.waiting(namespace)+l.entered[namespace] >= l.mostWaiting {
-		exceeded.limit = "cpu"
+	exceeded.limit = "cpu"
+	if computes && (l.computing.waiting(namespace)+l.entered[namespace] >= l.mostWaiting || l.overtakes(p, exceeded)) {
 		return exceeded
 	}
 	if at, ok := p.prober.(described); ok {
 		to := visit{namespace, at.place()}
-		if l.byDestination[to] >= l.perDestination {
-			return bottleneck{"destination", to, p.lane}
+		exceeded = bottleneck{"destination", to, p.lane}
+		if l.byDestination[to] >= l.perDestination || l.overtakes(p, exceeded) {
+			return exceeded
 		}
 		l.byDestination[to]++
 	}
 	if computes {
 		l.entered[namespace]++
 	}
-	l.byNamespace[portion{namespace, p.lane}]++
+	inFlight[p.lane]++
+	l.byNamespace[namespace] = inFlight
 	l.inFlight[p.lane]++
 	p.charged = namespace
 	return bottleneck{}
@@ -187,10 +191,29 @@ func (l *limits) charge(p *probe, to *account) (exceeded bottleneck) {
 // give is called once for each probe that take let begin.
 func (l *limits) give(p *probe) {
 	l.inFlight[p.lane]--
-	lower(l.byNamespace, portion{p.charged, p.lane})
+	l.release(p.charged, p.lane)
 	if at, ok := p.prober.(described); ok {
 		lower(l.byDestination, visit{p.charged, at.place()})
 	}
+}
+
+// overtakes reports whether a probe would begin before others that wait for a limit of its own.
+func (l *limits) overtakes(p *probe, at bottleneck) bool {
+	if len(l.waiting) == 0 {
+		return false
+	}
+	queue := l.waiting[at]
+	return queue != nil && queue != p.queue && len(*queue) > 0
+}
+
+// release counts a probe of a namespace out of its lane.
+func (l *limits) release(namespace string, from lane) {
+	inFlight := l.byNamespace[namespace]
+	if inFlight[from]--; inFlight == ([lanes]int{}) {
+		delete(l.byNamespace, namespace)
+		return
+	}
+	l.byNamespace[namespace] = inFlight
 }
 
 // lower counts down, and forgets what has come to nothing.

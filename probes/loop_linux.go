@@ -55,6 +55,9 @@ type loop struct {
 	lingering map[int]lingering
 	// expires is a time before which none of these does.
 	expires time.Duration
+	// drained is when the loop had last seen to everything that had happened: what it finds
+	// afterwards has happened since.
+	drained time.Duration
 	// yielded is when other goroutines last had their turn.
 	yielded time.Duration
 	events  [128]syscall.EpollEvent
@@ -68,9 +71,10 @@ type talk struct {
 	plain
 	// asked: the request has been said.
 	asked bool
+	// deadline is when the endpoint has had its timeout. The time that a connection waits
+	// for the loop to send its request does not count.
+	deadline time.Duration
 }
-
-func (t talk) expires() time.Duration { return t.begun + t.rules.timing.Timeout }
 
 // newLoop returns nil if the system has no room for a loop.
 func newLoop(s *Scheduler) *loop {
@@ -135,8 +139,14 @@ func (l *loop) begin(ctx context.Context, p *probe) {
 		l.scheduler.finish(p, result)
 		return
 	}
+	t.deadline = l.scheduler.now() + t.rules.timing.Timeout
+	l.keep(fd, t)
+}
+
+// keep has the loop hear of a probe until its deadline.
+func (l *loop) keep(fd int, t talk) {
 	l.talks[fd] = t
-	l.expires = min(l.expires, tickAfter(t.expires()))
+	l.expires = min(l.expires, tickAfter(t.deadline))
 }
 
 func (l *loop) dial(t talk) (fd int, err error) {
@@ -156,18 +166,13 @@ func (l *loop) dial(t talk) (fd int, err error) {
 	return fd, err
 }
 
-// wait waits for something to happen, until a time at most, and sees to it.
+// wait waits for something to happen, until a time at most, and sees to it and to all that
+// has happened by then. Nothing more is begun before, and no deadline is judged: an answer
+// that has arrived is in time, whenever the loop gets to it.
 func (l *loop) wait(ctx context.Context, until time.Duration) {
-	count := l.sleep(min(until, l.expires))
-	now := l.scheduler.now()
-	for i := range count {
-		if event := &l.events[i]; event.Fd == int32(l.bell[0]) {
-			_, _ = syscall.Read(l.bell[0], l.buffer[:])
-		} else if t, ok := l.talks[int(event.Fd)]; ok {
-			l.advance(ctx, int(event.Fd), t, event.Events, now)
-		} else {
-			l.linger(int(event.Fd))
-		}
+	now, left := l.sleepAndAdvance(ctx, min(until, l.expires))
+	for left {
+		now, left = l.advanceAll(ctx, 0)
 	}
 	if now >= l.expires {
 		l.expire(now)
@@ -178,29 +183,53 @@ func (l *loop) wait(ctx context.Context, until time.Duration) {
 	l.hush() // the scheduler looks now in any case
 }
 
-// sleep waits until something happens, and returns how many descriptors it happened to.
-func (l *loop) sleep(until time.Duration) int {
+// sleepAndAdvance waits until something happens, and sees to it as advanceAll does.
+func (l *loop) sleepAndAdvance(ctx context.Context, until time.Duration) (now time.Duration, left bool) {
 	l.asleep.Store(true)
 	defer l.asleep.Store(false)
-	l.yield(until)
+	l.yield()
 	// Rounded up: too early would be in vain.
 	most := (until - l.scheduler.now() + time.Millisecond - 1) / time.Millisecond
 	if l.hush() {
 		most = 0
 	}
-	count, err := syscall.EpollWait(l.epoll, l.events[:], int(max(most, 0)))
-	if err != nil {
-		return 0 // interrupted
-	}
-	return count
+	return l.advanceAll(ctx, max(most, 0))
 }
 
-// yield lets other goroutines go on, if there is time, and if they have not had their
-// turn just now. It is cheaper, too: from a goroutine that never yields the runtime takes
+// advanceAll waits for so many milliseconds at most, goes on with the probes that something
+// has happened to, and returns when it looked, and whether there may be more.
+func (l *loop) advanceAll(ctx context.Context, milliseconds time.Duration) (now time.Duration, left bool) {
+	before := l.scheduler.now()
+	count, err := syscall.EpollWait(l.epoll, l.events[:], int(milliseconds))
+	if err != nil {
+		return before, false // interrupted: nothing is known of what has happened
+	}
+	now = l.scheduler.now()
+	since := l.drained
+	if now-before >= time.Millisecond {
+		since = now // it has been waited for
+	}
+	l.asleep.Store(false)
+	for i := range count {
+		if event := &l.events[i]; event.Fd == int32(l.bell[0]) {
+			_, _ = syscall.Read(l.bell[0], l.buffer[:])
+		} else if t, ok := l.talks[int(event.Fd)]; ok {
+			l.advance(ctx, int(event.Fd), t, event.Events, since)
+		} else {
+			l.linger(int(event.Fd))
+		}
+	}
+	if left = count == len(l.events); !left {
+		l.drained = now
+	}
+	return now, left
+}
+
+// yield lets other goroutines go on if they have not had their turn just now. It is cheaper, too: from a goroutine that never yields the runtime takes
 // the processor in the midst of its wait, and then it is busy for milliseconds with
 // watching out for the next such case, which costs as much as many probes.
-func (l *loop) yield(until time.Duration) {
-	if now := l.scheduler.now(); now < until && now-l.yielded > yieldPause {
+func (l *loop) yield() {
+	if now := l.scheduler.now(); now-l.yielded > yieldPause {
 		l.yielded = now
 		runtime.Gosched()
 	}
@@ -228,18 +257,38 @@ func (l *loop) ring() {
 
 // abandon makes the loop look for probes that nobody wants any more, the next time it
 // wakes up.
-func (l *loop) abandon() { l.abandoned.Store(true) }
+func (l *loop) abandon() {
+	if l != nil {
+		l.abandoned.Store(true)
+	}
+}
 
-// advance goes on with a probe after something happened to its socket.
-func (l *loop) advance(ctx context.Context, fd int, t talk, events uint32, now time.Duration) {
+// advance goes on with a probe after something happened to its socket. since is when the loop
+// last looked and it had not.
+func (l *loop) advance(ctx context.Context, fd int, t talk, events uint32, since time.Duration) {
+	now := l.scheduler.now()
+	if !t.asked && now-since > lateSlack {
+		l.scheduler.options.Metrics.late[lateExchange].Inc()
+	}
 	switch {
-	case now >= t.expires():
-		l.end(fd, t, failure(ReasonTimeout))
 	case t.asked:
 		l.listen(ctx, fd, t, nil)
+	case now >= t.deadline && len(t.request()) > 0 && events&(syscall.EPOLLERR|syscall.EPOLLHUP) == 0:
+		l.end(fd, t, l.missed(since, now))
 	default:
+		// What the connection has waited for is not the endpoint's time.
+		t.deadline += now - since
 		l.ask(ctx, fd, t, events)
 	}
+}
+
+// missed is the result of a probe whose connection stands only after its deadline, as far as
+// the loop can tell: it has last looked when there was none.
+func (l *loop) missed(since, now time.Duration) Result {
+	if now-since > lateSlack {
+		return unknown(ReasonCrowded)
+	}
+	return failure(ReasonTimeout)
 }
 
 // ask says the request, on a connection that stands or has failed.
@@ -253,8 +302,8 @@ func (l *loop) ask(ctx context.Context, fd int, t talk, events uint32) {
 		// An endpoint may answer and close before it has read the request.
 		l.listen(ctx, fd, t, err)
 	case t.listens():
-		t.asked = true
-		l.talks[fd] = t
+		t.asked, t.accepted = true, true
+		l.keep(fd, t)
 		if events&^syscall.EPOLLOUT != 0 {
 			l.listen(ctx, fd, t, nil)
 		}
@@ -326,18 +375,21 @@ func (l *loop) judge(ctx context.Context, fd int, t talk, heard []byte) {
 func (l *loop) handOver(ctx context.Context, fd int, t talk, unsaid, heard []byte) {
 	_ = syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_DEL, fd, nil)
 	delete(l.talks, fd)
-	l.scheduler.handRest(ctx, t.probe, func(ctx context.Context) Result {
+	// What has arrived is read, however late it is.
+	left := max(t.deadline-l.scheduler.now(), lateSlack)
+	l.scheduler.handRest(ctx, t.probe, left, func(ctx context.Context) Result {
 		to, _ := t.address()
 		return resume(ctx, t.plain, socketOf(fd, to), unsaid, heard)
 	})
 }
 
-// expire ends the probes whose time is over.
+// expire ends the probes whose time was over by now, when the loop looked and there was
+// nothing for them.
 func (l *loop) expire(now time.Duration) {
 	l.expires = math.MaxInt64
 	for fd, each := range l.talks {
-		if at := each.expires(); at > now {
-			l.expires = min(l.expires, tickAfter(at))
+		if each.deadline > now {
+			l.expires = min(l.expires, tickAfter(each.deadline))
 		} else {
 			l.end(fd, each, failure(ReasonTimeout))
 		}

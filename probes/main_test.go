@@ -33,5 +33,12 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if os.Getenv(epollServerVariable) != "" {
+		if err := epollServerProcess(); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m)
 }

@@ -44,8 +44,13 @@ type Metrics struct {
 	// deferred: how often a limit kept a probe from beginning, by limit: namespace,
 	// destination or cpu.
 	deferred *prometheus.CounterVec
-	// skipped: points of the grid that passed without a probe.
-	skipped prometheus.Counter
+	// skipped: points of the grid that passed without a probe, and shed those of them that
+	// passed because the operator had too much to do.
+	skipped, shed prometheus.Counter
+	// late: probes for which the operator was late, by stage: start or exchange.
+	late [lateStages]prometheus.Counter
+	// lateVec is what late are the members of.
+	lateVec *prometheus.CounterVec
 	// transitions: changes of health that owners were told of.
 	transitions prometheus.Counter
 	// panics: probers that panicked.
@@ -73,6 +78,8 @@ func NewMetrics() *Metrics {
 		durations:   map[string]*[5]prometheus.Observer{},
 		results:     prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_total", Help: "Probes made, by reason of their result; Success for those that passed."}, []string{"reason"}),
 		deferred:    prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_deferred_total", Help: "How often a limit kept a probe from beginning, by limit: namespace, destination or cpu."}, []string{"limit"}),
+		shed:        prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_shed_total", Help: "Routine probes left out since the operator had too much to do: the part of farpoint_probes_skipped_total that no limit for a namespace, a destination or the CPU is the cause of."}),
+		lateVec:     prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_late_total", Help: "Probes that the operator was more than 50 ms late for, by stage: start for those that began late, exchange for those whose connection stood and waited for the request to be sent."}, []string{"stage"}),
 		skipped:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_skipped_total", Help: "Intervals that passed without a probe that was due in them."}),
 		transitions: prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "health_changes_total", Help: "Changes of a target's health, or of the reason for it."}),
 		panics:      prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "prober_panics_total", Help: "Probers that panicked. Each is a bug; please report it."}),
@@ -80,6 +87,9 @@ func NewMetrics() *Metrics {
 	}
 	for lane := range lanes {
 		m.inFlight[lane] = m.inFlightVec.WithLabelValues(lane.String())
+	}
+	for stage := range lateStages {
+		m.late[stage] = m.lateVec.WithLabelValues(stage.String())
 	}
 	m.reasons[ReasonNone] = m.results.WithLabelValues("Success")
 	for _, reason := range Reasons() {
@@ -92,7 +102,35 @@ func NewMetrics() *Metrics {
 func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.targets, m.inFlightVec, m.watches, m.lateness, m.duration, m.results,
-		m.deferred, m.skipped, m.transitions, m.panics, m.isolation,
+		m.deferred, m.skipped, m.shed, m.lateVec, m.transitions, m.panics, m.isolation,
+	}
+}
+
+// lateStage is what the operator was late for.
+type lateStage uint8
+
+const (
+	lateStart lateStage = iota
+	lateExchange
+	lateStages
+)
+
+// String is the stage as a metric's label has it.
+func (s lateStage) String() string {
+	return [lateStages]string{lateStart: "start", lateExchange: "exchange"}[s]
+}
+
+// began counts a probe that begins so late. overloaded: no limit kept it from beginning.
+func (m *Metrics) began(late, interval time.Duration, overloaded bool) {
+	m.lateness.Observe(late.Seconds())
+	if late > lateSlack {
+		m.late[lateStart].Inc()
+	}
+	if missed := float64(late / interval); missed > 0 {
+		m.skipped.Add(missed)
+		if overloaded {
+			m.shed.Add(missed)
+		}
 	}
 }
 

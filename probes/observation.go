@@ -42,7 +42,7 @@ func (s *Scheduler) Observations(owner Owner, list []Observation) []Observation 
 		return list
 	}
 	for _, entry := range of.entries {
-		observed := Observation{Key: entry.key, Took: entry.probe.took, Flapping: entry.probe.health.Flapping(now)}
+		observed := Observation{Key: entry.key, Took: entry.probe.took.duration(), Flapping: entry.probe.health.Flapping(now)}
 		if prober, ok := entry.probe.prober.(secured); ok {
 			observed.CertificateExpiry = prober.security().certificateExpiry()
 		}

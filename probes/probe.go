@@ -47,8 +47,9 @@ type probe struct {
 	// informed is when a probe last said something about the target, or when it became one,
 	// in the time that [stalls.awake] counts.
 	informed time.Duration
-	// took is how long the last probe took; 0 before the first.
-	took time.Duration
+	// took is how long the last probe took, and usual how long one takes that passes; 0
+	// before the first.
+	took, usual microseconds
 	// queue is where it waits to be due, or for a limit; nil while it is probed. position is
 	// its index there.
 	queue    *dueQueue
@@ -56,6 +57,9 @@ type probe struct {
 	lane     lane
 	// swift: the last probe took less than half of its timeout.
 	swift bool
+	// accepted: the endpoint has accepted the connection of the last probe, as far as the loop
+	// knows.
+	accepted bool
 	// suspect: it is healthy, but its last probe failed in the network.
 	suspect bool
 	// overtaken: the endpoint said of itself how it is while the probe was under way.

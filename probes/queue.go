@@ -24,25 +24,27 @@ import (
 // lane is what a probe waits in for its turn. The steadily down that take long to say so
 // have one of their own, so that their timeouts hold nobody up. Those that fail at once,
 // such as a process that is not running, take no room from anybody, and are not to wait
-// among black holes until somebody sees that they are back.
+// among black holes until somebody sees that they are back. Those with a change pending have
+// theirs so that it is confirmed or refuted in time, however late the others are.
 type lane uint8
 
 const (
 	laneLive lane = iota
 	laneDown
+	lanePending
 	lanes
 )
 
 // String is the lane as a metric's label has it.
 func (l lane) String() string {
-	if l == laneDown {
-		return "down"
-	}
-	return "live"
+	return [lanes]string{laneLive: "live", laneDown: "down", lanePending: "pending"}[l]
 }
 
 func laneOf(p *probe) lane {
-	if p.health.State == StateUnhealthy && !p.health.Pending() && !p.swift {
+	switch {
+	case p.health.Pending() || p.suspect:
+		return lanePending
+	case p.health.State == StateUnhealthy && !p.swift:
 		return laneDown
 	}
 	return laneLive

@@ -147,7 +147,8 @@ const (
 	// ReasonStalled: the operator's process stood still during the probe, so that the
 	// endpoint had no fair chance.
 	ReasonStalled
-	// ReasonCrowded: for most of the probe's time the operator was computing for others.
+	// ReasonCrowded: the operator was too busy to ask, or computing for others for most of the
+	// probe's time.
 	ReasonCrowded
 	// ReasonIsolated: the operator has lost its own network, it seems.
 	ReasonIsolated
@@ -200,7 +201,7 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonCanceled:            {"Canceled", "not probed: the probe was cancelled"},
 	ReasonIsolated:            {"OperatorIsolated", "not trusted: the operator seems to have lost its own network"},
 	ReasonStalled:             {"ProberStalled", "not probed: the operator stood still meanwhile"},
-	ReasonCrowded:             {"ProberOverloaded", "not probed: the operator had too much to compute"},
+	ReasonCrowded:             {"ProberOverloaded", "not probed: the operator had too much to do"},
 	ReasonDeferred:            {"ProbeDeferred", "not probed: the operator has more to probe than its limits or its processors allow"},
 	ReasonUnsoundDefinition:   {"HealthCheckUnsound", "not probed: the health check, or what it refers to, has a fault"},
 	ReasonCredentialsWithheld: {"CredentialsWithheld", "credentials withheld: the server asks for them in a way in which only one gets them that has proved who it is: have its certificate verified (healthCheck.tls), or let the user log in by SCRAM-SHA-256, mysql_native_password or ed25519"},

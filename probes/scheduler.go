@@ -125,6 +125,9 @@ type Scheduler struct {
 	shared map[uint64]*probe
 	queues [lanes]dueQueue
 	limits limits
+	starts startLimit
+	// turns counts the times that what is due was gathered.
+	turns  int
 	stalls stalls
 	guard  guard
 	// watches are held besides the probes.
@@ -159,6 +162,7 @@ func NewScheduler(options SchedulerOptions) *Scheduler {
 		owners:  map[Owner]*account{},
 		shared:  map[uint64]*probe{},
 		limits:  newLimits(options),
+		starts:  newStartLimit(),
 		guard:   newGuard(options.Guard),
 		watches: newWatches(options.MaxWatches),
 		held:    map[*account]bool{},
@@ -284,57 +288,17 @@ func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Du
 	return batch, s.waking, s.sweep(now)
 }
 
-// gatherAll takes those first who have been due for longer, and wait for a limit.
-func (s *Scheduler) gatherAll(ctx context.Context, now time.Duration, batch []begun) []begun {
-	for of, queue := range s.limits.waiting { // in no order, which is fair
-		if batch = s.gatherFrom(ctx, queue, of, now, batch); len(*queue) == 0 {
-			delete(s.limits.waiting, of)
-		}
-	}
-	for lane := range lanes {
-		batch = s.gatherFrom(ctx, &s.queues[lane], bottleneck{lane: lane}, now, batch)
-	}
-	return batch
-}
-
-// gatherFrom takes from a queue who is due, until a limit keeps the first of it. Others go
-// to where they wait for theirs.
-func (s *Scheduler) gatherFrom(ctx context.Context, queue *dueQueue, of bottleneck, now time.Duration, batch []begun) []begun {
-	for len(*queue) > 0 && !s.limits.full(of.lane) {
-		first := (*queue)[0]
-		if first.due > now || len(batch) == burst {
-			s.waking = min(s.waking, max(first.due, now))
-			break
-		}
-		exceeded := s.limits.take(first)
-		if exceeded.limit == "" {
-			batch = append(batch, s.begin(ctx, queue, now))
-			continue
-		}
-		if exceeded == of {
-			break
-		}
-		s.options.Metrics.deferred.WithLabelValues(exceeded.limit).Inc()
-		heap.Pop(queue)
-		s.limits.defers(first, exceeded)
-	}
-	return batch
-}
-
 // begin takes the first probe out of a queue. It has been charged for.
-func (s *Scheduler) begin(ctx context.Context, queue *dueQueue, now time.Duration) begun {
+func (s *Scheduler) begin(ctx context.Context, queue *dueQueue, of bottleneck, now time.Duration) begun {
 	p := heap.Pop(queue).(*probe)
-	late := now - p.due
-	s.options.Metrics.lateness.Observe(late.Seconds())
-	if missed := late / p.rules.timing.Interval; missed > 0 {
-		s.options.Metrics.skipped.Add(float64(missed))
-	}
+	s.options.Metrics.began(now-p.due, p.rules.timing.Interval, of.limit == "")
+	s.starts.begin(now)
 	s.options.Metrics.inFlight[p.lane].Inc()
-	p.begun = now
+	p.begun, p.accepted = now, false
 	if s.loops(p.prober) {
 		return begun{probe: p}
 	}
-	return begun{probe: p, ctx: s.limit(ctx, p, p.rules.timing.Timeout)}
+	return begun{probe: p, ctx: ctx, left: p.rules.timing.Timeout}
 }
 
 // finish takes the result of a probe and tells the owners who should know.
@@ -350,10 +314,11 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 		p.cancel()
 		p.cancel = nil
 	}
-	if s.limits.full(p.lane) {
+	if s.limits.full(p.lane) || s.starts.left(now) == 0 {
 		s.nudge() // others may be waiting for this one's place
 	}
 	s.limits.give(p)
+	s.starts.end(startedProbe{p.begun, p.rules.timing.Timeout, p.usual.duration(), p.accepted && p.lane != laneDown, result.Outcome}, now)
 	s.options.Metrics.inFlight[p.lane].Dec()
 	if p.first == nil {
 		return nil
@@ -364,9 +329,12 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 		return nil
 	}
 	result = s.trusted(p, result, now)
-	p.took = now - p.begun
-	p.swift = p.took < p.rules.timing.Timeout/2
-	s.options.Metrics.observe(schemeOf(p), result, p.took)
+	took := now - p.begun
+	p.took, p.swift = inMicroseconds(took), took < p.rules.timing.Timeout/2
+	if result.Outcome == Success {
+		p.usual.learn(took)
+	}
+	s.options.Metrics.observe(schemeOf(p), result, took)
 	before := p.health.State
 	if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
 		s.changed(p, before, now)

@@ -21,11 +21,13 @@ import (
 	"time"
 )
 
-// begun is a probe that has its turn, and the context that it is made in.
+// begun is a probe that has its turn, and the scheduler's context.
 type begun struct {
 	*probe
 	// ctx is nil if the loop makes the probe.
 	ctx context.Context
+	// left is the time that the endpoint has from when a goroutine begins.
+	left time.Duration
 	// rest makes the rest of a probe that the loop has begun; else it is nil.
 	rest func(context.Context) Result
 }
@@ -52,14 +54,8 @@ func (s *Scheduler) hand(b begun) {
 }
 
 // handRest hands over the rest of a probe that the loop has begun.
-func (s *Scheduler) handRest(ctx context.Context, p *probe, rest func(context.Context) Result) {
-	s.mu.Lock()
-	ctx = s.limit(ctx, p, p.begun+p.rules.timing.Timeout-s.now())
-	if p.first == nil {
-		p.cancel() // nobody wants it any more
-	}
-	s.mu.Unlock()
-	s.hand(begun{p, ctx, rest})
+func (s *Scheduler) handRest(ctx context.Context, p *probe, left time.Duration, rest func(context.Context) Result) {
+	s.hand(begun{p, ctx, left, rest})
 }
 
 // limit makes the context of a probe under way, which has so much time left. The probe has
@@ -96,14 +92,26 @@ func (s *Scheduler) work(b begun) {
 	}
 }
 
-// run makes one probe, or the rest of it.
+// run makes one probe, or the rest of it. The time that it has waited for a goroutine is not
+// the endpoint's.
 func (s *Scheduler) run(b begun) {
-	s.finish(b.probe, s.guarded(func() Result {
+	s.mu.Lock()
+	deadline := s.now() + b.left
+	ctx := s.limit(b.ctx, b.probe, b.left)
+	if b.first == nil {
+		b.cancel() // nobody wants it any more
+	}
+	s.mu.Unlock()
+	result := s.guarded(func() Result {
 		if b.rest != nil {
-			return b.rest(b.ctx)
+			return b.rest(ctx)
 		}
-		return b.prober.Probe(b.ctx)
-	}))
+		return b.prober.Probe(ctx)
+	})
+	if result.Reason == ReasonTimeout && tooLate(s.now()-deadline, b.rules.timing.Timeout) {
+		result = unknown(ReasonCrowded)
+	}
+	s.finish(b.probe, result)
 }
 
 // guarded makes of a prober's panic a result that blames nobody else.
