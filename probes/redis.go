@@ -18,17 +18,19 @@ package probes
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // redisPort is the port of Redis.
 const redisPort = 6379
 
 // redisProber checks that a Redis server lets the user in, answers PING and, if asked to,
-// has a role. It speaks the protocol by hand: these are four commands, and the usual
-// client is much larger than all of them.
+// has a role and keeps up with its master. It speaks the protocol by hand: these are five
+// commands, and the usual client is much larger than all of them.
 type redisProber struct {
 	dialer *Dialer
 	to     destination
@@ -37,15 +39,24 @@ type redisProber struct {
 	request []byte
 	// logsIn: the request begins with AUTH.
 	logsIn bool
-	// role is what ROLE must say; empty if it is not asked.
+	// role is what ROLE must say; empty if either will do.
 	role string
+	// maxLag is for how long a replica may be without its master. 0 is no time at all for a
+	// server that must be a replica, and any time for others.
+	maxLag time.Duration
 }
 
+// The words of ROLE.
+const (
+	redisMaster  = "master"
+	redisReplica = "slave"
+)
+
 // redisRoles maps the words in a probe URL to those of ROLE.
-var redisRoles = map[string]string{"": "", "master": "master", "replica": "slave"}
+var redisRoles = map[string]string{"": "", "master": redisMaster, "replica": redisReplica}
 
 func (d *Dialer) newRedisProber(def Definition, u *url.URL) (Prober, error) {
-	to, given, err := d.streamDestination(def.withDefaultPort(redisPort), u, "role")
+	to, given, err := d.streamDestination(def.withDefaultPort(redisPort), u, "role", "maxLag")
 	if err == nil {
 		err = endsAfterPort(u)
 	}
@@ -56,12 +67,19 @@ func (d *Dialer) newRedisProber(def Definition, u *url.URL) (Prober, error) {
 	if err != nil {
 		return nil, err
 	}
+	maxLag, err := given.duration("maxLag")
+	if err != nil {
+		return nil, err
+	}
+	if role == "master" && maxLag != 0 {
+		return nil, errors.New("healthCheckURL has maxLag with role=master, which lags behind nothing: take one of them out")
+	}
 	user, password, logsIn, err := def.login(u)
 	if err != nil {
 		return nil, err
 	}
-	p := &redisProber{dialer: d, to: to, logsIn: logsIn, role: redisRoles[role]}
-	p.request = redisRequest(user, password, logsIn, role != "")
+	p := &redisProber{dialer: d, to: to, logsIn: logsIn, role: redisRoles[role], maxLag: maxLag}
+	p.request = p.commands(user, password)
 	if u.Scheme == "rediss" {
 		if p.tls, err = d.newTLSClient(def.TLS, to.host()); err != nil {
 			return nil, err
@@ -73,19 +91,27 @@ func (d *Dialer) newRedisProber(def Definition, u *url.URL) (Prober, error) {
 	return p, err
 }
 
-func redisRequest(user, password string, logsIn, asksRole bool) []byte {
+// asksRole reports whether ROLE is one of the commands.
+func (p *redisProber) asksRole() bool { return p.role != "" || p.maxLag != 0 }
+
+// commands are what is sent at once. There is no QUIT: Redis has deprecated it, servers that
+// do not know it would have us wait, and the end of the connection says the same.
+func (p *redisProber) commands(user, password string) []byte {
 	var request []byte
 	switch {
-	case logsIn && user != "":
+	case p.logsIn && user != "":
 		request = appendCommand(request, "AUTH", user, password)
-	case logsIn: // before Redis 6 there were no users
+	case p.logsIn: // before Redis 6 there were no users
 		request = appendCommand(request, "AUTH", password)
 	}
 	request = appendCommand(request, "PING")
-	if asksRole {
+	if p.asksRole() {
 		request = appendCommand(request, "ROLE")
 	}
-	return appendCommand(request, "QUIT")
+	if p.role == redisMaster {
+		request = appendHarmlessWrite(request)
+	}
+	return request
 }
 
 func (p *redisProber) place() place { return p.to.place() }
@@ -140,17 +166,9 @@ func (p *redisProber) talk(conn net.Conn) error {
 	} else if answer.text != "PONG" {
 		return fault(ReasonProtocol)
 	}
-	if p.role != "" {
-		if answer, err := r.read(); err != nil {
-			return err
-		} else if answer.failed {
-			return redisFault(answer.text, ReasonRoleUnknown)
-		} else if answer.text != p.role {
-			return fault(ReasonRole)
-		}
+	if p.asksRole() {
+		return p.checkRole(conn, r)
 	}
-	// The reply to QUIT comes with the end, or instead of it; either is fine.
-	_, _ = r.read()
 	return nil
 }
 
@@ -159,7 +177,7 @@ func (p *redisProber) talk(conn net.Conn) error {
 func redisFault(text string, otherwise Reason) error {
 	code, _, _ := strings.Cut(text, " ")
 	switch code {
-	case "LOADING", "MASTERDOWN", "BUSY":
+	case "LOADING", "MASTERDOWN", "BUSY", "MISCONF", "CLUSTERDOWN":
 		return fault(ReasonNotAccepting)
 	case "NOAUTH", "WRONGPASS", "DENIED":
 		return fault(ReasonAuthentication)

@@ -176,12 +176,23 @@ func TestRedisTLS(t *testing.T) {
 func TestRedisStrangers(t *testing.T) { testStrangers(t, "redis://?role=master") }
 
 func TestRedisReplies(t *testing.T) {
+	const isMaster = "+OK\r\n+PONG\r\n*1\r\n+master\r\n"
 	for _, test := range []struct {
 		name, replies string
 		want          Result
 	}{
-		{"well", "+OK\r\n+PONG\r\n*3\r\n$6\r\nmaster\r\n:12\r\n*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$4\r\n9001\r\n$1\r\n5\r\n+OK\r\n", success()},
-		{"without a goodbye", "+OK\r\n+PONG\r\n*1\r\n+master\r\n", success()},
+		{"well", "+OK\r\n+PONG\r\n*3\r\n$6\r\nmaster\r\n:12\r\n*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$4\r\n9001\r\n$1\r\n5\r\n:0\r\n", success()},
+		{"a master that another one has replaced", isMaster + "-READONLY You can't write against a read only replica.\r\n", failure(ReasonRole)},
+		{"a master without replicas", isMaster + "-NOREPLICAS Not enough good replicas to write.\r\n", failure(ReasonRole)},
+		{"a master without a disk", isMaster + "-MISCONF Redis is configured to save RDB snapshots\r\n", failure(ReasonNotAccepting)},
+		{"a node without a cluster", isMaster + "-CLUSTERDOWN Hash slot not served\r\n", failure(ReasonNotAccepting)},
+		{"a node of a cluster", isMaster + "-MOVED 1234 192.0.2.1:6379\r\n", success()},
+		{"a master with such a key", isMaster + "-WRONGTYPE Operation against a key\r\n", success()},
+		{"a master that may not be written to, with replicas", isMaster + "-NOPERM x\r\n$52\r\nrole:master\r\nmin_slaves_good_slaves:1\r\nother:12345\r\n\r\n", success()},
+		{"a master that may not be written to, without replicas", isMaster + "-NOPERM x\r\n$52\r\nrole:master\r\nmin_slaves_good_slaves:0\r\nother:12345\r\n\r\n", failure(ReasonRole)},
+		{"a master that tells nothing", isMaster + "-NOPERM x\r\n-NOPERM x\r\n", success()},
+		{"a master that tells too much", isMaster + "-NOPERM x\r\n$70000\r\n", failure(ReasonProtocol)},
+		{"a master that hangs up", isMaster, failure(ReasonConnectionClosed)},
 		{"a sentinel", "+OK\r\n+PONG\r\n*2\r\n$8\r\nsentinel\r\n*1\r\n$7\r\nprimary\r\n", failure(ReasonRole)},
 		{"no roles", "+OK\r\n+PONG\r\n-ERR unknown command 'ROLE'\r\n", failure(ReasonRoleUnknown)},
 		{"role of nothing", "+OK\r\n+PONG\r\n*0\r\n", failure(ReasonRole)},

@@ -36,6 +36,8 @@ const (
 	maxRESPElements = 4096
 	// maxRESPText is how long a text may be that is kept; longer ones are cut.
 	maxRESPText = 64
+	// maxRESPKept is of how many elements of an array the texts are kept.
+	maxRESPKept = 4
 )
 
 // reply is what a probe wants to know of a reply.
@@ -44,6 +46,8 @@ type reply struct {
 	failed bool
 	// text is that of a string or an error. Of an array it is that of the first element.
 	text string
+	// elements are the texts of an array's first elements.
+	elements []string
 }
 
 // respReader reads the replies of one connection.
@@ -93,6 +97,28 @@ func (r *respReader) readNested(depth int) (reply, error) {
 		return r.array(rest, depth)
 	}
 	return reply{}, fault(ReasonProtocol)
+}
+
+// readText reads a reply that is a long string, whole; "" for another reply, such as an
+// error.
+func (r *respReader) readText() (string, error) {
+	if kind, err := r.buffered.Peek(1); err != nil || kind[0] != '$' {
+		_, err := r.read()
+		return "", err
+	}
+	_, length, err := r.line()
+	if err != nil {
+		return "", err
+	}
+	n, err := count(length, maxDatabaseBytes)
+	if err != nil || n < 0 {
+		return "", err
+	}
+	text := make([]byte, n+len("\r\n"))
+	if _, err := io.ReadFull(r.buffered, text); err != nil {
+		return "", err
+	}
+	return string(text[:n]), nil
 }
 
 // line reads a line and takes its first byte apart, which says what follows. The rest is
@@ -154,6 +180,9 @@ func (r *respReader) array(length []byte, depth int) (reply, error) {
 		element, err = r.readNested(depth - 1)
 		if i == 0 {
 			first.text = element.text
+		}
+		if i < maxRESPKept {
+			first.elements = append(first.elements, element.text)
 		}
 	}
 	return first, err

@@ -187,7 +187,7 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonAuthentication:      {"AuthenticationFailed", "server refuses the credentials, or wants some"},
 	ReasonNotAccepting:        {"NotAccepting", "server is there but serves nobody: it is starting, loading, or shutting down"},
 	ReasonTooManyConnections:  {"TooManyConnections", "server has no connection left, or none for this user"},
-	ReasonRole:                {"WrongRole", "server has another role than the probe URL asks for"},
+	ReasonRole:                {"WrongRole", "server has another role than the probe URL asks for: a primary must take writes, and a replica follow one"},
 	ReasonRoleUnknown:         {"RoleUnknown", "server does not tell its role or its lag, or not to this user"},
 	ReasonLag:                 {"ReplicationLag", "replica lags behind by more than maxLag, or does not replicate"},
 	ReasonQuery:               {"QueryFailed", "query failed, or did not return true"},
