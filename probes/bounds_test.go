@@ -162,7 +162,7 @@ func FuzzBoundsOnlyNarrow(f *testing.F) {
 // within is a registry for a tenant on the loopback.
 func within(rules TenantRules) Registry {
 	rules.Source = "policy test"
-	return NewRegistry(NewDialer(loopback).Within(NewBounds(rules)))
+	return NewRegistry(testDialer(loopback).Within(NewBounds(rules)))
 }
 
 func TestBoundsHoldForURLs(t *testing.T) {

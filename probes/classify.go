@@ -48,9 +48,10 @@ func unexpectedStatus(code uint16) error {
 // of the error's text gets into the result, since the endpoint may have written it.
 func classify(ctx context.Context, err error) Result {
 	var (
-		dnsError *net.DNSError
-		errno    syscall.Errno
-		unsent   *credentialsWithheld
+		unsent     *credentialsWithheld
+		unresolved *lookupError
+		attributed *networkError
+		errno      syscall.Errno
 	)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, context.Canceled):
@@ -58,7 +59,7 @@ func classify(ctx context.Context, err error) Result {
 		return unknown(ReasonCanceled)
 	case errors.Is(err, ErrAddressRefused), errors.Is(err, ErrOutOfBounds):
 		return failure(ReasonAddressRefused)
-	case errors.As(err, &dnsError), errors.Is(err, errSlowLookup):
+	case errors.As(err, &unresolved), errors.Is(err, errSlowLookup):
 		// Before timeouts: a silent resolver is no silent endpoint. That a name
 		// does not exist is no verdict either, since the endpoint may be well.
 		return unknown(ReasonNameResolution)
@@ -66,6 +67,8 @@ func classify(ctx context.Context, err error) Result {
 		return unknown(ReasonCrowded)
 	case errors.As(err, &unsent):
 		return unsent.result()
+	case errors.As(err, &attributed):
+		return attributed.result()
 	case errors.As(err, &errno):
 		if result, ok := errnoResults[errno]; ok {
 			return result
@@ -85,7 +88,9 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// errnoResults sorts the errors of system calls by who is to blame.
+// errnoResults are the results of errnos that come without a [networkError]: those that can
+// come from one side only, and on systems other than Linux all of them, where the kernel does
+// not say which host caused an error.
 var errnoResults = map[syscall.Errno]Result{
 	syscall.ECONNREFUSED: failure(ReasonConnectionRefused),
 	syscall.ECONNRESET:   failure(ReasonConnectionClosed),
@@ -93,7 +98,6 @@ var errnoResults = map[syscall.Errno]Result{
 	syscall.EPIPE:        failure(ReasonConnectionClosed),
 	syscall.ENOTCONN:     failure(ReasonConnectionClosed),
 	syscall.ETIMEDOUT:    failure(ReasonTimeout),
-	// A router on the way, or the neighbour table, says that the host is not there.
 	syscall.EHOSTUNREACH: failure(ReasonHostUnreachable),
 	syscall.EHOSTDOWN:    failure(ReasonHostUnreachable),
 

@@ -70,13 +70,21 @@ func TestClassify(t *testing.T) {
 		{"prohibited route", nil, dial(syscall.EACCES), unknown(ReasonNetworkUnreachable)},
 		{"no IPv6", nil, dial(syscall.EAFNOSUPPORT), unknown(ReasonNetworkUnreachable)},
 
-		{"no such name", nil, read(&net.DNSError{IsNotFound: true}), unknown(ReasonNameResolution)},
-		{"silent resolver", nil, read(&net.DNSError{IsTimeout: true}), unknown(ReasonNameResolution)},
+		{"own host at once", nil, &networkError{syscall.EHOSTUNREACH, true}, unknown(ReasonNetworkUnreachable)},
+		{"own host's blackhole route", nil, &networkError{syscall.EINVAL, true}, unknown(ReasonNetworkUnreachable)},
+		{"own host refuses", nil, &networkError{syscall.ECONNREFUSED, true}, unknown(ReasonNetworkUnreachable)},
+		{"own host without ports", nil, &networkError{syscall.EADDRNOTAVAIL, true}, unknown(ReasonLocalResources)},
+		{"router refuses", nil, inHTTP(&networkError{syscall.ECONNREFUSED, false}), failure(ReasonConnectionRefused)},
+		{"router without a route", nil, inTLS(&networkError{syscall.ENETUNREACH, false}), failure(ReasonHostUnreachable)},
+		{"router prohibits", nil, &networkError{syscall.EACCES, false}, failure(ReasonHostUnreachable)},
+
+		{"no such name", nil, &lookupError{"legacy.example", LookupMissing}, unknown(ReasonNameResolution)},
+		{"silent resolver", nil, &lookupError{"legacy.example", LookupTimeout}, unknown(ReasonNameResolution)},
 		{"slow resolver", nil, fmt.Errorf("%w: %w", errSlowLookup, read(os.ErrDeadlineExceeded)), unknown(ReasonNameResolution)},
 		{"guard", nil, read(fmt.Errorf("%w: 127.0.0.1", ErrAddressRefused)), failure(ReasonAddressRefused)},
 
 		{"cancelled", canceled, read(os.ErrDeadlineExceeded), unknown(ReasonCanceled)},
-		{"cancelled lookup", canceled, read(&net.DNSError{IsTimeout: true}), unknown(ReasonCanceled)},
+		{"cancelled lookup", canceled, &lookupError{"legacy.example", LookupTimeout}, unknown(ReasonCanceled)},
 		{"cancelled dial", nil, read(context.Canceled), unknown(ReasonCanceled)},
 
 		{"unknown authority", nil, inTLS(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), failure(ReasonCertificate)},

@@ -61,9 +61,6 @@ func (d destination) connected() string {
 // String is host:port, as in a URL.
 func (d destination) String() string { return d.withPort(d.host()) }
 
-// dialled is host:port for package net.
-func (d destination) dialled() string { return d.withPort(d.connected()) }
-
 func (d destination) withPort(host string) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(d.addr.Port())))
 }

@@ -143,7 +143,7 @@ func TestProbesOfANameByGivenNameServers(t *testing.T) {
 			return holding(map[string][]string{"legacy.example. A": {"legacy.example. 1 IN A 127.0.0.1"}, "legacy.example. AAAA": {"--", soa}})(question)
 		})(query)
 	}, silence)
-	dialer := NewDialer(loopback)
+	dialer := testDialer(loopback)
 	dialer.ResolveBy([]netip.AddrPort{silent, good})
 	for name, want := range map[string]Result{"legacy.example": success(), "missing.example": unknown(ReasonNameResolution)} {
 		prober, err := NewRegistry(dialer).New(Definition{URL: "http:///", Port: web.Port(), Name: name})

@@ -19,7 +19,6 @@ package probes
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -63,8 +62,8 @@ func (p *httpProber) follow(ctx context.Context, a answer) Result {
 // forbidden or does not exist, the endpoint is to blame.
 func classifyHop(ctx context.Context, err error) Result {
 	result := classify(ctx, err)
-	var dnsError *net.DNSError
-	noSuchName := errors.As(err, &dnsError) && dnsError.IsNotFound
+	var unresolved *lookupError
+	noSuchName := errors.As(err, &unresolved) && unresolved.notFound()
 	switch {
 	case result.Reason == ReasonAddressRefused, result.Reason == ReasonNameResolution && noSuchName:
 		return failure(ReasonRedirect)

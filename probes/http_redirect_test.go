@@ -170,7 +170,7 @@ func TestRedirectGuard(t *testing.T) {
 			}
 			s.redirects(fmt.Sprintf("/%d", hops-1), 307, fmt.Sprintf("http://%s:%d/latest/meta-data", host, hidden.Port()))
 			// Only the first address is allowed here: as if it were no loopback.
-			dialer := NewDialer(NewEgressPolicy(EgressRules{}))
+			dialer := testDialer(NewEgressPolicy(EgressRules{}))
 			guard := dialer.check
 			dialer.check = func(to netip.AddrPort) error {
 				if to == s.at {

@@ -72,23 +72,15 @@ func (p *icmpProber) Probe(ctx context.Context) Result {
 }
 
 func (p *icmpProber) ping(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	addr, lookup, err := p.dialer.resolve(ctx, p.to)
-	if err == nil {
-		err = p.dialer.check(netip.AddrPortFrom(addr, 0))
-	}
-	if err != nil {
-		return lookup.blame(ctx, err)
-	}
-	conn, err := openEcho(addr)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	defer bind(ctx, conn)()
-	return lookup.blame(ctx, echo(conn, addr.Is6()))
+	return p.dialer.tryEach(ctx, p.to, func(to netip.AddrPort) error {
+		conn, err := openEcho(to.Addr())
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		defer bind(ctx, conn)()
+		return echo(conn, to.Addr().Is6())
+	})
 }
 
 // echoConn takes echo requests to one address. The kernel sets their checksum and

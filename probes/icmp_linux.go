@@ -25,22 +25,20 @@ import (
 )
 
 // openEcho returns a socket for echo requests to the address (socket(7), icmp(7),
-// ping_group_range). It is connected, so that it hears of an unreachable host.
+// ping_group_range).
 func openEcho(to netip.Addr) (echoConn, error) {
-	family, protocol := syscall.AF_INET, syscall.IPPROTO_ICMP
+	protocol := syscall.IPPROTO_ICMP
 	if to.Is6() {
-		family, protocol = syscall.AF_INET6, syscall.IPPROTO_ICMPV6
+		protocol = syscall.IPPROTO_ICMPV6
 	}
-	fd, err := syscall.Socket(family, syscall.SOCK_DGRAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, protocol)
+	conn, err := newDatagrams(netip.AddrPortFrom(to, 0), protocol)
+	var refused *networkError
 	switch {
+	case errors.As(err, &refused):
+		return nil, err // connect() says EACCES where a route prohibits
 	case errors.Is(err, os.ErrPermission), errors.Is(err, syscall.EPROTONOSUPPORT):
 		return nil, fmt.Errorf("%w: %w", errEchoForbidden, err)
 	case err != nil:
-		return nil, err
-	}
-	conn := os.NewFile(uintptr(fd), "probe")
-	if err := syscall.Connect(fd, sockaddr(netip.AddrPortFrom(to, 0))); err != nil {
-		conn.Close()
 		return nil, err
 	}
 	return conn, nil

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net/netip"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -74,6 +75,12 @@ type talk struct {
 	// deadline is when the endpoint has had its timeout. The time that a connection waits
 	// for the loop to send its request does not count.
 	deadline time.Duration
+}
+
+// to is where the probe connects.
+func (t talk) to() netip.AddrPort {
+	to, _ := t.address() // it was admitted when the probe began
+	return to
 }
 
 // newLoop returns nil if the system has no room for a loop.
@@ -157,7 +164,7 @@ func (l *loop) dial(t talk) (fd int, err error) {
 	if fd, err = newSocket(to); err != nil {
 		return 0, err
 	}
-	if err = syscall.Connect(fd, sockaddr(to)); err == nil || errors.Is(err, syscall.EINPROGRESS) {
+	if err = beginConnect(fd, to); err == nil {
 		err = l.watch(fd)
 	}
 	if err != nil {
@@ -293,6 +300,13 @@ func (l *loop) missed(since, now time.Duration) Result {
 
 // ask says the request, on a connection that stands or has failed.
 func (l *loop) ask(ctx context.Context, fd int, t talk, events uint32) {
+	if events&syscall.EPOLLERR != 0 {
+		if err := connectError(fd, t.to()); err != nil {
+			// An endpoint may answer and close before it has read the request.
+			l.listen(ctx, fd, t, err)
+			return
+		}
+	}
 	request := t.request()
 	said, err := say(fd, request, events)
 	switch {
@@ -347,7 +361,7 @@ func (l *loop) listen(ctx context.Context, fd int, t talk, failed error) {
 	case errors.Is(err, syscall.EAGAIN):
 		return // there was other news than an answer
 	}
-	l.end(fd, t, classify(ctx, err))
+	l.end(fd, t, classify(ctx, explain(fd, true, t.to().Addr(), err)))
 }
 
 // judge makes a result of the answer, if it is all here.

@@ -21,7 +21,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -37,8 +36,7 @@ import (
 // may go to, as those of a cluster are.
 type nameServers struct {
 	// file lists the servers as resolv.conf(5) does; "" if they are fixed.
-	file   string
-	dialer net.Dialer
+	file string
 
 	// mu guards what follows. Nothing waits for the network while holding it.
 	mu      sync.Mutex
@@ -114,9 +112,9 @@ func (s *nameServers) askOne(ctx context.Context, server netip.AddrPort, query [
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	message := newDNSMessage(query)
-	answer, err := s.exchange(ctx, "udp", server, message)
+	answer, err := exchange(ctx, "udp", server, message)
 	if err == nil && isTruncated(answer) {
-		answer, err = s.exchange(ctx, "tcp", server, message)
+		answer, err = exchange(ctx, "tcp", server, message)
 	}
 	switch {
 	case err == nil:
@@ -130,18 +128,27 @@ func (s *nameServers) askOne(ctx context.Context, server netip.AddrPort, query [
 // maxMessage is the length of the longest message that TCP carries.
 const maxMessage = 64 << 10
 
-func (s *nameServers) exchange(ctx context.Context, network string, server netip.AddrPort, message dnsMessage) ([]byte, error) {
+func exchange(ctx context.Context, network string, server netip.AddrPort, message dnsMessage) ([]byte, error) {
+	if network == "tcp" {
+		conn, err := openSocket(ctx, server)
+		if err != nil {
+			return nil, err
+		}
+		defer conn.Close()
+		defer bind(ctx, conn)()
+		if err := conn.connect(); err != nil {
+			return nil, err
+		}
+		return askByTCP(conn, message, make([]byte, maxMessage))
+	}
 	// A socket of its own for each question: its port is one more number that who wants to
 	// forge an answer has to guess.
-	conn, err := s.dialer.DialContext(ctx, network, server.String())
+	conn, err := openDatagrams(ctx, server)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
 	defer bind(ctx, conn)()
-	if network == "tcp" {
-		return askByTCP(conn, message, make([]byte, maxMessage))
-	}
 	return askByUDP(conn, message, make([]byte, maxAnswerBytes))
 }
 

@@ -183,7 +183,7 @@ func TestLookupsDifferInTheirPortsAndIdentifiers(t *testing.T) {
 	}, silence)
 	servers := newNameServers("", []netip.AddrPort{place})
 	for range 20 {
-		conn, err := servers.dialer.DialContext(t.Context(), "udp", place.String())
+		conn, err := openDatagrams(t.Context(), place)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -63,7 +63,8 @@ const (
 	ReasonConnectionRefused Reason = iota + 1
 	// ReasonConnectionClosed: the peer reset or closed the connection too early.
 	ReasonConnectionClosed
-	// ReasonHostUnreachable: the network says that there is no such host.
+	// ReasonHostUnreachable: a router, a firewall or the endpoint itself says that it cannot be
+	// reached.
 	ReasonHostUnreachable
 	// ReasonTimeout: no complete answer before the deadline.
 	ReasonTimeout
@@ -132,8 +133,8 @@ const ReasonDraining Reason = 63
 const (
 	// ReasonLocalResources: the operator ran out of file descriptors, ports or memory.
 	ReasonLocalResources Reason = iota + 64
-	// ReasonNetworkUnreachable: the operator's own host has no route, or is not
-	// permitted to use it.
+	// ReasonNetworkUnreachable: the operator's own host has no route or no gateway, or does not
+	// permit the probe.
 	ReasonNetworkUnreachable
 	// ReasonNameResolution: the name in the probe URL could not be resolved.
 	ReasonNameResolution
@@ -166,7 +167,7 @@ const (
 var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonConnectionRefused:   {"ConnectionRefused", "connection refused"},
 	ReasonConnectionClosed:    {"ConnectionClosed", "connection closed by the endpoint before the check was complete"},
-	ReasonHostUnreachable:     {"HostUnreachable", "no route to the host"},
+	ReasonHostUnreachable:     {"HostUnreachable", "the network says that the endpoint cannot be reached"},
 	ReasonTimeout:             {"Timeout", "no complete answer within the timeout"},
 	ReasonTLSHandshake:        {"TLSHandshakeFailed", "TLS handshake failed"},
 	ReasonCertificate:         {"CertificateInvalid", "certificate is expired, for another name, or of an unknown authority"},
@@ -194,7 +195,7 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonServerError:         {"ServerError", "server answered with an error"},
 	ReasonDraining:            {"Draining", "endpoint says that it takes no new traffic"},
 	ReasonLocalResources:      {"LocalResourcesExhausted", "not probed: the operator is out of sockets, ports or memory"},
-	ReasonNetworkUnreachable:  {"NetworkUnreachable", "not probed: the operator has no route to the network"},
+	ReasonNetworkUnreachable:  {"NetworkUnreachable", "not probed: the operator's own host cannot reach the network, or does not permit it"},
 	ReasonNameResolution:      {"NameResolutionFailed", "not probed: name in the probe URL cannot be resolved"},
 	ReasonICMPForbidden:       {"ICMPForbidden", "not probed: the operator may not send echo requests, for which its Pod needs the sysctl net.ipv4.ping_group_range"},
 	ReasonInternal:            {"InternalError", "not probed: the prober failed"},

@@ -236,7 +236,7 @@ func probeByScheduler(t testing.TB, prober Prober, timeout time.Duration) Result
 
 func prepare(t testing.TB, def Definition) Prober {
 	t.Helper()
-	prober, err := NewRegistry(NewDialer(loopback)).New(def)
+	prober, err := NewRegistry(testDialer(loopback)).New(def)
 	if err != nil {
 		t.Fatalf("New(%+v): %v", def, err)
 	}

@@ -19,22 +19,27 @@ package probes
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 )
 
-// socket is a TCP connection made with the system calls that a probe needs. net.Dialer
-// makes six more, for options and addresses that nobody looks at, and binds the local
-// port ahead of the connection, which uses ports up much faster.
+// socket is a connection made with the system calls that a probe needs. net.Dialer makes six
+// more, for options and addresses that nobody looks at, and binds the local port ahead of the
+// connection, which uses ports up much faster. Its errors are attributed to a host, see
+// attribute.
 type socket struct {
 	*os.File // waits in the runtime's poller, as connections of net do
 	to       netip.AddrPort
+	// datagrams: it is a socket of UDP or ICMP, and not of TCP.
+	datagrams bool
 }
 
-// openSocket returns a socket that is not connected yet.
+// openSocket returns a TCP socket that is not connected yet.
 func openSocket(_ context.Context, to netip.AddrPort) (*socket, error) {
 	fd, err := newSocket(to)
 	if err != nil {
@@ -43,17 +48,76 @@ func openSocket(_ context.Context, to netip.AddrPort) (*socket, error) {
 	return socketOf(fd, to), nil
 }
 
-// newSocket returns the descriptor of a socket that blocks nobody.
-func newSocket(to netip.AddrPort) (int, error) {
-	family := syscall.AF_INET
-	if to.Addr().Is6() {
+// newSocket returns the descriptor of a TCP socket that blocks nobody.
+func newSocket(to netip.AddrPort) (int, error) { return newSocketOf(to, syscall.SOCK_STREAM, 0) }
+
+// newSocketOf returns the descriptor of a socket that blocks nobody and keeps the errors that
+// routers send.
+func newSocketOf(to netip.AddrPort, kind, protocol int) (int, error) {
+	family, v6 := syscall.AF_INET, isIPv6(to)
+	if v6 {
 		family = syscall.AF_INET6
 	}
-	return syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	fd, err := syscall.Socket(family, kind|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, protocol)
+	if err != nil {
+		return 0, err
+	}
+	if err := keepErrors(fd, v6); err != nil {
+		syscall.Close(fd)
+		return 0, err
+	}
+	return fd, nil
 }
 
 func socketOf(fd int, to netip.AddrPort) *socket {
-	return &socket{os.NewFile(uintptr(fd), "probe"), to}
+	return &socket{File: os.NewFile(uintptr(fd), "probe"), to: to}
+}
+
+// openDatagrams returns a UDP socket that takes datagrams from one place only.
+func openDatagrams(_ context.Context, to netip.AddrPort) (net.Conn, error) {
+	return newDatagrams(to, syscall.IPPROTO_UDP)
+}
+
+// newDatagrams returns a socket of UDP, or of ICMP's echo requests, that takes datagrams from
+// one place only, and hears of it if that cannot be reached.
+func newDatagrams(to netip.AddrPort, protocol int) (*socket, error) {
+	fd, err := newSocketOf(to, syscall.SOCK_DGRAM, protocol)
+	if err != nil {
+		return nil, err
+	}
+	if err := beginConnect(fd, to); err != nil {
+		syscall.Close(fd)
+		return nil, err
+	}
+	conn := socketOf(fd, to)
+	conn.datagrams = true
+	return conn, nil
+}
+
+// beginConnect calls connect(). Its errors are this host's: nobody else has been asked yet.
+func beginConnect(fd int, to netip.AddrPort) error {
+	err := syscall.Connect(fd, sockaddr(to))
+	var errno syscall.Errno
+	if err == nil || errors.Is(err, syscall.EINPROGRESS) || !errors.As(err, &errno) {
+		return nil
+	}
+	return &networkError{errno, true}
+}
+
+// connectError returns why a TCP connection that was begun has failed, or is about to; nil if
+// it has not. A message from a router may be there before connect() has returned: then the
+// kernel only notes it and tries on, although it gives up a connection to which the message
+// comes a little later. It counts in either case, or the result would depend on how near the
+// router is.
+func connectError(fd int, to netip.AddrPort) error {
+	failed, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR)
+	switch {
+	case err != nil:
+		return err
+	case failed == 0:
+		return nil
+	}
+	return attributed(fd, true, to.Addr(), syscall.Errno(failed))
 }
 
 // connect waits until the connection stands, within the socket's deadline.
@@ -62,16 +126,18 @@ func (s *socket) connect() error {
 	if err != nil {
 		return err
 	}
-	address := sockaddr(s.to)
+	begun := false
 	var failed error
-	// The call is repeated whenever the socket seems writable: the kernel then says
-	// how far it is, or what went wrong.
+	// The call is repeated whenever something happens to the socket: the kernel then says how
+	// far it is, or what went wrong.
 	err = conn.Write(func(fd uintptr) (done bool) {
-		failed = syscall.Connect(int(fd), address)
-		if errors.Is(failed, syscall.EISCONN) {
-			failed = nil
+		if !begun {
+			begun = true
+			failed = beginConnect(int(fd), s.to)
+			return failed != nil
 		}
-		return !errors.Is(failed, syscall.EINPROGRESS) && !errors.Is(failed, syscall.EALREADY)
+		done, failed = s.continueConnect(int(fd))
+		return done
 	})
 	if err != nil {
 		return err
@@ -79,11 +145,71 @@ func (s *socket) connect() error {
 	return failed
 }
 
-func sockaddr(to netip.AddrPort) syscall.Sockaddr {
-	if to.Addr().Is4() {
-		return &syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+// continueConnect reports whether the connection stands or has failed.
+func (s *socket) continueConnect(fd int) (done bool, err error) {
+	err = syscall.Connect(fd, sockaddr(s.to))
+	switch {
+	case err == nil, errors.Is(err, syscall.EISCONN):
+		return true, nil
+	case errors.Is(err, syscall.EALREADY), errors.Is(err, syscall.EINPROGRESS):
+		err = connectError(fd, s.to)
+		return err != nil, err
 	}
-	return &syscall.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}
+	return true, explain(fd, true, s.to.Addr(), err)
+}
+
+// Read implements net.Conn.
+func (s *socket) Read(b []byte) (int, error) {
+	n, err := s.File.Read(b)
+	if s.datagrams && errors.Is(err, io.EOF) {
+		return n, nil // an empty datagram, which ends nothing
+	}
+	return n, s.explain(err)
+}
+
+// Write implements net.Conn.
+func (s *socket) Write(b []byte) (int, error) {
+	n, err := s.File.Write(b)
+	return n, s.explain(err)
+}
+
+func (s *socket) explain(err error) error {
+	var errno syscall.Errno
+	if err == nil || !errors.As(err, &errno) {
+		return err
+	}
+	_ = s.control(func(fd int) error {
+		err = explain(fd, !s.datagrams, s.to.Addr(), err)
+		return nil
+	})
+	return err
+}
+
+func isIPv6(to netip.AddrPort) bool { return to.Addr().Is6() && !to.Addr().Is4In6() }
+
+// sockaddr is the address in the kernel's form. An IPv4 address mapped into IPv6 is the IPv4
+// address.
+func sockaddr(to netip.AddrPort) syscall.Sockaddr {
+	if !isIPv6(to) {
+		return &syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().Unmap().As4()}
+	}
+	return &syscall.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16(), ZoneId: zoneIndex(to.Addr().Zone())}
+}
+
+// zoneIndex is the index of the network interface that a link-local address belongs to: name
+// servers may have such addresses.
+func zoneIndex(zone string) uint32 {
+	if zone == "" {
+		return 0
+	}
+	if device, err := net.InterfaceByName(zone); err == nil {
+		return uint32(device.Index)
+	}
+	index, err := strconv.ParseUint(zone, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(index)
 }
 
 // CloseWrite is that of net.TCPConn.

@@ -38,3 +38,8 @@ func openSocket(ctx context.Context, to netip.AddrPort) (*socket, error) {
 }
 
 func (s *socket) connect() error { return nil }
+
+// openDatagrams returns a UDP socket that takes datagrams from one place only.
+func openDatagrams(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "udp", to.String())
+}

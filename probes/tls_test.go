@@ -278,7 +278,7 @@ func TestSessionsAreNotShared(t *testing.T) {
 	good, bad := server(ca.issue(t)), server(ca.issue(t, forOthers))
 	settings := &TLSSettings{CABundle: ca.bundle(), ServerName: "legacy.example"}
 	good.TLS, bad.TLS = settings, settings
-	registry := NewRegistry(NewDialer(loopback))
+	registry := NewRegistry(testDialer(loopback))
 	for _, test := range []struct {
 		def  Definition
 		want Result
@@ -297,7 +297,7 @@ func TestSessionsAreNotShared(t *testing.T) {
 // copy of them, and none is kept for nobody.
 func TestBundlesAreShared(t *testing.T) {
 	bundle := newAuthority(t).bundle()
-	dialer := NewDialer(loopback)
+	dialer := testDialer(loopback)
 	registry := NewRegistry(dialer)
 	var probers []*httpProber
 	for range 3 {

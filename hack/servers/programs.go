@@ -31,6 +31,7 @@ var programs = map[string]struct{ debianPackage, pattern string }{
 	"libgalera_smm.so":        {"galera-4", "/usr/lib/galera/libgalera_smm.so"},
 	"mariadb-install-db":      {"mariadb-server", "/usr/bin/mariadb-install-db"},
 	"mariadbd":                {"mariadb-server", "/usr/sbin/mariadbd"},
+	"nft":                     {"nftables", "/usr/sbin/nft"},
 	"nginx":                   {"nginx", "/usr/sbin/nginx"},
 	"pgbouncer":               {"pgbouncer", "/usr/sbin/pgbouncer"},
 	"postgres":                {"postgresql", "/usr/lib/postgresql/*/bin/postgres"},

@@ -1,0 +1,291 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"k8s.io/utils/clock"
+)
+
+// All probes connect in the same way: resolve the name, if there is one, check each address
+// against the policy, connect by a socket of our own. The scheduler's loop does the same for
+// addresses, without a goroutine for each.
+
+// stream is a TCP connection as probes use it.
+type stream interface {
+	net.Conn
+	CloseWrite() error
+	SetNoDelay(noDelay bool) error
+	SetKeepAliveConfig(net.KeepAliveConfig) error
+}
+
+// converse opens a connection of its own, hands it to talk and closes it. The
+// context's deadline and its cancellation hold for all of it: talk need not look
+// at the context, and must not set deadlines. It must end when the connection
+// fails.
+func (d *Dialer) converse(ctx context.Context, to destination, talk func(stream) error) error {
+	if err := ctx.Err(); err != nil {
+		return err // a dial would still send its SYN
+	}
+	if to.name != "" {
+		return d.converseByName(ctx, to, talk)
+	}
+	if err := d.check(to.addr); err != nil {
+		return err
+	}
+	conn, err := openSocket(ctx, to.addr)
+	if err != nil {
+		return err
+	}
+	return converseOn(ctx, conn, func(stream) error {
+		if err := conn.connect(); err != nil {
+			return err
+		}
+		return to.talkOn(conn, talk)
+	})
+}
+
+// converseOn is converse on a connection that there is already.
+func converseOn(ctx context.Context, conn stream, talk func(stream) error) error {
+	defer conn.Close()
+	defer bind(ctx, conn)()
+	return talk(conn)
+}
+
+// converseByName is converse for a destination that has to be resolved first.
+func (d *Dialer) converseByName(ctx context.Context, to destination, talk func(stream) error) error {
+	addrs, lookup, err := d.resolve(ctx, to)
+	if err != nil {
+		return err
+	}
+	conn, err := d.connectFirst(ctx, addrs)
+	if err != nil {
+		return lookup.blame(ctx, err)
+	}
+	return lookup.blame(ctx, converseOn(ctx, conn, func(conn stream) error { return to.talkOn(conn, talk) }))
+}
+
+// talkOn hands a connection that stands to talk, once what comes first has been said.
+func (d destination) talkOn(conn stream, talk func(stream) error) error {
+	if err := d.proxy.introduce(conn); err != nil {
+		return err
+	}
+	return talk(conn)
+}
+
+// exchangeDatagrams is converse by UDP.
+func (d *Dialer) exchangeDatagrams(ctx context.Context, to destination, talk func(net.Conn) error) error {
+	return d.tryEach(ctx, to, func(to netip.AddrPort) error {
+		conn, err := openDatagrams(ctx, to)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		defer bind(ctx, conn)()
+		return talk(conn)
+	})
+}
+
+// tryEach calls try with one address of a destination after the other, as long as the network
+// fails, and not the endpoint. The time is not divided between them: whoever is silent has all
+// of it.
+func (d *Dialer) tryEach(ctx context.Context, to destination, try func(netip.AddrPort) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	addrs, lookup, err := d.resolve(ctx, to)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, addr := range addrs {
+		err := d.check(addr)
+		if err == nil {
+			err = try(addr)
+		}
+		var network *networkError
+		if err == nil || !errors.As(err, &network) && errorStanding(ctx, err) == endpointsFault {
+			return lookup.blame(ctx, err)
+		}
+		failed = append(failed, err)
+	}
+	return lookup.blame(ctx, mostTelling(ctx, failed))
+}
+
+// attemptDelay is how long a connection to one address of a name has before the next address
+// is tried as well (RFC 8305, 5, "Connection Attempt Delay").
+const attemptDelay = 250 * time.Millisecond
+
+// maxAttempts bounds the addresses of a name that one probe tries: a name may have a thousand.
+const maxAttempts = 16
+
+// attempt is what came of connecting to one address.
+type attempt struct {
+	conn *socket
+	err  error
+}
+
+// connectFirst returns the connection that stands first (RFC 8305): the addresses are tried in
+// their order, each one when the one before it has failed or has had its time. No attempt is
+// under way any more when it returns.
+func (d *Dialer) connectFirst(ctx context.Context, addrs []netip.AddrPort) (*socket, error) {
+	if len(addrs) == 1 {
+		return d.connect(ctx, addrs[0])
+	}
+	trying, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan attempt)
+	next := clock.RealClock{}.NewTimer(0)
+	defer next.Stop()
+	var failed []error
+	for left, underWay := addrs, 0; len(left)+underWay > 0; {
+		select {
+		case <-next.C():
+			if len(left) == 0 {
+				continue
+			}
+			to := left[0]
+			left = left[1:]
+			underWay++
+			go func() {
+				conn, err := d.connect(trying, to)
+				ended <- attempt{conn, err}
+			}()
+			next.Reset(attemptDelay)
+		case each := <-ended:
+			underWay--
+			if each.err == nil {
+				cancel()
+				closeLate(ended, underWay)
+				return each.conn, nil
+			}
+			failed = append(failed, each.err)
+			if ctx.Err() != nil {
+				left = nil
+			}
+			next.Reset(0)
+		}
+	}
+	return nil, mostTelling(ctx, failed)
+}
+
+// closeLate closes the connections of attempts that came too late.
+func closeLate(ended <-chan attempt, underWay int) {
+	for range underWay {
+		if late := <-ended; late.err == nil {
+			late.conn.Close()
+		}
+	}
+}
+
+// connect returns a connection that stands.
+func (d *Dialer) connect(ctx context.Context, to netip.AddrPort) (*socket, error) {
+	if err := d.check(to); err != nil {
+		return nil, err
+	}
+	conn, err := openSocket(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	release := bind(ctx, conn)
+	err = conn.connect()
+	if !release() && err == nil {
+		err = ctx.Err() // the connection's deadline is over
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// Standings of an error of one of several addresses. What the endpoint did says more than what
+// our own host did, and that more than that we must not go there.
+const (
+	endpointsFault = iota
+	ownFault
+	refusedAddress
+)
+
+func errorStanding(ctx context.Context, err error) int {
+	switch result := classify(ctx, err); {
+	case result.Reason == ReasonAddressRefused:
+		return refusedAddress
+	case result.Outcome == Unknown:
+		return ownFault
+	}
+	return endpointsFault
+}
+
+// mostTelling is the error that says most about an endpoint, of those of its addresses: the
+// first one of the lowest standing. An address family that our host lacks thus excuses nobody
+// who is dead in the other one.
+func mostTelling(ctx context.Context, failed []error) error {
+	return slices.MinFunc(failed, func(a, b error) int { return cmp.Compare(errorStanding(ctx, a), errorStanding(ctx, b)) })
+}
+
+// bind makes a connection end with the context, until it is told to stop. Only when it
+// fires this costs a goroutine. The context's timer does for the deadline, too.
+func bind(ctx context.Context, conn interface{ SetDeadline(time.Time) error }) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(longAgo) })
+}
+
+var longAgo = time.Unix(1, 0)
+
+// resolve returns the addresses of a destination, at least one and at most maxAttempts.
+// Whoever connects to one must check it.
+func (d *Dialer) resolve(ctx context.Context, to destination) ([]netip.AddrPort, nameLookup, error) {
+	if to.name == "" {
+		return []netip.AddrPort{netip.AddrPortFrom(to.addr.Addr().Unmap(), to.addr.Port())}, nameLookup{}, nil
+	}
+	lookup := nameLookup{start: time.Now()} //nolint:forbidigo // to compare with a context's deadline
+	addrs, err := d.names.addresses(ctx, to.name)
+	lookup.end = time.Now() //nolint:forbidigo // see above
+	if err != nil {
+		return nil, lookup, err
+	}
+	places := make([]netip.AddrPort, 0, maxAttempts)
+	for _, addr := range addrs[:min(len(addrs), maxAttempts)] {
+		places = append(places, netip.AddrPortFrom(addr, to.addr.Port()))
+	}
+	return places, lookup, nil
+}
+
+// nameLookup is when the name of a destination was being resolved; zero if there
+// was no name.
+type nameLookup struct{ start, end time.Time }
+
+// errSlowLookup marks timeouts for which the resolver is to blame.
+var errSlowLookup = errors.New("name resolution took most of the time")
+
+// blame marks a timeout as the resolver's fault if the lookup had left the
+// endpoint less than half of the time.
+func (l nameLookup) blame(ctx context.Context, err error) error {
+	deadline, ok := ctx.Deadline()
+	if err == nil || !ok || l.end.IsZero() || !isTimeout(err) || l.end.Sub(l.start) < deadline.Sub(l.end) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errSlowLookup, err)
+}

@@ -1,0 +1,352 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/utils/clock"
+)
+
+// scriptedNames is a cache whose name servers answer by a function, and count the questions.
+type scriptedNames struct {
+	*nameCache
+	asked atomic.Int32
+}
+
+func newScriptedNames(answer func(context.Context, Question) dnsReply) *scriptedNames {
+	s := &scriptedNames{nameCache: newNameCache(nil)}
+	s.hosts = &hostsFile{path: os.DevNull}
+	s.clock = clock.RealClock{} // of the synctest bubble
+	s.lookup = func(ctx context.Context, question Question) dnsReply {
+		s.asked.Add(1)
+		return answer(ctx, question)
+	}
+	return s
+}
+
+// onlyIPv4 has one address, of IPv4.
+func onlyIPv4(ttl time.Duration) func(context.Context, Question) dnsReply {
+	return func(_ context.Context, question Question) dnsReply {
+		if question.Type == RecordA {
+			return dnsReply{outcome: LookupFound, records: addresses("192.0.2.9"), ttl: ttl}
+		}
+		return dnsReply{outcome: LookupEmpty, ttl: ttl}
+	}
+}
+
+func constantReply(reply dnsReply) func(context.Context, Question) dnsReply {
+	return func(context.Context, Question) dnsReply { return reply }
+}
+
+func TestNameCache_Reply_IsKeptForItsTTL(t *testing.T) {
+	found := func(ttl time.Duration) func(context.Context, Question) dnsReply {
+		return constantReply(dnsReply{outcome: LookupFound, records: addresses("192.0.2.9"), ttl: ttl})
+	}
+	for _, test := range []struct {
+		name   string
+		answer func(context.Context, Question) dnsReply
+		kept   time.Duration
+	}{
+		{"found", found(time.Minute), time.Minute},
+		{"without TTL", found(0), minCacheTTL},
+		{"for a day", found(24 * time.Hour), maxCacheTTL},
+		{"no such name", constantReply(dnsReply{outcome: LookupMissing, ttl: time.Hour}), maxNegativeTTL},
+		{"no such name, briefly", constantReply(dnsReply{outcome: LookupMissing, ttl: 5 * time.Second}), 5 * time.Second},
+		{"failure", constantReply(dnsReply{outcome: LookupServerFailure}), failureTTL},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				names := newScriptedNames(test.answer)
+				resolve := func() { _, _ = names.addresses(t.Context(), "legacy.example.") }
+				resolve()
+				time.Sleep(test.kept - time.Millisecond)
+				resolve()
+				if asked := names.asked.Load(); asked != 2 {
+					t.Errorf("%d questions before the reply has expired, want one of each type", asked)
+				}
+				time.Sleep(time.Millisecond)
+				resolve()
+				if asked := names.asked.Load(); asked != 4 {
+					t.Errorf("%d questions after the reply has expired, want two of each type", asked)
+				}
+			})
+		})
+	}
+}
+
+func TestNameCache_ManyProbesAtOnce_AskOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := newScriptedNames(func(ctx context.Context, question Question) dnsReply {
+			time.Sleep(time.Second)
+			return onlyIPv4(time.Minute)(ctx, question)
+		})
+		var probes sync.WaitGroup
+		for range 100 {
+			probes.Go(func() {
+				if found, err := names.addresses(t.Context(), "Legacy.Example"); err != nil || len(found) != 1 {
+					t.Errorf("%v, %v", found, err)
+				}
+			})
+		}
+		probes.Wait()
+		if asked := names.asked.Load(); asked != 2 {
+			t.Errorf("%d questions, want one of each type", asked)
+		}
+	})
+}
+
+// TestNameCache_LastProbeGivesUp_LookupEnds: synctest fails if a goroutine is left.
+func TestNameCache_LastProbeGivesUp_LookupEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := newScriptedNames(func(ctx context.Context, _ Question) dnsReply {
+			<-ctx.Done()
+			return dnsReply{outcome: LookupTimeout}
+		})
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		long, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		var probes sync.WaitGroup
+		for _, ctx := range []context.Context{short, long} {
+			probes.Go(func() {
+				_, err := names.addresses(ctx, "legacy.example")
+				if got := classify(ctx, err); got != unknown(ReasonNameResolution) {
+					t.Errorf("%+v", got)
+				}
+			})
+		}
+		probes.Wait()
+		if asked := names.asked.Load(); asked != 2 {
+			t.Errorf("%d questions, want one of each type", asked)
+		}
+	})
+}
+
+func TestNameCache_OneFamilyIsSilent_OtherIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := newScriptedNames(func(ctx context.Context, question Question) dnsReply {
+			if question.Type == RecordAAAA {
+				<-ctx.Done()
+				return dnsReply{outcome: LookupTimeout}
+			}
+			return onlyIPv4(time.Minute)(ctx, question)
+		})
+		start := time.Now()
+		found, err := names.addresses(t.Context(), "legacy.example")
+		if took := time.Since(start); err != nil || len(found) != 1 || took != resolutionDelay {
+			t.Errorf("%v, %v after %v", found, err, took)
+		}
+	})
+}
+
+func TestNameCache_Addresses_AlternateBetweenFamilies(t *testing.T) {
+	names := newScriptedNames(func(_ context.Context, question Question) dnsReply {
+		if question.Type == RecordAAAA {
+			return dnsReply{outcome: LookupFound, records: addresses("2001:db8::1", "2001:db8::2", "2001:db8::3")}
+		}
+		return dnsReply{outcome: LookupFound, records: addresses("192.0.2.1", "192.0.2.2")}
+	})
+	// Both replies must be there before they are combined.
+	eventually(t, "both families are known", func() bool {
+		found, err := names.addresses(t.Context(), "legacy.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "2001:db8::3"}
+		return slices.EqualFunc(found, want, func(addr netip.Addr, text string) bool { return addr.String() == text })
+	})
+}
+
+func TestNameCache_NoAddress_SaysWhy(t *testing.T) {
+	for _, test := range []struct {
+		four, six, want LookupOutcome
+	}{
+		{LookupMissing, LookupMissing, LookupMissing},
+		{LookupEmpty, LookupEmpty, LookupEmpty},
+		{LookupEmpty, LookupMissing, LookupEmpty},
+		{LookupServerFailure, LookupEmpty, LookupServerFailure},
+		{LookupEmpty, LookupTimeout, LookupTimeout},
+	} {
+		names := newScriptedNames(func(_ context.Context, question Question) dnsReply {
+			if question.Type == RecordA {
+				return dnsReply{outcome: test.four}
+			}
+			return dnsReply{outcome: test.six}
+		})
+		_, err := names.addresses(t.Context(), "legacy.example")
+		var unresolved *lookupError
+		if !errors.As(err, &unresolved) || unresolved.outcome != test.want {
+			t.Errorf("A %v and AAAA %v: got %v, want %v", test.four, test.six, err, test.want)
+		}
+	}
+}
+
+func TestNameCache_ManyNames_AreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := newScriptedNames(onlyIPv4(time.Minute))
+		for i := range maxCachedReplies {
+			_, _ = names.addresses(t.Context(), strings.Repeat("a", i%60+1)+"."+strings.Repeat("b", i/60%60+1)+"."+strings.Repeat("c", i/3600+1))
+		}
+		if got := len(names.replies); got > maxCachedReplies {
+			t.Errorf("%d replies are kept, want at most %d", got, maxCachedReplies)
+		}
+	})
+}
+
+func TestNameCache_HostsFile_ComesFirst(t *testing.T) {
+	names := newScriptedNames(onlyIPv4(time.Minute))
+	names.hosts = &hostsFile{path: filepath.Join(t.TempDir(), "hosts")}
+	expect := func(name string, want ...string) {
+		t.Helper()
+		found, err := names.addresses(t.Context(), name)
+		if err != nil || !slices.EqualFunc(found, want, func(addr netip.Addr, text string) bool { return addr.String() == text }) {
+			t.Errorf("%s: got %v, %v, want %v", name, found, err, want)
+		}
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(names.hosts.path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect("legacy.example", "192.0.2.9") // there is no such file
+	write("# hosts\n198.51.100.7\tLegacy.Example legacy # the old one\n2001:db8::7 legacy.example\nnonsense legacy\n127.0.0.1 localhost\n")
+	expect("legacy.example", "2001:db8::7", "198.51.100.7")
+	expect("LEGACY.example.", "2001:db8::7", "198.51.100.7")
+	expect("legacy", "198.51.100.7")
+	expect("localhost", "127.0.0.1")
+	expect("other.localhost", "::1", "127.0.0.1")
+	expect("other.example", "192.0.2.9")
+	write("198.51.100.8 legacy.example another.example\n")
+	expect("another.example", "198.51.100.8")
+	expect("localhost", "::1", "127.0.0.1")
+	if asked := names.asked.Load(); asked != 4 {
+		t.Errorf("%d questions, want one of each type for two names", asked)
+	}
+}
+
+// TestProbes_OfEveryScheme_ResolveAndDialAlike: the same cache, the same check of the address.
+func TestProbes_OfEveryScheme_ResolveAndDialAlike(t *testing.T) {
+	closed := refusing(t)
+	for addr, want := range map[string]Result{
+		"127.0.0.1":       failure(ReasonConnectionRefused),
+		"169.254.169.254": failure(ReasonAddressRefused),
+	} {
+		names := newScriptedNames(func(_ context.Context, question Question) dnsReply {
+			if question.Type == RecordA {
+				return dnsReply{outcome: LookupFound, records: addresses(addr), ttl: time.Hour}
+			}
+			return dnsReply{outcome: LookupEmpty, ttl: time.Hour}
+		})
+		dialer := NewDialer(loopback)
+		dialer.names = names.nameCache
+		registry := NewRegistry(dialer)
+		for scheme := range registry {
+			if scheme == "icmp" {
+				continue // see TestICMPProbe
+			}
+			for _, parameter := range []string{"", "?http2=true"} {
+				def := Definition{URL: scheme + "://legacy.example", Port: closed.Port()}
+				switch {
+				case parameter != "" && !strings.HasPrefix(scheme, "http"):
+					continue
+				case scheme == "dns":
+					def.URL += "/www.example"
+				default:
+					def.URL += parameter
+				}
+				if scheme == "postgres" || scheme == "mysql" {
+					def.Credentials = &Credentials{Username: "probe", Password: "secret"}
+				}
+				t.Run(addr+"/"+scheme+parameter, func(t *testing.T) {
+					prober, err := registry.New(def)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := probeOnce(t, prober, ample); got != want {
+						t.Errorf("got %+v, want %+v", got, want)
+					}
+				})
+			}
+		}
+		if asked := names.asked.Load(); asked != 2 {
+			t.Errorf("%d questions for all schemes together, want one of each type", asked)
+		}
+	}
+}
+
+// TestProbe_FirstAddressIsSilent_NextIsTried takes the next address long before the probe's
+// time is over.
+func TestProbe_FirstAddressIsSilent_NextIsTried(t *testing.T) {
+	hole := blackHole(t)
+	listener, err := net.Listen("tcp", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), hole.Port()).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	names := newScriptedNames(func(_ context.Context, question Question) dnsReply {
+		if question.Type == RecordA {
+			return dnsReply{outcome: LookupFound, records: addresses("127.0.0.1", "127.0.0.2"), ttl: time.Hour}
+		}
+		return dnsReply{outcome: LookupEmpty, ttl: time.Hour}
+	})
+	dialer := NewDialer(loopback)
+	dialer.names = names.nameCache
+	prober, err := NewRegistry(dialer).New(Definition{URL: "tcp://legacy.example", Port: hole.Port()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if got := probeOnce(t, prober, ample); got != success() {
+		t.Errorf("got %+v", got)
+	}
+	if took := time.Since(start); took > ample/2 {
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestMostTelling(t *testing.T) {
+	noIPv6 := &networkError{errno: 101, local: true}
+	refused := &networkError{errno: 111}
+	forbidden := ErrAddressRefused
+	for _, test := range []struct {
+		errs []error
+		want error
+	}{
+		{[]error{noIPv6, refused}, refused},
+		{[]error{forbidden, noIPv6, refused, os.ErrDeadlineExceeded}, refused},
+		{[]error{forbidden, noIPv6}, noIPv6},
+		{[]error{forbidden}, forbidden},
+	} {
+		if got := mostTelling(t.Context(), test.errs); !errors.Is(got, test.want) {
+			t.Errorf("%v: got %v, want %v", test.errs, got, test.want)
+		}
+	}
+}

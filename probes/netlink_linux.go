@@ -1,0 +1,175 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// kernelTables asks the kernel by netlink (rtnetlink(7)), which every process may. A question
+// costs a few microseconds, and is asked after a failure only; what a cache of addresses knows
+// may be out of date just when the network changes.
+type kernelTables struct{}
+
+func (kernelTables) isOwn(addr netip.Addr) bool {
+	found, err := findRoute(addr)
+	return err == nil && found.kind == unix.RTN_LOCAL
+}
+
+func (kernelTables) nextHopOf(addr netip.Addr) nextHop {
+	found, err := findRoute(addr)
+	switch {
+	case errors.Is(err, errNetlink):
+		return nextHop{} // nobody knows
+	case err != nil, found.kind != unix.RTN_UNICAST && found.kind != unix.RTN_LOCAL:
+		return nextHop{missing: true}
+	}
+	hop := nextHop{onLink: !found.gateway.IsValid()}
+	neighbour := found.gateway
+	if hop.onLink {
+		neighbour = addr
+	}
+	hop.unresolved = isUnresolved(neighbour, found.device)
+	return hop
+}
+
+// route is what the kernel says of the way to an address.
+type route struct {
+	// kind is RTN_UNICAST, RTN_LOCAL or another one.
+	kind uint8
+	// device is the index of the network interface.
+	device uint32
+	// gateway is the next hop; invalid if there is no router between.
+	gateway netip.Addr
+}
+
+// findRoute returns the route to an address. Its error is the one that connect() would return,
+// or errNetlink if the kernel did not answer.
+func findRoute(addr netip.Addr) (route, error) {
+	bytes := addr.AsSlice()
+	request := unix.RtMsg{Family: familyOf(addr), Dst_len: uint8(8 * len(bytes))}
+	header := unsafe.Slice((*byte)(unsafe.Pointer(&request)), unsafe.Sizeof(request))
+	answer, err := askNetlink(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, header, unix.RTA_DST, bytes)
+	if err != nil {
+		return route{}, err
+	}
+	if len(answer) < unix.SizeofRtMsg {
+		return route{}, errNetlink
+	}
+	found := route{kind: (*unix.RtMsg)(unsafe.Pointer(&answer[0])).Type}
+	for kind, value := range attributes(answer[unix.SizeofRtMsg:]) {
+		switch kind {
+		case unix.RTA_OIF:
+			if len(value) == 4 {
+				found.device = binary.NativeEndian.Uint32(value)
+			}
+		case unix.RTA_GATEWAY:
+			found.gateway, _ = netip.AddrFromSlice(value)
+		case unix.RTA_VIA: // a gateway of the other family (RFC 8950)
+			if len(value) > 2 {
+				found.gateway, _ = netip.AddrFromSlice(value[2:])
+			}
+		}
+	}
+	return found, nil
+}
+
+// isUnresolved reports whether the neighbour table has an entry for an address that does not
+// answer. A kernel that cannot say (before Linux 5.0) counts as one that says so: with no
+// entry at all the question would not have come up.
+func isUnresolved(addr netip.Addr, device uint32) bool {
+	request := unix.NdMsg{Family: familyOf(addr), Ifindex: int32(device)}
+	header := unsafe.Slice((*byte)(unsafe.Pointer(&request)), unsafe.Sizeof(request))
+	answer, err := askNetlink(unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, header, unix.NDA_DST, addr.AsSlice())
+	if err != nil {
+		return !errors.Is(err, syscall.ENOENT)
+	}
+	if len(answer) < unix.SizeofNdMsg {
+		return false
+	}
+	return (*unix.NdMsg)(unsafe.Pointer(&answer[0])).State&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) != 0
+}
+
+func familyOf(addr netip.Addr) uint8 {
+	if addr.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// errNetlink is the error of a question that the kernel did not answer.
+var errNetlink = errors.New("no answer by netlink")
+
+// askNetlink sends a message with one attribute to the kernel, and returns the body of its
+// answer, which must be of the given kind. The error is the kernel's, or errNetlink. It does
+// not block: the kernel answers before send returns.
+func askNetlink(kind, answerKind uint16, header []byte, attribute uint16, value []byte) ([]byte, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, errNetlink
+	}
+	defer unix.Close(fd)
+	length := unix.SizeofNlMsghdr + len(header) + unix.SizeofRtAttr + len(value)
+	message := make([]byte, 0, length)
+	message = binary.NativeEndian.AppendUint32(message, uint32(length))
+	message = binary.NativeEndian.AppendUint16(message, kind)
+	message = binary.NativeEndian.AppendUint16(message, unix.NLM_F_REQUEST)
+	message = append(message, make([]byte, 8)...) // sequence number and port, which a socket of our own needs not
+	message = append(message, header...)
+	message = binary.NativeEndian.AppendUint16(message, uint16(unix.SizeofRtAttr+len(value)))
+	message = binary.NativeEndian.AppendUint16(message, attribute)
+	message = append(message, value...)
+	if err := unix.Sendto(fd, message, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return nil, errNetlink
+	}
+	buffer := make([]byte, 4096)
+	n, _, err := unix.Recvfrom(fd, buffer, 0)
+	if err != nil || n < unix.SizeofNlMsghdr {
+		return nil, errNetlink
+	}
+	answer := buffer[unix.SizeofNlMsghdr:min(n, int(binary.NativeEndian.Uint32(buffer)))]
+	switch got := binary.NativeEndian.Uint16(buffer[4:]); {
+	case got == answerKind:
+		return answer, nil
+	case got == unix.NLMSG_ERROR && len(answer) >= 4:
+		return nil, syscall.Errno(-int32(binary.NativeEndian.Uint32(answer)))
+	}
+	return nil, errNetlink
+}
+
+// attributes iterates over the attributes behind the header of a message, whose lengths are
+// rounded up to multiples of 4.
+func attributes(data []byte) func(yield func(kind uint16, value []byte) bool) {
+	return func(yield func(uint16, []byte) bool) {
+		for len(data) >= unix.SizeofRtAttr {
+			length := int(binary.NativeEndian.Uint16(data))
+			if length < unix.SizeofRtAttr || length > len(data) {
+				return
+			}
+			if !yield(binary.NativeEndian.Uint16(data[2:]), data[unix.SizeofRtAttr:length]) {
+				return
+			}
+			data = data[min((length+3)&^3, len(data)):]
+		}
+	}
+}
