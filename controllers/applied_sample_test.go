@@ -271,7 +271,7 @@ func draw(slice *discoveryv1.EndpointSlice) string {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(slice.Annotations)) {
-		if key != corev1.EndpointsLastChangeTriggerTime {
+		if key != corev1.EndpointsLastChangeTriggerTime && key != farpointv1.SliceStateAnnotation {
 			words = append(words, key+"="+slice.Annotations[key])
 		}
 	}

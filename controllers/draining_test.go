@@ -18,6 +18,7 @@ package controllers_test
 
 import (
 	"net/http"
+	"regexp"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -191,13 +192,15 @@ var _ = Describe("an endpoint that leaves the spec", func() {
 		removeFirst(ctx, object)
 		Eventually(forms(ctx, object)).Should(HaveKeyWithValue("192.0.2.10:8080", "Healthy Draining"))
 		first.stop()
-		present := now(ctx, object) // as if nearly an hour had passed
-		until := metav1.NewTime(time.Now().Add(3 * time.Second).Truncate(time.Second))
-		present.Status.Endpoints[1].DrainUntil = &until
-		Expect(k8s.Status().Update(ctx, present)).To(Succeed())
+		slice := slicesFor(ctx, namespace, "end")[0] // as if nearly an hour had passed
+		until := time.Now().Add(3 * time.Second).Truncate(time.Second)
+		ends := regexp.MustCompile(`"until":"[^"]+"`)
+		Expect(slice.Annotations[farpointv1.SliceStateAnnotation]).To(MatchRegexp(ends.String()))
+		slice.Annotations[farpointv1.SliceStateAnnotation] = ends.ReplaceAllString(slice.Annotations[farpointv1.SliceStateAnnotation], `"until":"`+until.UTC().Format(time.RFC3339)+`"`)
+		Expect(k8s.Update(ctx, &slice)).To(Succeed())
 		startOperator(adminConfig)
 		Eventually(conditions(ctx, namespace, "end")).Should(Equal(map[string]string{"192.0.2.11": "TTF"}))
-		Expect(time.Now()).To(BeTemporally(">=", until.Time))
+		Expect(time.Now()).To(BeTemporally(">=", until))
 	})
 
 	It("starts again if its end was lost", func(ctx SpecContext) {
@@ -210,9 +213,9 @@ var _ = Describe("an endpoint that leaves the spec", func() {
 		removeFirst(ctx, object)
 		Eventually(forms(ctx, object)).Should(HaveKeyWithValue("192.0.2.10:8080", "Healthy Draining"))
 		first.stop()
-		present := now(ctx, object)
-		present.Status.Endpoints = present.Status.Endpoints[:1]
-		Expect(k8s.Status().Update(ctx, present)).To(Succeed())
+		slice := slicesFor(ctx, namespace, "lost")[0]
+		delete(slice.Annotations, farpointv1.SliceStateAnnotation)
+		Expect(k8s.Update(ctx, &slice)).To(Succeed())
 		startOperator(adminConfig)
 		Eventually(forms(ctx, object)).Should(HaveKeyWithValue("192.0.2.10:8080", "Healthy Draining"))
 		Expect(conditions(ctx, namespace, "lost")()).To(HaveKeyWithValue("192.0.2.10", "FTT"))

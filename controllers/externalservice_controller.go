@@ -169,13 +169,25 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.lookAround(ctx, owner, &found); err != nil {
 		return ctrl.Result{}, err
 	}
+	due := again(object, found, r.clock.Now())
 	if err := r.report(ctx, object, summarize(object, found, r.now())); err != nil {
-		return ctrl.Result{}, err
+		return retryInTime(ctx, due, err)
 	}
 	if found.writeFailed != nil {
-		return ctrl.Result{}, found.writeFailed
+		return retryInTime(ctx, due, found.writeFailed)
 	}
-	return again(object, found, r.clock.Now()), nil
+	return due, nil
+}
+
+// retryInTime has a refused write tried again no later than when something is due. After an
+// error alone there are pauses of up to longPause, by which drains would end too late for as
+// long as, say, the status is refused.
+func retryInTime(ctx context.Context, due ctrl.Result, refused error) (ctrl.Result, error) {
+	if due.RequeueAfter == 0 || due.RequeueAfter > longPause || undecided(refused) {
+		return ctrl.Result{}, refused
+	}
+	ctrl.LoggerFrom(ctx).Error(refused, "The API server refuses a write; it is tried again", "after", due.RequeueAfter)
+	return due, nil
 }
 
 // forget gives up the probes of an object, and what is watched for it alone.

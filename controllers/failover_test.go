@@ -73,6 +73,15 @@ func restartsQuietly(ctx SpecContext, object *farpointv1.ExternalService, first 
 		after.Conditions[i].ObservedGeneration = status.Conditions[i].ObservedGeneration
 	}
 	Expect(after).To(Equal(status))
+
+	By("seeing an operator that finds no status")
+	second.stop()
+	empty := now(ctx, object)
+	empty.Status = farpointv1.ExternalServiceStatus{}
+	Expect(k8s.Status().Update(ctx, empty)).To(Succeed())
+	startOperator(adminConfig)
+	Eventually(func() int64 { return now(ctx, object).Status.ObservedGeneration }).Should(Equal(empty.Generation))
+	Expect(versions(ctx, object.Namespace, target)).To(Equal(before))
 }
 
 var _ = Describe("tiers", func() {
