@@ -72,6 +72,7 @@ var measurements = map[string]func(t task, begin func()) (figures, error){
 	"epoll, paced":        measureEpollFloor,
 	"engine, paced":       measurePacedEngine,
 	"net/http, paced":     measurePacedNetHTTP,
+	"timer, paced":        measureTimerFloor,
 	"engine's bytes":      measureEngineBytes,
 }
 

@@ -71,6 +71,7 @@ func costSteps(short bool) []step {
 		atPace("5k", "engine, paced", "http", 10_000, 0),
 		atPace("5k_nethttp", "net/http, paced", "http", 10_000, 0),
 		atPace("5k_epoll", "epoll, paced", "http", 10_000, 0),
+		atPace("5k_timer", "timer, paced", "http", 10_000, 0),
 		atPace("5k_black_holed", "engine, paced", "http", 10_000, 20),
 		{"beside_greedy", task{Kind: "engine, paced", Scheme: "https", Targets: 1000, Interval: 2 * time.Second, Greedy: 10_000, Warm: pace.Warm, For: pace.For}, 1},
 		{"bytes", task{Kind: "engine's bytes", Scheme: "http", Targets: 50_000, Unseeded: true, Interval: time.Hour, For: 50 * time.Second}, 1},
@@ -130,6 +131,9 @@ func check(t task, found figures) error {
 	if probes := max(found["probes"], found["answered"]); found["failed"] > probes/1000 {
 		return fmt.Errorf("%s: %.0f of %.0f probes failed", t.Kind, found["failed"], probes)
 	}
+	if t.Kind == "timer, paced" {
+		return nil // it makes no probes
+	}
 	if total, ok := found["cpu_total_us"]; ok {
 		found["cpu_us"] = total / found["answered"]
 	}
@@ -186,6 +190,13 @@ func reportCosts(found samples, into *report) {
 	late("lateness_p99_ms", "5k")
 	late("lateness_p99_ms_blackholed", "5k_black_holed")
 	into.add("lateness_p99_ms_beside_greedy", found.median("beside_greedy", "p99_ms"))
+	into.add("timer_lateness_p99_ms", found.median("5k_timer", "late_p99_ms"))
+	lateVsTimer := func(key, step string) {
+		into.add(key, found.median(step, "p99_ms")/found.median("5k_timer", "late_p99_ms"))
+	}
+	lateVsTimer("lateness_p99_vs_timer", "5k")
+	lateVsTimer("lateness_p99_vs_timer_blackholed", "5k_black_holed")
+	lateVsTimer("lateness_p99_vs_timer_beside_greedy", "beside_greedy")
 	into.add("lateness_rate", found.median("5k", "answered")/found.median("5k", "seconds"))
 	// What else was measured on the way: the baselines, and how near an event loop gets.
 	cost("floor_cpu_us", "floor")
@@ -199,5 +210,6 @@ func reportCosts(found samples, into *report) {
 	if len(found["tcp_50k"]) > 0 {
 		into.add("tcp_50k_5s_cores", found.median("tcp_50k", "cores"))
 		cost("tcp_paced_10k_cpu_us", "tcp_50k")
+		into.add("tcp_paced_10k_vs_epoll", found.median("tcp_50k", "cpu_us")/found.median("5k_epoll", "cpu_us"))
 	}
 }

@@ -51,7 +51,11 @@ func published(index int) string {
 
 // create makes all objects and their Services.
 func (f fleet) create(ctx context.Context, in client.Client) error {
-	const writers = 16
+	return inParallel(f.objects, 16, func(number int) error { return f.createOne(ctx, in, number) })
+}
+
+// inParallel does something for each number, by so many goroutines.
+func inParallel(count, writers int, do func(number int) error) error {
 	numbers, failures := make(chan int), make(chan error, writers)
 	var all sync.WaitGroup
 	for range writers {
@@ -59,13 +63,13 @@ func (f fleet) create(ctx context.Context, in client.Client) error {
 			var failure error
 			for number := range numbers {
 				if failure == nil {
-					failure = f.createOne(ctx, in, number)
+					failure = do(number)
 				}
 			}
 			failures <- failure
 		})
 	}
-	for number := range f.objects {
+	for number := range count {
 		numbers <- number
 	}
 	close(numbers)

@@ -77,6 +77,7 @@ func (s *scene) grpcWatch(ctx context.Context) error {
 		}
 	}
 	s.report.add("grpc_watch_to_slice_ms_p50", milliseconds(percentile(took, 50)))
+	s.report.add("grpc_watch_to_slice_p50_vs_bare", percentile(took, 50).Seconds()/s.floor.p50.Seconds())
 	s.report.spread("grpc_watch_to_slice_ms_p50", []float64{milliseconds(slices.Min(took)), milliseconds(slices.Max(took))})
 	return nil
 }

@@ -33,6 +33,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -108,8 +109,8 @@ func bench(ctx context.Context, o options) (err error) {
 	if err := errors.Join(found.print(os.Stdout), found.write("dist/bench.json"), failure); err != nil {
 		return err
 	}
-	if over := found.over(); o.strict && over > 0 {
-		return fmt.Errorf("%d figures are over their limits", over)
+	if over := found.over(); o.strict && len(over) > 0 {
+		return errors.New(strings.Join(over, "; "))
 	}
 	return nil
 }

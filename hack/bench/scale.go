@@ -40,6 +40,8 @@ type scene struct {
 	watch    *sliceWatch
 	progress func(string)
 	report   *report
+	// floor is what a bare client needs for the same writes.
+	floor publishingFloor
 }
 
 // measureScale runs the operator with ten thousand endpoints, and with fifty thousand.
@@ -78,6 +80,10 @@ func onStage(ctx context.Context, s *scene, play func(*scene, context.Context) e
 	if err := s.create(ctx, s.cluster.client); err != nil {
 		return err
 	}
+	s.progress("write by a bare client")
+	if s.floor, err = s.measurePublishing(ctx); err != nil {
+		return fmt.Errorf("measure a bare client: %w", err)
+	}
 	s.progress("start the operator")
 	if s.operator, err = startOperator(s.cluster.kubeconfig, filepath.Join(folder, "operator.log")); err != nil {
 		return err
@@ -95,7 +101,9 @@ func (s *scene) settle(ctx context.Context) error {
 	if err := s.watch.readyEndpoints(ctx, s.endpoints(), 3*time.Minute); err != nil {
 		return err
 	}
-	s.report.add(fmt.Sprintf("published_s_%dk", s.endpoints()/1000), time.Since(start).Seconds())
+	took, thousands := time.Since(start), s.endpoints()/1000
+	s.report.add(fmt.Sprintf("published_s_%dk", thousands), took.Seconds())
+	s.report.add(fmt.Sprintf("published_%dk_vs_bare", thousands), took.Seconds()/(s.floor.publish.Seconds()*float64(s.objects)))
 	s.progress("all endpoints are published")
 	return s.cluster.quiet(ctx, time.Minute)
 }
@@ -200,6 +208,10 @@ func (s *scene) flips(ctx context.Context, waves, size int, suffix string) error
 	}
 	s.report.add("flip_to_slice_ms_p50"+suffix, milliseconds(percentile(took, 50)))
 	s.report.add("flip_to_slice_ms_p99"+suffix, milliseconds(percentile(took, 99)))
+	s.report.add("flip_to_slice_p50_vs_bare"+suffix, percentile(took, 50).Seconds()/s.floor.p50.Seconds())
+	s.report.add("flip_to_slice_p99_vs_bare"+suffix, percentile(took, 99).Seconds()/s.floor.p99.Seconds())
+	s.report.add("bare_write_to_watch_ms_p50"+suffix, milliseconds(s.floor.p50))
+	s.report.add("bare_write_to_watch_ms_p99"+suffix, milliseconds(s.floor.p99))
 	s.report.spread("flip_to_slice_ms_p50"+suffix, []float64{milliseconds(slices.Min(took)), milliseconds(slices.Max(took))})
 	return nil
 }

@@ -47,7 +47,12 @@ type sliceWatch struct {
 }
 
 func watchSlices(ctx context.Context, from client.WithWatch) (*sliceWatch, error) {
-	ours := client.MatchingLabels{discoveryv1.LabelManagedBy: farpointv1.ManagedBy}
+	return watchSlicesOf(ctx, from, farpointv1.ManagedBy)
+}
+
+// watchSlicesOf watches the slices of one manager.
+func watchSlicesOf(ctx context.Context, from client.WithWatch, manager string) (*sliceWatch, error) {
+	ours := client.MatchingLabels{discoveryv1.LabelManagedBy: manager}
 	watch, err := from.Watch(ctx, &discoveryv1.EndpointSliceList{}, ours)
 	if err != nil {
 		return nil, fmt.Errorf("watch the slices: %w", err)
@@ -86,12 +91,17 @@ func (w *sliceWatch) take(slice *discoveryv1.EndpointSlice, received time.Time) 
 	}
 }
 
-// readyEndpoints waits until that many endpoints are ready.
+// readyEndpoints waits until that many endpoints are ready, as long as their number changes at
+// least once in the time that is given.
 func (w *sliceWatch) readyEndpoints(ctx context.Context, wanted int, longest time.Duration) error {
-	for end := time.Now().Add(longest); ; time.Sleep(20 * time.Millisecond) {
+	before := -1
+	for end := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		w.mu.Lock()
 		count, ended := w.readyCount, w.ended
 		w.mu.Unlock()
+		if count != before {
+			before, end = count, time.Now().Add(longest)
+		}
 		switch {
 		case count == wanted:
 			return nil
