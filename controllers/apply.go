@@ -68,17 +68,26 @@ type sliceWriter struct {
 	held  map[types.NamespacedName]*discoveryv1.EndpointSlice
 	// refused and undecided are the errors of writes; see applied.
 	refused, undecided []error
-	// missing are the addresses that could not be written.
-	missing map[string]bool
+	// missing are the endpoints that could not be written, by their addresses.
+	missing map[string][]missingEndpoint
+}
+
+// missingEndpoint is an endpoint that could not be written in a slice with these ports.
+type missingEndpoint struct {
+	ports    portsKey
+	endpoint *discoveryv1.Endpoint
 }
 
 // apply carries out a plan for these slices in its order. A write that fails does not keep
 // the others from being tried, save that no slice is deleted, nor any endpoint taken out of
 // one, that holds an endpoint which could not be written elsewhere.
 func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, existing []*discoveryv1.EndpointSlice, plan slicePlan) applied {
-	w := &sliceWriter{slicesApplier: a, owner: owner, held: make(map[types.NamespacedName]*discoveryv1.EndpointSlice, len(existing)+len(plan.Create)), missing: map[string]bool{}}
+	w := &sliceWriter{slicesApplier: a, owner: owner, held: make(map[types.NamespacedName]*discoveryv1.EndpointSlice, len(existing)+len(plan.Create)), missing: map[string][]missingEndpoint{}}
 	for _, slice := range existing {
 		w.held[client.ObjectKeyFromObject(slice)] = slice
+	}
+	for _, slice := range plan.Withheld {
+		w.miss(slice)
 	}
 	for _, slice := range plan.Create {
 		created, err := w.create(ctx, slice)
@@ -91,7 +100,7 @@ func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalServ
 	firstShed := len(plan.Update) - len(plan.Shed)
 	for i, slice := range plan.Update {
 		if i >= firstShed && holdsAny(plan.Shed[i-firstShed], w.missing) {
-			if slice = heldBack(plan.Shed[i-firstShed], slice); slice == nil {
+			if slice = heldBack(plan.Shed[i-firstShed], slice, w.missing); slice == nil {
 				continue
 			}
 		}
@@ -100,6 +109,8 @@ func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalServ
 	for _, slice := range plan.Delete {
 		if !holdsAny(slice, w.missing) {
 			w.fail(slice, w.delete(ctx, slice))
+		} else if held := heldBack(slice, nil, w.missing); held != nil {
+			w.fail(slice, w.update(ctx, held))
 		}
 	}
 	a.count(owner, w.done)
@@ -113,8 +124,15 @@ func (w *sliceWriter) note(slice *discoveryv1.EndpointSlice, err error) {
 		return
 	}
 	w.fail(slice, err)
+	w.miss(slice)
+}
+
+// miss notes that a slice's endpoints are missing.
+func (w *sliceWriter) miss(slice *discoveryv1.EndpointSlice) {
+	ports := portsKeyOf(slice.Ports)
 	for i := range slice.Endpoints {
-		w.missing[slice.Endpoints[i].Addresses[0]] = true
+		address := slice.Endpoints[i].Addresses[0]
+		w.missing[address] = append(w.missing[address], missingEndpoint{ports, &slice.Endpoints[i]})
 	}
 }
 
@@ -160,26 +178,33 @@ func (a slicesApplier) count(owner *farpointv1.ExternalService, done counts) {
 	}
 }
 
-func holdsAny(slice *discoveryv1.EndpointSlice, addresses map[string]bool) bool {
+func holdsAny(slice *discoveryv1.EndpointSlice, missing map[string][]missingEndpoint) bool {
 	return slices.ContainsFunc(slice.Endpoints, func(endpoint discoveryv1.Endpoint) bool {
-		return slices.ContainsFunc(endpoint.Addresses, func(address string) bool { return addresses[address] })
+		return slices.ContainsFunc(endpoint.Addresses, func(address string) bool { return len(missing[address]) > 0 })
 	})
 }
 
 // heldBack is what an update comes down to while the slice has to keep all its endpoints:
-// what is news of those that it would keep anyway. It is nil if there is none; a write for
-// nothing would call the reconciler, which would try again at once.
-func heldBack(present, wanted *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
-	if portsKeyOf(present.Ports) != portsKeyOf(wanted.Ports) {
-		return nil // it is to hold others
-	}
+// what is news of those that it would keep anyway, and whether those are alive that could not
+// be written elsewhere with the same ports. The slice that is wanted instead is nil if it was to be
+// deleted. heldBack returns nil if there is no news; a write for nothing would call the
+// reconciler, which would try again at once.
+func heldBack(present, wanted *discoveryv1.EndpointSlice, missing map[string][]missingEndpoint) *discoveryv1.EndpointSlice {
+	ports := portsKeyOf(present.Ports)
 	held := present.DeepCopy()
 	for i := range held.Endpoints {
-		same := func(endpoint discoveryv1.Endpoint) bool {
-			return slices.Equal(endpoint.Addresses, held.Endpoints[i].Addresses)
+		addresses := held.Endpoints[i].Addresses
+		same := func(endpoint discoveryv1.Endpoint) bool { return slices.Equal(endpoint.Addresses, addresses) }
+		if wanted != nil && ports == portsKeyOf(wanted.Ports) {
+			if at := slices.IndexFunc(wanted.Endpoints, same); at >= 0 {
+				held.Endpoints[i] = wanted.Endpoints[at]
+				continue
+			}
 		}
-		if at := slices.IndexFunc(wanted.Endpoints, same); at >= 0 {
-			held.Endpoints[i] = wanted.Endpoints[at]
+		for _, each := range missing[addresses[0]] {
+			if each.ports == ports {
+				each.endpoint.Conditions.DeepCopyInto(&held.Endpoints[i].Conditions)
+			}
 		}
 	}
 	if equality.Semantic.DeepEqual(held, present) {

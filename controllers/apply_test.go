@@ -318,7 +318,7 @@ func TestWhatIsHeldBackSaysNothingOfOtherPorts(t *testing.T) {
 	wants := wantsOf(numbered(1))
 	present := planSlices(wants, nil).Create[0]
 	wants.endpoints[0].ports, wants.endpoints[0].health = httpPort(1), probes.Seeded(probes.StateUnhealthy)
-	if held := heldBack(present, planSlices(wants, nil).Create[0]); held != nil {
+	if held := heldBack(present, planSlices(wants, nil).Create[0], nil); held != nil {
 		t.Errorf("%v is written of an endpoint whose other port is dead", held)
 	}
 }

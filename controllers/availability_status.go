@@ -101,6 +101,12 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, foun
 		message += "; " + shortened(lacking, ", ")
 	}
 	decided := worst.status(minReady)
+	if found.differs() { // what the API server holds may be worse than what was decided
+		held := groupReadiness{ready: int(status.Ready) - countOpened(status), unknown: int(status.Unknown), open: worst.open}
+		if now := held.status(minReady); now.rank < decided.rank {
+			decided = now
+		}
+	}
 	if decided.value == metav1.ConditionUnknown {
 		message += fmt.Sprintf(", %d have had no verdict", status.Unknown)
 	}
@@ -149,14 +155,16 @@ func setAvailableByCounts(set conditionSetter, present *farpointv1.ExternalServi
 	set.set(farpointv1.AvailableCondition, decided.value, decided.reason, message)
 }
 
-// countOpened counts the endpoints that get traffic by failing open.
+// countOpened counts the endpoints that get traffic by failing open, and those that get it
+// although they are not healthy since the API server refuses to take them out.
 func countOpened(status *farpointv1.ExternalServiceStatus) int {
 	opened := 0
-	if meta.IsStatusConditionTrue(status.Conditions, farpointv1.FailOpenCondition) {
-		for i := range status.Endpoints {
-			if status.Endpoints[i].Published == farpointv1.PublishedFailOpen {
-				opened++
-			}
+	isOpen := meta.IsStatusConditionTrue(status.Conditions, farpointv1.FailOpenCondition)
+	for i := range status.Endpoints {
+		endpoint := &status.Endpoints[i]
+		stillReady := endpoint.Published == farpointv1.PublishedReady && endpoint.Health != farpointv1.EndpointHealthy
+		if isOpen && endpoint.Published == farpointv1.PublishedFailOpen || stillReady {
+			opened++
 		}
 	}
 	return opened

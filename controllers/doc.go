@@ -26,8 +26,8 @@ limitations under the License.
 //   - what a policy allows a namespace: policy.go
 //   - which endpoints get traffic: availability.go, traffic_groups.go, availability_groups.go,
 //     drain.go, and seeds.go for what was in force before a restart
-//   - what has to be written: slices.go, publish.go, slice_metadata.go, slice_state.go,
-//     topology.go, address_index.go, ownership.go, and subsets.go for Endpoints objects
+//   - what has to be written: slices.go, publish.go, programmed.go, slice_metadata.go,
+//     slice_state.go, topology.go, address_index.go, ownership.go, and subsets.go for Endpoints objects
 //   - who else publishes for the Service: conflicts.go
 //   - what to say about all this: status.go, endpoint_status.go, availability_status.go,
 //     events.go
@@ -39,7 +39,7 @@ limitations under the License.
 //     transitions.go, policies.go, ranges.go, grants.go, podslices.go, livelist.go,
 //     certificates.go, credentials.go
 //   - What writes to the API server: apply.go the slices (own_writes.go remembers them), service.go the Service,
-//     endpoints_object.go the Endpoints object, events.go the Events, policy_status.go the
+//     endpoints_object.go the Endpoints object, event_queue.go the Events, policy_status.go the
 //     status of policies, and the controller that of ExternalServices
 //   - What is kept between two looks at an object: availability_decisions.go
 //   - What tells others: metrics.go, state_metrics.go, metric_sample.go, activity.go

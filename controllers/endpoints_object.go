@@ -75,6 +75,9 @@ func (k *endpointsKeeper) keep(ctx context.Context, owner *farpointv1.ExternalSe
 	if err != nil || !finding.published {
 		return finding, err
 	}
+	if present == nil && owner.DeletionTimestamp != nil {
+		return endpointsFinding{wanted: true}, nil // it has gone before its owner
+	}
 	content := newEndpointsContent(service, published)
 	wanted := desiredEndpoints(owner, service, &content, present)
 	switch {
@@ -165,7 +168,9 @@ func desiredEndpoints(owner *farpointv1.ExternalService, service *corev1.Service
 		}
 		wanted.Annotations[corev1.EndpointsOverCapacity] = endpointsTruncated
 	}
-	wanted.OwnerReferences = []metav1.OwnerReference{dependentReference(owner, service)}
+	if owner.DeletionTimestamp == nil { // or the garbage collector may be orphaning it
+		wanted.OwnerReferences = []metav1.OwnerReference{dependentReference(owner, service)}
+	}
 	wanted.Subsets = content.subsets
 	return wanted
 }

@@ -17,18 +17,13 @@ limitations under the License.
 package controllers
 
 import (
-	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
@@ -213,61 +208,4 @@ func nameChange(before, after []metav1.Condition) []occurrence {
 		return []occurrence{{false, farpointv1.AddressesResolvedCondition, is.Message}}
 	}
 	return nil
-}
-
-// eventWriter writes Events one by one. The recorders of client-go would not do: the
-// one for events.k8s.io counts all Events of an object with the same reason as one,
-// whichever endpoint they speak of, and the older one goes silent after 25 of them.
-type eventWriter struct {
-	client client.Client
-	// instance names this process.
-	instance string
-}
-
-func newEventWriter(c client.Client) eventWriter {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return eventWriter{client: c, instance: farpointv1.ManagedBy + "-" + host}
-}
-
-// write returns the first error. Events are told as far as the API server takes them;
-// the status has said it all before.
-func (w eventWriter) write(ctx context.Context, about *farpointv1.ExternalService, told []occurrence, now metav1.MicroTime) error {
-	for i, each := range told {
-		if err := w.client.Create(ctx, w.event(about, each, i, now)); err != nil {
-			return fmt.Errorf("write Event %s: %w", each.reason, err)
-		}
-	}
-	return nil
-}
-
-func (w eventWriter) event(about *farpointv1.ExternalService, told occurrence, ordinal int, now metav1.MicroTime) *eventsv1.Event {
-	const longest = 1024 // the API server's limit
-	kindOfEvent := corev1.EventTypeNormal
-	if told.warning {
-		kindOfEvent = corev1.EventTypeWarning
-	}
-	return &eventsv1.Event{
-		ObjectMeta: metav1.ObjectMeta{
-			Name:      fmt.Sprintf("%s.%x.%d", about.Name, now.UnixNano(), ordinal),
-			Namespace: about.Namespace,
-		},
-		EventTime:           now,
-		ReportingController: farpointv1.ManagedBy,
-		ReportingInstance:   w.instance[:min(len(w.instance), 128)], // the API server's limit
-		Action:              "Probe",
-		Type:                kindOfEvent,
-		Reason:              told.reason,
-		Note:                cut(told.note, longest),
-		Regarding: corev1.ObjectReference{
-			APIVersion:      farpointv1.GroupVersion.String(),
-			Kind:            externalServiceKind,
-			Namespace:       about.Namespace,
-			Name:            about.Name,
-			UID:             about.UID,
-			ResourceVersion: about.ResourceVersion,
-		},
-	}
 }

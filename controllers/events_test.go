@@ -18,18 +18,70 @@ package controllers_test
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
 var _ = Describe("Events", func() {
+	It("are written beside the slices, which do not wait for them", func(ctx SpecContext) {
+		const objects, takes = 40, time.Second
+		var slow atomic.Bool
+		config := rest.CopyConfig(adminConfig)
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(request *http.Request) (*http.Response, error) {
+				if slow.Load() && request.Method == http.MethodPost && strings.HasSuffix(request.URL.Path, "/events") {
+					select {
+					case <-time.After(takes):
+					case <-request.Context().Done():
+						return nil, request.Context().Err()
+					}
+				}
+				return next.RoundTrip(request)
+			})
+		})
+		startOperator(config)
+		namespace, backends := newNamespace(ctx), newSite()
+		for i := range objects {
+			name := fmt.Sprint("many-", i)
+			create(ctx, service(namespace, name), externalService(namespace, name, backends.url("/")))
+		}
+		ready := func() int {
+			list, ready := &discoveryv1.EndpointSliceList{}, 0
+			Expect(k8s.List(ctx, list, client.InNamespace(namespace))).To(Succeed())
+			for _, slice := range list.Items {
+				if *slice.Endpoints[0].Conditions.Ready {
+					ready++
+				}
+			}
+			return ready
+		}
+		Eventually(ready, "60s").Should(Equal(objects))
+		slow.Store(true)
+		begun := time.Now()
+		backends.down.Store("/", true)
+		Eventually(ready, "60s").Should(BeZero())
+		took := time.Since(begun)
+		AddReportEntry("all endpoints were taken out after", took)
+		// Two Events each, written by four workers.
+		Expect(took).To(BeNumerically("<", objects*2/4*takes/2))
+		slow.Store(false)
+		last := &farpointv1.ExternalService{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "many-0"}}
+		Eventually(notes(ctx, last), "60s").Should(ContainElement(HavePrefix("Warning EndpointUnhealthy")))
+	})
+
 	It("are few when hundreds of endpoints die and come back together, and say how many and which", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()

@@ -90,7 +90,7 @@ type Reconciler struct {
 	// own are the writes of this process that the cache does not show yet.
 	own      *ownWrites
 	pods     *podSlices
-	events   eventWriter
+	events   *eventQueue
 	measured *publishMetrics
 	activity *activity
 	// policies confine what an object may do, by its namespace.
@@ -137,12 +137,14 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, fmt.Errorf("read ExternalService: %w", err)
 	}
 	object = r.own.externalService(object)
-	switch {
-	case object.DeletionTimestamp != nil:
-		// Somebody's finalizer holds it. What depends on it goes when it is gone; until
-		// then nothing is written that the garbage collector may be removing.
-		r.forget(owner)
-		return ctrl.Result{}, nil
+	if object.DeletionTimestamp != nil {
+		// Somebody's finalizer holds it. What depends on it goes when it is gone, or by the
+		// garbage collector before; until then clients follow what is published.
+		published, _, err := r.allSlicesOf(ctx, request.NamespacedName)
+		if err != nil || len(published) == 0 || object.Spec.Suspend {
+			r.forget(owner)
+			return ctrl.Result{}, err
+		}
 	}
 	within, known := r.policies.of(request.Namespace)
 	if !known {
@@ -164,6 +166,9 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 	if err := r.keepEndpoints(ctx, object, &found); err != nil {
+		return ctrl.Result{}, err
+	}
+	if err := r.removeFormerServices(ctx, object, &found); err != nil {
 		return ctrl.Result{}, err
 	}
 	if err := r.lookAround(ctx, owner, &found); err != nil {
@@ -225,37 +230,39 @@ func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalSer
 // is when what is news came about. It returns an error if it could not get as far as
 // having findings.
 func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *confines, trigger time.Time) (findings, error) {
-	existing, elsewhere, unconfirmed, err := r.slicesOf(ctx, types.NamespacedName(owner), targetKey(object).Namespace)
+	all, unconfirmed, err := r.allSlicesOf(ctx, types.NamespacedName(owner))
 	if err != nil {
 		return findings{}, err
 	}
 	found := findings{within: within, unconfirmed: unconfirmed}
-	if found.service, err = r.services.resolve(ctx, object); err != nil {
+	if found.service, err = r.services.resolve(ctx, object, all); err != nil {
 		return findings{}, err
 	}
+	existing, elsewhere := slicesIn(found.service.namespace(object), all)
 	if found.service.service == nil {
 		r.probeOn(owner, within) // its health is known when the Service comes back
 	} else if err := r.judge(ctx, object, owner, seedsFrom(existing), &found); err != nil {
 		return findings{}, err
 	}
 	plan := r.plan(object, found, existing, trigger)
-	found.slices = plan.Kept
 	found.expelled = found.fault != nil && !plan.isEmpty()
-	if object.Spec.PublishEndpoints || found.expelled {
-		found.published = plan.result(existing)
-	}
 	plan.Delete = append(plan.Delete, elsewhere...)
 	done := r.slices.apply(ctx, object, existing, plan)
 	if done.refused == nil && done.undecided != nil {
 		return findings{}, done.undecided
 	}
-	found.writeFailed = done.err()
+	found.published, found.refused, found.writeFailed = done.slices, done.refused, done.err()
 	found.unconfirmed = found.unconfirmed || !plan.isEmpty()
 	switch {
 	case found.service.service == nil:
 		r.decisions.forget(owner) // a Service that comes back starts anew
 	case found.availability != nil && found.writeFailed == nil:
 		r.decisions.set(owner, found.availability)
+	}
+	found.withheld = len(plan.Withheld) > 0
+	if !plan.isEmpty() && found.refused == nil && !found.withheld && found.targets != nil {
+		next := r.plan(object, found, done.slices, trigger)
+		found.altered = !next.isEmpty()
 	}
 	return found, nil
 }
@@ -267,7 +274,7 @@ func undecided(err error) bool { return apierrors.IsConflict(err) || silent(err)
 // keepEndpoints follows the slices once they are written. It returns an error only if that
 // is undecided.
 func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
-	if found.writeFailed != nil || found.service.service != nil && found.fault != nil && !found.expelled {
+	if found.service.service != nil && found.fault != nil && !found.expelled {
 		found.endpoints.wanted = object.Spec.PublishEndpoints
 		return nil // it stays in step with the slices, which are as they were
 	}
@@ -276,9 +283,26 @@ func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.Exter
 	if undecided(err) {
 		return err
 	}
-	if found.writeFailed = err; err != nil {
+	if err != nil {
+		found.writeFailed = errors.Join(found.writeFailed, err)
 		found.endpoints = endpointsFinding{wanted: object.Spec.PublishEndpoints, reason: farpointv1.WriteFailedReason, message: err.Error()}
 	}
+	return nil
+}
+
+// removeFormerServices deletes the Services that were created for the object and are not
+// its target any more, once the slices of the one that is are written. It returns an error
+// only if that is undecided.
+func (r *Reconciler) removeFormerServices(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
+	target := targetKey(object)
+	if found.service.service == nil || client.ObjectKeyFromObject(found.service.service) != target || found.writeFailed != nil || object.DeletionTimestamp != nil {
+		return nil
+	}
+	err := r.services.removeCreated(ctx, client.ObjectKeyFromObject(object), target)
+	if undecided(err) {
+		return err
+	}
+	found.writeFailed = err
 	return nil
 }
 
@@ -342,10 +366,7 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	flipped := flipsBetween(&before, &status)
 	r.activity.add(client.ObjectKeyFromObject(object), counts{up: len(flipped.found) + len(flipped.up), draining: len(flipped.draining), down: len(flipped.down)})
 	told := occurrences(&before, &status)
-	if err := r.events.write(ctx, object, told, metav1.NewMicroTime(r.clock.Now())); err != nil {
-		// Trying again would find no change to tell of.
-		ctrl.LoggerFrom(ctx).Error(err, "Could not write all Events")
-	}
+	r.events.add(object, told, metav1.NewMicroTime(r.clock.Now()))
 	return nil
 }
 
@@ -390,7 +411,7 @@ func again(object *farpointv1.ExternalService, found findings, now time.Time) ct
 	if refersToCertificates(object.Spec.HealthCheck.TLS) || object.Spec.HealthCheck.CredentialsSecretRef != nil {
 		sooner(referencesInterval)
 	}
-	if found.service.reason == farpointv1.ServiceInvalidReason || found.endpoints.retry {
+	if found.service.reason == farpointv1.ServiceInvalidReason || found.endpoints.retry || found.altered {
 		sooner(refusedInterval)
 	}
 	if found.unconfirmed {

@@ -116,8 +116,20 @@ func requestsBy(ctx context.Context, reader client.Reader, by client.ListOption)
 // process. They are the cache's own: not to be changed. With unconfirmed, the cache has not
 // shown all of these writes yet.
 func (r *Reconciler) slicesOf(ctx context.Context, owner types.NamespacedName, namespace string) (here, elsewhere []*discoveryv1.EndpointSlice, unconfirmed bool, err error) {
+	all, unconfirmed, err := r.allSlicesOf(ctx, owner)
+	here, elsewhere = slicesIn(namespace, all)
+	return here, elsewhere, unconfirmed, err
+}
+
+// allSlicesOf is slicesOf for all namespaces.
+func (r *Reconciler) allSlicesOf(ctx context.Context, owner types.NamespacedName) (all []*discoveryv1.EndpointSlice, unconfirmed bool, err error) {
 	cached, err := r.listSlices(ctx, client.MatchingFields{ownerIndex: owner.String()})
-	all, unconfirmed := r.own.slices(owner, cached)
+	all, unconfirmed = r.own.slices(owner, cached)
+	return all, unconfirmed, err
+}
+
+// slicesIn parts slices into those in the namespace and those elsewhere.
+func slicesIn(namespace string, all []*discoveryv1.EndpointSlice) (here, elsewhere []*discoveryv1.EndpointSlice) {
 	for _, slice := range all {
 		if slice.Namespace == namespace {
 			here = append(here, slice)
@@ -125,7 +137,7 @@ func (r *Reconciler) slicesOf(ctx context.Context, owner types.NamespacedName, n
 			elsewhere = append(elsewhere, slice)
 		}
 	}
-	return here, elsewhere, unconfirmed, err
+	return here, elsewhere
 }
 
 // neighbours finds what else leads the Service's traffic somewhere, as far as the cache

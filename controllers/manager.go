@@ -155,6 +155,10 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	if err != nil {
 		return fmt.Errorf("make a client for watches: %w", err)
 	}
+	events := newEventQueue(manager.GetClient(), lock.leading)
+	if err := errors.Join(manager.Add(events), measureWhileRunning(manager, []prometheus.Collector{events.dropped})); err != nil {
+		return fmt.Errorf("add the writer of Events: %w", err)
+	}
 	reconciler := &Reconciler{
 		decisions:    &availabilityDecisions{},
 		client:       manager.GetClient(),
@@ -170,7 +174,7 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 		endpoints:    newEndpointsKeeper(manager.GetClient(), manager.GetAPIReader(), clock.RealClock{}),
 		own:          own,
 		pods:         newPodSlices(live, clock.RealClock{}),
-		events:       newEventWriter(manager.GetClient()),
+		events:       events,
 		policies:     newPolicies(manager.GetCache(), dialer),
 		measured:     measured,
 		activity:     counted,

@@ -41,7 +41,7 @@ func documented(t *testing.T) []*dto.MetricFamily {
 	state := collector(halfDead())
 	state.perEndpoint = true
 	state.observer = observedAs{{Key: "192.0.2.0:80", Took: time.Second, CertificateExpiry: someTime}}
-	collectors := append(probes.NewMetrics().Collectors(), newPublishMetrics().collectors()...)
+	collectors := append(probes.NewMetrics().Collectors(), append(newPublishMetrics().collectors(), newEventQueue(nil, nil).dropped)...)
 	collectors = append(append(collectors, probes.NewResolverMetrics().Collectors()...), state)
 	collectors = append(collectors, (*alerting.Notifier)(nil).Collectors()...)
 	registry, named := prometheus.NewPedanticRegistry(), map[string]bool{}

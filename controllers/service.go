@@ -20,8 +20,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,6 +47,14 @@ type serviceFinding struct {
 }
 
 func (f serviceFinding) resolved() bool { return f.reason == farpointv1.ServiceResolvedReason }
+
+// namespace is where the slices belong.
+func (f serviceFinding) namespace(owner *farpointv1.ExternalService) string {
+	if f.service != nil {
+		return f.service.Namespace
+	}
+	return targetKey(owner).Namespace
+}
 
 // targetKey names the Service that the endpoints belong to.
 func targetKey(owner *farpointv1.ExternalService) types.NamespacedName {
@@ -75,18 +85,58 @@ type serviceResolver struct {
 	grants *grants
 }
 
-// resolve returns an error only if the API server could not be asked or told. Services
-// that were created for the object, but are not its target any more, go.
-func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.ExternalService) (serviceFinding, error) {
+// resolve returns an error only if the API server could not be asked or told. Where the
+// target cannot lead to the endpoints, another Service that the slices belong to goes on
+// doing so: a target is given up for another one, and not for none.
+func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) (serviceFinding, error) {
+	finding, err := r.resolveTarget(ctx, owner)
+	if err != nil || finding.service != nil {
+		return finding, err
+	}
+	former, err := r.formerTarget(ctx, owner, published)
+	if err != nil || former == nil {
+		return finding, err
+	}
+	finding.service = former
+	finding.message += fmt.Sprintf("; until then Service %s leads to the endpoints, as before", nameFrom(owner.Namespace, client.ObjectKeyFromObject(former)))
+	return finding, nil
+}
+
+// formerTarget returns a Service besides the target that slices of the owner belong to, and
+// that may lead to the endpoints still; nil if there is none.
+func (r serviceResolver) formerTarget(ctx context.Context, owner *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) (*corev1.Service, error) {
+	asked := map[types.NamespacedName]bool{targetKey(owner): true}
+	for _, slice := range slices.SortedFunc(slices.Values(published), byName) {
+		key := types.NamespacedName{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}
+		if asked[key] {
+			continue
+		}
+		asked[key] = true
+		if key.Namespace != owner.Namespace {
+			if refused, err := r.grants.refusal(owner.Namespace, key); err != nil || refused != nil {
+				return nil, err
+			}
+		}
+		service := &corev1.Service{}
+		switch err := r.client.Get(ctx, key, service); {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return nil, fmt.Errorf("read Service %s: %w", key, err)
+		case judgeService(owner, service).service != nil:
+			return service, nil
+		}
+	}
+	return nil, nil
+}
+
+// resolveTarget finds the target Service.
+func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.ExternalService) (serviceFinding, error) {
 	key := targetKey(owner)
 	if key.Namespace != owner.Namespace && owner.Spec.ServiceTemplate != nil {
 		return serviceFinding{
 			reason:  farpointv1.ServiceInOtherNamespaceReason,
 			message: fmt.Sprintf("Service %s is to be created from serviceTemplate, but in another namespace than this object's: take targetService.namespace out, or take serviceTemplate out and create the Service there", key),
 		}, nil
-	}
-	if err := r.removeCreated(ctx, client.ObjectKeyFromObject(owner), key); err != nil {
-		return serviceFinding{}, err
 	}
 	// Before the Service is looked for: whether there is one is nobody's business otherwise.
 	if refused, err := r.refusal(owner); err != nil {
@@ -102,7 +152,7 @@ func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.External
 	if apierrors.IsNotFound(err) {
 		service = nil
 	}
-	if owner.Spec.ServiceTemplate == nil {
+	if owner.Spec.ServiceTemplate == nil || owner.DeletionTimestamp != nil {
 		return judgeService(owner, service), nil
 	}
 	return r.keep(ctx, owner, key, service)

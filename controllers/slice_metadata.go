@@ -87,6 +87,9 @@ func (m *sliceMetadata) labelsFor(zone string) map[string]string {
 // equal tells whether a slice has the metadata of its group, save when it was triggered,
 // which is that of its last write, and the state of its endpoints.
 func (m *sliceMetadata) equal(slice *discoveryv1.EndpointSlice, group *sliceGroup) bool {
+	if m.owner.DeletionTimestamp != nil {
+		return m.sameAnnotations(slice.Annotations) // see put
+	}
 	return maps.Equal(slice.Labels, group.labels) && m.sameAnnotations(slice.Annotations) &&
 		len(slice.OwnerReferences) == 1 && sameReference(&slice.OwnerReferences[0], &m.reference)
 }
@@ -111,9 +114,14 @@ func sameReference(a, b *metav1.OwnerReference) bool {
 		ptr.Equal(a.Controller, b.Controller) && ptr.Equal(a.BlockOwnerDeletion, b.BlockOwnerDeletion)
 }
 
-// put gives a slice the metadata of its group, and the state of its endpoints.
+// put gives a slice the metadata of its group, and the state of its endpoints. While the owner is being deleted, labels and
+// owners stay as they are: the garbage collector may be orphaning the slice.
 func (m *sliceMetadata) put(slice *discoveryv1.EndpointSlice, group *sliceGroup, state string) {
-	slice.Labels = maps.Clone(group.labels)
+	references := slice.OwnerReferences
+	if m.owner.DeletionTimestamp == nil {
+		slice.Labels = maps.Clone(group.labels)
+		references = []metav1.OwnerReference{*m.reference.DeepCopy()}
+	}
 	slice.Annotations = maps.Clone(m.annotations)
 	if slice.Annotations == nil {
 		slice.Annotations = map[string]string{}
@@ -122,7 +130,7 @@ func (m *sliceMetadata) put(slice *discoveryv1.EndpointSlice, group *sliceGroup,
 	if m.trigger != "" {
 		slice.Annotations[corev1.EndpointsLastChangeTriggerTime] = m.trigger
 	}
-	slice.OwnerReferences = []metav1.OwnerReference{*m.reference.DeepCopy()}
+	slice.OwnerReferences = references
 }
 
 // name is the first free one of the group. It depends on nothing but what there is, so

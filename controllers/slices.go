@@ -34,6 +34,10 @@ type slicePlan struct {
 	Create, Update, Delete []*discoveryv1.EndpointSlice
 	// Shed are the slices of those last updates, as they are now.
 	Shed []*discoveryv1.EndpointSlice
+	// Withheld are creations that are not carried out, since what the slices depend on is
+	// being deleted, and the garbage collector with it. What their endpoints stand in now
+	// keeps them.
+	Withheld []*discoveryv1.EndpointSlice
 	// Kept counts the slices that there will be.
 	Kept int
 }
@@ -345,7 +349,8 @@ func (p *slicePlanner) settle(existing int) slicePlan {
 		for _, draft := range group.drafts {
 			switch {
 			case len(draft.endpoints) == 0: // it is among the doomed
-			case draft.existing == nil && p.wants.service.DeletionTimestamp != nil: // the garbage collector would race with us
+			case draft.existing == nil && (p.wants.service.DeletionTimestamp != nil || p.wants.owner.DeletionTimestamp != nil):
+				plan.Withheld = append(plan.Withheld, p.build(draft))
 			case draft.existing == nil:
 				plan.Create = append(plan.Create, p.build(draft))
 			case draft.changed && draft.sheds:

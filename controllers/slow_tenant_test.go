@@ -125,7 +125,7 @@ var _ = Describe("a tenant whose admission webhook is slow", func() {
 			name := fmt.Sprint("slow-", i)
 			create(ctx, service(slow, name), externalService(slow, name, steady.url()))
 		}
-		Eventually(webhook.waiting.Load).Should(BeNumerically(">=", 4), "its writes wait")
+		Eventually(webhook.waiting.Load).Should(BeNumerically(">", 0), "a write waits")
 		for range 3 {
 			took := flip()
 			AddReportEntry("a change of health was published after", fmt.Sprintf("%v, alone %v", took, alone))

@@ -57,10 +57,14 @@ type findings struct {
 	conflictsUnknown bool
 	// held: an endpoint would have been taken out, had the operator not lost its network.
 	held bool
-	// slices counts the slices of this object; published are they, if endpoints were expelled
-	// or an Endpoints object is to say the same.
-	slices    int
+	// published are the slices of this object that the API server holds.
 	published []*discoveryv1.EndpointSlice
+	// refused joins the errors of slices that the API server refused; nil if there was none.
+	// With altered, it holds something else than was written.
+	refused error
+	altered bool
+	// withheld: slices were not created, since what they depend on is being deleted.
+	withheld bool
 	// endpoints is what came of keeping an Endpoints object.
 	endpoints endpointsFinding
 	// unconfirmed: the cache has not shown all own writes of slices yet.
@@ -85,8 +89,11 @@ type fault struct {
 func summarize(present *farpointv1.ExternalService, found findings, now metav1.Time) farpointv1.ExternalServiceStatus {
 	status := *present.Status.DeepCopy()
 	status.TargetService = nameFrom(present.Namespace, targetKey(present))
-	status.EndpointSlices = int32(found.slices)
+	status.EndpointSlices = int32(len(found.published))
 	status.Endpoints = endpointStatuses(present, found, now)
+	if found.differs() {
+		correctPublished(status.Endpoints, found.published)
+	}
 	total := len(present.Spec.Endpoints)
 	if found.targets != nil {
 		status.Tier = found.availability.lastTier(found.service.service)
@@ -98,6 +105,7 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	setPortsMatched(set, found)
 	setFamiliesMatched(set, found)
 	setEndpointsAccepted(set, found)
+	setProgrammed(set, found.refused, found.altered)
 	setAddressesResolved(set, found)
 	setTrafficPolicyEffective(set, found)
 	setNoConflicts(set, found)
@@ -255,6 +263,10 @@ func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *fault {
 	}
 	if f.writeFailed != nil {
 		return &fault{farpointv1.WriteFailedReason, f.writeFailed.Error(), true}
+	}
+	if f.altered {
+		condition := meta.FindStatusCondition(status.Conditions, farpointv1.ProgrammedCondition)
+		return &fault{condition.Reason, condition.Message, true}
 	}
 	if kept := f.endpoints; kept.wanted && !kept.published && kept.reason != "" {
 		return &fault{reason: kept.reason, message: kept.message}

@@ -51,7 +51,7 @@ func observed(healths ...probes.Health) (*farpointv1.ExternalService, findings) 
 	for i := range healths {
 		object.Spec.Endpoints = append(object.Spec.Endpoints, at(fmt.Sprintf("192.0.2.%d", i+1), 80))
 	}
-	found := findings{service: judgeService(object, testService()), targets: &targets{rejected: map[int]rejection{}, names: &expansion{spec: &object.Spec}}, slices: 1}
+	found := findings{service: judgeService(object, testService()), targets: &targets{rejected: map[int]rejection{}, names: &expansion{spec: &object.Spec}}, published: []*discoveryv1.EndpointSlice{{}}}
 	ports := httpPort(80)
 	for i := range object.Spec.Endpoints {
 		made := endpoint{index: i, name: fmt.Sprintf("192.0.2.%d:80", i+1), spec: &object.Spec.Endpoints[i], ports: ports}
@@ -97,7 +97,7 @@ func conditionsOf(status farpointv1.ExternalServiceStatus) string {
 	return strings.Join(words, " ")
 }
 
-const sound = "EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) PortsMatched=True(Matched) "
+const sound = "EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) PortsMatched=True(Matched) Programmed=True(Programmed) "
 
 func TestStatusOfHealth(t *testing.T) {
 	tests := []struct {
@@ -132,18 +132,18 @@ func TestStatusOfHealth(t *testing.T) {
 		{"port not in the Service", []probes.Health{up}, func(_ *farpointv1.ExternalService, f *findings) {
 			f.portsReason, f.portsMessage = farpointv1.PortNotInServiceReason, "no port"
 		}, "1/1",
-			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) PortsMatched=False(PortNotInService) Ready=False(PortNotInService) Stalled=True(PortNotInService) TargetServiceResolved=True(Resolved)"},
+			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) PortsMatched=False(PortNotInService) Programmed=True(Programmed) Ready=False(PortNotInService) Stalled=True(PortNotInService) TargetServiceResolved=True(Resolved)"},
 		{"port without endpoints and a conflict only warn", []probes.Health{up}, func(_ *farpointv1.ExternalService, f *findings) {
 			f.portsReason, f.portsMessage = farpointv1.PortWithoutEndpointsReason, "leads nowhere"
 			f.conflict = &conflict{farpointv1.SharedEndpointReason, "twice"}
 		}, "1/1",
-			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=False(SharedEndpoint) PortsMatched=False(PortWithoutEndpoints) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=False(SharedEndpoint) PortsMatched=False(PortWithoutEndpoints) Programmed=True(Programmed) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"held", []probes.Health{up}, func(_ *farpointv1.ExternalService, f *findings) { f.held = true }, "1/1",
-			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) OperatorIsolated=True(VerdictsHeld) PortsMatched=True(Matched) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) OperatorIsolated=True(VerdictsHeld) PortsMatched=True(Matched) Programmed=True(Programmed) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"no Service", nil, func(o *farpointv1.ExternalService, f *findings) {
 			*f = findings{service: judgeService(o, nil)}
 		}, "0/0",
-			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=Unknown(NotJudged) NoConflicts=True(NoConflicts) PortsMatched=Unknown(NotJudged) Ready=False(ServiceNotFound) Reconciling=True(ServiceNotFound) TargetServiceResolved=False(ServiceNotFound)"},
+			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=Unknown(NotJudged) NoConflicts=True(NoConflicts) PortsMatched=Unknown(NotJudged) Programmed=True(Programmed) Ready=False(ServiceNotFound) Reconciling=True(ServiceNotFound) TargetServiceResolved=False(ServiceNotFound)"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

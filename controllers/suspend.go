@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 
@@ -43,7 +44,12 @@ func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalSer
 	if !plan.isEmpty() {
 		done := r.slices.apply(ctx, object, existing, plan)
 		if err := done.err(); err != nil {
-			return err
+			if done.refused == nil {
+				return err
+			}
+			status := *object.Status.DeepCopy()
+			setProgrammed(conditionSetter{status: &status, generation: object.Generation, now: r.now()}, done.refused, false)
+			return errors.Join(err, r.report(ctx, object, status))
 		}
 		if err := r.keepSuspended(ctx, object, published); err != nil {
 			return err

@@ -122,9 +122,8 @@ func (w *world) reconcile(probe func(name string, health probes.Health) probes.H
 	found.availability = rulesOf(&w.object.Spec.Availability).assign(found.verdicts, history{decided: w.decided, published: seeds.at})
 	w.decided = found.availability
 	found.verdicts = append(found.verdicts, leaving...)
-	var plan slicePlan
-	plan, w.slices = carriedOut(w.t, sliceWants{owner: w.object, service: w.service, endpoints: splitByRole(found.verdicts), maxEndpoints: 3}, w.slices)
-	found.slices = plan.Kept
+	_, w.slices = carriedOut(w.t, sliceWants{owner: w.object, service: w.service, endpoints: splitByRole(found.verdicts), maxEndpoints: 3}, w.slices)
+	found.published = w.slices
 	w.object.Status = summarize(w.object, found, metav1.NewTime(w.now))
 }
 

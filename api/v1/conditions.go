@@ -117,6 +117,20 @@ const (
 	VerdictsHeldReason = "VerdictsHeld"
 )
 
+// ProgrammedCondition is True when the API server holds the EndpointSlices that are to be
+// published. While it is False, what clients follow is what it held before: status.ready and
+// status.endpoints[].published say what that is, and Available goes by it. Always present.
+const (
+	ProgrammedCondition = "Programmed"
+
+	// ProgrammedReason: it does.
+	ProgrammedReason = "Programmed"
+	// AlteredReason: admission has changed what was written.
+	AlteredReason = "Altered"
+	// Besides, it is False with the reason that the API server gives for a refusal, such as
+	// Forbidden, by admission or a quota, and with WriteFailedReason where it gives none.
+)
+
 // TargetServiceResolvedCondition is True when the target Service is one that can
 // lead to the endpoints. While it is False no slice is published, save with
 // ServiceNotOwnedReason and ServiceInvalidReason. Always present.

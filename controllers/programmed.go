@@ -1,0 +1,107 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"errors"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// differs reports whether the API server may hold other slices than those that the verdicts
+// on the endpoints ask for.
+func (f *findings) differs() bool { return f.refused != nil || f.altered || f.withheld }
+
+// setProgrammed says whether the API server holds what is to be published.
+func setProgrammed(set conditionSetter, refused error, altered bool) {
+	switch {
+	case refused != nil:
+		set.set(farpointv1.ProgrammedCondition, metav1.ConditionFalse, refusalReason(refused), "what is published is not up to date, since the API server refuses it: "+refused.Error())
+	case altered:
+		set.set(farpointv1.ProgrammedCondition, metav1.ConditionFalse, farpointv1.AlteredReason, "what is published is not what was written: an admission webhook or policy changes the EndpointSlices; exempt those with the label endpointslice.kubernetes.io/managed-by="+farpointv1.ManagedBy)
+	default:
+		set.set(farpointv1.ProgrammedCondition, metav1.ConditionTrue, farpointv1.ProgrammedReason, "the EndpointSlices hold what is to be published")
+	}
+}
+
+// refusalReason is the reason that the API server gave.
+func refusalReason(err error) string {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Reason != "" {
+		return string(status.Status().Reason)
+	}
+	return farpointv1.WriteFailedReason
+}
+
+// correctPublished has the statuses say how the endpoints stand in these slices, whatever is
+// to be published.
+func correctPublished(statuses []farpointv1.EndpointStatus, in []*discoveryv1.EndpointSlice) {
+	present := map[string]endpointConditions{}
+	for _, slice := range in {
+		for i := range slice.Endpoints {
+			published := &slice.Endpoints[i]
+			for _, port := range slice.Ports {
+				present[endpointName(published.Addresses[0], port)] = endpointConditions{
+					ready:       ptr.Deref(published.Conditions.Ready, true),
+					serving:     ptr.Deref(published.Conditions.Serving, true),
+					terminating: ptr.Deref(published.Conditions.Terminating, false),
+				}
+			}
+		}
+	}
+	for i := range statuses {
+		says, ok := present[statuses[i].Name]
+		switch {
+		case statuses[i].Published == "": // it is set aside
+		case !ok:
+			statuses[i].Published = ""
+		case !isPublishedAs(&statuses[i], says):
+			statuses[i].Published = publicationOf(says)
+		}
+	}
+}
+
+// isPublishedAs reports whether an endpoint with this status has these conditions.
+func isPublishedAs(status *farpointv1.EndpointStatus, says endpointConditions) bool {
+	switch status.Published {
+	case farpointv1.PublishedReady, farpointv1.PublishedFailOpen:
+		return says == endpointConditions{ready: true, serving: true}
+	case farpointv1.PublishedAlways:
+		return says == endpointConditions{ready: true}
+	case farpointv1.PublishedDraining:
+		return says.terminating && says.serving == stateFor(status.Health).Serves()
+	}
+	return says == endpointConditions{}
+}
+
+// publicationOf is how an endpoint with these conditions is published.
+func publicationOf(conditions endpointConditions) farpointv1.EndpointPublication {
+	switch {
+	case conditions.terminating:
+		return farpointv1.PublishedDraining
+	case conditions.ready && conditions.serving:
+		return farpointv1.PublishedReady
+	case conditions.ready:
+		return farpointv1.PublishedAlways
+	}
+	return farpointv1.PublishedNotReady
+}
