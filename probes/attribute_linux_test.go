@@ -117,3 +117,17 @@ func BenchmarkKernelTables(b *testing.B) {
 		kernelTables{}.isOwn(other)
 	}
 }
+
+// BenchmarkKeepErrors is what each probe pays for being told who caused its errors.
+func BenchmarkKeepErrors(b *testing.B) {
+	fd, err := newSocket(netip.MustParseAddrPort("127.0.0.1:80"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	for b.Loop() {
+		if err := keepErrors(fd, false); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

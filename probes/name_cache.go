@@ -18,6 +18,7 @@ package probes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -106,7 +107,7 @@ func (c *nameCache) addresses(ctx context.Context, name string) ([]netip.Addr, e
 		return []netip.Addr{netip.IPv6Loopback(), netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
 	}
 	six, four := Question{name, RecordAAAA}, Question{name, RecordA}
-	first, second := c.begin(six), c.begin(four)
+	first, second := c.begin(ctx, six), c.begin(ctx, four)
 	defer c.leave(six, first)
 	defer c.leave(four, second)
 	select {
@@ -114,7 +115,7 @@ func (c *nameCache) addresses(ctx context.Context, name string) ([]netip.Addr, e
 	case <-second.done:
 		first, second = second, first
 	case <-ctx.Done():
-		return nil, c.expired(ctx, name)
+		return nil, lookupExpired(ctx, name)
 	}
 	var patience <-chan time.Time
 	if first.reply.outcome == LookupFound {
@@ -128,14 +129,14 @@ func (c *nameCache) addresses(ctx context.Context, name string) ([]netip.Addr, e
 	case <-patience:
 		return combine(name, first.reply, dnsReply{})
 	case <-ctx.Done():
-		return nil, c.expired(ctx, name)
+		return nil, lookupExpired(ctx, name)
 	}
 }
 
-// expired is the error of a lookup that outlasts its probe.
-func (c *nameCache) expired(ctx context.Context, name string) error {
-	if ctx.Err() == context.Canceled { //nolint:errorlint // Err returns this very value
-		return ctx.Err()
+// lookupExpired is the error of a lookup that outlasts its probe.
+func lookupExpired(ctx context.Context, name string) error {
+	if err := ctx.Err(); errors.Is(err, context.Canceled) {
+		return err
 	}
 	return &lookupError{name, LookupTimeout}
 }
@@ -180,14 +181,14 @@ func inTurns(addrs []netip.Addr) []netip.Addr {
 }
 
 // begin returns the reply to a question that is known, or a lookup under way. Whoever begins
-// must leave.
-func (c *nameCache) begin(question Question) *cachedReply {
+// must leave. The lookup is for all probes that wait for it, and ends when the last one leaves.
+func (c *nameCache) begin(ctx context.Context, question Question) *cachedReply {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known := c.replies[question]
 	if known == nil || known.isDone() && !c.clock.Now().Before(known.expires) {
 		c.makeRoom()
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		known = &cachedReply{done: make(chan struct{}), cancel: cancel}
 		c.replies[question] = known
 		go c.ask(ctx, question, known)
