@@ -33,6 +33,7 @@ import (
 
 	"farpoint.dev/farpoint/controllers/alerting"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/guard"
 )
 
 // Options are the operator's settings. Their zero value is not valid: begin with
@@ -83,7 +84,7 @@ type Options struct {
 	// processor.
 	MaxTLSHandshakes int
 	// Guard says when failures are taken for the operator's own.
-	Guard probes.GuardOptions
+	Guard guard.Options
 	// Canaries are probe URLs of what is always there. While all of them fail, the
 	// operator's network is taken to be down.
 	Canaries []string
@@ -123,7 +124,7 @@ func NewOptions() Options {
 		MaxProbesInFlightPerDestination: 64,
 		MaxWatches:                      2048,
 		RunbookURL:                      alerting.DefaultRunbook,
-		Guard:                           probes.DefaultGuardOptions(),
+		Guard:                           guard.DefaultOptions(),
 		MissingNameGrace:                probes.DefaultMissingGrace,
 	}
 }
@@ -146,9 +147,10 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.IntVar(&o.MaxProbesInFlightPerDestination, "max-probes-in-flight-per-destination", o.MaxProbesInFlightPerDestination, "Most probes under way at one time to one address or name, for the ExternalServices of one namespace.")
 	flags.IntVar(&o.MaxWatches, "max-watches", o.MaxWatches, "Most connections held for endpoints whose URL says watch=true. Others are probed all the same.")
 	flags.IntVar(&o.MaxTLSHandshakes, "max-tls-handshakes", o.MaxTLSHandshakes, "Most TLS handshakes, and logins, that compute at one time. 0 means 1 for each processor.")
-	flags.Float64Var(&o.Guard.Share, "guard-share", o.Guard.Share, "Share of the endpoints, of all that were probed since one of them began to fail, that must fail in the network for the operator's own network to be taken for lost.")
-	flags.IntVar(&o.Guard.Groups, "guard-groups", o.Guard.Groups, "How many ExternalServices, or how many networks, the failures must be spread over.")
-	flags.Float64Var(&o.Guard.Release, "guard-release", o.Guard.Release, "Share of the failing endpoints that must be well again for endpoints to be taken out again.")
+	flags.Float64Var(&o.Guard.Share, "guard-share", o.Guard.Share, "Share of the addresses, of all that were probed since one of them began to fail, that must fail in the same way for the operator's own network to be taken for lost.")
+	flags.IntVar(&o.Guard.Networks, "guard-networks", o.Guard.Networks, "How many networks (/24, or /48 for IPv6) the failures must be in.")
+	flags.Float64Var(&o.Guard.Release, "guard-release", o.Guard.Release, "Share of the failing addresses that must be well again for endpoints to be taken out again.")
+	flags.DurationVar(&o.Guard.MaxHold, "guard-max-hold", o.Guard.MaxHold, "Longest time for which endpoints that fail are not taken out because the operator's own network seems to be lost.")
 	flags.Func("canary", "Probe URL of something that is always there, such as tcp://10.0.0.1:53. While all of them fail, no endpoint is taken out. May be given several times.", func(url string) error {
 		o.Canaries = append(o.Canaries, url)
 		return nil
@@ -180,12 +182,15 @@ func (o *Options) Validate() error {
 		{"max-probes-in-flight-per-destination", o.MaxProbesInFlightPerDestination, 1, 1 << 20},
 		{"max-watches", o.MaxWatches, 1, 1 << 20},
 		{"max-tls-handshakes", o.MaxTLSHandshakes, 0, 1 << 20},
-		{"guard-groups", o.Guard.Groups, 1, 1 << 20},
+		{"guard-networks", o.Guard.Networks, 1, 1 << 20},
 	}
 	for _, bound := range bounds {
 		if bound.value < bound.from || bound.value > bound.to {
 			faults = append(faults, fmt.Errorf("--%s=%d: must be from %d to %d", bound.flag, bound.value, bound.from, bound.to))
 		}
+	}
+	if o.Guard.MaxHold <= 0 {
+		faults = append(faults, fmt.Errorf("--guard-max-hold=%v: must be above 0", o.Guard.MaxHold))
 	}
 	if o.MissingNameGrace <= 0 {
 		faults = append(faults, fmt.Errorf("--missing-name-grace=%v: must be above 0", o.MissingNameGrace))

@@ -26,6 +26,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"farpoint.dev/farpoint/probes/guard"
 )
 
 // started is a scheduler that runs until the test ends.
@@ -70,7 +72,7 @@ func (e elsewhere) scheme() string { return "tcp" }
 
 func TestTheSteadilyDownHoldNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := started(t, SchedulerOptions{MaxInFlight: 40, MaxInFlightPerNamespace: 40, Guard: GuardOptions{Share: 1, Groups: 1000, Release: 1}})
+		s := started(t, SchedulerOptions{MaxInFlight: 40, MaxInFlightPerNamespace: 40, Guard: guard.Options{Share: 1, Networks: 1000, Release: 1, MaxHold: time.Minute}})
 		dead := &scripted{answer: hang}
 		s.Set(Owner{"a", "dead"}, many(400, func(int) Prober { return dead }))
 		time.Sleep(5 * time.Minute) // until all have been found dead
@@ -97,7 +99,7 @@ func TestTheSteadilyDownHoldNobodyUp(t *testing.T) {
 // A backend that is restarted is to be found in time, however many black holes there are.
 func TestWhoRefusesDoesNotWaitAmongBlackHoles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := started(t, SchedulerOptions{MaxInFlight: 40, MaxInFlightPerNamespace: 40, Guard: GuardOptions{Share: 1, Groups: 1000, Release: 1}})
+		s := started(t, SchedulerOptions{MaxInFlight: 40, MaxInFlightPerNamespace: 40, Guard: guard.Options{Share: 1, Networks: 1000, Release: 1, MaxHold: time.Minute}})
 		hole := &scripted{answer: hang}
 		s.Set(Owner{owner.Namespace, "holes"}, many(400, func(int) Prober { return hole }))
 		stopped := answering(refused)

@@ -26,6 +26,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"farpoint.dev/farpoint/probes/guard"
 )
 
 var calm = Timing{Interval: 2 * time.Second, FastInterval: time.Second, Timeout: time.Second}
@@ -60,7 +62,7 @@ func TestGreedyTenantsMakeNobodyWait(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := started(t, SchedulerOptions{MaxInFlight: most, Guard: GuardOptions{Share: 1, Groups: 1 << 20, Release: 1}})
+				s := started(t, SchedulerOptions{MaxInFlight: most, Guard: guard.Options{Share: 1, Networks: 1 << 20, Release: 1, MaxHold: time.Minute}})
 				prober := func(answer func(context.Context) Result, i int) Prober {
 					at := place{addr: netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})}
 					if test.same {

@@ -19,6 +19,7 @@ package probes
 import (
 	"time"
 
+	"farpoint.dev/farpoint/probes/guard"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -55,6 +56,10 @@ type Metrics struct {
 	transitions prometheus.Counter
 	// panics: probers that panicked.
 	panics prometheus.Counter
+	// multiplier: by how much thresholds for silence are multiplied at present.
+	multiplier prometheus.Gauge
+	// maxMultiplier: by how much they are at most.
+	maxMultiplier prometheus.Gauge
 	// isolation: 1 while the operator takes its own network for lost, else 0.
 	isolation prometheus.Gauge
 
@@ -75,16 +80,20 @@ func NewMetrics() *Metrics {
 			Buckets: []float64{0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: space, Name: "probe_duration_seconds", Help: "Time that probes took, by scheme of the URL and by outcome: success, failure, draining, reachable or unknown.",
 			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}, []string{"scheme", "outcome"}),
-		durations:   map[string]*[5]prometheus.Observer{},
-		results:     prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_total", Help: "Probes made, by reason of their result; Success for those that passed."}, []string{"reason"}),
-		deferred:    prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_deferred_total", Help: "How often a limit kept a probe from beginning, by limit: namespace, destination or cpu."}, []string{"limit"}),
-		shed:        prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_shed_total", Help: "Routine probes left out since the operator had too much to do: the part of farpoint_probes_skipped_total that no limit for a namespace, a destination or the CPU is the cause of."}),
-		lateVec:     prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_late_total", Help: "Probes that the operator was more than 50 ms late for, by stage: start for those that began late, exchange for those whose connection stood and waited for the request to be sent."}, []string{"stage"}),
-		skipped:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_skipped_total", Help: "Intervals that passed without a probe that was due in them."}),
-		transitions: prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "health_changes_total", Help: "Changes of a target's health, or of the reason for it."}),
-		panics:      prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "prober_panics_total", Help: "Probers that panicked. Each is a bug; please report it."}),
-		isolation:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "isolated", Help: "1 while the operator takes its own network for lost and takes no endpoint out, else 0."}),
+		durations:     map[string]*[5]prometheus.Observer{},
+		results:       prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_total", Help: "Probes made, by reason of their result; Success for those that passed."}, []string{"reason"}),
+		deferred:      prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_deferred_total", Help: "How often a limit kept a probe from beginning, by limit: namespace, destination or cpu."}, []string{"limit"}),
+		shed:          prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_shed_total", Help: "Routine probes left out since the operator had too much to do: the part of farpoint_probes_skipped_total that no limit for a namespace, a destination or the CPU is the cause of."}),
+		lateVec:       prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_late_total", Help: "Probes that the operator was more than 50 ms late for, by stage: start for those that began late, exchange for those whose connection stood and waited for the request to be sent."}, []string{"stage"}),
+		skipped:       prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_skipped_total", Help: "Intervals that passed without a probe that was due in them."}),
+		transitions:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "health_changes_total", Help: "Changes of a target's health, or of the reason for it."}),
+		panics:        prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "prober_panics_total", Help: "Probers that panicked. Each is a bug; please report it."}),
+		multiplier:    prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "local_health_multiplier", Help: "By how much failure thresholds for silent endpoints are multiplied while the operator itself does badly: probes get lost across unrelated networks, cannot be made, or the process stands still. 1 while all is well."}),
+		maxMultiplier: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "local_health_multiplier_max", Help: "The most that farpoint_local_health_multiplier can be."}),
+		isolation:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "isolated", Help: "1 while the operator takes failures for its own, or its own network for lost, and takes no endpoint out, else 0."}),
 	}
+	m.multiplier.Set(1)
+	m.maxMultiplier.Set(guard.MaxMultiplier)
 	for lane := range lanes {
 		m.inFlight[lane] = m.inFlightVec.WithLabelValues(lane.String())
 	}
@@ -102,7 +111,7 @@ func NewMetrics() *Metrics {
 func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.targets, m.inFlightVec, m.watches, m.lateness, m.duration, m.results,
-		m.deferred, m.skipped, m.shed, m.lateVec, m.transitions, m.panics, m.isolation,
+		m.deferred, m.skipped, m.shed, m.lateVec, m.transitions, m.panics, m.isolation, m.multiplier, m.maxMultiplier,
 	}
 }
 

@@ -38,8 +38,8 @@ func (s *Scheduler) notify(told []Owner) {
 // conclude draws what follows for all targets from what happened to one, and returns the
 // owners to be told.
 func (s *Scheduler) conclude() (told []Owner) {
-	if distrusts := s.guard.isolation != nil || s.canariesDown(); distrusts != s.distrusts {
-		s.distrust(distrusts)
+	if frozen := s.guard.Frozen(s.now()); frozen != s.frozen {
+		s.setFrozen(frozen)
 	}
 	told, s.untold = s.untold, nil
 	return told

@@ -39,11 +39,9 @@ type probe struct {
 
 	// due is when the next probe begins, counted from the scheduler's origin.
 	due time.Duration
-	// begun is when the probe under way began, and failing and failed are when the first of
-	// the present run of failures began and ended.
-	begun, failing, failed time.Duration
-	// reached is when it was last seen to be well while it was in use; 0 for never.
-	reached time.Duration
+	// begun is when the probe under way began, and begunAwake the same in the time that
+	// [stalls.awake] counts.
+	begun, begunAwake time.Duration
 	// informed is when a probe last said something about the target, or when it became one,
 	// in the time that [stalls.awake] counts.
 	informed time.Duration
@@ -60,7 +58,7 @@ type probe struct {
 	// accepted: the endpoint has accepted the connection of the last probe, as far as the loop
 	// knows.
 	accepted bool
-	// suspect: it is healthy, but its last probe failed in the network.
+	// suspect: it serves, but its last probe failed, see [guard.Guard].
 	suspect bool
 	// overtaken: the endpoint said of itself how it is while the probe was under way.
 	overtaken bool

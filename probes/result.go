@@ -155,6 +155,9 @@ const (
 	ReasonIsolated
 	// ReasonDeferred: limits, or too much work, have kept the probe from beginning.
 	ReasonDeferred
+	// ReasonUnconfirmed: the probe failed, but it takes another one, or another endpoint that
+	// answers, to tell that it is the endpoint's fault.
+	ReasonUnconfirmed
 	// ReasonUnsoundDefinition: the health check, or something that it refers to, is such that
 	// no probe can be made.
 	ReasonUnsoundDefinition
@@ -204,6 +207,7 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonStalled:             {"ProberStalled", "not probed: the operator stood still meanwhile"},
 	ReasonCrowded:             {"ProberOverloaded", "not probed: the operator had too much to do"},
 	ReasonDeferred:            {"ProbeDeferred", "not probed: the operator has more to probe than its limits or its processors allow"},
+	ReasonUnconfirmed:         {"Unconfirmed", "not trusted yet: the probe failed, and so do those of others, or none was made meanwhile"},
 	ReasonUnsoundDefinition:   {"HealthCheckUnsound", "not probed: the health check, or what it refers to, has a fault"},
 	ReasonCredentialsWithheld: {"CredentialsWithheld", "credentials withheld: the server asks for them in a way in which only one gets them that has proved who it is: have its certificate verified (healthCheck.tls), or let the user log in by SCRAM-SHA-256, mysql_native_password or ed25519"},
 }

@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"farpoint.dev/farpoint/probes/guard"
 	"github.com/go-logr/logr"
 	"k8s.io/utils/clock"
 )
@@ -49,12 +50,14 @@ type SchedulerOptions struct {
 	MaxHandshakes int
 	// MaxWatches bounds the connections held for watchers; 0 means 2048.
 	MaxWatches int
-	// Guard says when failures are taken for the operator's own; DefaultGuardOptions if
+	// Guard says when failures are taken for the operator's own; guard.DefaultOptions if
 	// it is zero.
-	Guard GuardOptions
+	Guard guard.Options
 	// Canaries are targets that are always well. While all of them are down, the network
 	// is taken to be.
 	Canaries []Target
+	// Network is what is known of the operator's own network; nil means nothing.
+	Network LocalNetwork
 	// Metrics counts what happens; nil means that nothing does.
 	Metrics *Metrics
 	// Clock is the real one if nil.
@@ -79,8 +82,8 @@ func (o SchedulerOptions) withDefaults() SchedulerOptions {
 	if o.MaxWatches == 0 {
 		o.MaxWatches = defaultMaxWatches
 	}
-	if o.Guard == (GuardOptions{}) {
-		o.Guard = DefaultGuardOptions()
+	if o.Guard == (guard.Options{}) {
+		o.Guard = guard.DefaultOptions()
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
@@ -129,18 +132,19 @@ type Scheduler struct {
 	// turns counts the times that what is due was gathered.
 	turns  int
 	stalls stalls
-	guard  guard
+	guard  *guard.Guard[*probe]
 	// watches are held besides the probes.
 	watches watches
 	// waking is when Start looks at the queues next.
 	waking time.Duration
 	// held are owners of targets that the guard has kept from being taken out.
 	held map[*account]bool
-	// doubted are suspects that would have been taken out, by the failures that would have
-	// done it.
-	doubted map[*probe]Result
-	// distrusts: the operator seems to have lost its own network.
-	distrusts bool
+	// unconfirmed are suspects that would have been taken out, by the failures that would
+	// have done it, and recheckAt is when to look at them next.
+	unconfirmed map[*probe]Result
+	recheckAt   time.Duration
+	// frozen: no endpoint is taken out, since the operator seems to have lost its own network.
+	frozen bool
 	// sweepAt is when to look for stale verdicts next.
 	sweepAt time.Duration
 	// untold are owners to be notified as soon as the lock is given back.
@@ -163,10 +167,11 @@ func NewScheduler(options SchedulerOptions) *Scheduler {
 		shared:  map[uint64]*probe{},
 		limits:  newLimits(options),
 		starts:  newStartLimit(),
-		guard:   newGuard(options.Guard),
+		guard:   guard.New[*probe](options.Guard),
 		watches: newWatches(options.MaxWatches),
 		held:    map[*account]bool{},
-		doubted: map[*probe]Result{},
+
+		unconfirmed: map[*probe]Result{},
 	}
 	return s
 }
@@ -269,7 +274,9 @@ func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Du
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	s.stalls.beat(now)
+	if stalled := s.stalls.beat(now); stalled > 0 {
+		s.guard.Stalled(stalled, now)
+	}
 	s.waking = now + heartbeat
 	s.limits.tick(now)
 	if ctx.Err() == nil {
@@ -280,6 +287,9 @@ func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Du
 	}
 	if s.limits.inFlight != [lanes]int{} {
 		s.waking = min(s.waking, now+quickHeartbeat)
+	}
+	if s.recheckUnconfirmed(now); len(s.unconfirmed) > 0 {
+		s.waking = min(s.waking, now+tick)
 	}
 	if s.waking > now {
 		s.waking = tickAfter(s.waking)
@@ -294,7 +304,7 @@ func (s *Scheduler) begin(ctx context.Context, queue *dueQueue, of bottleneck, n
 	s.options.Metrics.began(now-p.due, p.rules.timing.Interval, of.limit == "")
 	s.starts.begin(now)
 	s.options.Metrics.inFlight[p.lane].Inc()
-	p.begun, p.accepted = now, false
+	p.begun, p.begunAwake, p.accepted = now, s.stalls.awake(now), false
 	if s.loops(p.prober) {
 		return begun{probe: p}
 	}
@@ -328,7 +338,7 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 		s.enqueue(p, now+p.rules.timing.FastInterval)
 		return nil
 	}
-	result = s.trusted(p, result, now)
+	result = s.applyGuard(p, result, now)
 	took := now - p.begun
 	p.took, p.swift = inMicroseconds(took), took < p.rules.timing.Timeout/2
 	if result.Outcome == Success {
@@ -340,11 +350,11 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 		s.changed(p, before, now)
 	}
 	s.age(p, result, now)
-	if p.suspect && !p.health.State.Serves() {
-		s.acquit(p)
+	if !p.health.State.Serves() {
+		s.clearSuspect(p, now)
 	}
 	s.enqueue(p, p.nextDue(s.origin, now))
-	s.resolve(now)
+	s.recheckUnconfirmed(now)
 	return s.conclude()
 }
 

@@ -223,8 +223,8 @@ func TestEditKeepsWhatIsKnown(t *testing.T) {
 		if s.stateOf("a") != StateHealthy || s.stateOf("b") != StateHealthy {
 			t.Fatal("an edit took a healthy target out")
 		}
-		if len(replaced.times()) != 1 || len(second.times()) != 1 {
-			t.Errorf("%d probes by the new definition, %d of the sibling; want 1 of each", len(replaced.times()), len(second.times()))
+		if len(replaced.times()) != 1 || len(second.times()) != 2 { // which is asked as a witness
+			t.Errorf("%d probes by the new definition, %d of the sibling; want 1 and 2", len(replaced.times()), len(second.times()))
 		}
 		time.Sleep(2 * timing.FastInterval)
 		if s.stateOf("a") != StateUnhealthy || told() != 3 {

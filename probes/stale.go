@@ -5,7 +5,7 @@ Licensed under the Apache License, Version 2.0 (the "License");
 you may not use this file except in compliance with the License.
 You may obtain a copy of the License at
 
-    http://www.apache.org/licenses/LICENSE-2.0
+	http://www.apache.org/licenses/LICENSE-2.0
 
 Unless required by applicable law or agreed to in writing, software
 distributed under the License is distributed on an "AS IS" BASIS,
@@ -54,9 +54,10 @@ func (s *Scheduler) expire(p *probe, reason Reason) {
 // returns the owners to be notified.
 func (s *Scheduler) sweep(now time.Duration) []Owner {
 	if now < s.sweepAt {
-		return nil
+		return s.conclude()
 	}
 	s.sweepAt = now + sweepInterval
+	s.options.Metrics.multiplier.Set(float64(s.guard.Multiplier(now)))
 	awake := s.stalls.awake(now)
 	for lane := range lanes {
 		s.sweepQueue(s.queues[lane], 0, now, awake)

@@ -21,46 +21,35 @@ import "time"
 // stallSlack is how late the scheduler may wake up and still be taken for well.
 const stallSlack = 50 * time.Millisecond
 
-// stalls remembers when the process stood still: stopped by a signal, starved of CPU, on
-// a suspended machine. It shows by waking up later than planned. A deadline that passed
-// meanwhile is not the endpoint's fault. Times are counted from the scheduler's origin.
+// stalls counts the time in which the process stood still: stopped by a signal, starved of
+// CPU, on a suspended machine. It shows by waking up later than planned. A deadline that
+// passed meanwhile is not the endpoint's fault, be it one long stall or many short ones.
+// Times are counted from the scheduler's origin.
 type stalls struct {
 	planned time.Duration
 	// total is how long all stalls lasted, and the time before the start.
-	total  time.Duration
-	recent [8]stall // the newest at the end
+	total time.Duration
 }
-
-// stall is a time in which the scheduler should have woken up and did not.
-type stall struct{ from, to time.Duration }
 
 // start is called before the first beat: that nobody looked before is no stall.
 func (s *stalls) start(now time.Duration) { s.planned, s.total = now, now }
 
-// awake is the time without all stalls, so that nothing ages meanwhile.
+// beat is called whenever the scheduler wakes up. It returns for how long it stood still.
+func (s *stalls) beat(now time.Duration) (stalled time.Duration) {
+	if now-s.planned > stallSlack {
+		stalled = now - s.planned
+		s.total += stalled
+	}
+	return stalled
+}
+
+// awake is the time without all stalls, be it one that is not over yet.
 func (s *stalls) awake(now time.Duration) time.Duration {
 	return max(min(now, s.planned+stallSlack)-s.total, 0)
 }
 
-// beat is called whenever the scheduler wakes up.
-func (s *stalls) beat(now time.Duration) {
-	if now-s.planned > stallSlack {
-		s.total += now - s.planned
-		copy(s.recent[:], s.recent[1:])
-		s.recent[len(s.recent)-1] = stall{s.planned, now}
-	}
-}
-
-// spoiled tells whether a probe from begun to now, with this timeout, was robbed of half
-// its time or more by a stall, be it one that is not over yet.
-func (s *stalls) spoiled(begun, now, timeout time.Duration) bool {
-	if late := now - s.planned; late > stallSlack && late >= timeout/2 {
-		return true
-	}
-	for _, each := range s.recent {
-		if min(each.to, now)-max(each.from, begun) >= timeout/2 && each.to > each.from {
-			return true
-		}
-	}
-	return false
+// robbed reports whether stalls took half of its timeout or more from a probe that began at
+// a time, and then in the time that awake counts.
+func (s *stalls) robbed(begun, begunAwake, now, timeout time.Duration) bool {
+	return (now-begun)-(s.awake(now)-begunAwake) >= timeout/2
 }

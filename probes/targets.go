@@ -125,14 +125,11 @@ func (s *Scheduler) join(of *account, target *Target, rules *rules, before *prob
 
 // leave ends the account's share in a probe, and the probe if nobody is left.
 func (s *Scheduler) leave(of *account, p *probe) {
-	if p.suspect && p.first == of { // for whom it was counted
-		p.suspect = false
-		s.guard.lose(p)
-	}
 	if !p.unsubscribe(of) {
 		return
 	}
-	s.guard.forget(p)
+	s.guard.Removed(p, s.now())
+	delete(s.unconfirmed, p)
 	key := shareKey(s.seed, p.identity, *p.rules, p.namespace)
 	if s.shared[key] == p {
 		delete(s.shared, key)

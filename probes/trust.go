@@ -18,120 +18,161 @@ package probes
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"time"
+
+	"farpoint.dev/farpoint/probes/guard"
 )
 
-// trusted returns the result, or Unknown in its place if it says more about the operator
+// LocalNetwork knows the operator's own network. Its methods return at once.
+type LocalNetwork interface {
+	// Down reports whether the operator's own link is known to be down: no carrier, no
+	// route, a gateway that does not answer. While it is, no endpoint is taken out.
+	Down() bool
+	// OnLink reports whether an address is on the operator's own link, with no router on the
+	// way.
+	OnLink(netip.Addr) bool
+}
+
+// applyGuard returns the result, or Unknown in its place if it says more about the operator
 // than about the target.
-func (s *Scheduler) trusted(p *probe, result Result, now time.Duration) Result {
-	if result.Outcome == Failure && s.stalls.spoiled(p.begun, now, p.rules.timing.Timeout) {
-		return unknown(ReasonStalled)
+func (s *Scheduler) applyGuard(p *probe, result Result, now time.Duration) Result {
+	if result.Outcome == Failure && s.stalls.robbed(p.begun, p.begunAwake, now, p.rules.timing.Timeout) {
+		result = unknown(ReasonStalled)
 	}
-	if !p.health.State.Serves() || p.first.owner == canaries {
+	if result.Reason.isOwnFault() {
+		s.guard.Unmade(now)
+	}
+	switch {
+	case p.first.owner == canaries:
+		s.applyCanary(p, result, now)
+		return result
+	case !p.health.State.Serves() || result.Outcome == Unknown:
+		return result
+	case result.Outcome.reached():
+		p.suspect = false
+		s.guard.Passed(p, s.placeOf(p), p.begun, now)
 		return result
 	}
-	s.watch(p, result, now)
-	if !p.suspect || !p.health.Condemns(result, p.rules.thresholds) {
+	run := guard.Run{
+		Place: s.placeOf(p), Class: guardClass(result.Reason), Begun: p.begun,
+		Threshold: int(p.rules.thresholds.Failure),
+		Patience:  2 * max(p.rules.timing.Timeout, p.rules.timing.FastInterval),
+	}
+	p.suspect = true
+	s.guard.Failed(p, run, now)
+	s.askWitnesses(p, now)
+	if !p.health.Condemns(result, p.rules.thresholds) {
 		return result
 	}
-	if s.canariesDown() {
-		return s.hold(p)
-	}
-	switch s.judged(p, now) {
-	case dead:
-		return result
-	case isolated:
-		return s.hold(p)
-	}
-	if p.rules.thresholds.Failure == 1 {
-		s.doubted[p] = result
-	}
-	return unknown(ReasonIsolated)
+	return s.decide(p, result, now)
 }
 
-// judged is what the guard says of a suspect, once it has the witnesses that it wants.
-func (s *Scheduler) judged(p *probe, now time.Duration) judgment {
-	run := failures{begun: p.failing, ended: p.failed, last: p.begun}
-	said := s.guard.judge(run, now)
-	if said == ask {
-		s.askWitnesses(now)
-		said = s.guard.judge(run, now)
+// decide returns the result if the guard lets it take out the target.
+func (s *Scheduler) decide(p *probe, result Result, now time.Duration) Result {
+	s.observeLink(now)
+	switch s.guard.Judge(p, now) {
+	case guard.Dead:
+		return result
+	case guard.Hold:
+		s.hold(p)
+		return unknown(ReasonIsolated)
+	case guard.Ask:
+		s.unconfirmed[p] = result
 	}
-	return said
+	return unknown(ReasonUnconfirmed)
 }
 
-// resolve condemns those who would have been by a single failure, had there been a witness:
-// there may be one now. To wait for their next probe would be to double their timeout.
-func (s *Scheduler) resolve(now time.Duration) {
-	for p, result := range s.doubted {
-		if !p.suspect || now > p.failed+doubt {
-			delete(s.doubted, p)
+// applyCanary tells the guard how a canary fares. That our own host has no way to it is as
+// bad as its silence.
+func (s *Scheduler) applyCanary(p *probe, result Result, now time.Duration) {
+	switch {
+	case result.Outcome != Unknown, result.Reason == ReasonNetworkUnreachable, result.Reason == ReasonNameResolution:
+		s.guard.Canary(p, s.placeOf(p), result.Outcome.reached(), p.begun, now)
+	}
+}
+
+func (s *Scheduler) observeLink(now time.Duration) {
+	if s.options.Network != nil {
+		s.guard.SetLink(s.options.Network.Down(), now)
+	}
+}
+
+// isOwnFault reports whether a probe with this reason could not be made in time because of
+// what our own process lacks.
+func (r Reason) isOwnFault() bool {
+	return r == ReasonLocalResources || r == ReasonStalled || r == ReasonCrowded
+}
+
+// guardClass is the kind of failure that a reason stands for.
+func guardClass(reason Reason) guard.Class {
+	switch reason {
+	case ReasonTimeout, ReasonHostUnreachable:
+		return guard.Silence
+	case ReasonConnectionRefused, ReasonConnectionClosed:
+		return guard.Refusal
+	case ReasonTLSHandshake, ReasonCertificate, ReasonCertificateExpiring:
+		return guard.TLS
+	case ReasonDNSNameNotFound, ReasonDNSServerFailure, ReasonDNSRefused, ReasonDNSNoRecords:
+		return guard.Names
+	case ReasonStatus, ReasonContent, ReasonProtocol, ReasonRedirect:
+		return guard.Content
+	}
+	return guard.Answered
+}
+
+// recheckUnconfirmed takes out those whose failure has been confirmed since: witnesses may
+// have answered. To wait for their next probe could be to double their timeout.
+func (s *Scheduler) recheckUnconfirmed(now time.Duration) {
+	if len(s.unconfirmed) == 0 || now < s.recheckAt {
+		return
+	}
+	s.recheckAt = now + tick
+	for p, result := range s.unconfirmed {
+		if !p.suspect || p.queue == nil && now > p.begun+confirmation {
+			delete(s.unconfirmed, p)
+			continue
+		}
+		if s.guard.Judge(p, now) != guard.Dead {
 			continue
 		}
 		before := p.health.State
-		if s.guard.judge(failures{begun: p.failing, ended: p.failed, last: p.failing}, now) != dead {
-			continue
-		}
-		delete(s.doubted, p)
 		if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
 			s.changed(p, before, now)
 		}
-		s.acquit(p)
+		s.clearSuspect(p, now)
 	}
 }
 
-// doubt is for how long a failure waits for a witness that was asked when it happened.
-const doubt = 100 * time.Millisecond
+// confirmation is for how long a failure waits for a witness although the next probe has
+// begun.
+const confirmation = 100 * time.Millisecond
 
-// watch keeps count of suspects and successes.
-func (s *Scheduler) watch(p *probe, result Result, now time.Duration) {
-	switch {
-	case result.Outcome == Unknown: // of no use to either side
-	case result.Reason == ReasonAddressRefused: // nothing was sent
-		s.acquit(p)
-	case result.Outcome.reached(), !inNetwork(result):
-		s.acquit(p)
-		s.guard.reach(p, p.begun, now)
-	case !p.suspect:
-		p.suspect, p.failing, p.failed = true, p.begun, now
-		s.guard.suspect(p)
-		if s.guard.isolation == nil && now >= s.guard.asked+witnessPause {
-			s.askWitnesses(now)
-		}
-	}
-}
-
-// inNetwork tells whether the result is one that the loss of our own network would
-// have, too. A refusal is not: somebody was reached.
-func inNetwork(result Result) bool {
-	return result.Reason == ReasonTimeout || result.Reason == ReasonHostUnreachable
-}
-
-// acquit takes a probe out of the suspects, if it is one.
-func (s *Scheduler) acquit(p *probe) {
+// clearSuspect takes a target out of the suspects that is gone, or taken out.
+func (s *Scheduler) clearSuspect(p *probe, now time.Duration) {
 	if p.suspect {
 		p.suspect = false
-		s.guard.clear(p)
+		s.guard.Removed(p, now)
+		delete(s.unconfirmed, p)
 	}
 }
 
-// hold keeps a target from being taken out, which its owners should know.
-func (s *Scheduler) hold(p *probe) Result {
+// hold notes that a target is kept from being taken out, which its owners should know.
+func (s *Scheduler) hold(p *probe) {
 	for _, of := range p.accounts() {
 		if !s.held[of] {
 			s.held[of] = true
 			s.tell(of)
 		}
 	}
-	return unknown(ReasonIsolated)
 }
 
-// distrust begins or ends the time in which verdicts are not trusted.
-func (s *Scheduler) distrust(active bool) {
-	s.distrusts = active
-	s.options.Metrics.isolated(active)
-	if active {
+// setFrozen begins or ends the time in which no endpoint is taken out.
+func (s *Scheduler) setFrozen(frozen bool) {
+	s.frozen = frozen
+	s.options.Metrics.isolated(frozen)
+	if frozen {
 		return
 	}
 	for of := range s.held {
@@ -152,66 +193,64 @@ func (s *Scheduler) setCanaries() {
 	}
 }
 
-// canariesDown tells whether there are canaries and all of them are down.
-func (s *Scheduler) canariesDown() bool {
-	of := s.owners[canaries]
-	if of == nil {
-		return false
-	}
-	for _, entry := range of.entries {
-		if entry.probe.health.State != StateUnhealthy {
-			return false
-		}
-	}
-	return len(of.entries) > 0
-}
-
-// witnesses is how many targets that serve are probed ahead of time when one begins to fail,
-// witnessesOfOwner how many of them have one owner, and witnessPause how often that is
-// done at most. After witnessDelay and its timeout a witness has answered or failed.
+// witnessesOfOwner is how many witnesses have one owner, as long as there are others, and
+// maxAskable how many targets are looked at to find some. After witnessDelay and its timeout
+// a witness has answered or failed.
 const (
-	witnesses        = 16
 	witnessesOfOwner = 3
-	witnessPause     = 50 * time.Millisecond
+	maxAskable       = 1 << 12
 	witnessDelay     = 100 * time.Millisecond
 )
 
-// askWitnesses makes some targets due that serve and that are not suspects.
-func (s *Scheduler) askWitnesses(now time.Duration) {
-	asked, until := 0, now
-	for _, of := range s.owners { // in no order, which is what is wanted
-		if of.owner == canaries {
-			continue // they say nothing for or against a target
+// askWitnesses has the canaries probed, and some targets that serve and are no suspects, if
+// the guard wants them to be because of one that is.
+func (s *Scheduler) askWitnesses(suspect *probe, now time.Duration) {
+	wanted := s.guard.WantsWitnesses(suspect, now)
+	if wanted == 0 {
+		return
+	}
+	until, asked := now, make([]*probe, 0, wanted)
+	ask := func(p *probe) {
+		begins := now
+		if p.queue == nil { // it is being asked
+			begins = p.begun
+		} else {
+			p.dueAt(min(p.due, now))
 		}
-		most, first := min(asked+witnessesOfOwner, witnesses), rand.IntN(max(len(of.entries), 1))
-		for i := 0; i < len(of.entries) && asked < most; i++ {
-			p := of.entries[(first+i)%len(of.entries)].probe
-			if p.suspect || !p.health.State.Serves() {
+		until, asked = max(until, begins+p.rules.timing.Timeout+witnessDelay), append(asked, p)
+	}
+	for pass, ofOwner := range [...]int{witnessesOfOwner, wanted} {
+		looked := 0
+		for _, of := range s.owners { // in no order, which is what is wanted
+			if of.owner == canaries {
 				continue
 			}
-			answer := now
-			if p.queue == nil { // it is being asked
-				answer = p.begun
-			} else {
-				p.dueAt(min(p.due, now))
+			first, enough := rand.IntN(max(len(of.entries), 1)), min(len(asked)+ofOwner, wanted)
+			for i := 0; i < len(of.entries) && len(asked) < enough && looked < maxAskable; i++ {
+				p := of.entries[(first+i)%len(of.entries)].probe
+				if looked++; !p.suspect && p.health.State.Serves() && (pass == 0 || p.queue != nil && p.due > now) {
+					ask(p)
+				}
 			}
-			until = max(until, answer+p.rules.timing.Timeout+witnessDelay)
-			asked++
-		}
-		if asked == witnesses {
-			break
 		}
 	}
-	s.guard.witnessed(now, until)
+	if of := s.owners[canaries]; of != nil {
+		for _, entry := range of.entries {
+			ask(entry.probe)
+		}
+	}
+	s.guard.Asked(asked, until, now)
 	s.nudge()
 }
 
-// placeOf is where a probe connects to; the zero place if its prober does not say.
-func placeOf(p *probe) place {
-	if at, ok := p.prober.(described); ok {
-		return at.place()
+// placeOf is where a probe connects to; the zero Place if its prober does not say.
+func (s *Scheduler) placeOf(p *probe) guard.Place {
+	of, ok := p.prober.(described)
+	if !ok {
+		return guard.Place{}
 	}
-	return place{}
+	at := of.place()
+	return guard.Place{Addr: at.addr, Name: at.name, OnLink: s.options.Network != nil && s.options.Network.OnLink(at.addr)}
 }
 
 // schemeOf is that of a probe's URL; "other" if its prober does not say.

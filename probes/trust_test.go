@@ -163,19 +163,47 @@ func TestTheLossOfASiteIsNotOurs(t *testing.T) {
 	})
 }
 
-func TestRefusalsAreNotOurLoss(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 4, 3, SchedulerOptions{})
-		for site := range w.sites {
-			w.answer(site, func(context.Context) Result { return refused })
+// Whatever it is that everybody has in common: it is us.
+func TestGuard_EverybodyFailsAlike_TakesNothingOut(t *testing.T) {
+	for _, result := range []Result{
+		refused, failure(ReasonConnectionClosed), failure(ReasonCertificate), failure(ReasonTLSHandshake),
+		failure(ReasonDNSServerFailure), {Failure, ReasonStatus, 502}, failure(ReasonContent), failure(ReasonProtocol),
+	} {
+		t.Run(result.Reason.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 10, 30, SchedulerOptions{})
+				for site := range w.sites {
+					w.answer(site, func(context.Context) Result { return result })
+				}
+				for range 9 * 60 / 5 {
+					time.Sleep(5 * time.Second)
+					w.wantNobodyOut(t)
+				}
+				if !w.isolated() {
+					t.Error("did not take it for our own")
+				}
+				time.Sleep(time.Minute + 3*timing.Interval)
+				for site := range w.sites {
+					if n := w.down(site); n != 30 {
+						t.Errorf("%d of 30 endpoints of site %d taken out after the longest freeze", n, site)
+					}
+				}
+				if w.isolated() {
+					t.Error("still isolated")
+				}
+			})
+		})
+	}
+}
+
+// wantNobodyOut tests that all endpoints are in use.
+func (w *world) wantNobodyOut(t *testing.T) {
+	t.Helper()
+	for site := range w.sites {
+		if n := w.down(site); n != 0 {
+			t.Fatalf("%d endpoints of site %d taken out", n, site)
 		}
-		time.Sleep(timing.Interval + 3*timing.FastInterval)
-		for site := range w.sites {
-			if n := w.down(site); n != 3 {
-				t.Errorf("%d of 3 endpoints of site %d taken out", n, site)
-			}
-		}
-	})
+	}
 }
 
 func TestFewTargetsAreJudgedByWitnesses(t *testing.T) {
@@ -246,7 +274,7 @@ func TestCanariesAreNotLateAtTheStart(t *testing.T) {
 	})
 }
 
-// A canary is no witness, so that nobody waits for what it says.
+// Nobody waits for a canary's turn: it is asked at once.
 func TestACanaryDelaysNoVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		canary := target(answering(pass))
@@ -258,7 +286,7 @@ func TestACanaryDelaysNoVerdict(t *testing.T) {
 		s.Set(owner, []Target{hasty})
 		time.Sleep(time.Minute)
 		prober.set(hang)
-		time.Sleep(timing.Interval + timing.Timeout)
+		time.Sleep(timing.Interval + timing.Timeout + 2*tick) // the canary is asked in the end
 		if state := s.stateOf("a"); state != StateUnhealthy {
 			t.Errorf("state %v after the bound", state)
 		}
@@ -279,34 +307,38 @@ func TestACanaryIsNobodysTarget(t *testing.T) {
 	})
 }
 
-func TestStallsSpoilTheProbesTheyOverlap(t *testing.T) {
+func TestStalls_RobbedProbes_AreFound(t *testing.T) {
 	ms := time.Millisecond
-	s := stalls{planned: 1000 * ms}
-	if s.spoiled(900*ms, 1040*ms, 20*ms) {
-		t.Error("a few milliseconds are no stall")
-	}
-	if !s.spoiled(900*ms, 11000*ms, 2000*ms) {
-		t.Error("a stall that no beat has told of was not seen")
-	}
-	s.beat(11000 * ms)
-	s.planned = 11100 * ms
-	tests := []struct {
+	for name, test := range map[string]struct {
+		// wakes are when the process wakes up: it should have done so 100 ms after the one
+		// before. stands is that it has not yet.
+		wakes               []time.Duration
 		begun, now, timeout time.Duration
-		want                bool
+		want, stands        bool
 	}{
-		{900 * ms, 11001 * ms, 2000 * ms, true},
-		{500 * ms, 1100 * ms, 2000 * ms, false},      // over before
-		{10900 * ms, 11050 * ms, 2000 * ms, false},   // it lost a tenth of a second of two
-		{10900 * ms, 11050 * ms, 150 * ms, true},     // it lost most of its time
-		{11010 * ms, 13010 * ms, 100000 * ms, false}, // begun after
-	}
-	for _, test := range tests[:4] {
-		if got := s.spoiled(test.begun, test.now, test.timeout); got != test.want {
-			t.Errorf("spoiled(%v, %v, %v) = %v", test.begun, test.now, test.timeout, got)
-		}
-	}
-	s.planned = 20000 * ms
-	if last := tests[4]; s.spoiled(last.begun, last.now, last.timeout) {
-		t.Error("a probe after the stall was taken for spoiled")
+		"no stall":                         {nil, 100 * ms, 140 * ms, 20 * ms, false, false},
+		"one that is not over yet":         {nil, 100 * ms, 11000 * ms, 2000 * ms, true, true},
+		"one that is over":                 {[]time.Duration{11000 * ms}, 100 * ms, 11001 * ms, 2000 * ms, true, false},
+		"one that took a tenth":            {[]time.Duration{300 * ms}, 100 * ms, 2100 * ms, 2000 * ms, false, false},
+		"one that took most of little":     {[]time.Duration{300 * ms}, 100 * ms, 320 * ms, 200 * ms, true, false},
+		"many short ones that are a half":  {[]time.Duration{400 * ms, 700 * ms, 1000 * ms, 1300 * ms, 1600 * ms, 1900 * ms}, 100 * ms, 2000 * ms, 2000 * ms, true, false},
+		"some short ones that are no half": {[]time.Duration{400 * ms, 700 * ms, 1000 * ms}, 100 * ms, 1100 * ms, 2000 * ms, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s stalls
+			s.start(0)
+			s.planned = test.begun + 100*ms
+			begunAwake := s.awake(test.begun)
+			for _, wake := range test.wakes {
+				s.beat(wake)
+				s.planned = wake + 100*ms
+			}
+			if !test.stands {
+				s.planned = test.now
+			}
+			if got := s.robbed(test.begun, begunAwake, test.now, test.timeout); got != test.want {
+				t.Errorf("robbed %v, want %v", got, test.want)
+			}
+		})
 	}
 }

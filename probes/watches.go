@@ -197,7 +197,7 @@ func (s *Scheduler) settleDeclared(p *probe, said Result) (told []Owner) {
 	now := s.now()
 	p.informed = s.stalls.awake(now)
 	s.changed(p, before, now)
-	s.acquit(p) // somebody was reached
+	s.clearSuspect(p, now)
 	if p.queue == nil {
 		p.overtaken = true
 	} else {

@@ -1,0 +1,100 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+	http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+package guard
+
+import "time"
+
+// canaries are targets that are always there.
+type canaries[K comparable] struct {
+	known map[K]*canary
+	// down is since when all that speak for a side of our router have failed.
+	down [sides]moment
+}
+
+// canary is how one fares: how often in a row it has passed, or failed.
+type canary struct {
+	place          Place
+	passes, failed int
+}
+
+// canaryTurns is how many results in a row make a canary be down, or be back when all were
+// down.
+const canaryTurns = 2
+
+// Canary notes the result of a canary's probe.
+func (g *Guard[K]) Canary(k K, at Place, passed bool, begun, now time.Duration) {
+	g.settle(k)
+	c := g.canaries.known[k]
+	if c == nil {
+		c = &canary{place: at}
+		g.canaries.known[k] = c
+	}
+	if passed {
+		c.passes, c.failed = c.passes+1, 0
+		g.canaryReached(at, begun, now)
+	} else {
+		c.passes, c.failed = 0, c.failed+1
+	}
+	for side := range sides {
+		g.canaries.update(side, now)
+	}
+}
+
+func (g *Guard[K]) canaryReached(at Place, begun, now time.Duration) {
+	if now-begun >= retransmission {
+		begun = now
+	}
+	for _, w := range g.windows {
+		for side := at.side(); begun >= w.begun && side < sides; side++ { // the link is on the way to what is remote
+			w.canary[side].earliest(begun)
+		}
+	}
+}
+
+// update finds out whether the canaries that speak for a side are down. For what is remote
+// these are the remote ones; but if all that there are on the link are down, so is it.
+func (c *canaries[K]) update(at side, now time.Duration) {
+	all, down, back := 0, 0, 0
+	for _, each := range c.known {
+		if at == remote && each.place.OnLink && c.speakFor(remote) {
+			continue
+		}
+		all++
+		if each.failed >= canaryTurns {
+			down++
+		}
+		if each.passes >= canaryTurns {
+			back++
+		}
+	}
+	switch since := &c.down[at]; {
+	case down == all && !since.known:
+		*since = moment{now, true}
+	case 2*back > all && since.known:
+		*since = moment{}
+	}
+}
+
+// speakFor reports whether there are canaries that can tell whether what is on a side of our
+// router can be reached.
+func (c *canaries[K]) speakFor(at side) bool {
+	for _, each := range c.known {
+		if at == onLink || !each.place.OnLink {
+			return true
+		}
+	}
+	return false
+}

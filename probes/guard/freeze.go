@@ -1,0 +1,135 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+	http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+package guard
+
+import "time"
+
+// freeze is a time in which no endpoint is taken out, because of what the suspects have in
+// common.
+type freeze struct {
+	begun time.Duration
+	// most is how many addresses failed at the worst.
+	most int
+	// standing is how those addresses have fared that were heard of meanwhile, and count how
+	// many of them have fared so.
+	standing map[Place]standing
+	count    [standings]int
+	// recovery is when the last one recovered, and patience for how long to wait for more.
+	recovery, patience time.Duration
+}
+
+// standing is how an address has fared since the freeze began.
+type standing uint8
+
+const (
+	unheard standing = iota
+	// failing: it has failed, and has not been reached since.
+	failing
+	// recovered: it has failed, and has been reached since.
+	recovered
+	// steady: it has been reached all the time.
+	steady
+	standings
+)
+
+// maxPatience keeps targets that are probed slowly from holding up the verdicts on all
+// others: each of them is tried again anyway before it is judged.
+const maxPatience = time.Minute
+
+func newFreeze(suspects int, begun, now time.Duration) *freeze {
+	return &freeze{begun: begun, most: suspects, standing: map[Place]standing{}, recovery: now}
+}
+
+func (f *freeze) fail(run Run, suspects int) {
+	f.most = max(f.most, suspects)
+	f.patience = max(f.patience, min(run.Patience, maxPatience))
+	f.note(run.Place, failing)
+}
+
+func (f *freeze) reach(at Place, now time.Duration) {
+	switch f.standing[at] {
+	case failing:
+		f.note(at, recovered)
+		f.recovery = now
+	case unheard:
+		f.note(at, steady)
+	}
+}
+
+func (f *freeze) note(at Place, now standing) {
+	if before := f.standing[at]; before != unheard {
+		f.count[before]--
+	}
+	f.standing[at] = now
+	f.count[now]++
+}
+
+// Frozen reports whether there are places whose endpoints are not taken out at present.
+func (g *Guard[K]) Frozen(now time.Duration) bool {
+	return g.frozen(remote, now) || g.frozen(onLink, now)
+}
+
+func (g *Guard[K]) frozen(at side, now time.Duration) bool {
+	return g.freeze != nil && !g.over(g.freeze.begun, now) ||
+		g.canaries.down[at].known && !g.over(g.canaries.down[at].at, now) ||
+		g.linkDown.known && !g.over(g.linkDown.at, now)
+}
+
+// over reports whether a freeze has lasted for its longest time.
+func (g *Guard[K]) over(begun, now time.Duration) bool { return now-begun >= g.options.MaxHold }
+
+// spent reports whether there is a freeze that has lasted for its longest time.
+func (g *Guard[K]) spent(now time.Duration) bool {
+	return g.freeze != nil && g.over(g.freeze.begun, now)
+}
+
+// heldSince is when endpoints at a place began not to be taken out, for whatever cause. One
+// cause after the other makes no freeze longer.
+func (g *Guard[K]) heldSince(at side, now time.Duration) time.Duration {
+	for _, since := range [...]moment{g.canaries.down[at], g.linkDown} {
+		if since.known {
+			now = min(now, since.at)
+		}
+	}
+	return now
+}
+
+// reconsider ends a freeze if it was not us, since too many were reached all the time, or is
+// not any more, since enough have recovered, or too many are reached and nobody else has
+// recovered for a while. One that is over ends with its last suspect.
+func (g *Guard[K]) reconsider(now time.Duration) {
+	f := g.freeze
+	if f == nil || g.over(f.begun, now) {
+		return
+	}
+	suspects := float64(g.failing.all())
+	few := func(reached int) bool { return suspects < g.options.Share*(suspects+float64(reached)) }
+	if suspects <= float64(f.most)*(1-g.options.Release) || few(f.count[steady]) ||
+		now-f.recovery > f.patience && few(f.count[steady]+f.count[recovered]) {
+		g.freeze, g.thawed = nil, now
+	}
+}
+
+// SetLink tells the guard whether the operator's own link is known to be down. While it is,
+// no endpoint is taken out.
+func (g *Guard[K]) SetLink(down bool, now time.Duration) {
+	switch {
+	case !down && g.linkDown.known:
+		g.linkDown, g.thawed = moment{}, now
+	case down && !g.linkDown.known:
+		g.linkDown = moment{now, true}
+	}
+}

@@ -1,0 +1,263 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+	http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+package guard
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// maxWindows bounds the windows that are remembered. A suspect that began to fail before
+// all of them has the oldest.
+const maxWindows = 8
+
+// window is the time since some witnesses were asked.
+type window[K comparable] struct {
+	begun time.Duration
+	// awaited are the witnesses that have neither answered nor failed, and heard is when the
+	// last of them will have.
+	awaited map[K]struct{}
+	heard   time.Duration
+	// places are the addresses that were reached since, by side of our router; first is when
+	// the first of the probes began that reached them, and canary that of the canaries.
+	places        [sides]map[Place]struct{}
+	first, canary [sides]moment
+	// answered counts the probes that began since and reached a target, and lost those that
+	// ended in silence, of targets that were well; lossy are the networks of these.
+	answered, lost int
+	lossy          []netip.Prefix
+}
+
+// side is which side of our router a place is on.
+type side uint8
+
+const (
+	remote side = iota
+	onLink
+	sides
+)
+
+func (p Place) side() side {
+	if p.OnLink {
+		return onLink
+	}
+	return remote
+}
+
+// moment is a time, or none.
+type moment struct {
+	at    time.Duration
+	known bool
+}
+
+func (m *moment) earliest(at time.Duration) {
+	if !m.known || at < m.at {
+		m.at, m.known = at, true
+	}
+}
+
+// within reports whether the moment, which is not before the suspect's first failure, is
+// early enough to speak against it.
+func (m moment) within(s *suspect) bool {
+	return m.known && (m.at <= s.Begun || s.Class != Silence)
+}
+
+// minCounted is how many addresses a window counts at least, and otherwise no more than
+// fail: there is no need to know by how many they are outnumbered.
+const minCounted = 256
+
+// reach notes that a probe that began at a time reached a place.
+func (w *window[K]) reach(at Place, begun time.Duration, failing int) {
+	if begun < w.begun {
+		return
+	}
+	w.answered++
+	side := at.side()
+	w.first[side].earliest(begun)
+	if len(w.places[side]) < max(minCounted, failing) {
+		if w.places[side] == nil {
+			w.places[side] = map[Place]struct{}{}
+		}
+		w.places[side][at] = struct{}{}
+	}
+}
+
+// lose notes that a target fails that was well.
+func (w *window[K]) lose(run Run) {
+	if run.Begun < w.begun || run.Class != Silence {
+		return
+	}
+	w.lost++
+	if len(w.lossy) < minLossy && !slices.Contains(w.lossy, run.Place.network()) {
+		w.lossy = append(w.lossy, run.Place.network())
+	}
+}
+
+// Before it is known whether a loss begins, or many endpoints die at once, a run takes
+// onsetFailures more: when onsetShare of the probes are lost, in minLossy networks. By then
+// some of the targets have passed again, or none has.
+const (
+	onsetFailures = 2
+	onsetShare    = 0.03
+)
+
+// showsLoss reports whether so many of the probes got lost, beside those of a suspect, that
+// this may be the beginning of what [Guard.Multiplier] is for.
+func (w *window[K]) showsLoss(of Place) bool {
+	networks := 1 + len(w.lossy)
+	if slices.Contains(w.lossy, of.network()) {
+		networks--
+	}
+	return networks >= minLossy && float64(w.lost) >= onsetShare*float64(w.lost+w.answered)
+}
+
+// reached returns how many addresses were reached that speak for a place, and the first of
+// these probes.
+func (w *window[K]) reached(of Place) (count int, first moment) {
+	count, first = len(w.places[remote]), w.first[remote]
+	if of.OnLink {
+		count += len(w.places[onLink])
+		if near := w.first[onLink]; near.known {
+			first.earliest(near.at)
+		}
+	}
+	return count, first
+}
+
+// windowOf returns the longest window in which the suspect has failed all the time; nil if
+// there is none.
+func (g *Guard[K]) windowOf(s *suspect) *window[K] {
+	for _, w := range g.windows {
+		if w.begun >= max(s.since, g.thawed) {
+			return w
+		}
+	}
+	return nil
+}
+
+// A suspect asks for witnesses two failures before its last. They are asked at most every
+// witnessPause, and never waited for longer than maxHeard.
+const (
+	witnessPause = 100 * time.Millisecond
+	maxHeard     = 10 * time.Second
+	minWitnesses = 16
+)
+
+// WantsWitnesses returns how many targets that serve, and are no suspects, should be probed
+// now because of a suspect; 0 if none should. [Guard.Asked] must follow.
+func (g *Guard[K]) WantsWitnesses(k K, now time.Duration) int {
+	s := g.suspects[k]
+	switch {
+	case s == nil || s.Class == Answered, s.failures+2 < float64(s.Threshold), g.windowOf(s) != nil:
+		return 0
+	case len(g.windows) > 0 && now < g.windows[len(g.windows)-1].begun+witnessPause:
+		return 0
+	}
+	return minWitnesses + g.failing.all()/2 // so many outnumber the share, if they are well
+}
+
+// Asked notes that witnesses were asked, and canaries, who will all have answered or failed
+// by a time.
+func (g *Guard[K]) Asked(witnesses []K, until, now time.Duration) {
+	if len(g.windows) == maxWindows {
+		copy(g.windows, g.windows[1:])
+		g.windows = g.windows[:maxWindows-1]
+	}
+	w := &window[K]{begun: now, awaited: make(map[K]struct{}, len(witnesses)), heard: min(until, now+maxHeard)}
+	for _, k := range witnesses {
+		w.awaited[k] = struct{}{}
+	}
+	g.windows = append(g.windows, w)
+}
+
+// settle notes that a witness has answered or failed, if it is one.
+func (g *Guard[K]) settle(k K) {
+	for _, w := range g.windows {
+		delete(w.awaited, k)
+	}
+}
+
+func (w *window[K]) isHeard(now time.Duration) bool { return len(w.awaited) == 0 || now >= w.heard }
+
+// domains counts the places of suspects, by class and side; classes is for all of them.
+type domains struct {
+	// places has how many suspects are there, of each class.
+	places map[Place]*[classes + 1]int32
+	counts [classes + 1][sides]int
+	nets   [classes + 1][sides]map[netip.Prefix]int
+}
+
+func newDomains() domains {
+	d := domains{places: map[Place]*[classes + 1]int32{}}
+	for class := range d.nets {
+		for side := range d.nets[class] {
+			d.nets[class][side] = map[netip.Prefix]int{}
+		}
+	}
+	return d
+}
+
+func (d *domains) add(class Class, at Place) {
+	there := d.places[at]
+	if there == nil {
+		there = new([classes + 1]int32)
+		d.places[at] = there
+	}
+	for _, of := range [...]Class{class, classes} {
+		if there[of]++; there[of] == 1 {
+			d.counts[of][at.side()]++
+			d.nets[of][at.side()][at.network()]++
+		}
+	}
+}
+
+func (d *domains) remove(class Class, at Place) {
+	there := d.places[at]
+	for _, of := range [...]Class{class, classes} {
+		if there[of]--; there[of] > 0 {
+			continue
+		}
+		d.counts[of][at.side()]--
+		nets := d.nets[of][at.side()]
+		if nets[at.network()]--; nets[at.network()] == 0 {
+			delete(nets, at.network())
+		}
+	}
+	if there[classes] == 0 {
+		delete(d.places, at)
+	}
+}
+
+// count returns how many addresses fail that a suspect at a place is to be compared with.
+func (d *domains) count(class Class, at Place) int {
+	count := d.counts[class][remote]
+	if at.OnLink {
+		count += d.counts[class][onLink]
+	}
+	return count
+}
+
+func (d *domains) networks(class Class, at Place) int {
+	count := len(d.nets[class][remote])
+	if at.OnLink {
+		count += len(d.nets[class][onLink])
+	}
+	return count
+}
+
+// all returns how many addresses fail.
+func (d *domains) all() int { return len(d.places) }
