@@ -22,6 +22,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
@@ -44,8 +45,8 @@ func TestRangesOfANode(t *testing.T) {
 func TestWhoIsLookedAtWhenRangesChange(t *testing.T) {
 	before := probes.NewEgressPolicy(probes.EgressRules{})
 	after := probes.NewEgressPolicy(probes.EgressRules{Cluster: []probes.ClusterRange{{Prefix: netip.MustParsePrefix("198.51.100.0/26"), Kind: "a Pod of this cluster"}}})
-	with := func(spec farpointv1.ExternalServiceSpec, told ...farpointv1.EndpointStatus) *farpointv1.ExternalService {
-		return &farpointv1.ExternalService{Spec: spec, Status: farpointv1.ExternalServiceStatus{Endpoints: told}}
+	with := func(spec farpointv1.ExternalServiceSpec) *farpointv1.ExternalService {
+		return &farpointv1.ExternalService{Spec: spec}
 	}
 	at := func(address string, url farpointv1.HealthCheckURL) farpointv1.ExternalServiceSpec {
 		return farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{{Address: address, HealthCheckURL: url}}}
@@ -54,15 +55,21 @@ func TestWhoIsLookedAtWhenRangesChange(t *testing.T) {
 		object *farpointv1.ExternalService
 		want   bool
 	}{
-		"elsewhere":                      {with(at("192.0.2.1", "tcp://192.0.2.2:80")), false},
-		"in the spec":                    {with(at("198.51.100.7", "")), true},
-		"in the URL":                     {with(at("192.0.2.1", "tcp://198.51.100.7:80")), true},
-		"in the common URL":              {with(farpointv1.ExternalServiceSpec{HealthCheckURL: "tcp://198.51.100.7:80"}), true},
-		"wherever a name leads":          {with(at("db.example", "")), true},
-		"draining, or left by a suspend": {with(at("192.0.2.1", ""), farpointv1.EndpointStatus{Address: "198.51.100.7"}), true},
+		"elsewhere":             {with(at("192.0.2.1", "tcp://192.0.2.2:80")), false},
+		"in the spec":           {with(at("198.51.100.7", "")), true},
+		"in the URL":            {with(at("192.0.2.1", "tcp://198.51.100.7:80")), true},
+		"in the common URL":     {with(farpointv1.ExternalServiceSpec{HealthCheckURL: "tcp://198.51.100.7:80"}), true},
+		"wherever a name leads": {with(at("db.example", "")), true},
 	} {
 		if got := judgedOtherwise(test.object, before, after); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+	// What drains, or is left by a suspend, stands in a slice alone.
+	for address, want := range map[string]bool{"198.51.100.7": true, "192.0.2.1": false, "db.example": false} {
+		slice := &discoveryv1.EndpointSlice{Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"192.0.2.2"}}, {Addresses: []string{address}}}}
+		if got := publishedOtherwise(slice, before, after); got != want {
+			t.Errorf("%s in a slice: %v, want %v", address, got, want)
 		}
 	}
 }

@@ -29,8 +29,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -278,6 +280,37 @@ func (r *Reconciler) roomFor(ctx context.Context, object *farpointv1.ExternalSer
 		if err := r.client.List(ctx, all, client.InNamespace(object.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 			return 0, fmt.Errorf("list ExternalServices: %w", err)
 		}
+		for i := range all.Items {
+			other := &all.Items[i]
+			if !hasDNSName(&other.Spec) {
+				continue
+			}
+			// The status may have been emptied, which gives nobody room.
+			published, err := r.countPublished(ctx, client.ObjectKeyFromObject(other))
+			if err != nil {
+				return 0, err
+			}
+			other.Status.Total = max(other.Status.Total, published)
+		}
 	}
 	return within.room(object, all.Items), nil
+}
+
+// countPublished counts the endpoints of an ExternalService in its slices, but not those that
+// drain.
+func (r *Reconciler) countPublished(ctx context.Context, owner types.NamespacedName) (int32, error) {
+	all, err := r.listSlices(ctx, client.MatchingFields{ownerIndex: owner.String()})
+	if err != nil {
+		return 0, err
+	}
+	names := map[string]bool{}
+	for _, slice := range all {
+		for i := range slice.Endpoints {
+			published := &slice.Endpoints[i]
+			if len(slice.Ports) > 0 && len(published.Addresses) > 0 && !ptr.Deref(published.Conditions.Terminating, false) {
+				names[endpointName(published.Addresses[0], slice.Ports[0])] = true
+			}
+		}
+	}
+	return int32(len(names)), nil
 }

@@ -242,6 +242,15 @@ func (r *clusterRanges) follow(ctx context.Context, lists []client.ObjectList, q
 			queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
 		}
 	}
+	published := &discoveryv1.EndpointSliceList{}
+	if err := r.objects.List(ctx, published, client.MatchingLabels{discoveryv1.LabelManagedBy: farpointv1.ManagedBy}, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list EndpointSlices: %w", err)
+	}
+	for i := range published.Items {
+		if owner, ours := sliceOwner(&published.Items[i]); ours && publishedOtherwise(&published.Items[i], before, r.policy) {
+			queue.Add(reconcile.Request{NamespacedName: owner})
+		}
+	}
 	return nil
 }
 
@@ -251,23 +260,31 @@ func (r *clusterRanges) rulesWith(known []probes.ClusterRange) probes.EgressRule
 	return rules
 }
 
-// judgedOtherwise tells whether two policies may differ about an address in a spec, or about
-// one that has left it and is published still.
+// publishedOtherwise reports whether two policies differ about an address in a slice, which
+// may have left the spec.
+func publishedOtherwise(slice *discoveryv1.EndpointSlice, a, b *probes.EgressPolicy) bool {
+	return slices.ContainsFunc(slice.Endpoints, func(endpoint discoveryv1.Endpoint) bool {
+		return slices.ContainsFunc(endpoint.Addresses, func(text string) bool { return differ(text, a, b) })
+	})
+}
+
+// differ reports whether two policies differ about an address; not if it is none.
+func differ(text string, a, b *probes.EgressPolicy) bool {
+	addr, err := netip.ParseAddr(text)
+	return err == nil && (a.CheckProbe(addr) == nil) != (b.CheckProbe(addr) == nil)
+}
+
+// judgedOtherwise tells whether two policies may differ about an address in a spec.
 func judgedOtherwise(object *farpointv1.ExternalService, a, b *probes.EgressPolicy) bool {
-	differ := func(text string) bool {
-		addr, err := netip.ParseAddr(text)
-		return err == nil && (a.CheckProbe(addr) == nil) != (b.CheckProbe(addr) == nil)
-	}
 	probed := func(text farpointv1.HealthCheckURL) bool {
 		u, err := url.Parse(string(text))
-		return err == nil && differ(u.Hostname())
+		return err == nil && differ(u.Hostname(), a, b)
 	}
-	published := func(endpoint farpointv1.EndpointStatus) bool { return differ(endpoint.Address) }
 	wanted := func(endpoint farpointv1.Endpoint) bool {
-		// Where a name leads is not in the spec, and not all of it in the status.
-		return isDNSName(endpoint.Address) || differ(endpoint.Address) || probed(endpoint.HealthCheckURL)
+		// Where a name leads is not in the spec, and not all of it in the slices.
+		return isDNSName(endpoint.Address) || differ(endpoint.Address, a, b) || probed(endpoint.HealthCheckURL)
 	}
-	return probed(object.Spec.HealthCheckURL) || slices.ContainsFunc(object.Spec.Endpoints, wanted) || slices.ContainsFunc(object.Status.Endpoints, published)
+	return probed(object.Spec.HealthCheckURL) || slices.ContainsFunc(object.Spec.Endpoints, wanted)
 }
 
 // rangesOf are the addresses that an object says to be the cluster's own.
