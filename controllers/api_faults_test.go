@@ -95,8 +95,6 @@ var _ = Describe("an API server that does not answer", func() {
 			ContainSubstring(farpointv1.WriteFailedReason), ContainSubstring(farpointv1.CredentialsUnavailableReason), ContainSubstring(farpointv1.CertificatesUnavailableReason),
 		)))
 	},
-		Entry("about a Secret", http.MethodGet, "/secrets/login"),
-		Entry("about a ConfigMap", http.MethodGet, "/configmaps/"),
 		Entry("about a slice", http.MethodPut, "/endpointslices/"),
 		Entry("about an Endpoints object", http.MethodPut, "/endpoints/"),
 	)

@@ -38,40 +38,15 @@ type certificates struct {
 	authorities []byte
 	// client is what probes show of themselves; nil for nothing.
 	client *tls.Certificate
-}
-
-// readCertificates reads what the spec refers to. The reader must not be a cache: that
-// would hold every Secret of the cluster.
-func readCertificates(ctx context.Context, live client.Reader, owner *farpointv1.ExternalService) (certificates, error) {
-	settings := owner.Spec.HealthCheck.TLS
-	if settings == nil {
-		return certificates{}, nil
-	}
-	reader := referenceReader{live: live, namespace: owner.Namespace}
-	var read certificates
-	var err error
-	switch {
-	case settings.CASecretRef != nil:
-		read.authorities, err = reader.authorities(ctx, &corev1.Secret{}, *settings.CASecretRef)
-	case settings.CAConfigMapRef != nil:
-		read.authorities, err = reader.authorities(ctx, &corev1.ConfigMap{}, *settings.CAConfigMapRef)
-	}
-	if err == nil && settings.ClientCertificateSecretRef != nil {
-		read.client, err = reader.keyPair(ctx, settings.ClientCertificateSecretRef.Name)
-	}
-	if err != nil {
-		return certificates{}, fmt.Errorf("healthCheck.tls refers to %w", err)
-	}
-	return read, nil
-}
-
-// refersToCertificates tells whether a spec depends on objects that nobody watches.
-func refersToCertificates(settings *farpointv1.TLSHealthCheck) bool {
-	return settings != nil && (settings.CASecretRef != nil || settings.CAConfigMapRef != nil || settings.ClientCertificateSecretRef != nil)
+	// fault is what is wrong with what is referred to; "" if nothing is. If something is
+	// missing, no probe over TLS can be made.
+	fault   string
+	missing bool
 }
 
 // referenceReader reads Secrets and ConfigMaps of one namespace. Its errors name the
-// object and never what is in it.
+// object and never what is in it. Its reader must not be a cache: that would hold every
+// Secret of the cluster.
 type referenceReader struct {
 	live      client.Reader
 	namespace string

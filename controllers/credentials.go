@@ -24,9 +24,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -35,29 +33,10 @@ const tokenKey = "token"
 
 // login is what spec.healthCheck.credentialsSecretRef leads to.
 type login struct {
-	// credentials are nil if none are referred to, or if they are of no use.
+	// credentials are nil if none are referred to, or if there are none to be used.
 	credentials *probes.Credentials
-	// fault says why they are of no use; "" if they are, or none are referred to.
+	// fault is what is wrong with the Secret that is referred to; "" if nothing is.
 	fault string
-}
-
-// readCredentials reads what the spec refers to, past all caches. Probes that take no
-// credentials go on without them, so that there is no error but a fault, unless the API
-// server does not answer.
-func readCredentials(ctx context.Context, live client.Reader, owner *farpointv1.ExternalService) (login, error) {
-	reference := owner.Spec.HealthCheck.CredentialsSecretRef
-	if reference == nil {
-		return login{}, nil
-	}
-	reader := referenceReader{live: live, namespace: owner.Namespace}
-	credentials, err := reader.credentials(ctx, reference.Name)
-	switch {
-	case silent(err):
-		return login{}, err
-	case err != nil:
-		return login{fault: fmt.Sprintf("healthCheck.credentialsSecretRef refers to %v", err)}, nil
-	}
-	return login{credentials: credentials}, nil
 }
 
 // credentials takes what a probe logs in with out of a Secret.

@@ -20,8 +20,8 @@ limitations under the License.
 // What is decided is decided by pure code, which holds no client, no clock of its own and
 // no goroutine:
 //
-//   - which endpoints are sound, and how they are probed: targets.go, settings.go, ports.go,
-//     place.go, place_claims.go
+//   - which endpoints are sound, and how they are probed: targets.go, probers.go, settings.go,
+//     ports.go, place.go, place_claims.go
 //   - what DNS names lead to: names.go, expansion.go
 //   - what a policy allows a namespace: policy.go
 //   - which endpoints get traffic: availability.go, traffic_groups.go, availability_groups.go,
@@ -29,15 +29,16 @@ limitations under the License.
 //   - what has to be written: slices.go, publish.go, programmed.go, slice_metadata.go,
 //     slice_state.go, topology.go, address_index.go, ownership.go, and subsets.go for Endpoints objects
 //   - who else publishes for the Service: conflicts.go
-//   - what to say about all this: status.go, endpoint_status.go, availability_status.go,
+//   - what to say about all this: status.go, endpoint_status.go, stale_verdicts.go,
+//     availability_status.go, withheld_credentials.go,
 //     events.go
 //
 // Around it stands what acts. The order of things is in externalservice_controller.go, with
-// its steps in judge.go, name_lookups.go and suspend.go.
+// its steps in judge.go, definitions.go, name_lookups.go and suspend.go.
 //
 //   - What calls it, or is asked by it: watches.go, work_queue.go, indexes.go, cache.go, persistence.go,
 //     transitions.go, policies.go, ranges.go, grants.go, podslices.go, livelist.go,
-//     certificates.go, credentials.go
+//     references.go, certificates.go, credentials.go
 //   - What writes to the API server: apply.go the slices (own_writes.go remembers them), service.go the Service,
 //     endpoints_object.go the Endpoints object, event_queue.go the Events, policy_status.go the
 //     status of policies, and the controller that of ExternalServices

@@ -34,10 +34,7 @@ const longestMessage = 512
 // endpointStatuses are in the order of the spec; those that have left it follow. The
 // present ones stay if the endpoints could not be judged.
 func endpointStatuses(present *farpointv1.ExternalService, found findings, now metav1.Time) []farpointv1.EndpointStatus {
-	switch {
-	case found.expelled:
-		return withPublished(present.Status.Endpoints, found.published)
-	case found.targets == nil:
+	if found.targets == nil {
 		return slices.DeleteFunc(slices.Clone(present.Status.Endpoints), func(endpoint farpointv1.EndpointStatus) bool {
 			return endpoint.DrainUntil != nil && found.service.service == nil // its slice has gone
 		})
@@ -123,6 +120,9 @@ func endpointStatus(known *verdict, publishNotReady bool) farpointv1.EndpointSta
 		LastTransitionTime: metav1.Time{Time: known.health.Since()},
 		DrainUntil:         timeOrNil(known.drainUntil),
 	}
+	if reason := known.staleReason(); reason != probes.ReasonNone {
+		status.Stale, status.Reason, status.Message = true, reason.String(), probes.Result{Reason: reason}.Message()
+	}
 	if from := known.resolved; from != nil {
 		status.ResolvedFrom, status.Target = from.address, from.target
 		if from.target != "" {
@@ -154,9 +154,12 @@ func keepKnown(status, before *farpointv1.EndpointStatus, now metav1.Time) {
 func count(status *farpointv1.ExternalServiceStatus, total int, served bool) {
 	status.Total = int32(total)
 	status.Ready, status.Standby, status.Unhealthy, status.Unknown = 0, 0, 0, 0
-	status.Draining, status.Disabled, status.Rejected = 0, 0, 0
+	status.Draining, status.Disabled, status.Rejected, status.Stale = 0, 0, 0, 0
 	for i := range status.Endpoints {
 		endpoint := &status.Endpoints[i]
+		if endpoint.Stale {
+			status.Stale++
+		}
 		if counter := counterOf(status, endpoint); counter != nil {
 			*counter++
 		}

@@ -189,11 +189,24 @@ func conditionChanges(before, after []metav1.Condition) []occurrence {
 	}
 	told = append(told, nameChange(before, after)...)
 	told = append(told, familyChange(before, after)...)
+	told = append(told, staleChange(before, after)...)
 	was, is = meta.FindStatusCondition(before, farpointv1.ReadyCondition), meta.FindStatusCondition(after, farpointv1.ReadyCondition)
 	if is != nil && (was == nil || was.Reason != is.Reason) && (was != nil || is.Status != metav1.ConditionTrue) {
 		told = append(told, occurrence{is.Status != metav1.ConditionTrue, is.Reason, is.Message})
 	}
 	return told
+}
+
+// staleChange tells of verdicts that have become stale, and of the end of that.
+func staleChange(before, after []metav1.Condition) []occurrence {
+	was, is := meta.FindStatusCondition(before, farpointv1.VerdictsCurrentCondition), meta.FindStatusCondition(after, farpointv1.VerdictsCurrentCondition)
+	switch {
+	case is != nil && was == nil:
+		return []occurrence{{true, farpointv1.VerdictsStaleReason, is.Message}}
+	case is == nil && was != nil:
+		return []occurrence{{false, farpointv1.VerdictsCurrentCondition, "Probes say again how the endpoints are"}}
+	}
+	return nil
 }
 
 // nameChange tells of names that cannot be resolved, unless Ready does, and of their end.

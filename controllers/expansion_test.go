@@ -304,7 +304,7 @@ func TestPoliciesOnNames(t *testing.T) {
 		}
 		egress := probes.NewEgressPolicy(probes.EgressRules{})
 		planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
-		got := planner.within(within, 100).plan(names, onePort, common, &seeds{})
+		got := planner.within(within, 100).plan(names, onePort, probedBy(common), &seeds{})
 		var accepted []string
 		for _, endpoint := range got.accepted {
 			accepted = append(accepted, endpoint.name)

@@ -44,11 +44,12 @@ func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]s
 	if err != nil {
 		return byPolicies, append(others, err.Error())
 	}
-	if slowed := within.pace(&common.timing); slowed != "" {
+	timing := timingOf(&object.Spec)
+	if slowed := within.pace(&timing); slowed != "" {
 		byPolicies = append(byPolicies, slowed)
 	}
 	planner := targetPlanner{registry: probes.NewRegistry(dialer), egress: egress}
-	for _, each := range planner.within(within, within.room(object, nil)).plan(&expansion{spec: &object.Spec}, nil, common, &seeds{}).rejected {
+	for _, each := range planner.within(within, within.room(object, nil)).plan(&expansion{spec: &object.Spec}, nil, probing{sound: []*definition{{settings: common}}}, &seeds{}).rejected {
 		if each.reason == farpointv1.NotAllowedByPolicyReason {
 			byPolicies = append(byPolicies, each.message)
 		} else {

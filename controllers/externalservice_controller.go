@@ -41,10 +41,6 @@ import (
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
-// referencesInterval is how often the Secrets and ConfigMaps that a spec refers to are
-// read again. A rotated Secret is in use after this time and one probe.
-const referencesInterval = 20 * time.Second
-
 // refusedInterval is how often a Service that the API server refuses is tried again.
 const refusedInterval = 10 * time.Second
 
@@ -93,6 +89,8 @@ type Reconciler struct {
 	events   *eventQueue
 	measured *publishMetrics
 	activity *activity
+	// definitions are what endpoints are probed by.
+	definitions *definitions
 	// policies confine what an object may do, by its namespace.
 	policies *policies
 	// maxEndpoints is the most endpoints in a slice where the spec says nothing.
@@ -108,9 +106,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if errors.Is(err, errGrantsUnknown) {
 		return ctrl.Result{}, nil // who asked is called
 	}
-	var names namesAwaited
-	if errors.As(err, &names) {
-		return ctrl.Result{RequeueAfter: time.Duration(names)}, nil // or before, by the resolver
+	var answers answersAwaited
+	if errors.As(err, &answers) {
+		return ctrl.Result{RequeueAfter: time.Duration(answers)}, nil // or before, by the resolver
 	}
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
 		// Somebody was faster, or the cache is behind. The watch brings what was written;
@@ -131,6 +129,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	switch {
 	case apierrors.IsNotFound(err):
 		r.forget(owner)
+		r.definitions.forget(owner)
 		r.activity.forget(request.NamespacedName)
 		return ctrl.Result{}, r.removeAll(ctx, request)
 	case err != nil:
@@ -245,7 +244,6 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 		return findings{}, err
 	}
 	plan := r.plan(object, found, existing, trigger)
-	found.expelled = found.fault != nil && !plan.isEmpty()
 	plan.Delete = append(plan.Delete, elsewhere...)
 	done := r.slices.apply(ctx, object, existing, plan)
 	if done.refused == nil && done.undecided != nil {
@@ -274,10 +272,6 @@ func undecided(err error) bool { return apierrors.IsConflict(err) || silent(err)
 // keepEndpoints follows the slices once they are written. It returns an error only if that
 // is undecided.
 func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
-	if found.service.service != nil && found.fault != nil && !found.expelled {
-		found.endpoints.wanted = object.Spec.PublishEndpoints
-		return nil // it stays in step with the slices, which are as they were
-	}
 	var err error
 	found.endpoints, err = r.endpoints.keep(ctx, object, found.service.service, found.published)
 	if undecided(err) {
@@ -324,14 +318,10 @@ func (r *Reconciler) lookAround(ctx context.Context, owner probes.Owner, found *
 	return err
 }
 
-// plan is empty where nothing is known that should change the slices, and takes them
-// away where there is no Service to publish for.
+// plan takes the slices away where there is no Service to publish for.
 func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, existing []*discoveryv1.EndpointSlice, trigger time.Time) slicePlan {
-	switch {
-	case found.service.service == nil:
+	if found.service.service == nil {
 		return slicePlan{Delete: existing}
-	case found.fault != nil:
-		return expel(existing, r.targets.within(found.within, 0).refuses)
 	}
 	wants := sliceWants{
 		owner: object, service: found.service.service, endpoints: splitByRole(found.verdicts), hints: found.traffic.hints,
@@ -408,8 +398,8 @@ func again(object *farpointv1.ExternalService, found findings, now time.Time) ct
 			result.RequeueAfter = wait
 		}
 	}
-	if refersToCertificates(object.Spec.HealthCheck.TLS) || object.Spec.HealthCheck.CredentialsSecretRef != nil {
-		sooner(referencesInterval)
+	if found.referencesDue > 0 {
+		sooner(found.referencesDue)
 	}
 	if found.service.reason == farpointv1.ServiceInvalidReason || found.endpoints.retry || found.altered {
 		sooner(refusedInterval)

@@ -26,18 +26,17 @@ import (
 )
 
 // judge finds out which endpoints are sound, has the scheduler probe them and fetches
-// what it knows. If the health check as a whole is not sound, what was probed before
-// goes on as before, unless it was begun within other confines.
+// what it knows. What has a fault is probed by the last definition that was sound, and as
+// any other within what the namespace is confined to now.
 func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, seeds *seeds, found *findings) error {
-	common, fault, err := r.settingsOf(ctx, object)
-	if err != nil {
-		return err
+	known := r.definitions.of(owner, object.UID)
+	known.update(ctx, r.live, object, r.clock.Now(), r.definitions.grace)
+	if wait := referencePatience - known.references.unansweredFor(r.clock.Now()); len(known.probers.list) == 0 && wait > 0 && wait <= referencePatience {
+		return answersAwaited(min(wait, referenceRetry))
 	}
-	if fault != nil {
-		found.fault = fault
-		r.probeOn(owner, found.within)
-		return nil
-	}
+	found.fault = known.fault()
+	found.referencesDue = known.references.dueIn(r.clock.Now(), r.definitions.grace)
+	common := scheduleOf(&object.Spec)
 	slowed := found.within.pace(&common.timing)
 	room, err := r.roomFor(ctx, object, found.within)
 	if err != nil {
@@ -47,9 +46,10 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	planner := r.targets.within(found.within, room)
 	names := r.resolve(object, owner, service, planner, seeds)
 	if wait := names.awaited(r.clock.Now()); wait > 0 {
-		return namesAwaited(wait)
+		return answersAwaited(wait)
 	}
-	planned := planner.plan(names, service.Spec.Ports, common, seeds)
+	planned := planner.plan(names, service.Spec.Ports, known.probing(found.within, planner.egress.Version()), seeds)
+	known.keep(&planned)
 	planned.slowed = slowed
 	if found.around, err = r.neighbours(ctx, service, types.NamespacedName(owner)); err != nil {
 		return err
@@ -65,27 +65,6 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	found.familiesReason, found.familiesMessage = familyMismatch(planned.accepted, found.around)
 	found.traffic = judgeTraffic(service, found.verdicts).beside(found.around)
 	return nil
-}
-
-// settingsOf reads the object's health check, and what it refers to. It returns an error
-// only if the API server does not answer.
-func (r *Reconciler) settingsOf(ctx context.Context, object *farpointv1.ExternalService) (settings, *fault, error) {
-	trust, err := readCertificates(ctx, r.live, object)
-	switch {
-	case silent(err):
-		return settings{}, nil, err
-	case err != nil:
-		return settings{}, &fault{farpointv1.CertificatesUnavailableReason, err.Error(), true}, nil
-	}
-	login, err := readCredentials(ctx, r.live, object)
-	if err != nil {
-		return settings{}, nil, err
-	}
-	common, err := newSettings(&object.Spec, trust, login)
-	if err != nil {
-		return settings{}, &fault{reason: farpointv1.InvalidHealthCheckReason, message: err.Error()}, nil
-	}
-	return common, nil, nil
 }
 
 // leaving finds the endpoints that have left the spec and are draining.

@@ -175,6 +175,7 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 		own:          own,
 		pods:         newPodSlices(live, clock.RealClock{}),
 		events:       events,
+		definitions:  newDefinitions(options.RemovedCredentialGrace),
 		policies:     newPolicies(manager.GetCache(), dialer),
 		measured:     measured,
 		activity:     counted,

@@ -33,12 +33,12 @@ type resolver interface {
 	Answer(probes.Question) probes.Answer
 }
 
-// namesAwaited is the error of who has to wait for the first answers about DNS names, for
-// no longer than this.
-type namesAwaited time.Duration
+// answersAwaited is the error of an ExternalService that has to wait for the first answers
+// about DNS names, or about Secrets and ConfigMaps, for no longer than this.
+type answersAwaited time.Duration
 
 // Error implements error.
-func (namesAwaited) Error() string { return "DNS names have not been answered yet" }
+func (answersAwaited) Error() string { return "there are no answers yet to begin with" }
 
 // resolve has the names of an object asked for, and finds out where they lead as far as is
 // known.

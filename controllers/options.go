@@ -106,6 +106,9 @@ type Options struct {
 	// MissingNameGrace is how long the addresses of a DNS name are kept that does not exist
 	// any more.
 	MissingNameGrace time.Duration
+	// RemovedCredentialGrace is how long a credential or a client key is used whose Secret has
+	// been deleted, or holds it no longer.
+	RemovedCredentialGrace time.Duration
 	// Egress says which addresses may be probed and published, save for the cluster's own
 	// ranges, which the operator finds out.
 	Egress probes.EgressRules
@@ -126,6 +129,7 @@ func NewOptions() Options {
 		RunbookURL:                      alerting.DefaultRunbook,
 		Guard:                           guard.DefaultOptions(),
 		MissingNameGrace:                probes.DefaultMissingGrace,
+		RemovedCredentialGrace:          defaultRemovedCredentialGrace,
 	}
 }
 
@@ -163,6 +167,7 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.WebhookHTTPConfig, "webhook-http-config", o.WebhookHTTPConfig, "File like that of --alertmanager-http-config, for webhooks.")
 	flags.Func("resolver", "Name server to resolve DNS names by, such as 10.0.0.53 or 10.0.0.53:5353, instead of those in /etc/resolv.conf. May be given several times.", o.addNameServer)
 	flags.DurationVar(&o.MissingNameGrace, "missing-name-grace", o.MissingNameGrace, "How long the addresses of a DNS name are kept that does not exist any more (NXDOMAIN).")
+	flags.DurationVar(&o.RemovedCredentialGrace, "removed-credential-grace", o.RemovedCredentialGrace, "How long probes go on with a credential or a client key whose Secret has been deleted, or holds it no longer. 0 ends that with the next look at the Secret.")
 	flags.Func("allowed-cidrs", "Ranges, separated by commas, whose addresses may be probed and published although a larger range that they are in is refused: one of --denied-cidrs, or the cluster's own. May be given several times.", prefixesInto(&o.Egress.Allowed))
 	flags.Func("denied-cidrs", "Ranges, separated by commas, whose addresses may be neither probed nor published, save for smaller ones in --allowed-cidrs. May be given several times.", prefixesInto(&o.Egress.Denied))
 	flags.BoolVar(&o.Egress.AllowLoopbackProbes, "allow-loopback-probes", o.Egress.AllowLoopbackProbes, "Let probe URLs reach the operator's own host. For development and demos only.")
@@ -194,6 +199,9 @@ func (o *Options) Validate() error {
 	}
 	if o.MissingNameGrace <= 0 {
 		faults = append(faults, fmt.Errorf("--missing-name-grace=%v: must be above 0", o.MissingNameGrace))
+	}
+	if o.RemovedCredentialGrace < 0 {
+		faults = append(faults, fmt.Errorf("--removed-credential-grace=%v: must not be negative", o.RemovedCredentialGrace))
 	}
 	for flag, share := range map[string]float64{"guard-share": o.Guard.Share, "guard-release": o.Guard.Release} {
 		if !(share > 0 && share <= 1) { // nor NaN

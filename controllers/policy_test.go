@@ -62,7 +62,7 @@ func plannedWithin(t *testing.T, within *confines, spec farpointv1.ExternalServi
 	}
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
 	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
-	return planner.within(within, room).plan(&expansion{spec: &spec}, onePort, common, &seeds{})
+	return planner.within(within, room).plan(&expansion{spec: &spec}, onePort, probedBy(common), &seeds{})
 }
 
 func TestPoliciesSetEndpointsAside(t *testing.T) {

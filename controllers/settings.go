@@ -48,27 +48,36 @@ type settings struct {
 	// digest tells settings apart that probe differently. When and how often they
 	// probe does not count.
 	digest [sha256.Size]byte
-
-	timing     probes.Timing
-	thresholds probes.Thresholds
-	initial    probes.State
 	// private: the probes make use of something that other namespaces may not know.
 	private bool
+}
+
+// schedule says when the endpoints of an ExternalService are probed, and what is made of the
+// results. There is nothing to it that could have a fault.
+type schedule struct {
+	timing     probes.Timing
+	thresholds probes.Thresholds
+	// initial is what a new endpoint is taken for.
+	initial probes.State
+}
+
+func scheduleOf(spec *farpointv1.ExternalServiceSpec) schedule {
+	check := &spec.HealthCheck
+	made := schedule{
+		timing:     timingOf(spec),
+		thresholds: probes.Thresholds{Failure: threshold(check.FailureThreshold), Success: threshold(check.SuccessThreshold)},
+	}
+	if check.InitialState == farpointv1.InitiallyReady {
+		made.initial = probes.StateHealthy
+	}
+	return made
 }
 
 // newSettings reads spec.healthCheck. The certificates and the login are what it refers
 // to. The error tells the user what to change.
 func newSettings(spec *farpointv1.ExternalServiceSpec, trust certificates, login login) (settings, error) {
 	check := &spec.HealthCheck
-	made := settings{
-		login:          login,
-		sendUnverified: check.SendCredentialsToUnverifiedServers,
-		timing:         timingOf(spec),
-		thresholds:     probes.Thresholds{Failure: threshold(check.FailureThreshold), Success: threshold(check.SuccessThreshold)},
-	}
-	if check.InitialState == farpointv1.InitiallyReady {
-		made.initial = probes.StateHealthy
-	}
+	made := settings{login: login, sendUnverified: check.SendCredentialsToUnverifiedServers}
 	var err error
 	if made.http, err = httpSettings(check.HTTP); err != nil {
 		return settings{}, err

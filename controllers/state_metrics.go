@@ -52,7 +52,7 @@ type observer interface {
 // Metrics with a series for each ExternalService, or several. The values of the label state
 // are the counts in its status, in lower case, so that they overlap as these do.
 var (
-	endpointsMetric    = objectMetric("endpoints", "Endpoints by state, as status counts them: ready (published as ready, be they unhealthy), standby, unhealthy, unknown, draining, disabled or rejected.", "state")
+	endpointsMetric    = objectMetric("endpoints", "Endpoints by state, as status counts them: ready (published as ready, be they unhealthy), standby, unhealthy, unknown, draining, disabled, rejected or stale (no probe says anything about them).", "state")
 	specMetric         = objectMetric("spec_endpoints", "Endpoints in the spec.")
 	availableMetric    = objectMetric("available", "1 while the condition Available is True, else 0.")
 	conditionMetric    = objectMetric("condition", "1 for each condition with its present status (true, false or unknown) and reason.", "condition", "reason", "status")
@@ -149,7 +149,7 @@ func (s *stateSamples) counts() {
 		count int32
 	}{
 		{"ready", status.Ready}, {"standby", status.Standby}, {"unhealthy", status.Unhealthy}, {"unknown", status.Unknown},
-		{"draining", status.Draining}, {"disabled", status.Disabled}, {"rejected", status.Rejected},
+		{"draining", status.Draining}, {"disabled", status.Disabled}, {"rejected", status.Rejected}, {"stale", status.Stale},
 	} {
 		s.gauge(endpointsMetric, float64(each.count), s.pairs.of("state", each.state))
 	}

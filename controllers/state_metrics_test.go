@@ -148,6 +148,7 @@ externalservice_endpoints{externalservice=api,namespace=shop,state=disabled} 0
 externalservice_endpoints{externalservice=api,namespace=shop,state=draining} 0
 externalservice_endpoints{externalservice=api,namespace=shop,state=ready} 1
 externalservice_endpoints{externalservice=api,namespace=shop,state=rejected} 0
+externalservice_endpoints{externalservice=api,namespace=shop,state=stale} 0
 externalservice_endpoints{externalservice=api,namespace=shop,state=standby} 0
 externalservice_endpoints{externalservice=api,namespace=shop,state=unhealthy} 1
 externalservice_endpoints{externalservice=api,namespace=shop,state=unknown} 0

@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"strings"
+	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -31,13 +32,13 @@ type findings struct {
 	service serviceFinding
 	// within is what the object is confined to.
 	within *confines
-	// expelled: nothing is carried out, but endpoints went that may not be published.
-	expelled bool
 	// fault is what keeps the spec's health check from being carried out; nil if nothing
-	// does.
+	// does. Endpoints are then probed by the last one that was sound.
 	fault *fault
-	// targets are nil if the endpoints could not be judged for want of a Service or of a
-	// health check.
+	// referencesDue is after how long what the health check refers to is to be read again; 0
+	// if it refers to nothing.
+	referencesDue time.Duration
+	// targets are nil if the endpoints could not be judged for want of a Service.
 	targets  *targets
 	verdicts []verdict
 	// availability is what the roles of the endpoints amount to; nil without targets.
@@ -115,6 +116,7 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	setAvailable(set, present, found)
 	setDegraded(set)
 	setOperatorIsolated(set, found)
+	setVerdictsCurrent(set, found)
 	setReady(set, found)
 	if found.writeFailed == nil {
 		status.ObservedGeneration = present.Generation
@@ -253,7 +255,7 @@ func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *fault {
 	}
 	if condition := meta.FindStatusCondition(status.Conditions, farpointv1.EndpointsAcceptedCondition); condition.Status == metav1.ConditionFalse {
 		// A Secret may come; an endpoint of the spec mends itself never.
-		return &fault{condition.Reason, condition.Message, condition.Reason == farpointv1.CredentialsUnavailableReason}
+		return &fault{condition.Reason, condition.Message, condition.Reason == farpointv1.CredentialsUnavailableReason || condition.Reason == farpointv1.CertificatesUnavailableReason}
 	}
 	if unresolved := f.targets.unresolved(); unresolved != nil {
 		return &fault{unresolved.reason, unresolved.message, true}

@@ -18,7 +18,6 @@ package controllers
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -49,13 +48,20 @@ type endpoint struct {
 	ports *portSet
 	// resolved is where the address comes from; nil if it stands in the spec.
 	resolved *resolvedFrom
-	// prober is nil for an endpoint that is disabled or held.
-	prober   probes.Prober
-	identity probes.Identity
-	// held endpoints have a health check that cannot be carried out, but were published
-	// before: a slip in a URL must not take a living endpoint out. As far as they are
-	// probed still, it is by what the URL said before.
+	// prober is nil for an endpoint that is disabled. url and definition are what it was
+	// prepared by.
+	prober     probes.Prober
+	identity   probes.Identity
+	url        string
+	definition *definition
+	// private: the prober makes use of something that other namespaces may not know.
+	private bool
+	// held endpoints have a health check that cannot be carried out as the spec has it, and
+	// are probed by the last one that was sound: a slip must not take a living endpoint out.
 	held bool
+	// unprobed endpoints are held and have no health check that could be carried out: they
+	// can be found dead, but not healthy.
+	unprobed bool
 	// drainUntil is when an endpoint goes that has left the spec; zero for all others.
 	drainUntil time.Time
 }
@@ -118,7 +124,7 @@ func (p targetPlanner) refuses(address netip.Addr, ports []discoveryv1.EndpointP
 // plan judges each endpoint of the spec, with its names resolved, by itself, so that a bad
 // one harms no other. The ports are those of the Service; seeds tell what was published
 // before.
-func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, common settings, seeds *seeds) targets {
+func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, by probing, seeds *seeds) targets {
 	spec := names.spec
 	planned := targets{
 		rejected: map[int]rejection{},
@@ -133,10 +139,7 @@ func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, common
 			refused = p.confines.refusal(&made, p.room)
 		}
 		if refused == nil {
-			// What a policy refuses is no slip: nothing is held that it does not allow.
-			if refused = p.equip(&made, spec, common); refused != nil && refused.reason != farpointv1.NotAllowedByPolicyReason {
-				_, made.held = seeds.of(&made)
-			}
+			refused = p.equip(&made, spec, by, seeds)
 		}
 		if refused != nil {
 			planned.rejected[i] = *refused
@@ -196,63 +199,6 @@ func (p targetPlanner) locateName(wanted wantedEndpoint, index int, resolver *po
 	}, nil
 }
 
-// equip gives an endpoint its prober, unless it is disabled.
-func (p targetPlanner) equip(made *endpoint, spec *farpointv1.ExternalServiceSpec, common settings) *rejection {
-	if made.spec.State == farpointv1.EndpointDisabled {
-		return nil
-	}
-	definition := definitionOf(spec, made, common)
-	takesCredentials := probes.TakesCredentials(definition.URL)
-	switch {
-	case takesCredentials && common.login.fault != "":
-		return &rejection{farpointv1.CredentialsUnavailableReason, common.login.fault}
-	case takesCredentials:
-		definition.Credentials = common.login.credentials
-	}
-	prober, err := p.registry.New(definition)
-	if err != nil {
-		if refused := rejectedByPolicy(err); refused != nil {
-			return refused
-		}
-		reason := farpointv1.InvalidHealthCheckURLReason
-		if errors.Is(err, probes.ErrCredentialsWithheld) {
-			reason = farpointv1.CredentialsWithheldReason
-		}
-		return &rejection{reason, err.Error()}
-	}
-	made.prober, made.identity = prober, identityOf(definition, common)
-	if p.confines != nil && roams(&definition) {
-		made.identity = confinedIdentity(made.identity, p.confines)
-	}
-	return nil
-}
-
-func definitionOf(spec *farpointv1.ExternalServiceSpec, made *endpoint, common settings) probes.Definition {
-	url := made.spec.HealthCheckURL
-	if url == "" {
-		url = spec.HealthCheckURL
-	}
-	if url == "" {
-		url = "tcp://"
-	}
-	name := ""
-	if made.resolved != nil {
-		name = made.resolved.name
-	}
-	return probes.Definition{
-		Name:    name,
-		URL:     string(url),
-		Address: made.address,
-		Port:    made.ports.firstOf(corev1.ProtocolTCP),
-		UDPPort: made.ports.firstOf(corev1.ProtocolUDP),
-		HTTP:    common.http,
-		TLS:     common.tls,
-		TCP:     common.tcp,
-
-		SendCredentialsToUnverifiedServers: common.sendUnverified,
-	}
-}
-
 func identityOf(definition probes.Definition, common settings) probes.Identity {
 	digest := sha256.New()
 	digest.Write(common.digest[:])
@@ -275,7 +221,7 @@ func confinedIdentity(identity probes.Identity, within *confines) probes.Identit
 
 // probeTargets are what the scheduler is to probe. The seeds are the verdicts to begin
 // with where it knows nothing yet.
-func (t targets) probeTargets(common settings, seeds *seeds) []probes.Target {
+func (t targets) probeTargets(common schedule, seeds *seeds) []probes.Target {
 	list := make([]probes.Target, 0, len(t.accepted))
 	for i := range t.accepted {
 		endpoint := &t.accepted[i]
@@ -286,15 +232,19 @@ func (t targets) probeTargets(common settings, seeds *seeds) []probes.Target {
 		if !ok {
 			initial = common.initial
 		}
-		list = append(list, probes.Target{
+		target := probes.Target{
 			Key:        endpoint.name,
 			Identity:   endpoint.identity,
 			Prober:     endpoint.prober,
 			Timing:     common.timing,
 			Thresholds: common.thresholds,
 			Initial:    probes.Seeded(initial),
-			Private:    common.private,
-		})
+			Private:    endpoint.private,
+		}
+		if endpoint.unprobed {
+			target.Initial = probes.SeededStale(initial, probes.ReasonUnsoundDefinition)
+		}
+		list = append(list, target)
 	}
 	return list
 }

@@ -50,7 +50,12 @@ func plannedWith(t *testing.T, names *expansion, ports []corev1.ServicePort) tar
 		t.Fatal(err)
 	}
 	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
-	return planner.plan(names, ports, common, &seeds{})
+	return planner.plan(names, ports, probedBy(common), &seeds{})
+}
+
+// probedBy probes by settings that are sound.
+func probedBy(common settings) probing {
+	return probing{sound: []*definition{{settings: common}}}
 }
 
 func at(address string, port int32) farpointv1.Endpoint {
@@ -265,7 +270,7 @@ func TestDisabledEndpointsAreNotProbed(t *testing.T) {
 	disabled := at("192.0.2.2", 8080)
 	disabled.State = farpointv1.EndpointDisabled
 	got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), disabled}}, onePort)
-	if list := got.probeTargets(settings{}, &seeds{}); len(got.accepted) != 2 || len(list) != 1 || list[0].Key != "192.0.2.1:8080" {
+	if list := got.probeTargets(schedule{}, &seeds{}); len(got.accepted) != 2 || len(list) != 1 || list[0].Key != "192.0.2.1:8080" {
 		t.Errorf("%d accepted, probes %v", len(got.accepted), list)
 	}
 }
@@ -323,7 +328,7 @@ func TestCredentialsTellProbesApart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return planner.plan(&expansion{spec: &spec}, onePort, common, &seeds{}).probeTargets(common, &seeds{})
+		return planner.plan(&expansion{spec: &spec}, onePort, probedBy(common), &seeds{}).probeTargets(scheduleOf(&spec), &seeds{})
 	}
 	none := targetsBy(nil)
 	seen := map[probes.Identity]bool{none[0].Identity: true}

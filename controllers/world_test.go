@@ -106,7 +106,7 @@ func (w *world) reconcile(probe func(name string, health probes.Health) probes.H
 		},
 	}.leaving(seeds.existing)
 	known := map[string]probes.Health{}
-	for _, target := range append(targets.probeTargets(settings{}, seeds), keepProbing(leaving)...) {
+	for _, target := range append(targets.probeTargets(schedule{}, seeds), keepProbing(leaving)...) {
 		health, ok := w.known[target.Key]
 		switch {
 		case ok && target.Prober == nil:

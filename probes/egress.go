@@ -55,6 +55,8 @@ type ClusterRange struct {
 // connect and what may be published. Its rules may be changed while it is in use.
 type EgressPolicy struct {
 	table atomic.Pointer[egressTable]
+	// version counts the sets of rules.
+	version atomic.Uint64
 }
 
 // NewEgressPolicy returns a policy with these rules.
@@ -66,7 +68,14 @@ func NewEgressPolicy(rules EgressRules) *EgressPolicy {
 
 // Set changes the rules. What is connected stays so; every dial after it goes by the new
 // ones.
-func (p *EgressPolicy) Set(rules EgressRules) { p.table.Store(newEgressTable(rules)) }
+func (p *EgressPolicy) Set(rules EgressRules) {
+	p.table.Store(newEgressTable(rules))
+	p.version.Add(1)
+}
+
+// Version is another one after each change of the rules: what has been decided by them may
+// be decided otherwise now.
+func (p *EgressPolicy) Version() uint64 { return p.version.Load() }
 
 // CheckProbe returns an error wrapping ErrAddressRefused if no probe may connect
 // to the address.

@@ -37,12 +37,12 @@ const (
 	SuspendedReason = "Suspended"
 	// WriteFailedReason: reconciling, the API server refused a write; it is tried again.
 	WriteFailedReason = "WriteFailed"
-	// InvalidHealthCheckReason: stalled, spec.healthCheck cannot be carried out. What
-	// was probed before goes on as before.
+	// InvalidHealthCheckReason: stalled, spec.healthCheck cannot be carried out. Endpoints
+	// are probed by the last one that was sound, whose generation the message has.
 	InvalidHealthCheckReason = "InvalidHealthCheck"
 	// CertificatesUnavailableReason: reconciling, the Secret or ConfigMap named in
-	// spec.healthCheck.tls is missing or of no use. What was probed before goes on as
-	// before.
+	// spec.healthCheck.tls is missing or of no use. Endpoints are probed with what it held
+	// last, or by the last health check that was sound.
 	CertificatesUnavailableReason = "CertificatesUnavailable"
 	// Besides, Ready, Reconciling and Stalled carry the reasons of the conditions
 	// TargetServiceResolved, PortsMatched, EndpointsAccepted, AddressesResolved and
@@ -129,6 +129,17 @@ const (
 	AlteredReason = "Altered"
 	// Besides, it is False with the reason that the API server gives for a refusal, such as
 	// Forbidden, by admission or a quota, and with WriteFailedReason where it gives none.
+)
+
+// VerdictsCurrentCondition is False, and present only then, while the health of an endpoint
+// is stale: its probes cannot be made, or say nothing, and its last verdict stands. Verdicts
+// that the operator holds back itself do not count, see OperatorIsolated. It does not make
+// Ready False.
+const (
+	VerdictsCurrentCondition = "VerdictsCurrent"
+
+	// VerdictsStaleReason: at least one is stale.
+	VerdictsStaleReason = "VerdictsStale"
 )
 
 // TargetServiceResolvedCondition is True when the target Service is one that can
@@ -220,8 +231,8 @@ const (
 	// InvalidHealthCheckURLReason: the URL cannot be probed.
 	InvalidHealthCheckURLReason = "InvalidHealthCheckURL"
 	// CredentialsUnavailableReason: the probe takes credentials, and the Secret named in
-	// spec.healthCheck.credentialsSecretRef is missing or of no use. An endpoint that was
-	// probed before goes on being probed as before.
+	// spec.healthCheck.credentialsSecretRef is missing or of no use. Endpoints are
+	// probed with what it held last, for a time (--removed-credential-grace).
 	CredentialsUnavailableReason = "CredentialsUnavailable"
 	// CredentialsWithheldReason: the probe would send credentials to a server that has not
 	// proved who it is, or the server asks for the password in a way in which it gets it

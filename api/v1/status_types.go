@@ -79,6 +79,11 @@ type ExternalServiceStatus struct {
 	// +optional
 	Rejected int32 `json:"rejected"`
 
+	// stale counts the endpoints whose health is stale, of whatever health. See the condition
+	// VerdictsCurrent.
+	// +optional
+	Stale int32 `json:"stale,omitempty"`
+
 	// tier is the priority of the last tier in use: of the endpoints with this priority and
 	// lower ones, the healthy ones get traffic. Where address families and ports of the
 	// Service differ in it, it is the last one that is in use for any of them.
@@ -130,7 +135,13 @@ type EndpointStatus struct {
 	// +optional
 	Published EndpointPublication `json:"published,omitempty"`
 
-	// reason says in one word why the health is not Healthy.
+	// stale: no probe has said anything about the endpoint for three intervals, and at least
+	// 30 seconds, so that health may be wrong. It decides as before. reason and message say why
+	// the probes say nothing.
+	// +optional
+	Stale bool `json:"stale,omitempty"`
+
+	// reason says in one word why the health is not Healthy, or is stale.
 	// +optional
 	Reason string `json:"reason,omitempty"`
 

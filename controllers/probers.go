@@ -1,0 +1,259 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// probing is what the endpoints of an ExternalService are probed by.
+type probing struct {
+	// sound are the definitions, the latest first.
+	sound []*definition
+	// fault is what keeps endpoints from being probed by the present definition, if they are
+	// not; nil if nothing does.
+	fault *rejection
+	// before is how they were probed up to now.
+	before *proberList
+}
+
+// present is the definition of the spec as it is; nil if that has a fault.
+func (p probing) present() *definition {
+	if len(p.sound) == 0 || p.fault != nil && p.fault.reason == farpointv1.InvalidHealthCheckReason {
+		return nil
+	}
+	return p.sound[0]
+}
+
+// preparedProber is how an endpoint is probed.
+type preparedProber struct {
+	// endpoint is its name.
+	endpoint string
+	identity probes.Identity
+	// prober is nil if it has to be prepared anew.
+	prober probes.Prober
+	// url and definition are what it was prepared by, or would be if it could; definition is
+	// nil if there is none.
+	url        string
+	definition *definition
+}
+
+// proberList finds the prober of an endpoint.
+type proberList struct {
+	list   []preparedProber
+	byName map[string]int
+}
+
+// find looks first where the endpoint was if no other was added or removed before it.
+func (l *proberList) find(index int, name string) *preparedProber {
+	if l == nil {
+		return nil
+	}
+	if index < len(l.list) && l.list[index].endpoint == name {
+		return &l.list[index]
+	}
+	if l.byName == nil {
+		l.byName = make(map[string]int, len(l.list))
+		for i := range l.list {
+			l.byName[l.list[i].endpoint] = i
+		}
+	}
+	if i, ok := l.byName[name]; ok {
+		return &l.list[i]
+	}
+	return nil
+}
+
+// forgetProbers has all probers prepared anew.
+func (l *proberList) forgetProbers() {
+	for i := range l.list {
+		l.list[i].prober = nil
+	}
+}
+
+// probers are those of the endpoints that are accepted.
+func (t *targets) probers() proberList {
+	list := make([]preparedProber, 0, len(t.accepted))
+	for i := range t.accepted {
+		if made := &t.accepted[i]; made.prober != nil {
+			list = append(list, preparedProber{made.name, made.identity, made.prober, made.url, made.definition})
+		}
+	}
+	return proberList{list: list}
+}
+
+// equip gives an endpoint its prober, unless it is disabled. By the first of these that can
+// be had: the present definition, the one that it was probed by before, and for a new one
+// the last that is sound. Without any, an endpoint that was published is watched for its
+// death alone. What is wrong with the present definition of this endpoint is returned, and
+// it is held if it is probed all the same.
+func (p targetPlanner) equip(made *endpoint, spec *farpointv1.ExternalServiceSpec, by probing, seeds *seeds) *rejection {
+	if made.spec.State == farpointv1.EndpointDisabled {
+		return nil
+	}
+	before := by.before.find(made.index, made.name)
+	refused := by.fault
+	if present := by.present(); present != nil {
+		if refused = p.prepare(made, urlOf(made.spec, spec.HealthCheckURL), present, before); refused == nil {
+			return p.equippedThough(made, present)
+		}
+	}
+	if refused.reason == farpointv1.NotAllowedByPolicyReason {
+		return refused // what a policy refuses is no slip
+	}
+	// By a fault of the check as a whole nothing of this endpoint is at fault.
+	ofCheck := refused.reason == farpointv1.InvalidHealthCheckReason || refused.reason == farpointv1.CertificatesUnavailableReason
+	if before != nil && before.definition != nil {
+		switch again := p.prepare(made, before.url, before.definition, before); {
+		case again == nil && ofCheck:
+			return nil
+		case again == nil:
+			made.held = true
+			return refused
+		case again.reason == farpointv1.NotAllowedByPolicyReason:
+			return again
+		}
+	} else if refused.reason != farpointv1.InvalidHealthCheckURLReason {
+		for _, sound := range by.sound {
+			if p.prepare(made, urlOf(made.spec, sound.url), sound, before) == nil {
+				made.held = !ofCheck
+				return heldBy(made, refused)
+			}
+		}
+	}
+	if _, published := seeds.of(made); before != nil || published {
+		p.watchForDeath(made, before)
+		made.held, made.unprobed = true, true
+	}
+	return refused
+}
+
+// heldBy is the rejection of an endpoint that is probed nevertheless, if it is held.
+func heldBy(made *endpoint, refused *rejection) *rejection {
+	if made.held {
+		return refused
+	}
+	return nil
+}
+
+// equippedThough returns what has to be said of an endpoint that is probed as it should be:
+// the Secret that its credentials are from may hold them no longer.
+func (p targetPlanner) equippedThough(made *endpoint, by *definition) *rejection {
+	if by.settings.login.fault == "" || !probes.TakesCredentials(made.url) {
+		return nil
+	}
+	made.held = true
+	return &rejection{farpointv1.CredentialsUnavailableReason, by.settings.login.fault}
+}
+
+func urlOf(endpoint *farpointv1.Endpoint, common farpointv1.HealthCheckURL) string {
+	switch {
+	case endpoint.HealthCheckURL != "":
+		return string(endpoint.HealthCheckURL)
+	case common != "":
+		return string(common)
+	}
+	return "tcp://"
+}
+
+// prepare gives an endpoint the prober of a definition, the present one if that does the
+// same.
+func (p targetPlanner) prepare(made *endpoint, url string, by *definition, before *preparedProber) *rejection {
+	common := &by.settings
+	probe := definitionOf(made, url, common)
+	takesCredentials := probes.TakesCredentials(url)
+	switch {
+	case takesCredentials && common.login.fault != "" && common.login.credentials == nil:
+		return &rejection{farpointv1.CredentialsUnavailableReason, common.login.fault}
+	case by.trust.missing && probes.UsesTLS(probe):
+		return &rejection{farpointv1.CertificatesUnavailableReason, by.trust.fault}
+	case takesCredentials:
+		probe.Credentials = common.login.credentials
+	}
+	identity := identityOf(probe, *common)
+	if p.confines != nil && roams(&probe) {
+		identity = confinedIdentity(identity, p.confines)
+	}
+	prober := before.same(identity)
+	if prober == nil {
+		var err error
+		if prober, err = p.registry.New(probe); err != nil {
+			if refused := rejectedByPolicy(err); refused != nil {
+				return refused
+			}
+			reason := farpointv1.InvalidHealthCheckURLReason
+			if errors.Is(err, probes.ErrCredentialsWithheld) {
+				reason = farpointv1.CredentialsWithheldReason
+			}
+			return &rejection{reason, err.Error()}
+		}
+	}
+	made.prober, made.identity, made.url, made.definition, made.private = prober, identity, url, by, common.private
+	return nil
+}
+
+// same is the prober if it does what one with this identity does; nil if not.
+func (b *preparedProber) same(identity probes.Identity) probes.Prober {
+	if b == nil || b.identity != identity {
+		return nil
+	}
+	return b.prober
+}
+
+// watchForDeath gives an endpoint that cannot be probed a prober that finds out whether
+// anybody is there at all. How it was probed before is kept in mind.
+func (p targetPlanner) watchForDeath(made *endpoint, before *preparedProber) {
+	probe := definitionOf(made, "", &settings{})
+	digest := sha256.Sum256(fmt.Appendf(nil, "reachability %s %d %s", probe.Address, probe.Port, probe.Name))
+	identity := probes.Identity(digest[:len(probes.Identity{})])
+	if p.confines != nil {
+		identity = confinedIdentity(identity, p.confines)
+	}
+	made.identity, made.prober = identity, before.same(identity)
+	if made.prober == nil {
+		made.prober = p.registry.NewReachability(probe, probes.ReasonUnsoundDefinition)
+	}
+	if made.url, made.definition = "", nil; before != nil {
+		made.url, made.definition = before.url, before.definition
+	}
+}
+
+func definitionOf(made *endpoint, url string, common *settings) probes.Definition {
+	name := ""
+	if made.resolved != nil {
+		name = made.resolved.name
+	}
+	return probes.Definition{
+		Name:    name,
+		URL:     url,
+		Address: made.address,
+		Port:    made.ports.firstOf(corev1.ProtocolTCP),
+		UDPPort: made.ports.firstOf(corev1.ProtocolUDP),
+		HTTP:    common.http,
+		TLS:     common.tls,
+		TCP:     common.tcp,
+
+		SendCredentialsToUnverifiedServers: common.sendUnverified,
+	}
+}

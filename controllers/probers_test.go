@@ -1,0 +1,202 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// publishedAt are seeds of an endpoint that was published as ready, or not.
+func publishedAt(address string, ready bool) *seeds {
+	slice := &discoveryv1.EndpointSlice{Ports: httpPort(8080).ports, Endpoints: []discoveryv1.Endpoint{
+		{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Ready: &ready, Serving: &ready}},
+	}}
+	return seedsFrom([]*discoveryv1.EndpointSlice{slice})
+}
+
+func soundSettings(t *testing.T, spec *farpointv1.ExternalServiceSpec) settings {
+	t.Helper()
+	made, err := newSettings(spec, certificates{}, login{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.T) {
+	spec := &farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
+	egress := probes.NewEgressPolicy(probes.EgressRules{})
+	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
+	for _, ready := range []bool{true, false} {
+		seeds := publishedAt("192.0.2.1", ready)
+		by := probing{fault: &rejection{farpointv1.InvalidHealthCheckReason, "wrong"}}
+		got := planner.plan(&expansion{spec: spec}, onePort, by, seeds)
+		if len(got.accepted) != 1 || !got.accepted[0].held || !got.accepted[0].unprobed || got.rejected[1].reason != farpointv1.InvalidHealthCheckReason {
+			t.Fatalf("accepted %+v, rejected %v", got.accepted, got.rejected)
+		}
+		made := got.probeTargets(schedule{}, seeds)[0]
+		if made.Prober == nil || !made.Initial.IsStale() || made.Initial.State == probes.StateUnknown {
+			t.Errorf("a target %+v", made)
+		}
+		known := verdict{endpoint: &got.accepted[0], health: made.Initial}
+		if reason := known.staleReason(); reason != probes.ReasonUnsoundDefinition {
+			t.Errorf("stale for %q", reason)
+		}
+		dead := probes.Result{Outcome: probes.Failure, Reason: probes.ReasonConnectionRefused}
+		known.health.Observe(dead, probes.Thresholds{Failure: 1, Success: 1}, time.Unix(1, 0))
+		if reason := known.staleReason(); ready && reason != probes.ReasonNone {
+			t.Errorf("found dead, and stale for %q", reason)
+		}
+	}
+}
+
+func TestProbers_UnchangedEndpoint_IsNotPreparedAgain(t *testing.T) {
+	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
+	egress := probes.NewEgressPolicy(probes.EgressRules{})
+	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
+	by := probedBy(soundSettings(t, spec))
+	first := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{})
+	before := first.probers()
+	by.before = &before
+	spec.Endpoints = spec.Endpoints[1:] // at another place now
+	again := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{})
+	if again.accepted[0].prober != first.accepted[1].prober {
+		t.Error("it was prepared again")
+	}
+	before.forgetProbers()
+	if anew := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{}); anew.accepted[0].prober == first.accepted[1].prober {
+		t.Error("it was not prepared again although it may not be the same any more")
+	}
+}
+
+func TestProbers_PolicyThatForbidsTheLastSoundDefinition_TakesItOut(t *testing.T) {
+	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080)}}
+	egress := probes.NewEgressPolicy(probes.EgressRules{})
+	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
+	by := probedBy(soundSettings(t, spec))
+	by.sound[0].url = "http:///"
+	first := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{})
+	before := first.probers()
+	by.before, by.fault = &before, &rejection{farpointv1.InvalidHealthCheckReason, "wrong"}
+	got := planner.plan(&expansion{spec: spec}, onePort, by, publishedAt("192.0.2.1", true))
+	if len(got.accepted) != 1 || got.accepted[0].held || got.accepted[0].prober != before.list[0].prober {
+		t.Fatalf("accepted %+v, rejected %v", got.accepted, got.rejected)
+	}
+	policy := &farpointv1.ExternalServicePolicy{Spec: farpointv1.ExternalServicePolicySpec{DeniedSchemes: []farpointv1.ProbeScheme{"http"}}}
+	before.forgetProbers()
+	got = planner.within(confinedTo(t, policy), 10).plan(&expansion{spec: spec}, onePort, by, publishedAt("192.0.2.1", true))
+	if len(got.accepted) != 0 || got.rejected[0].reason != farpointv1.NotAllowedByPolicyReason {
+		t.Errorf("accepted %+v, rejected %v", got.accepted, got.rejected)
+	}
+}
+
+var (
+	errUnanswered = apierrors.NewInternalError(errors.New("no key to decrypt Secrets by"))
+	errGone       = apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, "login")
+)
+
+func TestReferences_RemovedSecret_IsUsedForTheGraceTime(t *testing.T) {
+	const grace = time.Minute
+	check := &farpointv1.HealthCheck{CredentialsSecretRef: &farpointv1.SecretReference{Name: "login"}}
+	set := referenceSet{}
+	login := reference{use: credentialsUse, name: "login"}
+	set[login] = &referenced{}
+	now := noon.Time
+	credentials := &probes.Credentials{Token: "x"}
+	set[login].note(referenced{credentials: credentials}, now)
+	for _, test := range []struct {
+		after   time.Duration
+		err     error
+		usable  bool
+		isFault bool
+	}{
+		{0, nil, true, false},
+		{time.Second, errUnanswered, true, false},
+		{time.Hour, errUnanswered, true, true},
+	} {
+		if test.err != nil {
+			set[login].note(referenced{err: test.err}, now.Add(test.after))
+		}
+		_, got := set.inputs(check, now.Add(test.after), grace)
+		if (got.credentials != nil) != test.usable || (got.fault != "") != test.isFault {
+			t.Errorf("after %v: %+v", test.after, got)
+		}
+	}
+	set[login].note(referenced{credentials: &probes.Credentials{Token: "x"}}, now)
+	if set[login].credentials != credentials {
+		t.Error("what has not changed is another pointer")
+	}
+	set[login].note(referenced{err: errGone}, now.Add(time.Second))
+	if _, got := set.inputs(check, now.Add(grace-1), grace); got.credentials == nil || got.fault == "" {
+		t.Errorf("within the grace time: %+v", got)
+	}
+	if _, got := set.inputs(check, now.Add(grace), grace); got.credentials != nil || got.fault == "" {
+		t.Errorf("after the grace time: %+v", got)
+	}
+	if wait := set.dueIn(now.Add(50*time.Second), grace); wait <= 0 || wait > 10*time.Second {
+		t.Errorf("looked at again after %v, which is after the grace time", wait)
+	}
+}
+
+func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
+	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
+	targets := planned(t, spec, onePort)
+	object := testOwner()
+	object.Spec = spec
+	look := func(reasons ...probes.Reason) []occurrence {
+		all := make([]verdict, len(reasons))
+		for i, reason := range reasons {
+			health := probes.Seeded(probes.StateHealthy)
+			if reason != probes.ReasonNone {
+				health = probes.SeededStale(probes.StateHealthy, reason)
+			}
+			all[i] = verdict{endpoint: &targets.accepted[i], health: health}
+		}
+		found := findings{service: judgeService(object, testService()), targets: &targets, verdicts: all}
+		status := summarize(object, found, noon)
+		told := staleChange(object.Status.Conditions, status.Conditions)
+		object.Status = status
+		return told
+	}
+	if told := look(probes.ReasonNone, probes.ReasonNone); told != nil || object.Status.Stale != 0 {
+		t.Errorf("told %v while nothing is stale", told)
+	}
+	told := look(probes.ReasonNetworkUnreachable, probes.ReasonNone)
+	row := object.Status.Endpoints[0]
+	if len(told) != 1 || !told[0].warning || object.Status.Stale != 1 || !row.Stale || row.Reason != "NetworkUnreachable" || row.Health != farpointv1.EndpointHealthy {
+		t.Errorf("told %v, status %+v", told, object.Status)
+	}
+	if told := look(probes.ReasonNetworkUnreachable, probes.ReasonNameResolution); told != nil || object.Status.Stale != 2 {
+		t.Errorf("told %v again", told)
+	}
+	if told := look(probes.ReasonNone, probes.ReasonNone); len(told) != 1 || told[0].warning || object.Status.Endpoints[0].Reason != "" {
+		t.Errorf("told %v of the end, status %+v", told, object.Status.Endpoints[0])
+	}
+	// What the operator holds back itself is told of by another condition.
+	if told := look(probes.ReasonIsolated, probes.ReasonIsolated); told != nil || object.Status.Stale != 0 {
+		t.Errorf("told %v of what is held back", told)
+	}
+}

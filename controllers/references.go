@@ -1,0 +1,266 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+const (
+	// referencesInterval is how often the Secrets and ConfigMaps that a spec refers to are
+	// read. A rotated Secret is in use after this time and one probe.
+	referencesInterval = 20 * time.Second
+	// referenceRetry is after how long a read is tried again that the API server has not
+	// answered.
+	referenceRetry = 2 * time.Second
+	// referencePatience is for how long an ExternalService waits that has nothing to go on
+	// with, before it is carried out without what the API server does not answer about.
+	referencePatience = 5 * time.Second
+	// referenceTimeout bounds a read, so that it does not hold up other ExternalServices.
+	referenceTimeout = 5 * time.Second
+)
+
+// defaultRemovedCredentialGrace is time to make a Secret anew that was deleted by mistake.
+const defaultRemovedCredentialGrace = 10 * time.Minute
+
+// reference names an object that a health check refers to, and what for.
+type reference struct {
+	use       referenceUse
+	configMap bool
+	name, key string
+}
+
+type referenceUse uint8
+
+const (
+	authoritiesUse referenceUse = iota
+	clientCertificateUse
+	credentialsUse
+)
+
+// referencesOf are what a health check refers to.
+func referencesOf(check *farpointv1.HealthCheck) []reference {
+	var all []reference
+	if tls := check.TLS; tls != nil {
+		switch {
+		case tls.CASecretRef != nil:
+			all = append(all, reference{use: authoritiesUse, name: tls.CASecretRef.Name, key: tls.CASecretRef.Key})
+		case tls.CAConfigMapRef != nil:
+			all = append(all, reference{use: authoritiesUse, configMap: true, name: tls.CAConfigMapRef.Name, key: tls.CAConfigMapRef.Key})
+		}
+		if tls.ClientCertificateSecretRef != nil {
+			all = append(all, reference{use: clientCertificateUse, name: tls.ClientCertificateSecretRef.Name})
+		}
+	}
+	if check.CredentialsSecretRef != nil {
+		all = append(all, reference{use: credentialsUse, name: check.CredentialsSecretRef.Name})
+	}
+	return all
+}
+
+// field is where the reference stands in the spec.
+func (r reference) field() string {
+	if r.use == credentialsUse {
+		return "healthCheck.credentialsSecretRef"
+	}
+	return "healthCheck.tls"
+}
+
+// referenced is what a reference leads to.
+type referenced struct {
+	// One of these is what was in the object when it was last sound, the one that the use
+	// asks for; none if it never was.
+	authorities []byte
+	client      *tls.Certificate
+	credentials *probes.Credentials
+	// soundAt is when that was last confirmed, and readAt when a read was last tried.
+	soundAt, readAt time.Time
+	// err is what was wrong at the last read, since failingSince; nil if nothing was.
+	err          error
+	failingSince time.Time
+}
+
+// unanswered reports whether the last read failed without a word about the object.
+func (r *referenced) unanswered() bool {
+	return unavailable(r.err) || apierrors.IsUnauthorized(r.err) || errors.Is(r.err, context.DeadlineExceeded)
+}
+
+// usableUntil is until when probes may make use of what the object held: as long as nobody
+// has said that it holds it no longer, and then, if it was secret, for the grace time. The
+// time is zero if there is no end, and usable false if there is nothing.
+func (r *referenced) usableUntil(use referenceUse, grace time.Duration) (until time.Time, usable bool) {
+	switch {
+	case r.soundAt.IsZero():
+		return time.Time{}, false
+	case r.err == nil, r.unanswered(), use == authoritiesUse:
+		return time.Time{}, true
+	}
+	return r.soundAt.Add(grace), true
+}
+
+// dueIn is after how long the object is to be read again.
+func (r *referenced) dueIn(now time.Time) time.Duration {
+	if r.readAt.IsZero() {
+		return 0
+	}
+	wait := referencesInterval
+	if r.err != nil && r.unanswered() {
+		wait = referenceRetry
+	}
+	return max(r.readAt.Add(wait).Sub(now), 0)
+}
+
+// fault says in words what is wrong with the object, and what becomes of the probes; ""
+// while nothing is, or while the API server has not answered for a moment only.
+func (r *referenced) fault(of reference, now time.Time, grace time.Duration) string {
+	until, usable := r.usableUntil(of.use, grace)
+	switch {
+	case r.err == nil, r.unanswered() && usable && now.Sub(r.failingSince) < referencesInterval:
+		return ""
+	case !usable:
+		return fmt.Sprintf("%s refers to %v", of.field(), r.err)
+	case until.IsZero():
+		return fmt.Sprintf("%s refers to %v; probes go on with what it held last", of.field(), r.err)
+	case now.Before(until):
+		return fmt.Sprintf("%s refers to %v; probes go on with what it held last until %s", of.field(), r.err, until.UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("%s refers to %v; probes use what it held last no longer", of.field(), r.err)
+}
+
+// referenceSet is what the references of one ExternalService lead to.
+type referenceSet map[reference]*referenced
+
+// read reads what a health check refers to, as far as it is due, or all of it.
+func (s referenceSet) read(ctx context.Context, reader referenceReader, check *farpointv1.HealthCheck, now time.Time, all bool) {
+	for _, each := range referencesOf(check) {
+		known := s[each]
+		if known == nil {
+			known = &referenced{}
+			s[each] = known
+		}
+		if all || known.dueIn(now) == 0 {
+			known.note(reader.read(ctx, each), now)
+		}
+	}
+}
+
+// note takes over what was read. What has not changed stays the same pointer.
+func (r *referenced) note(found referenced, now time.Time) {
+	r.readAt = now
+	if found.err != nil {
+		if r.err == nil {
+			r.failingSince = now
+		}
+		r.err = found.err
+		return
+	}
+	r.err, r.failingSince, r.soundAt = nil, time.Time{}, now
+	r.authorities = found.authorities
+	if r.client == nil || found.client == nil || !bytes.Equal(bytes.Join(r.client.Certificate, nil), bytes.Join(found.client.Certificate, nil)) {
+		r.client = found.client
+	}
+	if r.credentials == nil || found.credentials == nil || *r.credentials != *found.credentials {
+		r.credentials = found.credentials
+	}
+}
+
+// inputs are what a health check takes from the objects that it refers to.
+func (s referenceSet) inputs(check *farpointv1.HealthCheck, now time.Time, grace time.Duration) (trust certificates, credentials login) {
+	for _, each := range referencesOf(check) {
+		known := s[each]
+		until, usable := known.usableUntil(each.use, grace)
+		usable = usable && (until.IsZero() || now.Before(until))
+		fault := known.fault(each, now, grace)
+		if each.use == credentialsUse {
+			if credentials.fault = fault; usable {
+				credentials.credentials = known.credentials
+			}
+			continue
+		}
+		switch {
+		case !usable:
+			trust.missing = true
+		case each.use == authoritiesUse:
+			trust.authorities = known.authorities
+		default:
+			trust.client = known.client
+		}
+		if trust.fault == "" {
+			trust.fault = fault
+		}
+	}
+	return trust, credentials
+}
+
+// dueIn is after how long something is to be read again, or not to be used any more; 0 if
+// there are no references.
+func (s referenceSet) dueIn(now time.Time, grace time.Duration) time.Duration {
+	first := time.Duration(0)
+	sooner := func(wait time.Duration) {
+		if wait = max(wait, time.Millisecond); first == 0 || wait < first {
+			first = wait
+		}
+	}
+	for of, known := range s {
+		sooner(known.dueIn(now))
+		if until, _ := known.usableUntil(of.use, grace); until.After(now) {
+			sooner(until.Sub(now))
+		}
+	}
+	return first
+}
+
+// unansweredFor is for how long the API server has not answered about something that was
+// never read; negative if there is no such thing.
+func (s referenceSet) unansweredFor(now time.Time) time.Duration {
+	longest := time.Duration(-1)
+	for _, known := range s {
+		if known.soundAt.IsZero() && known.err != nil && known.unanswered() {
+			longest = max(longest, now.Sub(known.failingSince))
+		}
+	}
+	return longest
+}
+
+// read reads what one reference leads to.
+func (r referenceReader) read(ctx context.Context, of reference) (found referenced) {
+	ctx, cancel := context.WithTimeout(ctx, referenceTimeout)
+	defer cancel()
+	key := farpointv1.KeyReference{Name: of.name, Key: of.key}
+	switch {
+	case of.use == credentialsUse:
+		found.credentials, found.err = r.credentials(ctx, of.name)
+	case of.use == clientCertificateUse:
+		found.client, found.err = r.keyPair(ctx, of.name)
+	case of.configMap:
+		found.authorities, found.err = r.authorities(ctx, &corev1.ConfigMap{}, key)
+	default:
+		found.authorities, found.err = r.authorities(ctx, &corev1.Secret{}, key)
+	}
+	return found
+}

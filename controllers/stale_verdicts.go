@@ -1,0 +1,60 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// staleReason is why the verdict is stale; ReasonNone if it is not. What the operator holds
+// back itself is told of by OperatorIsolated. An endpoint without a sound health check is
+// stale at once, and until it is found dead.
+func (v *verdict) staleReason() probes.Reason {
+	switch since := v.health.Since(); {
+	case v.health.State == probes.StateUnknown || !v.drainUntil.IsZero() || v.spec.State == farpointv1.EndpointDisabled:
+		return probes.ReasonNone
+	case v.unprobed && (v.health.State != probes.StateUnhealthy || since.IsZero()):
+		return probes.ReasonUnsoundDefinition
+	case v.health.StaleReason == probes.ReasonIsolated:
+		return probes.ReasonNone
+	}
+	return v.health.StaleReason
+}
+
+// setVerdictsCurrent leaves the condition as it is while the endpoints are not judged.
+func setVerdictsCurrent(set conditionSetter, found findings) {
+	if found.targets == nil {
+		return
+	}
+	var stale []string
+	for i := range set.status.Endpoints {
+		if endpoint := &set.status.Endpoints[i]; endpoint.Stale {
+			stale = append(stale, fmt.Sprintf("%s (%s)", endpoint.Name, endpoint.Reason))
+		}
+	}
+	if len(stale) == 0 {
+		set.remove(farpointv1.VerdictsCurrentCondition)
+		return
+	}
+	set.set(farpointv1.VerdictsCurrentCondition, metav1.ConditionFalse, farpointv1.VerdictsStaleReason,
+		"probes say nothing, so that the last verdict stands and may be wrong: "+shortened(stale, ", "))
+}
