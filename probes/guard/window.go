@@ -122,7 +122,7 @@ func (w *window[K]) showsLoss(of Place) bool {
 	if slices.Contains(w.lossy, of.network()) {
 		networks--
 	}
-	return networks >= minLossy && float64(w.lost) >= onsetShare*float64(w.lost+w.answered)
+	return w.answered > 0 && networks >= minLossy && float64(w.lost) >= onsetShare*float64(w.lost+w.answered)
 }
 
 // reached returns how many addresses were reached that speak for a place, and the first of
