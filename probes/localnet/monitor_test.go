@@ -1,0 +1,147 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package localnet
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+)
+
+var (
+	first  = Gateway{netip.MustParseAddr("192.0.2.1"), 2}
+	second = Gateway{netip.MustParseAddr("2001:db8::1"), 3}
+)
+
+// healthySnapshot has two gateways on two links with carrier.
+func healthySnapshot() Snapshot {
+	return Snapshot{
+		Carrier:   map[int]bool{1: true, 2: true, 3: true},
+		Gateways:  []Gateway{first, second},
+		Failed:    map[Gateway]bool{},
+		Connected: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")},
+	}
+}
+
+func TestMonitor_OneGatewayIsLost_IsNotDown(t *testing.T) {
+	for name, lose := range map[string]func(*Snapshot, Gateway){
+		"no carrier":   func(s *Snapshot, g Gateway) { s.Carrier[g.Interface] = false },
+		"no interface": func(s *Snapshot, g Gateway) { delete(s.Carrier, g.Interface) },
+		"no neighbour": func(s *Snapshot, g Gateway) { s.Failed[g] = true },
+	} {
+		m, snapshot := New(Options{}), healthySnapshot()
+		m.read = func() (Snapshot, error) { return snapshot, nil }
+		for i, want := range []bool{false, false, true} {
+			if i > 0 {
+				lose(&snapshot, snapshot.Gateways[i-1])
+			}
+			m.look(t.Context())
+			if m.Down() != want {
+				t.Errorf("%s: %d of 2 gateways are lost, and Down is %t", name, i, m.Down())
+			}
+		}
+		snapshot = healthySnapshot()
+		if m.look(t.Context()); m.Down() {
+			t.Errorf("%s: down when both are back", name)
+		}
+	}
+}
+
+func TestMonitor_NoGatewayOrNoAnswerOfTheKernel_IsNotDown(t *testing.T) {
+	m := New(Options{})
+	m.read = func() (Snapshot, error) { return Snapshot{}, nil }
+	if m.look(t.Context()); m.Down() {
+		t.Error("down without a default route")
+	}
+	snapshot := healthySnapshot()
+	snapshot.Carrier = nil
+	m.read = func() (Snapshot, error) { return snapshot, nil }
+	if m.look(t.Context()); !m.Down() {
+		t.Error("not down without any carrier")
+	}
+	m.read = func() (Snapshot, error) { return Snapshot{}, errors.New("no buffer space") }
+	if m.look(t.Context()); m.Down() {
+		t.Error("down although nothing is known")
+	}
+}
+
+func TestMonitor_GatewayThatAnsweredStops_IsDownUntilItAnswers(t *testing.T) {
+	answers, possible := true, true
+	m, snapshot := New(Options{Echo: true}), healthySnapshot()
+	snapshot.Gateways = snapshot.Gateways[:1]
+	m.read = func() (Snapshot, error) { return snapshot, nil }
+	m.ask = func(context.Context, Gateway) (bool, bool) { return answers, possible }
+	looks := func(count int) bool {
+		for range count {
+			m.look(t.Context())
+		}
+		return m.Down()
+	}
+	answers = false
+	if looks(20) {
+		t.Error("down since a gateway is silent that never answered")
+	}
+	answers = true
+	looks(minAnswers)
+	answers, possible = false, false
+	if looks(20) {
+		t.Error("down since no echo request could be sent")
+	}
+	possible = true
+	if looks(minSilence - 1) {
+		t.Error("down after too few requests")
+	}
+	if !looks(1) {
+		t.Error("not down although the gateway stopped answering")
+	}
+	answers = true
+	if looks(1) {
+		t.Error("down although the gateway answers")
+	}
+}
+
+// A gateway that bounds the rate of its answers must not pass for a lost one.
+func TestMonitor_GatewayAnswersNowAndThen_IsNotDown(t *testing.T) {
+	turn := 0
+	m, snapshot := New(Options{Echo: true}), healthySnapshot()
+	snapshot.Gateways = snapshot.Gateways[:1]
+	m.read = func() (Snapshot, error) { return snapshot, nil }
+	m.ask = func(context.Context, Gateway) (bool, bool) { turn++; return turn%3 == 0, true }
+	for range 300 {
+		if m.look(t.Context()); m.Down() {
+			t.Fatalf("down at request %d", turn)
+		}
+	}
+}
+
+func TestMonitor_OnLink_IsWhatIsConnected(t *testing.T) {
+	m := New(Options{})
+	if m.OnLink(first.Addr) {
+		t.Error("on link before the first look")
+	}
+	m.read = func() (Snapshot, error) { return healthySnapshot(), nil }
+	m.look(t.Context())
+	for addr, want := range map[string]bool{"192.0.2.77": true, "::ffff:192.0.2.77": true, "192.0.3.1": false, "2001:db8::9": true, "2001:db8:1::": false} {
+		if got := m.OnLink(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("%s: %t, want %t", addr, got, want)
+		}
+	}
+	if m.OnLink(netip.Addr{}) {
+		t.Error("no address is on link")
+	}
+}

@@ -1,0 +1,90 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package localnet
+
+import "net/netip"
+
+// Snapshot is what the kernel says of our network at one time.
+type Snapshot struct {
+	// Carrier says of each network interface, by its index, whether it is up and has a
+	// carrier.
+	Carrier map[int]bool
+	// Gateways are the next hops of the default routes.
+	Gateways []Gateway
+	// Failed are the gateways that do not answer ARP or neighbour discovery.
+	Failed map[Gateway]bool
+	// Connected are the networks that are reached without a router.
+	Connected []netip.Prefix
+}
+
+// Gateway is a next hop, and the index of the interface that it is reached by.
+type Gateway struct {
+	Addr      netip.Addr
+	Interface int
+}
+
+// lost returns why a gateway cannot be reached, in a few words; empty if nothing says so.
+func (s *Snapshot) lost(gateway Gateway, echoes *echoHistory) string {
+	switch {
+	case !s.Carrier[gateway.Interface]:
+		return "its link has no carrier"
+	case s.Failed[gateway]:
+		return "it does not answer on its link"
+	case echoes.stopped():
+		return "it stopped answering echo requests"
+	}
+	return ""
+}
+
+// connects reports whether an address is directly connected.
+func (s *Snapshot) connects(addr netip.Addr) bool {
+	addr = addr.Unmap()
+	for _, prefix := range s.Connected {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// echoHistory is how a gateway has answered echo requests.
+type echoHistory struct {
+	// answers counts those in a row before the silence, up to minAnswers, and silence the
+	// requests since that were not answered.
+	answers, silence int
+}
+
+// A gateway that answered minAnswers echo requests in a row is one that does. Its silence
+// means something after minSilence requests; many gateways answer none, or not all.
+const minAnswers, minSilence = 5, 3
+
+func (h *echoHistory) note(answered bool) {
+	switch {
+	case answered:
+		if h.silence > 0 && h.silence < minSilence {
+			h.answers = 0 // it leaves out some: its silence means nothing
+		}
+		h.answers, h.silence = min(h.answers+1, minAnswers), 0
+	case h.answers < minAnswers:
+		h.answers = 0
+	default:
+		h.silence++
+	}
+}
+
+// stopped reports whether a gateway that used to answer does so no more.
+func (h *echoHistory) stopped() bool { return h != nil && h.silence >= minSilence }
