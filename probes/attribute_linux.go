@@ -20,6 +20,8 @@ import (
 	"errors"
 	"net/netip"
 	"syscall"
+
+	"farpoint.dev/farpoint/probes/localnet"
 )
 
 // hostTables is what attribute asks of this host's network tables.
@@ -28,19 +30,15 @@ type hostTables interface {
 	// network namespace.
 	isOwn(netip.Addr) bool
 	// nextHopOf returns what the route to an address leads to.
-	nextHopOf(netip.Addr) nextHop
+	nextHopOf(netip.Addr) localnet.Hop
 }
 
-// nextHop is where packets for an address go first.
-type nextHop struct {
-	// onLink: there is no router between, the next hop is the address itself.
-	onLink bool
-	// unresolved: the neighbour table knows the next hop, and no link-layer address of it,
-	// since it does not answer (NUD_INCOMPLETE, NUD_FAILED).
-	unresolved bool
-	// missing: there is no route.
-	missing bool
-}
+// kernelTables asks the kernel, after a failure only.
+type kernelTables struct{}
+
+func (kernelTables) isOwn(addr netip.Addr) bool { return localnet.IsOwn(addr) }
+
+func (kernelTables) nextHopOf(addr netip.Addr) localnet.Hop { return localnet.NextHop(addr) }
 
 // attribute decides who caused an errno that a socket returned after its connection was
 // begun, from the entry of its error queue, if there is one. to is the endpoint.
@@ -76,7 +74,7 @@ func attribute(entry *queuedError, errno syscall.Errno, stream bool, to netip.Ad
 		return &networkError{errno, false}
 	case isUnreachable(errno):
 		hop := tables.nextHopOf(to)
-		return &networkError{errno, hop.missing || hop.unresolved && !hop.onLink}
+		return &networkError{errno, hop.Missing || hop.Unresolved && !hop.OnLink}
 	}
 	return &networkError{errno, true}
 }
@@ -92,7 +90,7 @@ func isLocal(entry queuedError, to netip.Addr, tables hostTables) bool {
 		return false
 	case entry.hostUnreachable():
 		hop := tables.nextHopOf(to)
-		return !(hop.onLink && hop.unresolved)
+		return !(hop.OnLink && hop.Unresolved)
 	}
 	return true
 }

@@ -21,17 +21,19 @@ import (
 	"syscall"
 	"testing"
 
+	"farpoint.dev/farpoint/probes/localnet"
+
 	"golang.org/x/sys/unix"
 )
 
 // fakeTables has one address of its own, and knows what the route to everywhere leads to.
 type fakeTables struct {
 	own netip.Addr
-	hop nextHop
+	hop localnet.Hop
 }
 
-func (f fakeTables) isOwn(addr netip.Addr) bool   { return addr == f.own }
-func (f fakeTables) nextHopOf(netip.Addr) nextHop { return f.hop }
+func (f fakeTables) isOwn(addr netip.Addr) bool        { return addr == f.own }
+func (f fakeTables) nextHopOf(netip.Addr) localnet.Hop { return f.hop }
 
 func TestAttribute(t *testing.T) {
 	own, endpoint, router := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("203.0.113.1")
@@ -39,11 +41,11 @@ func TestAttribute(t *testing.T) {
 		return &queuedError{errno, unix.SO_EE_ORIGIN_ICMP, kind, code, from}
 	}
 	var (
-		reachable   = nextHop{}
-		deadGateway = nextHop{unresolved: true}
-		deadOnLink  = nextHop{onLink: true, unresolved: true}
-		aliveOnLink = nextHop{onLink: true}
-		noRoute     = nextHop{missing: true}
+		reachable   = localnet.Hop{}
+		deadGateway = localnet.Hop{Unresolved: true}
+		deadOnLink  = localnet.Hop{OnLink: true, Unresolved: true}
+		aliveOnLink = localnet.Hop{OnLink: true}
+		noRoute     = localnet.Hop{Missing: true}
 	)
 	local, refused, unreachable := unknown(ReasonNetworkUnreachable), failure(ReasonConnectionRefused), failure(ReasonHostUnreachable)
 	for _, test := range []struct {
@@ -51,7 +53,7 @@ func TestAttribute(t *testing.T) {
 		entry  *queuedError
 		errno  syscall.Errno
 		stream bool
-		hop    nextHop
+		hop    localnet.Hop
 		want   Result
 	}{
 		{"endpoint refuses", message(syscall.ECONNREFUSED, 3, 3, endpoint), syscall.ECONNREFUSED, false, reachable, refused},
@@ -105,7 +107,7 @@ func TestKernelTables(t *testing.T) {
 	if (kernelTables{}).isOwn(netip.MustParseAddr("198.51.100.1")) || !(kernelTables{}).isOwn(loopback) {
 		t.Error("an address of somebody else is our own, or the loopback's is not")
 	}
-	if hop := (kernelTables{}).nextHopOf(loopback); hop.missing || hop.unresolved {
+	if hop := (kernelTables{}).nextHopOf(loopback); hop.Missing || hop.Unresolved {
 		t.Errorf("the way to ourselves is %+v", hop)
 	}
 }

@@ -118,18 +118,13 @@ func (s *Snapshot) noteNeighbour(data []byte) {
 	}
 }
 
-// attributesOf reads rtattr: length (2 bytes), type (2), value, padding to 4 bytes.
+// attributesOf returns the attributes behind a header by their kinds.
 func attributesOf(data []byte) map[uint16][]byte {
-	attributes := map[uint16][]byte{}
-	for len(data) >= unix.SizeofRtAttr {
-		length := int(binary.NativeEndian.Uint16(data))
-		if length < unix.SizeofRtAttr || length > len(data) {
-			break
-		}
-		attributes[binary.NativeEndian.Uint16(data[2:])] = data[unix.SizeofRtAttr:length]
-		data = data[min((length+3)&^3, len(data)):]
+	found := map[uint16][]byte{}
+	for kind, value := range attributes(data) {
+		found[kind] = value
 	}
-	return attributes
+	return found
 }
 
 func addrOf(value []byte) (netip.Addr, bool) { return netip.AddrFromSlice(value) }

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package probes
+package localnet
 
 import (
 	"encoding/binary"
@@ -26,30 +26,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernelTables asks the kernel by netlink (rtnetlink(7)), which every process may. A question
-// costs a few microseconds, and is asked after a failure only; what a cache of addresses knows
-// may be out of date just when the network changes.
-type kernelTables struct{}
+// Hop is where packets for an address go first.
+type Hop struct {
+	// OnLink: there is no router between, the next hop is the address itself.
+	OnLink bool
+	// Unresolved: the neighbour table knows the next hop, and no link-layer address of it,
+	// since it does not answer (NUD_INCOMPLETE, NUD_FAILED).
+	Unresolved bool
+	// Missing: there is no route.
+	Missing bool
+}
 
-func (kernelTables) isOwn(addr netip.Addr) bool {
+// IsOwn asks the kernel whether an address is one of this host's, on any interface of the
+// network namespace. A question costs a few microseconds: what a cache of addresses holds may
+// be out of date just when the network changes.
+func IsOwn(addr netip.Addr) bool {
 	found, err := findRoute(addr)
 	return err == nil && found.kind == unix.RTN_LOCAL
 }
 
-func (kernelTables) nextHopOf(addr netip.Addr) nextHop {
+// NextHop asks the kernel where packets for an address go first. The zero Hop is also the
+// answer if the kernel gives none.
+func NextHop(addr netip.Addr) Hop {
 	found, err := findRoute(addr)
 	switch {
 	case errors.Is(err, errNetlink):
-		return nextHop{} // nobody knows
+		return Hop{}
 	case err != nil, found.kind != unix.RTN_UNICAST && found.kind != unix.RTN_LOCAL:
-		return nextHop{missing: true}
+		return Hop{Missing: true}
 	}
-	hop := nextHop{onLink: !found.gateway.IsValid()}
+	hop := Hop{OnLink: !found.gateway.IsValid()}
 	neighbour := found.gateway
-	if hop.onLink {
+	if hop.OnLink {
 		neighbour = addr
 	}
-	hop.unresolved = isUnresolved(neighbour, found.device)
+	hop.Unresolved = isUnresolved(neighbour, found.device)
 	return hop
 }
 
