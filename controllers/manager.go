@@ -52,6 +52,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/alerting"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/localnet"
 )
 
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
@@ -249,6 +250,10 @@ func newScheduler(manager ctrl.Manager, options Options, registry probes.Registr
 	if err != nil {
 		return nil, err
 	}
+	network := localnet.New(localnet.Options{Echo: options.WatchGateway, Log: manager.GetLogger().WithName("network")})
+	if err := manager.Add(network); err != nil {
+		return nil, fmt.Errorf("add the monitor of the operator's own network: %w", err)
+	}
 	measured := probes.NewMetrics()
 	if err := measureWhileRunning(manager, measured.Collectors()); err != nil {
 		return nil, err
@@ -261,6 +266,7 @@ func newScheduler(manager ctrl.Manager, options Options, registry probes.Registr
 		MaxHandshakes:             options.MaxTLSHandshakes,
 		MaxWatches:                options.MaxWatches,
 		Guard:                     options.Guard,
+		Network:                   network,
 		Canaries:                  canaries,
 		Metrics:                   measured,
 		Log:                       manager.GetLogger().WithName("probes"),

@@ -85,6 +85,8 @@ type Options struct {
 	MaxTLSHandshakes int
 	// Guard says when failures are taken for the operator's own.
 	Guard guard.Options
+	// WatchGateway has default gateways asked by echo requests whether they are there.
+	WatchGateway bool
 	// Canaries are probe URLs of what is always there. While all of them fail, the
 	// operator's network is taken to be down.
 	Canaries []string
@@ -128,6 +130,7 @@ func NewOptions() Options {
 		MaxWatches:                      2048,
 		RunbookURL:                      alerting.DefaultRunbook,
 		Guard:                           guard.DefaultOptions(),
+		WatchGateway:                    true,
 		MissingNameGrace:                probes.DefaultMissingGrace,
 		RemovedCredentialGrace:          defaultRemovedCredentialGrace,
 	}
@@ -155,6 +158,7 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.IntVar(&o.Guard.Networks, "guard-networks", o.Guard.Networks, "How many networks (/24, or /48 for IPv6) the failures must be in.")
 	flags.Float64Var(&o.Guard.Release, "guard-release", o.Guard.Release, "Share of the failing addresses that must be well again for endpoints to be taken out again.")
 	flags.DurationVar(&o.Guard.MaxHold, "guard-max-hold", o.Guard.MaxHold, "Longest time for which endpoints that fail are not taken out because the operator's own network seems to be lost.")
+	flags.BoolVar(&o.WatchGateway, "watch-gateway", o.WatchGateway, "Send the operator's default gateways an echo request twice a second. While all of those that used to answer are silent, no endpoint is taken out.")
 	flags.Func("canary", "Probe URL of something that is always there, such as tcp://10.0.0.1:53. While all of them fail, no endpoint is taken out. May be given several times.", func(url string) error {
 		o.Canaries = append(o.Canaries, url)
 		return nil

@@ -163,7 +163,7 @@ func TestGuard_SmallInstallation_OutlivesCuts(t *testing.T) {
 // linkDown is a network of ours that is known to be down.
 type linkDown struct{}
 
-func (linkDown) Down() bool { return true }
+func (linkDown) Down() (noCarrier, noGateway bool) { return true, true }
 
 func (linkDown) OnLink(netip.Addr) bool { return false }
 

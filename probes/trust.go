@@ -27,9 +27,10 @@ import (
 
 // LocalNetwork knows the operator's own network. Its methods return at once.
 type LocalNetwork interface {
-	// Down reports whether the operator's own link is known to be down: no carrier, no
-	// route, a gateway that does not answer. While it is, no endpoint is taken out.
-	Down() bool
+	// Down reports whether the host knows that its link has no carrier, and whether it knows
+	// that no gateway is there. While that is so, no endpoint is taken out that is reached by
+	// them.
+	Down() (noCarrier, noGateway bool)
 	// OnLink reports whether an address is on the operator's own link, with no router on the
 	// way.
 	OnLink(netip.Addr) bool
@@ -95,7 +96,8 @@ func (s *Scheduler) applyCanary(p *probe, result Result, now time.Duration) {
 
 func (s *Scheduler) observeLink(now time.Duration) {
 	if s.options.Network != nil {
-		s.guard.SetLink(s.options.Network.Down(), now)
+		noCarrier, noGateway := s.options.Network.Down()
+		s.guard.SetOwnNetwork(noCarrier, noGateway, now)
 	}
 }
 

@@ -85,7 +85,7 @@ func (g *Guard[K]) Frozen(now time.Duration) bool {
 func (g *Guard[K]) frozen(at side, now time.Duration) bool {
 	return g.freeze != nil && !g.over(g.freeze.begun, now) ||
 		g.canaries.down[at].known && !g.over(g.canaries.down[at].at, now) ||
-		g.linkDown.known && !g.over(g.linkDown.at, now)
+		g.ownDown[at].known && !g.over(g.ownDown[at].at, now)
 }
 
 // over reports whether a freeze has lasted for its longest time.
@@ -99,7 +99,7 @@ func (g *Guard[K]) spent(now time.Duration) bool {
 // heldSince is when endpoints at a place began not to be taken out, for whatever cause. One
 // cause after the other makes no freeze longer.
 func (g *Guard[K]) heldSince(at side, now time.Duration) time.Duration {
-	for _, since := range [...]moment{g.canaries.down[at], g.linkDown} {
+	for _, since := range [...]moment{g.canaries.down[at], g.ownDown[at]} {
 		if since.known {
 			now = min(now, since.at)
 		}
@@ -123,13 +123,35 @@ func (g *Guard[K]) reconsider(now time.Duration) {
 	}
 }
 
-// SetLink tells the guard whether the operator's own link is known to be down. While it is,
-// no endpoint is taken out.
-func (g *Guard[K]) SetLink(down bool, now time.Duration) {
-	switch {
-	case !down && g.linkDown.known:
-		g.linkDown, g.thawed = moment{}, now
-	case down && !g.linkDown.known:
-		g.linkDown = moment{now, true}
+// SetOwnNetwork tells the guard what the operator's host knows of its own network: whether
+// its link has no carrier, and whether no gateway is there. Without a carrier no endpoint is
+// taken out, and without a gateway none that is behind one, unless something there is
+// reached all the same.
+func (g *Guard[K]) SetOwnNetwork(noCarrier, noGateway bool, now time.Duration) {
+	for at, down := range [sides]bool{onLink: noCarrier, remote: noCarrier || noGateway} {
+		switch {
+		case !down:
+			g.endOwnDown(side(at), now)
+			g.ownRefuted[at] = false
+		case !g.ownDown[at].known && !g.ownRefuted[at]:
+			g.ownDown[at] = moment{now, true}
+		}
+	}
+}
+
+// refuteOwnDown notes that a place was reached by a probe that began at a time. What is
+// behind a gateway is reached by way of the link.
+func (g *Guard[K]) refuteOwnDown(at Place, begun, now time.Duration) {
+	for reached := at.side(); reached < sides; reached++ {
+		if g.ownDown[reached].known && begun >= g.ownDown[reached].at {
+			g.endOwnDown(reached, now)
+			g.ownRefuted[reached] = true
+		}
+	}
+}
+
+func (g *Guard[K]) endOwnDown(at side, now time.Duration) {
+	if g.ownDown[at].known {
+		g.ownDown[at], g.thawed = moment{}, now
 	}
 }

@@ -166,8 +166,10 @@ type Guard[K comparable] struct {
 	thawed   time.Duration
 	canaries canaries[K]
 	local    localHealth
-	// linkDown is since when our own link is known to be down.
-	linkDown moment
+	// ownDown is since when our own host knows that a side cannot be reached, and ownRefuted
+	// that it was reached meanwhile: what the host knows is wrong.
+	ownDown    [sides]moment
+	ownRefuted [sides]bool
 }
 
 // New returns a guard that suspects nobody.
@@ -219,6 +221,7 @@ func (g *Guard[K]) Passed(k K, at Place, begun, now time.Duration) {
 		lost = s.lost
 		g.drop(k, s, now)
 	}
+	g.refuteOwnDown(at, begun, now)
 	g.local.passed(at.network(), lost, begun, now)
 	// What a probe has sent at first went through. If the answer took so long that this may
 	// have been lost, only the end of it is known.

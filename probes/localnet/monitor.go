@@ -47,8 +47,8 @@ type Monitor struct {
 	ask  func(context.Context, Gateway) (answered, possible bool)
 
 	// latest is nil before the first look.
-	latest atomic.Pointer[Snapshot]
-	down   atomic.Bool
+	latest               atomic.Pointer[Snapshot]
+	noCarrier, noGateway atomic.Bool
 	// echoes are used by Start's goroutine alone.
 	echoes map[Gateway]*echoHistory
 }
@@ -88,7 +88,7 @@ func (m *Monitor) look(ctx context.Context) {
 	snapshot, err := m.read()
 	if err != nil {
 		// It is no evidence of anything; what was known may be outdated.
-		m.conclude(false, fmt.Sprintf("cannot read the network's state: %v", err))
+		m.conclude(false, false, fmt.Sprintf("cannot read the network's state: %v", err))
 		return
 	}
 	m.latest.Store(&snapshot)
@@ -123,30 +123,34 @@ func (m *Monitor) askAll(ctx context.Context, gateways []Gateway) {
 // maxGateways bounds how many gateways are sent echo requests.
 const maxGateways = 8
 
-// evaluate reports whether every default gateway is lost, and why.
-func (m *Monitor) evaluate(snapshot *Snapshot) (down bool, why string) {
+// evaluate reports whether no link has a carrier, and whether every default gateway is lost,
+// and why.
+func (m *Monitor) evaluate(snapshot *Snapshot) (noCarrier, noGateway bool, why string) {
+	noCarrier = snapshot.noCarrier()
 	causes := make([]string, 0, len(snapshot.Gateways))
 	for _, gateway := range snapshot.Gateways {
 		cause := snapshot.lost(gateway, m.echoes[gateway])
 		if cause == "" {
-			return false, ""
+			return noCarrier, false, ""
 		}
 		causes = append(causes, fmt.Sprintf("gateway %s: %s", gateway.Addr, cause))
 	}
-	return len(causes) > 0, strings.Join(causes, "; ")
+	return noCarrier, len(causes) > 0, strings.Join(causes, "; ")
 }
 
-func (m *Monitor) conclude(down bool, why string) {
-	switch before := m.down.Swap(down); {
-	case down && !before:
-		m.options.Log.Info("The operator's own network is down: no endpoint is taken out until it is back", "cause", why)
-	case before && !down:
+func (m *Monitor) conclude(noCarrier, noGateway bool, why string) {
+	m.noCarrier.Store(noCarrier)
+	switch before := m.noGateway.Swap(noGateway); {
+	case noGateway && !before:
+		m.options.Log.Info("The operator's own network is down: no endpoint behind a gateway is taken out until it is back", "cause", why)
+	case before && !noGateway:
 		m.options.Log.Info("The operator's own network is back")
 	}
 }
 
-// Down reports whether every default gateway is known to be lost.
-func (m *Monitor) Down() bool { return m.down.Load() }
+// Down reports whether no link that leads anywhere has a carrier, and whether every default
+// gateway is known to be lost.
+func (m *Monitor) Down() (noCarrier, noGateway bool) { return m.noCarrier.Load(), m.noGateway.Load() }
 
 // OnLink reports whether an address is reached without a router.
 func (m *Monitor) OnLink(addr netip.Addr) bool {

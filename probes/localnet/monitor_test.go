@@ -34,8 +34,13 @@ func healthySnapshot() Snapshot {
 		Carrier:   map[int]bool{1: true, 2: true, 3: true},
 		Gateways:  []Gateway{first, second},
 		Failed:    map[Gateway]bool{},
-		Connected: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")},
+		Connected: []Network{{netip.MustParsePrefix("192.0.2.0/24"), 2}, {netip.MustParsePrefix("2001:db8::/64"), 3}},
 	}
+}
+
+func gatewayLost(m *Monitor) bool {
+	_, noGateway := m.Down()
+	return noGateway
 }
 
 func TestMonitor_OneGatewayIsLost_IsNotDown(t *testing.T) {
@@ -51,12 +56,12 @@ func TestMonitor_OneGatewayIsLost_IsNotDown(t *testing.T) {
 				lose(&snapshot, snapshot.Gateways[i-1])
 			}
 			m.look(t.Context())
-			if m.Down() != want {
-				t.Errorf("%s: %d of 2 gateways are lost, and Down is %t", name, i, m.Down())
+			if gatewayLost(m) != want {
+				t.Errorf("%s: %d of 2 gateways are lost, and Down is %t", name, i, gatewayLost(m))
 			}
 		}
 		snapshot = healthySnapshot()
-		if m.look(t.Context()); m.Down() {
+		if m.look(t.Context()); gatewayLost(m) {
 			t.Errorf("%s: down when both are back", name)
 		}
 	}
@@ -65,17 +70,17 @@ func TestMonitor_OneGatewayIsLost_IsNotDown(t *testing.T) {
 func TestMonitor_NoGatewayOrNoAnswerOfTheKernel_IsNotDown(t *testing.T) {
 	m := New(Options{})
 	m.read = func() (Snapshot, error) { return Snapshot{}, nil }
-	if m.look(t.Context()); m.Down() {
+	if m.look(t.Context()); gatewayLost(m) {
 		t.Error("down without a default route")
 	}
 	snapshot := healthySnapshot()
 	snapshot.Carrier = nil
 	m.read = func() (Snapshot, error) { return snapshot, nil }
-	if m.look(t.Context()); !m.Down() {
+	if m.look(t.Context()); !gatewayLost(m) {
 		t.Error("not down without any carrier")
 	}
 	m.read = func() (Snapshot, error) { return Snapshot{}, errors.New("no buffer space") }
-	if m.look(t.Context()); m.Down() {
+	if m.look(t.Context()); gatewayLost(m) {
 		t.Error("down although nothing is known")
 	}
 }
@@ -90,7 +95,7 @@ func TestMonitor_GatewayThatAnsweredStops_IsDownUntilItAnswers(t *testing.T) {
 		for range count {
 			m.look(t.Context())
 		}
-		return m.Down()
+		return gatewayLost(m)
 	}
 	answers = false
 	if looks(20) {
@@ -123,7 +128,7 @@ func TestMonitor_GatewayAnswersNowAndThen_IsNotDown(t *testing.T) {
 	m.read = func() (Snapshot, error) { return snapshot, nil }
 	m.ask = func(context.Context, Gateway) (bool, bool) { turn++; return turn%3 == 0, true }
 	for range 300 {
-		if m.look(t.Context()); m.Down() {
+		if m.look(t.Context()); gatewayLost(m) {
 			t.Fatalf("down at request %d", turn)
 		}
 	}
@@ -143,5 +148,27 @@ func TestMonitor_OnLink_IsWhatIsConnected(t *testing.T) {
 	}
 	if m.OnLink(netip.Addr{}) {
 		t.Error("no address is on link")
+	}
+}
+
+func TestMonitor_NoLinkHasACarrier_IsTheLinks(t *testing.T) {
+	m, snapshot := New(Options{}), healthySnapshot()
+	m.read = func() (Snapshot, error) { return snapshot, nil }
+	for name, each := range map[string]struct {
+		change func(*Snapshot)
+		want   bool
+	}{
+		"all links":       {func(s *Snapshot) { s.Carrier = nil }, true},
+		"one link":        {func(s *Snapshot) { s.Carrier[2] = false }, false},
+		"dead gateways":   {func(s *Snapshot) { s.Failed[first], s.Failed[second] = true, true }, false},
+		"no gateway":      {func(s *Snapshot) { s.Gateways, s.Carrier = nil, nil }, true},
+		"no route at all": {func(s *Snapshot) { s.Gateways, s.Connected, s.Carrier = nil, nil, nil }, false},
+	} {
+		snapshot = healthySnapshot()
+		each.change(&snapshot)
+		m.look(t.Context())
+		if noCarrier, _ := m.Down(); noCarrier != each.want {
+			t.Errorf("%s: no carrier is %t", name, noCarrier)
+		}
 	}
 }

@@ -85,7 +85,7 @@ func (s *Snapshot) noteRoute(data []byte) {
 	case routed && bits == 0:
 		s.Gateways = append(s.Gateways, Gateway{via, through})
 	case !routed && ok && bits > 0:
-		s.Connected = append(s.Connected, netip.PrefixFrom(to, bits))
+		s.Connected = append(s.Connected, Network{netip.PrefixFrom(to, bits), through})
 	case bits == 0:
 		s.addHops(attributes[unix.RTA_MULTIPATH])
 	}

@@ -97,15 +97,15 @@ func (n *network) onRouter(arguments ...string) {
 	n.run(append([]string{"nsenter", "--target", n.router, "--net"}, arguments...)...)
 }
 
-// becomes looks until Down is as wanted. It waits only as long as the kernel needs.
+// becomes looks until the gateway is lost, or is not. It waits only as long as the kernel needs.
 func (n *network) becomes(m *Monitor, want bool, what string) {
 	n.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if m.look(n.t.Context()); m.Down() == want {
+		if m.look(n.t.Context()); gatewayLost(m) == want {
 			return
 		}
 	}
-	n.t.Fatalf("%s: Down is not %t", what, want)
+	n.t.Fatalf("%s: the gateway is not lost: %t", what, want)
 }
 
 func TestMonitor_RealLinkAndRouter_AreSeen(t *testing.T) {

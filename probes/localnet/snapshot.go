@@ -28,7 +28,13 @@ type Snapshot struct {
 	// Failed are the gateways that do not answer ARP or neighbour discovery.
 	Failed map[Gateway]bool
 	// Connected are the networks that are reached without a router.
-	Connected []netip.Prefix
+	Connected []Network
+}
+
+// Network is a directly connected one, and the index of its interface.
+type Network struct {
+	netip.Prefix
+	Interface int
 }
 
 // Gateway is a next hop, and the index of the interface that it is reached by.
@@ -50,11 +56,27 @@ func (s *Snapshot) lost(gateway Gateway, echoes *echoHistory) string {
 	return ""
 }
 
+// noCarrier reports whether there are interfaces that lead anywhere, and none of them has a
+// carrier.
+func (s *Snapshot) noCarrier() bool {
+	for _, gateway := range s.Gateways {
+		if s.Carrier[gateway.Interface] {
+			return false
+		}
+	}
+	for _, network := range s.Connected {
+		if s.Carrier[network.Interface] {
+			return false
+		}
+	}
+	return len(s.Gateways)+len(s.Connected) > 0
+}
+
 // connects reports whether an address is directly connected.
 func (s *Snapshot) connects(addr netip.Addr) bool {
 	addr = addr.Unmap()
-	for _, prefix := range s.Connected {
-		if prefix.Contains(addr) {
+	for _, network := range s.Connected {
+		if network.Contains(addr) {
 			return true
 		}
 	}
