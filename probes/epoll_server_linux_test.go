@@ -34,6 +34,10 @@ import (
 // scheduler's; TestMain runs it when it finds this variable.
 const epollServerVariable = "FARPOINT_TEST_EPOLL_SERVER"
 
+func init() {
+	testProcesses[epollServerVariable] = func(string) error { return epollServerProcess() }
+}
+
 // epollServer is an HTTP server for tens of thousands of requests a second, on one thread.
 // It listens at one port of every address of 127.0.0.0/8. The path says which endpoint is
 // asked: /0, /1 and so on.
