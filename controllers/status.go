@@ -223,7 +223,7 @@ func setOperatorIsolated(set conditionSetter, found findings) {
 		return
 	}
 	set.set(farpointv1.OperatorIsolatedCondition, metav1.ConditionTrue, farpointv1.VerdictsHeldReason,
-		"nearly everything that the operator probes fails in the network, so that failing endpoints stay as they are: see to the operator's own network")
+		"failures seem to be the operator's own, so that failing endpoints stay as they are: check the operator's network, its sidecars and its clock")
 }
 
 // setReady draws Ready, Reconciling and Stalled from the conditions before them. The

@@ -108,12 +108,12 @@ const (
 )
 
 // OperatorIsolatedCondition is True, and present only then, while endpoints that fail are
-// not taken out, since nearly everything fails and it seems to be the operator's own
-// network.
+// not taken out, since nearly everything fails alike, all canaries fail or all default
+// gateways are lost, which seems to be the operator's own fault.
 const (
 	OperatorIsolatedCondition = "OperatorIsolated"
 
-	// VerdictsHeldReason: isolated.
+	// VerdictsHeldReason: the verdicts on failing endpoints stay as they are.
 	VerdictsHeldReason = "VerdictsHeld"
 )
 
@@ -123,12 +123,12 @@ const (
 const (
 	ProgrammedCondition = "Programmed"
 
-	// ProgrammedReason: it does.
+	// ProgrammedReason: the API server holds them.
 	ProgrammedReason = "Programmed"
-	// AlteredReason: admission has changed what was written.
+	// AlteredReason: admission changed the slices when they were written.
 	AlteredReason = "Altered"
-	// Besides, it is False with the reason that the API server gives for a refusal, such as
-	// Forbidden, by admission or a quota, and with WriteFailedReason where it gives none.
+	// The condition is also False with the reason that the API server gives for a refusal, such
+	// as Forbidden by admission or a quota, and with WriteFailedReason if it gives none.
 )
 
 // VerdictsCurrentCondition is False, and present only then, while the health of an endpoint
@@ -138,7 +138,7 @@ const (
 const (
 	VerdictsCurrentCondition = "VerdictsCurrent"
 
-	// VerdictsStaleReason: at least one is stale.
+	// VerdictsStaleReason: the health of at least one endpoint is stale.
 	VerdictsStaleReason = "VerdictsStale"
 )
 

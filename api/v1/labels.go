@@ -26,6 +26,6 @@ const (
 	// same one. What is in the same namespace goes without it.
 	OwnerNamespaceLabel = "farpoint.dev/externalservice-namespace"
 	// SliceStateAnnotation is what an EndpointSlice keeps of its endpoints for a restart of
-	// the operator, besides their conditions. It is JSON, and nobody else's business.
+	// the operator, besides their conditions. It is JSON that only the operator reads.
 	SliceStateAnnotation = "farpoint.dev/state"
 )
