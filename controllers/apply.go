@@ -79,7 +79,7 @@ type missingEndpoint struct {
 }
 
 // apply carries out a plan for these slices in its order. A write that fails does not keep
-// the others from being tried, save that no slice is deleted, nor any endpoint taken out of
+// the others from being tried, except that no slice is deleted, nor any endpoint taken out of
 // one, that holds an endpoint which could not be written elsewhere.
 func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, existing []*discoveryv1.EndpointSlice, plan slicePlan) applied {
 	w := &sliceWriter{slicesApplier: a, owner: owner, held: make(map[types.NamespacedName]*discoveryv1.EndpointSlice, len(existing)+len(plan.Create)), missing: map[string][]missingEndpoint{}}
@@ -185,10 +185,10 @@ func holdsAny(slice *discoveryv1.EndpointSlice, missing map[string][]missingEndp
 }
 
 // heldBack is what an update comes down to while the slice has to keep all its endpoints:
-// what is news of those that it would keep anyway, and whether those are alive that could not
-// be written elsewhere with the same ports. The slice that is wanted instead is nil if it was to be
-// deleted. heldBack returns nil if there is no news; a write for nothing would call the
-// reconciler, which would try again at once.
+// the changes of those that it would keep anyway, and the conditions of those that could not be
+// written elsewhere with the same ports. The slice that is wanted instead is nil if it was to be
+// deleted. heldBack returns nil if nothing changes: a write without a change would requeue the
+// object, which would try again at once.
 func heldBack(present, wanted *discoveryv1.EndpointSlice, missing map[string][]missingEndpoint) *discoveryv1.EndpointSlice {
 	ports := portsKeyOf(present.Ports)
 	held := present.DeepCopy()

@@ -27,22 +27,22 @@ limitations under the License.
 //   - which endpoints get traffic: availability.go, traffic_groups.go, availability_groups.go,
 //     drain.go, and seeds.go for what was in force before a restart
 //   - what has to be written: slices.go, publish.go, programmed.go, slice_metadata.go,
-//     slice_state.go, topology.go, address_index.go, ownership.go, and subsets.go for Endpoints objects
+//     slice_state.go, topology.go, address_index.go, ownership.go, and subsets.go for Endpoints
+//     objects
 //   - who else publishes for the Service: conflicts.go
 //   - what to say about all this: status.go, endpoint_status.go, stale_verdicts.go,
-//     availability_status.go, withheld_credentials.go,
-//     events.go
+//     availability_status.go, withheld_credentials.go, events.go
 //
 // Around it stands what acts. The order of things is in externalservice_controller.go, with
 // its steps in judge.go, definitions.go, name_lookups.go and suspend.go.
 //
-//   - What calls it, or is asked by it: watches.go, work_queue.go, indexes.go, cache.go, persistence.go,
-//     transitions.go, policies.go, ranges.go, grants.go, podslices.go, livelist.go,
+//   - What requeues objects, and what they are read from: watches.go, work_queue.go, indexes.go,
+//     cache.go, persistence.go, transitions.go, policies.go, ranges.go, grants.go, podslices.go, livelist.go,
 //     references.go, certificates.go, credentials.go
-//   - What writes to the API server: apply.go the slices (own_writes.go remembers them), service.go the Service,
-//     endpoints_object.go the Endpoints object, event_queue.go the Events, policy_status.go the
+//   - What writes to the API server: apply.go the slices (own_writes.go remembers them),
+//     service.go the Service, endpoints_object.go the Endpoints object, event_queue.go the Events, policy_status.go the
 //     status of policies, and the controller that of ExternalServices
-//   - What is kept between two looks at an object: availability_decisions.go
+//   - What is remembered of an object between its reconciles: availability_decisions.go
 //   - What tells others: metrics.go, state_metrics.go, metric_sample.go, activity.go
 //   - What holds it together: manager.go, options.go, lease.go, warnings.go
 package controllers

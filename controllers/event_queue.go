@@ -51,7 +51,7 @@ const (
 
 // eventQueue writes Events beside the reconciles, which do not wait for them: a mass outage
 // is in the slices before it is in the Events. The Events of an object are written in their
-// order. Of too many the least useful are dropped; the status has said it all before.
+// order. If there are too many, the least useful are dropped: the status says the same.
 //
 // The recorders of client-go would not do. That for events.k8s.io counts all Events of an
 // object with the same reason as one, whichever endpoint they speak of. That of
@@ -115,12 +115,12 @@ func (q *eventQueue) add(about *farpointv1.ExternalService, told []occurrence, n
 	q.mu.Unlock()
 	q.dropped.WithLabelValues("overflow").Add(float64(overflow))
 	for range told {
-		q.ring()
+		q.wakeWriter()
 	}
 }
 
-// ring wakes a writer.
-func (q *eventQueue) ring() {
+// wakeWriter wakes a writer that is idle.
+func (q *eventQueue) wakeWriter() {
 	select {
 	case q.wake <- struct{}{}:
 	default: // all of them are awake
@@ -174,7 +174,7 @@ func (q *eventQueue) wrote(event *eventsv1.Event) {
 	delete(q.writing, objectOf(event))
 	countDown(q.writingIn, event.Namespace)
 	q.mu.Unlock()
-	q.ring() // its successor may have waited for it
+	q.wakeWriter() // its successor may have waited for it
 }
 
 func objectOf(event *eventsv1.Event) types.NamespacedName {
@@ -207,7 +207,7 @@ func (q *eventQueue) write(ctx, writing context.Context) {
 		if event := q.next(); event != nil {
 			if err := q.create(writing, event); err != nil {
 				q.dropped.WithLabelValues("failure").Inc()
-				// Trying again would find no change to tell of.
+				// Another reconcile would not write it: the status has changed already.
 				ctrl.LoggerFrom(ctx).Error(err, "Could not write an Event", "reason", event.Reason, "namespace", event.Namespace, "externalservice", event.Regarding.Name)
 			}
 			q.wrote(event)

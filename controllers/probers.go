@@ -103,12 +103,12 @@ func (t *targets) probers() proberList {
 	return proberList{list: list}
 }
 
-// equip gives an endpoint its prober, unless it is disabled. By the first of these that can
-// be had: the present definition, the one that it was probed by before, and for a new one
-// the last that is sound. Without any, an endpoint that was published is watched for its
-// death alone. What is wrong with the present definition of this endpoint is returned, and
-// it is held if it is probed all the same.
-func (p targetPlanner) equip(made *endpoint, spec *farpointv1.ExternalServiceSpec, by probing, seeds *seeds) *rejection {
+// attachProber gives an endpoint its prober, unless it is disabled. The prober is made from the
+// first of these that works: the present definition, the one that the endpoint was probed by
+// before, and for a new endpoint the last sound one. If none works, an endpoint that was
+// published is only watched for its death. attachProber returns what is wrong with the present
+// definition of this endpoint; the endpoint is held if it is probed nevertheless.
+func (p targetPlanner) attachProber(made *endpoint, spec *farpointv1.ExternalServiceSpec, by probing, seeds *seeds) *rejection {
 	if made.spec.State == farpointv1.EndpointDisabled {
 		return nil
 	}
@@ -116,13 +116,13 @@ func (p targetPlanner) equip(made *endpoint, spec *farpointv1.ExternalServiceSpe
 	refused := by.fault
 	if present := by.present(); present != nil {
 		if refused = p.prepare(made, urlOf(made.spec, spec.HealthCheckURL), present, before); refused == nil {
-			return p.equippedThough(made, present)
+			return p.checkCredentials(made, present)
 		}
 	}
 	if refused.reason == farpointv1.NotAllowedByPolicyReason {
 		return refused // what a policy refuses is no slip
 	}
-	// By a fault of the check as a whole nothing of this endpoint is at fault.
+	// A fault of the check as a whole is not this endpoint's.
 	ofCheck := refused.reason == farpointv1.InvalidHealthCheckReason || refused.reason == farpointv1.CertificatesUnavailableReason
 	if before != nil && before.definition != nil {
 		switch again := p.prepare(made, before.url, before.definition, before); {
@@ -157,9 +157,9 @@ func heldBy(made *endpoint, refused *rejection) *rejection {
 	return nil
 }
 
-// equippedThough returns what has to be said of an endpoint that is probed as it should be:
-// the Secret that its credentials are from may hold them no longer.
-func (p targetPlanner) equippedThough(made *endpoint, by *definition) *rejection {
+// checkCredentials returns what is wrong with the Secret of an endpoint that is probed by the
+// present definition: it may no longer hold the credentials, which are used for a while.
+func (p targetPlanner) checkCredentials(made *endpoint, by *definition) *rejection {
 	if by.settings.login.fault == "" || !probes.TakesCredentials(made.url) {
 		return nil
 	}

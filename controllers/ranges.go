@@ -268,13 +268,14 @@ func publishedOtherwise(slice *discoveryv1.EndpointSlice, a, b *probes.EgressPol
 	})
 }
 
-// differ reports whether two policies differ about an address; not if it is none.
+// differ reports whether two policies differ about an address. They do not about a text that
+// is no address.
 func differ(text string, a, b *probes.EgressPolicy) bool {
 	addr, err := netip.ParseAddr(text)
 	return err == nil && (a.CheckProbe(addr) == nil) != (b.CheckProbe(addr) == nil)
 }
 
-// judgedOtherwise tells whether two policies may differ about an address in a spec.
+// judgedOtherwise reports whether two policies may differ about an address in a spec.
 func judgedOtherwise(object *farpointv1.ExternalService, a, b *probes.EgressPolicy) bool {
 	probed := func(text farpointv1.HealthCheckURL) bool {
 		u, err := url.Parse(string(text))

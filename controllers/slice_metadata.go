@@ -114,8 +114,9 @@ func sameReference(a, b *metav1.OwnerReference) bool {
 		ptr.Equal(a.Controller, b.Controller) && ptr.Equal(a.BlockOwnerDeletion, b.BlockOwnerDeletion)
 }
 
-// put gives a slice the metadata of its group, and the state of its endpoints. While the owner is being deleted, labels and
-// owners stay as they are: the garbage collector may be orphaning the slice.
+// put gives a slice the metadata of its group, and the state of its endpoints. While the owner
+// is being deleted, labels and owners stay as they are: the garbage collector may be orphaning
+// the slice.
 func (m *sliceMetadata) put(slice *discoveryv1.EndpointSlice, group *sliceGroup, state string) {
 	references := slice.OwnerReferences
 	if m.owner.DeletionTimestamp == nil {

@@ -139,7 +139,7 @@ func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, by pro
 			refused = p.confines.refusal(&made, p.room)
 		}
 		if refused == nil {
-			refused = p.equip(&made, spec, by, seeds)
+			refused = p.attachProber(&made, spec, by, seeds)
 		}
 		if refused != nil {
 			planned.rejected[i] = *refused

@@ -87,7 +87,8 @@ func (d *Dialer) converseByName(ctx context.Context, to destination, talk func(s
 	return lookup.blame(ctx, converseOn(ctx, conn, func(conn stream) error { return to.talkOn(conn, talk) }))
 }
 
-// talkOn hands a connection that stands to talk, once what comes first has been said.
+// talkOn sends the PROXY protocol's header, if there is to be one, and hands the connection to
+// talk.
 func (d destination) talkOn(conn stream, talk func(stream) error) error {
 	if err := d.proxy.introduce(conn); err != nil {
 		return err

@@ -56,7 +56,8 @@ func readAnswer(message []byte, question dnsmessage.Question) (dnsAnswer, error)
 // findRecord reports whether the answer section that the parser has come to holds a record of
 // the question's type, following CNAME records. Servers list these in the order in which they
 // lead on, but need not, hence one pass more for each that leads to a record before it. The
-// bound on records is one on computing for servers that mean ill. An error means that the section is malformed and no record was found ahead of the fault.
+// bound on records limits what a malicious server can make us compute. An error means that the
+// section is malformed, and that no record was found ahead of the fault.
 func findRecord(section dnsmessage.Parser, question dnsmessage.Question) (bool, error) {
 	name, aliases := question.Name, 0
 	for {

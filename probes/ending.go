@@ -30,7 +30,7 @@ import (
 // The verdict does not depend on it. What is read in the end is bounded by bytes and by time,
 // and after that even a polite client must leave an endpoint that goes on writing by a reset.
 //
-// The price is TIME_WAIT: who sends the first FIN keeps the local port for a minute, for this
+// The price is TIME_WAIT: the side that sends the first FIN keeps the local port for a minute, for this
 // one address and port of an endpoint. With http, servers close first, as the request has asked
 // them to, unless they are slow. With tcp it is the probe. The kernel's 28,232 ports allow 470
 // probes a second of one address and port, and targets that are probed alike share a probe. The

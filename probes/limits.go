@@ -106,7 +106,7 @@ func (l *limits) tick(now time.Duration) {
 	}
 }
 
-// full tells whether no probe of this lane can begin. The live may use all there is, and so
+// full reports whether no probe of this lane can begin. The live may use all there is, and so
 // may those with a change pending.
 func (l *limits) full(lane lane) bool {
 	return l.inFlight[lane] >= l.most[lane] || sum(l.inFlight) >= l.most[laneLive]

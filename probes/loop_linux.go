@@ -232,9 +232,9 @@ func (l *loop) advanceAll(ctx context.Context, milliseconds time.Duration) (now 
 	return now, left
 }
 
-// yield lets other goroutines go on if they have not had their turn just now. It is cheaper, too: from a goroutine that never yields the runtime takes
-// the processor in the midst of its wait, and then it is busy for milliseconds with
-// watching out for the next such case, which costs as much as many probes.
+// yield lets other goroutines run, unless they just have. It is cheaper, too: from a goroutine
+// that never yields the runtime takes the processor in the midst of its wait, and then it is busy
+// for milliseconds with watching out for the next such case, which costs as much as many probes.
 func (l *loop) yield() {
 	if now := l.scheduler.now(); now-l.yielded > yieldPause {
 		l.yielded = now

@@ -37,8 +37,8 @@ const MaxMultiplier = 12
 // probability of q^n. That is to be below falseRemoval: three hundred targets that are
 // probed once a second for ten minutes make 2e5 runs at most, of which then 2e-3 fail
 // wrongly. It takes n = ln(falseRemoval)/ln(q) failures, and the multiplier is that number
-// by commonThreshold, rounded up: 3 at a loss of 5 or 10%, 6 at 30%, and 8, which is the
-// most, from 46% on. It is used for other thresholds as it is.
+// by commonThreshold, rounded up: 3 at a loss of 5 or 10%, 6 at 30%, and 12, which is the
+// most, from 58% on. It is used for other thresholds as it is.
 type localHealth struct {
 	// short and long are what has happened of late, which shows that a loss begins, and for
 	// longer, which shows a small one where few probes are made.
