@@ -34,6 +34,21 @@ type plainFallback struct {
 // plainProbesAfterFailure is how many probes do without TLS after a handshake has failed.
 const plainProbesAfterFailure = 20
 
+// result makes a probe, with TLS or without, and returns its result. If plainToo is set, the
+// probe may fall back to a connection without TLS.
+func (f *plainFallback) result(ctx context.Context, plainToo, encrypt bool, probe func(encrypt bool) error) Result {
+	var err error
+	if plainToo {
+		err = f.run(ctx, probe)
+	} else {
+		err = probe(encrypt)
+	}
+	if err != nil {
+		return classify(ctx, err)
+	}
+	return success()
+}
+
 // run makes a probe by one connection, or by a second one after a handshake that failed.
 func (f *plainFallback) run(ctx context.Context, probe func(encrypt bool) error) error {
 	if f.plainLeft > 0 {

@@ -159,17 +159,7 @@ func (p *postgresProber) scheme() string { return "postgres" }
 
 // Probe implements Prober.
 func (p *postgresProber) Probe(ctx context.Context) Result {
-	connect := func(encrypt bool) error { return p.connect(ctx, encrypt) }
-	var err error
-	if p.plainToo {
-		err = p.fallback.run(ctx, connect)
-	} else {
-		err = connect(p.tls != nil)
-	}
-	if err != nil {
-		return classify(ctx, err)
-	}
-	return success()
+	return p.fallback.result(ctx, p.plainToo, p.tls != nil, func(encrypt bool) error { return p.connect(ctx, encrypt) })
 }
 
 // connect makes the probe by one connection.
