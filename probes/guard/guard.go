@@ -194,6 +194,9 @@ func (g *Guard[K]) Failed(k K, run Run, now time.Duration) {
 			w.lose(run)
 		}
 	} else {
+		for _, w := range g.windows {
+			w.loseAgain(run)
+		}
 		g.failing.remove(s.Class, s.Place)
 	}
 	s.Run = run
@@ -219,6 +222,9 @@ func (g *Guard[K]) Passed(k K, at Place, begun, now time.Duration) {
 	lost := 0
 	if s := g.suspects[k]; s != nil {
 		lost = s.lost
+		for _, w := range g.windows {
+			w.returned = w.returned || s.silent > 0 && begun >= w.begun
+		}
 		g.drop(k, s, now)
 	}
 	g.refuteOwnDown(at, begun, now)

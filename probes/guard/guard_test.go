@@ -48,14 +48,15 @@ func TestJudge_ByShare(t *testing.T) {
 		class                   Class
 		want                    Decision
 	}{
-		"one of two":                       {1, 1, 1, Silence, Dead},
-		"the only one":                     {1, 1, 0, Silence, Dead},
-		"18 of 20 in three networks":       {18, 3, 2, Refusal, Hold},
-		"17 of 20 in three networks":       {17, 3, 3, Refusal, Dead},
-		"18 of 20 in two networks":         {18, 2, 2, Refusal, Dead},
-		"all in three networks, silent":    {9, 3, 0, Silence, Hold},
-		"all in three networks, content":   {9, 3, 0, Content, Hold},
-		"all in three networks, own words": {9, 3, 0, Answered, Dead},
+		"one of two":                         {1, 1, 1, Silence, Dead},
+		"the only one":                       {1, 1, 0, Silence, Dead},
+		"18 of 20 in three networks":         {18, 3, 2, Refusal, Hold},
+		"17 of 20 in three networks":         {17, 3, 3, Refusal, Dead},
+		"18 of 20 in two networks":           {18, 2, 2, Refusal, Dead},
+		"all in three networks, silent":      {9, 3, 0, Silence, Hold},
+		"12 of 15 in three networks, silent": {12, 3, 3, Silence, Dead},
+		"all in three networks, content":     {9, 3, 0, Content, Hold},
+		"all in three networks, own words":   {9, 3, 0, Answered, Dead},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := New[int](DefaultOptions())
@@ -77,6 +78,23 @@ func TestJudge_ByShare(t *testing.T) {
 				t.Errorf("decision %v after the longest time", got)
 			}
 		})
+	}
+}
+
+// A loss leads some of those back that fall silent, and a death none of them.
+func TestJudge_ManyFallSilentAndOneReturns_TakesNobodyOutYet(t *testing.T) {
+	g := New[int](DefaultOptions())
+	places := map[int]Place{}
+	for i := range 12 {
+		places[i] = at(i%3*100 + i/3)
+	}
+	now := fails(g, places, Silence, nil)
+	g.Passed(11, places[11], now, now)
+	for i := range 3 {
+		g.Passed(1000+i, at(5000+i), now, now)
+	}
+	if got := g.Judge(0, now); got != Doubt {
+		t.Errorf("decision %v, want %v", got, Doubt)
 	}
 }
 
