@@ -29,6 +29,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -84,6 +85,30 @@ func (a *authority) server(addresses ...string) (identity, error) {
 		wanted.IPAddresses = append(wanted.IPAddresses, net.ParseIP(address))
 	}
 	return a.sign(wanted)
+}
+
+// Authority signs certificates for hosts outside.
+type Authority struct{ *authority }
+
+// NewAuthority makes one.
+func NewAuthority() (*Authority, error) {
+	made, err := newAuthority()
+	return &Authority{made}, err
+}
+
+// Certificate is what a host outside shows of itself, in PEM.
+type Certificate struct{ Certificate, Key string }
+
+// Sign makes a certificate for a host that is valid between two times.
+func (a *Authority) Sign(addresses []netip.Addr, from, to time.Time) (Certificate, error) {
+	wanted := template(time.Now().UnixNano(), "outside", nil)
+	wanted.NotBefore, wanted.NotAfter = from, to
+	wanted.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	for _, address := range addresses {
+		wanted.IPAddresses = append(wanted.IPAddresses, address.AsSlice())
+	}
+	signed, err := a.sign(wanted)
+	return Certificate{string(signed.certificate), string(signed.key)}, err
 }
 
 func (a *authority) sign(wanted *x509.Certificate) (identity, error) {

@@ -31,11 +31,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
 // Binaries are what is run.
@@ -52,6 +48,8 @@ type Cluster struct {
 	// Client has an administrator's rights.
 	Client client.WithWatch
 
+	// api is the host and port of the API server for Pods.
+	api          string
 	binaries     Binaries
 	folder       string
 	controlPlane *controlPlane
@@ -68,7 +66,7 @@ func Require(binaries Binaries) error {
 		return errors.New("network namespaces need root: run make test-e2e as root")
 	}
 	var missing []error
-	for tool, debian := range map[string]string{"ip": "iproute2", "nft": "nftables", "setpriv": "util-linux", "prlimit": "util-linux", "unshare": "util-linux", "mount": "mount", "hostname": "hostname"} {
+	for tool, debian := range map[string]string{"ip": "iproute2", "nft": "nftables", "setpriv": "util-linux", "prlimit": "util-linux", "unshare": "util-linux", "mount": "mount", "hostname": "hostname", "dnsmasq": "dnsmasq-base"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			missing = append(missing, fmt.Errorf("%s is not to be found: install the package %s (Debian's name)", tool, debian))
 		}
@@ -88,7 +86,7 @@ func Require(binaries Binaries) error {
 // NewCluster starts a cluster of one node that keeps its files in the folder. After an
 // error, too, it is to be stopped.
 func NewCluster(ctx context.Context, binaries Binaries, folder string) (*Cluster, error) {
-	c := &Cluster{binaries: binaries, folder: folder, proxies: map[*Node]*process{}}
+	c := &Cluster{api: net.JoinHostPort(apiService, "443"), binaries: binaries, folder: folder, proxies: map[*Node]*process{}}
 	if err := sweep(); err != nil {
 		return c, fmt.Errorf("remove what earlier runs have left: %w", err)
 	}
@@ -97,7 +95,7 @@ func NewCluster(ctx context.Context, binaries Binaries, folder string) (*Cluster
 		return c, fmt.Errorf("make a node: %w", err)
 	}
 	c.router, c.made = node, 1
-	if c.controlPlane, err = newControlPlane(node, binaries.Assets, folder); err != nil {
+	if c.controlPlane, err = newControlPlane(node, binaries.Assets, folder, apiPort, "/registry"); err != nil {
 		return c, fmt.Errorf("prepare the control plane: %w", err)
 	}
 	if err := c.controlPlane.start(ctx); err != nil {
@@ -106,11 +104,7 @@ func NewCluster(ctx context.Context, binaries Binaries, folder string) (*Cluster
 	if err := c.controlPlane.startControllers(); err != nil {
 		return c, err
 	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), farpointv1.AddToScheme(scheme)); err != nil {
-		return c, err
-	}
-	if c.Client, err = client.NewWithWatch(c.controlPlane.config, client.Options{Scheme: scheme}); err != nil {
+	if c.Client, err = c.controlPlane.newClient(); err != nil {
 		return c, err
 	}
 	if err := c.register(ctx, node); err != nil {

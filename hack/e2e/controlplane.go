@@ -29,10 +29,15 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
 const (
@@ -62,17 +67,20 @@ type controlPlane struct {
 	ca     *authority
 	// config is the administrator's. It dials from the node.
 	config *rest.Config
+	// port is that of the API server, prefix where etcd keeps what is its own.
+	port, prefix string
 
 	etcd, server, controllers *process
 }
 
-// newControlPlane writes the files of one that keeps them in the folder.
-func newControlPlane(node *Node, assets, folder string) (*controlPlane, error) {
+// newControlPlane writes the files of one that keeps them in the folder. Several on one node
+// differ in the port and the prefix.
+func newControlPlane(node *Node, assets, folder, port, prefix string) (*controlPlane, error) {
 	ca, err := newAuthority()
 	if err != nil {
 		return nil, err
 	}
-	made := &controlPlane{node: node, assets: assets, folder: folder, ca: ca}
+	made := &controlPlane{node: node, assets: assets, folder: folder, ca: ca, port: port, prefix: prefix}
 	serving, err := ca.server(node.Address.String(), apiService)
 	if err != nil {
 		return nil, err
@@ -99,11 +107,23 @@ func newControlPlane(node *Node, assets, folder string) (*controlPlane, error) {
 	return made, err
 }
 
+// newClient returns one with an administrator's rights.
+func (c *controlPlane) newClient() (client.WithWatch, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), farpointv1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	return client.NewWithWatch(c.config, client.Options{Scheme: scheme})
+}
+
 func (c *controlPlane) path(name string) string { return filepath.Join(c.folder, name) }
+
+// endpoint is the host and port of the API server.
+func (c *controlPlane) endpoint() string { return net.JoinHostPort(c.node.Address.String(), c.port) }
 
 // url is where the API server is for who is on a node.
 func (c *controlPlane) url() string {
-	return "https://" + net.JoinHostPort(c.node.Address.String(), apiPort)
+	return "https://" + c.endpoint()
 }
 
 // administrator may do everything, from this process.
@@ -164,8 +184,8 @@ func (c *controlPlane) startEtcd() (err error) {
 func (c *controlPlane) startServer(ctx context.Context) (err error) {
 	address := c.node.Address.String()
 	c.server, err = c.run("kube-apiserver",
-		"--etcd-servers=http://"+net.JoinHostPort(address, etcdPort),
-		"--bind-address="+address, "--advertise-address="+address, "--secure-port="+apiPort,
+		"--etcd-servers=http://"+net.JoinHostPort(address, etcdPort), "--etcd-prefix="+c.prefix,
+		"--bind-address="+address, "--advertise-address="+address, "--secure-port="+c.port,
 		"--tls-cert-file="+c.path("server.crt"), "--tls-private-key-file="+c.path("server.key"),
 		"--client-ca-file="+c.path("ca.crt"),
 		"--authorization-mode=Node,RBAC",
@@ -187,7 +207,7 @@ func (c *controlPlane) auditLog() string { return c.path("audit.log") }
 
 // ready waits for the API server.
 func (c *controlPlane) ready(ctx context.Context) error {
-	client, err := kubernetes.NewForConfig(c.config)
+	clientset, err := kubernetes.NewForConfig(c.config)
 	if err != nil {
 		return err
 	}
@@ -195,7 +215,7 @@ func (c *controlPlane) ready(ctx context.Context) error {
 	defer cancel()
 	for {
 		// Its controllers may still be at work on the default roles, which is part of this.
-		_, err := client.RESTClient().Get().AbsPath("/readyz").Timeout(time.Second).DoRaw(ctx)
+		_, err := clientset.RESTClient().Get().AbsPath("/readyz").Timeout(time.Second).DoRaw(ctx)
 		if err == nil {
 			return nil
 		}

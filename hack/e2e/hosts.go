@@ -46,6 +46,12 @@ type Host struct {
 	Address6  netip.Addr
 
 	binary, log string
+	// listen is the address that the backend listens at, empty for all.
+	listen string
+	// shared tells that another host has the namespace and removes it.
+	shared bool
+	// certificate is what the backend shows; nil if it speaks plain HTTP.
+	certificate *Certificate
 	backend     *process
 	stdin       io.WriteCloser
 
@@ -74,26 +80,84 @@ type Behaviour struct {
 	Status    int
 	Delay     time.Duration
 	FailEvery int64
+	// Certificate and Key are in PEM. Left out, what it has shown so far stays.
+	Certificate, Key string `json:",omitempty"`
 }
 
 // NewHost starts a host with as many IPv4 addresses.
 func (c *Cluster) NewHost(name string, addresses int) (*Host, error) {
+	made, err := c.prepareHost(name, addresses)
+	if err != nil {
+		return nil, err
+	}
+	return made.started()
+}
+
+// NewSecureHost starts a host that speaks HTTPS, with a certificate by an authority that has
+// been valid for an hour.
+func (c *Cluster) NewSecureHost(name string, addresses int, by *Authority) (*Host, error) {
+	made, err := c.prepareHost(name, addresses)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := by.Sign(made.Addresses, time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour))
+	if err != nil {
+		return nil, errors.Join(err, made.Remove())
+	}
+	made.certificate = &certificate
+	return made.started()
+}
+
+// NewNeighbours starts hosts in one network that have an IPv4 address each. They are backends
+// of their own and share a link: a Cut of one is a cut of all.
+func (c *Cluster) NewNeighbours(name string, count int) ([]*Host, error) {
+	first, err := c.prepareHost(name, count)
+	if err != nil {
+		return nil, err
+	}
+	var hosts []*Host
+	for i, address := range first.Addresses {
+		made := &Host{
+			Namespace: first.Namespace,
+			Name:      fmt.Sprintf("%s-%d", name, i+1),
+			Addresses: []netip.Addr{address},
+			binary:    first.binary,
+			log:       first.log,
+			listen:    address.String(),
+			shared:    i > 0,
+		}
+		if _, err := made.started(); err != nil {
+			for _, each := range slices.Backward(hosts) {
+				err = errors.Join(err, each.Remove())
+			}
+			return nil, err
+		}
+		hosts = append(hosts, made)
+	}
+	return hosts, nil
+}
+
+// prepareHost makes a host whose backend does not run.
+func (c *Cluster) prepareHost(name string, addresses int) (*Host, error) {
 	namespace, list, address6, err := c.Router().newSite(name, addresses)
 	if err != nil {
 		return nil, err
 	}
-	made := &Host{
+	return &Host{
 		Namespace: namespace,
 		Name:      name,
 		Addresses: list,
 		Address6:  address6,
 		binary:    c.binaries.Backend,
 		log:       filepath.Join(c.folder, namespace.Name+".log"),
+	}, nil
+}
+
+func (h *Host) started() (*Host, error) {
+	if err := h.Start(); err != nil {
+		return nil, errors.Join(err, h.Remove())
 	}
-	if err := made.Start(); err != nil {
-		return nil, errors.Join(err, made.Remove())
-	}
-	return made, nil
+	return h, nil
 }
 
 // Address is its first one.
@@ -106,7 +170,7 @@ func (h *Host) Has(address string) bool {
 
 // Start runs the backend and ends a fault that there was.
 func (h *Host) Start() error {
-	command := h.command(h.binary, "-name", h.Name, "-listen", fmt.Sprintf(":%d", BackendPort))
+	command := h.command(h.binary, "-name", h.Name, "-listen", fmt.Sprintf("%s:%d", h.listen, BackendPort), fmt.Sprintf("-tls=%t", h.certificate != nil))
 	stdin, err := command.StdinPipe()
 	if err != nil {
 		return err
@@ -127,8 +191,20 @@ func (h *Host) Start() error {
 	if err := h.acknowledged(); err != nil {
 		return err
 	}
+	if h.certificate != nil {
+		if err := h.Present(*h.certificate); err != nil {
+			return err
+		}
+	}
 	h.well()
 	return nil
+}
+
+// Present has the backend show another certificate from now on. That is no fault of the
+// host's.
+func (h *Host) Present(certificate Certificate) error {
+	h.certificate = &certificate
+	return h.tell(Behaviour{Certificate: certificate.Certificate, Key: certificate.Key})
 }
 
 // follow reads what a backend says until it is gone.
@@ -215,25 +291,30 @@ func (h *Host) Thaw() error {
 // Behave has the backend answer in another way. A status or a delay is a fault, and so is
 // that every health check fails.
 func (h *Host) Behave(next Behaviour) (time.Time, error) {
-	line, err := json.Marshal(next)
-	if err != nil {
-		return time.Time{}, err
-	}
 	at := time.Now()
 	fault := next.Status != 0 || next.Delay != 0 || next.FailEvery == 1
 	if fault {
 		at = h.ill()
 	}
-	if _, err := h.stdin.Write(append(line, '\n')); err != nil {
-		return at, fmt.Errorf("tell the backend of %s: %w", h.Name, err)
-	}
-	if err := h.acknowledged(); err != nil {
+	if err := h.tell(next); err != nil {
 		return at, err
 	}
 	if !fault {
 		h.well()
 	}
 	return at, nil
+}
+
+// tell waits until the backend behaves so.
+func (h *Host) tell(next Behaviour) error {
+	line, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	if _, err := h.stdin.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("tell the backend of %s: %w", h.Name, err)
+	}
+	return h.acknowledged()
 }
 
 // swallowed is a network outside in which nothing answers.
@@ -302,6 +383,9 @@ func (h *Host) VisitsFrom(address netip.Addr, since time.Time) map[netip.Addr][]
 func (h *Host) Remove() error {
 	if h.backend != nil {
 		_ = h.backend.kill() // perhaps it is dead already
+	}
+	if h.shared {
+		return nil
 	}
 	return h.remove()
 }

@@ -36,7 +36,7 @@ import (
 // isolated tells whether the object says that the operator has lost its network.
 func (s *scenario) isolated() bool {
 	object := &farpointv1.ExternalService{}
-	s.Expect(world.Client.Get(s.ctx, client.ObjectKeyFromObject(s.object), object)).To(Succeed())
+	s.Expect(s.ground.cluster.Client.Get(s.ctx, client.ObjectKeyFromObject(s.object), object)).To(Succeed())
 	return meta.IsStatusConditionTrue(object.Status.Conditions, farpointv1.OperatorIsolatedCondition)
 }
 

@@ -54,9 +54,9 @@ const (
 // account holds the files that a Pod of the operator gets: token, ca.crt, namespace.
 type account struct{ folder string }
 
-// newAccount takes the token of the ServiceAccount that is installed.
-func (c *Cluster) newAccount(ctx context.Context) (account, error) {
-	made := account{filepath.Join(c.folder, "account")}
+// newAccount takes the token of the ServiceAccount that is installed, for a Pod.
+func (c *Cluster) newAccount(ctx context.Context, pod *Pod) (account, error) {
+	made := account{filepath.Join(c.folder, "account-"+pod.Name)}
 	of := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: accountName}}
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To[int64](12 * 3600)}}
 	if err := c.Client.SubResource("token").Create(ctx, of, request); err != nil {
@@ -107,7 +107,7 @@ func (c *Cluster) StartOperator(ctx context.Context, options OperatorOptions) (*
 		options.Binary = c.binaries.Manager
 	}
 	if options.API == "" {
-		options.API = net.JoinHostPort(apiService, "443")
+		options.API = c.api
 	}
 	made := &Operator{Pod: pod, cluster: c, options: options}
 	return made, made.Start(ctx)
@@ -120,7 +120,7 @@ func (o *Operator) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	account, err := o.cluster.newAccount(ctx)
+	account, err := o.cluster.newAccount(ctx, o.Pod)
 	if err != nil {
 		return err
 	}
@@ -250,7 +250,34 @@ func (o *Operator) Isolate() error {
 		ip6 daddr %[2]s ip6 saddr fd18::/16 drop`, o.Pod.Address, o.Pod.Address6))
 }
 
-// Reconnect ends Isolate.
+// Reject has the node answer in the place of hosts outside, with an nftables reject such as
+// "tcp reset" or "icmp host-unreachable". The kernel limits how many ICMP messages it sends,
+// as routers do: most probes then fall silent.
+func (o *Operator) Reject(with string) error {
+	return o.filter("isolate", fmt.Sprintf(`
+		ip saddr %s ip daddr 198.18.0.0/15 meta l4proto tcp reject with %s`, o.Pod.Address, with))
+}
+
+// RejectLocally has the Pod's own packet filter do the same, until AcceptLocally.
+func (o *Operator) RejectLocally(with string) error {
+	return o.Pod.nft(fmt.Sprintf(`table inet isolate {
+		chain output { type filter hook output priority 0;
+			ip daddr 198.18.0.0/15 meta l4proto tcp reject with %s
+		}
+	}`, with))
+}
+
+// AcceptLocally ends RejectLocally.
+func (o *Operator) AcceptLocally() error { return o.Pod.nft("delete table inet isolate") }
+
+// Lose drops so many of a hundred packets to hosts outside at random, and as many of theirs.
+func (o *Operator) Lose(percent int) error {
+	return o.filter("isolate", fmt.Sprintf(`
+		ip saddr %[1]s ip daddr 198.18.0.0/15 numgen random mod 100 < %[2]d drop
+		ip daddr %[1]s ip saddr 198.18.0.0/15 numgen random mod 100 < %[2]d drop`, o.Pod.Address, percent))
+}
+
+// Reconnect ends Isolate, Reject or Lose.
 func (o *Operator) Reconnect() error { return o.unfilter("isolate") }
 
 // ResetConnections ends all connections between operators and the API server by packets of the

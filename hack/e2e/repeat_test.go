@@ -43,7 +43,13 @@ var stage sync.RWMutex
 // counts, however the machine does. The row says so.
 func play(t *testing.T, name string, hosts int, settings e2e.Settings, story func(*scenario)) {
 	t.Helper()
-	failure, stall := attempt(t, name, hosts, settings, story)
+	playOn(t, shared(), name, hosts, settings, story)
+}
+
+// playOn is play on another ground.
+func playOn(t *testing.T, at ground, name string, hosts int, settings e2e.Settings, story func(*scenario)) {
+	t.Helper()
+	failure, stall := attempt(t, at, name, hosts, settings, story)
 	if failure == "" {
 		return
 	}
@@ -53,7 +59,8 @@ func play(t *testing.T, name string, hosts int, settings e2e.Settings, story fun
 	stage.Lock()
 	defer stage.Unlock()
 	t.Logf("repeated, since the machine stood still for %s: %s", stall, failure)
-	s := newScenario(t, name, hosts, settings) // is cleaned up when the test is over
+	s := &scenario{WithT: NewWithT(t), t: t, ground: at, service: &corev1.Service{}, cleanup: t.Cleanup}
+	s.prepare(name, hosts, settings)
 	s.note("repeatedAfterStallMs", stall)
 	story(s)
 }
@@ -63,12 +70,12 @@ type spoiled string
 
 // attempt plays a scenario and cleans up. It returns what failed, "" if nothing did, and
 // for how long the machine stood still meanwhile.
-func attempt(t *testing.T, name string, hosts int, settings e2e.Settings, story func(*scenario)) (failure string, stall time.Duration) {
+func attempt(t *testing.T, at ground, name string, hosts int, settings e2e.Settings, story func(*scenario)) (failure string, stall time.Duration) {
 	t.Helper()
 	stage.RLock()
 	defer stage.RUnlock()
 	var cleanups []func()
-	s := &scenario{t: t, service: &corev1.Service{}, cleanup: func(each func()) { cleanups = append(cleanups, each) }}
+	s := &scenario{t: t, ground: at, service: &corev1.Service{}, cleanup: func(each func()) { cleanups = append(cleanups, each) }}
 	s.WithT = NewGomega(func(message string, _ ...int) { panic(spoiled(place() + message)) }).(*WithT)
 	defer func() {
 		s.WithT = NewWithT(t) // cleaning up has to work

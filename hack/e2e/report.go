@@ -47,6 +47,9 @@ type Row struct {
 	Deaths []Death
 	// HealthyTakenOut counts how often an endpoint lost its traffic that was well.
 	HealthyTakenOut int
+	// DeadPublished counts endpoints that were still published when the bound of their death
+	// was over, and [Slack].
+	DeadPublished int
 	// SliceWrites are the operator's, during the scenario.
 	SliceWrites int
 	// Further figures, by a name that ends in the unit.
@@ -64,9 +67,18 @@ type Death struct {
 func (r *Row) Died(death Death) {
 	r.Deaths = append(r.Deaths, death)
 	r.LastFailure = max(r.LastFailure, death.LastFailure)
-	r.DetectionBound = max(r.DetectionBound, death.Bound)
-	r.Further["outMs"] = max(r.Further["outMs"], milliseconds(death.Out))
+	r.Gone(death.Out, death.Bound)
 	r.Further["medianLastFailureMs"] = milliseconds(median(r.Deaths, func(d Death) time.Duration { return d.LastFailure }))
+}
+
+// Gone adds a death that clients were not asked about: how long it took until an endpoint was
+// out, and within what.
+func (r *Row) Gone(out, bound time.Duration) {
+	r.DetectionBound = max(r.DetectionBound, bound)
+	if out > bound+Slack {
+		r.DeadPublished++
+	}
+	r.Further["outMs"] = max(r.Further["outMs"], milliseconds(out))
 }
 
 // MedianDelay is by how much the last failure came after the bound, in the median of all
@@ -93,7 +105,7 @@ func (r Row) MarshalJSON() ([]byte, error) {
 	fields := map[string]any{
 		"name": r.Name, "requests": r.Requests, "failures": r.Failures,
 		"lastFailureMs": milliseconds(r.LastFailure), "detectionBoundMs": milliseconds(r.DetectionBound),
-		"healthyTakenOut": r.HealthyTakenOut, "sliceWrites": r.SliceWrites,
+		"healthyTakenOut": r.HealthyTakenOut, "deadPublished": r.DeadPublished, "sliceWrites": r.SliceWrites,
 	}
 	for name, value := range r.Further {
 		fields[name] = value
@@ -142,6 +154,7 @@ func summarize(rows []Row) Row {
 		}
 		made.Deaths = append(made.Deaths, row.Deaths...)
 		made.Requests, made.Failures = made.Requests+row.Requests, made.Failures+row.Failures
+		made.DeadPublished += row.DeadPublished
 		made.HealthyTakenOut, made.SliceWrites = made.HealthyTakenOut+row.HealthyTakenOut, made.SliceWrites+row.SliceWrites
 	}
 	made.LastFailure = median(made.Deaths, func(d Death) time.Duration { return d.LastFailure })
@@ -158,10 +171,10 @@ func summarize(rows []Row) Row {
 // Print writes the report as a table.
 func (r *Report) Print(to io.Writer) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "scenario\trequests\tfailures\tlast failure\tbound\thealthy taken out\tslice writes\tfurther")
+	fmt.Fprintln(table, "scenario\trequests\tfailures\tlast failure\tbound\thealthy taken out\tdead still published\tslice writes\tfurther")
 	for _, row := range r.sorted() {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%d\t%d\t%s\n", row.Name, row.Requests, row.Failures,
-			orDash(row.LastFailure), orDash(row.DetectionBound), row.HealthyTakenOut, row.SliceWrites, further(row.Further))
+		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%d\t%d\t%d\t%s\n", row.Name, row.Requests, row.Failures,
+			orDash(row.LastFailure), orDash(row.DetectionBound), row.HealthyTakenOut, row.DeadPublished, row.SliceWrites, further(row.Further))
 	}
 	return table.Flush()
 }

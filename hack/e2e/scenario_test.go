@@ -47,6 +47,7 @@ type scenario struct {
 	*WithT
 	t         *testing.T
 	ctx       context.Context
+	ground    ground
 	row       e2e.Row
 	namespace string
 	settings  e2e.Settings
@@ -67,13 +68,22 @@ type scenario struct {
 	cleanup func(func())
 }
 
+// ground is the cluster that a scenario is played in, and what watches its slices.
+type ground struct {
+	cluster *e2e.Cluster
+	watcher *e2e.Watcher
+}
+
+// shared is the ground of scenarios that have the operators in common.
+func shared() ground { return ground{world.Cluster, world.watcher} }
+
 // serviceName is that of the Service and of the ExternalService of a scenario.
 const serviceName = "outside"
 
 // newScenario starts hosts. Nothing is declared yet.
 func newScenario(t *testing.T, name string, hosts int, settings e2e.Settings) *scenario {
 	t.Helper()
-	s := &scenario{WithT: NewWithT(t), t: t, service: &corev1.Service{}, cleanup: t.Cleanup}
+	s := &scenario{WithT: NewWithT(t), t: t, ground: shared(), service: &corev1.Service{}, cleanup: t.Cleanup}
 	s.prepare(name, hosts, settings)
 	return s
 }
@@ -85,9 +95,11 @@ func (s *scenario) prepare(name string, hosts int, settings e2e.Settings) {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	s.ctx = ctx
 	s.cleanup(cancel)
-	s.Expect(restartOperators(ctx)).To(Succeed())
+	if s.ground == shared() {
+		s.Expect(restartOperators(ctx)).To(Succeed())
+	}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}}
-	s.Expect(world.Client.Create(ctx, namespace)).To(Succeed())
+	s.Expect(s.ground.cluster.Client.Create(ctx, namespace)).To(Succeed())
 	s.namespace = namespace.Name
 	for i := range hosts {
 		s.addHost(fmt.Sprintf("backend-%d", i+1), 1)
@@ -138,9 +150,11 @@ func (s *scenario) declare(endpoints []farpointv1.Endpoint, changes ...func(*cor
 	for _, change := range changes {
 		change(&s.service.Spec, &s.object.Spec)
 	}
-	s.Expect(world.Client.Create(s.ctx, s.service)).To(Succeed())
-	s.Expect(world.Client.Create(s.ctx, s.object)).To(Succeed())
-	s.cleanup(s.withdraw)
+	s.Expect(s.ground.cluster.Client.Create(s.ctx, s.service)).To(Succeed())
+	s.Expect(s.ground.cluster.Client.Create(s.ctx, s.object)).To(Succeed())
+	if s.ground == shared() {
+		s.cleanup(s.withdraw)
+	}
 	for _, endpoint := range endpoints {
 		s.Eventually(s.ready).WithArguments(endpoint.Address).WithTimeout(15*time.Second).Should(BeTrue(), "%s is to be published", endpoint.Address)
 	}
@@ -159,11 +173,11 @@ func (s *scenario) set(spec *farpointv1.ExternalServiceSpec) {
 func (s *scenario) edit(change func(*farpointv1.ExternalServiceSpec)) time.Time {
 	s.t.Helper()
 	s.Eventually(func() error {
-		if err := world.Client.Get(s.ctx, client.ObjectKeyFromObject(s.object), s.object); err != nil {
+		if err := s.ground.cluster.Client.Get(s.ctx, client.ObjectKeyFromObject(s.object), s.object); err != nil {
 			return err
 		}
 		change(&s.object.Spec)
-		return world.Client.Update(s.ctx, s.object)
+		return s.ground.cluster.Client.Update(s.ctx, s.object)
 	}).WithTimeout(10 * time.Second).Should(Succeed())
 	return time.Now()
 }
@@ -180,7 +194,7 @@ func (s *scenario) publishAnother(name string, host *e2e.Host) e2e.Place {
 			HealthCheckURL:  "http:///health",
 		},
 	}
-	s.Expect(world.Client.Create(s.ctx, object)).To(Succeed())
+	s.Expect(s.ground.cluster.Client.Create(s.ctx, object)).To(Succeed())
 	s.declared = append(s.declared, object)
 	return e2e.Place{Namespace: s.namespace, Service: name, Address: s.address(host)}
 }
@@ -191,14 +205,14 @@ func (s *scenario) withdraw() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for _, object := range append(s.declared, s.object, s.service, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}) {
-		s.Expect(client.IgnoreNotFound(world.Client.Delete(ctx, object))).To(Succeed())
+		s.Expect(client.IgnoreNotFound(s.ground.cluster.Client.Delete(ctx, object))).To(Succeed())
 	}
-	s.Eventually(func() int { return len(world.watcher.Published(s.namespace)) }).WithContext(ctx).Should(BeZero())
+	s.Eventually(func() int { return len(s.ground.watcher.Published(s.namespace)) }).WithContext(ctx).Should(BeZero())
 }
 
 // ready tells whether an address gets traffic.
 func (s *scenario) ready(address string) bool {
-	return world.watcher.Ready(e2e.Place{Namespace: s.namespace, Service: serviceName, Address: address})
+	return s.ground.watcher.Ready(e2e.Place{Namespace: s.namespace, Service: serviceName, Address: address})
 }
 
 // isOut waits until the slices say that a host gets no traffic, and isIn until it does.
@@ -285,12 +299,13 @@ func (s *scenario) finish() {
 	s.row.HealthyTakenOut += len(wrongly)
 	world.report.Add(s.row)
 	s.Expect(wrongly).To(BeEmpty(), "healthy endpoints taken out")
+	s.Expect(s.row.DeadPublished).To(BeZero(), "dead endpoints still published after their bound")
 }
 
 // writes counts the operator's writes of slices since begin.
 func (s *scenario) writes() int {
 	s.t.Helper()
-	writes, err := world.SliceWrites(s.namespace, s.begun)
+	writes, err := s.ground.cluster.SliceWrites(s.namespace, s.begun)
 	s.Expect(err).NotTo(HaveOccurred())
 	return len(writes)
 }
@@ -304,7 +319,7 @@ func (s *scenario) lasts(service string) bool {
 // and not on purpose.
 func (s *scenario) wronglyOut() []e2e.Change {
 	var found []e2e.Change
-	for _, change := range world.watcher.Changes(s.namespace, s.begun) {
+	for _, change := range s.ground.watcher.Changes(s.namespace, s.begun) {
 		if !s.lasts(change.Service) {
 			continue
 		}

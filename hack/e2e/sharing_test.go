@@ -38,7 +38,7 @@ func (s *scenario) awaitCondition(kind, want string) {
 	s.t.Helper()
 	s.Eventually(func(g Gomega) string {
 		object := &farpointv1.ExternalService{}
-		g.Expect(world.Client.Get(s.ctx, client.ObjectKeyFromObject(s.object), object)).To(Succeed())
+		g.Expect(s.ground.cluster.Client.Get(s.ctx, client.ObjectKeyFromObject(s.object), object)).To(Succeed())
 		found := meta.FindStatusCondition(object.Status.Conditions, kind)
 		g.Expect(found).NotTo(BeNil())
 		return string(found.Status) + " " + found.Reason

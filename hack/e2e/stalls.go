@@ -100,9 +100,15 @@ func (s *Stalls) Longest(since time.Time) time.Duration {
 	return longest
 }
 
-// queues are how long each thread has waited for a processor so far, by its folder in
-// /proc, by its process.
-type queues map[string]map[string]time.Duration
+// queues are how long processes have waited for a processor so far, by their folders in
+// /proc.
+type queues map[string]queue
+
+// queue is how long each thread of a process has waited, by its folder in /proc.
+type queue struct {
+	name    string
+	threads map[string]time.Duration
+}
 
 // waits looks at the children of this process whose work is measured.
 func waits() queues {
@@ -113,8 +119,8 @@ func waits() queues {
 		for _, pid := range strings.Fields(string(children)) {
 			folder := filepath.Join("/proc", pid)
 			name, _ := os.ReadFile(filepath.Join(folder, "comm"))
-			if slices.Contains(between, strings.TrimSpace(string(name))) {
-				found[folder] = waitsOf(folder)
+			if name := strings.TrimSpace(string(name)); slices.Contains(between, name) {
+				found[folder] = queue{name, waitsOf(folder)}
 			}
 		}
 	}
@@ -138,17 +144,19 @@ func waitsOf(folder string) map[string]time.Duration {
 }
 
 // since is for how long processes have waited since then, each counted by its thread that
-// has waited longest: what is measured goes through one after the other.
+// has waited longest: what is measured goes through one of each name after the other.
 func (q queues) since(before queues) time.Duration {
-	var sum time.Duration
-	for process, threads := range q {
-		var longest time.Duration
-		for thread, waited := range threads {
-			if earlier, ok := before[process][thread]; ok {
-				longest = max(longest, waited-earlier)
+	longest := map[string]time.Duration{}
+	for process, now := range q {
+		for thread, waited := range now.threads {
+			if earlier, ok := before[process].threads[thread]; ok {
+				longest[now.name] = max(longest[now.name], waited-earlier)
 			}
 		}
-		sum += longest
+	}
+	var sum time.Duration
+	for _, each := range longest {
+		sum += each
 	}
 	return sum
 }

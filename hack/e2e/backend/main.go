@@ -24,6 +24,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -48,6 +49,9 @@ type behaviour struct {
 	// FailEvery health check so many is answered with 503, whatever Status says; 0 for none.
 	// Health checks are all that does not ask for something below /requests/.
 	FailEvery int64
+	// Certificate and Key are shown over TLS from now on, in PEM; if they are left out, what
+	// was shown so far.
+	Certificate, Key string `json:",omitempty"`
 }
 
 // event is a line of stdout.
@@ -64,6 +68,8 @@ type event struct {
 type backend struct {
 	name    string
 	current atomic.Pointer[behaviour]
+	// certificate is what is shown over TLS.
+	certificate atomic.Pointer[tls.Certificate]
 	// checks counts the health checks.
 	checks atomic.Int64
 
@@ -74,16 +80,17 @@ type backend struct {
 func main() {
 	address := flag.String("listen", ":8080", "address to listen at")
 	name := flag.String("name", "backend", "what to answer")
+	secure := flag.Bool("tls", false, "speak HTTPS, by the certificate that stdin says")
 	flag.Parse()
 	served := &backend{name: *name}
 	served.current.Store(&behaviour{})
-	if err := served.serve(*address); err != nil {
+	if err := served.serve(*address, *secure); err != nil {
 		fmt.Fprintln(os.Stderr, "backend:", err)
 		os.Exit(1)
 	}
 }
 
-func (b *backend) serve(address string) error {
+func (b *backend) serve(address string, secure bool) error {
 	var config net.ListenConfig
 	listener, err := config.Listen(context.Background(), "tcp", address)
 	if err != nil {
@@ -105,9 +112,23 @@ func (b *backend) serve(address string) error {
 			}
 		},
 	}
+	if secure {
+		listener = tls.NewListener(listener, &tls.Config{
+			MinVersion:             tls.VersionTLS12,
+			SessionTicketsDisabled: true, // each probe is to see the certificate
+			GetCertificate:         b.present,
+		})
+	}
 	go func() { failed <- server.Serve(listener) }()
 	b.say(event{})
 	return <-failed
+}
+
+func (b *backend) present(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if certificate := b.certificate.Load(); certificate != nil {
+		return certificate, nil
+	}
+	return nil, errors.New("there is no certificate yet")
 }
 
 func hostOf(address net.Addr) string {
@@ -201,6 +222,14 @@ func (b *backend) listen() error {
 		var next behaviour
 		if err := json.Unmarshal(lines.Bytes(), &next); err != nil {
 			return err
+		}
+		if next.Certificate != "" {
+			certificate, err := tls.X509KeyPair([]byte(next.Certificate), []byte(next.Key))
+			if err != nil {
+				return err
+			}
+			b.certificate.Store(&certificate)
+			next.Certificate, next.Key = "", ""
 		}
 		b.current.Store(&next)
 		b.say(event{Told: &next})

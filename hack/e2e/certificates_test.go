@@ -1,0 +1,129 @@
+//go:build linux && e2e
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e_test
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/hack/e2e"
+)
+
+const (
+	day  = 24 * time.Hour
+	year = 365 * day
+)
+
+// Every certificate seems to be out of date at once, as it does to an operator whose clock is
+// wrong. Here the certificates are changed, and not the machine's clock.
+func TestEveryCertificateSeemsOutOfDate(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []struct {
+		name     string
+		from, to time.Duration
+	}{
+		{"a year too old", -2 * year, -year},
+		{"a year too young", year, 2 * year},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			installation(t, "every certificate seems "+fault.name, func(s *scenario) {
+				authority, err := e2e.NewAuthority()
+				s.Expect(err).NotTo(HaveOccurred())
+				s.operate("--guard-max-hold=" + maxHold.String())
+				s.addSecureSites(authority, 10, 3)
+				s.declare(all(s.hosts...), s.trusting(authority))
+				s.begin()
+				bad := s.certificates(authority, fault.from, fault.to)
+				good := s.certificates(authority, -day, day)
+
+				pause(quick.Interval)
+				first := time.Now()
+				s.present(bad)
+				last := time.Now()
+				s.Eventually(s.isolated).WithTimeout(maxHold).Should(BeTrue(), "the object is to say so")
+				s.note("noticedMs", time.Since(first))
+				time.Sleep(time.Until(first.Add(maxHold)))
+				s.still()
+				// From then on they are taken for dead, once each of them has failed again.
+				s.goes(last, quick.Refusal()+maxHold+quick.Fast, s.hosts...)
+				s.present(good)
+				s.allIn(quick.Recovery()+10*time.Second, s.hosts...)
+
+				s.begin()
+				s.leaving = s.hosts[:1]
+				pause(quick.Interval)
+				at := time.Now()
+				s.Expect(s.hosts[0].Present(bad[s.hosts[0]])).To(Succeed())
+				s.goes(at, quick.Refusal(), s.hosts[0])
+				time.Sleep(quick.Refusal())
+				s.finish()
+			})
+		})
+	}
+}
+
+// addSecureSites is addSites of hosts that speak HTTPS.
+func (s *scenario) addSecureSites(by *e2e.Authority, sites, addresses int) {
+	s.t.Helper()
+	for range sites {
+		host, err := world.NewSecureHost("secure", addresses, by)
+		s.Expect(err).NotTo(HaveOccurred())
+		s.cleanup(func() { s.Expect(host.Remove()).To(Succeed()) })
+		s.hosts = append(s.hosts, host)
+	}
+}
+
+// trusting has endpoints probed by HTTPS, whose certificates must be by an authority.
+func (s *scenario) trusting(authority *e2e.Authority) func(*corev1.ServiceSpec, *farpointv1.ExternalServiceSpec) {
+	s.t.Helper()
+	bundle := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "authority"},
+		Data:       map[string]string{"ca.crt": string(authority.PEM)},
+	}
+	s.Expect(s.ground.cluster.Client.Create(s.ctx, bundle)).To(Succeed())
+	return func(_ *corev1.ServiceSpec, spec *farpointv1.ExternalServiceSpec) {
+		spec.HealthCheckURL = "https:///health"
+		spec.HealthCheck.TLS = &farpointv1.TLSHealthCheck{CAConfigMapRef: &farpointv1.KeyReference{Name: bundle.Name}}
+	}
+}
+
+// certificates are new ones for all hosts, valid between two times from now.
+func (s *scenario) certificates(by *e2e.Authority, from, to time.Duration) map[*e2e.Host]e2e.Certificate {
+	s.t.Helper()
+	signed := map[*e2e.Host]e2e.Certificate{}
+	for _, host := range s.hosts {
+		certificate, err := by.Sign(host.Addresses, time.Now().Add(from), time.Now().Add(to))
+		s.Expect(err).NotTo(HaveOccurred())
+		signed[host] = certificate
+	}
+	return signed
+}
+
+// present has all hosts show other certificates.
+func (s *scenario) present(certificates map[*e2e.Host]e2e.Certificate) {
+	s.t.Helper()
+	for _, host := range s.hosts {
+		s.Expect(host.Present(certificates[host])).To(Succeed())
+	}
+}

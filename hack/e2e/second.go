@@ -1,0 +1,61 @@
+//go:build linux
+
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// secondPort is where the API server of the second cluster is.
+const secondPort = "6444"
+
+// NewSecond starts another cluster beside this one, whose operators have no targets but those
+// that are declared there. It is an API server with a prefix of its own in the same etcd, and
+// shares the node and what is outside. It has neither controllers nor kube-proxies: nobody
+// deletes namespaces or dependents, and Services lead nowhere. It ends with this cluster.
+func (c *Cluster) NewSecond(ctx context.Context) (*Cluster, error) {
+	folder := filepath.Join(c.folder, "second")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return nil, err
+	}
+	plane, err := newControlPlane(c.router, c.binaries.Assets, folder, secondPort, "/second")
+	if err != nil {
+		return nil, err
+	}
+	plane.etcd = c.controlPlane.etcd
+	if err := plane.startServer(ctx); err != nil {
+		if plane.server != nil {
+			err = errors.Join(err, plane.server.kill())
+		}
+		return nil, err
+	}
+	made := &Cluster{
+		api:          net.JoinHostPort(c.router.Address.String(), secondPort),
+		binaries:     c.binaries,
+		folder:       folder,
+		controlPlane: plane,
+		router:       c.router,
+	}
+	made.Client, err = plane.newClient()
+	return made, err
+}
