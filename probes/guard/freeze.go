@@ -96,11 +96,19 @@ func (g *Guard[K]) spent(now time.Duration) bool {
 	return g.freeze != nil && g.over(g.freeze.begun, now)
 }
 
-// heldSince is when endpoints at a place began not to be taken out, for whatever cause. One
-// cause after the other makes no freeze longer.
-func (g *Guard[K]) heldSince(at side, now time.Duration) time.Duration {
+// canariesSpent reports whether the canaries of a side have been down for longer than they may
+// hold anything: somebody forgot them when they went.
+func (g *Guard[K]) canariesSpent(at side, now time.Duration) bool {
+	return g.canaries.down[at].known && g.over(g.canaries.down[at].at, now)
+}
+
+// heldSince is when the suspect began not to be taken out, for whatever cause. One cause after
+// the other makes no freeze longer; but what was over when the suspect began to fail is no
+// cause of it.
+func (g *Guard[K]) heldSince(s *suspect, now time.Duration) time.Duration {
+	at := s.Place.side()
 	for _, since := range [...]moment{g.canaries.down[at], g.ownDown[at]} {
-		if since.known {
+		if since.known && !g.over(since.at, s.since) {
 			now = min(now, since.at)
 		}
 	}

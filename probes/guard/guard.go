@@ -42,7 +42,8 @@ limitations under the License.
 // A freeze ends when Release of the suspects are well again; when too many others were
 // reached during it all the time, or the suspects that recover stop to do so; or, if the
 // canaries caused it, when most of them have passed twice in a row. It lasts for MaxHold at
-// most: what fails is then believed dead.
+// most: what fails is then believed dead. Canaries that are silent for longer are taken for
+// dead themselves, and do not decide until they are back.
 //
 // A lost packet here and there is no cut, and is accounted for by [Guard.Multiplier].
 package guard
@@ -291,7 +292,7 @@ func (g *Guard[K]) Judge(k K, now time.Duration) Decision {
 		return Ask
 	case s.Class == Silence && s.silent < s.Threshold+onsetFailures && w.showsLoss(s.Place):
 		return Doubt
-	case !g.canaries.speakFor(side):
+	case !g.canaries.speakFor(side), g.canariesSpent(side, now):
 		return g.judgeByShare(s, w, now)
 	case w.canary[side].within(s), s.Threshold == 1 && w.canary[side].known:
 		return Dead
@@ -311,7 +312,7 @@ func (g *Guard[K]) judgeByShare(s *suspect, w *window[K], now time.Duration) Dec
 	case g.widespread(s, reached) && !w.isHeard(now):
 		return Ask
 	case g.widespread(s, reached):
-		g.freeze = newFreeze(g.failing.all(), g.heldSince(s.Place.side(), now), now)
+		g.freeze = newFreeze(g.failing.all(), g.heldSince(s, now), now)
 		return Hold
 	case first.within(s) || reached > 0 && s.Threshold == 1 && !g.spread(s):
 		return Dead // of a single probe nobody knows what else it met

@@ -92,3 +92,31 @@ func TestGuard_GatewaySeemsLostAndSomethingBeyondIsReached_HoldsNoMore(t *testin
 		t.Errorf("decision %d when the gateway is lost once more, want Hold", got)
 	}
 }
+
+// Canaries that are never there again must not keep what dies later published for ever, nor
+// take away the protection by all others.
+func TestGuard_CanariesAreDeadForGood_DecideNoMore(t *testing.T) {
+	for endpoints, want := range map[int]Decision{1: Dead, 2: Dead, 9: Hold} {
+		options := DefaultOptions()
+		g := New[int](options)
+		for now := second; now < options.MaxHold+time.Minute; now += second {
+			g.Canary(-1, at(9000), false, now, now+second/2)
+		}
+		now := options.MaxHold + time.Minute
+		for range 3 {
+			now += second
+			for i := range endpoints {
+				g.Failed(i, Run{Place: at(i * 100), Class: Refusal, Begun: now, Threshold: 3, Patience: second}, now)
+				if g.WantsWitnesses(i, now) > 0 {
+					g.Asked(nil, now, now)
+				}
+			}
+		}
+		if got := g.Judge(0, now); got != want {
+			t.Errorf("%d endpoints fail alike: decision %d, want %d", endpoints, got, want)
+		}
+		if got := g.Judge(0, now+options.MaxHold); got != Dead {
+			t.Errorf("%d endpoints fail alike for the longest time: decision %d, want Dead", endpoints, got)
+		}
+	}
+}
