@@ -238,6 +238,7 @@ func unusual(ctx SpecContext, object *farpointv1.ExternalService) func() map[str
 		farpointv1.PortsMatchedCondition:          "True Matched",
 		farpointv1.EndpointsAcceptedCondition:     "True Accepted",
 		farpointv1.NoConflictsCondition:           "True NoConflicts",
+		farpointv1.ProgrammedCondition:            "True Programmed",
 	}
 	return func() map[string]string {
 		found := statuses(now(ctx, object))

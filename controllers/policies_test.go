@@ -277,7 +277,7 @@ var _ = Describe("policies", func() {
 		}
 	})
 
-	DescribeTable("end the probes that are left behind, which may lead anywhere", func(ctx SpecContext, leave func(SpecContext, *farpointv1.ExternalService), kind, why string, published map[string]string) {
+	DescribeTable("end the probes that are left behind, which may lead anywhere", func(ctx SpecContext, leave func(SpecContext, *farpointv1.ExternalService), kind, why, denied string) {
 		startOperator(adminConfig)
 		namespace, asked := tenant(ctx), newBackend()
 		at, err := url.Parse(asked.URL)
@@ -297,14 +297,15 @@ var _ = Describe("policies", func() {
 			time.Sleep(700 * time.Millisecond) // longer than the interval
 			return asked.probes.Load() == seen
 		}).Should(BeTrue())
-		Expect(conditions(ctx, namespace, "api")()).To(Equal(published))
+		Eventually(conditions(ctx, namespace, "api")).Should(BeEmpty())
+		Eventually(condition(ctx, object, kind)).Should(Equal("False " + denied))
 	},
-		Entry("by a slip, which takes nothing out", func(ctx SpecContext, object *farpointv1.ExternalService) {
+		Entry("after a slip in the URL, and take the endpoint out", func(ctx SpecContext, object *farpointv1.ExternalService) {
 			edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Endpoints[0].HealthCheckURL = "htp://" })
-		}, farpointv1.EndpointsAcceptedCondition, farpointv1.InvalidHealthCheckURLReason, first),
+		}, farpointv1.EndpointsAcceptedCondition, farpointv1.InvalidHealthCheckURLReason, farpointv1.NotAllowedByPolicyReason),
 		Entry("by a Service that is gone", func(ctx SpecContext, object *farpointv1.ExternalService) {
 			Expect(k8s.Delete(ctx, service(object.Namespace, object.Name))).To(Succeed())
-		}, farpointv1.TargetServiceResolvedCondition, farpointv1.ServiceNotFoundReason, map[string]string{}),
+		}, farpointv1.TargetServiceResolvedCondition, farpointv1.ServiceNotFoundReason, farpointv1.ServiceNotFoundReason),
 	)
 
 	It("tell what they select", func(ctx SpecContext) {
