@@ -93,13 +93,6 @@ postgresql: IPv4, pgbouncer 6432/TCP, postgresql 5432/TCP, app.kubernetes.io/nam
 checkout: IPv4, https 443/TCP https, farpoint.dev/externalservice=checkout
   203.0.113.10 TTF zone=eu-central-1a
   203.0.113.11 TTF zone=eu-central-1b`),
-		Entry("dual stack", "dual-stack.yaml", `
-telemetry: IPv4, http 8080/TCP, farpoint.dev/externalservice=telemetry
-  192.0.2.31 TTF
-  192.0.2.32 TTF`, `
-telemetry: IPv6, http 8080/TCP, farpoint.dev/externalservice=telemetry
-  2001:db8::31 TTF
-  2001:db8::32 TTF`),
 		Entry("a primary and a standby", "primary-standby.yaml", `
 invoices: IPv4, http 8080/TCP, farpoint.dev/externalservice=invoices
   192.0.2.96 TTF
@@ -130,6 +123,23 @@ node-exporter: IPv4, metrics 9100/TCP, farpoint.dev/externalservice=node-exporte
   192.0.2.82 TTF hostname=db-1 zone=eu-central-1b
   198.51.100.81 TTF hostname=backup zone=eu-central-1a`),
 	)
+
+	It("publish both families of the dual-stack sample, and say that a cluster with IPv4 only lacks one", func(ctx SpecContext) {
+		startOperator(adminConfig)
+		shown := load("dual-stack.yaml")
+		shown.apply(ctx)
+		shown.comesOut(ctx, `
+telemetry: IPv4, http 8080/TCP, farpoint.dev/externalservice=telemetry
+  192.0.2.31 TTF
+  192.0.2.32 TTF`, `
+telemetry: IPv6, http 8080/TCP, farpoint.dev/externalservice=telemetry
+  2001:db8::31 TTF
+  2001:db8::32 TTF`)
+		Eventually(unusual(ctx, shown.externalServices()[0])).Should(Equal(map[string]string{
+			farpointv1.FamiliesMatchedCondition: "False " + farpointv1.AddressFamilyNotInServiceReason,
+		}))
+		shown.goes(ctx)
+	})
 })
 
 // fleet is a slice of many-endpoints.yaml.
