@@ -55,6 +55,8 @@ type applied struct {
 	// of the writes that nobody has decided about: somebody was faster, or the API server did
 	// not answer.
 	refused, undecided error
+	// withheld reports whether slices were not created since the namespace is going away.
+	withheld bool
 }
 
 // err joins all errors.
@@ -68,6 +70,8 @@ type sliceWriter struct {
 	held  map[types.NamespacedName]*discoveryv1.EndpointSlice
 	// refused and undecided are the errors of writes; see applied.
 	refused, undecided []error
+	// withheld reports whether slices were not created since the namespace is going away.
+	withheld bool
 	// missing are the endpoints that could not be written, by their addresses.
 	missing map[string][]missingEndpoint
 }
@@ -91,9 +95,13 @@ func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalServ
 	}
 	for _, slice := range plan.Create {
 		created, err := w.create(ctx, slice)
-		if created {
+		switch {
+		case created:
 			w.wrote(slice)
 			w.done.created++
+		case err == nil:
+			w.withheld = true
+			w.miss(slice)
 		}
 		w.note(slice, err)
 	}
@@ -114,7 +122,7 @@ func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalServ
 		}
 	}
 	a.count(owner, w.done)
-	return applied{slices: slices.SortedFunc(maps.Values(w.held), byName), refused: errors.Join(w.refused...), undecided: errors.Join(w.undecided...)}
+	return applied{slices: slices.SortedFunc(maps.Values(w.held), byName), refused: errors.Join(w.refused...), undecided: errors.Join(w.undecided...), withheld: w.withheld}
 }
 
 // note notes the error of a write, if there is one, and that the slice's endpoints are

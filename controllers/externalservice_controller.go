@@ -257,7 +257,7 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	case found.availability != nil && found.writeFailed == nil:
 		r.decisions.set(owner, found.availability)
 	}
-	found.withheld = len(plan.Withheld) > 0
+	found.withheld = len(plan.Withheld) > 0 || done.withheld
 	if !plan.isEmpty() && found.refused == nil && !found.withheld && found.targets != nil {
 		next := r.plan(object, found, done.slices, trigger)
 		found.altered = !next.isEmpty()
