@@ -173,7 +173,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.lookAround(ctx, owner, &found); err != nil {
 		return ctrl.Result{}, err
 	}
-	due := again(object, found, r.clock.Now())
+	due := again(found, r.clock.Now())
 	if err := r.report(ctx, object, summarize(object, found, r.now())); err != nil {
 		return retryInTime(ctx, due, err)
 	}
@@ -391,7 +391,7 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 // and credentials that are rotated, what made the API server refuse a Service, such as a
 // quota, Endpoints of somebody else that the cache does not hold, and own writes that the
 // cache never shows.
-func again(object *farpointv1.ExternalService, found findings, now time.Time) ctrl.Result {
+func again(found findings, now time.Time) ctrl.Result {
 	result := ctrl.Result{RequeueAfter: drainedIn(found.verdicts, now)}
 	sooner := func(wait time.Duration) {
 		if result.RequeueAfter == 0 || wait < result.RequeueAfter {

@@ -90,7 +90,7 @@ func isLocal(entry queuedError, to netip.Addr, tables hostTables) bool {
 		return false
 	case entry.hostUnreachable():
 		hop := tables.nextHopOf(to)
-		return !(hop.OnLink && hop.Unresolved)
+		return !hop.OnLink || !hop.Unresolved
 	}
 	return true
 }

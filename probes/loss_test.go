@@ -25,8 +25,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"farpoint.dev/farpoint/probes/guard"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"farpoint.dev/farpoint/probes/guard"
 )
 
 // lossyRemote is an HTTP endpoint behind a network that loses packets at random, both ways.
@@ -85,7 +86,6 @@ type lossyWorld struct {
 	scheduler *Scheduler
 	endpoints []*lossyRemote
 	timing    Timing
-	since     time.Time
 }
 
 func newLossyWorld(t *testing.T, random *rand.Rand, endpoints, networks int, timing Timing, loss func() float64) *lossyWorld {

@@ -19,8 +19,9 @@ package probes
 import (
 	"time"
 
-	"farpoint.dev/farpoint/probes/guard"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"farpoint.dev/farpoint/probes/guard"
 )
 
 // Metrics are what a Scheduler counts. None has a series for each endpoint, of which

@@ -25,9 +25,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"farpoint.dev/farpoint/probes/guard"
 	"github.com/go-logr/logr"
 	"k8s.io/utils/clock"
+
+	"farpoint.dev/farpoint/probes/guard"
 )
 
 // SchedulerOptions are what a Scheduler needs.

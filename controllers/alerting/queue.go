@@ -112,7 +112,7 @@ func (n *Notifier) deliver(ctx context.Context, to *queue) error {
 	if len(to.pending) == 0 {
 		return nil
 	}
-	err := to.receiver.deliver(ctx, to.inOrder(), n.clock.Now())
+	err := to.deliver(ctx, to.inOrder(), n.clock.Now())
 	result := "success"
 	if err != nil {
 		result = "failure"

@@ -13,6 +13,7 @@ WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 See the License for the specific language governing permissions and
 limitations under the License.
 */
+
 // Package guard decides whose fault failures are: the endpoints', or the operator's own.
 //
 // It knows the targets that serve and have begun to fail, the suspects, and counts failure
@@ -60,15 +61,15 @@ const (
 	// Answered is a failure that only the endpoint itself can have caused. Neither
 	// statistics nor witnesses speak for it.
 	Answered Class = iota
-	// Silence: no answer in time, or no way to the host.
+	// Silence is no answer in time, or no way to the host.
 	Silence
-	// Refusal: the connection was refused or closed.
+	// Refusal is a connection that was refused or closed.
 	Refusal
-	// TLS: the certificate or the handshake.
+	// TLS is a fault of the certificate or the handshake.
 	TLS
-	// Names: a name server that does not answer as it should.
+	// Names is a name server that does not answer as it should.
 	Names
-	// Content: an unexpected status or body, or another protocol.
+	// Content is an unexpected status or body, or another protocol.
 	Content
 	classes
 )
@@ -129,14 +130,14 @@ type Run struct {
 type Decision uint8
 
 const (
-	// Dead: it is the endpoint's fault.
+	// Dead means that it is the endpoint's fault.
 	Dead Decision = iota
-	// Doubt: too many probes get lost at present for so few failures to prove anything.
+	// Doubt means that too many probes get lost at present for so few failures to prove anything.
 	Doubt
-	// Ask: nobody has been reached meanwhile. Ask witnesses, if [Guard.WantsWitnesses] says
+	// Ask means that nobody has been reached meanwhile. Ask witnesses, if [Guard.WantsWitnesses] says
 	// so, and judge again when one has answered, and after the next probe.
 	Ask
-	// Hold: it is our fault.
+	// Hold means that it is our fault.
 	Hold
 )
 
