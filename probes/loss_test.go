@@ -50,7 +50,10 @@ func (r *lossyRemote) scheme() string { return "http" }
 // sent again at these times; none if they never do.
 func (r *lossyRemote) exchange(again ...time.Duration) (time.Duration, bool) {
 	for _, after := range again {
-		if r.random.Float64() >= r.loss() && r.random.Float64() >= r.loss() {
+		if r.random.Float64() < r.loss() {
+			continue // the packet is lost
+		}
+		if r.random.Float64() >= r.loss() {
 			return after + r.latency, true
 		}
 	}

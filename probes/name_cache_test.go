@@ -52,12 +52,12 @@ func newScriptedNames(answer func(context.Context, Question) dnsReply) *scripted
 }
 
 // onlyIPv4 has one address, of IPv4.
-func onlyIPv4(ttl time.Duration) func(context.Context, Question) dnsReply {
+func onlyIPv4() func(context.Context, Question) dnsReply {
 	return func(_ context.Context, question Question) dnsReply {
 		if question.Type == RecordA {
-			return dnsReply{outcome: LookupFound, records: addresses("192.0.2.9"), ttl: ttl}
+			return dnsReply{outcome: LookupFound, records: addresses("192.0.2.9"), ttl: time.Minute}
 		}
-		return dnsReply{outcome: LookupEmpty, ttl: ttl}
+		return dnsReply{outcome: LookupEmpty, ttl: time.Minute}
 	}
 }
 
@@ -105,7 +105,7 @@ func TestNameCache_ManyProbesAtOnce_AskOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		names := newScriptedNames(func(ctx context.Context, question Question) dnsReply {
 			time.Sleep(time.Second)
-			return onlyIPv4(time.Minute)(ctx, question)
+			return onlyIPv4()(ctx, question)
 		})
 		var probes sync.WaitGroup
 		for range 100 {
@@ -156,7 +156,7 @@ func TestNameCache_OneFamilyIsSilent_OtherIsUsed(t *testing.T) {
 				<-ctx.Done()
 				return dnsReply{outcome: LookupTimeout}
 			}
-			return onlyIPv4(time.Minute)(ctx, question)
+			return onlyIPv4()(ctx, question)
 		})
 		start := time.Now()
 		found, err := names.addresses(t.Context(), "legacy.example")
@@ -210,7 +210,7 @@ func TestNameCache_NoAddress_SaysWhy(t *testing.T) {
 
 func TestNameCache_ManyNames_AreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		names := newScriptedNames(onlyIPv4(time.Minute))
+		names := newScriptedNames(onlyIPv4())
 		for i := range maxCachedReplies {
 			_, _ = names.addresses(t.Context(), strings.Repeat("a", i%60+1)+"."+strings.Repeat("b", i/60%60+1)+"."+strings.Repeat("c", i/3600+1))
 		}
@@ -221,7 +221,7 @@ func TestNameCache_ManyNames_AreForgotten(t *testing.T) {
 }
 
 func TestNameCache_HostsFile_ComesFirst(t *testing.T) {
-	names := newScriptedNames(onlyIPv4(time.Minute))
+	names := newScriptedNames(onlyIPv4())
 	names.hosts = &hostsFile{path: filepath.Join(t.TempDir(), "hosts")}
 	expect := func(name string, want ...string) {
 		t.Helper()
