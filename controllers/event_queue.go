@@ -30,6 +30,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -191,7 +192,7 @@ func (q *eventQueue) Start(ctx context.Context) error {
 		writers.Go(func() { q.write(ctx, writing) })
 	}
 	<-ctx.Done()
-	hurry := time.AfterFunc(eventFlushTime, stop)
+	hurry := clock.RealClock{}.AfterFunc(eventFlushTime, stop)
 	defer hurry.Stop()
 	writers.Wait()
 	q.mu.Lock()

@@ -186,8 +186,20 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	if len(options.WatchNamespaces) == 0 {
 		sources = append(sources, reconciler.policies.start)
 	}
+	err = reconciler.watch(manager, sources, controllerOptions(manager, options))
+	if err != nil {
+		return fmt.Errorf("add the controller: %w", err)
+	}
+	if len(options.WatchNamespaces) > 0 {
+		return nil // it does not keep to policies
+	}
+	return addPolicyReporter(manager, &policyReporter{client: manager.GetClient(), leading: lock.leading, clock: clock.RealClock{}})
+}
+
+// controllerOptions say how many reconciles there are at one time, and whose.
+func controllerOptions(manager ctrl.Manager, options Options) controller.Options {
 	limits := limitsFor(options.MaxConcurrentReconciles)
-	err = reconciler.watch(manager, sources, controller.Options{
+	return controller.Options{
 		MaxConcurrentReconciles: limits.workers(),
 		NewQueue: func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
 			return newTenantQueue(priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) {
@@ -197,14 +209,7 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](shortPause, longPause),
 		// Tests run several managers in one process.
 		SkipNameValidation: ptr.To(true),
-	})
-	if err != nil {
-		return fmt.Errorf("add the controller: %w", err)
 	}
-	if len(options.WatchNamespaces) > 0 {
-		return nil // it does not keep to policies
-	}
-	return addPolicyReporter(manager, &policyReporter{client: manager.GetClient(), leading: lock.leading, clock: clock.RealClock{}})
 }
 
 // addNotifier adds what sends alerts, if there are receivers.

@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
@@ -37,6 +38,7 @@ const slowAfter, slowMemory = 250 * time.Millisecond, time.Minute
 // priorities.
 type tenantQueue struct {
 	priorityqueue.PriorityQueue[reconcile.Request]
+	clock  clock.WithDelayedExecution
 	limits reconcileLimits
 	// places holds a token for each reconcile that may begin besides those that are slow.
 	places chan struct{}
@@ -89,12 +91,13 @@ type runningReconcile struct {
 	// overdue: it is slow, but there is no room for it among those that are.
 	overdue bool
 	// timer calls when it has become slow; nil if it was taken for slow from the start.
-	timer *time.Timer
+	timer clock.Timer
 }
 
 func newTenantQueue(queue priorityqueue.PriorityQueue[reconcile.Request], limits reconcileLimits) *tenantQueue {
 	made := &tenantQueue{
 		PriorityQueue: queue,
+		clock:         clock.RealClock{},
 		limits:        limits,
 		places:        make(chan struct{}, limits.quick),
 		running:       map[reconcile.Request]*runningReconcile{},
@@ -143,7 +146,7 @@ func (q *tenantQueue) begin(request reconcile.Request, priority int) bool {
 		delete(q.released, request)
 		countDown(q.releasedIn, request.Namespace)
 	}
-	started := &runningReconcile{begun: time.Now()}
+	started := &runningReconcile{begun: q.clock.Now()}
 	last, wasSlow := q.lastSlow[request.Namespace]
 	isSlow := q.slow[request.Namespace] > 0 || wasSlow && started.begun.Sub(last) < slowMemory
 	if isSlow && (q.runningIn[request.Namespace] >= q.limits.slowPerNamespace || q.allSlow >= q.limits.slow) {
@@ -156,7 +159,7 @@ func (q *tenantQueue) begin(request reconcile.Request, priority int) bool {
 		q.becomeSlow(request.Namespace, started)
 		return true
 	}
-	started.timer = time.AfterFunc(slowAfter, func() { q.overdue(request, started) })
+	started.timer = q.clock.AfterFunc(slowAfter, func() { q.overdue(request, started) })
 	return true
 }
 
@@ -172,7 +175,7 @@ func (q *tenantQueue) overdue(request reconcile.Request, started *runningReconci
 	} else {
 		started.overdue = true
 	}
-	now := time.Now()
+	now := q.clock.Now()
 	maps.DeleteFunc(q.lastSlow, func(_ string, last time.Time) bool { return now.Sub(last) >= slowMemory })
 	q.lastSlow[request.Namespace] = now
 }
@@ -221,7 +224,7 @@ func (q *tenantQueue) end(request reconcile.Request) map[reconcile.Request]int {
 		ended.timer.Stop()
 	}
 	if ended.slow {
-		q.endSlow(request.Namespace, time.Since(ended.begun) >= slowAfter)
+		q.endSlow(request.Namespace, q.clock.Since(ended.begun) >= slowAfter)
 	} else {
 		q.places <- struct{}{}
 	}
@@ -246,7 +249,7 @@ func (q *tenantQueue) endSlow(namespace string, wasSlow bool) {
 	q.allSlow--
 	countDown(q.slow, namespace)
 	if wasSlow {
-		q.lastSlow[namespace] = time.Now()
+		q.lastSlow[namespace] = q.clock.Now()
 	} else {
 		delete(q.lastSlow, namespace) // it has recovered
 	}

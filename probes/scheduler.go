@@ -229,7 +229,7 @@ func (s *Scheduler) Start(ctx context.Context) error {
 			if each.ctx == nil {
 				s.loop.begin(ctx, each.probe)
 			} else {
-				s.hand(each)
+				s.hand(each) //nolint:contextcheck // it is in each
 			}
 		}
 		clear(batch) // or it would keep what each probe held

@@ -55,7 +55,7 @@ func (s *Scheduler) hand(b begun) {
 
 // handRest hands over the rest of a probe that the loop has begun.
 func (s *Scheduler) handRest(ctx context.Context, p *probe, left time.Duration, rest func(context.Context) Result) {
-	s.hand(begun{p, ctx, left, rest})
+	s.hand(begun{p, ctx, left, rest}) //nolint:contextcheck // it is in begun
 }
 
 // limit makes the context of a probe under way, which has so much time left. The probe has

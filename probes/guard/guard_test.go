@@ -5,7 +5,7 @@ Licensed under the Apache License, Version 2.0 (the "License");
 you may not use this file except in compliance with the License.
 You may obtain a copy of the License at
 
-	http://www.apache.org/licenses/LICENSE-2.0
+    http://www.apache.org/licenses/LICENSE-2.0
 
 Unless required by applicable law or agreed to in writing, software
 distributed under the License is distributed on an "AS IS" BASIS,
@@ -13,6 +13,7 @@ WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 See the License for the specific language governing permissions and
 limitations under the License.
 */
+
 package guard
 
 import (
@@ -28,13 +29,13 @@ func at(n int) Place {
 
 // fails has targets fail three times by the second, as refusals if that is their class, with
 // witnesses asked at the first failure.
-func fails(g *Guard[int], places map[int]Place, class Class, witnesses []int) (now time.Duration) {
+func fails(g *Guard[int], places map[int]Place, class Class) (now time.Duration) {
 	for i := range 3 {
 		now = time.Duration(10+i) * time.Second
 		for k, place := range places {
 			g.Failed(k, Run{Place: place, Class: class, Begun: now, Threshold: 3}, now)
 			if g.WantsWitnesses(k, now) > 0 {
-				g.Asked(witnesses, now+time.Second, now)
+				g.Asked(nil, now+time.Second, now)
 			}
 		}
 	}
@@ -64,7 +65,7 @@ func TestJudge_ByShare(t *testing.T) {
 			for i := range test.failing {
 				places[i] = at(i%test.networks*100 + i/test.networks)
 			}
-			now := fails(g, places, test.class, nil)
+			now := fails(g, places, test.class)
 			for i := range test.well {
 				g.Passed(1000+i, at(5000+i), now, now)
 			}
@@ -88,7 +89,7 @@ func TestJudge_ManyFallSilentAndOneReturns_TakesNobodyOutYet(t *testing.T) {
 	for i := range 12 {
 		places[i] = at(i%3*100 + i/3)
 	}
-	now := fails(g, places, Silence, nil)
+	now := fails(g, places, Silence)
 	g.Passed(11, places[11], now, now)
 	for i := range 3 {
 		g.Passed(1000+i, at(5000+i), now, now)
@@ -104,7 +105,7 @@ func TestJudge_OneAddressWithManyTargets_IsOneDomain(t *testing.T) {
 	for i := range 300 { // three hosts, in three networks
 		places[i] = at(i % 3 * 100)
 	}
-	now := fails(g, places, Refusal, nil)
+	now := fails(g, places, Refusal)
 	g.Passed(1000, at(5000), now, now)
 	if got := g.Judge(0, now); got != Dead {
 		t.Errorf("decision %v though one of four hosts is well", got)
@@ -131,7 +132,7 @@ func TestJudge_ByCanaries(t *testing.T) {
 			for i := 1; i < 9; i++ {
 				places[i] = at(i * 100)
 			}
-			now := fails(g, places, Refusal, nil)
+			now := fails(g, places, Refusal)
 			for range canaryTurns {
 				g.Canary(-1, test.canary, test.passed, now, now)
 			}
