@@ -214,11 +214,14 @@ var _ = Describe("an object whose deletion a finalizer holds", func() {
 		DeferCleanup(release, object)
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
 		Expect(k8s.Delete(ctx, object, client.PropagationPolicy(metav1.DeletePropagationOrphan))).To(Succeed())
+		// What follows this death finds an operator that has seen the deletion.
+		backends.down.Store("/a", true)
+		Eventually(conditions(ctx, namespace, "left")).Should(Equal(map[string]string{"192.0.2.10": "FFF"}))
 		slice := slicesFor(ctx, namespace, "left")[0]
 		slice.OwnerReferences = nil
 		Expect(k8s.Update(ctx, &slice)).To(Succeed())
-		backends.down.Store("/a", true)
-		Eventually(conditions(ctx, namespace, "left")).Should(Equal(map[string]string{"192.0.2.10": "FFF"}))
+		backends.down.Delete("/a")
+		Eventually(conditions(ctx, namespace, "left")).Should(Equal(map[string]string{"192.0.2.10": "TTF"}))
 		Expect(slicesFor(ctx, namespace, "left")[0].OwnerReferences).To(BeEmpty())
 	})
 })

@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -76,6 +77,20 @@ func (r *queueRun) endOf(request reconcile.Request) (time.Duration, bool) {
 	defer r.mu.Unlock()
 	at, ok := r.ended[request]
 	return at, ok
+}
+
+// count returns how many requests were reconciled.
+func (r *queueRun) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.ended)
+}
+
+// inOrder returns the requests that were reconciled, the first one first.
+func (r *queueRun) inOrder() []reconcile.Request {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.history)
 }
 
 // stop fails the test if anything is left that should have been given back.
@@ -170,8 +185,8 @@ func TestTenantQueue_TenantRecovers_ReconcilesWhatWaited(t *testing.T) {
 			run.Add(requestFor("slow", i))
 		}
 		time.Sleep(50 * time.Second)
-		if len(run.ended) != 1000 {
-			t.Errorf("%d of 1000 were reconciled 20 s after the tenant recovered", len(run.ended))
+		if got := run.count(); got != 1000 {
+			t.Errorf("%d of 1000 were reconciled 20 s after the tenant recovered", got)
 		}
 		run.stop(t)
 	})
@@ -192,7 +207,7 @@ func TestTenantQueue_RequestsWait_KeepTheirPriorities(t *testing.T) {
 		run.AddWithOpts(priorityqueue.AddOpts{Priority: &high}, requestFor("slow", 1)) // it has become urgent
 		time.Sleep(time.Minute)
 		var got []string
-		for _, request := range run.history {
+		for _, request := range run.inOrder() {
 			got = append(got, request.Name)
 		}
 		if want := "[0 1 3 2]"; fmt.Sprint(got) != want {
@@ -251,8 +266,11 @@ func TestTenantQueue_QuickReconciles_KeepToTheLimit(t *testing.T) {
 			run.Add(requestFor(fmt.Sprint(i%5), i))
 		}
 		time.Sleep(time.Minute)
-		if len(run.ended) != 100 || most > concurrent {
-			t.Errorf("%d of 100 were reconciled, at most %d at one time; want at most %d", len(run.ended), most, concurrent)
+		mu.Lock()
+		highest := most
+		mu.Unlock()
+		if got := run.count(); got != 100 || highest > concurrent {
+			t.Errorf("%d of 100 were reconciled, at most %d at one time; want at most %d", got, highest, concurrent)
 		}
 		run.stop(t)
 	})
