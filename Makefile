@@ -97,7 +97,7 @@ E2E := go test -tags e2e -count=1 -parallel=12 -v ./hack/e2e
 .PHONY: test-e2e
 test-e2e: e2e-binaries ## Measure traffic through every fault, in network namespaces (as root), to dist/e2e.{txt,json}.
 	@export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh kube-controller-manager kube-proxy); \
-	set -x; $(E2E) -timeout=15m $(TESTFLAGS)
+	set -x; $(E2E) -timeout=25m $(TESTFLAGS)
 
 .PHONY: test-e2e-long
 test-e2e-long: e2e-binaries ## The same with 20 random moments for each fault, and the control plane away for a minute; takes hours.
