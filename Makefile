@@ -89,10 +89,10 @@ test: ## Run all tests, with the race detector, and say what was skipped. TESTFL
 	go run ./hack/servers/missing; exit $$status
 
 # What e2e needs of the machine it says itself. TESTFLAGS='-run TestDeaths' for some.
-# Tests wait more than they compute: twelve at one time do not disturb one another.
+# Tests wait more than they compute: eight at one time do not disturb one another.
 # PREVIOUS is the commit to upgrade from: the one before, or this one where there is no other.
 PREVIOUS ?= $(shell git rev-parse --quiet --verify HEAD~1 || echo HEAD)
-E2E := go test -tags e2e -count=1 -parallel=12 -v ./hack/e2e
+E2E := go test -tags e2e -count=1 -parallel=8 -v ./hack/e2e
 
 .PHONY: test-e2e
 test-e2e: e2e-binaries ## Measure traffic through every fault, in network namespaces (as root), to dist/e2e.{txt,json}.

@@ -117,7 +117,9 @@ func (s *scenario) cutFor(operator *e2e.Operator, length, phase time.Duration, w
 		s.Expect(s.fewest(begun)).To(BeNumerically(">=", 1), "published in a cut of %s, %s after a probe", length, phase)
 	}
 	s.note("backAfterCutMs", longest)
-	s.Expect(longest).To(BeNumerically("<=", quick.Recovery()+e2e.Slack), "out after a cut of %s, %s after a probe", length, phase)
+	// A recovery takes two passes; how fast they come is reported. What stays out for longer than
+	// this waits for something else.
+	s.Expect(longest).To(BeNumerically("<=", quick.Recovery()+5*time.Second), "out after a cut of %s, %s after a probe", length, phase)
 }
 
 // outSince counts how often an endpoint was taken out since a time, and returns how long after
