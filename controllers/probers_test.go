@@ -195,7 +195,7 @@ func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
 	if told := look(probes.ReasonNone, probes.ReasonNone); len(told) != 1 || told[0].warning || object.Status.Endpoints[0].Reason != "" {
 		t.Errorf("told %v of the end, status %+v", told, object.Status.Endpoints[0])
 	}
-	// What the operator holds back itself is told of by another condition.
+	// Another condition reports what the operator holds back itself.
 	if told := look(probes.ReasonIsolated, probes.ReasonIsolated); told != nil || object.Status.Stale != 0 {
 		t.Errorf("told %v of what is held back", told)
 	}

@@ -25,8 +25,8 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// staleReason is why the verdict is stale; ReasonNone if it is not. What the operator holds
-// back itself is told of by OperatorIsolated. An endpoint without a sound health check is
+// staleReason is why the verdict is stale; ReasonNone if it is not. OperatorIsolated
+// reports what the operator holds back itself. An endpoint without a sound health check is
 // stale at once, and until it is found dead.
 func (v *verdict) staleReason() probes.Reason {
 	switch since := v.health.Since(); {

@@ -65,31 +65,32 @@ func New(options Options) *Monitor {
 // that a gateway is gone, which is before a probe of the default timeout has failed twice.
 const interval = 500 * time.Millisecond
 
-// maxShare bounds the time that is spent reading from the kernel: a host with a million
-// routes is looked at less often.
+// maxShare bounds the time that is spent reading from the kernel to a hundredth: a host with a
+// million routes is looked at less often.
 const maxShare = 100
 
 // Start looks until the context is done.
 func (m *Monitor) Start(ctx context.Context) error {
 	for ctx.Err() == nil {
-		started := m.options.Clock.Now()
-		m.look(ctx)
-		pause := max(interval, maxShare*m.options.Clock.Since(started)-maxShare*echoTimeout)
+		reading := m.look(ctx)
 		select {
 		case <-ctx.Done():
-		case <-m.options.Clock.After(pause):
+		case <-m.options.Clock.After(max(interval, maxShare*reading)):
 		}
 	}
 	return nil
 }
 
-// look takes a snapshot, asks the gateways, and decides.
-func (m *Monitor) look(ctx context.Context) {
+// look takes a snapshot, asks the gateways, and decides. It returns how long the kernel took,
+// to which the gateways' silence adds nothing.
+func (m *Monitor) look(ctx context.Context) (reading time.Duration) {
+	started := m.options.Clock.Now()
 	snapshot, err := m.read()
+	reading = m.options.Clock.Since(started)
 	if err != nil {
 		// It is no evidence of anything; what was known may be outdated.
 		m.conclude(false, false, fmt.Sprintf("cannot read the network's state: %v", err))
-		return
+		return reading
 	}
 	m.latest.Store(&snapshot)
 	if m.options.Echo {
@@ -98,6 +99,7 @@ func (m *Monitor) look(ctx context.Context) {
 	if ctx.Err() == nil {
 		m.conclude(m.evaluate(&snapshot))
 	}
+	return reading
 }
 
 // askAll asks the gateways at one time, and forgets those that are none any more.

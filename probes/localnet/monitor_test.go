@@ -21,6 +21,8 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 var (
@@ -132,6 +134,24 @@ func TestMonitor_GatewayAnswersNowAndThen_IsNotDown(t *testing.T) {
 			t.Fatalf("down at request %d", turn)
 		}
 	}
+}
+
+// A host with very many routes must not keep a processor busy with being read.
+func TestMonitor_KernelIsSlow_IsReadLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slow = 200 * time.Millisecond
+		reads := 0
+		m := New(Options{})
+		m.read = func() (Snapshot, error) { reads++; time.Sleep(slow); return healthySnapshot(), nil }
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		if err := m.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if most := int(10*time.Minute/(maxShare*slow)) + 1; reads > most {
+			t.Errorf("%d reads of %v in 10 minutes, want at most %d", reads, slow, most)
+		}
+	})
 }
 
 func TestMonitor_OnLink_IsWhatIsConnected(t *testing.T) {
