@@ -230,12 +230,12 @@ func TestStatusOfDrainingEndpoints(t *testing.T) {
 		}
 		return strings.Join(notes, "\n")
 	}
-	if got, want := told(before, status), "EndpointDraining Endpoint 192.0.2.1:80 is draining: it has left the spec, and goes at 2026-11-21T13:00:00Z"; got != want {
+	if got, want := told(before, status), "EndpointDraining Endpoint 192.0.2.1:80 is draining: it left the spec, and will be removed at 2026-11-21T13:00:00Z"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
 	found.verdicts = found.verdicts[:1]
 	drained := summarize(object, found, one)
-	if got, want := told(status, drained), "EndpointDrained Endpoint 192.0.2.1:80 is gone: it had left the spec, and has drained"; got != want {
+	if got, want := told(status, drained), "EndpointDrained Endpoint 192.0.2.1:80 is gone: it left the spec, and its drain period is over"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
 	if got := told(status, status) + told(drained, drained); got != "" {

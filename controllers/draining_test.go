@@ -129,8 +129,8 @@ var _ = Describe("an endpoint that leaves the spec", func() {
 			Expect(generation).To(Equal(written[name] + 2))
 		}
 		Eventually(eventsOf(ctx, object)).Should(ConsistOf(
-			HavePrefix("Normal EndpointDraining: Endpoint 192.0.2.10:8080 is draining: it has left the spec, and goes at 20"),
-			"Normal EndpointDrained: Endpoint 192.0.2.10:8080 is gone: it had left the spec, and has drained",
+			HavePrefix("Normal EndpointDraining: Endpoint 192.0.2.10:8080 is draining: it left the spec, and will be removed at 20"),
+			"Normal EndpointDrained: Endpoint 192.0.2.10:8080 is gone: it left the spec, and its drain period is over",
 		))
 	})
 

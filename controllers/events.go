@@ -114,13 +114,13 @@ func departures(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 	var leaving, gone []farpointv1.EndpointStatus
 	for i, endpoint := range after.Endpoints {
 		if known := was.find(i, endpoint.Name); endpoint.DrainUntil != nil && (known == nil || known.DrainUntil == nil) {
-			endpoint.Message = "it has left the spec, and goes at " + endpoint.DrainUntil.UTC().Format(time.RFC3339)
+			endpoint.Message = "it left the spec, and will be removed at " + endpoint.DrainUntil.UTC().Format(time.RFC3339)
 			leaving = append(leaving, endpoint)
 		}
 	}
 	for i, endpoint := range before.Endpoints {
 		if endpoint.DrainUntil != nil && is.find(i, endpoint.Name) == nil {
-			endpoint.Message = "it had left the spec, and has drained"
+			endpoint.Message = "it left the spec, and its drain period is over"
 			gone = append(gone, endpoint)
 		}
 	}

@@ -103,7 +103,7 @@ func TestMetricsReference(t *testing.T) {
 What the operator serves at ` + "`/metrics`" + `, besides those of
 [controller-runtime](https://book.kubebuilder.io/reference/metrics-reference), of the Go runtime and
 of the process. The replica that does the work has them; the one that stands by has not.
-How to scrape them is in the [user guide](user-guide.md#see-and-be-told).
+How to scrape them is in the [user guide](user-guide.md#monitoring).
 
 | metric | type | unit | labels | meaning |
 |---|---|---|---|---|
