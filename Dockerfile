@@ -3,15 +3,15 @@
 ARG BUILDER=docker.io/library/golang:1.26
 ARG BASE=gcr.io/distroless/static:nonroot
 
-# Built where the builder runs and for the platform that is asked for: Go compiles
-# for another architecture faster than an emulator runs its compiler.
+# Built on the builder's platform for the requested one: Go compiles for another architecture
+# faster than an emulator runs its compiler.
 FROM --platform=$BUILDPLATFORM $BUILDER AS builder
 ARG TARGETOS
 ARG TARGETARCH
 
 WORKDIR /workspace
-# The modules are a layer of their own, which lasts until one of them changes. The rest
-# needs no network.
+# The modules are a separate layer, which lasts until one of them changes. The rest needs no
+# network.
 COPY go.mod go.sum ./
 RUN go mod download
 

@@ -9,12 +9,13 @@ VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo dev)
 # The image that is built and deployed.
 IMG ?= farpoint:$(VERSION)
 CONTAINER_TOOL ?= docker
-# What is deployed: config/namespaced for an operator with rights in some namespaces only.
+# The deployed overlay: config/namespaced for an operator with rights in some namespaces only.
 CONFIG ?= config/default
-# The kubectl on PATH, else the one that `make envtest` leaves in bin/k8s.
+# The kubectl on PATH, or the one that `make envtest` leaves in bin/k8s.
 KUBECTL ?= $(or $(shell command -v kubectl 2>/dev/null),$(lastword $(wildcard bin/k8s/*/kubectl)),kubectl)
 
-# What the tests read EndpointSlices with. The demo and the benchmarks do without.
+# Consumers that the tests read EndpointSlices with. The demo and the benchmarks do not need
+# them.
 READERS := coredns prometheus promql promtool
 
 TOOLS := $(CURDIR)/hack/tools
@@ -32,9 +33,9 @@ help: ## List the targets.
 		/^##@/ { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build ## See it work, on a control plane of its own. DEMO_SECONDS=n ends it by itself.
+demo: build ## See it work, on its own control plane. DEMO_SECONDS=n ends it after n seconds.
 	go build -o bin/demo ./hack/demo
-# exec: the demo and not a shell between gets Ctrl-C, and its exit status is ours.
+# exec: the demo gets Ctrl-C directly, and its exit status is make's.
 	@export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh); exec bin/demo
 
 ##@ Development
@@ -51,7 +52,7 @@ manifests: ## Write the CRDs and the operator's role.
 docs: ## Write the references of API, metrics and flags: docs/{api,metrics,flags}.md.
 	$(CRD_REF_DOCS) --log-level=ERROR --source-path=api --config=hack/docs/crd-ref-docs.yaml \
 		--renderer=markdown --templates-dir=hack/docs --output-path=docs/api.md
-# The tests that say when these are stale know how they should be.
+# The tests that check these references also write them.
 	go test -count=1 -run '^TestMetricsReference$$' ./controllers -write-docs
 	go test -count=1 -run '^TestFlagReference$$' ./cmd/manager -write-docs
 
@@ -68,15 +69,19 @@ lint: ## Run golangci-lint.
 	$(GOLANGCI_LINT) run
 
 .PHONY: lint-fix
-lint-fix: ## Run golangci-lint and let it mend what it can.
+lint-fix: ## Run golangci-lint and let it fix what it can.
 	$(GOLANGCI_LINT) run --fix
 
+.PHONY: prose
+prose: ## Check comments, messages and documents for constructions that hack/prose bans.
+	go test ./hack/prose
+
 .PHONY: envtest
-envtest: ## Build what the tests start, the control plane and readers, into bin/k8s and print the folder.
+envtest: ## Build the control plane and the readers for the tests into bin/k8s, and print the folder.
 	@hack/envtest/build.sh $(READERS)
 
 .PHONY: test
-test: ## Run all tests, with the race detector, and say what was skipped. TESTFLAGS='-run X -v' for some.
+test: ## Run all tests, with the race detector, and list what was skipped. TESTFLAGS='-run X -v' for some.
 	@race=-race; \
 	if ! printf '#include <stdlib.h>\n' | $$(go env CC) -x c -fsyntax-only - 2>/dev/null; then \
 		if [[ $${CI:-} == true ]]; then \
@@ -88,9 +93,9 @@ test: ## Run all tests, with the race detector, and say what was skipped. TESTFL
 	status=0; (set -x; $${race:+env CGO_ENABLED=1} go test $$race -timeout 30m $(TESTFLAGS) ./...) || status=$$?; \
 	go run ./hack/servers/missing; exit $$status
 
-# What e2e needs of the machine it says itself. TESTFLAGS='-run TestDeaths' for some.
+# e2e checks for itself whether the machine has what it needs. TESTFLAGS='-run TestDeaths' for some.
 # Tests wait more than they compute: eight at one time do not disturb one another.
-# PREVIOUS is the commit to upgrade from: the one before, or this one where there is no other.
+# PREVIOUS is the commit to upgrade from: the previous one, or this one if there is no other.
 PREVIOUS ?= $(shell git rev-parse --quiet --verify HEAD~1 || echo HEAD)
 E2E := go test -tags e2e -count=1 -parallel=8 -v ./hack/e2e
 
@@ -100,7 +105,7 @@ test-e2e: e2e-binaries ## Measure traffic through every fault, in network namesp
 	set -x; $(E2E) -timeout=25m $(TESTFLAGS)
 
 .PHONY: test-e2e-long
-test-e2e-long: e2e-binaries ## The same with 20 random moments for each fault, and the control plane away for a minute; takes hours.
+test-e2e-long: e2e-binaries ## The same with 20 random moments for each fault, and a control plane outage of a minute; takes hours.
 	@export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh kube-controller-manager kube-proxy); \
 	set -x; $(E2E) -timeout=6h -repetitions=20 -outage=1m $(TESTFLAGS)
 
@@ -117,11 +122,11 @@ bench: build ## Measure speed and cost, to dist/bench.{txt,json}. BENCH_SHORT=1 
 	@mkdir -p dist
 	go build -o bin/bench ./hack/bench
 	go test -run '^$$' -bench . -benchtime $(if $(BENCH_SHORT),50ms -count 1,100ms -count 3) ./probes ./controllers | tee dist/bench.txt
-# exec: the bench and not a shell between gets Ctrl-C, and its exit status is ours.
+# exec: the bench gets Ctrl-C directly, and its exit status is make's.
 	@export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh); exec bin/bench
 
 .PHONY: verify
-verify: manifests generate docs ## Fail if anything generated is stale or uncommitted, then vet and lint.
+verify: manifests generate docs ## Fail if anything generated is stale or uncommitted, then vet, lint and prose.
 	go mod tidy
 	@changed=$$(git status --porcelain); \
 	if [[ -n $$changed ]]; then \
@@ -129,7 +134,7 @@ verify: manifests generate docs ## Fail if anything generated is stale or uncomm
 			"If these are generated: run 'make generate manifests docs' and 'go mod tidy', then commit." >&2; \
 		exit 1; \
 	fi
-	@$(MAKE) --no-print-directory vet lint
+	@$(MAKE) --no-print-directory vet lint prose
 
 ##@ Build
 
@@ -138,7 +143,7 @@ build: ## Build bin/manager.
 	CGO_ENABLED=0 go build -trimpath -o bin/manager ./cmd/manager
 
 .PHONY: run
-run: ## Run the operator from here against the current kubeconfig.
+run: ## Run the operator on this machine against the current kubeconfig.
 	go run ./cmd/manager --allow-loopback-probes --leader-elect=false
 
 .PHONY: docker-build
@@ -146,11 +151,11 @@ docker-build: ## Build the image $IMG. BUILDFLAGS='--platform linux/arm64' for a
 	$(CONTAINER_TOOL) build --label org.opencontainers.image.version=$(VERSION) $(BUILDFLAGS) -t $(IMG) .
 
 .PHONY: build-installer
-build-installer: overlay ## Write $CONFIG, all that an installation needs, to dist/install.yaml with $IMG.
+build-installer: overlay ## Write the whole installation of $CONFIG with $IMG to dist/install.yaml.
 	$(KUSTOMIZE) build dist/overlay > dist/install.yaml
 
 .PHONY: clean
-clean: ## Remove what was built, but for the control plane in bin/k8s.
+clean: ## Remove what was built, except the control plane in bin/k8s.
 	rm -rf bin/manager bin/demo bin/bench bin/e2e-backend dist
 
 ##@ Deployment
@@ -164,7 +169,7 @@ uninstall: ## Remove the CRDs, and with them all ExternalServices and policies, 
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found -f -
 
 .PHONY: deploy
-deploy: overlay ## Install $CONFIG with $IMG into the current cluster, or bring it up to date.
+deploy: overlay ## Install $CONFIG with $IMG into the current cluster, or upgrade it.
 	$(KUSTOMIZE) build dist/overlay | $(KUBECTL) apply -f -
 
 .PHONY: undeploy

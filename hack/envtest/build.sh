@@ -6,8 +6,8 @@
 #   hack/envtest/build.sh kube-proxy                 these, and kube-proxy
 #   hack/envtest/build.sh coredns prometheus         these, and readers of the slices
 #
-# What is there is not built again, so a second run takes no time and no network.
-# stdout carries the folder and nothing else; progress goes to stderr.
+# An existing binary is not built again, so a second run takes no time and no network. stdout
+# carries only the folder; progress goes to stderr.
 #
 # ENVTEST_DOWNLOAD=1 tries the prebuilt archive that setup-envtest knows first.
 
@@ -23,8 +23,8 @@ command -v go >/dev/null || {
 	exit 1
 }
 
-# The version stands in go.mod only. awk rather than `go list -m`, which would
-# load the module graph, for which it may need the network.
+# Only go.mod has the version. awk rather than `go list -m`, which would load the module graph,
+# for which it may need the network.
 version_in_go_mod() { # FOLDER MODULE
 	awk -v module="$2" '$1 == module && $2 ~ /^v/ { print substr($2, 2); exit }' "$1/go.mod"
 }
@@ -41,8 +41,8 @@ export GOOS=$os GOARCH=$arch CGO_ENABLED=0 GOWORK=off
 
 assets=$root/bin/k8s/$version-$os-$arch
 
-# What a release build sets, so that the API server and kubectl know their
-# version. The module proxy does not tell the commit.
+# Set as in a release build, so that the API server and kubectl know their version. The module
+# proxy does not provide the commit.
 ldflags="-s -w"
 for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
 	ldflags+=" -X $package.gitVersion=v$version"
@@ -72,8 +72,8 @@ folder_of() {
 	esac
 }
 
-# Of all that Prometheus can discover, Kubernetes: else it comes with the clients of
-# some twenty clouds.
+# Only Kubernetes discovery: with the others, Prometheus includes the clients of some twenty
+# clouds.
 tags_of() {
 	case $1 in
 	prometheus | promtool) echo remove_all_sd,enable_kubernetes_sd ;;
@@ -105,8 +105,8 @@ missing() {
 	done
 }
 
-# Archives exist for some patch releases only, so any patch of the minor will do.
-# setup-envtest leaves the folder read-only, which would keep build out of it.
+# Archives exist only for some patch releases, so any patch of the minor will do. setup-envtest
+# leaves the folder read-only, which would keep build out of it.
 download() {
 	say "fetching the archive of Kubernetes $major.$minor through setup-envtest"
 	local folder
