@@ -130,13 +130,14 @@ func (s *Scheduler) recheckUnconfirmed(now time.Duration) {
 	if len(s.unconfirmed) == 0 || now < s.recheckAt {
 		return
 	}
-	s.recheckAt = now + tick
+	s.recheckAt = now + min(tick, time.Duration(len(s.unconfirmed))*recheckPause)
 	for p, result := range s.unconfirmed {
 		if !p.suspect || p.queue == nil && now > p.begun+confirmation {
 			delete(s.unconfirmed, p)
 			continue
 		}
 		if s.guard.Judge(p, now) != guard.Dead {
+			s.askWitnesses(p, now) // they may not have been asked since it began to fail
 			continue
 		}
 		before := p.health.State
@@ -148,8 +149,11 @@ func (s *Scheduler) recheckUnconfirmed(now time.Duration) {
 }
 
 // confirmation is for how long a failure waits for a witness although the next probe has
-// begun.
-const confirmation = 100 * time.Millisecond
+// begun, and recheckPause how long one unconfirmed failure delays the next look at all of them.
+const (
+	confirmation = 100 * time.Millisecond
+	recheckPause = 20 * time.Microsecond
+)
 
 // clearSuspect takes a target out of the suspects that is gone, or taken out.
 func (s *Scheduler) clearSuspect(p *probe, now time.Duration) {

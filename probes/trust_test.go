@@ -76,6 +76,14 @@ func (w *world) down(site int) int {
 	return n
 }
 
+// probeNow makes the first endpoint of a site due.
+func (w *world) probeNow(site int) {
+	w.scheduler.mu.Lock()
+	defer w.scheduler.mu.Unlock()
+	w.scheduler.owners[siteOwner(site)].entries[0].probe.dueAt(w.scheduler.now())
+	w.scheduler.nudge()
+}
+
 // isolated is what the metric says.
 func (w *world) isolated() bool {
 	return testutil.ToFloat64(w.scheduler.options.Metrics.isolation) == 1
@@ -119,6 +127,36 @@ func TestOurOwnLossTakesNothingOut(t *testing.T) {
 		}
 		if n := w.down(0); n != 10 {
 			t.Errorf("%d of 10 endpoints of the dead site taken out", n)
+		}
+	})
+}
+
+// A single failure that others have to confirm is not left for the next probe.
+func TestSingleFailures_ShortlyAfterOneAnother_AreConfirmedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 6, 10, SchedulerOptions{})
+		impatient := thresholds
+		impatient.Failure = 1
+		for site := range 3 {
+			targets := many(10, func(i int) Prober {
+				return elsewhere{w.sites[site][i], place{addr: netip.AddrFrom4([4]byte{10, 0, byte(site), byte(i)})}}
+			})
+			for i := range targets {
+				targets[i].Thresholds = impatient
+				targets[i].Identity[3], targets[i].Identity[4] = byte(site), byte(i*37)
+			}
+			w.scheduler.Set(siteOwner(site), targets)
+		}
+		time.Sleep(timing.Interval)
+		w.sites[3][0].set(func(context.Context) Result { return failure(ReasonStatus) })
+		w.probeNow(3) // a suspect all the time
+		for site := range 3 {
+			w.sites[site][0].set(func(context.Context) Result { return failure(ReasonStatus) })
+			w.probeNow(site)
+			time.Sleep(30 * time.Millisecond)
+			if n := w.down(site); n != 1 {
+				t.Errorf("%d endpoints of site %d taken out, want the one that fails", n, site)
+			}
 		}
 	})
 }

@@ -162,7 +162,9 @@ type Guard[K comparable] struct {
 	// failing are the places of the suspects.
 	failing domains
 	windows []*window[K]
-	freeze  *freeze
+	// mayAskAt is when the next witnesses may be asked.
+	mayAskAt time.Duration
+	freeze   *freeze
 	// thawed is when the last freeze ended. To have been reached before speaks against
 	// nobody any more.
 	thawed   time.Duration

@@ -167,12 +167,15 @@ func (g *Guard[K]) windowOf(s *suspect) *window[K] {
 	return nil
 }
 
-// A suspect asks for witnesses two failures before its last. They are asked at most every
-// witnessPause, and never waited for longer than maxHeard.
+// A suspect asks for witnesses two failures before its last. They are never waited for longer
+// than maxHeard. Each delays the next call for witnesses by witnessPause, which bounds what they
+// cost when many targets begin to fail one after another. Windows that began less than
+// windowDistance after the one before make room for newer ones.
 const (
-	witnessPause = 100 * time.Millisecond
-	maxHeard     = 10 * time.Second
-	minWitnesses = 16
+	maxHeard       = 10 * time.Second
+	minWitnesses   = 16
+	witnessPause   = 500 * time.Microsecond
+	windowDistance = 100 * time.Millisecond
 )
 
 // WantsWitnesses returns how many targets that serve, and are no suspects, should be probed
@@ -182,7 +185,7 @@ func (g *Guard[K]) WantsWitnesses(k K, now time.Duration) int {
 	switch {
 	case s == nil || s.Class == Answered, s.failures+2 < float64(s.Threshold), g.windowOf(s) != nil:
 		return 0
-	case len(g.windows) > 0 && now < g.windows[len(g.windows)-1].begun+witnessPause:
+	case now < g.mayAskAt:
 		return 0
 	}
 	return minWitnesses + g.failing.all()/2 // so many outnumber the share, if they are well
@@ -191,10 +194,13 @@ func (g *Guard[K]) WantsWitnesses(k K, now time.Duration) int {
 // Asked notes that witnesses were asked, and canaries, who will all have answered or failed
 // by a time.
 func (g *Guard[K]) Asked(witnesses []K, until, now time.Duration) {
-	if len(g.windows) == maxWindows {
-		copy(g.windows, g.windows[1:])
-		g.windows = g.windows[:maxWindows-1]
+	switch last := len(g.windows) - 1; {
+	case last > 0 && g.windows[last].begun < g.windows[last-1].begun+windowDistance:
+		g.windows = g.windows[:last]
+	case len(g.windows) == maxWindows:
+		g.windows = slices.Delete(g.windows, 0, 1)
 	}
+	g.mayAskAt = now + time.Duration(max(len(witnesses), minWitnesses))*witnessPause
 	w := &window[K]{begun: now, awaited: make(map[K]struct{}, len(witnesses)), heard: min(until, now+maxHeard)}
 	for _, k := range witnesses {
 		w.awaited[k] = struct{}{}
