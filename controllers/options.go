@@ -223,7 +223,7 @@ func (o *Options) Validate() error {
 	}
 	for _, prefix := range o.Egress.Allowed {
 		if slices.Contains(o.Egress.Denied, prefix) {
-			faults = append(faults, fmt.Errorf("%s is in --allowed-cidrs and in --denied-cidrs: take it out of one of them", prefix))
+			faults = append(faults, fmt.Errorf("%s is in --allowed-cidrs and in --denied-cidrs: remove it from one of them", prefix))
 		}
 	}
 	return errors.Join(faults...)

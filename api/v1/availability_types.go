@@ -20,44 +20,43 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Availability says which endpoints get traffic when some or all of them are unhealthy,
-// and how endpoints leave. All of it is judged for each address family and each port of the
-// Service by itself; a port is its name and protocol, whatever its number.
+// Availability defines which endpoints get traffic when some or all of them are unhealthy, and
+// how endpoints are removed. Each address family and each port of the Service is evaluated
+// separately; a port is identified by name and protocol, not by number.
 type Availability struct {
-	// minReady is how many healthy endpoints the tiers up to one must have for the tiers
-	// after it to stay standby (endpoints[].priority). With fewer than this ready in all,
-	// the condition Available is False. A new endpoint makes no standby take over before
-	// the first verdict on it. From 1 to 1000; 1 if left out.
+	// minReady is the number of healthy endpoints that the tiers up to one must have for later
+	// tiers to stay on standby (endpoints[].priority). With fewer ready endpoints in total, the
+	// condition Available is False. A new endpoint does not activate a standby before its first
+	// verdict. From 1 to 1000; the default is 1.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	MinReady int32 `json:"minReady,omitempty"`
 
-	// whenNoneHealthy is what gets traffic when every active endpoint, of whatever tier, is
-	// unhealthy. PublishNone, the default: nothing, so that clients fail at once.
-	// PublishLastHealthy: those that were healthy last. PublishAll: all active endpoints,
-	// standbys too. A minHealthyPercent above 0 comes before it.
+	// whenNoneHealthy defines what gets traffic when every active endpoint, in all tiers, is
+	// unhealthy. PublishNone, the default: nothing, so clients fail at once. PublishLastHealthy:
+	// the endpoints that were healthy last. PublishAll: all active endpoints, including standbys.
+	// A minHealthyPercent above 0 takes precedence.
 	// +optional
 	// +kubebuilder:default=PublishNone
 	// +kubebuilder:validation:Enum=PublishNone;PublishLastHealthy;PublishAll
 	WhenNoneHealthy NoneHealthyPolicy `json:"whenNoneHealthy,omitempty"`
 
-	// minHealthyPercent is the share of healthy endpoints among the active ones of the
-	// tiers in use below which all of these get traffic, healthy or not: a probe that
-	// fails so widely is more likely wrong than right, and the few that are left would be
-	// overrun. If several tiers are in use, each of them must be below it: a standby tier
-	// that has taken over is not mixed with the dead one that it stands in for. It holds
-	// when none is healthy, too. 0, the default, never does so. Envoy calls it the panic
-	// threshold.
+	// minHealthyPercent is a share of the active endpoints in the tiers in use. If fewer are
+	// healthy, all of these endpoints get traffic, healthy or not: if so many probes fail, the
+	// probe is probably wrong, and the few healthy endpoints would be overloaded. If several tiers
+	// are in use, each of them must be below it: a standby tier that has taken over is not mixed
+	// with the dead tier that it replaces. It also applies when none is healthy. 0, the default,
+	// disables it. Envoy calls it the panic threshold.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	MinHealthyPercent int32 `json:"minHealthyPercent,omitempty"`
 
-	// drainPeriod is how long an endpoint that leaves the spec while it is healthy keeps
-	// its connections: it is published as terminating and gets no new ones. From 0s, which
-	// takes it away at once, to 24h; 30s if left out.
+	// drainPeriod is how long an endpoint that leaves the spec while it is healthy keeps its
+	// connections: it is published as terminating and gets no new ones. From 0s, which removes it
+	// at once, to 24h; the default is 30s.
 	// +optional
 	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:Type=string
@@ -66,7 +65,7 @@ type Availability struct {
 	DrainPeriod *metav1.Duration `json:"drainPeriod,omitempty"`
 }
 
-// NoneHealthyPolicy is what gets traffic when every active endpoint is unhealthy.
+// NoneHealthyPolicy defines what gets traffic when every active endpoint is unhealthy.
 type NoneHealthyPolicy string
 
 // Policies for when every active endpoint is unhealthy.

@@ -16,43 +16,42 @@ limitations under the License.
 
 package v1
 
-// Conditions that kstatus reads (sigs.k8s.io/cli-utils pkg/kstatus), and with it
-// Flux, Argo CD and kubectl wait.
+// Conditions that kstatus reads (sigs.k8s.io/cli-utils pkg/kstatus), and with it Flux, Argo CD
+// and kubectl wait.
 const (
-	// ReadyCondition is True when the spec is accepted as a whole and the
-	// EndpointSlices say what is known. A dead endpoint does not make it False, or it
-	// would block every rollout of the manifests that the object came with. Always
-	// present.
+	// ReadyCondition is True when the spec is accepted as a whole and the EndpointSlices reflect
+	// what is known. A dead endpoint does not make it False, because that would block every
+	// rollout of the object's manifests. Always present.
 	ReadyCondition = "Ready"
-	// ReconcilingCondition is True, and present only then, while something is awaited
-	// that is expected to come without an edit of this object.
+	// ReconcilingCondition is True while something is missing that is expected to appear without
+	// an edit of this object. Otherwise absent.
 	ReconcilingCondition = "Reconciling"
-	// StalledCondition is True, and present only then, when nothing will change until
-	// somebody edits this object or what it refers to.
+	// StalledCondition is True while nothing will change until somebody edits this object or an
+	// object that it refers to. Otherwise absent.
 	StalledCondition = "Stalled"
 
-	// PublishedReason: ready, the slices say what is known.
+	// PublishedReason: ready, the slices reflect what is known.
 	PublishedReason = "Published"
 	// SuspendedReason: ready, spec.suspend is set.
 	SuspendedReason = "Suspended"
-	// WriteFailedReason: reconciling, the API server refused a write; it is tried again.
+	// WriteFailedReason: reconciling, the API server refused a write; the operator retries.
 	WriteFailedReason = "WriteFailed"
-	// InvalidHealthCheckReason: stalled, spec.healthCheck cannot be carried out. Endpoints
-	// are probed by the last one that was sound, whose generation the message has.
+	// InvalidHealthCheckReason: stalled, spec.healthCheck is invalid. Endpoints are probed by the
+	// last valid one; the message has its generation.
 	InvalidHealthCheckReason = "InvalidHealthCheck"
 	// CertificatesUnavailableReason: reconciling, the Secret or ConfigMap named in
-	// spec.healthCheck.tls is missing or of no use. Endpoints are probed with what it held
-	// last, or by the last health check that was sound.
+	// spec.healthCheck.tls is missing or unusable. Endpoints are probed with its last contents, or
+	// by the last valid health check.
 	CertificatesUnavailableReason = "CertificatesUnavailable"
-	// Besides, Ready, Reconciling and Stalled carry the reasons of the conditions
+	// Ready, Reconciling and Stalled also carry the reasons of the conditions
 	// TargetServiceResolved, PortsMatched, EndpointsAccepted, AddressesResolved and
 	// EndpointsPublished when these are False.
 )
 
-// AvailableCondition is True while at least spec.availability.minReady endpoints are
-// ready for each address family and each port of the Service that endpoints have. One that
-// gets traffic by FailOpen does not count unless it is healthy: it is not known to serve.
-// Unknown while the verdicts still to come decide. Always present.
+// AvailableCondition is True while at least spec.availability.minReady endpoints are ready for
+// each address family and each port of the Service that endpoints have. An unhealthy endpoint
+// published by fail-open does not count, because it may not serve. Unknown while outstanding
+// verdicts decide. Always present.
 const (
 	AvailableCondition = "Available"
 
@@ -62,15 +61,15 @@ const (
 	NoEndpointsReadyReason = "NoEndpointsReady"
 	// TooFewEndpointsReadyReason: not available, some are ready, but fewer than minReady.
 	TooFewEndpointsReadyReason = "TooFewEndpointsReady"
-	// AwaitingProbesReason: unknown, too few endpoints are ready, but enough have had no
-	// verdict.
+	// AwaitingProbesReason: unknown, too few endpoints are ready, but enough of the others have no
+	// verdict yet.
 	AwaitingProbesReason = "AwaitingProbes"
 	// FailingOpenReason: FailOpen is True. Available or not, by the healthy endpoints.
 	FailingOpenReason = "FailingOpen"
 )
 
-// FailOpenCondition is True, and present only then, while endpoints get traffic that are
-// not healthy, by spec.availability, for some address family and port of the Service.
+// FailOpenCondition is True while unhealthy endpoints get traffic, by spec.availability, for
+// some address family and port of the Service. Otherwise absent.
 const (
 	FailOpenCondition = "FailOpen"
 
@@ -79,21 +78,21 @@ const (
 	// LastHealthyPublishedReason: no endpoint is healthy, and whenNoneHealthy is
 	// PublishLastHealthy.
 	LastHealthyPublishedReason = "LastHealthyPublished"
-	// DrainingPublishedReason: no endpoint is healthy, some serve and drain, and spec.availability
-	// would have others get traffic that do not even serve.
+	// DrainingPublishedReason: no endpoint is healthy, some serve and drain, and these get traffic
+	// before dead ones.
 	DrainingPublishedReason = "DrainingPublished"
 	// BelowMinHealthyPercentReason: fewer endpoints than minHealthyPercent are healthy.
 	BelowMinHealthyPercentReason = "BelowMinHealthyPercent"
 )
 
-// FailedOverCondition is True, and present only then, while a tier is in use that would
-// stand by if all endpoints of the spec were active and healthy, for some address family and
-// port of the Service. The message names these unless the same is true of all.
+// FailedOverCondition is True while a tier is in use that would stand by if all endpoints of
+// the spec were active and healthy, for some address family and port of the Service. The
+// message names these unless it applies to all. Otherwise absent.
 const (
 	FailedOverCondition = "FailedOver"
 
-	// TooFewHealthyReason: failed over, the tiers before have fewer than minReady healthy
-	// active endpoints.
+	// TooFewHealthyReason: failed over, the earlier tiers have fewer than minReady healthy active
+	// endpoints.
 	TooFewHealthyReason = "TooFewHealthy"
 )
 
@@ -107,34 +106,33 @@ const (
 	NoEndpointsUnhealthyReason = "NoEndpointsUnhealthy"
 )
 
-// OperatorIsolatedCondition is True, and present only then, while endpoints that fail are
-// not taken out, since nearly everything fails alike, all canaries fail or all default
-// gateways are lost, which seems to be the operator's own fault.
+// OperatorIsolatedCondition is True while failing endpoints are not taken out, because nearly
+// everything fails alike, all canaries fail or all default gateways are lost, which suggests
+// that the operator's own network is down. Otherwise absent.
 const (
 	OperatorIsolatedCondition = "OperatorIsolated"
 
-	// VerdictsHeldReason: the verdicts on failing endpoints stay as they are.
+	// VerdictsHeldReason: the verdicts on failing endpoints are unchanged.
 	VerdictsHeldReason = "VerdictsHeld"
 )
 
-// ProgrammedCondition is True when the API server holds the EndpointSlices that are to be
-// published. While it is False, what clients follow is what it held before: status.ready and
-// status.endpoints[].published say what that is, and Available goes by it. Always present.
+// ProgrammedCondition is True when the API server holds the EndpointSlices that the operator
+// wants to publish. While it is False, clients follow the previous ones: status.ready and
+// status.endpoints[].published describe these, and so does Available. Always present.
 const (
 	ProgrammedCondition = "Programmed"
 
 	// ProgrammedReason: the API server holds them.
 	ProgrammedReason = "Programmed"
-	// AlteredReason: admission changed the slices when they were written.
+	// AlteredReason: admission modified the slices when they were written.
 	AlteredReason = "Altered"
-	// The condition is also False with the reason that the API server gives for a refusal, such
-	// as Forbidden by admission or a quota, and with WriteFailedReason if it gives none.
+	// The condition is also False with the API server's reason for a refusal, such as Forbidden by
+	// admission or a quota, and with WriteFailedReason if there is none.
 )
 
-// VerdictsCurrentCondition is False, and present only then, while the health of an endpoint
-// is stale: its probes cannot be made, or say nothing, and its last verdict stands. Verdicts
-// that the operator holds back itself do not count, see OperatorIsolated. It does not make
-// Ready False.
+// VerdictsCurrentCondition is False while the health of an endpoint is stale: its probes cannot
+// be made, or yield no result, and it keeps its last verdict. Verdicts that the operator holds
+// back do not count, see OperatorIsolated. It does not make Ready False. Otherwise absent.
 const (
 	VerdictsCurrentCondition = "VerdictsCurrent"
 
@@ -142,61 +140,60 @@ const (
 	VerdictsStaleReason = "VerdictsStale"
 )
 
-// TargetServiceResolvedCondition is True when the target Service is one that can
-// lead to the endpoints. While it is False no slice is published, save with
-// ServiceNotOwnedReason and ServiceInvalidReason. Always present.
+// TargetServiceResolvedCondition is True when the target Service can lead to the endpoints.
+// While it is False no slice is published, except with ServiceNotOwnedReason and
+// ServiceInvalidReason. Always present.
 const (
 	TargetServiceResolvedCondition = "TargetServiceResolved"
 
 	// ServiceResolvedReason: the Service exists and leads to the endpoints.
 	ServiceResolvedReason = "Resolved"
-	// ServiceNotFoundReason: there is no such Service, and no serviceTemplate.
+	// ServiceNotFoundReason: the Service does not exist, and there is no serviceTemplate.
 	ServiceNotFoundReason = "ServiceNotFound"
 	// ServiceHasSelectorReason: the Service selects Pods, whose endpoints would be
 	// mixed with these, and targetService.allowSelector is not set.
 	ServiceHasSelectorReason = "ServiceHasSelector"
 	// ServiceIsExternalNameReason: the Service is a DNS alias, which has no endpoints.
 	ServiceIsExternalNameReason = "ServiceIsExternalName"
-	// ServiceInOtherNamespaceReason: there is a serviceTemplate, but the Service is to be in
-	// another namespace, where none is created.
+	// ServiceInOtherNamespaceReason: serviceTemplate is set, but the Service would be in another
+	// namespace, where none is created.
 	ServiceInOtherNamespaceReason = "ServiceInOtherNamespace"
 	// RefNotPermittedReason: the Service is in another namespace, and no ReferenceGrant
 	// there allows ExternalServices of this one to refer to it.
 	RefNotPermittedReason = "RefNotPermitted"
-	// ReferenceGrantNotInstalledReason: the Service is in another namespace, and the API
-	// server does not know ReferenceGrants, by which that could be allowed.
+	// ReferenceGrantNotInstalledReason: the Service is in another namespace, and the API server
+	// does not know ReferenceGrants, which could allow that.
 	ReferenceGrantNotInstalledReason = "ReferenceGrantNotInstalled"
-	// ServiceNotOwnedReason: there is a serviceTemplate, but the Service exists and was
-	// not created from it. It is left as it is and leads to the endpoints all the same.
+	// ServiceNotOwnedReason: serviceTemplate is set, but the Service exists and was not created
+	// from it. It is left as it is, and leads to the endpoints.
 	ServiceNotOwnedReason = "ServiceNotOwned"
-	// ServiceInvalidReason: the API server refuses the Service of the serviceTemplate.
-	// A Service created before leads to the endpoints all the same.
+	// ServiceInvalidReason: the API server refuses the Service of the serviceTemplate. A
+	// previously created Service continues to lead to the endpoints.
 	ServiceInvalidReason = "ServiceInvalid"
 )
 
-// PortsMatchedCondition is True when every port that is published is one of the
-// Service's, by name and protocol, and the other way round. Always present, Unknown
-// if the endpoints could not be judged.
+// PortsMatchedCondition is True when every published port is a port of the Service, by name and
+// protocol, and every port of the Service is published. Unknown if the endpoints could not be
+// checked. Always present.
 const (
 	PortsMatchedCondition = "PortsMatched"
 
 	// PortsMatchedReason: they match.
 	PortsMatchedReason = "Matched"
-	// PortNotInServiceReason: an endpoint's port is not one of the Service's, which
-	// consumers ignore.
+	// PortNotInServiceReason: an endpoint has a port that the Service lacks; consumers ignore it.
 	PortNotInServiceReason = "PortNotInService"
-	// PortWithoutEndpointsReason: a port of the Service is one of no endpoint's, neither here
-	// nor in other ExternalServices for it.
+	// PortWithoutEndpointsReason: no endpoint has this port of the Service, neither here nor in
+	// other ExternalServices for it.
 	PortWithoutEndpointsReason = "PortWithoutEndpoints"
-	// NotJudgedReason: unknown, the Service or the health check is at fault; see Ready. It
-	// is that of EndpointsAccepted, too.
+	// NotJudgedReason: unknown, there is an error in the Service or the health check; see Ready.
+	// EndpointsAccepted uses it, too.
 	NotJudgedReason = "NotJudged"
 )
 
-// FamiliesMatchedCondition is False, and present only then, when the address families of the
-// endpoints are not those of the Service. The endpoints are published all the same, so that
-// they are there when the Service gains the family, and Ready does not depend on it: one
-// manifest may serve clusters with one family and with two.
+// FamiliesMatchedCondition is False when the address families of the endpoints differ from the
+// Service's. The endpoints are published anyway, so that they are there when the Service gains
+// the family, and Ready does not depend on it: one manifest may serve clusters with one family
+// and with two. Otherwise absent.
 const (
 	FamiliesMatchedCondition = "FamiliesMatched"
 
@@ -208,80 +205,78 @@ const (
 	AddressFamilyWithoutEndpointsReason = "AddressFamilyWithoutEndpoints"
 )
 
-// EndpointsAcceptedCondition is True when every endpoint of the spec can be probed
-// and published. The ones that cannot are set aside; the others go on. Always
-// present, Unknown if the endpoints could not be judged.
+// EndpointsAcceptedCondition is True when every endpoint of the spec can be probed and
+// published. Other endpoints are rejected; the rest works. Unknown if the endpoints could not
+// be checked. Always present.
 const (
 	EndpointsAcceptedCondition = "EndpointsAccepted"
 
-	// EndpointsAcceptedReason: all are.
+	// EndpointsAcceptedReason: all endpoints are accepted.
 	EndpointsAcceptedReason = "Accepted"
 
-	// The other reasons stand in status.endpoints[].reason of the endpoint that is
-	// set aside; the condition has that of the first.
+	// The other reasons also appear in status.endpoints[].reason of rejected endpoints; the
+	// condition has the reason of the first one.
 
 	// InvalidAddressReason: neither an IP address nor a DNS name.
 	InvalidAddressReason = "InvalidAddress"
 	// RefusedAddressReason: an address that may not be published.
 	RefusedAddressReason = "RefusedAddress"
-	// DuplicateEndpointReason: address and port of an endpoint before it.
+	// DuplicateEndpointReason: an earlier endpoint has the same address and port.
 	DuplicateEndpointReason = "DuplicateEndpoint"
-	// InvalidPortReason: no port, or not clear which one.
+	// InvalidPortReason: there is no port, or it is ambiguous.
 	InvalidPortReason = "InvalidPort"
 	// InvalidHealthCheckURLReason: the URL cannot be probed.
 	InvalidHealthCheckURLReason = "InvalidHealthCheckURL"
-	// CredentialsUnavailableReason: the probe takes credentials, and the Secret named in
-	// spec.healthCheck.credentialsSecretRef is missing or of no use. Endpoints are
-	// probed with what it held last, for a time (--removed-credential-grace).
+	// CredentialsUnavailableReason: the probe needs credentials, and the Secret named in
+	// spec.healthCheck.credentialsSecretRef is missing or unusable. Endpoints are probed with its
+	// last contents, for a limited time (--removed-credential-grace).
 	CredentialsUnavailableReason = "CredentialsUnavailable"
-	// CredentialsWithheldReason: the probe would send credentials to a server that has not
-	// proved who it is, or the server asks for the password in a way in which it gets it
-	// only then. An endpoint that was probed before keeps its verdict.
+	// CredentialsWithheldReason: the probe would send credentials to an unverified server, or the
+	// server asks for the password by a method that needs a verified server. An endpoint that was
+	// probed before keeps its verdict.
 	CredentialsWithheldReason = "CredentialsWithheld"
-	// NotAllowedByPolicyReason: an ExternalServicePolicy that selects the namespace does not
-	// allow the endpoint or its probe; it is neither published nor probed. Or, as the reason
-	// of the condition alone, it does not allow so short an interval, and a longer one is
-	// kept to.
+	// NotAllowedByPolicyReason: an ExternalServicePolicy that selects the namespace does not allow
+	// the endpoint or its probe; it is neither published nor probed. As the reason of the
+	// condition only: the interval is too short, and the policy's interval is used.
 	NotAllowedByPolicyReason = "NotAllowedByPolicy"
 	// InvalidTopologyReason: zone, hostname or nodeName that the API server would refuse.
 	InvalidTopologyReason = "InvalidTopology"
 )
 
-// AddressesResolvedCondition is True when every DNS name among the endpoints leads to
-// addresses. While it is False, the addresses that a name led to last are kept. It is
-// present only where there is such a name, and Unknown until all have been asked for.
+// AddressesResolvedCondition is True when every DNS name among the endpoints has addresses.
+// While it is False, the last addresses of a name are kept. Unknown until all names have an
+// answer. Absent if there are no names.
 const (
 	AddressesResolvedCondition = "AddressesResolved"
 
 	// NamesResolvedReason: all are resolved.
 	NamesResolvedReason = "NamesResolved"
-	// NamesPublishedReason: all are resolved, and published as names.
+	// NamesPublishedReason: all are resolved, and the names are published.
 	NamesPublishedReason = "NamesPublished"
-	// ResolvingReason: unknown, a name has not been answered yet.
+	// ResolvingReason: unknown, a name has no answer yet.
 	ResolvingReason = "Resolving"
 
-	// The other reasons stand in status.endpoints[].reason of a name that leads nowhere; the
-	// condition has that of the first. A name without any address makes Ready False.
+	// The other reasons also appear in status.endpoints[].reason of names without addresses; the
+	// condition has the reason of the first one. A name without any address makes Ready False.
 
-	// NoAddressesReason: the name exists, but has no record of the types that are asked for.
+	// NoAddressesReason: the name exists, but has no record of the queried types.
 	NoAddressesReason = "NoAddresses"
-	// NameNotFoundReason: the name does not exist. Its addresses go after a grace time.
+	// NameNotFoundReason: the name does not exist. Its addresses are removed after a grace time.
 	NameNotFoundReason = "NameNotFound"
-	// AliasLoopReason: the name is an alias of itself, or at the end of too many aliases.
+	// AliasLoopReason: the name is an alias of itself, or follows too many aliases.
 	AliasLoopReason = "AliasLoop"
-	// NameServerFailureReason: the name servers fail to find out, refuse to answer, or send
-	// what is no answer.
+	// NameServerFailureReason: the name servers fail, refuse, or send an invalid answer.
 	NameServerFailureReason = "NameServerFailure"
 	// NameServerTimeoutReason: the name servers do not answer.
 	NameServerTimeoutReason = "NameServerTimeout"
-	// TooManyAddressesReason: the names lead to more endpoints than there may be.
+	// TooManyAddressesReason: the names yield more endpoints than allowed.
 	TooManyAddressesReason = "TooManyAddresses"
 )
 
-// TrafficPolicyEffectiveCondition tells whether the wish to keep traffic in the client's
-// zone or on its node comes true: True if the slices have hints, False if it is void. It
-// is present only where there is such a wish: in the Service's trafficDistribution,
-// traffic policies or topology annotation, or in an endpoint's forZones.
+// TrafficPolicyEffectiveCondition reports whether a request to keep traffic in the client's
+// zone or on its node has an effect: True if the slices have hints, False if not. The request
+// is the Service's trafficDistribution, traffic policies or topology annotation, or an
+// endpoint's forZones. Absent without such a request.
 const (
 	TrafficPolicyEffectiveCondition = "TrafficPolicyEffective"
 
@@ -290,66 +285,63 @@ const (
 	// TopologyModeDeprecatedReason: effective, hints are written for the Service's
 	// annotation topology-mode: Auto or topology-aware-hints: auto.
 	TopologyModeDeprecatedReason = "TopologyModeDeprecated"
-	// EndpointWithoutZoneReason: not effective, an endpoint that may be ready has neither
-	// zone nor forZones, so that no endpoint has hints.
+	// EndpointWithoutZoneReason: not effective, an endpoint that may be ready has neither zone nor
+	// forZones, so no endpoint has hints.
 	EndpointWithoutZoneReason = "EndpointWithoutZone"
-	// EndpointWithoutNodeReason: not effective as PreferSameNode, since an endpoint that
-	// may be ready has no nodeName. There are hints by zone.
+	// EndpointWithoutNodeReason: not effective as PreferSameNode, because an endpoint that may be
+	// ready has no nodeName. There are hints by zone.
 	EndpointWithoutNodeReason = "EndpointWithoutNode"
-	// OthersWithoutHintsReason: not effective, another ExternalService for the same Service
-	// gives no hints, or its Pods have none since these are set by hand, so that nobody
-	// follows those that are written here.
+	// OthersWithoutHintsReason: not effective, another ExternalService for the same Service sets
+	// no hints, or its Pods have none because these are set by hand, so consumers ignore all
+	// hints.
 	OthersWithoutHintsReason = "OthersWithoutHints"
-	// LocalTrafficPolicyReason: the Service's internalTrafficPolicy or
-	// externalTrafficPolicy is Local, and an endpoint without a nodeName gets no traffic
-	// by it.
+	// LocalTrafficPolicyReason: the Service's internalTrafficPolicy or externalTrafficPolicy is
+	// Local, and an endpoint without a nodeName gets no such traffic.
 	LocalTrafficPolicyReason = "LocalTrafficPolicy"
 )
 
-// NoConflictsCondition is True when nobody else sends the Service's traffic where this
-// object does not know of: consumers would follow now the one and now the other. It does
-// not make Ready False, since these endpoints are published all the same. Always present.
+// NoConflictsCondition is True when nobody else sends the Service's traffic to endpoints that
+// this object does not know: consumers would follow either of them. It does not make Ready
+// False, because these endpoints are published anyway. Always present.
 const (
 	NoConflictsCondition = "NoConflicts"
 
-	// NoConflictsReason: nobody does.
+	// NoConflictsReason: there is no conflict.
 	NoConflictsReason = "NoConflicts"
 	// SharedEndpointReason: another ExternalService, or a Pod of a Service that may have a
 	// selector, has the same address and port.
 	SharedEndpointReason = "SharedEndpoint"
 	// ForeignEndpointSlicesReason: somebody else writes EndpointSlices for the Service.
 	ForeignEndpointSlicesReason = "ForeignEndpointSlices"
-	// MirroredEndpointsReason: there is an Endpoints object with the Service's name, which
-	// Kubernetes copies into EndpointSlices.
+	// MirroredEndpointsReason: an Endpoints object has the Service's name, and Kubernetes copies
+	// it into EndpointSlices.
 	MirroredEndpointsReason = "MirroredEndpoints"
-	// LeftoverPodSlicesReason: the Service had a selector once, and the EndpointSlices of
-	// its Pods are still there. Nobody maintains them any more.
+	// LeftoverPodSlicesReason: the Service had a selector once, and the EndpointSlices of its Pods
+	// still exist. Nobody maintains them any more.
 	LeftoverPodSlicesReason = "LeftoverPodSlices"
 )
 
-// EndpointsPublishedCondition is True while the Endpoints object that spec.publishEndpoints
-// asks for says what the EndpointSlices say. It is present only if that is set, and
-// Unknown without a Service.
+// EndpointsPublishedCondition is True while the Endpoints object for spec.publishEndpoints
+// matches the EndpointSlices. Unknown without a Service. Absent if publishEndpoints is not set.
 const (
 	EndpointsPublishedCondition = "EndpointsPublished"
 
-	// EndpointsInStepReason: it does.
+	// EndpointsInStepReason: it matches.
 	EndpointsInStepReason = "EndpointsInStep"
-	// EndpointsTruncatedReason: it does, but for the endpoints beyond the first 1,000.
+	// EndpointsTruncatedReason: it matches, except for the endpoints beyond the first 1,000.
 	EndpointsTruncatedReason = "EndpointsTruncated"
-	// EndpointsNotOwnedReason: there is one with the Service's name already, which was not
-	// written for this object. It is left as it is.
+	// EndpointsNotOwnedReason: an object with the Service's name exists that was not written for
+	// this object. It is left as it is.
 	EndpointsNotOwnedReason = "EndpointsNotOwned"
-	// Besides, it is False with ServiceHasSelectorReason, since Kubernetes keeps the Endpoints
+	// It is also False with ServiceHasSelectorReason, because Kubernetes maintains the Endpoints
 	// of such a Service, and with WriteFailedReason.
 )
 
 // Reasons of the condition Ready of an ExternalServicePolicy.
 const (
-	// EnforcedReason: ready, the ExternalServices of the namespaces keep to it.
+	// EnforcedReason: ready, the policy is enforced in the selected namespaces.
 	EnforcedReason = "Enforced"
-	// InvalidPolicyReason: not ready, something in the spec cannot be read, which the API
-	// server refuses where it has the operator's CRDs. The namespaces that it selects are
-	// allowed nothing.
+	// InvalidPolicyReason: not ready, a field of the spec is invalid, which the API server refuses
+	// if it has the operator's CRDs. Nothing is allowed in the selected namespaces.
 	InvalidPolicyReason = "InvalidPolicy"
 )

@@ -21,12 +21,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// DNSOptions say how DNS names among the endpoints are resolved.
+// DNSOptions define how DNS names among the endpoints are resolved.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.minTTL) || !has(self.maxTTL) || duration(self.minTTL) <= duration(self.maxTTL)",message="dns.minTTL must not be longer than dns.maxTTL (5m if left out): shorten the one or lengthen the other"
 type DNSOptions struct {
-	// minTTL is the least time after which a name is asked for again, however short the TTL
-	// of its records, from 1s to 1h; 5s if left out.
+	// minTTL is the minimum time between two lookups of a name, however short the TTL of its
+	// records, from 1s to 1h; the default is 5s.
 	// +optional
 	// +kubebuilder:default="5s"
 	// +kubebuilder:validation:Type=string
@@ -34,8 +34,8 @@ type DNSOptions struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be a duration from 1s to 1h, such as 5s"
 	MinTTL *metav1.Duration `json:"minTTL,omitempty"`
 
-	// maxTTL is the longest time after which a name is asked for again, however long the TTL
-	// of its records, from 1s to 24h; 5m if left out.
+	// maxTTL is the maximum time between two lookups of a name, however long the TTL of its
+	// records, from 1s to 24h; the default is 5m.
 	// +optional
 	// +kubebuilder:default="5m"
 	// +kubebuilder:validation:Type=string
@@ -43,8 +43,8 @@ type DNSOptions struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="must be a duration from 1s to 24h, such as 5m"
 	MaxTTL *metav1.Duration `json:"maxTTL,omitempty"`
 
-	// ipFamilies are the families of addresses that are asked for: IPv4 for A records, IPv6
-	// for AAAA records. Left out, they are the Service's.
+	// ipFamilies are the queried address families: IPv4 for A records, IPv6 for AAAA records. They
+	// default to the Service's.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -52,23 +52,23 @@ type DNSOptions struct {
 	// +kubebuilder:validation:items:Enum=IPv4;IPv6
 	IPFamilies []corev1.IPFamily `json:"ipFamilies,omitempty"`
 
-	// publish Resolved, the default, publishes the addresses that names lead to. FQDN
-	// publishes the names themselves, in EndpointSlices of the address type FQDN, for
-	// consumers that resolve them: kube-proxy and most others do not read these, and
-	// Kubernetes has deprecated the type. A name is then one endpoint, probed at whatever
-	// it leads to at that time.
+	// publish defines what the EndpointSlices contain. Resolved, the default, publishes the
+	// addresses of names. FQDN publishes the names themselves, in EndpointSlices of the address
+	// type FQDN, for consumers that resolve them: kube-proxy and most others do not read these,
+	// and Kubernetes has deprecated the type. A name is then one endpoint, probed at one of its
+	// current addresses.
 	// +optional
 	// +kubebuilder:default=Resolved
 	// +kubebuilder:validation:Enum=Resolved;FQDN
 	Publish NamePublication `json:"publish,omitempty"`
 }
 
-// NamePublication is what is published of a DNS name.
+// NamePublication defines what is published for a DNS name.
 type NamePublication string
 
 // Forms in which DNS names are published.
 const (
-	// PublishResolved publishes the addresses that a name leads to.
+	// PublishResolved publishes the addresses of a name.
 	PublishResolved NamePublication = "Resolved"
 	// PublishFQDN publishes the name.
 	PublishFQDN NamePublication = "FQDN"

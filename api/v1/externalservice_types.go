@@ -20,8 +20,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ExternalService lets a Service front endpoints outside the cluster. Each
-// endpoint is probed; the Service's EndpointSlices say which ones are alive.
+// ExternalService lets a Service front endpoints outside the cluster. The operator probes each
+// endpoint, and the Service's EndpointSlices show which ones are alive.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -34,7 +34,7 @@ import (
 // +kubebuilder:printcolumn:name="Interval",type=string,JSONPath=`.spec.healthCheckInterval`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="metadata.name must have at most 63 characters, since it becomes a label of the EndpointSlices"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="metadata.name must have at most 63 characters, because it becomes a label of the EndpointSlices: shorten it"
 type ExternalService struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -42,14 +42,14 @@ type ExternalService struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what is wanted.
+	// spec is the desired state.
 	// +required
 	Spec ExternalServiceSpec `json:"spec"`
 
-	// status is what is known.
+	// status is the observed state.
 	//
-	// An observedGeneration of -1 says that the operator has not seen the object yet: kstatus,
-	// and with it Flux, would take one without a status for one that is well.
+	// An observedGeneration of -1 means that the operator has not seen the object yet: kstatus,
+	// and with it Flux, would treat an object without a status as ready.
 	// +optional
 	// +kubebuilder:default:={observedGeneration:-1}
 	Status ExternalServiceStatus `json:"status,omitempty"`
@@ -64,48 +64,47 @@ type ExternalServiceList struct {
 	Items           []ExternalService `json:"items"`
 }
 
-// ExternalServiceSpec is what is wanted.
+// ExternalServiceSpec is the desired state of an ExternalService.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.healthCheck) || !has(self.healthCheck.timeout) || !has(self.healthCheckInterval) || duration(self.healthCheck.timeout) <= duration(self.healthCheckInterval)",message="healthCheck.timeout must not be longer than healthCheckInterval: shorten the timeout or lengthen the interval"
 // +kubebuilder:validation:XValidation:rule="!has(self.healthCheck) || !has(self.healthCheck.fastInterval) || !has(self.healthCheckInterval) || duration(self.healthCheck.fastInterval) <= duration(self.healthCheckInterval)",message="healthCheck.fastInterval must not be longer than healthCheckInterval: it is the interval used while a change is pending"
-// +kubebuilder:validation:XValidation:rule="!has(self.healthCheck) || has(self.healthCheck.sendCredentialsToUnverifiedServers) && self.healthCheck.sendCredentialsToUnverifiedServers || !has(self.healthCheck.credentialsSecretRef) && !(has(self.healthCheck.http) && has(self.healthCheck.http.headers) && self.healthCheck.http.headers.exists(h, h.name.lowerAscii() == 'authorization')) || !['http:','grpc:','redis:'].exists(s, has(self.healthCheckURL) && self.healthCheckURL.startsWith(s) || self.endpoints.exists(e, has(e.healthCheckURL) && e.healthCheckURL.startsWith(s)))",message="without TLS, credentials go to whoever answers at the address: write https://, grpcs:// or rediss:// in the health check URLs, or set healthCheck.sendCredentialsToUnverifiedServers"
-// +kubebuilder:validation:XValidation:rule="!has(self.healthCheck) || has(self.healthCheck.sendCredentialsToUnverifiedServers) && self.healthCheck.sendCredentialsToUnverifiedServers || !has(self.healthCheck.credentialsSecretRef) && !(has(self.healthCheck.http) && has(self.healthCheck.http.headers) && self.healthCheck.http.headers.exists(h, h.name.lowerAscii() == 'authorization')) || !has(self.healthCheck.tls) || !has(self.healthCheck.tls.insecureSkipVerify) || !self.healthCheck.tls.insecureSkipVerify || !['https:','grpcs:','rediss:'].exists(s, has(self.healthCheckURL) && self.healthCheckURL.startsWith(s) || self.endpoints.exists(e, has(e.healthCheckURL) && e.healthCheckURL.startsWith(s)))",message="with tls.insecureSkipVerify, credentials go to whoever answers at the address: take it out, or set healthCheck.sendCredentialsToUnverifiedServers"
+// +kubebuilder:validation:XValidation:rule="!has(self.healthCheck) || has(self.healthCheck.sendCredentialsToUnverifiedServers) && self.healthCheck.sendCredentialsToUnverifiedServers || !has(self.healthCheck.credentialsSecretRef) && !(has(self.healthCheck.http) && has(self.healthCheck.http.headers) && self.healthCheck.http.headers.exists(h, h.name.lowerAscii() == 'authorization')) || !['http:','grpc:','redis:'].exists(s, has(self.healthCheckURL) && self.healthCheckURL.startsWith(s) || self.endpoints.exists(e, has(e.healthCheckURL) && e.healthCheckURL.startsWith(s)))",message="without TLS, credentials go to any server that answers at the address: write https://, grpcs:// or rediss:// in the health check URLs, or set healthCheck.sendCredentialsToUnverifiedServers"
+// +kubebuilder:validation:XValidation:rule="!has(self.healthCheck) || has(self.healthCheck.sendCredentialsToUnverifiedServers) && self.healthCheck.sendCredentialsToUnverifiedServers || !has(self.healthCheck.credentialsSecretRef) && !(has(self.healthCheck.http) && has(self.healthCheck.http.headers) && self.healthCheck.http.headers.exists(h, h.name.lowerAscii() == 'authorization')) || !has(self.healthCheck.tls) || !has(self.healthCheck.tls.insecureSkipVerify) || !self.healthCheck.tls.insecureSkipVerify || !['https:','grpcs:','rediss:'].exists(s, has(self.healthCheckURL) && self.healthCheckURL.startsWith(s) || self.endpoints.exists(e, has(e.healthCheckURL) && e.healthCheckURL.startsWith(s)))",message="with tls.insecureSkipVerify, credentials go to any server that answers at the address: remove it, or set healthCheck.sendCredentialsToUnverifiedServers"
 type ExternalServiceSpec struct {
-	// targetService is the Service that the endpoints belong to. Left out, it is the
-	// Service with this object's name and namespace.
+	// targetService is the Service that the endpoints belong to. It defaults to the Service with
+	// this object's name and namespace.
 	// +optional
 	TargetService *TargetServiceReference `json:"targetService,omitempty"`
 
-	// serviceTemplate, if set, makes the operator create the target Service and own
-	// it: it is kept as the template says and goes away with this object. If not
-	// set, the Service must exist and is left as it is.
+	// serviceTemplate, if set, makes the operator create and own the target Service: the operator
+	// keeps it in line with the template and deletes it with this object. If not set, the Service
+	// must exist and is left as it is.
 	// +optional
 	ServiceTemplate *ServiceTemplate `json:"serviceTemplate,omitempty"`
 
-	// ports are the ports of every endpoint that states none of its own, at most 16. Left
-	// out, they are the Service's numeric target ports.
+	// ports are the ports of every endpoint without ports of its own, at most 16. They default to
+	// the Service's numeric target ports.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
 	Ports []EndpointPort `json:"ports,omitempty"`
 
-	// endpoints are the places outside the cluster, from 1 to 1000.
+	// endpoints are outside the cluster, from 1 to 1000.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=1000
 	Endpoints []Endpoint `json:"endpoints"`
 
-	// healthCheckURL is how endpoints are probed that have no URL of their own: its
-	// scheme is the protocol (http, tcp, dns and others), an empty host or port means the
-	// endpoint's own, as in "http:///health". Left out, the endpoint's first TCP
-	// port must accept a connection.
+	// healthCheckURL is the probe of endpoints without a URL of their own: its scheme is the
+	// protocol (http, tcp, dns and others), an empty host or port means the endpoint's own, as in
+	// "http:///health". By default, the endpoint's first TCP port must accept a connection.
 	// +optional
 	HealthCheckURL HealthCheckURL `json:"healthCheckURL,omitempty"`
 
-	// healthCheckInterval is the time from one probe of an endpoint to the next,
-	// from 500ms to 1h; 10s if left out.
+	// healthCheckInterval is the time from one probe of an endpoint to the next, from 500ms to 1h;
+	// the default is 10s.
 	// +optional
 	// +kubebuilder:default="10s"
 	// +kubebuilder:validation:Type=string
@@ -113,29 +112,28 @@ type ExternalServiceSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('500ms') && duration(self) <= duration('1h')",message="must be a duration from 500ms to 1h, such as 10s"
 	HealthCheckInterval *metav1.Duration `json:"healthCheckInterval,omitempty"`
 
-	// healthCheck says when a probe counts as passed and how many of them make a
-	// verdict.
+	// healthCheck defines when a probe passes and how many probes make a verdict.
 	// +optional
 	// +kubebuilder:default={}
 	HealthCheck HealthCheck `json:"healthCheck,omitempty,omitzero"`
 
-	// availability says which endpoints get traffic when some or all of them are
-	// unhealthy, and how endpoints leave.
+	// availability defines which endpoints get traffic when some or all of them are unhealthy, and
+	// how endpoints are removed.
 	// +optional
 	// +kubebuilder:default={}
 	Availability Availability `json:"availability,omitempty,omitzero"`
 
-	// endpointSlices shapes the EndpointSlices.
+	// endpointSlices are options for the EndpointSlices.
 	// +optional
 	EndpointSlices *EndpointSliceOptions `json:"endpointSlices,omitempty"`
 
-	// dns says how DNS names among the endpoints are resolved.
+	// dns defines how DNS names among the endpoints are resolved.
 	// +optional
 	DNS *DNSOptions `json:"dns,omitempty"`
 
-	// publishEndpoints also keeps an Endpoints object with the Service's name, for
-	// consumers that do not read EndpointSlices. It is not mirrored into slices. Kubernetes
-	// has deprecated Endpoints since 1.33.
+	// publishEndpoints also maintains an Endpoints object with the Service's name, for consumers
+	// that do not read EndpointSlices. It is not mirrored into slices. Kubernetes has deprecated
+	// Endpoints since 1.33.
 	// +optional
 	PublishEndpoints bool `json:"publishEndpoints,omitempty"`
 
@@ -144,30 +142,29 @@ type ExternalServiceSpec struct {
 	Suspend bool `json:"suspend,omitempty"`
 }
 
-// Endpoint is one place outside the cluster.
+// Endpoint is an endpoint outside the cluster.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.port) || !has(self.ports)",message="give port or ports, not both"
+// +kubebuilder:validation:XValidation:rule="!has(self.port) || !has(self.ports)",message="set port or ports, not both"
 type Endpoint struct {
-	// address is an IPv4 or IPv6 address, or a DNS name. Every address that the name leads to
-	// is an endpoint with a health of its own. Names are absolute, with or without a dot at
-	// their end. srv:// in front of a name means its SRV records, as in
-	// srv://_postgresql._tcp.example.internal: they name hosts and ports, and their
-	// priorities become tiers. An address that cannot be published (loopback, link-local,
-	// multicast, unspecified, IPv4 mapped into IPv6) is set aside with the condition
-	// EndpointsAccepted; the other endpoints go on.
+	// address is an IPv4 or IPv6 address, or a DNS name. Every address of a name is an endpoint
+	// with its own health. Names are absolute, with or without a trailing dot. srv:// in front of
+	// a name uses its SRV records, as in srv://_postgresql._tcp.example.internal: they list hosts
+	// and ports, and their priorities become tiers. An address that cannot be published (loopback,
+	// link-local, multicast, unspecified, IPv4 mapped into IPv6) is rejected with the condition
+	// EndpointsAccepted; the other endpoints work.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Address string `json:"address"`
 
-	// port is this endpoint's own port. It stands for the one port of spec.ports or,
-	// without them, of the Service; if there are several, use ports. With srv://, leave it out.
+	// port is this endpoint's port. It replaces the single port of spec.ports or, without them, of
+	// the Service; if there are several, use ports. Omit it with srv://.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	Port *int32 `json:"port,omitempty"`
 
-	// ports are this endpoint's own ports, instead of spec.ports, at most 16.
+	// ports are this endpoint's ports, instead of spec.ports, at most 16.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -175,7 +172,7 @@ type Endpoint struct {
 	// +kubebuilder:validation:MaxItems=16
 	Ports []EndpointPort `json:"ports,omitempty"`
 
-	// healthCheckURL is how this endpoint is probed, instead of spec.healthCheckURL.
+	// healthCheckURL is the probe of this endpoint, instead of spec.healthCheckURL.
 	// +optional
 	HealthCheckURL HealthCheckURL `json:"healthCheckURL,omitempty"`
 
@@ -185,7 +182,7 @@ type Endpoint struct {
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="hostname must be one lower-case DNS label without dots, such as db-0"
 	Hostname string `json:"hostname,omitempty"`
 
-	// nodeName is the node that consumers are to take this endpoint to be on.
+	// nodeName is the node that consumers associate with this endpoint.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="nodeName must be the name of a node: lower-case letters, digits, dashes and dots"
@@ -197,9 +194,9 @@ type Endpoint struct {
 	// +kubebuilder:validation:XValidation:rule="size(self) > 0 && !format.labelValue().validate(self).hasValue()",message="zone must be a label value: letters, digits, dashes, dots and underscores, with a letter or digit at both ends, such as eu-central-1a"
 	Zone string `json:"zone,omitempty"`
 
-	// forZones are the zones whose clients are to use this endpoint, instead of what the
-	// Service's trafficDistribution makes of zone, at most 8. kube-proxy follows them only if
-	// every ready endpoint of the Service has some.
+	// forZones are the zones whose clients use this endpoint, instead of the hints that follow
+	// from zone and the Service's trafficDistribution, at most 8. kube-proxy follows them only if
+	// every ready endpoint of the Service has hints.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -209,33 +206,33 @@ type Endpoint struct {
 	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
 	ForZones []string `json:"forZones,omitempty"`
 
-	// priority is this endpoint's tier, from 0, which comes first and is the default, to 127.
-	// A tier gets traffic only while the tiers before it together have fewer than
-	// availability.minReady healthy endpoints. It is probed all the same, so that its
-	// health is known before it is needed.
+	// priority is this endpoint's tier, from 0, which comes first and is the default, to 127. A
+	// tier gets traffic only while the tiers before it together have fewer than
+	// availability.minReady healthy endpoints. Standby endpoints are probed as well, so their
+	// health is known before they are needed.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=127
 	Priority int32 `json:"priority,omitempty"`
 
-	// state is the operator's hand on the switch, whatever the probes say. Active endpoints,
-	// the default, get traffic while they are healthy; Draining ones keep their
-	// connections and get no new ones; Disabled ones get nothing and are not probed.
+	// state overrides the probes. Active endpoints, the default, get traffic while they are
+	// healthy; Draining ones keep their connections and get no new ones; Disabled ones get nothing
+	// and are not probed.
 	// +optional
 	// +kubebuilder:default=Active
 	State EndpointState `json:"state,omitempty"`
 }
 
-// HealthCheckURL names what is probed: scheme, host, port, path. An empty host or
-// port means the endpoint's own. A user name may stand before the host with postgres,
-// mysql, redis and rediss, a password never.
+// HealthCheckURL is the URL of a probe: scheme, host, port, path. An empty host or port means
+// the endpoint's own. A user name is allowed with postgres, mysql, redis and rediss, a password
+// never.
 //
 // +kubebuilder:validation:MaxLength=2048
-// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*:[^/?#]*@')",message="the URL must not hold a password, since everybody who may read this object would see it: put it into a Secret and name that in healthCheck.credentialsSecretRef"
-// +kubebuilder:validation:XValidation:rule="['postgres://','mysql://','redis://','rediss://'].exists(s, self.startsWith(s)) || !self.matches('^[^/?#]*//[^/?#]*@')",message="the URL must not hold a user name but with postgres, mysql, redis and rediss: put it into a Secret and name that in healthCheck.credentialsSecretRef"
+// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*:[^/?#]*@')",message="the URL must not contain a password, because everybody who can read this object would see it: put it into a Secret and name that in healthCheck.credentialsSecretRef"
+// +kubebuilder:validation:XValidation:rule="['postgres://','mysql://','redis://','rediss://'].exists(s, self.startsWith(s)) || !self.matches('^[^/?#]*//[^/?#]*@')",message="the URL may contain a user name only with postgres, mysql, redis and rediss: put it into a Secret and name that in healthCheck.credentialsSecretRef"
 type HealthCheckURL string
 
-// EndpointState is what the owner of an endpoint wants to be done with it.
+// EndpointState is the state that the owner of an endpoint wants.
 //
 // +kubebuilder:validation:Enum=Active;Draining;Disabled
 type EndpointState string
@@ -250,30 +247,30 @@ const (
 	EndpointDisabled EndpointState = "Disabled"
 )
 
-// EndpointSliceOptions shape the EndpointSlices.
+// EndpointSliceOptions are options for the EndpointSlices.
 type EndpointSliceOptions struct {
-	// groupBy Zone keeps the endpoints of each zone in slices of their own, which carry the
-	// label topology.kubernetes.io/zone. None, the default, packs them together.
+	// groupBy Zone puts the endpoints of each zone into separate slices, which carry the label
+	// topology.kubernetes.io/zone. None, the default, packs them together.
 	// +optional
 	// +kubebuilder:default=None
 	// +kubebuilder:validation:Enum=None;Zone
 	GroupBy SliceGrouping `json:"groupBy,omitempty"`
 
-	// maxEndpoints is the most endpoints that a slice holds, from 1 to 1000. Left
-	// out, the operator's flag --max-endpoints-per-slice decides, 100 by default.
+	// maxEndpoints is the maximum number of endpoints in a slice, from 1 to 1000. It defaults to
+	// the operator's flag --max-endpoints-per-slice, 100 by default.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	MaxEndpoints *int32 `json:"maxEndpoints,omitempty"`
 
-	// labels are put on the slices.
+	// labels are added to the slices.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && !format.qualifiedName().validate(k).hasValue() && !format.labelValue().validate(self[k]).hasValue())",message="labels must have qualified names as keys and label values as values"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.matches('^([^/]*[.])?(kubernetes[.]io|k8s[.]io|farpoint[.]dev)/'))",message="labels under kubernetes.io, k8s.io and farpoint.dev are reserved"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 
-	// annotations are put on the slices.
+	// annotations are added to the slices.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="annotations must have qualified names as keys"
@@ -281,15 +278,15 @@ type EndpointSliceOptions struct {
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 }
 
-// SliceGrouping is what endpoints in one slice have in common besides address type and
-// ports.
+// SliceGrouping is what the endpoints in a slice have in common, in addition to address type
+// and ports.
 type SliceGrouping string
 
 // Groupings of slices.
 const (
-	// GroupByNone packs endpoints together whatever their zone.
+	// GroupByNone packs endpoints together regardless of their zone.
 	GroupByNone SliceGrouping = "None"
-	// GroupByZone keeps the endpoints of each zone in slices of their own.
+	// GroupByZone puts the endpoints of each zone into separate slices.
 	GroupByZone SliceGrouping = "Zone"
 )
 

@@ -20,49 +20,48 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// HealthCheck says when a probe counts as passed and how many of them make a
-// verdict.
+// HealthCheck defines when a probe passes and how many probes make a verdict.
 //
-// An endpoint that has had no verdict is ready with its first passed probe. From
-// then on failureThreshold failures in a row make it unhealthy and successThreshold
-// passes in a row healthy again. See http.drainStatuses for what is neither.
+// An endpoint without a verdict is ready with its first passed probe. After that,
+// failureThreshold consecutive failures make it unhealthy and successThreshold consecutive
+// passes make it healthy again. A status in http.drainStatuses is neither.
 type HealthCheck struct {
-	// timeout of one probe in all, from 10ms up to healthCheckInterval. Left out, it is
-	// 2s, or healthCheckInterval if that is shorter.
+	// timeout limits a whole probe, from 10ms up to healthCheckInterval. The default is 2s, or
+	// healthCheckInterval if that is shorter.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('10ms') && duration(self) <= duration('1h')",message="must be a duration from 10ms to 1h, such as 2s"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 
-	// failureThreshold is how many probes in a row must fail before an endpoint is
-	// unhealthy, from 1 to 100; 3 if left out.
+	// failureThreshold is the number of consecutive failed probes that make an endpoint unhealthy,
+	// from 1 to 100; the default is 3.
 	// +optional
 	// +kubebuilder:default=3
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	FailureThreshold int32 `json:"failureThreshold,omitempty"`
 
-	// successThreshold is how many probes in a row must pass before an unhealthy
-	// endpoint is healthy, from 1 to 100; 2 if left out.
+	// successThreshold is the number of consecutive passed probes that make an unhealthy endpoint
+	// healthy, from 1 to 100; the default is 2.
 	// +optional
 	// +kubebuilder:default=2
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	SuccessThreshold int32 `json:"successThreshold,omitempty"`
 
-	// fastInterval is used instead of healthCheckInterval while a change is pending:
-	// before the first verdict, and from the first probe that contradicts the verdict
-	// until it is confirmed or dropped. From 100ms up to healthCheckInterval. Left out,
-	// it is 1s, or healthCheckInterval if that is shorter.
+	// fastInterval replaces healthCheckInterval while a change is pending: before the first
+	// verdict, and from the first probe that contradicts the verdict until it is confirmed or
+	// dropped. From 100ms up to healthCheckInterval. The default is 1s, or healthCheckInterval if
+	// that is shorter.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('100ms') && duration(self) <= duration('1h')",message="must be a duration from 100ms to 1h, such as 1s"
 	FastInterval *metav1.Duration `json:"fastInterval,omitempty"`
 
-	// initialState is what a new endpoint is taken for before its first verdict: NotReady,
-	// the default, or Ready.
+	// initialState is the state of a new endpoint before its first verdict: NotReady, the default,
+	// or Ready.
 	// +optional
 	// +kubebuilder:default=NotReady
 	// +kubebuilder:validation:Enum=NotReady;Ready
@@ -80,27 +79,26 @@ type HealthCheck struct {
 	// +optional
 	TCP *TCPHealthCheck `json:"tcp,omitempty"`
 
-	// credentialsSecretRef names the Secret that probes take their credentials from. Its
-	// type is kubernetes.io/basic-auth, Opaque or one of your own; its keys are username,
-	// password and token. http and https send the token as Authorization: Bearer, without
-	// one username and password as Authorization: Basic; postgres, mysql, redis and rediss
-	// log in with username and password. A changed Secret is in use within 30 seconds.
+	// credentialsSecretRef names the Secret with the credentials for probes. Its type is
+	// kubernetes.io/basic-auth, Opaque or a custom one; its keys are username, password and token.
+	// http and https send the token as Authorization: Bearer, or without one username and password
+	// as Authorization: Basic; postgres, mysql, redis and rediss log in with username and
+	// password. A changed Secret is in use within 30 seconds.
 	// +optional
 	CredentialsSecretRef *SecretReference `json:"credentialsSecretRef,omitempty"`
 
-	// sendCredentialsToUnverifiedServers has probes send credentials to servers that have
-	// not proved by a certificate who they are: by http, grpc and redis, and by https,
-	// grpcs and rediss with tls.insecureSkipVerify. If false, the default, such probes are
-	// not made, and EndpointsAccepted says so with the reason CredentialsWithheld. If true,
-	// anybody on the way, and whoever is given an endpoint's address after it, can read the
-	// password or token. The same holds for an Authorization header in http.headers.
-	// postgres and mysql need no such field: without verified TLS they log in by methods
-	// that do not give the password away, and by no others.
+	// sendCredentialsToUnverifiedServers lets probes send credentials to servers whose certificate
+	// was not verified: with http, grpc and redis, and with https, grpcs and rediss if
+	// tls.insecureSkipVerify is set. If false, the default, such probes are not made, and
+	// EndpointsAccepted reports it with the reason CredentialsWithheld. If true, anybody on the
+	// path, and any later owner of an endpoint's address, can read the password or token. The same
+	// applies to an Authorization header in http.headers. postgres and mysql do not need this
+	// field: without verified TLS they log in only by methods that do not reveal the password.
 	// +optional
 	SendCredentialsToUnverifiedServers bool `json:"sendCredentialsToUnverifiedServers,omitempty"`
 }
 
-// InitialState is what a new endpoint is taken for before its first verdict.
+// InitialState is the state of a new endpoint before its first verdict.
 type InitialState string
 
 // Initial states of an endpoint.
@@ -113,7 +111,7 @@ const (
 
 // HTTPHealthCheck has the options of http and https probes.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.drainStatuses) || !has(self.expectedStatuses) || self.drainStatuses.all(d, self.expectedStatuses.all(e, d.substring(size(d) - 3) < e.substring(0, 3) || e.substring(size(e) - 3) < d.substring(0, 3)))",message="drainStatuses and expectedStatuses must have no status in common: take it out of one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.drainStatuses) || !has(self.expectedStatuses) || self.drainStatuses.all(d, self.expectedStatuses.all(e, d.substring(size(d) - 3) < e.substring(0, 3) || e.substring(size(e) - 3) < d.substring(0, 3)))",message="drainStatuses and expectedStatuses must have no status in common: remove it from one of them"
 type HTTPHealthCheck struct {
 	// method of the request: GET, the default, HEAD, OPTIONS or POST.
 	// +optional
@@ -121,7 +119,7 @@ type HTTPHealthCheck struct {
 	// +kubebuilder:validation:Enum=GET;HEAD;OPTIONS;POST
 	Method string `json:"method,omitempty"`
 
-	// host is the Host header; the probe URL's host and port if left out.
+	// host is the Host header; it defaults to the probe URL's host and port.
 	// +optional
 	// +kubebuilder:validation:MaxLength=260
 	Host string `json:"host,omitempty"`
@@ -132,8 +130,8 @@ type HTTPHealthCheck struct {
 	// +kubebuilder:validation:MaxItems=16
 	Headers []HTTPHeader `json:"headers,omitempty"`
 
-	// expectedStatuses are the statuses of a healthy endpoint, single ones or ranges; 200-399
-	// if left out.
+	// expectedStatuses are the statuses of a healthy endpoint, single ones or ranges; the default
+	// is 200-399.
 	// +optional
 	// +listType=set
 	// +kubebuilder:default={"200-399"}
@@ -143,10 +141,10 @@ type HTTPHealthCheck struct {
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$')",message="must be a status or a range of them, such as 204 or 200-399"
 	ExpectedStatuses []string `json:"expectedStatuses,omitempty"`
 
-	// drainStatuses are the statuses by which an endpoint says that it serves and takes no
-	// new traffic, single ones or ranges. It is then published as terminating: it keeps its
-	// connections, and gets new ones only where nothing is ready. None of them may be an
-	// expected status. failureThreshold and successThreshold hold for them as well.
+	// drainStatuses are the statuses of an endpoint that serves and takes no new traffic, single
+	// ones or ranges. The endpoint is then published as terminating: it keeps its connections, and
+	// gets new ones only if no endpoint is ready. None of them may be an expected status.
+	// failureThreshold and successThreshold apply to them as well.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -155,20 +153,20 @@ type HTTPHealthCheck struct {
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$')",message="must be a status or a range of them, such as 503 or 500-503"
 	DrainStatuses []string `json:"drainStatuses,omitempty"`
 
-	// expectedBody is a regular expression (RE2) that must match somewhere in the
-	// first maxBodyBytes of the response's body. One that repeats so much that it could
-	// take long to look for, such as x{1,1000}, needs a smaller maxBodyBytes.
+	// expectedBody is a regular expression (RE2) that must match somewhere in the first
+	// maxBodyBytes of the response's body. An expression with so many repetitions that matching
+	// could take long, such as x{1,1000}, needs a smaller maxBodyBytes.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	ExpectedBody string `json:"expectedBody,omitempty"`
 
-	// followRedirects makes the last response of a chain of redirects the one that
-	// counts. Otherwise a redirect is a response like any other.
+	// followRedirects follows redirects and evaluates the last response. Otherwise a redirect is
+	// an ordinary response.
 	// +optional
 	FollowRedirects bool `json:"followRedirects,omitempty"`
 
-	// maxBodyBytes is how much of the body is looked at for expectedBody, up to 65536 bytes;
-	// 16384 if left out.
+	// maxBodyBytes is how much of the body expectedBody is matched against, up to 65536 bytes; the
+	// default is 16384.
 	// +optional
 	// +kubebuilder:default=16384
 	// +kubebuilder:validation:Minimum=1
@@ -182,45 +180,44 @@ type HTTPHeader struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[-A-Za-z0-9!#$%&*+.^_`|~]+$')",message="a header's name holds letters, digits and dashes"
-	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['host','connection','keep-alive','te','trailer','transfer-encoding','upgrade','content-length','metadata','metadata-flavor']) && !self.lowerAscii().startsWith('proxy-') && !self.lowerAscii().startsWith('x-aws-ec2-metadata-') && !self.lowerAscii().startsWith('x-google-metadata-')",message="this header may not be set: for Host use http.host, the others belong to the connection or to cloud metadata services"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-A-Za-z0-9!#$%&*+.^_`|~]+$')",message="a header's name must contain only letters, digits and dashes"
+	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['host','connection','keep-alive','te','trailer','transfer-encoding','upgrade','content-length','metadata','metadata-flavor']) && !self.lowerAscii().startsWith('proxy-') && !self.lowerAscii().startsWith('x-aws-ec2-metadata-') && !self.lowerAscii().startsWith('x-google-metadata-')",message="this header must not be set: for Host use http.host; the others belong to the connection or to cloud metadata services"
 	Name string `json:"name"`
 
-	// value of the header. It is readable by everybody who may read this object.
+	// value of the header. Everybody who can read this object can read it.
 	// +required
 	// +kubebuilder:validation:MaxLength=4096
-	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\x00-\\\\x08\\\\x0a-\\\\x1f\\\\x7f]')",message="a header's value may not hold control characters"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\x00-\\\\x08\\\\x0a-\\\\x1f\\\\x7f]')",message="a header's value must not contain control characters"
 	Value string `json:"value"`
 }
 
 // TLSHealthCheck has the options of probes over TLS.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.caSecretRef) || !has(self.caConfigMapRef)",message="give caSecretRef or caConfigMapRef, not both"
+// +kubebuilder:validation:XValidation:rule="!has(self.caSecretRef) || !has(self.caConfigMapRef)",message="set caSecretRef or caConfigMapRef, not both"
 type TLSHealthCheck struct {
-	// serverName is sent to the endpoint (SNI) and must be in its certificate; the
-	// probe URL's host if left out.
+	// serverName is sent to the endpoint (SNI) and must be in its certificate; it defaults to the
+	// probe URL's host.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="serverName must be a DNS name, such as db.example.com"
 	ServerName string `json:"serverName,omitempty"`
 
-	// caSecretRef names the Secret with the certificates of the authorities to trust
-	// instead of the system's.
+	// caSecretRef names the Secret with the CA certificates to trust instead of the system's.
 	// +optional
 	CASecretRef *KeyReference `json:"caSecretRef,omitempty"`
 
-	// caConfigMapRef names the ConfigMap with the certificates of the authorities to
-	// trust instead of the system's.
+	// caConfigMapRef names the ConfigMap with the CA certificates to trust instead of the
+	// system's.
 	// +optional
 	CAConfigMapRef *KeyReference `json:"caConfigMapRef,omitempty"`
 
-	// clientCertificateSecretRef names the Secret of type kubernetes.io/tls with the
-	// certificate and the key that are shown to endpoints that ask for one.
+	// clientCertificateSecretRef names the Secret of type kubernetes.io/tls with the certificate
+	// and the key for endpoints that request a client certificate.
 	// +optional
 	ClientCertificateSecretRef *SecretReference `json:"clientCertificateSecretRef,omitempty"`
 
-	// insecureSkipVerify accepts any certificate: the probe then says that something
-	// answers, not that it is the right thing.
+	// insecureSkipVerify accepts any certificate: the probe then shows that some server answers,
+	// not that it is the right one.
 	// +optional
 	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
 }
@@ -242,7 +239,7 @@ type KeyReference struct {
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
-	// key in it; ca.crt if left out.
+	// key in it; the default is ca.crt.
 	// +optional
 	// +kubebuilder:default=ca.crt
 	// +kubebuilder:validation:MaxLength=253
@@ -251,7 +248,7 @@ type KeyReference struct {
 
 // TCPHealthCheck has the options of tcp probes.
 type TCPHealthCheck struct {
-	// send is written once the connection stands.
+	// send is written once the connection is established.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Send string `json:"send,omitempty"`

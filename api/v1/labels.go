@@ -20,12 +20,12 @@ const (
 	// ManagedBy is the value of the label endpointslice.kubernetes.io/managed-by on the
 	// slices that Farpoint writes.
 	ManagedBy = "externalservice-controller.farpoint.dev"
-	// OwnerLabel names, on what Farpoint writes, the ExternalService it belongs to.
+	// OwnerLabel names the ExternalService that an object written by Farpoint belongs to.
 	OwnerLabel = "farpoint.dev/externalservice"
-	// OwnerNamespaceLabel is the namespace of that ExternalService, on what is not in the
-	// same one. What is in the same namespace goes without it.
+	// OwnerNamespaceLabel is the namespace of that ExternalService, on objects in other
+	// namespaces. Objects in the same namespace do not have it.
 	OwnerNamespaceLabel = "farpoint.dev/externalservice-namespace"
-	// SliceStateAnnotation is what an EndpointSlice keeps of its endpoints for a restart of
-	// the operator, besides their conditions. It is JSON that only the operator reads.
+	// SliceStateAnnotation is the state of its endpoints that an EndpointSlice keeps for a restart
+	// of the operator, in addition to their conditions. It is JSON that only the operator reads.
 	SliceStateAnnotation = "farpoint.dev/state"
 )

@@ -22,32 +22,32 @@ import (
 
 // TargetServiceReference names the Service that the endpoints belong to.
 type TargetServiceReference struct {
-	// name of the Service; this object's own name if left out.
+	// name of the Service; it defaults to this object's name.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="targetService.name must be the name of a Service: lower-case letters, digits and dashes"
 	Name string `json:"name,omitempty"`
 
-	// namespace of the Service; this object's own namespace if left out. In another one,
-	// a ReferenceGrant (gateway.networking.k8s.io) must allow ExternalServices of this
-	// namespace to refer to the Service.
+	// namespace of the Service; it defaults to this object's namespace. In another namespace, a
+	// ReferenceGrant (gateway.networking.k8s.io) must allow ExternalServices of this namespace to
+	// refer to the Service.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="targetService.namespace must be the name of a namespace: lower-case letters, digits and dashes"
 	Namespace string `json:"namespace,omitempty"`
 
-	// allowSelector lets the Service have a selector, so that it leads to Pods and to
-	// outside endpoints alike. Otherwise a Service with a selector is refused.
+	// allowSelector lets the Service have a selector, so that it leads to Pods and to external
+	// endpoints. Otherwise a Service with a selector is refused.
 	// +optional
 	AllowSelector bool `json:"allowSelector,omitempty"`
 }
 
-// EndpointPort is a port that an endpoint listens on. Names are checked by patterns
-// and not by CEL, whose estimated cost over all ports of all endpoints would be over
-// the API server's limit.
+// EndpointPort is a port that an endpoint listens on. Patterns validate the names, because the
+// estimated cost of CEL rules over all ports of all endpoints would exceed the API server's
+// limit.
 type EndpointPort struct {
-	// name must be that of a port of the Service. It may be empty if the Service has
-	// only one port.
+	// name must be the name of a port of the Service. It may be empty if the Service has only one
+	// port.
 	// +optional
 	// +kubebuilder:default=""
 	// +kubebuilder:validation:MaxLength=63
@@ -66,8 +66,8 @@ type EndpointPort struct {
 	// +kubebuilder:validation:Enum=TCP;UDP;SCTP
 	Protocol corev1.Protocol `json:"protocol,omitempty"`
 
-	// appProtocol is a hint for consumers, such as kubernetes.io/h2c; the Service
-	// port's if left out.
+	// appProtocol is a hint for consumers, such as kubernetes.io/h2c; it defaults to the Service
+	// port's.
 	// +optional
 	// +kubebuilder:validation:MaxLength=317
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`
@@ -76,16 +76,16 @@ type EndpointPort struct {
 
 // ServiceTemplate describes the Service that the operator creates.
 type ServiceTemplate struct {
-	// metadata is put on the Service.
+	// metadata is added to the Service.
 	// +optional
 	Metadata ServiceTemplateMetadata `json:"metadata,omitempty,omitzero"`
 
-	// spec is what makes sense of a Service without a selector.
+	// spec is the part of a Service's spec that makes sense without a selector.
 	// +required
 	Spec ServiceTemplateSpec `json:"spec"`
 }
 
-// ServiceTemplateMetadata is put on the Service.
+// ServiceTemplateMetadata is added to the Service.
 type ServiceTemplateMetadata struct {
 	// labels of the Service.
 	// +optional
@@ -108,8 +108,8 @@ type ServiceTemplateMetadata struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.sessionAffinityConfig) || (has(self.sessionAffinity) && self.sessionAffinity == 'ClientIP')",message="sessionAffinityConfig needs sessionAffinity: ClientIP"
 // +kubebuilder:validation:XValidation:rule="size(self.ports) > 0 || (has(self.clusterIP) && self.clusterIP == 'None')",message="ports may be empty only for a headless Service (clusterIP: None)"
 type ServiceTemplateSpec struct {
-	// clusterIP is None for a headless Service. Left out, the Service gets a cluster
-	// IP. Changing it afterwards needs the Service to be deleted first.
+	// clusterIP is None for a headless Service. By default, the Service gets a cluster IP. To
+	// change it later, delete the Service first.
 	// +optional
 	// +kubebuilder:validation:Enum=None
 	ClusterIP string `json:"clusterIP,omitempty"`
@@ -122,14 +122,14 @@ type ServiceTemplateSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	Ports []ServiceTemplatePort `json:"ports"`
 
-	// ipFamilies of the Service; what the cluster prefers if left out.
+	// ipFamilies of the Service; they default to the cluster's preference.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=2
 	// +kubebuilder:validation:items:Enum=IPv4;IPv6
 	IPFamilies []corev1.IPFamily `json:"ipFamilies,omitempty"`
 
-	// ipFamilyPolicy of the Service; what the cluster prefers if left out.
+	// ipFamilyPolicy of the Service; it defaults to the cluster's preference.
 	// +optional
 	// +kubebuilder:validation:Enum=SingleStack;PreferDualStack;RequireDualStack
 	IPFamilyPolicy *corev1.IPFamilyPolicy `json:"ipFamilyPolicy,omitempty"`
@@ -139,17 +139,17 @@ type ServiceTemplateSpec struct {
 	// +kubebuilder:validation:Enum=None;ClientIP
 	SessionAffinity corev1.ServiceAffinity `json:"sessionAffinity,omitempty"`
 
-	// sessionAffinityConfig of the Service, with ClientIP alone; three hours if left out.
+	// sessionAffinityConfig of the Service, only with ClientIP; the default is three hours.
 	// +optional
 	SessionAffinityConfig *SessionAffinityConfig `json:"sessionAffinityConfig,omitempty"`
 
-	// trafficDistribution of the Service; traffic goes to all zones alike if left out.
+	// trafficDistribution of the Service; by default traffic goes to all zones alike.
 	// +optional
 	// +kubebuilder:validation:Enum=PreferClose;PreferSameZone;PreferSameNode
 	TrafficDistribution *string `json:"trafficDistribution,omitempty"`
 
-	// publishNotReadyAddresses makes DNS and proxies take every endpoint that is neither
-	// disabled nor on standby for a ready one, whatever the probes say.
+	// publishNotReadyAddresses makes DNS and proxies treat every endpoint that is neither disabled
+	// nor on standby as ready, regardless of its probes.
 	// +optional
 	PublishNotReadyAddresses bool `json:"publishNotReadyAddresses,omitempty"`
 }
@@ -163,8 +163,7 @@ type SessionAffinityConfig struct {
 
 // ClientIPConfig is how long a client address stays with its endpoint.
 type ClientIPConfig struct {
-	// timeoutSeconds is the time after its last connection that a client is
-	// remembered for, up to a day.
+	// timeoutSeconds is how long a client is remembered after its last connection, up to a day.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=86400
@@ -186,8 +185,8 @@ type ServiceTemplatePort struct {
 	// +kubebuilder:validation:Maximum=65535
 	Port int32 `json:"port"`
 
-	// targetPort is the endpoints' port where neither they nor spec.ports state one;
-	// the same as port if left out.
+	// targetPort is the endpoints' port if neither they nor spec.ports set one; it defaults to
+	// port.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535

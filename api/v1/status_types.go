@@ -20,20 +20,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ExternalServiceStatus is what is known.
+// ExternalServiceStatus is the observed state of an ExternalService.
 type ExternalServiceStatus struct {
-	// observedGeneration is the generation of the spec that the status speaks of; -1 for none
+	// observedGeneration is the generation of the spec that the status describes; -1 for none
 	// yet.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions tell how far the spec is carried out and how its endpoints fare.
+	// conditions report the state of the reconciliation and of the endpoints.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// targetService is the name of the Service that the endpoints belong to, after its
+	// targetService is the name of the Service that the endpoints belong to, prefixed by its
 	// namespace and a slash if that is another one.
 	// +optional
 	TargetService string `json:"targetService,omitempty"`
@@ -42,13 +42,13 @@ type ExternalServiceStatus struct {
 	// +optional
 	ReadyEndpoints string `json:"readyEndpoints,omitempty"`
 
-	// total counts the endpoints of the spec. A DNS name counts for as many as it leads to.
+	// total counts the endpoints of the spec. A DNS name counts as the number of its addresses.
 	// +optional
 	Total int32 `json:"total"`
 
-	// ready counts the endpoints that are published as ready. Some of them may be
-	// unhealthy, and are counted there as well: see the condition FailOpen and the
-	// Service's publishNotReadyAddresses.
+	// ready counts the endpoints that are published as ready. Some of them may be unhealthy, and
+	// are counted there as well: see the condition FailOpen and the Service's
+	// publishNotReadyAddresses.
 	// +optional
 	Ready int32 `json:"ready"`
 
@@ -56,17 +56,17 @@ type ExternalServiceStatus struct {
 	// +optional
 	Standby int32 `json:"standby"`
 
-	// unhealthy counts the active endpoints that are unhealthy, of whatever tier.
+	// unhealthy counts the active endpoints that are unhealthy, in all tiers.
 	// +optional
 	Unhealthy int32 `json:"unhealthy"`
 
-	// unknown counts the active endpoints that have had no verdict.
+	// unknown counts the active endpoints without a verdict.
 	// +optional
 	Unknown int32 `json:"unknown"`
 
-	// draining counts the endpoints in the state Draining and the active ones that say that
-	// they drain, and besides those of total the ones that have left the spec and keep their
-	// connections for a while.
+	// draining counts the endpoints in the state Draining, the active ones that report draining,
+	// and, in addition to total, the ones that have left the spec and still keep their
+	// connections.
 	// +optional
 	Draining int32 `json:"draining"`
 
@@ -74,24 +74,23 @@ type ExternalServiceStatus struct {
 	// +optional
 	Disabled int32 `json:"disabled"`
 
-	// rejected counts the endpoints that are set aside; see the conditions
+	// rejected counts the endpoints that are neither probed nor published; see the conditions
 	// EndpointsAccepted and AddressesResolved.
 	// +optional
 	Rejected int32 `json:"rejected"`
 
-	// stale counts the endpoints whose health is stale, of whatever health. See the condition
-	// VerdictsCurrent.
+	// stale counts the endpoints whose health is stale. See the condition VerdictsCurrent.
 	// +optional
 	Stale int32 `json:"stale,omitempty"`
 
-	// tier is the priority of the last tier in use: of the endpoints with this priority and
-	// lower ones, the healthy ones get traffic. Where address families and ports of the
-	// Service differ in it, it is the last one that is in use for any of them.
+	// tier is the priority of the last tier in use: of the endpoints with this priority or a lower
+	// one, the healthy ones get traffic. If address families and ports of the Service differ, it
+	// is the last tier in use for any of them.
 	// +optional
 	Tier int32 `json:"tier"`
 
-	// endpoints tell what is known of each endpoint, in the order of the spec. Those that
-	// have left the spec and are draining follow.
+	// endpoints describe each endpoint, in the order of the spec. Endpoints that have left the
+	// spec and are draining follow.
 	// +optional
 	// +listType=atomic
 	Endpoints []EndpointStatus `json:"endpoints,omitempty"`
@@ -101,51 +100,51 @@ type ExternalServiceStatus struct {
 	EndpointSlices int32 `json:"endpointSlices"`
 }
 
-// EndpointStatus is what is known of an endpoint.
+// EndpointStatus is the observed state of an endpoint.
 type EndpointStatus struct {
 	// name is the endpoint's address and first port.
 	Name string `json:"name"`
 
-	// address is that of the spec, or one that the spec's DNS name led to.
+	// address is the address in the spec, or an address of the spec's DNS name.
 	Address string `json:"address"`
 
-	// resolvedFrom is the spec's DNS name that led to the address. While the name cannot be
-	// resolved, also across restarts of the operator, its addresses stay published.
+	// resolvedFrom is the spec's DNS name that the address belongs to. While the name cannot be
+	// resolved, its addresses stay published, even across restarts of the operator.
 	// +optional
 	ResolvedFrom string `json:"resolvedFrom,omitempty"`
 
-	// target is the host that the SRV record names which led to the address.
+	// target is the host in the SRV record that the address belongs to.
 	// +optional
 	Target string `json:"target,omitempty"`
 
-	// priority is the tier of an endpoint that SRV records led to.
+	// priority is the tier of an endpoint from SRV records.
 	// +optional
 	Priority int32 `json:"priority,omitempty"`
 
-	// state is that of the spec.
+	// state is the state in the spec.
 	State EndpointState `json:"state"`
 
 	// health is the verdict of the probes.
 	Health EndpointHealth `json:"health"`
 
-	// published is how the endpoint stands in the EndpointSlices, which decides whether it
-	// gets traffic. One that is in use for one of its ports and on standby for another shows
-	// the former. It is absent for an endpoint that is set aside. While the target Service
-	// is missing, it is how the endpoint stood last.
+	// published is how the endpoint is published in the EndpointSlices, which decides whether it
+	// gets traffic. An endpoint that is in use for one of its ports and on standby for another
+	// shows the former. It is absent for a rejected endpoint. While the target Service is missing,
+	// it shows the last publication.
 	// +optional
 	Published EndpointPublication `json:"published,omitempty"`
 
-	// stale: no probe has said anything about the endpoint for three intervals, and at least
-	// 30 seconds, so that health may be wrong. It decides as before. reason and message say why
-	// the probes say nothing.
+	// stale means that no probe has yielded a result for three intervals, and at least 30 seconds,
+	// so that health may be wrong. The health still decides about traffic. reason and message say
+	// why there is no result.
 	// +optional
 	Stale bool `json:"stale,omitempty"`
 
-	// reason says in one word why the health is not Healthy, or is stale.
+	// reason is a word that says why the health is not Healthy, or is stale.
 	// +optional
 	Reason string `json:"reason,omitempty"`
 
-	// message says the same in a sentence.
+	// message describes the reason in a sentence.
 	// +optional
 	Message string `json:"message,omitempty"`
 
@@ -157,7 +156,7 @@ type EndpointStatus struct {
 	DrainUntil *metav1.Time `json:"drainUntil,omitempty"`
 }
 
-// EndpointPublication is how an endpoint stands in the EndpointSlices.
+// EndpointPublication is how an endpoint is published in the EndpointSlices.
 //
 // +kubebuilder:validation:Enum=Ready;NotReady;Standby;FailOpen;Always;Draining;Disabled
 type EndpointPublication string
@@ -170,18 +169,18 @@ const (
 	// PublishedNotReady endpoints are unhealthy, or not known to be healthy, and get no
 	// traffic: false, false, false.
 	PublishedNotReady EndpointPublication = "NotReady"
-	// PublishedStandby endpoints get no traffic, since the tiers before theirs have enough
+	// PublishedStandby endpoints get no traffic, because the tiers before theirs have enough
 	// healthy endpoints: false, false, false.
 	PublishedStandby EndpointPublication = "Standby"
-	// PublishedFailOpen endpoints get traffic although they are not healthy, by
-	// spec.availability: true, true, false.
+	// PublishedFailOpen endpoints get traffic although they are unhealthy, by spec.availability:
+	// true, true, false.
 	PublishedFailOpen EndpointPublication = "FailOpen"
-	// PublishedAlways endpoints get traffic although they are not healthy, since the Service
-	// says publishNotReadyAddresses: true, false, false.
+	// PublishedAlways endpoints get traffic although they are unhealthy, because the Service has
+	// publishNotReadyAddresses: true, false, false.
 	PublishedAlways EndpointPublication = "Always"
-	// PublishedDraining endpoints keep their connections and get no new ones as long as
-	// another endpoint is ready: false, whether they are healthy or say that they drain,
-	// true. With publishNotReadyAddresses, ready is true.
+	// PublishedDraining endpoints keep their connections and get no new ones as long as another
+	// endpoint is ready: ready is false, serving is true if they are healthy or report draining,
+	// terminating is true. With publishNotReadyAddresses, ready is true.
 	PublishedDraining EndpointPublication = "Draining"
 	// PublishedDisabled endpoints get no traffic: false, false, false.
 	PublishedDisabled EndpointPublication = "Disabled"
@@ -198,11 +197,11 @@ const (
 	EndpointHealthUnknown EndpointHealth = "Unknown"
 	// EndpointHealthy: the probes pass.
 	EndpointHealthy EndpointHealth = "Healthy"
-	// EndpointHealthDraining: the endpoint answers the probes, and says that it takes no new
+	// EndpointHealthDraining: the endpoint answers the probes, and reports that it takes no new
 	// traffic.
 	EndpointHealthDraining EndpointHealth = "Draining"
 	// EndpointUnhealthy: the probes fail.
 	EndpointUnhealthy EndpointHealth = "Unhealthy"
-	// EndpointRejected: set aside, neither probed nor published.
+	// EndpointRejected: neither probed nor published.
 	EndpointRejected EndpointHealth = "Rejected"
 )

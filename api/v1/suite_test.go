@@ -41,9 +41,9 @@ var _ = BeforeSuite(func() {
 		CRDDirectoryPaths:     []string{"../../config/crd/bases"},
 		ErrorIfCRDPathMissing: true,
 	}
-	// Else it looks for a default route, which a machine without a network has not.
+	// Otherwise it looks for a default route, which a machine without a network lacks.
 	env.ControlPlane.GetAPIServer().Configure().Set("advertise-address", "192.0.2.1")
-	DeferCleanup(env.Stop) // also of a control plane that started, but refused the CRD
+	DeferCleanup(env.Stop) // even if the control plane started and refused the CRD
 	config, err := env.Start()
 	Expect(err).NotTo(HaveOccurred(), "start the control plane; `make test` builds it and sets KUBEBUILDER_ASSETS")
 

@@ -110,13 +110,13 @@ var _ = Describe("the smallest manifest", func() {
 })
 
 const (
-	passwordInURL = "the URL must not hold a password"
-	userInURL     = "the URL must not hold a user name but with postgres, mysql, redis and rediss"
+	passwordInURL = "the URL must not contain a password"
+	userInURL     = "the URL may contain a user name only with postgres, mysql, redis and rediss"
 )
 
 const (
-	plainCredentials      = "without TLS, credentials go to whoever answers at the address: write https://, grpcs:// or rediss:// in the health check URLs, or set healthCheck.sendCredentialsToUnverifiedServers"
-	unverifiedCredentials = "with tls.insecureSkipVerify, credentials go to whoever answers at the address: take it out, or set healthCheck.sendCredentialsToUnverifiedServers"
+	plainCredentials      = "without TLS, credentials go to any server that answers at the address: write https://, grpcs:// or rediss:// in the health check URLs, or set healthCheck.sendCredentialsToUnverifiedServers"
+	unverifiedCredentials = "with tls.insecureSkipVerify, credentials go to any server that answers at the address: remove it, or set healthCheck.sendCredentialsToUnverifiedServers"
 )
 
 var insecure = map[string]any{"insecureSkipVerify": true}
@@ -150,7 +150,7 @@ var _ = DescribeTable("a mutation of the smallest manifest",
 
 	Entry("port 0", "spec.endpoints.0.port", 0, "spec.endpoints[0].port in body should be greater than or equal to 1"),
 	Entry("port 70000", "spec.endpoints.0.port", 70000, "spec.endpoints[0].port in body should be less than or equal to 65535"),
-	Entry("port and ports", "spec.endpoints.0.ports", []any{map[string]any{"port": 80}}, "give port or ports, not both"),
+	Entry("port and ports", "spec.endpoints.0.ports", []any{map[string]any{"port": 80}}, "set port or ports, not both"),
 	Entry("port name twice", "spec.ports", []any{map[string]any{"name": "a", "port": 80}, map[string]any{"name": "a", "port": 81}}, "Duplicate value"),
 	Entry("port name with a dot", "spec.ports", []any{map[string]any{"name": "a.b", "port": 80}}, "spec.ports[0].name in body should match"),
 	Entry("appProtocol", "spec.ports", []any{map[string]any{"port": 80, "appProtocol": "kubernetes.io/h2c"}}, ""),
@@ -195,15 +195,15 @@ var _ = DescribeTable("a mutation of the smallest manifest",
 	Entry("bad status", "spec.healthCheck.http.expectedStatuses", []any{"2xx"}, "must be a status or a range of them"),
 	Entry("drain statuses", "spec.healthCheck.http.drainStatuses", []any{"429", "500-503"}, ""),
 	Entry("bad drain status", "spec.healthCheck.http.drainStatuses", []any{"5xx"}, "must be a status or a range of them"),
-	Entry("drain status that is expected by default", "spec.healthCheck.http.drainStatuses", []any{"503", "399"}, "drainStatuses and expectedStatuses must have no status in common: take it out of one of them"),
-	Entry("drain status that is expected", "spec.healthCheck.http", map[string]any{"expectedStatuses": []any{"200", "300-310"}, "drainStatuses": []any{"201-300"}}, "drainStatuses and expectedStatuses must have no status in common: take it out of one of them"),
+	Entry("drain status that is expected by default", "spec.healthCheck.http.drainStatuses", []any{"503", "399"}, "drainStatuses and expectedStatuses must have no status in common: remove it from one of them"),
+	Entry("drain status that is expected", "spec.healthCheck.http", map[string]any{"expectedStatuses": []any{"200", "300-310"}, "drainStatuses": []any{"201-300"}}, "drainStatuses and expectedStatuses must have no status in common: remove it from one of them"),
 	Entry("drain statuses on either side", "spec.healthCheck.http", map[string]any{"expectedStatuses": []any{"200"}, "drainStatuses": []any{"100-199", "201-599"}}, ""),
 	Entry("Host by header", "spec.healthCheck.http.headers", header("Host", "a"), "for Host use http.host"),
-	Entry("metadata header", "spec.healthCheck.http.headers", header("metadata-Flavor", "Google"), "this header may not be set"),
-	Entry("connection header", "spec.healthCheck.http.headers", header("Proxy-Connection", "close"), "this header may not be set"),
-	Entry("header injection", "spec.healthCheck.http.headers", header("X-A", "a\r\nHost: b"), "a header's value may not hold control characters"),
+	Entry("metadata header", "spec.healthCheck.http.headers", header("metadata-Flavor", "Google"), "this header must not be set"),
+	Entry("connection header", "spec.healthCheck.http.headers", header("Proxy-Connection", "close"), "this header must not be set"),
+	Entry("header injection", "spec.healthCheck.http.headers", header("X-A", "a\r\nHost: b"), "a header's value must not contain control characters"),
 	Entry("header with a tab", "spec.healthCheck.http.headers", header("X-A", "a\tb"), ""),
-	Entry("header name with a blank", "spec.healthCheck.http.headers", header("X A", "a"), "a header's name holds letters, digits and dashes"),
+	Entry("header name with a blank", "spec.healthCheck.http.headers", header("X A", "a"), "a header's name must contain only letters, digits and dashes"),
 	Entry("header", "spec.healthCheck.http.headers", header("X-Probe", "farpoint"), ""),
 	Entry("credentials by http", "spec.healthCheck.credentialsSecretRef", map[string]any{"name": "database"}, plainCredentials),
 	Entry("credentials by http, as allowed", "spec.healthCheck", withCredentials("sendCredentialsToUnverifiedServers", true), ""),
@@ -223,7 +223,7 @@ var _ = DescribeTable("a mutation of the smallest manifest",
 	Entry("credentials of nobody", "spec.healthCheck.credentialsSecretRef", map[string]any{"name": ""}, "should be at least 1 chars long"),
 	Entry("CA from two places", "spec.healthCheck.tls", map[string]any{
 		"caSecretRef": map[string]any{"name": "a"}, "caConfigMapRef": map[string]any{"name": "a"},
-	}, "give caSecretRef or caConfigMapRef, not both"),
+	}, "set caSecretRef or caConfigMapRef, not both"),
 
 	Entry("DNS name", "spec.endpoints.0.address", "db.example.com.", ""),
 	Entry("name of SRV records", "spec.endpoints.0.address", "srv://_postgresql._tcp.example.internal", ""),
