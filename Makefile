@@ -64,6 +64,19 @@ fmt: ## Format the code.
 vet: ## Run go vet.
 	go vet ./...
 
+# Where govulncheck finds what is known: https://vuln.go.dev, a mirror, or a copy as file:///folder.
+GOVULNDB ?= https://vuln.go.dev
+
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities in the code that the binaries call. Needs the network, or $GOVULNDB.
+	@go build -modfile=$(TOOLS)/go.mod -o bin/govulncheck golang.org/x/vuln/cmd/govulncheck
+	@timeout 30 bin/govulncheck -db '$(GOVULNDB)' -version | grep '^DB updated' || { \
+		printf '%s\n' "vulncheck: cannot read the vulnerability database at $(GOVULNDB): nothing was checked." \
+			"Run it where vuln.go.dev can be reached over HTTPS, or name a mirror or a local copy: make vulncheck GOVULNDB=file:///folder" >&2; \
+		exit 1; \
+	}
+	timeout 600 bin/govulncheck -db '$(GOVULNDB)' ./...
+
 .PHONY: lint
 lint: ## Run golangci-lint.
 	$(GOLANGCI_LINT) run
