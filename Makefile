@@ -106,6 +106,24 @@ test: ## Run all tests, with the race detector, and list what was skipped. TESTF
 	status=0; (set -x; $${race:+env CGO_ENABLED=1} go test $$race -timeout 30m $(TESTFLAGS) ./...) || status=$$?; \
 	go run ./hack/servers/missing; exit $$status
 
+.PHONY: test-long
+test-long: ## Run the simulations of the prober in full, without the race detector.
+	go test -count=1 -timeout 2h $(TESTFLAGS) ./probes/...
+
+# go test fuzzes one target at a time. An input that fails is stored in the package's testdata/fuzz.
+FUZZTIME ?= 1m
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target in the tree for $FUZZTIME each, a minute if not set.
+	@targets=$$(git grep --untracked -E '^func Fuzz' -- '*_test.go' | sed -E 's|^(.*)/[^/]*:func (\w+).*|./\1 \2|'); \
+	failed=; while read -r package target; do \
+		(set -x; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package") </dev/null || failed+=" $$target"; \
+	done <<<"$$targets"; \
+	if [[ -n $$failed ]]; then echo "These failed:$$failed. Fix them, and commit the new files in testdata/fuzz." >&2; exit 1; fi
+
+.PHONY: nightly
+nightly: test-long fuzz test-e2e-long ## What takes too long for each change: the three targets before, each in full; takes hours.
+
 # e2e checks for itself whether the machine has what it needs. TESTFLAGS='-run TestDeaths' for some.
 # Tests wait more than they compute: eight at one time do not disturb one another.
 # PREVIOUS is the commit to upgrade from: the previous one, or this one if there is no other.
