@@ -221,7 +221,7 @@ func TestGuideManifestsAreRead(t *testing.T) {
 
 func TestLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)]+)\)`)
-	for _, file := range []string{readme, guide, "runbook.md", "api.md", "metrics.md", "flags.md", "e2e.md"} {
+	for _, file := range append(contributorDocuments(t), readme, guide, "runbook.md", "api.md", "metrics.md", "flags.md", "e2e.md") {
 		for _, found := range link.FindAllStringSubmatch(read(t, file), -1) {
 			path, anchor, _ := strings.Cut(found[1], "#")
 			if strings.Contains(path, "://") {
@@ -263,7 +263,7 @@ func hasAnchor(text, anchor string) bool {
 // What a shell block runs by make is a target there.
 func TestMakeTargetsExist(t *testing.T) {
 	makefile := read(t, "../Makefile")
-	for _, file := range []string{readme, guide} {
+	for _, file := range append(contributorDocuments(t), readme, guide) {
 		for _, found := range regexp.MustCompile("(?m)(?:^|`)make ([a-z][a-z0-9 ,-]*)").FindAllStringSubmatch(read(t, file), -1) {
 			for target := range strings.FieldsSeq(found[1]) {
 				if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(target) + `:`).MatchString(makefile) {
@@ -277,7 +277,7 @@ func TestMakeTargetsExist(t *testing.T) {
 // A flag of which the texts speak is one of the operator's, or one of kubectl's.
 func TestFlagsExist(t *testing.T) {
 	reference := read(t, "flags.md")
-	for _, file := range []string{readme, guide, "runbook.md", "e2e.md"} {
+	for _, file := range append(contributorDocuments(t), readme, guide, "runbook.md", "e2e.md") {
 		for _, found := range regexp.MustCompile("`--([a-z][a-z-]*)").FindAllStringSubmatch(read(t, file), -1) {
 			if found[1] != "cascade" && !strings.Contains(reference, "| `--"+found[1]+"` ") {
 				t.Errorf("%s: the operator has no flag --%s", file, found[1])
