@@ -120,12 +120,12 @@ func TestGuideShowsEverySample(t *testing.T) {
 	}
 	for _, file := range files {
 		if filepath.Base(file) != "kustomization.yaml" && !strings.Contains(text, "]("+file+")") {
-			t.Errorf("the guide does not speak of %s", file)
+			t.Errorf("the guide does not link to %s", file)
 		}
 	}
 }
 
-// The README names every field of these types, and says nothing of others.
+// The README mentions every field of these types, and no others.
 func TestReadmeNamesTheFieldsThereAre(t *testing.T) {
 	_, table, _ := strings.Cut(read(t, readme), "| field of `spec` |")
 	table, _, _ = strings.Cut(table, "\n\n")
@@ -133,7 +133,7 @@ func TestReadmeNamesTheFieldsThereAre(t *testing.T) {
 	for _, cell := range regexp.MustCompile("(?m)^[|] ([^|]*) [|]").FindAllStringSubmatch(table, -1) {
 		for _, field := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cell[1], -1) {
 			name := field[1]
-			if strings.HasPrefix(name, ".") { // belongs to what the one before belongs to
+			if strings.HasPrefix(name, ".") { // has the parent of the previous field
 				name = named[len(named)-1][:strings.LastIndex(named[len(named)-1], ".")] + name
 			}
 			named = append(named, name)
@@ -156,12 +156,12 @@ func TestReadmeNamesTheFieldsThereAre(t *testing.T) {
 	delete(want, "healthCheck") // its fields are named instead
 	for _, name := range named {
 		if !want[name] {
-			t.Errorf("the README speaks of spec.%s, which is no field or stands there twice", name)
+			t.Errorf("the README mentions spec.%s, which is not a field or is listed twice", name)
 		}
 		delete(want, name)
 	}
 	for name := range want {
-		t.Errorf("the README does not speak of spec.%s", name)
+		t.Errorf("the README does not mention spec.%s", name)
 	}
 }
 
@@ -191,8 +191,8 @@ func TestReadmeManifestsAreRead(t *testing.T) {
 	}
 }
 
-// The guide shows an ExternalServicePolicy, and parts of ExternalServices: with spec, or
-// what stands below it.
+// The guide shows an ExternalServicePolicy, and parts of ExternalServices: with spec, or the
+// part below it.
 func TestGuideManifestsAreRead(t *testing.T) {
 	decode := func(text string, into any) {
 		t.Helper()
@@ -240,7 +240,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// hasAnchor tells whether a heading has this anchor, as GitHub makes it.
+// hasAnchor reports whether a heading has this anchor, as GitHub makes it.
 func hasAnchor(text, anchor string) bool {
 	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
 		made := bytes.Map(func(r rune) rune {
@@ -260,7 +260,7 @@ func hasAnchor(text, anchor string) bool {
 	return false
 }
 
-// What a shell block runs by make is a target there.
+// Every make target in a shell block exists.
 func TestMakeTargetsExist(t *testing.T) {
 	makefile := read(t, "../Makefile")
 	for _, file := range append(contributorDocuments(t), readme, guide) {
@@ -274,7 +274,7 @@ func TestMakeTargetsExist(t *testing.T) {
 	}
 }
 
-// A flag of which the texts speak is one of the operator's, or one of kubectl's.
+// A flag in the documents is one of the operator's, or one of kubectl's.
 func TestFlagsExist(t *testing.T) {
 	reference := read(t, "flags.md")
 	for _, file := range append(contributorDocuments(t), readme, guide, "runbook.md", "e2e.md") {

@@ -28,7 +28,7 @@ import (
 
 const reference = "../../docs/flags.md"
 
-// writeDocs has the test of the reference write it: `make docs`.
+// writeDocs makes the test of the reference write it: `make docs`.
 var writeDocs = flag.Bool("write-docs", false, "write docs/flags.md")
 
 func TestFlagReference(t *testing.T) {

@@ -26,8 +26,8 @@ import (
 	"testing"
 )
 
-// What the image is built from is what `go build` needs, let through by .dockerignore, with
-// a compiler of the version in go.mod.
+// The image is built from what `go build` needs, as .dockerignore lets it through, and with a
+// compiler of the version in go.mod.
 func TestImageIsBuiltFromWhatTheManagerNeeds(t *testing.T) {
 	read := func(file string) string {
 		text, err := os.ReadFile("../../" + file)

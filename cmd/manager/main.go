@@ -40,8 +40,8 @@ func main() {
 	}
 }
 
-// bind makes the operator's options settable by flags, and those of its log. The flag
-// kubeconfig comes with controller-runtime.
+// bind registers the flags of the operator and of its log. controller-runtime registers the
+// flag kubeconfig.
 func bind(flags *flag.FlagSet) (*controllers.Options, *zap.Options) {
 	options, logging := controllers.NewOptions(), zap.Options{}
 	options.AddFlags(flags)
@@ -49,7 +49,7 @@ func bind(flags *flag.FlagSet) (*controllers.Options, *zap.Options) {
 	return &options, &logging
 }
 
-// run returns when the operator has been told to stop, or cannot go on.
+// run returns when the operator has been stopped, or fails.
 func run(options controllers.Options) error {
 	config, err := ctrl.GetConfig()
 	if err != nil {
