@@ -92,7 +92,7 @@ func newEventQueue(c client.Client, leading func(context.Context) error) *eventQ
 		instance: farpointv1.ManagedBy + "-" + host,
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: metricsNamespace, Name: "events_dropped_total",
-			Help: "Events that were not written, by reason: overflow (too many waited), failure (the API server refused, or did not answer in time) or shutdown.",
+			Help: "Events that were not written, by reason: overflow (the queue was full), failure (the API server refused, or did not answer in time) or shutdown.",
 		}, []string{"reason"}),
 		wake:      make(chan struct{}, eventWriters),
 		pendingIn: map[string]int{},

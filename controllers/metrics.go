@@ -34,7 +34,7 @@ type publishMetrics struct {
 
 func newPublishMetrics() *publishMetrics {
 	return &publishMetrics{
-		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: metricsNamespace, Name: "publish_latency_seconds", Help: "Time from when a change of health was known to when the EndpointSlices said so, the batch window included.",
+		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: metricsNamespace, Name: "publish_latency_seconds", Help: "Time from a change of health to its publication in the EndpointSlices, the batch window included.",
 			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}),
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: metricsNamespace, Name: "endpointslice_writes_total", Help: "EndpointSlices written, by operation: create, update or delete."}, []string{"operation"}),
 	}

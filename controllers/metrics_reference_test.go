@@ -100,9 +100,9 @@ func TestMetricsReference(t *testing.T) {
 
 # Metrics
 
-What the operator serves at ` + "`/metrics`" + `, besides those of
+The metrics that the operator serves at ` + "`/metrics`" + `, in addition to those of
 [controller-runtime](https://book.kubebuilder.io/reference/metrics-reference), of the Go runtime and
-of the process. The replica that does the work has them; the one that stands by has not.
+of the process. Only the active replica has them.
 How to scrape them is in the [user guide](user-guide.md#monitoring).
 
 | metric | type | unit | labels | meaning |
@@ -115,7 +115,7 @@ How to scrape them is in the [user guide](user-guide.md#monitoring).
 		}
 		fmt.Fprintf(&page, "| `%s` | %s | %s | %s | %s |\n", family.GetName(), strings.ToLower(family.GetType().String()), unit(family.GetName()), strings.Join(labels, ", "), family.GetHelp())
 	}
-	page.WriteString("\nThose that begin with `farpoint_endpoint_` are there with `--per-endpoint-metrics` only.\n")
+	page.WriteString("\nMetrics that start with `farpoint_endpoint_` exist only with `--per-endpoint-metrics`.\n")
 	compareDocs(t, "../docs/metrics.md", page.String())
 }
 

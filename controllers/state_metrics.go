@@ -52,22 +52,22 @@ type observer interface {
 // Metrics with a series for each ExternalService, or several. The values of the label state
 // are the counts in its status, in lower case, so that they overlap as these do.
 var (
-	endpointsMetric    = objectMetric("endpoints", "Endpoints by state, as status counts them: ready (published as ready, be they unhealthy), standby, unhealthy, unknown, draining, disabled, rejected or stale (no probe says anything about them).", "state")
+	endpointsMetric    = objectMetric("endpoints", "Endpoints by state, as status counts them: ready (published as ready, healthy or not), standby, unhealthy, unknown, draining, disabled, rejected or stale (no probe yields a result).", "state")
 	specMetric         = objectMetric("spec_endpoints", "Endpoints in the spec.")
-	availableMetric    = objectMetric("available", "1 while the condition Available is True, else 0.")
-	conditionMetric    = objectMetric("condition", "1 for each condition with its present status (true, false or unknown) and reason.", "condition", "reason", "status")
-	flappingMetric     = objectMetric("flapping_endpoints", "Endpoints that have died, or begun to drain, so often within minutes that their recoveries are delayed.")
-	unhealthyMetric    = objectMetric("unhealthy_since_timestamp_seconds", "Since when the active endpoint is unhealthy that has been for longest, as Unix time. Absent if none is.")
-	certificatesMetric = objectMetric("certificate_expiry_timestamp_seconds", "When the first of the certificates expires that probes have seen, as Unix time. Absent if they have seen none.")
-	transitionsMetric  = objectMetric("endpoint_transitions_total", "Endpoints whose verdict has changed, by what it became (to): healthy, draining or unhealthy.", "to")
+	availableMetric    = objectMetric("available", "1 while the condition Available is True, otherwise 0.")
+	conditionMetric    = objectMetric("condition", "1 for each condition with its current status (true, false or unknown) and reason.", "condition", "reason", "status")
+	flappingMetric     = objectMetric("flapping_endpoints", "Endpoints that have died, or started to drain, so often within minutes that their recoveries are delayed.")
+	unhealthyMetric    = objectMetric("unhealthy_since_timestamp_seconds", "Since when the longest unhealthy active endpoint has been unhealthy, as Unix time. Absent if none is.")
+	certificatesMetric = objectMetric("certificate_expiry_timestamp_seconds", "Earliest expiry of the certificates that probes have seen, as Unix time. Absent if they have seen none.")
+	transitionsMetric  = objectMetric("endpoint_transitions_total", "Changes of endpoints' verdicts, by the new verdict (to): healthy, draining or unhealthy.", "to")
 	writesMetric       = objectMetric("endpointslice_writes_total", "EndpointSlices written for this object, by operation: create, update or delete.", "operation")
 )
 
 // Metrics with a series for each endpoint. The label zone is empty where there is none.
 var (
 	upMetric          = endpointMetric("up", "1 while the endpoint is healthy by the verdict of its probes, 0 while it is unhealthy. Absent without a verdict, and for an endpoint that drains or whose state is not Active.")
-	durationMetric    = endpointMetric("probe_duration_seconds", "Time that the last probe took. Absent before the first.")
-	certificateMetric = endpointMetric("certificate_expiry_timestamp_seconds", "When the certificate expires that the last probe saw, or the first of its authorities, as Unix time. Absent if it saw none.")
+	durationMetric    = endpointMetric("probe_duration_seconds", "Duration of the last probe. Absent before the first.")
+	certificateMetric = endpointMetric("certificate_expiry_timestamp_seconds", "Expiry of the certificate that the last probe saw, or of its CA if that is earlier, as Unix time. Absent without a certificate.")
 )
 
 func objectMetric(name, help string, more ...string) *prometheus.Desc {

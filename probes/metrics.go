@@ -75,23 +75,23 @@ func NewMetrics() *Metrics {
 	const space = "farpoint"
 	m := &Metrics{
 		targets:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "probe_targets", Help: "Distinct probes that are scheduled."}),
-		inFlightVec: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: space, Name: "probes_in_flight", Help: "Probes under way, by lane: live, or down for targets that are steadily down and slow to fail."}, []string{"lane"}),
-		watches:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "probe_watches", Help: "Endpoints that are asked, on a connection that is held, to say by themselves when they change."}),
-		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: space, Name: "probe_lateness_seconds", Help: "Time from when a probe was due to when it began.",
+		inFlightVec: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: space, Name: "probes_in_flight", Help: "Concurrent probes, by lane: live, or down for targets that are steadily down and slow to fail."}, []string{"lane"}),
+		watches:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "probe_watches", Help: "Endpoints that report their changes themselves over a watch connection."}),
+		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: space, Name: "probe_lateness_seconds", Help: "Time from when a probe was due to when it started.",
 			Buckets: []float64{0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: space, Name: "probe_duration_seconds", Help: "Time that probes took, by scheme of the URL and by outcome: success, failure, draining, reachable or unknown.",
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: space, Name: "probe_duration_seconds", Help: "Duration of probes, by scheme of the URL and by outcome: success, failure, draining, reachable or unknown.",
 			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}, []string{"scheme", "outcome"}),
 		durations:     map[string]*[5]prometheus.Observer{},
-		results:       prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_total", Help: "Probes made, by reason of their result; Success for those that passed."}, []string{"reason"}),
-		deferred:      prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_deferred_total", Help: "How often a limit kept a probe from beginning, by limit: namespace, destination or cpu."}, []string{"limit"}),
-		shed:          prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_shed_total", Help: "Routine probes left out since the operator had too much to do: the part of farpoint_probes_skipped_total that no limit for a namespace, a destination or the CPU is the cause of."}),
-		lateVec:       prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_late_total", Help: "Probes that the operator was more than 50 ms late for, by stage: start for those that began late, exchange for those whose connection stood and waited for the request to be sent."}, []string{"stage"}),
-		skipped:       prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_skipped_total", Help: "Intervals that passed without a probe that was due in them."}),
+		results:       prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_total", Help: "Probes made, by reason of their result; Success for passed probes."}, []string{"reason"}),
+		deferred:      prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_deferred_total", Help: "How often a limit delayed a probe, by limit: namespace, destination or cpu."}, []string{"limit"}),
+		shed:          prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_shed_total", Help: "Routine probes left out because the operator was overloaded: the part of farpoint_probes_skipped_total that was not caused by a limit for a namespace, a destination or the CPU."}),
+		lateVec:       prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_late_total", Help: "Probes that the operator processed more than 50 ms late, by stage: start for probes that started late, exchange for established connections that waited for the request to be sent."}, []string{"stage"}),
+		skipped:       prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_skipped_total", Help: "Intervals in which no probe was made."}),
 		transitions:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "health_changes_total", Help: "Changes of a target's health, or of the reason for it."}),
 		panics:        prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "prober_panics_total", Help: "Probers that panicked. Each is a bug; please report it."}),
-		multiplier:    prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "local_health_multiplier", Help: "By how much failure thresholds for silent endpoints are multiplied while the operator itself does badly: probes get lost across unrelated networks, cannot be made, or the process stands still. 1 while all is well."}),
-		maxMultiplier: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "local_health_multiplier_max", Help: "The most that farpoint_local_health_multiplier can be."}),
-		isolation:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "isolated", Help: "1 while the operator takes failures for its own, or its own network for lost, and takes no endpoint out, else 0."}),
+		multiplier:    prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "local_health_multiplier", Help: "Factor for the failure thresholds of silent endpoints while the operator itself has problems: probes are lost in unrelated networks or cannot be made, or the process is stalled. Otherwise 1."}),
+		maxMultiplier: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "local_health_multiplier_max", Help: "Maximum of farpoint_local_health_multiplier."}),
+		isolation:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "isolated", Help: "1 while the operator assumes that its own network is down and takes no endpoint out, otherwise 0."}),
 	}
 	m.multiplier.Set(1)
 	m.maxMultiplier.Set(guard.MaxMultiplier)
@@ -183,9 +183,9 @@ type ResolverMetrics struct {
 func NewResolverMetrics() *ResolverMetrics {
 	const space = "farpoint_dns"
 	m := &ResolverMetrics{
-		names:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "names", Help: "Distinct questions that are asked again and again, one for each DNS name and type of record."}),
+		names:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "names", Help: "Distinct recurring DNS queries, one for each name and record type."}),
 		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "lookups_total", Help: "Lookups made, by result: found, empty, not_found, alias_loop, server_failure, refused, invalid or timeout."}, []string{"result"}),
-		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: space, Name: "lookup_duration_seconds", Help: "Time that lookups took, all tries included.",
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: space, Name: "lookup_duration_seconds", Help: "Duration of lookups, including retries.",
 			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}),
 	}
 	for outcome := LookupFound; outcome < lookupOutcomes; outcome++ {

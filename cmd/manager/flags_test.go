@@ -40,8 +40,8 @@ func TestFlagReference(t *testing.T) {
 
 # Flags
 
-Those of the operator, ` + "`bin/manager`" + `. They stand among the arguments of the Deployment in
-config/manager; an [overlay](user-guide.md#install) adds others.
+The flags of the operator, ` + "`bin/manager`" + `. The Deployment in config/manager sets some of them; an
+[overlay](user-guide.md#install) adds others.
 
 | flag | default | meaning |
 |---|---|---|
