@@ -31,7 +31,7 @@ func contributorDocuments(t *testing.T) []string {
 	if err != nil || len(decisions) == 0 {
 		t.Fatalf("no decisions: %v", err)
 	}
-	return decisions
+	return append(decisions, "../CONTRIBUTING.md", "../SECURITY.md", "../CHANGELOG.md")
 }
 
 var (
@@ -56,7 +56,7 @@ func TestDocuments_PathsInCode_Exist(t *testing.T) {
 			}
 		}
 	}
-	if paths < 3 {
+	if paths < 30 {
 		t.Errorf("only %d paths were recognized", paths)
 	}
 }
@@ -67,6 +67,23 @@ func TestDecisions_EachOne_IsInTheIndex(t *testing.T) {
 		name := filepath.Base(document)
 		if filepath.Dir(document) == "decisions" && name != "README.md" && !strings.Contains(index, "]("+name+")") {
 			t.Errorf("decisions/README.md does not list %s", name)
+		}
+	}
+}
+
+// clientWrite matches a call that changes an object, by the names that clients have here.
+var clientWrite = regexp.MustCompile(`\b(client|live|writer|Interface|Status\(\))\.(Create|Update|Patch|Apply|Delete|DeleteAllOf)\(`)
+
+func TestContributing_FilesThatWriteToTheAPIServer_AreListed(t *testing.T) {
+	_, table, _ := strings.Cut(read(t, "../CONTRIBUTING.md"), "| file | writes |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	sources := filesInTree(t, func(path string) bool {
+		return strings.HasPrefix(path, "../controllers/") && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go")
+	})
+	for _, source := range sources {
+		writes := clientWrite.MatchString(read(t, "../"+source))
+		if listed := strings.Contains(table, "| `"+source+"` |"); writes != listed {
+			t.Errorf("%s: writes to the API server: %t, and CONTRIBUTING.md lists it: %t", source, writes, listed)
 		}
 	}
 }
