@@ -104,7 +104,7 @@ test: ## Run all tests, with the race detector, and list what was skipped. TESTF
 	fi; \
 	export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh $(READERS)); \
 	status=0; (set -x; $${race:+env CGO_ENABLED=1} go test $$race -timeout 30m $(TESTFLAGS) ./...) || status=$$?; \
-	go run ./hack/servers/missing; exit $$status
+	go run ./test/servers/missing; exit $$status
 
 .PHONY: test-long
 test-long: ## Run the simulations of the prober in full, without the race detector.

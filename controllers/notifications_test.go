@@ -38,7 +38,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers"
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 // alertmanager is a real one, behind TLS and a password.

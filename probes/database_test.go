@@ -29,7 +29,7 @@ import (
 	"testing"
 	"time"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 // expect probes until the result is the wanted one: a server may need a moment to become

@@ -24,7 +24,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 // zoneServer answers every question by UDP and TCP with a message of these records, as in a

@@ -29,7 +29,7 @@ import (
 	"testing"
 	"time"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 // pause is what the servers of these tests do between two writes: long enough for a probe to

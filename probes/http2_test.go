@@ -34,7 +34,7 @@ import (
 
 	"golang.org/x/net/http2"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 // over2 is a definition of a probe by HTTP/2 that wants this body, or none if it is empty.

@@ -19,7 +19,7 @@ package probes
 import (
 	"testing"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 // A node that has lost its cluster still lets people in and answers pings, and refuses what

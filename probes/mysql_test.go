@@ -24,7 +24,7 @@ import (
 	"testing"
 	"time"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 func startMariaDB(t testing.TB, settings ...string) *servers.MariaDB {

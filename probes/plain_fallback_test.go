@@ -25,7 +25,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 // MySQL 5.7 knows nothing newer than TLS 1.1 in many builds, and many appliances neither.

@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 // A pooler answers for itself as long as it can. The guide says which probes get through to

@@ -25,7 +25,7 @@ import (
 	"testing"
 	"time"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 func startPostgres(t testing.TB, settings ...string) *servers.Postgres {

@@ -27,7 +27,7 @@ import (
 	"strings"
 	"testing"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 func TestProxyProtocolHeader(t *testing.T) {

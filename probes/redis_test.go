@@ -25,7 +25,7 @@ import (
 	"strings"
 	"testing"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 func startRedis(t testing.TB, settings ...string) *servers.Redis {

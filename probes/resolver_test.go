@@ -29,7 +29,7 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 // oracle is what all name servers in a bubble say, and when they were asked.

@@ -23,7 +23,7 @@ import (
 	"testing"
 	"time"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 // TestErrors_OfEachHostOnTheWay_AreAttributed probes endpoints behind a router, in network

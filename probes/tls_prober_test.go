@@ -27,7 +27,7 @@ import (
 	"testing"
 	"time"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 // lasting makes a certificate that is valid for so long.

@@ -27,7 +27,7 @@ import (
 	"testing"
 	"time"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 // network is a namespace of our own, on a link with a router in another one. Its commands

@@ -22,7 +22,7 @@ import (
 	"fmt"
 	"strings"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 func main() {
