@@ -128,7 +128,7 @@ nightly: test-long fuzz test-e2e-long ## What takes too long for each change: th
 # Tests wait more than they compute: eight at one time do not disturb one another.
 # PREVIOUS is the commit to upgrade from: the previous one, or this one if there is no other.
 PREVIOUS ?= $(shell git rev-parse --quiet --verify HEAD~1 || echo HEAD)
-E2E := go test -tags e2e -count=1 -parallel=8 -v ./hack/e2e
+E2E := go test -tags e2e -count=1 -parallel=8 -v ./test/e2e
 
 .PHONY: test-e2e
 test-e2e: e2e-binaries ## Measure traffic through every fault, in network namespaces (as root), to dist/e2e.{txt,json}.
@@ -142,7 +142,7 @@ test-e2e-long: e2e-binaries ## The same with 20 random moments for each fault, a
 
 .PHONY: e2e-binaries
 e2e-binaries: build
-	CGO_ENABLED=0 go build -o bin/e2e-backend ./hack/e2e/backend
+	CGO_ENABLED=0 go build -o bin/e2e-backend ./test/e2e/backend
 	rm -rf dist/previous && mkdir -p dist/previous
 	git archive $(PREVIOUS) | tar -x -C dist/previous
 	cd dist/previous && CGO_ENABLED=0 go build -trimpath -o bin/manager ./cmd/manager

@@ -25,7 +25,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"farpoint.dev/farpoint/hack/e2e"
+	"farpoint.dev/farpoint/test/e2e"
 )
 
 // A host that carries three ExternalServices is one failure domain, and not three.

@@ -29,7 +29,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/hack/e2e"
+	"farpoint.dev/farpoint/test/e2e"
 )
 
 // withUDP gives the Service a port for datagrams as well.

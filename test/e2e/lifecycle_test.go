@@ -35,7 +35,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/hack/e2e"
+	"farpoint.dev/farpoint/test/e2e"
 )
 
 // repaired is how long it takes at most until a slice is as it should be that somebody has

@@ -24,7 +24,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"farpoint.dev/farpoint/hack/e2e"
+	"farpoint.dev/farpoint/test/e2e"
 )
 
 // One failed check in two is no death: the verdict stands, and nobody writes.

@@ -28,7 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/hack/e2e"
+	"farpoint.dev/farpoint/test/e2e"
 )
 
 // staleAfter is when everybody can see that a verdict is not renewed; see the user guide.

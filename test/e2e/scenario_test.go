@@ -34,7 +34,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/hack/e2e"
+	"farpoint.dev/farpoint/test/e2e"
 )
 
 // quick are settings that find a death in 1.5 s if it shows as a refusal and in 2.5 s if

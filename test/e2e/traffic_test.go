@@ -26,7 +26,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"farpoint.dev/farpoint/hack/e2e"
+	"farpoint.dev/farpoint/test/e2e"
 )
 
 // settle is for how long after a bound requests are sent that should not fail any more.

@@ -24,7 +24,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"farpoint.dev/farpoint/hack/e2e"
+	"farpoint.dev/farpoint/test/e2e"
 )
 
 // A primary dies and comes back, twice, in two ways. Only the tier in use gets traffic.

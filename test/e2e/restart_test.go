@@ -28,7 +28,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"farpoint.dev/farpoint/hack/e2e"
+	"farpoint.dev/farpoint/test/e2e"
 )
 
 // takeover is the longest time from the end of a replica, however it ended, to the first

@@ -25,7 +25,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"farpoint.dev/farpoint/hack/e2e"
+	"farpoint.dev/farpoint/test/e2e"
 )
 
 // afterReturn is how long it takes at most, once the API server is back, until the slices

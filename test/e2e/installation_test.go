@@ -32,7 +32,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/hack/e2e"
+	"farpoint.dev/farpoint/test/e2e"
 )
 
 // maxHold is --guard-max-hold where a scenario waits for it.

@@ -31,7 +31,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/hack/e2e"
+	"farpoint.dev/farpoint/test/e2e"
 )
 
 // portOf finds the port of a URL.

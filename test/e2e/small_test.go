@@ -26,7 +26,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/hack/e2e"
+	"farpoint.dev/farpoint/test/e2e"
 )
 
 // cuts are how long the operator's network is away: what a run of CI has time for, or all.
