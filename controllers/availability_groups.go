@@ -105,9 +105,9 @@ func (a availability) openMessage(rules availabilityRules) string {
 		case farpointv1.BelowMinHealthyPercentReason:
 			return fmt.Sprintf("%d of %d endpoints in use are healthy, less than minHealthyPercent (%d): all of them get traffic", d.healthy, d.active, rules.minHealthyPercent)
 		case farpointv1.LastHealthyPublishedReason:
-			return fmt.Sprintf("no endpoint is healthy: traffic goes to what was healthy last, %d of %d (whenNoneHealthy: PublishLastHealthy)", d.opened, d.active)
+			return fmt.Sprintf("no endpoint is healthy: the %d of %d that were healthy last get traffic (whenNoneHealthy: PublishLastHealthy)", d.opened, d.active)
 		case farpointv1.DrainingPublishedReason:
-			return fmt.Sprintf("no endpoint is healthy: traffic goes on to the %d that drain", d.opened)
+			return fmt.Sprintf("no endpoint is healthy: the %d that drain get traffic", d.opened)
 		}
 		return fmt.Sprintf("no endpoint is healthy: all %d get traffic (whenNoneHealthy: PublishAll)", d.opened)
 	})
@@ -167,7 +167,7 @@ func familyMismatch(endpoints []endpoint, around neighbours) (reason, message st
 		families[i] = string(family)
 	}
 	if lacking.count > 0 {
-		return farpointv1.AddressFamilyNotInServiceReason, fmt.Sprintf("%s of an address family that the Service lacks, which has only %s: clients do not reach them; give the Service both families (ipFamilyPolicy, ipFamilies), or take the endpoints out",
+		return farpointv1.AddressFamilyNotInServiceReason, fmt.Sprintf("%s of an address family that the Service lacks, which has only %s: clients do not reach them; give the Service both families (ipFamilyPolicy, ipFamilies), or remove the endpoints",
 			lacking.are("is", "are"), strings.Join(families, " and "))
 	}
 	for _, slice := range around.rivals {
@@ -178,7 +178,7 @@ func familyMismatch(endpoints []endpoint, around neighbours) (reason, message st
 	}
 	for _, family := range families {
 		if !has[discoveryv1.AddressType(family)] {
-			return farpointv1.AddressFamilyWithoutEndpointsReason, fmt.Sprintf("no endpoint has an %s address, and the Service has one: it leads nowhere; add %s endpoints, or make the Service SingleStack", family, family)
+			return farpointv1.AddressFamilyWithoutEndpointsReason, fmt.Sprintf("no endpoint has an %s address, but the Service has one, which leads nowhere: add %s endpoints, or make the Service SingleStack", family, family)
 		}
 	}
 	return "", ""

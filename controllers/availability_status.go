@@ -108,7 +108,7 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, foun
 		}
 	}
 	if decided.value == metav1.ConditionUnknown {
-		message += fmt.Sprintf(", %d have had no verdict", status.Unknown)
+		message += fmt.Sprintf(", %d have no verdict yet", status.Unknown)
 	}
 	set.set(farpointv1.AvailableCondition, decided.value, decided.reason, message)
 }
@@ -150,7 +150,7 @@ func setAvailableByCounts(set conditionSetter, present *farpointv1.ExternalServi
 		return
 	}
 	if decided.value == metav1.ConditionUnknown {
-		message += fmt.Sprintf(", %d have had no verdict", status.Unknown)
+		message += fmt.Sprintf(", %d have no verdict yet", status.Unknown)
 	}
 	set.set(farpointv1.AvailableCondition, decided.value, decided.reason, message)
 }
@@ -174,7 +174,7 @@ func countOpened(status *farpointv1.ExternalServiceStatus) int {
 func readiness(status *farpointv1.ExternalServiceStatus, opened, minReady int) string {
 	text := fmt.Sprintf("%d of %d endpoints are ready", status.Ready, status.Total)
 	if opened > 0 {
-		text = fmt.Sprintf("%d of %d endpoints get traffic, %d of them not healthy", status.Ready, status.Total, opened)
+		text = fmt.Sprintf("%d of %d endpoints get traffic, %d of them unhealthy", status.Ready, status.Total, opened)
 	}
 	if int(status.Ready)-opened < minReady && minReady > 1 {
 		text += fmt.Sprintf(", fewer than minReady (%d)", minReady)

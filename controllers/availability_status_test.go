@@ -71,17 +71,17 @@ func TestStatusOfAvailability(t *testing.T) {
 		{"too few", rules{MinReady: 2}, false, []probes.Health{up, down}, "1/2", []string{
 			"Available False TooFewEndpointsReady: 1 of 2 endpoints are ready, fewer than minReady (2)"}},
 		{"too few yet", rules{MinReady: 2}, false, []probes.Health{up, none}, "1/2", []string{
-			"Available Unknown AwaitingProbes: 1 of 2 endpoints are ready, fewer than minReady (2), 1 have had no verdict"}},
+			"Available Unknown AwaitingProbes: 1 of 2 endpoints are ready, fewer than minReady (2), 1 have no verdict yet"}},
 		{"too few whatever is to come", rules{MinReady: 3}, false, []probes.Health{up, none}, "1/2", []string{
 			"Available False TooFewEndpointsReady: 1 of 2 endpoints are ready, fewer than minReady (3)"}},
 		{"all published", rules{WhenNoneHealthy: farpointv1.PublishAll}, false, []probes.Health{down, down}, "2/2", []string{
-			"Available False FailingOpen: 2 of 2 endpoints get traffic, 2 of them not healthy",
+			"Available False FailingOpen: 2 of 2 endpoints get traffic, 2 of them unhealthy",
 			"FailOpen True AllPublished: no endpoint is healthy: all 2 get traffic (whenNoneHealthy: PublishAll)"}},
 		{"too few healthy", rules{MinHealthyPercent: 60}, false, []probes.Health{up, down, down}, "3/3", []string{
-			"Available True FailingOpen: 3 of 3 endpoints get traffic, 2 of them not healthy",
+			"Available True FailingOpen: 3 of 3 endpoints get traffic, 2 of them unhealthy",
 			"FailOpen True BelowMinHealthyPercent: 1 of 3 endpoints in use are healthy, less than minHealthyPercent (60): all of them get traffic"}},
 		{"too few healthy, and fewer than must be", rules{MinReady: 2, MinHealthyPercent: 60}, false, []probes.Health{up, down, down}, "3/3", []string{
-			"Available False FailingOpen: 3 of 3 endpoints get traffic, 2 of them not healthy, fewer than minReady (2)",
+			"Available False FailingOpen: 3 of 3 endpoints get traffic, 2 of them unhealthy, fewer than minReady (2)",
 			"FailOpen True BelowMinHealthyPercent: 1 of 3 endpoints in use are healthy, less than minHealthyPercent (60): all of them get traffic"}},
 	}
 	for _, test := range tests {
@@ -114,7 +114,7 @@ func TestStatusRemembersTheLastHealthy(t *testing.T) {
 	object.Status = told(object, found, noon)
 	found.verdicts[0].health = down
 	object.Status = told(object, found, noon)
-	want := "Available False FailingOpen: 1 of 2 endpoints get traffic, 1 of them not healthy\nFailOpen True LastHealthyPublished: no endpoint is healthy: traffic goes to what was healthy last, 1 of 2 (whenNoneHealthy: PublishLastHealthy)"
+	want := "Available False FailingOpen: 1 of 2 endpoints get traffic, 1 of them unhealthy\nFailOpen True LastHealthyPublished: no endpoint is healthy: the 1 of 2 that were healthy last get traffic (whenNoneHealthy: PublishLastHealthy)"
 	if got := availabilityOf(object.Status); got != want {
 		t.Errorf("conditions are\n%s, want\n%s", got, want)
 	}
@@ -152,7 +152,7 @@ func TestOccurrencesOfAvailability(t *testing.T) {
 		{"failback", rules{}, true, []probes.Health{down, up}, []probes.Health{up, up}, []string{
 			"FailedBack Tier 0 is the last in use again: 1 of 2 endpoints are ready, 1 on standby"}},
 		{"all die", rules{WhenNoneHealthy: farpointv1.PublishAll}, false, []probes.Health{up, up}, []probes.Health{down, down}, []string{
-			"Unavailable 2 of 2 endpoints get traffic, 2 of them not healthy",
+			"Unavailable 2 of 2 endpoints get traffic, 2 of them unhealthy",
 			"FailOpen no endpoint is healthy: all 2 get traffic (whenNoneHealthy: PublishAll)"}},
 		{"one comes back", rules{WhenNoneHealthy: farpointv1.PublishAll}, false, []probes.Health{down, down}, []probes.Health{down, up}, []string{
 			"Available 1 of 2 endpoints are ready",

@@ -76,7 +76,7 @@ func (r referenceReader) authorities(ctx context.Context, object client.Object, 
 		return nil, fmt.Errorf("key %q of %s %s, which is missing or empty", reference.Key, kind, reference.Name)
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(bundle) {
-		return nil, fmt.Errorf("key %q of %s %s, which holds no certificate: it must be PEM, with BEGIN CERTIFICATE lines", reference.Key, kind, reference.Name)
+		return nil, fmt.Errorf("key %q of %s %s, which contains no certificate: write PEM, with BEGIN CERTIFICATE lines", reference.Key, kind, reference.Name)
 	}
 	return bundle, nil
 }
@@ -89,10 +89,10 @@ func (r referenceReader) keyPair(ctx context.Context, name string) (*tls.Certifi
 	}
 	pair, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 	if err != nil {
-		return nil, fmt.Errorf("%s %s, whose keys tls.crt and tls.key are no certificate and its private key in PEM: make one with kubectl create secret tls", kind, name)
+		return nil, fmt.Errorf("%s %s, whose keys tls.crt and tls.key are not a certificate and its private key in PEM: create it with kubectl create secret tls", kind, name)
 	}
 	if key, ok := pair.Leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > mostRSABits {
-		return nil, fmt.Errorf("%s %s, which holds an RSA key of %d bits, by which every handshake would take too long: make one of at most %d bits, or an ECDSA key", kind, name, key.N.BitLen(), mostRSABits)
+		return nil, fmt.Errorf("%s %s, which contains an RSA key of %d bits, which makes every handshake too slow: use one of at most %d bits, or an ECDSA key", kind, name, key.N.BitLen(), mostRSABits)
 	}
 	return &pair, nil
 }

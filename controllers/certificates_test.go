@@ -76,7 +76,7 @@ var _ = Describe("certificates", func() {
 		By("and what is no certificate is said to be none")
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.HealthCheck.TLS.CAConfigMapRef.Key = "rubbish" })
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("False CertificatesUnavailable"))
-		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring(`key "rubbish" of ConfigMap cas, which holds no certificate`))
+		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring(`key "rubbish" of ConfigMap cas, which contains no certificate`))
 		Expect(conditions(ctx, namespace, "secure")()).To(Equal(map[string]string{"192.0.2.10": "TTF"}), "what is published stays")
 	})
 
@@ -96,7 +96,7 @@ var _ = Describe("certificates", func() {
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "ours"}, StringData: map[string]string{"tls.crt": "x", "tls.key": "y"}}
 		create(ctx, secret, service(namespace, "mutual"), object)
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("False CertificatesUnavailable"))
-		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(HavePrefix("healthCheck.tls refers to Secret ours, whose keys tls.crt and tls.key are no certificate"))
+		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(HavePrefix("healthCheck.tls refers to Secret ours, whose keys tls.crt and tls.key are not a certificate"))
 
 		//nolint:staticcheck // a key of two primes takes seconds to find
 		long, err := rsa.GenerateMultiPrimeKey(rand.Reader, 5, 4160)
@@ -104,7 +104,7 @@ var _ = Describe("certificates", func() {
 		secret.StringData = keyPair(long)
 		Expect(k8s.Update(ctx, secret)).To(Succeed())
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.HealthCheck.FailureThreshold = 4 })
-		Eventually(message).WithArguments(ctx, object, farpointv1.ReadyCondition).Should(ContainSubstring("which holds an RSA key of 4160 bits"))
+		Eventually(message).WithArguments(ctx, object, farpointv1.ReadyCondition).Should(ContainSubstring("which contains an RSA key of 4160 bits"))
 
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		Expect(err).NotTo(HaveOccurred())

@@ -78,7 +78,7 @@ func findConflicts(own []endpoint, around neighbours) *conflict {
 		case found == nil:
 			found = next
 		default:
-			found.message += ". Besides, " + next.message
+			found.message += ". Also, " + next.message
 		}
 	}
 	return found
@@ -90,7 +90,7 @@ func leftoverPodSlices(_ []endpoint, around neighbours) *conflict {
 	if hasSelector(around.service) || len(around.pods) == 0 {
 		return nil
 	}
-	return &conflict{farpointv1.LeftoverPodSlicesReason, fmt.Sprintf("%s left from when Service %s had a selector, and traffic goes on to the Pods: kubectl delete endpointslices --namespace %s --selector %s=%s,%s=%s",
+	return &conflict{farpointv1.LeftoverPodSlicesReason, fmt.Sprintf("%s left from when Service %s had a selector, and the Pods still get traffic: kubectl delete endpointslices --namespace %s --selector %s=%s,%s=%s",
 		enumerated("EndpointSlice %s is", "EndpointSlices %s are", around.pods), around.service.Name,
 		around.service.Namespace, discoveryv1.LabelServiceName, around.service.Name, discoveryv1.LabelManagedBy, podSliceManager)}
 }
@@ -105,7 +105,7 @@ func mirroredEndpoints(_ []endpoint, around neighbours) *conflict {
 	if !mirrored || hasSelector(around.service) {
 		return nil
 	}
-	return &conflict{farpointv1.MirroredEndpointsReason, fmt.Sprintf("Endpoints %[1]s, which is not of this object, is copied into EndpointSlices of the Service by Kubernetes: delete it, or keep it to itself with kubectl label endpoints --namespace %[2]s %[1]s %[3]s=true",
+	return &conflict{farpointv1.MirroredEndpointsReason, fmt.Sprintf("Kubernetes copies Endpoints %[1]s, which does not belong to this object, into EndpointSlices of the Service: delete it, or stop that with kubectl label endpoints --namespace %[2]s %[1]s %[3]s=true",
 		around.service.Name, around.service.Namespace, discoveryv1.LabelSkipMirror)}
 }
 
@@ -126,7 +126,7 @@ func foreignSlices(_ []endpoint, around neighbours) *conflict {
 	if len(found) == 0 {
 		return nil
 	}
-	return &conflict{farpointv1.ForeignEndpointSlicesReason, fmt.Sprintf("%s written for Service %s by somebody else: delete what should not be there, or give these endpoints a Service of their own",
+	return &conflict{farpointv1.ForeignEndpointSlicesReason, fmt.Sprintf("%s written for Service %s by somebody else: delete what should not be there, or use a separate Service for these endpoints",
 		enumerated("EndpointSlice %s is", "EndpointSlices %s are", found), around.service.Name)}
 }
 
@@ -161,7 +161,7 @@ func sharedEndpoints(own []endpoint, around neighbours) *conflict {
 	if len(found) == 0 {
 		return nil
 	}
-	return &conflict{farpointv1.SharedEndpointReason, shortened(sorted(found), "; ") + ": consumers follow now the one and now the other, so keep each address and port in one of them"}
+	return &conflict{farpointv1.SharedEndpointReason, shortened(sorted(found), "; ") + ": consumers follow either of them, so keep each address and port in one of them"}
 }
 
 func sharedWith(mine map[place]string, published *discoveryv1.Endpoint, ports []discoveryv1.EndpointPort) (name string, ok bool) {

@@ -87,19 +87,19 @@ func TestConflicts(t *testing.T) {
 		{name: "slices of a controller beside Pods", service: selecting, slices: []*discoveryv1.EndpointSlice{sliceOf("mesh.example.com", "a")},
 			want: "ForeignEndpointSlices EndpointSlice a"},
 		{name: "Endpoints by hand", named: named(nil, nil),
-			want: "MirroredEndpoints Endpoints legacy, which is not of this object, is copied into EndpointSlices of the Service by Kubernetes: delete it, or keep it to itself with kubectl label endpoints --namespace integration legacy endpointslice.kubernetes.io/skip-mirror=true"},
+			want: "MirroredEndpoints Kubernetes copies Endpoints legacy, which does not belong to this object, into EndpointSlices of the Service: delete it, or stop that with kubectl label endpoints --namespace integration legacy endpointslice.kubernetes.io/skip-mirror=true"},
 		{name: "Endpoints beside Pods", service: selecting, named: named(nil, nil)},
 		{name: "Endpoints that are not mirrored", named: named(map[string]string{discoveryv1.LabelSkipMirror: "true"}, nil)},
 		{name: "Endpoints of a leader election", named: named(nil, map[string]string{leaderElectionRecord: "{}"})},
 		{name: "a mirror of Endpoints that are not seen", slices: []*discoveryv1.EndpointSlice{sliceOf(mirrorSliceManager, "legacy-x")},
-			want: "MirroredEndpoints Endpoints legacy,"},
+			want: "MirroredEndpoints Kubernetes copies Endpoints legacy,"},
 		{name: "Pods that may be there", service: selecting, pods: []*discoveryv1.EndpointSlice{sliceOf(podSliceManager, "legacy-p", "10.0.0.9")}},
 		{name: "Pods at the same place", service: selecting, pods: []*discoveryv1.EndpointSlice{sliceOf(podSliceManager, "legacy-p", "10.0.0.2")},
 			want: "SharedEndpoint 10.0.0.2:8080 is also in EndpointSlice legacy-p of the Service's Pods: consumers"},
 		{name: "Pods left behind", pods: []*discoveryv1.EndpointSlice{sliceOf(podSliceManager, "legacy-p", "10.0.0.9")},
-			want: "LeftoverPodSlices EndpointSlice legacy-p is left from when Service legacy had a selector, and traffic goes on to the Pods: kubectl delete endpointslices --namespace integration --selector kubernetes.io/service-name=legacy,endpointslice.kubernetes.io/managed-by=endpointslice-controller.k8s.io"},
+			want: "LeftoverPodSlices EndpointSlice legacy-p is left from when Service legacy had a selector, and the Pods still get traffic: kubectl delete endpointslices --namespace integration --selector kubernetes.io/service-name=legacy,endpointslice.kubernetes.io/managed-by=endpointslice-controller.k8s.io"},
 		{name: "all at once", slices: []*discoveryv1.EndpointSlice{rivalSlice("other", "10.0.0.1"), sliceOf("", "by-hand")}, named: named(nil, nil),
-			want: "MirroredEndpoints Endpoints legacy, which is not of this object, is copied into EndpointSlices of the Service by Kubernetes: delete it, or keep it to itself with kubectl label endpoints --namespace integration legacy endpointslice.kubernetes.io/skip-mirror=true. Besides, EndpointSlice by-hand is written for Service legacy by somebody else: delete what should not be there, or give these endpoints a Service of their own. Besides, 10.0.0.1:8080 is also"},
+			want: "MirroredEndpoints Kubernetes copies Endpoints legacy, which does not belong to this object, into EndpointSlices of the Service: delete it, or stop that with kubectl label endpoints --namespace integration legacy endpointslice.kubernetes.io/skip-mirror=true. Also, EndpointSlice by-hand is written for Service legacy by somebody else: delete what should not be there, or use a separate Service for these endpoints. Also, 10.0.0.1:8080 is also"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestConflicts(t *testing.T) {
 			if found := findConflicts(own, around); found != nil {
 				got = found.reason + " " + found.message
 			}
-			if !strings.HasPrefix(got, test.want) || test.want == "" && got != "" || strings.Count(got, "Besides") != strings.Count(test.want, "Besides") {
+			if !strings.HasPrefix(got, test.want) || test.want == "" && got != "" || strings.Count(got, "Also") != strings.Count(test.want, "Also") {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})

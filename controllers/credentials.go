@@ -46,7 +46,7 @@ func (r referenceReader) credentials(ctx context.Context, name string) (*probes.
 		return nil, fmt.Errorf("%s %s: %w", kind, name, err)
 	}
 	if !maybeLogin(secret.Type) {
-		return nil, fmt.Errorf("%s %s of the type %s, which is for something else: make one of the type %s or %s",
+		return nil, fmt.Errorf("%s %s of the type %s, which is for another purpose: create one of the type %s or %s",
 			kind, name, secret.Type, corev1.SecretTypeBasicAuth, corev1.SecretTypeOpaque)
 	}
 	read := &probes.Credentials{

@@ -81,12 +81,12 @@ var _ = Describe("credentials", func() {
 		Expect(condition(ctx, object, farpointv1.ReconcilingCondition)()).To(Equal("True CredentialsUnavailable"))
 		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring(`healthCheck.credentialsSecretRef refers to Secret login: secrets "login" not found`))
 
-		By("saying that it is for something else")
+		By("saying that it is for another purpose")
 		wrong := loginSecret(namespace, "kubernetes.io/ssh-auth", map[string]string{"ssh-privatekey": "x", "password": "hunter2"})
 		create(ctx, wrong)
 		look()
 		Eventually(func() string { return message(ctx, object, farpointv1.ReadyCondition) }).Should(
-			ContainSubstring("Secret login of the type kubernetes.io/ssh-auth, which is for something else: make one of the type kubernetes.io/basic-auth or Opaque"))
+			ContainSubstring("Secret login of the type kubernetes.io/ssh-auth, which is for another purpose: create one of the type kubernetes.io/basic-auth or Opaque"))
 		Expect(k8s.Delete(ctx, wrong)).To(Succeed())
 
 		By("saying which key it lacks")

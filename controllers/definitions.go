@@ -164,10 +164,10 @@ func (h *definitionHistory) fault() *fault {
 func (h *definitionHistory) meanwhile(sound []*definition) string {
 	for _, each := range sound {
 		if !each.trust.missing {
-			return fmt.Sprintf("; endpoints are probed by the last sound health check, that of generation %d", each.generation)
+			return fmt.Sprintf("; endpoints are probed by the last valid health check, that of generation %d", each.generation)
 		}
 	}
-	return "; no sound health check is known: endpoints that are published stay as they are, unless nothing accepts connections at their port"
+	return "; no valid health check is known: published endpoints stay as they are, unless nothing accepts connections on their port"
 }
 
 // definitions keeps the history of each ExternalService.

@@ -83,7 +83,7 @@ var _ = Describe("an endpoint that says that it drains", func() {
 		a.status.Store(http.StatusServiceUnavailable)
 		Eventually(condition(ctx, object, farpointv1.FailOpenCondition)).Should(Equal("True DrainingPublished"))
 		Expect(conditions(ctx, namespace, "last")()).To(Equal(map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "FFF"}))
-		Expect(message(ctx, object, farpointv1.FailOpenCondition)).To(Equal("no endpoint is healthy: traffic goes on to the 1 that drain"))
+		Expect(message(ctx, object, farpointv1.FailOpenCondition)).To(Equal("no endpoint is healthy: the 1 that drain get traffic"))
 		a.status.Store(http.StatusNotFound)
 		Eventually(condition(ctx, object, farpointv1.FailOpenCondition)).Should(Equal("True AllPublished"))
 		Eventually(conditions(ctx, namespace, "last")).Should(Equal(map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "TTF"}))

@@ -94,7 +94,7 @@ func (k *endpointsKeeper) keep(ctx context.Context, owner *farpointv1.ExternalSe
 		return endpointsFinding{
 			wanted:  true,
 			reason:  farpointv1.EndpointsNotOwnedReason,
-			message: fmt.Sprintf("Endpoints %s is there already and was not written for this object: delete it, or unset publishEndpoints; of several ExternalServices with one Service, one may set it", key),
+			message: fmt.Sprintf("Endpoints %s exists and was not written for this object: delete it, or unset publishEndpoints; of several ExternalServices with one Service, only one may set it", key),
 			retry:   k.isBlocked(client.ObjectKeyFromObject(owner)),
 		}, nil
 	}
@@ -108,21 +108,21 @@ func judgeEndpoints(owner *farpointv1.ExternalService, service *corev1.Service) 
 	case !owner.Spec.PublishEndpoints:
 		return endpointsFinding{}
 	case service == nil:
-		return endpointsFinding{wanted: true, reason: farpointv1.NotJudgedReason, message: "there is no Service to keep Endpoints for; see TargetServiceResolved"}
+		return endpointsFinding{wanted: true, reason: farpointv1.NotJudgedReason, message: "there is no Service to publish Endpoints for; see TargetServiceResolved"}
 	case hasSelector(service):
-		return endpointsFinding{wanted: true, reason: farpointv1.ServiceHasSelectorReason, message: fmt.Sprintf("Endpoints of Service %s are kept by Kubernetes, since it has a selector: unset publishEndpoints", targetKey(owner))}
+		return endpointsFinding{wanted: true, reason: farpointv1.ServiceHasSelectorReason, message: fmt.Sprintf("Kubernetes maintains the Endpoints of Service %s, because it has a selector: unset publishEndpoints", targetKey(owner))}
 	}
 	return endpointsFinding{wanted: true, published: true}
 }
 
 func describeEndpoints(key types.NamespacedName, service *corev1.Service, content *endpointsContent) (reason, message string) {
-	reason, message = farpointv1.EndpointsInStepReason, fmt.Sprintf("Endpoints %s says what the EndpointSlices say", key)
+	reason, message = farpointv1.EndpointsInStepReason, fmt.Sprintf("Endpoints %s matches the EndpointSlices", key)
 	if content.truncated() {
 		reason = farpointv1.EndpointsTruncatedReason
-		message += fmt.Sprintf(", save that it holds %d of %d addresses, which is the most", endpointsCapacity, content.total)
+		message += fmt.Sprintf(", except that it has only the first %d of %d addresses", endpointsCapacity, content.total)
 	}
 	if content.otherFamily > 0 {
-		message += fmt.Sprintf(", save %d endpoints that are not %s, the Service's first IP family, which is the only one of an Endpoints object", content.otherFamily, service.Spec.IPFamilies[0])
+		message += fmt.Sprintf(", except for %d endpoints that are not %s, the Service's first IP family, the only one of an Endpoints object", content.otherFamily, service.Spec.IPFamilies[0])
 	}
 	return reason, message
 }

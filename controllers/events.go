@@ -204,7 +204,7 @@ func staleChange(before, after []metav1.Condition) []occurrence {
 	case is != nil && was == nil:
 		return []occurrence{{true, farpointv1.VerdictsStaleReason, is.Message}}
 	case is == nil && was != nil:
-		return []occurrence{{false, farpointv1.VerdictsCurrentCondition, "Probes say again how the endpoints are"}}
+		return []occurrence{{false, farpointv1.VerdictsCurrentCondition, "Probes yield results for all endpoints again"}}
 	}
 	return nil
 }

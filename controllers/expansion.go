@@ -185,7 +185,7 @@ func with(spec *farpointv1.Endpoint, address string) *farpointv1.Endpoint {
 // the one on that the spec gives. Their weights cannot be told in slices.
 func (x *expander) expandServices(wanted wantedEndpoint, service *probes.ServiceName) {
 	if wanted.spec.Port != nil || len(wanted.spec.Ports) > 0 {
-		wanted.refused = &rejection{farpointv1.InvalidPortReason, "srv:// takes the ports from SRV records: leave out port and ports"}
+		wanted.refused = &rejection{farpointv1.InvalidPortReason, "srv:// takes the ports from SRV records: remove port and ports"}
 		x.made.list = append(x.made.list, wanted)
 		return
 	}
@@ -252,11 +252,11 @@ func (x *expander) settle(wanted wantedEndpoint, found []wantedEndpoint) {
 }
 
 func refusedMessage(refused, all int) string {
-	text := "it leads to addresses that may not be published"
+	text := "its addresses may not be published"
 	if refused < all {
-		text = fmt.Sprintf("%d of the %d addresses that it leads to are such as may not be published, and set aside", refused, all)
+		text = fmt.Sprintf("%d of its %d addresses may not be published, and are left out", refused, all)
 	}
-	return text + ": see to the name's records, or have the operator's administrator allow the range"
+	return text + ": correct the name's records, or have the operator's administrator allow the range (--allowed-cidrs)"
 }
 
 // unresolved says why a name leads nowhere.
@@ -290,14 +290,14 @@ var nameReasons = map[probes.LookupOutcome]string{
 }
 
 var nameAdvice = map[probes.LookupOutcome]string{
-	probes.LookupPending:       "has not been answered yet",
-	probes.LookupEmpty:         "has no record of the types that are asked for: create one, or see spec.dns.ipFamilies",
+	probes.LookupPending:       "has no answer yet",
+	probes.LookupEmpty:         "has no record of the queried types: create one, or set spec.dns.ipFamilies",
 	probes.LookupMissing:       "does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path",
-	probes.LookupAliasLoop:     "is an alias of itself, or at the end of too many aliases: see to its CNAME records",
-	probes.LookupServerFailure: "cannot be resolved, the name servers say that they fail (SERVFAIL): see to the name servers of its zone",
-	probes.LookupRefused:       "cannot be resolved, the name servers refuse to (REFUSED): see whether the operator's name servers are to know the zone",
-	probes.LookupInvalid:       "cannot be resolved, the name servers send what is no answer: see to them",
-	probes.LookupTimeout:       "cannot be resolved, the name servers do not answer: see to the operator's DNS and to the name servers of the zone",
+	probes.LookupAliasLoop:     "is an alias of itself, or follows too many aliases: correct its CNAME records",
+	probes.LookupServerFailure: "cannot be resolved, the name servers fail (SERVFAIL): check the name servers of its zone",
+	probes.LookupRefused:       "cannot be resolved, the name servers refuse (REFUSED): check whether the operator's name servers serve the zone",
+	probes.LookupInvalid:       "cannot be resolved, the name servers send invalid answers: check them",
+	probes.LookupTimeout:       "cannot be resolved, the name servers do not answer: check the operator's DNS and the name servers of the zone",
 }
 
 // explain says in words what is wrong, what becomes of the endpoints, and what to do.
@@ -309,7 +309,7 @@ func (f *nameFault) explain() string {
 	if f.kept == 0 {
 		return text
 	}
-	text += fmt.Sprintf("; what it led to last (%d) is kept", f.kept)
+	text += fmt.Sprintf("; its previous addresses (%d) are kept", f.kept)
 	if !f.keptUntil.IsZero() {
 		text += " until " + f.keptUntil.UTC().Format(time.RFC3339)
 	}
@@ -334,9 +334,9 @@ func (e *expansion) awaited(now time.Time) time.Duration {
 // judge puts the names together for the condition AddressesResolved.
 func (e *expansion) judge() (status metav1.ConditionStatus, reason, message string) {
 	if slices.ContainsFunc(e.faults, func(fault nameFault) bool { return fault.outcome == probes.LookupPending }) {
-		return metav1.ConditionUnknown, farpointv1.ResolvingReason, "not all DNS names have been answered yet"
+		return metav1.ConditionUnknown, farpointv1.ResolvingReason, "not all DNS names have an answer yet"
 	}
-	surplus := fmt.Sprintf("DNS names lead to %d endpoints more than the %d that there may be: the last ones are left out", e.surplus, maxExpanded)
+	surplus := fmt.Sprintf("DNS names yield %d endpoints more than the %d allowed: the last ones are left out", e.surplus, maxExpanded)
 	switch {
 	case len(e.faults) > 0:
 		parts := make([]string, len(e.faults))
@@ -351,7 +351,7 @@ func (e *expansion) judge() (status metav1.ConditionStatus, reason, message stri
 	case e.surplus > 0:
 		return metav1.ConditionFalse, farpointv1.TooManyAddressesReason, surplus
 	case e.asNames:
-		return metav1.ConditionTrue, farpointv1.NamesPublishedReason, "DNS names are published as such, in EndpointSlices of the type FQDN: kube-proxy and most other consumers do not route to these"
+		return metav1.ConditionTrue, farpointv1.NamesPublishedReason, "DNS names are published in EndpointSlices of the type FQDN: kube-proxy and most other consumers do not route to these"
 	}
 	return metav1.ConditionTrue, farpointv1.NamesResolvedReason, "all DNS names are resolved"
 }

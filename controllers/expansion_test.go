@@ -90,7 +90,7 @@ func shown(made *expansion) string {
 }
 
 func TestExpansion(t *testing.T) {
-	const leadsNowhere = "it leads to addresses that may not be published: see to the name's records, or have the operator's administrator allow the range"
+	const leadsNowhere = "its addresses may not be published: correct the name's records, or have the operator's administrator allow the range (--allowed-cidrs)"
 	until := noon.Add(5 * time.Minute)
 	missing := known(probes.LookupMissing, "192.0.2.1")
 	missing.KeptUntil = until
@@ -110,23 +110,23 @@ func TestExpansion(t *testing.T) {
 			"0 192.0.2.1 db.example", "True NamesResolved: all DNS names are resolved"},
 		{"one family fails", zone{"db.example A": found("192.0.2.1"), "db.example AAAA": known(probes.LookupTimeout, "2001:db8::1")}, []string{"db.example"},
 			"0 192.0.2.1 db.example\n0 2001:db8::1 db.example",
-			"False NameServerTimeout: spec.endpoints[0]: db.example cannot be resolved, the name servers do not answer: see to the operator's DNS and to the name servers of the zone; what it led to last (2) is kept"},
+			"False NameServerTimeout: spec.endpoints[0]: db.example cannot be resolved, the name servers do not answer: check the operator's DNS and the name servers of the zone; its previous addresses (2) are kept"},
 		{"empty", zone{"db.example A": known(probes.LookupEmpty, "192.0.2.1"), "db.example AAAA": known(probes.LookupEmpty)}, []string{"db.example"},
-			"0 192.0.2.1 db.example", "False NoAddresses: spec.endpoints[0]: db.example has no record of the types that are asked for: create one, or see spec.dns.ipFamilies; what it led to last (1) is kept"},
+			"0 192.0.2.1 db.example", "False NoAddresses: spec.endpoints[0]: db.example has no record of the queried types: create one, or set spec.dns.ipFamilies; its previous addresses (1) are kept"},
 		{"missing", zone{"db.example A": missing, "db.example AAAA": known(probes.LookupMissing)}, []string{"db.example"},
-			"0 192.0.2.1 db.example", "False NameNotFound: spec.endpoints[0]: db.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path; what it led to last (1) is kept until " + until.UTC().Format(time.RFC3339)},
+			"0 192.0.2.1 db.example", "False NameNotFound: spec.endpoints[0]: db.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path; its previous addresses (1) are kept until " + until.UTC().Format(time.RFC3339)},
 		{"gone", zone{"db.example A": known(probes.LookupMissing), "db.example AAAA": known(probes.LookupMissing)}, []string{"db.example", "192.0.2.9"},
 			"0 NameNotFound: db.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path\n1 192.0.2.9",
 			"False NameNotFound: spec.endpoints[0]: db.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path"},
 		{"alias loop", zone{"db.example A": known(probes.LookupAliasLoop), "db.example AAAA": known(probes.LookupAliasLoop)}, []string{"db.example"},
-			"0 AliasLoop: db.example is an alias of itself, or at the end of too many aliases: see to its CNAME records",
-			"False AliasLoop: spec.endpoints[0]: db.example is an alias of itself, or at the end of too many aliases: see to its CNAME records"},
-		{"not answered yet", zone{}, []string{"db.example"}, "0 Resolving: db.example has not been answered yet", "Unknown Resolving: not all DNS names have been answered yet"},
+			"0 AliasLoop: db.example is an alias of itself, or follows too many aliases: correct its CNAME records",
+			"False AliasLoop: spec.endpoints[0]: db.example is an alias of itself, or follows too many aliases: correct its CNAME records"},
+		{"not answered yet", zone{}, []string{"db.example"}, "0 Resolving: db.example has no answer yet", "Unknown Resolving: not all DNS names have an answer yet"},
 		{"refused addresses", zone{"db.example A": found("10.0.0.1", "169.254.169.254", "127.0.0.1"), "db.example AAAA": found("::1")}, []string{"db.example"},
-			"0 10.0.0.1 db.example\n0 RefusedAddress: 3 of the 4 addresses that it leads to are such as may not be published, and set aside: see to the name's records, or have the operator's administrator allow the range", "True NamesResolved: all DNS names are resolved"},
+			"0 10.0.0.1 db.example\n0 RefusedAddress: 3 of its 4 addresses may not be published, and are left out: correct the name's records, or have the operator's administrator allow the range (--allowed-cidrs)", "True NamesResolved: all DNS names are resolved"},
 		{"nothing but refused addresses", zone{"db.example A": found("127.0.0.1"), "db.example AAAA": known(probes.LookupEmpty)}, []string{"db.example"}, "0 RefusedAddress: " + leadsNowhere, "True NamesResolved: all DNS names are resolved"},
 		{"no names at all", nil, []string{"exämple.com", "a..b", "db_example", "10.300.1.1"},
-			`0 InvalidAddress: "exämple.com" is not in ASCII: write xn--exmple-cua.com` + "\n" + `1 InvalidAddress: "a..b" is not an IPv4 or IPv6 address, and no DNS name either` + "\n2 Resolving: db_example has not been answered yet\n3 10.300.1.1", "Unknown Resolving: not all DNS names have been answered yet"},
+			`0 InvalidAddress: "exämple.com" is not in ASCII: write xn--exmple-cua.com` + "\n" + `1 InvalidAddress: "a..b" is not an IPv4 or IPv6 address, and no DNS name either` + "\n2 Resolving: db_example has no answer yet\n3 10.300.1.1", "Unknown Resolving: not all DNS names have an answer yet"},
 		{"services", zone{
 			"_postgresql._tcp.example SRV": records(probes.ServiceRecord{Priority: 10, Target: "a.example", Port: 5432}, probes.ServiceRecord{Priority: 10, Target: "b.example", Port: 5433}, probes.ServiceRecord{Priority: 700, Target: "c.example", Port: 5432}),
 			"a.example A":                  found("192.0.2.1"), "a.example AAAA": known(probes.LookupEmpty),
@@ -139,8 +139,8 @@ func TestExpansion(t *testing.T) {
 		{"a service's host that fails", zone{
 			"_db._tcp.example SRV": records(probes.ServiceRecord{Target: "a.example", Port: 53}), "a.example A": known(probes.LookupServerFailure), "a.example AAAA": known(probes.LookupServerFailure),
 		}, []string{"srv://_db._tcp.example"},
-			"0 NameServerFailure: a.example cannot be resolved, the name servers say that they fail (SERVFAIL): see to the name servers of its zone",
-			"False NameServerFailure: spec.endpoints[0]: a.example cannot be resolved, the name servers say that they fail (SERVFAIL): see to the name servers of its zone"},
+			"0 NameServerFailure: a.example cannot be resolved, the name servers fail (SERVFAIL): check the name servers of its zone",
+			"False NameServerFailure: spec.endpoints[0]: a.example cannot be resolved, the name servers fail (SERVFAIL): check the name servers of its zone"},
 		{"no services", zone{"_db._tcp.example SRV": known(probes.LookupMissing)}, []string{"srv://_db._tcp.example"},
 			"0 NameNotFound: _db._tcp.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path",
 			"False NameNotFound: spec.endpoints[0]: _db._tcp.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path"},
@@ -165,7 +165,7 @@ func TestExpansion(t *testing.T) {
 func TestServicesHaveNoPortsOfTheirOwn(t *testing.T) {
 	spec := named("srv://_db._tcp.example")
 	spec.Endpoints[0].Port = new(int32(5432))
-	if got := shown(expanding(nil).expand(spec)); got != "0 InvalidPort: srv:// takes the ports from SRV records: leave out port and ports" {
+	if got := shown(expanding(nil).expand(spec)); got != "0 InvalidPort: srv:// takes the ports from SRV records: remove port and ports" {
 		t.Error(got)
 	}
 }
@@ -182,7 +182,7 @@ func TestExpansionHasBounds(t *testing.T) {
 		t.Errorf("%d endpoints, the last one %+v, and %d too many", made.len(), made.at(made.len()-1), made.surplus)
 	}
 	status, reason, message := made.judge()
-	if want := "DNS names lead to 401 endpoints more than the 1000 that there may be: the last ones are left out"; status != "False" || reason != farpointv1.TooManyAddressesReason || message != want {
+	if want := "DNS names yield 401 endpoints more than the 1000 allowed: the last ones are left out"; status != "False" || reason != farpointv1.TooManyAddressesReason || message != want {
 		t.Errorf("%s %s: %s", status, reason, message)
 	}
 	again := expanding(z).expand(named(addresses...))

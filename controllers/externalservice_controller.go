@@ -190,7 +190,7 @@ func retryInTime(ctx context.Context, due ctrl.Result, refused error) (ctrl.Resu
 	if due.RequeueAfter == 0 || due.RequeueAfter > longPause || undecided(refused) {
 		return ctrl.Result{}, refused
 	}
-	ctrl.LoggerFrom(ctx).Error(refused, "The API server refuses a write; it is tried again", "after", due.RequeueAfter)
+	ctrl.LoggerFrom(ctx).Error(refused, "The API server refuses a write; retrying", "after", due.RequeueAfter)
 	return due, nil
 }
 

@@ -211,7 +211,7 @@ var _ = Describe("failing open", func() {
 		Entry("publishes all", farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishAll}, map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "TTF"},
 			"False FailingOpen", "True AllPublished", "no endpoint is healthy: all 2 get traffic (whenNoneHealthy: PublishAll)"),
 		Entry("publishes what was healthy last", farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishLastHealthy}, map[string]string{"192.0.2.10": "FFF", "192.0.2.11": "TTF"},
-			"False FailingOpen", "True LastHealthyPublished", "no endpoint is healthy: traffic goes to what was healthy last, 1 of 2 (whenNoneHealthy: PublishLastHealthy)"),
+			"False FailingOpen", "True LastHealthyPublished", "no endpoint is healthy: the 1 of 2 that were healthy last get traffic (whenNoneHealthy: PublishLastHealthy)"),
 		Entry("publishes all if minHealthyPercent says so", farpointv1.Availability{MinHealthyPercent: 40}, map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "TTF"},
 			"False FailingOpen", "True BelowMinHealthyPercent", "0 of 2 endpoints in use are healthy, less than minHealthyPercent (40): all of them get traffic"),
 	)

@@ -64,7 +64,7 @@ func newGrants(from client.WithWatch, objects client.Reader, clock clock.Clock, 
 
 // errGrantsUnknown is returned until the API server has answered. Then who asked is
 // called again.
-var errGrantsUnknown = errors.New("it is not known yet which ReferenceGrants there are")
+var errGrantsUnknown = errors.New("the ReferenceGrants are not known yet")
 
 // grantKinds are the versions that ReferenceGrants come in, the one that will stay first.
 var grantKinds = []listedKind{
@@ -86,7 +86,7 @@ func (g *grants) refusal(from string, to types.NamespacedName) (*serviceFinding,
 	if len(g.namespaces) > 0 && !slices.Contains(g.namespaces, to.Namespace) {
 		return &serviceFinding{
 			reason:  farpointv1.RefNotPermittedReason,
-			message: fmt.Sprintf("Service %s is in another namespace, which the operator does not look at: create the ExternalService there, with an operator that does, or add the namespace to this one's --watch-namespaces", to),
+			message: fmt.Sprintf("Service %s is in another namespace, which the operator does not watch: add the namespace to --watch-namespaces, or create the ExternalService there, with an operator that watches it", to),
 		}, nil
 	}
 	objects, state := g.follow(to.Namespace).all(to.Namespace)
@@ -96,7 +96,7 @@ func (g *grants) refusal(from string, to types.NamespacedName) (*serviceFinding,
 	case listAbsent:
 		return &serviceFinding{
 			reason:  farpointv1.ReferenceGrantNotInstalledReason,
-			message: fmt.Sprintf("Service %s is in another namespace, which has to allow that by a ReferenceGrant, a kind that this cluster does not have: install the Gateway API (gateway.networking.k8s.io), or create the ExternalService in namespace %s", to, to.Namespace),
+			message: fmt.Sprintf("Service %s is in another namespace, which must allow that with a ReferenceGrant, a kind that this cluster lacks: install the Gateway API (gateway.networking.k8s.io), or create the ExternalService in namespace %s", to, to.Namespace),
 			awaited: true,
 		}, nil
 	}

@@ -47,7 +47,7 @@ const (
 const absence, precedence = leaseDuration / 2, renewDeadline/2 + 2*retryPeriod
 
 // errPrecedence is what a replica is told instead of what the lease says.
-var errPrecedence = errors.New("the API server was away: the holder of the lease may renew it first")
+var errPrecedence = errors.New("the API server was unreachable: the holder of the lease may renew it first")
 
 // lease is the lock of the leader election.
 //

@@ -108,7 +108,7 @@ func (l *liveList) follow(ctx context.Context, from client.WithWatch, clock cloc
 		case isAbsent(err):
 			l.replace(nil, listAbsent)
 		case err != nil:
-			ctrl.LoggerFrom(ctx).Error(err, "Could not list or watch; what is known stays", "kind", fmt.Sprintf("%T", kinds[0].object))
+			ctrl.LoggerFrom(ctx).Error(err, "Could not list or watch; keeping what is known", "kind", fmt.Sprintf("%T", kinds[0].object))
 		default:
 			delay = rewatchDelay
 		}

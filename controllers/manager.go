@@ -114,7 +114,7 @@ func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Opti
 		LeaderElectionReleaseOnCancel:       true, // the process ends with the manager
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("make the manager: %w", err)
+		return nil, nil, fmt.Errorf("create the manager: %w", err)
 	}
 	// The lock tells of the election in Events, by the manager that asks it.
 	lock.Interface, err = leaderelection.NewResourceLock(config, manager, leaderelection.Options{
@@ -123,7 +123,7 @@ func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Opti
 		LeaderElectionNamespace: options.LeaderElectionNamespace,
 		RenewDeadline:           renewDeadline,
 	})
-	return manager, lock, wrapped(err, "make the leader election's lock")
+	return manager, lock, wrapped(err, "create the leader election lock")
 }
 
 // addReconciler adds the scheduler and the reconciler, which know each other.
@@ -154,7 +154,7 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	}
 	live, err := client.NewWithWatch(manager.GetConfig(), client.Options{HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper()})
 	if err != nil {
-		return fmt.Errorf("make a client for watches: %w", err)
+		return fmt.Errorf("create the client for watches: %w", err)
 	}
 	events := newEventQueue(manager.GetClient(), lock.leading)
 	if err := errors.Join(manager.Add(events), measureWhileRunning(manager, []prometheus.Collector{events.dropped})); err != nil {
@@ -216,7 +216,7 @@ func controllerOptions(manager ctrl.Manager, options Options) controller.Options
 func addNotifier(manager ctrl.Manager, options Options) error {
 	live, err := client.New(manager.GetConfig(), client.Options{HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper()})
 	if err != nil {
-		return fmt.Errorf("make a client for the record of alerts: %w", err)
+		return fmt.Errorf("create the client for the record of alerts: %w", err)
 	}
 	notifier, err := alerting.New(manager.GetCache(), live, clock.RealClock{}, alerting.Config{
 		AlertmanagerURLs:       options.AlertmanagerURLs,
@@ -346,7 +346,7 @@ func metricsOptions(options Options) (metricsserver.Options, error) {
 	}
 	authorities := x509.NewCertPool()
 	if !authorities.AppendCertsFromPEM(text) {
-		return made, fmt.Errorf("--metrics-client-ca=%s: holds no certificate in PEM", options.MetricsClientCA)
+		return made, fmt.Errorf("--metrics-client-ca=%s: contains no certificate: write PEM, with BEGIN CERTIFICATE lines", options.MetricsClientCA)
 	}
 	made.TLSOpts = []func(*tls.Config){func(config *tls.Config) {
 		config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, authorities

@@ -38,7 +38,7 @@ type resolver interface {
 type answersAwaited time.Duration
 
 // Error implements error.
-func (answersAwaited) Error() string { return "there are no answers yet to begin with" }
+func (answersAwaited) Error() string { return "there are no DNS answers yet" }
 
 // resolve has the names of an object asked for, and finds out where they lead as far as is
 // known.

@@ -188,7 +188,7 @@ func resolutionOf(name string, types []probes.RecordType, answer func(probes.Que
 	return found
 }
 
-// worse orders outcomes by what is to be told: that a name has not been answered yet, that
+// worse orders outcomes by what is to be told: that a name has no answer yet, that
 // it cannot be found out, that it does not exist, that it is empty.
 func worse(a, b probes.LookupOutcome) bool {
 	rank := func(outcome probes.LookupOutcome) int {

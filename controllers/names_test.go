@@ -150,7 +150,7 @@ var _ = Describe("a DNS name", func() {
 		server.Hold()
 		Eventually(resolved(ctx, object)).Should(Equal("False NameNotFound"))
 		Expect(published()).To(HaveKeyWithValue("192.0.2.21", "TTF"))
-		Expect(message(ctx, object, farpointv1.AddressesResolvedCondition)).To(ContainSubstring("what it led to last (1) is kept until"))
+		Expect(message(ctx, object, farpointv1.AddressesResolvedCondition)).To(ContainSubstring("its previous addresses (1) are kept until"))
 		Eventually(published).Should(HaveKeyWithValue("192.0.2.21", "FTT"))
 		Expect(time.Since(since)).To(BeNumerically(">", 4*time.Second))
 		Eventually(published).Should(Equal(map[string]string{"192.0.2.9": "TTF"}))
@@ -191,7 +191,7 @@ var _ = Describe("a DNS name", func() {
 		Eventually(conditions(ctx, namespace, "inner")).Should(Equal(map[string]string{"192.0.2.21": "TTF"}))
 		Eventually(column(ctx, object)).Should(Equal("1/3"))
 		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal("False RefusedAddress"))
-		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(HavePrefix("2 of 3 endpoints set aside: spec.endpoints[0] (db.example): 3 of the 4 addresses that it leads to are such as may not be published"))
+		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(HavePrefix("2 of 3 endpoints rejected: spec.endpoints[0] (db.example): 3 of its 4 addresses may not be published"))
 
 		By("leading elsewhere from one answer to the next")
 		server.Hold("127.0.0.55 db.example", "192.0.2.7 inner.example")

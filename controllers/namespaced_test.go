@@ -154,7 +154,7 @@ var _ = Describe("the installation for some namespaces", Ordered, ContinueOnFail
 		create(ctx, grant(here, elsewhere), service(elsewhere, "beyond"), beyond)
 		Eventually(conditions(ctx, there, "shared")).Should(Equal(map[string]string{"192.0.2.10": "TTF"}))
 		Eventually(condition(ctx, beyond, farpointv1.TargetServiceResolvedCondition)).Should(Equal("False " + farpointv1.RefNotPermittedReason))
-		Expect(message(ctx, beyond, farpointv1.TargetServiceResolvedCondition)).To(ContainSubstring("which the operator does not look at"))
+		Expect(message(ctx, beyond, farpointv1.TargetServiceResolvedCondition)).To(ContainSubstring("which the operator does not watch"))
 
 		By("ranges by flag, and nothing outside")
 		refused := externalService(there, "refused", newBackend().url())
@@ -163,7 +163,7 @@ var _ = Describe("the installation for some namespaces", Ordered, ContinueOnFail
 		create(ctx, service(there, "refused"), refused, service(elsewhere, "strange"), strange)
 		Eventually(condition(ctx, refused, farpointv1.EndpointsAcceptedCondition)).Should(Equal("False " + farpointv1.RefusedAddressReason))
 		Expect(now(ctx, strange).Status.Conditions).To(BeEmpty())
-		Expect(string(logged.Contents())).To(ContainSubstring("see to it that --denied-cidrs names these ranges"))
+		Expect(string(logged.Contents())).To(ContainSubstring("list these ranges in --denied-cidrs"))
 
 		By("metrics for those with a certificate")
 		Expect(authority.get(ctx, "https://"+metrics+"/metrics", true)).To(Equal(http.StatusOK))

@@ -284,7 +284,7 @@ var _ = Describe("A webhook", func() {
 		Eventually(receiver.heard).Should(ContainElements("dev.farpoint.endpoint.up 192.0.2.11:8080", "dev.farpoint.service.available <nil>"))
 	})
 
-	It("is told that traffic goes to endpoints that are not healthy, although enough are", func(ctx SpecContext) {
+	It("reports that traffic goes to unhealthy endpoints, although enough are healthy", func(ctx SpecContext) {
 		receiver, folder := newHook("swordfish"), GinkgoT().TempDir()
 		Expect(os.WriteFile(filepath.Join(folder, "http.yaml"), []byte("authorization: {credentials: swordfish}\n"), 0o600)).To(Succeed())
 		startOperator(adminConfig, func(options *controllers.Options) {

@@ -155,7 +155,7 @@ func (p *persistence) persist(ctx context.Context, try func() error) error {
 			return err
 		}
 		pause := pauses.Step()
-		p.log.Info("Could not list or watch; what is known stays", "error", err.Error(), "retryAfter", pause.String())
+		p.log.Info("Could not list or watch; keeping what is known", "error", err.Error(), "retryAfter", pause.String())
 		select {
 		case <-p.clock.After(pause):
 		case <-ctx.Done():
@@ -235,7 +235,7 @@ func (p *persistence) follow(ctx context.Context, from watch.Interface, at time.
 		err := p.forward(ctx, from, to)
 		end(from)
 		if err != nil && ctx.Err() == nil {
-			p.log.Info("A watch broke off; it is begun again", "error", err.Error())
+			p.log.Info("A watch ended; restarting it", "error", err.Error())
 		}
 		select {
 		case <-p.clock.After(shortestWatch - p.clock.Since(at)):

@@ -120,7 +120,7 @@ func (t *targets) refuseTaken(i int, made *endpoint, first int) {
 		}
 		t.shared[i] = first
 	default:
-		t.rejected[i] = rejection{farpointv1.DuplicateEndpointReason, fmt.Sprintf("has the address and port of spec.endpoints[%d]: take one of them out", first)}
+		t.rejected[i] = rejection{farpointv1.DuplicateEndpointReason, fmt.Sprintf("has the address and port of spec.endpoints[%d]: remove one of them", first)}
 	}
 }
 
@@ -143,7 +143,7 @@ func (t *targets) sharedNames() string {
 	}
 	parts := make([]string, 0, len(others))
 	for _, origin := range slices.Sorted(maps.Keys(others)) {
-		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s) leads only to what spec.endpoints[%d] has already", origin, t.names.spec.Endpoints[origin].Address, others[origin]))
+		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s) adds no address to spec.endpoints[%d]", origin, t.names.spec.Endpoints[origin].Address, others[origin]))
 	}
 	return shortened(parts, "; ")
 }

@@ -151,7 +151,7 @@ func TestPlaces_NameBesideItsOwnAddress_IsNoDuplicate(t *testing.T) {
 			t.Errorf("%v: %+v", order, status)
 		}
 		said := meta.FindStatusCondition(w.object.Status.Conditions, farpointv1.AddressesResolvedCondition).Message
-		if !strings.Contains(said, "(db.example) leads only to what spec.endpoints[") {
+		if !strings.Contains(said, "(db.example) adds no address to spec.endpoints[") {
 			t.Errorf("%v: AddressesResolved says %q, and nothing of the name", order, said)
 		}
 	}
@@ -161,7 +161,7 @@ func TestPlaces_NameTwiceWithTheSamePort_IsSaid(t *testing.T) {
 	w := namedWorld(t, "db.example", "db.example")
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 	w.look()
-	if said := meta.FindStatusCondition(w.object.Status.Conditions, farpointv1.AddressesResolvedCondition).Message; !strings.HasSuffix(said, "; spec.endpoints[1] (db.example) leads only to what spec.endpoints[0] has already") {
+	if said := meta.FindStatusCondition(w.object.Status.Conditions, farpointv1.AddressesResolvedCondition).Message; !strings.HasSuffix(said, "; spec.endpoints[1] (db.example) adds no address to spec.endpoints[0]") {
 		t.Errorf("AddressesResolved says %q", said)
 	}
 }

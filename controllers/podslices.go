@@ -155,7 +155,7 @@ func (p *podSlices) none(ctx context.Context, service types.NamespacedName) (boo
 	found := &metav1.PartialObjectMetadataList{}
 	found.SetGroupVersionKind(discoveryv1.SchemeGroupVersion.WithKind("EndpointSliceList"))
 	if err := p.client.List(ctx, found, append(podSlicesOf(service), client.Limit(1))...); err != nil {
-		return false, fmt.Errorf("look for EndpointSlices of the Pods of Service %s: %w", service, err)
+		return false, fmt.Errorf("list EndpointSlices of the Pods of Service %s: %w", service, err)
 	}
 	return len(found.Items) == 0, nil
 }

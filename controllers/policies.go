@@ -108,7 +108,7 @@ func (p *policies) start(ctx context.Context, queue workqueue.TypedRateLimitingI
 	for _, object := range []client.Object{&farpointv1.ExternalServicePolicy{}, namespaceMetadata()} {
 		informer, err := p.cache.GetInformer(ctx, object)
 		if meta.IsNoMatchError(err) { // only the CRD can be missing
-			ctrl.LoggerFrom(ctx).Info("The API server has no ExternalServicePolicies, so that none are kept to: install the CRD and restart the operator to have them")
+			ctrl.LoggerFrom(ctx).Info("The API server has no ExternalServicePolicies, so none are enforced: install the CRD and restart the operator to enable them")
 			return nil
 		}
 		if err != nil {
@@ -129,7 +129,7 @@ func (p *policies) start(ctx context.Context, queue workqueue.TypedRateLimitingI
 			case <-p.changed:
 			}
 			if err := p.refresh(ctx, queue); err != nil {
-				ctrl.LoggerFrom(ctx).Error(err, "Could not read the policies: those before hold")
+				ctrl.LoggerFrom(ctx).Error(err, "Could not read the policies; keeping the previous ones")
 			}
 		}
 	}()
@@ -211,7 +211,7 @@ func readPolicies(ctx context.Context, from []farpointv1.ExternalServicePolicy) 
 	for i := range from {
 		var err error
 		if made[i], err = readPolicy(&from[i]); err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "An ExternalServicePolicy cannot be read", "policy", from[i].Name)
+			ctrl.LoggerFrom(ctx).Error(err, "An ExternalServicePolicy is invalid", "policy", from[i].Name)
 		}
 	}
 	slices.SortFunc(made, func(a, b *policy) int { return strings.Compare(a.source, b.source) })

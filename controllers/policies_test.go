@@ -88,7 +88,7 @@ var _ = Describe("policies", func() {
 		Expect(time.Since(begun)).To(BeNumerically("<", 2*time.Second))
 		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal(notAllowed))
 		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(Equal(fmt.Sprintf(
-			"1 of 2 endpoints set aside: spec.endpoints[1] (192.0.2.11): the address 192.0.2.11 is not allowed by ExternalServicePolicy %s: choose another one, or have the policy changed", made.Name)))
+			"1 of 2 endpoints rejected: spec.endpoints[1] (192.0.2.11): the address 192.0.2.11 is not allowed by ExternalServicePolicy %s: choose another one, or have the policy changed", made.Name)))
 		Expect(condition(ctx, object, farpointv1.StalledCondition)()).To(Equal("True " + farpointv1.NotAllowedByPolicyReason))
 		Expect(now(ctx, object).Status.Endpoints[1]).To(And(HaveField("Health", farpointv1.EndpointRejected), HaveField("Reason", farpointv1.NotAllowedByPolicyReason)))
 		Expect(conditions(ctx, other, "api")()).To(Equal(both))
@@ -161,7 +161,7 @@ var _ = Describe("policies", func() {
 			spec.MinInterval = &metav1.Duration{Duration: time.Hour}
 		})
 		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal(notAllowed))
-		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(Equal("healthCheckInterval 500ms is shorter than the 1h0m0s that ExternalServicePolicy " + made.Name + " allows, by which endpoints are probed: lengthen it"))
+		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(Equal("healthCheckInterval 500ms is shorter than the 1h0m0s that ExternalServicePolicy " + made.Name + " allows, and is replaced by that: lengthen it"))
 		before := asked.probes.Load()
 		Consistently(func() int64 { return asked.probes.Load() - before }, 2*time.Second).Should(BeNumerically("<=", 2), "one under way, and the first by the new interval")
 		Expect(conditions(ctx, namespace, "api")()).To(Equal(first), "nothing is taken out for it")

@@ -183,7 +183,7 @@ func (c *confines) minInterval() time.Duration {
 func (c *confines) pace(timing *probes.Timing) (message string) {
 	shortest := c.minInterval()
 	if timing.Interval < shortest {
-		message = fmt.Sprintf("healthCheckInterval %s is shorter than the %s that %s allows, by which endpoints are probed: lengthen it", timing.Interval, shortest, c.slowest.source)
+		message = fmt.Sprintf("healthCheckInterval %s is shorter than the %s that %s allows, and is replaced by that: lengthen it", timing.Interval, shortest, c.slowest.source)
 	}
 	timing.Interval = max(timing.Interval, shortest)
 	timing.FastInterval = max(timing.FastInterval, shortest)

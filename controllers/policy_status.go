@@ -63,7 +63,7 @@ func addPolicyReporter(manager ctrl.Manager, reporter *policyReporter) error {
 		return nil // see policies.start
 	}
 	if err != nil {
-		return fmt.Errorf("look for ExternalServicePolicies: %w", err)
+		return fmt.Errorf("list ExternalServicePolicies: %w", err)
 	}
 	recount := func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 		all := &farpointv1.ExternalServicePolicyList{}
@@ -148,7 +148,7 @@ func policyStatus(object *farpointv1.ExternalServicePolicy, fault error, now met
 	status.ObservedGeneration = object.Generation
 	ready := metav1.Condition{
 		Type: farpointv1.ReadyCondition, Status: metav1.ConditionTrue, Reason: farpointv1.EnforcedReason,
-		Message:            "the ExternalServices of the selected namespaces keep to it",
+		Message:            "the policy is enforced in the selected namespaces",
 		ObservedGeneration: object.Generation, LastTransitionTime: now,
 	}
 	if fault != nil {

@@ -156,9 +156,9 @@ func (r *portResolver) numbered(number int32) (*portSet, error) {
 		}
 		only = set.ports[0]
 	case len(r.common) > 1:
-		return nil, fmt.Errorf("port stands for one port, but spec.ports has %d: give this endpoint ports instead of port", len(r.common))
+		return nil, fmt.Errorf("port is for a single port, but spec.ports has %d: set ports of this endpoint instead of port", len(r.common))
 	case len(r.service) > 1:
-		return nil, fmt.Errorf("port stands for one port, but the Service has %d (%s): give this endpoint ports instead of port", len(r.service), portNames(r.service))
+		return nil, fmt.Errorf("port is for a single port, but the Service has %d (%s): set ports of this endpoint instead of port", len(r.service), portNames(r.service))
 	case len(r.service) == 1:
 		port := r.service[0]
 		only = endpointPort(port.Name, port.Protocol, number, port.AppProtocol)
@@ -183,7 +183,7 @@ func (r *portResolver) targeted() (*portSet, error) {
 		}
 	}
 	if len(ports) == 0 {
-		return nil, fmt.Errorf("neither the endpoint nor spec.ports states a port, and the Service has no numeric target port: give port or ports")
+		return nil, fmt.Errorf("neither the endpoint nor spec.ports has a port, and the Service has no numeric target port: set port or ports")
 	}
 	return newPortSet(ports), nil
 }
@@ -269,7 +269,7 @@ func portMismatch(endpoints []endpoint, around neighbours) (reason, message stri
 	}
 	for _, label := range sortedKeys(served) {
 		if _, ok := has[label]; !ok {
-			return farpointv1.PortNotInServiceReason, fmt.Sprintf("the Service has no port %s, only %s: endpoints are not reached by it; use the Service's name and protocol in ports", label, strings.Join(sortedKeys(has), ", "))
+			return farpointv1.PortNotInServiceReason, fmt.Sprintf("the Service has no port %s, only %s, so clients cannot reach it: use the Service's name and protocol in ports", label, strings.Join(sortedKeys(has), ", "))
 		}
 	}
 	if len(endpoints) == 0 || hasSelector(around.service) {
@@ -286,9 +286,9 @@ func portMismatch(endpoints []endpoint, around neighbours) (reason, message stri
 		}
 		hint := ""
 		if port := has[label]; port.TargetPort.Type == intstr.String {
-			hint = fmt.Sprintf(" (its targetPort %q is a name, which only Pods have a number for)", port.TargetPort.StrVal)
+			hint = fmt.Sprintf(" (its targetPort %q is a name, which only Pods can resolve)", port.TargetPort.StrVal)
 		}
-		return farpointv1.PortWithoutEndpointsReason, fmt.Sprintf("no endpoint has the Service's port %s%s: it leads nowhere; add it to ports", label, hint)
+		return farpointv1.PortWithoutEndpointsReason, fmt.Sprintf("no endpoint has the Service's port %s%s, so it leads nowhere: add it to ports", label, hint)
 	}
 	return "", ""
 }

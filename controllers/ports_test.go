@@ -116,7 +116,7 @@ var _ = Describe("ports", func() {
 		create(ctx, target, object)
 		matched := condition(ctx, object, farpointv1.PortsMatchedCondition)
 		Eventually(matched).Should(Equal("False PortNotInService"))
-		Expect(message(ctx, object, farpointv1.PortsMatchedCondition)).To(HavePrefix(`the Service has no port "dns"/TCP, only "diameter"/SCTP, "dns"/UDP, "dns-tcp"/TCP, "grpc"/TCP: `))
+		Expect(message(ctx, object, farpointv1.PortsMatchedCondition)).To(HavePrefix(`the Service has no port "dns"/TCP, only "diameter"/SCTP, "dns"/UDP, "dns-tcp"/TCP, "grpc"/TCP, so clients cannot reach it: `))
 		Expect(condition(ctx, object, farpointv1.ReadyCondition)()).To(Equal("False PortNotInService"))
 
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
@@ -129,6 +129,6 @@ var _ = Describe("ports", func() {
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Ports = nil })
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Endpoints[0].Port = new(int32(53)) })
 		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal("False InvalidPort"))
-		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(ContainSubstring(`port stands for one port, but the Service has 4 ("dns", "dns-tcp", "grpc", "diameter"): give this endpoint ports instead of port`))
+		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(ContainSubstring(`port is for a single port, but the Service has 4 ("dns", "dns-tcp", "grpc", "diameter"): set ports of this endpoint instead of port`))
 	})
 })

@@ -35,11 +35,11 @@ func (f *findings) differs() bool { return f.refused != nil || f.altered || f.wi
 func setProgrammed(set conditionSetter, refused error, altered bool) {
 	switch {
 	case refused != nil:
-		set.set(farpointv1.ProgrammedCondition, metav1.ConditionFalse, refusalReason(refused), "what is published is not up to date, since the API server refuses it: "+refused.Error())
+		set.set(farpointv1.ProgrammedCondition, metav1.ConditionFalse, refusalReason(refused), "the EndpointSlices are not up to date, because the API server refuses a write: "+refused.Error())
 	case altered:
-		set.set(farpointv1.ProgrammedCondition, metav1.ConditionFalse, farpointv1.AlteredReason, "what is published is not what was written: an admission webhook or policy changes the EndpointSlices; exempt those with the label endpointslice.kubernetes.io/managed-by="+farpointv1.ManagedBy)
+		set.set(farpointv1.ProgrammedCondition, metav1.ConditionFalse, farpointv1.AlteredReason, "an admission webhook or policy modifies the EndpointSlices: exempt those with the label endpointslice.kubernetes.io/managed-by="+farpointv1.ManagedBy)
 	default:
-		set.set(farpointv1.ProgrammedCondition, metav1.ConditionTrue, farpointv1.ProgrammedReason, "the EndpointSlices hold what is to be published")
+		set.set(farpointv1.ProgrammedCondition, metav1.ConditionTrue, farpointv1.ProgrammedReason, "the EndpointSlices are up to date")
 	}
 }
 

@@ -279,7 +279,7 @@ var _ = Describe("a target that is renamed", func() {
 			spec.TargetService = &farpointv1.TargetServiceReference{Name: "after"}
 		})
 		Eventually(condition(ctx, object, farpointv1.TargetServiceResolvedCondition)).Should(Equal("False ServiceInvalid"))
-		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(And(ContainSubstring("exceeded quota: one"), HaveSuffix("until then Service before leads to the endpoints, as before")))
+		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(And(ContainSubstring("exceeded quota: one"), HaveSuffix("until then Service before still leads to the endpoints")))
 		Expect(exists(ctx, namespace, "before")()).To(BeTrue())
 		Expect(conditions(ctx, namespace, "before")()).To(Equal(published))
 		Expect(column(ctx, object)()).To(Equal("1/1"))

@@ -254,7 +254,7 @@ var _ = Describe("publishing", func() {
 			spec.Endpoints = append(spec.Endpoints, farpointv1.Endpoint{Address: "192.0.2.99", Port: new(int32(1)), HealthCheckURL: "htp:///c"})
 		})
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("False InvalidHealthCheckURL"))
-		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(HavePrefix("1 of 3 endpoints set aside, 1 published as before: spec.endpoints[0] (192.0.2.10): "))
+		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(HavePrefix("1 of 3 endpoints rejected, 1 published as before: spec.endpoints[0] (192.0.2.10): "))
 		Expect(column(ctx, object)()).To(Equal("2/3"))
 		published := map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "TTF"}
 		Expect(conditions(ctx, namespace, "slip")()).To(Equal(published))

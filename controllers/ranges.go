@@ -76,7 +76,7 @@ func findRanges(manager ctrl.Manager, policy *probes.EgressPolicy, options Optio
 	rules.Cluster = apiServerRange(manager.GetConfig().Host)
 	policy.Set(rules)
 	return func(ctx context.Context, _ workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		ctrl.LoggerFrom(ctx).Info("Only some namespaces are watched, so that ExternalServicePolicies are not kept to, and which addresses the cluster's own Services, Pods and nodes have is not known: see to it that --denied-cidrs names these ranges",
+		ctrl.LoggerFrom(ctx).Info("The operator watches only some namespaces: it does not enforce ExternalServicePolicies, and does not know the cluster's Service, Pod and node ranges; list these ranges in --denied-cidrs",
 			"watched", options.WatchNamespaces, "denied", len(rules.Denied))
 		return nil
 	}, nil
@@ -111,7 +111,7 @@ func newClusterRanges(manager ctrl.Manager, policy *probes.EgressPolicy, rules p
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make the cache of the cluster's ranges: %w", err)
+		return nil, fmt.Errorf("create the cache of the cluster's ranges: %w", err)
 	}
 	made := &clusterRanges{cluster: ranges, objects: manager.GetClient(), policy: policy, rules: rules, changed: make(chan struct{}, 1)}
 	return made, wrapped(manager.Add(ranges), "add the cache of the cluster's ranges")
@@ -151,7 +151,7 @@ func (r *clusterRanges) start(ctx context.Context, queue workqueue.TypedRateLimi
 			case <-r.changed:
 			}
 			if err := r.follow(ctx, lists, queue); err != nil {
-				ctrl.LoggerFrom(ctx).Error(err, "Could not read the cluster's ranges: the ones before hold")
+				ctrl.LoggerFrom(ctx).Error(err, "Could not read the cluster's ranges; keeping the previous ones")
 			}
 		}
 	}()
@@ -172,7 +172,7 @@ func (r *clusterRanges) watch(ctx context.Context) ([]client.ObjectList, error) 
 		informer, err := r.cluster.GetCache().GetInformer(ctx, kind.object)
 		if meta.IsNoMatchError(err) { // ServiceCIDR is there since Kubernetes 1.33
 			gvk, _ := apiutil.GVKForObject(kind.object, r.cluster.GetScheme())
-			ctrl.LoggerFrom(ctx).Info("The API server has no such kind: deny the cluster's Service ranges by --denied-cidrs", "kind", gvk.Kind)
+			ctrl.LoggerFrom(ctx).Info("The API server lacks this kind: list the cluster's Service ranges in --denied-cidrs", "kind", gvk.Kind)
 			continue
 		}
 		if err != nil {

@@ -145,11 +145,11 @@ func (r *referenced) fault(of reference, now time.Time, grace time.Duration) str
 	case !usable:
 		return fmt.Sprintf("%s refers to %v", of.field(), r.err)
 	case until.IsZero():
-		return fmt.Sprintf("%s refers to %v; probes go on with what it held last", of.field(), r.err)
+		return fmt.Sprintf("%s refers to %v; probes use its last contents", of.field(), r.err)
 	case now.Before(until):
-		return fmt.Sprintf("%s refers to %v; probes go on with what it held last until %s", of.field(), r.err, until.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("%s refers to %v; probes use its last contents until %s", of.field(), r.err, until.UTC().Format(time.RFC3339))
 	}
-	return fmt.Sprintf("%s refers to %v; probes use what it held last no longer", of.field(), r.err)
+	return fmt.Sprintf("%s refers to %v; probes no longer use its last contents", of.field(), r.err)
 }
 
 // referenceSet is what the references of one ExternalService lead to.

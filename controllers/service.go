@@ -98,7 +98,7 @@ func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.External
 		return finding, err
 	}
 	finding.service = former
-	finding.message += fmt.Sprintf("; until then Service %s leads to the endpoints, as before", nameFrom(owner.Namespace, client.ObjectKeyFromObject(former)))
+	finding.message += fmt.Sprintf("; until then Service %s still leads to the endpoints", nameFrom(owner.Namespace, client.ObjectKeyFromObject(former)))
 	return finding, nil
 }
 
@@ -135,7 +135,7 @@ func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.Ex
 	if key.Namespace != owner.Namespace && owner.Spec.ServiceTemplate != nil {
 		return serviceFinding{
 			reason:  farpointv1.ServiceInOtherNamespaceReason,
-			message: fmt.Sprintf("Service %s is to be created from serviceTemplate, but in another namespace than this object's: take targetService.namespace out, or take serviceTemplate out and create the Service there", key),
+			message: fmt.Sprintf("serviceTemplate cannot create Service %s in another namespace than this object's: remove targetService.namespace, or remove serviceTemplate and create the Service there", key),
 		}, nil
 	}
 	// Before the Service is looked for: whether there is one is nobody's business otherwise.
@@ -200,18 +200,18 @@ func judgeService(owner *farpointv1.ExternalService, service *corev1.Service) se
 	case service == nil:
 		return serviceFinding{
 			reason:  farpointv1.ServiceNotFoundReason,
-			message: fmt.Sprintf("Service %s does not exist: create it without a selector, or set serviceTemplate to have it created", key),
+			message: fmt.Sprintf("Service %s does not exist: create it without a selector, or set serviceTemplate", key),
 			awaited: true,
 		}
 	case service.Spec.Type == corev1.ServiceTypeExternalName:
 		return serviceFinding{
 			reason:  farpointv1.ServiceIsExternalNameReason,
-			message: fmt.Sprintf("Service %s is of type ExternalName, a DNS alias, which has no endpoints: use type ClusterIP", key),
+			message: fmt.Sprintf("Service %s is of type ExternalName, a DNS alias without endpoints: use type ClusterIP", key),
 		}
 	case hasSelector(service) && !allowsSelector(owner):
 		return serviceFinding{
 			reason:  farpointv1.ServiceHasSelectorReason,
-			message: fmt.Sprintf("Service %s has a selector, so that its endpoints are Pods: take spec.selector out of it, target another Service, or set targetService.allowSelector to have it lead to Pods and to these endpoints alike", key),
+			message: fmt.Sprintf("Service %s has a selector, so its endpoints are Pods: remove its spec.selector, target another Service, or set targetService.allowSelector to have it lead to Pods and to these endpoints", key),
 		}
 	}
 	finding := serviceFinding{service: service, reason: farpointv1.ServiceResolvedReason, message: fmt.Sprintf("Service %s leads to the endpoints", key)}
@@ -229,7 +229,7 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 		finding := judgeService(owner, present)
 		if finding.resolved() {
 			finding.reason = farpointv1.ServiceNotOwnedReason
-			finding.message = fmt.Sprintf("Service %s exists and was not created from serviceTemplate, which is not applied to it: take serviceTemplate out, or delete the Service to have it created anew", key)
+			finding.message = fmt.Sprintf("Service %s exists and was not created from serviceTemplate, which is not applied to it: remove serviceTemplate, or delete the Service so that the operator creates it", key)
 		}
 		return finding, nil
 	}
@@ -242,7 +242,7 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 	case present == nil:
 		err = r.client.Create(ctx, wanted)
 	case headless(present.Spec.ClusterIP) != headless(owner.Spec.ServiceTemplate.Spec.ClusterIP):
-		return invalidService(owner, present, "clusterIP cannot be changed: delete the Service to have it created anew"), nil
+		return invalidService(owner, present, "clusterIP cannot be changed: delete the Service so that the operator creates it again"), nil
 	case !equality.Semantic.DeepEqual(present, wanted):
 		err = r.client.Update(ctx, wanted)
 	}
@@ -268,7 +268,7 @@ func orphanedBy(service *corev1.Service, owner *farpointv1.ExternalService) bool
 func headless(clusterIP string) bool { return clusterIP == corev1.ClusterIPNone }
 
 func invalidService(owner *farpointv1.ExternalService, present *corev1.Service, why string) serviceFinding {
-	finding := serviceFinding{reason: farpointv1.ServiceInvalidReason, message: fmt.Sprintf("Service %s cannot be made what serviceTemplate says: %s", targetKey(owner), why)}
+	finding := serviceFinding{reason: farpointv1.ServiceInvalidReason, message: fmt.Sprintf("serviceTemplate cannot be applied to Service %s: %s", targetKey(owner), why)}
 	if present != nil && judgeService(owner, present).resolved() {
 		finding.service = present
 	}

@@ -146,7 +146,7 @@ func statusRanges(field string, texts []string) ([]probes.StatusRange, error) {
 	for _, text := range texts {
 		statuses, ok := statusRange(text)
 		if !ok {
-			return nil, fmt.Errorf("healthCheck.http.%s: %q is neither a status nor a range of them from the lower to the higher, such as 200-399", field, text)
+			return nil, fmt.Errorf("healthCheck.http.%s: %q is neither a status nor a range of statuses: write one such as 204 or 200-399", field, text)
 		}
 		read = append(read, statuses)
 	}

@@ -87,27 +87,27 @@ var _ = Describe("a fault in the health check", func() {
 			first.status.Store(http.StatusOK)
 			Eventually(func() string { return conditions(ctx, namespace, "faulty")()["192.0.2.10"] }).Should(Equal("TTF"), "what recovers is back")
 		},
-		Entry("in a pattern", "False InvalidHealthCheck", "; endpoints are probed by the last sound health check, that of generation 1", func(ctx context.Context, f faulty) {
+		Entry("in a pattern", "False InvalidHealthCheck", "; endpoints are probed by the last valid health check, that of generation 1", func(ctx context.Context, f faulty) {
 			edit(ctx, f.object, func(spec *farpointv1.ExternalServiceSpec) {
 				spec.HealthCheck.HTTP = &farpointv1.HTTPHealthCheck{ExpectedBody: "(ok"}
 			})
 		}),
-		Entry("as a CA Secret that is deleted", "False CertificatesUnavailable", `secrets "ca" not found; probes go on with what it held last`, func(ctx context.Context, f faulty) {
+		Entry("as a CA Secret that is deleted", "False CertificatesUnavailable", `secrets "ca" not found; probes use its last contents`, func(ctx context.Context, f faulty) {
 			Expect(k8s.Delete(ctx, f.ca)).To(Succeed())
 		}),
-		Entry("as a CA Secret that becomes rubbish", "False CertificatesUnavailable", "which holds no certificate", func(ctx context.Context, f faulty) {
+		Entry("as a CA Secret that becomes rubbish", "False CertificatesUnavailable", "which contains no certificate", func(ctx context.Context, f faulty) {
 			f.ca.StringData = map[string]string{"ca.crt": "rubbish"}
 			Expect(k8s.Update(ctx, f.ca)).To(Succeed())
 		}),
-		Entry("as a CA that another Secret is to have", "False CertificatesUnavailable", "; endpoints are probed by the last sound health check, that of generation 1", func(ctx context.Context, f faulty) {
+		Entry("as a CA that another Secret is to have", "False CertificatesUnavailable", "; endpoints are probed by the last valid health check, that of generation 1", func(ctx context.Context, f faulty) {
 			edit(ctx, f.object, func(spec *farpointv1.ExternalServiceSpec) { spec.HealthCheck.TLS.CASecretRef.Name = "none" })
 		}),
-		Entry("as a client certificate that there is none of", "False CertificatesUnavailable", "; endpoints are probed by the last sound health check, that of generation 1", func(ctx context.Context, f faulty) {
+		Entry("as a client certificate that there is none of", "False CertificatesUnavailable", "; endpoints are probed by the last valid health check, that of generation 1", func(ctx context.Context, f faulty) {
 			edit(ctx, f.object, func(spec *farpointv1.ExternalServiceSpec) {
 				spec.HealthCheck.TLS.ClientCertificateSecretRef = &farpointv1.SecretReference{Name: "none"}
 			})
 		}),
-		Entry("as credentials that are deleted", "False CredentialsUnavailable", `secrets "login" not found; probes go on with what it held last until `, func(ctx context.Context, f faulty) {
+		Entry("as credentials that are deleted", "False CredentialsUnavailable", `secrets "login" not found; probes use its last contents until `, func(ctx context.Context, f faulty) {
 			Expect(k8s.Delete(ctx, f.login)).To(Succeed())
 		}),
 		Entry("as an API server that fails to read Secrets", ready, "", func(_ context.Context, f faulty) {
@@ -147,7 +147,7 @@ var _ = Describe("a fault in the health check", func() {
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
 		Expect(k8s.Delete(ctx, login)).To(Succeed())
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.HealthCheck.FailureThreshold = 100 })
-		Eventually(message).WithArguments(ctx, object, farpointv1.EndpointsAcceptedCondition).Should(ContainSubstring("probes use what it held last no longer"))
+		Eventually(message).WithArguments(ctx, object, farpointv1.EndpointsAcceptedCondition).Should(ContainSubstring("probes no longer use its last contents"))
 		Eventually(func() int64 {
 			before := backend.probes.Load()
 			time.Sleep(2 * object.Spec.HealthCheckInterval.Duration)

@@ -163,7 +163,7 @@ func setTargetServiceResolved(set conditionSetter, found findings) {
 func setPortsMatched(set conditionSetter, found findings) {
 	switch {
 	case found.targets == nil:
-		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints have not been judged: see the condition Ready")
+		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints were not checked: see the condition Ready")
 	case found.portsReason != "":
 		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionFalse, found.portsReason, found.portsMessage)
 	default:
@@ -173,7 +173,7 @@ func setPortsMatched(set conditionSetter, found findings) {
 
 func setEndpointsAccepted(set conditionSetter, found findings) {
 	if found.targets == nil {
-		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints have not been judged: see the condition Ready")
+		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints were not checked: see the condition Ready")
 		return
 	}
 	if reason, message := found.targets.rejections(); reason != "" {
@@ -214,7 +214,7 @@ func setNoConflicts(set conditionSetter, found findings) {
 		set.set(farpointv1.NoConflictsCondition, metav1.ConditionFalse, found.conflict.reason, found.conflict.message)
 		return
 	}
-	set.set(farpointv1.NoConflictsCondition, metav1.ConditionTrue, farpointv1.NoConflictsReason, "nobody else publishes endpoints that these could be taken for")
+	set.set(farpointv1.NoConflictsCondition, metav1.ConditionTrue, farpointv1.NoConflictsReason, "nobody else publishes conflicting endpoints")
 }
 
 func setOperatorIsolated(set conditionSetter, found findings) {
@@ -223,7 +223,7 @@ func setOperatorIsolated(set conditionSetter, found findings) {
 		return
 	}
 	set.set(farpointv1.OperatorIsolatedCondition, metav1.ConditionTrue, farpointv1.VerdictsHeldReason,
-		"failures seem to be the operator's own, so that failing endpoints stay as they are: check the operator's network, its sidecars and its clock")
+		"the operator's own network seems to be down, so failing endpoints are not taken out: check the operator's network, its sidecars and its clock")
 }
 
 // setReady draws Ready, Reconciling and Stalled from the conditions before them. The

@@ -179,7 +179,7 @@ func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
 		t.Errorf("%+v", status)
 	}
 	ready := meta.FindStatusCondition(status.Conditions, farpointv1.ReadyCondition)
-	if want := "1 of 3 endpoints set aside: spec.endpoints[0] (10.300.1.10): is not an address"; ready.Reason != farpointv1.InvalidAddressReason || ready.Message != want {
+	if want := "1 of 3 endpoints rejected: spec.endpoints[0] (10.300.1.10): is not an address"; ready.Reason != farpointv1.InvalidAddressReason || ready.Message != want {
 		t.Errorf("Ready says %s: %s, want %s", ready.Reason, ready.Message, want)
 	}
 }
@@ -339,7 +339,7 @@ func TestOccurrences(t *testing.T) {
 		}},
 		{"not ready from the start", &farpointv1.ExternalServiceStatus{}, unready(), []string{
 			"Normal EndpointHealthy Endpoint 192.0.2.1:80 is healthy",
-			"Warning ServiceNotFound Service integration/legacy-api does not exist: create it without a selector, or set serviceTemplate to have it created",
+			"Warning ServiceNotFound Service integration/legacy-api does not exist: create it without a selector, or set serviceTemplate",
 		}},
 		{"ready again", unready(), statusOf(up), []string{
 			"Normal Available 1 of 1 endpoints are ready",

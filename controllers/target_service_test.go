@@ -52,7 +52,7 @@ var _ = Describe("the target Service", func() {
 		Entry("with a selector", func(s *corev1.Service, _ *farpointv1.ExternalService) {
 			s.Spec.Selector = map[string]string{"app": "db"}
 		},
-			farpointv1.ServiceHasSelectorReason, farpointv1.StalledCondition, "take spec.selector out of it"),
+			farpointv1.ServiceHasSelectorReason, farpointv1.StalledCondition, "remove its spec.selector"),
 		Entry("ExternalName", func(s *corev1.Service, _ *farpointv1.ExternalService) {
 			s.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "db.example.com"}
 		}, farpointv1.ServiceIsExternalNameReason, farpointv1.StalledCondition, "use type ClusterIP"),
@@ -62,7 +62,7 @@ var _ = Describe("the target Service", func() {
 		Entry("created in another namespace", func(_ *corev1.Service, o *farpointv1.ExternalService) {
 			o.Spec.TargetService = &farpointv1.TargetServiceReference{Namespace: "kube-system"}
 			o.Spec.ServiceTemplate = &farpointv1.ServiceTemplate{Spec: farpointv1.ServiceTemplateSpec{Ports: []farpointv1.ServiceTemplatePort{{Name: "http", Port: 80}}}}
-		}, farpointv1.ServiceInOtherNamespaceReason, farpointv1.StalledCondition, "take targetService.namespace out"),
+		}, farpointv1.ServiceInOtherNamespaceReason, farpointv1.StalledCondition, "remove targetService.namespace"),
 	)
 
 	It("is waited for, and its slices come back however often it is replaced", func(ctx SpecContext) {
@@ -179,7 +179,7 @@ var _ = Describe("the target Service", func() {
 		By("saying what cannot be changed")
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.ServiceTemplate.Spec.ClusterIP = corev1.ClusterIPNone })
 		Eventually(condition(ctx, object, farpointv1.TargetServiceResolvedCondition)).Should(Equal("False ServiceInvalid"))
-		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring("delete the Service to have it created anew"))
+		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring("delete the Service so that the operator creates it"))
 		Expect(conditions(ctx, namespace, "made")()).To(Equal(map[string]string{"192.0.2.10": "TTF"}), "what is published stays")
 		Expect(k8s.Delete(ctx, get())).To(Succeed())
 		Eventually(condition(ctx, object, farpointv1.TargetServiceResolvedCondition)).Should(Equal("True Resolved"))

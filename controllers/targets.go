@@ -274,13 +274,13 @@ func (t targets) rejections() (reason, message string) {
 	if more := len(indexes) - shown; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more, see status.endpoints", more))
 	}
-	summary := fmt.Sprintf("%d of %d endpoints set aside", len(indexes)-held, t.names.len())
+	summary := fmt.Sprintf("%d of %d endpoints rejected", len(indexes)-held, t.names.len())
 	if held > 0 {
 		summary += fmt.Sprintf(", %d published as before", held)
 	}
 	message = summary + ": " + strings.Join(slices.Compact(parts), "; ")
 	if t.slowed != "" {
-		message += ". Besides, " + t.slowed
+		message += ". Also, " + t.slowed
 	}
 	return t.rejected[indexes[0]].reason, message
 }

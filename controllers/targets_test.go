@@ -152,8 +152,8 @@ func TestPorts(t *testing.T) {
 		{"own number in the place of the Service's only port", at("192.0.2.1", 9), nil, onePort, "http/TCP:9"},
 		{"own number in the place of the only common port", at("192.0.2.1", 9), []farpointv1.EndpointPort{{Name: "web", Port: 1}}, onePort, "web/TCP:9"},
 		{"own number with a Service without ports", at("192.0.2.1", 9), nil, nil, "/TCP:9"},
-		{"own number among several", at("192.0.2.1", 9), nil, twoPorts, `port stands for one port, but the Service has 2 ("http", "admin")`},
-		{"own number among several common ones", at("192.0.2.1", 9), []farpointv1.EndpointPort{{Name: "a", Port: 1}, {Name: "b", Port: 2}}, nil, "port stands for one port, but spec.ports has 2"},
+		{"own number among several", at("192.0.2.1", 9), nil, twoPorts, `port is for a single port, but the Service has 2 ("http", "admin")`},
+		{"own number among several common ones", at("192.0.2.1", 9), []farpointv1.EndpointPort{{Name: "a", Port: 1}, {Name: "b", Port: 2}}, nil, "port is for a single port, but spec.ports has 2"},
 		{"own list", listed(farpointv1.EndpointPort{Name: "a", Port: 1, Protocol: corev1.ProtocolUDP}, farpointv1.EndpointPort{Name: "b", Port: 2}), nil, twoPorts, "a/UDP:1 b/TCP:2"},
 		{"one unnamed port is the Service's", listed(farpointv1.EndpointPort{Port: 1}), nil, onePort, "http/TCP:1"},
 		{"appProtocol comes from the Service", listed(farpointv1.EndpointPort{Port: 1}), nil, withProtocol, "grpc/TCP:1 kubernetes.io/h2c"},
@@ -167,7 +167,7 @@ func TestPorts(t *testing.T) {
 		{"a name that is none", listed(farpointv1.EndpointPort{Name: "A_b", Port: 1}), nil, twoPorts, `port name "A_b": `},
 		{"an appProtocol that is none", listed(farpointv1.EndpointPort{Name: "a", Port: 1, AppProtocol: new("a b")}), nil, twoPorts, `appProtocol "a b": `},
 		{"an unknown protocol", listed(farpointv1.EndpointPort{Name: "a", Port: 1, Protocol: "ICMP"}), nil, twoPorts, `protocol "ICMP" is not TCP, UDP or SCTP`},
-		{"none anywhere", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, twoPorts[1:], "give port or ports"},
+		{"none anywhere", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, twoPorts[1:], "set port or ports"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -86,17 +86,17 @@ func judgeTraffic(service *corev1.Service, endpoints []verdict) trafficFinding {
 	case candidates == 0: // nothing gets traffic anyway
 	case local != "" && nodeless.count > 0:
 		found.explain(false, farpointv1.LocalTrafficPolicyReason,
-			"the Service's %s Local leads to endpoints on one's own node only, and %s on none: set it to Cluster", local, nodeless.are("is", "are"))
+			"the Service's %s Local leads only to endpoints on the client's node, and %s on no node: set it to Cluster", local, nodeless.are("is", "are"))
 	case asked.value == "" && !byHand:
 	case nowhere.count > 0 && !found.hints.nodes:
 		found.explain(false, farpointv1.EndpointWithoutZoneReason,
 			"%s %s: no hints are written, and clients use endpoints of all zones", nowhere.are("has", "have"), asked.lacking())
 	case nodeless.count > 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode:
 		found.explain(false, farpointv1.EndpointWithoutNodeReason,
-			"%s no nodeName, so that trafficDistribution PreferSameNode is taken for PreferSameZone", nodeless.are("has", "have"))
+			"%s no nodeName, so trafficDistribution PreferSameNode acts as PreferSameZone", nodeless.are("has", "have"))
 	case asked.annotation != "":
 		found.explain(true, farpointv1.TopologyModeDeprecatedReason,
-			"the Service's annotation %s is deprecated and taken for trafficDistribution: PreferSameZone: set that instead", asked.annotation)
+			"the Service's annotation %s is deprecated and acts as trafficDistribution: PreferSameZone: set that instead", asked.annotation)
 	default:
 		found.explain(true, farpointv1.HintsWrittenReason, "endpoints have hints")
 	}
@@ -116,7 +116,7 @@ func (f trafficFinding) beside(around neighbours) trafficFinding {
 	}
 	if others := unhinted(f.hints, around); len(others) > 0 {
 		f.explain(false, farpointv1.OthersWithoutHintsReason,
-			"clients follow hints only if all endpoints of the Service have some, and there are none in %s: set the Service's trafficDistribution, and give all of them a zone", shortened(others, ", "))
+			"clients follow hints only if all endpoints of the Service have hints, and there are none in %s: set the Service's trafficDistribution, and set the zone of all endpoints", shortened(others, ", "))
 	}
 	return f
 }
@@ -184,9 +184,9 @@ func distributionOf(service *corev1.Service) distribution {
 // lacking says what endpoints have not that have no zones to be used from.
 func (d distribution) lacking() string {
 	if d.value == "" {
-		return "no forZones, although others have: set them for all endpoints, or set the Service's trafficDistribution to take zone"
+		return "no forZones, although others have: set forZones for all endpoints, or set the Service's trafficDistribution to use zone"
 	}
-	return "neither zone nor forZones: set one for every endpoint"
+	return "neither zone nor forZones: set one of them for every endpoint"
 }
 
 // localPolicy is the field by which a Service leads only to endpoints on the node that the

@@ -110,8 +110,8 @@ func TestHints(t *testing.T) {
 			annotated("service.kubernetes.io/topology-mode", "Auto")(s)
 			distributed("PreferSameNode")(s)
 		}, endpoints{onNode("a", "n1")}, "a", "true TopologyModeDeprecated", ""},
-		{"internal Local", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local }, endpoints{inZone("a")}, "", "false LocalTrafficPolicy", "internalTrafficPolicy Local leads to endpoints on one's own node only, and 10.0.0.1:8080 is on none"},
-		{"external Local", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal }, endpoints{onNode("a", "n1"), inZone("a"), inZone("b")}, "||", "false LocalTrafficPolicy", "10.0.0.2:8080, 10.0.0.3:8080 are on none"},
+		{"internal Local", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local }, endpoints{inZone("a")}, "", "false LocalTrafficPolicy", "internalTrafficPolicy Local leads only to endpoints on the client's node, and 10.0.0.1:8080 is on no node"},
+		{"external Local", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal }, endpoints{onNode("a", "n1"), inZone("a"), inZone("b")}, "||", "false LocalTrafficPolicy", "10.0.0.2:8080, 10.0.0.3:8080 are on no node"},
 		{"Local with nodes", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local }, endpoints{onNode("a", "n1")}, "", "", ""},
 		{"Local and zones", func(s *corev1.Service) {
 			s.Spec.InternalTrafficPolicy = &local

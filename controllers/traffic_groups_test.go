@@ -230,10 +230,10 @@ func TestStatus_FamiliesAndPorts_TheLeastAvailableDecides(t *testing.T) {
 		{"too few of a family", rules{MinReady: 2}, families{v4, v6}, http, []string{"192.0.2.1 http=80 0 up", "2001:db8::1 http=80 0 up", "2001:db8::2 http=80 0 up"},
 			`Available False TooFewEndpointsReady: 3 of 3 endpoints are ready; IPv4 port "http"/TCP has 1`},
 		{"a family without a verdict", rules{}, families{v4, v6}, http, []string{"192.0.2.1 http=80 0 new", "2001:db8::1 http=80 0 up"},
-			`Available Unknown AwaitingProbes: 1 of 2 endpoints are ready; IPv4 port "http"/TCP has 0, 1 have had no verdict`},
+			`Available Unknown AwaitingProbes: 1 of 2 endpoints are ready; IPv4 port "http"/TCP has 0, 1 have no verdict yet`},
 		{"a family that the Service lacks", rules{}, families{v4}, http, []string{"192.0.2.1 http=80 0 down", "2001:db8::1 http=80 0 up"},
 			"Available False NoEndpointsReady: 1 of 2 endpoints are ready\n" +
-				"FamiliesMatched False AddressFamilyNotInService: [2001:db8::1]:80 is of an address family that the Service lacks, which has only IPv4: clients do not reach them; give the Service both families (ipFamilyPolicy, ipFamilies), or take the endpoints out"},
+				"FamiliesMatched False AddressFamilyNotInService: [2001:db8::1]:80 is of an address family that the Service lacks, which has only IPv4: clients do not reach them; give the Service both families (ipFamilyPolicy, ipFamilies), or remove the endpoints"},
 		{"none but that", rules{}, families{v4}, http, []string{"2001:db8::1 http=80 0 up"},
 			"Available False NoEndpointsReady: 1 of 1 endpoints are ready; none has an address family and a port of the Service\n" +
 				"FamiliesMatched False AddressFamilyNotInService: "},
@@ -241,7 +241,7 @@ func TestStatus_FamiliesAndPorts_TheLeastAvailableDecides(t *testing.T) {
 			"Available True EndpointsReady: 1 of 2 endpoints are ready\nFamiliesMatched False AddressFamilyNotInService: "},
 		{"a family of the Service that no endpoint has", rules{}, families{v4, v6}, http, []string{"192.0.2.1 http=80 0 up"},
 			"Available True EndpointsReady: 1 of 1 endpoints are ready\n" +
-				"FamiliesMatched False AddressFamilyWithoutEndpoints: no endpoint has an IPv6 address, and the Service has one: it leads nowhere; add IPv6 endpoints, or make the Service SingleStack"},
+				"FamiliesMatched False AddressFamilyWithoutEndpoints: no endpoint has an IPv6 address, but the Service has one, which leads nowhere: add IPv6 endpoints, or make the Service SingleStack"},
 		{"a dead port", rules{}, families{v4}, []string{"web", "db"}, []string{"192.0.2.1 web=80,db=1 0 down", "192.0.2.2 web=80 0 up"},
 			`Available False NoEndpointsReady: 1 of 2 endpoints are ready; IPv4 port "db"/TCP has 0`},
 		{"all ports alike", rules{}, families{v4}, []string{"web", "db"}, []string{"192.0.2.1 web=80,db=1 0 down"},
@@ -255,7 +255,7 @@ func TestStatus_FamiliesAndPorts_TheLeastAvailableDecides(t *testing.T) {
 			"Available True EndpointsReady: 2 of 4 endpoints are ready\n" +
 				`FailedOver True TooFewHealthy: standby tier 1 is in use: the tiers before it have 0 healthy active endpoints, and minReady is 1`},
 		{"one family fails open", rules{WhenNoneHealthy: farpointv1.PublishAll}, families{v4, v6}, http, []string{"192.0.2.1 http=80 0 down", "2001:db8::1 http=80 0 up"},
-			`Available False FailingOpen: 2 of 2 endpoints get traffic, 1 of them not healthy; IPv4 port "http"/TCP has 0` + "\n" +
+			`Available False FailingOpen: 2 of 2 endpoints get traffic, 1 of them unhealthy; IPv4 port "http"/TCP has 0` + "\n" +
 				`FailOpen True AllPublished: IPv4 port "http"/TCP: no endpoint is healthy: all 1 get traffic (whenNoneHealthy: PublishAll)`},
 		{"what the Service lacks fails neither over nor open", rules{WhenNoneHealthy: farpointv1.PublishAll}, families{v6}, http,
 			[]string{"192.0.2.1 http=80 0 down", "192.0.2.2 http=80 1 down", "2001:db8::1 http=80 0 up"},

@@ -66,7 +66,7 @@ func newTransitions(clock clock.PassiveClock) *transitions {
 func (t *transitions) start(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	prioritized, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request])
 	if !ok {
-		return fmt.Errorf("the work queue is a %T and has no priorities", queue)
+		return fmt.Errorf("the work queue is a %T, which has no priorities", queue)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

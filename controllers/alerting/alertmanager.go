@@ -118,7 +118,7 @@ func (n notice) summary() string {
 	case EndpointDown:
 		return fmt.Sprintf("Endpoint %s of ExternalService %s is unhealthy", n.endpoint, n.object)
 	case FailOpen:
-		return fmt.Sprintf("ExternalService %s sends traffic to endpoints that are not healthy", n.object)
+		return fmt.Sprintf("ExternalService %s sends traffic to unhealthy endpoints", n.object)
 	}
 	return fmt.Sprintf("ExternalService %s is not available", n.object)
 }

@@ -194,7 +194,7 @@ func (n *Notifier) restore(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			ctrl.LoggerFrom(ctx).Error(err, "Could not read what webhooks were told before; they may not learn that alerts have ended")
+			ctrl.LoggerFrom(ctx).Error(err, "Could not read the record of webhooks; they may not learn that alerts have ended")
 			continue
 		}
 		since := make(map[alert]time.Time, len(list))

@@ -86,7 +86,7 @@ func (n *Notifier) serve(ctx context.Context, to *queue) {
 			return
 		case err != nil:
 			if retry == firstRetry { // once an outage
-				log.Error(err, "Could not deliver alerts; trying again until they are delivered")
+				log.Error(err, "Could not deliver alerts; retrying until they are delivered")
 			}
 			select {
 			case <-ctx.Done():

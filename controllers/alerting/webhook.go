@@ -127,7 +127,7 @@ func (w *webhook) keep(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	if err := w.record.save(ctx, w.told); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Could not record what the webhook was told; after a restart it may not learn that alerts have ended")
+		ctrl.LoggerFrom(ctx).Error(err, "Could not write the record of webhooks; after a restart they may not learn that alerts have ended")
 	}
 }
 
