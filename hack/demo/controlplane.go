@@ -18,119 +18,106 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
 // controlPlane is an API server with its etcd, on loopback, which knows ExternalServices.
 type controlPlane struct {
-	environment *envtest.Environment
+	environment envtest.Environment
 	config      *rest.Config
-	// kubeconfig is a file with administrator's rights.
-	kubeconfig string
-	// kubectl is the path of one of the same version.
-	kubectl string
+	// kubeconfig is a file with administrator's rights; kubectl is a program of the same version.
+	kubeconfig, kubectl string
 }
 
-// newControlPlane prepares one that keeps its files in the folder.
+// newControlPlane prepares one whose kubeconfig is in the folder.
 func newControlPlane(folder string) (*controlPlane, error) {
 	assets, err := filepath.Abs(os.Getenv("KUBEBUILDER_ASSETS"))
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"etcd", "kube-apiserver", "kubectl"} {
-		if _, err := os.Stat(filepath.Join(assets, name)); err != nil {
-			return nil, fmt.Errorf("KUBEBUILDER_ASSETS=%q does not lead to a folder with %s: run the demo by `make demo`, which builds it", os.Getenv("KUBEBUILDER_ASSETS"), name)
-		}
+	if _, err := os.Stat(filepath.Join(assets, "kube-apiserver")); err != nil {
+		return nil, fmt.Errorf("KUBEBUILDER_ASSETS does not lead to a control plane: run the demo by `make demo`, which builds it: %w", err)
 	}
-	made := &controlPlane{
-		environment: &envtest.Environment{
-			BinaryAssetsDirectory:    assets,
-			CRDDirectoryPaths:        []string{"config/crd/bases"},
-			ErrorIfCRDPathMissing:    true,
-			ControlPlaneStartTimeout: time.Minute, // a cold disk
-			// What is still open in a second terminal would hold the API server up for a
-			// minute. There is nothing in it to lose.
-			ControlPlaneStopTimeout: 3 * time.Second,
-		},
-		kubeconfig: filepath.Join(folder, "kubeconfig"),
-		kubectl:    filepath.Join(assets, "kubectl"),
+	c := &controlPlane{kubeconfig: filepath.Join(folder, "kubeconfig"), kubectl: filepath.Join(assets, "kubectl")}
+	c.environment = envtest.Environment{
+		BinaryAssetsDirectory:    assets,
+		CRDDirectoryPaths:        []string{"config/crd/bases"},
+		ErrorIfCRDPathMissing:    true,
+		ControlPlaneStartTimeout: time.Minute, // a cold disk
+		// A watch in a second terminal would hold the API server up for a minute.
+		ControlPlaneStopTimeout: 3 * time.Second,
 	}
-	plane := &made.environment.ControlPlane
-	plane.Etcd = &envtest.Etcd{DataDir: filepath.Join(folder, "etcd")}
-	server := plane.GetAPIServer()
-	server.CertDir = filepath.Join(folder, "kube-apiserver")
-	server.Configure().
+	c.environment.ControlPlane.GetAPIServer().Configure().
 		Set("service-cluster-ip-range", "10.0.0.0/24,fd00:10::/112").
-		// Left out, the API server takes the host's own address, and does not start on one
-		// without a network.
+		// By default it is the host's own, and a host without a network has none.
 		Set("advertise-address", "192.0.2.1")
-	return made, errors.Join(os.Mkdir(plane.Etcd.DataDir, 0o700), os.Mkdir(server.CertDir, 0o700))
+	return c, nil
 }
 
-// start returns once the API server answers. When the context is done it returns no
-// earlier, since what is half started cannot be stopped.
-func (c *controlPlane) start(ctx context.Context, namespace string) error {
-	config, err := c.environment.Start()
-	if err != nil {
+// start returns once the API server answers, and no earlier when the context ends, because what
+// is half started cannot be stopped.
+func (c *controlPlane) start(ctx context.Context) (err error) {
+	if c.config, err = c.environment.Start(); err != nil {
 		return fmt.Errorf("start the control plane: %w", err)
 	}
-	c.config = config
-	if err := ctx.Err(); err != nil {
+	if err := os.WriteFile(c.kubeconfig, c.environment.KubeConfig, 0o600); err != nil {
 		return err
 	}
-	return c.writeKubeconfig(namespace)
+	return ctx.Err()
 }
 
-// writeKubeconfig makes the namespace the one that kubectl looks at.
-func (c *controlPlane) writeKubeconfig(namespace string) error {
-	kubeconfig, err := clientcmd.Load(c.environment.KubeConfig)
-	if err != nil {
-		return fmt.Errorf("read the control plane's kubeconfig: %w", err)
-	}
-	for _, each := range kubeconfig.Contexts {
-		each.Namespace = namespace
-	}
-	text, err := clientcmd.Write(*kubeconfig)
-	if err != nil {
-		return fmt.Errorf("encode the kubeconfig: %w", err)
-	}
-	return os.WriteFile(c.kubeconfig, text, 0o600)
-}
-
-// stop ends the processes, also after a start that failed, by force if they take long.
+// stop ends the processes, also after a start that failed. envtest kills what takes long, and
+// reports an error then.
 func (c *controlPlane) stop() error {
-	err := c.environment.Stop()
-	if err == nil || c.config != nil && c.silent() {
-		return nil
+	if err := c.environment.Stop(); err != nil && !strings.Contains(err.Error(), "timeout waiting for process") {
+		return fmt.Errorf("stop the control plane: %w", err)
 	}
-	return fmt.Errorf("stop the control plane: %w", err)
+	return nil
 }
 
-// silent waits a little until the API server's port is closed, for it is not waited for
-// after it was killed.
-func (c *controlPlane) silent() bool {
-	at, err := url.Parse(c.config.Host)
+// startOperator runs the operator until the context ends; then it gets SIGTERM, as from
+// Kubernetes. It writes to the log file only. The channel is closed once it has ended.
+func startOperator(ctx context.Context, kubeconfig, log string) (<-chan struct{}, error) {
+	output, err := os.Create(log)
 	if err != nil {
-		return false
+		return nil, err
 	}
-	dialer := net.Dialer{Timeout: time.Second}
-	for range 100 {
-		connection, err := dialer.DialContext(context.Background(), "tcp", at.Host)
-		if err != nil {
-			return true
+	command := exec.CommandContext(ctx, "bin/manager", "--kubeconfig="+kubeconfig,
+		"--allow-loopback-probes", // for the demo's backends
+		"--metrics-bind-address=0", "--health-probe-bind-address=0")
+	command.Stdout, command.Stderr = output, output
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = 15 * time.Second
+	// The terminal's Ctrl-C does not reach a process group of its own.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := command.Start(); err != nil {
+		return nil, fmt.Errorf("start the operator: %w: run the demo by `make demo`, which builds it", err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer output.Close()
+		if err := command.Wait(); err != nil {
+			fmt.Fprintln(output, err)
 		}
-		connection.Close()
-		time.Sleep(20 * time.Millisecond)
+	}()
+	return ended, nil
+}
+
+// operatorFailure has the end of the log of an operator that ended by itself.
+func operatorFailure(log string) error {
+	text, err := os.ReadFile(log)
+	if err != nil {
+		return err
 	}
-	return false
+	return fmt.Errorf("the operator ended by itself. The end of its log:\n%s", text[max(len(text)-2000, 0):])
 }
