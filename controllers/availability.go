@@ -116,7 +116,7 @@ func (t *tally) add(each *verdict) {
 		t.healthy++
 	case each.health.State == probes.StateDraining:
 		t.draining++
-	case each.awaited():
+	case isAwaited(each):
 		t.awaited++
 	}
 }
@@ -125,9 +125,9 @@ func isActive(each *verdict) bool {
 	return stateOf(each.spec) == farpointv1.EndpointActive
 }
 
-// awaited tells of an endpoint whose first verdict is about to come. If its probes cannot
+// isAwaited reports of an endpoint whose first verdict is about to come. If its probes cannot
 // be made it may never come.
-func (v *verdict) awaited() bool {
+func isAwaited(v *verdict) bool {
 	return v.health.State == probes.StateUnknown && v.health.Cause.Reason == probes.ReasonNone && !v.held
 }
 

@@ -76,7 +76,7 @@ func isHealthy(v *verdict) bool  { return v.health.State == probes.StateHealthy 
 func isAny(*verdict) bool        { return true }
 func drains(v *verdict) bool     { return v.health.State == probes.StateDraining }
 func stays(v *verdict) bool      { return !drains(v) }
-func hasVerdict(v *verdict) bool { return !v.awaited() }
+func hasVerdict(v *verdict) bool { return !isAwaited(v) }
 
 func (c *roleChecker) eachHasItsRole() {
 	for i := range c.all {
@@ -110,7 +110,7 @@ func (c *roleChecker) eachHasItsRole() {
 // standbysAreNotNeeded: a tier is on standby only if those before it have enough healthy
 // endpoints, or may have with the verdicts to come. It is in use only if they have not.
 func (c *roleChecker) standbysAreNotNeeded() {
-	notDown := func(v *verdict) bool { return isHealthy(v) || v.awaited() }
+	notDown := func(v *verdict) bool { return isHealthy(v) || isAwaited(v) }
 	if c.count(c.now.tier+1, 9, isAny) > 0 && c.count(0, c.now.tier, notDown) < c.rules.minReady {
 		c.t.Fatalf("%s: tier %d does not suffice, and the next one is on standby", c.what, c.now.tier)
 	}

@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -161,7 +162,7 @@ func sharedEndpoints(own []endpoint, around neighbours) *conflict {
 	if len(found) == 0 {
 		return nil
 	}
-	return &conflict{farpointv1.SharedEndpointReason, shortened(sorted(found), "; ") + ": consumers follow either of them, so keep each address and port in one of them"}
+	return &conflict{farpointv1.SharedEndpointReason, shortened(slices.Sorted(slices.Values(found)), "; ") + ": consumers follow now the one and now the other, so keep each address and port in one of them"}
 }
 
 func sharedWith(mine map[place]string, published *discoveryv1.Endpoint, ports []discoveryv1.EndpointPort) (name string, ok bool) {
@@ -177,9 +178,9 @@ func sharedWith(mine map[place]string, published *discoveryv1.Endpoint, ports []
 }
 
 // enumerated names slices, and who manages them if that is written on them.
-func enumerated(one, several string, slices []*discoveryv1.EndpointSlice) string {
+func enumerated(one, several string, list []*discoveryv1.EndpointSlice) string {
 	var names []string
-	for _, slice := range slices {
+	for _, slice := range list {
 		name := slice.Name
 		if manager := slice.Labels[discoveryv1.LabelManagedBy]; manager != "" && manager != podSliceManager {
 			name += " (of " + manager + ")"
@@ -189,7 +190,7 @@ func enumerated(one, several string, slices []*discoveryv1.EndpointSlice) string
 	if len(names) == 1 {
 		return fmt.Sprintf(one, names[0])
 	}
-	return fmt.Sprintf(several, shortened(sorted(names), ", "))
+	return fmt.Sprintf(several, shortened(slices.Sorted(slices.Values(names)), ", "))
 }
 
 // shortened joins the first few of the words.

@@ -130,7 +130,7 @@ func (h *definitionHistory) probing(within *confines, egress uint64) probing {
 // keep takes over how endpoints are probed now. Of the definitions it keeps the latest sound
 // one and those that are in use.
 func (h *definitionHistory) keep(planned *targets) {
-	h.probers = planned.probers()
+	h.probers = planned.activeProbers()
 	inUse := map[*definition]bool{}
 	for i := range h.probers.list {
 		inUse[h.probers.list[i].definition] = true

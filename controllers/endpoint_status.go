@@ -120,7 +120,7 @@ func endpointStatus(known *verdict, publishNotReady bool) farpointv1.EndpointSta
 		LastTransitionTime: metav1.Time{Time: known.health.Since()},
 		DrainUntil:         timeOrNil(known.drainUntil),
 	}
-	if reason := known.staleReason(); reason != probes.ReasonNone {
+	if reason := staleReason(known); reason != probes.ReasonNone {
 		status.Stale, status.Reason, status.Message = true, reason.String(), probes.Result{Reason: reason}.Message()
 	}
 	if from := known.resolved; from != nil {

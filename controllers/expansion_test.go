@@ -268,9 +268,9 @@ func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 func TestIdentityOfNames(t *testing.T) {
 	identity := func(name string) probes.Identity {
 		z := zone{name + " A": found("192.0.2.1"), name + " AAAA": known(probes.LookupEmpty)}
-		return plannedWith(t, expanding(z).expand(named(name)), onePort).accepted[0].identity
+		return plannedWith(t, expanding(z).expand(named(name)), onePort).probers[0].identity
 	}
-	literal := planned(t, *named("192.0.2.1"), onePort).accepted[0].identity
+	literal := planned(t, *named("192.0.2.1"), onePort).probers[0].identity
 	if identity("a.example") == identity("b.example") || identity("a.example") == literal {
 		t.Error("another name is the same probe")
 	}

@@ -63,7 +63,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	found.verdicts = append(found.verdicts, leaving...)
 	found.portsReason, found.portsMessage = portMismatch(planned.accepted, found.around)
 	found.familiesReason, found.familiesMessage = familyMismatch(planned.accepted, found.around)
-	found.traffic = judgeTraffic(service, found.verdicts).beside(found.around)
+	found.traffic = judgeTraffic(service, found.verdicts).beside(service, found.around.rivals)
 	return nil
 }
 

@@ -110,7 +110,7 @@ func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, seeds *s
 	if !hasDNSName(spec) {
 		return nil
 	}
-	known := seeds.records()
+	known := knownRecords(seeds)
 	var wanted []probes.Wanted
 	asked := map[probes.Question]bool{}
 	ask := func(name string, types ...probes.RecordType) {
@@ -144,6 +144,46 @@ func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, seeds *s
 		}
 	}
 	return wanted
+}
+
+// knownRecords are where the DNS names of a spec led to, as far as that is published. The
+// priorities of SRV records are the tiers that were made of them.
+func knownRecords(published *seeds) map[probes.Question]probes.RecordSet {
+	var known map[probes.Question]probes.RecordSet
+	for at, origin := range published.origins() {
+		parsed, err := parseName(origin.name)
+		if err != nil {
+			continue
+		}
+		if known == nil {
+			known = map[probes.Question]probes.RecordSet{}
+		}
+		name := parsed.name
+		if parsed.service != nil {
+			name = origin.target
+			if canonical, err := probes.CanonicalName(name); err != nil || canonical != name {
+				continue // somebody has edited it
+			}
+			question := probes.Question{Name: parsed.name, Type: probes.RecordSRV}
+			set := known[question]
+			set.Services = append(set.Services, probes.ServiceRecord{Priority: uint16(origin.tier), Target: name, Port: uint16(at.port)})
+			known[question] = set
+		}
+		if at.address.IsValid() {
+			question := probes.Question{Name: name, Type: probes.RecordAAAA}
+			if at.address.Is4() {
+				question.Type = probes.RecordA
+			}
+			set := known[question]
+			set.Addresses = append(set.Addresses, at.address)
+			known[question] = set
+		}
+	}
+	for question, set := range known {
+		set.Sort()
+		known[question] = set
+	}
+	return known
 }
 
 // resolution is what is known of one name, of all families together.

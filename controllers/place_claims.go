@@ -55,12 +55,12 @@ func claimOf(made *endpoint, rejected bool) claim {
 }
 
 // assignPlaces accepts the candidates that get the places that they want, by the rank of
-// their claims and then in the order of the spec. It reuses the candidates' array.
-func (t *targets) assignPlaces(candidates []endpoint) {
-	accepted := make([]bool, len(candidates))
+// their claims and then in the order of the spec.
+func (t *targets) assignPlaces(candidates []candidate) {
+	accepted, n := make([]bool, len(candidates)), 0
 	for rank := range claims {
 		for i := range candidates {
-			made := &candidates[i]
+			made := &candidates[i].endpoint
 			_, rejected := t.rejected[i]
 			if claimOf(made, rejected) != rank {
 				continue
@@ -72,18 +72,20 @@ func (t *targets) assignPlaces(candidates []endpoint) {
 			}
 			t.take(made, origin)
 			accepted[i] = true
+			n++
 		}
 	}
 	for i := range candidates {
 		// What a policy took out leaves at once, and does not drain.
 		if !accepted[i] && t.rejected[i].reason == farpointv1.NotAllowedByPolicyReason && candidates[i].ports != nil {
-			t.take(&candidates[i], t.names.at(i).origin)
+			t.take(&candidates[i].endpoint, t.names.at(i).origin)
 		}
 	}
-	t.accepted = candidates[:0]
+	t.accepted, t.probers = make([]endpoint, 0, n), make([]preparedProber, 0, n)
 	for i := range candidates {
 		if accepted[i] {
-			t.accepted = append(t.accepted, candidates[i])
+			t.accepted = append(t.accepted, candidates[i].endpoint)
+			t.probers = append(t.probers, candidates[i].preparedProber)
 		}
 	}
 }

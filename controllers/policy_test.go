@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -190,7 +191,7 @@ func TestPoliciesPartOnlyProbesThatMayRoam(t *testing.T) {
 			if len(got.accepted) != 1 {
 				t.Fatal(got.rejected)
 			}
-			return got.accepted[0].identity
+			return got.probers[0].identity
 		}
 		a, b, none := identity(deny("10.0.0.0/8")), identity(deny("172.16.0.0/12")), identity(nil)
 		if (a == b) != shared || (a == none) != shared || a != identity(deny("10.0.0.0/8")) {
@@ -247,7 +248,7 @@ func TestConfinementFollowsLabelsAndPolicies(t *testing.T) {
 	}
 	differences := func(now, then *confinement) string {
 		list := now.differences(then)
-		return strings.Join(sorted(list), " ")
+		return strings.Join(slices.Sorted(slices.Values(list)), " ")
 	}
 	same := newConfinement([]*policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "b"), namespace("z", "b"), namespace("new", "b")}, first.made, dialer)
 	edited := newConfinement([]*policy{selecting("p", "a", 2)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, same.made, dialer)

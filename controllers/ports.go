@@ -58,7 +58,8 @@ func portsKeyOf(ports []discoveryv1.EndpointPort) portsKey {
 		word = strconv.AppendInt(append(word, '/'), int64(ptr.Deref(ports[i].Port, 0)), 10)
 		words[i] = string(strconv.AppendQuote(append(word, '/'), ptr.Deref(ports[i].AppProtocol, "")))
 	}
-	return portsKey(strings.Join(sorted(words), ","))
+	slices.Sort(words)
+	return portsKey(strings.Join(words, ","))
 }
 
 // first is the port that an endpoint is named after.
@@ -267,9 +268,9 @@ func portMismatch(endpoints []endpoint, around neighbours) (reason, message stri
 			served[portLabel(*port.Name, *port.Protocol)] = true
 		}
 	}
-	for _, label := range sortedKeys(served) {
+	for _, label := range slices.Sorted(maps.Keys(served)) {
 		if _, ok := has[label]; !ok {
-			return farpointv1.PortNotInServiceReason, fmt.Sprintf("the Service has no port %s, only %s, so clients cannot reach it: use the Service's name and protocol in ports", label, strings.Join(sortedKeys(has), ", "))
+			return farpointv1.PortNotInServiceReason, fmt.Sprintf("the Service has no port %s, only %s: endpoints are not reached by it; use the Service's name and protocol in ports", label, strings.Join(slices.Sorted(maps.Keys(has)), ", "))
 		}
 	}
 	if len(endpoints) == 0 || hasSelector(around.service) {
@@ -280,7 +281,7 @@ func portMismatch(endpoints []endpoint, around neighbours) (reason, message stri
 			served[portLabel(ptr.Deref(port.Name, ""), ptr.Deref(port.Protocol, ""))] = true
 		}
 	}
-	for _, label := range sortedKeys(has) {
+	for _, label := range slices.Sorted(maps.Keys(has)) {
 		if served[label] {
 			continue
 		}
@@ -307,13 +308,4 @@ func portNames(ports []corev1.ServicePort) string {
 		names[i] = strconv.Quote(port.Name)
 	}
 	return strings.Join(names, ", ")
-}
-
-func sorted(words []string) []string {
-	slices.Sort(words)
-	return words
-}
-
-func sortedKeys[V any](from map[string]V) []string {
-	return slices.Sorted(maps.Keys(from))
 }

@@ -20,6 +20,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -48,15 +49,23 @@ func (p probing) present() *definition {
 
 // preparedProber is how an endpoint is probed.
 type preparedProber struct {
-	// endpoint is its name.
-	endpoint string
+	// key is the name of the endpoint.
+	key      string
 	identity probes.Identity
-	// prober is nil if it has to be prepared anew.
+	// prober is nil if it has to be prepared anew, or if the endpoint is disabled.
 	prober probes.Prober
 	// url and definition are what it was prepared by, or would be if it could; definition is
 	// nil if there is none.
 	url        string
 	definition *definition
+	// private: the prober makes use of something that other namespaces may not know.
+	private bool
+}
+
+// candidate is an endpoint that may be accepted, and how it is probed.
+type candidate struct {
+	endpoint
+	preparedProber
 }
 
 // proberList finds the prober of an endpoint.
@@ -70,13 +79,13 @@ func (l *proberList) find(index int, name string) *preparedProber {
 	if l == nil {
 		return nil
 	}
-	if index < len(l.list) && l.list[index].endpoint == name {
+	if index < len(l.list) && l.list[index].key == name {
 		return &l.list[index]
 	}
 	if l.byName == nil {
 		l.byName = make(map[string]int, len(l.list))
 		for i := range l.list {
-			l.byName[l.list[i].endpoint] = i
+			l.byName[l.list[i].key] = i
 		}
 	}
 	if i, ok := l.byName[name]; ok {
@@ -92,15 +101,9 @@ func (l *proberList) forgetProbers() {
 	}
 }
 
-// probers are those of the endpoints that are accepted.
-func (t *targets) probers() proberList {
-	list := make([]preparedProber, 0, len(t.accepted))
-	for i := range t.accepted {
-		if made := &t.accepted[i]; made.prober != nil {
-			list = append(list, preparedProber{made.name, made.identity, made.prober, made.url, made.definition})
-		}
-	}
-	return proberList{list: list}
+// activeProbers are those of the endpoints that are probed.
+func (t *targets) activeProbers() proberList {
+	return proberList{list: slices.DeleteFunc(slices.Clone(t.probers), func(each preparedProber) bool { return each.prober == nil })}
 }
 
 // attachProber gives an endpoint its prober, unless it is disabled. The prober is made from the
@@ -108,7 +111,7 @@ func (t *targets) probers() proberList {
 // before, and for a new endpoint the last sound one. If none works, an endpoint that was
 // published is only watched for its death. attachProber returns what is wrong with the present
 // definition of this endpoint; the endpoint is held if it is probed nevertheless.
-func (p targetPlanner) attachProber(made *endpoint, spec *farpointv1.ExternalServiceSpec, by probing, seeds *seeds) *rejection {
+func (p targetPlanner) attachProber(made *candidate, spec *farpointv1.ExternalServiceSpec, by probing, seeds *seeds) *rejection {
 	if made.spec.State == farpointv1.EndpointDisabled {
 		return nil
 	}
@@ -142,7 +145,7 @@ func (p targetPlanner) attachProber(made *endpoint, spec *farpointv1.ExternalSer
 			}
 		}
 	}
-	if _, published := seeds.of(made); before != nil || published {
+	if _, published := seeds.of(&made.endpoint); before != nil || published {
 		p.watchForDeath(made, before)
 		made.held, made.unprobed = true, true
 	}
@@ -150,7 +153,7 @@ func (p targetPlanner) attachProber(made *endpoint, spec *farpointv1.ExternalSer
 }
 
 // heldBy is the rejection of an endpoint that is probed nevertheless, if it is held.
-func heldBy(made *endpoint, refused *rejection) *rejection {
+func heldBy(made *candidate, refused *rejection) *rejection {
 	if made.held {
 		return refused
 	}
@@ -159,7 +162,7 @@ func heldBy(made *endpoint, refused *rejection) *rejection {
 
 // checkCredentials returns what is wrong with the Secret of an endpoint that is probed by the
 // present definition: it may no longer hold the credentials, which are used for a while.
-func (p targetPlanner) checkCredentials(made *endpoint, by *definition) *rejection {
+func (p targetPlanner) checkCredentials(made *candidate, by *definition) *rejection {
 	if by.settings.login.fault == "" || !probes.TakesCredentials(made.url) {
 		return nil
 	}
@@ -179,9 +182,9 @@ func urlOf(endpoint *farpointv1.Endpoint, common farpointv1.HealthCheckURL) stri
 
 // prepare gives an endpoint the prober of a definition, the present one if that does the
 // same.
-func (p targetPlanner) prepare(made *endpoint, url string, by *definition, before *preparedProber) *rejection {
+func (p targetPlanner) prepare(made *candidate, url string, by *definition, before *preparedProber) *rejection {
 	common := &by.settings
-	probe := definitionOf(made, url, common)
+	probe := definitionOf(&made.endpoint, url, common)
 	takesCredentials := probes.TakesCredentials(url)
 	switch {
 	case takesCredentials && common.login.fault != "" && common.login.credentials == nil:
@@ -209,7 +212,7 @@ func (p targetPlanner) prepare(made *endpoint, url string, by *definition, befor
 			return &rejection{reason, err.Error()}
 		}
 	}
-	made.prober, made.identity, made.url, made.definition, made.private = prober, identity, url, by, common.private
+	made.preparedProber = preparedProber{made.name, identity, prober, url, by, common.private}
 	return nil
 }
 
@@ -223,18 +226,18 @@ func (b *preparedProber) same(identity probes.Identity) probes.Prober {
 
 // watchForDeath gives an endpoint that cannot be probed a prober that finds out whether
 // anybody is there at all. How it was probed before is kept in mind.
-func (p targetPlanner) watchForDeath(made *endpoint, before *preparedProber) {
-	probe := definitionOf(made, "", &settings{})
+func (p targetPlanner) watchForDeath(made *candidate, before *preparedProber) {
+	probe := definitionOf(&made.endpoint, "", &settings{})
 	digest := sha256.Sum256(fmt.Appendf(nil, "reachability %s %d %s", probe.Address, probe.Port, probe.Name))
 	identity := probes.Identity(digest[:len(probes.Identity{})])
 	if p.confines != nil {
 		identity = confinedIdentity(identity, p.confines)
 	}
-	made.identity, made.prober = identity, before.same(identity)
+	made.preparedProber = preparedProber{key: made.name, identity: identity, prober: before.same(identity)}
 	if made.prober == nil {
 		made.prober = p.registry.NewReachability(probe, probes.ReasonUnsoundDefinition)
 	}
-	if made.url, made.definition = "", nil; before != nil {
+	if before != nil {
 		made.url, made.definition = before.url, before.definition
 	}
 }

@@ -62,12 +62,12 @@ func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.
 			t.Errorf("a target %+v", made)
 		}
 		known := verdict{endpoint: &got.accepted[0], health: made.Initial}
-		if reason := known.staleReason(); reason != probes.ReasonUnsoundDefinition {
+		if reason := staleReason(&known); reason != probes.ReasonUnsoundDefinition {
 			t.Errorf("stale for %q", reason)
 		}
 		dead := probes.Result{Outcome: probes.Failure, Reason: probes.ReasonConnectionRefused}
 		known.health.Observe(dead, probes.Thresholds{Failure: 1, Success: 1}, time.Unix(1, 0))
-		if reason := known.staleReason(); ready && reason != probes.ReasonNone {
+		if reason := staleReason(&known); ready && reason != probes.ReasonNone {
 			t.Errorf("found dead, and stale for %q", reason)
 		}
 	}
@@ -79,15 +79,15 @@ func TestProbers_UnchangedEndpoint_IsNotPreparedAgain(t *testing.T) {
 	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
 	by := probedBy(soundSettings(t, spec))
 	first := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{})
-	before := first.probers()
+	before := first.activeProbers()
 	by.before = &before
 	spec.Endpoints = spec.Endpoints[1:] // at another place now
 	again := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{})
-	if again.accepted[0].prober != first.accepted[1].prober {
+	if again.probers[0].prober != first.probers[1].prober {
 		t.Error("it was prepared again")
 	}
 	before.forgetProbers()
-	if anew := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{}); anew.accepted[0].prober == first.accepted[1].prober {
+	if anew := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{}); anew.probers[0].prober == first.probers[1].prober {
 		t.Error("it was not prepared again although it may not be the same any more")
 	}
 }
@@ -99,10 +99,10 @@ func TestProbers_PolicyThatForbidsTheLastSoundDefinition_TakesItOut(t *testing.T
 	by := probedBy(soundSettings(t, spec))
 	by.sound[0].url = "http:///"
 	first := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{})
-	before := first.probers()
+	before := first.activeProbers()
 	by.before, by.fault = &before, &rejection{farpointv1.InvalidHealthCheckReason, "wrong"}
 	got := planner.plan(&expansion{spec: spec}, onePort, by, publishedAt("192.0.2.1", true))
-	if len(got.accepted) != 1 || got.accepted[0].held || got.accepted[0].prober != before.list[0].prober {
+	if len(got.accepted) != 1 || got.accepted[0].held || got.probers[0].prober != before.list[0].prober {
 		t.Fatalf("accepted %+v, rejected %v", got.accepted, got.rejected)
 	}
 	policy := &farpointv1.ExternalServicePolicy{Spec: farpointv1.ExternalServicePolicySpec{DeniedSchemes: []farpointv1.ProbeScheme{"http"}}}

@@ -17,6 +17,7 @@ limitations under the License.
 package controllers
 
 import (
+	"iter"
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -206,46 +207,15 @@ func (s *seeds) reasonOf(endpoint *endpoint, state probes.State) string {
 	return ""
 }
 
-// records are where the DNS names of a spec led to, as far as that is published. The
-// priorities of SRV records are the tiers that were made of them.
-func (s *seeds) records() map[probes.Question]probes.RecordSet {
-	var known map[probes.Question]probes.RecordSet
-	for at, said := range s.published {
-		more := said.details()
-		if more.origin.name == "" || !more.drainUntil.IsZero() {
-			continue
-		}
-		parsed, err := parseName(more.origin.name)
-		if err != nil {
-			continue
-		}
-		if known == nil {
-			known = map[probes.Question]probes.RecordSet{}
-		}
-		name := parsed.name
-		if parsed.service != nil {
-			name = more.origin.target
-			if canonical, err := probes.CanonicalName(name); err != nil || canonical != name {
-				continue // somebody has edited it
+// origins are the DNS names that led to the endpoints that are published and have not left
+// the spec, with where each of these is.
+func (s *seeds) origins() iter.Seq2[place, originKey] {
+	return func(yield func(place, originKey) bool) {
+		for at, said := range s.published {
+			more := said.details()
+			if more.origin.name != "" && more.drainUntil.IsZero() && !yield(at, more.origin) {
+				return
 			}
-			question := probes.Question{Name: parsed.name, Type: probes.RecordSRV}
-			set := known[question]
-			set.Services = append(set.Services, probes.ServiceRecord{Priority: uint16(more.origin.tier), Target: name, Port: uint16(at.port)})
-			known[question] = set
-		}
-		if at.address.IsValid() {
-			question := probes.Question{Name: name, Type: probes.RecordAAAA}
-			if at.address.Is4() {
-				question.Type = probes.RecordA
-			}
-			set := known[question]
-			set.Addresses = append(set.Addresses, at.address)
-			known[question] = set
 		}
 	}
-	for question, set := range known {
-		set.Sort()
-		known[question] = set
-	}
-	return known
 }

@@ -144,9 +144,9 @@ type hiddenKey struct {
 	reason string
 }
 
-// hidden is what the conditions of a published endpoint do not imply; false if they imply
+// hiddenOf is what the conditions of a published endpoint do not imply; false if they imply
 // everything.
-func (v *verdict) hidden(publishNotReady bool) (hiddenKey, bool) {
+func hiddenOf(v *verdict, publishNotReady bool) (hiddenKey, bool) {
 	key := hiddenKey{role: inUse, state: v.health.State}
 	switch v.role {
 	case disabled:
@@ -197,12 +197,12 @@ func (e *sliceStateEncoder) encode(ports portsKey, endpoints []verdict, indexes 
 	e.text = append(appendSum(append(e.text[:0], sliceStateStart...), sum), '"')
 	e.collect(len(indexes), at, publishNotReady)
 	writeEntries(e, "endpoints", e.hidden, appendHidden, len(indexes), at, func(v *verdict, key hiddenKey) bool {
-		own, ok := v.hidden(publishNotReady)
+		own, ok := hiddenOf(v, publishNotReady)
 		return ok && own == key
 	})
 	writeEntries(e, "drains", e.drains, appendDrain, len(indexes), at, func(v *verdict, until time.Time) bool { return v.drainUntil.Equal(until) })
 	writeEntries(e, "names", e.names, appendOrigin, len(indexes), at, func(v *verdict, key originKey) bool {
-		own, ok := v.origin()
+		own, ok := originOf(v)
 		return ok && own == key
 	})
 	e.text = append(e.text, '}')
@@ -214,13 +214,13 @@ func (e *sliceStateEncoder) collect(n int, at func(int) *verdict, publishNotRead
 	e.hidden, e.drains, e.names = e.hidden[:0], e.drains[:0], e.names[:0]
 	for i := range n {
 		v := at(i)
-		if key, ok := v.hidden(publishNotReady); ok && !slices.Contains(e.hidden, key) {
+		if key, ok := hiddenOf(v, publishNotReady); ok && !slices.Contains(e.hidden, key) {
 			e.hidden = append(e.hidden, key)
 		}
 		if until := v.drainUntil; !until.IsZero() && !slices.ContainsFunc(e.drains, until.Equal) {
 			e.drains = append(e.drains, until)
 		}
-		if key, ok := v.origin(); ok && !slices.Contains(e.names, key) {
+		if key, ok := originOf(v); ok && !slices.Contains(e.names, key) {
 			e.names = append(e.names, key)
 		}
 	}
@@ -299,9 +299,9 @@ func appendOrigin(to []byte, key originKey) []byte {
 	return to
 }
 
-// origin is the DNS name that led to an endpoint; false if none did, or if the name itself
+// originOf is the DNS name that led to an endpoint; false if none did, or if the name itself
 // is published and says as much.
-func (v *verdict) origin() (originKey, bool) {
+func originOf(v *verdict) (originKey, bool) {
 	from := v.resolved
 	if from == nil || !v.address.IsValid() && from.target == "" {
 		return originKey{}, false

@@ -28,7 +28,7 @@ import (
 // staleReason is why the verdict is stale; ReasonNone if it is not. OperatorIsolated
 // reports what the operator holds back itself. An endpoint without a sound health check is
 // stale at once, and until it is found dead.
-func (v *verdict) staleReason() probes.Reason {
+func staleReason(v *verdict) probes.Reason {
 	switch since := v.health.Since(); {
 	case v.health.State == probes.StateUnknown || !v.drainUntil.IsZero() || v.spec.State == farpointv1.EndpointDisabled:
 		return probes.ReasonNone

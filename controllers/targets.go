@@ -48,14 +48,6 @@ type endpoint struct {
 	ports *portSet
 	// resolved is where the address comes from; nil if it stands in the spec.
 	resolved *resolvedFrom
-	// prober is nil for an endpoint that is disabled. url and definition are what it was
-	// prepared by.
-	prober     probes.Prober
-	identity   probes.Identity
-	url        string
-	definition *definition
-	// private: the prober makes use of something that other namespaces may not know.
-	private bool
 	// held endpoints have a health check that cannot be carried out as the spec has it, and
 	// are probed by the last one that was sound: a slip must not take a living endpoint out.
 	held bool
@@ -81,8 +73,10 @@ type rejection struct {
 
 // targets are the endpoints of a spec, judged.
 type targets struct {
-	// accepted are in the order of the spec.
+	// accepted are in the order of the spec, and probers have the same order: how each is
+	// probed.
 	accepted []endpoint
+	probers  []preparedProber
 	// rejected are by their index in the expansion, and include the held ones. What is neither
 	// rejected nor accepted is shared.
 	rejected map[int]rejection
@@ -132,19 +126,20 @@ func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, by pro
 		names:    names,
 	}
 	resolver := &portResolver{common: spec.Ports, service: ports}
-	candidates := make([]endpoint, names.len())
+	candidates := make([]candidate, names.len())
 	for i := range candidates {
-		made, refused := p.locate(names.at(i), i, resolver)
+		wanted := &candidates[i]
+		var refused *rejection
+		wanted.endpoint, refused = p.locate(names.at(i), i, resolver)
 		if refused == nil {
-			refused = p.confines.refusal(&made, p.room)
+			refused = p.confines.refusal(&wanted.endpoint, p.room)
 		}
 		if refused == nil {
-			refused = p.attachProber(&made, spec, by, seeds)
+			refused = p.attachProber(wanted, spec, by, seeds)
 		}
 		if refused != nil {
 			planned.rejected[i] = *refused
 		}
-		candidates[i] = made
 	}
 	planned.assignPlaces(candidates)
 	return planned
@@ -224,7 +219,7 @@ func confinedIdentity(identity probes.Identity, within *confines) probes.Identit
 func (t targets) probeTargets(common schedule, seeds *seeds) []probes.Target {
 	list := make([]probes.Target, 0, len(t.accepted))
 	for i := range t.accepted {
-		endpoint := &t.accepted[i]
+		endpoint, by := &t.accepted[i], &t.probers[i]
 		if endpoint.spec.State == farpointv1.EndpointDisabled {
 			continue
 		}
@@ -234,12 +229,12 @@ func (t targets) probeTargets(common schedule, seeds *seeds) []probes.Target {
 		}
 		target := probes.Target{
 			Key:        endpoint.name,
-			Identity:   endpoint.identity,
-			Prober:     endpoint.prober,
+			Identity:   by.identity,
+			Prober:     by.prober,
 			Timing:     common.timing,
 			Thresholds: common.thresholds,
 			Initial:    probes.Seeded(initial),
-			Private:    endpoint.private,
+			Private:    by.private,
 		}
 		if endpoint.unprobed {
 			target.Initial = probes.SeededStale(initial, probes.ReasonUnsoundDefinition)

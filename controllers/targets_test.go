@@ -243,7 +243,7 @@ func TestIdentity(t *testing.T) {
 	same := func(change func(*farpointv1.ExternalServiceSpec)) bool {
 		changed := *base.DeepCopy()
 		change(&changed)
-		return planned(t, changed, onePort).accepted[0].identity == planned(t, base, onePort).accepted[0].identity
+		return planned(t, changed, onePort).probers[0].identity == planned(t, base, onePort).probers[0].identity
 	}
 	if !same(func(s *farpointv1.ExternalServiceSpec) {
 		s.HealthCheckInterval = &metav1.Duration{Duration: time.Minute}

@@ -66,7 +66,7 @@ func judgeTraffic(service *corev1.Service, endpoints []verdict) trafficFinding {
 	for i := range endpoints {
 		candidate := endpoints[i].endpoint
 		byHand = byHand || len(candidate.spec.ForZones) > 0
-		if !endpoints[i].mayBeReady(service.Spec.PublishNotReadyAddresses) {
+		if !mayBeReady(&endpoints[i], service.Spec.PublishNotReadyAddresses) {
 			continue
 		}
 		candidates++
@@ -110,11 +110,11 @@ func (f *trafficFinding) explain(effective bool, reason, format string, args ...
 // beside is the same with others publishing for the Service as well. If they give no hints,
 // nobody follows those that are written here; they are written all the same, so that
 // nothing here changes with what others do.
-func (f trafficFinding) beside(around neighbours) trafficFinding {
+func (f trafficFinding) beside(service *corev1.Service, rivals []*discoveryv1.EndpointSlice) trafficFinding {
 	if !f.effective {
 		return f
 	}
-	if others := unhinted(f.hints, around); len(others) > 0 {
+	if others := unhinted(f.hints, service, rivals); len(others) > 0 {
 		f.explain(false, farpointv1.OthersWithoutHintsReason,
 			"clients follow hints only if all endpoints of the Service have hints, and there are none in %s: set the Service's trafficDistribution, and set the zone of all endpoints", shortened(others, ", "))
 	}
@@ -123,27 +123,27 @@ func (f trafficFinding) beside(around neighbours) trafficFinding {
 
 // unhinted names who else publishes for the Service without such hints. Of foreign slices
 // nothing is known but that they are there, which NoConflicts tells.
-func unhinted(written hints, around neighbours) []string {
+func unhinted(written hints, service *corev1.Service, rivals []*discoveryv1.EndpointSlice) []string {
 	has := func(given *discoveryv1.EndpointHints) bool {
 		return given != nil && (written.zones && len(given.ForZones) > 0 || !written.zones && len(given.ForNodes) > 0)
 	}
 	hinted := map[string]bool{}
-	for _, slice := range around.rivals {
+	for _, slice := range rivals {
 		owner, _ := labelledOwner(slice)
 		name := "ExternalService " + nameFrom(slice.Namespace, owner)
 		for i := range slice.Endpoints {
 			hinted[name] = hinted[name] || has(slice.Endpoints[i].Hints)
 		}
 	}
-	if hasSelector(around.service) && distributionOf(around.service).value == "" {
+	if hasSelector(service) && distributionOf(service).value == "" {
 		hinted["the slices of the Service's Pods"] = false // Kubernetes hints as the Service says
 	}
 	maps.DeleteFunc(hinted, func(_ string, has bool) bool { return has })
-	return sortedKeys(hinted)
+	return slices.Sorted(maps.Keys(hinted))
 }
 
-// mayBeReady tells whether there is a health with which the endpoint is ready.
-func (v *verdict) mayBeReady(publishNotReady bool) bool {
+// mayBeReady reports whether there is a health with which the endpoint is ready.
+func mayBeReady(v *verdict, publishNotReady bool) bool {
 	switch v.spec.State {
 	case farpointv1.EndpointDisabled:
 		return false

@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -47,7 +48,7 @@ func hinted(present []*discoveryv1.EndpointSlice) []string {
 		}
 	}
 	var list []string
-	for _, address := range sortedKeys(byAddress) {
+	for _, address := range slices.Sorted(maps.Keys(byAddress)) {
 		list = append(list, byAddress[address])
 	}
 	return list
@@ -193,7 +194,7 @@ func TestHintsBesideOthers(t *testing.T) {
 			test.change(wants.service)
 			wants.endpoints[0].spec = test.endpoint
 			alone := judgeTraffic(wants.service, wants.endpoints)
-			found := alone.beside(neighbours{service: wants.service, rivals: test.rivals})
+			found := alone.beside(wants.service, test.rivals)
 			condition := ""
 			if found.reason != "" {
 				condition = fmt.Sprintf("%v %s", found.effective, found.reason)

@@ -133,7 +133,7 @@ func (r availabilityRules) assign(all []verdict, was history) availability {
 		group.now.failOpen = r.failOpenReason(&group.tiers, group.now, group.was)
 	}
 	for i := range all {
-		all[i].assign(&index, was)
+		assignRoles(&all[i], &index, was)
 	}
 	made := make(availability, len(index.groups))
 	for i, group := range index.groups {
@@ -175,8 +175,8 @@ func (g *trafficGroup) wasReady(member *verdict, port int, was history) bool {
 	return said.ready && said.serving && !said.terminating
 }
 
-// assign gives the endpoint its role for each of its ports.
-func (v *verdict) assign(index *groupIndex, was history) {
+// assignRoles gives the endpoint its role for each of its ports.
+func assignRoles(v *verdict, index *groupIndex, was history) {
 	v.portRoles = nil
 	for k, at := range index.of(v.endpoint) {
 		group := index.groups[at]
@@ -190,7 +190,7 @@ func (v *verdict) assign(index *groupIndex, was history) {
 			v.role = given
 		case v.portRoles == nil && given == v.role:
 		default:
-			v.setPortRole(k, given)
+			setPortRole(v, k, given)
 		}
 	}
 	if v.portRoles != nil {
@@ -199,7 +199,7 @@ func (v *verdict) assign(index *groupIndex, was history) {
 }
 
 // setPortRole notes that the role for a port differs from those for the ports before it.
-func (v *verdict) setPortRole(port int, given role) {
+func setPortRole(v *verdict, port int, given role) {
 	if v.portRoles == nil {
 		v.portRoles = make([]role, len(v.ports.ports))
 		for i := range port {
@@ -228,7 +228,7 @@ func (g *trafficGroup) decision(all []verdict) groupDecision {
 	made := groupDecision{trafficKey: g.trafficKey, tierDecision: g.now, unknown: g.unknown}
 	if g.now.failOpen == farpointv1.LastHealthyPublishedReason {
 		for i := range all {
-			if all[i].roleAt(g.trafficKey) == failOpen {
+			if roleAt(&all[i], g.trafficKey) == failOpen {
 				made.lastHealthy = append(made.lastHealthy, all[i].name)
 			}
 		}
@@ -238,7 +238,7 @@ func (g *trafficGroup) decision(all []verdict) groupDecision {
 }
 
 // roleAt is the role of an endpoint for one port; disabled if it has no such port.
-func (v *verdict) roleAt(key trafficKey) role {
+func roleAt(v *verdict, key trafficKey) role {
 	for i := range v.ports.ports {
 		switch {
 		case trafficKeyOf(addressTypeOf(v.endpoint), &v.ports.ports[i]) != key:
