@@ -21,25 +21,6 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// role is what an endpoint is published as, besides what its health makes of it.
-type role uint8
-
-const (
-	// inUse endpoints get traffic if they are healthy.
-	inUse role = iota
-	// failOpen endpoints get traffic although they are not healthy.
-	failOpen
-	// standby endpoints get none, since the tiers before theirs suffice.
-	standby
-	// draining endpoints keep their connections.
-	draining
-	// disabled endpoints get no traffic.
-	disabled
-)
-
-// lastTier is the highest priority that an endpoint can have.
-const lastTier = 127
-
 // availabilityRules decide about the roles of endpoints: spec.availability.
 type availabilityRules struct {
 	minReady          int

@@ -22,16 +22,9 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
-
-// hasFamily reports whether a Service has an address family. Slices of DNS names are written
-// only where somebody asks for them, whatever families the Service has.
-func hasFamily(service *corev1.Service, family discoveryv1.AddressType) bool {
-	return family == discoveryv1.AddressTypeFQDN || len(service.Spec.IPFamilies) == 0 || slices.Contains(service.Spec.IPFamilies, corev1.IPFamily(family))
-}
 
 // serves reports whether clients of a Service can reach a group's endpoints. A Service
 // without ports, which must be headless, takes any.
@@ -143,43 +136,4 @@ func (d *groupDecision) readiness(publishNotReady bool) groupReadiness {
 		found.ready = d.active - d.opened
 	}
 	return found
-}
-
-// familyMismatch compares the address families of endpoints with those of the Service; ""
-// if they match. That a headless Service has a second family that no endpoint has is
-// nothing to mend: the API server gives it both, and it has no addresses that lead nowhere.
-func familyMismatch(endpoints []endpoint, around neighbours) (reason, message string) {
-	service := around.service
-	if len(endpoints) == 0 || len(service.Spec.IPFamilies) == 0 {
-		return "", ""
-	}
-	var lacking few
-	has := map[discoveryv1.AddressType]bool{}
-	for i := range endpoints {
-		family := addressTypeOf(&endpoints[i])
-		has[family] = true
-		if !hasFamily(service, family) {
-			lacking.add(&endpoints[i])
-		}
-	}
-	families := make([]string, len(service.Spec.IPFamilies))
-	for i, family := range service.Spec.IPFamilies {
-		families[i] = string(family)
-	}
-	if lacking.count > 0 {
-		return farpointv1.AddressFamilyNotInServiceReason, fmt.Sprintf("%s of an address family that the Service lacks, which has only %s: clients do not reach them; give the Service both families (ipFamilyPolicy, ipFamilies), or remove the endpoints",
-			lacking.are("is", "are"), strings.Join(families, " and "))
-	}
-	for _, slice := range around.rivals {
-		has[slice.AddressType] = true
-	}
-	if headless(service.Spec.ClusterIP) || hasSelector(service) || has[discoveryv1.AddressTypeFQDN] {
-		return "", ""
-	}
-	for _, family := range families {
-		if !has[discoveryv1.AddressType(family)] {
-			return farpointv1.AddressFamilyWithoutEndpointsReason, fmt.Sprintf("no endpoint has an %s address, but the Service has one, which leads nowhere: add %s endpoints, or make the Service SingleStack", family, family)
-		}
-	}
-	return "", ""
 }

@@ -213,3 +213,15 @@ func outline(status *farpointv1.ExternalServiceStatus) string {
 	}
 	return text
 }
+
+func setTrafficPolicyEffective(set conditionSetter, found findings) {
+	if found.traffic.reason == "" {
+		set.remove(farpointv1.TrafficPolicyEffectiveCondition)
+		return
+	}
+	value := metav1.ConditionFalse
+	if found.traffic.effective {
+		value = metav1.ConditionTrue
+	}
+	set.set(farpointv1.TrafficPolicyEffectiveCondition, value, found.traffic.reason, found.traffic.message)
+}

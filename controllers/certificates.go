@@ -32,18 +32,6 @@ import (
 
 // +kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=get
 
-// certificates are what spec.healthCheck.tls refers to.
-type certificates struct {
-	// authorities are PEM certificates to trust; empty means the system's.
-	authorities []byte
-	// client is what probes show of themselves; nil for nothing.
-	client *tls.Certificate
-	// fault is what is wrong with what is referred to; "" if nothing is. If something is
-	// missing, no probe over TLS can be made.
-	fault   string
-	missing bool
-}
-
 // referenceReader reads Secrets and ConfigMaps of one namespace. Its errors name the
 // object and never what is in it. Its reader must not be a cache: that would hold every
 // Secret of the cluster.

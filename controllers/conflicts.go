@@ -19,7 +19,6 @@ package controllers
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -88,7 +87,7 @@ func findConflicts(own []endpoint, around neighbours) *conflict {
 // leftoverPodSlices finds what Kubernetes' own controller leaves behind when a Service
 // loses its selector: from then on it looks away.
 func leftoverPodSlices(_ []endpoint, around neighbours) *conflict {
-	if hasSelector(around.service) || len(around.pods) == 0 {
+	if len(around.service.Spec.Selector) > 0 || len(around.pods) == 0 {
 		return nil
 	}
 	return &conflict{farpointv1.LeftoverPodSlicesReason, fmt.Sprintf("%s left from when Service %s had a selector, and the Pods still get traffic: kubectl delete endpointslices --namespace %s --selector %s=%s,%s=%s",
@@ -103,7 +102,7 @@ func mirroredEndpoints(_ []endpoint, around neighbours) *conflict {
 	for _, slice := range around.foreign {
 		mirrored = mirrored || slice.Labels[discoveryv1.LabelManagedBy] == mirrorSliceManager
 	}
-	if !mirrored || hasSelector(around.service) {
+	if !mirrored || len(around.service.Spec.Selector) > 0 {
 		return nil
 	}
 	return &conflict{farpointv1.MirroredEndpointsReason, fmt.Sprintf("Kubernetes copies Endpoints %[1]s, which does not belong to this object, into EndpointSlices of the Service: delete it, or stop that with kubectl label endpoints --namespace %[2]s %[1]s %[3]s=true",
@@ -191,13 +190,4 @@ func enumerated(one, several string, list []*discoveryv1.EndpointSlice) string {
 		return fmt.Sprintf(one, names[0])
 	}
 	return fmt.Sprintf(several, shortened(slices.Sorted(slices.Values(names)), ", "))
-}
-
-// shortened joins the first few of the words.
-func shortened(words []string, separator string) string {
-	const shown = 5
-	if more := len(words) - shown; more > 0 {
-		words = append(words[:shown:shown], fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(words, separator)
 }

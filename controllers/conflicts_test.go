@@ -25,31 +25,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
-
-// sliceOf is one of a manager for the test Service.
-func sliceOf(manager, name string, addresses ...string) *discoveryv1.EndpointSlice {
-	slice := &discoveryv1.EndpointSlice{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: "legacy"}},
-		Ports:      httpPort(8080).ports,
-	}
-	if manager != "" {
-		slice.Labels[discoveryv1.LabelManagedBy] = manager
-	}
-	for _, address := range addresses {
-		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{address}})
-	}
-	return slice
-}
-
-// rivalSlice is one of another ExternalService.
-func rivalSlice(owner string, addresses ...string) *discoveryv1.EndpointSlice {
-	slice := sliceOf(farpointv1.ManagedBy, owner+"-0", addresses...)
-	slice.Labels[farpointv1.OwnerLabel] = owner
-	return slice
-}
 
 func TestConflicts(t *testing.T) {
 	own := []endpoint{*healthy("10.0.0.1", httpPort(8080)).endpoint, *healthy("10.0.0.2", httpPort(8080)).endpoint}

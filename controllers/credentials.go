@@ -18,9 +18,7 @@ package controllers
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"hash"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,14 +28,6 @@ import (
 
 // tokenKey is the key of a token in a Secret; for the others Kubernetes has constants.
 const tokenKey = "token"
-
-// login is what spec.healthCheck.credentialsSecretRef leads to.
-type login struct {
-	// credentials are nil if none are referred to, or if there are none to be used.
-	credentials *probes.Credentials
-	// fault is what is wrong with the Secret that is referred to; "" if nothing is.
-	fault string
-}
 
 // credentials takes what a probe logs in with out of a Secret.
 func (r referenceReader) credentials(ctx context.Context, name string) (*probes.Credentials, error) {
@@ -70,13 +60,4 @@ func maybeLogin(kind corev1.SecretType) bool {
 	}
 	domain, _, _ := strings.Cut(string(kind), "/")
 	return domain != "kubernetes.io" && !strings.HasSuffix(domain, ".kubernetes.io")
-}
-
-// digestCredentials makes probes differ that log in differently. Only digests of it are
-// kept.
-func digestCredentials(into hash.Hash, credentials *probes.Credentials) {
-	for _, part := range []string{credentials.Username, credentials.Password, credentials.Token} {
-		sum := sha256.Sum256([]byte(part)) // of a fixed length, so that nothing moves from one part to the next
-		into.Write(sum[:])
-	}
 }

@@ -17,18 +17,12 @@ limitations under the License.
 package controllers
 
 import (
-	"context"
 	"fmt"
 	"slices"
-	"sync"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/probes"
 )
 
 // definition is the health check of an ExternalService as of one generation, ready to
@@ -61,13 +55,11 @@ func (d *definition) compile(trust certificates, credentials login) {
 // definitionHistory is what the definitions of one ExternalService were and are. Only its reconcile
 // uses it.
 type definitionHistory struct {
-	uid types.UID
 	// present is the definition of the latest generation, whether it is sound or not.
 	present *definition
 	// sound are the definitions by which endpoints are probed, or could be: the latest first,
 	// which is present unless that has a fault.
-	sound      []*definition
-	references referenceSet
+	sound []*definition
 	// probers are those of the last plan, which was made within these confines and by this
 	// version of the egress policy.
 	probers proberList
@@ -78,27 +70,17 @@ type definitionHistory struct {
 // maxDefinitions bounds the definitions that are kept of one ExternalService.
 const maxDefinitions = 8
 
-// update brings the history up to an object. An edit has what it refers to read again.
-func (h *definitionHistory) update(ctx context.Context, live client.Reader, object *farpointv1.ExternalService, now time.Time, grace time.Duration) {
+// update brings the history up to an object. The inputs are what a health check refers to,
+// which is to be read anew for one that has been edited.
+func (h *definitionHistory) update(object *farpointv1.ExternalService, inputs func(check *farpointv1.HealthCheck, edited bool) (certificates, login)) {
 	edited := h.present == nil || h.present.generation != object.Generation
 	if edited && h.present != nil && h.present.url == object.Spec.HealthCheckURL && equality.Semantic.DeepEqual(h.present.check, object.Spec.HealthCheck) {
 		h.present.generation = object.Generation
 	} else if edited {
 		h.present = &definition{generation: object.Generation, url: object.Spec.HealthCheckURL, check: *object.Spec.HealthCheck.DeepCopy()}
 	}
-	reader := referenceReader{live: live, namespace: object.Namespace}
-	used := map[reference]bool{}
 	for i, each := range h.definitions() {
-		h.references.read(ctx, reader, &each.check, now, edited && i == 0)
-		each.compile(h.references.inputs(&each.check, now, grace))
-		for _, reference := range referencesOf(&each.check) {
-			used[reference] = true
-		}
-	}
-	for reference := range h.references {
-		if !used[reference] {
-			delete(h.references, reference)
-		}
+		each.compile(inputs(&each.check, edited && i == 0))
 	}
 	if h.present.err == nil && (len(h.sound) == 0 || h.sound[0] != h.present) {
 		h.sound = slices.Insert(h.sound, 0, h.present)
@@ -111,6 +93,15 @@ func (h *definitionHistory) definitions() []*definition {
 		return h.sound
 	}
 	return append([]*definition{h.present}, h.sound...)
+}
+
+// checks are the health checks of all definitions that are in use.
+func (h *definitionHistory) checks() []*farpointv1.HealthCheck {
+	var all []*farpointv1.HealthCheck
+	for _, each := range h.definitions() {
+		all = append(all, &each.check)
+	}
+	return all
 }
 
 // probing is what endpoints are probed by as it stands. Probers that were prepared within
@@ -170,34 +161,9 @@ func (h *definitionHistory) meanwhile(sound []*definition) string {
 	return "; no valid health check is known: published endpoints stay as they are, unless nothing accepts connections on their port"
 }
 
-// definitions keeps the history of each ExternalService.
-type definitions struct {
-	// grace is for how long a credential or client key is used that has been removed.
-	grace time.Duration
-	// mu guards what follows. Nothing waits while holding it.
-	mu  sync.Mutex
-	all map[probes.Owner]*definitionHistory
-}
-
-func newDefinitions(grace time.Duration) *definitions {
-	return &definitions{grace: grace, all: map[probes.Owner]*definitionHistory{}}
-}
-
-// of returns the history of an object, which begins anew when it is created anew.
-func (d *definitions) of(owner probes.Owner, uid types.UID) *definitionHistory {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	known := d.all[owner]
-	if known == nil || known.uid != uid {
-		known = &definitionHistory{uid: uid, references: referenceSet{}}
-		d.all[owner] = known
-	}
-	return known
-}
-
-// forget is called for an object that is gone.
-func (d *definitions) forget(owner probes.Owner) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.all, owner)
+// fault is something about an object as a whole that keeps it from being carried out.
+type fault struct {
+	reason, message string
+	// awaited means that it may mend itself without an edit of the ExternalService.
+	awaited bool
 }

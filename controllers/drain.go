@@ -27,7 +27,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -74,7 +73,7 @@ func (d drain) leaving(existing []*discoveryv1.EndpointSlice) []verdict {
 		return nil
 	}
 	var found []verdict
-	for _, slice := range slices.SortedFunc(slices.Values(existing), byName) {
+	for _, slice := range slices.SortedFunc(slices.Values(existing), func(a, b *discoveryv1.EndpointSlice) int { return strings.Compare(a.Name, b.Name) }) {
 		if slice.Labels[discoveryv1.LabelServiceName] == d.service.Name && slice.Namespace == d.service.Namespace && arePublished(slice.Ports) {
 			found = d.leavingOf(slice, found)
 		}
@@ -113,10 +112,7 @@ func arePublished(ports []discoveryv1.EndpointPort) bool {
 
 func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []verdict) []verdict {
 	var ports *portSet
-	asWritten := sync.OnceValue(func() bool {
-		state, ok := parseSliceState(slice.Annotations[farpointv1.SliceStateAnnotation])
-		return ok && isAsWritten(slice, state)
-	})
+	asWritten := sync.OnceValue(func() bool { return isAsWritten(slice) })
 	for i := range slice.Endpoints {
 		published := &slice.Endpoints[i]
 		if len(published.Addresses) != 1 {
@@ -231,16 +227,6 @@ func (d drain) withoutDoubles(found []verdict) []verdict {
 	})
 }
 
-// keepProbing has the probes go on of endpoints that have left the spec, as far as there
-// are any.
-func keepProbing(leaving []verdict) []probes.Target {
-	list := make([]probes.Target, len(leaving))
-	for i := range leaving {
-		list[i].Key = leaving[i].name
-	}
-	return list
-}
-
 // drainedIn is the time until the first of the endpoints has drained; 0 if none does.
 func drainedIn(all []verdict, now time.Time) time.Duration {
 	var first time.Duration
@@ -252,11 +238,4 @@ func drainedIn(all []verdict, now time.Time) time.Duration {
 		}
 	}
 	return first
-}
-
-func timeOrNil(t time.Time) *metav1.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &metav1.Time{Time: t}
 }

@@ -19,6 +19,7 @@ package controllers
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -206,38 +207,6 @@ func counterOf(status *farpointv1.ExternalServiceStatus, endpoint *farpointv1.En
 	return nil
 }
 
-func stateOf(spec *farpointv1.Endpoint) farpointv1.EndpointState {
-	if spec.State == "" {
-		return farpointv1.EndpointActive
-	}
-	return spec.State
-}
-
-func healthOf(state probes.State) farpointv1.EndpointHealth {
-	switch state {
-	case probes.StateHealthy:
-		return farpointv1.EndpointHealthy
-	case probes.StateUnhealthy:
-		return farpointv1.EndpointUnhealthy
-	case probes.StateDraining:
-		return farpointv1.EndpointHealthDraining
-	default:
-		return farpointv1.EndpointHealthUnknown
-	}
-}
-
-func stateFor(health farpointv1.EndpointHealth) probes.State {
-	switch health {
-	case farpointv1.EndpointHealthy:
-		return probes.StateHealthy
-	case farpointv1.EndpointUnhealthy:
-		return probes.StateUnhealthy
-	case farpointv1.EndpointHealthDraining:
-		return probes.StateDraining
-	}
-	return probes.StateUnknown
-}
-
 // toldBefore finds what a status says of an endpoint.
 type toldBefore struct {
 	list   []farpointv1.EndpointStatus
@@ -257,4 +226,11 @@ func (t *toldBefore) find(index int, name string) *farpointv1.EndpointStatus {
 		}
 	}
 	return t.byName[name]
+}
+
+func timeOrNil(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &metav1.Time{Time: t}
 }

@@ -37,16 +37,6 @@ import (
 
 // +kubebuilder:rbac:groups="",resources=endpoints,verbs=get;list;watch;create;update;delete
 
-// endpointsFinding is what came of keeping an Endpoints object.
-type endpointsFinding struct {
-	// wanted: it was asked for. Nothing else is set otherwise.
-	wanted, published bool
-	// reason and message are those of the condition EndpointsPublished.
-	reason, message string
-	// retry: nobody tells when the object that is in the way is gone.
-	retry bool
-}
-
 // endpointsKeeper keeps an Endpoints object in step with the slices of an ExternalService
 // that asks for it. Nothing else writes Endpoints. One that somebody else has written is
 // never taken over.
@@ -108,9 +98,9 @@ func judgeEndpoints(owner *farpointv1.ExternalService, service *corev1.Service) 
 	case !owner.Spec.PublishEndpoints:
 		return endpointsFinding{}
 	case service == nil:
-		return endpointsFinding{wanted: true, reason: farpointv1.NotJudgedReason, message: "there is no Service to publish Endpoints for; see TargetServiceResolved"}
-	case hasSelector(service):
-		return endpointsFinding{wanted: true, reason: farpointv1.ServiceHasSelectorReason, message: fmt.Sprintf("Kubernetes maintains the Endpoints of Service %s, because it has a selector: unset publishEndpoints", targetKey(owner))}
+		return endpointsFinding{wanted: true, reason: farpointv1.NotJudgedReason, message: "there is no Service to keep Endpoints for; see TargetServiceResolved"}
+	case len(service.Spec.Selector) > 0:
+		return endpointsFinding{wanted: true, reason: farpointv1.ServiceHasSelectorReason, message: fmt.Sprintf("Endpoints of Service %s are kept by Kubernetes, since it has a selector: unset publishEndpoints", targetKey(owner))}
 	}
 	return endpointsFinding{wanted: true, published: true}
 }
@@ -127,22 +117,6 @@ func describeEndpoints(key types.NamespacedName, service *corev1.Service, conten
 	return reason, message
 }
 
-func setEndpointsPublished(set conditionSetter, kept endpointsFinding) {
-	value := metav1.ConditionFalse
-	switch {
-	case !kept.wanted:
-		set.remove(farpointv1.EndpointsPublishedCondition)
-		return
-	case kept.reason == "":
-		return // nothing was done about it
-	case kept.published:
-		value = metav1.ConditionTrue
-	case kept.reason == farpointv1.NotJudgedReason:
-		value = metav1.ConditionUnknown
-	}
-	set.set(farpointv1.EndpointsPublishedCondition, value, kept.reason, kept.message)
-}
-
 // desiredEndpoints is the present object, or a new one if that is nil, with all that is
 // ours as it should be. Annotations of others stay.
 func desiredEndpoints(owner *farpointv1.ExternalService, service *corev1.Service, content *endpointsContent, present *corev1.Endpoints) *corev1.Endpoints {
@@ -155,7 +129,7 @@ func desiredEndpoints(owner *farpointv1.ExternalService, service *corev1.Service
 		wanted.Labels = map[string]string{}
 	}
 	delete(wanted.Labels, corev1.IsHeadlessService)
-	if headless(service.Spec.ClusterIP) {
+	if service.Spec.ClusterIP == corev1.ClusterIPNone {
 		wanted.Labels[corev1.IsHeadlessService] = ""
 	}
 	wanted.Labels[discoveryv1.LabelSkipMirror] = "true"

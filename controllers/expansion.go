@@ -30,10 +30,6 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// maxExpanded is the most endpoints of an object, as the CRD has it for those that are
-// written down.
-const maxExpanded = 1000
-
 // wantedEndpoint is an endpoint that is to be judged.
 type wantedEndpoint struct {
 	// spec is that of the spec, or for one that a name leads to a copy with its address.

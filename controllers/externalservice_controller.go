@@ -67,7 +67,6 @@ type scheduler interface {
 // of its endpoints. It never probes and never waits for a probe.
 type Reconciler struct {
 	client client.Client
-	live   client.Reader
 	// leading waits until the API server is there and this is the leader still: what is
 	// then written is what is known then.
 	leading   func(context.Context) error

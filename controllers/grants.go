@@ -43,9 +43,10 @@ import (
 // do not know the kind.
 type grants struct {
 	client client.WithWatch
-	// objects reads ExternalServices from the manager's cache.
-	objects client.Reader
-	clock   clock.Clock
+	clock  clock.Clock
+	// requests are the ExternalServices whose Service is in this namespace, but not they; in
+	// any namespace if it is empty.
+	requests func(ctx context.Context, namespace string) []reconcile.Request
 	// namespaces are the only ones where grants may be read; empty means all.
 	namespaces []string
 
@@ -58,8 +59,16 @@ type grants struct {
 	lists map[string]*liveList
 }
 
-func newGrants(from client.WithWatch, objects client.Reader, clock clock.Clock, namespaces []string) *grants {
-	return &grants{client: from, objects: objects, clock: clock, namespaces: namespaces, lists: map[string]*liveList{}}
+func newGrants(from client.WithWatch, clock clock.Clock, namespaces []string, requests func(ctx context.Context, namespace string) []reconcile.Request) *grants {
+	return &grants{client: from, requests: requests, clock: clock, namespaces: namespaces, lists: map[string]*liveList{}}
+}
+
+// refusal says why a Service may not be referred to.
+type refusal struct {
+	// reason and message are those of the condition TargetServiceResolved.
+	reason, message string
+	// awaited: it may end without an edit of the ExternalService.
+	awaited bool
 }
 
 // errGrantsUnknown is returned until the API server has answered. Then who asked is
@@ -82,9 +91,9 @@ func (g *grants) start(ctx context.Context, queue workqueue.TypedRateLimitingInt
 
 // refusal says why ExternalServices of a namespace may not front a Service of another
 // one; nil if they may.
-func (g *grants) refusal(from string, to types.NamespacedName) (*serviceFinding, error) {
+func (g *grants) refusal(from string, to types.NamespacedName) (*refusal, error) {
 	if len(g.namespaces) > 0 && !slices.Contains(g.namespaces, to.Namespace) {
-		return &serviceFinding{
+		return &refusal{
 			reason:  farpointv1.RefNotPermittedReason,
 			message: fmt.Sprintf("Service %s is in another namespace, which the operator does not watch: add the namespace to --watch-namespaces, or create the ExternalService there, with an operator that watches it", to),
 		}, nil
@@ -94,7 +103,7 @@ func (g *grants) refusal(from string, to types.NamespacedName) (*serviceFinding,
 	case listUnknown:
 		return nil, errGrantsUnknown
 	case listAbsent:
-		return &serviceFinding{
+		return &refusal{
 			reason:  farpointv1.ReferenceGrantNotInstalledReason,
 			message: fmt.Sprintf("Service %s is in another namespace, which must allow that with a ReferenceGrant, a kind that this cluster lacks: install the Gateway API (gateway.networking.k8s.io), or create the ExternalService in namespace %s", to, to.Namespace),
 			awaited: true,
@@ -106,7 +115,7 @@ func (g *grants) refusal(from string, to types.NamespacedName) (*serviceFinding,
 	if slices.ContainsFunc(objects, permits) {
 		return nil, nil
 	}
-	return &serviceFinding{
+	return &refusal{
 		reason:  farpointv1.RefNotPermittedReason,
 		message: fmt.Sprintf("Service %s is in another namespace, where no ReferenceGrant allows that: create one in namespace %s, from group %s, kind %s, namespace %s, to group \"\", kind Service, name %s", to, to.Namespace, farpointv1.GroupVersion.Group, externalServiceKind, from, to.Name),
 		awaited: true,
@@ -145,10 +154,7 @@ func (g *grants) follow(namespace string) *liveList {
 
 // changed calls the ExternalServices whose Service is in the namespace, but not they.
 func (g *grants) changed(namespace string) {
-	if namespace == "" {
-		namespace = anyNamespace
-	}
-	for _, request := range requestsBy(g.run, g.objects, client.MatchingFields{crossingIndex: namespace}) {
+	for _, request := range g.requests(g.run, namespace) {
 		g.queue.Add(request)
 	}
 }

@@ -111,6 +111,24 @@ func requestsBy(ctx context.Context, reader client.Reader, by client.ListOption)
 	return requests
 }
 
+// inNamespace returns what names the ExternalServices of a namespace.
+func inNamespace(reader client.Reader) func(context.Context, string) []reconcile.Request {
+	return func(ctx context.Context, namespace string) []reconcile.Request {
+		return requestsBy(ctx, reader, client.InNamespace(namespace))
+	}
+}
+
+// withServiceIn returns what names the ExternalServices whose Service is in a namespace other
+// than theirs: in this one, or in any if it is empty.
+func withServiceIn(reader client.Reader) func(context.Context, string) []reconcile.Request {
+	return func(ctx context.Context, namespace string) []reconcile.Request {
+		if namespace == "" {
+			namespace = anyNamespace
+		}
+		return requestsBy(ctx, reader, client.MatchingFields{crossingIndex: namespace})
+	}
+}
+
 // slicesOf lists the slices that were written for an ExternalService: those in the
 // namespace, and those that are left in others, as they are after all writes of this
 // process. They are the cache's own: not to be changed. With unconfirmed, the cache has not

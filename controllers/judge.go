@@ -18,8 +18,12 @@ package controllers
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
@@ -29,8 +33,7 @@ import (
 // what it knows. What has a fault is probed by the last definition that was sound, and as
 // any other within what the namespace is confined to now.
 func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, seeds *seeds, found *findings) error {
-	known := r.definitions.of(owner, object.UID)
-	known.update(ctx, r.live, object, r.clock.Now(), r.definitions.grace)
+	known := r.definitions.update(ctx, object, r.clock.Now())
 	if wait := referencePatience - known.references.unansweredFor(r.clock.Now()); len(known.probers.list) == 0 && wait > 0 && wait <= referencePatience {
 		return answersAwaited(min(wait, referenceRetry))
 	}
@@ -102,4 +105,73 @@ func verdicts(accepted []endpoint, known map[string]probes.Health, seeds *seeds)
 		all[i] = verdict{endpoint: endpoint, health: health, writtenReason: seeds.reasonOf(endpoint, health.State)}
 	}
 	return all
+}
+
+// keepProbing has the probes go on of endpoints that have left the spec, as far as there
+// are any.
+func keepProbing(leaving []verdict) []probes.Target {
+	list := make([]probes.Target, len(leaving))
+	for i := range leaving {
+		list[i].Key = leaving[i].name
+	}
+	return list
+}
+
+// probe has the scheduler probe the targets. Those without a prober go on as they were
+// begun, unless that was within other confines: what these let them do is not known.
+func (r *Reconciler) probe(owner probes.Owner, within *confines, targets []probes.Target) {
+	if !r.policies.enter(owner, within) {
+		targets = slices.DeleteFunc(targets, func(target probes.Target) bool { return target.Prober == nil })
+	}
+	r.scheduler.Set(owner, targets)
+}
+
+// probeOn has the probes of an owner whose endpoints cannot be judged go on as they were
+// begun, unless that was within other confines.
+func (r *Reconciler) probeOn(owner probes.Owner, within *confines) {
+	if !r.policies.enter(owner, within) {
+		r.scheduler.Remove(owner)
+	}
+}
+
+// roomFor is how many endpoints the object may have.
+func (r *Reconciler) roomFor(ctx context.Context, object *farpointv1.ExternalService, within *confines) (int, error) {
+	all := &farpointv1.ExternalServiceList{}
+	if within != nil && within.tightest != nil {
+		if err := r.client.List(ctx, all, client.InNamespace(object.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+			return 0, fmt.Errorf("list ExternalServices: %w", err)
+		}
+		for i := range all.Items {
+			other := &all.Items[i]
+			if !hasDNSName(&other.Spec) {
+				continue
+			}
+			// The status may have been emptied, which gives nobody room.
+			published, err := r.countPublished(ctx, client.ObjectKeyFromObject(other))
+			if err != nil {
+				return 0, err
+			}
+			other.Status.Total = max(other.Status.Total, published)
+		}
+	}
+	return within.room(object, all.Items), nil
+}
+
+// countPublished counts the endpoints of an ExternalService in its slices, but not those that
+// drain.
+func (r *Reconciler) countPublished(ctx context.Context, owner types.NamespacedName) (int32, error) {
+	all, err := r.listSlices(ctx, client.MatchingFields{ownerIndex: owner.String()})
+	if err != nil {
+		return 0, err
+	}
+	names := map[string]bool{}
+	for _, slice := range all {
+		for i := range slice.Endpoints {
+			published := &slice.Endpoints[i]
+			if len(slice.Ports) > 0 && len(published.Addresses) > 0 && !ptr.Deref(published.Conditions.Terminating, false) {
+				names[endpointName(published.Addresses[0], slice.Ports[0])] = true
+			}
+		}
+	}
+	return int32(len(names)), nil
 }

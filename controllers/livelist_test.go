@@ -27,14 +27,28 @@ import (
 )
 
 // Who follows a list is called for what is looked at, and for nothing else.
+func listedSlice(name string, addresses ...string) *discoveryv1.EndpointSlice {
+	slice := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: name}}
+	for _, address := range addresses {
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{address}})
+	}
+	return slice
+}
+
+// addressesOf leaves nothing of a slice but its endpoints.
+func addressesOf(object any) client.Object {
+	slice := object.(*discoveryv1.EndpointSlice)
+	return &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: slice.Namespace, Name: slice.Name}, Endpoints: slice.Endpoints}
+}
+
 func TestLiveListTellsOfChanges(t *testing.T) {
 	named := func(namespace, name string, version string, addresses ...string) *discoveryv1.EndpointSlice {
-		slice := sliceOf(podSliceManager, name, addresses...)
+		slice := listedSlice(name, addresses...)
 		slice.ObjectMeta = metav1.ObjectMeta{Namespace: namespace, Name: name, ResourceVersion: version}
 		return slice
 	}
 	var told []string
-	list := newLiveList(membersOf, func(namespace string) { told = append(told, namespace) })
+	list := newLiveList(addressesOf, func(namespace string) { told = append(told, namespace) })
 	steps := []struct {
 		name string
 		do   func() error
@@ -71,7 +85,7 @@ func TestLiveListTellsOfChanges(t *testing.T) {
 }
 
 func TestLiveListHoldsWhatThereIs(t *testing.T) {
-	list := newLiveList(membersOf, func(string) {})
+	list := newLiveList(addressesOf, func(string) {})
 	names := func() (found []string, state listState) {
 		objects, state := list.all("integration")
 		for _, object := range objects {
@@ -83,9 +97,9 @@ func TestLiveListHoldsWhatThereIs(t *testing.T) {
 	if found, state := names(); found != nil || state != listUnknown {
 		t.Errorf("before the first answer: %v in state %v", found, state)
 	}
-	elsewhere := sliceOf(podSliceManager, "z")
+	elsewhere := listedSlice("z")
 	elsewhere.Namespace = "elsewhere"
-	if err := list.Replace([]any{sliceOf(podSliceManager, "x"), sliceOf(podSliceManager, "y"), elsewhere}, "1"); err != nil {
+	if err := list.Replace([]any{listedSlice("x"), listedSlice("y"), elsewhere}, "1"); err != nil {
 		t.Fatal(err)
 	}
 	if found, state := names(); !slices.Equal(found, []string{"integration/x", "integration/y"}) || state != listPresent {

@@ -20,7 +20,6 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,38 +68,6 @@ func nameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) nameRu
 	}
 	slices.Sort(rules.types)
 	return rules
-}
-
-// isDNSName tells a name from an address, and from what was meant for one. It may not be
-// a good one.
-func isDNSName(address string) bool {
-	if strings.HasPrefix(address, probes.ServiceScheme) {
-		return true
-	}
-	return !strings.Contains(address, ":") && strings.ContainsFunc(address, func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= 0x80
-	})
-}
-
-func hasDNSName(spec *farpointv1.ExternalServiceSpec) bool {
-	return slices.ContainsFunc(spec.Endpoints, func(endpoint farpointv1.Endpoint) bool { return isDNSName(endpoint.Address) })
-}
-
-// parsedName is a DNS name of the spec.
-type parsedName struct {
-	// name is canonical; it is that of the host, or of SRV records.
-	name string
-	// service is set for SRV records.
-	service *probes.ServiceName
-}
-
-func parseName(address string) (parsedName, error) {
-	if rest, ok := strings.CutPrefix(address, probes.ServiceScheme); ok {
-		service, err := probes.ParseServiceName(rest)
-		return parsedName{service.Name, &service}, err
-	}
-	name, err := probes.CanonicalName(address)
-	return parsedName{name: name}, err
 }
 
 // questionsOf are all that has to be known to resolve the names of a spec. What the slices

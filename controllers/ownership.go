@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
@@ -109,4 +110,18 @@ func sliceOwner(slice *discoveryv1.EndpointSlice) (owner types.NamespacedName, o
 		return owner, false
 	}
 	return labelledOwner(slice)
+}
+
+// targetKey names the Service that the endpoints belong to.
+func targetKey(owner *farpointv1.ExternalService) types.NamespacedName {
+	key := client.ObjectKeyFromObject(owner)
+	if target := owner.Spec.TargetService; target != nil {
+		if target.Name != "" {
+			key.Name = target.Name
+		}
+		if target.Namespace != "" {
+			key.Namespace = target.Namespace
+		}
+	}
+	return key
 }

@@ -134,12 +134,13 @@ func (t *targets) sharedNames() string {
 	}
 	others := map[int]int{} // the first endpoint that each name's addresses are shared with
 	for _, i := range slices.Sorted(maps.Keys(t.shared)) {
-		if origin := t.names.at(i).origin; !mapHas(others, origin) {
+		origin := t.names.at(i).origin
+		if _, known := others[origin]; !known {
 			others[origin] = t.shared[i]
 		}
 	}
 	for i := range t.names.len() {
-		if !mapHas(t.shared, i) {
+		if _, isShared := t.shared[i]; !isShared {
 			delete(others, t.names.at(i).origin)
 		}
 	}
@@ -148,9 +149,4 @@ func (t *targets) sharedNames() string {
 		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s) adds no address to spec.endpoints[%d]", origin, t.names.spec.Endpoints[origin].Address, others[origin]))
 	}
 	return shortened(parts, "; ")
-}
-
-func mapHas[K comparable, V any](in map[K]V, key K) bool {
-	_, ok := in[key]
-	return ok
 }

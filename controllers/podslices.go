@@ -80,7 +80,7 @@ func (p *podSlices) start(ctx context.Context, queue workqueue.TypedRateLimiting
 func (p *podSlices) of(ctx context.Context, asker types.NamespacedName, service *corev1.Service) (slices []*discoveryv1.EndpointSlice, known bool, err error) {
 	key, version := client.ObjectKeyFromObject(service), string(service.UID)+"/"+service.ResourceVersion
 	followed, clean := p.ask(asker, key, version)
-	if followed == nil && !hasSelector(service) {
+	if followed == nil && len(service.Spec.Selector) == 0 {
 		if !clean {
 			clean, err = p.none(ctx, key)
 		}
@@ -95,7 +95,7 @@ func (p *podSlices) of(ctx context.Context, asker types.NamespacedName, service 
 		followed = p.follow(key) //nolint:contextcheck // the watch outlives this call
 	}
 	objects, state := followed.all(key.Namespace)
-	if state == listPresent && len(objects) == 0 && !hasSelector(service) {
+	if state == listPresent && len(objects) == 0 && len(service.Spec.Selector) == 0 {
 		p.settle(asker, key, version) // who was left behind is gone
 	}
 	for _, object := range objects {

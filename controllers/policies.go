@@ -29,10 +29,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -50,6 +48,8 @@ import (
 type policies struct {
 	cache  cache.Cache
 	dialer *probes.Dialer
+	// requests are the ExternalServices of a namespace.
+	requests func(ctx context.Context, namespace string) []reconcile.Request
 	// changed holds a token while something may be otherwise.
 	changed chan struct{}
 	// present is what holds now. Nobody waits for it.
@@ -71,8 +71,8 @@ type confinement struct {
 	made map[string]*confines
 }
 
-func newPolicies(from cache.Cache, dialer *probes.Dialer) *policies {
-	made := &policies{cache: from, dialer: dialer, changed: make(chan struct{}, 1), entered: map[probes.Owner]*confines{}}
+func newPolicies(from cache.Cache, dialer *probes.Dialer, requests func(ctx context.Context, namespace string) []reconcile.Request) *policies {
+	made := &policies{cache: from, dialer: dialer, requests: requests, changed: make(chan struct{}, 1), entered: map[probes.Owner]*confines{}}
 	made.present.Store(&confinement{none: true})
 	return made
 }
@@ -189,7 +189,7 @@ func (p *policies) refresh(ctx context.Context, queue workqueue.TypedRateLimitin
 		return nil
 	}
 	for _, namespace := range next.differences(before) {
-		for _, request := range requestsBy(ctx, p.cache, client.InNamespace(namespace)) {
+		for _, request := range p.requests(ctx, namespace) {
 			queue.Add(request)
 		}
 	}
@@ -254,63 +254,4 @@ func (c *confinement) differences(before *confinement) []string {
 		}
 	}
 	return found
-}
-
-// probe has the scheduler probe the targets. Those without a prober go on as they were
-// begun, unless that was within other confines: what these let them do is not known.
-func (r *Reconciler) probe(owner probes.Owner, within *confines, targets []probes.Target) {
-	if !r.policies.enter(owner, within) {
-		targets = slices.DeleteFunc(targets, func(target probes.Target) bool { return target.Prober == nil })
-	}
-	r.scheduler.Set(owner, targets)
-}
-
-// probeOn has the probes of an owner whose endpoints cannot be judged go on as they were
-// begun, unless that was within other confines.
-func (r *Reconciler) probeOn(owner probes.Owner, within *confines) {
-	if !r.policies.enter(owner, within) {
-		r.scheduler.Remove(owner)
-	}
-}
-
-// roomFor is how many endpoints the object may have.
-func (r *Reconciler) roomFor(ctx context.Context, object *farpointv1.ExternalService, within *confines) (int, error) {
-	all := &farpointv1.ExternalServiceList{}
-	if within != nil && within.tightest != nil {
-		if err := r.client.List(ctx, all, client.InNamespace(object.Namespace), client.UnsafeDisableDeepCopy); err != nil {
-			return 0, fmt.Errorf("list ExternalServices: %w", err)
-		}
-		for i := range all.Items {
-			other := &all.Items[i]
-			if !hasDNSName(&other.Spec) {
-				continue
-			}
-			// The status may have been emptied, which gives nobody room.
-			published, err := r.countPublished(ctx, client.ObjectKeyFromObject(other))
-			if err != nil {
-				return 0, err
-			}
-			other.Status.Total = max(other.Status.Total, published)
-		}
-	}
-	return within.room(object, all.Items), nil
-}
-
-// countPublished counts the endpoints of an ExternalService in its slices, but not those that
-// drain.
-func (r *Reconciler) countPublished(ctx context.Context, owner types.NamespacedName) (int32, error) {
-	all, err := r.listSlices(ctx, client.MatchingFields{ownerIndex: owner.String()})
-	if err != nil {
-		return 0, err
-	}
-	names := map[string]bool{}
-	for _, slice := range all {
-		for i := range slice.Endpoints {
-			published := &slice.Endpoints[i]
-			if len(slice.Ports) > 0 && len(published.Addresses) > 0 && !ptr.Deref(published.Conditions.Terminating, false) {
-				names[endpointName(published.Addresses[0], slice.Ports[0])] = true
-			}
-		}
-	}
-	return int32(len(names)), nil
 }

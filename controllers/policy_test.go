@@ -24,7 +24,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -32,27 +31,6 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
 )
-
-// policyNamed is one for all namespaces.
-func policyNamed(name string, change func(*farpointv1.ExternalServicePolicySpec)) *farpointv1.ExternalServicePolicy {
-	made := &farpointv1.ExternalServicePolicy{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), Generation: 1}}
-	change(&made.Spec)
-	return made
-}
-
-// confinedTo are the confines that policies make.
-func confinedTo(t *testing.T, from ...*farpointv1.ExternalServicePolicy) *confines {
-	t.Helper()
-	var read []*policy
-	for _, each := range from {
-		made, err := readPolicy(each)
-		if err != nil {
-			t.Fatal(err)
-		}
-		read = append(read, made)
-	}
-	return newConfines(read, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{})))
-}
 
 // plannedWithin are the targets of a spec within confines.
 func plannedWithin(t *testing.T, within *confines, spec farpointv1.ExternalServiceSpec, room int) targets {

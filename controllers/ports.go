@@ -18,7 +18,6 @@ package controllers
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,49 +30,6 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
-
-// portSet is a list of ports that endpoints have in common. Endpoints with the same
-// set stand in the same slices.
-type portSet struct {
-	ports []discoveryv1.EndpointPort
-	key   portsKey
-}
-
-// portsKey tells apart port sets that have to stand in slices of their own. The order
-// of the ports does not count.
-type portsKey string
-
-// newPortSet makes sure that nothing is nil: consumers take a nil name and "" for two
-// different things, and the API server fills in the rest anyway.
-func newPortSet(ports []discoveryv1.EndpointPort) *portSet {
-	return &portSet{ports: ports, key: portsKeyOf(ports)}
-}
-
-func portsKeyOf(ports []discoveryv1.EndpointPort) portsKey {
-	words := make([]string, len(ports))
-	for i := range ports {
-		var text [64]byte
-		word := strconv.AppendQuote(text[:0], ptr.Deref(ports[i].Name, ""))
-		word = append(append(word, '/'), ptr.Deref(ports[i].Protocol, corev1.ProtocolTCP)...)
-		word = strconv.AppendInt(append(word, '/'), int64(ptr.Deref(ports[i].Port, 0)), 10)
-		words[i] = string(strconv.AppendQuote(append(word, '/'), ptr.Deref(ports[i].AppProtocol, "")))
-	}
-	slices.Sort(words)
-	return portsKey(strings.Join(words, ","))
-}
-
-// first is the port that an endpoint is named after.
-func (p *portSet) first() discoveryv1.EndpointPort { return p.ports[0] }
-
-// firstOf is the number of the first port with this protocol, 0 if there is none.
-func (p *portSet) firstOf(protocol corev1.Protocol) uint16 {
-	for _, port := range p.ports {
-		if *port.Protocol == protocol {
-			return uint16(*port.Port)
-		}
-	}
-	return 0
-}
 
 // portResolver finds the ports of endpoints, each distinct set once.
 type portResolver struct {
@@ -211,13 +167,6 @@ func targetNumber(port corev1.ServicePort) (int32, bool) {
 	}
 }
 
-func endpointPort(name string, protocol corev1.Protocol, number int32, appProtocol *string) discoveryv1.EndpointPort {
-	if protocol == "" {
-		protocol = corev1.ProtocolTCP
-	}
-	return discoveryv1.EndpointPort{Name: &name, Protocol: &protocol, Port: &number, AppProtocol: appProtocol}
-}
-
 // checkPort finds what the API server would refuse together with the whole slice and all
 // other endpoints in it. The CRD's own rules say the same; this holds where the CRD is
 // older than the operator.
@@ -247,59 +196,6 @@ func checkPortNumber(number int32) error {
 		return fmt.Errorf("port %d is not from 1 to 65535", number)
 	}
 	return nil
-}
-
-// portMismatch compares what is published with what the Service has; "" if they match.
-// kube-proxy matches ports by name and protocol. A port of the Service may also lead to
-// Pods, or to what other ExternalServices publish.
-func portMismatch(endpoints []endpoint, around neighbours) (reason, message string) {
-	if len(around.service.Spec.Ports) == 0 {
-		return "", "" // a headless Service without ports takes any
-	}
-	has, served := map[string]corev1.ServicePort{}, map[string]bool{}
-	for _, port := range around.service.Spec.Ports {
-		has[portLabel(port.Name, port.Protocol)] = port
-	}
-	for i := range endpoints {
-		if i > 0 && endpoints[i].ports == endpoints[i-1].ports {
-			continue
-		}
-		for _, port := range endpoints[i].ports.ports {
-			served[portLabel(*port.Name, *port.Protocol)] = true
-		}
-	}
-	for _, label := range slices.Sorted(maps.Keys(served)) {
-		if _, ok := has[label]; !ok {
-			return farpointv1.PortNotInServiceReason, fmt.Sprintf("the Service has no port %s, only %s: endpoints are not reached by it; use the Service's name and protocol in ports", label, strings.Join(slices.Sorted(maps.Keys(has)), ", "))
-		}
-	}
-	if len(endpoints) == 0 || hasSelector(around.service) {
-		return "", ""
-	}
-	for _, slice := range around.rivals {
-		for _, port := range slice.Ports {
-			served[portLabel(ptr.Deref(port.Name, ""), ptr.Deref(port.Protocol, ""))] = true
-		}
-	}
-	for _, label := range slices.Sorted(maps.Keys(has)) {
-		if served[label] {
-			continue
-		}
-		hint := ""
-		if port := has[label]; port.TargetPort.Type == intstr.String {
-			hint = fmt.Sprintf(" (its targetPort %q is a name, which only Pods can resolve)", port.TargetPort.StrVal)
-		}
-		return farpointv1.PortWithoutEndpointsReason, fmt.Sprintf("no endpoint has the Service's port %s%s, so it leads nowhere: add it to ports", label, hint)
-	}
-	return "", ""
-}
-
-// portLabel is how messages name a port.
-func portLabel(name string, protocol corev1.Protocol) string {
-	if protocol == "" {
-		protocol = corev1.ProtocolTCP
-	}
-	return strconv.Quote(name) + "/" + string(protocol)
 }
 
 func portNames(ports []corev1.ServicePort) string {

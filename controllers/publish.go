@@ -18,67 +18,7 @@ package controllers
 
 import (
 	discoveryv1 "k8s.io/api/discovery/v1"
-
-	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/probes"
 )
-
-// endpointConditions are what a slice says of an endpoint's health. All three are always
-// written, since nil means different things to different consumers.
-type endpointConditions struct {
-	ready, serving, terminating bool
-}
-
-// conditions says of an endpoint what consumers are to know. It is false, false, false
-// wherever there is to be no traffic, and never serving alone, which some consumers send
-// traffic to and some don't.
-func (v *verdict) conditions(publishNotReady bool) endpointConditions {
-	switch {
-	case v.role == failOpen:
-		return endpointConditions{ready: true, serving: true}
-	case v.isDraining():
-		return endpointConditions{ready: publishNotReady, serving: v.health.State.Serves(), terminating: true}
-	case v.role == inUse:
-		healthy := v.health.State == probes.StateHealthy
-		return endpointConditions{ready: healthy || publishNotReady, serving: healthy}
-	}
-	return endpointConditions{}
-}
-
-// isDraining tells of an endpoint in use that it keeps its connections and gets no new ones,
-// by the spec or by its own word.
-func (v *verdict) isDraining() bool {
-	return v.role == draining || v.role == inUse && v.health.State == probes.StateDraining
-}
-
-// publication is the same in a word.
-func (v *verdict) publication(publishNotReady bool) farpointv1.EndpointPublication {
-	switch {
-	case v.role == failOpen:
-		return farpointv1.PublishedFailOpen
-	case v.role == standby:
-		return farpointv1.PublishedStandby
-	case v.isDraining():
-		return farpointv1.PublishedDraining
-	case v.role == disabled:
-		return farpointv1.PublishedDisabled
-	case v.health.State == probes.StateHealthy:
-		return farpointv1.PublishedReady
-	case publishNotReady:
-		return farpointv1.PublishedAlways
-	}
-	return farpointv1.PublishedNotReady
-}
-
-func addressTypeOf(wanted *endpoint) discoveryv1.AddressType {
-	switch {
-	case !wanted.address.IsValid():
-		return discoveryv1.AddressTypeFQDN
-	case wanted.address.Is4():
-		return discoveryv1.AddressTypeIPv4
-	}
-	return discoveryv1.AddressTypeIPv6
-}
 
 // says tells whether a slice says of an endpoint all that it should, and nothing that
 // somebody else has put there. The address is known to be right.

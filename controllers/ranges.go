@@ -113,8 +113,10 @@ func newClusterRanges(manager ctrl.Manager, policy *probes.EgressPolicy, rules p
 	if err != nil {
 		return nil, fmt.Errorf("create the cache of the cluster's ranges: %w", err)
 	}
-	made := &clusterRanges{cluster: ranges, objects: manager.GetClient(), policy: policy, rules: rules, changed: make(chan struct{}, 1)}
-	return made, wrapped(manager.Add(ranges), "add the cache of the cluster's ranges")
+	if err := manager.Add(ranges); err != nil {
+		return nil, fmt.Errorf("add the cache of the cluster's ranges: %w", err)
+	}
+	return &clusterRanges{cluster: ranges, objects: manager.GetClient(), policy: policy, rules: rules, changed: make(chan struct{}, 1)}, nil
 }
 
 // apiServerSlice holds the addresses of the API servers, which write it themselves.
@@ -316,22 +318,4 @@ func rangesOf(object any) []probes.ClusterRange {
 		}
 	}
 	return found
-}
-
-// parsePrefix reads a range, or an address as the range that holds nothing else.
-func parsePrefix(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil {
-		addr = addr.WithZone("").Unmap()
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
-	}
-	prefix, err := netip.ParsePrefix(text)
-	switch {
-	case err != nil:
-		return netip.Prefix{}, fmt.Errorf("%q is neither a range such as 10.0.0.0/8 nor an address", text)
-	case prefix.Addr().Is4In6():
-		return netip.Prefix{}, fmt.Errorf("%q is a range of IPv4 addresses mapped into IPv6: write it as IPv4", text)
-	case prefix != prefix.Masked():
-		return netip.Prefix{}, fmt.Errorf("%q has bits set after its first %d: write %s", text, prefix.Bits(), prefix.Masked())
-	}
-	return prefix, nil
 }

@@ -22,6 +22,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -167,6 +168,17 @@ func (s referenceSet) read(ctx context.Context, reader referenceReader, check *f
 			known.note(reader.read(ctx, each), now)
 		}
 	}
+}
+
+// retain forgets what none of the health checks refers to.
+func (s referenceSet) retain(checks []*farpointv1.HealthCheck) {
+	used := map[reference]bool{}
+	for _, check := range checks {
+		for _, each := range referencesOf(check) {
+			used[each] = true
+		}
+	}
+	maps.DeleteFunc(s, func(each reference, _ *referenced) bool { return !used[each] })
 }
 
 // note takes over what was read. What has not changed stays the same pointer.

@@ -17,7 +17,6 @@ limitations under the License.
 package controllers
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -28,17 +27,6 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
 )
-
-// annotate gives a slice an annotation as the operator would write it for what it holds.
-func annotate(slice *discoveryv1.EndpointSlice, state sliceState) {
-	state.Version = sliceStateVersion
-	state.Sum = string(appendSum(nil, sumOf(portsKeyOf(slice.Ports), len(slice.Endpoints), func(i int) string { return slice.Endpoints[i].Addresses[0] })))
-	text, err := json.Marshal(state)
-	if err != nil {
-		panic(err)
-	}
-	slice.Annotations = map[string]string{farpointv1.SliceStateAnnotation: string(text)}
-}
 
 func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 	yes, no := true, false

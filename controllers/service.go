@@ -35,49 +35,6 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// serviceFinding is what came of looking for the target Service.
-type serviceFinding struct {
-	// service is nil if there is none that may lead to the endpoints.
-	service *corev1.Service
-	// reason and message are those of the condition TargetServiceResolved.
-	reason, message string
-	// awaited means that what is missing may come without an edit of the
-	// ExternalService.
-	awaited bool
-}
-
-func (f serviceFinding) resolved() bool { return f.reason == farpointv1.ServiceResolvedReason }
-
-// namespace is where the slices belong.
-func (f serviceFinding) namespace(owner *farpointv1.ExternalService) string {
-	if f.service != nil {
-		return f.service.Namespace
-	}
-	return targetKey(owner).Namespace
-}
-
-// targetKey names the Service that the endpoints belong to.
-func targetKey(owner *farpointv1.ExternalService) types.NamespacedName {
-	key := client.ObjectKeyFromObject(owner)
-	if target := owner.Spec.TargetService; target != nil {
-		if target.Name != "" {
-			key.Name = target.Name
-		}
-		if target.Namespace != "" {
-			key.Namespace = target.Namespace
-		}
-	}
-	return key
-}
-
-// nameFrom names something to those who are in a namespace.
-func nameFrom(namespace string, key types.NamespacedName) string {
-	if key.Namespace == namespace {
-		return key.Name
-	}
-	return key.String()
-}
-
 // serviceResolver finds the target Service, and keeps it as the template says if there
 // is one.
 type serviceResolver struct {
@@ -142,7 +99,7 @@ func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.Ex
 	if refused, err := r.refusal(owner); err != nil {
 		return serviceFinding{}, err
 	} else if refused != nil {
-		return *refused, nil
+		return serviceFinding{reason: refused.reason, message: refused.message, awaited: refused.awaited}, nil
 	}
 	service := &corev1.Service{}
 	err := r.client.Get(ctx, key, service)
@@ -159,7 +116,7 @@ func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.Ex
 }
 
 // refusal says why the owner may not refer to its Service; nil if it may.
-func (r serviceResolver) refusal(owner *farpointv1.ExternalService) (*serviceFinding, error) {
+func (r serviceResolver) refusal(owner *farpointv1.ExternalService) (*refusal, error) {
 	key := targetKey(owner)
 	if key.Namespace == owner.Namespace {
 		return nil, nil
@@ -186,8 +143,6 @@ func (r serviceResolver) removeCreated(ctx context.Context, owner, save types.Na
 	return nil
 }
 
-func hasSelector(service *corev1.Service) bool { return len(service.Spec.Selector) > 0 }
-
 func allowsSelector(owner *farpointv1.ExternalService) bool {
 	return owner.Spec.TargetService != nil && owner.Spec.TargetService.AllowSelector
 }
@@ -208,7 +163,7 @@ func judgeService(owner *farpointv1.ExternalService, service *corev1.Service) se
 			reason:  farpointv1.ServiceIsExternalNameReason,
 			message: fmt.Sprintf("Service %s is of type ExternalName, a DNS alias without endpoints: use type ClusterIP", key),
 		}
-	case hasSelector(service) && !allowsSelector(owner):
+	case len(service.Spec.Selector) > 0 && !allowsSelector(owner):
 		return serviceFinding{
 			reason:  farpointv1.ServiceHasSelectorReason,
 			message: fmt.Sprintf("Service %s has a selector, so its endpoints are Pods: remove its spec.selector, target another Service, or set targetService.allowSelector to have it lead to Pods and to these endpoints", key),
@@ -241,8 +196,8 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 	switch {
 	case present == nil:
 		err = r.client.Create(ctx, wanted)
-	case headless(present.Spec.ClusterIP) != headless(owner.Spec.ServiceTemplate.Spec.ClusterIP):
-		return invalidService(owner, present, "clusterIP cannot be changed: delete the Service so that the operator creates it again"), nil
+	case (present.Spec.ClusterIP == corev1.ClusterIPNone) != (owner.Spec.ServiceTemplate.Spec.ClusterIP == corev1.ClusterIPNone):
+		return invalidService(owner, present, "clusterIP cannot be changed: delete the Service to have it created anew"), nil
 	case !equality.Semantic.DeepEqual(present, wanted):
 		err = r.client.Update(ctx, wanted)
 	}
@@ -262,10 +217,8 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 // and leaves the label, and so does a restore from a backup. A Service with a selector was
 // never created from a template, whatever its label says.
 func orphanedBy(service *corev1.Service, owner *farpointv1.ExternalService) bool {
-	return service.Labels[farpointv1.OwnerLabel] == owner.Name && metav1.GetControllerOf(service) == nil && !hasSelector(service)
+	return service.Labels[farpointv1.OwnerLabel] == owner.Name && metav1.GetControllerOf(service) == nil && len(service.Spec.Selector) == 0
 }
-
-func headless(clusterIP string) bool { return clusterIP == corev1.ClusterIPNone }
 
 func invalidService(owner *farpointv1.ExternalService, present *corev1.Service, why string) serviceFinding {
 	finding := serviceFinding{reason: farpointv1.ServiceInvalidReason, message: fmt.Sprintf("serviceTemplate cannot be applied to Service %s: %s", targetKey(owner), why)}

@@ -166,7 +166,7 @@ func sliceLabels(wants sliceWants, byZone bool) map[string]string {
 		}
 	}
 	delete(labels, corev1.IsHeadlessService)
-	if headless(wants.service.Spec.ClusterIP) {
+	if wants.service.Spec.ClusterIP == corev1.ClusterIPNone {
 		labels[corev1.IsHeadlessService] = ""
 	}
 	if byZone {

@@ -24,6 +24,7 @@ import (
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 
+	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -119,14 +120,22 @@ func hashOf(text string) uint64 {
 
 // isAsWritten reports whether a slice holds the endpoints and ports that the operator has
 // written, and none that somebody has added.
-func isAsWritten(slice *discoveryv1.EndpointSlice, state sliceState) bool {
-	sum := sumOf(portsKeyOf(slice.Ports), len(slice.Endpoints), func(i int) string {
+func isAsWritten(slice *discoveryv1.EndpointSlice) bool {
+	state, ok := parseSliceState(slice.Annotations[farpointv1.SliceStateAnnotation])
+	if !ok {
+		return false
+	}
+	return state.Sum == sumOfSlice(slice)
+}
+
+// sumOfSlice returns what [sliceState.Sum] is for what a slice holds.
+func sumOfSlice(slice *discoveryv1.EndpointSlice) string {
+	return string(appendSum(nil, sumOf(portsKeyOf(slice.Ports), len(slice.Endpoints), func(i int) string {
 		if len(slice.Endpoints[i].Addresses) != 1 {
 			return ""
 		}
 		return slice.Endpoints[i].Addresses[0]
-	})
-	return state.Sum == string(appendSum(nil, sum))
+	})))
 }
 
 func appendSum(to []byte, sum uint64) []byte {

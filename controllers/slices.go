@@ -25,7 +25,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/probes"
 )
 
 // slicePlan is what has to be written, in this order, so that no endpoint is missing
@@ -73,19 +72,6 @@ type sliceWants struct {
 	// trigger is when what is news in the slices came about. Slices that are written say
 	// so; by itself it is no reason to write one. Zero if that is not known.
 	trigger time.Time
-}
-
-// verdict is an endpoint, what is known of it, and what it is published as.
-type verdict struct {
-	*endpoint
-	health probes.Health
-	// role is what it is published as at all of its ports.
-	role role
-	// portRoles are the roles for each port if they differ; role is then the one that gives it
-	// most traffic. See splitByRole.
-	portRoles []role
-	// writtenReason is the reason for the same verdict that stands in the slices; "" for none.
-	writtenReason string
 }
 
 // planSlices finds the fewest writes that lead from the existing slices to the wanted

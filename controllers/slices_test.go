@@ -19,7 +19,6 @@ package controllers
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -27,87 +26,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
 )
-
-func testOwner() *farpointv1.ExternalService {
-	return &farpointv1.ExternalService{ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: "legacy-api", UID: "1"}}
-}
-
-func testService() *corev1.Service {
-	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: "legacy"}}
-}
-
-func httpPort(number int32) *portSet {
-	return newPortSet([]discoveryv1.EndpointPort{endpointPort("http", corev1.ProtocolTCP, number, nil)})
-}
-
-func healthy(address string, ports *portSet) verdict {
-	parsed := netip.MustParseAddr(address)
-	return verdict{
-		endpoint: &endpoint{spec: &farpointv1.Endpoint{}, address: parsed, text: parsed.String(), ports: ports},
-		health:   probes.Seeded(probes.StateHealthy),
-	}
-}
-
-// numbered are healthy IPv4 endpoints with the same port.
-func numbered(n int) []verdict {
-	ports := httpPort(8080)
-	list := make([]verdict, n)
-	for i := range list {
-		list[i] = healthy(fmt.Sprintf("10.0.%d.%d", i/250, 1+i%250), ports)
-	}
-	return list
-}
-
-func wantsOf(endpoints []verdict) sliceWants {
-	return sliceWants{owner: testOwner(), service: testService(), endpoints: endpoints, maxEndpoints: 100}
-}
-
-// carriedOut is what there is after a plan, and fails if the plan changed its input.
-func carriedOut(t *testing.T, wants sliceWants, existing []*discoveryv1.EndpointSlice) (slicePlan, []*discoveryv1.EndpointSlice) {
-	t.Helper()
-	before := make([]*discoveryv1.EndpointSlice, len(existing))
-	for i, slice := range existing {
-		before[i] = slice.DeepCopy()
-	}
-	plan := planSlices(wants, existing)
-	if !equality.Semantic.DeepEqual(before, existing) {
-		t.Fatal("planning changed the existing slices, which are the cache's")
-	}
-	present := map[string]*discoveryv1.EndpointSlice{}
-	for _, slice := range existing {
-		present[slice.Name] = slice
-	}
-	for _, slice := range plan.Create {
-		if present[slice.Name] != nil {
-			t.Fatalf("creates %s, which exists", slice.Name)
-		}
-		present[slice.Name] = slice
-	}
-	for _, slice := range plan.Update {
-		if present[slice.Name] == nil {
-			t.Fatalf("updates %s, which does not exist", slice.Name)
-		}
-		present[slice.Name] = slice
-	}
-	for _, slice := range plan.Delete {
-		delete(present, slice.Name)
-	}
-	after := slices.SortedFunc(maps.Values(present), byName)
-	if plan.Kept != len(after) {
-		t.Fatalf("says that %d slices remain, but %d do", plan.Kept, len(after))
-	}
-	return plan, after
-}
-
-func writes(plan slicePlan) [3]int {
-	return [3]int{len(plan.Create), len(plan.Update), len(plan.Delete)}
-}
 
 func TestPlanPacks250EndpointsInto3Slices(t *testing.T) {
 	endpoints := numbered(250)
@@ -395,13 +318,6 @@ func TestPlanNamesSlicesByWhatTheyHold(t *testing.T) {
 	if names := []string{refilled[0].Name, refilled[1].Name, refilled[2].Name}; !slices.Contains(names, first[1].Name) {
 		t.Errorf("names are %v, without the free %s", names, first[1].Name)
 	}
-}
-
-func yesNo(value bool) string {
-	if value {
-		return "T"
-	}
-	return "F"
 }
 
 // held lists what slices hold, and fails if they could not be written.

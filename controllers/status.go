@@ -17,7 +17,6 @@ limitations under the License.
 package controllers
 
 import (
-	"strings"
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -78,13 +77,6 @@ func (f findings) publishesNotReady() bool {
 	return f.service.service != nil && f.service.service.Spec.PublishNotReadyAddresses
 }
 
-// fault is something about an object as a whole that keeps it from being carried out.
-type fault struct {
-	reason, message string
-	// awaited means that it may mend itself without an edit of the ExternalService.
-	awaited bool
-}
-
 // summarize makes the status that the findings amount to. What has not changed since the
 // present status keeps its time. It changes neither argument.
 func summarize(present *farpointv1.ExternalService, found findings, now metav1.Time) farpointv1.ExternalServiceStatus {
@@ -137,15 +129,6 @@ func (s conditionSetter) set(kind string, value metav1.ConditionStatus, reason, 
 		Type: kind, Status: value, Reason: reason, Message: cut(message, longest),
 		ObservedGeneration: s.generation, LastTransitionTime: s.now,
 	})
-}
-
-// cut shortens a text to so many bytes.
-func cut(text string, longest int) string {
-	const more = "…"
-	if len(text) <= longest {
-		return text
-	}
-	return strings.ToValidUTF8(text[:longest-len(more)], "") + more
 }
 
 func (s conditionSetter) remove(kind string) {

@@ -36,8 +36,7 @@ import (
 )
 
 var (
-	noon = metav1.NewTime(time.Date(2026, 11, 21, 12, 0, 0, 500e6, time.UTC))
-	one  = metav1.NewTime(noon.Add(time.Hour))
+	one = metav1.NewTime(noon.Add(time.Hour))
 
 	up   = probes.Health{State: probes.StateHealthy}
 	away = probes.Health{State: probes.StateDraining, Cause: probes.Result{Outcome: probes.Draining, Reason: probes.ReasonDraining, Code: 503}}

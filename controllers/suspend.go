@@ -19,8 +19,6 @@ package controllers
 import (
 	"context"
 	"errors"
-	"net/netip"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -75,31 +73,4 @@ func (r *Reconciler) keepSuspended(ctx context.Context, object *farpointv1.Exter
 		_, err = r.endpoints.keep(ctx, object, service, published)
 	}
 	return wrapped(err, "keep Endpoints")
-}
-
-// expel plans that endpoints go which may not be published any more, and nothing else
-// changes: for an object of which nothing else is carried out. It changes none of its
-// arguments.
-func expel(existing []*discoveryv1.EndpointSlice, refused func(netip.Addr, []discoveryv1.EndpointPort) bool) slicePlan {
-	plan := slicePlan{Kept: len(existing)}
-	for _, slice := range existing {
-		goes := func(endpoint discoveryv1.Endpoint) bool {
-			return slices.ContainsFunc(endpoint.Addresses, func(text string) bool {
-				address, err := netip.ParseAddr(text)
-				return err == nil && refused(address, slice.Ports)
-			})
-		}
-		if !slices.ContainsFunc(slice.Endpoints, goes) {
-			continue
-		}
-		changed := slice.DeepCopy()
-		changed.Endpoints = slices.DeleteFunc(changed.Endpoints, goes)
-		if len(changed.Endpoints) > 0 {
-			plan.Update = append(plan.Update, changed)
-			continue
-		}
-		plan.Delete = append(plan.Delete, slice)
-		plan.Kept--
-	}
-	return plan
 }

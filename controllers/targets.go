@@ -23,7 +23,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -32,44 +31,6 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
 )
-
-// endpoint is an endpoint of the spec that can be published, or one that has left the
-// spec and is draining.
-type endpoint struct {
-	// index is its place in the expansion of the spec; beyond it for one that has left.
-	index int
-	// name tells the endpoints of one ExternalService apart: address and first port.
-	name string
-	spec *farpointv1.Endpoint
-	// address is not valid for a name that is published as such.
-	address netip.Addr
-	// text is the canonical form of address, or the name, which the slices have.
-	text  string
-	ports *portSet
-	// resolved is where the address comes from; nil if it stands in the spec.
-	resolved *resolvedFrom
-	// held endpoints have a health check that cannot be carried out as the spec has it, and
-	// are probed by the last one that was sound: a slip must not take a living endpoint out.
-	held bool
-	// unprobed endpoints are held and have no health check that could be carried out: they
-	// can be found dead, but not healthy.
-	unprobed bool
-	// drainUntil is when an endpoint goes that has left the spec; zero for all others.
-	drainUntil time.Time
-}
-
-// resolvedFrom is how a DNS name led to an address.
-type resolvedFrom struct {
-	// address is the spec's, and name the canonical name that probes call it by.
-	address, name string
-	// target is the name if SRV records name it.
-	target string
-}
-
-// rejection says why an endpoint of the spec is set aside.
-type rejection struct {
-	reason, message string
-}
 
 // targets are the endpoints of a spec, judged.
 type targets struct {

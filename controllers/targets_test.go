@@ -32,35 +32,8 @@ import (
 )
 
 var (
-	onePort  = []corev1.ServicePort{{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(8080)}}
 	twoPorts = append(onePort[:1:1], corev1.ServicePort{Name: "admin", Port: 81, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromString("admin")})
 )
-
-func planned(t *testing.T, spec farpointv1.ExternalServiceSpec, ports []corev1.ServicePort) targets {
-	t.Helper()
-	return plannedWith(t, &expansion{spec: &spec}, ports)
-}
-
-// plannedWith judges endpoints whose names are resolved.
-func plannedWith(t *testing.T, names *expansion, ports []corev1.ServicePort) targets {
-	t.Helper()
-	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	common, err := newSettings(names.spec, certificates{}, login{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
-	return planner.plan(names, ports, probedBy(common), &seeds{})
-}
-
-// probedBy probes by settings that are sound.
-func probedBy(common settings) probing {
-	return probing{sound: []*definition{{settings: common}}}
-}
-
-func at(address string, port int32) farpointv1.Endpoint {
-	return farpointv1.Endpoint{Address: address, Port: &port}
-}
 
 func TestBadEndpointsAreSetAside(t *testing.T) {
 	good := at("192.0.2.1", 8080)

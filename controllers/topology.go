@@ -20,12 +20,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -71,10 +68,10 @@ func judgeTraffic(service *corev1.Service, endpoints []verdict) trafficFinding {
 		}
 		candidates++
 		if len(candidate.spec.ForZones) == 0 && (asked.value == "" || candidate.spec.Zone == "") {
-			nowhere.add(candidate)
+			nowhere.add(candidate.name)
 		}
 		if candidate.spec.NodeName == "" {
-			nodeless.add(candidate)
+			nodeless.add(candidate.name)
 		}
 	}
 	found := trafficFinding{hints: hints{
@@ -135,7 +132,7 @@ func unhinted(written hints, service *corev1.Service, rivals []*discoveryv1.Endp
 			hinted[name] = hinted[name] || has(slice.Endpoints[i].Hints)
 		}
 	}
-	if hasSelector(service) && distributionOf(service).value == "" {
+	if len(service.Spec.Selector) > 0 && distributionOf(service).value == "" {
 		hinted["the slices of the Service's Pods"] = false // Kubernetes hints as the Service says
 	}
 	maps.DeleteFunc(hinted, func(_ string, has bool) bool { return has })
@@ -201,32 +198,6 @@ func localPolicy(service *corev1.Service) string {
 	return ""
 }
 
-// few counts endpoints and names some of them.
-type few struct {
-	count int
-	names []string
-}
-
-func (f *few) add(each *endpoint) {
-	const shown = 5
-	f.count++
-	if len(f.names) < shown {
-		f.names = append(f.names, each.name)
-	}
-}
-
-// are names the endpoints, followed by the verb that fits their number.
-func (f *few) are(one, several string) string {
-	text, verb := strings.Join(f.names, ", "), several
-	if more := f.count - len(f.names); more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	if f.count == 1 {
-		verb = one
-	}
-	return text + " " + verb
-}
-
 // of makes an endpoint's hints; nil if it gets none.
 func (h hints) of(spec *farpointv1.Endpoint) *discoveryv1.EndpointHints {
 	byHand, own, node := h.choose(spec)
@@ -279,54 +250,4 @@ func (h hints) choose(spec *farpointv1.Endpoint) (byHand []string, own, node str
 		node = spec.NodeName
 	}
 	return byHand, own, node
-}
-
-// topologyFault finds what the API server would refuse together with the whole slice
-// and all other endpoints in it. The CRD's own rules say the same; this holds where
-// the CRD is older than the operator.
-func topologyFault(wanted *farpointv1.Endpoint) string {
-	checks := [...]struct {
-		field, value string
-		faults       func(string) []string
-	}{
-		{"zone", wanted.Zone, validation.IsValidLabelValue},
-		{"hostname", wanted.Hostname, validation.IsDNS1123Label},
-		{"nodeName", wanted.NodeName, validation.IsDNS1123Subdomain},
-	}
-	for _, check := range checks {
-		if check.value == "" {
-			continue
-		}
-		if faults := check.faults(check.value); len(faults) > 0 {
-			return fmt.Sprintf("%s %q: %s", check.field, check.value, faults[0])
-		}
-	}
-	return forZonesFault(wanted.ForZones)
-}
-
-func forZonesFault(zones []string) string {
-	if len(zones) > 8 {
-		return fmt.Sprintf("forZones has %d zones, more than 8", len(zones))
-	}
-	for i, zone := range zones {
-		if zone == "" || slices.Contains(zones[:i], zone) {
-			return fmt.Sprintf("forZones has %q twice, or an empty zone", zone)
-		}
-		if faults := validation.IsValidLabelValue(zone); len(faults) > 0 {
-			return fmt.Sprintf("forZones %q: %s", zone, faults[0])
-		}
-	}
-	return ""
-}
-
-func setTrafficPolicyEffective(set conditionSetter, found findings) {
-	if found.traffic.reason == "" {
-		set.remove(farpointv1.TrafficPolicyEffectiveCondition)
-		return
-	}
-	value := metav1.ConditionFalse
-	if found.traffic.effective {
-		value = metav1.ConditionTrue
-	}
-	set.set(farpointv1.TrafficPolicyEffectiveCondition, value, found.traffic.reason, found.traffic.message)
 }

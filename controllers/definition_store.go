@@ -1,0 +1,82 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// definitions keeps what the endpoints of each ExternalService are probed by.
+type definitions struct {
+	live client.Reader
+	// grace is for how long a credential or client key is used that has been removed.
+	grace time.Duration
+	// mu guards what follows. Nothing waits while holding it.
+	mu  sync.Mutex
+	all map[probes.Owner]*knownDefinitions
+}
+
+// knownDefinitions are the definitions of one ExternalService and what they refer to. Only its
+// reconcile uses them.
+type knownDefinitions struct {
+	definitionHistory
+	uid        types.UID
+	references referenceSet
+}
+
+func newDefinitions(live client.Reader, grace time.Duration) *definitions {
+	return &definitions{live: live, grace: grace, all: map[probes.Owner]*knownDefinitions{}}
+}
+
+// update returns what is known of an object, brought up to its present generation. It begins
+// anew when the object is created anew.
+func (d *definitions) update(ctx context.Context, object *farpointv1.ExternalService, now time.Time) *knownDefinitions {
+	known := d.of(probes.Owner{Namespace: object.Namespace, Name: object.Name}, object.UID)
+	reader := referenceReader{live: d.live, namespace: object.Namespace}
+	known.definitionHistory.update(object, func(check *farpointv1.HealthCheck, edited bool) (certificates, login) {
+		known.references.read(ctx, reader, check, now, edited)
+		return known.references.inputs(check, now, d.grace)
+	})
+	known.references.retain(known.checks())
+	return known
+}
+
+func (d *definitions) of(owner probes.Owner, uid types.UID) *knownDefinitions {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := d.all[owner]
+	if known == nil || known.uid != uid {
+		known = &knownDefinitions{uid: uid, references: referenceSet{}}
+		d.all[owner] = known
+	}
+	return known
+}
+
+// forget is called for an object that is gone.
+func (d *definitions) forget(owner probes.Owner) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.all, owner)
+}

@@ -1,0 +1,57 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"slices"
+	"strings"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// isDNSName tells a name from an address, and from what was meant for one. It may not be
+// a good one.
+func isDNSName(address string) bool {
+	if strings.HasPrefix(address, probes.ServiceScheme) {
+		return true
+	}
+	return !strings.Contains(address, ":") && strings.ContainsFunc(address, func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= 0x80
+	})
+}
+
+func hasDNSName(spec *farpointv1.ExternalServiceSpec) bool {
+	return slices.ContainsFunc(spec.Endpoints, func(endpoint farpointv1.Endpoint) bool { return isDNSName(endpoint.Address) })
+}
+
+// parsedName is a DNS name of the spec.
+type parsedName struct {
+	// name is canonical; it is that of the host, or of SRV records.
+	name string
+	// service is set for SRV records.
+	service *probes.ServiceName
+}
+
+func parseName(address string) (parsedName, error) {
+	if rest, ok := strings.CutPrefix(address, probes.ServiceScheme); ok {
+		service, err := probes.ParseServiceName(rest)
+		return parsedName{service.Name, &service}, err
+	}
+	name, err := probes.CanonicalName(address)
+	return parsedName{name: name}, err
+}

@@ -1,0 +1,85 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
+)
+
+// portSet is a list of ports that endpoints have in common. Endpoints with the same
+// set stand in the same slices.
+type portSet struct {
+	ports []discoveryv1.EndpointPort
+	key   portsKey
+}
+
+// portsKey tells apart port sets that have to stand in slices of their own. The order
+// of the ports does not count.
+type portsKey string
+
+// newPortSet makes sure that nothing is nil: consumers take a nil name and "" for two
+// different things, and the API server fills in the rest anyway.
+func newPortSet(ports []discoveryv1.EndpointPort) *portSet {
+	return &portSet{ports: ports, key: portsKeyOf(ports)}
+}
+
+func portsKeyOf(ports []discoveryv1.EndpointPort) portsKey {
+	words := make([]string, len(ports))
+	for i := range ports {
+		var text [64]byte
+		word := strconv.AppendQuote(text[:0], ptr.Deref(ports[i].Name, ""))
+		word = append(append(word, '/'), ptr.Deref(ports[i].Protocol, corev1.ProtocolTCP)...)
+		word = strconv.AppendInt(append(word, '/'), int64(ptr.Deref(ports[i].Port, 0)), 10)
+		words[i] = string(strconv.AppendQuote(append(word, '/'), ptr.Deref(ports[i].AppProtocol, "")))
+	}
+	slices.Sort(words)
+	return portsKey(strings.Join(words, ","))
+}
+
+// first is the port that an endpoint is named after.
+func (p *portSet) first() discoveryv1.EndpointPort { return p.ports[0] }
+
+// firstOf is the number of the first port with this protocol, 0 if there is none.
+func (p *portSet) firstOf(protocol corev1.Protocol) uint16 {
+	for _, port := range p.ports {
+		if *port.Protocol == protocol {
+			return uint16(*port.Port)
+		}
+	}
+	return 0
+}
+
+func endpointPort(name string, protocol corev1.Protocol, number int32, appProtocol *string) discoveryv1.EndpointPort {
+	if protocol == "" {
+		protocol = corev1.ProtocolTCP
+	}
+	return discoveryv1.EndpointPort{Name: &name, Protocol: &protocol, Port: &number, AppProtocol: appProtocol}
+}
+
+// portLabel is how messages name a port.
+func portLabel(name string, protocol corev1.Protocol) string {
+	if protocol == "" {
+		protocol = corev1.ProtocolTCP
+	}
+	return strconv.Quote(name) + "/" + string(protocol)
+}

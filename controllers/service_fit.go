@@ -1,0 +1,115 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+)
+
+// familyMismatch compares the address families of endpoints with those of the Service; ""
+// if they match. That a headless Service has a second family that no endpoint has is
+// nothing to mend: the API server gives it both, and it has no addresses that lead nowhere.
+func familyMismatch(endpoints []endpoint, around neighbours) (reason, message string) {
+	service := around.service
+	if len(endpoints) == 0 || len(service.Spec.IPFamilies) == 0 {
+		return "", ""
+	}
+	var lacking few
+	has := map[discoveryv1.AddressType]bool{}
+	for i := range endpoints {
+		family := addressTypeOf(&endpoints[i])
+		has[family] = true
+		if !hasFamily(service, family) {
+			lacking.add(endpoints[i].name)
+		}
+	}
+	families := make([]string, len(service.Spec.IPFamilies))
+	for i, family := range service.Spec.IPFamilies {
+		families[i] = string(family)
+	}
+	if lacking.count > 0 {
+		return farpointv1.AddressFamilyNotInServiceReason, fmt.Sprintf("%s of an address family that the Service lacks, which has only %s: clients do not reach them; give the Service both families (ipFamilyPolicy, ipFamilies), or take the endpoints out",
+			lacking.are("is", "are"), strings.Join(families, " and "))
+	}
+	for _, slice := range around.rivals {
+		has[slice.AddressType] = true
+	}
+	if service.Spec.ClusterIP == corev1.ClusterIPNone || len(service.Spec.Selector) > 0 || has[discoveryv1.AddressTypeFQDN] {
+		return "", ""
+	}
+	for _, family := range families {
+		if !has[discoveryv1.AddressType(family)] {
+			return farpointv1.AddressFamilyWithoutEndpointsReason, fmt.Sprintf("no endpoint has an %s address, and the Service has one: it leads nowhere; add %s endpoints, or make the Service SingleStack", family, family)
+		}
+	}
+	return "", ""
+}
+
+// portMismatch compares what is published with what the Service has; "" if they match.
+// kube-proxy matches ports by name and protocol. A port of the Service may also lead to
+// Pods, or to what other ExternalServices publish.
+func portMismatch(endpoints []endpoint, around neighbours) (reason, message string) {
+	if len(around.service.Spec.Ports) == 0 {
+		return "", "" // a headless Service without ports takes any
+	}
+	has, served := map[string]corev1.ServicePort{}, map[string]bool{}
+	for _, port := range around.service.Spec.Ports {
+		has[portLabel(port.Name, port.Protocol)] = port
+	}
+	for i := range endpoints {
+		if i > 0 && endpoints[i].ports == endpoints[i-1].ports {
+			continue
+		}
+		for _, port := range endpoints[i].ports.ports {
+			served[portLabel(*port.Name, *port.Protocol)] = true
+		}
+	}
+	for _, label := range slices.Sorted(maps.Keys(served)) {
+		if _, ok := has[label]; !ok {
+			return farpointv1.PortNotInServiceReason, fmt.Sprintf("the Service has no port %s, only %s: endpoints are not reached by it; use the Service's name and protocol in ports", label, strings.Join(slices.Sorted(maps.Keys(has)), ", "))
+		}
+	}
+	if len(endpoints) == 0 || len(around.service.Spec.Selector) > 0 {
+		return "", ""
+	}
+	for _, slice := range around.rivals {
+		for _, port := range slice.Ports {
+			served[portLabel(ptr.Deref(port.Name, ""), ptr.Deref(port.Protocol, ""))] = true
+		}
+	}
+	for _, label := range slices.Sorted(maps.Keys(has)) {
+		if served[label] {
+			continue
+		}
+		hint := ""
+		if port := has[label]; port.TargetPort.Type == intstr.String {
+			hint = fmt.Sprintf(" (its targetPort %q is a name, which only Pods have a number for)", port.TargetPort.StrVal)
+		}
+		return farpointv1.PortWithoutEndpointsReason, fmt.Sprintf("no endpoint has the Service's port %s%s: it leads nowhere; add it to ports", label, hint)
+	}
+	return "", ""
+}

@@ -1,0 +1,51 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"net/netip"
+	"slices"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+)
+
+// expel plans that endpoints go which may not be published any more, and nothing else
+// changes: for an object of which nothing else is carried out. It changes none of its
+// arguments.
+func expel(existing []*discoveryv1.EndpointSlice, refused func(netip.Addr, []discoveryv1.EndpointPort) bool) slicePlan {
+	plan := slicePlan{Kept: len(existing)}
+	for _, slice := range existing {
+		goes := func(endpoint discoveryv1.Endpoint) bool {
+			return slices.ContainsFunc(endpoint.Addresses, func(text string) bool {
+				address, err := netip.ParseAddr(text)
+				return err == nil && refused(address, slice.Ports)
+			})
+		}
+		if !slices.ContainsFunc(slice.Endpoints, goes) {
+			continue
+		}
+		changed := slice.DeepCopy()
+		changed.Endpoints = slices.DeleteFunc(changed.Endpoints, goes)
+		if len(changed.Endpoints) > 0 {
+			plan.Update = append(plan.Update, changed)
+			continue
+		}
+		plan.Delete = append(plan.Delete, slice)
+		plan.Kept--
+	}
+	return plan
+}
