@@ -24,6 +24,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"farpoint.dev/farpoint/controllers/apiserver"
 )
 
 // cacheOptions keep the cache small. What Kubernetes' own controllers write for Pods,
@@ -44,7 +46,7 @@ func cacheOptions(namespaces []string) (cache.Options, error) {
 		watched[namespace] = cache.Config{}
 	}
 	return cache.Options{
-		NewInformer:       newPersistentInformer,
+		NewInformer:       apiserver.NewInformer,
 		DefaultNamespaces: watched,
 		DefaultTransform:  cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{

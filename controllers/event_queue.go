@@ -35,6 +35,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/apiserver"
 )
 
 const (
@@ -238,7 +239,7 @@ func (q *eventQueue) create(ctx context.Context, event *eventsv1.Event) error {
 		switch {
 		case apierrors.IsAlreadyExists(err): // an answer was lost
 			return nil
-		case err == nil || !timedOut && !silent(err):
+		case err == nil || !timedOut && !apiserver.IsUnreachable(err):
 			return err
 		}
 	}

@@ -32,6 +32,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -114,7 +115,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		// nothing is wrong.
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
 	}
-	if silent(err) && ctx.Err() == nil {
+	if apiserver.IsUnreachable(err) && ctx.Err() == nil {
 		ctrl.LoggerFrom(ctx).Error(err, "The API server does not answer")
 		return ctrl.Result{RequeueAfter: unansweredDelay}, nil
 	}
@@ -266,7 +267,7 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 
 // undecided tells of a write that nobody has refused: somebody was faster, or the API
 // server did not answer. There is nothing to be told of it, but to try again.
-func undecided(err error) bool { return apierrors.IsConflict(err) || silent(err) }
+func undecided(err error) bool { return apierrors.IsConflict(err) || apiserver.IsUnreachable(err) }
 
 // keepEndpoints follows the slices once they are written. It returns an error only if that
 // is undecided.

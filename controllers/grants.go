@@ -33,6 +33,7 @@ import (
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/apiserver"
 )
 
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=referencegrants,verbs=get;list;watch
@@ -56,11 +57,11 @@ type grants struct {
 	run   context.Context
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
 	// lists are by namespace, or one for all of them, under "".
-	lists map[string]*liveList
+	lists map[string]*apiserver.WatchedList
 }
 
 func newGrants(from client.WithWatch, clock clock.Clock, namespaces []string, requests func(ctx context.Context, namespace string) []reconcile.Request) *grants {
-	return &grants{client: from, requests: requests, clock: clock, namespaces: namespaces, lists: map[string]*liveList{}}
+	return &grants{client: from, requests: requests, clock: clock, namespaces: namespaces, lists: map[string]*apiserver.WatchedList{}}
 }
 
 // refusal says why a Service may not be referred to.
@@ -76,9 +77,9 @@ type refusal struct {
 var errGrantsUnknown = errors.New("the ReferenceGrants are not known yet")
 
 // grantKinds are the versions that ReferenceGrants come in, the one that will stay first.
-var grantKinds = []listedKind{
-	{&gatewayv1.ReferenceGrant{}, &gatewayv1.ReferenceGrantList{}},
-	{&gatewayv1beta1.ReferenceGrant{}, &gatewayv1beta1.ReferenceGrantList{}},
+var grantKinds = []apiserver.Kind{
+	{Object: &gatewayv1.ReferenceGrant{}, List: &gatewayv1.ReferenceGrantList{}},
+	{Object: &gatewayv1beta1.ReferenceGrant{}, List: &gatewayv1beta1.ReferenceGrantList{}},
 }
 
 // start is called once, when the controller starts.
@@ -98,11 +99,11 @@ func (g *grants) refusal(from string, to types.NamespacedName) (*refusal, error)
 			message: fmt.Sprintf("Service %s is in another namespace, which the operator does not watch: add the namespace to --watch-namespaces, or create the ExternalService there, with an operator that watches it", to),
 		}, nil
 	}
-	objects, state := g.follow(to.Namespace).all(to.Namespace)
+	objects, state := g.follow(to.Namespace).All(to.Namespace)
 	switch state {
-	case listUnknown:
+	case apiserver.Unknown:
 		return nil, errGrantsUnknown
-	case listAbsent:
+	case apiserver.Absent:
 		return &refusal{
 			reason:  farpointv1.ReferenceGrantNotInstalledReason,
 			message: fmt.Sprintf("Service %s is in another namespace, which must allow that with a ReferenceGrant, a kind that this cluster lacks: install the Gateway API (gateway.networking.k8s.io), or create the ExternalService in namespace %s", to, to.Namespace),
@@ -134,7 +135,7 @@ func permits(grant *gatewayv1.ReferenceGrantSpec, namespace, service string) boo
 
 // follow returns the list that has the grants of a namespace. It begins to fill when it is
 // asked for first.
-func (g *grants) follow(namespace string) *liveList {
+func (g *grants) follow(namespace string) *apiserver.WatchedList {
 	var options []client.ListOption
 	if len(g.namespaces) > 0 {
 		options = append(options, client.InNamespace(namespace))
@@ -145,9 +146,9 @@ func (g *grants) follow(namespace string) *liveList {
 	defer g.mu.Unlock()
 	list, ok := g.lists[namespace]
 	if !ok {
-		list = newLiveList(grantOf, g.changed)
+		list = apiserver.NewWatchedList(grantOf, g.changed)
 		g.lists[namespace] = list
-		go list.follow(g.run, g.client, g.clock, grantKinds, options...)
+		go list.Follow(g.run, g.client, g.clock, grantKinds, options...)
 	}
 	return list
 }

@@ -51,6 +51,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/alerting"
+	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/probes/localnet"
 )
@@ -70,7 +71,7 @@ func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
 		return nil, fmt.Errorf("build the scheme: %w", err)
 	}
 	config = rest.CopyConfig(config)
-	config.WarningHandlerWithContext = withoutEndpointsWarnings{log.NewKubeAPIWarningLogger(log.KubeAPIWarningLoggerOptions{})}
+	config.WarningHandlerWithContext = apiserver.WarningFilter{Next: log.NewKubeAPIWarningLogger(log.KubeAPIWarningLoggerOptions{})}
 	manager, lock, err := newElectedManager(config, scheme, options)
 	if err != nil {
 		return nil, err
@@ -88,7 +89,7 @@ func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
 }
 
 // newElectedManager returns a manager that does nothing yet, once it leads.
-func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Options) (ctrl.Manager, *lease, error) {
+func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Options) (ctrl.Manager, *apiserver.Lease, error) {
 	caches, err := cacheOptions(options.WatchNamespaces)
 	if err != nil {
 		return nil, nil, err
@@ -97,9 +98,9 @@ func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Opti
 	if err != nil {
 		return nil, nil, err
 	}
-	lock := newLease(clock.RealClock{})
+	lock := apiserver.NewLease(clock.RealClock{})
 	waiting := rest.CopyConfig(config)
-	waiting.Wrap(lock.wrap)
+	waiting.Wrap(lock.Wrap)
 	manager, err := ctrl.NewManager(waiting, ctrl.Options{
 		Scheme:                              scheme,
 		Cache:                               caches,
@@ -108,9 +109,9 @@ func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Opti
 		HealthProbeBindAddress:              options.HealthBindAddress,
 		LeaderElection:                      options.LeaderElect,
 		LeaderElectionResourceLockInterface: lock,
-		LeaseDuration:                       ptr.To(leaseDuration),
-		RenewDeadline:                       ptr.To(renewDeadline),
-		RetryPeriod:                         ptr.To(retryPeriod),
+		LeaseDuration:                       ptr.To(apiserver.LeaseDuration),
+		RenewDeadline:                       ptr.To(apiserver.RenewDeadline),
+		RetryPeriod:                         ptr.To(apiserver.RetryPeriod),
 		LeaderElectionReleaseOnCancel:       true, // the process ends with the manager
 	})
 	if err != nil {
@@ -119,15 +120,15 @@ func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Opti
 	// The lock tells of the election in Events, by the manager that asks it.
 	lock.Interface, err = leaderelection.NewResourceLock(config, manager, leaderelection.Options{
 		LeaderElection:          options.LeaderElect,
-		LeaderElectionID:        leaseName,
+		LeaderElectionID:        apiserver.LeaseName,
 		LeaderElectionNamespace: options.LeaderElectionNamespace,
-		RenewDeadline:           renewDeadline,
+		RenewDeadline:           apiserver.RenewDeadline,
 	})
 	return manager, lock, wrapped(err, "create the leader election lock")
 }
 
 // addReconciler adds the scheduler and the reconciler, which know each other.
-func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
+func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options) error {
 	egress := probes.NewEgressPolicy(options.Egress)
 	ranges, err := findRanges(manager, egress, options)
 	if err != nil {
@@ -156,14 +157,14 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	if err != nil {
 		return fmt.Errorf("create the client for watches: %w", err)
 	}
-	events := newEventQueue(manager.GetClient(), lock.leading)
+	events := newEventQueue(manager.GetClient(), lock.Leading)
 	if err := errors.Join(manager.Add(events), measureWhileRunning(manager, []prometheus.Collector{events.dropped})); err != nil {
 		return fmt.Errorf("add the writer of Events: %w", err)
 	}
 	reconciler := &Reconciler{
 		decisions:    &availabilityDecisions{},
 		client:       manager.GetClient(),
-		leading:      lock.leading,
+		leading:      lock.Leading,
 		scheduler:    engine,
 		resolver:     names,
 		transitions:  transitions,
@@ -192,7 +193,7 @@ func addReconciler(manager ctrl.Manager, lock *lease, options Options) error {
 	if len(options.WatchNamespaces) > 0 {
 		return nil // it does not keep to policies
 	}
-	return addPolicyReporter(manager, &policyReporter{client: manager.GetClient(), leading: lock.leading, clock: clock.RealClock{}})
+	return addPolicyReporter(manager, &policyReporter{client: manager.GetClient(), leading: lock.Leading, clock: clock.RealClock{}})
 }
 
 // controllerOptions say how many reconciles there are at one time, and whose.

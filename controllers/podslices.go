@@ -29,6 +29,8 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"farpoint.dev/farpoint/controllers/apiserver"
 )
 
 // podSlices knows the slices that Kubernetes' own controller keeps for the Pods of single
@@ -58,7 +60,7 @@ type question struct {
 }
 
 type followedService struct {
-	slices *liveList
+	slices *apiserver.WatchedList
 	stop   context.CancelFunc
 }
 
@@ -94,14 +96,14 @@ func (p *podSlices) of(ctx context.Context, asker types.NamespacedName, service 
 	if followed == nil {
 		followed = p.follow(key) //nolint:contextcheck // the watch outlives this call
 	}
-	objects, state := followed.all(key.Namespace)
-	if state == listPresent && len(objects) == 0 && len(service.Spec.Selector) == 0 {
+	objects, state := followed.All(key.Namespace)
+	if state == apiserver.Present && len(objects) == 0 && len(service.Spec.Selector) == 0 {
 		p.settle(asker, key, version) // who was left behind is gone
 	}
 	for _, object := range objects {
 		slices = append(slices, object.(*discoveryv1.EndpointSlice))
 	}
-	return slices, state == listPresent, nil
+	return slices, state == apiserver.Present, nil
 }
 
 // forget is called when the asker has no Service any more.
@@ -114,7 +116,7 @@ func (p *podSlices) forget(asker types.NamespacedName) {
 }
 
 // ask notes what the asker is interested in, and returns what is known already.
-func (p *podSlices) ask(asker, service types.NamespacedName, version string) (followed *liveList, clean bool) {
+func (p *podSlices) ask(asker, service types.NamespacedName, version string) (followed *apiserver.WatchedList, clean bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.asked[asker]
@@ -161,16 +163,16 @@ func (p *podSlices) none(ctx context.Context, service types.NamespacedName) (boo
 }
 
 // follow starts a watch, unless there is one.
-func (p *podSlices) follow(service types.NamespacedName) *liveList {
+func (p *podSlices) follow(service types.NamespacedName) *apiserver.WatchedList {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if present, ok := p.followed[service]; ok {
 		return present.slices
 	}
-	slices := newLiveList(membersOf, func(string) { p.tell(service) })
+	slices := apiserver.NewWatchedList(membersOf, func(string) { p.tell(service) })
 	ctx, stop := context.WithCancel(p.run)
-	kind := listedKind{&discoveryv1.EndpointSlice{}, &discoveryv1.EndpointSliceList{}}
-	go slices.follow(ctx, p.client, p.clock, []listedKind{kind}, podSlicesOf(service)...)
+	kind := apiserver.Kind{Object: &discoveryv1.EndpointSlice{}, List: &discoveryv1.EndpointSliceList{}}
+	go slices.Follow(ctx, p.client, p.clock, []apiserver.Kind{kind}, podSlicesOf(service)...)
 	p.followed[service] = followedService{slices: slices, stop: stop}
 	return slices
 }

@@ -39,6 +39,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -100,7 +101,7 @@ func apiServerRange(host string) []probes.ClusterRange {
 func newClusterRanges(manager ctrl.Manager, policy *probes.EgressPolicy, rules probes.EgressRules) (*clusterRanges, error) {
 	ranges, err := cluster.New(manager.GetConfig(), func(options *cluster.Options) {
 		options.Scheme = manager.GetScheme()
-		options.Cache.NewInformer = newPersistentInformer
+		options.Cache.NewInformer = apiserver.NewInformer
 		options.Cache.DefaultTransform = cache.TransformStripManagedFields()
 		options.Cache.ByObject = map[client.Object]cache.ByObject{
 			&corev1.Node{}: {Transform: stripNode},

@@ -29,6 +29,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -108,7 +109,7 @@ type referenced struct {
 
 // unanswered reports whether the last read failed without a word about the object.
 func (r *referenced) unanswered() bool {
-	return unavailable(r.err) || apierrors.IsUnauthorized(r.err) || errors.Is(r.err, context.DeadlineExceeded)
+	return apiserver.IsUndecided(r.err) || apierrors.IsUnauthorized(r.err) || errors.Is(r.err, context.DeadlineExceeded)
 }
 
 // usableUntil is until when probes may make use of what the object held: as long as nobody

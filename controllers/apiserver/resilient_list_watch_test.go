@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package apiserver
 
 import (
 	"context"
@@ -159,12 +159,12 @@ func (s *stormy) requests() int {
 }
 
 // followed runs a test in a bubble of fake time with an informer of a stormy API server.
-// known tells whether the informer knows of a ConfigMap.
+// known reports whether the informer knows of a ConfigMap.
 func followed(t *testing.T, test func(api *stormy, known func(name string) bool)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		api := &stormy{}
-		informer := newPersistentInformer(api, &corev1.ConfigMap{}, 0, toolscache.Indexers{})
+		informer := NewInformer(api, &corev1.ConfigMap{}, 0, toolscache.Indexers{})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -266,7 +266,7 @@ func TestExpiredWatchIsListedAgain(t *testing.T) {
 func TestWhatWasCreatedAnewIsNoUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &stormy{}
-		informer := newPersistentInformer(api, &corev1.ConfigMap{}, 0, toolscache.Indexers{})
+		informer := NewInformer(api, &corev1.ConfigMap{}, 0, toolscache.Indexers{})
 		var seen []string
 		note := func(what string) func(any) {
 			return func(object any) { seen = append(seen, what+" "+string(object.(*corev1.ConfigMap).UID)) }

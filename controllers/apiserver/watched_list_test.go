@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package apiserver
 
 import (
 	"slices"
@@ -41,14 +41,14 @@ func addressesOf(object any) client.Object {
 	return &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: slice.Namespace, Name: slice.Name}, Endpoints: slice.Endpoints}
 }
 
-func TestLiveListTellsOfChanges(t *testing.T) {
+func TestWatchedListTellsOfChanges(t *testing.T) {
 	named := func(namespace, name string, version string, addresses ...string) *discoveryv1.EndpointSlice {
 		slice := listedSlice(name, addresses...)
 		slice.ObjectMeta = metav1.ObjectMeta{Namespace: namespace, Name: name, ResourceVersion: version}
 		return slice
 	}
 	var told []string
-	list := newLiveList(addressesOf, func(namespace string) { told = append(told, namespace) })
+	list := NewWatchedList(addressesOf, func(namespace string) { told = append(told, namespace) })
 	steps := []struct {
 		name string
 		do   func() error
@@ -64,8 +64,8 @@ func TestLiveListTellsOfChanges(t *testing.T) {
 			return list.Replace([]any{named("a", "x", "7", "10.0.0.3"), named("b", "y", "7")}, "7")
 		}, `"a" "b"`},
 		{"an object that goes", func() error { return list.Delete(named("b", "y", "8")) }, `"b"`},
-		{"the kind that goes", func() error { list.replace(nil, listAbsent); return nil }, `"" "a"`},
-		{"it stays away", func() error { list.replace(nil, listAbsent); return nil }, ``},
+		{"the kind that goes", func() error { list.replace(nil, Absent); return nil }, `"" "a"`},
+		{"it stays away", func() error { list.replace(nil, Absent); return nil }, ``},
 		{"the kind that comes back", func() error { return list.Replace(nil, "9") }, `""`},
 	}
 	for _, step := range steps {
@@ -84,17 +84,17 @@ func TestLiveListTellsOfChanges(t *testing.T) {
 	}
 }
 
-func TestLiveListHoldsWhatThereIs(t *testing.T) {
-	list := newLiveList(addressesOf, func(string) {})
-	names := func() (found []string, state listState) {
-		objects, state := list.all("integration")
+func TestWatchedListHoldsWhatThereIs(t *testing.T) {
+	list := NewWatchedList(addressesOf, func(string) {})
+	names := func() (found []string, state WatchState) {
+		objects, state := list.All("integration")
 		for _, object := range objects {
 			found = append(found, client.ObjectKeyFromObject(object).String())
 		}
 		slices.Sort(found)
 		return found, state
 	}
-	if found, state := names(); found != nil || state != listUnknown {
+	if found, state := names(); found != nil || state != Unknown {
 		t.Errorf("before the first answer: %v in state %v", found, state)
 	}
 	elsewhere := listedSlice("z")
@@ -102,7 +102,7 @@ func TestLiveListHoldsWhatThereIs(t *testing.T) {
 	if err := list.Replace([]any{listedSlice("x"), listedSlice("y"), elsewhere}, "1"); err != nil {
 		t.Fatal(err)
 	}
-	if found, state := names(); !slices.Equal(found, []string{"integration/x", "integration/y"}) || state != listPresent {
+	if found, state := names(); !slices.Equal(found, []string{"integration/x", "integration/y"}) || state != Present {
 		t.Errorf("%v in state %v", found, state)
 	}
 }

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package apiserver
 
 import (
 	"context"
@@ -43,9 +43,9 @@ const (
 	rewatchDelay = time.Second
 )
 
-// liveList holds objects that a watch of its own keeps up to date: for what is too much
+// WatchedList holds objects that a watch of its own keeps up to date: for what is too much
 // to be in the manager's cache, or of a kind that may not be there at all.
-type liveList struct {
+type WatchedList struct {
 	// reduce copies out of an object what is looked at.
 	reduce func(object any) client.Object
 	// changed is called after what is looked at has changed in a namespace, and with "" if
@@ -55,44 +55,44 @@ type liveList struct {
 	// mu guards what follows. Nothing waits while holding it.
 	mu      sync.Mutex
 	objects map[types.NamespacedName]client.Object
-	state   listState
+	state   WatchState
 }
 
-// listState is what is known of a list as a whole.
-type listState int
+// WatchState is what is known of a list as a whole.
+type WatchState int
 
 const (
-	// listUnknown: the API server has not answered yet.
-	listUnknown listState = iota
-	// listAbsent: it has no such kind.
-	listAbsent
-	// listPresent: the objects are known.
-	listPresent
+	// Unknown: the API server has not answered yet.
+	Unknown WatchState = iota
+	// Absent: it has no such kind.
+	Absent
+	// Present: the objects are known.
+	Present
 )
 
-func newLiveList(reduce func(any) client.Object, changed func(string)) *liveList {
-	return &liveList{reduce: reduce, changed: changed, objects: map[types.NamespacedName]client.Object{}}
+func NewWatchedList(reduce func(any) client.Object, changed func(string)) *WatchedList {
+	return &WatchedList{reduce: reduce, changed: changed, objects: map[types.NamespacedName]client.Object{}}
 }
 
-// listedKind is a kind and version that a liveList may be made of.
-type listedKind struct {
-	object client.Object
-	list   client.ObjectList
+// Kind is a kind and version that a WatchedList may be made of.
+type Kind struct {
+	Object client.Object
+	List   client.ObjectList
 }
 
-// follow keeps the list up to date until the context ends. The kinds are different
+// Follow keeps the list up to date until the context ends. The kinds are different
 // versions of one; the first that the API server has is taken.
-func (l *liveList) follow(ctx context.Context, from client.WithWatch, clock clock.Clock, kinds []listedKind, options ...client.ListOption) {
+func (l *WatchedList) Follow(ctx context.Context, from client.WithWatch, clock clock.Clock, kinds []Kind, options ...client.ListOption) {
 	reflectors := make([]*toolscache.Reflector, len(kinds))
 	for i, kind := range kinds {
-		persistent := &persistence{
-			from:  toolscache.ToListerWatcherWithContext(listWatch(from, kind.list, options)),
-			kind:  kind.object,
+		persistent := &resilientListWatch{
+			from:  toolscache.ToListerWatcherWithContext(listWatch(from, kind.List, options)),
+			kind:  kind.Object,
 			final: func(err error) bool { return isAbsent(err) || isUnsupported(err) },
 			clock: clock,
-			log:   ctrl.LoggerFrom(ctx).WithValues("type", fmt.Sprintf("%T", kind.object)),
+			log:   ctrl.LoggerFrom(ctx).WithValues("type", fmt.Sprintf("%T", kind.Object)),
 		}
-		reflectors[i] = toolscache.NewReflectorWithOptions(persistent.listWatch(from), kind.object, l, toolscache.ReflectorOptions{})
+		reflectors[i] = toolscache.NewReflectorWithOptions(persistent.listWatch(from), kind.Object, l, toolscache.ReflectorOptions{})
 	}
 	for ctx.Err() == nil {
 		var err error
@@ -106,9 +106,9 @@ func (l *liveList) follow(ctx context.Context, from client.WithWatch, clock cloc
 		case ctx.Err() != nil:
 			return
 		case isAbsent(err):
-			l.replace(nil, listAbsent)
+			l.replace(nil, Absent)
 		case err != nil:
-			ctrl.LoggerFrom(ctx).Error(err, "Could not list or watch; keeping what is known", "kind", fmt.Sprintf("%T", kinds[0].object))
+			ctrl.LoggerFrom(ctx).Error(err, "Could not list or watch; what is known stays", "kind", fmt.Sprintf("%T", kinds[0].Object))
 		default:
 			delay = rewatchDelay
 		}
@@ -137,8 +137,8 @@ func listWatch(from client.WithWatch, list client.ObjectList, options []client.L
 // isAbsent tells an API server that does not have the kind from one that does not answer.
 func isAbsent(err error) bool { return meta.IsNoMatchError(err) || apierrors.IsNotFound(err) }
 
-// all returns the objects of a namespace, which are not to be changed.
-func (l *liveList) all(namespace string) ([]client.Object, listState) {
+// All returns the objects of a namespace, which are not to be changed.
+func (l *WatchedList) All(namespace string) ([]client.Object, WatchState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var objects []client.Object
@@ -153,7 +153,7 @@ func (l *liveList) all(namespace string) ([]client.Object, listState) {
 // Add, Update, Delete, Replace and Resync are what a Reflector calls.
 
 // Add is also called for what is there already.
-func (l *liveList) Add(object any) error {
+func (l *WatchedList) Add(object any) error {
 	reduced := l.reduce(object)
 	key := client.ObjectKeyFromObject(reduced)
 	l.mu.Lock()
@@ -167,10 +167,10 @@ func (l *liveList) Add(object any) error {
 }
 
 // Update is Add.
-func (l *liveList) Update(object any) error { return l.Add(object) }
+func (l *WatchedList) Update(object any) error { return l.Add(object) }
 
 // Delete is called with the last state of an object.
-func (l *liveList) Delete(object any) error {
+func (l *WatchedList) Delete(object any) error {
 	key := client.ObjectKeyFromObject(l.reduce(object))
 	l.mu.Lock()
 	delete(l.objects, key)
@@ -180,15 +180,15 @@ func (l *liveList) Delete(object any) error {
 }
 
 // Replace is called with all that there is.
-func (l *liveList) Replace(objects []any, _ string) error {
-	l.replace(objects, listPresent)
+func (l *WatchedList) Replace(objects []any, _ string) error {
+	l.replace(objects, Present)
 	return nil
 }
 
 // Resync is never called: no resync is asked for.
-func (l *liveList) Resync() error { return nil }
+func (l *WatchedList) Resync() error { return nil }
 
-func (l *liveList) replace(objects []any, state listState) {
+func (l *WatchedList) replace(objects []any, state WatchState) {
 	next := make(map[types.NamespacedName]client.Object, len(objects))
 	for _, object := range objects {
 		reduced := l.reduce(object)

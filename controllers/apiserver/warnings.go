@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package apiserver
 
 import (
 	"context"
@@ -23,17 +23,17 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// withoutEndpointsWarnings passes on what the API server warns of, but for the warning
+// WarningFilter passes on what the API server warns of, but for the warning
 // that comes with each request for Endpoints since Kubernetes 1.33, and that of slices of
 // the type FQDN. They are used on purpose, and whoever asks for publishEndpoints or
 // publish: FQDN is told in its description.
-type withoutEndpointsWarnings struct {
-	next rest.WarningHandlerWithContext
+type WarningFilter struct {
+	Next rest.WarningHandlerWithContext
 }
 
 // HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
-func (w withoutEndpointsWarnings) HandleWarningHeaderWithContext(ctx context.Context, code int, agent, message string) {
+func (w WarningFilter) HandleWarningHeaderWithContext(ctx context.Context, code int, agent, message string) {
 	if !strings.HasPrefix(message, "v1 Endpoints is deprecated") && !strings.Contains(message, "FQDN endpoints are deprecated") {
-		w.next.HandleWarningHeaderWithContext(ctx, code, agent, message)
+		w.Next.HandleWarningHeaderWithContext(ctx, code, agent, message)
 	}
 }

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package apiserver
 
 import (
 	"context"
@@ -34,7 +34,7 @@ func TestWarningsWithoutEndpoints(t *testing.T) {
 		"v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice", // k8s.io/kubernetes pkg/apis/core/v1
 		"spec.SessionAffinity is ignored for headless services",
 	} {
-		withoutEndpointsWarnings{heard}.HandleWarningHeaderWithContext(t.Context(), 299, "-", message)
+		WarningFilter{heard}.HandleWarningHeaderWithContext(t.Context(), 299, "-", message)
 	}
 	if want := []string{"spec.SessionAffinity is ignored for headless services"}; !slices.Equal(heard.messages, want) {
 		t.Errorf("heard %q, want %q", heard.messages, want)

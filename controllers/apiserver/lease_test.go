@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package apiserver
 
 import (
 	"context"
@@ -53,15 +53,15 @@ func (f *fakeLock) Update(context.Context, resourcelock.LeaderElectionRecord) er
 var (
 	errRefused  = &url.Error{Op: "Put", URL: "https://10.96.0.1", Err: errors.New("connection refused")}
 	errInternal = apierrors.NewInternalError(errors.New("etcd"))
-	errConflict = apierrors.NewConflict(schema.GroupResource{Resource: "leases"}, leaseName, nil)
+	errConflict = apierrors.NewConflict(schema.GroupResource{Resource: "leases"}, LeaseName, nil)
 	ours        = resourcelock.LeaderElectionRecord{HolderIdentity: "us"}
 )
 
 // heldLease is one that was read and renewed just now.
-func heldLease(t *testing.T) (*lease, *fakeLock, *clocktesting.FakePassiveClock) {
+func heldLease(t *testing.T) (*Lease, *fakeLock, *clocktesting.FakePassiveClock) {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	held, lock := newLease(clock), &fakeLock{holder: "us"}
+	held, lock := NewLease(clock), &fakeLock{holder: "us"}
 	held.Interface = lock
 	if _, _, err := held.Get(t.Context()); err != nil {
 		t.Fatal(err)
@@ -72,8 +72,8 @@ func heldLease(t *testing.T) (*lease, *fakeLock, *clocktesting.FakePassiveClock)
 	return held, lock, clock
 }
 
-// waits tells whether requests would have to wait now.
-func waits(held *lease, write bool) bool {
+// waits reports whether requests would have to wait now.
+func waits(held *Lease, write bool) bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return held.ready(ctx, write) != nil
@@ -120,7 +120,7 @@ func TestLeaseIsLostToWhoTookIt(t *testing.T) {
 }
 
 func TestLeaseThatIsNotOursIsNotMadeSo(t *testing.T) {
-	waiting, lock := newLease(clocktesting.NewFakePassiveClock(time.Now())), &fakeLock{answer: errRefused}
+	waiting, lock := NewLease(clocktesting.NewFakePassiveClock(time.Now())), &fakeLock{answer: errRefused}
 	waiting.Interface = lock
 	if waiting.Update(t.Context(), ours) == nil || waiting.Create(t.Context(), ours) == nil {
 		t.Error("the lease was acquired by nobody's leave")
@@ -133,12 +133,12 @@ func TestLeaseThatIsNotOursIsNotMadeSo(t *testing.T) {
 // After an absence of the API server every replica would find the lease expired.
 func TestHolderHasTheFirstWord(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
-	waiting, lock := newLease(clock), &fakeLock{holder: "them"}
+	waiting, lock := NewLease(clock), &fakeLock{holder: "them"}
 	waiting.Interface = lock
 	reads := func() bool {
 		t.Helper()
 		_, _, err := waiting.Get(t.Context())
-		if err != nil && !errors.Is(err, errPrecedence) {
+		if err != nil && !errors.Is(err, errHolderFirst) {
 			t.Fatal(err)
 		}
 		return err == nil
@@ -149,30 +149,30 @@ func TestHolderHasTheFirstWord(t *testing.T) {
 		t.Error("the lease cannot be read although nobody was away")
 	}
 	for range 20 {
-		if pass(2 * retryPeriod); !reads() {
+		if pass(2 * RetryPeriod); !reads() {
 			t.Fatal("the lease of a holder that has died cannot be read")
 		}
 	}
-	for _, answer := range []error{errRefused, errInternal, apierrors.NewForbidden(schema.GroupResource{Resource: "leases"}, leaseName, nil)} {
+	for _, answer := range []error{errRefused, errInternal, apierrors.NewForbidden(schema.GroupResource{Resource: "leases"}, LeaseName, nil)} {
 		lock.answer = answer
-		for range leaseDuration / retryPeriod {
-			pass(retryPeriod)
+		for range LeaseDuration / RetryPeriod {
+			pass(RetryPeriod)
 			if _, _, err := waiting.Get(t.Context()); err == nil {
 				t.Fatal("read a lease that nobody showed")
 			}
 		}
 		lock.answer = nil
-		for range (precedence - 1) / retryPeriod {
+		for range (holderGrace - 1) / RetryPeriod {
 			if reads() {
 				t.Fatal("the holder has had no time to renew it")
 			}
-			pass(retryPeriod)
+			pass(RetryPeriod)
 		}
-		if pass(retryPeriod); !reads() {
+		if pass(RetryPeriod); !reads() {
 			t.Error("the holder has had its time")
 		}
 	}
-	pass(2 * absence)
+	pass(2 * outageThreshold)
 	lock.holder = ""
 	if !reads() {
 		t.Error("a lease that was released cannot be read")
@@ -207,7 +207,7 @@ func TestRequestsWaitWhileTheAPIServerIsAway(t *testing.T) {
 
 func TestWritesWaitOnceTheLeaseMayBeAnothers(t *testing.T) {
 	held, _, clock := heldLease(t)
-	clock.SetTime(clock.Now().Add(leaseDuration - time.Millisecond))
+	clock.SetTime(clock.Now().Add(LeaseDuration - time.Millisecond))
 	if waits(held, true) {
 		t.Error("writes wait although the lease is ours")
 	}

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package apiserver
 
 import (
 	"context"
@@ -50,7 +50,7 @@ const shortestWatch = 1100 * time.Millisecond
 // after twice as much, as a Reflector does.
 const watchTimeout = 5 * time.Minute
 
-// persistence keeps a list and watch going through whatever happens to the API server.
+// resilientListWatch keeps a list and watch going through whatever happens to the API server.
 //
 // A Reflector would do so by itself, but after pauses that double up to a minute. It
 // counts every watch that breaks off and every request that is refused, and forgets them
@@ -60,7 +60,7 @@ const watchTimeout = 5 * time.Minute
 // is told of no faults at all: it has one watch that never ends.
 //
 // It is for one Reflector, which does one thing at a time.
-type persistence struct {
+type resilientListWatch struct {
 	from toolscache.ListerWatcherWithContext
 	// kind is an empty object of the kind that is listed.
 	kind runtime.Object
@@ -84,9 +84,9 @@ type knownObject struct {
 	object  runtime.Object
 }
 
-// newPersistentInformer is a cache.Options.NewInformer.
-func newPersistentInformer(from toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
-	persistent := &persistence{
+// NewInformer is a cache.Options.NewInformer.
+func NewInformer(from toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
+	persistent := &resilientListWatch{
 		from:  toolscache.ToListerWatcherWithContext(from),
 		kind:  object,
 		final: isUnsupported,
@@ -109,7 +109,7 @@ func isExpired(err error) bool {
 
 // listWatch is what the Reflector is to be given. The client is who makes the requests, and
 // may be one that cannot list by a watch.
-func (p *persistence) listWatch(client any) toolscache.ListerWatcher {
+func (p *resilientListWatch) listWatch(client any) toolscache.ListerWatcher {
 	return toolscache.ToListWatcherWithWatchListSemantics(&toolscache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			list, err := p.list(ctx, options)
@@ -124,8 +124,8 @@ func (p *persistence) listWatch(client any) toolscache.ListerWatcher {
 
 // list lists until there is an answer. The Reflector knows what to do if the resource
 // version has expired.
-func (p *persistence) list(ctx context.Context, options metav1.ListOptions) (list runtime.Object, err error) {
-	err = p.persist(ctx, func() error {
+func (p *resilientListWatch) list(ctx context.Context, options metav1.ListOptions) (list runtime.Object, err error) {
+	err = p.retry(ctx, func() error {
 		list, err = p.from.ListWithContext(ctx, options)
 		return err
 	})
@@ -133,7 +133,7 @@ func (p *persistence) list(ctx context.Context, options metav1.ListOptions) (lis
 }
 
 // learn remembers what the Reflector knows by a list, or by the next part of one.
-func (p *persistence) learn(list runtime.Object, more bool) error {
+func (p *resilientListWatch) learn(list runtime.Object, more bool) error {
 	if !more {
 		p.known = map[toolscache.ObjectName]knownObject{}
 	}
@@ -146,8 +146,8 @@ func (p *persistence) learn(list runtime.Object, more bool) error {
 	})
 }
 
-// persist tries until there is no error, or one that somebody else is to deal with.
-func (p *persistence) persist(ctx context.Context, try func() error) error {
+// retry tries until there is no error, or one that somebody else is to deal with.
+func (p *resilientListWatch) retry(ctx context.Context, try func() error) error {
 	pauses := wait.Backoff{Duration: firstRelist, Factor: 2, Jitter: 0.5, Steps: 10, Cap: lastRelist}
 	for {
 		err := try()
@@ -165,7 +165,7 @@ func (p *persistence) persist(ctx context.Context, try func() error) error {
 }
 
 // watch begins a watch that does not end by itself.
-func (p *persistence) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+func (p *resilientListWatch) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	at := p.clock.Now()
 	from, err := p.begin(ctx, options)
 	if err != nil {
@@ -204,8 +204,8 @@ func (w endlessWatch) ResultChan() <-chan watch.Event { return w.events }
 
 // begin begins a watch. One that has expired already has begun and ended all the same,
 // unless it were to tell of all that there is.
-func (p *persistence) begin(ctx context.Context, options metav1.ListOptions) (begun watch.Interface, err error) {
-	err = p.persist(ctx, func() error {
+func (p *resilientListWatch) begin(ctx context.Context, options metav1.ListOptions) (begun watch.Interface, err error) {
+	err = p.retry(ctx, func() error {
 		begun, err = p.from.WatchWithContext(ctx, options)
 		return err
 	})
@@ -230,7 +230,7 @@ func endedBy(err error) watch.Interface {
 // where one before ended, until the context is done. It returns before only if the
 // Reflector must begin anew: what there is has not been told in full yet, or the API server
 // will not have it.
-func (p *persistence) follow(ctx context.Context, from watch.Interface, at time.Time, to chan<- watch.Event) {
+func (p *resilientListWatch) follow(ctx context.Context, from watch.Interface, at time.Time, to chan<- watch.Event) {
 	for {
 		err := p.forward(ctx, from, to)
 		end(from)
@@ -264,13 +264,13 @@ func end(of watch.Interface) {
 }
 
 // next are the options of a watch that goes on from what is known.
-func (p *persistence) next() metav1.ListOptions {
+func (p *resilientListWatch) next() metav1.ListOptions {
 	return metav1.ListOptions{ResourceVersion: p.version, AllowWatchBookmarks: true, TimeoutSeconds: ptr.To(int64(watchTimeout.Seconds() * (1 + rand.Float64())))}
 }
 
 // forward passes events on until the watch has ended, or the context. An error that the
 // API server has ended it with is returned.
-func (p *persistence) forward(ctx context.Context, from watch.Interface, to chan<- watch.Event) error {
+func (p *resilientListWatch) forward(ctx context.Context, from watch.Interface, to chan<- watch.Event) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -301,7 +301,7 @@ func send(ctx context.Context, to chan<- watch.Event, event watch.Event) (sent b
 
 // note remembers what the Reflector knows by an event. The events before the bookmark that
 // ends the initial ones are in no order.
-func (p *persistence) note(event watch.Event) {
+func (p *resilientListWatch) note(event watch.Event) {
 	object, err := meta.Accessor(event.Object)
 	if err != nil {
 		return // nor does the Reflector understand it
@@ -318,7 +318,7 @@ func (p *persistence) note(event watch.Event) {
 }
 
 // relist lists, and makes events of what is different from what is known.
-func (p *persistence) relist(ctx context.Context, to chan<- watch.Event) error {
+func (p *resilientListWatch) relist(ctx context.Context, to chan<- watch.Event) error {
 	list, err := p.list(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err

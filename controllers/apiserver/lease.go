@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package apiserver
 
 import (
 	"context"
@@ -35,21 +35,21 @@ import (
 // up to 1.2 times as much more, and begins to count when it first sees a renewal. So it
 // takes over after leaseDuration + 2 * 2.2 * retryPeriod at the latest: within 15 s.
 const (
-	leaseName     = "farpoint-manager"
-	leaseDuration = 10 * time.Second
-	renewDeadline = 7 * time.Second
-	retryPeriod   = time.Second
+	LeaseName     = "farpoint-manager"
+	LeaseDuration = 10 * time.Second
+	RenewDeadline = 7 * time.Second
+	RetryPeriod   = time.Second
 )
 
-// A replica that waits and has not been able to read the lease for an absence lets its
-// holder have the first word for the precedence: the holder asks once a retryPeriod, or
+// A replica that waits and has not been able to read the lease for the outageThreshold lets its
+// holder have the first word for the holderGrace: the holder asks once a retryPeriod, or
 // after half of renewDeadline if nobody has answered.
-const absence, precedence = leaseDuration / 2, renewDeadline/2 + 2*retryPeriod
+const outageThreshold, holderGrace = LeaseDuration / 2, RenewDeadline/2 + 2*RetryPeriod
 
-// errPrecedence is what a replica is told instead of what the lease says.
-var errPrecedence = errors.New("the API server was unreachable: the holder of the lease may renew it first")
+// errHolderFirst is what a replica is told instead of what the lease says.
+var errHolderFirst = errors.New("the API server was away: the holder of the lease may renew it first")
 
-// lease is the lock of the leader election.
+// Lease is the lock of the leader election.
 //
 // A leader that cannot reach the API server keeps it: nobody else can get it there either,
 // and the probes go on, so that what has happened meanwhile can be published as soon as
@@ -58,12 +58,12 @@ var errPrecedence = errors.New("the API server was unreachable: the holder of th
 // have expired, until the API server has confirmed it.
 //
 // Once the API server is back, all that have waited would find the lease expired, and the
-// first to ask would have it. It is left to its holder, who knows more: see precedence.
+// first to ask would have it. It is left to its holder, who knows more: see holderGrace.
 //
 // The election asks the API server every second. While it gets no answer, requests wait
 // instead of failing, since who fails tries again after ever longer pauses, and would not
 // notice for up to half a minute that the API server is back.
-type lease struct {
+type Lease struct {
 	// Interface is the lock itself. It is set before the election begins; nil if there
 	// is none.
 	resourcelock.Interface
@@ -86,13 +86,13 @@ type lease struct {
 	changed chan struct{}
 }
 
-func newLease(clock clock.PassiveClock) *lease {
-	return &lease{clock: clock, changed: make(chan struct{})}
+func NewLease(clock clock.PassiveClock) *Lease {
+	return &Lease{clock: clock, changed: make(chan struct{})}
 }
 
 // Get implements resourcelock.Interface. What the API server does not answer is taken to be
 // as it was, if the lease was ours.
-func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+func (l *Lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, raw, err := l.Interface.Get(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -101,29 +101,29 @@ func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []
 		l.record, l.raw = record, raw
 		if record.HolderIdentity != l.Identity() {
 			if l.confirmed.IsZero() && l.yields(record) {
-				return nil, nil, errPrecedence
+				return nil, nil, errHolderFirst
 			}
 			l.confirmed = time.Time{}
 		}
-	} else if unavailable(err) && l.record != nil && !l.confirmed.IsZero() {
+	} else if IsUndecided(err) && l.record != nil && !l.confirmed.IsZero() {
 		return l.record, l.raw, nil
 	}
 	return record, raw, err
 }
 
-// yields tells whether the one that holds the lease may not have had its say yet. It is
+// yields reports whether the one that holds the lease may not have had its say yet. It is
 // called with mu held, when the lease has been read.
-func (l *lease) yields(record *resourcelock.LeaderElectionRecord) bool {
+func (l *Lease) yields(record *resourcelock.LeaderElectionRecord) bool {
 	now := l.clock.Now()
-	if !l.read.IsZero() && now.Sub(l.read) > absence {
+	if !l.read.IsZero() && now.Sub(l.read) > outageThreshold {
 		l.returned = now
 	}
 	l.read = now
-	return record.HolderIdentity != "" && !l.returned.IsZero() && now.Sub(l.returned) < precedence
+	return record.HolderIdentity != "" && !l.returned.IsZero() && now.Sub(l.returned) < holderGrace
 }
 
 // Create implements resourcelock.Interface.
-func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+func (l *Lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	sent := l.clock.Now()
 	err := l.Interface.Create(ctx, record)
 	l.mu.Lock()
@@ -137,7 +137,7 @@ func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRe
 
 // Update implements resourcelock.Interface. A renewal that the API server does not answer
 // counts as one: see lease.
-func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+func (l *Lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	sent := l.clock.Now()
 	err := l.Interface.Update(ctx, record)
 	l.mu.Lock()
@@ -148,7 +148,7 @@ func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 		l.confirmed = time.Time{}
 	case err == nil:
 		l.confirmed = sent
-	case unavailable(err) && !l.confirmed.IsZero():
+	case IsUndecided(err) && !l.confirmed.IsZero():
 		return nil
 	}
 	return err
@@ -156,21 +156,21 @@ func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 
 // heard notes whether the API server has answered, and lets who waits look again. It is
 // called with mu held.
-func (l *lease) heard(err error) {
-	l.away = silent(err)
+func (l *Lease) heard(err error) {
+	l.away = IsUnreachable(err)
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
 
-// leading waits until the API server is there and the lease is ours.
-func (l *lease) leading(ctx context.Context) error { return l.ready(ctx, true) }
+// Leading waits until the API server is there and the lease is ours.
+func (l *Lease) Leading(ctx context.Context) error { return l.ready(ctx, true) }
 
 // ready waits until the API server is there and, for a write, the lease is ours. Without
 // an election nobody waits.
-func (l *lease) ready(ctx context.Context, write bool) error {
+func (l *Lease) ready(ctx context.Context, write bool) error {
 	for l.Interface != nil {
 		l.mu.Lock()
-		now := !l.away && (!write || l.clock.Since(l.confirmed) < leaseDuration)
+		now := !l.away && (!write || l.clock.Since(l.confirmed) < LeaseDuration)
 		changed := l.changed
 		l.mu.Unlock()
 		if now {
@@ -185,8 +185,8 @@ func (l *lease) ready(ctx context.Context, write bool) error {
 	return nil
 }
 
-// wrap has requests wait until they make sense.
-func (l *lease) wrap(next http.RoundTripper) http.RoundTripper {
+// Wrap has requests wait until they make sense.
+func (l *Lease) Wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(request *http.Request) (*http.Response, error) {
 		if err := l.ready(request.Context(), isWrite(request)); err != nil {
 			return nil, err
@@ -200,7 +200,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 // RoundTrip implements http.RoundTripper.
 func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
 
-// isWrite tells whether a request changes something that only the leader may change. The
+// isWrite reports whether a request changes something that only the leader may change. The
 // questions who somebody is and what they may do are put by POST, and Events change
 // nothing that anybody else has written.
 func isWrite(request *http.Request) bool {
@@ -209,9 +209,9 @@ func isWrite(request *http.Request) bool {
 		!strings.HasPrefix(path, "/apis/authentication.k8s.io/") && !strings.HasPrefix(path, "/apis/authorization.k8s.io/")
 }
 
-// silent tells whether the error is that there was no answer of the API server's, be it
+// IsUnreachable reports whether the error is that there was no answer of the API server's, be it
 // that the network or a load balancer has given one.
-func silent(err error) bool {
+func IsUnreachable(err error) bool {
 	var transport *url.Error
 	switch {
 	case err == nil || errors.Is(err, context.Canceled):
@@ -222,12 +222,12 @@ func silent(err error) bool {
 	return apierrors.IsServiceUnavailable(err) || utilnet.IsTimeout(err) || utilnet.IsProbableEOF(err) || utilnet.IsHTTP2ConnectionLost(err)
 }
 
-// unavailable tells whether the error is that the API server has not decided about a
+// IsUndecided reports whether the error is that the API server has not decided about a
 // request.
-func unavailable(err error) bool {
+func IsUndecided(err error) bool {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) && (status.Status().Code >= 500 || status.Status().Code == http.StatusTooManyRequests) {
 		return true
 	}
-	return silent(err)
+	return IsUnreachable(err)
 }
