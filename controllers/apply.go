@@ -32,6 +32,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/telemetry"
 )
 
 // slicesApplier writes EndpointSlices. Nothing else does.
@@ -43,7 +44,7 @@ type slicesApplier struct {
 	own *ownWrites
 	// writes counts by operation, activity by object and operation.
 	writes   *prometheus.CounterVec
-	activity *activity
+	activity *telemetry.ObjectCounters
 }
 
 // applied is what came of carrying out a plan.
@@ -66,7 +67,7 @@ func (a *applied) err() error { return errors.Join(a.refused, a.undecided) }
 type sliceWriter struct {
 	slicesApplier
 	owner *farpointv1.ExternalService // nil if it is gone
-	done  counts
+	done  telemetry.Counts
 	held  map[types.NamespacedName]*discoveryv1.EndpointSlice
 	// refused and undecided are the errors of writes; see applied.
 	refused, undecided []error
@@ -98,7 +99,7 @@ func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalServ
 		switch {
 		case created:
 			w.wrote(slice)
-			w.done.created++
+			w.done.Created++
 		case err == nil:
 			w.withheld = true
 			w.miss(slice)
@@ -173,16 +174,16 @@ func (w *sliceWriter) update(ctx context.Context, slice *discoveryv1.EndpointSli
 		return fmt.Errorf("update EndpointSlice %s: %w", slice.Name, err)
 	}
 	w.wrote(slice)
-	w.done.updated++
+	w.done.Updated++
 	return nil
 }
 
-func (a slicesApplier) count(owner *farpointv1.ExternalService, done counts) {
-	a.writes.WithLabelValues("create").Add(float64(done.created))
-	a.writes.WithLabelValues("update").Add(float64(done.updated))
-	a.writes.WithLabelValues("delete").Add(float64(done.deleted))
+func (a slicesApplier) count(owner *farpointv1.ExternalService, done telemetry.Counts) {
+	a.writes.WithLabelValues("create").Add(float64(done.Created))
+	a.writes.WithLabelValues("update").Add(float64(done.Updated))
+	a.writes.WithLabelValues("delete").Add(float64(done.Deleted))
 	if owner != nil {
-		a.activity.add(client.ObjectKeyFromObject(owner), done)
+		a.activity.Add(client.ObjectKeyFromObject(owner), done)
 	}
 }
 
@@ -262,7 +263,7 @@ func (w *sliceWriter) delete(ctx context.Context, slice *discoveryv1.EndpointSli
 	if w.owner != nil {
 		w.own.deleted(client.ObjectKeyFromObject(w.owner), slice)
 	}
-	w.done.deleted++
+	w.done.Deleted++
 	return nil
 }
 

@@ -34,11 +34,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
 )
 
 func applierOn(c client.Client) testApplier {
-	return testApplier{slicesApplier{client: c, live: c, own: newOwnWrites(clock.RealClock{}), writes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes"}, []string{"operation"}), activity: newActivity()}}
+	return testApplier{slicesApplier{client: c, live: c, own: newOwnWrites(clock.RealClock{}), writes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes"}, []string{"operation"}), activity: telemetry.NewObjectCounters()}}
 }
 
 // testApplier applies plans of which only the errors matter.
@@ -143,30 +144,30 @@ func TestWritesAreCounted(t *testing.T) {
 	applier := applierOn(c)
 	wants := wantsOf(numbered(2))
 	apply := func(plan slicePlan) { _ = applier.apply(t.Context(), wants.owner, plan) }
-	expect := func(want counts) {
+	expect := func(want telemetry.Counts) {
 		t.Helper()
-		if got := applier.activity.of(client.ObjectKeyFromObject(wants.owner)); got != want {
+		if got := applier.activity.Of(client.ObjectKeyFromObject(wants.owner)); got != want {
 			t.Errorf("counted %+v, want %+v", got, want)
 		}
-		for operation, count := range map[string]int{"create": want.created, "update": want.updated, "delete": want.deleted} {
+		for operation, count := range map[string]int{"create": want.Created, "update": want.Updated, "delete": want.Deleted} {
 			if got := testutil.ToFloat64(applier.writes.WithLabelValues(operation)); got != float64(count) {
 				t.Errorf("counted %v times %s, want %d", got, operation, count)
 			}
 		}
 	}
 	apply(planSlices(wants, nil))
-	expect(counts{})
+	expect(telemetry.Counts{})
 	refuse = false
 	apply(planSlices(wants, nil))
-	expect(counts{created: 1})
+	expect(telemetry.Counts{Created: 1})
 	wants.endpoints = wants.endpoints[:1]
 	stale := written(t, c)
 	apply(planSlices(wants, stale))
-	expect(counts{created: 1, updated: 1})
+	expect(telemetry.Counts{Created: 1, Updated: 1})
 	apply(slicePlan{Delete: stale}) // in a version that is not there any more
-	expect(counts{created: 1, updated: 1})
+	expect(telemetry.Counts{Created: 1, Updated: 1})
 	apply(slicePlan{Delete: written(t, c)})
-	expect(counts{created: 1, updated: 1, deleted: 1})
+	expect(telemetry.Counts{Created: 1, Updated: 1, Deleted: 1})
 }
 
 // An endpoint moves to another slice, which cannot be written.

@@ -36,6 +36,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/telemetry"
 )
 
 const (
@@ -92,7 +93,7 @@ func newEventQueue(c client.Client, leading func(context.Context) error) *eventQ
 		leading:  leading,
 		instance: farpointv1.ManagedBy + "-" + host,
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: metricsNamespace, Name: "events_dropped_total",
+			Namespace: telemetry.Namespace, Name: "events_dropped_total",
 			Help: "Events that were not written, by reason: overflow (the queue was full), failure (the API server refused, or did not answer in time) or shutdown.",
 		}, []string{"reason"}),
 		wake:      make(chan struct{}, eventWriters),

@@ -33,6 +33,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -87,8 +88,8 @@ type Reconciler struct {
 	own      *ownWrites
 	pods     *podSlices
 	events   *eventQueue
-	measured *publishMetrics
-	activity *activity
+	measured *telemetry.PublishMetrics
+	activity *telemetry.ObjectCounters
 	// definitions are what endpoints are probed by.
 	definitions *definitions
 	// policies confine what an object may do, by its namespace.
@@ -130,7 +131,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	case apierrors.IsNotFound(err):
 		r.forget(owner)
 		r.definitions.forget(owner)
-		r.activity.forget(request.NamespacedName)
+		r.activity.Forget(request.NamespacedName)
 		return ctrl.Result{}, r.removeAll(ctx, request)
 	case err != nil:
 		return ctrl.Result{}, fmt.Errorf("read ExternalService: %w", err)
@@ -220,7 +221,7 @@ func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalSer
 	case err != nil || found.writeFailed != nil:
 		r.transitions.untaken(owner, changed)
 	default:
-		r.measured.latency.Observe(r.clock.Since(changed).Seconds())
+		r.measured.Latency.Observe(r.clock.Since(changed).Seconds())
 	}
 	return found, err
 }
@@ -354,7 +355,7 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	}
 	r.own.wrote(client.ObjectKeyFromObject(object), object)
 	flipped := flipsBetween(&before, &status)
-	r.activity.add(client.ObjectKeyFromObject(object), counts{up: len(flipped.found) + len(flipped.up), draining: len(flipped.draining), down: len(flipped.down)})
+	r.activity.Add(client.ObjectKeyFromObject(object), telemetry.Counts{Up: len(flipped.found) + len(flipped.up), Draining: len(flipped.draining), Down: len(flipped.down)})
 	told := occurrences(&before, &status)
 	r.events.add(object, told, metav1.NewMicroTime(r.clock.Now()))
 	return nil

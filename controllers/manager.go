@@ -52,6 +52,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/alerting"
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/probes/localnet"
 )
@@ -148,9 +149,9 @@ func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options)
 	if err != nil {
 		return err
 	}
-	measured, counted, own := newPublishMetrics(), newActivity(), newOwnWrites(clock.RealClock{})
-	state := &stateCollector{objects: manager.GetCache(), observer: engine, activity: counted, perEndpoint: options.PerEndpointMetrics}
-	if err := measureWhileRunning(manager, append(measured.collectors(), state)); err != nil {
+	measured, counted, own := telemetry.NewPublishMetrics(), telemetry.NewObjectCounters(), newOwnWrites(clock.RealClock{})
+	state := &telemetry.StateCollector{Objects: manager.GetCache(), Observer: engine, Activity: counted, PerEndpoint: options.PerEndpointMetrics}
+	if err := measureWhileRunning(manager, append(measured.Collectors(), state)); err != nil {
 		return err
 	}
 	live, err := client.NewWithWatch(manager.GetConfig(), client.Options{HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper()})
@@ -171,7 +172,7 @@ func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options)
 		clock:        clock.RealClock{},
 		targets:      targetPlanner{registry: registry, egress: egress},
 		services:     serviceResolver{client: manager.GetClient(), grants: newGrants(live, clock.RealClock{}, options.WatchNamespaces, withServiceIn(manager.GetClient()))},
-		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), own: own, writes: measured.writes, activity: counted},
+		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), own: own, writes: measured.Writes, activity: counted},
 		endpoints:    newEndpointsKeeper(manager.GetClient(), manager.GetAPIReader(), clock.RealClock{}),
 		own:          own,
 		pods:         newPodSlices(live, clock.RealClock{}),

@@ -17,6 +17,13 @@ limitations under the License.
 package controllers
 
 import (
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+
 	"flag"
 	"fmt"
 	"os"
@@ -29,19 +36,54 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"farpoint.dev/farpoint/controllers/alerting"
+	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
 )
 
 // writeDocs has the tests of references write them: `make docs`.
 var writeDocs = flag.Bool("write-docs", false, "write docs/metrics.md")
 
+// documentedObject has a series in each metric of ExternalServices.
+func documentedObject() *farpointv1.ExternalService {
+	at := metav1.NewTime(time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC))
+	return &farpointv1.ExternalService{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "api"},
+		Status: farpointv1.ExternalServiceStatus{
+			Conditions: []metav1.Condition{{Type: farpointv1.AvailableCondition, Status: metav1.ConditionTrue, Reason: farpointv1.EndpointsReadyReason}},
+			Endpoints: []farpointv1.EndpointStatus{
+				{Name: "192.0.2.0:80", Address: "192.0.2.0", State: farpointv1.EndpointActive, Health: farpointv1.EndpointHealthy, LastTransitionTime: at},
+				{Name: "192.0.2.1:80", Address: "192.0.2.1", State: farpointv1.EndpointActive, Health: farpointv1.EndpointUnhealthy, LastTransitionTime: at},
+			},
+		},
+	}
+}
+
+// documentedObservations are what the scheduler has seen of it.
+type documentedObservations struct{}
+
+func (documentedObservations) Observations(_ probes.Owner, list []probes.Observation) []probes.Observation {
+	return append(list, probes.Observation{Key: "192.0.2.0:80", Took: time.Second, CertificateExpiry: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)})
+}
+
+func scheme(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	known := runtime.NewScheme()
+	if err := farpointv1.AddToScheme(known); err != nil {
+		t.Fatal(err)
+	}
+	return known
+}
+
 // documented are all metrics of the operator, each with at least one series.
 func documented(t *testing.T) []*dto.MetricFamily {
 	t.Helper()
-	state := collector(halfDead())
-	state.perEndpoint = true
-	state.observer = observedAs{{Key: "192.0.2.0:80", Took: time.Second, CertificateExpiry: someTime}}
-	collectors := append(probes.NewMetrics().Collectors(), append(newPublishMetrics().collectors(), newEventQueue(nil, nil).dropped)...)
+	state := &telemetry.StateCollector{
+		Objects:     fake.NewClientBuilder().WithScheme(scheme(t)).WithObjects(documentedObject()).Build(),
+		Observer:    documentedObservations{},
+		Activity:    telemetry.NewObjectCounters(),
+		PerEndpoint: true,
+	}
+	collectors := append(probes.NewMetrics().Collectors(), append(telemetry.NewPublishMetrics().Collectors(), newEventQueue(nil, nil).dropped)...)
 	collectors = append(append(collectors, probes.NewResolverMetrics().Collectors()...), state)
 	collectors = append(collectors, (*alerting.Notifier)(nil).Collectors()...)
 	registry, named := prometheus.NewPedanticRegistry(), map[string]bool{}
@@ -67,6 +109,20 @@ func documented(t *testing.T) []*dto.MetricFamily {
 		t.Fatalf("%v have no series that would tell their type", named)
 	}
 	return families
+}
+
+func TestMetricsFollowTheConventions(t *testing.T) {
+	families := documented(t)
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+	for _, family := range families {
+		help := family.GetHelp()
+		if !strings.HasSuffix(help, ".") || help[:1] != strings.ToUpper(help[:1]) {
+			t.Errorf("%s: %q is no sentence", family.GetName(), help)
+		}
+	}
 }
 
 // readDesc reads what a Desc tells only in its String.

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package telemetry
 
 import (
 	"cmp"
@@ -33,15 +33,15 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// stateCollector tells, whenever it is asked, what the status of each ExternalService says.
+// StateCollector tells, whenever it is asked, what the status of each ExternalService says.
 // It keeps no series: those of an object end with it.
-type stateCollector struct {
-	// objects is the cache. What it lists is only read.
-	objects  client.Reader
-	observer observer
-	activity *activity
-	// perEndpoint adds series for each endpoint.
-	perEndpoint bool
+type StateCollector struct {
+	// Objects is the cache. What it lists is only read.
+	Objects  client.Reader
+	Observer observer
+	Activity *ObjectCounters
+	// PerEndpoint adds series for each endpoint.
+	PerEndpoint bool
 }
 
 // observer knows of targets what no status says.
@@ -71,19 +71,19 @@ var (
 )
 
 func objectMetric(name, help string, more ...string) *prometheus.Desc {
-	return prometheus.NewDesc(prometheus.BuildFQName(metricsNamespace, "externalservice", name), help, append([]string{"namespace", "externalservice"}, more...), nil)
+	return prometheus.NewDesc(prometheus.BuildFQName(Namespace, "externalservice", name), help, append([]string{"namespace", "externalservice"}, more...), nil)
 }
 
 func endpointMetric(name, help string) *prometheus.Desc {
-	return prometheus.NewDesc(prometheus.BuildFQName(metricsNamespace, "endpoint", name), help, []string{"namespace", "externalservice", "endpoint", "zone"}, nil)
+	return prometheus.NewDesc(prometheus.BuildFQName(Namespace, "endpoint", name), help, []string{"namespace", "externalservice", "endpoint", "zone"}, nil)
 }
 
 // Describe implements prometheus.Collector.
-func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
+func (c *StateCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, each := range []*prometheus.Desc{endpointsMetric, specMetric, availableMetric, conditionMetric, flappingMetric, unhealthyMetric, certificatesMetric, transitionsMetric, writesMetric} {
 		out <- each
 	}
-	if c.perEndpoint {
+	if c.PerEndpoint {
 		out <- upMetric
 		out <- durationMetric
 		out <- certificateMetric
@@ -91,9 +91,9 @@ func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
 }
 
 // Collect implements prometheus.Collector.
-func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
+func (c *StateCollector) Collect(out chan<- prometheus.Metric) {
 	list := &farpointv1.ExternalServiceList{}
-	if err := c.objects.List(context.Background(), list, client.UnsafeDisableDeepCopy); err != nil {
+	if err := c.Objects.List(context.Background(), list, client.UnsafeDisableDeepCopy); err != nil {
 		out <- prometheus.NewInvalidMetric(availableMetric, fmt.Errorf("list ExternalServices: %w", err))
 		return
 	}
@@ -109,12 +109,12 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 			state.conditions(farpointv1.ReadyCondition) // the others are not kept any more
 			continue
 		}
-		observed = c.observer.Observations(probes.Owner{Namespace: object.Namespace, Name: object.Name}, observed[:0])
+		observed = c.Observer.Observations(probes.Owner{Namespace: object.Namespace, Name: object.Name}, observed[:0])
 		state.counts()
 		state.conditions("")
-		state.activity(c.activity.of(types.NamespacedName{Namespace: object.Namespace, Name: object.Name}))
+		state.activity(c.Activity.Of(types.NamespacedName{Namespace: object.Namespace, Name: object.Name}))
 		state.observations(observed)
-		if c.perEndpoint {
+		if c.PerEndpoint {
 			state.endpoints(observed)
 		}
 	}
@@ -185,13 +185,13 @@ func (s *stateSamples) conditions(only string) {
 	}
 }
 
-func (s *stateSamples) activity(counted counts) {
-	s.counter(transitionsMetric, counted.up, s.pairs.of("to", "healthy"))
-	s.counter(transitionsMetric, counted.draining, s.pairs.of("to", "draining"))
-	s.counter(transitionsMetric, counted.down, s.pairs.of("to", "unhealthy"))
-	s.counter(writesMetric, counted.created, s.pairs.of("operation", "create"))
-	s.counter(writesMetric, counted.updated, s.pairs.of("operation", "update"))
-	s.counter(writesMetric, counted.deleted, s.pairs.of("operation", "delete"))
+func (s *stateSamples) activity(counted Counts) {
+	s.counter(transitionsMetric, counted.Up, s.pairs.of("to", "healthy"))
+	s.counter(transitionsMetric, counted.Draining, s.pairs.of("to", "draining"))
+	s.counter(transitionsMetric, counted.Down, s.pairs.of("to", "unhealthy"))
+	s.counter(writesMetric, counted.Created, s.pairs.of("operation", "create"))
+	s.counter(writesMetric, counted.Updated, s.pairs.of("operation", "update"))
+	s.counter(writesMetric, counted.Deleted, s.pairs.of("operation", "delete"))
 }
 
 func (s *stateSamples) observations(observed []probes.Observation) {

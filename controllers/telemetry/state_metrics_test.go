@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package telemetry
 
 import (
 	"context"
@@ -26,7 +26,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -86,19 +85,19 @@ func halfDead() *farpointv1.ExternalService {
 	return object
 }
 
-func collector(objects ...*farpointv1.ExternalService) *stateCollector {
-	made := &stateCollector{activity: newActivity(), observer: observedAs{}}
+func collector(objects ...*farpointv1.ExternalService) *StateCollector {
+	made := &StateCollector{Activity: NewObjectCounters(), Observer: observedAs{}}
 	var list cached
 	for _, object := range objects {
 		list = append(list, *object)
 	}
-	made.objects = list
+	made.Objects = list
 	return made
 }
 
 // expectMetrics compares the metrics, without their HELP and TYPE. Without names, it
 // compares all that there are.
-func expectMetrics(t *testing.T, made *stateCollector, want string, names ...string) {
+func expectMetrics(t *testing.T, made *StateCollector, want string, names ...string) {
 	t.Helper()
 	var text strings.Builder
 	registry := prometheus.NewPedanticRegistry()
@@ -130,9 +129,9 @@ func expectMetrics(t *testing.T, made *stateCollector, want string, names ...str
 func TestStateMetricsSayWhatTheStatusSays(t *testing.T) {
 	made := collector(halfDead())
 	key := types.NamespacedName{Namespace: "shop", Name: "api"}
-	made.activity.add(key, counts{up: 2, down: 1, created: 1})
-	made.activity.add(key, counts{updated: 3, deleted: 1})
-	made.observer = observedAs{
+	made.Activity.Add(key, Counts{Up: 2, Down: 1, Created: 1})
+	made.Activity.Add(key, Counts{Updated: 3, Deleted: 1})
+	made.Observer = observedAs{
 		{Key: "192.0.2.0:80", Took: time.Second, CertificateExpiry: someTime.Add(2 * time.Hour)},
 		{Key: "192.0.2.1:80", CertificateExpiry: someTime.Add(time.Hour), Flapping: true},
 	}
@@ -159,7 +158,7 @@ externalservice_flapping_endpoints{externalservice=api,namespace=shop} 1
 externalservice_spec_endpoints{externalservice=api,namespace=shop} 2
 externalservice_unhealthy_since_timestamp_seconds{externalservice=api,namespace=shop} 1.7776368e+09
 `)
-	made.perEndpoint = true
+	made.PerEndpoint = true
 	expectMetrics(t, made, `
 endpoint_certificate_expiry_timestamp_seconds{endpoint=192.0.2.0:80,externalservice=api,namespace=shop,zone=zone-0} 1.777644e+09
 endpoint_certificate_expiry_timestamp_seconds{endpoint=192.0.2.1:80,externalservice=api,namespace=shop,zone=zone-1} 1.7776404e+09
@@ -186,21 +185,21 @@ func TestStateMetricsOutliveAStrangeStatus(t *testing.T) {
 	})
 	object.Status.Endpoints[1].Health = farpointv1.EndpointRejected
 	made := collector(object)
-	made.perEndpoint = true
+	made.PerEndpoint = true
 	expectMetrics(t, made, "endpoint_up{endpoint=192.0.2.0:80,externalservice=api,namespace=shop,zone=zone-0} 1", "endpoint_")
 }
 
 func TestActivityForgets(t *testing.T) {
-	counted, key := newActivity(), types.NamespacedName{Name: "api"}
-	counted.add(key, counts{up: 1})
-	counted.forget(key)
-	if got := counted.of(key); got != (counts{}) || len(counted.objects) != 0 {
+	counted, key := NewObjectCounters(), types.NamespacedName{Name: "api"}
+	counted.Add(key, Counts{Up: 1})
+	counted.Forget(key)
+	if got := counted.Of(key); got != (Counts{}) || len(counted.objects) != 0 {
 		t.Errorf("%+v of %d objects", got, len(counted.objects))
 	}
 }
 
 // fleet is as much as one operator is made for: 5,000 objects of 10 endpoints.
-func fleet() *stateCollector {
+func fleet() *StateCollector {
 	objects := make([]*farpointv1.ExternalService, 5000)
 	for i := range objects {
 		objects[i] = withHealths(fmt.Sprintf("service-%d", i), healthyNow, healthyNow, healthyNow, healthyNow, healthyNow, healthyNow, healthyNow, healthyNow, healthyNow, unhealthyNow)
@@ -210,7 +209,7 @@ func fleet() *stateCollector {
 	}
 	made := collector(objects...)
 	for i := range 10 {
-		made.observer = append(made.observer.(observedAs), probes.Observation{Key: fmt.Sprintf("192.0.2.%d:80", i), Took: time.Second, CertificateExpiry: someTime})
+		made.Observer = append(made.Observer.(observedAs), probes.Observation{Key: fmt.Sprintf("192.0.2.%d:80", i), Took: time.Second, CertificateExpiry: someTime})
 	}
 	return made
 }
@@ -219,7 +218,7 @@ func BenchmarkScrape(b *testing.B) {
 	for _, perEndpoint := range []bool{false, true} {
 		b.Run(fmt.Sprintf("perEndpoint=%v", perEndpoint), func(b *testing.B) {
 			made := fleet()
-			made.perEndpoint = perEndpoint
+			made.PerEndpoint = perEndpoint
 			registry := prometheus.NewRegistry()
 			registry.MustRegister(made)
 			series := testutil.CollectAndCount(made)
@@ -241,22 +240,8 @@ func TestSeriesAreBounded(t *testing.T) {
 	if got := testutil.CollectAndCount(made); got > 30*5000 {
 		t.Errorf("%d series for 5,000 objects, more than 30 each", got)
 	}
-	made.perEndpoint = true
+	made.PerEndpoint = true
 	if got := testutil.CollectAndCount(made); got > 30*5000+3*50_000 {
 		t.Errorf("%d series for 50,000 endpoints, more than 3 each", got)
-	}
-}
-
-func TestMetricsFollowTheConventions(t *testing.T) {
-	families := documented(t)
-	problems, err := promlint.NewWithMetricFamilies(families).Lint()
-	if err != nil || len(problems) > 0 {
-		t.Errorf("%v %v", problems, err)
-	}
-	for _, family := range families {
-		help := family.GetHelp()
-		if !strings.HasSuffix(help, ".") || help[:1] != strings.ToUpper(help[:1]) {
-			t.Errorf("%s: %q is no sentence", family.GetName(), help)
-		}
 	}
 }
