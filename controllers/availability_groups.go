@@ -24,6 +24,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/phrase"
 )
 
 // serves reports whether clients of a Service can reach a group's endpoints. A Service
@@ -65,7 +66,7 @@ func (a availability) where(decision tierDecision) string {
 	if len(names) == len(a) {
 		return ""
 	}
-	return shortened(names, ", ") + ": "
+	return phrase.List(names, ", ") + ": "
 }
 
 // describe says a sentence about each decision that applies, with the groups that it is

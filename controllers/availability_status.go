@@ -23,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -98,7 +99,7 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, foun
 	}
 	message := readiness(status, countOpened(status), minReady)
 	if len(served) == 0 || len(served) > 1 && len(lacking) > 0 && !served.alike() {
-		message += "; " + shortened(lacking, ", ")
+		message += "; " + phrase.List(lacking, ", ")
 	}
 	decided := worst.status(minReady)
 	if found.differs() { // what the API server holds may be worse than what was decided
@@ -200,7 +201,7 @@ func setDegraded(set conditionSetter) {
 		set.set(farpointv1.DegradedCondition, metav1.ConditionFalse, farpointv1.NoEndpointsUnhealthyReason, "no active endpoint is unhealthy")
 		return
 	}
-	set.set(farpointv1.DegradedCondition, metav1.ConditionTrue, farpointv1.EndpointsUnhealthyReason, "unhealthy: "+shortened(unhealthy, ", "))
+	set.set(farpointv1.DegradedCondition, metav1.ConditionTrue, farpointv1.EndpointsUnhealthyReason, "unhealthy: "+phrase.List(unhealthy, ", "))
 }
 
 // outline is what kubectl get -o wide shows of an object that is as it should be.

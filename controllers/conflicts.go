@@ -26,6 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/phrase"
 )
 
 // Values of the labels that say who manages slices and Endpoints, of the controllers of
@@ -153,7 +154,7 @@ func sharedEndpoints(own []endpoint, around neighbours) *conflict {
 	}
 	for _, slice := range around.rivals {
 		owner, _ := labelledOwner(slice)
-		look(slice, "ExternalService "+nameFrom(slice.Namespace, owner))
+		look(slice, "ExternalService "+phrase.NameFrom(slice.Namespace, owner))
 	}
 	for _, slice := range around.pods {
 		look(slice, fmt.Sprintf("EndpointSlice %s of the Service's Pods", slice.Name))
@@ -161,7 +162,7 @@ func sharedEndpoints(own []endpoint, around neighbours) *conflict {
 	if len(found) == 0 {
 		return nil
 	}
-	return &conflict{farpointv1.SharedEndpointReason, shortened(slices.Sorted(slices.Values(found)), "; ") + ": consumers follow now the one and now the other, so keep each address and port in one of them"}
+	return &conflict{farpointv1.SharedEndpointReason, phrase.List(slices.Sorted(slices.Values(found)), "; ") + ": consumers follow now the one and now the other, so keep each address and port in one of them"}
 }
 
 func sharedWith(mine map[place]string, published *discoveryv1.Endpoint, ports []discoveryv1.EndpointPort) (name string, ok bool) {
@@ -189,5 +190,5 @@ func enumerated(one, several string, list []*discoveryv1.EndpointSlice) string {
 	if len(names) == 1 {
 		return fmt.Sprintf(one, names[0])
 	}
-	return fmt.Sprintf(several, shortened(slices.Sorted(slices.Values(names)), ", "))
+	return fmt.Sprintf(several, phrase.List(slices.Sorted(slices.Values(names)), ", "))
 }

@@ -25,6 +25,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -53,7 +54,7 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 			status = endpointStatus(&verdicts[0], found.publishesNotReady())
 			verdicts = verdicts[1:]
 			if isRefused { // it is held
-				status.Reason, status.Message = refused.reason, cut(refused.message, longestMessage)
+				status.Reason, status.Message = refused.reason, phrase.Cut(refused.message, longestMessage)
 			}
 		case isRefused && names.at(i).origin != lastRejected:
 			lastRejected = names.at(i).origin
@@ -101,7 +102,7 @@ func rejectedStatus(origin int, spec *farpointv1.ExternalServiceSpec, refused re
 		State:   stateOf(&spec.Endpoints[origin]),
 		Health:  farpointv1.EndpointRejected,
 		Reason:  refused.reason,
-		Message: cut(refused.message, longestMessage),
+		Message: phrase.Cut(refused.message, longestMessage),
 	}
 	if refused.reason == farpointv1.ResolvingReason {
 		status.Health = farpointv1.EndpointHealthUnknown

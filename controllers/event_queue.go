@@ -36,6 +36,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/controllers/telemetry"
 )
 
@@ -264,7 +265,7 @@ func (q *eventQueue) event(about *farpointv1.ExternalService, told occurrence, o
 		Action:              "Probe",
 		Type:                kindOfEvent,
 		Reason:              told.reason,
-		Note:                cut(told.note, longest),
+		Note:                phrase.Cut(told.note, longest),
 		Regarding: corev1.ObjectReference{
 			APIVersion:      farpointv1.GroupVersion.String(),
 			Kind:            externalServiceKind,

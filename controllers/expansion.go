@@ -27,6 +27,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -339,7 +340,7 @@ func (e *expansion) judge() (status metav1.ConditionStatus, reason, message stri
 		for i := range e.faults {
 			parts[i] = fmt.Sprintf("spec.endpoints[%d]: %s", e.faults[i].origin, e.faults[i].explain())
 		}
-		message = shortened(parts, "; ")
+		message = phrase.List(parts, "; ")
 		if e.surplus > 0 {
 			message += "; " + surplus
 		}

@@ -22,6 +22,7 @@ import (
 	"slices"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/phrase"
 )
 
 // claim ranks the endpoints that want one place. A rejected endpoint never keeps a place
@@ -148,5 +149,5 @@ func (t *targets) sharedNames() string {
 	for _, origin := range slices.Sorted(maps.Keys(others)) {
 		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s) adds no address to spec.endpoints[%d]", origin, t.names.spec.Endpoints[origin].Address, others[origin]))
 	}
-	return shortened(parts, "; ")
+	return phrase.List(parts, "; ")
 }

@@ -24,6 +24,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -126,7 +127,7 @@ func (s *seeds) noteState(state sliceState, ports []discoveryv1.EndpointPort) {
 				return
 			}
 			said.state = health
-			more.reason = cut(entry.Reason, longestReason)
+			more.reason = phrase.Cut(entry.Reason, longestReason)
 		})
 	}
 	for i := range state.Drains {

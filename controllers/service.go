@@ -33,6 +33,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/phrase"
 )
 
 // serviceResolver finds the target Service, and keeps it as the template says if there
@@ -55,7 +56,7 @@ func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.External
 		return finding, err
 	}
 	finding.service = former
-	finding.message += fmt.Sprintf("; until then Service %s still leads to the endpoints", nameFrom(owner.Namespace, client.ObjectKeyFromObject(former)))
+	finding.message += fmt.Sprintf("; until then Service %s leads to the endpoints, as before", phrase.NameFrom(owner.Namespace, client.ObjectKeyFromObject(former)))
 	return finding, nil
 }
 

@@ -28,6 +28,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/phrase"
 )
 
 // familyMismatch compares the address families of endpoints with those of the Service; ""
@@ -38,22 +39,22 @@ func familyMismatch(endpoints []endpoint, around neighbours) (reason, message st
 	if len(endpoints) == 0 || len(service.Spec.IPFamilies) == 0 {
 		return "", ""
 	}
-	var lacking few
+	var lacking phrase.Sample
 	has := map[discoveryv1.AddressType]bool{}
 	for i := range endpoints {
 		family := addressTypeOf(&endpoints[i])
 		has[family] = true
 		if !hasFamily(service, family) {
-			lacking.add(endpoints[i].name)
+			lacking.Add(endpoints[i].name)
 		}
 	}
 	families := make([]string, len(service.Spec.IPFamilies))
 	for i, family := range service.Spec.IPFamilies {
 		families[i] = string(family)
 	}
-	if lacking.count > 0 {
+	if lacking.Count > 0 {
 		return farpointv1.AddressFamilyNotInServiceReason, fmt.Sprintf("%s of an address family that the Service lacks, which has only %s: clients do not reach them; give the Service both families (ipFamilyPolicy, ipFamilies), or take the endpoints out",
-			lacking.are("is", "are"), strings.Join(families, " and "))
+			lacking.With("is", "are"), strings.Join(families, " and "))
 	}
 	for _, slice := range around.rivals {
 		has[slice.AddressType] = true

@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -56,5 +57,5 @@ func setVerdictsCurrent(set conditionSetter, found findings) {
 		return
 	}
 	set.set(farpointv1.VerdictsCurrentCondition, metav1.ConditionFalse, farpointv1.VerdictsStaleReason,
-		"probes yield no result, so the last verdict is kept and may be wrong: "+shortened(stale, ", "))
+		"probes say nothing, so that the last verdict stands and may be wrong: "+phrase.List(stale, ", "))
 }

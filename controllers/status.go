@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/phrase"
 )
 
 // findings are all that a status is made from.
@@ -81,7 +82,7 @@ func (f findings) publishesNotReady() bool {
 // present status keeps its time. It changes neither argument.
 func summarize(present *farpointv1.ExternalService, found findings, now metav1.Time) farpointv1.ExternalServiceStatus {
 	status := *present.Status.DeepCopy()
-	status.TargetService = nameFrom(present.Namespace, targetKey(present))
+	status.TargetService = phrase.NameFrom(present.Namespace, targetKey(present))
 	status.EndpointSlices = int32(len(found.published))
 	status.Endpoints = endpointStatuses(present, found, now)
 	if found.differs() {
@@ -126,7 +127,7 @@ type conditionSetter struct {
 func (s conditionSetter) set(kind string, value metav1.ConditionStatus, reason, message string) {
 	const longest = 4096 // metav1.Condition holds at most 32 KiB of message (its CRD validation)
 	meta.SetStatusCondition(&s.status.Conditions, metav1.Condition{
-		Type: kind, Status: value, Reason: reason, Message: cut(message, longest),
+		Type: kind, Status: value, Reason: reason, Message: phrase.Cut(message, longest),
 		ObservedGeneration: s.generation, LastTransitionTime: s.now,
 	})
 }
@@ -262,7 +263,7 @@ func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *fault {
 // suspended is the status of an object whose slices are left as they are.
 func suspended(present *farpointv1.ExternalService, now metav1.Time) farpointv1.ExternalServiceStatus {
 	status := *present.Status.DeepCopy()
-	status.TargetService = nameFrom(present.Namespace, targetKey(present))
+	status.TargetService = phrase.NameFrom(present.Namespace, targetKey(present))
 	status.ObservedGeneration = present.Generation
 	set := conditionSetter{status: &status, generation: present.Generation, now: now}
 	set.remove(farpointv1.ReconcilingCondition)

@@ -26,6 +26,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/phrase"
 )
 
 // hints are the hints that endpoints get in the slices. kube-proxy follows those of a kind
@@ -58,7 +59,7 @@ type trafficFinding struct {
 // write of every slice there is.
 func judgeTraffic(service *corev1.Service, endpoints []verdict) trafficFinding {
 	asked := distributionOf(service)
-	var nowhere, nodeless few
+	var nowhere, nodeless phrase.Sample
 	candidates, byHand := 0, false
 	for i := range endpoints {
 		candidate := endpoints[i].endpoint
@@ -68,29 +69,29 @@ func judgeTraffic(service *corev1.Service, endpoints []verdict) trafficFinding {
 		}
 		candidates++
 		if len(candidate.spec.ForZones) == 0 && (asked.value == "" || candidate.spec.Zone == "") {
-			nowhere.add(candidate.name)
+			nowhere.Add(candidate.name)
 		}
 		if candidate.spec.NodeName == "" {
-			nodeless.add(candidate.name)
+			nodeless.Add(candidate.name)
 		}
 	}
 	found := trafficFinding{hints: hints{
-		zones:   nowhere.count == 0 && (asked.value != "" || byHand),
+		zones:   nowhere.Count == 0 && (asked.value != "" || byHand),
 		ownZone: asked.value != "",
-		nodes:   nodeless.count == 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode,
+		nodes:   nodeless.Count == 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode,
 	}}
 	switch local := localPolicy(service); {
 	case candidates == 0: // nothing gets traffic anyway
-	case local != "" && nodeless.count > 0:
+	case local != "" && nodeless.Count > 0:
 		found.explain(false, farpointv1.LocalTrafficPolicyReason,
-			"the Service's %s Local leads only to endpoints on the client's node, and %s on no node: set it to Cluster", local, nodeless.are("is", "are"))
+			"the Service's %s Local leads to endpoints on one's own node only, and %s on none: set it to Cluster", local, nodeless.With("is", "are"))
 	case asked.value == "" && !byHand:
-	case nowhere.count > 0 && !found.hints.nodes:
+	case nowhere.Count > 0 && !found.hints.nodes:
 		found.explain(false, farpointv1.EndpointWithoutZoneReason,
-			"%s %s: no hints are written, and clients use endpoints of all zones", nowhere.are("has", "have"), asked.lacking())
-	case nodeless.count > 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode:
+			"%s %s: no hints are written, and clients use endpoints of all zones", nowhere.With("has", "have"), asked.lacking())
+	case nodeless.Count > 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode:
 		found.explain(false, farpointv1.EndpointWithoutNodeReason,
-			"%s no nodeName, so trafficDistribution PreferSameNode acts as PreferSameZone", nodeless.are("has", "have"))
+			"%s no nodeName, so that trafficDistribution PreferSameNode is taken for PreferSameZone", nodeless.With("has", "have"))
 	case asked.annotation != "":
 		found.explain(true, farpointv1.TopologyModeDeprecatedReason,
 			"the Service's annotation %s is deprecated and acts as trafficDistribution: PreferSameZone: set that instead", asked.annotation)
@@ -113,7 +114,7 @@ func (f trafficFinding) beside(service *corev1.Service, rivals []*discoveryv1.En
 	}
 	if others := unhinted(f.hints, service, rivals); len(others) > 0 {
 		f.explain(false, farpointv1.OthersWithoutHintsReason,
-			"clients follow hints only if all endpoints of the Service have hints, and there are none in %s: set the Service's trafficDistribution, and set the zone of all endpoints", shortened(others, ", "))
+			"clients follow hints only if all endpoints of the Service have some, and there are none in %s: set the Service's trafficDistribution, and give all of them a zone", phrase.List(others, ", "))
 	}
 	return f
 }
@@ -127,7 +128,7 @@ func unhinted(written hints, service *corev1.Service, rivals []*discoveryv1.Endp
 	hinted := map[string]bool{}
 	for _, slice := range rivals {
 		owner, _ := labelledOwner(slice)
-		name := "ExternalService " + nameFrom(slice.Namespace, owner)
+		name := "ExternalService " + phrase.NameFrom(slice.Namespace, owner)
 		for i := range slice.Endpoints {
 			hinted[name] = hinted[name] || has(slice.Endpoints[i].Hints)
 		}

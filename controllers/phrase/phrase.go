@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package phrase
 
 import (
 	"fmt"
@@ -23,8 +23,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// shortened joins the first few of the words.
-func shortened(words []string, separator string) string {
+// List joins the first few of the words.
+func List(words []string, separator string) string {
 	const shown = 5
 	if more := len(words) - shown; more > 0 {
 		words = append(words[:shown:shown], fmt.Sprintf("and %d more", more))
@@ -32,16 +32,16 @@ func shortened(words []string, separator string) string {
 	return strings.Join(words, separator)
 }
 
-// nameFrom names something to those who are in a namespace.
-func nameFrom(namespace string, key types.NamespacedName) string {
+// NameFrom names something to those who are in a namespace.
+func NameFrom(namespace string, key types.NamespacedName) string {
 	if key.Namespace == namespace {
 		return key.Name
 	}
 	return key.String()
 }
 
-// cut shortens a text to so many bytes.
-func cut(text string, longest int) string {
+// Cut shortens a text to so many bytes.
+func Cut(text string, longest int) string {
 	const more = "…"
 	if len(text) <= longest {
 		return text
@@ -49,27 +49,27 @@ func cut(text string, longest int) string {
 	return strings.ToValidUTF8(text[:longest-len(more)], "") + more
 }
 
-// few counts endpoints and names some of them.
-type few struct {
-	count int
+// Sample counts endpoints and names some of them.
+type Sample struct {
+	Count int
 	names []string
 }
 
-func (f *few) add(name string) {
+func (f *Sample) Add(name string) {
 	const shown = 5
-	f.count++
+	f.Count++
 	if len(f.names) < shown {
 		f.names = append(f.names, name)
 	}
 }
 
-// are names the endpoints, followed by the verb that fits their number.
-func (f *few) are(one, several string) string {
+// With names the endpoints, followed by the verb that fits their number.
+func (f *Sample) With(one, several string) string {
 	text, verb := strings.Join(f.names, ", "), several
-	if more := f.count - len(f.names); more > 0 {
+	if more := f.Count - len(f.names); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
-	if f.count == 1 {
+	if f.Count == 1 {
 		verb = one
 	}
 	return text + " " + verb
