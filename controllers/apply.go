@@ -32,6 +32,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/telemetry"
 )
 
@@ -237,7 +238,7 @@ func (w *sliceWriter) create(ctx context.Context, slice *discoveryv1.EndpointSli
 	if err := w.live.Get(ctx, client.ObjectKeyFromObject(slice), present); err != nil {
 		return false, fmt.Errorf("read EndpointSlice %s, which exists already: %w", slice.Name, err)
 	}
-	if !writtenFor(present, client.ObjectKeyFromObject(w.owner)) {
+	if !ownership.IsWrittenFor(present, client.ObjectKeyFromObject(w.owner)) {
 		return false, fmt.Errorf("EndpointSlice %s exists already and was written by somebody else: delete or rename it", slice.Name)
 	}
 	if present.AddressType != slice.AddressType { // immutable

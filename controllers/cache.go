@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/ownership"
 )
 
 // cacheOptions keep the cache small. What Kubernetes' own controllers write for Pods,
@@ -62,7 +63,7 @@ func cacheOptions(namespaces []string) (cache.Options, error) {
 func stripSlice(object any) (any, error) {
 	if slice, ok := object.(*discoveryv1.EndpointSlice); ok {
 		slice.ManagedFields = nil
-		if _, ours := sliceOwner(slice); !ours {
+		if _, ours := ownership.OfSlice(slice); !ours {
 			slice.Labels = only(slice.Labels, discoveryv1.LabelServiceName, discoveryv1.LabelManagedBy)
 			slice.Annotations, slice.Endpoints, slice.Ports = nil, nil, nil
 		}

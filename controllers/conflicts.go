@@ -26,6 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
@@ -60,11 +61,11 @@ type neighbours struct {
 
 // sort puts a slice of the Service where it belongs, unless it is the owner's own.
 func (n *neighbours) sort(slice *discoveryv1.EndpointSlice, owner types.NamespacedName) {
-	switch written, ours := sliceOwner(slice); {
+	switch written, ours := ownership.OfSlice(slice); {
 	case ours && written == owner:
 	case ours:
 		n.rivals = append(n.rivals, slice)
-	case !referredToByUs(slice): // or it is about to be repaired
+	case !ownership.IsOurs(slice): // or it is about to be repaired
 		n.foreign = append(n.foreign, slice)
 	}
 }
@@ -153,7 +154,7 @@ func sharedEndpoints(own []endpoint, around neighbours) *conflict {
 		}
 	}
 	for _, slice := range around.rivals {
-		owner, _ := labelledOwner(slice)
+		owner, _ := ownership.Labelled(slice)
 		look(slice, "ExternalService "+phrase.NameFrom(slice.Namespace, owner))
 	}
 	for _, slice := range around.pods {

@@ -25,6 +25,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"farpoint.dev/farpoint/controllers/ownership"
 )
 
 func TestConflicts(t *testing.T) {
@@ -38,7 +40,7 @@ func TestConflicts(t *testing.T) {
 		return &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "legacy", Labels: labels, Annotations: annotations}}
 	}
 	repaired := sliceOf("somebody", "mine-0")
-	repaired.OwnerReferences = []metav1.OwnerReference{ownerReference(testOwner())}
+	repaired.OwnerReferences = []metav1.OwnerReference{ownership.Reference(testOwner())}
 	otherPort := rivalSlice("other", "10.0.0.1")
 	otherPort.Ports = httpPort(9090).ports
 	tests := []struct {

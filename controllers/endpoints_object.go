@@ -33,6 +33,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/ownership"
 )
 
 // +kubebuilder:rbac:groups="",resources=endpoints,verbs=get;list;watch;create;update;delete
@@ -100,7 +101,7 @@ func judgeEndpoints(owner *farpointv1.ExternalService, service *corev1.Service) 
 	case service == nil:
 		return endpointsFinding{wanted: true, reason: farpointv1.NotJudgedReason, message: "there is no Service to keep Endpoints for; see TargetServiceResolved"}
 	case len(service.Spec.Selector) > 0:
-		return endpointsFinding{wanted: true, reason: farpointv1.ServiceHasSelectorReason, message: fmt.Sprintf("Endpoints of Service %s are kept by Kubernetes, since it has a selector: unset publishEndpoints", targetKey(owner))}
+		return endpointsFinding{wanted: true, reason: farpointv1.ServiceHasSelectorReason, message: fmt.Sprintf("Endpoints of Service %s are kept by Kubernetes, since it has a selector: unset publishEndpoints", ownership.TargetService(owner))}
 	}
 	return endpointsFinding{wanted: true, published: true}
 }
@@ -134,7 +135,7 @@ func desiredEndpoints(owner *farpointv1.ExternalService, service *corev1.Service
 	}
 	wanted.Labels[discoveryv1.LabelSkipMirror] = "true"
 	wanted.Labels[endpointsManagedBy] = farpointv1.ManagedBy
-	labelOwner(wanted.Labels, owner, service.Namespace)
+	ownership.Label(wanted.Labels, owner, service.Namespace)
 	delete(wanted.Annotations, corev1.EndpointsOverCapacity)
 	if content.truncated() {
 		if wanted.Annotations == nil {
@@ -143,7 +144,7 @@ func desiredEndpoints(owner *farpointv1.ExternalService, service *corev1.Service
 		wanted.Annotations[corev1.EndpointsOverCapacity] = endpointsTruncated
 	}
 	if owner.DeletionTimestamp == nil { // or the garbage collector may be orphaning it
-		wanted.OwnerReferences = []metav1.OwnerReference{dependentReference(owner, service)}
+		wanted.OwnerReferences = []metav1.OwnerReference{ownership.DependentReference(owner, service)}
 	}
 	wanted.Subsets = content.subsets
 	return wanted
@@ -170,14 +171,14 @@ func (k *endpointsKeeper) create(ctx context.Context, owner *farpointv1.External
 		if !apierrors.IsAlreadyExists(err) {
 			return true, wrapped(err, "create Endpoints %s", wanted.Name)
 		}
-		if err = k.live.Get(ctx, client.ObjectKeyFromObject(wanted), present); err == nil && !ownedBy(present, owner.Name) {
+		if err = k.live.Get(ctx, client.ObjectKeyFromObject(wanted), present); err == nil && !ownership.IsOwnedBy(present, owner.Name) {
 			k.block(client.ObjectKeyFromObject(owner))
 		}
 	}
 	if err != nil {
 		return false, fmt.Errorf("read Endpoints %s: %w", wanted.Name, err)
 	}
-	if !ownedBy(present, owner.Name) || present.Namespace != owner.Namespace {
+	if !ownership.IsOwnedBy(present, owner.Name) || present.Namespace != owner.Namespace {
 		return false, nil
 	}
 	wanted.ResourceVersion = present.ResourceVersion // ours, without its labels
@@ -193,7 +194,7 @@ func (k *endpointsKeeper) removeOthers(ctx context.Context, owner *farpointv1.Ex
 		return nil, err
 	}
 	for i := range all {
-		if keep && client.ObjectKeyFromObject(&all[i]) == targetKey(owner) {
+		if keep && client.ObjectKeyFromObject(&all[i]) == ownership.TargetService(owner) {
 			kept = &all[i]
 		} else if err := k.delete(ctx, &all[i]); err != nil {
 			return nil, err
@@ -210,7 +211,7 @@ func (k *endpointsKeeper) removeAll(ctx context.Context, owner types.NamespacedN
 		return err
 	}
 	for i := range all {
-		if all[i].Namespace != owner.Namespace || ownedBy(&all[i], owner.Name) {
+		if all[i].Namespace != owner.Namespace || ownership.IsOwnedBy(&all[i], owner.Name) {
 			if err := k.delete(ctx, &all[i]); err != nil {
 				return err
 			}
@@ -259,5 +260,5 @@ func endpointsOwner(endpoints *corev1.Endpoints) (owner types.NamespacedName, ou
 	if endpoints.Labels[endpointsManagedBy] != farpointv1.ManagedBy {
 		return owner, false
 	}
-	return labelledOwner(endpoints)
+	return ownership.Labelled(endpoints)
 }

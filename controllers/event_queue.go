@@ -36,6 +36,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/controllers/telemetry"
 )
@@ -268,7 +269,7 @@ func (q *eventQueue) event(about *farpointv1.ExternalService, told occurrence, o
 		Note:                phrase.Cut(told.note, longest),
 		Regarding: corev1.ObjectReference{
 			APIVersion:      farpointv1.GroupVersion.String(),
-			Kind:            externalServiceKind,
+			Kind:            ownership.Kind,
 			Namespace:       about.Namespace,
 			Name:            about.Name,
 			UID:             about.UID,

@@ -33,6 +33,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
 )
@@ -289,7 +290,7 @@ func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.Exter
 // its target any more, once the slices of the one that is are written. It returns an error
 // only if that is undecided.
 func (r *Reconciler) removeFormerServices(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
-	target := targetKey(object)
+	target := ownership.TargetService(object)
 	if found.service.service == nil || client.ObjectKeyFromObject(found.service.service) != target || found.writeFailed != nil || object.DeletionTimestamp != nil {
 		return nil
 	}
@@ -373,7 +374,7 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 		// One without the reference was orphaned on purpose: kubectl delete --cascade=orphan.
 		// That is not said of those elsewhere, and they could not stay if it were: the
 		// namespace that they are in could not revoke its grant any more.
-		if ownedBy(slice, request.Name) {
+		if ownership.IsOwnedBy(slice, request.Name) {
 			plan.Delete = append(plan.Delete, slice)
 		}
 	}

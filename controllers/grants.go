@@ -34,6 +34,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/ownership"
 )
 
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=referencegrants,verbs=get;list;watch
@@ -118,7 +119,7 @@ func (g *grants) refusal(from string, to types.NamespacedName) (*refusal, error)
 	}
 	return &refusal{
 		reason:  farpointv1.RefNotPermittedReason,
-		message: fmt.Sprintf("Service %s is in another namespace, where no ReferenceGrant allows that: create one in namespace %s, from group %s, kind %s, namespace %s, to group \"\", kind Service, name %s", to, to.Namespace, farpointv1.GroupVersion.Group, externalServiceKind, from, to.Name),
+		message: fmt.Sprintf("Service %s is in another namespace, where no ReferenceGrant allows that: create one in namespace %s, from group %s, kind %s, namespace %s, to group \"\", kind Service, name %s", to, to.Namespace, farpointv1.GroupVersion.Group, ownership.Kind, from, to.Name),
 		awaited: true,
 	}, nil
 }
@@ -127,7 +128,7 @@ func (g *grants) refusal(from string, to types.NamespacedName) (*refusal, error)
 // of its own.
 func permits(grant *gatewayv1.ReferenceGrantSpec, namespace, service string) bool {
 	return slices.ContainsFunc(grant.From, func(from gatewayv1.ReferenceGrantFrom) bool {
-		return string(from.Group) == farpointv1.GroupVersion.Group && from.Kind == externalServiceKind && string(from.Namespace) == namespace
+		return string(from.Group) == farpointv1.GroupVersion.Group && from.Kind == ownership.Kind && string(from.Namespace) == namespace
 	}) && slices.ContainsFunc(grant.To, func(to gatewayv1.ReferenceGrantTo) bool {
 		return to.Group == "" && to.Kind == "Service" && (to.Name == nil || *to.Name == "" || string(*to.Name) == service)
 	})

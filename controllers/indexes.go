@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/ownership"
 )
 
 // Indexes of the cache.
@@ -56,7 +57,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		}
 	}
 	byOwner := func(object client.Object) []string {
-		if owner, ours := sliceOwner(object.(*discoveryv1.EndpointSlice)); ours {
+		if owner, ours := ownership.OfSlice(object.(*discoveryv1.EndpointSlice)); ours {
 			return []string{owner.String()}
 		}
 		return nil
@@ -68,10 +69,10 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		return nil
 	}
 	byTarget := func(object client.Object) []string {
-		return []string{targetKey(object.(*farpointv1.ExternalService)).String()}
+		return []string{ownership.TargetService(object.(*farpointv1.ExternalService)).String()}
 	}
 	byCrossing := func(object client.Object) []string {
-		if target := targetKey(object.(*farpointv1.ExternalService)); target.Namespace != object.GetNamespace() {
+		if target := ownership.TargetService(object.(*farpointv1.ExternalService)); target.Namespace != object.GetNamespace() {
 			return []string{target.Namespace, anyNamespace}
 		}
 		return nil

@@ -40,6 +40,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -250,7 +251,7 @@ func (r *clusterRanges) follow(ctx context.Context, lists []client.ObjectList, q
 		return fmt.Errorf("list EndpointSlices: %w", err)
 	}
 	for i := range published.Items {
-		if owner, ours := sliceOwner(&published.Items[i]); ours && publishedOtherwise(&published.Items[i], before, r.policy) {
+		if owner, ours := ownership.OfSlice(&published.Items[i]); ours && publishedOtherwise(&published.Items[i], before, r.policy) {
 			queue.Add(reconcile.Request{NamespacedName: owner})
 		}
 	}

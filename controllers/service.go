@@ -33,6 +33,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
@@ -63,7 +64,7 @@ func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.External
 // formerTarget returns a Service besides the target that slices of the owner belong to, and
 // that may lead to the endpoints still; nil if there is none.
 func (r serviceResolver) formerTarget(ctx context.Context, owner *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) (*corev1.Service, error) {
-	asked := map[types.NamespacedName]bool{targetKey(owner): true}
+	asked := map[types.NamespacedName]bool{ownership.TargetService(owner): true}
 	for _, slice := range slices.SortedFunc(slices.Values(published), byName) {
 		key := types.NamespacedName{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}
 		if asked[key] {
@@ -89,7 +90,7 @@ func (r serviceResolver) formerTarget(ctx context.Context, owner *farpointv1.Ext
 
 // resolveTarget finds the target Service.
 func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.ExternalService) (serviceFinding, error) {
-	key := targetKey(owner)
+	key := ownership.TargetService(owner)
 	if key.Namespace != owner.Namespace && owner.Spec.ServiceTemplate != nil {
 		return serviceFinding{
 			reason:  farpointv1.ServiceInOtherNamespaceReason,
@@ -118,7 +119,7 @@ func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.Ex
 
 // refusal says why the owner may not refer to its Service; nil if it may.
 func (r serviceResolver) refusal(owner *farpointv1.ExternalService) (*refusal, error) {
-	key := targetKey(owner)
+	key := ownership.TargetService(owner)
 	if key.Namespace == owner.Namespace {
 		return nil, nil
 	}
@@ -134,7 +135,7 @@ func (r serviceResolver) removeCreated(ctx context.Context, owner, save types.Na
 	}
 	for i := range created.Items {
 		service := &created.Items[i]
-		if client.ObjectKeyFromObject(service) == save || service.DeletionTimestamp != nil || !ownedBy(service, owner.Name) {
+		if client.ObjectKeyFromObject(service) == save || service.DeletionTimestamp != nil || !ownership.IsOwnedBy(service, owner.Name) {
 			continue
 		}
 		if err := r.client.Delete(ctx, service, client.Preconditions{UID: &service.UID}); client.IgnoreNotFound(err) != nil {
@@ -151,7 +152,7 @@ func allowsSelector(owner *farpointv1.ExternalService) bool {
 // judgeService decides whether the owner's endpoints may be published for a Service; nil
 // is one that does not exist.
 func judgeService(owner *farpointv1.ExternalService, service *corev1.Service) serviceFinding {
-	key := targetKey(owner)
+	key := ownership.TargetService(owner)
 	switch {
 	case service == nil:
 		return serviceFinding{
@@ -181,7 +182,7 @@ func judgeService(owner *farpointv1.ExternalService, service *corev1.Service) se
 // keep makes the Service what the template says. A Service that was not created from
 // the template is left alone, and one that was orphaned is adopted.
 func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalService, key types.NamespacedName, present *corev1.Service) (serviceFinding, error) {
-	if present != nil && !ownedBy(present, owner.Name) && !orphanedBy(present, owner) {
+	if present != nil && !ownership.IsOwnedBy(present, owner.Name) && !orphanedBy(present, owner) {
 		finding := judgeService(owner, present)
 		if finding.resolved() {
 			finding.reason = farpointv1.ServiceNotOwnedReason
@@ -222,7 +223,7 @@ func orphanedBy(service *corev1.Service, owner *farpointv1.ExternalService) bool
 }
 
 func invalidService(owner *farpointv1.ExternalService, present *corev1.Service, why string) serviceFinding {
-	finding := serviceFinding{reason: farpointv1.ServiceInvalidReason, message: fmt.Sprintf("serviceTemplate cannot be applied to Service %s: %s", targetKey(owner), why)}
+	finding := serviceFinding{reason: farpointv1.ServiceInvalidReason, message: fmt.Sprintf("Service %s cannot be made what serviceTemplate says: %s", ownership.TargetService(owner), why)}
 	if present != nil && judgeService(owner, present).resolved() {
 		finding.service = present
 	}
@@ -238,7 +239,7 @@ func desiredService(owner *farpointv1.ExternalService, key types.NamespacedName,
 		wanted = present.DeepCopy()
 	}
 	template := owner.Spec.ServiceTemplate
-	wanted.OwnerReferences = []metav1.OwnerReference{ownerReference(owner)}
+	wanted.OwnerReferences = []metav1.OwnerReference{ownership.Reference(owner)}
 	wanted.Labels = merged(wanted.Labels, template.Metadata.Labels)
 	wanted.Labels[farpointv1.OwnerLabel] = owner.Name
 	if len(template.Metadata.Annotations) > 0 {

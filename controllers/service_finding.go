@@ -20,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/ownership"
 )
 
 // serviceFinding is what came of looking for the target Service.
@@ -40,5 +41,5 @@ func (f serviceFinding) namespace(owner *farpointv1.ExternalService) string {
 	if f.service != nil {
 		return f.service.Namespace
 	}
-	return targetKey(owner).Namespace
+	return ownership.TargetService(owner).Namespace
 }

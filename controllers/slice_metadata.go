@@ -28,6 +28,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/ownership"
 )
 
 // sliceMetadata makes the metadata of one object's slices.
@@ -47,7 +48,7 @@ func newSliceMetadata(wants sliceWants) sliceMetadata {
 	options := wants.owner.Spec.EndpointSlices
 	made := sliceMetadata{
 		owner:       wants.owner,
-		reference:   dependentReference(wants.owner, wants.service),
+		reference:   ownership.DependentReference(wants.owner, wants.service),
 		annotations: sliceAnnotations(options),
 		byZone:      options != nil && options.GroupBy == farpointv1.GroupByZone,
 		taken:       map[string]bool{},
@@ -174,7 +175,7 @@ func sliceLabels(wants sliceWants, byZone bool) map[string]string {
 	}
 	labels[discoveryv1.LabelServiceName] = wants.service.Name
 	labels[discoveryv1.LabelManagedBy] = farpointv1.ManagedBy
-	labelOwner(labels, wants.owner, wants.service.Namespace)
+	ownership.Label(labels, wants.owner, wants.service.Namespace)
 	return labels
 }
 

@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
@@ -82,7 +83,7 @@ func (f findings) publishesNotReady() bool {
 // present status keeps its time. It changes neither argument.
 func summarize(present *farpointv1.ExternalService, found findings, now metav1.Time) farpointv1.ExternalServiceStatus {
 	status := *present.Status.DeepCopy()
-	status.TargetService = phrase.NameFrom(present.Namespace, targetKey(present))
+	status.TargetService = phrase.NameFrom(present.Namespace, ownership.TargetService(present))
 	status.EndpointSlices = int32(len(found.published))
 	status.Endpoints = endpointStatuses(present, found, now)
 	if found.differs() {
@@ -263,7 +264,7 @@ func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *fault {
 // suspended is the status of an object whose slices are left as they are.
 func suspended(present *farpointv1.ExternalService, now metav1.Time) farpointv1.ExternalServiceStatus {
 	status := *present.Status.DeepCopy()
-	status.TargetService = phrase.NameFrom(present.Namespace, targetKey(present))
+	status.TargetService = phrase.NameFrom(present.Namespace, ownership.TargetService(present))
 	status.ObservedGeneration = present.Generation
 	set := conditionSetter{status: &status, generation: present.Generation, now: now}
 	set.remove(farpointv1.ReconcilingCondition)

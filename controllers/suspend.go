@@ -26,13 +26,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/ownership"
 )
 
 // suspend leaves the slices as they are, save for what may not be published any more, and
 // for those in a namespace that the object has turned away from, which could not revoke its
 // grant: nobody asks for that any more.
 func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalService, within *confines) error {
-	existing, elsewhere, _, err := r.slicesOf(ctx, client.ObjectKeyFromObject(object), targetKey(object).Namespace)
+	existing, elsewhere, _, err := r.slicesOf(ctx, client.ObjectKeyFromObject(object), ownership.TargetService(object).Namespace)
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalSer
 // keepSuspended makes the Endpoints object of a suspended object follow the slices.
 func (r *Reconciler) keepSuspended(ctx context.Context, object *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) error {
 	service := &corev1.Service{}
-	err := r.client.Get(ctx, targetKey(object), service)
+	err := r.client.Get(ctx, ownership.TargetService(object), service)
 	if apierrors.IsNotFound(err) {
 		return nil // and nor are there Endpoints that anybody reads
 	}

@@ -26,6 +26,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
@@ -127,7 +128,7 @@ func unhinted(written hints, service *corev1.Service, rivals []*discoveryv1.Endp
 	}
 	hinted := map[string]bool{}
 	for _, slice := range rivals {
-		owner, _ := labelledOwner(slice)
+		owner, _ := ownership.Labelled(slice)
 		name := "ExternalService " + phrase.NameFrom(slice.Namespace, owner)
 		for i := range slice.Endpoints {
 			hinted[name] = hinted[name] || has(slice.Endpoints[i].Hints)

@@ -35,6 +35,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/ownership"
 )
 
 // startFunc is called once, before the first object is carried out. From then on it adds
@@ -77,7 +78,7 @@ func (r *Reconciler) targeting(ctx context.Context, service client.Object) []rec
 // one that the slice was written for.
 func (r *Reconciler) neighboursOf(ctx context.Context, object client.Object) []reconcile.Request {
 	slice := object.(*discoveryv1.EndpointSlice)
-	owner, ours := sliceOwner(slice)
+	owner, ours := ownership.OfSlice(slice)
 	target := types.NamespacedName{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}
 	return slices.DeleteFunc(r.withTarget(ctx, target), func(request reconcile.Request) bool {
 		return ours && request.NamespacedName == owner
@@ -95,7 +96,7 @@ func (r *Reconciler) withTarget(ctx context.Context, target types.NamespacedName
 
 // writerOf names the ExternalService that a slice was written for.
 func writerOf(_ context.Context, object client.Object) []reconcile.Request {
-	owner, ours := sliceOwner(object.(*discoveryv1.EndpointSlice))
+	owner, ours := ownership.OfSlice(object.(*discoveryv1.EndpointSlice))
 	if !ours {
 		return nil
 	}
@@ -113,7 +114,7 @@ func keeperOf(_ context.Context, object client.Object) []reconcile.Request {
 
 // ownerOf names the ExternalService that a Service was created for.
 func ownerOf(_ context.Context, object client.Object) []reconcile.Request {
-	owner, ok := labelledOwner(object)
+	owner, ok := ownership.Labelled(object)
 	if !ok {
 		return nil
 	}

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package ownership
 
 import (
 	corev1 "k8s.io/api/core/v1"
@@ -23,69 +23,68 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-const externalServiceKind = "ExternalService"
+const Kind = "ExternalService"
 
-// ownerReference makes the garbage collector remove what we wrote once the
+// Reference makes the garbage collector remove what we wrote once the
 // ExternalService is gone, also when the operator was removed before it. It does not
 // block the owner's deletion, which would need update rights on its finalizers.
-func ownerReference(owner *farpointv1.ExternalService) metav1.OwnerReference {
+func Reference(owner *farpointv1.ExternalService) metav1.OwnerReference {
 	return metav1.OwnerReference{
 		APIVersion: farpointv1.GroupVersion.String(),
-		Kind:       externalServiceKind,
+		Kind:       Kind,
 		Name:       owner.Name,
 		UID:        owner.UID,
 		Controller: ptr.To(true),
 	}
 }
 
-// ownedBy tells whether the object was written for the ExternalService of this name,
+// IsOwnedBy reports whether the object was written for the ExternalService of this name,
 // perhaps for one that was deleted since.
-func ownedBy(object metav1.Object, name string) bool {
-	return referredToByUs(object) && metav1.GetControllerOf(object).Name == name
+func IsOwnedBy(object metav1.Object, name string) bool {
+	return IsOurs(object) && metav1.GetControllerOf(object).Name == name
 }
 
-// referredToByUs tells whether the object was written for any ExternalService, whatever
+// IsOurs reports whether the object was written for any ExternalService, whatever
 // its labels say by now.
-func referredToByUs(object metav1.Object) bool {
+func IsOurs(object metav1.Object) bool {
 	reference := metav1.GetControllerOf(object)
-	if reference == nil || reference.Kind != externalServiceKind {
+	if reference == nil || reference.Kind != Kind {
 		return false
 	}
 	group, err := schema.ParseGroupVersion(reference.APIVersion)
 	return err == nil && group.Group == farpointv1.GroupVersion.Group
 }
 
-// dependentReference makes the garbage collector remove what was written for a Service.
+// DependentReference makes the garbage collector remove what was written for a Service.
 // What is not in its owner's namespace goes with the Service: owners across namespaces are
 // none to it. That reference is not a controller's, which tells a slice from those of
 // Kubernetes' own.
-func dependentReference(owner *farpointv1.ExternalService, service *corev1.Service) metav1.OwnerReference {
+func DependentReference(owner *farpointv1.ExternalService, service *corev1.Service) metav1.OwnerReference {
 	if owner.Namespace == service.Namespace {
-		return ownerReference(owner)
+		return Reference(owner)
 	}
 	return metav1.OwnerReference{APIVersion: "v1", Kind: "Service", Name: service.Name, UID: service.UID}
 }
 
-// writtenFor tells whether a slice with a name that the owner gives was written for it.
+// IsWrittenFor reports whether a slice with a name that the owner gives was written for it.
 // Somebody may have taken off or changed its labels, and in another namespace its
 // reference.
-func writtenFor(slice *discoveryv1.EndpointSlice, owner types.NamespacedName) bool {
+func IsWrittenFor(slice *discoveryv1.EndpointSlice, owner types.NamespacedName) bool {
 	if slice.Namespace == owner.Namespace {
-		return ownedBy(slice, owner.Name)
+		return IsOwnedBy(slice, owner.Name)
 	}
-	if labelled, ours := sliceOwner(slice); ours && labelled == owner {
+	if labelled, ours := OfSlice(slice); ours && labelled == owner {
 		return true
 	}
 	return len(slice.OwnerReferences) == 1 && slice.OwnerReferences[0].Kind == "Service" && slice.OwnerReferences[0].Controller == nil
 }
 
-// labelOwner labels what is in the namespace as written for the owner.
-func labelOwner(labels map[string]string, owner *farpointv1.ExternalService, namespace string) {
+// Label labels what is in the namespace as written for the owner.
+func Label(labels map[string]string, owner *farpointv1.ExternalService, namespace string) {
 	labels[farpointv1.OwnerLabel] = owner.Name
 	delete(labels, farpointv1.OwnerNamespaceLabel)
 	if owner.Namespace != namespace {
@@ -93,8 +92,8 @@ func labelOwner(labels map[string]string, owner *farpointv1.ExternalService, nam
 	}
 }
 
-// labelledOwner names the ExternalService that an object is labelled as written for.
-func labelledOwner(object metav1.Object) (owner types.NamespacedName, ok bool) {
+// Labelled names the ExternalService that an object is labelled as written for.
+func Labelled(object metav1.Object) (owner types.NamespacedName, ok bool) {
 	labels := object.GetLabels()
 	owner.Name, ok = labels[farpointv1.OwnerLabel]
 	if owner.Namespace = labels[farpointv1.OwnerNamespaceLabel]; owner.Namespace == "" {
@@ -103,18 +102,18 @@ func labelledOwner(object metav1.Object) (owner types.NamespacedName, ok bool) {
 	return owner, ok
 }
 
-// sliceOwner names the ExternalService that a slice was written for; false if it is
+// OfSlice names the ExternalService that a slice was written for; false if it is
 // somebody else's.
-func sliceOwner(slice *discoveryv1.EndpointSlice) (owner types.NamespacedName, ours bool) {
+func OfSlice(slice *discoveryv1.EndpointSlice) (owner types.NamespacedName, ours bool) {
 	if slice.Labels[discoveryv1.LabelManagedBy] != farpointv1.ManagedBy {
 		return owner, false
 	}
-	return labelledOwner(slice)
+	return Labelled(slice)
 }
 
-// targetKey names the Service that the endpoints belong to.
-func targetKey(owner *farpointv1.ExternalService) types.NamespacedName {
-	key := client.ObjectKeyFromObject(owner)
+// TargetService names the Service that the endpoints belong to.
+func TargetService(owner *farpointv1.ExternalService) types.NamespacedName {
+	key := types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}
 	if target := owner.Spec.TargetService; target != nil {
 		if target.Name != "" {
 			key.Name = target.Name
