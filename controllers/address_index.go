@@ -21,27 +21,29 @@ import (
 	"iter"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"farpoint.dev/farpoint/controllers/endpoint"
 )
 
 // addressIndex finds wanted endpoints by the text of their address. It is a hash table of
 // indexes: for a thousand endpoints a map would take more memory than all that is written
 // for one of them.
 type addressIndex struct {
-	endpoints []verdict
+	endpoints []endpoint.Verdict
 	seed      maphash.Seed
 	// first is the first endpoint of each bucket, and next the one after each endpoint in
 	// its bucket: its index and one more, 0 for none.
 	first, next []int32
 }
 
-func newAddressIndex(endpoints []verdict) addressIndex {
+func newAddressIndex(endpoints []endpoint.Verdict) addressIndex {
 	size := 1
 	for size < len(endpoints) {
 		size *= 2
 	}
 	made := addressIndex{endpoints: endpoints, seed: maphash.MakeSeed(), first: make([]int32, size), next: make([]int32, len(endpoints))}
 	for i := len(endpoints) - 1; i >= 0; i-- { // so that those with one address are found in their order
-		bucket := made.bucket(endpoints[i].text)
+		bucket := made.bucket(endpoints[i].Text)
 		made.next[i], made.first[bucket] = made.first[bucket], int32(i+1)
 	}
 	return made
@@ -60,7 +62,7 @@ func (x *addressIndex) find(published *discoveryv1.Endpoint) iter.Seq[int32] {
 		}
 		address := published.Addresses[0]
 		for i := x.first[x.bucket(address)]; i > 0; i = x.next[i-1] {
-			if x.endpoints[i-1].text == address && !yield(i-1) {
+			if x.endpoints[i-1].Text == address && !yield(i-1) {
 				return
 			}
 		}

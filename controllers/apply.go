@@ -32,6 +32,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/telemetry"
 )
@@ -80,7 +81,7 @@ type sliceWriter struct {
 
 // missingEndpoint is an endpoint that could not be written in a slice with these ports.
 type missingEndpoint struct {
-	ports    portsKey
+	ports    endpoint.PortsKey
 	endpoint *discoveryv1.Endpoint
 }
 
@@ -139,7 +140,7 @@ func (w *sliceWriter) note(slice *discoveryv1.EndpointSlice, err error) {
 
 // miss notes that a slice's endpoints are missing.
 func (w *sliceWriter) miss(slice *discoveryv1.EndpointSlice) {
-	ports := portsKeyOf(slice.Ports)
+	ports := endpoint.PortsKeyOf(slice.Ports)
 	for i := range slice.Endpoints {
 		address := slice.Endpoints[i].Addresses[0]
 		w.missing[address] = append(w.missing[address], missingEndpoint{ports, &slice.Endpoints[i]})
@@ -200,12 +201,12 @@ func holdsAny(slice *discoveryv1.EndpointSlice, missing map[string][]missingEndp
 // deleted. heldBack returns nil if nothing changes: a write without a change would requeue the
 // object, which would try again at once.
 func heldBack(present, wanted *discoveryv1.EndpointSlice, missing map[string][]missingEndpoint) *discoveryv1.EndpointSlice {
-	ports := portsKeyOf(present.Ports)
+	ports := endpoint.PortsKeyOf(present.Ports)
 	held := present.DeepCopy()
 	for i := range held.Endpoints {
 		addresses := held.Endpoints[i].Addresses
 		same := func(endpoint discoveryv1.Endpoint) bool { return slices.Equal(endpoint.Addresses, addresses) }
-		if wanted != nil && ports == portsKeyOf(wanted.Ports) {
+		if wanted != nil && ports == endpoint.PortsKeyOf(wanted.Ports) {
 			if at := slices.IndexFunc(wanted.Endpoints, same); at >= 0 {
 				held.Endpoints[i] = wanted.Endpoints[at]
 				continue

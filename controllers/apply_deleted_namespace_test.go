@@ -50,7 +50,7 @@ func TestApply_NamespaceIsBeingDeleted_EndpointsStayInTheirSlices(t *testing.T) 
 		t.Fatal(err)
 	}
 	wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: farpointv1.GroupByZone}
-	wants.endpoints[7].spec = &farpointv1.Endpoint{Zone: "a"}
+	wants.endpoints[7].Spec = &farpointv1.Endpoint{Zone: "a"}
 	deleted = true
 	present := written(t, c)
 	done := applier.slicesApplier.apply(t.Context(), wants.owner, present, planSlices(wants, present))

@@ -34,6 +34,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
 )
@@ -75,7 +76,7 @@ func TestAStaleCacheMakesNoDuplicates(t *testing.T) {
 	views := make([][]*discoveryv1.EndpointSlice, behind)
 	for range reconciles {
 		flipped := &wants.endpoints[random.IntN(50)]
-		flipped.health = probes.Seeded(probes.State(1 + random.IntN(2)))
+		flipped.Health = probes.Seeded(probes.State(1 + random.IntN(2)))
 		view := views[0]
 		if err := applier.apply(t.Context(), wants.owner, planSlices(wants, view)); err != nil && !conflictsOnly(err) {
 			t.Fatal(err)
@@ -181,8 +182,8 @@ func TestNothingIsDeletedThatCouldNotBeWrittenElsewhere(t *testing.T) {
 	}
 	// Both go into slices of their own; the IPv6 endpoint leaves.
 	wants := wantsOf(numbered(2))
-	wants.endpoints[0].ports = httpPort(1)
-	wants.endpoints[1].ports = httpPort(2)
+	wants.endpoints[0].Ports = httpPort(1)
+	wants.endpoints[1].Ports = httpPort(2)
 	refuse = true
 	if err := applier.apply(t.Context(), wants.owner, planSlices(wants, written(t, c))); err == nil {
 		t.Error("says nothing of the failure")
@@ -221,10 +222,10 @@ func TestNothingIsDeletedThatHasChangedSince(t *testing.T) {
 func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
 	tests := map[string]func(*sliceWants){
 		"fewer in a slice": func(wants *sliceWants) { wants.maxEndpoints = 3 },
-		"another port":     func(wants *sliceWants) { wants.endpoints[7].ports = httpPort(1) },
+		"another port":     func(wants *sliceWants) { wants.endpoints[7].Ports = httpPort(1) },
 		"zones": func(wants *sliceWants) {
 			wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: farpointv1.GroupByZone}
-			wants.endpoints[7].spec = &farpointv1.Endpoint{Zone: "a"}
+			wants.endpoints[7].Spec = &farpointv1.Endpoint{Zone: "a"}
 		},
 	}
 	for name, change := range tests {
@@ -239,7 +240,7 @@ func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
 			refuse = true
 			version := written(t, c)[0].ResourceVersion
 			for i, state := range []probes.State{probes.StateHealthy, probes.StateUnhealthy, probes.StateUnhealthy} {
-				wants.endpoints[0].health = probes.Seeded(state)
+				wants.endpoints[0].Health = probes.Seeded(state)
 				if err := applier.apply(t.Context(), wants.owner, planSlices(wants, written(t, c))); err == nil {
 					t.Error("says nothing of the failure")
 				}
@@ -280,13 +281,13 @@ func TestNoSliceIsTurnedIntoAnotherThatHoldsWhatCouldNotBeWrittenElsewhere(t *te
 		},
 	}).Build()
 	applier := applierOn(c)
-	portSets := []*portSet{httpPort(1), httpPort(2), httpPort(3), httpPort(4)}
-	at := func(address string, ports int) verdict { return healthy(address, portSets[ports]) }
-	old := wantsOf([]verdict{at("10.0.0.1", 0), at("10.0.0.2", 0), at("10.0.0.3", 1), at("10.0.0.4", 2)})
+	portSets := []*endpoint.PortSet{httpPort(1), httpPort(2), httpPort(3), httpPort(4)}
+	at := func(address string, ports int) endpoint.Verdict { return healthy(address, portSets[ports]) }
+	old := wantsOf([]endpoint.Verdict{at("10.0.0.1", 0), at("10.0.0.2", 0), at("10.0.0.3", 1), at("10.0.0.4", 2)})
 	if err := applier.apply(t.Context(), old.owner, planSlices(old, nil)); err != nil {
 		t.Fatal(err)
 	}
-	wants := wantsOf([]verdict{at("10.0.0.9", 3), at("10.0.0.1", 1), at("10.0.0.2", 2), at("10.0.0.3", 1), at("10.0.0.4", 2)})
+	wants := wantsOf([]endpoint.Verdict{at("10.0.0.9", 3), at("10.0.0.1", 1), at("10.0.0.2", 2), at("10.0.0.3", 1), at("10.0.0.4", 2)})
 	plan := planSlices(wants, written(t, c))
 	if len(plan.Shed) != 1 {
 		t.Fatalf("%d slices lose endpoints, want one", len(plan.Shed))
@@ -318,7 +319,7 @@ func TestNoSliceIsTurnedIntoAnotherThatHoldsWhatCouldNotBeWrittenElsewhere(t *te
 func TestWhatIsHeldBackSaysNothingOfOtherPorts(t *testing.T) {
 	wants := wantsOf(numbered(1))
 	present := planSlices(wants, nil).Create[0]
-	wants.endpoints[0].ports, wants.endpoints[0].health = httpPort(1), probes.Seeded(probes.StateUnhealthy)
+	wants.endpoints[0].Ports, wants.endpoints[0].Health = httpPort(1), probes.Seeded(probes.StateUnhealthy)
 	if held := heldBack(present, planSlices(wants, nil).Create[0], nil); held != nil {
 		t.Errorf("%v is written of an endpoint whose other port is dead", held)
 	}

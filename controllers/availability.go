@@ -18,6 +18,7 @@ package controllers
 
 import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -84,38 +85,38 @@ func (t tally) suffices(percent int, doubt bool) bool {
 	return healthy*100 >= percent*(t.active-t.draining)
 }
 
-func tierOf(of *verdict) int32 { return min(max(of.spec.Priority, 0), lastTier) }
+func tierOf(of *endpoint.Verdict) int32 { return min(max(of.Spec.Priority, 0), endpoint.LastTier) }
 
-func (t *tally) add(each *verdict) {
+func (t *tally) add(each *endpoint.Verdict) {
 	t.all++
 	if !isActive(each) {
 		return
 	}
 	t.active++
 	switch {
-	case each.health.State == probes.StateHealthy:
+	case each.Health.State == probes.StateHealthy:
 		t.healthy++
-	case each.health.State == probes.StateDraining:
+	case each.Health.State == probes.StateDraining:
 		t.draining++
 	case isAwaited(each):
 		t.awaited++
 	}
 }
 
-func isActive(each *verdict) bool {
-	return stateOf(each.spec) == farpointv1.EndpointActive
+func isActive(each *endpoint.Verdict) bool {
+	return endpoint.StateOf(each.Spec) == farpointv1.EndpointActive
 }
 
 // isAwaited reports of an endpoint whose first verdict is about to come. If its probes cannot
 // be made it may never come.
-func isAwaited(v *verdict) bool {
-	return v.health.State == probes.StateUnknown && v.health.Cause.Reason == probes.ReasonNone && !v.held
+func isAwaited(v *endpoint.Verdict) bool {
+	return v.Health.State == probes.StateUnknown && v.Health.Cause.Reason == probes.ReasonNone && !v.Held
 }
 
 // reach finds the last tier in use: the first that has, together with those before it, as
 // many healthy endpoints as there must be. An endpoint without a verdict keeps a tier on
 // standby, but puts none there that was in use.
-func (r availabilityRules) reach(tiers *[lastTier + 1]tally, was before) tierDecision {
+func (r availabilityRules) reach(tiers *[endpoint.LastTier + 1]tally, was before) tierDecision {
 	var now tierDecision
 	healthy, awaited, accepted := 0, 0, 0
 	for i := range tiers {
@@ -138,7 +139,7 @@ func (r availabilityRules) reach(tiers *[lastTier + 1]tally, was before) tierDec
 
 // failOpenReason returns the reason why endpoints get traffic that are not healthy; "" if none do.
 // If some of them serve at least, and only drain, it is these.
-func (r availabilityRules) failOpenReason(tiers *[lastTier + 1]tally, now tierDecision, was before) string {
+func (r availabilityRules) failOpenReason(tiers *[endpoint.LastTier + 1]tally, now tierDecision, was before) string {
 	healthy, draining := 0, 0
 	for i := range tiers {
 		healthy += tiers[i].healthy
@@ -154,7 +155,7 @@ func (r availabilityRules) failOpenReason(tiers *[lastTier + 1]tally, now tierDe
 }
 
 // failOpenReasonWithoutDrains is failOpenReason where no endpoint drains.
-func (r availabilityRules) failOpenReasonWithoutDrains(tiers *[lastTier + 1]tally, now tierDecision, was before) string {
+func (r availabilityRules) failOpenReasonWithoutDrains(tiers *[endpoint.LastTier + 1]tally, now tierDecision, was before) string {
 	healthy, awaited, active := 0, 0, 0
 	below := r.minHealthyPercent > 0
 	for i := range tiers {
@@ -180,27 +181,27 @@ func (r availabilityRules) failOpenReasonWithoutDrains(tiers *[lastTier + 1]tall
 
 // admitsUnhealthy reports whether an endpoint in use gets traffic although it is not
 // healthy. Whether it was ready is asked only where that decides.
-func (d *tierDecision) admitsUnhealthy(each *verdict, wasReady func() bool) bool {
+func (d *tierDecision) admitsUnhealthy(each *endpoint.Verdict, wasReady func() bool) bool {
 	switch d.failOpen {
 	case "":
 		return false
 	case farpointv1.DrainingPublishedReason:
-		return each.health.State == probes.StateDraining
+		return each.Health.State == probes.StateDraining
 	case farpointv1.LastHealthyPublishedReason:
 		return wasReady()
 	}
-	return each.health.State != probes.StateDraining
+	return each.Health.State != probes.StateDraining
 }
 
-func roleOf(each *verdict, tier int32) role {
-	switch stateOf(each.spec) {
+func roleOf(each *endpoint.Verdict, tier int32) endpoint.Role {
+	switch endpoint.StateOf(each.Spec) {
 	case farpointv1.EndpointDisabled:
-		return disabled
+		return endpoint.Disabled
 	case farpointv1.EndpointDraining:
-		return draining
+		return endpoint.Draining
 	}
 	if tierOf(each) > tier {
-		return standby
+		return endpoint.Standby
 	}
-	return inUse
+	return endpoint.InUse
 }

@@ -24,14 +24,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
 // serves reports whether clients of a Service can reach a group's endpoints. A Service
 // without ports, which must be headless, takes any.
 func serves(service *corev1.Service, key trafficKey) bool {
-	return hasFamily(service, key.family) && (len(service.Spec.Ports) == 0 || slices.ContainsFunc(service.Spec.Ports, func(port corev1.ServicePort) bool {
-		return portLabel(port.Name, port.Protocol) == portLabel(key.port, key.protocol)
+	return endpoint.HasFamily(service, key.family) && (len(service.Spec.Ports) == 0 || slices.ContainsFunc(service.Spec.Ports, func(port corev1.ServicePort) bool {
+		return endpoint.PortLabel(port.Name, port.Protocol) == endpoint.PortLabel(key.port, key.protocol)
 	}))
 }
 

@@ -24,6 +24,7 @@ import (
 	"testing"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -53,7 +54,7 @@ func TestRolesOfAnything(t *testing.T) {
 type roleChecker struct {
 	t     *testing.T
 	what  string
-	all   []verdict
+	all   []endpoint.Verdict
 	rules availabilityRules
 	was   before
 	ready map[string]bool
@@ -61,48 +62,48 @@ type roleChecker struct {
 }
 
 // count counts the active endpoints in tiers from the first to the last.
-func (c *roleChecker) count(first, last int32, which func(*verdict) bool) int {
+func (c *roleChecker) count(first, last int32, which func(*endpoint.Verdict) bool) int {
 	n := 0
 	for i := range c.all {
 		each := &c.all[i]
-		if stateOf(each.spec) == farpointv1.EndpointActive && each.spec.Priority >= first && each.spec.Priority <= last && which(each) {
+		if endpoint.StateOf(each.Spec) == farpointv1.EndpointActive && each.Spec.Priority >= first && each.Spec.Priority <= last && which(each) {
 			n++
 		}
 	}
 	return n
 }
 
-func isHealthy(v *verdict) bool  { return v.health.State == probes.StateHealthy }
-func isAny(*verdict) bool        { return true }
-func drains(v *verdict) bool     { return v.health.State == probes.StateDraining }
-func stays(v *verdict) bool      { return !drains(v) }
-func hasVerdict(v *verdict) bool { return !isAwaited(v) }
+func isHealthy(v *endpoint.Verdict) bool  { return v.Health.State == probes.StateHealthy }
+func isAny(*endpoint.Verdict) bool        { return true }
+func drains(v *endpoint.Verdict) bool     { return v.Health.State == probes.StateDraining }
+func stays(v *endpoint.Verdict) bool      { return !drains(v) }
+func hasVerdict(v *endpoint.Verdict) bool { return !isAwaited(v) }
 
 func (c *roleChecker) eachHasItsRole() {
 	for i := range c.all {
 		each := &c.all[i]
-		said := each.conditions(false)
-		if said.serving && !said.ready && !said.terminating {
+		said := each.Conditions(false)
+		if said.Serving && !said.Ready && !said.Terminating {
 			c.t.Fatalf("%s: %d is serving alone", c.what, i)
 		}
 		var right bool
-		switch stateOf(each.spec) {
+		switch endpoint.StateOf(each.Spec) {
 		case farpointv1.EndpointDisabled:
-			right = each.role == disabled && said == endpointConditions{}
+			right = each.Role == endpoint.Disabled && said == endpoint.Conditions{}
 		case farpointv1.EndpointDraining:
-			right = each.role == draining && said == endpointConditions{serving: isHealthy(each), terminating: true}
+			right = each.Role == endpoint.Draining && said == endpoint.Conditions{Serving: isHealthy(each), Terminating: true}
 		default:
-			switch each.role {
-			case standby:
-				right = each.spec.Priority > c.now.tier && said == endpointConditions{}
-			case failOpen:
-				right = each.spec.Priority <= c.now.tier && !isHealthy(each) && said == endpointConditions{ready: true, serving: true}
-			case inUse:
-				right = each.spec.Priority <= c.now.tier && said == endpointConditions{ready: isHealthy(each), serving: isHealthy(each) || drains(each), terminating: drains(each)}
+			switch each.Role {
+			case endpoint.Standby:
+				right = each.Spec.Priority > c.now.tier && said == endpoint.Conditions{}
+			case endpoint.FailOpen:
+				right = each.Spec.Priority <= c.now.tier && !isHealthy(each) && said == endpoint.Conditions{Ready: true, Serving: true}
+			case endpoint.InUse:
+				right = each.Spec.Priority <= c.now.tier && said == endpoint.Conditions{Ready: isHealthy(each), Serving: isHealthy(each) || drains(each), Terminating: drains(each)}
 			}
 		}
 		if !right {
-			c.t.Fatalf("%s: %d has the role %d and is published %v", c.what, i, each.role, said)
+			c.t.Fatalf("%s: %d has the role %d and is published %v", c.what, i, each.Role, said)
 		}
 	}
 }
@@ -110,7 +111,7 @@ func (c *roleChecker) eachHasItsRole() {
 // standbysAreNotNeeded: a tier is on standby only if those before it have enough healthy
 // endpoints, or may have with the verdicts to come. It is in use only if they have not.
 func (c *roleChecker) standbysAreNotNeeded() {
-	notDown := func(v *verdict) bool { return isHealthy(v) || isAwaited(v) }
+	notDown := func(v *endpoint.Verdict) bool { return isHealthy(v) || isAwaited(v) }
 	if c.count(c.now.tier+1, 9, isAny) > 0 && c.count(0, c.now.tier, notDown) < c.rules.minReady {
 		c.t.Fatalf("%s: tier %d does not suffice, and the next one is on standby", c.what, c.now.tier)
 	}
@@ -128,7 +129,7 @@ func (c *roleChecker) standbysAreNotNeeded() {
 func (c *roleChecker) nobodyIsLetInWithoutNeed() {
 	opened := 0
 	for i := range c.all {
-		if c.all[i].role == failOpen {
+		if c.all[i].Role == endpoint.FailOpen {
 			opened++
 		}
 	}
@@ -146,7 +147,7 @@ func (c *roleChecker) nobodyIsLetInWithoutNeed() {
 			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
 		}
 	case farpointv1.LastHealthyPublishedReason:
-		if healthy > 0 || c.rules.whenNoneHealthy != farpointv1.PublishLastHealthy || opened != c.count(0, c.now.tier, func(v *verdict) bool { return c.ready[v.name] }) {
+		if healthy > 0 || c.rules.whenNoneHealthy != farpointv1.PublishLastHealthy || opened != c.count(0, c.now.tier, func(v *endpoint.Verdict) bool { return c.ready[v.Name] }) {
 			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
 		}
 	case farpointv1.DrainingPublishedReason:
@@ -166,7 +167,7 @@ func (c *roleChecker) aSecondLookChangesNothing() {
 	again := slices.Clone(c.all)
 	wasReady := map[string]bool{}
 	for i := range c.all {
-		wasReady[c.all[i].name] = c.all[i].conditions(false).ready
+		wasReady[c.all[i].Name] = c.all[i].Conditions(false).Ready
 	}
 	next := c.rules.assign(again, pastOf(before{tier: c.now.tier, failingOpen: c.now.failOpen != ""}, wasReady))[0].tierDecision
 	if published(again) != published(c.all) || next != c.now {

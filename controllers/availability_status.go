@@ -79,7 +79,7 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, foun
 	minReady := rulesOf(&present.Spec.Availability).minReady
 	pending := int(status.Unknown) // DNS names may lead to endpoints of any group
 	for i := range found.verdicts {
-		if each := &found.verdicts[i]; isActive(each) && each.health.State == probes.StateUnknown {
+		if each := &found.verdicts[i]; isActive(each) && each.Health.State == probes.StateUnknown {
 			pending--
 		}
 	}

@@ -26,6 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -112,7 +113,7 @@ func TestStatusOfAvailability(t *testing.T) {
 func TestStatusRemembersTheLastHealthy(t *testing.T) {
 	object, found := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishLastHealthy}, false, up, down)
 	object.Status = told(object, found, noon)
-	found.verdicts[0].health = down
+	found.verdicts[0].Health = down
 	object.Status = told(object, found, noon)
 	want := "Available False FailingOpen: 1 of 2 endpoints get traffic, 1 of them unhealthy\nFailOpen True LastHealthyPublished: no endpoint is healthy: the 1 of 2 that were healthy last get traffic (whenNoneHealthy: PublishLastHealthy)"
 	if got := availabilityOf(object.Status); got != want {
@@ -165,7 +166,7 @@ func TestOccurrencesOfAvailability(t *testing.T) {
 			before := told(object, found, noon)
 			object.Status = before
 			for i := range found.verdicts {
-				found.verdicts[i].health = test.after[i]
+				found.verdicts[i].Health = test.after[i]
 			}
 			after := told(object, found, one)
 			var got []string
@@ -188,7 +189,7 @@ func TestNoOccurrenceOfATierThatTheSpecPutsFirst(t *testing.T) {
 	before := object.Status
 	object.Spec.Endpoints = object.Spec.Endpoints[1:]
 	found.verdicts = found.verdicts[1:]
-	found.verdicts[0].index = 0
+	found.verdicts[0].Index = 0
 	after := told(object, found, one)
 	if got := tierChange(&before, &after); got != nil {
 		t.Errorf("after the primary has left: %v", got)
@@ -203,15 +204,15 @@ func TestStatusOfDrainingEndpoints(t *testing.T) {
 	before := told(object, found, noon)
 	object.Status = before
 	until := one.Rfc3339Copy()
-	leaving := func(i int) verdict {
-		left := *found.verdicts[i].endpoint
-		left.index, left.drainUntil = 2, until.Time
-		left.spec = &farpointv1.Endpoint{Address: left.spec.Address, State: farpointv1.EndpointDraining}
-		return verdict{endpoint: &left, health: found.verdicts[i].health, role: draining}
+	leaving := func(i int) endpoint.Verdict {
+		left := *found.verdicts[i].Endpoint
+		left.Index, left.DrainUntil = 2, until.Time
+		left.Spec = &farpointv1.Endpoint{Address: left.Spec.Address, State: farpointv1.EndpointDraining}
+		return endpoint.Verdict{Endpoint: &left, Health: found.verdicts[i].Health, Role: endpoint.Draining}
 	}
 	object.Spec.Endpoints = object.Spec.Endpoints[1:]
-	found.verdicts[1].index = 0
-	found.verdicts = []verdict{found.verdicts[1], leaving(0)}
+	found.verdicts[1].Index = 0
+	found.verdicts = []endpoint.Verdict{found.verdicts[1], leaving(0)}
 	status := summarize(object, found, noon)
 	if status.ReadyEndpoints != "0/1" || status.Total != 1 || status.Draining != 1 || status.Unhealthy != 1 || len(status.Endpoints) != 2 {
 		t.Errorf("%+v", status)

@@ -25,34 +25,35 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
 // verdictsOf reads endpoints such as "1down": priority and what is known. Capitals tell of
 // those that were ready before.
-func verdictsOf(words string) (all []verdict, ready map[string]bool) {
+func verdictsOf(words string) (all []endpoint.Verdict, ready map[string]bool) {
 	ready = map[string]bool{}
 	ports := httpPort(8080)
 	for i, word := range strings.Fields(words) {
-		made := verdict{endpoint: &endpoint{index: i, name: fmt.Sprint(i), ports: ports, spec: &farpointv1.Endpoint{Priority: int32(word[0] - '0')}}}
-		ready[made.name] = strings.ToLower(word) != word
+		made := endpoint.Verdict{Endpoint: &endpoint.Endpoint{Index: i, Name: fmt.Sprint(i), Ports: ports, Spec: &farpointv1.Endpoint{Priority: int32(word[0] - '0')}}}
+		ready[made.Name] = strings.ToLower(word) != word
 		switch strings.ToLower(word[1:]) {
 		case "up":
-			made.health = probes.Seeded(probes.StateHealthy)
+			made.Health = probes.Seeded(probes.StateHealthy)
 		case "down":
-			made.health = probes.Seeded(probes.StateUnhealthy)
+			made.Health = probes.Seeded(probes.StateUnhealthy)
 		case "new":
 		case "dark": // cannot be probed
-			made.health.Cause = probes.Result{Reason: probes.ReasonNetworkUnreachable}
+			made.Health.Cause = probes.Result{Reason: probes.ReasonNetworkUnreachable}
 		case "held":
-			made.held = true
+			made.Held = true
 		case "drains": // by its own word
-			made.health = probes.Seeded(probes.StateDraining)
+			made.Health = probes.Seeded(probes.StateDraining)
 		case "draining":
-			made.spec.State = farpointv1.EndpointDraining
-			made.health = probes.Seeded(probes.StateHealthy)
+			made.Spec.State = farpointv1.EndpointDraining
+			made.Health = probes.Seeded(probes.StateHealthy)
 		case "disabled":
-			made.spec.State = farpointv1.EndpointDisabled
+			made.Spec.State = farpointv1.EndpointDisabled
 		default:
 			panic(word)
 		}
@@ -63,36 +64,38 @@ func verdictsOf(words string) (all []verdict, ready map[string]bool) {
 
 // pastOf is a past in which this was in force, and these endpoints were ready.
 func pastOf(was before, ready map[string]bool) history {
-	decided := groupDecision{trafficKey: trafficKeyOf(discoveryv1.AddressTypeFQDN, &httpPort(8080).ports[0])}
+	decided := groupDecision{trafficKey: trafficKeyOf(discoveryv1.AddressTypeFQDN, &httpPort(8080).Ports[0])}
 	if decided.tier = was.tier; was.failingOpen {
 		decided.failOpen = "whatever"
 	}
-	return history{decided: availability{decided}, published: func(of *endpoint, _ discoveryv1.EndpointPort) (publishedState, bool) {
-		said := endpointConditions{ready: ready[of.name], serving: ready[of.name]}
-		return publishedState{endpointConditions: said}, true
+	return history{decided: availability{decided}, published: func(of *endpoint.Endpoint, _ discoveryv1.EndpointPort) (publishedState, bool) {
+		said := endpoint.Conditions{Ready: ready[of.Name], Serving: ready[of.Name]}
+		return publishedState{Conditions: said}, true
 	}}
 }
 
 // noPast is that of endpoints that have not been published.
 func noPast() history {
-	return history{published: func(*endpoint, discoveryv1.EndpointPort) (publishedState, bool) { return publishedState{}, false }}
+	return history{published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (publishedState, bool) {
+		return publishedState{}, false
+	}}
 }
 
 // published are the conditions of each endpoint, save that of a standby and a disabled
 // one, which look like that of an unhealthy one.
-func published(all []verdict) string {
+func published(all []endpoint.Verdict) string {
 	words := make([]string, len(all))
 	for i := range all {
-		switch all[i].role {
-		case standby:
+		switch all[i].Role {
+		case endpoint.Standby:
 			words[i] = "stby"
-		case disabled:
+		case endpoint.Disabled:
 			words[i] = "off"
-		case failOpen:
+		case endpoint.FailOpen:
 			words[i] = "open"
 		default:
-			c := all[i].conditions(false)
-			words[i] = yesNo(c.ready) + yesNo(c.serving) + yesNo(c.terminating)
+			c := all[i].Conditions(false)
+			words[i] = yesNo(c.Ready) + yesNo(c.Serving) + yesNo(c.Terminating)
 		}
 	}
 	return strings.Join(words, " ")
@@ -102,46 +105,46 @@ func published(all []verdict) string {
 func TestWhatIsPublished(t *testing.T) {
 	const healthy, unhealthy, unknown, drains = probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown, probes.StateDraining
 	tests := []struct {
-		role      role
+		role      endpoint.Role
 		health    probes.State
 		notReady  bool
 		want      string // ready, serving, terminating
 		published farpointv1.EndpointPublication
 	}{
-		{inUse, healthy, false, "TTF", farpointv1.PublishedReady},
-		{inUse, unhealthy, false, "FFF", farpointv1.PublishedNotReady},
-		{inUse, unknown, false, "FFF", farpointv1.PublishedNotReady},
-		{draining, healthy, false, "FTT", farpointv1.PublishedDraining},
-		{draining, unhealthy, false, "FFT", farpointv1.PublishedDraining},
-		{draining, unknown, false, "FFT", farpointv1.PublishedDraining},
-		{draining, drains, false, "FTT", farpointv1.PublishedDraining},
-		{inUse, drains, false, "FTT", farpointv1.PublishedDraining},
-		{standby, drains, false, "FFF", farpointv1.PublishedStandby},
-		{disabled, drains, false, "FFF", farpointv1.PublishedDisabled},
-		{failOpen, drains, false, "TTF", farpointv1.PublishedFailOpen},
-		{disabled, healthy, false, "FFF", farpointv1.PublishedDisabled},
-		{standby, healthy, false, "FFF", farpointv1.PublishedStandby},
-		{standby, unhealthy, false, "FFF", farpointv1.PublishedStandby},
-		{failOpen, unhealthy, false, "TTF", farpointv1.PublishedFailOpen},
-		{failOpen, unknown, false, "TTF", farpointv1.PublishedFailOpen},
+		{endpoint.InUse, healthy, false, "TTF", farpointv1.PublishedReady},
+		{endpoint.InUse, unhealthy, false, "FFF", farpointv1.PublishedNotReady},
+		{endpoint.InUse, unknown, false, "FFF", farpointv1.PublishedNotReady},
+		{endpoint.Draining, healthy, false, "FTT", farpointv1.PublishedDraining},
+		{endpoint.Draining, unhealthy, false, "FFT", farpointv1.PublishedDraining},
+		{endpoint.Draining, unknown, false, "FFT", farpointv1.PublishedDraining},
+		{endpoint.Draining, drains, false, "FTT", farpointv1.PublishedDraining},
+		{endpoint.InUse, drains, false, "FTT", farpointv1.PublishedDraining},
+		{endpoint.Standby, drains, false, "FFF", farpointv1.PublishedStandby},
+		{endpoint.Disabled, drains, false, "FFF", farpointv1.PublishedDisabled},
+		{endpoint.FailOpen, drains, false, "TTF", farpointv1.PublishedFailOpen},
+		{endpoint.Disabled, healthy, false, "FFF", farpointv1.PublishedDisabled},
+		{endpoint.Standby, healthy, false, "FFF", farpointv1.PublishedStandby},
+		{endpoint.Standby, unhealthy, false, "FFF", farpointv1.PublishedStandby},
+		{endpoint.FailOpen, unhealthy, false, "TTF", farpointv1.PublishedFailOpen},
+		{endpoint.FailOpen, unknown, false, "TTF", farpointv1.PublishedFailOpen},
 
-		{inUse, healthy, true, "TTF", farpointv1.PublishedReady},
-		{inUse, unhealthy, true, "TFF", farpointv1.PublishedAlways},
-		{inUse, unknown, true, "TFF", farpointv1.PublishedAlways},
-		{draining, healthy, true, "TTT", farpointv1.PublishedDraining},
-		{draining, unhealthy, true, "TFT", farpointv1.PublishedDraining},
-		{inUse, drains, true, "TTT", farpointv1.PublishedDraining},
-		{disabled, unknown, true, "FFF", farpointv1.PublishedDisabled},
-		{standby, healthy, true, "FFF", farpointv1.PublishedStandby},
-		{failOpen, unhealthy, true, "TTF", farpointv1.PublishedFailOpen},
+		{endpoint.InUse, healthy, true, "TTF", farpointv1.PublishedReady},
+		{endpoint.InUse, unhealthy, true, "TFF", farpointv1.PublishedAlways},
+		{endpoint.InUse, unknown, true, "TFF", farpointv1.PublishedAlways},
+		{endpoint.Draining, healthy, true, "TTT", farpointv1.PublishedDraining},
+		{endpoint.Draining, unhealthy, true, "TFT", farpointv1.PublishedDraining},
+		{endpoint.InUse, drains, true, "TTT", farpointv1.PublishedDraining},
+		{endpoint.Disabled, unknown, true, "FFF", farpointv1.PublishedDisabled},
+		{endpoint.Standby, healthy, true, "FFF", farpointv1.PublishedStandby},
+		{endpoint.FailOpen, unhealthy, true, "TTF", farpointv1.PublishedFailOpen},
 	}
 	for _, test := range tests {
-		of := &verdict{role: test.role, health: probes.Seeded(test.health)}
-		c := of.conditions(test.notReady)
-		if got := yesNo(c.ready) + yesNo(c.serving) + yesNo(c.terminating); got != test.want {
+		of := &endpoint.Verdict{Role: test.role, Health: probes.Seeded(test.health)}
+		c := of.Conditions(test.notReady)
+		if got := yesNo(c.Ready) + yesNo(c.Serving) + yesNo(c.Terminating); got != test.want {
 			t.Errorf("role %d, %v, publishNotReadyAddresses %v: %s, want %s", test.role, test.health, test.notReady, got, test.want)
 		}
-		if got := of.publication(test.notReady); got != test.published {
+		if got := of.Publication(test.notReady); got != test.published {
 			t.Errorf("role %d, %v, publishNotReadyAddresses %v: %s, want %s", test.role, test.health, test.notReady, got, test.published)
 		}
 	}
@@ -233,12 +236,12 @@ func TestRoles(t *testing.T) {
 
 // thousand are as many endpoints as an ExternalService may have, in four tiers, of which
 // two are in use.
-func thousand() []verdict {
+func thousand() []endpoint.Verdict {
 	all := numbered(1000)
 	for i := range all {
-		all[i].spec = &farpointv1.Endpoint{Priority: int32(i % 4)}
+		all[i].Spec = &farpointv1.Endpoint{Priority: int32(i % 4)}
 		if i%4 == 0 {
-			all[i].health = probes.Seeded(probes.StateUnhealthy)
+			all[i].Health = probes.Seeded(probes.StateUnhealthy)
 		}
 	}
 	return all
@@ -248,13 +251,13 @@ func thousand() []verdict {
 func TestTakeoverIsOneWriteOfEachSlice(t *testing.T) {
 	wants, rules := wantsOf(numbered(1000)), availabilityRules{minReady: 1}
 	for i := range wants.endpoints {
-		wants.endpoints[i].spec = &farpointv1.Endpoint{Priority: int32(i % 2)}
+		wants.endpoints[i].Spec = &farpointv1.Endpoint{Priority: int32(i % 2)}
 	}
 	rules.assign(wants.endpoints, noPast())
 	_, present := carriedOut(t, wants, nil)
 	for _, state := range []probes.State{probes.StateUnhealthy, probes.StateHealthy} {
 		for i := 0; i < len(wants.endpoints); i += 2 {
-			wants.endpoints[i].health = probes.Seeded(state)
+			wants.endpoints[i].Health = probes.Seeded(state)
 		}
 		rules.assign(wants.endpoints, noPast())
 		var plan slicePlan

@@ -26,6 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
 )
@@ -72,9 +73,9 @@ func (n *neighbours) sort(slice *discoveryv1.EndpointSlice, owner types.Namespac
 
 // findConflicts looks at each kind of neighbour. The first conflict that is found gives
 // the reason, all of them speak in the message.
-func findConflicts(own []endpoint, around neighbours) *conflict {
+func findConflicts(own []endpoint.Endpoint, around neighbours) *conflict {
 	var found *conflict
-	for _, look := range []func([]endpoint, neighbours) *conflict{leftoverPodSlices, mirroredEndpoints, foreignSlices, sharedEndpoints} {
+	for _, look := range []func([]endpoint.Endpoint, neighbours) *conflict{leftoverPodSlices, mirroredEndpoints, foreignSlices, sharedEndpoints} {
 		switch next := look(own, around); {
 		case next == nil:
 		case found == nil:
@@ -88,7 +89,7 @@ func findConflicts(own []endpoint, around neighbours) *conflict {
 
 // leftoverPodSlices finds what Kubernetes' own controller leaves behind when a Service
 // loses its selector: from then on it looks away.
-func leftoverPodSlices(_ []endpoint, around neighbours) *conflict {
+func leftoverPodSlices(_ []endpoint.Endpoint, around neighbours) *conflict {
 	if len(around.service.Spec.Selector) > 0 || len(around.pods) == 0 {
 		return nil
 	}
@@ -99,7 +100,7 @@ func leftoverPodSlices(_ []endpoint, around neighbours) *conflict {
 
 // mirroredEndpoints finds an Endpoints object that Kubernetes copies into slices, or the
 // copies.
-func mirroredEndpoints(_ []endpoint, around neighbours) *conflict {
+func mirroredEndpoints(_ []endpoint.Endpoint, around neighbours) *conflict {
 	mirrored := around.endpoints != nil && isMirrored(around.endpoints)
 	for _, slice := range around.foreign {
 		mirrored = mirrored || slice.Labels[discoveryv1.LabelManagedBy] == mirrorSliceManager
@@ -118,7 +119,7 @@ func isMirrored(endpoints metav1.Object) bool {
 }
 
 // foreignSlices finds slices of others, but for those that mirroredEndpoints tells of.
-func foreignSlices(_ []endpoint, around neighbours) *conflict {
+func foreignSlices(_ []endpoint.Endpoint, around neighbours) *conflict {
 	var found []*discoveryv1.EndpointSlice
 	for _, slice := range around.foreign {
 		if slice.Labels[discoveryv1.LabelManagedBy] != mirrorSliceManager {
@@ -135,14 +136,14 @@ func foreignSlices(_ []endpoint, around neighbours) *conflict {
 // sharedEndpoints finds endpoints that slices of other ExternalServices for the same
 // Service publish as well, or those of its Pods. kube-proxy takes the conditions of
 // either, at random.
-func sharedEndpoints(own []endpoint, around neighbours) *conflict {
+func sharedEndpoints(own []endpoint.Endpoint, around neighbours) *conflict {
 	if len(around.rivals) == 0 && len(around.pods) == 0 {
 		return nil
 	}
-	mine := make(map[place]string, len(own))
+	mine := make(map[endpoint.Key]string, len(own))
 	for i := range own {
-		for _, at := range own[i].places() {
-			mine[at] = own[i].name
+		for _, at := range own[i].Keys() {
+			mine[at] = own[i].Name
 		}
 	}
 	var found []string
@@ -166,12 +167,12 @@ func sharedEndpoints(own []endpoint, around neighbours) *conflict {
 	return &conflict{farpointv1.SharedEndpointReason, phrase.List(slices.Sorted(slices.Values(found)), "; ") + ": consumers follow now the one and now the other, so keep each address and port in one of them"}
 }
 
-func sharedWith(mine map[place]string, published *discoveryv1.Endpoint, ports []discoveryv1.EndpointPort) (name string, ok bool) {
+func sharedWith(mine map[endpoint.Key]string, published *discoveryv1.Endpoint, ports []discoveryv1.EndpointPort) (name string, ok bool) {
 	if len(published.Addresses) == 0 {
 		return "", false
 	}
 	for _, port := range ports {
-		if name, ok = mine[publishedHost(published.Addresses[0]).place(port)]; ok {
+		if name, ok = mine[endpoint.HostOf(published.Addresses[0]).Key(port)]; ok {
 			return name, true
 		}
 	}

@@ -26,13 +26,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 )
 
 func TestConflicts(t *testing.T) {
-	own := []endpoint{*healthy("10.0.0.1", httpPort(8080)).endpoint, *healthy("10.0.0.2", httpPort(8080)).endpoint}
+	own := []endpoint.Endpoint{*healthy("10.0.0.1", httpPort(8080)).Endpoint, *healthy("10.0.0.2", httpPort(8080)).Endpoint}
 	for i := range own {
-		own[i].name = own[i].address.String() + ":8080"
+		own[i].Name = own[i].Address.String() + ":8080"
 	}
 	selecting := testService()
 	selecting.Spec.Selector = map[string]string{"app": "db"}
@@ -42,7 +43,7 @@ func TestConflicts(t *testing.T) {
 	repaired := sliceOf("somebody", "mine-0")
 	repaired.OwnerReferences = []metav1.OwnerReference{ownership.Reference(testOwner())}
 	otherPort := rivalSlice("other", "10.0.0.1")
-	otherPort.Ports = httpPort(9090).ports
+	otherPort.Ports = httpPort(9090).Ports
 	tests := []struct {
 		name    string
 		service *corev1.Service
@@ -104,12 +105,12 @@ func TestConflicts(t *testing.T) {
 
 func TestConflictsOfManyAreShortened(t *testing.T) {
 	endpoints := numbered(12)
-	own := make([]endpoint, len(endpoints))
+	own := make([]endpoint.Endpoint, len(endpoints))
 	var addresses []string
 	var foreign []*discoveryv1.EndpointSlice
 	for i := range own {
-		own[i] = *endpoints[i].endpoint
-		addresses = append(addresses, own[i].address.String())
+		own[i] = *endpoints[i].Endpoint
+		addresses = append(addresses, own[i].Address.String())
 		foreign = append(foreign, sliceOf("", fmt.Sprintf("by-hand-%02d", i)))
 	}
 	around := neighbours{service: testService(), rivals: []*discoveryv1.EndpointSlice{rivalSlice("other", addresses...)}, foreign: foreign}

@@ -28,6 +28,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -214,34 +215,34 @@ var states = map[string]string{
 }
 
 // stateOfVerdict is the row of the table that an endpoint is in.
-func stateOfVerdict(v *verdict) string {
-	healthy := v.health.State == probes.StateHealthy
+func stateOfVerdict(v *endpoint.Verdict) string {
+	healthy := v.Health.State == probes.StateHealthy
 	switch {
-	case v.role == disabled:
+	case v.Role == endpoint.Disabled:
 		return "disabled"
-	case v.role == standby:
+	case v.Role == endpoint.Standby:
 		return "standby"
-	case v.role == failOpen:
+	case v.Role == endpoint.FailOpen:
 		return "fail-open"
-	case v.role == draining && (healthy || drains(v)):
+	case v.Role == endpoint.Draining && (healthy || drains(v)):
 		return "draining and healthy"
-	case v.role == draining:
+	case v.Role == endpoint.Draining:
 		return "draining and unhealthy"
 	case healthy:
 		return "active and healthy"
 	case drains(v):
 		return "active and draining"
-	case v.health.State == probes.StateUnhealthy:
+	case v.Health.State == probes.StateUnhealthy:
 		return "active and unhealthy"
 	}
 	return "active and not known"
 }
 
 // tell adds what the table says of an endpoint.
-func (s said) tell(v *verdict, publishNotReady bool) {
+func (s said) tell(v *endpoint.Verdict, publishNotReady bool) {
 	row := states[stateOfVerdict(v)]
-	key := fmt.Sprintf("%s %d", v.text, *v.ports.ports[0].Port)
-	if row[0] == 'T' || publishNotReady && v.role != disabled && v.role != standby {
+	key := fmt.Sprintf("%s %d", v.Text, *v.Ports.Ports[0].Port)
+	if row[0] == 'T' || publishNotReady && v.Role != endpoint.Disabled && v.Role != endpoint.Standby {
 		s.ready[key] = true
 	}
 	if row[1] == 'T' {
@@ -261,8 +262,8 @@ func anyService(random *rand.Rand, met map[string]int) (sliceWants, said) {
 		wants.service.Spec.TrafficDistribution = ptr.To("PreferSameZone")
 	}
 	wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: []farpointv1.SliceGrouping{"", farpointv1.GroupByZone}[random.IntN(2)]}
-	admin := endpointPort("admin", corev1.ProtocolTCP, 9090, nil)
-	portSets := []*portSet{httpPort(80), httpPort(8080), newPortSet([]discoveryv1.EndpointPort{endpointPort("http", corev1.ProtocolTCP, 80, nil), admin})}
+	admin := endpoint.NewPort("admin", corev1.ProtocolTCP, 9090, nil)
+	portSets := []*endpoint.PortSet{httpPort(80), httpPort(8080), endpoint.NewPortSet([]discoveryv1.EndpointPort{endpoint.NewPort("http", corev1.ProtocolTCP, 80, nil), admin})}
 	specStates := []farpointv1.EndpointState{"", farpointv1.EndpointActive, farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled}
 	fewHealthy := random.IntN(3) == 0
 	for i := range 1 + random.IntN(30) {
@@ -271,16 +272,16 @@ func anyService(random *rand.Rand, met map[string]int) (sliceWants, said) {
 			address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(i)})
 		}
 		made := healthy(address.String(), portSets[random.IntN(3)])
-		made.spec = &farpointv1.Endpoint{State: specStates[random.IntN(5)], Priority: int32(random.IntN(3)), Zone: []string{"a", "b", "c"}[random.IntN(3)]}
+		made.Spec = &farpointv1.Endpoint{State: specStates[random.IntN(5)], Priority: int32(random.IntN(3)), Zone: []string{"a", "b", "c"}[random.IntN(3)]}
 		if random.IntN(20) == 0 {
-			made.spec.Zone = ""
+			made.Spec.Zone = ""
 		}
 		if random.IntN(5) == 0 {
-			made.spec.ForZones = []string{"a", "c"}
+			made.Spec.ForZones = []string{"a", "c"}
 		}
-		made.health = probes.Seeded(probes.State(random.IntN(4)))
+		made.Health = probes.Seeded(probes.State(random.IntN(4)))
 		if fewHealthy && random.IntN(10) > 0 {
-			made.health = probes.Seeded(probes.StateUnhealthy)
+			made.Health = probes.Seeded(probes.StateUnhealthy)
 		}
 		wants.endpoints = append(wants.endpoints, made)
 	}
@@ -289,9 +290,9 @@ func anyService(random *rand.Rand, met map[string]int) (sliceWants, said) {
 		whenNoneHealthy:   []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}[random.IntN(3)],
 		minHealthyPercent: random.IntN(2) * random.IntN(100),
 	}
-	rules.assign(wants.endpoints, history{published: func(*endpoint, discoveryv1.EndpointPort) (publishedState, bool) {
+	rules.assign(wants.endpoints, history{published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (publishedState, bool) {
 		open := random.IntN(2) == 0
-		return publishedState{endpointConditions: endpointConditions{ready: open, serving: open}, state: probes.StateUnhealthy}, true
+		return publishedState{Conditions: endpoint.Conditions{Ready: open, Serving: open}, state: probes.StateUnhealthy}, true
 	}})
 	wants.hints = judgeTraffic(wants.service, wants.endpoints).hints
 	told := said{routes{}, routes{}, routes{}}

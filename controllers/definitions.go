@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 )
 
 // definition is the health check of an ExternalService as of one generation, ready to
@@ -113,7 +114,7 @@ func (h *definitionHistory) probing(within *confines, egress uint64) probing {
 	h.within, h.egress = within, egress
 	by := probing{sound: h.sound, before: &h.probers}
 	if fault := h.fault(); fault != nil {
-		by.fault = &rejection{fault.reason, fault.message}
+		by.fault = &endpoint.Rejection{Reason: fault.reason, Message: fault.message}
 	}
 	return by
 }

@@ -30,6 +30,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -48,7 +49,7 @@ type drain struct {
 	period time.Duration
 	now    time.Time
 	// taken are the places of the endpoints that are wanted.
-	taken map[place]int
+	taken map[endpoint.Key]int
 	// rivals are slices of others for the same Service: what has moved there is not to be
 	// published twice.
 	rivals []*discoveryv1.EndpointSlice
@@ -68,11 +69,11 @@ func drainPeriodOf(spec *farpointv1.ExternalServiceSpec) time.Duration {
 
 // leaving are the endpoints to be published besides those of the spec, in an order that
 // depends on nothing but them.
-func (d drain) leaving(existing []*discoveryv1.EndpointSlice) []verdict {
+func (d drain) leaving(existing []*discoveryv1.EndpointSlice) []endpoint.Verdict {
 	if d.period <= 0 {
 		return nil
 	}
-	var found []verdict
+	var found []endpoint.Verdict
 	for _, slice := range slices.SortedFunc(slices.Values(existing), func(a, b *discoveryv1.EndpointSlice) int { return strings.Compare(a.Name, b.Name) }) {
 		if slice.Labels[discoveryv1.LabelServiceName] == d.service.Name && slice.Namespace == d.service.Namespace && arePublished(slice.Ports) {
 			found = d.leavingOf(slice, found)
@@ -82,22 +83,22 @@ func (d drain) leaving(existing []*discoveryv1.EndpointSlice) []verdict {
 		return nil
 	}
 	found = latest(d.withoutDoubles(found))
-	slices.SortFunc(found, func(a, b verdict) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(found, func(a, b endpoint.Verdict) int { return strings.Compare(a.Name, b.Name) })
 	return found
 }
 
 // maxLeaving is how many endpoints may drain at once beside those of the spec: as many as a
 // spec may have, so that one spec can be replaced by another.
-const maxLeaving = maxExpanded
+const maxLeaving = endpoint.MaxPerObject
 
 // latest are the endpoints that drain as far as there may be so many: the oldest, which have
 // had most of their time, go at once.
-func latest(found []verdict) []verdict {
+func latest(found []endpoint.Verdict) []endpoint.Verdict {
 	if len(found) <= maxLeaving {
 		return found
 	}
-	slices.SortFunc(found, func(a, b verdict) int {
-		return cmp.Or(b.drainUntil.Compare(a.drainUntil), strings.Compare(a.name, b.name))
+	slices.SortFunc(found, func(a, b endpoint.Verdict) int {
+		return cmp.Or(b.DrainUntil.Compare(a.DrainUntil), strings.Compare(a.Name, b.Name))
 	})
 	return found[:maxLeaving]
 }
@@ -110,8 +111,8 @@ func arePublished(ports []discoveryv1.EndpointPort) bool {
 	})
 }
 
-func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []verdict) []verdict {
-	var ports *portSet
+func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []endpoint.Verdict) []endpoint.Verdict {
+	var ports *endpoint.PortSet
 	asWritten := sync.OnceValue(func() bool { return isAsWritten(slice) })
 	for i := range slice.Endpoints {
 		published := &slice.Endpoints[i]
@@ -124,16 +125,16 @@ func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []verdict) []ve
 			continue
 		}
 		if ports == nil {
-			ports = newPortSet(slice.Ports)
+			ports = endpoint.NewPortSet(slice.Ports)
 		}
 		left := endpointLike(published, address, ports)
-		if topologyFault(left.spec) != "" {
+		if endpoint.TopologyFault(left.Spec) != "" {
 			continue // somebody has edited it; as a hint it could not be written, nor could its slice
 		}
-		left.index = math.MaxInt
+		left.Index = math.MaxInt
 		if until, health, ok := d.until(left, asWritten); ok {
-			left.drainUntil = until
-			found = append(found, verdict{endpoint: left, health: health, role: draining, writtenReason: d.seeds.reasonOf(left, health.State)})
+			left.DrainUntil = until
+			found = append(found, endpoint.Verdict{Endpoint: left, Health: health, Role: endpoint.Draining, WrittenReason: d.seeds.reasonOf(left, health.State)})
 		}
 	}
 	return found
@@ -141,7 +142,7 @@ func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []verdict) []ve
 
 func (d drain) isTaken(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
 	for _, port := range ports {
-		if _, ok := d.taken[host{address: address}.place(port)]; ok {
+		if _, ok := d.taken[endpoint.Host{Address: address}.Key(port)]; ok {
 			return true
 		}
 	}
@@ -149,11 +150,11 @@ func (d drain) isTaken(address netip.Addr, ports []discoveryv1.EndpointPort) boo
 }
 
 // endpointLike is the endpoint that is published in this way.
-func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *portSet) *endpoint {
+func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *endpoint.PortSet) *endpoint.Endpoint {
 	text := address.String()
-	return &endpoint{
-		name: endpointName(text, ports.first()), address: address, text: text, ports: ports,
-		spec: &farpointv1.Endpoint{
+	return &endpoint.Endpoint{
+		Name: endpoint.NameOf(text, ports.First()), Address: address, Text: text, Ports: ports,
+		Spec: &farpointv1.Endpoint{
 			Address:  text,
 			Hostname: ptr.Deref(published.Hostname, ""),
 			NodeName: ptr.Deref(published.NodeName, ""),
@@ -166,16 +167,16 @@ func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *po
 // until is when an endpoint goes, and how it is; false if it goes now. One that drains not
 // yet and is not probed may have been put into the slice by somebody else: it is ours if
 // the slice holds what the operator has written.
-func (d drain) until(left *endpoint, asWritten func() bool) (time.Time, probes.Health, bool) {
+func (d drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time, probes.Health, bool) {
 	said, _ := d.seeds.said(left)
-	health, known := d.health(left.name)
-	if !known && !said.terminating && !asWritten() {
+	health, known := d.health(left.Name)
+	if !known && !said.Terminating && !asWritten() {
 		return time.Time{}, probes.Health{}, false
 	}
 	more := said.details()
 	if more.origin.name != "" {
-		left.resolved = &resolvedFrom{address: more.origin.name, target: more.origin.target}
-		left.spec.Priority = more.origin.tier
+		left.Resolved = &endpoint.ResolvedFrom{Address: more.origin.name, Target: more.origin.target}
+		left.Spec.Priority = more.origin.tier
 	}
 	if !known {
 		state, _ := d.seeds.of(left)
@@ -189,7 +190,7 @@ func (d drain) until(left *endpoint, asWritten func() bool) (time.Time, probes.H
 		return end, health, d.now.Before(end)
 	}
 	// It leaves now, or when it goes got lost.
-	return end, health, said.serving && health.State.Serves()
+	return end, health, said.Serving && health.State.Serves()
 }
 
 // wholeSecond is the next one, since the API keeps no fractions.
@@ -201,8 +202,8 @@ func wholeSecond(t time.Time) time.Time {
 }
 
 // withoutDoubles drops what others publish as well, or another slice.
-func (d drain) withoutDoubles(found []verdict) []verdict {
-	published := map[place]bool{}
+func (d drain) withoutDoubles(found []endpoint.Verdict) []endpoint.Verdict {
+	published := map[endpoint.Key]bool{}
 	for _, slice := range d.rivals {
 		for i := range slice.Endpoints {
 			if len(slice.Endpoints[i].Addresses) == 0 {
@@ -213,13 +214,13 @@ func (d drain) withoutDoubles(found []verdict) []verdict {
 				continue
 			}
 			for _, port := range slice.Ports {
-				published[host{address: address}.place(port)] = true
+				published[endpoint.Host{Address: address}.Key(port)] = true
 			}
 		}
 	}
-	return slices.DeleteFunc(found, func(left verdict) bool {
-		places := left.places()
-		double := slices.ContainsFunc(places, func(at place) bool { return published[at] })
+	return slices.DeleteFunc(found, func(left endpoint.Verdict) bool {
+		places := left.Keys()
+		double := slices.ContainsFunc(places, func(at endpoint.Key) bool { return published[at] })
 		for _, at := range places {
 			published[at] = true
 		}
@@ -228,10 +229,10 @@ func (d drain) withoutDoubles(found []verdict) []verdict {
 }
 
 // drainedIn is the time until the first of the endpoints has drained; 0 if none does.
-func drainedIn(all []verdict, now time.Time) time.Duration {
+func drainedIn(all []endpoint.Verdict, now time.Time) time.Duration {
 	var first time.Duration
 	for i := range all {
-		if until := all[i].drainUntil; !until.IsZero() {
+		if until := all[i].DrainUntil; !until.IsZero() {
 			if wait := max(until.Sub(now), time.Millisecond); first == 0 || wait < first {
 				first = wait
 			}

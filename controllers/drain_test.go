@@ -32,6 +32,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -40,7 +41,7 @@ import (
 func departed(said string, hidden *sliceState) (drain, *discoveryv1.EndpointSlice) {
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: "a", Labels: map[string]string{discoveryv1.LabelServiceName: "legacy"}},
-		Ports:      httpPort(8080).ports,
+		Ports:      httpPort(8080).Ports,
 		Endpoints: []discoveryv1.Endpoint{{
 			Addresses: []string{"192.0.2.1"}, Zone: new("eu-1"), NodeName: new("node-a"), Hostname: new("db-0"),
 			Conditions: discoveryv1.EndpointConditions{Ready: new(said[0] == 'T'), Serving: new(said[1] == 'T'), Terminating: new(said[2] == 'T')},
@@ -113,10 +114,10 @@ func TestDrain(t *testing.T) {
 			d.refused = func(netip.Addr, []discoveryv1.EndpointPort) bool { return true }
 		}, ""},
 		{"it has not left", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.taken = map[place]int{publishedHost("192.0.2.1").place(httpPort(8080).ports[0]): 3}
+			d.taken = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(httpPort(8080).Ports[0]): 3}
 		}, ""},
 		{"its port has changed", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.taken = map[place]int{publishedHost("192.0.2.1").place(httpPort(9090).ports[0]): 3}
+			d.taken = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(httpPort(9090).Ports[0]): 3}
 		}, "FTT 31"},
 		{"it was published for another Service", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) {
 			s.Labels[discoveryv1.LabelServiceName] = "other"
@@ -124,7 +125,7 @@ func TestDrain(t *testing.T) {
 		{"it has moved to another object", "TTF", written, func(d *drain, s *discoveryv1.EndpointSlice) { d.rivals = []*discoveryv1.EndpointSlice{s.DeepCopy()} }, ""},
 		{"another object has another port of it", "TTF", written, func(d *drain, s *discoveryv1.EndpointSlice) {
 			rival := s.DeepCopy()
-			rival.Ports = httpPort(9090).ports
+			rival.Ports = httpPort(9090).Ports
 			d.rivals = []*discoveryv1.EndpointSlice{rival}
 		}, "FTT 31"},
 		{"somebody has taken its ports away", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Ports = nil }, ""},
@@ -147,10 +148,10 @@ func TestDrain(t *testing.T) {
 			}
 			var got []string
 			for _, left := range drain.leaving([]*discoveryv1.EndpointSlice{slice}) {
-				c := left.conditions(false)
-				got = append(got, fmt.Sprintf("%s%s%s %v", yesNo(c.ready), yesNo(c.serving), yesNo(c.terminating), left.drainUntil.Sub(at(0)).Seconds()))
-				if left.name != "192.0.2.1:8080" || left.spec.Zone != "eu-1" || left.spec.NodeName != "node-a" || left.spec.Hostname != "db-0" || left.ports.key != portsKeyOf(slice.Ports) {
-					t.Errorf("%+v %+v is not what was published", left.endpoint, left.spec)
+				c := left.Conditions(false)
+				got = append(got, fmt.Sprintf("%s%s%s %v", yesNo(c.Ready), yesNo(c.Serving), yesNo(c.Terminating), left.DrainUntil.Sub(at(0)).Seconds()))
+				if left.Name != "192.0.2.1:8080" || left.Spec.Zone != "eu-1" || left.Spec.NodeName != "node-a" || left.Spec.Hostname != "db-0" || left.Ports.Key != endpoint.PortsKeyOf(slice.Ports) {
+					t.Errorf("%+v %+v is not what was published", left.Endpoint, left.Spec)
 				}
 			}
 			if strings.Join(got, ", ") != test.want {
@@ -161,17 +162,17 @@ func TestDrain(t *testing.T) {
 }
 
 func TestDrainedInTheTimeOfTheFirst(t *testing.T) {
-	until := func(seconds int) verdict {
-		return verdict{endpoint: &endpoint{drainUntil: noon.Add(time.Duration(seconds) * time.Second)}}
+	until := func(seconds int) endpoint.Verdict {
+		return endpoint.Verdict{Endpoint: &endpoint.Endpoint{DrainUntil: noon.Add(time.Duration(seconds) * time.Second)}}
 	}
-	staying := verdict{endpoint: &endpoint{}}
-	if got := drainedIn([]verdict{staying, until(20), until(5), staying}, noon.Time); got != 5*time.Second {
+	staying := endpoint.Verdict{Endpoint: &endpoint.Endpoint{}}
+	if got := drainedIn([]endpoint.Verdict{staying, until(20), until(5), staying}, noon.Time); got != 5*time.Second {
 		t.Errorf("looks again in %v, want 5s", got)
 	}
-	if got := drainedIn([]verdict{until(0)}, noon.Time); got <= 0 {
+	if got := drainedIn([]endpoint.Verdict{until(0)}, noon.Time); got <= 0 {
 		t.Errorf("does not look again, although one has just drained")
 	}
-	if got := drainedIn([]verdict{staying}, noon.Time); got != 0 {
+	if got := drainedIn([]endpoint.Verdict{staying}, noon.Time); got != 0 {
 		t.Errorf("looks again in %v for nothing", got)
 	}
 }
@@ -187,7 +188,7 @@ func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
 		drain.seeds = seedsFrom(existing)
 		var names []string
 		for _, left := range drain.leaving(existing) {
-			names = append(names, left.name)
+			names = append(names, left.Name)
 		}
 		return names
 	}
@@ -259,7 +260,7 @@ func TestDrain_MoreThanThereMayBe_TheOldestGo(t *testing.T) {
 	wants := wantsOf(numbered(maxLeaving + 3))
 	for i := range wants.endpoints {
 		left := &wants.endpoints[i]
-		left.role, left.drainUntil = draining, noon.Truncate(time.Second).Add(time.Duration(10+i%20)*time.Second)
+		left.Role, left.DrainUntil = endpoint.Draining, noon.Truncate(time.Second).Add(time.Duration(10+i%20)*time.Second)
 	}
 	_, existing := carriedOut(t, wants, nil)
 	drain, _ := departed("TTF", nil)
@@ -270,7 +271,7 @@ func TestDrain_MoreThanThereMayBe_TheOldestGo(t *testing.T) {
 	}
 	oldest := 0
 	for i := range left {
-		if left[i].drainUntil.Before(noon.Truncate(time.Second).Add(11 * time.Second)) {
+		if left[i].DrainUntil.Before(noon.Truncate(time.Second).Add(11 * time.Second)) {
 			oldest++
 		}
 	}
@@ -284,9 +285,9 @@ func BenchmarkDrainNothing(b *testing.B) {
 	wants := wantsOf(numbered(1000))
 	existing := planSlices(wants, nil).Create
 	drain, _ := departed("TTF", nil)
-	drain.taken = map[place]int{}
+	drain.taken = map[endpoint.Key]int{}
 	for i := range wants.endpoints {
-		drain.taken[place{wants.endpoints[i].host(), corev1.ProtocolTCP, 8080}] = i
+		drain.taken[endpoint.Key{Host: wants.endpoints[i].Host(), Protocol: corev1.ProtocolTCP, Port: 8080}] = i
 	}
 	b.ReportAllocs()
 	for b.Loop() {

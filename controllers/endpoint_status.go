@@ -25,6 +25,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/probes"
 )
@@ -50,11 +51,11 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 		refused, isRefused := found.targets.rejected[i]
 		var status farpointv1.EndpointStatus
 		switch {
-		case len(verdicts) > 0 && verdicts[0].index == i:
+		case len(verdicts) > 0 && verdicts[0].Index == i:
 			status = endpointStatus(&verdicts[0], found.publishesNotReady())
 			verdicts = verdicts[1:]
 			if isRefused { // it is held
-				status.Reason, status.Message = refused.reason, phrase.Cut(refused.message, longestMessage)
+				status.Reason, status.Message = refused.Reason, phrase.Cut(refused.Message, longestMessage)
 			}
 		case isRefused && names.at(i).origin != lastRejected:
 			lastRejected = names.at(i).origin
@@ -80,7 +81,7 @@ func withPublished(statuses []farpointv1.EndpointStatus, in []*discoveryv1.Endpo
 	for _, slice := range in {
 		for i := range slice.Endpoints {
 			for _, port := range slice.Ports {
-				there[endpointName(slice.Endpoints[i].Addresses[0], port)] = true
+				there[endpoint.NameOf(slice.Endpoints[i].Addresses[0], port)] = true
 			}
 		}
 	}
@@ -95,40 +96,40 @@ func withPublished(statuses []farpointv1.EndpointStatus, in []*discoveryv1.Endpo
 
 // rejectedStatus names the endpoint by its place in the spec, since what would make its
 // name is what may be wrong with it.
-func rejectedStatus(origin int, spec *farpointv1.ExternalServiceSpec, refused rejection) farpointv1.EndpointStatus {
+func rejectedStatus(origin int, spec *farpointv1.ExternalServiceSpec, refused endpoint.Rejection) farpointv1.EndpointStatus {
 	status := farpointv1.EndpointStatus{
 		Name:    fmt.Sprintf("endpoints[%d]", origin),
 		Address: spec.Endpoints[origin].Address,
-		State:   stateOf(&spec.Endpoints[origin]),
+		State:   endpoint.StateOf(&spec.Endpoints[origin]),
 		Health:  farpointv1.EndpointRejected,
-		Reason:  refused.reason,
-		Message: phrase.Cut(refused.message, longestMessage),
+		Reason:  refused.Reason,
+		Message: phrase.Cut(refused.Message, longestMessage),
 	}
-	if refused.reason == farpointv1.ResolvingReason {
+	if refused.Reason == farpointv1.ResolvingReason {
 		status.Health = farpointv1.EndpointHealthUnknown
 	}
 	return status
 }
 
-func endpointStatus(known *verdict, publishNotReady bool) farpointv1.EndpointStatus {
+func endpointStatus(known *endpoint.Verdict, publishNotReady bool) farpointv1.EndpointStatus {
 	status := farpointv1.EndpointStatus{
-		Name:               known.name,
-		Address:            known.spec.Address,
-		State:              stateOf(known.spec),
-		Health:             healthOf(known.health.State),
-		Reason:             known.health.Cause.Reason.String(),
-		Message:            known.health.Cause.Message(),
-		Published:          known.publication(publishNotReady),
-		LastTransitionTime: metav1.Time{Time: known.health.Since()},
-		DrainUntil:         timeOrNil(known.drainUntil),
+		Name:               known.Name,
+		Address:            known.Spec.Address,
+		State:              endpoint.StateOf(known.Spec),
+		Health:             endpoint.HealthOf(known.Health.State),
+		Reason:             known.Health.Cause.Reason.String(),
+		Message:            known.Health.Cause.Message(),
+		Published:          known.Publication(publishNotReady),
+		LastTransitionTime: metav1.Time{Time: known.Health.Since()},
+		DrainUntil:         timeOrNil(known.DrainUntil),
 	}
 	if reason := staleReason(known); reason != probes.ReasonNone {
 		status.Stale, status.Reason, status.Message = true, reason.String(), probes.Result{Reason: reason}.Message()
 	}
-	if from := known.resolved; from != nil {
-		status.ResolvedFrom, status.Target = from.address, from.target
-		if from.target != "" {
-			status.Priority = known.spec.Priority
+	if from := known.Resolved; from != nil {
+		status.ResolvedFrom, status.Target = from.Address, from.Target
+		if from.Target != "" {
+			status.Priority = known.Spec.Priority
 		}
 	}
 	return status

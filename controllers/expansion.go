@@ -27,6 +27,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/probes"
 )
@@ -44,7 +45,7 @@ type wantedEndpoint struct {
 	target string
 	// refused: it is set aside for this already. With unresolved, it is a name that leads
 	// nowhere.
-	refused    *rejection
+	refused    *endpoint.Rejection
 	unresolved bool
 	// asName: the name is published, and not the addresses that it leads to.
 	asName bool
@@ -110,28 +111,28 @@ type expander struct {
 // more than one each.
 func (x expander) expand(spec *farpointv1.ExternalServiceSpec) *expansion {
 	x.made = &expansion{spec: spec, asNames: x.rules.asNames}
-	if !hasDNSName(spec) {
+	if !endpoint.HasDNSName(spec) {
 		return x.made
 	}
-	x.room = max(maxExpanded-len(spec.Endpoints), 0)
+	x.room = max(endpoint.MaxPerObject-len(spec.Endpoints), 0)
 	x.made.list = make([]wantedEndpoint, 0, len(spec.Endpoints))
 	for i := range spec.Endpoints {
 		wanted := wantedEndpoint{spec: &spec.Endpoints[i], origin: i}
-		if !isDNSName(wanted.spec.Address) {
+		if !endpoint.IsDNSName(wanted.spec.Address) {
 			x.made.list = append(x.made.list, wanted)
 			continue
 		}
 		x.made.names++
 		wanted.from = wanted.spec.Address
-		parsed, err := parseName(wanted.spec.Address)
+		parsed, err := endpoint.ParseName(wanted.spec.Address)
 		switch {
 		case err != nil:
-			wanted.refused = &rejection{farpointv1.InvalidAddressReason, err.Error()}
+			wanted.refused = &endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: err.Error()}
 			x.made.list = append(x.made.list, wanted)
-		case parsed.service != nil:
-			x.expandServices(wanted, parsed.service)
+		case parsed.Service != nil:
+			x.expandServices(wanted, parsed.Service)
 		default:
-			wanted.name = parsed.name
+			wanted.name = parsed.Name
 			x.settle(wanted, x.hosts(wanted))
 		}
 	}
@@ -156,7 +157,7 @@ func (x *expander) hosts(wanted wantedEndpoint) []wantedEndpoint {
 		made[i] = wanted
 		made[i].spec = with(wanted.spec, address.String())
 		if x.refused(address) {
-			made[i].refused = &rejection{reason: farpointv1.RefusedAddressReason}
+			made[i].refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason}
 		}
 	}
 	return made
@@ -167,7 +168,7 @@ func (x *expander) hosts(wanted wantedEndpoint) []wantedEndpoint {
 func (x *expander) asName(wanted wantedEndpoint, addresses []netip.Addr) wantedEndpoint {
 	wanted.spec, wanted.asName = with(wanted.spec, wanted.name), true
 	if slices.ContainsFunc(addresses, x.refused) {
-		wanted.refused = &rejection{reason: farpointv1.RefusedAddressReason}
+		wanted.refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason}
 	}
 	return wanted
 }
@@ -182,7 +183,7 @@ func with(spec *farpointv1.Endpoint, address string) *farpointv1.Endpoint {
 // the one on that the spec gives. Their weights cannot be told in slices.
 func (x *expander) expandServices(wanted wantedEndpoint, service *probes.ServiceName) {
 	if wanted.spec.Port != nil || len(wanted.spec.Ports) > 0 {
-		wanted.refused = &rejection{farpointv1.InvalidPortReason, "srv:// takes the ports from SRV records: remove port and ports"}
+		wanted.refused = &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "srv:// takes the ports from SRV records: leave out port and ports"}
 		x.made.list = append(x.made.list, wanted)
 		return
 	}
@@ -202,7 +203,7 @@ func (x *expander) expandServices(wanted wantedEndpoint, service *probes.Service
 		named := wanted
 		named.name, named.target = record.Target, record.Target
 		changed := *wanted.spec
-		changed.Priority = min(wanted.spec.Priority+rank, lastTier)
+		changed.Priority = min(wanted.spec.Priority+rank, endpoint.LastTier)
 		if answer.Remembered {
 			changed.Priority = int32(record.Priority) // not all that there were may be remembered
 		}
@@ -239,7 +240,7 @@ func (x *expander) settle(wanted wantedEndpoint, found []wantedEndpoint) {
 	x.made.list = append(x.made.list, found...)
 	switch {
 	case refused > 0:
-		wanted.refused = &rejection{farpointv1.RefusedAddressReason, refusedMessage(refused, all)}
+		wanted.refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason, Message: refusedMessage(refused, all)}
 	case len(found) > 0:
 		return
 	default:
@@ -257,7 +258,7 @@ func refusedMessage(refused, all int) string {
 }
 
 // unresolved says why a name leads nowhere.
-func (x *expander) unresolved(wanted wantedEndpoint) (why *rejection, unresolved bool) {
+func (x *expander) unresolved(wanted wantedEndpoint) (why *endpoint.Rejection, unresolved bool) {
 	worst := nameFault{resolution: resolution{outcome: probes.LookupEmpty}}
 	for _, fault := range x.made.faults {
 		if fault.origin == wanted.origin && (worst.name == "" || worse(fault.outcome, worst.outcome)) {
@@ -268,11 +269,11 @@ func (x *expander) unresolved(wanted wantedEndpoint) (why *rejection, unresolved
 		// The status may know better, from before the operator was started.
 		for i := range x.told {
 			if told := &x.told[i]; told.Address == wanted.spec.Address && told.Health == farpointv1.EndpointRejected {
-				return &rejection{told.Reason, told.Message}, told.Reason != farpointv1.RefusedAddressReason
+				return &endpoint.Rejection{Reason: told.Reason, Message: told.Message}, told.Reason != farpointv1.RefusedAddressReason
 			}
 		}
 	}
-	return &rejection{nameReasons[worst.outcome], worst.explain()}, true
+	return &endpoint.Rejection{Reason: nameReasons[worst.outcome], Message: worst.explain()}, true
 }
 
 var nameReasons = map[probes.LookupOutcome]string{
@@ -333,7 +334,7 @@ func (e *expansion) judge() (status metav1.ConditionStatus, reason, message stri
 	if slices.ContainsFunc(e.faults, func(fault nameFault) bool { return fault.outcome == probes.LookupPending }) {
 		return metav1.ConditionUnknown, farpointv1.ResolvingReason, "not all DNS names have an answer yet"
 	}
-	surplus := fmt.Sprintf("DNS names yield %d endpoints more than the %d allowed: the last ones are left out", e.surplus, maxExpanded)
+	surplus := fmt.Sprintf("DNS names lead to %d endpoints more than the %d that there may be: the last ones are left out", e.surplus, endpoint.MaxPerObject)
 	switch {
 	case len(e.faults) > 0:
 		parts := make([]string, len(e.faults))

@@ -78,7 +78,7 @@ func shown(made *expansion) string {
 		wanted := made.at(i)
 		switch {
 		case wanted.refused != nil:
-			lines = append(lines, fmt.Sprintf("%d %s: %s", wanted.origin, wanted.refused.reason, wanted.refused.message))
+			lines = append(lines, fmt.Sprintf("%d %s: %s", wanted.origin, wanted.refused.Reason, wanted.refused.Message))
 		case len(wanted.spec.Ports) > 0:
 			port := wanted.spec.Ports[0]
 			lines = append(lines, fmt.Sprintf("%d %s %s/%s:%d tier %d of %s", wanted.origin, wanted.spec.Address, port.Name, port.Protocol, port.Port, wanted.spec.Priority, wanted.name))
@@ -209,7 +209,7 @@ func TestQuestions(t *testing.T) {
 		return words
 	}
 	slice := func(port int32, protocol corev1.Protocol, names ...nameOrigin) *discoveryv1.EndpointSlice {
-		ports := httpPort(port).ports
+		ports := httpPort(port).Ports
 		*ports[0].Protocol = protocol
 		made := &discoveryv1.EndpointSlice{Ports: ports}
 		for i, address := range []string{"192.0.2.7", "192.0.2.6", "192.0.2.8", "192.0.2.1", "192.0.2.9"} {
@@ -257,7 +257,7 @@ func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 	got := plannedWith(t, expanding(z).expand(spec), onePort)
 	var names []string
 	for _, endpoint := range got.accepted {
-		names = append(names, endpoint.name+" "+endpoint.resolved.name)
+		names = append(names, endpoint.Name+" "+endpoint.Resolved.Name)
 	}
 	if want := "192.0.2.1:8080 a.example, 192.0.2.2:8080 a.example, 192.0.2.3:8080 b.example"; strings.Join(names, ", ") != want || len(got.rejected) > 0 {
 		t.Errorf("accepted %v, rejected %v", names, got.rejected)
@@ -307,7 +307,7 @@ func TestPoliciesOnNames(t *testing.T) {
 		got := planner.within(within, 100).plan(names, onePort, probedBy(common), &seeds{})
 		var accepted []string
 		for _, endpoint := range got.accepted {
-			accepted = append(accepted, endpoint.name)
+			accepted = append(accepted, endpoint.Name)
 		}
 		if strings.Join(accepted, " ") != want {
 			t.Errorf("without %s: %v, want %s", suffix, accepted, want)

@@ -50,10 +50,10 @@ func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]s
 	}
 	planner := targetPlanner{registry: probes.NewRegistry(dialer), egress: egress}
 	for _, each := range planner.within(within, within.room(object, nil)).plan(&expansion{spec: &object.Spec}, nil, probing{sound: []*definition{{settings: common}}}, &seeds{}).rejected {
-		if each.reason == farpointv1.NotAllowedByPolicyReason {
-			byPolicies = append(byPolicies, each.message)
+		if each.Reason == farpointv1.NotAllowedByPolicyReason {
+			byPolicies = append(byPolicies, each.Message)
 		} else {
-			others = append(others, each.message)
+			others = append(others, each.Message)
 		}
 	}
 	slices.Sort(byPolicies)

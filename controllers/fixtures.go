@@ -33,6 +33,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -40,7 +41,7 @@ import (
 func sliceOf(manager, name string, addresses ...string) *discoveryv1.EndpointSlice {
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: "legacy"}},
-		Ports:      httpPort(8080).ports,
+		Ports:      httpPort(8080).Ports,
 	}
 	if manager != "" {
 		slice.Labels[discoveryv1.LabelManagedBy] = manager
@@ -66,29 +67,29 @@ func testService() *corev1.Service {
 	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: "legacy"}}
 }
 
-func httpPort(number int32) *portSet {
-	return newPortSet([]discoveryv1.EndpointPort{endpointPort("http", corev1.ProtocolTCP, number, nil)})
+func httpPort(number int32) *endpoint.PortSet {
+	return endpoint.NewPortSet([]discoveryv1.EndpointPort{endpoint.NewPort("http", corev1.ProtocolTCP, number, nil)})
 }
 
-func healthy(address string, ports *portSet) verdict {
+func healthy(address string, ports *endpoint.PortSet) endpoint.Verdict {
 	parsed := netip.MustParseAddr(address)
-	return verdict{
-		endpoint: &endpoint{spec: &farpointv1.Endpoint{}, address: parsed, text: parsed.String(), ports: ports},
-		health:   probes.Seeded(probes.StateHealthy),
+	return endpoint.Verdict{
+		Endpoint: &endpoint.Endpoint{Spec: &farpointv1.Endpoint{}, Address: parsed, Text: parsed.String(), Ports: ports},
+		Health:   probes.Seeded(probes.StateHealthy),
 	}
 }
 
 // numbered are healthy IPv4 endpoints with the same port.
-func numbered(n int) []verdict {
+func numbered(n int) []endpoint.Verdict {
 	ports := httpPort(8080)
-	list := make([]verdict, n)
+	list := make([]endpoint.Verdict, n)
 	for i := range list {
 		list[i] = healthy(fmt.Sprintf("10.0.%d.%d", i/250, 1+i%250), ports)
 	}
 	return list
 }
 
-func wantsOf(endpoints []verdict) sliceWants {
+func wantsOf(endpoints []endpoint.Verdict) sliceWants {
 	return sliceWants{owner: testOwner(), service: testService(), endpoints: endpoints, maxEndpoints: 100}
 }
 

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -71,7 +72,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 }
 
 // leaving finds the endpoints that have left the spec and are draining.
-func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planner targetPlanner, planned targets, seeds *seeds, around neighbours) []verdict {
+func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planner targetPlanner, planned targets, seeds *seeds, around neighbours) []endpoint.Verdict {
 	var known map[string]probes.Health // mostly nobody asks
 	return drain{
 		service: around.service,
@@ -93,26 +94,26 @@ func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Ow
 
 // verdicts puts endpoints together with what is known of them. A disabled one is not
 // probed, so that nothing is; a held one may be known only by what was published.
-func verdicts(accepted []endpoint, known map[string]probes.Health, seeds *seeds) []verdict {
-	all := make([]verdict, len(accepted))
+func verdicts(accepted []endpoint.Endpoint, known map[string]probes.Health, seeds *seeds) []endpoint.Verdict {
+	all := make([]endpoint.Verdict, len(accepted))
 	for i := range accepted {
-		endpoint := &accepted[i]
-		health, ok := known[endpoint.name]
-		if !ok && endpoint.held {
-			state, _ := seeds.of(endpoint)
+		ep := &accepted[i]
+		health, ok := known[ep.Name]
+		if !ok && ep.Held {
+			state, _ := seeds.of(ep)
 			health = probes.Seeded(state)
 		}
-		all[i] = verdict{endpoint: endpoint, health: health, writtenReason: seeds.reasonOf(endpoint, health.State)}
+		all[i] = endpoint.Verdict{Endpoint: ep, Health: health, WrittenReason: seeds.reasonOf(ep, health.State)}
 	}
 	return all
 }
 
 // keepProbing has the probes go on of endpoints that have left the spec, as far as there
 // are any.
-func keepProbing(leaving []verdict) []probes.Target {
+func keepProbing(leaving []endpoint.Verdict) []probes.Target {
 	list := make([]probes.Target, len(leaving))
 	for i := range leaving {
-		list[i].Key = leaving[i].name
+		list[i].Key = leaving[i].Name
 	}
 	return list
 }
@@ -143,7 +144,7 @@ func (r *Reconciler) roomFor(ctx context.Context, object *farpointv1.ExternalSer
 		}
 		for i := range all.Items {
 			other := &all.Items[i]
-			if !hasDNSName(&other.Spec) {
+			if !endpoint.HasDNSName(&other.Spec) {
 				continue
 			}
 			// The status may have been emptied, which gives nobody room.
@@ -169,7 +170,7 @@ func (r *Reconciler) countPublished(ctx context.Context, owner types.NamespacedN
 		for i := range slice.Endpoints {
 			published := &slice.Endpoints[i]
 			if len(slice.Ports) > 0 && len(published.Addresses) > 0 && !ptr.Deref(published.Conditions.Terminating, false) {
-				names[endpointName(published.Addresses[0], slice.Ports[0])] = true
+				names[endpoint.NameOf(published.Addresses[0], slice.Ports[0])] = true
 			}
 		}
 	}

@@ -25,6 +25,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -74,7 +75,7 @@ func nameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) nameRu
 // say is what to begin with: they have the addresses that each name led to last. For the
 // hosts that SRV records name, it is the present answer that counts.
 func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, seeds *seeds, answer func(probes.Question) probes.Answer) []probes.Wanted {
-	if !hasDNSName(spec) {
+	if !endpoint.HasDNSName(spec) {
 		return nil
 	}
 	known := knownRecords(seeds)
@@ -90,17 +91,17 @@ func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, seeds *s
 		}
 	}
 	for i := range spec.Endpoints {
-		if !isDNSName(spec.Endpoints[i].Address) {
+		if !endpoint.IsDNSName(spec.Endpoints[i].Address) {
 			continue
 		}
-		parsed, err := parseName(spec.Endpoints[i].Address)
+		parsed, err := endpoint.ParseName(spec.Endpoints[i].Address)
 		switch {
 		case err != nil:
-		case parsed.service == nil:
-			ask(parsed.name, rules.types...)
+		case parsed.Service == nil:
+			ask(parsed.Name, rules.types...)
 		default:
-			ask(parsed.name, probes.RecordSRV)
-			question := probes.Question{Name: parsed.name, Type: probes.RecordSRV}
+			ask(parsed.Name, probes.RecordSRV)
+			question := probes.Question{Name: parsed.Name, Type: probes.RecordSRV}
 			services := answer(question).Services
 			if len(services) == 0 {
 				services = known[question].Services
@@ -118,31 +119,31 @@ func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, seeds *s
 func knownRecords(published *seeds) map[probes.Question]probes.RecordSet {
 	var known map[probes.Question]probes.RecordSet
 	for at, origin := range published.origins() {
-		parsed, err := parseName(origin.name)
+		parsed, err := endpoint.ParseName(origin.name)
 		if err != nil {
 			continue
 		}
 		if known == nil {
 			known = map[probes.Question]probes.RecordSet{}
 		}
-		name := parsed.name
-		if parsed.service != nil {
+		name := parsed.Name
+		if parsed.Service != nil {
 			name = origin.target
 			if canonical, err := probes.CanonicalName(name); err != nil || canonical != name {
 				continue // somebody has edited it
 			}
-			question := probes.Question{Name: parsed.name, Type: probes.RecordSRV}
+			question := probes.Question{Name: parsed.Name, Type: probes.RecordSRV}
 			set := known[question]
-			set.Services = append(set.Services, probes.ServiceRecord{Priority: uint16(origin.tier), Target: name, Port: uint16(at.port)})
+			set.Services = append(set.Services, probes.ServiceRecord{Priority: uint16(origin.tier), Target: name, Port: uint16(at.Port)})
 			known[question] = set
 		}
-		if at.address.IsValid() {
+		if at.Address.IsValid() {
 			question := probes.Question{Name: name, Type: probes.RecordAAAA}
-			if at.address.Is4() {
+			if at.Address.Is4() {
 				question.Type = probes.RecordA
 			}
 			set := known[question]
-			set.Addresses = append(set.Addresses, at.address)
+			set.Addresses = append(set.Addresses, at.Address)
 			known[question] = set
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"slices"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
@@ -41,15 +42,15 @@ const (
 	noClaim claim = 255
 )
 
-func claimOf(made *endpoint, rejected bool) claim {
+func claimOf(made *endpoint.Endpoint, rejected bool) claim {
 	switch {
-	case rejected && !made.held:
+	case rejected && !made.Held:
 		return noClaim
-	case rejected && made.resolved != nil:
+	case rejected && made.Resolved != nil:
 		return heldName
 	case rejected:
 		return heldAddress
-	case made.resolved != nil:
+	case made.Resolved != nil:
 		return validName
 	}
 	return validAddress
@@ -61,7 +62,7 @@ func (t *targets) assignPlaces(candidates []candidate) {
 	accepted, n := make([]bool, len(candidates)), 0
 	for rank := range claims {
 		for i := range candidates {
-			made := &candidates[i].endpoint
+			made := &candidates[i].Endpoint
 			_, rejected := t.rejected[i]
 			if claimOf(made, rejected) != rank {
 				continue
@@ -78,23 +79,23 @@ func (t *targets) assignPlaces(candidates []candidate) {
 	}
 	for i := range candidates {
 		// What a policy took out leaves at once, and does not drain.
-		if !accepted[i] && t.rejected[i].reason == farpointv1.NotAllowedByPolicyReason && candidates[i].ports != nil {
-			t.take(&candidates[i].endpoint, t.names.at(i).origin)
+		if !accepted[i] && t.rejected[i].Reason == farpointv1.NotAllowedByPolicyReason && candidates[i].Ports != nil {
+			t.take(&candidates[i].Endpoint, t.names.at(i).origin)
 		}
 	}
-	t.accepted, t.probers = make([]endpoint, 0, n), make([]preparedProber, 0, n)
+	t.accepted, t.probers = make([]endpoint.Endpoint, 0, n), make([]preparedProber, 0, n)
 	for i := range candidates {
 		if accepted[i] {
-			t.accepted = append(t.accepted, candidates[i].endpoint)
+			t.accepted = append(t.accepted, candidates[i].Endpoint)
 			t.probers = append(t.probers, candidates[i].preparedProber)
 		}
 	}
 }
 
 // takenBy returns the index in the spec of the endpoint that has one of the places.
-func (t *targets) takenBy(made *endpoint) (origin int, isTaken bool) {
-	for _, port := range made.ports.ports {
-		if origin, isTaken = t.taken[made.host().place(port)]; isTaken {
+func (t *targets) takenBy(made *endpoint.Endpoint) (origin int, isTaken bool) {
+	for _, port := range made.Ports.Ports {
+		if origin, isTaken = t.taken[made.Host().Key(port)]; isTaken {
 			return origin, true
 		}
 	}
@@ -102,9 +103,9 @@ func (t *targets) takenBy(made *endpoint) (origin int, isTaken bool) {
 }
 
 // take takes the places of an endpoint that nobody has.
-func (t *targets) take(made *endpoint, origin int) {
-	for _, port := range made.ports.ports {
-		at := made.host().place(port)
+func (t *targets) take(made *endpoint.Endpoint, origin int) {
+	for _, port := range made.Ports.Ports {
+		at := made.Host().Key(port)
 		if _, isTaken := t.taken[at]; !isTaken {
 			t.taken[at] = origin
 		}
@@ -113,17 +114,17 @@ func (t *targets) take(made *endpoint, origin int) {
 
 // refuseTaken notes that a candidate's place is another endpoint's. One that is rejected
 // for another reason keeps that one.
-func (t *targets) refuseTaken(i int, made *endpoint, first int) {
-	made.held = false
+func (t *targets) refuseTaken(i int, made *endpoint.Endpoint, first int) {
+	made.Held = false
 	switch _, rejected := t.rejected[i]; {
 	case rejected:
-	case made.resolved != nil:
+	case made.Resolved != nil:
 		if t.shared == nil {
 			t.shared = map[int]int{}
 		}
 		t.shared[i] = first
 	default:
-		t.rejected[i] = rejection{farpointv1.DuplicateEndpointReason, fmt.Sprintf("has the address and port of spec.endpoints[%d]: remove one of them", first)}
+		t.rejected[i] = endpoint.Rejection{Reason: farpointv1.DuplicateEndpointReason, Message: fmt.Sprintf("has the address and port of spec.endpoints[%d]: take one of them out", first)}
 	}
 }
 

@@ -31,7 +31,7 @@ import (
 func acceptedNames(of targets) []string {
 	var names []string
 	for _, endpoint := range of.accepted {
-		names = append(names, endpoint.name)
+		names = append(names, endpoint.Name)
 	}
 	return names
 }
@@ -71,7 +71,7 @@ func TestPlaces_RejectedEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
 			}
 			for i, spec := range [][]farpointv1.Endpoint{{test.bad, good}, {good, test.bad}} {
 				got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: spec}, onePort)
-				if names := acceptedNames(got); !slices.Equal(names, []string{"192.0.2.1:8080"}) || got.accepted[0].index != 1-i || got.rejected[i].reason != test.reason {
+				if names := acceptedNames(got); !slices.Equal(names, []string{"192.0.2.1:8080"}) || got.accepted[0].Index != 1-i || got.rejected[i].Reason != test.reason {
 					t.Errorf("with the bad one at %d: accepted %v, rejected %v", i, names, got.rejected)
 				}
 			}

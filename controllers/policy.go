@@ -33,6 +33,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -203,15 +204,15 @@ func (c *confines) checkPlace(address netip.Addr, ports []discoveryv1.EndpointPo
 
 // checkNames returns an error if a name may not be had that led to an endpoint: that of the
 // spec, and the host that SRV records name.
-func (c *confines) checkNames(from *resolvedFrom) error {
+func (c *confines) checkNames(from *endpoint.ResolvedFrom) error {
 	if from == nil {
 		return nil
 	}
-	parsed, err := parseName(from.address)
+	parsed, err := endpoint.ParseName(from.Address)
 	if err != nil {
 		return err
 	}
-	return cmp.Or(c.bounds.CheckName(parsed.name), c.bounds.CheckName(from.name))
+	return cmp.Or(c.bounds.CheckName(parsed.Name), c.bounds.CheckName(from.Name))
 }
 
 func (c *confines) checkPorts(ports []discoveryv1.EndpointPort) error {
@@ -228,24 +229,24 @@ func (c *confines) checkPorts(ports []discoveryv1.EndpointPort) error {
 
 // refusal says why an endpoint is set aside; nil if it is not. room is how many endpoints
 // its ExternalService may have.
-func (c *confines) refusal(made *endpoint, room int) *rejection {
+func (c *confines) refusal(made *endpoint.Endpoint, room int) *endpoint.Rejection {
 	if c == nil {
 		return nil
 	}
-	err := c.checkNames(made.resolved)
+	err := c.checkNames(made.Resolved)
 	switch {
 	case err != nil:
-	case made.address.IsValid():
-		err = c.checkPlace(made.address, made.ports.ports)
+	case made.Address.IsValid():
+		err = c.checkPlace(made.Address, made.Ports.Ports)
 	default:
-		err = c.checkPorts(made.ports.ports)
+		err = c.checkPorts(made.Ports.Ports)
 	}
 	if err != nil {
 		return rejectedByPolicy(err)
 	}
-	if c.tightest != nil && made.index >= room {
+	if c.tightest != nil && made.Index >= room {
 		message := fmt.Sprintf("the ExternalServices of this namespace have more endpoints than the %d that %s allows: remove some, or have the policy changed", *c.tightest.spec.MaxEndpoints, c.tightest.source)
-		return &rejection{farpointv1.NotAllowedByPolicyReason, message}
+		return &endpoint.Rejection{Reason: farpointv1.NotAllowedByPolicyReason, Message: message}
 	}
 	return nil
 }
@@ -268,7 +269,7 @@ func (c *confines) room(owner *farpointv1.ExternalService, all []farpointv1.Exte
 // endpointsOf is how many endpoints an ExternalService has. Only where names lead tells its
 // status, which comes after its spec.
 func endpointsOf(object *farpointv1.ExternalService) int {
-	if hasDNSName(&object.Spec) {
+	if endpoint.HasDNSName(&object.Spec) {
 		return max(len(object.Spec.Endpoints), int(object.Status.Total))
 	}
 	return len(object.Spec.Endpoints)
@@ -280,11 +281,11 @@ func comesBefore(a, b *farpointv1.ExternalService) bool {
 
 // rejectedByPolicy is what becomes of an endpoint with this error; nil if that is not a
 // policy's.
-func rejectedByPolicy(err error) *rejection {
+func rejectedByPolicy(err error) *endpoint.Rejection {
 	if !errors.Is(err, probes.ErrOutOfBounds) {
 		return nil
 	}
-	return &rejection{farpointv1.NotAllowedByPolicyReason, err.Error() + policyAdvice}
+	return &endpoint.Rejection{Reason: farpointv1.NotAllowedByPolicyReason, Message: err.Error() + policyAdvice}
 }
 
 // roams tells whether a probe may come to other places than the one that is checked when it

@@ -86,7 +86,7 @@ func TestPoliciesSetEndpointsAside(t *testing.T) {
 			switch {
 			case test.want == "" && len(got.rejected) != 0:
 				t.Errorf("set aside: %+v", refused)
-			case test.want != "" && (refused.reason != farpointv1.NotAllowedByPolicyReason || !strings.Contains(refused.message, test.want)):
+			case test.want != "" && (refused.Reason != farpointv1.NotAllowedByPolicyReason || !strings.Contains(refused.Message, test.want)):
 				t.Errorf("%+v, want %q", refused, test.want)
 			case test.want != "" && len(got.accepted) != 0:
 				t.Error("it is published all the same")
@@ -107,7 +107,7 @@ func TestSeveralPoliciesMustAllAllow(t *testing.T) {
 			s.AllowedCIDRs, s.MinInterval, s.MaxEndpoints = []farpointv1.CIDR{"198.51.100.0/24", "203.0.113.0/24"}, &metav1.Duration{Duration: 5 * time.Second}, ptr.To(int32(4))
 		}))
 	got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 1), at("198.51.100.1", 1), at("203.0.113.1", 1)}}, 100)
-	if len(got.accepted) != 1 || got.accepted[0].index != 1 || !strings.Contains(got.rejected[0].message, "Policy b") || !strings.Contains(got.rejected[2].message, "Policy a") {
+	if len(got.accepted) != 1 || got.accepted[0].Index != 1 || !strings.Contains(got.rejected[0].Message, "Policy b") || !strings.Contains(got.rejected[2].Message, "Policy a") {
 		t.Errorf("%+v", got.rejected)
 	}
 	for _, test := range []struct{ interval, fast, wantInterval, wantFast time.Duration }{

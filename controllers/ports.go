@@ -29,6 +29,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 )
 
 // portResolver finds the ports of endpoints, each distinct set once.
@@ -38,18 +39,18 @@ type portResolver struct {
 	// service are the Service's.
 	service []corev1.ServicePort
 
-	byNumber map[int32]*portSet
-	shared   *portSet
+	byNumber map[int32]*endpoint.PortSet
+	shared   *endpoint.PortSet
 	// last is the list that was resolved last, to lastSet: neighbours tend to have the
 	// same.
 	last    []farpointv1.EndpointPort
-	lastSet *portSet
+	lastSet *endpoint.PortSet
 }
 
 // resolve finds an endpoint's ports: its own list, its own number for the only port
 // there is, spec.ports, or the Service's target ports. The error tells the user what to
 // write.
-func (r *portResolver) resolve(spec *farpointv1.Endpoint) (*portSet, error) {
+func (r *portResolver) resolve(spec *farpointv1.Endpoint) (*endpoint.PortSet, error) {
 	switch {
 	case len(spec.Ports) > 0:
 		return r.listed(spec.Ports)
@@ -69,7 +70,7 @@ func (r *portResolver) resolve(spec *farpointv1.Endpoint) (*portSet, error) {
 
 // listed takes ports as they are written. A single unnamed port is the Service's only
 // port, whatever its name.
-func (r *portResolver) listed(list []farpointv1.EndpointPort) (*portSet, error) {
+func (r *portResolver) listed(list []farpointv1.EndpointPort) (*endpoint.PortSet, error) {
 	if r.lastSet != nil && slices.EqualFunc(list, r.last, samePort) {
 		return r.lastSet, nil
 	}
@@ -86,9 +87,9 @@ func (r *portResolver) listed(list []farpointv1.EndpointPort) (*portSet, error) 
 		if appProtocol == nil {
 			appProtocol = r.appProtocol(name)
 		}
-		ports = append(ports, endpointPort(name, port.Protocol, port.Port, appProtocol))
+		ports = append(ports, endpoint.NewPort(name, port.Protocol, port.Port, appProtocol))
 	}
-	r.last, r.lastSet = list, newPortSet(ports)
+	r.last, r.lastSet = list, endpoint.NewPortSet(ports)
 	return r.lastSet, nil
 }
 
@@ -97,7 +98,7 @@ func samePort(a, b farpointv1.EndpointPort) bool {
 }
 
 // numbered puts an endpoint's number in the place of the only port there is.
-func (r *portResolver) numbered(number int32) (*portSet, error) {
+func (r *portResolver) numbered(number int32) (*endpoint.PortSet, error) {
 	if known, ok := r.byNumber[number]; ok {
 		return known, nil
 	}
@@ -111,38 +112,38 @@ func (r *portResolver) numbered(number int32) (*portSet, error) {
 		if err != nil {
 			return nil, err
 		}
-		only = set.ports[0]
+		only = set.Ports[0]
 	case len(r.common) > 1:
 		return nil, fmt.Errorf("port is for a single port, but spec.ports has %d: set ports of this endpoint instead of port", len(r.common))
 	case len(r.service) > 1:
 		return nil, fmt.Errorf("port is for a single port, but the Service has %d (%s): set ports of this endpoint instead of port", len(r.service), portNames(r.service))
 	case len(r.service) == 1:
 		port := r.service[0]
-		only = endpointPort(port.Name, port.Protocol, number, port.AppProtocol)
+		only = endpoint.NewPort(port.Name, port.Protocol, number, port.AppProtocol)
 	default:
-		only = endpointPort("", corev1.ProtocolTCP, number, nil)
+		only = endpoint.NewPort("", corev1.ProtocolTCP, number, nil)
 	}
 	only.Port = &number
-	made := newPortSet([]discoveryv1.EndpointPort{only})
+	made := endpoint.NewPortSet([]discoveryv1.EndpointPort{only})
 	if r.byNumber == nil {
-		r.byNumber = map[int32]*portSet{}
+		r.byNumber = map[int32]*endpoint.PortSet{}
 	}
 	r.byNumber[number] = made
 	return made, nil
 }
 
 // targeted takes the Service's numeric target ports.
-func (r *portResolver) targeted() (*portSet, error) {
+func (r *portResolver) targeted() (*endpoint.PortSet, error) {
 	var ports []discoveryv1.EndpointPort
 	for _, port := range r.service {
 		if number, ok := targetNumber(port); ok {
-			ports = append(ports, endpointPort(port.Name, port.Protocol, number, port.AppProtocol))
+			ports = append(ports, endpoint.NewPort(port.Name, port.Protocol, number, port.AppProtocol))
 		}
 	}
 	if len(ports) == 0 {
 		return nil, fmt.Errorf("neither the endpoint nor spec.ports has a port, and the Service has no numeric target port: set port or ports")
 	}
-	return newPortSet(ports), nil
+	return endpoint.NewPortSet(ports), nil
 }
 
 func (r *portResolver) appProtocol(name string) *string {

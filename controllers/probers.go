@@ -25,6 +25,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -34,14 +35,14 @@ type probing struct {
 	sound []*definition
 	// fault is what keeps endpoints from being probed by the present definition, if they are
 	// not; nil if nothing does.
-	fault *rejection
+	fault *endpoint.Rejection
 	// before is how they were probed up to now.
 	before *proberList
 }
 
 // present is the definition of the spec as it is; nil if that has a fault.
 func (p probing) present() *definition {
-	if len(p.sound) == 0 || p.fault != nil && p.fault.reason == farpointv1.InvalidHealthCheckReason {
+	if len(p.sound) == 0 || p.fault != nil && p.fault.Reason == farpointv1.InvalidHealthCheckReason {
 		return nil
 	}
 	return p.sound[0]
@@ -64,7 +65,7 @@ type preparedProber struct {
 
 // candidate is an endpoint that may be accepted, and how it is probed.
 type candidate struct {
-	endpoint
+	endpoint.Endpoint
 	preparedProber
 }
 
@@ -111,50 +112,50 @@ func (t *targets) activeProbers() proberList {
 // before, and for a new endpoint the last sound one. If none works, an endpoint that was
 // published is only watched for its death. attachProber returns what is wrong with the present
 // definition of this endpoint; the endpoint is held if it is probed nevertheless.
-func (p targetPlanner) attachProber(made *candidate, spec *farpointv1.ExternalServiceSpec, by probing, seeds *seeds) *rejection {
-	if made.spec.State == farpointv1.EndpointDisabled {
+func (p targetPlanner) attachProber(made *candidate, spec *farpointv1.ExternalServiceSpec, by probing, seeds *seeds) *endpoint.Rejection {
+	if made.Spec.State == farpointv1.EndpointDisabled {
 		return nil
 	}
-	before := by.before.find(made.index, made.name)
+	before := by.before.find(made.Index, made.Name)
 	refused := by.fault
 	if present := by.present(); present != nil {
-		if refused = p.prepare(made, urlOf(made.spec, spec.HealthCheckURL), present, before); refused == nil {
+		if refused = p.prepare(made, urlOf(made.Spec, spec.HealthCheckURL), present, before); refused == nil {
 			return p.checkCredentials(made, present)
 		}
 	}
-	if refused.reason == farpointv1.NotAllowedByPolicyReason {
+	if refused.Reason == farpointv1.NotAllowedByPolicyReason {
 		return refused // what a policy refuses is no slip
 	}
 	// A fault of the check as a whole is not this endpoint's.
-	ofCheck := refused.reason == farpointv1.InvalidHealthCheckReason || refused.reason == farpointv1.CertificatesUnavailableReason
+	ofCheck := refused.Reason == farpointv1.InvalidHealthCheckReason || refused.Reason == farpointv1.CertificatesUnavailableReason
 	if before != nil && before.definition != nil {
 		switch again := p.prepare(made, before.url, before.definition, before); {
 		case again == nil && ofCheck:
 			return nil
 		case again == nil:
-			made.held = true
+			made.Held = true
 			return refused
-		case again.reason == farpointv1.NotAllowedByPolicyReason:
+		case again.Reason == farpointv1.NotAllowedByPolicyReason:
 			return again
 		}
-	} else if refused.reason != farpointv1.InvalidHealthCheckURLReason {
+	} else if refused.Reason != farpointv1.InvalidHealthCheckURLReason {
 		for _, sound := range by.sound {
-			if p.prepare(made, urlOf(made.spec, sound.url), sound, before) == nil {
-				made.held = !ofCheck
+			if p.prepare(made, urlOf(made.Spec, sound.url), sound, before) == nil {
+				made.Held = !ofCheck
 				return heldBy(made, refused)
 			}
 		}
 	}
-	if _, published := seeds.of(&made.endpoint); before != nil || published {
+	if _, published := seeds.of(&made.Endpoint); before != nil || published {
 		p.watchForDeath(made, before)
-		made.held, made.unprobed = true, true
+		made.Held, made.Unprobed = true, true
 	}
 	return refused
 }
 
 // heldBy is the rejection of an endpoint that is probed nevertheless, if it is held.
-func heldBy(made *candidate, refused *rejection) *rejection {
-	if made.held {
+func heldBy(made *candidate, refused *endpoint.Rejection) *endpoint.Rejection {
+	if made.Held {
 		return refused
 	}
 	return nil
@@ -162,12 +163,12 @@ func heldBy(made *candidate, refused *rejection) *rejection {
 
 // checkCredentials returns what is wrong with the Secret of an endpoint that is probed by the
 // present definition: it may no longer hold the credentials, which are used for a while.
-func (p targetPlanner) checkCredentials(made *candidate, by *definition) *rejection {
+func (p targetPlanner) checkCredentials(made *candidate, by *definition) *endpoint.Rejection {
 	if by.settings.login.fault == "" || !probes.TakesCredentials(made.url) {
 		return nil
 	}
-	made.held = true
-	return &rejection{farpointv1.CredentialsUnavailableReason, by.settings.login.fault}
+	made.Held = true
+	return &endpoint.Rejection{Reason: farpointv1.CredentialsUnavailableReason, Message: by.settings.login.fault}
 }
 
 func urlOf(endpoint *farpointv1.Endpoint, common farpointv1.HealthCheckURL) string {
@@ -182,15 +183,15 @@ func urlOf(endpoint *farpointv1.Endpoint, common farpointv1.HealthCheckURL) stri
 
 // prepare gives an endpoint the prober of a definition, the present one if that does the
 // same.
-func (p targetPlanner) prepare(made *candidate, url string, by *definition, before *preparedProber) *rejection {
+func (p targetPlanner) prepare(made *candidate, url string, by *definition, before *preparedProber) *endpoint.Rejection {
 	common := &by.settings
-	probe := definitionOf(&made.endpoint, url, common)
+	probe := definitionOf(&made.Endpoint, url, common)
 	takesCredentials := probes.TakesCredentials(url)
 	switch {
 	case takesCredentials && common.login.fault != "" && common.login.credentials == nil:
-		return &rejection{farpointv1.CredentialsUnavailableReason, common.login.fault}
+		return &endpoint.Rejection{Reason: farpointv1.CredentialsUnavailableReason, Message: common.login.fault}
 	case by.trust.missing && probes.UsesTLS(probe):
-		return &rejection{farpointv1.CertificatesUnavailableReason, by.trust.fault}
+		return &endpoint.Rejection{Reason: farpointv1.CertificatesUnavailableReason, Message: by.trust.fault}
 	case takesCredentials:
 		probe.Credentials = common.login.credentials
 	}
@@ -209,10 +210,10 @@ func (p targetPlanner) prepare(made *candidate, url string, by *definition, befo
 			if errors.Is(err, probes.ErrCredentialsWithheld) {
 				reason = farpointv1.CredentialsWithheldReason
 			}
-			return &rejection{reason, err.Error()}
+			return &endpoint.Rejection{Reason: reason, Message: err.Error()}
 		}
 	}
-	made.preparedProber = preparedProber{made.name, identity, prober, url, by, common.private}
+	made.preparedProber = preparedProber{made.Name, identity, prober, url, by, common.private}
 	return nil
 }
 
@@ -227,13 +228,13 @@ func (b *preparedProber) same(identity probes.Identity) probes.Prober {
 // watchForDeath gives an endpoint that cannot be probed a prober that finds out whether
 // anybody is there at all. How it was probed before is kept in mind.
 func (p targetPlanner) watchForDeath(made *candidate, before *preparedProber) {
-	probe := definitionOf(&made.endpoint, "", &settings{})
+	probe := definitionOf(&made.Endpoint, "", &settings{})
 	digest := sha256.Sum256(fmt.Appendf(nil, "reachability %s %d %s", probe.Address, probe.Port, probe.Name))
 	identity := probes.Identity(digest[:len(probes.Identity{})])
 	if p.confines != nil {
 		identity = confinedIdentity(identity, p.confines)
 	}
-	made.preparedProber = preparedProber{key: made.name, identity: identity, prober: before.same(identity)}
+	made.preparedProber = preparedProber{key: made.Name, identity: identity, prober: before.same(identity)}
 	if made.prober == nil {
 		made.prober = p.registry.NewReachability(probe, probes.ReasonUnsoundDefinition)
 	}
@@ -242,17 +243,17 @@ func (p targetPlanner) watchForDeath(made *candidate, before *preparedProber) {
 	}
 }
 
-func definitionOf(made *endpoint, url string, common *settings) probes.Definition {
+func definitionOf(made *endpoint.Endpoint, url string, common *settings) probes.Definition {
 	name := ""
-	if made.resolved != nil {
-		name = made.resolved.name
+	if made.Resolved != nil {
+		name = made.Resolved.Name
 	}
 	return probes.Definition{
 		Name:    name,
 		URL:     url,
-		Address: made.address,
-		Port:    made.ports.firstOf(corev1.ProtocolTCP),
-		UDPPort: made.ports.firstOf(corev1.ProtocolUDP),
+		Address: made.Address,
+		Port:    made.Ports.FirstOf(corev1.ProtocolTCP),
+		UDPPort: made.Ports.FirstOf(corev1.ProtocolUDP),
 		HTTP:    common.http,
 		TLS:     common.tls,
 		TCP:     common.tcp,

@@ -26,12 +26,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
 // publishedAt are seeds of an endpoint that was published as ready, or not.
 func publishedAt(address string, ready bool) *seeds {
-	slice := &discoveryv1.EndpointSlice{Ports: httpPort(8080).ports, Endpoints: []discoveryv1.Endpoint{
+	slice := &discoveryv1.EndpointSlice{Ports: httpPort(8080).Ports, Endpoints: []discoveryv1.Endpoint{
 		{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Ready: &ready, Serving: &ready}},
 	}}
 	return seedsFrom([]*discoveryv1.EndpointSlice{slice})
@@ -52,21 +53,21 @@ func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.
 	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
 	for _, ready := range []bool{true, false} {
 		seeds := publishedAt("192.0.2.1", ready)
-		by := probing{fault: &rejection{farpointv1.InvalidHealthCheckReason, "wrong"}}
+		by := probing{fault: &endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}}
 		got := planner.plan(&expansion{spec: spec}, onePort, by, seeds)
-		if len(got.accepted) != 1 || !got.accepted[0].held || !got.accepted[0].unprobed || got.rejected[1].reason != farpointv1.InvalidHealthCheckReason {
+		if len(got.accepted) != 1 || !got.accepted[0].Held || !got.accepted[0].Unprobed || got.rejected[1].Reason != farpointv1.InvalidHealthCheckReason {
 			t.Fatalf("accepted %+v, rejected %v", got.accepted, got.rejected)
 		}
 		made := got.probeTargets(schedule{}, seeds)[0]
 		if made.Prober == nil || !made.Initial.IsStale() || made.Initial.State == probes.StateUnknown {
 			t.Errorf("a target %+v", made)
 		}
-		known := verdict{endpoint: &got.accepted[0], health: made.Initial}
+		known := endpoint.Verdict{Endpoint: &got.accepted[0], Health: made.Initial}
 		if reason := staleReason(&known); reason != probes.ReasonUnsoundDefinition {
 			t.Errorf("stale for %q", reason)
 		}
 		dead := probes.Result{Outcome: probes.Failure, Reason: probes.ReasonConnectionRefused}
-		known.health.Observe(dead, probes.Thresholds{Failure: 1, Success: 1}, time.Unix(1, 0))
+		known.Health.Observe(dead, probes.Thresholds{Failure: 1, Success: 1}, time.Unix(1, 0))
 		if reason := staleReason(&known); ready && reason != probes.ReasonNone {
 			t.Errorf("found dead, and stale for %q", reason)
 		}
@@ -100,15 +101,15 @@ func TestProbers_PolicyThatForbidsTheLastSoundDefinition_TakesItOut(t *testing.T
 	by.sound[0].url = "http:///"
 	first := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{})
 	before := first.activeProbers()
-	by.before, by.fault = &before, &rejection{farpointv1.InvalidHealthCheckReason, "wrong"}
+	by.before, by.fault = &before, &endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}
 	got := planner.plan(&expansion{spec: spec}, onePort, by, publishedAt("192.0.2.1", true))
-	if len(got.accepted) != 1 || got.accepted[0].held || got.probers[0].prober != before.list[0].prober {
+	if len(got.accepted) != 1 || got.accepted[0].Held || got.probers[0].prober != before.list[0].prober {
 		t.Fatalf("accepted %+v, rejected %v", got.accepted, got.rejected)
 	}
 	policy := &farpointv1.ExternalServicePolicy{Spec: farpointv1.ExternalServicePolicySpec{DeniedSchemes: []farpointv1.ProbeScheme{"http"}}}
 	before.forgetProbers()
 	got = planner.within(confinedTo(t, policy), 10).plan(&expansion{spec: spec}, onePort, by, publishedAt("192.0.2.1", true))
-	if len(got.accepted) != 0 || got.rejected[0].reason != farpointv1.NotAllowedByPolicyReason {
+	if len(got.accepted) != 0 || got.rejected[0].Reason != farpointv1.NotAllowedByPolicyReason {
 		t.Errorf("accepted %+v, rejected %v", got.accepted, got.rejected)
 	}
 }
@@ -167,13 +168,13 @@ func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
 	object := testOwner()
 	object.Spec = spec
 	look := func(reasons ...probes.Reason) []occurrence {
-		all := make([]verdict, len(reasons))
+		all := make([]endpoint.Verdict, len(reasons))
 		for i, reason := range reasons {
 			health := probes.Seeded(probes.StateHealthy)
 			if reason != probes.ReasonNone {
 				health = probes.SeededStale(probes.StateHealthy, reason)
 			}
-			all[i] = verdict{endpoint: &targets.accepted[i], health: health}
+			all[i] = endpoint.Verdict{Endpoint: &targets.accepted[i], Health: health}
 		}
 		found := findings{service: judgeService(object, testService()), targets: &targets, verdicts: all}
 		status := summarize(object, found, noon)

@@ -25,6 +25,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 )
 
 // differs reports whether the API server may hold other slices than those that the verdicts
@@ -55,15 +56,15 @@ func refusalReason(err error) string {
 // correctPublished has the statuses say how the endpoints stand in these slices, whatever is
 // to be published.
 func correctPublished(statuses []farpointv1.EndpointStatus, in []*discoveryv1.EndpointSlice) {
-	present := map[string]endpointConditions{}
+	present := map[string]endpoint.Conditions{}
 	for _, slice := range in {
 		for i := range slice.Endpoints {
 			published := &slice.Endpoints[i]
 			for _, port := range slice.Ports {
-				present[endpointName(published.Addresses[0], port)] = endpointConditions{
-					ready:       ptr.Deref(published.Conditions.Ready, true),
-					serving:     ptr.Deref(published.Conditions.Serving, true),
-					terminating: ptr.Deref(published.Conditions.Terminating, false),
+				present[endpoint.NameOf(published.Addresses[0], port)] = endpoint.Conditions{
+					Ready:       ptr.Deref(published.Conditions.Ready, true),
+					Serving:     ptr.Deref(published.Conditions.Serving, true),
+					Terminating: ptr.Deref(published.Conditions.Terminating, false),
 				}
 			}
 		}
@@ -81,26 +82,26 @@ func correctPublished(statuses []farpointv1.EndpointStatus, in []*discoveryv1.En
 }
 
 // isPublishedAs reports whether an endpoint with this status has these conditions.
-func isPublishedAs(status *farpointv1.EndpointStatus, says endpointConditions) bool {
+func isPublishedAs(status *farpointv1.EndpointStatus, says endpoint.Conditions) bool {
 	switch status.Published {
 	case farpointv1.PublishedReady, farpointv1.PublishedFailOpen:
-		return says == endpointConditions{ready: true, serving: true}
+		return says == endpoint.Conditions{Ready: true, Serving: true}
 	case farpointv1.PublishedAlways:
-		return says == endpointConditions{ready: true}
+		return says == endpoint.Conditions{Ready: true}
 	case farpointv1.PublishedDraining:
-		return says.terminating && says.serving == stateFor(status.Health).Serves()
+		return says.Terminating && says.Serving == endpoint.ProbeState(status.Health).Serves()
 	}
-	return says == endpointConditions{}
+	return says == endpoint.Conditions{}
 }
 
 // publicationOf is how an endpoint with these conditions is published.
-func publicationOf(conditions endpointConditions) farpointv1.EndpointPublication {
+func publicationOf(conditions endpoint.Conditions) farpointv1.EndpointPublication {
 	switch {
-	case conditions.terminating:
+	case conditions.Terminating:
 		return farpointv1.PublishedDraining
-	case conditions.ready && conditions.serving:
+	case conditions.Ready && conditions.Serving:
 		return farpointv1.PublishedReady
-	case conditions.ready:
+	case conditions.Ready:
 		return farpointv1.PublishedAlways
 	}
 	return farpointv1.PublishedNotReady

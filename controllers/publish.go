@@ -18,20 +18,22 @@ package controllers
 
 import (
 	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"farpoint.dev/farpoint/controllers/endpoint"
 )
 
 // says tells whether a slice says of an endpoint all that it should, and nothing that
 // somebody else has put there. The address is known to be right.
-func (p *slicePlanner) says(present *discoveryv1.Endpoint, wanted *verdict) bool {
-	conditions := wanted.conditions(p.wants.service.Spec.PublishNotReadyAddresses)
-	return isBool(present.Conditions.Ready, conditions.ready) &&
-		isBool(present.Conditions.Serving, conditions.serving) &&
-		isBool(present.Conditions.Terminating, conditions.terminating) &&
-		isText(present.Hostname, wanted.spec.Hostname) &&
-		isText(present.NodeName, wanted.spec.NodeName) &&
-		isText(present.Zone, wanted.spec.Zone) &&
+func (p *slicePlanner) says(present *discoveryv1.Endpoint, wanted *endpoint.Verdict) bool {
+	conditions := wanted.Conditions(p.wants.service.Spec.PublishNotReadyAddresses)
+	return isBool(present.Conditions.Ready, conditions.Ready) &&
+		isBool(present.Conditions.Serving, conditions.Serving) &&
+		isBool(present.Conditions.Terminating, conditions.Terminating) &&
+		isText(present.Hostname, wanted.Spec.Hostname) &&
+		isText(present.NodeName, wanted.Spec.NodeName) &&
+		isText(present.Zone, wanted.Spec.Zone) &&
 		present.TargetRef == nil && len(present.DeprecatedTopology) == 0 &&
-		p.wants.hints.say(present.Hints, wanted.spec)
+		p.wants.hints.say(present.Hints, wanted.Spec)
 }
 
 // build makes the slice of a draft: the existing one, in the version that was seen, so
@@ -44,9 +46,9 @@ func (p *slicePlanner) build(draft *draft) *discoveryv1.EndpointSlice {
 		made.Name, made.Namespace = p.metadata.name(draft.group), p.wants.service.Namespace
 	}
 	p.metadata.put(made, draft.group, string(p.stateOf(draft)))
-	made.Ports = make([]discoveryv1.EndpointPort, len(draft.group.ports.ports))
+	made.Ports = make([]discoveryv1.EndpointPort, len(draft.group.ports.Ports))
 	for i := range made.Ports {
-		draft.group.ports.ports[i].DeepCopyInto(&made.Ports[i])
+		draft.group.ports.Ports[i].DeepCopyInto(&made.Ports[i])
 	}
 	return made
 }
@@ -64,17 +66,17 @@ func (p *slicePlanner) endpoints(draft *draft) []discoveryv1.Endpoint {
 	}
 	for i, index := range draft.endpoints {
 		wanted := &p.wants.endpoints[index]
-		addresses[i] = wanted.text
-		conditions := wanted.conditions(p.wants.service.Spec.PublishNotReadyAddresses)
+		addresses[i] = wanted.Text
+		conditions := wanted.Conditions(p.wants.service.Spec.PublishNotReadyAddresses)
 		made[i] = discoveryv1.Endpoint{
 			Addresses: addresses[i : i+1 : i+1],
 			Conditions: discoveryv1.EndpointConditions{
-				Ready: pointer(conditions.ready), Serving: pointer(conditions.serving), Terminating: pointer(conditions.terminating),
+				Ready: pointer(conditions.Ready), Serving: pointer(conditions.Serving), Terminating: pointer(conditions.Terminating),
 			},
-			Hostname: nonEmpty(wanted.spec.Hostname),
-			NodeName: nonEmpty(wanted.spec.NodeName),
-			Zone:     nonEmpty(wanted.spec.Zone),
-			Hints:    p.wants.hints.of(wanted.spec),
+			Hostname: nonEmpty(wanted.Spec.Hostname),
+			NodeName: nonEmpty(wanted.Spec.NodeName),
+			Zone:     nonEmpty(wanted.Spec.Zone),
+			Hints:    p.wants.hints.of(wanted.Spec),
 		}
 	}
 	return made

@@ -40,6 +40,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/probes"
 )
@@ -285,9 +286,9 @@ func judgedOtherwise(object *farpointv1.ExternalService, a, b *probes.EgressPoli
 		u, err := url.Parse(string(text))
 		return err == nil && differ(u.Hostname(), a, b)
 	}
-	wanted := func(endpoint farpointv1.Endpoint) bool {
+	wanted := func(ep farpointv1.Endpoint) bool {
 		// Where a name leads is not in the spec, and not all of it in the slices.
-		return isDNSName(endpoint.Address) || differ(endpoint.Address, a, b) || probed(endpoint.HealthCheckURL)
+		return endpoint.IsDNSName(ep.Address) || differ(ep.Address, a, b) || probed(ep.HealthCheckURL)
 	}
 	return probed(object.Spec.HealthCheckURL) || slices.ContainsFunc(object.Spec.Endpoints, wanted)
 }

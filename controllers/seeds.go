@@ -24,6 +24,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/probes"
 )
@@ -33,14 +34,14 @@ import (
 // so that this changes nothing. The status is not asked: it may be empty, old or edited.
 type seeds struct {
 	existing  []*discoveryv1.EndpointSlice
-	published map[place]publishedState
+	published map[endpoint.Key]publishedState
 }
 
 // publishedState is what a slice says of an endpoint at one port.
 type publishedState struct {
-	endpointConditions
+	endpoint.Conditions
 	// role is standby or disabled, or else inUse. Those that drain have that, too.
-	role role
+	role endpoint.Role
 	// state is the verdict.
 	state probes.State
 	// annotated: the slice has an annotation that can be read. Otherwise only the conditions
@@ -71,12 +72,12 @@ func (p publishedState) details() publishedDetails {
 
 // inUse reports whether the endpoint's tier was in use, for one that is active.
 func (p publishedState) inUse() bool {
-	return p.role == inUse && (!p.terminating || p.state == probes.StateDraining)
+	return p.role == endpoint.InUse && (!p.Terminating || p.state == probes.StateDraining)
 }
 
 // failedOpen reports whether the endpoint got traffic although it was not healthy.
 func (p publishedState) failedOpen() bool {
-	return p.ready && p.serving && !p.terminating && p.state != probes.StateHealthy
+	return p.Ready && p.Serving && !p.Terminating && p.state != probes.StateHealthy
 }
 
 func seedsFrom(existing []*discoveryv1.EndpointSlice) *seeds {
@@ -84,7 +85,7 @@ func seedsFrom(existing []*discoveryv1.EndpointSlice) *seeds {
 	for _, slice := range existing {
 		places += len(slice.Endpoints) * len(slice.Ports)
 	}
-	read := &seeds{existing: existing, published: make(map[place]publishedState, places)}
+	read := &seeds{existing: existing, published: make(map[endpoint.Key]publishedState, places)}
 	for _, slice := range existing {
 		state, annotated := parseSliceState(slice.Annotations[farpointv1.SliceStateAnnotation])
 		for i := range slice.Endpoints {
@@ -100,14 +101,14 @@ func (s *seeds) note(published *discoveryv1.Endpoint, ports []discoveryv1.Endpoi
 	if len(published.Addresses) == 0 || published.Conditions.Serving == nil {
 		return
 	}
-	said := publishedState{annotated: annotated, role: inUse, endpointConditions: endpointConditions{
-		ready:       ptr.Deref(published.Conditions.Ready, false),
-		serving:     *published.Conditions.Serving,
-		terminating: ptr.Deref(published.Conditions.Terminating, false),
+	said := publishedState{annotated: annotated, role: endpoint.InUse, Conditions: endpoint.Conditions{
+		Ready:       ptr.Deref(published.Conditions.Ready, false),
+		Serving:     *published.Conditions.Serving,
+		Terminating: ptr.Deref(published.Conditions.Terminating, false),
 	}}
-	said.state = impliedState(said.endpointConditions)
+	said.state = impliedState(said.Conditions)
 	for _, port := range ports {
-		s.published[publishedHost(published.Addresses[0]).place(port)] = said
+		s.published[endpoint.HostOf(published.Addresses[0]).Key(port)] = said
 	}
 }
 
@@ -117,12 +118,12 @@ func (s *seeds) noteState(state sliceState, ports []discoveryv1.EndpointPort) {
 	for i := range state.Endpoints {
 		entry := &state.Endpoints[i]
 		s.change(entry.Addresses, ports, func(said *publishedState, more *publishedDetails) {
-			health := stateFor(farpointv1.EndpointHealth(entry.Health))
+			health := endpoint.ProbeState(farpointv1.EndpointHealth(entry.Health))
 			switch {
-			case entry.Role == standbyWord && said.endpointConditions == endpointConditions{}:
-				said.role = standby
-			case entry.Role == disabledWord && said.endpointConditions == endpointConditions{}:
-				said.role = disabled
+			case entry.Role == standbyWord && said.Conditions == endpoint.Conditions{}:
+				said.role = endpoint.Standby
+			case entry.Role == disabledWord && said.Conditions == endpoint.Conditions{}:
+				said.role = endpoint.Disabled
 			case entry.Role != "":
 				return
 			}
@@ -133,7 +134,7 @@ func (s *seeds) noteState(state sliceState, ports []discoveryv1.EndpointPort) {
 	for i := range state.Drains {
 		entry := &state.Drains[i]
 		s.change(entry.Addresses, ports, func(said *publishedState, more *publishedDetails) {
-			if said.terminating {
+			if said.Terminating {
 				more.drainUntil = entry.Until
 			}
 		})
@@ -141,7 +142,7 @@ func (s *seeds) noteState(state sliceState, ports []discoveryv1.EndpointPort) {
 	for i := range state.Names {
 		entry := &state.Names[i]
 		s.change(entry.Addresses, ports, func(said *publishedState, more *publishedDetails) {
-			more.origin = originKey{name: entry.Name, target: entry.Target, tier: min(max(entry.Tier, 0), lastTier)}
+			more.origin = originKey{name: entry.Name, target: entry.Target, tier: min(max(entry.Tier, 0), endpoint.LastTier)}
 		})
 	}
 }
@@ -152,7 +153,7 @@ const longestReason = 64
 func (s *seeds) change(addresses []string, ports []discoveryv1.EndpointPort, change func(*publishedState, *publishedDetails)) {
 	for _, address := range addresses {
 		for _, port := range ports {
-			at := publishedHost(address).place(port)
+			at := endpoint.HostOf(address).Key(port)
 			if said, ok := s.published[at]; ok {
 				more := said.details()
 				if change(&said, &more); more != (publishedDetails{}) {
@@ -166,9 +167,9 @@ func (s *seeds) change(addresses []string, ports []discoveryv1.EndpointPort, cha
 
 // said is what the slices say of an endpoint, at any of its places, so that adding a port
 // to an endpoint, or naming another one first, forgets nothing.
-func (s *seeds) said(of *endpoint) (publishedState, bool) {
-	for _, port := range of.ports.ports {
-		if said, ok := s.published[of.host().place(port)]; ok {
+func (s *seeds) said(of *endpoint.Endpoint) (publishedState, bool) {
+	for _, port := range of.Ports.Ports {
+		if said, ok := s.published[of.Host().Key(port)]; ok {
 			return said, true
 		}
 	}
@@ -177,20 +178,20 @@ func (s *seeds) said(of *endpoint) (publishedState, bool) {
 
 // at is what the slices say of an endpoint at one of its ports, or at another one if that
 // is new.
-func (s *seeds) at(of *endpoint, port discoveryv1.EndpointPort) (publishedState, bool) {
-	if said, ok := s.published[of.host().place(port)]; ok {
+func (s *seeds) at(of *endpoint.Endpoint, port discoveryv1.EndpointPort) (publishedState, bool) {
+	if said, ok := s.published[of.Host().Key(port)]; ok {
 		return said, true
 	}
 	return s.said(of)
 }
 
 // of is the verdict on an endpoint that has been published.
-func (s *seeds) of(endpoint *endpoint) (probes.State, bool) {
-	said, ok := s.said(endpoint)
+func (s *seeds) of(ep *endpoint.Endpoint) (probes.State, bool) {
+	said, ok := s.said(ep)
 	switch {
 	case !ok:
 		return probes.StateUnknown, false
-	case !said.annotated && said.serving && said.terminating && stateOf(endpoint.spec) == farpointv1.EndpointActive:
+	case !said.annotated && said.Serving && said.Terminating && endpoint.StateOf(ep.Spec) == farpointv1.EndpointActive:
 		// It is active and the slices say otherwise: by its own word, as far as anybody knows.
 		return probes.StateDraining, true
 	}
@@ -199,9 +200,9 @@ func (s *seeds) of(endpoint *endpoint) (probes.State, bool) {
 
 // reasonOf is the reason with which this verdict on an endpoint stands in the slices, at any
 // of its places; "" if they have none.
-func (s *seeds) reasonOf(endpoint *endpoint, state probes.State) string {
-	for _, port := range endpoint.ports.ports {
-		if said, ok := s.published[endpoint.host().place(port)]; ok && said.more != nil && said.state == state && said.more.reason != "" {
+func (s *seeds) reasonOf(endpoint *endpoint.Endpoint, state probes.State) string {
+	for _, port := range endpoint.Ports.Ports {
+		if said, ok := s.published[endpoint.Host().Key(port)]; ok && said.more != nil && said.state == state && said.more.reason != "" {
 			return said.more.reason
 		}
 	}
@@ -210,8 +211,8 @@ func (s *seeds) reasonOf(endpoint *endpoint, state probes.State) string {
 
 // origins are the DNS names that led to the endpoints that are published and have not left
 // the spec, with where each of these is.
-func (s *seeds) origins() iter.Seq2[place, originKey] {
-	return func(yield func(place, originKey) bool) {
+func (s *seeds) origins() iter.Seq2[endpoint.Key, originKey] {
+	return func(yield func(endpoint.Key, originKey) bool) {
 		for at, said := range s.published {
 			more := said.details()
 			if more.origin.name != "" && more.drainUntil.IsZero() && !yield(at, more.origin) {

@@ -25,13 +25,14 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
 func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 	yes, no := true, false
 	slice := &discoveryv1.EndpointSlice{
-		Ports: httpPort(8080).ports,
+		Ports: httpPort(8080).Ports,
 		Endpoints: []discoveryv1.Endpoint{
 			{Addresses: []string{"192.0.2.1"}, Conditions: discoveryv1.EndpointConditions{Ready: &no, Serving: &yes}},
 			{Addresses: []string{"192.0.2.2"}, Conditions: discoveryv1.EndpointConditions{Ready: &yes, Serving: &no}},
@@ -56,7 +57,7 @@ func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 	}
 	for i := range accepted {
 		if state, _ := known.of(&accepted[i]); state != want[i] {
-			t.Errorf("%s is seeded %v, want %v", accepted[i].name, state, want[i])
+			t.Errorf("%s is seeded %v, want %v", accepted[i].Name, state, want[i])
 		}
 	}
 }
@@ -65,38 +66,38 @@ func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
 	states := []probes.State{probes.StateUnknown, probes.StateHealthy, probes.StateUnhealthy, probes.StateDraining}
 	for _, publishNotReady := range []bool{false, true} {
-		for _, given := range []role{inUse, failOpen, standby, draining, disabled} {
+		for _, given := range []endpoint.Role{endpoint.InUse, endpoint.FailOpen, endpoint.Standby, endpoint.Draining, endpoint.Disabled} {
 			for _, state := range states {
-				if given == failOpen && state == probes.StateHealthy || given == disabled && state != probes.StateUnknown {
+				if given == endpoint.FailOpen && state == probes.StateHealthy || given == endpoint.Disabled && state != probes.StateUnknown {
 					continue // there is no such thing
 				}
 				endpoints := numbered(2)
-				endpoints[0].role, endpoints[0].health = given, probes.Seeded(state)
+				endpoints[0].Role, endpoints[0].Health = given, probes.Seeded(state)
 				if state == probes.StateUnhealthy {
-					endpoints[0].health.Cause.Reason = probes.ReasonTimeout
+					endpoints[0].Health.Cause.Reason = probes.ReasonTimeout
 				}
-				if given == draining {
-					endpoints[0].spec = &farpointv1.Endpoint{State: farpointv1.EndpointDraining}
+				if given == endpoint.Draining {
+					endpoints[0].Spec = &farpointv1.Endpoint{State: farpointv1.EndpointDraining}
 				}
 				wants := wantsOf(endpoints)
 				wants.service.Spec.PublishNotReadyAddresses = publishNotReady
 				_, written := carriedOut(t, wants, nil)
 				what := fmt.Sprintf("role %d, %v, publishNotReadyAddresses %v", given, state, publishNotReady)
 				read := seedsFrom(written)
-				said, ok := read.at(endpoints[0].endpoint, endpoints[0].ports.first())
-				if seeded, _ := read.of(endpoints[0].endpoint); !ok || said.state != state || seeded != state {
+				said, ok := read.at(endpoints[0].Endpoint, endpoints[0].Ports.First())
+				if seeded, _ := read.of(endpoints[0].Endpoint); !ok || said.state != state || seeded != state {
 					t.Errorf("%s: read back as %+v", what, said)
 				}
-				if said.failedOpen() != (given == failOpen) {
+				if said.failedOpen() != (given == endpoint.FailOpen) {
 					t.Errorf("%s: failed open %v", what, said.failedOpen())
 				}
-				if got, want := said.role == inUse, given != standby && given != disabled; got != want {
+				if got, want := said.role == endpoint.InUse, given != endpoint.Standby && given != endpoint.Disabled; got != want {
 					t.Errorf("%s: in use %v", what, got)
 				}
-				if reason := read.reasonOf(endpoints[0].endpoint, state); (given == standby || given == failOpen) && state == probes.StateUnhealthy && reason != "Timeout" {
+				if reason := read.reasonOf(endpoints[0].Endpoint, state); (given == endpoint.Standby || given == endpoint.FailOpen) && state == probes.StateUnhealthy && reason != "Timeout" {
 					t.Errorf("%s: the reason is %q", what, reason)
 				}
-				if other, _ := read.said(endpoints[1].endpoint); other.state != probes.StateHealthy || other.role != inUse {
+				if other, _ := read.said(endpoints[1].Endpoint); other.state != probes.StateHealthy || other.role != endpoint.InUse {
 					t.Errorf("%s: another endpoint is read back as %+v", what, other)
 				}
 			}
@@ -122,12 +123,12 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 		"no time":              `{"version":1,"drains":[{"until":"soon","addresses":["10.0.0.1"]}]}`,
 	} {
 		endpoints := numbered(2)
-		endpoints[0].health = probes.Seeded(probes.StateUnhealthy)
+		endpoints[0].Health = probes.Seeded(probes.StateUnhealthy)
 		_, written := carriedOut(t, wantsOf(endpoints), nil)
 		written[0].Annotations[farpointv1.SliceStateAnnotation] = text
 		read := seedsFrom(written)
 		for i, want := range []probes.State{probes.StateUnhealthy, probes.StateHealthy} {
-			if said, _ := read.said(endpoints[i].endpoint); said.state != want || said.role != inUse || !said.details().drainUntil.IsZero() {
+			if said, _ := read.said(endpoints[i].Endpoint); said.state != want || said.role != endpoint.InUse || !said.details().drainUntil.IsZero() {
 				t.Errorf("%s: endpoint %d is read as %+v", name, i, said)
 			}
 		}
@@ -146,10 +147,10 @@ func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 	for i := range endpoints {
 		each := &endpoints[i]
 		if i%2 == 0 {
-			each.role, each.drainUntil = draining, noon.Add(time.Duration(i)*time.Second)
+			each.Role, each.DrainUntil = endpoint.Draining, noon.Add(time.Duration(i)*time.Second)
 		}
 		long := strings.Repeat(strings.Repeat("x", 60)+".", 3)
-		each.resolved = &resolvedFrom{address: "srv://_db._tcp." + long + "example", target: fmt.Sprintf("%sdb%d.example", long, i)}
+		each.Resolved = &endpoint.ResolvedFrom{Address: "srv://_db._tcp." + long + "example", Target: fmt.Sprintf("%sdb%d.example", long, i)}
 	}
 	wants := wantsOf(endpoints)
 	wants.maxEndpoints = 1000
@@ -163,8 +164,8 @@ func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 	}
 	read := seedsFrom(written)
 	for i := range endpoints {
-		if said, _ := read.said(endpoints[i].endpoint); i%2 == 0 && !said.details().drainUntil.Equal(endpoints[i].drainUntil.Truncate(time.Second)) {
-			t.Fatalf("endpoint %d drains until %v, want %v", i, said.details().drainUntil, endpoints[i].drainUntil)
+		if said, _ := read.said(endpoints[i].Endpoint); i%2 == 0 && !said.details().drainUntil.Equal(endpoints[i].DrainUntil.Truncate(time.Second)) {
+			t.Fatalf("endpoint %d drains until %v, want %v", i, said.details().drainUntil, endpoints[i].DrainUntil)
 		}
 	}
 	if len(knownRecords(read)) == 0 {
@@ -175,11 +176,11 @@ func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 // A dead standby that fails in another way now writes nothing.
 func TestSliceState_OtherReason_WritesNothing(t *testing.T) {
 	endpoints := numbered(2)
-	endpoints[0].role, endpoints[0].health = standby, probes.Seeded(probes.StateUnhealthy)
-	endpoints[0].health.Cause.Reason = probes.ReasonTimeout
+	endpoints[0].Role, endpoints[0].Health = endpoint.Standby, probes.Seeded(probes.StateUnhealthy)
+	endpoints[0].Health.Cause.Reason = probes.ReasonTimeout
 	_, written := carriedOut(t, wantsOf(endpoints), nil)
-	endpoints[0].health.Cause.Reason = probes.ReasonConnectionRefused
-	endpoints[0].writtenReason = seedsFrom(written).reasonOf(endpoints[0].endpoint, probes.StateUnhealthy)
+	endpoints[0].Health.Cause.Reason = probes.ReasonConnectionRefused
+	endpoints[0].WrittenReason = seedsFrom(written).reasonOf(endpoints[0].Endpoint, probes.StateUnhealthy)
 	if plan, _ := carriedOut(t, wantsOf(endpoints), written); writes(plan) != [3]int{} {
 		t.Errorf("%v writes", writes(plan))
 	}
@@ -189,10 +190,10 @@ func TestSliceState_OtherReason_WritesNothing(t *testing.T) {
 func TestSliceState_OneStandbyFlips_WritesOneSlice(t *testing.T) {
 	endpoints := numbered(1000)
 	for i := range endpoints {
-		endpoints[i].role = standby
+		endpoints[i].Role = endpoint.Standby
 	}
 	_, written := carriedOut(t, wantsOf(endpoints), nil)
-	endpoints[500].health = probes.Seeded(probes.StateUnhealthy)
+	endpoints[500].Health = probes.Seeded(probes.StateUnhealthy)
 	if plan, _ := carriedOut(t, wantsOf(endpoints), written); writes(plan) != [3]int{0, 1, 0} {
 		t.Errorf("%v writes", writes(plan))
 	}

@@ -28,13 +28,14 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
 // familyMismatch compares the address families of endpoints with those of the Service; ""
 // if they match. That a headless Service has a second family that no endpoint has is
 // nothing to mend: the API server gives it both, and it has no addresses that lead nowhere.
-func familyMismatch(endpoints []endpoint, around neighbours) (reason, message string) {
+func familyMismatch(endpoints []endpoint.Endpoint, around neighbours) (reason, message string) {
 	service := around.service
 	if len(endpoints) == 0 || len(service.Spec.IPFamilies) == 0 {
 		return "", ""
@@ -42,10 +43,10 @@ func familyMismatch(endpoints []endpoint, around neighbours) (reason, message st
 	var lacking phrase.Sample
 	has := map[discoveryv1.AddressType]bool{}
 	for i := range endpoints {
-		family := addressTypeOf(&endpoints[i])
+		family := endpoint.AddressTypeOf(&endpoints[i])
 		has[family] = true
-		if !hasFamily(service, family) {
-			lacking.Add(endpoints[i].name)
+		if !endpoint.HasFamily(service, family) {
+			lacking.Add(endpoints[i].Name)
 		}
 	}
 	families := make([]string, len(service.Spec.IPFamilies))
@@ -73,20 +74,20 @@ func familyMismatch(endpoints []endpoint, around neighbours) (reason, message st
 // portMismatch compares what is published with what the Service has; "" if they match.
 // kube-proxy matches ports by name and protocol. A port of the Service may also lead to
 // Pods, or to what other ExternalServices publish.
-func portMismatch(endpoints []endpoint, around neighbours) (reason, message string) {
+func portMismatch(endpoints []endpoint.Endpoint, around neighbours) (reason, message string) {
 	if len(around.service.Spec.Ports) == 0 {
 		return "", "" // a headless Service without ports takes any
 	}
 	has, served := map[string]corev1.ServicePort{}, map[string]bool{}
 	for _, port := range around.service.Spec.Ports {
-		has[portLabel(port.Name, port.Protocol)] = port
+		has[endpoint.PortLabel(port.Name, port.Protocol)] = port
 	}
 	for i := range endpoints {
-		if i > 0 && endpoints[i].ports == endpoints[i-1].ports {
+		if i > 0 && endpoints[i].Ports == endpoints[i-1].Ports {
 			continue
 		}
-		for _, port := range endpoints[i].ports.ports {
-			served[portLabel(*port.Name, *port.Protocol)] = true
+		for _, port := range endpoints[i].Ports.Ports {
+			served[endpoint.PortLabel(*port.Name, *port.Protocol)] = true
 		}
 	}
 	for _, label := range slices.Sorted(maps.Keys(served)) {
@@ -99,7 +100,7 @@ func portMismatch(endpoints []endpoint, around neighbours) (reason, message stri
 	}
 	for _, slice := range around.rivals {
 		for _, port := range slice.Ports {
-			served[portLabel(ptr.Deref(port.Name, ""), ptr.Deref(port.Protocol, ""))] = true
+			served[endpoint.PortLabel(ptr.Deref(port.Name, ""), ptr.Deref(port.Protocol, ""))] = true
 		}
 	}
 	for _, label := range slices.Sorted(maps.Keys(has)) {

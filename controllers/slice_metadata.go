@@ -28,6 +28,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 )
 
@@ -61,11 +62,11 @@ func newSliceMetadata(wants sliceWants) sliceMetadata {
 }
 
 // zoneOf is the zone by which an endpoint is grouped.
-func (m *sliceMetadata) zoneOf(wanted *endpoint) string {
+func (m *sliceMetadata) zoneOf(wanted *endpoint.Endpoint) string {
 	if !m.byZone {
 		return ""
 	}
-	return wanted.spec.Zone
+	return wanted.Spec.Zone
 }
 
 func (m *sliceMetadata) zoneOfSlice(slice *discoveryv1.EndpointSlice) string {
@@ -140,7 +141,7 @@ func (m *sliceMetadata) put(slice *discoveryv1.EndpointSlice, group *sliceGroup,
 // name.
 func (m *sliceMetadata) name(group *sliceGroup) string {
 	digest := fnv.New32a()
-	fmt.Fprintf(digest, "%s/%s %s %s", m.owner.Namespace, m.owner.Name, group.addressType, group.ports.key)
+	fmt.Fprintf(digest, "%s/%s %s %s", m.owner.Namespace, m.owner.Name, group.addressType, group.ports.Key)
 	if group.zone != "" {
 		fmt.Fprintf(digest, " %s", group.zone)
 	}

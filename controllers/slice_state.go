@@ -25,6 +25,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -101,7 +102,7 @@ func parseSliceState(text string) (sliceState, bool) {
 
 // sumOf returns the checksum of what a slice holds, in whatever order: the sum of the hashes
 // (FNV-1a) of the ports and of each address.
-func sumOf(ports portsKey, n int, address func(int) string) uint64 {
+func sumOf(ports endpoint.PortsKey, n int, address func(int) string) uint64 {
 	sum := hashOf(string(ports))
 	for i := range n {
 		sum += hashOf(address(i))
@@ -130,7 +131,7 @@ func isAsWritten(slice *discoveryv1.EndpointSlice) bool {
 
 // sumOfSlice returns what [sliceState.Sum] is for what a slice holds.
 func sumOfSlice(slice *discoveryv1.EndpointSlice) string {
-	return string(appendSum(nil, sumOf(portsKeyOf(slice.Ports), len(slice.Endpoints), func(i int) string {
+	return string(appendSum(nil, sumOf(endpoint.PortsKeyOf(slice.Ports), len(slice.Endpoints), func(i int) string {
 		if len(slice.Endpoints[i].Addresses) != 1 {
 			return ""
 		}
@@ -148,37 +149,37 @@ func appendSum(to []byte, sum uint64) []byte {
 
 // hiddenKey tells the entries of [sliceState.Endpoints] apart.
 type hiddenKey struct {
-	role   role
+	role   endpoint.Role
 	state  probes.State
 	reason string
 }
 
 // hiddenOf is what the conditions of a published endpoint do not imply; false if they imply
 // everything.
-func hiddenOf(v *verdict, publishNotReady bool) (hiddenKey, bool) {
-	key := hiddenKey{role: inUse, state: v.health.State}
-	switch v.role {
-	case disabled:
-		return hiddenKey{role: disabled}, true
-	case standby:
-		key.role = standby
+func hiddenOf(v *endpoint.Verdict, publishNotReady bool) (hiddenKey, bool) {
+	key := hiddenKey{role: endpoint.InUse, state: v.Health.State}
+	switch v.Role {
+	case endpoint.Disabled:
+		return hiddenKey{role: endpoint.Disabled}, true
+	case endpoint.Standby:
+		key.role = endpoint.Standby
 	default:
-		if impliedState(v.conditions(publishNotReady)) == key.state {
+		if impliedState(v.Conditions(publishNotReady)) == key.state {
 			return key, false
 		}
 	}
 	if key.state != probes.StateHealthy {
 		// The reason that is written already stays: another one is no reason to write.
-		if key.reason = v.writtenReason; key.reason == "" {
-			key.reason = v.health.Cause.Reason.String()
+		if key.reason = v.WrittenReason; key.reason == "" {
+			key.reason = v.Health.Cause.Reason.String()
 		}
 	}
 	return key, true
 }
 
 // impliedState is the verdict on an endpoint of which a slice says no more than conditions.
-func impliedState(conditions endpointConditions) probes.State {
-	if conditions.serving {
+func impliedState(conditions endpoint.Conditions) probes.State {
+	if conditions.Serving {
 		return probes.StateHealthy
 	}
 	return probes.StateUnhealthy
@@ -200,17 +201,17 @@ type sliceStateEncoder struct {
 }
 
 // encode returns the annotation of a slice with these endpoints, until the next call.
-func (e *sliceStateEncoder) encode(ports portsKey, endpoints []verdict, indexes []int32, publishNotReady bool) []byte {
-	at := func(i int) *verdict { return &endpoints[indexes[i]] }
-	sum := sumOf(ports, len(indexes), func(i int) string { return at(i).text })
+func (e *sliceStateEncoder) encode(ports endpoint.PortsKey, endpoints []endpoint.Verdict, indexes []int32, publishNotReady bool) []byte {
+	at := func(i int) *endpoint.Verdict { return &endpoints[indexes[i]] }
+	sum := sumOf(ports, len(indexes), func(i int) string { return at(i).Text })
 	e.text = append(appendSum(append(e.text[:0], sliceStateStart...), sum), '"')
 	e.collect(len(indexes), at, publishNotReady)
-	writeEntries(e, "endpoints", e.hidden, appendHidden, len(indexes), at, func(v *verdict, key hiddenKey) bool {
+	writeEntries(e, "endpoints", e.hidden, appendHidden, len(indexes), at, func(v *endpoint.Verdict, key hiddenKey) bool {
 		own, ok := hiddenOf(v, publishNotReady)
 		return ok && own == key
 	})
-	writeEntries(e, "drains", e.drains, appendDrain, len(indexes), at, func(v *verdict, until time.Time) bool { return v.drainUntil.Equal(until) })
-	writeEntries(e, "names", e.names, appendOrigin, len(indexes), at, func(v *verdict, key originKey) bool {
+	writeEntries(e, "drains", e.drains, appendDrain, len(indexes), at, func(v *endpoint.Verdict, until time.Time) bool { return v.DrainUntil.Equal(until) })
+	writeEntries(e, "names", e.names, appendOrigin, len(indexes), at, func(v *endpoint.Verdict, key originKey) bool {
 		own, ok := originOf(v)
 		return ok && own == key
 	})
@@ -219,14 +220,14 @@ func (e *sliceStateEncoder) encode(ports portsKey, endpoints []verdict, indexes 
 }
 
 // collect finds the entries that there are, in the order of the endpoints.
-func (e *sliceStateEncoder) collect(n int, at func(int) *verdict, publishNotReady bool) {
+func (e *sliceStateEncoder) collect(n int, at func(int) *endpoint.Verdict, publishNotReady bool) {
 	e.hidden, e.drains, e.names = e.hidden[:0], e.drains[:0], e.names[:0]
 	for i := range n {
 		v := at(i)
 		if key, ok := hiddenOf(v, publishNotReady); ok && !slices.Contains(e.hidden, key) {
 			e.hidden = append(e.hidden, key)
 		}
-		if until := v.drainUntil; !until.IsZero() && !slices.ContainsFunc(e.drains, until.Equal) {
+		if until := v.DrainUntil; !until.IsZero() && !slices.ContainsFunc(e.drains, until.Equal) {
 			e.drains = append(e.drains, until)
 		}
 		if key, ok := originOf(v); ok && !slices.Contains(e.names, key) {
@@ -237,7 +238,7 @@ func (e *sliceStateEncoder) collect(n int, at func(int) *verdict, publishNotRead
 
 // writeEntries appends a list with an entry for each key, which has the addresses of the
 // endpoints that belong to it.
-func writeEntries[K any](e *sliceStateEncoder, list string, keys []K, appendKey func([]byte, K) []byte, n int, at func(int) *verdict, belongs func(*verdict, K) bool) {
+func writeEntries[K any](e *sliceStateEncoder, list string, keys []K, appendKey func([]byte, K) []byte, n int, at func(int) *endpoint.Verdict, belongs func(*endpoint.Verdict, K) bool) {
 	const room = 1 << 10 // for what ends the text, and a key: names have up to 253 bytes
 	if len(keys) == 0 || len(e.text) > maxSliceState-2*room {
 		return
@@ -254,14 +255,14 @@ func writeEntries[K any](e *sliceStateEncoder, list string, keys []K, appendKey 
 		first := true
 		for i := range n {
 			v := at(i)
-			if !belongs(v, key) || len(e.text)+len(v.text) > maxSliceState-room {
+			if !belongs(v, key) || len(e.text)+len(v.Text) > maxSliceState-room {
 				continue
 			}
 			if !first {
 				e.text = append(e.text, ',')
 			}
 			first = false
-			e.text = append(append(append(e.text, '"'), v.text...), '"') // an IP address or a valid DNS name
+			e.text = append(append(append(e.text, '"'), v.Text...), '"') // an IP address or a valid DNS name
 		}
 		e.text = append(e.text, "]}"...)
 	}
@@ -275,13 +276,13 @@ func appendHidden(to []byte, key hiddenKey) []byte {
 		}
 	}
 	switch key.role {
-	case disabled:
+	case endpoint.Disabled:
 		word("role", disabledWord)
 		return to
-	case standby:
+	case endpoint.Standby:
 		word("role", standbyWord)
 	}
-	word("health", string(healthOf(key.state)))
+	word("health", string(endpoint.HealthOf(key.state)))
 	word("reason", key.reason)
 	return to
 }
@@ -310,14 +311,14 @@ func appendOrigin(to []byte, key originKey) []byte {
 
 // originOf is the DNS name that led to an endpoint; false if none did, or if the name itself
 // is published and says as much.
-func originOf(v *verdict) (originKey, bool) {
-	from := v.resolved
-	if from == nil || !v.address.IsValid() && from.target == "" {
+func originOf(v *endpoint.Verdict) (originKey, bool) {
+	from := v.Resolved
+	if from == nil || !v.Address.IsValid() && from.Target == "" {
 		return originKey{}, false
 	}
-	key := originKey{name: from.address, target: from.target}
-	if from.target != "" {
-		key.tier = v.spec.Priority
+	key := originKey{name: from.Address, target: from.Target}
+	if from.Target != "" {
+		key.tier = v.Spec.Priority
 	}
 	return key, true
 }

@@ -25,6 +25,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 )
 
 // slicePlan is what has to be written, in this order, so that no endpoint is missing
@@ -64,7 +65,7 @@ type sliceWants struct {
 	owner   *farpointv1.ExternalService
 	service *corev1.Service
 	// endpoints are to be published, each with its verdict.
-	endpoints []verdict
+	endpoints []endpoint.Verdict
 	// hints are what they get of them.
 	hints hints
 	// maxEndpoints is the most that a slice may hold.
@@ -114,7 +115,7 @@ type slicePlanner struct {
 // type, one list of ports and, if the slices are grouped by zone, one zone.
 type groupKey struct {
 	addressType discoveryv1.AddressType
-	ports       portsKey
+	ports       endpoint.PortsKey
 	zone        string
 }
 
@@ -122,7 +123,7 @@ type groupKey struct {
 type sliceGroup struct {
 	groupKey
 	index  int32
-	ports  *portSet
+	ports  *endpoint.PortSet
 	labels map[string]string
 	drafts []*draft
 	// homeless endpoints are in none of the drafts. With moves, some of them have been in
@@ -157,11 +158,11 @@ func (p *slicePlanner) group() {
 	byKey := map[groupKey]*sliceGroup{}
 	var group *sliceGroup
 	for i := range p.wants.endpoints {
-		wanted := p.wants.endpoints[i].endpoint
-		key := groupKey{addressTypeOf(wanted), wanted.ports.key, p.metadata.zoneOf(wanted)}
+		wanted := p.wants.endpoints[i].Endpoint
+		key := groupKey{endpoint.AddressTypeOf(wanted), wanted.Ports.Key, p.metadata.zoneOf(wanted)}
 		if group == nil || group.groupKey != key { // mostly it is that of the one before
 			if group = byKey[key]; group == nil {
-				group = &sliceGroup{groupKey: key, index: int32(len(p.groups)), ports: wanted.ports, labels: p.metadata.labelsFor(key.zone)}
+				group = &sliceGroup{groupKey: key, index: int32(len(p.groups)), ports: wanted.Ports, labels: p.metadata.labelsFor(key.zone)}
 				byKey[key] = group
 				p.groups = append(p.groups, group)
 			}
@@ -179,7 +180,7 @@ func (p *slicePlanner) takeStock(existing []*discoveryv1.EndpointSlice) {
 	var strays []*discoveryv1.EndpointSlice
 	for _, slice := range slices.SortedFunc(slices.Values(existing), byName) {
 		p.metadata.taken[slice.Name] = true
-		group := byKey[groupKey{slice.AddressType, portsKeyOf(slice.Ports), p.metadata.zoneOfSlice(slice)}]
+		group := byKey[groupKey{slice.AddressType, endpoint.PortsKeyOf(slice.Ports), p.metadata.zoneOfSlice(slice)}]
 		if group == nil {
 			strays = append(strays, slice)
 			continue
@@ -259,7 +260,7 @@ func (p *slicePlanner) heir(slice *discoveryv1.EndpointSlice) *sliceGroup {
 // stateOf is the annotation of a draft with what its endpoints' conditions do not say, until
 // the next call.
 func (p *slicePlanner) stateOf(of *draft) []byte {
-	return p.state.encode(of.group.ports.key, p.wants.endpoints, of.endpoints, p.wants.service.Spec.PublishNotReadyAddresses)
+	return p.state.encode(of.group.ports.Key, p.wants.endpoints, of.endpoints, p.wants.service.Spec.PublishNotReadyAddresses)
 }
 
 func (p *slicePlanner) findHomeless() {

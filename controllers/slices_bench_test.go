@@ -36,10 +36,10 @@ import (
 func oneFlip() (sliceWants, []*discoveryv1.EndpointSlice) {
 	endpoints := numbered(1000)
 	for i := range endpoints {
-		wanted := endpoints[i].endpoint
-		wanted.spec = &farpointv1.Endpoint{Hostname: fmt.Sprintf("db-%d", i), NodeName: "node-a", Zone: fmt.Sprintf("zone-%d", i%3)}
-		wanted.address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 14: byte(i >> 8), 15: byte(i)})
-		wanted.text = wanted.address.String()
+		wanted := endpoints[i].Endpoint
+		wanted.Spec = &farpointv1.Endpoint{Hostname: fmt.Sprintf("db-%d", i), NodeName: "node-a", Zone: fmt.Sprintf("zone-%d", i%3)}
+		wanted.Address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 14: byte(i >> 8), 15: byte(i)})
+		wanted.Text = wanted.Address.String()
 	}
 	wants := wantsOf(endpoints)
 	distributed("PreferSameNode")(wants.service)
@@ -47,7 +47,7 @@ func oneFlip() (sliceWants, []*discoveryv1.EndpointSlice) {
 	existing := planSlices(wants, nil).Create
 	random := rand.New(rand.NewPCG(1, 2))
 	random.Shuffle(len(endpoints), func(i, j int) { endpoints[i], endpoints[j] = endpoints[j], endpoints[i] })
-	endpoints[500].health = probes.Seeded(probes.StateUnhealthy)
+	endpoints[500].Health = probes.Seeded(probes.StateUnhealthy)
 	return wants, existing
 }
 

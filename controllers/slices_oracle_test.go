@@ -33,6 +33,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -76,7 +77,7 @@ func (m *simulation) asked() map[string]string {
 		case each.State == farpointv1.EndpointDisabled:
 			hidden = disabledWord
 		case each.health != implied:
-			hidden = string(healthOf(each.health))
+			hidden = string(endpoint.HealthOf(each.health))
 		}
 		found[fmt.Sprintf("%s %d", each.Address, each.port)] = fmt.Sprintf("%v %v %v zone=%q host=%q hints=%q hidden=%s", ready, serving, terminating, each.Zone, each.Hostname, zones, hidden)
 	}

@@ -27,6 +27,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -186,14 +187,14 @@ func (m *simulation) meddle(c *choices) {
 func (m *simulation) wants() sliceWants {
 	made := sliceWants{owner: testOwner(), service: m.service.DeepCopy(), maxEndpoints: m.max, trigger: m.trigger}
 	made.owner.Spec.EndpointSlices = m.options.DeepCopy()
-	ports := map[int32]*portSet{}
+	ports := map[int32]*endpoint.PortSet{}
 	for _, each := range m.endpoints {
 		if ports[each.port] == nil {
 			ports[each.port] = httpPort(each.port)
 		}
 		wanted := healthy(each.Address, ports[each.port])
-		wanted.spec, wanted.health = each.DeepCopy(), probes.Seeded(each.health)
-		wanted.role = roleOf(&wanted, lastTier)
+		wanted.Spec, wanted.Health = each.DeepCopy(), probes.Seeded(each.health)
+		wanted.Role = roleOf(&wanted, endpoint.LastTier)
 		made.endpoints = append(made.endpoints, wanted)
 	}
 	made.hints = judgeTraffic(made.service, made.endpoints).hints

@@ -29,6 +29,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -42,7 +43,7 @@ func TestPlanPacks250EndpointsInto3Slices(t *testing.T) {
 	if writes(plan) != [3]int{} {
 		t.Fatalf("create, update, delete = %v while nothing changed", writes(plan))
 	}
-	endpoints[120].health = probes.Seeded(probes.StateUnhealthy)
+	endpoints[120].Health = probes.Seeded(probes.StateUnhealthy)
 	plan, after = carriedOut(t, wantsOf(endpoints), after)
 	if writes(plan) != [3]int{0, 1, 0} {
 		t.Fatalf("create, update, delete = %v for one flip, want one update", writes(plan))
@@ -55,10 +56,10 @@ func TestPlanPacks250EndpointsInto3Slices(t *testing.T) {
 
 func TestPlanSeparatesAddressTypesAndPorts(t *testing.T) {
 	h2c := "kubernetes.io/h2c"
-	only := func(name string, protocol corev1.Protocol, appProtocol *string) *portSet {
-		return newPortSet([]discoveryv1.EndpointPort{endpointPort(name, protocol, 80, appProtocol)})
+	only := func(name string, protocol corev1.Protocol, appProtocol *string) *endpoint.PortSet {
+		return endpoint.NewPortSet([]discoveryv1.EndpointPort{endpoint.NewPort(name, protocol, 80, appProtocol)})
 	}
-	endpoints := []verdict{
+	endpoints := []endpoint.Verdict{
 		healthy("192.0.2.1", httpPort(80)), healthy("192.0.2.2", httpPort(8080)),
 		healthy("2001:db8::1", httpPort(80)), healthy("192.0.2.3", httpPort(80)),
 		healthy("192.0.2.4", only("https", corev1.ProtocolTCP, nil)), healthy("192.0.2.5", only("http", corev1.ProtocolUDP, nil)), healthy("192.0.2.6", only("http", corev1.ProtocolTCP, &h2c)),
@@ -81,7 +82,7 @@ func TestPlanGroupsByZone(t *testing.T) {
 	inZones := func(zones ...string) sliceWants {
 		wants := wantsOf(numbered(len(zones)))
 		for i, zone := range zones {
-			wants.endpoints[i].spec = &farpointv1.Endpoint{Zone: zone}
+			wants.endpoints[i].Spec = &farpointv1.Endpoint{Zone: zone}
 		}
 		wants.service.Labels = map[string]string{corev1.LabelTopologyZone: "the Service's own"}
 		wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: farpointv1.GroupByZone}
@@ -151,7 +152,7 @@ func TestPlanPacking(t *testing.T) {
 	grown := numbered(260)
 	tests := []struct {
 		name      string
-		endpoints []verdict
+		endpoints []endpoint.Verdict
 		want      [3]int
 	}{
 		{"a few more fit into the slice with room", grown, [3]int{0, 1, 0}},
@@ -203,10 +204,10 @@ func TestPlanFillsTheFullestWithRoomForAll(t *testing.T) {
 // A slice is turned into one for newcomers, while what it held goes to two others, which
 // must be written before.
 func TestPlanWritesWhatLosesEndpointsLast(t *testing.T) {
-	portSets := []*portSet{httpPort(1), httpPort(2), httpPort(3), httpPort(4)}
-	at := func(address string, ports int) verdict { return healthy(address, portSets[ports]) }
-	_, present := carriedOut(t, wantsOf([]verdict{at("10.0.0.1", 0), at("10.0.0.2", 0), at("10.0.0.3", 1), at("10.0.0.4", 2)}), nil)
-	plan, _ := carriedOut(t, wantsOf([]verdict{at("10.0.0.9", 3), at("10.0.0.1", 1), at("10.0.0.2", 2), at("10.0.0.3", 1), at("10.0.0.4", 2)}), present)
+	portSets := []*endpoint.PortSet{httpPort(1), httpPort(2), httpPort(3), httpPort(4)}
+	at := func(address string, ports int) endpoint.Verdict { return healthy(address, portSets[ports]) }
+	_, present := carriedOut(t, wantsOf([]endpoint.Verdict{at("10.0.0.1", 0), at("10.0.0.2", 0), at("10.0.0.3", 1), at("10.0.0.4", 2)}), nil)
+	plan, _ := carriedOut(t, wantsOf([]endpoint.Verdict{at("10.0.0.9", 3), at("10.0.0.1", 1), at("10.0.0.2", 2), at("10.0.0.3", 1), at("10.0.0.4", 2)}), present)
 	if writes(plan) != [3]int{0, 3, 0} {
 		t.Fatalf("create, update, delete = %v, want three updates", writes(plan))
 	}
@@ -219,7 +220,7 @@ func TestPlanCreatesNothingForAServiceThatGoesAway(t *testing.T) {
 	_, present := carriedOut(t, wantsOf(numbered(150)), nil)
 	wants := wantsOf(numbered(250))
 	wants.service.DeletionTimestamp = &noon
-	wants.endpoints[120].health = probes.Seeded(probes.StateUnhealthy)
+	wants.endpoints[120].Health = probes.Seeded(probes.StateUnhealthy)
 	if plan, _ := carriedOut(t, wants, present); writes(plan) != [3]int{0, 1, 0} {
 		t.Errorf("create, update, delete = %v, want one update", writes(plan))
 	}
@@ -230,7 +231,7 @@ func TestPlanTurnsAPortChangeIntoUpdates(t *testing.T) {
 	_, before := carriedOut(t, wantsOf(endpoints), nil)
 	moved := httpPort(9090)
 	for i := range endpoints {
-		endpoints[i].ports = moved
+		endpoints[i].Ports = moved
 	}
 	plan, after := carriedOut(t, wantsOf(endpoints), before)
 	if writes(plan) != [3]int{0, 2, 0} {
@@ -268,7 +269,7 @@ func TestPlanRepairsDrift(t *testing.T) {
 			s.Endpoints[0].DeprecatedTopology = map[string]string{corev1.LabelTopologyZone: "a"}
 		},
 		"zone":                func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Zone = nonEmpty("a") },
-		"port":                func(s *discoveryv1.EndpointSlice) { s.Ports = httpPort(1).ports },
+		"port":                func(s *discoveryv1.EndpointSlice) { s.Ports = httpPort(1).Ports },
 		"label":               func(s *discoveryv1.EndpointSlice) { delete(s.Labels, "team") },
 		"foreign label":       func(s *discoveryv1.EndpointSlice) { s.Labels["x"] = "y" },
 		"annotation":          func(s *discoveryv1.EndpointSlice) { s.Annotations = nil },

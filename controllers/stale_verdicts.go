@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/probes"
 )
@@ -29,16 +30,16 @@ import (
 // staleReason is why the verdict is stale; ReasonNone if it is not. OperatorIsolated
 // reports what the operator holds back itself. An endpoint without a sound health check is
 // stale at once, and until it is found dead.
-func staleReason(v *verdict) probes.Reason {
-	switch since := v.health.Since(); {
-	case v.health.State == probes.StateUnknown || !v.drainUntil.IsZero() || v.spec.State == farpointv1.EndpointDisabled:
+func staleReason(v *endpoint.Verdict) probes.Reason {
+	switch since := v.Health.Since(); {
+	case v.Health.State == probes.StateUnknown || !v.DrainUntil.IsZero() || v.Spec.State == farpointv1.EndpointDisabled:
 		return probes.ReasonNone
-	case v.unprobed && (v.health.State != probes.StateUnhealthy || since.IsZero()):
+	case v.Unprobed && (v.Health.State != probes.StateUnhealthy || since.IsZero()):
 		return probes.ReasonUnsoundDefinition
-	case v.health.StaleReason == probes.ReasonIsolated:
+	case v.Health.StaleReason == probes.ReasonIsolated:
 		return probes.ReasonNone
 	}
-	return v.health.StaleReason
+	return v.Health.StaleReason
 }
 
 // setVerdictsCurrent leaves the condition as it is while the endpoints are not judged.

@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
 )
@@ -41,7 +42,7 @@ type findings struct {
 	referencesDue time.Duration
 	// targets are nil if the endpoints could not be judged for want of a Service.
 	targets  *targets
-	verdicts []verdict
+	verdicts []endpoint.Verdict
 	// availability is what the roles of the endpoints amount to; nil without targets.
 	availability availability
 	// portsReason and portsMessage tell of ports that do not match; "" if all do.
@@ -243,7 +244,7 @@ func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *fault {
 		return &fault{condition.Reason, condition.Message, condition.Reason == farpointv1.CredentialsUnavailableReason || condition.Reason == farpointv1.CertificatesUnavailableReason}
 	}
 	if unresolved := f.targets.unresolved(); unresolved != nil {
-		return &fault{unresolved.reason, unresolved.message, true}
+		return &fault{unresolved.Reason, unresolved.Message, true}
 	}
 	if f.portsReason == farpointv1.PortNotInServiceReason {
 		return &fault{reason: f.portsReason, message: f.portsMessage}

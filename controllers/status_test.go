@@ -32,6 +32,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -50,12 +51,12 @@ func observed(healths ...probes.Health) (*farpointv1.ExternalService, findings) 
 	for i := range healths {
 		object.Spec.Endpoints = append(object.Spec.Endpoints, at(fmt.Sprintf("192.0.2.%d", i+1), 80))
 	}
-	found := findings{service: judgeService(object, testService()), targets: &targets{rejected: map[int]rejection{}, names: &expansion{spec: &object.Spec}}, published: []*discoveryv1.EndpointSlice{{}}}
+	found := findings{service: judgeService(object, testService()), targets: &targets{rejected: map[int]endpoint.Rejection{}, names: &expansion{spec: &object.Spec}}, published: []*discoveryv1.EndpointSlice{{}}}
 	ports := httpPort(80)
 	for i := range object.Spec.Endpoints {
-		made := endpoint{index: i, name: fmt.Sprintf("192.0.2.%d:80", i+1), spec: &object.Spec.Endpoints[i], ports: ports}
+		made := endpoint.Endpoint{Index: i, Name: fmt.Sprintf("192.0.2.%d:80", i+1), Spec: &object.Spec.Endpoints[i], Ports: ports}
 		found.targets.accepted = append(found.targets.accepted, made)
-		found.verdicts = append(found.verdicts, verdict{endpoint: &made, health: healths[i]})
+		found.verdicts = append(found.verdicts, endpoint.Verdict{Endpoint: &made, Health: healths[i]})
 	}
 	return object, found
 }
@@ -71,17 +72,17 @@ func told(object *farpointv1.ExternalService, found findings, now metav1.Time) f
 // pastIn is the past of the slices that a status speaks of.
 func pastIn(status *farpointv1.ExternalServiceStatus) history {
 	before := toldBefore{list: status.Endpoints}
-	return history{published: func(of *endpoint, _ discoveryv1.EndpointPort) (publishedState, bool) {
-		known := before.find(of.index, of.name)
+	return history{published: func(of *endpoint.Endpoint, _ discoveryv1.EndpointPort) (publishedState, bool) {
+		known := before.find(of.Index, of.Name)
 		if known == nil || known.Published == "" {
 			return publishedState{}, false
 		}
-		said := publishedState{state: stateFor(known.Health), role: inUse}
+		said := publishedState{state: endpoint.ProbeState(known.Health), role: endpoint.InUse}
 		switch known.Published {
 		case farpointv1.PublishedReady, farpointv1.PublishedFailOpen:
-			said.endpointConditions = endpointConditions{ready: true, serving: true}
+			said.Conditions = endpoint.Conditions{Ready: true, Serving: true}
 		case farpointv1.PublishedStandby:
-			said.role = standby
+			said.role = endpoint.Standby
 		}
 		return said, true
 	}}
@@ -171,8 +172,8 @@ func (f serviceFinding) publishesAll() bool {
 func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
 	object, found := observed(up, up)
 	object.Spec.Endpoints = append([]farpointv1.Endpoint{at("10.300.1.10", 80)}, object.Spec.Endpoints...)
-	found.verdicts[0].index, found.verdicts[1].index = 1, 2
-	found.targets.rejected[0] = rejection{farpointv1.InvalidAddressReason, "is not an address"}
+	found.verdicts[0].Index, found.verdicts[1].Index = 1, 2
+	found.targets.rejected[0] = endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: "is not an address"}
 	status := told(object, found, noon)
 	if status.ReadyEndpoints != "2/3" || status.Rejected != 1 || status.Endpoints[0].Name != "endpoints[0]" || status.Endpoints[1].Name != "192.0.2.1:80" {
 		t.Errorf("%+v", status)
@@ -190,7 +191,7 @@ func TestStatusStaysTheSameWhileNothingChanges(t *testing.T) {
 		"stalled": func(_ *farpointv1.ExternalService, f *findings) { f.portsReason = farpointv1.PortNotInServiceReason },
 		"held":    func(_ *farpointv1.ExternalService, f *findings) { f.held = true },
 		"rejected": func(_ *farpointv1.ExternalService, f *findings) {
-			f.targets.rejected[0] = rejection{farpointv1.InvalidPortReason, "no port"}
+			f.targets.rejected[0] = endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "no port"}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -236,7 +237,7 @@ func TestStatusSurvivesARestart(t *testing.T) {
 	object, found := observed(up, down, unreachable)
 	object.Status = told(object, found, noon)
 	for i := range found.verdicts {
-		found.verdicts[i].health = probes.Seeded(found.verdicts[i].health.State)
+		found.verdicts[i].Health = probes.Seeded(found.verdicts[i].Health.State)
 	}
 	if again := told(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
 		t.Errorf("changed from %+v to %+v", object.Status.Endpoints, again.Endpoints)
@@ -246,7 +247,7 @@ func TestStatusSurvivesARestart(t *testing.T) {
 func TestStatusTellsSinceWhen(t *testing.T) {
 	object, found := observed(up)
 	object.Status = told(object, found, noon)
-	found.verdicts[0].health.Observe(down.Cause, probes.Thresholds{Failure: 1, Success: 1}, one.Time)
+	found.verdicts[0].Health.Observe(down.Cause, probes.Thresholds{Failure: 1, Success: 1}, one.Time)
 	if got := told(object, found, one).Endpoints[0].LastTransitionTime; !got.Equal(new(one.Rfc3339Copy())) {
 		t.Errorf("since %v, want %v", got, one)
 	}
@@ -274,10 +275,10 @@ func TestLongMessagesAreCut(t *testing.T) {
 func TestStatusOfAThousandSlipsFitsIntoAnObject(t *testing.T) {
 	object, found := observed(make([]probes.Health, 1000)...)
 	for i := range object.Spec.Endpoints {
-		found.targets.rejected[i] = rejection{farpointv1.InvalidHealthCheckURLReason, strings.Repeat("ä", 2000)}
-		found.targets.accepted[i].held = i%2 == 0
+		found.targets.rejected[i] = endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckURLReason, Message: strings.Repeat("ä", 2000)}
+		found.targets.accepted[i].Held = i%2 == 0
 	}
-	found.verdicts = slices.DeleteFunc(found.verdicts, func(v verdict) bool { return v.index%2 == 1 })
+	found.verdicts = slices.DeleteFunc(found.verdicts, func(v endpoint.Verdict) bool { return v.Index%2 == 1 })
 	text, err := json.Marshal(told(object, found, noon))
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/utils/ptr"
+
+	"farpoint.dev/farpoint/controllers/endpoint"
 )
 
 const (
@@ -52,13 +54,13 @@ type endpointsContent struct {
 // one IP family. Equal slices make equal contents.
 func newEndpointsContent(service *corev1.Service, from []*discoveryv1.EndpointSlice) endpointsContent {
 	var made endpointsContent
-	byPorts := map[portsKey]*corev1.EndpointSubset{}
+	byPorts := map[endpoint.PortsKey]*corev1.EndpointSubset{}
 	for _, slice := range from {
 		if !inFirstFamily(service, slice.AddressType) {
 			made.otherFamily += len(slice.Endpoints)
 			continue
 		}
-		key := portsKeyOf(slice.Ports)
+		key := endpoint.PortsKeyOf(slice.Ports)
 		subset, ok := byPorts[key]
 		if !ok {
 			subset = &corev1.EndpointSubset{Ports: subsetPorts(slice.Ports)}

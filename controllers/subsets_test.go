@@ -27,6 +27,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/utils/ptr"
+
+	"farpoint.dev/farpoint/controllers/endpoint"
 )
 
 // publishedAs is an endpoint with conditions such as "TTF", and "-" for one that is not set.
@@ -43,8 +45,8 @@ func publishedAs(address, conditions string) discoveryv1.Endpoint {
 	}
 }
 
-func sliceWith(kind discoveryv1.AddressType, ports *portSet, endpoints ...discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
-	return &discoveryv1.EndpointSlice{AddressType: kind, Ports: ports.ports, Endpoints: endpoints}
+func sliceWith(kind discoveryv1.AddressType, ports *endpoint.PortSet, endpoints ...discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
+	return &discoveryv1.EndpointSlice{AddressType: kind, Ports: ports.Ports, Endpoints: endpoints}
 }
 
 // subsetLines are subsets as "ports: addresses / addresses that are not ready".
@@ -68,7 +70,7 @@ func subsetLines(subsets []corev1.EndpointSubset) []string {
 }
 
 func TestEndpointsContent(t *testing.T) {
-	two := newPortSet([]discoveryv1.EndpointPort{endpointPort("web", corev1.ProtocolTCP, 80, nil), endpointPort("dns", corev1.ProtocolUDP, 53, nil)})
+	two := endpoint.NewPortSet([]discoveryv1.EndpointPort{endpoint.NewPort("web", corev1.ProtocolTCP, 80, nil), endpoint.NewPort("dns", corev1.ProtocolUDP, 53, nil)})
 	tests := []struct {
 		name     string
 		families []corev1.IPFamily

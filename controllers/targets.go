@@ -29,6 +29,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -36,16 +37,16 @@ import (
 type targets struct {
 	// accepted are in the order of the spec, and probers have the same order: how each is
 	// probed.
-	accepted []endpoint
+	accepted []endpoint.Endpoint
 	probers  []preparedProber
 	// rejected are by their index in the expansion, and include the held ones. What is neither
 	// rejected nor accepted is shared.
-	rejected map[int]rejection
+	rejected map[int]endpoint.Rejection
 	// shared are addresses that names lead to and that another endpoint of the spec has with
 	// the same port: by their index in the expansion, that endpoint's index in the spec.
 	shared map[int]int
 	// taken are the places of endpoints, with their index in the spec.
-	taken map[place]int
+	taken map[endpoint.Key]int
 	// slowed says that endpoints are probed less often than the spec says; empty if not.
 	slowed string
 	// names are the spec's, resolved.
@@ -82,18 +83,18 @@ func (p targetPlanner) refuses(address netip.Addr, ports []discoveryv1.EndpointP
 func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, by probing, seeds *seeds) targets {
 	spec := names.spec
 	planned := targets{
-		rejected: map[int]rejection{},
-		taken:    make(map[place]int, names.len()),
+		rejected: map[int]endpoint.Rejection{},
+		taken:    make(map[endpoint.Key]int, names.len()),
 		names:    names,
 	}
 	resolver := &portResolver{common: spec.Ports, service: ports}
 	candidates := make([]candidate, names.len())
 	for i := range candidates {
 		wanted := &candidates[i]
-		var refused *rejection
-		wanted.endpoint, refused = p.locate(names.at(i), i, resolver)
+		var refused *endpoint.Rejection
+		wanted.Endpoint, refused = p.locate(names.at(i), i, resolver)
 		if refused == nil {
-			refused = p.confines.refusal(&wanted.endpoint, p.room)
+			refused = p.confines.refusal(&wanted.Endpoint, p.room)
 		}
 		if refused == nil {
 			refused = p.attachProber(wanted, spec, by, seeds)
@@ -107,9 +108,9 @@ func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, by pro
 }
 
 // locate finds out where an endpoint is.
-func (p targetPlanner) locate(wanted wantedEndpoint, index int, resolver *portResolver) (endpoint, *rejection) {
+func (p targetPlanner) locate(wanted wantedEndpoint, index int, resolver *portResolver) (endpoint.Endpoint, *endpoint.Rejection) {
 	if wanted.refused != nil {
-		return endpoint{}, wanted.refused
+		return endpoint.Endpoint{}, wanted.refused
 	}
 	spec := wanted.spec
 	if wanted.asName {
@@ -117,41 +118,41 @@ func (p targetPlanner) locate(wanted wantedEndpoint, index int, resolver *portRe
 	}
 	address, err := netip.ParseAddr(spec.Address)
 	if err != nil || address.Zone() != "" {
-		return endpoint{}, &rejection{farpointv1.InvalidAddressReason, fmt.Sprintf("%q is not an IPv4 or IPv6 address", spec.Address)}
+		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: fmt.Sprintf("%q is not an IPv4 or IPv6 address", spec.Address)}
 	}
 	if err := p.egress.CheckPublished(address); err != nil {
-		return endpoint{}, &rejection{farpointv1.RefusedAddressReason, err.Error()}
+		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason, Message: err.Error()}
 	}
-	if message := topologyFault(spec); message != "" {
-		return endpoint{}, &rejection{farpointv1.InvalidTopologyReason, message}
+	if message := endpoint.TopologyFault(spec); message != "" {
+		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidTopologyReason, Message: message}
 	}
 	ports, err := resolver.resolve(spec)
 	if err != nil {
-		return endpoint{}, &rejection{farpointv1.InvalidPortReason, err.Error()}
+		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: err.Error()}
 	}
 	text := address.String()
-	made := endpoint{index: index, name: endpointName(text, ports.first()), spec: spec, address: address, text: text, ports: ports}
+	made := endpoint.Endpoint{Index: index, Name: endpoint.NameOf(text, ports.First()), Spec: spec, Address: address, Text: text, Ports: ports}
 	if wanted.name != "" {
-		made.resolved = &resolvedFrom{address: wanted.from, name: wanted.name, target: wanted.target}
+		made.Resolved = &endpoint.ResolvedFrom{Address: wanted.from, Name: wanted.name, Target: wanted.target}
 	}
 	return made, nil
 }
 
 // locateName is locate for a name that is published as such.
-func (p targetPlanner) locateName(wanted wantedEndpoint, index int, resolver *portResolver) (endpoint, *rejection) {
+func (p targetPlanner) locateName(wanted wantedEndpoint, index int, resolver *portResolver) (endpoint.Endpoint, *endpoint.Rejection) {
 	if faults := validation.IsFullyQualifiedDomainName(nil, wanted.name); len(faults) > 0 {
-		return endpoint{}, &rejection{farpointv1.InvalidAddressReason, fmt.Sprintf("%q cannot be published as a name: it needs a dot, and labels of lower-case letters, digits and dashes", wanted.name)}
+		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: fmt.Sprintf("%q cannot be published as a name: it needs a dot, and labels of lower-case letters, digits and dashes", wanted.name)}
 	}
-	if message := topologyFault(wanted.spec); message != "" {
-		return endpoint{}, &rejection{farpointv1.InvalidTopologyReason, message}
+	if message := endpoint.TopologyFault(wanted.spec); message != "" {
+		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidTopologyReason, Message: message}
 	}
 	ports, err := resolver.resolve(wanted.spec)
 	if err != nil {
-		return endpoint{}, &rejection{farpointv1.InvalidPortReason, err.Error()}
+		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: err.Error()}
 	}
-	return endpoint{
-		index: index, name: endpointName(wanted.name, ports.first()), spec: wanted.spec, text: wanted.name, ports: ports,
-		resolved: &resolvedFrom{address: wanted.from, name: wanted.name, target: wanted.target},
+	return endpoint.Endpoint{
+		Index: index, Name: endpoint.NameOf(wanted.name, ports.First()), Spec: wanted.spec, Text: wanted.name, Ports: ports,
+		Resolved: &endpoint.ResolvedFrom{Address: wanted.from, Name: wanted.name, Target: wanted.target},
 	}, nil
 }
 
@@ -181,7 +182,7 @@ func (t targets) probeTargets(common schedule, seeds *seeds) []probes.Target {
 	list := make([]probes.Target, 0, len(t.accepted))
 	for i := range t.accepted {
 		endpoint, by := &t.accepted[i], &t.probers[i]
-		if endpoint.spec.State == farpointv1.EndpointDisabled {
+		if endpoint.Spec.State == farpointv1.EndpointDisabled {
 			continue
 		}
 		initial, ok := seeds.of(endpoint)
@@ -189,7 +190,7 @@ func (t targets) probeTargets(common schedule, seeds *seeds) []probes.Target {
 			initial = common.initial
 		}
 		target := probes.Target{
-			Key:        endpoint.name,
+			Key:        endpoint.Name,
 			Identity:   by.identity,
 			Prober:     by.prober,
 			Timing:     common.timing,
@@ -197,7 +198,7 @@ func (t targets) probeTargets(common schedule, seeds *seeds) []probes.Target {
 			Initial:    probes.Seeded(initial),
 			Private:    by.private,
 		}
-		if endpoint.unprobed {
+		if endpoint.Unprobed {
 			target.Initial = probes.SeededStale(initial, probes.ReasonUnsoundDefinition)
 		}
 		list = append(list, target)
@@ -218,14 +219,14 @@ func (t targets) rejections() (reason, message string) {
 	}
 	held := 0
 	for _, endpoint := range t.accepted {
-		if endpoint.held {
+		if endpoint.Held {
 			held++
 		}
 	}
 	parts := make([]string, 0, shown+1)
 	for _, i := range indexes[:min(shown, len(indexes))] {
 		origin := t.names.at(i).origin
-		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s): %s", origin, t.names.spec.Endpoints[origin].Address, t.rejected[i].message))
+		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s): %s", origin, t.names.spec.Endpoints[origin].Address, t.rejected[i].Message))
 	}
 	if more := len(indexes) - shown; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more, see status.endpoints", more))
@@ -238,14 +239,14 @@ func (t targets) rejections() (reason, message string) {
 	if t.slowed != "" {
 		message += ". Also, " + t.slowed
 	}
-	return t.rejected[indexes[0]].reason, message
+	return t.rejected[indexes[0]].Reason, message
 }
 
 // unresolved is the first name that leads nowhere; nil if there is none.
-func (t targets) unresolved() *rejection {
+func (t targets) unresolved() *endpoint.Rejection {
 	for i := range t.names.list {
 		if wanted := &t.names.list[i]; wanted.unresolved {
-			return &rejection{wanted.refused.reason, fmt.Sprintf("spec.endpoints[%d]: %s", wanted.origin, wanted.refused.message)}
+			return &endpoint.Rejection{Reason: wanted.refused.Reason, Message: fmt.Sprintf("spec.endpoints[%d]: %s", wanted.origin, wanted.refused.Message)}
 		}
 	}
 	return nil

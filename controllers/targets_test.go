@@ -28,6 +28,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -85,8 +86,8 @@ func TestBadEndpointsAreSetAside(t *testing.T) {
 			if len(got.accepted) != 2 || len(got.rejected) != 1 {
 				t.Fatalf("%d accepted, rejected %v; want the other two accepted", len(got.accepted), got.rejected)
 			}
-			if refused := got.rejected[1]; refused.reason != test.reason || !strings.Contains(refused.message, test.message) {
-				t.Errorf("%s: %q, want %s: %q", refused.reason, refused.message, test.reason, test.message)
+			if refused := got.rejected[1]; refused.Reason != test.reason || !strings.Contains(refused.Message, test.message) {
+				t.Errorf("%s: %q, want %s: %q", refused.Reason, refused.Message, test.reason, test.message)
 			}
 		})
 	}
@@ -101,7 +102,7 @@ func TestSamePlaceIsADuplicateOnlyIfProtocolAndPortAre(t *testing.T) {
 	}}, nil)
 	var names []string
 	for _, endpoint := range got.accepted {
-		names = append(names, endpoint.name)
+		names = append(names, endpoint.Name)
 	}
 	want := "192.0.2.1:53 192.0.2.1:53/UDP 192.0.2.1:80 [2001:db8::1]:80"
 	if strings.Join(names, " ") != want || len(got.rejected) != 1 {
@@ -146,13 +147,13 @@ func TestPorts(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got := planned(t, farpointv1.ExternalServiceSpec{Ports: test.common, Endpoints: []farpointv1.Endpoint{test.endpoint}}, test.service)
 			if len(got.rejected) > 0 {
-				if !strings.Contains(got.rejected[0].message, test.want) {
-					t.Errorf("rejected: %s; want %s", got.rejected[0].message, test.want)
+				if !strings.Contains(got.rejected[0].Message, test.want) {
+					t.Errorf("rejected: %s; want %s", got.rejected[0].Message, test.want)
 				}
 				return
 			}
 			var words []string
-			for _, port := range got.accepted[0].ports.ports {
+			for _, port := range got.accepted[0].Ports.Ports {
 				words = append(words, *port.Name+"/"+string(*port.Protocol)+":"+strconv.Itoa(int(*port.Port)))
 				if port.AppProtocol != nil {
 					words = append(words, *port.AppProtocol)
@@ -203,7 +204,7 @@ func TestPortMismatch(t *testing.T) {
 		t.Errorf("%q for a headless Service without ports", reason)
 	}
 	elsewhere := rivalSlice("other", "192.0.2.9")
-	elsewhere.Ports = []discoveryv1.EndpointPort{endpointPort("admin", corev1.ProtocolTCP, 9090, nil)}
+	elsewhere.Ports = []discoveryv1.EndpointPort{endpoint.NewPort("admin", corev1.ProtocolTCP, 9090, nil)}
 	around := serving(twoPorts)
 	around.rivals = []*discoveryv1.EndpointSlice{elsewhere}
 	if reason, message := portMismatch(endpoints, around); reason != "" {
@@ -251,7 +252,7 @@ func TestDisabledEndpointsAreNotProbed(t *testing.T) {
 func TestUDPOnlyNeedsAURL(t *testing.T) {
 	syslog := farpointv1.Endpoint{Address: "192.0.2.1", Ports: []farpointv1.EndpointPort{{Port: 514, Protocol: corev1.ProtocolUDP}}}
 	got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{syslog}}, nil)
-	if refused := got.rejected[0]; refused.reason != farpointv1.InvalidHealthCheckURLReason {
+	if refused := got.rejected[0]; refused.Reason != farpointv1.InvalidHealthCheckURLReason {
 		t.Errorf("%v", got)
 	}
 }

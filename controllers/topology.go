@@ -26,6 +26,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
 )
@@ -58,22 +59,22 @@ type trafficFinding struct {
 // consumers look at the ready ones only. Otherwise the death of the only endpoint without
 // a zone would give hints to all the others, and its return take them away: each time a
 // write of every slice there is.
-func judgeTraffic(service *corev1.Service, endpoints []verdict) trafficFinding {
+func judgeTraffic(service *corev1.Service, endpoints []endpoint.Verdict) trafficFinding {
 	asked := distributionOf(service)
 	var nowhere, nodeless phrase.Sample
 	candidates, byHand := 0, false
 	for i := range endpoints {
-		candidate := endpoints[i].endpoint
-		byHand = byHand || len(candidate.spec.ForZones) > 0
+		candidate := endpoints[i].Endpoint
+		byHand = byHand || len(candidate.Spec.ForZones) > 0
 		if !mayBeReady(&endpoints[i], service.Spec.PublishNotReadyAddresses) {
 			continue
 		}
 		candidates++
-		if len(candidate.spec.ForZones) == 0 && (asked.value == "" || candidate.spec.Zone == "") {
-			nowhere.Add(candidate.name)
+		if len(candidate.Spec.ForZones) == 0 && (asked.value == "" || candidate.Spec.Zone == "") {
+			nowhere.Add(candidate.Name)
 		}
-		if candidate.spec.NodeName == "" {
-			nodeless.Add(candidate.name)
+		if candidate.Spec.NodeName == "" {
+			nodeless.Add(candidate.Name)
 		}
 	}
 	found := trafficFinding{hints: hints{
@@ -142,8 +143,8 @@ func unhinted(written hints, service *corev1.Service, rivals []*discoveryv1.Endp
 }
 
 // mayBeReady reports whether there is a health with which the endpoint is ready.
-func mayBeReady(v *verdict, publishNotReady bool) bool {
-	switch v.spec.State {
+func mayBeReady(v *endpoint.Verdict, publishNotReady bool) bool {
+	switch v.Spec.State {
 	case farpointv1.EndpointDisabled:
 		return false
 	case farpointv1.EndpointDraining:

@@ -126,8 +126,8 @@ func TestHints(t *testing.T) {
 			wants := wantsOf(numbered(len(test.endpoints)))
 			test.change(wants.service)
 			for i, spec := range test.endpoints {
-				wants.endpoints[i].spec = spec
-				wants.endpoints[i].name = fmt.Sprintf("%s:8080", wants.endpoints[i].text)
+				wants.endpoints[i].Spec = spec
+				wants.endpoints[i].Name = fmt.Sprintf("%s:8080", wants.endpoints[i].Text)
 			}
 			found := judgeTraffic(wants.service, wants.endpoints)
 			wants.hints = found.hints
@@ -192,7 +192,7 @@ func TestHintsBesideOthers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			wants := wantsOf(numbered(1))
 			test.change(wants.service)
-			wants.endpoints[0].spec = test.endpoint
+			wants.endpoints[0].Spec = test.endpoint
 			alone := judgeTraffic(wants.service, wants.endpoints)
 			found := alone.beside(wants.service, test.rivals)
 			condition := ""
@@ -215,14 +215,14 @@ func TestHintsDoNotFollowHealth(t *testing.T) {
 	wants := wantsOf(numbered(300))
 	distributed("PreferSameZone")(wants.service)
 	for i := range wants.endpoints {
-		wants.endpoints[i].spec = inZone("a")
+		wants.endpoints[i].Spec = inZone("a")
 	}
-	wants.endpoints[7].spec = inZone("")
+	wants.endpoints[7].Spec = inZone("")
 	wants.hints = judgeTraffic(wants.service, wants.endpoints).hints
 	_, present := carriedOut(t, wants, nil)
 	for _, state := range []probes.State{probes.StateUnhealthy, probes.StateHealthy, probes.StateUnknown} {
 		wants.endpoints = slices.Clone(wants.endpoints)
-		wants.endpoints[7].health = probes.Seeded(state)
+		wants.endpoints[7].Health = probes.Seeded(state)
 		wants.hints = judgeTraffic(wants.service, wants.endpoints).hints
 		var plan slicePlan
 		if plan, present = carriedOut(t, wants, present); writes(plan)[0]+writes(plan)[1]+writes(plan)[2] > 1 {

@@ -23,6 +23,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -37,7 +38,7 @@ type trafficKey struct {
 }
 
 func (k trafficKey) String() string {
-	return string(k.family) + " port " + portLabel(k.port, k.protocol)
+	return string(k.family) + " port " + endpoint.PortLabel(k.port, k.protocol)
 }
 
 func trafficKeyOf(family discoveryv1.AddressType, port *discoveryv1.EndpointPort) trafficKey {
@@ -48,7 +49,7 @@ func trafficKeyOf(family discoveryv1.AddressType, port *discoveryv1.EndpointPort
 // the endpoints of another, so that each is judged by itself.
 type trafficGroup struct {
 	trafficKey
-	tiers [lastTier + 1]tally
+	tiers [endpoint.LastTier + 1]tally
 	// was is what was in force, and lastHealthy the names of the endpoints that get traffic as
 	// the last healthy ones since then; nil unless this process has decided so.
 	was         before
@@ -81,28 +82,28 @@ type history struct {
 	// before the slices, which may have been edited or deleted since.
 	decided availability
 	// published is what the slices say of an endpoint at a port.
-	published func(*endpoint, discoveryv1.EndpointPort) (publishedState, bool)
+	published func(*endpoint.Endpoint, discoveryv1.EndpointPort) (publishedState, bool)
 }
 
 // groupIndex finds the groups of endpoints. Neighbours in a spec tend to have the same.
 type groupIndex struct {
 	groups []*trafficGroup
 	byKey  map[trafficKey]int
-	ports  *portSet
+	ports  *endpoint.PortSet
 	family discoveryv1.AddressType
 	last   []int
 }
 
 // of returns the indexes of an endpoint's groups, one for each of its ports, until the next
 // call.
-func (x *groupIndex) of(e *endpoint) []int {
-	family := addressTypeOf(e)
-	if x.ports == e.ports && x.family == family {
+func (x *groupIndex) of(e *endpoint.Endpoint) []int {
+	family := endpoint.AddressTypeOf(e)
+	if x.ports == e.Ports && x.family == family {
 		return x.last
 	}
-	x.ports, x.family, x.last = e.ports, family, x.last[:0]
-	for i := range e.ports.ports {
-		key := trafficKeyOf(family, &e.ports.ports[i])
+	x.ports, x.family, x.last = e.Ports, family, x.last[:0]
+	for i := range e.Ports.Ports {
+		key := trafficKeyOf(family, &e.Ports.Ports[i])
 		at, ok := x.byKey[key]
 		if !ok {
 			at = len(x.groups)
@@ -115,14 +116,14 @@ func (x *groupIndex) of(e *endpoint) []int {
 }
 
 // assign gives each endpoint its role for each of its ports.
-func (r availabilityRules) assign(all []verdict, was history) availability {
+func (r availabilityRules) assign(all []endpoint.Verdict, was history) availability {
 	index := groupIndex{byKey: map[trafficKey]int{}}
 	for i := range all {
 		each := &all[i]
-		for k, at := range index.of(each.endpoint) {
+		for k, at := range index.of(each.Endpoint) {
 			group := index.groups[at]
 			group.tiers[tierOf(each)].add(each)
-			if isActive(each) && each.health.State == probes.StateUnknown {
+			if isActive(each) && each.Health.State == probes.StateUnknown {
 				group.unknown++
 			}
 			group.recall(each, k, was)
@@ -144,7 +145,7 @@ func (r availabilityRules) assign(all []verdict, was history) availability {
 
 // recall finds out what was in force, from what this process has decided, or else from what
 // the slices say of the group's endpoints.
-func (g *trafficGroup) recall(member *verdict, port int, was history) {
+func (g *trafficGroup) recall(member *endpoint.Verdict, port int, was history) {
 	if g.decided {
 		return
 	}
@@ -154,7 +155,7 @@ func (g *trafficGroup) recall(member *verdict, port int, was history) {
 		g.was = before{tier: known.tier, failingOpen: known.failOpen != ""}
 		return
 	}
-	said, ok := was.published(member.endpoint, member.ports.ports[port])
+	said, ok := was.published(member.Endpoint, member.Ports.Ports[port])
 	if !ok {
 		return
 	}
@@ -166,70 +167,70 @@ func (g *trafficGroup) recall(member *verdict, port int, was history) {
 
 // wasReady reports whether an endpoint got traffic because it was healthy, or had been
 // last.
-func (g *trafficGroup) wasReady(member *verdict, port int, was history) bool {
+func (g *trafficGroup) wasReady(member *endpoint.Verdict, port int, was history) bool {
 	if g.lastHealthy != nil {
-		_, found := slices.BinarySearch(g.lastHealthy, member.name)
+		_, found := slices.BinarySearch(g.lastHealthy, member.Name)
 		return found
 	}
-	said, _ := was.published(member.endpoint, member.ports.ports[port])
-	return said.ready && said.serving && !said.terminating
+	said, _ := was.published(member.Endpoint, member.Ports.Ports[port])
+	return said.Ready && said.Serving && !said.Terminating
 }
 
 // assignRoles gives the endpoint its role for each of its ports.
-func assignRoles(v *verdict, index *groupIndex, was history) {
-	v.portRoles = nil
-	for k, at := range index.of(v.endpoint) {
+func assignRoles(v *endpoint.Verdict, index *groupIndex, was history) {
+	v.PortRoles = nil
+	for k, at := range index.of(v.Endpoint) {
 		group := index.groups[at]
 		given := roleOf(v, group.now.tier)
-		if given == inUse && v.health.State != probes.StateHealthy && group.now.admitsUnhealthy(v, func() bool { return group.wasReady(v, k, was) }) {
-			given = failOpen
+		if given == endpoint.InUse && v.Health.State != probes.StateHealthy && group.now.admitsUnhealthy(v, func() bool { return group.wasReady(v, k, was) }) {
+			given = endpoint.FailOpen
 			group.now.opened++
 		}
 		switch {
 		case k == 0:
-			v.role = given
-		case v.portRoles == nil && given == v.role:
+			v.Role = given
+		case v.PortRoles == nil && given == v.Role:
 		default:
 			setPortRole(v, k, given)
 		}
 	}
-	if v.portRoles != nil {
-		v.role = slices.MinFunc(v.portRoles, func(a, b role) int { return a.rank() - b.rank() })
+	if v.PortRoles != nil {
+		v.Role = slices.MinFunc(v.PortRoles, func(a, b endpoint.Role) int { return rank(a) - rank(b) })
 	}
 }
 
 // setPortRole notes that the role for a port differs from those for the ports before it.
-func setPortRole(v *verdict, port int, given role) {
-	if v.portRoles == nil {
-		v.portRoles = make([]role, len(v.ports.ports))
+func setPortRole(v *endpoint.Verdict, port int, given endpoint.Role) {
+	if v.PortRoles == nil {
+		v.PortRoles = make([]endpoint.Role, len(v.Ports.Ports))
 		for i := range port {
-			v.portRoles[i] = v.role
+			v.PortRoles[i] = v.Role
 		}
 	}
-	v.portRoles[port] = given
+	v.PortRoles[port] = given
 }
 
 // rank is lower for the roles that give an endpoint more traffic: of one that has several
 // roles, the status shows the first.
-func (r role) rank() int {
+func rank(r endpoint.Role) int {
 	switch r {
-	case failOpen:
+	case endpoint.FailOpen:
 		return 0
-	case inUse:
+	case endpoint.InUse:
 		return 1
 	}
 	return 2
 }
 
-func (g *trafficGroup) decision(all []verdict) groupDecision {
+func (g *trafficGroup) decision(all []endpoint.Verdict) groupDecision {
 	if g.now.opened == 0 {
 		g.now.failOpen = ""
 	}
 	made := groupDecision{trafficKey: g.trafficKey, tierDecision: g.now, unknown: g.unknown}
 	if g.now.failOpen == farpointv1.LastHealthyPublishedReason {
 		for i := range all {
-			if roleAt(&all[i], g.trafficKey) == failOpen {
-				made.lastHealthy = append(made.lastHealthy, all[i].name)
+			if roleAt(&all[i], g.trafficKey) == endpoint.FailOpen {
+				made.lastHealthy = append(made.lastHealthy, all[i].Name)
 			}
 		}
 		slices.Sort(made.lastHealthy)
@@ -238,44 +239,44 @@ func (g *trafficGroup) decision(all []verdict) groupDecision {
 }
 
 // roleAt is the role of an endpoint for one port; disabled if it has no such port.
-func roleAt(v *verdict, key trafficKey) role {
-	for i := range v.ports.ports {
+func roleAt(v *endpoint.Verdict, key trafficKey) endpoint.Role {
+	for i := range v.Ports.Ports {
 		switch {
-		case trafficKeyOf(addressTypeOf(v.endpoint), &v.ports.ports[i]) != key:
-		case v.portRoles != nil:
-			return v.portRoles[i]
+		case trafficKeyOf(endpoint.AddressTypeOf(v.Endpoint), &v.Ports.Ports[i]) != key:
+		case v.PortRoles != nil:
+			return v.PortRoles[i]
 		default:
-			return v.role
+			return v.Role
 		}
 	}
-	return disabled
+	return endpoint.Disabled
 }
 
 // splitByRole takes endpoints apart that have different roles for different ports: in one
 // slice an endpoint has one set of conditions for all its ports. Mostly there are none, as
 // long as the endpoints of an object have the same ports.
-func splitByRole(all []verdict) []verdict {
-	if !slices.ContainsFunc(all, func(v verdict) bool { return v.portRoles != nil }) {
+func splitByRole(all []endpoint.Verdict) []endpoint.Verdict {
+	if !slices.ContainsFunc(all, func(v endpoint.Verdict) bool { return v.PortRoles != nil }) {
 		return all
 	}
-	parts := make([]verdict, 0, len(all)+1)
+	parts := make([]endpoint.Verdict, 0, len(all)+1)
 	for i := range all {
 		whole := &all[i]
-		if whole.portRoles == nil {
+		if whole.PortRoles == nil {
 			parts = append(parts, *whole)
 			continue
 		}
-		for _, each := range []role{inUse, failOpen, standby} {
+		for _, each := range []endpoint.Role{endpoint.InUse, endpoint.FailOpen, endpoint.Standby} {
 			var ports []discoveryv1.EndpointPort
-			for k, given := range whole.portRoles {
+			for k, given := range whole.PortRoles {
 				if given == each {
-					ports = append(ports, whole.ports.ports[k])
+					ports = append(ports, whole.Ports.Ports[k])
 				}
 			}
 			if len(ports) > 0 {
-				part := *whole.endpoint
-				part.ports = newPortSet(ports)
-				parts = append(parts, verdict{endpoint: &part, health: whole.health, role: each, writtenReason: whole.writtenReason})
+				part := *whole.Endpoint
+				part.Ports = endpoint.NewPortSet(ports)
+				parts = append(parts, endpoint.Verdict{Endpoint: &part, Health: whole.Health, Role: each, WrittenReason: whole.WrittenReason})
 			}
 		}
 	}

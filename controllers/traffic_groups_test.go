@@ -32,14 +32,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
 // groupedVerdicts reads endpoints such as "192.0.2.1 http=80,https=443 1 down": address,
 // ports, priority and what is known.
-func groupedVerdicts(t *testing.T, lines ...string) []verdict {
+func groupedVerdicts(t *testing.T, lines ...string) []endpoint.Verdict {
 	t.Helper()
-	var all []verdict
+	var all []endpoint.Verdict
 	for i, line := range lines {
 		words := strings.Fields(line)
 		var ports []discoveryv1.EndpointPort
@@ -54,20 +55,20 @@ func groupedVerdicts(t *testing.T, lines ...string) []verdict {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ports = append(ports, endpointPort(name, protocol, int32(parsed), nonEmpty(appProtocol)))
+			ports = append(ports, endpoint.NewPort(name, protocol, int32(parsed), nonEmpty(appProtocol)))
 		}
-		var made verdict
+		var made endpoint.Verdict
 		if words[0] == "db.example" {
-			made.endpoint = &endpoint{text: words[0], ports: newPortSet(ports)}
+			made.Endpoint = &endpoint.Endpoint{Text: words[0], Ports: endpoint.NewPortSet(ports)}
 		} else {
-			made = healthy(words[0], newPortSet(ports))
+			made = healthy(words[0], endpoint.NewPortSet(ports))
 		}
 		priority, err := strconv.Atoi(words[2])
 		if err != nil {
 			t.Fatal(err)
 		}
-		made.spec, made.index, made.name = &farpointv1.Endpoint{Address: words[0], Priority: int32(priority)}, i, endpointName(words[0], ports[0])
-		made.health = probes.Seeded(map[string]probes.State{"up": probes.StateHealthy, "down": probes.StateUnhealthy, "new": probes.StateUnknown, "drains": probes.StateDraining}[words[3]])
+		made.Spec, made.Index, made.Name = &farpointv1.Endpoint{Address: words[0], Priority: int32(priority)}, i, endpoint.NameOf(words[0], ports[0])
+		made.Health = probes.Seeded(map[string]probes.State{"up": probes.StateHealthy, "down": probes.StateUnhealthy, "new": probes.StateUnknown, "drains": probes.StateDraining}[words[3]])
 		all = append(all, made)
 	}
 	return all
@@ -75,15 +76,15 @@ func groupedVerdicts(t *testing.T, lines ...string) []verdict {
 
 // publishedAtPorts are the conditions of each endpoint at each port in the slices that are
 // planned for these verdicts.
-func publishedAtPorts(t *testing.T, all []verdict) string {
+func publishedAtPorts(t *testing.T, all []endpoint.Verdict) string {
 	t.Helper()
 	wants := wantsOf(splitByRole(all))
 	_, written := carriedOut(t, wants, nil)
 	found := conditionsAtPorts(t, written)
 	var words []string
 	for i := range all {
-		for _, port := range all[i].ports.ports {
-			words = append(words, found[fmt.Sprintf("%s %s/%s", all[i].text, *port.Name, *port.Protocol)])
+		for _, port := range all[i].Ports.Ports {
+			words = append(words, found[fmt.Sprintf("%s %s/%s", all[i].Text, *port.Name, *port.Protocol)])
 		}
 	}
 	return strings.Join(words, " ")
@@ -174,7 +175,7 @@ func TestSplitByRole_Restart_ReadsBackBothRoles(t *testing.T) {
 	first := rules.assign(all, noPast())
 	_, written := carriedOut(t, wantsOf(splitByRole(all)), nil)
 	read := seedsFrom(written)
-	if state, ok := read.of(all[2].endpoint); !ok || state != probes.StateHealthy {
+	if state, ok := read.of(all[2].Endpoint); !ok || state != probes.StateHealthy {
 		t.Errorf("the split endpoint is read back %v", state)
 	}
 	again := rules.assign(all, history{published: read.at})
@@ -199,11 +200,11 @@ func groupStatus(t *testing.T, rules farpointv1.Availability, families []corev1.
 	for _, port := range ports {
 		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: port, Protocol: corev1.ProtocolTCP, Port: 80})
 	}
-	found := findings{service: judgeService(object, service), targets: &targets{rejected: map[int]rejection{}, names: &expansion{spec: &object.Spec}}}
+	found := findings{service: judgeService(object, service), targets: &targets{rejected: map[int]endpoint.Rejection{}, names: &expansion{spec: &object.Spec}}}
 	found.verdicts = groupedVerdicts(t, lines...)
 	for i := range found.verdicts {
-		object.Spec.Endpoints = append(object.Spec.Endpoints, *found.verdicts[i].spec)
-		found.targets.accepted = append(found.targets.accepted, *found.verdicts[i].endpoint)
+		object.Spec.Endpoints = append(object.Spec.Endpoints, *found.verdicts[i].Spec)
+		found.targets.accepted = append(found.targets.accepted, *found.verdicts[i].Endpoint)
 	}
 	found.availability = rulesOf(&object.Spec.Availability).assign(found.verdicts, noPast())
 	found.familiesReason, found.familiesMessage = familyMismatch(found.targets.accepted, neighbours{service: service})
@@ -286,7 +287,7 @@ func TestStatus_FamiliesAndPorts_TheLeastAvailableDecides(t *testing.T) {
 func TestFamilyMismatch_HeadlessService_NeedNotHaveEndpointsOfBoth(t *testing.T) {
 	service := testService()
 	service.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
-	endpoints := []endpoint{*healthy("192.0.2.1", httpPort(80)).endpoint}
+	endpoints := []endpoint.Endpoint{*healthy("192.0.2.1", httpPort(80)).Endpoint}
 	if reason, _ := familyMismatch(endpoints, neighbours{service: service}); reason != farpointv1.AddressFamilyWithoutEndpointsReason {
 		t.Errorf("with a cluster IP: %q", reason)
 	}
@@ -359,7 +360,7 @@ func TestRestarts_MixedPortsAndFamilies_ChangeNothing(t *testing.T) {
 				state := probes.State(random.IntN(4))
 				for _, w := range append(slices.Collect(maps.Values(alone)), mixed) {
 					for _, port := range endpoints[i].Ports {
-						w.verdicts[endpointName(endpoints[i].Address, endpointPort("", corev1.ProtocolTCP, port.Port, nil))] = state
+						w.verdicts[endpoint.NameOf(endpoints[i].Address, endpoint.NewPort("", corev1.ProtocolTCP, port.Port, nil))] = state
 					}
 				}
 			}

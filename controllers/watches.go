@@ -35,6 +35,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 )
 
@@ -127,7 +128,7 @@ func membershipChanged() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, after := e.ObjectOld.(*discoveryv1.EndpointSlice), e.ObjectNew.(*discoveryv1.EndpointSlice)
-			return portsKeyOf(before.Ports) != portsKeyOf(after.Ports) ||
+			return endpoint.PortsKeyOf(before.Ports) != endpoint.PortsKeyOf(after.Ports) ||
 				before.Labels[discoveryv1.LabelServiceName] != after.Labels[discoveryv1.LabelServiceName] ||
 				before.Labels[discoveryv1.LabelManagedBy] != after.Labels[discoveryv1.LabelManagedBy] ||
 				!slices.EqualFunc(before.Endpoints, after.Endpoints, func(a, b discoveryv1.Endpoint) bool {

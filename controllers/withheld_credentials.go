@@ -20,20 +20,21 @@ import (
 	"fmt"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
 // withheldCredentials describes, for a condition's message, the endpoints that ask for a
 // password in a way in which only a server gets it that has proved who it is. That shows only
 // when a probe logs in. It is a fault of the settings, and says nothing about the endpoint.
-func withheldCredentials(verdicts []verdict) (reason, message string) {
+func withheldCredentials(verdicts []endpoint.Verdict) (reason, message string) {
 	count := 0
 	for i := range verdicts {
-		if !asksForPassword(&verdicts[i].health) {
+		if !asksForPassword(&verdicts[i].Health) {
 			continue
 		}
 		if count++; count == 1 {
-			message = fmt.Sprintf("endpoint %s: %s", verdicts[i].name, withheldMessage(&verdicts[i].health))
+			message = fmt.Sprintf("endpoint %s: %s", verdicts[i].Name, withheldMessage(&verdicts[i].Health))
 		}
 	}
 	if count == 0 {

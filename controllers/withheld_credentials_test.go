@@ -21,6 +21,7 @@ import (
 	"testing"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -32,17 +33,17 @@ func TestWithheldCredentials_OfAnyVerdict_AreReported(t *testing.T) {
 	stale.StaleReason = probes.ReasonCredentialsWithheld
 	other := probes.Seeded(probes.StateHealthy)
 	other.StaleReason = probes.ReasonNameResolution
-	of := func(name string, health probes.Health) verdict {
-		return verdict{endpoint: &endpoint{name: name}, health: health}
+	of := func(name string, health probes.Health) endpoint.Verdict {
+		return endpoint.Verdict{Endpoint: &endpoint.Endpoint{Name: name}, Health: health}
 	}
 	for name, test := range map[string]struct {
-		verdicts     []verdict
+		verdicts     []endpoint.Verdict
 		reason, want string
 	}{
-		"none":            {[]verdict{of("a", probes.Seeded(probes.StateHealthy)), of("b", other)}, "", ""},
-		"healthy":         {[]verdict{of("a", other), of("b", stale)}, farpointv1.CredentialsWithheldReason, "endpoint b: credentials withheld: "},
-		"without verdict": {[]verdict{of("a", probes.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "endpoint a: credentials withheld: "},
-		"several":         {[]verdict{of("a", stale), of("b", stale), of("c", probes.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "; and 2 more, see status.endpoints"},
+		"none":            {[]endpoint.Verdict{of("a", probes.Seeded(probes.StateHealthy)), of("b", other)}, "", ""},
+		"healthy":         {[]endpoint.Verdict{of("a", other), of("b", stale)}, farpointv1.CredentialsWithheldReason, "endpoint b: credentials withheld: "},
+		"without verdict": {[]endpoint.Verdict{of("a", probes.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "endpoint a: credentials withheld: "},
+		"several":         {[]endpoint.Verdict{of("a", stale), of("b", stale), of("c", probes.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "; and 2 more, see status.endpoints"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reason, message := withheldCredentials(test.verdicts)

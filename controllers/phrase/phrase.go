@@ -55,21 +55,22 @@ type Sample struct {
 	names []string
 }
 
-func (f *Sample) Add(name string) {
+// Add counts an endpoint.
+func (s *Sample) Add(name string) {
 	const shown = 5
-	f.Count++
-	if len(f.names) < shown {
-		f.names = append(f.names, name)
+	s.Count++
+	if len(s.names) < shown {
+		s.names = append(s.names, name)
 	}
 }
 
 // With names the endpoints, followed by the verb that fits their number.
-func (f *Sample) With(one, several string) string {
-	text, verb := strings.Join(f.names, ", "), several
-	if more := f.Count - len(f.names); more > 0 {
+func (s *Sample) With(one, several string) string {
+	text, verb := strings.Join(s.names, ", "), several
+	if more := s.Count - len(s.names); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
-	if f.Count == 1 {
+	if s.Count == 1 {
 		verb = one
 	}
 	return text + " " + verb

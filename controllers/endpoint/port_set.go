@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package endpoint
 
 import (
 	"slices"
@@ -26,24 +26,24 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// portSet is a list of ports that endpoints have in common. Endpoints with the same
+// PortSet is a list of ports that endpoints have in common. Endpoints with the same
 // set stand in the same slices.
-type portSet struct {
-	ports []discoveryv1.EndpointPort
-	key   portsKey
+type PortSet struct {
+	Ports []discoveryv1.EndpointPort
+	Key   PortsKey
 }
 
-// portsKey tells apart port sets that have to stand in slices of their own. The order
+// PortsKey tells apart port sets that have to stand in slices of their own. The order
 // of the ports does not count.
-type portsKey string
+type PortsKey string
 
-// newPortSet makes sure that nothing is nil: consumers take a nil name and "" for two
+// NewPortSet makes sure that nothing is nil: consumers take a nil name and "" for two
 // different things, and the API server fills in the rest anyway.
-func newPortSet(ports []discoveryv1.EndpointPort) *portSet {
-	return &portSet{ports: ports, key: portsKeyOf(ports)}
+func NewPortSet(ports []discoveryv1.EndpointPort) *PortSet {
+	return &PortSet{Ports: ports, Key: PortsKeyOf(ports)}
 }
 
-func portsKeyOf(ports []discoveryv1.EndpointPort) portsKey {
+func PortsKeyOf(ports []discoveryv1.EndpointPort) PortsKey {
 	words := make([]string, len(ports))
 	for i := range ports {
 		var text [64]byte
@@ -53,15 +53,15 @@ func portsKeyOf(ports []discoveryv1.EndpointPort) portsKey {
 		words[i] = string(strconv.AppendQuote(append(word, '/'), ptr.Deref(ports[i].AppProtocol, "")))
 	}
 	slices.Sort(words)
-	return portsKey(strings.Join(words, ","))
+	return PortsKey(strings.Join(words, ","))
 }
 
-// first is the port that an endpoint is named after.
-func (p *portSet) first() discoveryv1.EndpointPort { return p.ports[0] }
+// First is the port that an endpoint is named after.
+func (p *PortSet) First() discoveryv1.EndpointPort { return p.Ports[0] }
 
-// firstOf is the number of the first port with this protocol, 0 if there is none.
-func (p *portSet) firstOf(protocol corev1.Protocol) uint16 {
-	for _, port := range p.ports {
+// FirstOf is the number of the first port with this protocol, 0 if there is none.
+func (p *PortSet) FirstOf(protocol corev1.Protocol) uint16 {
+	for _, port := range p.Ports {
 		if *port.Protocol == protocol {
 			return uint16(*port.Port)
 		}
@@ -69,15 +69,15 @@ func (p *portSet) firstOf(protocol corev1.Protocol) uint16 {
 	return 0
 }
 
-func endpointPort(name string, protocol corev1.Protocol, number int32, appProtocol *string) discoveryv1.EndpointPort {
+func NewPort(name string, protocol corev1.Protocol, number int32, appProtocol *string) discoveryv1.EndpointPort {
 	if protocol == "" {
 		protocol = corev1.ProtocolTCP
 	}
 	return discoveryv1.EndpointPort{Name: &name, Protocol: &protocol, Port: &number, AppProtocol: appProtocol}
 }
 
-// portLabel is how messages name a port.
-func portLabel(name string, protocol corev1.Protocol) string {
+// PortLabel is how messages name a port.
+func PortLabel(name string, protocol corev1.Protocol) string {
 	if protocol == "" {
 		protocol = corev1.ProtocolTCP
 	}

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package endpoint
 
 import (
 	"slices"
@@ -24,9 +24,9 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// isDNSName tells a name from an address, and from what was meant for one. It may not be
+// IsDNSName tells a name from an address, and from what was meant for one. It may not be
 // a good one.
-func isDNSName(address string) bool {
+func IsDNSName(address string) bool {
 	if strings.HasPrefix(address, probes.ServiceScheme) {
 		return true
 	}
@@ -35,23 +35,23 @@ func isDNSName(address string) bool {
 	})
 }
 
-func hasDNSName(spec *farpointv1.ExternalServiceSpec) bool {
-	return slices.ContainsFunc(spec.Endpoints, func(endpoint farpointv1.Endpoint) bool { return isDNSName(endpoint.Address) })
+func HasDNSName(spec *farpointv1.ExternalServiceSpec) bool {
+	return slices.ContainsFunc(spec.Endpoints, func(endpoint farpointv1.Endpoint) bool { return IsDNSName(endpoint.Address) })
 }
 
 // parsedName is a DNS name of the spec.
 type parsedName struct {
-	// name is canonical; it is that of the host, or of SRV records.
-	name string
-	// service is set for SRV records.
-	service *probes.ServiceName
+	// Name is canonical; it is that of the host, or of SRV records.
+	Name string
+	// Service is set for SRV records.
+	Service *probes.ServiceName
 }
 
-func parseName(address string) (parsedName, error) {
+func ParseName(address string) (parsedName, error) {
 	if rest, ok := strings.CutPrefix(address, probes.ServiceScheme); ok {
 		service, err := probes.ParseServiceName(rest)
 		return parsedName{service.Name, &service}, err
 	}
 	name, err := probes.CanonicalName(address)
-	return parsedName{name: name}, err
+	return parsedName{Name: name}, err
 }

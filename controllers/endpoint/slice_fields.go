@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package endpoint
 
 import (
 	"fmt"
@@ -25,10 +25,10 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// topologyFault finds what the API server would refuse together with the whole slice
+// TopologyFault finds what the API server would refuse together with the whole slice
 // and all other endpoints in it. The CRD's own rules say the same; this holds where
 // the CRD is older than the operator.
-func topologyFault(wanted *farpointv1.Endpoint) string {
+func TopologyFault(wanted *farpointv1.Endpoint) string {
 	checks := [...]struct {
 		field, value string
 		faults       func(string) []string

@@ -1,0 +1,79 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package endpoint
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
+)
+
+// Key is where traffic goes. Two endpoints at one place would be one to consumers,
+// with two verdicts.
+type Key struct {
+	Host
+	Protocol corev1.Protocol
+	Port     int32
+}
+
+// Host is an address or, in slices of the type FQDN, a name.
+type Host struct {
+	Address netip.Addr
+	name    string
+}
+
+// HostOf reads what stands in a slice.
+func HostOf(published string) Host {
+	address, err := netip.ParseAddr(published)
+	if err != nil {
+		return Host{name: published}
+	}
+	return Host{Address: address}
+}
+
+func (h Host) Key(port discoveryv1.EndpointPort) Key {
+	return Key{Host: h, Protocol: ptr.Deref(port.Protocol, corev1.ProtocolTCP), Port: ptr.Deref(port.Port, 0)}
+}
+
+// Host of an endpoint is its name if that is published in the place of addresses.
+func (e *Endpoint) Host() Host {
+	if e.Address.IsValid() {
+		return Host{Address: e.Address}
+	}
+	return Host{name: e.Text}
+}
+
+func (e *Endpoint) Keys() []Key {
+	places := make([]Key, len(e.Ports.Ports))
+	for i, port := range e.Ports.Ports {
+		places[i] = e.Host().Key(port)
+	}
+	return places
+}
+
+// NameOf is what an endpoint is called by one of its ports, mostly the first.
+func NameOf(address string, port discoveryv1.EndpointPort) string {
+	name := net.JoinHostPort(address, strconv.Itoa(int(ptr.Deref(port.Port, 0))))
+	if protocol := ptr.Deref(port.Protocol, corev1.ProtocolTCP); protocol != corev1.ProtocolTCP {
+		name += "/" + string(protocol)
+	}
+	return name
+}

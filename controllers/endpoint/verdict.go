@@ -1,0 +1,126 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package endpoint
+
+import (
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/probes"
+)
+
+// Role is what an endpoint is published as, besides what its health makes of it.
+type Role uint8
+
+const (
+	// InUse endpoints get traffic if they are healthy.
+	InUse Role = iota
+	// FailOpen endpoints get traffic although they are not healthy.
+	FailOpen
+	// Standby endpoints get none, since the tiers before theirs suffice.
+	Standby
+	// Draining endpoints keep their connections.
+	Draining
+	// Disabled endpoints get no traffic.
+	Disabled
+)
+
+// LastTier is the highest priority that an endpoint can have.
+const LastTier = 127
+
+func HealthOf(state probes.State) farpointv1.EndpointHealth {
+	switch state {
+	case probes.StateHealthy:
+		return farpointv1.EndpointHealthy
+	case probes.StateUnhealthy:
+		return farpointv1.EndpointUnhealthy
+	case probes.StateDraining:
+		return farpointv1.EndpointHealthDraining
+	default:
+		return farpointv1.EndpointHealthUnknown
+	}
+}
+
+func ProbeState(health farpointv1.EndpointHealth) probes.State {
+	switch health {
+	case farpointv1.EndpointHealthy:
+		return probes.StateHealthy
+	case farpointv1.EndpointUnhealthy:
+		return probes.StateUnhealthy
+	case farpointv1.EndpointHealthDraining:
+		return probes.StateDraining
+	}
+	return probes.StateUnknown
+}
+
+// Conditions are what a slice says of an endpoint's health. All three are always
+// written, since nil means different things to different consumers.
+type Conditions struct {
+	Ready, Serving, Terminating bool
+}
+
+// Conditions says of an endpoint what consumers are to know. It is false, false, false
+// wherever there is to be no traffic, and never serving alone, which some consumers send
+// traffic to and some don't.
+func (v *Verdict) Conditions(publishNotReady bool) Conditions {
+	switch {
+	case v.Role == FailOpen:
+		return Conditions{Ready: true, Serving: true}
+	case v.isDraining():
+		return Conditions{Ready: publishNotReady, Serving: v.Health.State.Serves(), Terminating: true}
+	case v.Role == InUse:
+		healthy := v.Health.State == probes.StateHealthy
+		return Conditions{Ready: healthy || publishNotReady, Serving: healthy}
+	}
+	return Conditions{}
+}
+
+// isDraining tells of an endpoint in use that it keeps its connections and gets no new ones,
+// by the spec or by its own word.
+func (v *Verdict) isDraining() bool {
+	return v.Role == Draining || v.Role == InUse && v.Health.State == probes.StateDraining
+}
+
+// Publication is the same in a word.
+func (v *Verdict) Publication(publishNotReady bool) farpointv1.EndpointPublication {
+	switch {
+	case v.Role == FailOpen:
+		return farpointv1.PublishedFailOpen
+	case v.Role == Standby:
+		return farpointv1.PublishedStandby
+	case v.isDraining():
+		return farpointv1.PublishedDraining
+	case v.Role == Disabled:
+		return farpointv1.PublishedDisabled
+	case v.Health.State == probes.StateHealthy:
+		return farpointv1.PublishedReady
+	case publishNotReady:
+		return farpointv1.PublishedAlways
+	}
+	return farpointv1.PublishedNotReady
+}
+
+// Verdict is an endpoint, what is known of it, and what it is published as.
+type Verdict struct {
+	*Endpoint
+	Health probes.Health
+	// Role is what it is published as at all of its ports.
+	Role Role
+	// PortRoles are the roles for each port if they differ; role is then the one that gives it
+	// most traffic. See splitByRole.
+	PortRoles []Role
+	// WrittenReason is the reason for the same verdict that stands in the slices; "" for none.
+	WrittenReason string
+}
