@@ -164,7 +164,7 @@ func sharedEndpoints(own []endpoint.Endpoint, around neighbours) *conflict {
 	if len(found) == 0 {
 		return nil
 	}
-	return &conflict{farpointv1.SharedEndpointReason, phrase.List(slices.Sorted(slices.Values(found)), "; ") + ": consumers follow now the one and now the other, so keep each address and port in one of them"}
+	return &conflict{farpointv1.SharedEndpointReason, phrase.List(slices.Sorted(slices.Values(found)), "; ") + ": consumers follow either of them, so keep each address and port in one of them"}
 }
 
 func sharedWith(mine map[endpoint.Key]string, published *discoveryv1.Endpoint, ports []discoveryv1.EndpointPort) (name string, ok bool) {

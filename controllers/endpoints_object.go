@@ -99,9 +99,9 @@ func judgeEndpoints(owner *farpointv1.ExternalService, service *corev1.Service) 
 	case !owner.Spec.PublishEndpoints:
 		return endpointsFinding{}
 	case service == nil:
-		return endpointsFinding{wanted: true, reason: farpointv1.NotJudgedReason, message: "there is no Service to keep Endpoints for; see TargetServiceResolved"}
+		return endpointsFinding{wanted: true, reason: farpointv1.NotJudgedReason, message: "there is no Service to publish Endpoints for; see TargetServiceResolved"}
 	case len(service.Spec.Selector) > 0:
-		return endpointsFinding{wanted: true, reason: farpointv1.ServiceHasSelectorReason, message: fmt.Sprintf("Endpoints of Service %s are kept by Kubernetes, since it has a selector: unset publishEndpoints", ownership.TargetService(owner))}
+		return endpointsFinding{wanted: true, reason: farpointv1.ServiceHasSelectorReason, message: fmt.Sprintf("Kubernetes maintains the Endpoints of Service %s, because it has a selector: unset publishEndpoints", ownership.TargetService(owner))}
 	}
 	return endpointsFinding{wanted: true, published: true}
 }

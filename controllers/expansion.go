@@ -183,7 +183,7 @@ func with(spec *farpointv1.Endpoint, address string) *farpointv1.Endpoint {
 // the one on that the spec gives. Their weights cannot be told in slices.
 func (x *expander) expandServices(wanted wantedEndpoint, service *probes.ServiceName) {
 	if wanted.spec.Port != nil || len(wanted.spec.Ports) > 0 {
-		wanted.refused = &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "srv:// takes the ports from SRV records: leave out port and ports"}
+		wanted.refused = &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "srv:// takes the ports from SRV records: remove port and ports"}
 		x.made.list = append(x.made.list, wanted)
 		return
 	}
@@ -334,7 +334,7 @@ func (e *expansion) judge() (status metav1.ConditionStatus, reason, message stri
 	if slices.ContainsFunc(e.faults, func(fault nameFault) bool { return fault.outcome == probes.LookupPending }) {
 		return metav1.ConditionUnknown, farpointv1.ResolvingReason, "not all DNS names have an answer yet"
 	}
-	surplus := fmt.Sprintf("DNS names lead to %d endpoints more than the %d that there may be: the last ones are left out", e.surplus, endpoint.MaxPerObject)
+	surplus := fmt.Sprintf("DNS names yield %d endpoints more than the %d allowed: the last ones are left out", e.surplus, endpoint.MaxPerObject)
 	switch {
 	case len(e.faults) > 0:
 		parts := make([]string, len(e.faults))

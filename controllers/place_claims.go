@@ -124,7 +124,7 @@ func (t *targets) refuseTaken(i int, made *endpoint.Endpoint, first int) {
 		}
 		t.shared[i] = first
 	default:
-		t.rejected[i] = endpoint.Rejection{Reason: farpointv1.DuplicateEndpointReason, Message: fmt.Sprintf("has the address and port of spec.endpoints[%d]: take one of them out", first)}
+		t.rejected[i] = endpoint.Rejection{Reason: farpointv1.DuplicateEndpointReason, Message: fmt.Sprintf("has the address and port of spec.endpoints[%d]: remove one of them", first)}
 	}
 }
 

@@ -57,7 +57,7 @@ func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.External
 		return finding, err
 	}
 	finding.service = former
-	finding.message += fmt.Sprintf("; until then Service %s leads to the endpoints, as before", phrase.NameFrom(owner.Namespace, client.ObjectKeyFromObject(former)))
+	finding.message += fmt.Sprintf("; until then Service %s still leads to the endpoints", phrase.NameFrom(owner.Namespace, client.ObjectKeyFromObject(former)))
 	return finding, nil
 }
 
@@ -199,7 +199,7 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 	case present == nil:
 		err = r.client.Create(ctx, wanted)
 	case (present.Spec.ClusterIP == corev1.ClusterIPNone) != (owner.Spec.ServiceTemplate.Spec.ClusterIP == corev1.ClusterIPNone):
-		return invalidService(owner, present, "clusterIP cannot be changed: delete the Service to have it created anew"), nil
+		return invalidService(owner, present, "clusterIP cannot be changed: delete the Service so that the operator creates it again"), nil
 	case !equality.Semantic.DeepEqual(present, wanted):
 		err = r.client.Update(ctx, wanted)
 	}
@@ -223,7 +223,7 @@ func orphanedBy(service *corev1.Service, owner *farpointv1.ExternalService) bool
 }
 
 func invalidService(owner *farpointv1.ExternalService, present *corev1.Service, why string) serviceFinding {
-	finding := serviceFinding{reason: farpointv1.ServiceInvalidReason, message: fmt.Sprintf("Service %s cannot be made what serviceTemplate says: %s", ownership.TargetService(owner), why)}
+	finding := serviceFinding{reason: farpointv1.ServiceInvalidReason, message: fmt.Sprintf("serviceTemplate cannot be applied to Service %s: %s", ownership.TargetService(owner), why)}
 	if present != nil && judgeService(owner, present).resolved() {
 		finding.service = present
 	}

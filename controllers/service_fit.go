@@ -54,7 +54,7 @@ func familyMismatch(endpoints []endpoint.Endpoint, around neighbours) (reason, m
 		families[i] = string(family)
 	}
 	if lacking.Count > 0 {
-		return farpointv1.AddressFamilyNotInServiceReason, fmt.Sprintf("%s of an address family that the Service lacks, which has only %s: clients do not reach them; give the Service both families (ipFamilyPolicy, ipFamilies), or take the endpoints out",
+		return farpointv1.AddressFamilyNotInServiceReason, fmt.Sprintf("%s of an address family that the Service lacks, which has only %s: clients do not reach them; give the Service both families (ipFamilyPolicy, ipFamilies), or remove the endpoints",
 			lacking.With("is", "are"), strings.Join(families, " and "))
 	}
 	for _, slice := range around.rivals {
@@ -65,7 +65,7 @@ func familyMismatch(endpoints []endpoint.Endpoint, around neighbours) (reason, m
 	}
 	for _, family := range families {
 		if !has[discoveryv1.AddressType(family)] {
-			return farpointv1.AddressFamilyWithoutEndpointsReason, fmt.Sprintf("no endpoint has an %s address, and the Service has one: it leads nowhere; add %s endpoints, or make the Service SingleStack", family, family)
+			return farpointv1.AddressFamilyWithoutEndpointsReason, fmt.Sprintf("no endpoint has an %s address, but the Service has one, which leads nowhere: add %s endpoints, or make the Service SingleStack", family, family)
 		}
 	}
 	return "", ""
@@ -92,7 +92,7 @@ func portMismatch(endpoints []endpoint.Endpoint, around neighbours) (reason, mes
 	}
 	for _, label := range slices.Sorted(maps.Keys(served)) {
 		if _, ok := has[label]; !ok {
-			return farpointv1.PortNotInServiceReason, fmt.Sprintf("the Service has no port %s, only %s: endpoints are not reached by it; use the Service's name and protocol in ports", label, strings.Join(slices.Sorted(maps.Keys(has)), ", "))
+			return farpointv1.PortNotInServiceReason, fmt.Sprintf("the Service has no port %s, only %s, so clients cannot reach it: use the Service's name and protocol in ports", label, strings.Join(slices.Sorted(maps.Keys(has)), ", "))
 		}
 	}
 	if len(endpoints) == 0 || len(around.service.Spec.Selector) > 0 {
@@ -109,9 +109,9 @@ func portMismatch(endpoints []endpoint.Endpoint, around neighbours) (reason, mes
 		}
 		hint := ""
 		if port := has[label]; port.TargetPort.Type == intstr.String {
-			hint = fmt.Sprintf(" (its targetPort %q is a name, which only Pods have a number for)", port.TargetPort.StrVal)
+			hint = fmt.Sprintf(" (its targetPort %q is a name, which only Pods can resolve)", port.TargetPort.StrVal)
 		}
-		return farpointv1.PortWithoutEndpointsReason, fmt.Sprintf("no endpoint has the Service's port %s%s: it leads nowhere; add it to ports", label, hint)
+		return farpointv1.PortWithoutEndpointsReason, fmt.Sprintf("no endpoint has the Service's port %s%s, so it leads nowhere: add it to ports", label, hint)
 	}
 	return "", ""
 }

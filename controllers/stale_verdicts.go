@@ -58,5 +58,5 @@ func setVerdictsCurrent(set conditionSetter, found findings) {
 		return
 	}
 	set.set(farpointv1.VerdictsCurrentCondition, metav1.ConditionFalse, farpointv1.VerdictsStaleReason,
-		"probes say nothing, so that the last verdict stands and may be wrong: "+phrase.List(stale, ", "))
+		"probes yield no result, so the last verdict is kept and may be wrong: "+phrase.List(stale, ", "))
 }

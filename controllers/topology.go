@@ -86,14 +86,14 @@ func judgeTraffic(service *corev1.Service, endpoints []endpoint.Verdict) traffic
 	case candidates == 0: // nothing gets traffic anyway
 	case local != "" && nodeless.Count > 0:
 		found.explain(false, farpointv1.LocalTrafficPolicyReason,
-			"the Service's %s Local leads to endpoints on one's own node only, and %s on none: set it to Cluster", local, nodeless.With("is", "are"))
+			"the Service's %s Local leads only to endpoints on the client's node, and %s on no node: set it to Cluster", local, nodeless.With("is", "are"))
 	case asked.value == "" && !byHand:
 	case nowhere.Count > 0 && !found.hints.nodes:
 		found.explain(false, farpointv1.EndpointWithoutZoneReason,
 			"%s %s: no hints are written, and clients use endpoints of all zones", nowhere.With("has", "have"), asked.lacking())
 	case nodeless.Count > 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode:
 		found.explain(false, farpointv1.EndpointWithoutNodeReason,
-			"%s no nodeName, so that trafficDistribution PreferSameNode is taken for PreferSameZone", nodeless.With("has", "have"))
+			"%s no nodeName, so trafficDistribution PreferSameNode acts as PreferSameZone", nodeless.With("has", "have"))
 	case asked.annotation != "":
 		found.explain(true, farpointv1.TopologyModeDeprecatedReason,
 			"the Service's annotation %s is deprecated and acts as trafficDistribution: PreferSameZone: set that instead", asked.annotation)
@@ -116,7 +116,7 @@ func (f trafficFinding) beside(service *corev1.Service, rivals []*discoveryv1.En
 	}
 	if others := unhinted(f.hints, service, rivals); len(others) > 0 {
 		f.explain(false, farpointv1.OthersWithoutHintsReason,
-			"clients follow hints only if all endpoints of the Service have some, and there are none in %s: set the Service's trafficDistribution, and give all of them a zone", phrase.List(others, ", "))
+			"clients follow hints only if all endpoints of the Service have hints, and there are none in %s: set the Service's trafficDistribution, and set the zone of all endpoints", phrase.List(others, ", "))
 	}
 	return f
 }

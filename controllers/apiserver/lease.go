@@ -47,7 +47,7 @@ const (
 const outageThreshold, holderGrace = LeaseDuration / 2, RenewDeadline/2 + 2*RetryPeriod
 
 // errHolderFirst is what a replica is told instead of what the lease says.
-var errHolderFirst = errors.New("the API server was away: the holder of the lease may renew it first")
+var errHolderFirst = errors.New("the API server was unreachable: the holder of the lease may renew it first")
 
 // Lease is the lock of the leader election.
 //

@@ -108,7 +108,7 @@ func (l *WatchedList) Follow(ctx context.Context, from client.WithWatch, clock c
 		case isAbsent(err):
 			l.replace(nil, Absent)
 		case err != nil:
-			ctrl.LoggerFrom(ctx).Error(err, "Could not list or watch; what is known stays", "kind", fmt.Sprintf("%T", kinds[0].Object))
+			ctrl.LoggerFrom(ctx).Error(err, "Could not list or watch; keeping what is known", "kind", fmt.Sprintf("%T", kinds[0].Object))
 		default:
 			delay = rewatchDelay
 		}
