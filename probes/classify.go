@@ -26,17 +26,6 @@ import (
 	"syscall"
 )
 
-// stageError says what a probe was doing when it failed. Its reason is the one
-// that counts when the error itself is none of the network's.
-type stageError struct {
-	reason Reason
-	// code is that of the result; 0 unless the reason is ReasonStatus.
-	code uint16
-	error
-}
-
-func (e *stageError) Unwrap() error { return e.error }
-
 // unexpectedStatus is the error of an endpoint that answered with a status that is none
 // of the good ones.
 func unexpectedStatus(code uint16) error {
@@ -48,10 +37,8 @@ func unexpectedStatus(code uint16) error {
 // of the error's text gets into the result, since the endpoint may have written it.
 func classify(ctx context.Context, err error) Result {
 	var (
-		unsent     *credentialsWithheld
-		unresolved *lookupError
-		attributed *networkError
-		errno      syscall.Errno
+		known resultError
+		errno syscall.Errno
 	)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, context.Canceled):
@@ -59,16 +46,9 @@ func classify(ctx context.Context, err error) Result {
 		return unknown(ReasonCanceled)
 	case errors.Is(err, ErrAddressRefused), errors.Is(err, ErrOutOfBounds):
 		return failure(ReasonAddressRefused)
-	case errors.As(err, &unresolved), errors.Is(err, errSlowLookup):
-		// Before timeouts: a silent resolver is no silent endpoint. That a name
-		// does not exist is no verdict either, since the endpoint may be well.
-		return unknown(ReasonNameResolution)
-	case errors.Is(err, errCrowded):
-		return unknown(ReasonCrowded)
-	case errors.As(err, &unsent):
-		return unsent.result()
-	case errors.As(err, &attributed):
-		return attributed.result()
+	case errors.As(err, &known):
+		// Before timeouts: a silent name server is no silent endpoint.
+		return known.probeResult()
 	case errors.As(err, &errno):
 		if result, ok := errnoResults[errno]; ok {
 			return result
@@ -86,34 +66,6 @@ func classify(ctx context.Context, err error) Result {
 func isTimeout(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
-}
-
-// errnoResults are the results of errnos that come without a [networkError]: those that can
-// come from one side only, and on systems other than Linux all of them, where the kernel does
-// not say which host caused an error.
-var errnoResults = map[syscall.Errno]Result{
-	syscall.ECONNREFUSED: failure(ReasonConnectionRefused),
-	syscall.ECONNRESET:   failure(ReasonConnectionClosed),
-	syscall.ECONNABORTED: failure(ReasonConnectionClosed),
-	syscall.EPIPE:        failure(ReasonConnectionClosed),
-	syscall.ENOTCONN:     failure(ReasonConnectionClosed),
-	syscall.ETIMEDOUT:    failure(ReasonTimeout),
-	syscall.EHOSTUNREACH: failure(ReasonHostUnreachable),
-	syscall.EHOSTDOWN:    failure(ReasonHostUnreachable),
-
-	syscall.EMFILE:        unknown(ReasonLocalResources),
-	syscall.ENFILE:        unknown(ReasonLocalResources),
-	syscall.EADDRNOTAVAIL: unknown(ReasonLocalResources), // no port left
-	syscall.EADDRINUSE:    unknown(ReasonLocalResources),
-	syscall.EAGAIN:        unknown(ReasonLocalResources), // no routing cache entry
-	syscall.ENOBUFS:       unknown(ReasonLocalResources),
-	syscall.ENOMEM:        unknown(ReasonLocalResources),
-
-	syscall.ENETUNREACH:  unknown(ReasonNetworkUnreachable),
-	syscall.ENETDOWN:     unknown(ReasonNetworkUnreachable),
-	syscall.EAFNOSUPPORT: unknown(ReasonNetworkUnreachable), // a host without IPv6
-	syscall.EPERM:        unknown(ReasonNetworkUnreachable), // a firewall on this host
-	syscall.EACCES:       unknown(ReasonNetworkUnreachable),
 }
 
 // classifyTLS is the part of classify for errors that are none of the network's.

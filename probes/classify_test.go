@@ -80,7 +80,7 @@ func TestClassify(t *testing.T) {
 
 		{"no such name", nil, &lookupError{"legacy.example", LookupMissing}, unknown(ReasonNameResolution)},
 		{"silent resolver", nil, &lookupError{"legacy.example", LookupTimeout}, unknown(ReasonNameResolution)},
-		{"slow resolver", nil, fmt.Errorf("%w: %w", errSlowLookup, read(os.ErrDeadlineExceeded)), unknown(ReasonNameResolution)},
+		{"slow resolver", nil, &slowLookupError{read(os.ErrDeadlineExceeded)}, unknown(ReasonNameResolution)},
 		{"guard", nil, read(fmt.Errorf("%w: 127.0.0.1", ErrAddressRefused)), failure(ReasonAddressRefused)},
 
 		{"cancelled", canceled, read(os.ErrDeadlineExceeded), unknown(ReasonCanceled)},

@@ -19,7 +19,6 @@ package probes
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"runtime"
@@ -39,20 +38,6 @@ type computing struct {
 	// lines are those in which somebody waits, by namespace and in the order of their turns.
 	lines map[string]*line
 	order []*line
-}
-
-// laborious is a prober that may have much to compute even without TLS.
-type laborious interface {
-	computes() bool
-}
-
-// computes tells whether a prober has so much to compute that it takes turns with others.
-func computes(prober Prober) bool {
-	if made, ok := prober.(laborious); ok && made.computes() {
-		return true
-	}
-	made, ok := prober.(secured)
-	return ok && made.security() != nil
 }
 
 // line is where the probes of one namespace wait, each for its channel to be closed.
@@ -232,12 +217,19 @@ func (t *turn) give() {
 	}
 }
 
-// errCrowded marks timeouts for which there was too much to compute.
-var errCrowded = errors.New("the probe waited for its turn to compute for most of the time")
+// crowdedError is a timeout that the operator caused: the probe waited for its turn to compute
+// for most of the time.
+type crowdedError struct{ error }
+
+func (e *crowdedError) Unwrap() error { return e.error }
+
+// probeResult implements resultError.
+func (e *crowdedError) probeResult() Result { return unknown(ReasonCrowded) }
 
 // blame marks a timeout as our own fault if the endpoint had less than half of the time.
 func (t *turn) blame(err error) error {
-	if err == nil || !isTimeout(err) {
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() {
 		return err
 	}
 	t.mu.Lock()
@@ -245,7 +237,7 @@ func (t *turn) blame(err error) error {
 	if t.waited < t.timeout/2 {
 		return err
 	}
-	return fmt.Errorf("%w: %w", errCrowded, err)
+	return &crowdedError{err}
 }
 
 // inTurn is a connection over which a probe computes in its turn, with what it reads. Who

@@ -20,7 +20,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -247,14 +246,6 @@ func mostTelling(ctx context.Context, failed []error) error {
 	return slices.MinFunc(failed, func(a, b error) int { return cmp.Compare(errorStanding(ctx, a), errorStanding(ctx, b)) })
 }
 
-// bind makes a connection end with the context, until it is told to stop. Only when it
-// fires this costs a goroutine. The context's timer does for the deadline, too.
-func bind(ctx context.Context, conn interface{ SetDeadline(time.Time) error }) (stop func() bool) {
-	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(longAgo) })
-}
-
-var longAgo = time.Unix(1, 0)
-
 // resolve returns the addresses of a destination, at least one and at most maxAttempts.
 // Whoever connects to one must check it.
 func (d *Dialer) resolve(ctx context.Context, to destination) ([]netip.AddrPort, nameLookup, error) {
@@ -278,8 +269,13 @@ func (d *Dialer) resolve(ctx context.Context, to destination) ([]netip.AddrPort,
 // was no name.
 type nameLookup struct{ start, end time.Time }
 
-// errSlowLookup marks timeouts for which the resolver is to blame.
-var errSlowLookup = errors.New("name resolution took most of the time")
+// slowLookupError is a timeout that the name servers caused: they took most of the time.
+type slowLookupError struct{ error }
+
+func (e *slowLookupError) Unwrap() error { return e.error }
+
+// probeResult implements resultError.
+func (e *slowLookupError) probeResult() Result { return unknown(ReasonNameResolution) }
 
 // blame marks a timeout as the resolver's fault if the lookup had left the
 // endpoint less than half of the time.
@@ -288,5 +284,5 @@ func (l nameLookup) blame(ctx context.Context, err error) error {
 	if err == nil || !ok || l.end.IsZero() || !isTimeout(err) || l.end.Sub(l.start) < deadline.Sub(l.end) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", errSlowLookup, err)
+	return &slowLookupError{err}
 }

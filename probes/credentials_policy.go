@@ -26,89 +26,6 @@ import (
 // that was verified, chain and name. To a server that has not, credentials are sent only as
 // the table loginMethods allows.
 
-// loginMethod is one way in which a probe proves to a server who it is.
-type loginMethod uint8
-
-const (
-	// loginAuthorization is an Authorization header, Basic or Bearer.
-	loginAuthorization loginMethod = iota + 1
-	// loginRedisAuth is Redis' AUTH.
-	loginRedisAuth
-	// loginPostgresPassword is PostgreSQL's AuthenticationCleartextPassword, by which it also
-	// asks for passwords that it checks by LDAP, RADIUS or PAM.
-	loginPostgresPassword
-	loginPostgresMD5
-	loginPostgresSCRAM
-	loginMySQLClear
-	loginMySQLSHA256
-	// loginMySQLCachingFast is caching_sha2_password while the server has the password in its
-	// cache, loginMySQLCachingFull what it asks for otherwise: the password itself, encrypted
-	// by TLS or for a key that the server sends.
-	loginMySQLCachingFast
-	loginMySQLCachingFull
-	loginMySQLNative
-	loginMySQLEd25519
-)
-
-// loginRule says whether credentials are sent to a server that has not proved who it is.
-type loginRule uint8
-
-const (
-	// withheld: never. It is the rule of what the table does not list.
-	withheld loginRule = iota
-	// withheldUnlessAllowed: only if Definition.SendCredentialsToUnverifiedServers is set.
-	withheldUnlessAllowed
-	// sent: what is sent answers one challenge and cannot be used a second time. A weak
-	// password can still be found by trying, as from a stolen table of hashes.
-	sent
-)
-
-// loginMethods lists every way to log in, with the rule for servers that have not proved
-// who they are. To those that have, all of them are used. The user guide has the same
-// table.
-var loginMethods = map[loginMethod]struct {
-	schemes, name string
-	rule          loginRule
-}{
-	loginAuthorization:    {"http, https, grpc, grpcs", "Authorization header", withheldUnlessAllowed},
-	loginRedisAuth:        {"redis, rediss", "AUTH", withheldUnlessAllowed},
-	loginPostgresPassword: {"postgres", "clear text", withheld},
-	loginPostgresMD5:      {"postgres", "MD5", withheld}, // what is stored is all that it takes to log in
-	loginPostgresSCRAM:    {"postgres", "SCRAM-SHA-256", sent},
-	loginMySQLClear:       {"mysql", "mysql_clear_password", withheld},
-	loginMySQLSHA256:      {"mysql", "sha256_password", withheld},
-	loginMySQLCachingFast: {"mysql", "the fast path of caching_sha2_password", sent},
-	loginMySQLCachingFull: {"mysql", "the full exchange of caching_sha2_password", withheld},
-	loginMySQLNative:      {"mysql", "mysql_native_password", sent},
-	loginMySQLEd25519:     {"mysql", "client_ed25519", sent},
-}
-
-// maySend reports whether a probe may answer a server by this method.
-func (m loginMethod) maySend(verified, allowed bool) bool {
-	if verified {
-		return true
-	}
-	switch loginMethods[m].rule {
-	case sent:
-		return true
-	case withheldUnlessAllowed:
-		return allowed
-	}
-	return false
-}
-
-// message is what users read when the method was asked for and not used.
-func (m loginMethod) message() string {
-	if m == 0 {
-		return reasons[ReasonCredentialsWithheld].sentence
-	}
-	advice := "have its certificate verified (sslmode=verify-full in the URL, healthCheck.tls), or store the user's password for SCRAM-SHA-256"
-	if loginMethods[m].schemes == "mysql" {
-		advice = "have its certificate verified (tls=true in the URL, healthCheck.tls), or create the user with mysql_native_password or ed25519"
-	}
-	return fmt.Sprintf("credentials withheld: the server asks for them by %s, and has not proved who it is: %s", loginMethods[m].name, advice)
-}
-
 // ErrCredentialsWithheld is in the errors of Registry.New for definitions whose probes would
 // send credentials to a server that has not proved who it is.
 var ErrCredentialsWithheld = errors.New("credentials are sent only to servers that prove who they are")
@@ -119,8 +36,8 @@ type credentialsWithheld struct{ method loginMethod }
 
 func (e *credentialsWithheld) Error() string { return e.method.message() }
 
-// result is that of such a probe. The settings are to blame, and not the endpoint.
-func (e *credentialsWithheld) result() Result {
+// probeResult is that of such a probe. The settings are to blame, and not the endpoint.
+func (e *credentialsWithheld) probeResult() Result {
 	return Result{Outcome: Unknown, Reason: ReasonCredentialsWithheld, Code: uint16(e.method)}
 }
 
@@ -136,7 +53,3 @@ func (def Definition) checkSending(method loginMethod, scheme string, client *tl
 	}
 	return fmt.Errorf("healthCheckURL: %w, which takes TLS: write %ss://, or %s", ErrCredentialsWithheld, scheme, anyway)
 }
-
-// verifiesServer reports whether a handshake proves who the server is: whether the
-// certificate must be valid for its name. Without TLS, nothing is proved.
-func (c *tlsClient) verifiesServer() bool { return c != nil && !c.config.InsecureSkipVerify }

@@ -38,7 +38,7 @@ import (
 // withheldBy is the result of a probe that a server has asked for the password in a way in
 // which it does not get it.
 func withheldBy(method loginMethod) Result {
-	return (&credentialsWithheld{method}).result()
+	return (&credentialsWithheld{method}).probeResult()
 }
 
 // impostor is a server at an address that somebody else had before. It asks for the

@@ -18,9 +18,6 @@ package probes
 
 import (
 	"net/netip"
-	"sync"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Dialer opens the connections of all probers. It checks every address it is
@@ -36,17 +33,14 @@ type Dialer struct {
 	// names resolves the names in probe URLs.
 	names *nameCache
 	roots *rootPools
-	// postgres are the settings that all probes of PostgreSQL begin with.
-	postgres func() (*pgconn.Config, error)
 }
 
 // NewDialer returns a dialer that connects only where the policy lets it.
 func NewDialer(policy *EgressPolicy) *Dialer {
 	d := &Dialer{
-		policy:   policy,
-		names:    newNameCache(nil),
-		roots:    &rootPools{},
-		postgres: sync.OnceValues(postgresDefaults),
+		policy: policy,
+		names:  newNameCache(nil),
+		roots:  &rootPools{},
 	}
 	d.guard()
 	return d

@@ -40,7 +40,7 @@ type dnsProber struct {
 	tcp bool
 }
 
-func (d *Dialer) newDNSProber(def Definition, u *url.URL) (Prober, error) {
+func newDNSProber(d *Dialer, def Definition, u *url.URL) (Prober, error) {
 	given, err := parametersOf(u, "type", "tcp")
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (d *Dialer) newDNSProber(def Definition, u *url.URL) (Prober, error) {
 	if def.UDPPort != 0 && (!p.tcp || def.Port == 0) {
 		def.Port = def.UDPPort
 	}
-	p.to, err = d.destination(def.withDefaultPort(dnsPort), u)
+	p.to, err = destinationFor(d, def.withDefaultPort(dnsPort), u)
 	return p, err
 }
 

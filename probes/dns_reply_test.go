@@ -27,33 +27,6 @@ import (
 	"github.com/miekg/dns"
 )
 
-// message is what a name server would send: records as in a zone file, those of the
-// authority section behind "--".
-func message(t testing.TB, rcode int, change func(*dns.Msg), records ...string) []byte {
-	t.Helper()
-	made := &dns.Msg{MsgHdr: dns.MsgHdr{Response: true, RecursionAvailable: true, Rcode: rcode}, Compress: true}
-	section := &made.Answer
-	for _, text := range records {
-		if text == "--" {
-			section = &made.Ns
-			continue
-		}
-		record, err := dns.NewRR(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		*section = append(*section, record)
-	}
-	if change != nil {
-		change(made)
-	}
-	packed, err := made.Pack()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return packed
-}
-
 func addresses(texts ...string) RecordSet {
 	var set RecordSet
 	for _, text := range texts {
@@ -61,8 +34,6 @@ func addresses(texts ...string) RecordSet {
 	}
 	return set
 }
-
-const soa = "example. 900 IN SOA ns.example. me.example. 1 7200 900 1209600 30"
 
 func TestReadReply(t *testing.T) {
 	a, aaaa := Question{"db.example", RecordA}, Question{"db.example", RecordAAAA}

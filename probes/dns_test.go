@@ -17,15 +17,12 @@ limitations under the License.
 package probes
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -34,35 +31,6 @@ import (
 
 	"farpoint.dev/farpoint/test/servers"
 )
-
-// nameServer answers each UDP query with what answer makes of it, datagram by datagram,
-// and hands TCP connections, of the same port, to talk.
-func nameServer(t testing.TB, answer func(query []byte) [][]byte, talk func(net.Conn)) netip.AddrPort {
-	t.Helper()
-	place := serve(t, talk)
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(place))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var answering sync.WaitGroup
-	answering.Go(func() {
-		buffer := make([]byte, 64<<10)
-		for {
-			n, from, err := conn.ReadFromUDPAddrPort(buffer)
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			for _, datagram := range answer(buffer[:n]) {
-				_, _ = conn.WriteToUDPAddrPort(datagram, from)
-			}
-		}
-	})
-	t.Cleanup(func() {
-		conn.Close()
-		answering.Wait()
-	})
-	return place
-}
 
 // replying answers a query with these records, once the test has changed the message.
 func replying(records int, change ...func(*dnsmessage.Message)) func([]byte) [][]byte {
@@ -94,24 +62,6 @@ func code(code dnsmessage.RCode) func(*dnsmessage.Message) {
 }
 
 func truncated(m *dnsmessage.Message) { m.Truncated, m.Answers = true, nil }
-
-// byTCP answers one query over a connection as over UDP.
-func byTCP(answer func([]byte) [][]byte) func(net.Conn) {
-	return func(conn net.Conn) {
-		var length [2]byte
-		if _, err := io.ReadFull(conn, length[:]); err != nil {
-			return
-		}
-		query := make([]byte, binary.BigEndian.Uint16(length[:]))
-		if _, err := io.ReadFull(conn, query); err != nil {
-			return
-		}
-		for _, answer := range answer(query) {
-			_, _ = conn.Write(binary.BigEndian.AppendUint16(nil, uint16(len(answer))))
-			_, _ = conn.Write(answer)
-		}
-	}
-}
 
 // ahead sends these datagrams ahead of the answer.
 func ahead(datagrams [][]byte, answer func([]byte) [][]byte) func([]byte) [][]byte {

@@ -20,6 +20,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -99,8 +100,8 @@ func limitReading(ctx context.Context, conn net.Conn, limit time.Duration) {
 
 // discard reads so many bytes, or fewer if there are no more.
 func discard(source io.Reader, limit int) {
-	buffer := answers.Get().(*[maxAnswerBytes]byte)
-	defer answers.Put(buffer)
+	buffer := discarded.Get().(*[4 << 10]byte)
+	defer discarded.Put(buffer)
 	for limit > 0 {
 		n, err := source.Read(buffer[:min(limit, len(buffer))])
 		if limit -= n; err != nil {
@@ -108,3 +109,5 @@ func discard(source io.Reader, limit int) {
 		}
 	}
 }
+
+var discarded = sync.Pool{New: func() any { return new([4 << 10]byte) }}

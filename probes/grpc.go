@@ -25,6 +25,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/net/http2"
@@ -43,8 +44,8 @@ type grpcProber struct {
 	request []byte
 }
 
-func (d *Dialer) newGRPCProber(def Definition, u *url.URL) (Prober, error) {
-	to, given, err := d.streamDestination(def, u, "watch")
+func newGRPCProber(d *Dialer, def Definition, u *url.URL) (Prober, error) {
+	to, given, err := streamDestination(d, def, u, "watch")
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (d *Dialer) newGRPCProber(def Definition, u *url.URL) (Prober, error) {
 	if err != nil {
 		return nil, err
 	}
-	check, err := d.newGRPCCaller(def, u, to, "Check")
+	check, err := newGRPCCaller(d, def, u, to, "Check")
 	if err != nil {
 		return nil, err
 	}
@@ -60,12 +61,12 @@ func (d *Dialer) newGRPCProber(def Definition, u *url.URL) (Prober, error) {
 		return check, nil
 	}
 	// A caller of its own: the two may be at work at the same time.
-	stream, err := d.newGRPCCaller(def, u, to, "Watch")
+	stream, err := newGRPCCaller(d, def, u, to, "Watch")
 	return &grpcWatcher{grpcProber: check, stream: stream}, err
 }
 
 // newGRPCCaller prepares calls of one method of the health service.
-func (d *Dialer) newGRPCCaller(def Definition, u *url.URL, to destination, method string) (*grpcProber, error) {
+func newGRPCCaller(d *Dialer, def Definition, u *url.URL, to destination, method string) (*grpcProber, error) {
 	service, err := grpcService(u)
 	if err != nil {
 		return nil, err
@@ -142,7 +143,11 @@ func grpcRequest(headers []hpack.HeaderField, service string) ([]byte, error) {
 
 func (p *grpcProber) place() place { return p.to.place() }
 
-func (p *grpcProber) security() *tlsClient { return p.tls }
+// certificateExpiry implements tlsInfo.
+func (p *grpcProber) certificateExpiry() time.Time { return p.tls.certificateExpiry() }
+
+// cpuHeavy implements cpuHeavyProber.
+func (p *grpcProber) cpuHeavy() bool { return p.tls != nil }
 
 func (p *grpcProber) scheme() string {
 	if p.tls != nil {

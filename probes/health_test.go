@@ -23,14 +23,6 @@ import (
 	"time"
 )
 
-var (
-	pass    = success()
-	refused = failure(ReasonConnectionRefused)
-	silent  = failure(ReasonTimeout)
-	noRoute = unknown(ReasonNetworkUnreachable)
-	drains  = Result{Outcome: Draining, Reason: ReasonDraining, Code: 503}
-)
-
 func TestHealth(t *testing.T) {
 	limits := Thresholds{Failure: 3, Success: 2}
 	tests := []struct {

@@ -26,6 +26,7 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
+	"time"
 )
 
 // httpProber checks that a URL answers as it should. All that does not change
@@ -51,7 +52,7 @@ type hop struct {
 	request []byte
 }
 
-func (d *Dialer) newHTTPProber(def Definition, u *url.URL) (Prober, error) {
+func newHTTPProber(d *Dialer, def Definition, u *url.URL) (Prober, error) {
 	given, u, err := takeParameters(u, "http2", proxyProtocolParameter)
 	if err != nil {
 		return nil, err
@@ -60,7 +61,7 @@ func (d *Dialer) newHTTPProber(def Definition, u *url.URL) (Prober, error) {
 	if p.http2, err = given.flag("http2"); err != nil {
 		return nil, err
 	}
-	if p.first.to, err = d.destination(def, u); err != nil {
+	if p.first.to, err = destinationFor(d, def, u); err != nil {
 		return nil, err
 	}
 	if p.first.to.proxy, err = given.proxyProtocol(); err != nil {
@@ -133,9 +134,11 @@ func (p *httpProber) written(head requestHead) ([]byte, error) {
 
 func (p *httpProber) place() place { return p.first.to.place() }
 
-func (p *httpProber) security() *tlsClient { return p.first.tls }
+// certificateExpiry implements tlsInfo.
+func (p *httpProber) certificateExpiry() time.Time { return p.first.tls.certificateExpiry() }
 
-func (p *httpProber) computes() bool { return p.settings.ExpectedBody != nil }
+// cpuHeavy implements cpuHeavyProber.
+func (p *httpProber) cpuHeavy() bool { return p.first.tls != nil || p.settings.ExpectedBody != nil }
 
 func (p *httpProber) scheme() string {
 	if p.first.tls != nil {

@@ -36,9 +36,6 @@ func httpStatus(code uint16) Result {
 	return Result{Outcome: Failure, Reason: ReasonStatus, Code: code}
 }
 
-// well is a response that nobody can object to.
-const well = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
-
 func TestHTTPProbe(t *testing.T) {
 	matching := func(expression string) HTTPSettings {
 		return HTTPSettings{ExpectedBody: regexp.MustCompile(expression)}

@@ -36,7 +36,7 @@ type icmpProber struct {
 	to     destination
 }
 
-func (d *Dialer) newICMPProber(def Definition, u *url.URL) (Prober, error) {
+func newICMPProber(d *Dialer, def Definition, u *url.URL) (Prober, error) {
 	if _, err := parametersOf(u); err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (d *Dialer) newICMPProber(def Definition, u *url.URL) (Prober, error) {
 		return nil, err
 	}
 	to.addr = netip.AddrPortFrom(to.addr.Addr(), 0)
-	if err := d.admitURL(to); err != nil {
+	if err := admitURL(d, to); err != nil {
 		return nil, err
 	}
 	return &icmpProber{dialer: d, to: to}, nil

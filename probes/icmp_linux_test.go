@@ -21,10 +21,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
 	"runtime"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -32,54 +29,6 @@ import (
 
 	"farpoint.dev/farpoint/test/servers"
 )
-
-// inNamespace runs the test that calls it in a process of its own, in a new network
-// namespace, where it may do as it likes with addresses and sysctls. It returns true
-// there, and false where the test is to end.
-func inNamespace(t *testing.T) bool {
-	t.Helper()
-	const inside = "FARPOINT_TEST_IN_NAMESPACE"
-	if os.Getenv(inside) != "" {
-		ip(t, "link", "set", "lo", "up")
-		return true
-	}
-	servers.Program(t, "ip")
-	test := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=2m", "-test.parallel=16")
-	test.Env = append(os.Environ(), inside+"=true")
-	test.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() != 0 {
-		test.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		test.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-		test.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
-	}
-	var said bytes.Buffer
-	test.Stdout, test.Stderr = &said, &said
-	err := test.Start()
-	if err != nil && os.Getenv("CI") != "true" {
-		t.Skipf("no network namespace for this test (%v): run it as root, or allow user namespaces", err)
-	}
-	if err == nil {
-		err = test.Wait()
-	}
-	if err != nil {
-		t.Errorf("in a network namespace: %v\n%s", err, &said)
-	}
-	return false
-}
-
-func ip(t testing.TB, args ...string) {
-	t.Helper()
-	if said, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, said)
-	}
-}
-
-func sysctl(t testing.TB, name, value string) {
-	t.Helper()
-	if err := os.WriteFile("/proc/sys/net/"+name, []byte(value), 0); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func TestICMPProbe(t *testing.T) {
 	if !inNamespace(t) {

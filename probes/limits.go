@@ -18,7 +18,6 @@ package probes
 
 import (
 	"container/heap"
-	"net/netip"
 	"time"
 )
 
@@ -62,20 +61,6 @@ type bottleneck struct {
 type visit struct {
 	namespace string
 	place     place
-}
-
-// place is a host that probes connect to: an address or a name.
-type place struct {
-	addr netip.Addr
-	name string
-}
-
-// described is a prober that tells about itself.
-type described interface {
-	// place is where it connects to.
-	place() place
-	// scheme is that of its URL.
-	scheme() string
 }
 
 func newLimits(options SchedulerOptions) limits {
@@ -165,7 +150,7 @@ func (l *limits) charge(p *probe, to *account) (exceeded bottleneck) {
 	if sum(inFlight) >= l.perNamespace || p.lane == laneDown && inFlight[laneDown] >= l.downPerNamespace || l.overtakes(p, exceeded) {
 		return exceeded
 	}
-	computes := computes(p.prober)
+	computes := isCPUHeavy(p.prober)
 	exceeded.limit = "cpu"
 	if computes && (l.computing.waiting(namespace)+l.entered[namespace] >= l.mostWaiting || l.overtakes(p, exceeded)) {
 		return exceeded
@@ -221,4 +206,9 @@ func lower[K comparable](counts map[K]int, key K) {
 	if counts[key]--; counts[key] <= 0 {
 		delete(counts, key)
 	}
+}
+
+func isCPUHeavy(prober Prober) bool {
+	heavy, ok := prober.(cpuHeavyProber)
+	return ok && heavy.cpuHeavy()
 }

@@ -54,8 +54,8 @@ type mysqlProber struct {
 	lag    sourceLag
 }
 
-func (d *Dialer) newMySQLProber(def Definition, u *url.URL) (Prober, error) {
-	to, given, err := d.streamDestination(def.withDefaultPort(mysqlPort), u, "role", "maxLag", "tls")
+func newMySQLProber(d *Dialer, def Definition, u *url.URL) (Prober, error) {
+	to, given, err := streamDestination(d, def.withDefaultPort(mysqlPort), u, "role", "maxLag", "tls")
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,11 @@ func (p *mysqlProber) setTLS(settings *TLSSettings, given parameters) error {
 
 func (p *mysqlProber) place() place { return p.to.place() }
 
-func (p *mysqlProber) security() *tlsClient { return p.tls }
+// certificateExpiry implements tlsInfo.
+func (p *mysqlProber) certificateExpiry() time.Time { return p.tls.certificateExpiry() }
+
+// cpuHeavy implements cpuHeavyProber.
+func (p *mysqlProber) cpuHeavy() bool { return p.tls != nil }
 
 func (p *mysqlProber) scheme() string { return "mysql" }
 

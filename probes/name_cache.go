@@ -92,6 +92,10 @@ type lookupError struct {
 
 func (e *lookupError) Error() string { return fmt.Sprintf("%s: %s", e.name, e.outcome) }
 
+// probeResult says nothing about the endpoint: that a name does not exist is no verdict either,
+// since the endpoint may be well.
+func (e *lookupError) probeResult() Result { return unknown(ReasonNameResolution) }
+
 // notFound reports whether the name servers say that there is no address, and not just that
 // they cannot say.
 func (e *lookupError) notFound() bool { return e.outcome == LookupMissing || e.outcome == LookupEmpty }

@@ -19,7 +19,6 @@ package probes
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -249,104 +248,5 @@ func TestNameCache_HostsFile_ComesFirst(t *testing.T) {
 	expect("localhost", "::1", "127.0.0.1")
 	if asked := names.asked.Load(); asked != 4 {
 		t.Errorf("%d questions, want one of each type for two names", asked)
-	}
-}
-
-// TestProbes_OfEveryScheme_ResolveAndDialAlike: the same cache, the same check of the address.
-func TestProbes_OfEveryScheme_ResolveAndDialAlike(t *testing.T) {
-	closed := refusing(t)
-	for addr, want := range map[string]Result{
-		"127.0.0.1":       failure(ReasonConnectionRefused),
-		"169.254.169.254": failure(ReasonAddressRefused),
-	} {
-		names := newScriptedNames(func(_ context.Context, question Question) dnsReply {
-			if question.Type == RecordA {
-				return dnsReply{outcome: LookupFound, records: addresses(addr), ttl: time.Hour}
-			}
-			return dnsReply{outcome: LookupEmpty, ttl: time.Hour}
-		})
-		dialer := NewDialer(loopback)
-		dialer.names = names.nameCache
-		registry := NewRegistry(dialer)
-		for scheme := range registry {
-			if scheme == "icmp" {
-				continue // see TestICMPProbe
-			}
-			for _, parameter := range []string{"", "?http2=true"} {
-				def := Definition{URL: scheme + "://legacy.example", Port: closed.Port()}
-				switch {
-				case parameter != "" && !strings.HasPrefix(scheme, "http"):
-					continue
-				case scheme == "dns":
-					def.URL += "/www.example"
-				default:
-					def.URL += parameter
-				}
-				if scheme == "postgres" || scheme == "mysql" {
-					def.Credentials = &Credentials{Username: "probe", Password: "secret"}
-				}
-				t.Run(addr+"/"+scheme+parameter, func(t *testing.T) {
-					prober, err := registry.New(def)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if got := probeOnce(t, prober, ample); got != want {
-						t.Errorf("got %+v, want %+v", got, want)
-					}
-				})
-			}
-		}
-		if asked := names.asked.Load(); asked != 2 {
-			t.Errorf("%d questions for all schemes together, want one of each type", asked)
-		}
-	}
-}
-
-// TestProbe_FirstAddressIsSilent_NextIsTried takes the next address long before the probe's
-// time is over.
-func TestProbe_FirstAddressIsSilent_NextIsTried(t *testing.T) {
-	hole := blackHole(t)
-	listener, err := net.Listen("tcp", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), hole.Port()).String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	names := newScriptedNames(func(_ context.Context, question Question) dnsReply {
-		if question.Type == RecordA {
-			return dnsReply{outcome: LookupFound, records: addresses("127.0.0.1", "127.0.0.2"), ttl: time.Hour}
-		}
-		return dnsReply{outcome: LookupEmpty, ttl: time.Hour}
-	})
-	dialer := NewDialer(loopback)
-	dialer.names = names.nameCache
-	prober, err := NewRegistry(dialer).New(Definition{URL: "tcp://legacy.example", Port: hole.Port()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	start := time.Now()
-	if got := probeOnce(t, prober, ample); got != success() {
-		t.Errorf("got %+v", got)
-	}
-	if took := time.Since(start); took > ample/2 {
-		t.Errorf("took %v", took)
-	}
-}
-
-func TestMostTelling(t *testing.T) {
-	noIPv6 := &networkError{errno: 101, local: true}
-	refused := &networkError{errno: 111}
-	forbidden := ErrAddressRefused
-	for _, test := range []struct {
-		errs []error
-		want error
-	}{
-		{[]error{noIPv6, refused}, refused},
-		{[]error{forbidden, noIPv6, refused, os.ErrDeadlineExceeded}, refused},
-		{[]error{forbidden, noIPv6}, noIPv6},
-		{[]error{forbidden}, forbidden},
-	} {
-		if got := mostTelling(t.Context(), test.errs); !errors.Is(got, test.want) {
-			t.Errorf("%v: got %v, want %v", test.errs, got, test.want)
-		}
 	}
 }

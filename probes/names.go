@@ -136,3 +136,23 @@ func (s RecordSet) empty() bool { return len(s.Addresses)+len(s.Services) == 0 }
 func (s RecordSet) equal(other RecordSet) bool {
 	return slices.Equal(s.Addresses, other.Addresses) && slices.Equal(s.Services, other.Services)
 }
+
+// isHostName tells names, in small letters, that a resolver can be asked for. The
+// underscore is no part of a host name by RFC 1123, yet found in private zones. What
+// ends in a number is an address gone wrong, or one in disguise, as some resolvers
+// take 2130706433 and 0x7f.1 for addresses.
+func isHostName(name string) bool {
+	name = strings.TrimSuffix(name, ".")
+	if len(name) > 253 {
+		return false
+	}
+	last := ""
+	for last = range strings.SplitSeq(name, ".") {
+		if last == "" || len(last) > 63 || strings.Trim(last, hostNameBytes) != "" {
+			return false
+		}
+	}
+	return strings.Trim(last, "0123456789") != "" && !strings.HasPrefix(last, "0x")
+}
+
+const hostNameBytes = "abcdefghijklmnopqrstuvwxyz0123456789-_"

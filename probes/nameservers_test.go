@@ -23,46 +23,12 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 )
-
-// answersBy answers queries by zone, which knows the records of a name and a type in small
-// letters, as in "db.example. A".
-func answersBy(t testing.TB, zone func(question string) (rcode int, records []string), change ...func(*dns.Msg)) func([]byte) [][]byte {
-	return func(query []byte) [][]byte {
-		var asked dns.Msg
-		if err := asked.Unpack(query); err != nil {
-			return nil
-		}
-		question := asked.Question[0]
-		rcode, records := zone(strings.ToLower(question.Name) + " " + dns.TypeToString[question.Qtype])
-		return [][]byte{message(t, rcode, func(m *dns.Msg) {
-			m.Id, m.Question = asked.Id, asked.Question
-			for _, change := range change {
-				change(m)
-			}
-		}, records...)}
-	}
-}
-
-// holding is a zone.
-func holding(zone map[string][]string) func(string) (int, []string) {
-	return func(question string) (int, []string) {
-		if records, ok := zone[question]; ok {
-			return dns.RcodeSuccess, records
-		}
-		return dns.RcodeNameError, []string{"--", soa}
-	}
-}
-
-func withCode(rcode int) func(string) (int, []string) {
-	return func(string) (int, []string) { return rcode, nil }
-}
 
 func TestLookup(t *testing.T) {
 	var many []string

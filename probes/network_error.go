@@ -33,9 +33,9 @@ func (e *networkError) Error() string { return e.errno.Error() }
 
 func (e *networkError) Unwrap() error { return e.errno }
 
-// result is the probe's result: an error of our own host says nothing about the endpoint, and
+// probeResult is the probe's result: an error of our own host says nothing about the endpoint, and
 // any error from elsewhere means that nobody reaches the endpoint.
-func (e *networkError) result() Result {
+func (e *networkError) probeResult() Result {
 	known, ok := errnoResults[e.errno]
 	switch {
 	case e.local && ok && known.Reason == ReasonLocalResources:
@@ -46,4 +46,32 @@ func (e *networkError) result() Result {
 		return known
 	}
 	return failure(ReasonHostUnreachable)
+}
+
+// errnoResults are the results of errnos that come without a [networkError]: those that can
+// come from one side only, and on systems other than Linux all of them, where the kernel does
+// not say which host caused an error.
+var errnoResults = map[syscall.Errno]Result{
+	syscall.ECONNREFUSED: failure(ReasonConnectionRefused),
+	syscall.ECONNRESET:   failure(ReasonConnectionClosed),
+	syscall.ECONNABORTED: failure(ReasonConnectionClosed),
+	syscall.EPIPE:        failure(ReasonConnectionClosed),
+	syscall.ENOTCONN:     failure(ReasonConnectionClosed),
+	syscall.ETIMEDOUT:    failure(ReasonTimeout),
+	syscall.EHOSTUNREACH: failure(ReasonHostUnreachable),
+	syscall.EHOSTDOWN:    failure(ReasonHostUnreachable),
+
+	syscall.EMFILE:        unknown(ReasonLocalResources),
+	syscall.ENFILE:        unknown(ReasonLocalResources),
+	syscall.EADDRNOTAVAIL: unknown(ReasonLocalResources), // no port left
+	syscall.EADDRINUSE:    unknown(ReasonLocalResources),
+	syscall.EAGAIN:        unknown(ReasonLocalResources), // no routing cache entry
+	syscall.ENOBUFS:       unknown(ReasonLocalResources),
+	syscall.ENOMEM:        unknown(ReasonLocalResources),
+
+	syscall.ENETUNREACH:  unknown(ReasonNetworkUnreachable),
+	syscall.ENETDOWN:     unknown(ReasonNetworkUnreachable),
+	syscall.EAFNOSUPPORT: unknown(ReasonNetworkUnreachable), // a host without IPv6
+	syscall.EPERM:        unknown(ReasonNetworkUnreachable), // a firewall on this host
+	syscall.EACCES:       unknown(ReasonNetworkUnreachable),
 }

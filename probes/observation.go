@@ -43,8 +43,8 @@ func (s *Scheduler) Observations(owner Owner, list []Observation) []Observation 
 	}
 	for _, entry := range of.entries {
 		observed := Observation{Key: entry.key, Took: entry.probe.took.duration(), Flapping: entry.probe.health.Flapping(now)}
-		if prober, ok := entry.probe.prober.(secured); ok {
-			observed.CertificateExpiry = prober.security().certificateExpiry()
+		if prober, ok := entry.probe.prober.(tlsInfo); ok {
+			observed.CertificateExpiry = prober.certificateExpiry()
 		}
 		list = append(list, observed)
 	}

@@ -44,12 +44,12 @@ func TestCertificateExpiryIsKnown(t *testing.T) {
 				def := at(serve(t, secure(&tls.Config{Certificates: []tls.Certificate{test.change}}, responding(well))), url)
 				def.TLS = &test.settings
 				prober := prepare(t, def)
-				if got := prober.(secured).security().certificateExpiry(); !got.IsZero() {
+				if got := prober.(tlsInfo).certificateExpiry(); !got.IsZero() {
 					t.Errorf("%v before the first probe", got)
 				}
 				for range 3 {
 					probeOnce(t, prober, ample)
-					got := time.Until(prober.(secured).security().certificateExpiry())
+					got := time.Until(prober.(tlsInfo).certificateExpiry())
 					if off := got - test.want; off < -time.Minute || off > time.Minute {
 						t.Errorf("expires in %v, want %v", got, test.want)
 					}
@@ -59,7 +59,7 @@ func TestCertificateExpiryIsKnown(t *testing.T) {
 	}
 	for _, url := range []string{"http://", "https://", "tls://", "grpc://", "grpcs://", "grpcs://:443?watch=true", "redis://", "rediss://", "mysql://", "postgres://"} {
 		prober := prepare(t, at(refusing(t), url))
-		if of, ok := prober.(secured); !ok || !of.security().certificateExpiry().IsZero() {
+		if of, ok := prober.(tlsInfo); !ok || !of.certificateExpiry().IsZero() {
 			t.Errorf("%s: %T is not asked for what it sees of certificates", url, prober)
 		}
 	}

@@ -25,6 +25,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -58,8 +59,11 @@ type postgresProber struct {
 	query string
 }
 
-func (d *Dialer) newPostgresProber(def Definition, u *url.URL) (Prober, error) {
-	to, given, err := d.streamDestination(def.withDefaultPort(postgresPort), u, "role", "maxLag", "query", "sslmode")
+// loadPostgresDefaults reads the settings that all probes begin with, once.
+var loadPostgresDefaults = sync.OnceValues(postgresDefaults)
+
+func newPostgresProber(d *Dialer, def Definition, u *url.URL) (Prober, error) {
+	to, given, err := streamDestination(d, def.withDefaultPort(postgresPort), u, "role", "maxLag", "query", "sslmode")
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +77,7 @@ func (d *Dialer) newPostgresProber(def Definition, u *url.URL) (Prober, error) {
 	if err := p.setTLS(def.TLS, given); err != nil {
 		return nil, err
 	}
-	if p.defaults, err = d.postgres(); err != nil {
+	if p.defaults, err = loadPostgresDefaults(); err != nil {
 		return nil, errors.New("healthCheckURL: postgres cannot be probed, since the operator's own environment has unusable settings for it:" +
 			" take the variables PG... out of its Deployment")
 	}
@@ -150,10 +154,11 @@ func postgresDefaults() (*pgconn.Config, error) {
 
 func (p *postgresProber) place() place { return p.to.place() }
 
-func (p *postgresProber) security() *tlsClient { return p.tls }
+// certificateExpiry implements tlsInfo.
+func (p *postgresProber) certificateExpiry() time.Time { return p.tls.certificateExpiry() }
 
-// computes: to prove that it knows the password takes longer than a TLS handshake.
-func (p *postgresProber) computes() bool { return p.user != "" }
+// cpuHeavy implements cpuHeavyProber.
+func (p *postgresProber) cpuHeavy() bool { return p.tls != nil || p.user != "" }
 
 func (p *postgresProber) scheme() string { return "postgres" }
 

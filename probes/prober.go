@@ -18,13 +18,8 @@ package probes
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"maps"
 	"net/netip"
-	"net/url"
-	"slices"
-	"strings"
+	"time"
 )
 
 // Prober makes one kind of check against one place. It is prepared once and
@@ -36,102 +31,44 @@ type Prober interface {
 	Probe(ctx context.Context) Result
 }
 
-// Definition says what is checked, and how.
-type Definition struct {
-	// URL names the protocol by its scheme and the place by its host and port.
-	// An empty host or port means the endpoint's own.
-	URL string
-	// Address and Port are the endpoint's own. Port is 0 when the endpoint has no
-	// TCP port; the URL must then name one, or the scheme have one.
-	Address netip.Addr
-	Port    uint16
-	// Name is the canonical DNS name that led to the address, or "". Probes connect to the
-	// address and call it by the name: in the Host header, and in TLS. Without an Address,
-	// they connect to whatever the name leads to at that time.
-	Name string
-	// UDPPort is the endpoint's first UDP port; 0 when it has none.
-	UDPPort uint16
-
-	// Settings that one scheme or another looks at; the others ignore them. nil
-	// means the defaults. Definitions may share them: they are only read.
-	HTTP *HTTPSettings
-	TLS  *TLSSettings
-	TCP  *TCPSettings
-	// Credentials are for the schemes that take some, see TakesCredentials; nil for none.
-	Credentials *Credentials
-	// SendCredentialsToUnverifiedServers has credentials sent by http, grpc and redis, and
-	// over TLS without verification. Whoever answers there may then have them.
-	SendCredentialsToUnverifiedServers bool
+// place is a host that probes connect to: an address or a name.
+type place struct {
+	addr netip.Addr
+	name string
 }
 
-// Factory prepares a prober. Its error is shown to the user who wrote the
-// definition, so that it says what is wrong and what to write instead.
-type Factory func(Definition, *url.URL) (Prober, error)
-
-// Registry maps a URL's scheme to the factory of its probers.
-type Registry map[string]Factory
-
-// NewRegistry returns the probers that Farpoint has. All of them connect through
-// the dialer, and those of schemes that are out of its bounds cannot be had.
-func NewRegistry(dialer *Dialer) Registry {
-	registry := Registry{
-		"dns":      dialer.newDNSProber,
-		"grpc":     dialer.newGRPCProber,
-		"grpcs":    dialer.newGRPCProber,
-		"http":     dialer.newHTTPProber,
-		"https":    dialer.newHTTPProber,
-		"icmp":     dialer.newICMPProber,
-		"mysql":    dialer.newMySQLProber,
-		"postgres": dialer.newPostgresProber,
-		"redis":    dialer.newRedisProber,
-		"rediss":   dialer.newRedisProber,
-		"tcp":      dialer.newTCPProber,
-		"tls":      dialer.newTLSProber,
-	}
-	for scheme := range registry {
-		if err := dialer.bounds.CheckScheme(scheme); err != nil {
-			registry[scheme] = func(Definition, *url.URL) (Prober, error) { return nil, fmt.Errorf("healthCheckURL: %w", err) }
-		}
-	}
-	return registry
+// tlsInfo is a prober of a scheme that uses TLS.
+type tlsInfo interface {
+	// certificateExpiry is when the first of the certificates that the last handshake showed
+	// stops being valid; zero if none was seen. It may be called at any time.
+	certificateExpiry() time.Time
 }
 
-// New prepares the prober for a definition. The error speaks of "healthCheckURL",
-// the field that users know it by, and never repeats the URL's user info.
-func (r Registry) New(def Definition) (Prober, error) {
-	u, err := url.Parse(def.URL)
-	if err != nil {
-		return nil, fmt.Errorf("healthCheckURL cannot be parsed: %s", parseAdvice(err))
-	}
-	factory, ok := r[strings.ToLower(u.Scheme)]
-	switch {
-	case u.Scheme == "":
-		return nil, fmt.Errorf("healthCheckURL has no scheme: begin it with one of %s", r.schemes())
-	case !ok:
-		return nil, fmt.Errorf("healthCheckURL has the unknown scheme %q: use one of %s", u.Scheme, r.schemes())
-	}
-	if err := checkUserInfo(u); err != nil {
-		return nil, err
-	}
-	return factory(def, u)
+// cpuHeavyProber is a prober whose probes may take the CPU for long: by TLS handshakes, logins
+// or expressions to match.
+type cpuHeavyProber interface {
+	cpuHeavy() bool
 }
 
-func (r Registry) schemes() string {
-	return strings.Join(slices.Sorted(maps.Keys(r)), "://, ") + "://"
+// described is a prober that tells about itself.
+type described interface {
+	// place is where it connects to.
+	place() place
+	// scheme is that of its URL.
+	scheme() string
 }
 
-// parseAdvice says in words of its own what url.Parse found: its error quotes parts
-// of the URL, which may be those of a password.
-func parseAdvice(err error) string {
-	var (
-		escape url.EscapeError
-		host   url.InvalidHostError
-	)
-	switch {
-	case errors.As(err, &escape):
-		return "it has a % that is not followed by two hexadecimal digits: write %25 for a percent sign"
-	case errors.As(err, &host):
-		return "its host has a character that no host has: write a DNS name or an address"
-	}
-	return "write it as scheme://host:port/path, with IPv6 addresses in brackets"
+// Owner names whose targets these are.
+type Owner struct {
+	Namespace, Name string
+}
+
+// Watcher is a prober whose endpoint can be asked to say by itself when it changes.
+type Watcher interface {
+	Prober
+	// Watch holds a connection and hands to declare what the endpoint says of itself on it,
+	// which decides at once, see [Health.Declare]. It returns when the context is done or
+	// the connection has ended, which by itself says nothing about the endpoint. It may
+	// run while Probe does.
+	Watch(ctx context.Context, declare func(Result))
 }

@@ -21,7 +21,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 )
 
 // proxyProtocol is what a probe says on a connection before anything else: from where to
@@ -45,25 +44,6 @@ const (
 
 // proxyProtocolParameter is the parameter of probe URLs for it.
 const proxyProtocolParameter = "proxyProtocol"
-
-func (p parameters) proxyProtocol() (proxyProtocol, error) {
-	version, err := p.oneOf(proxyProtocolParameter, "v1", "v2")
-	return map[string]proxyProtocol{"v1": proxyProtocolV1, "v2": proxyProtocolV2}[version], err
-}
-
-// streamDestination is destination for a scheme that is spoken over TCP and knows these
-// parameters, which it returns as well.
-func (d *Dialer) streamDestination(def Definition, u *url.URL, known ...string) (destination, parameters, error) {
-	to, err := d.destination(def, u)
-	if err != nil {
-		return destination{}, nil, err
-	}
-	given, err := parametersOf(u, append(known, proxyProtocolParameter)...)
-	if err == nil {
-		to.proxy, err = given.proxyProtocol()
-	}
-	return to, given, err
-}
 
 // introduce says it on a connection that stands.
 func (v proxyProtocol) introduce(conn stream) error {

@@ -55,8 +55,8 @@ const (
 // redisRoles maps the words in a probe URL to those of ROLE.
 var redisRoles = map[string]string{"": "", "master": redisMaster, "replica": redisReplica}
 
-func (d *Dialer) newRedisProber(def Definition, u *url.URL) (Prober, error) {
-	to, given, err := d.streamDestination(def.withDefaultPort(redisPort), u, "role", "maxLag")
+func newRedisProber(d *Dialer, def Definition, u *url.URL) (Prober, error) {
+	to, given, err := streamDestination(d, def.withDefaultPort(redisPort), u, "role", "maxLag")
 	if err == nil {
 		err = endsAfterPort(u)
 	}
@@ -116,7 +116,11 @@ func (p *redisProber) commands(user, password string) []byte {
 
 func (p *redisProber) place() place { return p.to.place() }
 
-func (p *redisProber) security() *tlsClient { return p.tls }
+// certificateExpiry implements tlsInfo.
+func (p *redisProber) certificateExpiry() time.Time { return p.tls.certificateExpiry() }
+
+// cpuHeavy implements cpuHeavyProber.
+func (p *redisProber) cpuHeavy() bool { return p.tls != nil }
 
 func (p *redisProber) scheme() string {
 	if p.tls != nil {

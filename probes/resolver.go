@@ -84,9 +84,21 @@ type Resolver struct {
 	lookups map[Question]*lookup
 	wanted  map[Owner]map[Question]bool
 	// queues hold what is not being asked; the failing have one of their own.
-	queues   [lanes]lookupQueue
-	inFlight [lanes]int
+	queues   [lookupLanes]lookupQueue
+	inFlight [lookupLanes]int
 }
+
+// lookupLane is a queue of lookups.
+type lookupLane uint8
+
+const (
+	liveLookups lookupLane = iota
+	deadLookups // of names that nobody answers
+	lookupLanes
+)
+
+// maxSleep is how long the resolver sleeps at most.
+const maxSleep = time.Second
 
 // maxLookups bounds the questions that are being asked at one time, of each lane: names
 // that nobody answers take their time, and must not hold up the others.
@@ -157,7 +169,7 @@ func (r *Resolver) want(owner Owner, wanted *Wanted) {
 		now := r.options.Clock.Now()
 		known = &lookup{question: wanted.Question, bounds: map[Owner]TTLBounds{}, due: now, answer: Answer{Asked: now}}
 		r.lookups[wanted.Question] = known
-		heap.Push(&r.queues[laneLive], known)
+		heap.Push(&r.queues[liveLookups], known)
 		r.nudge()
 	}
 	if known.answer.Outcome == LookupPending && known.answer.empty() {
@@ -199,7 +211,7 @@ func (r *Resolver) queueOf(known *lookup) *lookupQueue { return &r.queues[known.
 // called once.
 func (r *Resolver) Start(ctx context.Context) error {
 	defer r.asking.Wait()
-	timer := r.options.Clock.NewTimer(heartbeat)
+	timer := r.options.Clock.NewTimer(maxSleep)
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		timer.Reset(r.begin(ctx))
@@ -289,11 +301,11 @@ func (r *Resolver) nudge() {
 }
 
 // lane is the queue of a lookup.
-func (l *lookup) lane() lane {
+func (l *lookup) lane() lookupLane {
 	if l.failures > 0 {
-		return laneDown
+		return deadLookups
 	}
-	return laneLive
+	return liveLookups
 }
 
 // lookupQueue is a heap of lookups, the one that is due first at its top (container/heap).

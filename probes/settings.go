@@ -17,7 +17,6 @@ limitations under the License.
 package probes
 
 import (
-	"crypto/tls"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -74,20 +73,6 @@ func (r StatusRange) holds(status int) bool { return int(r.First) <= status && s
 
 func (r StatusRange) overlaps(other StatusRange) bool {
 	return r.First <= other.Last && other.First <= r.Last
-}
-
-// TLSSettings are the options of probes over TLS.
-type TLSSettings struct {
-	// ServerName is sent as SNI and verified; empty means the URL's host. An address
-	// is looked for among the certificate's IP addresses.
-	ServerName string
-	// CABundle holds PEM certificates to trust instead of the system's; empty
-	// means the system's.
-	CABundle []byte
-	// ClientCertificate is shown to endpoints that ask for one; nil means none.
-	ClientCertificate *tls.Certificate
-	// InsecureSkipVerify accepts any certificate.
-	InsecureSkipVerify bool
 }
 
 // TCPSettings are the options of tcp probes.

@@ -20,11 +20,6 @@ import (
 	"time"
 )
 
-// Owner names whose targets these are.
-type Owner struct {
-	Namespace, Name string
-}
-
 // Identity tells probes apart: two targets with the same identity are probed in the
 // same way at the same place. It is a digest of the prober's definition, and also
 // decides when within its interval a target is probed, so that it should not change

@@ -38,8 +38,8 @@ type tcpProber struct {
 	expect []byte
 }
 
-func (d *Dialer) newTCPProber(def Definition, u *url.URL) (Prober, error) {
-	to, _, err := d.streamDestination(def, u)
+func newTCPProber(d *Dialer, def Definition, u *url.URL) (Prober, error) {
+	to, _, err := streamDestination(d, def, u)
 	if err == nil {
 		err = endsAfterPort(u)
 	}

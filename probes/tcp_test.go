@@ -22,9 +22,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -132,28 +130,6 @@ func TestTCPProbeOutOfFileDescriptors(t *testing.T) {
 	if want := unknown(ReasonLocalResources); result != want {
 		t.Errorf("got %+v, want %+v", result, want)
 	}
-}
-
-// exhaustFileDescriptors opens all that the process may until release, or the test's end.
-func exhaustFileDescriptors(t *testing.T) (release func()) {
-	t.Helper()
-	restore := limitFileDescriptors(t)
-	var files []*os.File
-	for {
-		file, err := os.Open(os.DevNull)
-		if err != nil {
-			break
-		}
-		files = append(files, file)
-	}
-	release = sync.OnceFunc(func() {
-		for _, file := range files {
-			file.Close()
-		}
-		restore()
-	})
-	t.Cleanup(release)
-	return release
 }
 
 func benchmarkTCPProbe(b *testing.B) {

@@ -40,12 +40,6 @@ const (
 	maxSessionAge = 10 * time.Minute
 )
 
-// secured is a prober of a scheme that goes with TLS.
-type secured interface {
-	// security is what it makes handshakes with; nil if it makes none.
-	security() *tlsClient
-}
-
 // tlsClient is what the probes of one host need for their handshakes.
 type tlsClient struct {
 	config *tls.Config
@@ -91,6 +85,10 @@ func (d *Dialer) newTLSClient(settings *TLSSettings, host string, protocols ...s
 	resuming.CurvePreferences = classicCurves
 	return &tlsClient{config: config, resuming: resuming, session: session}, nil
 }
+
+// verifiesServer reports whether a handshake proves who the server is: whether the
+// certificate must be valid for its name. Without TLS, nothing is proved.
+func (c *tlsClient) verifiesServer() bool { return c != nil && !c.config.InsecureSkipVerify }
 
 // resumeNothing makes every handshake a full one, for who wants to see the certificate
 // each time.
@@ -224,4 +222,18 @@ func (r *rootPools) forget(key bundleKey) {
 	if r.pools[key].Value() == nil {
 		delete(r.pools, key)
 	}
+}
+
+// TLSSettings are the options of probes over TLS.
+type TLSSettings struct {
+	// ServerName is sent as SNI and verified; empty means the URL's host. An address
+	// is looked for among the certificate's IP addresses.
+	ServerName string
+	// CABundle holds PEM certificates to trust instead of the system's; empty
+	// means the system's.
+	CABundle []byte
+	// ClientCertificate is shown to endpoints that ask for one; nil means none.
+	ClientCertificate *tls.Certificate
+	// InsecureSkipVerify accepts any certificate.
+	InsecureSkipVerify bool
 }

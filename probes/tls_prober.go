@@ -42,8 +42,8 @@ type tlsProber struct {
 // httpsPort is where TLS is met most often.
 const httpsPort = 443
 
-func (d *Dialer) newTLSProber(def Definition, u *url.URL) (Prober, error) {
-	to, given, err := d.streamDestination(def.withDefaultPort(httpsPort), u, "minValidity")
+func newTLSProber(d *Dialer, def Definition, u *url.URL) (Prober, error) {
+	to, given, err := streamDestination(d, def.withDefaultPort(httpsPort), u, "minValidity")
 	if err == nil {
 		err = endsAfterPort(u)
 	}
@@ -66,7 +66,11 @@ func (p *tlsProber) place() place { return p.to.place() }
 
 func (p *tlsProber) scheme() string { return "tls" }
 
-func (p *tlsProber) security() *tlsClient { return p.client }
+// certificateExpiry implements tlsInfo.
+func (p *tlsProber) certificateExpiry() time.Time { return p.client.certificateExpiry() }
+
+// cpuHeavy implements cpuHeavyProber.
+func (p *tlsProber) cpuHeavy() bool { return true }
 
 // clientCertificate does what crypto/tls does without it, and remembers that it was
 // called.

@@ -30,11 +30,6 @@ import (
 	"farpoint.dev/farpoint/test/servers"
 )
 
-// lasting makes a certificate that is valid for so long.
-func lasting(validity time.Duration) func(*x509.Certificate) {
-	return func(c *x509.Certificate) { c.NotAfter = time.Now().Add(validity) }
-}
-
 func TestTLSProbe(t *testing.T) {
 	ca := newAuthority(t) // valid for an hour itself
 	trusting := TLSSettings{CABundle: ca.bundle()}

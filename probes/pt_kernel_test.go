@@ -20,6 +20,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -70,4 +71,26 @@ func limitFileDescriptors(t testing.TB) (restore func()) {
 		t.Fatal(err)
 	}
 	return func() { _ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before) }
+}
+
+// exhaustFileDescriptors opens all that the process may until release, or the test's end.
+func exhaustFileDescriptors(t *testing.T) (release func()) {
+	t.Helper()
+	restore := limitFileDescriptors(t)
+	var files []*os.File
+	for {
+		file, err := os.Open(os.DevNull)
+		if err != nil {
+			break
+		}
+		files = append(files, file)
+	}
+	release = sync.OnceFunc(func() {
+		for _, file := range files {
+			file.Close()
+		}
+		restore()
+	})
+	t.Cleanup(release)
+	return release
 }

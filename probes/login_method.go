@@ -1,0 +1,104 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+import (
+	"fmt"
+)
+
+// loginMethod is one way in which a probe proves to a server who it is.
+type loginMethod uint8
+
+const (
+	// loginAuthorization is an Authorization header, Basic or Bearer.
+	loginAuthorization loginMethod = iota + 1
+	// loginRedisAuth is Redis' AUTH.
+	loginRedisAuth
+	// loginPostgresPassword is PostgreSQL's AuthenticationCleartextPassword, by which it also
+	// asks for passwords that it checks by LDAP, RADIUS or PAM.
+	loginPostgresPassword
+	loginPostgresMD5
+	loginPostgresSCRAM
+	loginMySQLClear
+	loginMySQLSHA256
+	// loginMySQLCachingFast is caching_sha2_password while the server has the password in its
+	// cache, loginMySQLCachingFull what it asks for otherwise: the password itself, encrypted
+	// by TLS or for a key that the server sends.
+	loginMySQLCachingFast
+	loginMySQLCachingFull
+	loginMySQLNative
+	loginMySQLEd25519
+)
+
+// loginRule says whether credentials are sent to a server that has not proved who it is.
+type loginRule uint8
+
+const (
+	// withheld: never. It is the rule of what the table does not list.
+	withheld loginRule = iota
+	// withheldUnlessAllowed: only if Definition.SendCredentialsToUnverifiedServers is set.
+	withheldUnlessAllowed
+	// sent: what is sent answers one challenge and cannot be used a second time. A weak
+	// password can still be found by trying, as from a stolen table of hashes.
+	sent
+)
+
+// loginMethods lists every way to log in, with the rule for servers that have not proved
+// who they are. To those that have, all of them are used. The user guide has the same
+// table.
+var loginMethods = map[loginMethod]struct {
+	schemes, name string
+	rule          loginRule
+}{
+	loginAuthorization:    {"http, https, grpc, grpcs", "Authorization header", withheldUnlessAllowed},
+	loginRedisAuth:        {"redis, rediss", "AUTH", withheldUnlessAllowed},
+	loginPostgresPassword: {"postgres", "clear text", withheld},
+	loginPostgresMD5:      {"postgres", "MD5", withheld}, // what is stored is all that it takes to log in
+	loginPostgresSCRAM:    {"postgres", "SCRAM-SHA-256", sent},
+	loginMySQLClear:       {"mysql", "mysql_clear_password", withheld},
+	loginMySQLSHA256:      {"mysql", "sha256_password", withheld},
+	loginMySQLCachingFast: {"mysql", "the fast path of caching_sha2_password", sent},
+	loginMySQLCachingFull: {"mysql", "the full exchange of caching_sha2_password", withheld},
+	loginMySQLNative:      {"mysql", "mysql_native_password", sent},
+	loginMySQLEd25519:     {"mysql", "client_ed25519", sent},
+}
+
+// maySend reports whether a probe may answer a server by this method.
+func (m loginMethod) maySend(verified, allowed bool) bool {
+	if verified {
+		return true
+	}
+	switch loginMethods[m].rule {
+	case sent:
+		return true
+	case withheldUnlessAllowed:
+		return allowed
+	}
+	return false
+}
+
+// message is what users read when the method was asked for and not used.
+func (m loginMethod) message() string {
+	if m == 0 {
+		return reasons[ReasonCredentialsWithheld].sentence
+	}
+	advice := "have its certificate verified (sslmode=verify-full in the URL, healthCheck.tls), or store the user's password for SCRAM-SHA-256"
+	if loginMethods[m].schemes == "mysql" {
+		advice = "have its certificate verified (tls=true in the URL, healthCheck.tls), or create the user with mysql_native_password or ed25519"
+	}
+	return fmt.Sprintf("credentials withheld: the server asks for them by %s, and has not proved who it is: %s", loginMethods[m].name, advice)
+}

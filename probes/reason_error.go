@@ -1,0 +1,34 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package probes
+
+// stageError says what a probe was doing when it failed. Its reason is the one
+// that counts when the error itself is none of the network's.
+type stageError struct {
+	reason Reason
+	// code is that of the result; 0 unless the reason is ReasonStatus.
+	code uint16
+	error
+}
+
+func (e *stageError) Unwrap() error { return e.error }
+
+// resultError is an error that knows what it says about the endpoint.
+type resultError interface {
+	error
+	probeResult() Result
+}
