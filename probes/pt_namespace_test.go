@@ -24,7 +24,7 @@ import (
 	"syscall"
 	"testing"
 
-	"farpoint.dev/farpoint/hack/servers"
+	"farpoint.dev/farpoint/test/servers"
 )
 
 // inNamespace runs the test that calls it in a process of its own, in a new network
