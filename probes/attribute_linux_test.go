@@ -83,7 +83,7 @@ func TestAttribute(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := attribute(test.entry, test.errno, test.stream, endpoint, fakeTables{own, test.hop})
-			if result := classify(t.Context(), got); result != test.want {
+			if result := got.probeResult(); result != test.want {
 				t.Errorf("got %+v, want %+v", result, test.want)
 			}
 		})
@@ -96,7 +96,7 @@ func TestAttribute_EndpointIsOurOwnHost(t *testing.T) {
 	own := netip.MustParseAddr("127.0.0.1")
 	entry := &queuedError{syscall.ECONNREFUSED, unix.SO_EE_ORIGIN_ICMP, 3, 3, own}
 	got := attribute(entry, syscall.ECONNREFUSED, false, own, fakeTables{own: own})
-	if result := classify(t.Context(), got); result != failure(ReasonConnectionRefused) {
+	if result := got.probeResult(); result != failure(ReasonConnectionRefused) {
 		t.Errorf("got %+v", result)
 	}
 }

@@ -122,7 +122,7 @@ func TestWaitingForATurnIsNoFaultOfTheEndpoint(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			def := at(serve(t, secure(config, func(conn net.Conn) {
+			def := probeOf(serve(t, secure(config, func(conn net.Conn) {
 				readRequest(conn)
 				select {
 				case <-time.After(test.answer):
@@ -131,7 +131,7 @@ func TestWaitingForATurnIsNoFaultOfTheEndpoint(t *testing.T) {
 				_, _ = conn.Write([]byte(well))
 			})), "https://")
 			def.TLS = &TLSSettings{CABundle: ca.bundle()}
-			prober := prepare(t, def)
+			prober := newProber(t, def)
 			c := newComputing(1)
 			if test.busy > 0 {
 				c.take(t.Context(), "another", false)

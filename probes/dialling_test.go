@@ -17,10 +17,10 @@ limitations under the License.
 package probes
 
 import (
-	"context"
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -32,14 +32,14 @@ func TestProbes_OfEveryScheme_ResolveAndDialAlike(t *testing.T) {
 		"127.0.0.1":       failure(ReasonConnectionRefused),
 		"169.254.169.254": failure(ReasonAddressRefused),
 	} {
-		names := newScriptedNames(func(_ context.Context, question Question) dnsReply {
-			if question.Type == RecordA {
-				return dnsReply{outcome: LookupFound, records: addresses(addr), ttl: time.Hour}
-			}
-			return dnsReply{outcome: LookupEmpty, ttl: time.Hour}
-		})
+		var queries atomic.Int32
+		zone := holding(map[string][]string{"legacy.example. A": {"legacy.example. 3600 IN A " + addr}})
+		server := nameServer(t, answersBy(t, func(question string) (int, []string) {
+			queries.Add(1)
+			return zone(question)
+		}), silence)
 		dialer := NewDialer(loopback)
-		dialer.names = names.nameCache
+		dialer.ResolveBy([]netip.AddrPort{server})
 		registry := NewRegistry(dialer)
 		for scheme := range registry {
 			if scheme == "icmp" {
@@ -69,8 +69,8 @@ func TestProbes_OfEveryScheme_ResolveAndDialAlike(t *testing.T) {
 				})
 			}
 		}
-		if asked := names.asked.Load(); asked != 2 {
-			t.Errorf("%d questions for all schemes together, want one of each type", asked)
+		if n := queries.Load(); n != 2 {
+			t.Errorf("%d queries for all schemes together, want one of each type", n)
 		}
 	}
 }
@@ -84,14 +84,8 @@ func TestProbe_FirstAddressIsSilent_NextIsTried(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	names := newScriptedNames(func(_ context.Context, question Question) dnsReply {
-		if question.Type == RecordA {
-			return dnsReply{outcome: LookupFound, records: addresses("127.0.0.1", "127.0.0.2"), ttl: time.Hour}
-		}
-		return dnsReply{outcome: LookupEmpty, ttl: time.Hour}
-	})
-	dialer := NewDialer(loopback)
-	dialer.names = names.nameCache
+	resolving(t, always("127.0.0.1", "127.0.0.2"))
+	dialer := testDialer(loopback)
 	prober, err := NewRegistry(dialer).New(Definition{URL: "tcp://legacy.example", Port: hole.Port()})
 	if err != nil {
 		t.Fatal(err)

@@ -92,7 +92,7 @@ func askByUDP(conn net.Conn, message dnsMessage, buffer []byte) ([]byte, error) 
 	}
 	for stray := range maxStrays {
 		n, err := conn.Read(buffer)
-		if err != nil && stray > 0 && isTimeout(err) {
+		if err != nil && stray > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 			break // it has said something, and that was no answer
 		}
 		if err != nil {

@@ -49,7 +49,7 @@ func BenchmarkReadHead(b *testing.B) {
 
 // BenchmarkRegistryNew prepares the prober of an endpoint, as each reconcile does.
 func BenchmarkRegistryNew(b *testing.B) {
-	registry := NewRegistry(NewDialer(loopback))
+	registry := NewRegistry(NewDialer(loopbackOnly))
 	def := Definition{URL: "http:///health", Address: netip.MustParseAddr("192.0.2.10"), Port: 8080}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -184,7 +184,7 @@ func (p *grpcProber) call(ctx context.Context, conn stream) (*grpcCall, error) {
 	over := net.Conn(conn)
 	if p.tls != nil {
 		var err error
-		if over, err = p.tls.handshakeHTTP2(ctx, conn); err != nil {
+		if over, err = handshakeHTTP2(ctx, p.tls, conn); err != nil {
 			return nil, err
 		}
 	}

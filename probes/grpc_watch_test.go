@@ -43,10 +43,10 @@ func watching(t *testing.T, def Definition) (turned <-chan Health) {
 	t.Helper()
 	changes := make(chan Health, 100)
 	var s *Scheduler
-	s = NewScheduler(SchedulerOptions{Notify: func(owner Owner) { changes <- s.Health(owner)["a"] }})
-	rare := target(prepare(t, def))
+	s = NewScheduler(SchedulerOptions{Notify: func(owner Owner) { changes <- s.Health(watcherOwner)["a"] }})
+	rare := onlyTarget(prepare(t, def))
 	rare.Timing = Timing{Interval: time.Hour, FastInterval: time.Hour, Timeout: ample}
-	s.Set(owner, []Target{rare})
+	s.Set(watcherOwner, []Target{rare})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- s.Start(ctx) }()
@@ -144,8 +144,8 @@ func TestGRPCWatchOfOddServers(t *testing.T) {
 		talk func(net.Conn)
 		want []Result
 	}{
-		{"three words", frames(words(3)), []Result{pass, away, pass}},
-		{"many words", frames(words(10_000)), slices.Repeat([]Result{pass, away}, 5_000)},
+		{"three words", frames(words(3)), []Result{pass, goingAway, pass}},
+		{"many words", frames(words(10_000)), slices.Repeat([]Result{pass, goingAway}, 5_000)},
 		{"unknown service", frames(func(framer *http2.Framer) {
 			okay(framer)
 			_ = framer.WriteData(1, true, grpcMessage(3))

@@ -178,7 +178,7 @@ func (h *Health) Observe(result Result, limits Thresholds, now time.Time) bool {
 func (h *Health) count(result Result, limits Thresholds, now time.Time) bool {
 	h.add(result.Outcome)
 	switch {
-	case result.Outcome.verdict() == h.State:
+	case stateFor(result.Outcome) == h.State:
 		return h.explain(result, limits.Failure)
 	case h.backing(result.Outcome) < h.needed(result.Outcome, limits, now):
 		return false
@@ -187,8 +187,8 @@ func (h *Health) count(result Result, limits Thresholds, now time.Time) bool {
 	return true
 }
 
-// verdict is what an outcome speaks for.
-func (o Outcome) verdict() State {
+// stateFor is the state that an outcome supports.
+func stateFor(o Outcome) State {
 	switch o {
 	case Success:
 		return StateHealthy
@@ -251,7 +251,7 @@ func (h *Health) needed(outcome Outcome, limits Thresholds, now time.Time) int {
 
 // turn changes the verdict.
 func (h *Health) turn(result Result, now time.Time) {
-	turned := Health{State: result.Outcome.verdict(), Cause: result, since: now.UnixNano(), falls: h.falls, firstFall: h.firstFall}
+	turned := Health{State: stateFor(result.Outcome), Cause: result, since: now.UnixNano(), falls: h.falls, firstFall: h.firstFall}
 	if h.State == StateHealthy || h.State == StateDraining && turned.State == StateUnhealthy {
 		turned.fall()
 	}

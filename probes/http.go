@@ -236,7 +236,7 @@ func (p *httpProber) endingAfter(a answer) ending {
 
 func (p *httpProber) handshake(ctx context.Context, client *tlsClient, conn stream) (*tls.Conn, error) {
 	if p.http2 {
-		return client.handshakeHTTP2(ctx, conn)
+		return handshakeHTTP2(ctx, client, conn)
 	}
 	return client.handshake(ctx, conn)
 }

@@ -84,7 +84,7 @@ func http2Request(headers []hpack.HeaderField, body []byte) ([]byte, error) {
 }
 
 // handshakeHTTP2 is handshake with a server that must choose HTTP/2.
-func (c *tlsClient) handshakeHTTP2(ctx context.Context, conn stream) (*tls.Conn, error) {
+func handshakeHTTP2(ctx context.Context, c *tlsClient, conn stream) (*tls.Conn, error) {
 	client, err := c.handshake(ctx, conn)
 	switch {
 	case refusesProtocols(err), err == nil && client.ConnectionState().NegotiatedProtocol != alpnHTTP2:

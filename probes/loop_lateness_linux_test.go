@@ -104,7 +104,7 @@ func (d *drivenLoop) expect(t *testing.T, reason Reason, count int) {
 // httpTargets are as many targets of one HTTP server, which serves each connection.
 func httpTargets(t *testing.T, count int, serveOne func(net.Conn)) []Target {
 	t.Helper()
-	prober := prepare(t, at(serve(t, serveOne), "http://"))
+	prober := newProber(t, probeOf(serve(t, serveOne), "http://"))
 	targets := many(count, func(int) Prober { return prober })
 	for i := range targets {
 		targets[i].Timing, targets[i].Initial = shortTimeout, Seeded(StateUnknown)
@@ -188,8 +188,8 @@ func TestLoop_LateForSilenceAndRefusal_BlamesTheEndpoint(t *testing.T) {
 		targets []Target
 		want    Reason
 	}{
-		"no connection": {[]Target{target(prepare(t, at(blackHole(t), "http://")))}, ReasonTimeout},
-		"refused":       {[]Target{target(prepare(t, at(refusing(t), "http://")))}, ReasonConnectionRefused},
+		"no connection": {[]Target{target(newProber(t, probeOf(blackHole(t), "http://")))}, ReasonTimeout},
+		"refused":       {[]Target{target(newProber(t, probeOf(refusing(t), "http://")))}, ReasonConnectionRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := driveLoop(t, test.targets)

@@ -23,8 +23,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -37,7 +35,7 @@ func TestLoopMakesManyProbesAtATime(t *testing.T) {
 	const crowd = 3 * burst
 	before := openFiles(t)
 	t.Run("and closes what it has opened", func(t *testing.T) {
-		prober := prepare(t, at(serve(t, closing(responding(well))), "http://"))
+		prober := newProber(t, probeOf(serve(t, closing(responding(well))), "http://"))
 		s := started(t, SchedulerOptions{MaxInFlightPerDestination: crowd})
 		s.Set(owner, many(crowd, func(int) Prober { return prober }))
 		eventually(t, "all are healthy", func() bool { return healthyOf(s) == crowd })
@@ -72,7 +70,7 @@ func TestLoopEndsProbesThatNobodyWants(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked, ended := make(chan struct{}), make(chan error, 1)
-			endless := target(prepare(t, at(serve(t, func(conn net.Conn) {
+			endless := target(newProber(t, probeOf(serve(t, func(conn net.Conn) {
 				readRequest(conn)
 				close(asked)
 				_, err := conn.Read(make([]byte, 1))
@@ -92,32 +90,6 @@ func TestLoopEndsProbesThatNobodyWants(t *testing.T) {
 			stop()
 			if err := <-stopped; err != nil {
 				t.Error(err)
-			}
-		})
-	}
-}
-
-// TestLoopHandsOverWhatTakesMore: the kernel does not take the request whole, and the
-// answer comes in pieces that are far apart.
-func TestLoopHandsOverWhatTakesMore(t *testing.T) {
-	const line = 4000
-	for name, lines := range map[string]int{"answer": 1, "request": 4000} {
-		t.Run(name, func(t *testing.T) {
-			heard := make(chan int, 4)
-			def := at(serve(t, func(conn net.Conn) {
-				heard <- len(readRequest(conn))
-				for piece := range strings.SplitAfterSeq(well, "\n") {
-					time.Sleep(5 * time.Millisecond)
-					_, _ = io.WriteString(conn, piece)
-				}
-			}), "http://")
-			filling := Header{"X-Filling", strings.Repeat("-", line)}
-			def.HTTP = &HTTPSettings{Headers: slices.Repeat([]Header{filling}, lines)}
-			if got := probeByScheduler(t, prepare(t, def), ample); got != success() {
-				t.Errorf("got %+v", got)
-			}
-			if got := <-heard; got < lines*line {
-				t.Errorf("%d bytes of the request have arrived", got)
 			}
 		})
 	}
@@ -146,7 +118,7 @@ func (b *buggy) hear(answer io.Reader) (Result, ending, error) {
 }
 
 func TestLoopSurvivesPanics(t *testing.T) {
-	prober := prepare(t, at(serve(t, closing(responding(well))), "http://")).(plain)
+	prober := newProber(t, probeOf(serve(t, closing(responding(well))), "http://")).(plain)
 	metrics := NewMetrics()
 	s := started(t, SchedulerOptions{Metrics: metrics})
 	hasty := target(&buggy{plain: prober})
@@ -158,20 +130,6 @@ func TestLoopSurvivesPanics(t *testing.T) {
 	}
 }
 
-// TestLoopAsksThePolicyAtEveryProbe, which may have changed since the prober was prepared.
-func TestLoopAsksThePolicyAtEveryProbe(t *testing.T) {
-	strict := NewDialer(NewEgressPolicy(EgressRules{}))
-	overHTTP := prepare(t, at(unvisited(t), "http://")).(*httpProber)
-	overHTTP.dialer = strict
-	overTCP := prepare(t, at(unvisited(t), "tcp://")).(*tcpProber)
-	overTCP.dialer = strict
-	for _, prober := range []Prober{overHTTP, overTCP} {
-		if got, want := probeByScheduler(t, prober, ample), failure(ReasonAddressRefused); got != want {
-			t.Errorf("got %+v, want %+v", got, want)
-		}
-	}
-}
-
 func TestLoopOutOfFileDescriptors(t *testing.T) {
 	// Nobody accepts, so that no file is closed behind the test's back.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -179,7 +137,7 @@ func TestLoopOutOfFileDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	prober := prepare(t, at(addrOf(listener), "tcp://"))
+	prober := newProber(t, probeOf(addrOf(listener), "tcp://"))
 	first, second := target(prober), target(prober)
 	first.Thresholds, second.Thresholds = Thresholds{1, 1}, Thresholds{1, 1}
 	second.Key, second.Identity = "b", Identity{8}

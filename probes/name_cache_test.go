@@ -136,7 +136,7 @@ func TestNameCache_LastProbeGivesUp_LookupEnds(t *testing.T) {
 		for _, ctx := range []context.Context{short, long} {
 			probes.Go(func() {
 				_, err := names.addresses(ctx, "legacy.example")
-				if got := classify(ctx, err); got != unknown(ReasonNameResolution) {
+				if got := new(lookupError); !errors.As(err, &got) {
 					t.Errorf("%+v", got)
 				}
 			})

@@ -149,7 +149,7 @@ func exchange(ctx context.Context, network string, server netip.AddrPort, messag
 	}
 	defer conn.Close()
 	defer bind(ctx, conn)()
-	return askByUDP(conn, message, make([]byte, maxAnswerBytes))
+	return askByUDP(conn, message, make([]byte, 4<<10))
 }
 
 // isTruncated reads the bit TC of a message's header.

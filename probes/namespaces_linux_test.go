@@ -147,7 +147,7 @@ func serveDNS(t *testing.T, address string) error {
 	}
 	t.Cleanup(func() { packets.Close() })
 	go func() {
-		buffer := make([]byte, maxMessage)
+		buffer := make([]byte, 64<<10)
 		for {
 			n, from, err := packets.ReadFrom(buffer)
 			if err != nil {

@@ -41,14 +41,14 @@ func TestCertificateExpiryIsKnown(t *testing.T) {
 	} {
 		for _, url := range []string{"https://", "tls://"} {
 			t.Run(url+" "+test.name, func(t *testing.T) {
-				def := at(serve(t, secure(&tls.Config{Certificates: []tls.Certificate{test.change}}, responding(well))), url)
+				def := probeOf(serve(t, secure(&tls.Config{Certificates: []tls.Certificate{test.change}}, responding(well))), url)
 				def.TLS = &test.settings
-				prober := prepare(t, def)
+				prober := newProber(t, def)
 				if got := prober.(tlsInfo).certificateExpiry(); !got.IsZero() {
 					t.Errorf("%v before the first probe", got)
 				}
 				for range 3 {
-					probeOnce(t, prober, ample)
+					probeOutside(t, prober, ample)
 					got := time.Until(prober.(tlsInfo).certificateExpiry())
 					if off := got - test.want; off < -time.Minute || off > time.Minute {
 						t.Errorf("expires in %v, want %v", got, test.want)
@@ -58,7 +58,7 @@ func TestCertificateExpiryIsKnown(t *testing.T) {
 		}
 	}
 	for _, url := range []string{"http://", "https://", "tls://", "grpc://", "grpcs://", "grpcs://:443?watch=true", "redis://", "rediss://", "mysql://", "postgres://"} {
-		prober := prepare(t, at(refusing(t), url))
+		prober := newProber(t, probeOf(refusing(t), url))
 		if of, ok := prober.(tlsInfo); !ok || !of.certificateExpiry().IsZero() {
 			t.Errorf("%s: %T is not asked for what it sees of certificates", url, prober)
 		}

@@ -30,7 +30,7 @@ import (
 // overloadTargets are HTTP endpoints of the epoll server, all of them taken for healthy.
 func overloadTargets(t *testing.T, port uint16, owners, each int, timing Timing) map[Owner][]Target {
 	t.Helper()
-	registry, all := NewRegistry(NewDialer(loopback)), map[Owner][]Target{}
+	registry, all := NewRegistry(NewDialer(loopbackOnly)), map[Owner][]Target{}
 	for index := range owners * each {
 		of := Owner{Namespace: fmt.Sprint("namespace-", index/each%100), Name: fmt.Sprint("owner-", index/each)}
 		address := netip.AddrFrom4([4]byte{127, byte(1 + index>>16), byte(index >> 8), byte(index)})

@@ -17,6 +17,7 @@ limitations under the License.
 package probes
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -26,24 +27,24 @@ import (
 func probeByScheduler(t testing.TB, prober Prober, timeout time.Duration) Result {
 	t.Helper()
 	told := make(chan struct{}, 1)
-	s := started(t, SchedulerOptions{Notify: func(Owner) {
+	s := startedScheduler(t, SchedulerOptions{Notify: func(Owner) {
 		select {
 		case told <- struct{}{}:
 		default:
 		}
 	}})
-	only := target(prober)
+	only := onlyTarget(prober)
 	only.Timing = Timing{Interval: time.Hour, FastInterval: time.Millisecond, Timeout: timeout}
 	only.Thresholds = Thresholds{Failure: 1, Success: 1}
 	start := time.Now()
-	s.Set(owner, []Target{only})
+	s.Set(watcherOwner, []Target{only})
 	for {
 		select {
 		case <-told:
 		case <-time.After(timeout + ample):
 			t.Fatal("the scheduler's probe does not end")
 		}
-		result := s.Health(owner)[only.Key].Cause
+		result := s.Health(watcherOwner)[only.Key].Cause
 		if result.Reason == ReasonStalled {
 			start = time.Now()
 			continue
@@ -51,7 +52,36 @@ func probeByScheduler(t testing.TB, prober Prober, timeout time.Duration) Result
 		if late := time.Since(start) - timeout; late > 2*time.Second {
 			t.Errorf("the scheduler's probe took %v more than its timeout of %v", late, timeout)
 		}
-		s.Remove(owner)
+		s.Remove(watcherOwner)
 		return result
 	}
+}
+
+// watcherOwner is whose targets the schedulers of these tests probe.
+var watcherOwner = Owner{Namespace: "integration", Name: "legacy-api"}
+
+// goingAway is what an endpoint says that is about to go.
+var goingAway = failure(ReasonNotServing)
+
+// onlyTarget is the one target of a scheduler.
+func onlyTarget(prober Prober) Target {
+	return Target{
+		Key: "a", Identity: Identity{7}, Prober: prober, Thresholds: Thresholds{Failure: 3, Success: 2},
+		Timing: Timing{Interval: 10 * time.Second, FastInterval: time.Second, Timeout: 2 * time.Second},
+	}
+}
+
+func startedScheduler(t testing.TB, options SchedulerOptions) *Scheduler {
+	t.Helper()
+	s := NewScheduler(options)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }

@@ -27,7 +27,7 @@ func TestOutageChangesNothing(t *testing.T) {
 		t.Run(outcome.String(), func(t *testing.T) {
 			resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
 				a.say(dbA, found(time.Minute, "192.0.2.1"))
-				r.Set(owner, wantDB)
+				r.Set(asker, wantDB)
 				time.Sleep(time.Minute)
 				a.say(dbA, dnsReply{outcome: outcome})
 				time.Sleep(time.Minute)
@@ -36,7 +36,7 @@ func TestOutageChangesNothing(t *testing.T) {
 				if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != outcome {
 					t.Errorf("%+v", got)
 				}
-				if told := a.toldTimes(owner); told != 2 {
+				if told := a.toldTimes(asker); told != 2 {
 					t.Errorf("told %d times, want of the name and of the outage", told)
 				}
 				if asked := len(a.times(dbA)) - begun; outcome != LookupEmpty && (asked < 100*60 || asked > 100*3600/25) {
@@ -44,8 +44,8 @@ func TestOutageChangesNothing(t *testing.T) {
 				}
 				a.say(dbA, found(time.Minute, "192.0.2.3"))
 				time.Sleep(longestPause)
-				if got := r.settled(dbA); !got.equal(addresses("192.0.2.3")) || got.Outcome != LookupFound || a.toldTimes(owner) != 3 {
-					t.Errorf("after the outage: %+v, told %d times", got, a.toldTimes(owner))
+				if got := r.settled(dbA); !got.equal(addresses("192.0.2.3")) || got.Outcome != LookupFound || a.toldTimes(asker) != 3 {
+					t.Errorf("after the outage: %+v, told %d times", got, a.toldTimes(asker))
 				}
 			})
 		})
@@ -56,14 +56,14 @@ func TestOutageChangesNothing(t *testing.T) {
 func TestOutageThatChangesItsFace(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
 		a.say(dbA, found(time.Second, "192.0.2.1"))
-		r.Set(owner, wantDB)
+		r.Set(asker, wantDB)
 		synctest.Wait()
 		for _, outcome := range []LookupOutcome{LookupTimeout, LookupServerFailure, LookupTimeout, LookupInvalid} {
 			a.say(dbA, dnsReply{outcome: outcome})
 			time.Sleep(time.Minute)
 		}
-		if got := r.settled(dbA); got.Outcome != LookupTimeout || a.toldTimes(owner) != 2 {
-			t.Errorf("%v, told %d times", got.Outcome, a.toldTimes(owner))
+		if got := r.settled(dbA); got.Outcome != LookupTimeout || a.toldTimes(asker) != 2 {
+			t.Errorf("%v, told %d times", got.Outcome, a.toldTimes(asker))
 		}
 	})
 }
@@ -71,7 +71,7 @@ func TestOutageThatChangesItsFace(t *testing.T) {
 func TestNameThatDoesNotExistGoesAfterAGraceTime(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
 		a.say(dbA, found(time.Minute, "192.0.2.1"))
-		r.Set(owner, wantDB)
+		r.Set(asker, wantDB)
 		synctest.Wait()
 		a.say(dbA, dnsReply{outcome: LookupMissing, ttl: 2 * time.Minute})
 		time.Sleep(time.Minute)
@@ -82,15 +82,15 @@ func TestNameThatDoesNotExistGoesAfterAGraceTime(t *testing.T) {
 			t.Fatalf("%+v, missing since %v", got, missing)
 		}
 		time.Sleep(time.Until(got.KeptUntil) - time.Second)
-		if got := r.settled(dbA); got.empty() || a.toldTimes(owner) != 2 {
-			t.Errorf("a second before the grace time ends: %+v, told %d times", got, a.toldTimes(owner))
+		if got := r.settled(dbA); got.empty() || a.toldTimes(asker) != 2 {
+			t.Errorf("a second before the grace time ends: %+v, told %d times", got, a.toldTimes(asker))
 		}
 		time.Sleep(time.Second)
-		if got := r.settled(dbA); !got.empty() || got.Outcome != LookupMissing || !got.KeptUntil.IsZero() || a.toldTimes(owner) != 3 {
-			t.Errorf("after the grace time: %+v, told %d times", got, a.toldTimes(owner))
+		if got := r.settled(dbA); !got.empty() || got.Outcome != LookupMissing || !got.KeptUntil.IsZero() || a.toldTimes(asker) != 3 {
+			t.Errorf("after the grace time: %+v, told %d times", got, a.toldTimes(asker))
 		}
 		// What is remembered by somebody who is behind is no reason to bring it back.
-		r.Set(owner, []Wanted{{dbA, bounds, addresses("192.0.2.1")}})
+		r.Set(asker, []Wanted{{dbA, bounds, addresses("192.0.2.1")}})
 		time.Sleep(time.Hour)
 		if got := r.settled(dbA); !got.empty() {
 			t.Errorf("an hour later: %+v", got)
@@ -106,7 +106,7 @@ func TestNameThatDoesNotExistGoesAfterAGraceTime(t *testing.T) {
 func TestNameThatIsBackWithinTheGraceTime(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
 		a.say(dbA, found(time.Minute, "192.0.2.1"))
-		r.Set(owner, wantDB)
+		r.Set(asker, wantDB)
 		for range 10 {
 			a.say(dbA, dnsReply{outcome: LookupMissing})
 			time.Sleep(4 * time.Minute)
@@ -123,7 +123,7 @@ func TestNameThatIsBackWithinTheGraceTime(t *testing.T) {
 func TestOutageWithinTheGraceTime(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
 		a.say(dbA, found(time.Minute, "192.0.2.1"))
-		r.Set(owner, wantDB)
+		r.Set(asker, wantDB)
 		synctest.Wait()
 		a.say(dbA, dnsReply{outcome: LookupMissing})
 		time.Sleep(2 * time.Minute)
@@ -142,7 +142,7 @@ func TestOutageWithinTheGraceTime(t *testing.T) {
 func TestRestartDuringAnOutage(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
 		a.say(dbA, dnsReply{outcome: LookupServerFailure})
-		r.Set(owner, []Wanted{{dbA, bounds, addresses("192.0.2.1")}})
+		r.Set(asker, []Wanted{{dbA, bounds, addresses("192.0.2.1")}})
 		if got := r.Answer(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupPending {
 			t.Errorf("before the first reply: %+v", got)
 		}

@@ -32,6 +32,9 @@ import (
 	"farpoint.dev/farpoint/test/servers"
 )
 
+// asker asks the questions of these tests.
+var asker = Owner{Namespace: "integration", Name: "legacy-api"}
+
 // oracle is what all name servers in a bubble say, and when they were asked.
 type oracle struct {
 	mu    sync.Mutex
@@ -71,11 +74,11 @@ func (a *oracle) times(question Question) []time.Time {
 	return slices.Clone(a.asked[question])
 }
 
-func (a *oracle) toldTimes(owner Owner) int {
+func (a *oracle) toldTimes(asker Owner) int {
 	synctest.Wait()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.told[owner]
+	return a.told[asker]
 }
 
 // resolve runs a resolver in a bubble, where hours pass in no time.
@@ -83,10 +86,10 @@ func resolve(t *testing.T, test func(*testing.T, *Resolver, *oracle)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		a := &oracle{says: map[Question]dnsReply{}, asked: map[Question][]time.Time{}, told: map[Owner]int{}}
-		r := NewResolver(ResolverOptions{Log: logr.Discard(), lookup: a.lookup, Notify: func(owner Owner) {
+		r := NewResolver(ResolverOptions{Log: logr.Discard(), lookup: a.lookup, Notify: func(asker Owner) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			a.told[owner]++
+			a.told[asker]++
 		}})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
@@ -130,7 +133,7 @@ func TestChangesAreFoundWithinTheTTL(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
 				a.say(dbA, found(test.ttl, "192.0.2.1"))
-				r.Set(owner, wantDB)
+				r.Set(asker, wantDB)
 				if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupFound {
 					t.Fatalf("%+v", got)
 				}
@@ -141,13 +144,13 @@ func TestChangesAreFoundWithinTheTTL(t *testing.T) {
 						t.Errorf("asked again after %v, want from %v to %v", gap, test.from, test.to)
 					}
 				}
-				if told := a.toldTimes(owner); told != 1 {
+				if told := a.toldTimes(asker); told != 1 {
 					t.Errorf("told %d times while nothing changed", told)
 				}
 				a.say(dbA, found(test.ttl, "192.0.2.2", "192.0.2.1"))
 				time.Sleep(test.to)
-				if got := r.settled(dbA); !got.equal(addresses("192.0.2.2", "192.0.2.1")) || a.toldTimes(owner) != 2 {
-					t.Errorf("%+v, told %d times", got, a.toldTimes(owner))
+				if got := r.settled(dbA); !got.equal(addresses("192.0.2.2", "192.0.2.1")) || a.toldTimes(asker) != 2 {
+					t.Errorf("%+v, told %d times", got, a.toldTimes(asker))
 				}
 			})
 		})
@@ -168,7 +171,7 @@ func TestServerThatCountsDown(t *testing.T) {
 			}
 			return found((ttl - age).Truncate(time.Second), "192.0.2.1")
 		}
-		r.Set(owner, wantDB)
+		r.Set(asker, wantDB)
 		time.Sleep(19*ttl + time.Second)
 		synctest.Wait()
 		changed.Store(true) // what the cache does not know before its copy expires
@@ -206,7 +209,7 @@ func TestOwnersShareALookup(t *testing.T) {
 		time.Sleep(time.Minute)
 		for i := range 1000 {
 			if told := a.toldTimes(Owner{Namespace: "many", Name: fmt.Sprint(i)}); told != 2 && told != 1 {
-				t.Fatalf("owner %d was told %d times", i, told)
+				t.Fatalf("asker %d was told %d times", i, told)
 			}
 		}
 	})
@@ -217,14 +220,14 @@ func TestNobodyWantsToKnow(t *testing.T) {
 		second := Question{"db.example", RecordAAAA}
 		a.say(dbA, found(time.Second, "192.0.2.1"))
 		a.slow = time.Second
-		r.Set(owner, []Wanted{{Question: dbA, TTLBounds: bounds}, {Question: second, TTLBounds: bounds}})
+		r.Set(asker, []Wanted{{Question: dbA, TTLBounds: bounds}, {Question: second, TTLBounds: bounds}})
 		time.Sleep(time.Millisecond)
-		r.Set(owner, wantDB) // the other one is being asked
+		r.Set(asker, wantDB) // the other one is being asked
 		time.Sleep(time.Minute)
 		if asked := len(a.times(second)); asked != 1 {
 			t.Errorf("asked %d times", asked)
 		}
-		r.Remove(owner)
+		r.Remove(asker)
 		before := len(a.times(dbA))
 		time.Sleep(time.Hour)
 		if asked := len(a.times(dbA)) - before; asked > 0 || len(r.lookups)+len(r.wanted) > 0 {
@@ -255,7 +258,7 @@ func TestFailingNamesHoldUpNoOthers(t *testing.T) {
 		a.slow, a.fast = 3*time.Second, dbA
 		a.mu.Unlock()
 		a.say(dbA, found(10*time.Second, "192.0.2.1"))
-		r.Set(owner, wantDB)
+		r.Set(asker, wantDB)
 		time.Sleep(10 * time.Minute)
 		times := a.times(dbA)
 		for i := 1; i < len(times); i++ {
@@ -269,7 +272,7 @@ func TestFailingNamesHoldUpNoOthers(t *testing.T) {
 func TestPanicIsAnOutcome(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, _ *oracle) {
 		r.options.lookup = func(context.Context, Question) dnsReply { panic("a reply") }
-		r.Set(owner, wantDB)
+		r.Set(asker, wantDB)
 		if got := r.settled(dbA); got.Outcome != LookupInvalid {
 			t.Errorf("%+v", got)
 		}
@@ -279,11 +282,11 @@ func TestPanicIsAnOutcome(t *testing.T) {
 func TestResolverAsksNameServers(t *testing.T) {
 	place := nameServer(t, answersBy(t, holding(map[string][]string{"db.example. A": {"db.example. 1 IN A 192.0.2.9"}})), silence)
 	told := make(chan Owner, 1)
-	r := NewResolver(ResolverOptions{Servers: []netip.AddrPort{place}, Log: logr.Discard(), Notify: func(owner Owner) { told <- owner }})
+	r := NewResolver(ResolverOptions{Servers: []netip.AddrPort{place}, Log: logr.Discard(), Notify: func(asker Owner) { told <- asker }})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- r.Start(ctx) }()
-	r.Set(owner, wantDB)
+	r.Set(asker, wantDB)
 	select {
 	case <-told:
 	case <-time.After(ample):
@@ -327,7 +330,7 @@ func TestResolverOfDnsmasq(t *testing.T) {
 	for _, question := range []Question{far, many, wide, service, missing} {
 		wanted = append(wanted, Wanted{Question: question, TTLBounds: TTLBounds{Min: time.Second, Max: time.Second}})
 	}
-	r.Set(owner, wanted)
+	r.Set(asker, wanted)
 	until := func(what string, holds func() bool) {
 		t.Helper()
 		deadline := time.After(ample)

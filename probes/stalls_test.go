@@ -51,9 +51,9 @@ func engineProcess(endpoint string) error {
 	s := NewScheduler(SchedulerOptions{Metrics: metrics, Notify: func(Owner) { fmt.Println("told") }})
 	var targets []Target
 	for i, settings := range []*HTTPSettings{nil, {ExpectedBody: regexp.MustCompile("ok")}} {
-		def := at(netip.MustParseAddrPort(endpoint), "http://")
+		def := probeOf(netip.MustParseAddrPort(endpoint), "http://")
 		def.HTTP = settings
-		prober, err := NewRegistry(NewDialer(loopback)).New(def)
+		prober, err := NewRegistry(NewDialer(loopbackOnly)).New(def)
 		if err != nil {
 			return err
 		}

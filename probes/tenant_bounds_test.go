@@ -32,7 +32,7 @@ func within(rules TenantRules) Registry {
 
 func TestBoundsHoldForURLs(t *testing.T) {
 	registry := within(TenantRules{
-		AllowedCIDRs: prefixes("192.0.2.0/24"), AllowedSuffixes: []string{"example.com"},
+		AllowedCIDRs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, AllowedSuffixes: []string{"example.com"},
 		DeniedPorts: []PortRange{{22, 22}, {5432, 5432}}, DeniedSchemes: []string{"icmp", "redis"},
 	})
 	for url, want := range map[string]string{
@@ -77,7 +77,7 @@ func TestBoundsHoldForRedirects(t *testing.T) {
 		fmt.Sprintf("http://hidden.example:%d/", hidden.Port()):         {AllowedSuffixes: []string{"example.com"}},
 		fmt.Sprintf("http://HIDDEN.internal.test.:%d/", hidden.Port()):  {DeniedSuffixes: []string{"internal.test"}},
 		fmt.Sprintf("https://hidden.example.com:%d/", hidden.Port()):    {DeniedSchemes: []string{"https"}},
-		fmt.Sprintf("http://127.66.0.1:%d/", hidden.Port()):             {DeniedCIDRs: prefixes("127.66.0.0/16")},
+		fmt.Sprintf("http://127.66.0.1:%d/", hidden.Port()):             {DeniedCIDRs: []netip.Prefix{netip.MustParsePrefix("127.66.0.0/16")}},
 		fmt.Sprintf("http://elsewhere.example.com:%d/y", hidden.Port()): {DeniedPorts: []PortRange{{hidden.Port(), hidden.Port()}}},
 	}
 	for to, bound := range rules {
@@ -107,7 +107,7 @@ func TestBoundsHoldForRedirects(t *testing.T) {
 func TestBoundsHoldForWhatNamesResolveTo(t *testing.T) {
 	hidden := unvisited(t)
 	resolving(t, always("127.0.0.1"))
-	registry := within(TenantRules{AllowedCIDRs: prefixes("127.0.0.2/32"), AllowedSuffixes: []string{"example"}})
+	registry := within(TenantRules{AllowedCIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}, AllowedSuffixes: []string{"example"}})
 	for _, scheme := range []string{"tcp", "http", "icmp", "dns", "redis", "postgres", "mysql", "grpc", "tls"} {
 		url := fmt.Sprintf("%s://service.example:%d", scheme, hidden.Port())
 		switch scheme {

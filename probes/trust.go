@@ -42,7 +42,7 @@ func (s *Scheduler) applyGuard(p *probe, result Result, now time.Duration) Resul
 	if result.Outcome == Failure && s.stalls.robbed(p.begun, p.begunAwake, now, p.rules.timing.Timeout) {
 		result = unknown(ReasonStalled)
 	}
-	if result.Reason.isOwnFault() {
+	if isOwnFault(result.Reason) {
 		s.guard.Unmade(now)
 	}
 	switch {
@@ -103,7 +103,7 @@ func (s *Scheduler) observeLink(now time.Duration) {
 
 // isOwnFault reports whether a probe with this reason could not be made in time because of
 // what our own process lacks.
-func (r Reason) isOwnFault() bool {
+func isOwnFault(r Reason) bool {
 	return r == ReasonLocalResources || r == ReasonStalled || r == ReasonCrowded
 }
 
