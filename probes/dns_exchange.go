@@ -23,6 +23,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"

@@ -162,3 +162,14 @@ func TestLoopOutOfFileDescriptors(t *testing.T) {
 	release()
 	eventually(t, "there is", func() bool { return healthyOf(s) == 2 })
 }
+
+// healthyOf counts the healthy targets of owner.
+func healthyOf(s *Scheduler) int {
+	count := 0
+	for _, health := range s.Health(owner) {
+		if health.State == StateHealthy {
+			count++
+		}
+	}
+	return count
+}

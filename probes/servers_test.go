@@ -71,17 +71,6 @@ func probeOnce(t testing.TB, prober Prober, timeout time.Duration) Result {
 	return result
 }
 
-// healthyOf counts the healthy targets of owner.
-func healthyOf(s *Scheduler) int {
-	count := 0
-	for _, health := range s.Health(owner) {
-		if health.State == StateHealthy {
-			count++
-		}
-	}
-	return count
-}
-
 // at is a definition of a probe of that endpoint.
 func at(endpoint netip.AddrPort, url string) Definition {
 	return Definition{URL: url, Address: endpoint.Addr(), Port: endpoint.Port()}
