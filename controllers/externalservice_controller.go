@@ -58,8 +58,8 @@ const unansweredDelay = time.Second
 // conflictDelay is the time that the watch is given to bring what somebody else wrote.
 const conflictDelay = 50 * time.Millisecond
 
-// scheduler probes targets; see probes.Scheduler.
-type scheduler interface {
+// probeScheduler probes targets; see probes.Scheduler.
+type probeScheduler interface {
 	Set(probes.Owner, []probes.Target)
 	Remove(probes.Owner)
 	Health(probes.Owner) map[string]probes.Health
@@ -73,9 +73,9 @@ type Reconciler struct {
 	// leading waits until the API server is there and this is the leader still: what is
 	// then written is what is known then.
 	leading   func(context.Context) error
-	scheduler scheduler
+	scheduler probeScheduler
 	// resolver knows where DNS names lead.
-	resolver resolver
+	resolver nameResolver
 	// transitions tell of what the scheduler finds.
 	transitions *transitions
 	// decisions are what was last written about which endpoints get traffic.

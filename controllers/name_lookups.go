@@ -26,8 +26,8 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// resolver asks for DNS names; see probes.Resolver.
-type resolver interface {
+// nameResolver asks for DNS names; see probes.Resolver.
+type nameResolver interface {
 	Set(probes.Owner, []probes.Wanted)
 	Remove(probes.Owner)
 	Answer(probes.Question) probes.Answer

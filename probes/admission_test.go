@@ -134,7 +134,7 @@ func TestLimitsByNamespaceAndDestination(t *testing.T) {
 				count(1, names...)
 				defer count(-1, names...)
 				time.Sleep(time.Second)
-				return success()
+				return SuccessResult()
 			}}
 		}
 		s := started(t, SchedulerOptions{MaxInFlightPerNamespace: 7, MaxInFlightPerDestination: 3})
@@ -178,7 +178,7 @@ func TestAmongThoseWhoWaitTheLongestIsNext(t *testing.T) {
 			s.Set(owner, many(300, func(int) Prober {
 				slow := &scripted{answer: func(context.Context) Result {
 					time.Sleep(timing.Timeout / 2)
-					return success()
+					return SuccessResult()
 				}}
 				all = append(all, slow)
 				return elsewhere{slow, gateway}
@@ -204,14 +204,14 @@ func TestWhoWaitsForOneLimitHoldsNobodyUpAtAnother(t *testing.T) {
 		gateway := place{addr: netip.MustParseAddr("192.0.2.1")}
 		slow := &scripted{answer: func(context.Context) Result {
 			time.Sleep(timing.Timeout * 9 / 10)
-			return success()
+			return SuccessResult()
 		}}
 		s.Set(Owner{owner.Namespace, "slow"}, many(20, func(int) Prober { return elsewhere{slow, gateway} }))
 		var swift []*scripted
 		targets := many(60, func(i int) Prober {
 			each := &scripted{answer: func(context.Context) Result {
 				time.Sleep(timing.Interval / 60)
-				return success()
+				return SuccessResult()
 			}}
 			swift = append(swift, each)
 			return elsewhere{each, place{addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i)})}}

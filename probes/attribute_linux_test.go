@@ -47,7 +47,7 @@ func TestAttribute(t *testing.T) {
 		aliveOnLink = localnet.Hop{OnLink: true}
 		noRoute     = localnet.Hop{Missing: true}
 	)
-	local, refused, unreachable := unknown(ReasonNetworkUnreachable), failure(ReasonConnectionRefused), failure(ReasonHostUnreachable)
+	local, refused, unreachable := UnknownResult(ReasonNetworkUnreachable), FailureResult(ReasonConnectionRefused), FailureResult(ReasonHostUnreachable)
 	for _, test := range []struct {
 		name   string
 		entry  *queuedError
@@ -72,10 +72,10 @@ func TestAttribute(t *testing.T) {
 		{"dead neighbour", message(syscall.EHOSTUNREACH, 3, 1, own), syscall.EHOSTUNREACH, true, deadOnLink, unreachable},
 		{"own kernel", &queuedError{errno: syscall.EMSGSIZE, origin: unix.SO_EE_ORIGIN_LOCAL}, syscall.EMSGSIZE, false, reachable, local},
 		{"system call, UDP", nil, syscall.EPERM, false, reachable, local},
-		{"system call without memory", nil, syscall.ENOBUFS, true, reachable, unknown(ReasonLocalResources)},
+		{"system call without memory", nil, syscall.ENOBUFS, true, reachable, UnknownResult(ReasonLocalResources)},
 		{"RST", nil, syscall.ECONNREFUSED, true, deadGateway, refused},
-		{"RST of a connection", nil, syscall.ECONNRESET, true, reachable, failure(ReasonConnectionClosed)},
-		{"retransmissions in vain", nil, syscall.ETIMEDOUT, true, reachable, failure(ReasonTimeout)},
+		{"RST of a connection", nil, syscall.ECONNRESET, true, reachable, FailureResult(ReasonConnectionClosed)},
+		{"retransmissions in vain", nil, syscall.ETIMEDOUT, true, reachable, FailureResult(ReasonTimeout)},
 		{"message for a connection", nil, syscall.EHOSTUNREACH, true, reachable, unreachable},
 		{"message for a connection, dead neighbour", nil, syscall.EHOSTUNREACH, true, deadOnLink, unreachable},
 		{"message for a connection, dead gateway", nil, syscall.EHOSTUNREACH, true, deadGateway, local},
@@ -96,7 +96,7 @@ func TestAttribute_EndpointIsOurOwnHost(t *testing.T) {
 	own := netip.MustParseAddr("127.0.0.1")
 	entry := &queuedError{syscall.ECONNREFUSED, unix.SO_EE_ORIGIN_ICMP, 3, 3, own}
 	got := attribute(entry, syscall.ECONNREFUSED, false, own, fakeTables{own: own})
-	if result := got.probeResult(); result != failure(ReasonConnectionRefused) {
+	if result := got.probeResult(); result != FailureResult(ReasonConnectionRefused) {
 		t.Errorf("got %+v", result)
 	}
 }

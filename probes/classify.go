@@ -43,9 +43,9 @@ func classify(ctx context.Context, err error) Result {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, context.Canceled):
 		// First, since a cancellation looks like a timeout further down.
-		return unknown(ReasonCanceled)
+		return UnknownResult(ReasonCanceled)
 	case errors.Is(err, ErrAddressRefused), errors.Is(err, ErrOutOfBounds):
-		return failure(ReasonAddressRefused)
+		return FailureResult(ReasonAddressRefused)
 	case errors.As(err, &known):
 		// Before timeouts: a silent name server is no silent endpoint.
 		return known.probeResult()
@@ -54,9 +54,9 @@ func classify(ctx context.Context, err error) Result {
 			return result
 		}
 	case isTimeout(err):
-		return failure(ReasonTimeout)
+		return FailureResult(ReasonTimeout)
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return failure(ReasonConnectionClosed)
+		return FailureResult(ReasonConnectionClosed)
 	}
 	return classifyTLS(err)
 }
@@ -79,17 +79,17 @@ func classifyTLS(err error) Result {
 	)
 	switch {
 	case errors.As(err, &noRoots):
-		return unknown(ReasonInternal) // the operator's image lacks certificates
+		return UnknownResult(ReasonInternal) // the operator's image lacks certificates
 	case errors.As(err, &notVerified):
-		return failure(ReasonCertificate)
+		return FailureResult(ReasonCertificate)
 	case errors.As(err, &notTLS):
-		return failure(ReasonProtocol)
+		return FailureResult(ReasonProtocol)
 	case errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error"):
 		// How crypto/tls wraps alerts. They come late, too: a TLS 1.3 server asks
 		// for the client's certificate after the client's handshake is over.
-		return failure(ReasonTLSHandshake)
+		return FailureResult(ReasonTLSHandshake)
 	case errors.As(err, &stage):
 		return Result{Outcome: Failure, Reason: stage.reason, Code: stage.code}
 	}
-	return unknown(ReasonInternal)
+	return UnknownResult(ReasonInternal)
 }

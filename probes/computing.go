@@ -224,7 +224,7 @@ type crowdedError struct{ error }
 func (e *crowdedError) Unwrap() error { return e.error }
 
 // probeResult implements resultError.
-func (e *crowdedError) probeResult() Result { return unknown(ReasonCrowded) }
+func (e *crowdedError) probeResult() Result { return UnknownResult(ReasonCrowded) }
 
 // blame marks a timeout as our own fault if the endpoint had less than half of the time.
 func (t *turn) blame(err error) error {

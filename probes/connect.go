@@ -275,7 +275,7 @@ type slowLookupError struct{ error }
 func (e *slowLookupError) Unwrap() error { return e.error }
 
 // probeResult implements resultError.
-func (e *slowLookupError) probeResult() Result { return unknown(ReasonNameResolution) }
+func (e *slowLookupError) probeResult() Result { return UnknownResult(ReasonNameResolution) }
 
 // blame marks a timeout as the resolver's fault if the lookup had left the
 // endpoint less than half of the time.

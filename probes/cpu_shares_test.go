@@ -57,7 +57,7 @@ func TestHandshakesOfOneNamespaceMakeNoOtherWait(t *testing.T) {
 				took = append(took, time.Since(begun))
 				mu.Unlock()
 			}
-			return success()
+			return SuccessResult()
 		}
 		var greedy []sweating
 		crowd := many(targets, func(int) Prober {
@@ -114,11 +114,11 @@ func TestWaitingForATurnIsNoFaultOfTheEndpoint(t *testing.T) {
 		busy, answer time.Duration
 		want         Result
 	}{
-		{"nobody waits", 0, 0, success()},
-		{"its turn comes in time", timeout / 8, 0, success()},
-		{"its turn does not come", time.Hour, 0, unknown(ReasonCrowded)},
-		{"its turn comes late, and it is slow", timeout * 3 / 4, time.Hour, unknown(ReasonCrowded)},
-		{"its turn comes early, and it is slow", timeout / 8, time.Hour, failure(ReasonTimeout)},
+		{"nobody waits", 0, 0, SuccessResult()},
+		{"its turn comes in time", timeout / 8, 0, SuccessResult()},
+		{"its turn does not come", time.Hour, 0, UnknownResult(ReasonCrowded)},
+		{"its turn comes late, and it is slow", timeout * 3 / 4, time.Hour, UnknownResult(ReasonCrowded)},
+		{"its turn comes early, and it is slow", timeout / 8, time.Hour, FailureResult(ReasonTimeout)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

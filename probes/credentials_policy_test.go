@@ -145,7 +145,7 @@ func TestImpostor_AsksForPassword_GetsNothing(t *testing.T) {
 			{"mysql", "sha256", askMySQL("sha256_password", "\xfesha256_password\x00"+mysqlScramble+"\x00", "\x01"+publicKey), withheldBy(loginMySQLSHA256)},
 			{"mysql", "the full exchange", askMySQL("caching_sha2_password", "\x01\x04", "\x01"+publicKey), withheldBy(loginMySQLCachingFull)},
 			{"mysql", "the full exchange after a switch", askMySQL("mysql_native_password", "\xfecaching_sha2_password\x00"+mysqlScramble+"\x00", "\x01\x04", "\x01"+publicKey), withheldBy(loginMySQLCachingFull)},
-			{"mysql", "for its key to be used, unasked", askMySQL("caching_sha2_password", "\x01"+publicKey), failure(ReasonProtocol)},
+			{"mysql", "for its key to be used, unasked", askMySQL("caching_sha2_password", "\x01"+publicKey), FailureResult(ReasonProtocol)},
 		} {
 			for _, parameter := range as.parameters[test.scheme] {
 				t.Run(test.scheme+" "+test.asks+", "+as.name+" "+parameter, func(t *testing.T) {
@@ -266,7 +266,7 @@ func TestPostgresProbe_ServerDoesNotKnowPassword_IsFailure(t *testing.T) {
 				_, _ = io.WriteString(conn, end)
 			})
 			got := result(t, loginAt(endpoint, "postgres:///app?sslmode=disable", "probe", "hunter2"), ample)
-			if got != failure(ReasonAuthentication) {
+			if got != FailureResult(ReasonAuthentication) {
 				t.Errorf("got %+v", got)
 			}
 		})
@@ -380,7 +380,7 @@ func TestHTTPProbe_RedirectFromTLS_DoesNotCarryCredentials(t *testing.T) {
 	def.Credentials = &Credentials{Token: "s3cret"}
 	for _, allowed := range []bool{false, true} {
 		def.SendCredentialsToUnverifiedServers = allowed
-		if got := result(t, def, ample); got != failure(ReasonRedirect) {
+		if got := result(t, def, ample); got != FailureResult(ReasonRedirect) {
 			t.Errorf("got %+v", got)
 		}
 	}

@@ -68,7 +68,7 @@ func TestHTTPCredentials(t *testing.T) {
 			s := newSite(t).has("/", "HTTP/1.1 204 No Content\r\n\r\n")
 			def := at(s.at, "http:///")
 			def.Credentials, def.SendCredentialsToUnverifiedServers = &test.login, true
-			if got := result(t, def, ample); got != success() {
+			if got := result(t, def, ample); got != SuccessResult() {
 				t.Errorf("got %+v", got)
 			}
 			want := []string{test.want, test.want} // in a goroutine and by the loop
@@ -87,7 +87,7 @@ func TestCredentialsStayAtTheirPlace(t *testing.T) {
 	def := at(s.at, "http:///")
 	def.HTTP = &HTTPSettings{FollowRedirects: true}
 	def.Credentials, def.SendCredentialsToUnverifiedServers = &Credentials{Token: "s3cret"}, true
-	if got := result(t, def, ample); got != success() {
+	if got := result(t, def, ample); got != SuccessResult() {
 		t.Errorf("got %+v", got)
 	}
 	if got := authorizations(s.seen()); len(got) != 2 || got[0] != login || got[1] != login {

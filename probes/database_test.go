@@ -129,19 +129,19 @@ func testStrangers(t *testing.T, url string) {
 func testStoppedAndFrozen(t *testing.T, server *servers.Server, def Definition) {
 	t.Helper()
 	prober := prepare(t, def)
-	expect(t, prober, success())
+	expect(t, prober, SuccessResult())
 	server.Freeze()
-	if got, want := probeOnce(t, prober, brief), failure(ReasonTimeout); got != want {
+	if got, want := probeOnce(t, prober, brief), FailureResult(ReasonTimeout); got != want {
 		t.Errorf("frozen: got %+v, want %+v", got, want)
 	}
 	server.Thaw()
-	expect(t, prober, success())
+	expect(t, prober, SuccessResult())
 	server.Stop()
-	if got, want := probeOnce(t, prober, ample), failure(ReasonConnectionRefused); got != want {
+	if got, want := probeOnce(t, prober, ample), FailureResult(ReasonConnectionRefused); got != want {
 		t.Errorf("stopped: got %+v, want %+v", got, want)
 	}
 	server.Start()
-	expect(t, prober, success())
+	expect(t, prober, SuccessResult())
 }
 
 // testURLsRefused prepares probes at 192.0.2.10, which must fail with the beginning of a

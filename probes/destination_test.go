@@ -50,7 +50,7 @@ func TestProbesCallAnAddressByItsName(t *testing.T) {
 		{"http://legacy.example" + port + "/", "legacy.example" + port},
 		{"http://127.0.0.1/", web.String()},
 	} {
-		if got := probeOnce(t, prepare(t, called("legacy.example", web, test.url)), ample); got != success() {
+		if got := probeOnce(t, prepare(t, called("legacy.example", web, test.url)), ample); got != SuccessResult() {
 			t.Errorf("%s: %+v", test.url, got)
 			continue
 		}
@@ -60,7 +60,7 @@ func TestProbesCallAnAddressByItsName(t *testing.T) {
 	}
 	set := called("legacy.example", web, "http:///")
 	set.HTTP = &HTTPSettings{Host: "www.example"}
-	if got := probeOnce(t, prepare(t, set), ample); got != success() || !strings.Contains(<-requests, "\r\nHost: www.example\r\n") {
+	if got := probeOnce(t, prepare(t, set), ample); got != SuccessResult() || !strings.Contains(<-requests, "\r\nHost: www.example\r\n") {
 		t.Errorf("healthCheck.http.host does not count: %+v", got)
 	}
 }
@@ -83,7 +83,7 @@ func TestProbesVerifyTheNameOfAnAddress(t *testing.T) {
 		return serve(t, secure(config, responding(well)))
 	}
 	for _, url := range []string{"https:///", "tls://"} {
-		for name, want := range map[string]Result{"legacy.example": success(), "other.example": failure(ReasonCertificate)} {
+		for name, want := range map[string]Result{"legacy.example": SuccessResult(), "other.example": FailureResult(ReasonCertificate)} {
 			def := called(name, server(), url)
 			def.TLS = &TLSSettings{CABundle: ca.bundle()}
 			if got := probeOnce(t, prepare(t, def), ample); got != want {
@@ -112,7 +112,7 @@ func TestRedirectToTheNameStaysAtTheAddress(t *testing.T) {
 	})
 	def := called("legacy.example", web, "http:///")
 	def.HTTP = &HTTPSettings{FollowRedirects: true}
-	if got := probeOnce(t, prepare(t, def), ample); got != success() {
+	if got := probeOnce(t, prepare(t, def), ample); got != SuccessResult() {
 		t.Fatalf("%+v", got)
 	}
 	<-requests
@@ -126,7 +126,7 @@ func TestURLWithAnotherNameLeadsThere(t *testing.T) {
 	resolving(t, always("127.0.0.1"))
 	web := serve(t, responding(well))
 	elsewhere := called("db.example", netip.AddrPortFrom(netip.MustParseAddr("192.0.2.66"), web.Port()), "http://health.example./")
-	if got := probeOnce(t, prepare(t, elsewhere), ample); got != success() {
+	if got := probeOnce(t, prepare(t, elsewhere), ample); got != SuccessResult() {
 		t.Errorf("%+v", got)
 	}
 }
@@ -145,7 +145,7 @@ func TestProbesOfANameByGivenNameServers(t *testing.T) {
 	}, silence)
 	dialer := testDialer(loopback)
 	dialer.ResolveBy([]netip.AddrPort{silent, good})
-	for name, want := range map[string]Result{"legacy.example": success(), "missing.example": unknown(ReasonNameResolution)} {
+	for name, want := range map[string]Result{"legacy.example": SuccessResult(), "missing.example": UnknownResult(ReasonNameResolution)} {
 		prober, err := NewRegistry(dialer).New(Definition{URL: "http:///", Port: web.Port(), Name: name})
 		if err != nil {
 			t.Fatal(err)

@@ -128,19 +128,19 @@ func TestNameResolution(t *testing.T) {
 		timeout  time.Duration
 		want     Result
 	}{
-		{"found", always("127.0.0.1"), open, ample, success()},
-		{"the first address does not answer", always("127.0.0.2", "127.0.0.1"), open, ample, success()},
-		{"the first address is forbidden", always("169.254.169.254", "127.0.0.1"), open, ample, success()},
-		{"nothing listens", always("127.0.0.1"), refusing(t), ample, failure(ReasonConnectionRefused)},
-		{"no such name", failing(dnsmessage.RCodeNameError), open, ample, unknown(ReasonNameResolution)},
-		{"no address", always(), open, ample, unknown(ReasonNameResolution)},
-		{"the resolver fails", failing(dnsmessage.RCodeServerFailure), open, ample, unknown(ReasonNameResolution)},
-		{"the resolver is silent", func(string) (_ []netip.Addr, _ dnsmessage.RCode, ok bool) { return nil, 0, false }, open, brief, unknown(ReasonNameResolution)},
-		{"the resolver is slow, the endpoint is well", slowly, open, ample, success()},
-		{"the resolver is slow, the endpoint silent", slowly, hole, time.Second, unknown(ReasonNameResolution)},
-		{"the endpoint is silent", always("127.0.0.1"), hole, time.Second, failure(ReasonTimeout)},
-		{"metadata address", always("169.254.169.254"), open, ample, failure(ReasonAddressRefused)},
-		{"metadata address on IPv6", always("fd00:ec2::254"), open, ample, failure(ReasonAddressRefused)},
+		{"found", always("127.0.0.1"), open, ample, SuccessResult()},
+		{"the first address does not answer", always("127.0.0.2", "127.0.0.1"), open, ample, SuccessResult()},
+		{"the first address is forbidden", always("169.254.169.254", "127.0.0.1"), open, ample, SuccessResult()},
+		{"nothing listens", always("127.0.0.1"), refusing(t), ample, FailureResult(ReasonConnectionRefused)},
+		{"no such name", failing(dnsmessage.RCodeNameError), open, ample, UnknownResult(ReasonNameResolution)},
+		{"no address", always(), open, ample, UnknownResult(ReasonNameResolution)},
+		{"the resolver fails", failing(dnsmessage.RCodeServerFailure), open, ample, UnknownResult(ReasonNameResolution)},
+		{"the resolver is silent", func(string) (_ []netip.Addr, _ dnsmessage.RCode, ok bool) { return nil, 0, false }, open, brief, UnknownResult(ReasonNameResolution)},
+		{"the resolver is slow, the endpoint is well", slowly, open, ample, SuccessResult()},
+		{"the resolver is slow, the endpoint silent", slowly, hole, time.Second, UnknownResult(ReasonNameResolution)},
+		{"the endpoint is silent", always("127.0.0.1"), hole, time.Second, FailureResult(ReasonTimeout)},
+		{"metadata address", always("169.254.169.254"), open, ample, FailureResult(ReasonAddressRefused)},
+		{"metadata address on IPv6", always("fd00:ec2::254"), open, ample, FailureResult(ReasonAddressRefused)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			resolving(t, test.zone)
@@ -161,11 +161,11 @@ func TestNameRebinding(t *testing.T) {
 		return always("169.254.169.254")(name)
 	})
 	prober := prepare(t, at(serve(t, silence), "tcp://legacy.example."))
-	if got := probeOnce(t, prober, ample); got != success() {
+	if got := probeOnce(t, prober, ample); got != SuccessResult() {
 		t.Errorf("got %+v", got)
 	}
 	dials.Add(1)
-	eventually(t, "the new address is refused", func() bool { return probeOnce(t, prober, ample) == failure(ReasonAddressRefused) })
+	eventually(t, "the new address is refused", func() bool { return probeOnce(t, prober, ample) == FailureResult(ReasonAddressRefused) })
 }
 
 func TestRedirectToName(t *testing.T) {
@@ -173,9 +173,9 @@ func TestRedirectToName(t *testing.T) {
 		zone
 		want Result
 	}{
-		"no such name":     {failing(dnsmessage.RCodeNameError), failure(ReasonRedirect)},
-		"metadata address": {always("169.254.169.254"), failure(ReasonRedirect)},
-		"resolver fails":   {failing(dnsmessage.RCodeServerFailure), unknown(ReasonNameResolution)},
+		"no such name":     {failing(dnsmessage.RCodeNameError), FailureResult(ReasonRedirect)},
+		"metadata address": {always("169.254.169.254"), FailureResult(ReasonRedirect)},
+		"resolver fails":   {failing(dnsmessage.RCodeServerFailure), UnknownResult(ReasonNameResolution)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resolving(t, test.zone)
@@ -208,7 +208,7 @@ func TestLoopbackIsRefused(t *testing.T) {
 					}
 					return
 				}
-				if got, want := probeOnce(t, prober, ample), failure(ReasonAddressRefused); got != want {
+				if got, want := probeOnce(t, prober, ample), FailureResult(ReasonAddressRefused); got != want {
 					t.Errorf("got %+v, want %+v", got, want)
 				}
 			})
@@ -228,7 +228,7 @@ func TestProxyVariablesAreIgnored(t *testing.T) {
 	start := newSite(t).redirects("/", 302, "http://legacy.example.:"+strconv.Itoa(int(target.at.Port()))+"/ok")
 	def := at(start.at, "http://legacy.example./")
 	def.HTTP = &HTTPSettings{FollowRedirects: true}
-	if got := result(t, def, ample); got != success() || len(target.seen()) != 1 {
+	if got := result(t, def, ample); got != SuccessResult() || len(target.seen()) != 1 {
 		t.Errorf("got %+v and %d requests", got, len(target.seen()))
 	}
 }

@@ -29,8 +29,8 @@ import (
 func TestProbes_OfEveryScheme_ResolveAndDialAlike(t *testing.T) {
 	closed := refusing(t)
 	for addr, want := range map[string]Result{
-		"127.0.0.1":       failure(ReasonConnectionRefused),
-		"169.254.169.254": failure(ReasonAddressRefused),
+		"127.0.0.1":       FailureResult(ReasonConnectionRefused),
+		"169.254.169.254": FailureResult(ReasonAddressRefused),
 	} {
 		var queries atomic.Int32
 		zone := holding(map[string][]string{"legacy.example. A": {"legacy.example. 3600 IN A " + addr}})
@@ -91,7 +91,7 @@ func TestProbe_FirstAddressIsSilent_NextIsTried(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	if got := probeOnce(t, prober, ample); got != success() {
+	if got := probeOnce(t, prober, ample); got != SuccessResult() {
 		t.Errorf("got %+v", got)
 	}
 	if took := time.Since(start); took > ample/2 {

@@ -117,12 +117,12 @@ func (p *dnsProber) Probe(ctx context.Context) Result {
 	case err != nil:
 		return classify(ctx, err)
 	case answer.code == dnsmessage.RCodeSuccess && !answer.found:
-		return failure(ReasonDNSNoRecords)
+		return FailureResult(ReasonDNSNoRecords)
 	case answer.code == dnsmessage.RCodeSuccess:
-		return success()
+		return SuccessResult()
 	}
 	if reason, ok := dnsReasons[answer.code]; ok {
-		return failure(reason)
+		return FailureResult(reason)
 	}
 	return Result{Outcome: Failure, Reason: ReasonStatus, Code: uint16(answer.code)}
 }

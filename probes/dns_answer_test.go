@@ -99,7 +99,7 @@ func TestDNSProbe_RecordsOfTheAnswer_DecideByTypeAndName(t *testing.T) {
 	otherCase := func(m *dns.Msg) { m.Answer[0].Header().Name = "WwW.eXample.COM." }
 	otherClass := func(m *dns.Msg) { m.Answer[0].Header().Class = dns.ClassCHAOS }
 	elsewhere := func(m *dns.Msg) { m.Ns, m.Extra, m.Answer = m.Answer, m.Answer, nil }
-	noRecords := failure(ReasonDNSNoRecords)
+	noRecords := FailureResult(ReasonDNSNoRecords)
 	many := slices.Repeat([]string{"other.example.com. 60 IN A 192.0.2.9"}, 500)
 	for _, test := range []struct {
 		name    string
@@ -108,9 +108,9 @@ func TestDNSProbe_RecordsOfTheAnswer_DecideByTypeAndName(t *testing.T) {
 		records []string
 		want    Result
 	}{
-		{"the record", "A", nil, []string{ofTheName}, success()},
-		{"the record in other case", "A", otherCase, []string{ofTheName}, success()},
-		{"the record behind others", "A", nil, []string{"other.example.com. 60 IN A 192.0.2.9", "www.example.com. 60 IN TXT x", ofTheName}, success()},
+		{"the record", "A", nil, []string{ofTheName}, SuccessResult()},
+		{"the record in other case", "A", otherCase, []string{ofTheName}, SuccessResult()},
+		{"the record behind others", "A", nil, []string{"other.example.com. 60 IN A 192.0.2.9", "www.example.com. 60 IN TXT x", ofTheName}, SuccessResult()},
 		{"another name", "A", nil, []string{"other.example.com. 60 IN A 192.0.2.1"}, noRecords},
 		{"the parent", "A", nil, []string{"example.com. 60 IN A 192.0.2.1"}, noRecords},
 		{"the wildcard itself", "A", nil, []string{"*.example.com. 60 IN A 192.0.2.1"}, noRecords},
@@ -121,27 +121,27 @@ func TestDNSProbe_RecordsOfTheAnswer_DecideByTypeAndName(t *testing.T) {
 		{"another class", "A", otherClass, []string{ofTheName}, noRecords},
 		{"the other sections", "A", elsewhere, []string{ofTheName}, noRecords},
 
-		{"alias with the record", "A", nil, []string{alias, "lb.example.net. 60 IN A 192.0.2.1"}, success()},
-		{"alias in other case", "A", nil, []string{alias, "LB.Example.NET. 60 IN A 192.0.2.1"}, success()},
-		{"alias behind the record", "A", nil, []string{"lb.example.net. 60 IN A 192.0.2.1", alias}, success()},
+		{"alias with the record", "A", nil, []string{alias, "lb.example.net. 60 IN A 192.0.2.1"}, SuccessResult()},
+		{"alias in other case", "A", nil, []string{alias, "LB.Example.NET. 60 IN A 192.0.2.1"}, SuccessResult()},
+		{"alias behind the record", "A", nil, []string{"lb.example.net. 60 IN A 192.0.2.1", alias}, SuccessResult()},
 		{"alias alone", "A", nil, []string{alias}, noRecords},
 		{"alias of another type", "A", nil, []string{alias, "lb.example.net. 60 IN AAAA 2001:db8::1"}, noRecords},
 		{"alias, and the record of a stranger", "A", nil, []string{alias, "stranger.example.net. 60 IN A 192.0.2.1"}, noRecords},
 		{"alias of a stranger", "A", nil, []string{"stranger.example.com. 60 IN CNAME lb.example.net.", "lb.example.net. 60 IN A 192.0.2.1"}, noRecords},
 		{"alias of itself", "A", nil, []string{"www.example.com. 60 IN CNAME www.example.com."}, noRecords},
 		{"aliases in a circle", "A", nil, []string{alias, "lb.example.net. 60 IN CNAME www.example.com."}, noRecords},
-		{"alias by DNAME", "A", nil, []string{"example.com. 60 IN DNAME example.net.", "www.example.com. 60 IN CNAME www.example.net.", "www.example.net. 60 IN A 192.0.2.1"}, success()},
+		{"alias by DNAME", "A", nil, []string{"example.com. 60 IN DNAME example.net.", "www.example.com. 60 IN CNAME www.example.net.", "www.example.net. 60 IN A 192.0.2.1"}, SuccessResult()},
 		{"DNAME alone", "A", nil, []string{"example.com. 60 IN DNAME example.net."}, noRecords},
-		{"ten aliases", "A", nil, aliasChain(10), success()},
-		{"ten aliases the other way round", "A", nil, reversed(aliasChain(10)), success()},
+		{"ten aliases", "A", nil, aliasChain(10), SuccessResult()},
+		{"ten aliases the other way round", "A", nil, reversed(aliasChain(10)), SuccessResult()},
 		{"forty aliases", "A", nil, aliasChain(40), noRecords},
-		{"alias for CNAME", "CNAME", nil, []string{alias}, success()},
+		{"alias for CNAME", "CNAME", nil, []string{alias}, SuccessResult()},
 		{"alias of another name for CNAME", "CNAME", nil, []string{"lb.example.net. 60 IN CNAME www.example.com."}, noRecords},
 		{"address for CNAME", "CNAME", nil, []string{ofTheName}, noRecords},
-		{"MX by an alias", "MX", nil, []string{alias, "lb.example.net. 60 IN MX 10 mail.example.net."}, success()},
+		{"MX by an alias", "MX", nil, []string{alias, "lb.example.net. 60 IN MX 10 mail.example.net."}, SuccessResult()},
 
-		{"truncated by UDP", "A", nil, append(many[:100:100], ofTheName), success()},
-		{"behind 10 KB", "A", nil, append(slices.Clone(many), ofTheName), success()},
+		{"truncated by UDP", "A", nil, append(many[:100:100], ofTheName), SuccessResult()},
+		{"behind 10 KB", "A", nil, append(slices.Clone(many), ofTheName), SuccessResult()},
 		{"10 KB of strangers", "A", nil, many, noRecords},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -165,9 +165,9 @@ func TestDNSProbe_EveryType_PassesByItsOwnRecord(t *testing.T) {
 	for kind := range recordTypes {
 		server := zoneServer(t, nil, "www.example.com. 60 IN "+kind+" "+data[kind])
 		for other := range recordTypes {
-			want := failure(ReasonDNSNoRecords)
+			want := FailureResult(ReasonDNSNoRecords)
 			if other == kind {
-				want = success()
+				want = SuccessResult()
 			}
 			if got := result(t, Definition{URL: "dns://" + server + "/www.example.com?type=" + other}, ample); got != want {
 				t.Errorf("%s asked for, %s answered: got %+v, want %+v", other, kind, got, want)
@@ -185,19 +185,19 @@ func TestDNSProbe_AliasesOfDnsmasq_AreFollowed(t *testing.T) {
 		question string
 		want     Result
 	}{
-		{"www.example", success()},
-		{"WWW.Example", success()},
-		{"alias.example", success()},
-		{"alias.example?type=CNAME", success()},
-		{"alias.example?type=AAAA", failure(ReasonDNSNoRecords)},
-		{"outside.example", failure(ReasonDNSNoRecords)},
-		{"outside.example?type=CNAME", success()},
-		{"www.example?type=CNAME", failure(ReasonDNSNoRecords)},
-		{"six.example", failure(ReasonDNSNoRecords)},
-		{"six.example?type=AAAA", success()},
-		{"text.example?type=TXT", success()},
-		{"text.example", failure(ReasonDNSNoRecords)},
-		{"any.wild.example", success()},
+		{"www.example", SuccessResult()},
+		{"WWW.Example", SuccessResult()},
+		{"alias.example", SuccessResult()},
+		{"alias.example?type=CNAME", SuccessResult()},
+		{"alias.example?type=AAAA", FailureResult(ReasonDNSNoRecords)},
+		{"outside.example", FailureResult(ReasonDNSNoRecords)},
+		{"outside.example?type=CNAME", SuccessResult()},
+		{"www.example?type=CNAME", FailureResult(ReasonDNSNoRecords)},
+		{"six.example", FailureResult(ReasonDNSNoRecords)},
+		{"six.example?type=AAAA", SuccessResult()},
+		{"text.example?type=TXT", SuccessResult()},
+		{"text.example", FailureResult(ReasonDNSNoRecords)},
+		{"any.wild.example", SuccessResult()},
 	} {
 		if got := result(t, Definition{URL: "dns://" + server.Address().String() + "/" + test.question}, ample); got != test.want {
 			t.Errorf("%s: got %+v, want %+v", test.question, got, test.want)

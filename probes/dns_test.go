@@ -91,35 +91,35 @@ func TestDNSProbe(t *testing.T) {
 		timeout time.Duration
 		want    Result
 	}{
-		{"one record", good, aborting(silence), "", ample, success()},
-		{"in capitals", replying(1, capitals), aborting(silence), "", ample, success()},
-		{"by TCP", nothing, byTCP(good), "?tcp=true", ample, success()},
-		{"truncated", replying(1, truncated), byTCP(replying(100)), "", ample, success()},
-		{"truncated, and nothing by TCP", replying(1, truncated), byTCP(replying(0)), "", ample, failure(ReasonDNSNoRecords)},
-		{"truncated, and no TCP", replying(1, truncated), aborting(silence), "", ample, failure(ReasonConnectionClosed)},
-		{"truncated by TCP, too", replying(1, truncated), byTCP(replying(1, truncated)), "", ample, failure(ReasonDNSNoRecords)},
-		{"2,000 records by TCP", nothing, byTCP(replying(2000)), "?tcp=true", ample, success()},
-		{"behind strays", ahead(stray, good), silence, "", ample, success()},
+		{"one record", good, aborting(silence), "", ample, SuccessResult()},
+		{"in capitals", replying(1, capitals), aborting(silence), "", ample, SuccessResult()},
+		{"by TCP", nothing, byTCP(good), "?tcp=true", ample, SuccessResult()},
+		{"truncated", replying(1, truncated), byTCP(replying(100)), "", ample, SuccessResult()},
+		{"truncated, and nothing by TCP", replying(1, truncated), byTCP(replying(0)), "", ample, FailureResult(ReasonDNSNoRecords)},
+		{"truncated, and no TCP", replying(1, truncated), aborting(silence), "", ample, FailureResult(ReasonConnectionClosed)},
+		{"truncated by TCP, too", replying(1, truncated), byTCP(replying(1, truncated)), "", ample, FailureResult(ReasonDNSNoRecords)},
+		{"2,000 records by TCP", nothing, byTCP(replying(2000)), "?tcp=true", ample, SuccessResult()},
+		{"behind strays", ahead(stray, good), silence, "", ample, SuccessResult()},
 
-		{"no record", replying(0), silence, "", ample, failure(ReasonDNSNoRecords)},
-		{"NXDOMAIN", replying(0, code(dnsmessage.RCodeNameError)), silence, "", ample, failure(ReasonDNSNameNotFound)},
-		{"SERVFAIL", replying(0, code(dnsmessage.RCodeServerFailure)), silence, "", ample, failure(ReasonDNSServerFailure)},
-		{"SERVFAIL without the question", replying(0, code(dnsmessage.RCodeServerFailure), noQuestion), silence, "", ample, failure(ReasonDNSServerFailure)},
-		{"REFUSED", replying(0, code(dnsmessage.RCodeRefused)), silence, "", ample, failure(ReasonDNSRefused)},
-		{"REFUSED by TCP", nothing, byTCP(replying(0, code(dnsmessage.RCodeRefused))), "?tcp=true", ample, failure(ReasonDNSRefused)},
+		{"no record", replying(0), silence, "", ample, FailureResult(ReasonDNSNoRecords)},
+		{"NXDOMAIN", replying(0, code(dnsmessage.RCodeNameError)), silence, "", ample, FailureResult(ReasonDNSNameNotFound)},
+		{"SERVFAIL", replying(0, code(dnsmessage.RCodeServerFailure)), silence, "", ample, FailureResult(ReasonDNSServerFailure)},
+		{"SERVFAIL without the question", replying(0, code(dnsmessage.RCodeServerFailure), noQuestion), silence, "", ample, FailureResult(ReasonDNSServerFailure)},
+		{"REFUSED", replying(0, code(dnsmessage.RCodeRefused)), silence, "", ample, FailureResult(ReasonDNSRefused)},
+		{"REFUSED by TCP", nothing, byTCP(replying(0, code(dnsmessage.RCodeRefused))), "?tcp=true", ample, FailureResult(ReasonDNSRefused)},
 		{"NOTIMP", replying(0, code(dnsmessage.RCodeNotImplemented)), silence, "", ample, Result{Failure, ReasonStatus, 4}},
 
-		{"silent", nothing, silence, "", brief, failure(ReasonTimeout)},
-		{"silent by TCP", nothing, silence, "?tcp=true", brief, failure(ReasonTimeout)},
-		{"closes", nothing, closing(silence), "?tcp=true", ample, failure(ReasonConnectionClosed)},
-		{"closes in the answer", nothing, closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x40\x00\x00") }), "?tcp=true", ample, failure(ReasonConnectionClosed)},
-		{"other question", replying(1, otherQuestion), silence, "", brief, failure(ReasonProtocol)},
-		{"other question by TCP", nothing, byTCP(replying(1, otherQuestion)), "?tcp=true", ample, failure(ReasonProtocol)},
-		{"echo", func(query []byte) [][]byte { return [][]byte{query} }, silence, "", brief, failure(ReasonProtocol)},
-		{"garbage", bytes("garbage, garbage, garbage"), silence, "", brief, failure(ReasonProtocol)},
-		{"another protocol", nothing, func(conn net.Conn) { _, _ = io.WriteString(conn, "220 mail ready\r\n"+strings.Repeat("-", 64<<10)) }, "?tcp=true", ample, failure(ReasonProtocol)},
-		{"flood of strays", ahead(flood, good), silence, "", ample, failure(ReasonProtocol)},
-		{"drip", nothing, func(conn net.Conn) { drip(conn, "\xff\xff", "x") }, "?tcp=true", brief, failure(ReasonTimeout)},
+		{"silent", nothing, silence, "", brief, FailureResult(ReasonTimeout)},
+		{"silent by TCP", nothing, silence, "?tcp=true", brief, FailureResult(ReasonTimeout)},
+		{"closes", nothing, closing(silence), "?tcp=true", ample, FailureResult(ReasonConnectionClosed)},
+		{"closes in the answer", nothing, closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x40\x00\x00") }), "?tcp=true", ample, FailureResult(ReasonConnectionClosed)},
+		{"other question", replying(1, otherQuestion), silence, "", brief, FailureResult(ReasonProtocol)},
+		{"other question by TCP", nothing, byTCP(replying(1, otherQuestion)), "?tcp=true", ample, FailureResult(ReasonProtocol)},
+		{"echo", func(query []byte) [][]byte { return [][]byte{query} }, silence, "", brief, FailureResult(ReasonProtocol)},
+		{"garbage", bytes("garbage, garbage, garbage"), silence, "", brief, FailureResult(ReasonProtocol)},
+		{"another protocol", nothing, func(conn net.Conn) { _, _ = io.WriteString(conn, "220 mail ready\r\n"+strings.Repeat("-", 64<<10)) }, "?tcp=true", ample, FailureResult(ReasonProtocol)},
+		{"flood of strays", ahead(flood, good), silence, "", ample, FailureResult(ReasonProtocol)},
+		{"drip", nothing, func(conn net.Conn) { drip(conn, "\xff\xff", "x") }, "?tcp=true", brief, FailureResult(ReasonTimeout)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			place := nameServer(t, test.udp, test.tcp)
@@ -153,7 +153,7 @@ func TestDNSProbeQuestions(t *testing.T) {
 		{".?type=NS", ". TypeNS"},
 		{"example?type=HTTPS", "example. TypeHTTPS"},
 	} {
-		if got := result(t, Definition{URL: fmt.Sprintf("dns://%s/%s", place, test.path)}, ample); got != success() {
+		if got := result(t, Definition{URL: fmt.Sprintf("dns://%s/%s", place, test.path)}, ample); got != SuccessResult() {
 			t.Errorf("%s: got %+v", test.path, got)
 		}
 		asked := <-queries
@@ -187,13 +187,13 @@ func TestDNSProbePorts(t *testing.T) {
 func TestDNSProbeOfNowhere(t *testing.T) {
 	t.Run("nobody listens", func(t *testing.T) {
 		def := Definition{URL: "dns://" + refusing(t).String() + "/a"}
-		if got, want := result(t, def, ample), failure(ReasonConnectionRefused); got != want {
+		if got, want := result(t, def, ample), FailureResult(ReasonConnectionRefused); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
 	t.Run("name that leads to a refused address", func(t *testing.T) {
 		resolving(t, always("169.254.169.254"))
-		if got, want := result(t, Definition{URL: "dns://ns.example:53/a"}, ample), failure(ReasonAddressRefused); got != want {
+		if got, want := result(t, Definition{URL: "dns://ns.example:53/a"}, ample), FailureResult(ReasonAddressRefused); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
@@ -215,21 +215,21 @@ func TestDNSProbeOfDnsmasq(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
 	}
-	probe("www.example", ample, success())
-	probe("www.example?tcp=true", ample, success())
-	probe("_ldap._tcp.example?type=SRV", ample, success())
-	probe("many.example", ample, success()) // 3 KB
-	probe("www.example?type=AAAA", ample, failure(ReasonDNSNoRecords))
-	probe("missing.example", ample, failure(ReasonDNSNameNotFound))
-	probe("elsewhere.test", ample, failure(ReasonDNSRefused))
+	probe("www.example", ample, SuccessResult())
+	probe("www.example?tcp=true", ample, SuccessResult())
+	probe("_ldap._tcp.example?type=SRV", ample, SuccessResult())
+	probe("many.example", ample, SuccessResult()) // 3 KB
+	probe("www.example?type=AAAA", ample, FailureResult(ReasonDNSNoRecords))
+	probe("missing.example", ample, FailureResult(ReasonDNSNameNotFound))
+	probe("elsewhere.test", ample, FailureResult(ReasonDNSRefused))
 	server.Freeze()
-	probe("www.example", brief, failure(ReasonTimeout))
-	probe("www.example?tcp=true", brief, failure(ReasonTimeout))
+	probe("www.example", brief, FailureResult(ReasonTimeout))
+	probe("www.example?tcp=true", brief, FailureResult(ReasonTimeout))
 	server.Thaw()
-	probe("www.example", ample, success())
+	probe("www.example", ample, SuccessResult())
 	server.Stop()
-	probe("www.example", ample, failure(ReasonConnectionRefused))
-	probe("www.example?tcp=true", ample, failure(ReasonConnectionRefused))
+	probe("www.example", ample, FailureResult(ReasonConnectionRefused))
+	probe("www.example?tcp=true", ample, FailureResult(ReasonConnectionRefused))
 }
 
 // FuzzDNSAnswer: whatever a server sends, reading it ends, without a panic, and only an

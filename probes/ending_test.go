@@ -108,7 +108,7 @@ func TestTCPProbe_Ending_IsNoReset(t *testing.T) {
 				}
 				def := at(endpoint, url)
 				def.TCP = &test.settings
-				if got := result(t, def, ample); got != success() {
+				if got := result(t, def, ample); got != SuccessResult() {
 					t.Errorf("%s: got %+v", url, got)
 				}
 			}
@@ -132,7 +132,7 @@ func TestHTTPProbe_BodyBehindTheHead_IsReadBeforeTheEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			want := success()
+			want := SuccessResult()
 			if strings.Contains(name, "unexpected") {
 				want = httpStatus(503)
 			}
@@ -168,7 +168,7 @@ func TestHTTPProbe_OfAHandlerThatFlushes_LetsItFinish(t *testing.T) {
 		for _, expected := range []*regexp.Regexp{nil, regexp.MustCompile("^(fine )+$")} {
 			def := at(place, url)
 			def.TLS, def.HTTP = trust, &HTTPSettings{ExpectedBody: expected}
-			if got := probeOnce(t, prepare(t, def), ample); got != success() {
+			if got := probeOnce(t, prepare(t, def), ample); got != SuccessResult() {
 				t.Errorf("%s: got %+v", url, got)
 			}
 			if err := <-handled; err != nil {
@@ -191,13 +191,13 @@ func TestHTTPProbe_BodyWithoutEnd_DelaysTheVerdictLittle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			start := time.Now()
-			if got := probeOnce(t, prepare(t, at(serve(t, talk), "http://")), ample); got != success() {
+			if got := probeOnce(t, prepare(t, at(serve(t, talk), "http://")), ample); got != SuccessResult() {
 				t.Errorf("got %+v", got)
 			}
 			if took := time.Since(start); took > ample/2 {
 				t.Errorf("the verdict took %v", took)
 			}
-			if got := probeByScheduler(t, prepare(t, at(serve(t, talk), "http://")), brief); got != success() {
+			if got := probeByScheduler(t, prepare(t, at(serve(t, talk), "http://")), brief); got != SuccessResult() {
 				t.Errorf("by the loop: got %+v", got)
 			}
 		})
@@ -221,12 +221,12 @@ func TestHTTPProbe_OfNginx_LeavesNoErrorInItsLog(t *testing.T) {
 	}`, place, file, origin))
 	for _, path := range []string{"/file", "/return", "/proxied"} {
 		for range 5 {
-			if got := result(t, at(place, "http://"+path), ample); got != success() {
+			if got := result(t, at(place, "http://"+path), ample); got != SuccessResult() {
 				t.Errorf("%s: got %+v", path, got)
 			}
 		}
 	}
-	if got := result(t, at(place, "tcp://"), ample); got != success() {
+	if got := result(t, at(place, "tcp://"), ample); got != SuccessResult() {
 		t.Errorf("got %+v", got)
 	}
 	for line := range strings.Lines(nginx.Log()) {

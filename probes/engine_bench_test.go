@@ -29,7 +29,7 @@ func BenchmarkHealthObserve(b *testing.B) {
 	health := Seeded(StateHealthy)
 	b.ReportAllocs()
 	for b.Loop() {
-		health.Observe(success(), thresholds, time.Time{})
+		health.Observe(SuccessResult(), thresholds, time.Time{})
 	}
 }
 
@@ -90,7 +90,7 @@ func crowd(ownerCount, each int) (*Scheduler, []Owner, [][]Target) {
 			targets[i] = append(targets[i], Target{
 				Key:      fmt.Sprintf("endpoint-%d", j),
 				Identity: Identity{byte(i >> 8), byte(i), byte(j)},
-				Prober:   answering(success()), Timing: timing, Thresholds: thresholds,
+				Prober:   answering(SuccessResult()), Timing: timing, Thresholds: thresholds,
 				Initial: Seeded(StateHealthy),
 			})
 		}

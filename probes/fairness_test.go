@@ -42,7 +42,7 @@ func TestGreedyTenantsMakeNobodyWait(t *testing.T) {
 	}
 	slowly := func(ctx context.Context) Result {
 		time.Sleep(450 * time.Millisecond)
-		return success()
+		return SuccessResult()
 	}
 	gateway := place{addr: netip.MustParseAddr("192.0.2.1")}
 	for _, test := range []struct {
@@ -100,7 +100,7 @@ func TestGreedyTenantsMakeNobodyWait(t *testing.T) {
 // point of the grid that each is due at. The first probe is due at once, whenever that is.
 func modestTargets(n int, made func(int, func(context.Context) Result) Prober, answer func(context.Context) Result) ([]Target, func() []time.Duration) {
 	if answer == nil {
-		answer = func(context.Context) Result { return success() }
+		answer = func(context.Context) Result { return SuccessResult() }
 	}
 	var mu sync.Mutex
 	var late []time.Duration

@@ -327,11 +327,11 @@ func (c *grpcCall) message() (status grpc_health_v1.HealthCheckResponse_ServingS
 func servingResult(status grpc_health_v1.HealthCheckResponse_ServingStatus) Result {
 	switch status {
 	case grpc_health_v1.HealthCheckResponse_SERVING:
-		return success()
+		return SuccessResult()
 	case grpc_health_v1.HealthCheckResponse_SERVICE_UNKNOWN:
-		return failure(ReasonServiceUnknown)
+		return FailureResult(ReasonServiceUnknown)
 	}
-	return failure(ReasonNotServing)
+	return FailureResult(ReasonNotServing)
 }
 
 var errNotGRPC = &stageError{reason: ReasonProtocol, error: errors.New("no gRPC response")}

@@ -49,14 +49,14 @@ func TestGRPCProbeOfOddServers(t *testing.T) {
 		timeout time.Duration
 		want    Result
 	}{
-		{"as it should be", frames(data(false, grpcMessage(1)...)), ample, success()},
+		{"as it should be", frames(data(false, grpcMessage(1)...)), ample, SuccessResult()},
 		{"in pieces", frames(func(framer *http2.Framer) {
 			okay(framer)
 			for _, piece := range grpcMessage(1) {
 				_ = framer.WriteData(1, false, []byte{piece})
 			}
 			headers(framer, true, "grpc-status", "0")
-		}), ample, success()},
+		}), ample, SuccessResult()},
 		{"padded, with other frames between", frames(func(framer *http2.Framer) {
 			okay(framer)
 			_ = framer.WritePing(false, [8]byte{1})
@@ -65,28 +65,28 @@ func TestGRPCProbeOfOddServers(t *testing.T) {
 			_ = framer.WriteGoAway(1, http2.ErrCodeNo, nil)
 			_ = framer.WriteDataPadded(1, false, grpcMessage(1), make([]byte, 100))
 			headers(framer, true, "grpc-status", "0")
-		}), ample, success()},
+		}), ample, SuccessResult()},
 		{"interim headers", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			headers(framer, false, ":status", "103")
 			data(false, grpcMessage(1)...)(framer)
-		}), ample, success()},
+		}), ample, SuccessResult()},
 		{"message, then an error", frames(func(framer *http2.Framer) {
 			okay(framer)
 			_ = framer.WriteData(1, false, grpcMessage(1))
 			headers(framer, true, "grpc-status", "13")
 		}), ample, Result{Failure, ReasonStatus, 13}},
 
-		{"no message", frames(data(false)), ample, failure(ReasonProtocol)},
-		{"no trailers", frames(data(true, grpcMessage(1)...)), ample, failure(ReasonProtocol)},
-		{"half a message", frames(data(false, grpcMessage(1)[:6]...)), ample, failure(ReasonProtocol)},
-		{"compressed", frames(data(false, 1, 0, 0, 0, 2, 8, 1)), ample, failure(ReasonProtocol)},
-		{"huge message", frames(data(false, 0, 255, 255, 255, 255)), ample, failure(ReasonProtocol)},
-		{"malformed message", frames(data(false, 0, 0, 0, 0, 2, 8, 255)), ample, failure(ReasonProtocol)},
+		{"no message", frames(data(false)), ample, FailureResult(ReasonProtocol)},
+		{"no trailers", frames(data(true, grpcMessage(1)...)), ample, FailureResult(ReasonProtocol)},
+		{"half a message", frames(data(false, grpcMessage(1)[:6]...)), ample, FailureResult(ReasonProtocol)},
+		{"compressed", frames(data(false, 1, 0, 0, 0, 2, 8, 1)), ample, FailureResult(ReasonProtocol)},
+		{"huge message", frames(data(false, 0, 255, 255, 255, 255)), ample, FailureResult(ReasonProtocol)},
+		{"malformed message", frames(data(false, 0, 0, 0, 0, 2, 8, 255)), ample, FailureResult(ReasonProtocol)},
 		{"odd grpc-status", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			headers(framer, true, ":status", "200", "content-type", "application/grpc", "grpc-status", "s3cret")
-		}), ample, failure(ReasonProtocol)},
+		}), ample, FailureResult(ReasonProtocol)},
 		{"a proxy without a backend", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			headers(framer, true, ":status", "503")
@@ -94,61 +94,61 @@ func TestGRPCProbeOfOddServers(t *testing.T) {
 		{"a web server", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			headers(framer, false, ":status", "200", "content-type", "text/html")
-		}), ample, failure(ReasonProtocol)},
+		}), ample, FailureResult(ReasonProtocol)},
 		{"no status", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			headers(framer, true, "content-type", "application/grpc")
-		}), ample, failure(ReasonProtocol)},
+		}), ample, FailureResult(ReasonProtocol)},
 		{"data first", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			_ = framer.WriteData(1, false, grpcMessage(1))
-		}), ample, failure(ReasonProtocol)},
-		{"no settings", frames(func(framer *http2.Framer) { _ = framer.WritePing(false, [8]byte{}) }), ample, failure(ReasonProtocol)},
+		}), ample, FailureResult(ReasonProtocol)},
+		{"no settings", frames(func(framer *http2.Framer) { _ = framer.WritePing(false, [8]byte{}) }), ample, FailureResult(ReasonProtocol)},
 		{"another stream", frames(func(framer *http2.Framer) {
 			okay(framer)
 			_ = framer.WriteData(3, false, grpcMessage(1))
-		}), ample, failure(ReasonProtocol)},
+		}), ample, FailureResult(ReasonProtocol)},
 		{"push", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			_ = framer.WritePushPromise(http2.PushPromiseParam{StreamID: 1, PromiseID: 2, EndHeaders: true})
-		}), ample, failure(ReasonProtocol)},
+		}), ample, FailureResult(ReasonProtocol)},
 		{"refused stream", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			_ = framer.WriteRSTStream(1, http2.ErrCodeRefusedStream)
-		}), ample, failure(ReasonConnectionClosed)},
+		}), ample, FailureResult(ReasonConnectionClosed)},
 		{"going away", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			_ = framer.WriteGoAway(0, http2.ErrCodeNo, nil)
-		}), ample, failure(ReasonConnectionClosed)},
+		}), ample, FailureResult(ReasonConnectionClosed)},
 
-		{"HTTP/1.1", func(conn net.Conn) { _, _ = io.WriteString(conn, well) }, ample, failure(ReasonProtocol)},
-		{"mail", func(conn net.Conn) { _, _ = io.WriteString(conn, "220 mail ready\r\n") }, ample, failure(ReasonProtocol)},
-		{"silent", silence, brief, failure(ReasonTimeout)},
-		{"silent after the settings", frames(func(framer *http2.Framer) { _ = framer.WriteSettings() }), brief, failure(ReasonTimeout)},
-		{"closes at once", closing(silence), ample, failure(ReasonConnectionClosed)},
-		{"resets at once", aborting(silence), ample, failure(ReasonConnectionClosed)},
-		{"closes within a frame", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x00\x00\x06\x04\x00\x00") }), ample, failure(ReasonConnectionClosed)},
-		{"drip", func(conn net.Conn) { drip(conn, "\x00\x40\x00\x04\x00\x00\x00\x00\x00", "\x00") }, brief, failure(ReasonTimeout)},
-		{"huge frame", func(conn net.Conn) { drip(conn, "\xff\xff\xff\x04\x00\x00\x00\x00\x00", "\x00") }, ample, failure(ReasonProtocol)},
-		{"endless pings", frames(repeated(func(framer *http2.Framer) error { return framer.WritePing(false, [8]byte{}) })), ample, failure(ReasonProtocol)},
-		{"endless settings", frames(repeated(func(framer *http2.Framer) error { return framer.WriteSettings() })), ample, failure(ReasonProtocol)},
+		{"HTTP/1.1", func(conn net.Conn) { _, _ = io.WriteString(conn, well) }, ample, FailureResult(ReasonProtocol)},
+		{"mail", func(conn net.Conn) { _, _ = io.WriteString(conn, "220 mail ready\r\n") }, ample, FailureResult(ReasonProtocol)},
+		{"silent", silence, brief, FailureResult(ReasonTimeout)},
+		{"silent after the settings", frames(func(framer *http2.Framer) { _ = framer.WriteSettings() }), brief, FailureResult(ReasonTimeout)},
+		{"closes at once", closing(silence), ample, FailureResult(ReasonConnectionClosed)},
+		{"resets at once", aborting(silence), ample, FailureResult(ReasonConnectionClosed)},
+		{"closes within a frame", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x00\x00\x06\x04\x00\x00") }), ample, FailureResult(ReasonConnectionClosed)},
+		{"drip", func(conn net.Conn) { drip(conn, "\x00\x40\x00\x04\x00\x00\x00\x00\x00", "\x00") }, brief, FailureResult(ReasonTimeout)},
+		{"huge frame", func(conn net.Conn) { drip(conn, "\xff\xff\xff\x04\x00\x00\x00\x00\x00", "\x00") }, ample, FailureResult(ReasonProtocol)},
+		{"endless pings", frames(repeated(func(framer *http2.Framer) error { return framer.WritePing(false, [8]byte{}) })), ample, FailureResult(ReasonProtocol)},
+		{"endless settings", frames(repeated(func(framer *http2.Framer) error { return framer.WriteSettings() })), ample, FailureResult(ReasonProtocol)},
 		{"endless interim headers", frames(repeated(func(framer *http2.Framer) error {
 			headers(framer, false, ":status", "103")
 			return framer.WriteWindowUpdate(0, 1)
-		})), ample, failure(ReasonProtocol)},
+		})), ample, FailureResult(ReasonProtocol)},
 		{"endless headers", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1})
 			for err == nil {
 				err = framer.WriteContinuation(1, false, []byte(strings.Repeat("\x00\x01a\x01b", 100)))
 			}
-		}), ample, failure(ReasonProtocol)},
+		}), ample, FailureResult(ReasonProtocol)},
 		{"endless data", frames(func(framer *http2.Framer) {
 			okay(framer)
 			for err := error(nil); err == nil; {
 				err = framer.WriteData(1, false, make([]byte, 100))
 			}
-		}), ample, failure(ReasonProtocol)},
+		}), ample, FailureResult(ReasonProtocol)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := result(t, at(serve(t, test.talk), "grpc:///shop.Cart"), test.timeout); got != test.want {

@@ -96,19 +96,19 @@ func TestGRPCProbe(t *testing.T) {
 		login *Credentials
 		want  Result
 	}{
-		{"the server", place, "", nil, success()},
-		{"the server, with a slash", place, "/", nil, success()},
-		{"serving", place, "/shop.Cart", nil, success()},
-		{"not serving", place, "/shop.Stock", nil, failure(ReasonNotServing)},
-		{"not known yet", place, "/shop.New", nil, failure(ReasonNotServing)},
-		{"no such service", place, "/shop.Nothing", nil, failure(ReasonServiceUnknown)},
-		{"no health service", without, "", nil, failure(ReasonHealthUnimplemented)},
-		{"no login", strict, "", nil, failure(ReasonAuthentication)},
-		{"wrong token", strict, "", &Credentials{Token: "other"}, failure(ReasonAuthentication)},
-		{"right token", strict, "", &Credentials{Token: "s3cret"}, success()},
-		{"permission denied", failing(codes.PermissionDenied), "", nil, failure(ReasonAuthentication)},
+		{"the server", place, "", nil, SuccessResult()},
+		{"the server, with a slash", place, "/", nil, SuccessResult()},
+		{"serving", place, "/shop.Cart", nil, SuccessResult()},
+		{"not serving", place, "/shop.Stock", nil, FailureResult(ReasonNotServing)},
+		{"not known yet", place, "/shop.New", nil, FailureResult(ReasonNotServing)},
+		{"no such service", place, "/shop.Nothing", nil, FailureResult(ReasonServiceUnknown)},
+		{"no health service", without, "", nil, FailureResult(ReasonHealthUnimplemented)},
+		{"no login", strict, "", nil, FailureResult(ReasonAuthentication)},
+		{"wrong token", strict, "", &Credentials{Token: "other"}, FailureResult(ReasonAuthentication)},
+		{"right token", strict, "", &Credentials{Token: "s3cret"}, SuccessResult()},
+		{"permission denied", failing(codes.PermissionDenied), "", nil, FailureResult(ReasonAuthentication)},
 		{"unavailable", failing(codes.Unavailable), "", nil, Result{Failure, ReasonStatus, 14}},
-		{"nobody listens", refusing(t), "", nil, failure(ReasonConnectionRefused)},
+		{"nobody listens", refusing(t), "", nil, FailureResult(ReasonConnectionRefused)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := at(test.place, "grpc://"+test.path)
@@ -119,13 +119,13 @@ func TestGRPCProbe(t *testing.T) {
 		})
 	}
 	states.Shutdown()
-	if got, want := result(t, at(place, "grpc:///shop.Cart"), ample), failure(ReasonNotServing); got != want {
+	if got, want := result(t, at(place, "grpc:///shop.Cart"), ample), FailureResult(ReasonNotServing); got != want {
 		t.Errorf("shut down: got %+v, want %+v", got, want)
 	}
 }
 
 func TestResult_ServerWithoutHTTP2_SaysALPN(t *testing.T) {
-	if message := failure(ReasonALPN).Message(); !strings.Contains(message, "ALPN") || !strings.Contains(message, "h2") {
+	if message := FailureResult(ReasonALPN).Message(); !strings.Contains(message, "ALPN") || !strings.Contains(message, "h2") {
 		t.Errorf("got %q", message)
 	}
 }
@@ -144,15 +144,15 @@ func TestGRPCSProbe(t *testing.T) {
 		settings *TLSSettings
 		want     Result
 	}{
-		{"good", server(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}), trusting, success()},
-		{"TLS 1.2", server(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, MaxVersion: tls.VersionTLS12}), trusting, success()},
-		{"expired", server(&tls.Config{Certificates: []tls.Certificate{ca.issue(t, expired)}}), trusting, failure(ReasonCertificate)},
-		{"unknown authority", server(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}), nil, failure(ReasonCertificate)},
-		{"wants a certificate", server(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, ClientAuth: tls.RequireAnyClientCert}), trusting, failure(ReasonTLSHandshake)},
+		{"good", server(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}), trusting, SuccessResult()},
+		{"TLS 1.2", server(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, MaxVersion: tls.VersionTLS12}), trusting, SuccessResult()},
+		{"expired", server(&tls.Config{Certificates: []tls.Certificate{ca.issue(t, expired)}}), trusting, FailureResult(ReasonCertificate)},
+		{"unknown authority", server(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}), nil, FailureResult(ReasonCertificate)},
+		{"wants a certificate", server(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, ClientAuth: tls.RequireAnyClientCert}), trusting, FailureResult(ReasonTLSHandshake)},
 		{"gets a certificate", server(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, ClientAuth: tls.RequireAnyClientCert}),
-			&TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}, success()},
-		{"no ALPN", serve(t, secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, silence)), trusting, failure(ReasonALPN)},
-		{"only HTTP/1.1", serve(t, secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, NextProtos: []string{alpnHTTP1}}, silence)), trusting, failure(ReasonALPN)},
+			&TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}, SuccessResult()},
+		{"no ALPN", serve(t, secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, silence)), trusting, FailureResult(ReasonALPN)},
+		{"only HTTP/1.1", serve(t, secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, NextProtos: []string{alpnHTTP1}}, silence)), trusting, FailureResult(ReasonALPN)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := at(test.place, "grpcs://")
@@ -232,16 +232,16 @@ func TestGRPCProbeThroughNginx(t *testing.T) {
 			}
 		}
 	}
-	probe("serving", ample, success())
+	probe("serving", ample, SuccessResult())
 	states.SetServingStatus("", notServing)
-	probe("not serving", ample, failure(ReasonNotServing))
+	probe("not serving", ample, FailureResult(ReasonNotServing))
 	server.Freeze()
-	probe("frozen", brief, failure(ReasonTimeout))
+	probe("frozen", brief, FailureResult(ReasonTimeout))
 	server.Thaw()
 	backend.Stop()
 	probe("without a backend", ample, Result{Failure, ReasonStatus, 502})
 	server.Stop()
-	probe("stopped", ample, failure(ReasonConnectionRefused))
+	probe("stopped", ample, FailureResult(ReasonConnectionRefused))
 }
 
 func TestGRPCProbeCanceled(t *testing.T) {
@@ -258,7 +258,7 @@ func TestGRPCProbeEndsPolitely(t *testing.T) {
 		headers(framer, true, "grpc-status", "0")
 		tellFrames(framer, seen)
 	}))
-	if got := result(t, at(place, "grpc://"), ample); got != success() {
+	if got := result(t, at(place, "grpc://"), ample); got != SuccessResult() {
 		t.Fatalf("got %+v", got)
 	}
 	wantFrames(t, seen, "SETTINGS", "WINDOW_UPDATE", "HEADERS", "DATA", "SETTINGS", "WINDOW_UPDATE", "WINDOW_UPDATE", "GOAWAY")

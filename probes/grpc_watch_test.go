@@ -149,7 +149,7 @@ func TestGRPCWatchOfOddServers(t *testing.T) {
 		{"unknown service", frames(func(framer *http2.Framer) {
 			okay(framer)
 			_ = framer.WriteData(1, true, grpcMessage(3))
-		}), []Result{failure(ReasonServiceUnknown)}},
+		}), []Result{FailureResult(ReasonServiceUnknown)}},
 		{"an error", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			headers(framer, true, ":status", "200", "content-type", "application/grpc", "grpc-status", "12")

@@ -86,7 +86,7 @@ func (r *remote) Probe(ctx context.Context) Result {
 		case <-time.After(time.Until(to)):
 			return pass
 		case <-ctx.Done():
-			return failure(ReasonTimeout)
+			return FailureResult(ReasonTimeout)
 		}
 	}
 	return hang(ctx)

@@ -120,7 +120,7 @@ func TestManyFacesAreNoNews(t *testing.T) {
 // say, and never against the probes.
 func TestDeclare(t *testing.T) {
 	limits := Thresholds{Failure: 3, Success: 2}
-	away, missing := failure(ReasonNotServing), failure(ReasonServiceUnknown)
+	away, missing := FailureResult(ReasonNotServing), FailureResult(ReasonServiceUnknown)
 	for _, test := range []struct {
 		name     string
 		from     State

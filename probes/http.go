@@ -199,9 +199,9 @@ func (p *httpProber) verdict(a answer) Result {
 	case !p.settings.expects(a.status):
 		return Result{Outcome: Failure, Reason: ReasonStatus, Code: uint16(a.status)}
 	case a.mismatch:
-		return failure(ReasonContent)
+		return FailureResult(ReasonContent)
 	}
-	return success()
+	return SuccessResult()
 }
 
 // visit makes one request over a connection of its own.

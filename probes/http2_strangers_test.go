@@ -78,40 +78,40 @@ func TestHTTP2ProbeOfHostileServers(t *testing.T) {
 		// wantBody is what a probe says that wants the body as well.
 		wantBody Result
 	}{
-		{"silent", silence, brief, failure(ReasonTimeout), failure(ReasonTimeout)},
-		{"closes at once", closing(silence), ample, failure(closed), failure(closed)},
-		{"resets", aborting(silence), ample, failure(closed), failure(closed)},
-		{"HTTP/1.1", func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") }, ample, failure(protocol), failure(protocol)},
-		{"mail", func(conn net.Conn) { _, _ = io.WriteString(conn, "220 mail ready\r\n") }, ample, failure(protocol), failure(protocol)},
-		{"GOAWAY", end(false, func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeNo, nil) }), ample, failure(closed), failure(closed)},
-		{"GOAWAY with another stream", end(false, func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeEnhanceYourCalm, []byte("s3cret")) }), ample, failure(closed), failure(closed)},
-		{"RST_STREAM", end(false, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeInternal) }), ample, failure(closed), failure(closed)},
-		{"RST_STREAM for HTTP/1.1", end(false, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeHTTP11Required) }), ample, failure(protocol), failure(protocol)},
-		{"RST_STREAM in the body", end(true, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeInternal) }), ample, success(), failure(closed)},
-		{"end in the body", closing(end(true, func(*http2.Framer) {})), ample, success(), failure(closed)},
-		{"trailers without an end", end(true, func(f *http2.Framer) { headers(f, false, "a", "b") }), ample, success(), failure(protocol)},
-		{"another stream", end(true, func(f *http2.Framer) { _ = f.WriteData(3, true, nil) }), ample, success(), failure(protocol)},
-		{"data without headers", end(false, func(f *http2.Framer) { _ = f.WriteData(1, true, []byte("healthy")) }), ample, failure(protocol), failure(protocol)},
-		{"endless pings", hostile2(false, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }), ample, failure(protocol), failure(protocol)},
-		{"endless pings in the body", hostile2(true, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }), ample, success(), failure(ReasonContent)},
-		{"endless settings", hostile2(false, func(f *http2.Framer) error { return f.WriteSettings() }), ample, failure(protocol), failure(protocol)},
-		{"endless window updates", hostile2(false, func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1) }), ample, failure(protocol), failure(protocol)},
+		{"silent", silence, brief, FailureResult(ReasonTimeout), FailureResult(ReasonTimeout)},
+		{"closes at once", closing(silence), ample, FailureResult(closed), FailureResult(closed)},
+		{"resets", aborting(silence), ample, FailureResult(closed), FailureResult(closed)},
+		{"HTTP/1.1", func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") }, ample, FailureResult(protocol), FailureResult(protocol)},
+		{"mail", func(conn net.Conn) { _, _ = io.WriteString(conn, "220 mail ready\r\n") }, ample, FailureResult(protocol), FailureResult(protocol)},
+		{"GOAWAY", end(false, func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeNo, nil) }), ample, FailureResult(closed), FailureResult(closed)},
+		{"GOAWAY with another stream", end(false, func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeEnhanceYourCalm, []byte("s3cret")) }), ample, FailureResult(closed), FailureResult(closed)},
+		{"RST_STREAM", end(false, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeInternal) }), ample, FailureResult(closed), FailureResult(closed)},
+		{"RST_STREAM for HTTP/1.1", end(false, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeHTTP11Required) }), ample, FailureResult(protocol), FailureResult(protocol)},
+		{"RST_STREAM in the body", end(true, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeInternal) }), ample, SuccessResult(), FailureResult(closed)},
+		{"end in the body", closing(end(true, func(*http2.Framer) {})), ample, SuccessResult(), FailureResult(closed)},
+		{"trailers without an end", end(true, func(f *http2.Framer) { headers(f, false, "a", "b") }), ample, SuccessResult(), FailureResult(protocol)},
+		{"another stream", end(true, func(f *http2.Framer) { _ = f.WriteData(3, true, nil) }), ample, SuccessResult(), FailureResult(protocol)},
+		{"data without headers", end(false, func(f *http2.Framer) { _ = f.WriteData(1, true, []byte("healthy")) }), ample, FailureResult(protocol), FailureResult(protocol)},
+		{"endless pings", hostile2(false, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }), ample, FailureResult(protocol), FailureResult(protocol)},
+		{"endless pings in the body", hostile2(true, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }), ample, SuccessResult(), FailureResult(ReasonContent)},
+		{"endless settings", hostile2(false, func(f *http2.Framer) error { return f.WriteSettings() }), ample, FailureResult(protocol), FailureResult(protocol)},
+		{"endless window updates", hostile2(false, func(f *http2.Framer) error { return f.WriteWindowUpdate(0, 1) }), ample, FailureResult(protocol), FailureResult(protocol)},
 		{"endless interim headers", hostile2(false, func(f *http2.Framer) error {
 			headers(f, false, ":status", "102")
 			return f.WriteWindowUpdate(0, 1)
-		}), ample, failure(protocol), failure(protocol)},
-		{"endless empty continuations", continued, ample, failure(protocol), failure(protocol)},
-		{"huge headers", answering2([]string{":status", "200", "a", strings.Repeat("b", maxHeadBytes)}), ample, success(), failure(ReasonContent)},
-		{"huge frame", func(conn net.Conn) { drip(conn, "\xff\xff\xff\x04\x00\x00\x00\x00\x00", "\x00") }, ample, failure(protocol), failure(protocol)},
+		}), ample, FailureResult(protocol), FailureResult(protocol)},
+		{"endless empty continuations", continued, ample, FailureResult(protocol), FailureResult(protocol)},
+		{"huge headers", answering2([]string{":status", "200", "a", strings.Repeat("b", maxHeadBytes)}), ample, SuccessResult(), FailureResult(ReasonContent)},
+		{"huge frame", func(conn net.Conn) { drip(conn, "\xff\xff\xff\x04\x00\x00\x00\x00\x00", "\x00") }, ample, FailureResult(protocol), FailureResult(protocol)},
 		{"slow headers", frames(func(f *http2.Framer) {
 			_ = f.WriteSettings()
 			for err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1}); err == nil; time.Sleep(time.Millisecond) {
 				err = f.WriteContinuation(1, false, nil)
 			}
-		}), brief, failure(ReasonTimeout), failure(ReasonTimeout)},
-		{"slow body", hostile2(true, slowly(func(f *http2.Framer) error { return f.WriteData(1, false, []byte("a")) })), brief, success(), failure(ReasonTimeout)},
-		{"endless body", hostile2(true, data), ample, success(), failure(ReasonContent)},
-		{"endless empty data", hostile2(true, func(f *http2.Framer) error { return f.WriteData(1, false, nil) }), ample, success(), failure(ReasonContent)},
+		}), brief, FailureResult(ReasonTimeout), FailureResult(ReasonTimeout)},
+		{"slow body", hostile2(true, slowly(func(f *http2.Framer) error { return f.WriteData(1, false, []byte("a")) })), brief, SuccessResult(), FailureResult(ReasonTimeout)},
+		{"endless body", hostile2(true, data), ample, SuccessResult(), FailureResult(ReasonContent)},
+		{"endless empty data", hostile2(true, func(f *http2.Framer) error { return f.WriteData(1, false, nil) }), ample, SuccessResult(), FailureResult(ReasonContent)},
 		{"gzip bomb", frames(func(f *http2.Framer) {
 			_ = f.WriteSettings()
 			headers(f, false, ":status", "200", "content-encoding", "gzip")
@@ -121,7 +121,7 @@ func TestHTTP2ProbeOfHostileServers(t *testing.T) {
 				_ = f.WriteData(1, false, []byte(bomb[:n]))
 				bomb = bomb[n:]
 			}
-		}), ample, success(), failure(ReasonContent)},
+		}), ample, SuccessResult(), FailureResult(ReasonContent)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			place := serve(t, test.talk)

@@ -65,38 +65,38 @@ func TestHTTP2Probe(t *testing.T) {
 		settings HTTPSettings
 		want     Result
 	}{
-		{"200", answering2(status("200")), HTTPSettings{}, success()},
-		{"200, with a body that nobody wants", answering2(status("200"), strings.Repeat("A", 1000)), HTTPSettings{}, success()},
+		{"200", answering2(status("200")), HTTPSettings{}, SuccessResult()},
+		{"200, with a body that nobody wants", answering2(status("200"), strings.Repeat("A", 1000)), HTTPSettings{}, SuccessResult()},
 		{"404", answering2(status("404")), HTTPSettings{}, httpStatus(404)},
 		{"503 to drain", answering2(status("503")), HTTPSettings{DrainStatuses: []StatusRange{{503, 503}}}, drains},
 		{"strange status", answering2(status("999")), HTTPSettings{}, httpStatus(999)},
-		{"redirect not followed", answering2(status("302", "location", "http://192.0.2.1/")), HTTPSettings{}, success()},
-		{"HEAD", answering2(status("200", "content-length", "1000")), HTTPSettings{Method: "HEAD"}, success()},
-		{"body", answering2(status("200"), "it ", "is", " ok"), HTTPSettings{ExpectedBody: regexp.MustCompile("^it is ok$")}, success()},
-		{"empty pieces", answering2(status("200"), "", "ok", "", ""), HTTPSettings{ExpectedBody: regexp.MustCompile("^ok$")}, success()},
-		{"no body", answering2(status("200")), HTTPSettings{ExpectedBody: regexp.MustCompile("^$")}, success()},
-		{"another body", answering2(status("200"), "no"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok")}, failure(ReasonContent)},
+		{"redirect not followed", answering2(status("302", "location", "http://192.0.2.1/")), HTTPSettings{}, SuccessResult()},
+		{"HEAD", answering2(status("200", "content-length", "1000")), HTTPSettings{Method: "HEAD"}, SuccessResult()},
+		{"body", answering2(status("200"), "it ", "is", " ok"), HTTPSettings{ExpectedBody: regexp.MustCompile("^it is ok$")}, SuccessResult()},
+		{"empty pieces", answering2(status("200"), "", "ok", "", ""), HTTPSettings{ExpectedBody: regexp.MustCompile("^ok$")}, SuccessResult()},
+		{"no body", answering2(status("200")), HTTPSettings{ExpectedBody: regexp.MustCompile("^$")}, SuccessResult()},
+		{"another body", answering2(status("200"), "no"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok")}, FailureResult(ReasonContent)},
 		{"status before body", answering2(status("500"), "ok"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok")}, httpStatus(500)},
-		{"gzip unasked for", answering2(status("200", "content-encoding", "GZIP"), gzipped("it is ok")), HTTPSettings{ExpectedBody: regexp.MustCompile("^it is ok$")}, success()},
-		{"gzip, empty", answering2(status("200", "content-encoding", "gzip")), HTTPSettings{ExpectedBody: regexp.MustCompile("^$")}, success()},
-		{"no gzip in truth", answering2(status("200", "content-encoding", "gzip"), "it is ok, it is not gzip"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok")}, failure(ReasonProtocol)},
-		{"match within the bound", answering2(status("200"), strings.Repeat("-", 100)+"ok"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok"), MaxBodyBytes: 102}, success()},
-		{"match beyond the bound", answering2(status("200"), strings.Repeat("-", 100)+"ok"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok"), MaxBodyBytes: 101}, failure(ReasonContent)},
-		{"no status", answering2([]string{"server", "odd"}), HTTPSettings{}, failure(ReasonProtocol)},
-		{"no number", answering2(status("abc")), HTTPSettings{}, failure(ReasonProtocol)},
-		{"number too small", answering2(status("099")), HTTPSettings{}, failure(ReasonProtocol)},
-		{"header in capitals", answering2(status("200", "Server", "odd")), HTTPSettings{}, failure(ReasonProtocol)},
-		{"head of 64 KiB", answering2(status("200", "x-long", strings.Repeat("~", 64<<10))), HTTPSettings{}, success()},
-		{"head of 64 KiB in small headers", answering2(append(status("200"), slices.Repeat([]string{"x-filling", strings.Repeat("~", 20)}, 2<<10)...)), HTTPSettings{}, success()},
+		{"gzip unasked for", answering2(status("200", "content-encoding", "GZIP"), gzipped("it is ok")), HTTPSettings{ExpectedBody: regexp.MustCompile("^it is ok$")}, SuccessResult()},
+		{"gzip, empty", answering2(status("200", "content-encoding", "gzip")), HTTPSettings{ExpectedBody: regexp.MustCompile("^$")}, SuccessResult()},
+		{"no gzip in truth", answering2(status("200", "content-encoding", "gzip"), "it is ok, it is not gzip"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok")}, FailureResult(ReasonProtocol)},
+		{"match within the bound", answering2(status("200"), strings.Repeat("-", 100)+"ok"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok"), MaxBodyBytes: 102}, SuccessResult()},
+		{"match beyond the bound", answering2(status("200"), strings.Repeat("-", 100)+"ok"), HTTPSettings{ExpectedBody: regexp.MustCompile("ok"), MaxBodyBytes: 101}, FailureResult(ReasonContent)},
+		{"no status", answering2([]string{"server", "odd"}), HTTPSettings{}, FailureResult(ReasonProtocol)},
+		{"no number", answering2(status("abc")), HTTPSettings{}, FailureResult(ReasonProtocol)},
+		{"number too small", answering2(status("099")), HTTPSettings{}, FailureResult(ReasonProtocol)},
+		{"header in capitals", answering2(status("200", "Server", "odd")), HTTPSettings{}, FailureResult(ReasonProtocol)},
+		{"head of 64 KiB", answering2(status("200", "x-long", strings.Repeat("~", 64<<10))), HTTPSettings{}, SuccessResult()},
+		{"head of 64 KiB in small headers", answering2(append(status("200"), slices.Repeat([]string{"x-filling", strings.Repeat("~", 20)}, 2<<10)...)), HTTPSettings{}, SuccessResult()},
 		{"interim first", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			headers(framer, false, ":status", "103")
 			headers(framer, true, ":status", "200")
-		}), HTTPSettings{}, success()},
+		}), HTTPSettings{}, SuccessResult()},
 		{"interim and end", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			headers(framer, true, ":status", "103")
-		}), HTTPSettings{}, failure(ReasonProtocol)},
+		}), HTTPSettings{}, FailureResult(ReasonProtocol)},
 		{"padding, trailers and other frames between", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			headers(framer, false, ":status", "200")
@@ -107,13 +107,13 @@ func TestHTTP2Probe(t *testing.T) {
 			_ = framer.WriteGoAway(1, http2.ErrCodeNo, nil)
 			_ = framer.WriteData(1, false, []byte("k"))
 			headers(framer, true, "checksum", "1")
-		}), HTTPSettings{ExpectedBody: regexp.MustCompile("^ok$")}, success()},
+		}), HTTPSettings{ExpectedBody: regexp.MustCompile("^ok$")}, SuccessResult()},
 		{"headers in pieces", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndStream: true})
 			_ = framer.WriteContinuation(1, false, nil)
 			_ = framer.WriteContinuation(1, true, []byte{0x88}) // :status 200
-		}), HTTPSettings{}, success()},
+		}), HTTPSettings{}, SuccessResult()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := over2(serve(t, test.talk), "")
@@ -146,7 +146,7 @@ func TestHTTP2ProbeEndsPolitely(t *testing.T) {
 				headers(framer, test.ended, ":status", "200")
 				tellFrames(framer, seen)
 			}))
-			if got := result(t, over2(place, ""), ample); got != success() {
+			if got := result(t, over2(place, ""), ample); got != SuccessResult() {
 				t.Fatalf("got %+v", got)
 			}
 			wantFrames(t, seen, test.want...)
@@ -254,7 +254,7 @@ func TestHTTP2ProbeRedirects(t *testing.T) {
 		def := at(test.place, test.url)
 		def.HTTP, def.TLS = &HTTPSettings{FollowRedirects: true}, trust
 		def.Credentials, def.SendCredentialsToUnverifiedServers = &Credentials{Token: "s3cret"}, true
-		if got := result(t, def, ample); got != success() {
+		if got := result(t, def, ample); got != SuccessResult() {
 			t.Errorf("%s: got %+v", test.url, got)
 		}
 		if got := strings.Join(versions, ", "); got != test.want {
@@ -274,14 +274,14 @@ func TestHTTPSByHTTP2(t *testing.T) {
 		place netip.AddrPort
 		want  Result
 	}{
-		{"HTTP/2", server(ca.issue(t), alpnHTTP2), success()},
-		{"both", server(ca.issue(t), alpnHTTP2, alpnHTTP1), success()},
-		{"both, but HTTP/1.1 rather", server(ca.issue(t), alpnHTTP1, alpnHTTP2), failure(ReasonALPN)},
-		{"HTTP/1.1 only", server(ca.issue(t), alpnHTTP1), failure(ReasonALPN)},
-		{"no ALPN", server(ca.issue(t)), failure(ReasonALPN)},
-		{"another protocol", server(ca.issue(t), "smtp"), failure(ReasonALPN)},
-		{"expired", server(ca.issue(t, expired), alpnHTTP2), failure(ReasonCertificate)},
-		{"no TLS", serve(t, answer), failure(ReasonProtocol)},
+		{"HTTP/2", server(ca.issue(t), alpnHTTP2), SuccessResult()},
+		{"both", server(ca.issue(t), alpnHTTP2, alpnHTTP1), SuccessResult()},
+		{"both, but HTTP/1.1 rather", server(ca.issue(t), alpnHTTP1, alpnHTTP2), FailureResult(ReasonALPN)},
+		{"HTTP/1.1 only", server(ca.issue(t), alpnHTTP1), FailureResult(ReasonALPN)},
+		{"no ALPN", server(ca.issue(t)), FailureResult(ReasonALPN)},
+		{"another protocol", server(ca.issue(t), "smtp"), FailureResult(ReasonALPN)},
+		{"expired", server(ca.issue(t, expired), alpnHTTP2), FailureResult(ReasonCertificate)},
+		{"no TLS", serve(t, answer), FailureResult(ReasonProtocol)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := at(test.place, "https:///?http2=true")
@@ -320,33 +320,33 @@ func TestHTTP2ProbesOfNginx(t *testing.T) {
 	matching := func(expression string) HTTPSettings {
 		return HTTPSettings{ExpectedBody: regexp.MustCompile(expression)}
 	}
-	probe("/ok", HTTPSettings{}, ample, success())
-	probe("/ok", matching("^it is ok$"), ample, success())
-	probe("/ok", matching("healthy"), ample, failure(ReasonContent))
-	probe("/ok", HTTPSettings{Method: "HEAD"}, ample, success())
-	probe("/moved", HTTPSettings{}, ample, success())
-	probe("/moved", HTTPSettings{FollowRedirects: true, ExpectedStatuses: []StatusRange{{200, 200}}, ExpectedBody: regexp.MustCompile("ok")}, ample, success())
+	probe("/ok", HTTPSettings{}, ample, SuccessResult())
+	probe("/ok", matching("^it is ok$"), ample, SuccessResult())
+	probe("/ok", matching("healthy"), ample, FailureResult(ReasonContent))
+	probe("/ok", HTTPSettings{Method: "HEAD"}, ample, SuccessResult())
+	probe("/moved", HTTPSettings{}, ample, SuccessResult())
+	probe("/moved", HTTPSettings{FollowRedirects: true, ExpectedStatuses: []StatusRange{{200, 200}}, ExpectedBody: regexp.MustCompile("ok")}, ample, SuccessResult())
 	probe("/away", HTTPSettings{}, ample, httpStatus(503))
 	probe("/away", HTTPSettings{DrainStatuses: []StatusRange{{500, 599}}}, ample, drains)
 	probe("/nowhere", HTTPSettings{}, ample, httpStatus(404))
-	probe("/big", HTTPSettings{}, ample, success())
-	probe("/big", HTTPSettings{ExpectedBody: regexp.MustCompile("^A+$"), MaxBodyBytes: MaxBodyBytes}, ample, success())
-	probe("/lost", HTTPSettings{}, ample, failure(ReasonConnectionClosed))
+	probe("/big", HTTPSettings{}, ample, SuccessResult())
+	probe("/big", HTTPSettings{ExpectedBody: regexp.MustCompile("^A+$"), MaxBodyBytes: MaxBodyBytes}, ample, SuccessResult())
+	probe("/lost", HTTPSettings{}, ample, FailureResult(ReasonConnectionClosed))
 
 	def := at(old, "https:///ok?http2=true")
 	def.TLS = &TLSSettings{CABundle: ca.bundle()}
-	if got, want := result(t, def, ample), failure(ReasonALPN); got != want {
+	if got, want := result(t, def, ample), FailureResult(ReasonALPN); got != want {
 		t.Errorf("without HTTP/2: got %+v, want %+v", got, want)
 	}
 	if got := result(t, at(plain, "http:///ok"), ample); got.Outcome != Failure {
 		t.Errorf("HTTP/1.1 to where HTTP/2 is spoken: got %+v", got)
 	}
 	server.Freeze()
-	probe("/ok", HTTPSettings{}, brief, failure(ReasonTimeout))
+	probe("/ok", HTTPSettings{}, brief, FailureResult(ReasonTimeout))
 	server.Thaw()
-	probe("/ok", HTTPSettings{}, ample, success())
+	probe("/ok", HTTPSettings{}, ample, SuccessResult())
 	server.Stop()
-	probe("/ok", HTTPSettings{}, ample, failure(ReasonConnectionRefused))
+	probe("/ok", HTTPSettings{}, ample, FailureResult(ReasonConnectionRefused))
 }
 
 // benchmarkHTTP2Probe asks a server that costs as little as can be.

@@ -80,11 +80,11 @@ func TestHTTPProbe_OddHeadWithAnExpectedStatus_Passes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			def := at(serve(t, closing(responding(response))), "http://")
-			if got := result(t, def, ample); got != success() {
+			if got := result(t, def, ample); got != SuccessResult() {
 				t.Errorf("got %+v", got)
 			}
 			def.HTTP = &HTTPSettings{ExpectedBody: regexp.MustCompile("^ok$")}
-			if got := result(t, def, ample); got != success() {
+			if got := result(t, def, ample); got != SuccessResult() {
 				t.Errorf("asked for the body as well: got %+v", got)
 			}
 		})
@@ -103,7 +103,7 @@ func TestHTTPProbe_BrokenBodyThatNobodyAskedFor_Passes(t *testing.T) {
 		"another response behind it": well + well,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := result(t, at(serve(t, closing(responding(response))), "http://"), ample); got != success() {
+			if got := result(t, at(serve(t, closing(responding(response))), "http://"), ample); got != SuccessResult() {
 				t.Errorf("got %+v", got)
 			}
 		})
@@ -129,7 +129,7 @@ func TestHTTPProbe_NoStatusLine_IsAProtocolError(t *testing.T) {
 		"a blank first":         " HTTP/1.1 200 OK\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, want := result(t, at(serve(t, responding(response)), "http://"), ample), failure(ReasonProtocol); got != want {
+			if got, want := result(t, at(serve(t, responding(response)), "http://"), ample), FailureResult(ReasonProtocol); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})

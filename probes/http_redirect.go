@@ -42,10 +42,10 @@ func (p *httpProber) follow(ctx context.Context, a answer) Result {
 	for range maxRedirects {
 		next, err := at.Parse(a.location)
 		if err != nil {
-			return failure(ReasonRedirect)
+			return FailureResult(ReasonRedirect)
 		}
 		if h, err = p.nextHop(h, a.status, next); err != nil {
-			return failure(ReasonRedirect)
+			return FailureResult(ReasonRedirect)
 		}
 		if a, err = p.visit(ctx, &h); err != nil {
 			return classifyHop(ctx, err)
@@ -55,7 +55,7 @@ func (p *httpProber) follow(ctx context.Context, a answer) Result {
 		}
 		at = *next
 	}
-	return failure(ReasonRedirect)
+	return FailureResult(ReasonRedirect)
 }
 
 // classifyHop is classify where the endpoint has chosen the destination: if that is
@@ -66,7 +66,7 @@ func classifyHop(ctx context.Context, err error) Result {
 	noSuchName := errors.As(err, &unresolved) && unresolved.notFound()
 	switch {
 	case result.Reason == ReasonAddressRefused, result.Reason == ReasonNameResolution && noSuchName:
-		return failure(ReasonRedirect)
+		return FailureResult(ReasonRedirect)
 	}
 	return result
 }

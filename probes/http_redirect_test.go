@@ -90,27 +90,27 @@ func TestRedirects(t *testing.T) {
 		target   string
 		want     Result
 	}{
-		{"absolute path", "/ok", "/ok", success()},
-		{"relative path", "../ok?d", "/ok?d", success()},
-		{"query only", "?d", "/a/b?d", success()},
-		{"with a fragment", "/ok#part", "/ok", success()},
-		{"scheme-relative", "//HOST/ok", "/ok", success()},
-		{"absolute", "http://HOST/ok", "/ok", success()},
-		{"user info is dropped", "http://user:word@HOST/ok", "/ok", success()},
+		{"absolute path", "/ok", "/ok", SuccessResult()},
+		{"relative path", "../ok?d", "/ok?d", SuccessResult()},
+		{"query only", "?d", "/a/b?d", SuccessResult()},
+		{"with a fragment", "/ok#part", "/ok", SuccessResult()},
+		{"scheme-relative", "//HOST/ok", "/ok", SuccessResult()},
+		{"absolute", "http://HOST/ok", "/ok", SuccessResult()},
+		{"user info is dropped", "http://user:word@HOST/ok", "/ok", SuccessResult()},
 		{"not found", "/nowhere", "/ok", httpStatus(404)},
-		{"in a circle", start, "/ok", failure(ReasonRedirect)},
-		{"metadata address", "http://169.254.169.254/latest/meta-data/", "/ok", failure(ReasonRedirect)},
-		{"metadata address, mapped", "http://[::ffff:169.254.169.254]/", "/ok", failure(ReasonRedirect)},
-		{"unspecified address", "http://0.0.0.0:1/", "/ok", failure(ReasonRedirect)},
-		{"address in decimal", "http://2130706433/", "/ok", failure(ReasonRedirect)},
-		{"another scheme", "ftp://HOST/ok", "/ok", failure(ReasonRedirect)},
-		{"a file", "file:///etc/passwd", "/ok", failure(ReasonRedirect)},
-		{"no host", "http:///ok", "/ok", failure(ReasonRedirect)},
-		{"opaque", "http:ok", "/ok", failure(ReasonRedirect)},
-		{"no URL", "http://[/", "/ok", failure(ReasonRedirect)},
-		{"bad port", "http://127.0.0.1:0/", "/ok", failure(ReasonRedirect)},
-		{"space in the query", "/ok?a b", "/ok?a b", failure(ReasonRedirect)},
-		{"empty", "", "/ok", success()}, // the 302 itself is expected
+		{"in a circle", start, "/ok", FailureResult(ReasonRedirect)},
+		{"metadata address", "http://169.254.169.254/latest/meta-data/", "/ok", FailureResult(ReasonRedirect)},
+		{"metadata address, mapped", "http://[::ffff:169.254.169.254]/", "/ok", FailureResult(ReasonRedirect)},
+		{"unspecified address", "http://0.0.0.0:1/", "/ok", FailureResult(ReasonRedirect)},
+		{"address in decimal", "http://2130706433/", "/ok", FailureResult(ReasonRedirect)},
+		{"another scheme", "ftp://HOST/ok", "/ok", FailureResult(ReasonRedirect)},
+		{"a file", "file:///etc/passwd", "/ok", FailureResult(ReasonRedirect)},
+		{"no host", "http:///ok", "/ok", FailureResult(ReasonRedirect)},
+		{"opaque", "http:ok", "/ok", FailureResult(ReasonRedirect)},
+		{"no URL", "http://[/", "/ok", FailureResult(ReasonRedirect)},
+		{"bad port", "http://127.0.0.1:0/", "/ok", FailureResult(ReasonRedirect)},
+		{"space in the query", "/ok?a b", "/ok?a b", FailureResult(ReasonRedirect)},
+		{"empty", "", "/ok", SuccessResult()}, // the 302 itself is expected
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSite(t).has(test.target, well)
@@ -137,11 +137,11 @@ func TestRedirectChain(t *testing.T) {
 		want     Result
 		requests int
 	}{
-		{"ten", chain(10, well), HTTPSettings{}, success(), 11},
-		{"eleven", chain(11, well), HTTPSettings{}, failure(ReasonRedirect), 11},
+		{"ten", chain(10, well), HTTPSettings{}, SuccessResult(), 11},
+		{"eleven", chain(11, well), HTTPSettings{}, FailureResult(ReasonRedirect), 11},
 		{"the last status counts", chain(2, "HTTP/1.1 500 Oops\r\n\r\n"), HTTPSettings{ExpectedStatuses: []StatusRange{{301, 301}}}, httpStatus(500), 3},
-		{"the last body counts", chain(2, well), HTTPSettings{ExpectedBody: regexp.MustCompile("^more$")}, failure(ReasonContent), 3},
-		{"forbidden at the second hop", chain(2, "HTTP/1.1 307 On\r\nLocation: http://169.254.169.254/\r\n\r\n"), HTTPSettings{}, failure(ReasonRedirect), 3},
+		{"the last body counts", chain(2, well), HTTPSettings{ExpectedBody: regexp.MustCompile("^more$")}, FailureResult(ReasonContent), 3},
+		{"forbidden at the second hop", chain(2, "HTTP/1.1 307 On\r\nLocation: http://169.254.169.254/\r\n\r\n"), HTTPSettings{}, FailureResult(ReasonRedirect), 3},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := test.site.result(t, test.settings); got != test.want {
@@ -184,7 +184,7 @@ func TestRedirectGuard(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, want := probeOnce(t, prober, ample), failure(ReasonRedirect); got != want {
+			if got, want := probeOnce(t, prober, ample), FailureResult(ReasonRedirect); got != want {
 				t.Errorf("to %s at hop %d: %+v, want %+v", host, hops, got, want)
 			}
 			if seen := len(s.seen()); seen != hops {
@@ -201,7 +201,7 @@ func TestRedirectsKeepSecrets(t *testing.T) {
 
 	t.Run("same place", func(t *testing.T) {
 		s := newSite(t).redirects("/a/b?c", 302, "/ok").has("/ok", well)
-		if got := s.result(t, settings); got != success() {
+		if got := s.result(t, settings); got != SuccessResult() {
 			t.Fatalf("got %+v", got)
 		}
 		for _, request := range s.seen() {
@@ -214,7 +214,7 @@ func TestRedirectsKeepSecrets(t *testing.T) {
 		home, other := newSite(t).has("/ok", well), newSite(t)
 		home.redirects("/a/b?c", 302, "http://"+other.at.String()+"/")
 		other.redirects("/", 302, "http://"+home.at.String()+"/ok")
-		if got := home.result(t, settings); got != success() {
+		if got := home.result(t, settings); got != SuccessResult() {
 			t.Fatalf("got %+v", got)
 		}
 		for _, request := range other.seen() {
@@ -239,7 +239,7 @@ func TestRedirectMethods(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(test.method, test.status), func(t *testing.T) {
 			s := newSite(t).redirects("/a/b?c", test.status, "/ok").has("/ok", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-			if got := s.result(t, HTTPSettings{Method: test.method}); got != success() {
+			if got := s.result(t, HTTPSettings{Method: test.method}); got != SuccessResult() {
 				t.Fatalf("got %+v", got)
 			}
 			second := s.seen()[1]

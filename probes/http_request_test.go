@@ -120,7 +120,7 @@ func TestHTTPRequestOnTheWire(t *testing.T) {
 		_, _ = conn.Write([]byte(well))
 	})
 	prober := prepare(t, at(endpoint, "http:///health"))
-	if got := probeOnce(t, prober, ample); got != success() {
+	if got := probeOnce(t, prober, ample); got != SuccessResult() {
 		t.Errorf("got %+v", got)
 	}
 	if got, want := <-seen, string(prober.(*httpProber).first.request); got != want {

@@ -64,11 +64,11 @@ func (p *icmpProber) Probe(ctx context.Context) Result {
 	err := p.ping(ctx)
 	switch {
 	case errors.Is(err, errEchoForbidden):
-		return unknown(ReasonICMPForbidden)
+		return UnknownResult(ReasonICMPForbidden)
 	case err != nil:
 		return classify(ctx, err)
 	}
-	return success()
+	return SuccessResult()
 }
 
 func (p *icmpProber) ping(ctx context.Context) error {

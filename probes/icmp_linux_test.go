@@ -46,32 +46,32 @@ func TestICMPProbe(t *testing.T) {
 		six = "icmp://127.0.0.1"
 	}
 	// A new namespace lets nobody.
-	probe("icmp://127.0.0.1", ample, unknown(ReasonICMPForbidden))
-	probe(six, ample, unknown(ReasonICMPForbidden))
+	probe("icmp://127.0.0.1", ample, UnknownResult(ReasonICMPForbidden))
+	probe(six, ample, UnknownResult(ReasonICMPForbidden))
 
 	sysctl(t, "ipv4/ping_group_range", "0 0") // lets the group root
-	probe("icmp://127.0.0.1", ample, success())
-	probe(six, ample, success())
-	probe("icmp://legacy.example", ample, success())
-	if got := result(t, Definition{URL: "icmp://", Address: netip.MustParseAddr("127.0.0.2"), Port: 8080}, ample); got != success() {
+	probe("icmp://127.0.0.1", ample, SuccessResult())
+	probe(six, ample, SuccessResult())
+	probe("icmp://legacy.example", ample, SuccessResult())
+	if got := result(t, Definition{URL: "icmp://", Address: netip.MustParseAddr("127.0.0.2"), Port: 8080}, ample); got != SuccessResult() {
 		t.Errorf("the endpoint's own address: got %+v", got)
 	}
 
 	resolving(t, always("169.254.169.254"))
-	probe("icmp://legacy.example", ample, failure(ReasonAddressRefused))
-	probe("icmp://198.51.100.1", ample, unknown(ReasonNetworkUnreachable))
+	probe("icmp://legacy.example", ample, FailureResult(ReasonAddressRefused))
+	probe("icmp://198.51.100.1", ample, UnknownResult(ReasonNetworkUnreachable))
 	ip(t, "route", "add", "unreachable", "192.0.2.9/32")
-	probe("icmp://192.0.2.9", ample, unknown(ReasonNetworkUnreachable)) // it is our own route
-	ip(t, "route", "add", "192.0.2.10/32", "dev", "lo")                 // where nobody has it
-	probe("icmp://192.0.2.10", brief, failure(ReasonTimeout))
+	probe("icmp://192.0.2.9", ample, UnknownResult(ReasonNetworkUnreachable)) // it is our own route
+	ip(t, "route", "add", "192.0.2.10/32", "dev", "lo")                       // where nobody has it
+	probe("icmp://192.0.2.10", brief, FailureResult(ReasonTimeout))
 	underWay := make(chan struct{})
 	time.AfterFunc(50*time.Millisecond, func() { close(underWay) })
 	testCanceled(t, Definition{URL: "icmp://192.0.2.10"}, underWay)
 
 	sysctl(t, "ipv4/icmp_echo_ignore_all", "1")
-	probe("icmp://127.0.0.1", brief, failure(ReasonTimeout))
+	probe("icmp://127.0.0.1", brief, FailureResult(ReasonTimeout))
 	sysctl(t, "ipv4/icmp_echo_ignore_all", "0")
-	probe("icmp://127.0.0.1", ample, success())
+	probe("icmp://127.0.0.1", ample, SuccessResult())
 }
 
 // TestICMPRepliesAreOnesOwn: many probes of one host at once, while another one, which is
@@ -82,24 +82,24 @@ func TestICMPRepliesAreOnesOwn(t *testing.T) {
 	}
 	sysctl(t, "ipv4/ping_group_range", "0 0")
 	ip(t, "route", "add", "192.0.2.10/32", "dev", "lo") // where nobody has it
-	var probes sync.WaitGroup
+	var count sync.WaitGroup
 	silent := prepare(t, Definition{URL: "icmp://192.0.2.10"})
-	probes.Go(func() {
-		if got, want := probeOnce(t, silent, time.Second), failure(ReasonTimeout); got != want {
+	count.Go(func() {
+		if got, want := probeOnce(t, silent, time.Second), FailureResult(ReasonTimeout); got != want {
 			t.Errorf("silent: got %+v, want %+v", got, want)
 		}
 	})
 	for range 100 {
 		prober := prepare(t, Definition{URL: "icmp://127.0.0.1"})
-		probes.Go(func() {
+		count.Go(func() {
 			for range 20 {
-				if got := probeOnce(t, prober, ample); got != success() {
+				if got := probeOnce(t, prober, ample); got != SuccessResult() {
 					t.Errorf("got %+v", got)
 				}
 			}
 		})
 	}
-	probes.Wait()
+	count.Wait()
 }
 
 // TestICMPProbeOfALiar is about a host that replies by rules of its own.
@@ -121,15 +121,15 @@ func TestICMPProbeOfALiar(t *testing.T) {
 		timeout time.Duration
 		want    Result
 	}{
-		{"right", []func([]byte) []byte{right}, ample, success()},
-		{"late, behind wrong ones", []func([]byte) []byte{at(1), at(7), at(8), at(23), short, right}, ample, success()},
-		{"another code", []func([]byte) []byte{at(1)}, brief, failure(ReasonTimeout)},
-		{"another identifier", []func([]byte) []byte{at(5)}, brief, failure(ReasonTimeout)},
-		{"another sequence number", []func([]byte) []byte{at(7)}, brief, failure(ReasonTimeout)},
-		{"other data", []func([]byte) []byte{at(23)}, brief, failure(ReasonTimeout)},
-		{"short", []func([]byte) []byte{short}, brief, failure(ReasonTimeout)},
-		{"flood", append(make([]func([]byte) []byte, 0), repeat(at(23), maxStrays+1)...), ample, failure(ReasonProtocol)},
-		{"long, and right at its beginning", []func([]byte) []byte{long}, ample, success()},
+		{"right", []func([]byte) []byte{right}, ample, SuccessResult()},
+		{"late, behind wrong ones", []func([]byte) []byte{at(1), at(7), at(8), at(23), short, right}, ample, SuccessResult()},
+		{"another code", []func([]byte) []byte{at(1)}, brief, FailureResult(ReasonTimeout)},
+		{"another identifier", []func([]byte) []byte{at(5)}, brief, FailureResult(ReasonTimeout)},
+		{"another sequence number", []func([]byte) []byte{at(7)}, brief, FailureResult(ReasonTimeout)},
+		{"other data", []func([]byte) []byte{at(23)}, brief, FailureResult(ReasonTimeout)},
+		{"short", []func([]byte) []byte{short}, brief, FailureResult(ReasonTimeout)},
+		{"flood", append(make([]func([]byte) []byte, 0), repeat(at(23), maxStrays+1)...), ample, FailureResult(ReasonProtocol)},
+		{"long, and right at its beginning", []func([]byte) []byte{long}, ample, SuccessResult()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			lie(t, test.replies)

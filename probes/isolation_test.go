@@ -146,7 +146,7 @@ func TestIsolationEndsWithTheTargets(t *testing.T) {
 // hours because somebody has a target that is probed so slowly.
 func TestTheSlowHoldUpNoVerdicts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slow := Target{Key: "slow", Identity: Identity{6: 9}, Prober: answering(failure(ReasonTimeout)), Thresholds: thresholds, Initial: Seeded(StateHealthy)}
+		slow := Target{Key: "slow", Identity: Identity{6: 9}, Prober: answering(FailureResult(ReasonTimeout)), Thresholds: thresholds, Initial: Seeded(StateHealthy)}
 		slow.Timing = Timing{Interval: time.Hour, FastInterval: time.Hour, Timeout: time.Second}
 		w := newWorld(t, 9, 1, SchedulerOptions{})
 		w.scheduler.Set(owner, []Target{slow})

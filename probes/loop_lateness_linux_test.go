@@ -206,7 +206,7 @@ func TestLoop_LateForSilenceAndRefusal_BlamesTheEndpoint(t *testing.T) {
 // A loop that is on time blames the endpoint whose connection stands too late.
 func TestLoop_OnTime_ConnectionStandsTooLate_IsTimeout(t *testing.T) {
 	l := &loop{}
-	if got := l.missed(time.Second, time.Second+tick); got != failure(ReasonTimeout) {
+	if got := l.missed(time.Second, time.Second+tick); got != FailureResult(ReasonTimeout) {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -113,7 +113,7 @@ func (l *loop) close() {
 		return
 	}
 	for fd, each := range l.talks {
-		l.end(fd, each, unknown(ReasonCanceled))
+		l.end(fd, each, UnknownResult(ReasonCanceled))
 	}
 	for fd := range l.lingering {
 		l.forget(fd)
@@ -293,9 +293,9 @@ func (l *loop) advance(ctx context.Context, fd int, t talk, events uint32, since
 // the loop can tell: it has last looked when there was none.
 func (l *loop) missed(since, now time.Duration) Result {
 	if now-since > lateSlack {
-		return unknown(ReasonCrowded)
+		return UnknownResult(ReasonCrowded)
 	}
-	return failure(ReasonTimeout)
+	return FailureResult(ReasonTimeout)
 }
 
 // ask says the request, on a connection that stands or has failed.
@@ -322,7 +322,7 @@ func (l *loop) ask(ctx context.Context, fd int, t talk, events uint32) {
 			l.listen(ctx, fd, t, nil)
 		}
 	default:
-		l.leave(fd, t, success(), farewell)
+		l.leave(fd, t, SuccessResult(), farewell)
 	}
 }
 
@@ -405,7 +405,7 @@ func (l *loop) expire(now time.Duration) {
 		if each.deadline > now {
 			l.expires = min(l.expires, tickAfter(each.deadline))
 		} else {
-			l.end(fd, each, failure(ReasonTimeout))
+			l.end(fd, each, FailureResult(ReasonTimeout))
 		}
 	}
 	l.endLingering(now)
@@ -414,7 +414,7 @@ func (l *loop) expire(now time.Duration) {
 // giveUp ends the probes that nobody wants any more.
 func (l *loop) giveUp() {
 	for _, fd := range l.unwanted() {
-		l.end(fd, l.talks[fd], unknown(ReasonCanceled))
+		l.end(fd, l.talks[fd], UnknownResult(ReasonCanceled))
 	}
 }
 

@@ -62,7 +62,7 @@ func TestLoopEndsProbesThatNobodyWants(t *testing.T) {
 	for name, end := range map[string]func(s *Scheduler, stop func()){
 		"removed": func(s *Scheduler, _ func()) { s.Remove(owner) },
 		"edited": func(s *Scheduler, _ func()) {
-			edited := target(answering(success()))
+			edited := target(answering(SuccessResult()))
 			edited.Identity = Identity{9}
 			s.Set(owner, []Target{edited})
 		},
@@ -144,7 +144,7 @@ func TestLoopOutOfFileDescriptors(t *testing.T) {
 	s := started(t, SchedulerOptions{})
 	exhausted := func() bool {
 		for _, health := range s.Health(owner) {
-			if health.Cause == unknown(ReasonLocalResources) {
+			if health.Cause == UnknownResult(ReasonLocalResources) {
 				return true
 			}
 		}

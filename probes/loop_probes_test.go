@@ -41,7 +41,7 @@ func TestLoopHandsOverWhatTakesMore(t *testing.T) {
 			}), "http://")
 			filling := Header{"X-Filling", strings.Repeat("-", line)}
 			def.HTTP = &HTTPSettings{Headers: slices.Repeat([]Header{filling}, lines)}
-			if got := probeByScheduler(t, prepare(t, def), ample); got != success() {
+			if got := probeByScheduler(t, prepare(t, def), ample); got != SuccessResult() {
 				t.Errorf("got %+v", got)
 			}
 			if got := <-heard; got < lines*line {
@@ -59,7 +59,7 @@ func TestLoopAsksThePolicyAtEveryProbe(t *testing.T) {
 	overTCP := prepare(t, at(unvisited(t), "tcp://")).(*tcpProber)
 	overTCP.dialer = strict
 	for _, prober := range []Prober{overHTTP, overTCP} {
-		if got, want := probeByScheduler(t, prober, ample), failure(ReasonAddressRefused); got != want {
+		if got, want := probeByScheduler(t, prober, ample), FailureResult(ReasonAddressRefused); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}

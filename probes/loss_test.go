@@ -83,7 +83,7 @@ func (r *lossyRemote) Probe(ctx context.Context) Result {
 	case <-time.After(connected + answered):
 		return pass
 	case <-ctx.Done():
-		return failure(ReasonTimeout)
+		return FailureResult(ReasonTimeout)
 	}
 }
 

@@ -36,27 +36,27 @@ func TestMySQLProbe_GaleraNodeWithoutQuorum_IsNotAccepting(t *testing.T) {
 	asking := []string{"", "/app", "?role=primary", "?maxLag=10s"}
 	for _, query := range asking {
 		for _, node := range []*servers.MariaDB{first, second} {
-			expect(t, prepare(t, mysqlAt(node, query)), success())
+			expect(t, prepare(t, mysqlAt(node, query)), SuccessResult())
 		}
 	}
 
 	first.Exec("SET GLOBAL wsrep_reject_queries = ALL")
 	for _, query := range asking {
-		expect(t, prepare(t, mysqlAt(first, query)), failure(ReasonNotAccepting))
+		expect(t, prepare(t, mysqlAt(first, query)), FailureResult(ReasonNotAccepting))
 	}
 
 	first.Kill()
 	second.AwaitStatus("wsrep_ready", "OFF")
 	for _, query := range append(asking, "?role=replica") {
-		expect(t, prepare(t, mysqlAt(second, query)), failure(ReasonNotAccepting))
+		expect(t, prepare(t, mysqlAt(second, query)), FailureResult(ReasonNotAccepting))
 	}
-	if got := result(t, at(second.Address(), "mysql://"), ample); got != success() {
+	if got := result(t, at(second.Address(), "mysql://"), ample); got != SuccessResult() {
 		t.Errorf("without a user it cannot be known, which the guide says: got %+v", got)
 	}
 
 	second.Exec("SET GLOBAL wsrep_provider_options = 'pc.bootstrap=1'")
 	for _, query := range asking {
-		expect(t, prepare(t, mysqlAt(second, query)), success())
+		expect(t, prepare(t, mysqlAt(second, query)), SuccessResult())
 	}
 }
 
@@ -65,13 +65,13 @@ func TestMySQLProbe_MariaDBWithoutGalera_Passes(t *testing.T) {
 	t.Parallel() // it waits for servers
 	server := startMariaDB(t)
 	for _, query := range []string{"", "?role=primary", "?maxLag=10s"} {
-		if got := result(t, mysqlAt(server, query), ample); got != success() {
+		if got := result(t, mysqlAt(server, query), ample); got != SuccessResult() {
 			t.Errorf("%s: got %+v", query, got)
 		}
 	}
 	for _, setting := range []string{"tx_read_only", "read_only"} {
 		server.Exec("SET GLOBAL " + setting + " = ON")
-		if got, want := result(t, mysqlAt(server, "?role=primary"), ample), failure(ReasonRole); got != want {
+		if got, want := result(t, mysqlAt(server, "?role=primary"), ample), FailureResult(ReasonRole); got != want {
 			t.Errorf("%s: got %+v, want %+v", setting, got, want)
 		}
 		server.Exec("SET GLOBAL " + setting + " = OFF")

@@ -199,8 +199,8 @@ func TestMySQLMethods(t *testing.T) {
 		method.key, method.scramble = key, mysqlScramble
 		t.Run(name, func(t *testing.T) {
 			endpoint := serve(t, method.talk)
-			for password, want := range map[string]Result{mysqlPassword: success(), "wrong": failure(ReasonAuthentication), "": failure(ReasonAuthentication)} {
-				knows := want == success()
+			for password, want := range map[string]Result{mysqlPassword: SuccessResult(), "wrong": FailureResult(ReasonAuthentication), "": FailureResult(ReasonAuthentication)} {
+				knows := want == SuccessResult()
 				def := at(endpoint, "mysql://probe@")
 				if password != "" {
 					if keeps := method.wantsPassword(); keeps != 0 && method.tls == nil {

@@ -53,28 +53,28 @@ func TestMySQLLogin(t *testing.T) {
 		def  Definition
 		want Result
 	}{
-		{"password", mysqlAt(server, ""), success()},
-		{"user in the URL", loginAt(here, "mysql://probe@", "", "hunter2"), success()},
-		{"database", mysqlAt(server, "/app"), success()},
-		{"no such database", mysqlAt(server, "/nowhere"), failure(ReasonAuthentication)}, // or not for this user
-		{"wrong password", loginAt(here, "mysql://", "probe", "hunter3"), failure(ReasonAuthentication)},
-		{"no password", at(here, "mysql://probe@"), failure(ReasonAuthentication)},
-		{"nobody known", loginAt(here, "mysql://", "stranger", "hunter2"), failure(ReasonAuthentication)},
-		{"somebody from elsewhere", loginAt(here, "mysql://", "elsewhere", "hunter2"), failure(ReasonAuthentication)},
-		{"somebody without a password", at(here, "mysql://open@?role=primary"), success()},
-		{"locked", loginAt(here, "mysql://", "locked", "hunter2"), failure(ReasonAuthentication)},
-		{"expired", loginAt(here, "mysql://?role=primary", "expired", "hunter2"), failure(ReasonAuthentication)},
-		{"by ed25519", loginAt(here, "mysql://?role=primary", "signing", "hunter2"), success()},
-		{"wrong password by ed25519", loginAt(here, "mysql://", "signing", "hunter3"), failure(ReasonAuthentication)},
-		{"nobody", at(here, "mysql://"), success()},
-		{"nobody, with a database", at(here, "mysql:///nowhere"), success()},
-		{"without TLS", mysqlAt(server, "?tls=false"), success()},
-		{"with TLS that it has not", mysqlAt(server, "?tls=true"), failure(ReasonTLSHandshake)},
-		{"nobody, with TLS that it has not", at(here, "mysql://?tls=skip-verify"), failure(ReasonTLSHandshake)},
-		{"primary", mysqlAt(server, "?role=primary"), success()},
-		{"replica", mysqlAt(server, "?role=replica"), failure(ReasonRole)},
-		{"lag of a primary", mysqlAt(server, "?maxLag=1ms"), success()},
-		{"lag, asked by somebody who may not", loginAt(here, "mysql://?maxLag=1s", "signing", "hunter2"), failure(ReasonRoleUnknown)},
+		{"password", mysqlAt(server, ""), SuccessResult()},
+		{"user in the URL", loginAt(here, "mysql://probe@", "", "hunter2"), SuccessResult()},
+		{"database", mysqlAt(server, "/app"), SuccessResult()},
+		{"no such database", mysqlAt(server, "/nowhere"), FailureResult(ReasonAuthentication)}, // or not for this user
+		{"wrong password", loginAt(here, "mysql://", "probe", "hunter3"), FailureResult(ReasonAuthentication)},
+		{"no password", at(here, "mysql://probe@"), FailureResult(ReasonAuthentication)},
+		{"nobody known", loginAt(here, "mysql://", "stranger", "hunter2"), FailureResult(ReasonAuthentication)},
+		{"somebody from elsewhere", loginAt(here, "mysql://", "elsewhere", "hunter2"), FailureResult(ReasonAuthentication)},
+		{"somebody without a password", at(here, "mysql://open@?role=primary"), SuccessResult()},
+		{"locked", loginAt(here, "mysql://", "locked", "hunter2"), FailureResult(ReasonAuthentication)},
+		{"expired", loginAt(here, "mysql://?role=primary", "expired", "hunter2"), FailureResult(ReasonAuthentication)},
+		{"by ed25519", loginAt(here, "mysql://?role=primary", "signing", "hunter2"), SuccessResult()},
+		{"wrong password by ed25519", loginAt(here, "mysql://", "signing", "hunter3"), FailureResult(ReasonAuthentication)},
+		{"nobody", at(here, "mysql://"), SuccessResult()},
+		{"nobody, with a database", at(here, "mysql:///nowhere"), SuccessResult()},
+		{"without TLS", mysqlAt(server, "?tls=false"), SuccessResult()},
+		{"with TLS that it has not", mysqlAt(server, "?tls=true"), FailureResult(ReasonTLSHandshake)},
+		{"nobody, with TLS that it has not", at(here, "mysql://?tls=skip-verify"), FailureResult(ReasonTLSHandshake)},
+		{"primary", mysqlAt(server, "?role=primary"), SuccessResult()},
+		{"replica", mysqlAt(server, "?role=replica"), FailureResult(ReasonRole)},
+		{"lag of a primary", mysqlAt(server, "?maxLag=1ms"), SuccessResult()},
+		{"lag, asked by somebody who may not", loginAt(here, "mysql://?maxLag=1s", "signing", "hunter2"), FailureResult(ReasonRoleUnknown)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := result(t, test.def, ample); got != test.want {
@@ -98,7 +98,7 @@ func TestMySQLIsLeftInPeace(t *testing.T) {
 	if found := regexp.MustCompile(`(?i).*abort.*`).FindString(server.Log()); found != "" {
 		t.Errorf("the server complains: %s", found)
 	}
-	if got := result(t, mysqlAt(server, ""), ample); got != success() {
+	if got := result(t, mysqlAt(server, ""), ample); got != SuccessResult() {
 		t.Errorf("in the end: got %+v", got)
 	}
 }
@@ -109,18 +109,18 @@ func TestMySQLRoles(t *testing.T) {
 	second.Follow(first)
 	write := []Prober{prepare(t, mysqlAt(first, "?role=primary")), prepare(t, mysqlAt(second, "?role=primary"))}
 	read := []Prober{prepare(t, mysqlAt(first, "?role=replica")), prepare(t, mysqlAt(second, "?role=replica&maxLag=30s"))}
-	expect(t, write[0], success())
-	expect(t, read[0], failure(ReasonRole))
-	expect(t, write[1], failure(ReasonRole))
-	expect(t, read[1], success())
+	expect(t, write[0], SuccessResult())
+	expect(t, read[0], FailureResult(ReasonRole))
+	expect(t, write[1], FailureResult(ReasonRole))
+	expect(t, read[1], SuccessResult())
 
 	first.Exec("SET GLOBAL read_only = ON")
 	second.Promote()
 	first.Follow(second)
-	expect(t, write[0], failure(ReasonRole))
-	expect(t, read[0], success())
-	expect(t, write[1], success())
-	expect(t, read[1], failure(ReasonRole))
+	expect(t, write[0], FailureResult(ReasonRole))
+	expect(t, read[0], SuccessResult())
+	expect(t, write[1], SuccessResult())
+	expect(t, read[1], FailureResult(ReasonRole))
 }
 
 func TestMySQLLag(t *testing.T) {
@@ -129,24 +129,24 @@ func TestMySQLLag(t *testing.T) {
 	primary.Exec("CREATE TABLE mysql.jobs (id int)")
 	replica.Follow(primary)
 	prober := prepare(t, mysqlAt(replica, "?role=replica&maxLag=2s"))
-	expect(t, prober, success())
+	expect(t, prober, SuccessResult())
 	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if got := probeOnce(t, prober, ample); got != success() {
+		if got := probeOnce(t, prober, ample); got != SuccessResult() {
 			t.Fatalf("while nobody writes: got %+v", got)
 		}
 	}
 
 	replica.Exec("STOP SLAVE SQL_THREAD")
 	primary.Exec("INSERT INTO mysql.jobs VALUES (1)")
-	expect(t, prober, failure(ReasonLag))
-	if got, want := result(t, mysqlAt(replica, "?maxLag=1h"), ample), failure(ReasonLag); got != want {
+	expect(t, prober, FailureResult(ReasonLag))
+	if got, want := result(t, mysqlAt(replica, "?maxLag=1h"), ample), FailureResult(ReasonLag); got != want {
 		t.Errorf("found stopped: got %+v, want %+v", got, want)
 	}
 	replica.Exec("START SLAVE SQL_THREAD")
-	expect(t, prober, success())
+	expect(t, prober, SuccessResult())
 
 	replica.Exec("STOP SLAVE; RESET SLAVE ALL")
-	if got, want := result(t, mysqlAt(replica, "?role=replica&maxLag=1h"), ample), failure(ReasonLag); got != want {
+	if got, want := result(t, mysqlAt(replica, "?role=replica&maxLag=1h"), ample), FailureResult(ReasonLag); got != want {
 		t.Errorf("a replica of nobody: got %+v, want %+v", got, want)
 	}
 }
@@ -157,12 +157,12 @@ func TestMySQLFull(t *testing.T) {
 	login, nobody := prepare(t, mysqlAt(server, "")), prepare(t, at(server.Address(), "mysql://"))
 	release := server.Occupy()
 	for _, prober := range []Prober{login, nobody} {
-		if got, want := probeOnce(t, prober, ample), failure(ReasonTooManyConnections); got != want {
+		if got, want := probeOnce(t, prober, ample), FailureResult(ReasonTooManyConnections); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
 	release()
-	expect(t, login, success())
+	expect(t, login, SuccessResult())
 }
 
 func TestMySQLStoppedAndFrozen(t *testing.T) {
@@ -188,18 +188,18 @@ func TestMySQLTLS(t *testing.T) {
 		query    string
 		want     Result
 	}{
-		{"by default", others, nil, "", success()},
-		{"disabled", good, trusting, "?tls=false", failure(ReasonAuthentication)},
-		{"preferred", old, nil, "?tls=preferred", success()},
-		{"unverified", others, nil, "?tls=skip-verify", success()},
-		{"verified", good, trusting, "?tls=true", success()},
-		{"verified by default", good, trusting, "?role=primary", success()},
-		{"verified by name", good, named, "", success()},
-		{"for others", others, trusting, "", failure(ReasonCertificate)},
-		{"expired", old, trusting, "", failure(ReasonCertificate)},
-		{"unknown authority", good, nil, "?tls=true", failure(ReasonCertificate)},
-		{"another authority", good, &TLSSettings{CABundle: newAuthority(t).bundle()}, "", failure(ReasonCertificate)},
-		{"anything goes", old, &TLSSettings{InsecureSkipVerify: true}, "", success()},
+		{"by default", others, nil, "", SuccessResult()},
+		{"disabled", good, trusting, "?tls=false", FailureResult(ReasonAuthentication)},
+		{"preferred", old, nil, "?tls=preferred", SuccessResult()},
+		{"unverified", others, nil, "?tls=skip-verify", SuccessResult()},
+		{"verified", good, trusting, "?tls=true", SuccessResult()},
+		{"verified by default", good, trusting, "?role=primary", SuccessResult()},
+		{"verified by name", good, named, "", SuccessResult()},
+		{"for others", others, trusting, "", FailureResult(ReasonCertificate)},
+		{"expired", old, trusting, "", FailureResult(ReasonCertificate)},
+		{"unknown authority", good, nil, "?tls=true", FailureResult(ReasonCertificate)},
+		{"another authority", good, &TLSSettings{CABundle: newAuthority(t).bundle()}, "", FailureResult(ReasonCertificate)},
+		{"anything goes", old, &TLSSettings{InsecureSkipVerify: true}, "", SuccessResult()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := loginAt(test.server.Address(), "mysql://"+test.query, "encrypted", "hunter2")
@@ -216,11 +216,11 @@ func TestMySQLTLS(t *testing.T) {
 		def := at(good.Address(), "mysql://certified@?role=primary")
 		ours := ca.issue(t, forClients)
 		def.TLS = &TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}
-		if got := result(t, def, ample); got != success() {
+		if got := result(t, def, ample); got != SuccessResult() {
 			t.Errorf("got %+v", got)
 		}
 		def.TLS = trusting
-		if got, want := result(t, def, ample), failure(ReasonAuthentication); got != want {
+		if got, want := result(t, def, ample), FailureResult(ReasonAuthentication); got != want {
 			t.Errorf("without: got %+v, want %+v", got, want)
 		}
 	})

@@ -94,7 +94,7 @@ func (e *lookupError) Error() string { return fmt.Sprintf("%s: %s", e.name, e.ou
 
 // probeResult says nothing about the endpoint: that a name does not exist is no verdict either,
 // since the endpoint may be well.
-func (e *lookupError) probeResult() Result { return unknown(ReasonNameResolution) }
+func (e *lookupError) probeResult() Result { return UnknownResult(ReasonNameResolution) }
 
 // notFound reports whether the name servers say that there is no address, and not just that
 // they cannot say.

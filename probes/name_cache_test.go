@@ -106,15 +106,15 @@ func TestNameCache_ManyProbesAtOnce_AskOnce(t *testing.T) {
 			time.Sleep(time.Second)
 			return onlyIPv4()(ctx, question)
 		})
-		var probes sync.WaitGroup
+		var count sync.WaitGroup
 		for range 100 {
-			probes.Go(func() {
+			count.Go(func() {
 				if found, err := names.addresses(t.Context(), "Legacy.Example"); err != nil || len(found) != 1 {
 					t.Errorf("%v, %v", found, err)
 				}
 			})
 		}
-		probes.Wait()
+		count.Wait()
 		if asked := names.asked.Load(); asked != 2 {
 			t.Errorf("%d questions, want one of each type", asked)
 		}
@@ -132,16 +132,16 @@ func TestNameCache_LastProbeGivesUp_LookupEnds(t *testing.T) {
 		defer cancel()
 		long, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		var probes sync.WaitGroup
+		var count sync.WaitGroup
 		for _, ctx := range []context.Context{short, long} {
-			probes.Go(func() {
+			count.Go(func() {
 				_, err := names.addresses(ctx, "legacy.example")
 				if got := new(lookupError); !errors.As(err, &got) {
 					t.Errorf("%+v", got)
 				}
 			})
 		}
-		probes.Wait()
+		count.Wait()
 		if asked := names.asked.Load(); asked != 2 {
 			t.Errorf("%d questions, want one of each type", asked)
 		}

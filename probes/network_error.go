@@ -41,37 +41,37 @@ func (e *networkError) probeResult() Result {
 	case e.local && ok && known.Reason == ReasonLocalResources:
 		return known
 	case e.local:
-		return unknown(ReasonNetworkUnreachable)
+		return UnknownResult(ReasonNetworkUnreachable)
 	case ok && known.Outcome == Failure:
 		return known
 	}
-	return failure(ReasonHostUnreachable)
+	return FailureResult(ReasonHostUnreachable)
 }
 
 // errnoResults are the results of errnos that come without a [networkError]: those that can
 // come from one side only, and on systems other than Linux all of them, where the kernel does
 // not say which host caused an error.
 var errnoResults = map[syscall.Errno]Result{
-	syscall.ECONNREFUSED: failure(ReasonConnectionRefused),
-	syscall.ECONNRESET:   failure(ReasonConnectionClosed),
-	syscall.ECONNABORTED: failure(ReasonConnectionClosed),
-	syscall.EPIPE:        failure(ReasonConnectionClosed),
-	syscall.ENOTCONN:     failure(ReasonConnectionClosed),
-	syscall.ETIMEDOUT:    failure(ReasonTimeout),
-	syscall.EHOSTUNREACH: failure(ReasonHostUnreachable),
-	syscall.EHOSTDOWN:    failure(ReasonHostUnreachable),
+	syscall.ECONNREFUSED: FailureResult(ReasonConnectionRefused),
+	syscall.ECONNRESET:   FailureResult(ReasonConnectionClosed),
+	syscall.ECONNABORTED: FailureResult(ReasonConnectionClosed),
+	syscall.EPIPE:        FailureResult(ReasonConnectionClosed),
+	syscall.ENOTCONN:     FailureResult(ReasonConnectionClosed),
+	syscall.ETIMEDOUT:    FailureResult(ReasonTimeout),
+	syscall.EHOSTUNREACH: FailureResult(ReasonHostUnreachable),
+	syscall.EHOSTDOWN:    FailureResult(ReasonHostUnreachable),
 
-	syscall.EMFILE:        unknown(ReasonLocalResources),
-	syscall.ENFILE:        unknown(ReasonLocalResources),
-	syscall.EADDRNOTAVAIL: unknown(ReasonLocalResources), // no port left
-	syscall.EADDRINUSE:    unknown(ReasonLocalResources),
-	syscall.EAGAIN:        unknown(ReasonLocalResources), // no routing cache entry
-	syscall.ENOBUFS:       unknown(ReasonLocalResources),
-	syscall.ENOMEM:        unknown(ReasonLocalResources),
+	syscall.EMFILE:        UnknownResult(ReasonLocalResources),
+	syscall.ENFILE:        UnknownResult(ReasonLocalResources),
+	syscall.EADDRNOTAVAIL: UnknownResult(ReasonLocalResources), // no port left
+	syscall.EADDRINUSE:    UnknownResult(ReasonLocalResources),
+	syscall.EAGAIN:        UnknownResult(ReasonLocalResources), // no routing cache entry
+	syscall.ENOBUFS:       UnknownResult(ReasonLocalResources),
+	syscall.ENOMEM:        UnknownResult(ReasonLocalResources),
 
-	syscall.ENETUNREACH:  unknown(ReasonNetworkUnreachable),
-	syscall.ENETDOWN:     unknown(ReasonNetworkUnreachable),
-	syscall.EAFNOSUPPORT: unknown(ReasonNetworkUnreachable), // a host without IPv6
-	syscall.EPERM:        unknown(ReasonNetworkUnreachable), // a firewall on this host
-	syscall.EACCES:       unknown(ReasonNetworkUnreachable),
+	syscall.ENETUNREACH:  UnknownResult(ReasonNetworkUnreachable),
+	syscall.ENETDOWN:     UnknownResult(ReasonNetworkUnreachable),
+	syscall.EAFNOSUPPORT: UnknownResult(ReasonNetworkUnreachable), // a host without IPv6
+	syscall.EPERM:        UnknownResult(ReasonNetworkUnreachable), // a firewall on this host
+	syscall.EACCES:       UnknownResult(ReasonNetworkUnreachable),
 }

@@ -67,8 +67,8 @@ func TestCertificateExpiryIsKnown(t *testing.T) {
 
 func TestObservations(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, _ func() int) {
-		prober := answering(success())
-		prober.set(func(context.Context) Result { time.Sleep(250 * time.Millisecond); return success() })
+		prober := answering(SuccessResult())
+		prober.set(func(context.Context) Result { time.Sleep(250 * time.Millisecond); return SuccessResult() })
 		s.Set(owner, []Target{target(prober)})
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -91,10 +91,10 @@ func TestFlapping(t *testing.T) {
 			t.Fatalf("flapping before death %d", death)
 		}
 		at = at.Add(10 * time.Second)
-		health.Observe(failure(ReasonTimeout), limits, at)
+		health.Observe(FailureResult(ReasonTimeout), limits, at)
 		if death <= freeFalls {
 			at = at.Add(10 * time.Second)
-			health.Observe(success(), limits, at)
+			health.Observe(SuccessResult(), limits, at)
 		}
 	}
 	if !health.Flapping(at) {

@@ -63,7 +63,7 @@ func (p *firstPart) Read(b []byte) (int, error) {
 // resume makes the rest of a plain prober's probe, on a connection where some of the
 // request has been said, or some of the answer heard.
 func resume(ctx context.Context, prober plain, conn stream, unsaid, heard []byte) Result {
-	result, how := success(), farewell
+	result, how := SuccessResult(), farewell
 	err := converseOn(ctx, conn, func(conn stream) (err error) {
 		if len(unsaid) > 0 {
 			_, err = conn.Write(unsaid)

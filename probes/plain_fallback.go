@@ -46,7 +46,7 @@ func (f *plainFallback) result(ctx context.Context, plainToo, encrypt bool, prob
 	if err != nil {
 		return classify(ctx, err)
 	}
-	return success()
+	return SuccessResult()
 }
 
 // run makes a probe by one connection, or by a second one after a handshake that failed.

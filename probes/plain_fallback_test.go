@@ -38,26 +38,26 @@ func TestPreferredTLS_ServerHasOldTLSOnly_ProbesInPlain(t *testing.T) {
 		server.Start()
 		server.Exec("CREATE USER probe IDENTIFIED BY 'hunter2'; CREATE USER encrypted IDENTIFIED BY 'hunter2' REQUIRE SSL")
 		for query, want := range map[string]Result{
-			"":                            success(),
-			"?tls=preferred":              success(),
-			"?tls=preferred&role=primary": success(),
-			"?role=replica":               failure(ReasonRole),
-			"?tls=skip-verify":            failure(ReasonTLSHandshake),
-			"?tls=true":                   failure(ReasonTLSHandshake),
+			"":                            SuccessResult(),
+			"?tls=preferred":              SuccessResult(),
+			"?tls=preferred&role=primary": SuccessResult(),
+			"?role=replica":               FailureResult(ReasonRole),
+			"?tls=skip-verify":            FailureResult(ReasonTLSHandshake),
+			"?tls=true":                   FailureResult(ReasonTLSHandshake),
 		} {
 			if got := result(t, mysqlAt(server, query), ample); got != want {
 				t.Errorf("%s: got %+v, want %+v", query, got, want)
 			}
 		}
-		if got := result(t, at(server.Address(), "mysql://"), ample); got != success() {
+		if got := result(t, at(server.Address(), "mysql://"), ample); got != SuccessResult() {
 			t.Errorf("without a user: got %+v", got)
 		}
-		if got, want := result(t, loginAt(server.Address(), "mysql://", "encrypted", "hunter2"), ample), failure(ReasonAuthentication); got != want {
+		if got, want := result(t, loginAt(server.Address(), "mysql://", "encrypted", "hunter2"), ample), FailureResult(ReasonAuthentication); got != want {
 			t.Errorf("a user who needs TLS: got %+v, want %+v", got, want)
 		}
 		prober := prepare(t, mysqlAt(server, ""))
 		for range 10 { // more than --max-connect-errors
-			if got := probeOnce(t, prober, ample); got != success() {
+			if got := probeOnce(t, prober, ample); got != SuccessResult() {
 				t.Fatalf("got %+v", got)
 			}
 		}
@@ -68,27 +68,27 @@ func TestPreferredTLS_ServerHasOldTLSOnly_ProbesInPlain(t *testing.T) {
 		server.Start()
 		server.Exec("CREATE ROLE probe LOGIN PASSWORD 'hunter2'; CREATE ROLE encrypted LOGIN")
 		for query, want := range map[string]Result{
-			"":                             success(),
-			"?sslmode=prefer":              success(),
-			"?sslmode=prefer&role=primary": success(),
-			"?role=replica":                failure(ReasonRole),
-			"?sslmode=require":             failure(ReasonTLSHandshake),
-			"?sslmode=verify-full":         failure(ReasonTLSHandshake),
+			"":                             SuccessResult(),
+			"?sslmode=prefer":              SuccessResult(),
+			"?sslmode=prefer&role=primary": SuccessResult(),
+			"?role=replica":                FailureResult(ReasonRole),
+			"?sslmode=require":             FailureResult(ReasonTLSHandshake),
+			"?sslmode=verify-full":         FailureResult(ReasonTLSHandshake),
 		} {
 			if got := result(t, postgresAt(server, query), ample); got != want {
 				t.Errorf("%s: got %+v, want %+v", query, got, want)
 			}
 		}
-		if got := result(t, at(server.Address(), "postgres://"), ample); got != success() {
+		if got := result(t, at(server.Address(), "postgres://"), ample); got != SuccessResult() {
 			t.Errorf("without a user: got %+v", got)
 		}
-		if got, want := result(t, at(server.Address(), "postgres://encrypted@/postgres"), ample), failure(ReasonAuthentication); got != want {
+		if got, want := result(t, at(server.Address(), "postgres://encrypted@/postgres"), ample), FailureResult(ReasonAuthentication); got != want {
 			t.Errorf("a user who needs TLS: got %+v, want %+v", got, want)
 		}
 		refusals := func() int { return strings.Count(server.Log(), "could not accept SSL connection") }
 		prober, before := prepare(t, postgresAt(server, "")), refusals()
 		for range 10 {
-			if got := probeOnce(t, prober, ample); got != success() {
+			if got := probeOnce(t, prober, ample); got != SuccessResult() {
 				t.Fatalf("got %+v", got)
 			}
 		}
@@ -125,7 +125,7 @@ func TestPreferredTLS_ServerBreaksHandshakeOff_ProbesInPlain(t *testing.T) {
 				_, _ = conn.Read(make([]byte, 4096))
 				_, _ = io.WriteString(conn, welcome)
 			}))
-			if got := probeOnce(t, prepare(t, at(endpoint, "postgres://probe@/app")), ample); got != success() {
+			if got := probeOnce(t, prepare(t, at(endpoint, "postgres://probe@/app")), ample); got != SuccessResult() {
 				t.Errorf("got %+v", got)
 			}
 			if got := probeOnce(t, prepare(t, at(endpoint, "postgres://probe@/app?sslmode=require")), ample); got.Outcome != Failure {
@@ -144,7 +144,7 @@ func TestPreferredTLS_ServerIsSilent_TimesOut(t *testing.T) {
 		_, _ = io.ReadFull(conn, make([]byte, 8))
 		_, _ = io.WriteString(conn, "S")
 	})
-	if got := probeOnce(t, prepare(t, at(endpoint, "postgres://probe@/app")), brief); got != failure(ReasonTimeout) {
+	if got := probeOnce(t, prepare(t, at(endpoint, "postgres://probe@/app")), brief); got != FailureResult(ReasonTimeout) {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -44,15 +44,15 @@ func TestPostgresProbe_ThroughPgBouncer(t *testing.T) {
 	reaching := []string{"?role=primary", "?maxLag=10s", asking("SELECT true")}
 	for _, pooler := range []*servers.Server{trusting, strict} {
 		for _, query := range append(reaching, "") {
-			expect(t, prepare(t, through(pooler, query)), success())
+			expect(t, prepare(t, through(pooler, query)), SuccessResult())
 		}
-		expect(t, prepare(t, through(pooler, "?role=replica")), failure(ReasonRole))
+		expect(t, prepare(t, through(pooler, "?role=replica")), FailureResult(ReasonRole))
 	}
 	expect(t, prepare(t, through(hashed, "")), withheldBy(loginPostgresMD5))
 
 	database.Stop()
 	for _, pooler := range []*servers.Server{trusting, strict} {
-		if got := result(t, at(pooler.Address(), "postgres://"), ample); got != success() {
+		if got := result(t, at(pooler.Address(), "postgres://"), ample); got != SuccessResult() {
 			t.Errorf("without a user: got %+v", got)
 		}
 		for _, query := range reaching {
@@ -61,9 +61,9 @@ func TestPostgresProbe_ThroughPgBouncer(t *testing.T) {
 			}
 		}
 	}
-	expect(t, prepare(t, through(trusting, "")), success())
+	expect(t, prepare(t, through(trusting, "")), SuccessResult())
 	database.Start()
 	for _, query := range reaching {
-		expect(t, prepare(t, through(strict, query)), success())
+		expect(t, prepare(t, through(strict, query)), SuccessResult())
 	}
 }

@@ -55,27 +55,27 @@ func TestPostgresLogin(t *testing.T) {
 		def  Definition
 		want Result
 	}{
-		{"password", postgresAt(server, ""), success()},
-		{"user in the URL", loginAt(here, "postgres://probe@/postgres", "", "hunter2"), success()},
+		{"password", postgresAt(server, ""), SuccessResult()},
+		{"user in the URL", loginAt(here, "postgres://probe@/postgres", "", "hunter2"), SuccessResult()},
 		{"password in clear text", loginAt(here, "postgres:///postgres", "plain", "hunter2"), withheldBy(loginPostgresPassword)},
 		{"password by MD5", loginAt(here, "postgres:///postgres", "old", "hunter2"), withheldBy(loginPostgresMD5)},
-		{"wrong password", loginAt(here, "postgres:///postgres", "probe", "hunter3"), failure(ReasonAuthentication)},
+		{"wrong password", loginAt(here, "postgres:///postgres", "probe", "hunter3"), FailureResult(ReasonAuthentication)},
 		{"wrong password in clear text", loginAt(here, "postgres:///postgres", "plain", "hunter3"), withheldBy(loginPostgresPassword)},
-		{"no password, although it is asked for in clear text", at(here, "postgres://plain@/postgres"), failure(ReasonAuthentication)},
-		{"no password", at(here, "postgres://probe@/postgres"), failure(ReasonAuthentication)},
-		{"nobody known", loginAt(here, "postgres:///postgres", "stranger", "hunter2"), failure(ReasonAuthentication)},
-		{"somebody unwanted", at(here, "postgres://unwanted@/postgres"), failure(ReasonAuthentication)},
-		{"somebody trusted", at(here, "postgres://trusted@/postgres?role=primary"), success()},
-		{"no such database", loginAt(here, "postgres:///nowhere", "probe", "hunter2"), failure(ReasonServerError)},
-		{"no database of the user's name", loginAt(here, "postgres://", "probe", "hunter2"), failure(ReasonServerError)},
-		{"nobody", at(here, "postgres://"), success()},
-		{"nobody, with a database", at(here, "postgres:///nowhere"), success()},
-		{"without TLS", postgresAt(server, "?sslmode=disable"), success()},
-		{"with TLS that it has not", postgresAt(server, "?sslmode=require"), failure(ReasonTLSHandshake)},
-		{"nobody, with TLS that it has not", at(here, "postgres://?sslmode=verify-full"), failure(ReasonTLSHandshake)},
-		{"primary", postgresAt(server, "?role=primary"), success()},
-		{"replica", postgresAt(server, "?role=replica"), failure(ReasonRole)},
-		{"lag of a primary", postgresAt(server, "?maxLag=1ms"), success()},
+		{"no password, although it is asked for in clear text", at(here, "postgres://plain@/postgres"), FailureResult(ReasonAuthentication)},
+		{"no password", at(here, "postgres://probe@/postgres"), FailureResult(ReasonAuthentication)},
+		{"nobody known", loginAt(here, "postgres:///postgres", "stranger", "hunter2"), FailureResult(ReasonAuthentication)},
+		{"somebody unwanted", at(here, "postgres://unwanted@/postgres"), FailureResult(ReasonAuthentication)},
+		{"somebody trusted", at(here, "postgres://trusted@/postgres?role=primary"), SuccessResult()},
+		{"no such database", loginAt(here, "postgres:///nowhere", "probe", "hunter2"), FailureResult(ReasonServerError)},
+		{"no database of the user's name", loginAt(here, "postgres://", "probe", "hunter2"), FailureResult(ReasonServerError)},
+		{"nobody", at(here, "postgres://"), SuccessResult()},
+		{"nobody, with a database", at(here, "postgres:///nowhere"), SuccessResult()},
+		{"without TLS", postgresAt(server, "?sslmode=disable"), SuccessResult()},
+		{"with TLS that it has not", postgresAt(server, "?sslmode=require"), FailureResult(ReasonTLSHandshake)},
+		{"nobody, with TLS that it has not", at(here, "postgres://?sslmode=verify-full"), FailureResult(ReasonTLSHandshake)},
+		{"primary", postgresAt(server, "?role=primary"), SuccessResult()},
+		{"replica", postgresAt(server, "?role=replica"), FailureResult(ReasonRole)},
+		{"lag of a primary", postgresAt(server, "?maxLag=1ms"), SuccessResult()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := result(t, test.def, ample); got != test.want {
@@ -93,26 +93,26 @@ func TestPostgresQuery(t *testing.T) {
 		name, query string
 		want        Result
 	}{
-		{"true", "SELECT count(*) = 0 FROM jobs", success()},
-		{"false", "SELECT count(*) > 0 FROM jobs", failure(ReasonQuery)},
-		{"NULL", "SELECT NULL::boolean", failure(ReasonQuery)},
-		{"no boolean", "SELECT 't'", failure(ReasonQuery)},
-		{"no row", "SELECT true FROM jobs", failure(ReasonQuery)},
-		{"two rows", "VALUES (true), (true)", failure(ReasonQuery)},
-		{"two columns", "SELECT true, true", failure(ReasonQuery)},
-		{"no table", "SELECT true FROM nothing", failure(ReasonQuery)},
-		{"no SQL", "true", failure(ReasonQuery)},
-		{"nothing to run", " ", failure(ReasonQuery)},
-		{"two statements", "SELECT true; SELECT true", failure(ReasonQuery)},
-		{"a write", "INSERT INTO jobs VALUES (1) RETURNING true", failure(ReasonQuery)},
-		{"a hidden write", "WITH w AS (DELETE FROM jobs RETURNING id) SELECT true", failure(ReasonQuery)},
-		{"a write after a commit", "COMMIT; INSERT INTO jobs VALUES (1)", failure(ReasonQuery)},
-		{"a way out", "SET TRANSACTION READ WRITE", failure(ReasonQuery)},
-		{"another way out", "COMMIT", failure(ReasonQuery)},
-		{"no right", "SELECT true FROM pg_authid", failure(ReasonQuery)},
-		{"too much", "SELECT repeat('x', 1000000)", failure(ReasonProtocol)},
-		{"far too many rows", "SELECT true FROM generate_series(1, 1000000)", failure(ReasonProtocol)},
-		{"COPY", "COPY (SELECT true) TO STDOUT", failure(ReasonQuery)},
+		{"true", "SELECT count(*) = 0 FROM jobs", SuccessResult()},
+		{"false", "SELECT count(*) > 0 FROM jobs", FailureResult(ReasonQuery)},
+		{"NULL", "SELECT NULL::boolean", FailureResult(ReasonQuery)},
+		{"no boolean", "SELECT 't'", FailureResult(ReasonQuery)},
+		{"no row", "SELECT true FROM jobs", FailureResult(ReasonQuery)},
+		{"two rows", "VALUES (true), (true)", FailureResult(ReasonQuery)},
+		{"two columns", "SELECT true, true", FailureResult(ReasonQuery)},
+		{"no table", "SELECT true FROM nothing", FailureResult(ReasonQuery)},
+		{"no SQL", "true", FailureResult(ReasonQuery)},
+		{"nothing to run", " ", FailureResult(ReasonQuery)},
+		{"two statements", "SELECT true; SELECT true", FailureResult(ReasonQuery)},
+		{"a write", "INSERT INTO jobs VALUES (1) RETURNING true", FailureResult(ReasonQuery)},
+		{"a hidden write", "WITH w AS (DELETE FROM jobs RETURNING id) SELECT true", FailureResult(ReasonQuery)},
+		{"a write after a commit", "COMMIT; INSERT INTO jobs VALUES (1)", FailureResult(ReasonQuery)},
+		{"a way out", "SET TRANSACTION READ WRITE", FailureResult(ReasonQuery)},
+		{"another way out", "COMMIT", FailureResult(ReasonQuery)},
+		{"no right", "SELECT true FROM pg_authid", FailureResult(ReasonQuery)},
+		{"too much", "SELECT repeat('x', 1000000)", FailureResult(ReasonProtocol)},
+		{"far too many rows", "SELECT true FROM generate_series(1, 1000000)", FailureResult(ReasonProtocol)},
+		{"COPY", "COPY (SELECT true) TO STDOUT", FailureResult(ReasonQuery)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := result(t, postgresAt(server, asking(test.query)), ample); got != test.want {
@@ -120,15 +120,15 @@ func TestPostgresQuery(t *testing.T) {
 			}
 		})
 	}
-	if got, want := result(t, postgresAt(server, asking("SELECT count(*) = 0 FROM jobs")), ample), success(); got != want {
+	if got, want := result(t, postgresAt(server, asking("SELECT count(*) = 0 FROM jobs")), ample), SuccessResult(); got != want {
 		t.Errorf("something was written")
 	}
 	t.Run("slow", func(t *testing.T) {
-		if got, want := result(t, postgresAt(server, asking("SELECT pg_sleep(60) IS NOT NULL")), 500*time.Millisecond), failure(ReasonTimeout); got != want {
+		if got, want := result(t, postgresAt(server, asking("SELECT pg_sleep(60) IS NOT NULL")), 500*time.Millisecond), FailureResult(ReasonTimeout); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		// It does not go on without us.
-		expect(t, prepare(t, postgresAt(server, asking("SELECT count(*) = 1 FROM pg_stat_activity WHERE usename = 'probe' AND query <> ''"))), success())
+		expect(t, prepare(t, postgresAt(server, asking("SELECT count(*) = 1 FROM pg_stat_activity WHERE usename = 'probe' AND query <> ''"))), SuccessResult())
 	})
 }
 
@@ -145,7 +145,7 @@ func TestPostgresIsLeftInPeace(t *testing.T) {
 		}
 	}
 	alone := "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'farpoint'"
-	expect(t, prepare(t, postgresAt(server, asking(alone))), success())
+	expect(t, prepare(t, postgresAt(server, asking(alone))), SuccessResult())
 	if found := regexp.MustCompile(`(?i).*(unexpected EOF|reset by peer|incomplete|could not receive).*`).FindString(server.Log()); found != "" {
 		t.Errorf("the server complains: %s", found)
 	}
@@ -158,19 +158,19 @@ func TestPostgresRoles(t *testing.T) {
 	second.Start()
 	write := []Prober{prepare(t, postgresAt(first, "?role=primary")), prepare(t, postgresAt(second, "?role=primary"))}
 	read := []Prober{prepare(t, postgresAt(first, "?role=replica")), prepare(t, postgresAt(second, "?role=replica"))}
-	expect(t, write[0], success())
-	expect(t, read[0], failure(ReasonRole))
-	expect(t, write[1], failure(ReasonRole))
-	expect(t, read[1], success())
+	expect(t, write[0], SuccessResult())
+	expect(t, read[0], FailureResult(ReasonRole))
+	expect(t, write[1], FailureResult(ReasonRole))
+	expect(t, read[1], SuccessResult())
 
 	first.Stop()
 	second.Promote()
 	first.Follow(second)
 	first.Start()
-	expect(t, write[0], failure(ReasonRole))
-	expect(t, read[0], success())
-	expect(t, write[1], success())
-	expect(t, read[1], failure(ReasonRole))
+	expect(t, write[0], FailureResult(ReasonRole))
+	expect(t, read[0], SuccessResult())
+	expect(t, write[1], SuccessResult())
+	expect(t, read[1], FailureResult(ReasonRole))
 }
 
 // A primary is what takes writes, whatever the probe's own user may do.
@@ -179,7 +179,7 @@ func TestPostgresProbe_PrimaryIsReadOnly_HasAnotherRole(t *testing.T) {
 	server := startPostgres(t)
 	server.Exec("ALTER ROLE postgres SET default_transaction_read_only = off") // who changes it back
 	primary, replica, lag := prepare(t, postgresAt(server, "?role=primary")), prepare(t, postgresAt(server, "?role=replica")), prepare(t, postgresAt(server, "?maxLag=1s"))
-	expect(t, primary, success())
+	expect(t, primary, SuccessResult())
 	for _, change := range []struct{ set, reset string }{
 		{"ALTER SYSTEM SET default_transaction_read_only = on", "ALTER SYSTEM RESET default_transaction_read_only"},
 		{"ALTER DATABASE postgres SET default_transaction_read_only = on", "ALTER DATABASE postgres RESET default_transaction_read_only"},
@@ -187,15 +187,15 @@ func TestPostgresProbe_PrimaryIsReadOnly_HasAnotherRole(t *testing.T) {
 	} {
 		server.Exec(change.set)
 		server.Exec("SELECT pg_reload_conf()")
-		expect(t, primary, failure(ReasonRole))
-		expect(t, replica, failure(ReasonRole))
-		expect(t, lag, success())
+		expect(t, primary, FailureResult(ReasonRole))
+		expect(t, replica, FailureResult(ReasonRole))
+		expect(t, lag, SuccessResult())
 		server.Exec(change.reset)
 		server.Exec("SELECT pg_reload_conf()")
-		expect(t, primary, success())
+		expect(t, primary, SuccessResult())
 	}
 	server.Exec("ALTER ROLE probe SET default_transaction_read_only = on")
-	if got := result(t, postgresAt(server, "?role=primary"), ample); got != success() {
+	if got := result(t, postgresAt(server, "?role=primary"), ample); got != SuccessResult() {
 		t.Errorf("a user who only reads: got %+v", got)
 	}
 }
@@ -207,26 +207,26 @@ func TestPostgresLag(t *testing.T) {
 	replica := primary.Replica()
 	replica.Start()
 	prober := prepare(t, postgresAt(replica, "?role=replica&maxLag=1s"))
-	expect(t, prober, success())
+	expect(t, prober, SuccessResult())
 	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if got := probeOnce(t, prober, ample); got != success() {
+		if got := probeOnce(t, prober, ample); got != SuccessResult() {
 			t.Fatalf("while nobody writes: got %+v", got)
 		}
 	}
 
 	replica.Exec("SELECT pg_wal_replay_pause()")
 	primary.Exec("INSERT INTO jobs VALUES (1)")
-	expect(t, prober, failure(ReasonLag))
+	expect(t, prober, FailureResult(ReasonLag))
 	replica.Exec("SELECT pg_wal_replay_resume()")
-	expect(t, prober, success())
+	expect(t, prober, SuccessResult())
 
 	primary.Stop()
-	expect(t, prober, failure(ReasonLag))
-	if got := result(t, postgresAt(replica, "?role=replica"), ample); got != success() {
+	expect(t, prober, FailureResult(ReasonLag))
+	if got := result(t, postgresAt(replica, "?role=replica"), ample); got != SuccessResult() {
 		t.Errorf("if no lag matters: got %+v", got)
 	}
 	primary.Start()
-	expect(t, prober, success())
+	expect(t, prober, SuccessResult())
 }
 
 func TestPostgresNotAccepting(t *testing.T) {
@@ -234,7 +234,7 @@ func TestPostgresNotAccepting(t *testing.T) {
 	replica := primary.Replica("hot_standby = off")
 	replica.StartListening()
 	for _, def := range []Definition{postgresAt(replica, ""), at(replica.Address(), "postgres://")} {
-		expect(t, prepare(t, def), failure(ReasonNotAccepting))
+		expect(t, prepare(t, def), FailureResult(ReasonNotAccepting))
 	}
 }
 
@@ -242,20 +242,20 @@ func TestPostgresFull(t *testing.T) {
 	server := startPostgres(t, "max_connections = 4", "superuser_reserved_connections = 1", "max_wal_senders = 0")
 	login, nobody := prepare(t, postgresAt(server, "")), prepare(t, at(server.Address(), "postgres://"))
 	release := server.Occupy("probe", "hunter2")
-	if got, want := probeOnce(t, login, ample), failure(ReasonTooManyConnections); got != want {
+	if got, want := probeOnce(t, login, ample), FailureResult(ReasonTooManyConnections); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	releaseReserved := server.Occupy("postgres", "")
 	for _, prober := range []Prober{login, nobody} {
-		if got, want := probeOnce(t, prober, ample), failure(ReasonTooManyConnections); got != want {
+		if got, want := probeOnce(t, prober, ample), FailureResult(ReasonTooManyConnections); got != want {
 			t.Errorf("not even for superusers: got %+v, want %+v", got, want)
 		}
 	}
 	release()
 	releaseReserved()
-	expect(t, login, success())
+	expect(t, login, SuccessResult())
 	server.Exec("ALTER ROLE probe CONNECTION LIMIT 0")
-	expect(t, login, failure(ReasonTooManyConnections))
+	expect(t, login, FailureResult(ReasonTooManyConnections))
 }
 
 func TestPostgresStoppedAndFrozen(t *testing.T) {
@@ -283,25 +283,25 @@ func TestPostgresTLS(t *testing.T) {
 		query    string
 		want     Result
 	}{
-		{"by default", good, nil, encrypted, success()},
-		{"by default, expired", old, nil, encrypted, success()},
-		{"disabled", good, trusting, "sslmode=disable&" + encrypted, failure(ReasonQuery)},
-		{"preferred", others, nil, "sslmode=prefer&" + encrypted, success()},
-		{"required", old, nil, "sslmode=require&" + encrypted, success()},
-		{"required with an authority", others, trusting, "sslmode=require&" + encrypted, success()},
-		{"required with another authority", good, distrusting, "sslmode=require", failure(ReasonCertificate)},
-		{"authority", others, trusting, "sslmode=verify-ca&" + encrypted, success()},
-		{"another authority", good, distrusting, "sslmode=verify-ca", failure(ReasonCertificate)},
-		{"authority, expired", old, trusting, "sslmode=verify-ca", failure(ReasonCertificate)},
-		{"authority of the system", good, nil, "sslmode=verify-ca", failure(ReasonCertificate)},
-		{"verified", good, trusting, "sslmode=verify-full&" + encrypted, success()},
-		{"verified by default", good, trusting, encrypted, success()},
-		{"verified by name", good, named, "sslmode=verify-full", success()},
-		{"for others", others, trusting, "sslmode=verify-full", failure(ReasonCertificate)},
-		{"for others by default", others, trusting, "", failure(ReasonCertificate)},
-		{"expired", old, trusting, "sslmode=verify-full", failure(ReasonCertificate)},
-		{"unknown authority", good, nil, "sslmode=verify-full", failure(ReasonCertificate)},
-		{"anything goes", others, &TLSSettings{InsecureSkipVerify: true}, encrypted, success()},
+		{"by default", good, nil, encrypted, SuccessResult()},
+		{"by default, expired", old, nil, encrypted, SuccessResult()},
+		{"disabled", good, trusting, "sslmode=disable&" + encrypted, FailureResult(ReasonQuery)},
+		{"preferred", others, nil, "sslmode=prefer&" + encrypted, SuccessResult()},
+		{"required", old, nil, "sslmode=require&" + encrypted, SuccessResult()},
+		{"required with an authority", others, trusting, "sslmode=require&" + encrypted, SuccessResult()},
+		{"required with another authority", good, distrusting, "sslmode=require", FailureResult(ReasonCertificate)},
+		{"authority", others, trusting, "sslmode=verify-ca&" + encrypted, SuccessResult()},
+		{"another authority", good, distrusting, "sslmode=verify-ca", FailureResult(ReasonCertificate)},
+		{"authority, expired", old, trusting, "sslmode=verify-ca", FailureResult(ReasonCertificate)},
+		{"authority of the system", good, nil, "sslmode=verify-ca", FailureResult(ReasonCertificate)},
+		{"verified", good, trusting, "sslmode=verify-full&" + encrypted, SuccessResult()},
+		{"verified by default", good, trusting, encrypted, SuccessResult()},
+		{"verified by name", good, named, "sslmode=verify-full", SuccessResult()},
+		{"for others", others, trusting, "sslmode=verify-full", FailureResult(ReasonCertificate)},
+		{"for others by default", others, trusting, "", FailureResult(ReasonCertificate)},
+		{"expired", old, trusting, "sslmode=verify-full", FailureResult(ReasonCertificate)},
+		{"unknown authority", good, nil, "sslmode=verify-full", FailureResult(ReasonCertificate)},
+		{"anything goes", others, &TLSSettings{InsecureSkipVerify: true}, encrypted, SuccessResult()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := postgresAt(test.server, "?"+test.query)
@@ -323,7 +323,7 @@ func TestPostgresTLS(t *testing.T) {
 		def := at(good.Address(), "postgres://certified@/postgres?role=primary")
 		ours := ca.issue(t, forClients, func(c *x509.Certificate) { c.Subject.CommonName = "certified" })
 		def.TLS = &TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}
-		if got := result(t, def, ample); got != success() {
+		if got := result(t, def, ample); got != SuccessResult() {
 			t.Errorf("got %+v", got)
 		}
 		anothers := newAuthority(t).issue(t, forClients)
@@ -345,10 +345,10 @@ func TestPostgresEnvironment(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	if got := result(t, postgresAt(server, asking("SELECT application_name = 'farpoint' FROM pg_stat_activity WHERE pid = pg_backend_pid()")), ample); got != success() {
+	if got := result(t, postgresAt(server, asking("SELECT application_name = 'farpoint' FROM pg_stat_activity WHERE pid = pg_backend_pid()")), ample); got != SuccessResult() {
 		t.Errorf("got %+v", got)
 	}
-	if got, want := result(t, at(server.Address(), "postgres://probe@/postgres"), ample), failure(ReasonAuthentication); got != want {
+	if got, want := result(t, at(server.Address(), "postgres://probe@/postgres"), ample), FailureResult(ReasonAuthentication); got != want {
 		t.Errorf("without a password: got %+v, want %+v", got, want)
 	}
 	t.Setenv("PGSERVICE", "s3cret")

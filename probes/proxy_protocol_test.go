@@ -111,17 +111,17 @@ func TestProxyProtocolOfAPort(t *testing.T) {
 	seen := make(chan string, 1)
 	place := serve(t, func(conn net.Conn) { seen <- introduced(conn) })
 	for _, version := range []string{"v1", "v2"} {
-		if got := result(t, at(place, "tcp://?proxyProtocol="+version), ample); got != success() {
+		if got := result(t, at(place, "tcp://?proxyProtocol="+version), ample); got != SuccessResult() {
 			t.Errorf("got %+v", got)
 		}
 		if said := <-seen; !strings.HasPrefix(said, version+" TCP4 127.0.0.1:") {
 			t.Errorf("it said %q", said)
 		}
 	}
-	if got, want := result(t, at(refusing(t), "tcp://?proxyProtocol=v1"), ample), failure(ReasonConnectionRefused); got != want {
+	if got, want := result(t, at(refusing(t), "tcp://?proxyProtocol=v1"), ample), FailureResult(ReasonConnectionRefused); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if got, want := result(t, at(blackHole(t), "tcp://?proxyProtocol=v1"), brief), failure(ReasonTimeout); got != want {
+	if got, want := result(t, at(blackHole(t), "tcp://?proxyProtocol=v1"), brief), FailureResult(ReasonTimeout); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -153,20 +153,20 @@ func TestProxyProtocolOfNginx(t *testing.T) {
 		}
 	}
 	for _, version := range []string{"v1", "v2"} {
-		probe(behind, "http:///?proxyProtocol="+version, success())
-		probe(behind, "http:///moved?proxyProtocol="+version, success())
-		probe(six, "http:///?proxyProtocol="+version, success())
-		probe(secured, "https:///?proxyProtocol="+version, success())
-		probe(secured, "https:///moved?http2=true&proxyProtocol="+version, success())
-		probe(secured, "tls://?minValidity=1m&proxyProtocol="+version, success())
+		probe(behind, "http:///?proxyProtocol="+version, SuccessResult())
+		probe(behind, "http:///moved?proxyProtocol="+version, SuccessResult())
+		probe(six, "http:///?proxyProtocol="+version, SuccessResult())
+		probe(secured, "https:///?proxyProtocol="+version, SuccessResult())
+		probe(secured, "https:///moved?http2=true&proxyProtocol="+version, SuccessResult())
+		probe(secured, "tls://?minValidity=1m&proxyProtocol="+version, SuccessResult())
 		probe(open, "http:///?proxyProtocol="+version, httpStatus(400))
 	}
 	// Without it, nginx logs a broken header and closes the connection.
 	for url, place := range map[string]netip.AddrPort{"http:///": behind, "https:///": secured, "tls://": secured} {
-		probe(place, url, failure(ReasonConnectionClosed))
+		probe(place, url, FailureResult(ReasonConnectionClosed))
 	}
 	server.Freeze()
-	if got, want := result(t, at(behind, "http:///?proxyProtocol=v2"), brief), failure(ReasonTimeout); got != want {
+	if got, want := result(t, at(behind, "http:///?proxyProtocol=v2"), brief), FailureResult(ReasonTimeout); got != want {
 		t.Errorf("frozen: got %+v, want %+v", got, want)
 	}
 }
@@ -174,7 +174,7 @@ func TestProxyProtocolOfNginx(t *testing.T) {
 func TestProxyProtocolOfMariaDB(t *testing.T) {
 	server := startMariaDB(t, "--proxy-protocol-networks=127.0.0.1")
 	for _, query := range []string{"?proxyProtocol=v1", "?proxyProtocol=v2&role=primary"} {
-		if got := result(t, mysqlAt(server, query), ample); got != success() {
+		if got := result(t, mysqlAt(server, query), ample); got != SuccessResult() {
 			t.Errorf("%s: got %+v", query, got)
 		}
 	}

@@ -17,9 +17,9 @@ limitations under the License.
 package probes
 
 var (
-	pass    = success()
-	refused = failure(ReasonConnectionRefused)
-	silent  = failure(ReasonTimeout)
-	noRoute = unknown(ReasonNetworkUnreachable)
+	pass    = SuccessResult()
+	refused = FailureResult(ReasonConnectionRefused)
+	silent  = FailureResult(ReasonTimeout)
+	noRoute = UnknownResult(ReasonNetworkUnreachable)
 	drains  = Result{Outcome: Draining, Reason: ReasonDraining, Code: 503}
 )

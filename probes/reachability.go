@@ -71,4 +71,4 @@ func (p *reachability) scheme() string { return p.Prober.(described).scheme() }
 type unprobed Reason
 
 // Probe implements Prober.
-func (p unprobed) Probe(context.Context) Result { return unknown(Reason(p)) }
+func (p unprobed) Probe(context.Context) Result { return UnknownResult(Reason(p)) }

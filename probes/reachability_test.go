@@ -74,7 +74,7 @@ func TestReachability_Port_IsReachableOrDead(t *testing.T) {
 		t.Errorf("without: %+v", got)
 	}
 	noPort := registry.NewReachability(Definition{URL: "dns://", Address: at.Addr(), UDPPort: 53}, ReasonUnsoundDefinition)
-	if got := noPort.Probe(t.Context()); got != unknown(ReasonUnsoundDefinition) {
+	if got := noPort.Probe(t.Context()); got != UnknownResult(ReasonUnsoundDefinition) {
 		t.Errorf("without a TCP port: %+v", got)
 	}
 }

@@ -146,7 +146,7 @@ func (p *redisProber) Probe(ctx context.Context) Result {
 	if err != nil {
 		return classify(ctx, err)
 	}
-	return success()
+	return SuccessResult()
 }
 
 // talk sends the commands and reads the replies.

@@ -31,35 +31,35 @@ func TestRedisProbe_MasterRefusesWrites_IsNoMaster(t *testing.T) {
 	lonely := startRedis(t, "min-replicas-to-write 1", "user reader on >hunter2 +ping +role +info", "user blind on >hunter2 +ping +role")
 	here := lonely.Address()
 	master := prepare(t, at(here, "redis://?role=master"))
-	expect(t, master, failure(ReasonRole))
+	expect(t, master, FailureResult(ReasonRole))
 	for _, test := range []struct {
 		name string
 		def  Definition
 		want Result
 	}{
-		{"if no role matters", at(here, "redis://"), success()},
-		{"asked by a user who may not write", openLoginAt(here, "redis://?role=master", "reader", "hunter2"), failure(ReasonRole)},
-		{"asked by a user who may ask nothing", openLoginAt(here, "redis://?role=master", "blind", "hunter2"), success()},
+		{"if no role matters", at(here, "redis://"), SuccessResult()},
+		{"asked by a user who may not write", openLoginAt(here, "redis://?role=master", "reader", "hunter2"), FailureResult(ReasonRole)},
+		{"asked by a user who may ask nothing", openLoginAt(here, "redis://?role=master", "blind", "hunter2"), SuccessResult()},
 	} {
 		if got := result(t, test.def, ample); got != test.want {
 			t.Errorf("%s: got %+v, want %+v", test.name, got, test.want)
 		}
 	}
 	replica := startRedis(t, fmt.Sprintf("replicaof 127.0.0.1 %d", here.Port()))
-	expect(t, master, success())
+	expect(t, master, SuccessResult())
 	lonely.Do("CONFIG", "SET", "min-replicas-to-write", "2")
-	expect(t, master, failure(ReasonRole))
+	expect(t, master, FailureResult(ReasonRole))
 	replica.Stop()
 	lonely.Do("CONFIG", "SET", "min-replicas-to-write", "0")
-	expect(t, master, success())
+	expect(t, master, SuccessResult())
 
 	lonely.Do("ZADD", redisProbeKey, "1", "a", "2", "b")
-	expect(t, master, success())
+	expect(t, master, SuccessResult())
 	if dirty := string(askedRedis(t, lonely.Address().String(), "ZCARD "+redisProbeKey)); dirty != ":2\r\n" {
 		t.Errorf("the probe has changed something: %q", dirty)
 	}
 	lonely.Do("SET", redisProbeKey, "x")
-	expect(t, master, success())
+	expect(t, master, SuccessResult())
 }
 
 // askedRedis is the first part of the answer to a command.
@@ -79,7 +79,7 @@ func askedRedis(t *testing.T, address, command string) []byte {
 func TestRedisProbe_ClusterNodeWithoutSlots_IsNotAccepting(t *testing.T) {
 	t.Parallel() // it waits for servers
 	server := startRedis(t, "cluster-enabled yes", fmt.Sprintf("cluster-port %d", refusing(t).Port()), "cluster-config-file nodes.conf")
-	expect(t, prepare(t, at(server.Address(), "redis://?role=master")), failure(ReasonNotAccepting))
+	expect(t, prepare(t, at(server.Address(), "redis://?role=master")), FailureResult(ReasonNotAccepting))
 }
 
 // A replica that has lost its master gets older and older.
@@ -90,19 +90,19 @@ func TestRedisProbe_ReplicaWithoutMaster_Lags(t *testing.T) {
 	strict, patient := prepare(t, at(replica.Address(), "redis://?role=replica")), prepare(t, at(replica.Address(), "redis://?role=replica&maxLag=1h"))
 	short := prepare(t, at(replica.Address(), "redis://?maxLag=1s"))
 	for _, prober := range []Prober{strict, patient, short, prepare(t, at(master.Address(), "redis://?maxLag=1s"))} {
-		expect(t, prober, success())
+		expect(t, prober, SuccessResult())
 	}
 	master.Stop()
-	expect(t, strict, failure(ReasonLag))
-	expect(t, short, failure(ReasonLag))
-	expect(t, patient, success())
-	expect(t, prepare(t, at(replica.Address(), "redis://")), success())
+	expect(t, strict, FailureResult(ReasonLag))
+	expect(t, short, FailureResult(ReasonLag))
+	expect(t, patient, SuccessResult())
+	expect(t, prepare(t, at(replica.Address(), "redis://")), SuccessResult())
 	master.Start()
 	for _, prober := range []Prober{strict, patient, short} {
-		expect(t, prober, success())
+		expect(t, prober, SuccessResult())
 	}
 	lost := startRedis(t, fmt.Sprintf("replicaof 127.0.0.1 %d", refusing(t).Port()))
-	expect(t, prepare(t, at(lost.Address(), "redis://?role=replica&maxLag=1h")), failure(ReasonLag))
+	expect(t, prepare(t, at(lost.Address(), "redis://?role=replica&maxLag=1h")), FailureResult(ReasonLag))
 }
 
 // Nobody has to hear that we leave.

@@ -43,18 +43,18 @@ func TestRedisLogin(t *testing.T) {
 		def  Definition
 		want Result
 	}{
-		{"no password", at(open.Address(), "redis://"), success()},
-		{"a password that nobody asked for", openLoginAt(open.Address(), "redis://", "", "hunter2"), failure(ReasonAuthentication)},
-		{"password", openLoginAt(closed.Address(), "redis://", "", "hunter2"), success()},
-		{"default user", openLoginAt(closed.Address(), "redis://", "default", "hunter2"), success()},
-		{"wrong password", openLoginAt(closed.Address(), "redis://", "", "hunter3"), failure(ReasonAuthentication)},
-		{"no credentials", at(closed.Address(), "redis://"), failure(ReasonAuthentication)},
-		{"user", openLoginAt(closed.Address(), "redis://", "probe", "trustno1"), success()},
-		{"user in the URL", openLoginAt(closed.Address(), "redis://probe@", "", "trustno1"), success()},
-		{"same user in both", openLoginAt(closed.Address(), "redis://probe@", "probe", "trustno1"), success()},
-		{"wrong password of a user", openLoginAt(closed.Address(), "redis://", "probe", "hunter2"), failure(ReasonAuthentication)},
-		{"user who needs none", at(closed.Address(), "redis://mute@"), failure(ReasonAuthentication)}, // and may not say PING
-		{"role", openLoginAt(closed.Address(), "redis://probe@?role=master", "", "trustno1"), success()},
+		{"no password", at(open.Address(), "redis://"), SuccessResult()},
+		{"a password that nobody asked for", openLoginAt(open.Address(), "redis://", "", "hunter2"), FailureResult(ReasonAuthentication)},
+		{"password", openLoginAt(closed.Address(), "redis://", "", "hunter2"), SuccessResult()},
+		{"default user", openLoginAt(closed.Address(), "redis://", "default", "hunter2"), SuccessResult()},
+		{"wrong password", openLoginAt(closed.Address(), "redis://", "", "hunter3"), FailureResult(ReasonAuthentication)},
+		{"no credentials", at(closed.Address(), "redis://"), FailureResult(ReasonAuthentication)},
+		{"user", openLoginAt(closed.Address(), "redis://", "probe", "trustno1"), SuccessResult()},
+		{"user in the URL", openLoginAt(closed.Address(), "redis://probe@", "", "trustno1"), SuccessResult()},
+		{"same user in both", openLoginAt(closed.Address(), "redis://probe@", "probe", "trustno1"), SuccessResult()},
+		{"wrong password of a user", openLoginAt(closed.Address(), "redis://", "probe", "hunter2"), FailureResult(ReasonAuthentication)},
+		{"user who needs none", at(closed.Address(), "redis://mute@"), FailureResult(ReasonAuthentication)}, // and may not say PING
+		{"role", openLoginAt(closed.Address(), "redis://probe@?role=master", "", "trustno1"), SuccessResult()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			prober := prepare(t, test.def)
@@ -66,7 +66,7 @@ func TestRedisLogin(t *testing.T) {
 		})
 	}
 	closed.Do("-a", "hunter2", "ACL", "SETUSER", "probe", "-role")
-	if got, want := result(t, openLoginAt(closed.Address(), "redis://?role=master", "probe", "trustno1"), ample), failure(ReasonRoleUnknown); got != want {
+	if got, want := result(t, openLoginAt(closed.Address(), "redis://?role=master", "probe", "trustno1"), ample), FailureResult(ReasonRoleUnknown); got != want {
 		t.Errorf("a user who may not ask: got %+v, want %+v", got, want)
 	}
 }
@@ -76,13 +76,13 @@ func TestRedisRoles(t *testing.T) {
 	first := startRedis(t)
 	second := startRedis(t, fmt.Sprintf("replicaof 127.0.0.1 %d", first.Address().Port()))
 	master, replica := prepare(t, at(second.Address(), "redis://?role=master")), prepare(t, at(second.Address(), "redis://?role=replica"))
-	expect(t, replica, success())
-	expect(t, master, failure(ReasonRole))
-	expect(t, prepare(t, at(first.Address(), "redis://?role=master")), success())
+	expect(t, replica, SuccessResult())
+	expect(t, master, FailureResult(ReasonRole))
+	expect(t, prepare(t, at(first.Address(), "redis://?role=master")), SuccessResult())
 
 	second.Do("REPLICAOF", "NO", "ONE")
-	expect(t, master, success())
-	expect(t, replica, failure(ReasonRole))
+	expect(t, master, SuccessResult())
+	expect(t, replica, FailureResult(ReasonRole))
 }
 
 func TestRedisNotAccepting(t *testing.T) {
@@ -93,11 +93,11 @@ func TestRedisNotAccepting(t *testing.T) {
 		server.Do("SAVE")
 		server.Kill()
 		server.Start() // takes 100 s to load
-		expect(t, prepare(t, at(server.Address(), "redis://")), failure(ReasonNotAccepting))
+		expect(t, prepare(t, at(server.Address(), "redis://")), FailureResult(ReasonNotAccepting))
 	})
 	t.Run("without its master", func(t *testing.T) {
 		server := startRedis(t, fmt.Sprintf("replicaof 127.0.0.1 %d", refusing(t).Port()), "replica-serve-stale-data no")
-		if got, want := result(t, at(server.Address(), "redis://?role=replica"), ample), failure(ReasonNotAccepting); got != want {
+		if got, want := result(t, at(server.Address(), "redis://?role=replica"), ample), FailureResult(ReasonNotAccepting); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
@@ -105,9 +105,9 @@ func TestRedisNotAccepting(t *testing.T) {
 		server := startRedis(t, "maxclients 1")
 		occupant := occupy(t, server.Address())
 		prober := prepare(t, at(server.Address(), "redis://"))
-		expect(t, prober, failure(ReasonTooManyConnections))
+		expect(t, prober, FailureResult(ReasonTooManyConnections))
 		occupant.Close()
-		expect(t, prober, success())
+		expect(t, prober, SuccessResult())
 	})
 }
 
@@ -150,12 +150,12 @@ func TestRedisTLS(t *testing.T) {
 		password string
 		want     Result
 	}{
-		{"verified", good, trusting, "hunter2", success()},
-		{"wrong password", good, trusting, "hunter3", failure(ReasonAuthentication)},
-		{"unknown authority", good, nil, "hunter2", failure(ReasonCertificate)},
-		{"another authority", good, &TLSSettings{CABundle: newAuthority(t).bundle()}, "hunter2", failure(ReasonCertificate)},
-		{"expired", old, trusting, "hunter2", failure(ReasonCertificate)},
-		{"anything goes", old, &TLSSettings{InsecureSkipVerify: true}, "hunter2", success()},
+		{"verified", good, trusting, "hunter2", SuccessResult()},
+		{"wrong password", good, trusting, "hunter3", FailureResult(ReasonAuthentication)},
+		{"unknown authority", good, nil, "hunter2", FailureResult(ReasonCertificate)},
+		{"another authority", good, &TLSSettings{CABundle: newAuthority(t).bundle()}, "hunter2", FailureResult(ReasonCertificate)},
+		{"expired", old, trusting, "hunter2", FailureResult(ReasonCertificate)},
+		{"anything goes", old, &TLSSettings{InsecureSkipVerify: true}, "hunter2", SuccessResult()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := openLoginAt(test.server.Address(), "rediss://", "", test.password)
@@ -181,35 +181,35 @@ func TestRedisReplies(t *testing.T) {
 		name, replies string
 		want          Result
 	}{
-		{"well", "+OK\r\n+PONG\r\n*3\r\n$6\r\nmaster\r\n:12\r\n*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$4\r\n9001\r\n$1\r\n5\r\n:0\r\n", success()},
-		{"a master that another one has replaced", isMaster + "-READONLY You can't write against a read only replica.\r\n", failure(ReasonRole)},
-		{"a master without replicas", isMaster + "-NOREPLICAS Not enough good replicas to write.\r\n", failure(ReasonRole)},
-		{"a master without a disk", isMaster + "-MISCONF Redis is configured to save RDB snapshots\r\n", failure(ReasonNotAccepting)},
-		{"a node without a cluster", isMaster + "-CLUSTERDOWN Hash slot not served\r\n", failure(ReasonNotAccepting)},
-		{"a node of a cluster", isMaster + "-MOVED 1234 192.0.2.1:6379\r\n", success()},
-		{"a master with such a key", isMaster + "-WRONGTYPE Operation against a key\r\n", success()},
-		{"a master that may not be written to, with replicas", isMaster + "-NOPERM x\r\n$52\r\nrole:master\r\nmin_slaves_good_slaves:1\r\nother:12345\r\n\r\n", success()},
-		{"a master that may not be written to, without replicas", isMaster + "-NOPERM x\r\n$52\r\nrole:master\r\nmin_slaves_good_slaves:0\r\nother:12345\r\n\r\n", failure(ReasonRole)},
-		{"a master that tells nothing", isMaster + "-NOPERM x\r\n-NOPERM x\r\n", success()},
-		{"a master that tells too much", isMaster + "-NOPERM x\r\n$70000\r\n", failure(ReasonProtocol)},
-		{"a master that hangs up", isMaster, failure(ReasonConnectionClosed)},
-		{"a sentinel", "+OK\r\n+PONG\r\n*2\r\n$8\r\nsentinel\r\n*1\r\n$7\r\nprimary\r\n", failure(ReasonRole)},
-		{"no roles", "+OK\r\n+PONG\r\n-ERR unknown command 'ROLE'\r\n", failure(ReasonRoleUnknown)},
-		{"role of nothing", "+OK\r\n+PONG\r\n*0\r\n", failure(ReasonRole)},
-		{"another answer to PING", "+OK\r\n+PING\r\n", failure(ReasonProtocol)},
-		{"long error", "+OK\r\n-ERR " + strings.Repeat("s3cret ", 400) + "\r\n", failure(ReasonServerError)},
-		{"busy", "+OK\r\n-BUSY Redis is busy running a script.\r\n", failure(ReasonNotAccepting)},
-		{"protected", "-DENIED Redis is running in protected mode\r\n", failure(ReasonAuthentication)},
-		{"length below all", "+OK\r\n$-2\r\n", failure(ReasonProtocol)},
-		{"length beyond all", "+OK\r\n$99999999999\r\n", failure(ReasonProtocol)},
-		{"nothing", "+OK\r\n$-1\r\n", failure(ReasonProtocol)},
-		{"array beyond all", "+OK\r\n*4097\r\n", failure(ReasonProtocol)},
-		{"arrays in arrays", "+OK\r\n" + strings.Repeat("*1\r\n", 100), failure(ReasonProtocol)},
-		{"wide arrays", "+OK\r\n*4096\r\n" + strings.Repeat("*4096\r\n:1\r\n", 10000), failure(ReasonProtocol)},
-		{"number that is none", "+OK\r\n:x\r\n", failure(ReasonProtocol)},
-		{"end without its mark", "+OK\r\n$4\r\nPONGxx", failure(ReasonProtocol)},
-		{"line without its mark", "+OK\n", failure(ReasonProtocol)},
-		{"half", "+OK\r\n$4\r\nPO", failure(ReasonConnectionClosed)},
+		{"well", "+OK\r\n+PONG\r\n*3\r\n$6\r\nmaster\r\n:12\r\n*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$4\r\n9001\r\n$1\r\n5\r\n:0\r\n", SuccessResult()},
+		{"a master that another one has replaced", isMaster + "-READONLY You can't write against a read only replica.\r\n", FailureResult(ReasonRole)},
+		{"a master without replicas", isMaster + "-NOREPLICAS Not enough good replicas to write.\r\n", FailureResult(ReasonRole)},
+		{"a master without a disk", isMaster + "-MISCONF Redis is configured to save RDB snapshots\r\n", FailureResult(ReasonNotAccepting)},
+		{"a node without a cluster", isMaster + "-CLUSTERDOWN Hash slot not served\r\n", FailureResult(ReasonNotAccepting)},
+		{"a node of a cluster", isMaster + "-MOVED 1234 192.0.2.1:6379\r\n", SuccessResult()},
+		{"a master with such a key", isMaster + "-WRONGTYPE Operation against a key\r\n", SuccessResult()},
+		{"a master that may not be written to, with replicas", isMaster + "-NOPERM x\r\n$52\r\nrole:master\r\nmin_slaves_good_slaves:1\r\nother:12345\r\n\r\n", SuccessResult()},
+		{"a master that may not be written to, without replicas", isMaster + "-NOPERM x\r\n$52\r\nrole:master\r\nmin_slaves_good_slaves:0\r\nother:12345\r\n\r\n", FailureResult(ReasonRole)},
+		{"a master that tells nothing", isMaster + "-NOPERM x\r\n-NOPERM x\r\n", SuccessResult()},
+		{"a master that tells too much", isMaster + "-NOPERM x\r\n$70000\r\n", FailureResult(ReasonProtocol)},
+		{"a master that hangs up", isMaster, FailureResult(ReasonConnectionClosed)},
+		{"a sentinel", "+OK\r\n+PONG\r\n*2\r\n$8\r\nsentinel\r\n*1\r\n$7\r\nprimary\r\n", FailureResult(ReasonRole)},
+		{"no roles", "+OK\r\n+PONG\r\n-ERR unknown command 'ROLE'\r\n", FailureResult(ReasonRoleUnknown)},
+		{"role of nothing", "+OK\r\n+PONG\r\n*0\r\n", FailureResult(ReasonRole)},
+		{"another answer to PING", "+OK\r\n+PING\r\n", FailureResult(ReasonProtocol)},
+		{"long error", "+OK\r\n-ERR " + strings.Repeat("s3cret ", 400) + "\r\n", FailureResult(ReasonServerError)},
+		{"busy", "+OK\r\n-BUSY Redis is busy running a script.\r\n", FailureResult(ReasonNotAccepting)},
+		{"protected", "-DENIED Redis is running in protected mode\r\n", FailureResult(ReasonAuthentication)},
+		{"length below all", "+OK\r\n$-2\r\n", FailureResult(ReasonProtocol)},
+		{"length beyond all", "+OK\r\n$99999999999\r\n", FailureResult(ReasonProtocol)},
+		{"nothing", "+OK\r\n$-1\r\n", FailureResult(ReasonProtocol)},
+		{"array beyond all", "+OK\r\n*4097\r\n", FailureResult(ReasonProtocol)},
+		{"arrays in arrays", "+OK\r\n" + strings.Repeat("*1\r\n", 100), FailureResult(ReasonProtocol)},
+		{"wide arrays", "+OK\r\n*4096\r\n" + strings.Repeat("*4096\r\n:1\r\n", 10000), FailureResult(ReasonProtocol)},
+		{"number that is none", "+OK\r\n:x\r\n", FailureResult(ReasonProtocol)},
+		{"end without its mark", "+OK\r\n$4\r\nPONGxx", FailureResult(ReasonProtocol)},
+		{"line without its mark", "+OK\n", FailureResult(ReasonProtocol)},
+		{"half", "+OK\r\n$4\r\nPO", FailureResult(ReasonConnectionClosed)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			endpoint := serve(t, closing(func(conn net.Conn) { _, _ = io.WriteString(conn, test.replies) }))

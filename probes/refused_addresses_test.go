@@ -40,11 +40,11 @@ func TestEgressPolicyChangesWhileProbersAreInUse(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if got := prober.Probe(ctx); got != success() {
+	if got := prober.Probe(ctx); got != SuccessResult() {
 		t.Fatalf("%v", got)
 	}
 	policy.Set(EgressRules{})
-	if got := prober.Probe(ctx); got != failure(ReasonAddressRefused) {
+	if got := prober.Probe(ctx); got != FailureResult(ReasonAddressRefused) {
 		t.Errorf("%v", got)
 	}
 }

@@ -61,7 +61,7 @@ func probeByScheduler(t testing.TB, prober Prober, timeout time.Duration) Result
 var watcherOwner = Owner{Namespace: "integration", Name: "legacy-api"}
 
 // goingAway is what an endpoint says that is about to go.
-var goingAway = failure(ReasonNotServing)
+var goingAway = FailureResult(ReasonNotServing)
 
 // onlyTarget is the one target of a scheduler.
 func onlyTarget(prober Prober) Target {

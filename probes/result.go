@@ -245,6 +245,6 @@ func (r Result) Message() string {
 	return reasons[r.Reason].sentence
 }
 
-func success() Result              { return Result{Outcome: Success} }
-func failure(reason Reason) Result { return Result{Outcome: Failure, Reason: reason} }
-func unknown(reason Reason) Result { return Result{Outcome: Unknown, Reason: reason} }
+func SuccessResult() Result              { return Result{Outcome: Success} }
+func FailureResult(reason Reason) Result { return Result{Outcome: Failure, Reason: reason} }
+func UnknownResult(reason Reason) Result { return Result{Outcome: Unknown, Reason: reason} }

@@ -142,8 +142,8 @@ func (f networkFault) everywhere(result Result) networkFault {
 }
 
 var (
-	localFault, hostUnreachable = unknown(ReasonNetworkUnreachable), failure(ReasonHostUnreachable)
-	timedOut, connectionRefused = failure(ReasonTimeout), failure(ReasonConnectionRefused)
+	localFault, hostUnreachable = UnknownResult(ReasonNetworkUnreachable), FailureResult(ReasonHostUnreachable)
+	timedOut, connectionRefused = FailureResult(ReasonTimeout), FailureResult(ReasonConnectionRefused)
 )
 
 // rejects are nftables' ways to reject a packet, and the result if another host does so.
@@ -222,7 +222,7 @@ func ownFaults() []networkFault {
 	// Nobody can tell our own RST from the endpoint's, nor our own silence, where the system
 	// call does not say so.
 	reset := networkFault{name: "own host resets", host: "own", hook: "output", policy: "meta l4proto tcp reject with tcp reset",
-		tcp: connectionRefused, udp: connectionRefused, icmp: success()}
+		tcp: connectionRefused, udp: connectionRefused, icmp: SuccessResult()}
 	drop4 := networkFault{name: "own host drops", host: "own", hook: "output", policy: "drop", timeout: brief,
 		four: nextEndpoint(false), tcp: timedOut, udp: localFault, icmp: localFault}
 	drop6 := networkFault{name: "own host drops", host: "own", hook: "output", policy: "drop", timeout: brief,
@@ -246,7 +246,7 @@ func routerFaults() []networkFault {
 	circle := networkFault{name: "routers that send packets in a circle", four: address("198.51.101.1"), six: address("fd00:3::1")}
 	drop := networkFault{name: "router drops", host: "router", hook: "forward", policy: "drop", timeout: brief}
 	reset := networkFault{name: "router resets", host: "router", hook: "forward", policy: "meta l4proto tcp reject with tcp reset",
-		tcp: connectionRefused, udp: connectionRefused, icmp: success()}
+		tcp: connectionRefused, udp: connectionRefused, icmp: SuccessResult()}
 	return append(faults,
 		behind(blackhole).everywhere(timedOut), noRoute.everywhere(hostUnreachable), neighbour.everywhere(hostUnreachable),
 		circle.everywhere(hostUnreachable), behind(drop).everywhere(timedOut), behind(reset))
@@ -257,9 +257,9 @@ func endpointFaults() []networkFault {
 	address := netip.MustParseAddr
 	faults := rejecting("endpoint", "input", func(result Result) Result { return result })
 	drop := networkFault{name: "endpoint drops", host: "endpoint", hook: "input", policy: "drop", timeout: brief}
-	closed := networkFault{name: "endpoint where nobody listens", tcp: connectionRefused, udp: connectionRefused, icmp: success()}
+	closed := networkFault{name: "endpoint where nobody listens", tcp: connectionRefused, udp: connectionRefused, icmp: SuccessResult()}
 	well := networkFault{name: "endpoint that is well", four: address("10.1.0.2"), six: address("fd00:1::2")}
-	return append(faults, behind(drop).everywhere(timedOut), behind(closed), well.everywhere(success()))
+	return append(faults, behind(drop).everywhere(timedOut), behind(closed), well.everywhere(SuccessResult()))
 }
 
 // routedNetwork is our own host, a router and the endpoints' host, by the names that
@@ -310,7 +310,7 @@ func newRoutedNetwork(t *testing.T) routedNetwork {
 	endpoint.serve(t, "10.1.0.2")
 	endpoint.serve(t, "fd00:1::2")
 	eventually(t, "the hosts have found each other", func() bool {
-		return prepareAndProbe(t, "icmp://10.1.0.2") == success() && prepareAndProbe(t, "icmp://[fd00:1::2]") == success()
+		return prepareAndProbe(t, "icmp://10.1.0.2") == SuccessResult() && prepareAndProbe(t, "icmp://[fd00:1::2]") == SuccessResult()
 	})
 	return network
 }

@@ -69,7 +69,7 @@ func (s *scripted) times() []time.Time {
 // hang waits for the context, as a prober before a black hole does.
 func hang(ctx context.Context) Result {
 	<-ctx.Done()
-	return failure(ReasonTimeout)
+	return FailureResult(ReasonTimeout)
 }
 
 func target(prober Prober) Target {

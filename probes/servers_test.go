@@ -86,7 +86,7 @@ func testCanceled(t *testing.T, def Definition, underWay <-chan struct{}) {
 		cancel()
 	}()
 	start := time.Now()
-	if got, want := prober.Probe(ctx), unknown(ReasonCanceled); got != want {
+	if got, want := prober.Probe(ctx), UnknownResult(ReasonCanceled); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if took := time.Since(start); took > ample/2 {
@@ -97,17 +97,17 @@ func testCanceled(t *testing.T, def Definition, underWay <-chan struct{}) {
 // testMemoryIsBounded counts everything allocated, the server's side too.
 func testMemoryIsBounded(t *testing.T, def Definition) {
 	t.Helper()
-	const probes = 20
+	const count = 20
 	prober := prepare(t, def)
 	probeOnce(t, prober, ample) // fills the pools
 	allocated := allocatedBy(func() {
-		for range probes {
+		for range count {
 			probeOnce(t, prober, ample)
 		}
 	})
-	t.Logf("%d KiB a probe", allocated/probes>>10)
-	if allocated/probes > 2<<20 {
-		t.Errorf("a probe allocates %d KiB", allocated/probes>>10)
+	t.Logf("%d KiB a probe", allocated/count>>10)
+	if allocated/count > 2<<20 {
+		t.Errorf("a probe allocates %d KiB", allocated/count>>10)
 	}
 }
 

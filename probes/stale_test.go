@@ -29,9 +29,9 @@ func TestStale_ProbesThatSayNothing_MakeVerdictsStaleOnce(t *testing.T) {
 		answer   Result
 		interval time.Duration
 	}{
-		"no descriptors":            {unknown(ReasonLocalResources), 10 * time.Second},
+		"no descriptors":            {UnknownResult(ReasonLocalResources), 10 * time.Second},
 		"no route":                  {noRoute, 10 * time.Second},
-		"no name, short interval":   {unknown(ReasonNameResolution), time.Second},
+		"no name, short interval":   {UnknownResult(ReasonNameResolution), time.Second},
 		"no route, longer interval": {noRoute, 40 * time.Second},
 	} {
 		for _, last := range []Result{pass, refused, drains} {

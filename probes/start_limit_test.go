@@ -77,9 +77,9 @@ func (s *simulation) run(length time.Duration) (passed, failed int) {
 func (s *simulation) begin() {
 	s.limit.begin(s.now)
 	s.begun++
-	probe := underWay{begun: s.now, ends: s.latency(s.next, s.now), target: s.next, result: success()}
+	probe := underWay{begun: s.now, ends: s.latency(s.next, s.now), target: s.next, result: SuccessResult()}
 	if probe.ends > s.now+s.timeout {
-		probe.ends, probe.result = s.now+s.timeout, failure(ReasonTimeout)
+		probe.ends, probe.result = s.now+s.timeout, FailureResult(ReasonTimeout)
 	}
 	s.probes = append(s.probes, probe)
 	s.next = (s.next + 1) % len(s.usual)

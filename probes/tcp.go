@@ -75,7 +75,7 @@ func (p *tcpProber) hear(answer io.Reader) (Result, ending, error) {
 	if err := readUntil(answer, p.expect, buffer[:]); err != nil {
 		return Result{}, ending{}, err
 	}
-	return success(), farewell, nil
+	return SuccessResult(), farewell, nil
 }
 
 // Probe implements Prober.
@@ -90,7 +90,7 @@ func (p *tcpProber) Probe(ctx context.Context) Result {
 	if err != nil {
 		return classify(ctx, err)
 	}
-	return success()
+	return SuccessResult()
 }
 
 // talk sends what is to be sent and waits for what is expected.

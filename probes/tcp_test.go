@@ -50,26 +50,26 @@ func TestTCPProbe(t *testing.T) {
 		timeout  time.Duration
 		want     Result
 	}{
-		{"open", serve(t, silence), TCPSettings{}, ample, success()},
-		{"open on IPv6", serveOn(t, ipv6Loopback(t), silence), TCPSettings{}, ample, success()},
-		{"closed", refusing(t), TCPSettings{}, ample, failure(ReasonConnectionRefused)},
-		{"black hole", blackHole(t), TCPSettings{}, brief, failure(ReasonTimeout)},
-		{"only sends", serve(t, silence), TCPSettings{Send: "hello"}, ample, success()},
-		{"banner", serve(t, saying("220 mail ready\r\n")), TCPSettings{Expect: "220 "}, ample, success()},
-		{"banner further on", serve(t, saying(strings.Repeat("-", 4000)+"220")), TCPSettings{Expect: "220"}, ample, success()},
-		{"banner too far on", serve(t, saying(strings.Repeat("-", 5000)+"220")), TCPSettings{Expect: "220"}, ample, failure(ReasonContent)},
-		{"question and answer", serve(t, pong), TCPSettings{Send: "PING", Expect: "PONG"}, ample, success()},
-		{"answer in pieces", serve(t, inPieces), TCPSettings{Expect: "PONG"}, ample, success()},
-		{"another answer", serve(t, saying("-LOADING\r\n")), TCPSettings{Expect: "PONG"}, brief, failure(ReasonContent)},
-		{"another answer and end", serve(t, closing(saying("-ERR\r\n"))), TCPSettings{Expect: "PONG"}, ample, failure(ReasonContent)},
-		{"no answer", serve(t, silence), TCPSettings{Expect: "PONG"}, brief, failure(ReasonTimeout)},
-		{"end", serve(t, closing(silence)), TCPSettings{Expect: "PONG"}, ample, failure(ReasonConnectionClosed)},
-		{"reset", serve(t, aborting(silence)), TCPSettings{Expect: "PONG"}, ample, failure(ReasonConnectionClosed)},
+		{"open", serve(t, silence), TCPSettings{}, ample, SuccessResult()},
+		{"open on IPv6", serveOn(t, ipv6Loopback(t), silence), TCPSettings{}, ample, SuccessResult()},
+		{"closed", refusing(t), TCPSettings{}, ample, FailureResult(ReasonConnectionRefused)},
+		{"black hole", blackHole(t), TCPSettings{}, brief, FailureResult(ReasonTimeout)},
+		{"only sends", serve(t, silence), TCPSettings{Send: "hello"}, ample, SuccessResult()},
+		{"banner", serve(t, saying("220 mail ready\r\n")), TCPSettings{Expect: "220 "}, ample, SuccessResult()},
+		{"banner further on", serve(t, saying(strings.Repeat("-", 4000)+"220")), TCPSettings{Expect: "220"}, ample, SuccessResult()},
+		{"banner too far on", serve(t, saying(strings.Repeat("-", 5000)+"220")), TCPSettings{Expect: "220"}, ample, FailureResult(ReasonContent)},
+		{"question and answer", serve(t, pong), TCPSettings{Send: "PING", Expect: "PONG"}, ample, SuccessResult()},
+		{"answer in pieces", serve(t, inPieces), TCPSettings{Expect: "PONG"}, ample, SuccessResult()},
+		{"another answer", serve(t, saying("-LOADING\r\n")), TCPSettings{Expect: "PONG"}, brief, FailureResult(ReasonContent)},
+		{"another answer and end", serve(t, closing(saying("-ERR\r\n"))), TCPSettings{Expect: "PONG"}, ample, FailureResult(ReasonContent)},
+		{"no answer", serve(t, silence), TCPSettings{Expect: "PONG"}, brief, FailureResult(ReasonTimeout)},
+		{"end", serve(t, closing(silence)), TCPSettings{Expect: "PONG"}, ample, FailureResult(ReasonConnectionClosed)},
+		{"reset", serve(t, aborting(silence)), TCPSettings{Expect: "PONG"}, ample, FailureResult(ReasonConnectionClosed)},
 		{"endless answer", serve(t, func(conn net.Conn) {
 			for err := error(nil); err == nil; {
 				_, err = io.WriteString(conn, "nothing of the kind ")
 			}
-		}), TCPSettings{Expect: "PONG"}, ample, failure(ReasonContent)},
+		}), TCPSettings{Expect: "PONG"}, ample, FailureResult(ReasonContent)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := at(test.endpoint, "tcp://")
@@ -90,7 +90,7 @@ func TestTCPProbeEndsCleanlyAfterAConversation(t *testing.T) {
 	})
 	def := at(endpoint, "tcp://")
 	def.TCP = &TCPSettings{Expect: "220"}
-	if got := result(t, def, ample); got != success() {
+	if got := result(t, def, ample); got != SuccessResult() {
 		t.Fatalf("got %+v", got)
 	}
 	for range 2 {
@@ -104,7 +104,7 @@ func TestTCPProbeCanceled(t *testing.T) {
 	t.Run("before", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if got, want := prepare(t, at(unvisited(t), "tcp://")).Probe(ctx), unknown(ReasonCanceled); got != want {
+		if got, want := prepare(t, at(unvisited(t), "tcp://")).Probe(ctx), UnknownResult(ReasonCanceled); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
@@ -127,7 +127,7 @@ func TestTCPProbeOutOfFileDescriptors(t *testing.T) {
 	release := exhaustFileDescriptors(t)
 	result := probeOnce(t, prober, ample)
 	release()
-	if want := unknown(ReasonLocalResources); result != want {
+	if want := UnknownResult(ReasonLocalResources); result != want {
 		t.Errorf("got %+v, want %+v", result, want)
 	}
 }
@@ -143,7 +143,7 @@ func benchmark(b *testing.B, def Definition) {
 	b.ReportAllocs()
 	for b.Loop() {
 		ctx, cancel := context.WithTimeout(b.Context(), ample)
-		if result := prober.Probe(ctx); result != success() {
+		if result := prober.Probe(ctx); result != SuccessResult() {
 			b.Fatalf("got %+v", result)
 		}
 		cancel()

@@ -93,7 +93,7 @@ func TestBoundsHoldForRedirects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, want := probeOnce(t, prober, ample), failure(ReasonRedirect); got != want {
+			if got, want := probeOnce(t, prober, ample), FailureResult(ReasonRedirect); got != want {
 				t.Errorf("%s at hop %d: %+v, want %+v", to, hops, got, want)
 			}
 			if n := len(s.seen()); n != hops {
@@ -120,7 +120,7 @@ func TestBoundsHoldForWhatNamesResolveTo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := probeOnce(t, prober, ample), failure(ReasonAddressRefused); got != want {
+		if got, want := probeOnce(t, prober, ample), FailureResult(ReasonAddressRefused); got != want {
 			t.Errorf("%s: %+v, want %+v", url, got, want)
 		}
 	}

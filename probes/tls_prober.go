@@ -91,7 +91,7 @@ func (p *tlsProber) Probe(ctx context.Context) Result {
 	if err := p.dialer.converse(ctx, p.to, func(conn stream) error { return p.talk(ctx, conn) }); err != nil {
 		return classify(ctx, err)
 	}
-	return success()
+	return SuccessResult()
 }
 
 func (p *tlsProber) talk(ctx context.Context, conn stream) error {

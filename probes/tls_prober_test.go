@@ -50,42 +50,42 @@ func TestTLSProbe(t *testing.T) {
 		timeout  time.Duration
 		want     Result
 	}{
-		{"good", server(&tls.Config{}), "", trusting, ample, success()},
-		{"TLS 1.2", server(&tls.Config{MaxVersion: tls.VersionTLS12}), "", trusting, ample, success()},
-		{"speaks first", secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, func(conn net.Conn) { _, _ = io.WriteString(conn, "220 ready\r\n") }), "", trusting, ample, success()},
-		{"closes at once after it", server(&tls.Config{}), "", trusting, ample, success()},
-		{"expired", server(&tls.Config{}, expired), "", trusting, ample, failure(ReasonCertificate)},
-		{"not yet valid", server(&tls.Config{}, notYetValid), "", trusting, ample, failure(ReasonCertificate)},
-		{"for others", server(&tls.Config{}, forOthers), "", trusting, ample, failure(ReasonCertificate)},
-		{"unknown authority", server(&tls.Config{}), "", TLSSettings{}, ample, failure(ReasonCertificate)},
-		{"server name", server(&tls.Config{}), "", TLSSettings{CABundle: ca.bundle(), ServerName: "legacy.example"}, ample, success()},
-		{"anything goes", server(&tls.Config{}, expired, forOthers), "", TLSSettings{InsecureSkipVerify: true}, ample, success()},
+		{"good", server(&tls.Config{}), "", trusting, ample, SuccessResult()},
+		{"TLS 1.2", server(&tls.Config{MaxVersion: tls.VersionTLS12}), "", trusting, ample, SuccessResult()},
+		{"speaks first", secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, func(conn net.Conn) { _, _ = io.WriteString(conn, "220 ready\r\n") }), "", trusting, ample, SuccessResult()},
+		{"closes at once after it", server(&tls.Config{}), "", trusting, ample, SuccessResult()},
+		{"expired", server(&tls.Config{}, expired), "", trusting, ample, FailureResult(ReasonCertificate)},
+		{"not yet valid", server(&tls.Config{}, notYetValid), "", trusting, ample, FailureResult(ReasonCertificate)},
+		{"for others", server(&tls.Config{}, forOthers), "", trusting, ample, FailureResult(ReasonCertificate)},
+		{"unknown authority", server(&tls.Config{}), "", TLSSettings{}, ample, FailureResult(ReasonCertificate)},
+		{"server name", server(&tls.Config{}), "", TLSSettings{CABundle: ca.bundle(), ServerName: "legacy.example"}, ample, SuccessResult()},
+		{"anything goes", server(&tls.Config{}, expired, forOthers), "", TLSSettings{InsecureSkipVerify: true}, ample, SuccessResult()},
 
-		{"valid for long enough", server(&tls.Config{}), "?minValidity=30m", trusting, ample, success()},
-		{"expires too soon", server(&tls.Config{}, lasting(20*time.Minute)), "?minValidity=30m", trusting, ample, failure(ReasonCertificateExpiring)},
-		{"its authority expires too soon", server(&tls.Config{}, lasting(240*time.Hour)), "?minValidity=168h", trusting, ample, failure(ReasonCertificateExpiring)},
-		{"expired already", server(&tls.Config{}, expired), "?minValidity=30m", trusting, ample, failure(ReasonCertificate)},
-		{"unverified, expires too soon", server(&tls.Config{}, lasting(20*time.Minute)), "?minValidity=30m", TLSSettings{InsecureSkipVerify: true}, ample, failure(ReasonCertificateExpiring)},
-		{"unverified, lasts", server(&tls.Config{}, lasting(240*time.Hour)), "?minValidity=168h", TLSSettings{InsecureSkipVerify: true}, ample, success()},
+		{"valid for long enough", server(&tls.Config{}), "?minValidity=30m", trusting, ample, SuccessResult()},
+		{"expires too soon", server(&tls.Config{}, lasting(20*time.Minute)), "?minValidity=30m", trusting, ample, FailureResult(ReasonCertificateExpiring)},
+		{"its authority expires too soon", server(&tls.Config{}, lasting(240*time.Hour)), "?minValidity=168h", trusting, ample, FailureResult(ReasonCertificateExpiring)},
+		{"expired already", server(&tls.Config{}, expired), "?minValidity=30m", trusting, ample, FailureResult(ReasonCertificate)},
+		{"unverified, expires too soon", server(&tls.Config{}, lasting(20*time.Minute)), "?minValidity=30m", TLSSettings{InsecureSkipVerify: true}, ample, FailureResult(ReasonCertificateExpiring)},
+		{"unverified, lasts", server(&tls.Config{}, lasting(240*time.Hour)), "?minValidity=168h", TLSSettings{InsecureSkipVerify: true}, ample, SuccessResult()},
 
-		{"wants a certificate", server(mutual(0)), "", trusting, ample, failure(ReasonTLSHandshake)},
-		{"wants a certificate, TLS 1.2", server(mutual(tls.VersionTLS12)), "", trusting, ample, failure(ReasonTLSHandshake)},
-		{"wants a certificate and gets it", server(mutual(0)), "", TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}, ample, success()},
-		{"wants a certificate and gets it, TLS 1.2", server(mutual(tls.VersionTLS12)), "", TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}, ample, success()},
-		{"would like a certificate", server(&tls.Config{ClientAuth: tls.RequestClientCert}), "", trusting, ample, success()},
+		{"wants a certificate", server(mutual(0)), "", trusting, ample, FailureResult(ReasonTLSHandshake)},
+		{"wants a certificate, TLS 1.2", server(mutual(tls.VersionTLS12)), "", trusting, ample, FailureResult(ReasonTLSHandshake)},
+		{"wants a certificate and gets it", server(mutual(0)), "", TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}, ample, SuccessResult()},
+		{"wants a certificate and gets it, TLS 1.2", server(mutual(tls.VersionTLS12)), "", TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}, ample, SuccessResult()},
+		{"would like a certificate", server(&tls.Config{ClientAuth: tls.RequestClientCert}), "", trusting, ample, SuccessResult()},
 
-		{"plain server that answers", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, well) }), "", trusting, ample, failure(ReasonProtocol)},
-		{"silent", silence, "", trusting, brief, failure(ReasonTimeout)},
-		{"closes at once", closing(silence), "", trusting, ample, failure(ReasonConnectionClosed)},
-		{"resets at once", aborting(silence), "", trusting, ample, failure(ReasonConnectionClosed)},
-		{"slow handshake", dripTLS, "", trusting, brief, failure(ReasonTimeout)},
-		{"alert", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x15\x03\x03\x00\x02\x02\x28") }), "", trusting, ample, failure(ReasonTLSHandshake)},
+		{"plain server that answers", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, well) }), "", trusting, ample, FailureResult(ReasonProtocol)},
+		{"silent", silence, "", trusting, brief, FailureResult(ReasonTimeout)},
+		{"closes at once", closing(silence), "", trusting, ample, FailureResult(ReasonConnectionClosed)},
+		{"resets at once", aborting(silence), "", trusting, ample, FailureResult(ReasonConnectionClosed)},
+		{"slow handshake", dripTLS, "", trusting, brief, FailureResult(ReasonTimeout)},
+		{"alert", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x15\x03\x03\x00\x02\x02\x28") }), "", trusting, ample, FailureResult(ReasonTLSHandshake)},
 		{"endless garbage", func(conn net.Conn) {
 			_, err := io.WriteString(conn, "\x16\x03\x03\x40\x00")
 			for err == nil {
 				_, err = io.WriteString(conn, strings.Repeat("\x00", 1<<14))
 			}
-		}, "", trusting, ample, failure(ReasonTLSHandshake)},
+		}, "", trusting, ample, FailureResult(ReasonTLSHandshake)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := at(serve(t, test.talk), "tls://"+test.query)
@@ -114,7 +114,7 @@ func TestTLSProbeSeesAReplacedCertificate(t *testing.T) {
 	for _, step := range []struct {
 		shown *tls.Certificate
 		want  Result
-	}{{&good, success()}, {&soon, failure(ReasonCertificateExpiring)}, {&good, success()}} {
+	}{{&good, SuccessResult()}, {&soon, FailureResult(ReasonCertificateExpiring)}, {&good, SuccessResult()}} {
 		certificate.Store(step.shown)
 		if got := probeOnce(t, prober, ample); got != step.want {
 			t.Errorf("got %+v, want %+v", got, step.want)
@@ -128,7 +128,7 @@ func TestTLSProbeByName(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, func(c *x509.Certificate) { c.IPAddresses = nil })}}
 	endpoint := serve(t, secure(config, silence))
 	def := Definition{URL: fmt.Sprintf("tls://legacy.example:%d", endpoint.Port()), TLS: &TLSSettings{CABundle: ca.bundle()}}
-	if got := result(t, def, ample); got != success() {
+	if got := result(t, def, ample); got != SuccessResult() {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -157,17 +157,17 @@ func TestTLSProbeOfNginx(t *testing.T) {
 		}
 	}
 	url := "tls://" + good.String() + "?minValidity=10m"
-	probe(url, ample, success())
-	probe("tls://"+soon.String()+"?minValidity=10m", ample, failure(ReasonCertificateExpiring))
-	probe("tls://"+soon.String(), ample, success())
-	probe("tls://"+old.String(), ample, failure(ReasonCertificate))
-	probe("tls://"+strict.String(), ample, success()) // nginx asks, and complains over HTTP
+	probe(url, ample, SuccessResult())
+	probe("tls://"+soon.String()+"?minValidity=10m", ample, FailureResult(ReasonCertificateExpiring))
+	probe("tls://"+soon.String(), ample, SuccessResult())
+	probe("tls://"+old.String(), ample, FailureResult(ReasonCertificate))
+	probe("tls://"+strict.String(), ample, SuccessResult()) // nginx asks, and complains over HTTP
 	server.Freeze()
-	probe(url, brief, failure(ReasonTimeout))
+	probe(url, brief, FailureResult(ReasonTimeout))
 	server.Thaw()
-	probe(url, ample, success())
+	probe(url, ample, SuccessResult())
 	server.Stop()
-	probe(url, ample, failure(ReasonConnectionRefused))
+	probe(url, ample, FailureResult(ReasonConnectionRefused))
 }
 
 func benchmarkTLSProbe(b *testing.B) {

@@ -46,38 +46,38 @@ func TestHTTPSProbe(t *testing.T) {
 		timeout  time.Duration
 		want     Result
 	}{
-		{"good", server(&tls.Config{}), trusting, ample, success()},
-		{"TLS 1.2", server(&tls.Config{MaxVersion: tls.VersionTLS12}), trusting, ample, success()},
-		{"server name", server(&tls.Config{}), TLSSettings{CABundle: ca.bundle(), ServerName: "legacy.example"}, ample, success()},
-		{"another server name", server(&tls.Config{}), TLSSettings{CABundle: ca.bundle(), ServerName: "www.example"}, ample, failure(ReasonCertificate)},
-		{"unknown authority", server(&tls.Config{}), TLSSettings{}, ample, failure(ReasonCertificate)},
-		{"another authority", server(&tls.Config{}), TLSSettings{CABundle: newAuthority(t).bundle()}, ample, failure(ReasonCertificate)},
-		{"expired", server(&tls.Config{}, expired), trusting, ample, failure(ReasonCertificate)},
-		{"not yet valid", server(&tls.Config{}, notYetValid), trusting, ample, failure(ReasonCertificate)},
-		{"for others", server(&tls.Config{}, forOthers), trusting, ample, failure(ReasonCertificate)},
-		{"for clients", server(&tls.Config{}, forClients), trusting, ample, failure(ReasonCertificate)},
-		{"anything goes", server(&tls.Config{}, expired, forOthers), TLSSettings{InsecureSkipVerify: true}, ample, success()},
+		{"good", server(&tls.Config{}), trusting, ample, SuccessResult()},
+		{"TLS 1.2", server(&tls.Config{MaxVersion: tls.VersionTLS12}), trusting, ample, SuccessResult()},
+		{"server name", server(&tls.Config{}), TLSSettings{CABundle: ca.bundle(), ServerName: "legacy.example"}, ample, SuccessResult()},
+		{"another server name", server(&tls.Config{}), TLSSettings{CABundle: ca.bundle(), ServerName: "www.example"}, ample, FailureResult(ReasonCertificate)},
+		{"unknown authority", server(&tls.Config{}), TLSSettings{}, ample, FailureResult(ReasonCertificate)},
+		{"another authority", server(&tls.Config{}), TLSSettings{CABundle: newAuthority(t).bundle()}, ample, FailureResult(ReasonCertificate)},
+		{"expired", server(&tls.Config{}, expired), trusting, ample, FailureResult(ReasonCertificate)},
+		{"not yet valid", server(&tls.Config{}, notYetValid), trusting, ample, FailureResult(ReasonCertificate)},
+		{"for others", server(&tls.Config{}, forOthers), trusting, ample, FailureResult(ReasonCertificate)},
+		{"for clients", server(&tls.Config{}, forClients), trusting, ample, FailureResult(ReasonCertificate)},
+		{"anything goes", server(&tls.Config{}, expired, forOthers), TLSSettings{InsecureSkipVerify: true}, ample, SuccessResult()},
 
-		{"old version", server(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), trusting, ample, failure(ReasonTLSHandshake)},
-		{"wants a certificate", server(&tls.Config{ClientAuth: tls.RequireAnyClientCert}), trusting, ample, failure(ReasonTLSHandshake)},
-		{"wants a certificate, TLS 1.2", server(&tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}), trusting, ample, failure(ReasonTLSHandshake)},
-		{"wants a certificate and gets it", server(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}), TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}, ample, success()},
-		{"wants a certificate of another authority", server(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}), TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}, ample, failure(ReasonTLSHandshake)},
-		{"only HTTP/2", server(&tls.Config{NextProtos: []string{"h2", "foo"}}), trusting, ample, success()}, // crypto/tls lets HTTP/1.1 pass
-		{"another protocol", server(&tls.Config{NextProtos: []string{"foo"}}), trusting, ample, failure(ReasonTLSHandshake)},
+		{"old version", server(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), trusting, ample, FailureResult(ReasonTLSHandshake)},
+		{"wants a certificate", server(&tls.Config{ClientAuth: tls.RequireAnyClientCert}), trusting, ample, FailureResult(ReasonTLSHandshake)},
+		{"wants a certificate, TLS 1.2", server(&tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}), trusting, ample, FailureResult(ReasonTLSHandshake)},
+		{"wants a certificate and gets it", server(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}), TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}, ample, SuccessResult()},
+		{"wants a certificate of another authority", server(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}), TLSSettings{CABundle: ca.bundle(), ClientCertificate: &ours}, ample, FailureResult(ReasonTLSHandshake)},
+		{"only HTTP/2", server(&tls.Config{NextProtos: []string{"h2", "foo"}}), trusting, ample, SuccessResult()}, // crypto/tls lets HTTP/1.1 pass
+		{"another protocol", server(&tls.Config{NextProtos: []string{"foo"}}), trusting, ample, FailureResult(ReasonTLSHandshake)},
 		{"bad status", secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, responding("HTTP/1.1 500 Oops\r\n\r\n")), trusting, ample, httpStatus(500)},
 
-		{"plain server", responding(well), trusting, brief, failure(ReasonTimeout)}, // it waits for an empty line
-		{"plain server that answers", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, well) }), trusting, ample, failure(ReasonProtocol)},
-		{"silent", silence, trusting, brief, failure(ReasonTimeout)},
-		{"closes at once", closing(silence), trusting, ample, failure(ReasonConnectionClosed)},
-		{"resets at once", aborting(silence), trusting, ample, failure(ReasonConnectionClosed)},
-		{"closes in the handshake", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x16\x03\x03\x00\x7a\x02") }), trusting, ample, failure(ReasonConnectionClosed)},
-		{"closes after the handshake", secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, silence), trusting, ample, failure(ReasonConnectionClosed)},
-		{"silent after the handshake", secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }), trusting, brief, failure(ReasonTimeout)},
-		{"slow handshake", dripTLS, trusting, brief, failure(ReasonTimeout)},
-		{"garbage in the handshake", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x16\x03\x03\x00\x04\x63\x00\x00\x00") }), trusting, ample, failure(ReasonTLSHandshake)},
-		{"alert", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x15\x03\x03\x00\x02\x02\x28") }), trusting, ample, failure(ReasonTLSHandshake)},
+		{"plain server", responding(well), trusting, brief, FailureResult(ReasonTimeout)}, // it waits for an empty line
+		{"plain server that answers", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, well) }), trusting, ample, FailureResult(ReasonProtocol)},
+		{"silent", silence, trusting, brief, FailureResult(ReasonTimeout)},
+		{"closes at once", closing(silence), trusting, ample, FailureResult(ReasonConnectionClosed)},
+		{"resets at once", aborting(silence), trusting, ample, FailureResult(ReasonConnectionClosed)},
+		{"closes in the handshake", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x16\x03\x03\x00\x7a\x02") }), trusting, ample, FailureResult(ReasonConnectionClosed)},
+		{"closes after the handshake", secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, silence), trusting, ample, FailureResult(ReasonConnectionClosed)},
+		{"silent after the handshake", secure(&tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }), trusting, brief, FailureResult(ReasonTimeout)},
+		{"slow handshake", dripTLS, trusting, brief, FailureResult(ReasonTimeout)},
+		{"garbage in the handshake", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x16\x03\x03\x00\x04\x63\x00\x00\x00") }), trusting, ample, FailureResult(ReasonTLSHandshake)},
+		{"alert", closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x15\x03\x03\x00\x02\x02\x28") }), trusting, ample, FailureResult(ReasonTLSHandshake)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := at(serve(t, test.talk), "https:///")
@@ -118,9 +118,9 @@ func TestHTTPSProbeByName(t *testing.T) {
 		hello string
 		want  Result
 	}{
-		"https://Legacy.Example":  {"legacy.example http/1.1", success()},
-		"https://legacy.example.": {"legacy.example http/1.1", success()},
-		"https://":                {" http/1.1", failure(ReasonCertificate)},
+		"https://Legacy.Example":  {"legacy.example http/1.1", SuccessResult()},
+		"https://legacy.example.": {"legacy.example http/1.1", SuccessResult()},
+		"https://":                {" http/1.1", FailureResult(ReasonCertificate)},
 	} {
 		def := at(endpoint, url)
 		def.TLS = &TLSSettings{CABundle: ca.bundle()}
@@ -143,8 +143,8 @@ func TestHTTPSProbeCanceled(t *testing.T) {
 func TestHandshakesResume(t *testing.T) {
 	ca := newAuthority(t)
 	var (
-		certificate     atomic.Pointer[tls.Certificate]
-		resumed, probes int
+		certificate    atomic.Pointer[tls.Certificate]
+		resumed, count int
 	)
 	good, bad := ca.issue(t), ca.issue(t, forOthers)
 	certificate.Store(&good)
@@ -158,21 +158,21 @@ func TestHandshakesResume(t *testing.T) {
 	def := at(endpoint, "https://")
 	def.TLS = &TLSSettings{CABundle: ca.bundle()}
 	prober := prepare(t, def)
-	for ; probes < 2*fullHandshakeEvery; probes++ {
-		if got := probeOnce(t, prober, ample); got != success() {
+	for ; count < 2*fullHandshakeEvery; count++ {
+		if got := probeOnce(t, prober, ample); got != SuccessResult() {
 			t.Fatalf("got %+v", got)
 		}
 		if <-states {
 			resumed++
 		}
 	}
-	if resumed < probes*8/10 || resumed > probes-2 {
-		t.Errorf("%d of %d handshakes were resumed", resumed, probes)
+	if resumed < count*8/10 || resumed > count-2 {
+		t.Errorf("%d of %d handshakes were resumed", resumed, count)
 	}
 	certificate.Store(&bad)
 	for range fullHandshakeEvery {
 		got := probeOnce(t, prober, ample)
-		if got == failure(ReasonCertificate) {
+		if got == FailureResult(ReasonCertificate) {
 			return
 		}
 		<-states
@@ -197,7 +197,7 @@ func TestSessionsAreNotShared(t *testing.T) {
 	for _, test := range []struct {
 		def  Definition
 		want Result
-	}{{good, success()}, {good, success()}, {bad, failure(ReasonCertificate)}} {
+	}{{good, SuccessResult()}, {good, SuccessResult()}, {bad, FailureResult(ReasonCertificate)}} {
 		prober, err := registry.New(test.def)
 		if err != nil {
 			t.Fatal(err)
@@ -259,17 +259,17 @@ func TestRedirectsAndTLS(t *testing.T) {
 		start, end := newSite(t), newSite(t).has("/ok", well)
 		start.redirects("/", 301, securely(end)+"/ok")
 		// The server name is not asked for here, but the address, which is in order.
-		if got := follow(t, start, "http", settings); got != success() {
+		if got := follow(t, start, "http", settings); got != SuccessResult() {
 			t.Errorf("got %+v", got)
 		}
-		if got, want := follow(t, start, "http", nil), failure(ReasonCertificate); got != want {
+		if got, want := follow(t, start, "http", nil), FailureResult(ReasonCertificate); got != want {
 			t.Errorf("without the authority: got %+v, want %+v", got, want)
 		}
 	})
 	t.Run("within https", func(t *testing.T) {
 		s := newSite(t).redirects("/", 301, "/ok").has("/ok", well)
 		securely(s)
-		if got := follow(t, s, "https", settings); got != success() {
+		if got := follow(t, s, "https", settings); got != SuccessResult() {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -279,7 +279,7 @@ func TestRedirectsAndTLS(t *testing.T) {
 		securely(s)
 		ours := ca.issue(t, forClients)
 		with := &TLSSettings{CABundle: ca.bundle(), ServerName: "legacy.example", ClientCertificate: &ours}
-		if got, want := follow(t, s, "https", with), failure(ReasonTLSHandshake); got != want {
+		if got, want := follow(t, s, "https", with), FailureResult(ReasonTLSHandshake); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
@@ -287,7 +287,7 @@ func TestRedirectsAndTLS(t *testing.T) {
 		plain := unvisited(t)
 		s := newSite(t).redirects("/", 301, "http://"+plain.String()+"/ok")
 		securely(s)
-		if got, want := follow(t, s, "https", settings), failure(ReasonRedirect); got != want {
+		if got, want := follow(t, s, "https", settings), FailureResult(ReasonRedirect); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})

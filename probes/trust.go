@@ -40,7 +40,7 @@ type LocalNetwork interface {
 // than about the target.
 func (s *Scheduler) applyGuard(p *probe, result Result, now time.Duration) Result {
 	if result.Outcome == Failure && s.stalls.robbed(p.begun, p.begunAwake, now, p.rules.timing.Timeout) {
-		result = unknown(ReasonStalled)
+		result = UnknownResult(ReasonStalled)
 	}
 	if isOwnFault(result.Reason) {
 		s.guard.Unmade(now)
@@ -78,11 +78,11 @@ func (s *Scheduler) decide(p *probe, result Result, now time.Duration) Result {
 		return result
 	case guard.Hold:
 		s.hold(p)
-		return unknown(ReasonIsolated)
+		return UnknownResult(ReasonIsolated)
 	case guard.Ask:
 		s.unconfirmed[p] = result
 	}
-	return unknown(ReasonUnconfirmed)
+	return UnknownResult(ReasonUnconfirmed)
 }
 
 // applyCanary tells the guard how a canary fares. That our own host has no way to it is as

@@ -148,10 +148,10 @@ func TestSingleFailures_ShortlyAfterOneAnother_AreConfirmedAtOnce(t *testing.T) 
 			w.scheduler.Set(siteOwner(site), targets)
 		}
 		time.Sleep(timing.Interval)
-		w.sites[3][0].set(func(context.Context) Result { return failure(ReasonStatus) })
+		w.sites[3][0].set(func(context.Context) Result { return FailureResult(ReasonStatus) })
 		w.probeNow(3) // a suspect all the time
 		for site := range 3 {
-			w.sites[site][0].set(func(context.Context) Result { return failure(ReasonStatus) })
+			w.sites[site][0].set(func(context.Context) Result { return FailureResult(ReasonStatus) })
 			w.probeNow(site)
 			time.Sleep(30 * time.Millisecond)
 			if n := w.down(site); n != 1 {
@@ -204,8 +204,8 @@ func TestTheLossOfASiteIsNotOurs(t *testing.T) {
 // Whatever it is that everybody has in common: it is us.
 func TestGuard_EverybodyFailsAlike_TakesNothingOut(t *testing.T) {
 	for _, result := range []Result{
-		refused, failure(ReasonConnectionClosed), failure(ReasonCertificate), failure(ReasonTLSHandshake),
-		failure(ReasonDNSServerFailure), {Failure, ReasonStatus, 502}, failure(ReasonContent), failure(ReasonProtocol),
+		refused, FailureResult(ReasonConnectionClosed), FailureResult(ReasonCertificate), FailureResult(ReasonTLSHandshake),
+		FailureResult(ReasonDNSServerFailure), {Failure, ReasonStatus, 502}, FailureResult(ReasonContent), FailureResult(ReasonProtocol),
 	} {
 		t.Run(result.Reason.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -133,7 +133,7 @@ func (s *Scheduler) watchOnce(ctx context.Context, p *probe) {
 			s.declare(p, said)
 			s.sleep(ctx, pace.next(s.now()))
 		})
-		return success()
+		return SuccessResult()
 	})
 }
 

@@ -75,7 +75,7 @@ func saying(words chan Result) func(context.Context, func(Result)) {
 	}
 }
 
-var away = failure(ReasonNotServing)
+var away = FailureResult(ReasonNotServing)
 
 func TestWordsDecideAtOnce(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, told func() int) {

@@ -109,7 +109,7 @@ func (s *Scheduler) run(b begun) {
 		return b.prober.Probe(ctx)
 	})
 	if result.Reason == ReasonTimeout && tooLate(s.now()-deadline, b.rules.timing.Timeout) {
-		result = unknown(ReasonCrowded)
+		result = UnknownResult(ReasonCrowded)
 	}
 	s.finish(b.probe, result)
 }
@@ -120,7 +120,7 @@ func (s *Scheduler) guarded(probe func() Result) (result Result) {
 		if cause := recover(); cause != nil {
 			s.options.Metrics.panics.Inc()
 			s.options.Log.Error(nil, "A prober panicked; its probe counts for nothing", "cause", cause)
-			result = unknown(ReasonInternal)
+			result = UnknownResult(ReasonInternal)
 		}
 	}()
 	return probe()
