@@ -50,11 +50,11 @@ var _ = Describe("an endpoint that says that it drains", func() {
 		Expect(status.ReadyEndpoints).To(Equal("1/2"))
 		Expect([]int32{status.Draining, status.Unhealthy}).To(Equal([]int32{1, 0}))
 		Expect(status.Endpoints[0].Reason).To(Equal("Draining"))
-		Expect(status.Endpoints[0].Message).To(Equal("status 503 is one of drainStatuses: it serves, and takes no new traffic"))
+		Expect(status.Endpoints[0].Message).To(Equal("status 503 is one of drainStatuses: the endpoint serves, and takes no new traffic"))
 		Expect(condition(ctx, object, farpointv1.DegradedCondition)()).To(Equal("False NoEndpointsUnhealthy"))
 		Expect(message(ctx, object, farpointv1.AvailableCondition)).To(Equal("1 of 2 endpoints are ready, 1 draining"))
 		Eventually(eventsOf(ctx, object)).Should(ConsistOf(
-			"Normal EndpointDraining: Endpoint 192.0.2.10:8080 is draining: status 503 is one of drainStatuses: it serves, and takes no new traffic"))
+			"Normal EndpointDraining: Endpoint 192.0.2.10:8080 is draining: status 503 is one of drainStatuses: the endpoint serves, and takes no new traffic"))
 
 		restartsQuietly(ctx, object, first)
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {

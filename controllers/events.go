@@ -34,7 +34,7 @@ const (
 	endpointHealthyEvent = "EndpointHealthy"
 	// endpointUnhealthyEvent: the verdict on an endpoint is now Unhealthy.
 	endpointUnhealthyEvent = "EndpointUnhealthy"
-	// endpointDrainingEvent: an endpoint says that it takes no new traffic, or has left the
+	// endpointDrainingEvent: an endpoint reports that it takes no new traffic, or has left the
 	// spec and keeps its connections for a while.
 	endpointDrainingEvent = "EndpointDraining"
 	// endpointDrainedEvent: it has left the slices.

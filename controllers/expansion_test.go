@@ -126,7 +126,7 @@ func TestExpansion(t *testing.T) {
 			"0 10.0.0.1 db.example\n0 RefusedAddress: 3 of its 4 addresses may not be published, and are left out: correct the name's records, or have the operator's administrator allow the range (--allowed-cidrs)", "True NamesResolved: all DNS names are resolved"},
 		{"nothing but refused addresses", zone{"db.example A": found("127.0.0.1"), "db.example AAAA": known(probes.LookupEmpty)}, []string{"db.example"}, "0 RefusedAddress: " + leadsNowhere, "True NamesResolved: all DNS names are resolved"},
 		{"no names at all", nil, []string{"exämple.com", "a..b", "db_example", "10.300.1.1"},
-			`0 InvalidAddress: "exämple.com" is not in ASCII: write xn--exmple-cua.com` + "\n" + `1 InvalidAddress: "a..b" is not an IPv4 or IPv6 address, and no DNS name either` + "\n2 Resolving: db_example has no answer yet\n3 10.300.1.1", "Unknown Resolving: not all DNS names have an answer yet"},
+			`0 InvalidAddress: "exämple.com" is not in ASCII: write xn--exmple-cua.com` + "\n" + `1 InvalidAddress: "a..b" is neither an IPv4 or IPv6 address nor a DNS name` + "\n2 Resolving: db_example has no answer yet\n3 10.300.1.1", "Unknown Resolving: not all DNS names have an answer yet"},
 		{"services", zone{
 			"_postgresql._tcp.example SRV": records(probes.ServiceRecord{Priority: 10, Target: "a.example", Port: 5432}, probes.ServiceRecord{Priority: 10, Target: "b.example", Port: 5433}, probes.ServiceRecord{Priority: 700, Target: "c.example", Port: 5432}),
 			"a.example A":                  found("192.0.2.1"), "a.example AAAA": known(probes.LookupEmpty),

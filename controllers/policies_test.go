@@ -125,7 +125,7 @@ var _ = Describe("policies", func() {
 		create(ctx, service(namespace, "api"), object)
 		startOperator(adminConfig)
 		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal(notAllowed))
-		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(ContainSubstring("healthCheckURL leads to where probes may not go: the address 127.0.0.1 is not allowed by ExternalServicePolicy"))
+		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(ContainSubstring("healthCheckURL leads to an address that probes may not connect to: the address 127.0.0.1 is not allowed by ExternalServicePolicy"))
 		Expect(hidden.probes.Load()).To(BeZero())
 		Expect(slicesFor(ctx, namespace, "api")).To(BeEmpty())
 	})

@@ -322,7 +322,7 @@ func TestOccurrences(t *testing.T) {
 			"Warning Unavailable 0 of 1 endpoints are ready",
 		}},
 		{"one drains", statusOf(up, up), statusOf(up, away), []string{
-			"Normal EndpointDraining Endpoint 192.0.2.2:80 is draining: status 503 is one of drainStatuses: it serves, and takes no new traffic",
+			"Normal EndpointDraining Endpoint 192.0.2.2:80 is draining: status 503 is one of drainStatuses: the endpoint serves, and takes no new traffic",
 		}},
 		{"and goes", statusOf(up, away), statusOf(up, down), []string{
 			"Warning EndpointUnhealthy Endpoint 192.0.2.2:80 is unhealthy: no complete answer within the timeout",

@@ -54,7 +54,7 @@ func TestBadEndpointsAreSetAside(t *testing.T) {
 		{"no address", at("10.300.1.10", 80), farpointv1.InvalidAddressReason, `"10.300.1.10" is not an IPv4 or IPv6 address`},
 		{"leading zeros", at("192.0.2.010", 80), farpointv1.InvalidAddressReason, "is not an IPv4 or IPv6 address"},
 		{"zone index", at("fe80::1%eth0", 80), farpointv1.InvalidAddressReason, "is not an IPv4 or IPv6 address"},
-		{"loopback", at("127.0.0.1", 80), farpointv1.RefusedAddressReason, "127.0.0.1 is a loopback address, which no Service can lead to: give the address at which nodes reach the endpoint"},
+		{"loopback", at("127.0.0.1", 80), farpointv1.RefusedAddressReason, "127.0.0.1 is a loopback address, which no Service can lead to: write the address at which nodes reach the endpoint"},
 		{"loopback 6", at("::1", 80), farpointv1.RefusedAddressReason, "is a loopback address"},
 		{"link-local", at("169.254.169.254", 80), farpointv1.RefusedAddressReason, "is a link-local address"},
 		{"link-local 6", at("fe80::1", 80), farpointv1.RefusedAddressReason, "is a link-local address"},
@@ -63,7 +63,7 @@ func TestBadEndpointsAreSetAside(t *testing.T) {
 		{"multicast 6", at("ff02::1", 80), farpointv1.RefusedAddressReason, "is a multicast address"},
 		{"broadcast", at("255.255.255.255", 80), farpointv1.RefusedAddressReason, "is the broadcast address"},
 		{"unspecified", at("0.0.0.0", 80), farpointv1.RefusedAddressReason, "is an unspecified address"},
-		{"cloud metadata", at("100.100.100.200", 80), farpointv1.RefusedAddressReason, "100.100.100.200 is a cloud metadata address: give another address, or have the operator's administrator allow it (--allowed-cidrs)"},
+		{"cloud metadata", at("100.100.100.200", 80), farpointv1.RefusedAddressReason, "100.100.100.200 is a cloud metadata address: write another address, or have the operator's administrator allow it (--allowed-cidrs)"},
 		{"unspecified 6", at("::", 80), farpointv1.RefusedAddressReason, "is an unspecified address"},
 		{"mapped", at("::ffff:192.0.2.2", 80), farpointv1.RefusedAddressReason, "mapped into IPv6: write 192.0.2.2"},
 		{"port 0", at("192.0.2.2", 0), farpointv1.InvalidPortReason, "port 0 is not from 1 to 65535"},
@@ -278,7 +278,7 @@ func TestTiming(t *testing.T) {
 func TestSettingsFaultsNameTheField(t *testing.T) {
 	tests := map[string]farpointv1.HTTPHealthCheck{
 		"healthCheck.http.expectedBody is not a regular expression": {ExpectedBody: "("},
-		"healthCheck.http.expectedBody takes too long to look for":  {ExpectedBody: "[ab]{1,1000}c"},
+		"healthCheck.http.expectedBody takes too long to match":  {ExpectedBody: "[ab]{1,1000}c"},
 		"healthCheck.http.expectedStatuses: \"399-200\"":            {ExpectedStatuses: []string{"399-200"}},
 		"healthCheck.http.drainStatuses: \"5xx\"":                   {DrainStatuses: []string{"5xx"}},
 	}

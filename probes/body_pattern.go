@@ -44,14 +44,14 @@ func CompileBody(pattern string, maxBytes int) (*regexp.Regexp, error) {
 		size, err = programSize(pattern)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("healthCheck.http.expectedBody is not a regular expression of the RE2 syntax: %w", err)
+		return nil, fmt.Errorf("healthCheck.http.expectedBody is not a regular expression in RE2 syntax: %w", err)
 	}
 	_, literal := compiled.LiteralPrefix() // for which there are faster ways
 	switch most := mostBodySteps / size; {
 	case size > mostInstructions:
-		return nil, fmt.Errorf("healthCheck.http.expectedBody repeats too much: it stands for more than %d characters", mostInstructions)
+		return nil, fmt.Errorf("healthCheck.http.expectedBody repeats too much: shorten it, it expands to more than %d characters", mostInstructions)
 	case !literal && maxBytes > most:
-		return nil, fmt.Errorf("healthCheck.http.expectedBody takes too long to look for in %d bytes: shorten what it repeats, or set maxBodyBytes to %d", maxBytes, most)
+		return nil, fmt.Errorf("healthCheck.http.expectedBody takes too long to match against %d bytes: shorten its repetitions, or set maxBodyBytes to %d", maxBytes, most)
 	}
 	return compiled, nil
 }

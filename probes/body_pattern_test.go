@@ -35,10 +35,10 @@ func TestCompileBody(t *testing.T) {
 		{"a long literal", strings.Repeat("all is well, ", 75), MaxBodyBytes, ""},
 		{"a thousand times", `[ab]{1,1000}c`, 0, "set maxBodyBytes to 2095"},
 		{"as often, in a small body", `[ab]{1,1000}c`, 2095, ""},
-		{"often in a large body", `(?s)"database":.{0,100}"up"`, MaxBodyBytes, "takes too long to look for in 65536 bytes"},
+		{"often in a large body", `(?s)"database":.{0,100}"up"`, MaxBodyBytes, "takes too long to match against 65536 bytes"},
 		{"nested", `(?:(?:x{1,10}){1,10}y){1,10}z`, 0, "takes too long"},
-		{"all that fits", strings.Repeat(`[ab]{1,1000}`, 70), 1, "repeats too much: it stands for more than 4096 characters"},
-		{"no expression", `(`, 0, "not a regular expression of the RE2 syntax: error parsing regexp: missing closing )"},
+		{"all that fits", strings.Repeat(`[ab]{1,1000}`, 70), 1, "repeats too much: shorten it, it expands to more than 4096 characters"},
+		{"no expression", `(`, 0, "not a regular expression in RE2 syntax: error parsing regexp: missing closing )"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := CompileBody(test.pattern, test.maxBytes)

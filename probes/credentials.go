@@ -63,15 +63,15 @@ func checkUserInfo(u *url.URL) error {
 		return nil
 	}
 	if _, hasPassword := u.User.Password(); hasPassword {
-		return errors.New("healthCheckURL holds a password, which everybody who may read the object would see:" +
+		return errors.New("healthCheckURL contains a password, which everybody who can read the object would see:" +
 			" put it into a Secret and name that in healthCheck.credentialsSecretRef")
 	}
 	if !slices.Contains(userSchemes, u.Scheme) {
-		return fmt.Errorf("healthCheckURL holds user info, which %s does not take from there:"+
+		return fmt.Errorf("healthCheckURL contains a user, which %s does not take from there:"+
 			" put it into a Secret and name that in healthCheck.credentialsSecretRef", u.Scheme)
 	}
 	if u.User.Username() == "" {
-		return errors.New("healthCheckURL has an @ without a user before it: take it out, or write the user")
+		return errors.New("healthCheckURL has an @ without a user before it: remove it, or write the user")
 	}
 	return nil
 }
@@ -83,7 +83,7 @@ func (s *HTTPSettings) withCredentials(login *Credentials) (*HTTPSettings, error
 		return s, nil
 	}
 	if hasHeader(s.Headers, "Authorization") {
-		return nil, errors.New("healthCheck.http.headers has Authorization, and healthCheck.credentialsSecretRef makes one: take one of them out")
+		return nil, errors.New("healthCheck.http.headers has Authorization, and healthCheck.credentialsSecretRef adds one: remove one of them")
 	}
 	value, err := login.authorization()
 	if err != nil {
@@ -102,9 +102,9 @@ func (c *Credentials) authorization() (string, error) {
 	}
 	switch {
 	case c.Token == "" && strings.Contains(c.Username, ":"):
-		return "", errors.New("healthCheck.credentialsSecretRef: the username has a colon, which HTTP would take for its end: use another user")
+		return "", errors.New("healthCheck.credentialsSecretRef: the username has a colon, which ends it in HTTP: use another user")
 	case !httpguts.ValidHeaderFieldValue(value):
-		return "", errors.New("healthCheck.credentialsSecretRef: the token holds a line break or another control character: take it out of the Secret")
+		return "", errors.New("healthCheck.credentialsSecretRef: the token contains a line break or another control character: remove it from the Secret")
 	}
 	return value, nil
 }

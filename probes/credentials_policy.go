@@ -28,7 +28,7 @@ import (
 
 // ErrCredentialsWithheld is in the errors of Registry.New for definitions whose probes would
 // send credentials to a server that has not proved who it is.
-var ErrCredentialsWithheld = errors.New("credentials are sent only to servers that prove who they are")
+var ErrCredentialsWithheld = errors.New("credentials are sent only to servers with a verified certificate")
 
 // credentialsWithheld is the error of a probe that the server has asked for a password in a
 // way in which it does not get it.
@@ -47,9 +47,9 @@ func (def Definition) checkSending(method loginMethod, scheme string, client *tl
 	if method.maySend(client.verifiesServer(), def.SendCredentialsToUnverifiedServers) {
 		return nil
 	}
-	const anyway = "set healthCheck.sendCredentialsToUnverifiedServers to have them sent to whoever answers there"
+	const anyway = "set healthCheck.sendCredentialsToUnverifiedServers to send them to any server that answers"
 	if client != nil {
-		return fmt.Errorf("healthCheckURL: %w: take insecureSkipVerify out of healthCheck.tls, or %s", ErrCredentialsWithheld, anyway)
+		return fmt.Errorf("healthCheckURL: %w: remove insecureSkipVerify from healthCheck.tls, or %s", ErrCredentialsWithheld, anyway)
 	}
-	return fmt.Errorf("healthCheckURL: %w, which takes TLS: write %ss://, or %s", ErrCredentialsWithheld, scheme, anyway)
+	return fmt.Errorf("healthCheckURL: %w, which needs TLS: write %ss://, or %s", ErrCredentialsWithheld, scheme, anyway)
 }

@@ -105,9 +105,9 @@ func TestCredentialsRefused(t *testing.T) {
 		want string
 	}{
 		{Definition{HTTP: authorization, Credentials: &Credentials{Password: "s3cret"}},
-			"healthCheck.http.headers has Authorization, and healthCheck.credentialsSecretRef makes one: take one of them out"},
+			"healthCheck.http.headers has Authorization, and healthCheck.credentialsSecretRef adds one: remove one of them"},
 		{Definition{Credentials: &Credentials{Username: "s3:cret", Password: "s3cret"}}, "healthCheck.credentialsSecretRef: the username has a colon"},
-		{Definition{Credentials: &Credentials{Token: "s3cret\n"}}, "healthCheck.credentialsSecretRef: the token holds a line break"},
+		{Definition{Credentials: &Credentials{Token: "s3cret\n"}}, "healthCheck.credentialsSecretRef: the token contains a line break"},
 	} {
 		test.def.URL, test.def.Address = "https://192.0.2.10:443/", netip.MustParseAddr("192.0.2.10")
 		_, err := NewRegistry(NewDialer(loopback)).New(test.def)

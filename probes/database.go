@@ -64,7 +64,7 @@ func (d Definition) withDefaultPort(port uint16) Definition {
 func databaseOf(u *url.URL) (string, error) {
 	name := strings.TrimPrefix(u.Path, "/")
 	if strings.ContainsAny(name, "/\x00") || u.Fragment != "" {
-		return "", fmt.Errorf("healthCheckURL has more of a path than the name of a database: write %s://host:port/database", u.Scheme)
+		return "", fmt.Errorf("healthCheckURL has more in its path than the name of a database: write %s://host:port/database", u.Scheme)
 	}
 	return name, nil
 }
@@ -76,10 +76,10 @@ func checkDatabaseLogin(u *url.URL, user string, logsIn, asks, primaryLags bool)
 	case logsIn && user == "":
 		return fmt.Errorf("healthCheck.credentialsSecretRef: the Secret has no username, and the URL no user: add the key, or write %s://user@host", u.Scheme)
 	case asks && !logsIn:
-		return fmt.Errorf("healthCheckURL asks the server something that it tells users only: write %s://user@host,"+
+		return fmt.Errorf("healthCheckURL has a check that needs a login: write %s://user@host,"+
 			" or name a Secret in healthCheck.credentialsSecretRef", u.Scheme)
 	case primaryLags:
-		return errors.New("healthCheckURL has maxLag with role=primary, which lags behind nothing: take one of them out")
+		return errors.New("healthCheckURL has maxLag with role=primary, which has no lag: remove one of them")
 	}
 	return nil
 }
@@ -93,11 +93,11 @@ func (d Definition) login(u *url.URL) (user, password string, known bool, err er
 	}
 	switch {
 	case d.Credentials.Password == "":
-		err = fmt.Errorf("healthCheck.credentialsSecretRef: the Secret has a token, which %s has no use for: add the key password", u.Scheme)
+		err = fmt.Errorf("healthCheck.credentialsSecretRef: the Secret has a token, which %s does not use: add the key password", u.Scheme)
 	case user == "":
 		user = d.Credentials.Username
 	case d.Credentials.Username != "" && d.Credentials.Username != user:
-		err = errors.New("healthCheckURL has another user than the Secret in healthCheck.credentialsSecretRef: take the user out of the URL")
+		err = errors.New("healthCheckURL has another user than the Secret in healthCheck.credentialsSecretRef: remove the user from the URL")
 	}
 	return user, d.Credentials.Password, true, err
 }

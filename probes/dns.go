@@ -75,9 +75,9 @@ func questionOf(u *url.URL, given parameters) (dnsmessage.Question, error) {
 	name := strings.ToLower(strings.TrimPrefix(u.Path, "/"))
 	switch {
 	case name == "" || u.Fragment != "":
-		return dnsmessage.Question{}, errors.New("healthCheckURL must end in the name to ask for: write it behind the port, as in dns://host:53/www.example.com")
+		return dnsmessage.Question{}, errors.New("healthCheckURL must end in the name to query: write it after the port, as in dns://host:53/www.example.com")
 	case !isQueryName(name):
-		return dnsmessage.Question{}, errors.New("healthCheckURL has a path that is no DNS name: write one in ASCII (xn--...), as in dns://host:53/www.example.com")
+		return dnsmessage.Question{}, errors.New("healthCheckURL has a path that is not a DNS name: write one in ASCII (xn--...), as in dns://host:53/www.example.com")
 	}
 	kind, ok := given["type"]
 	if !ok {
@@ -85,7 +85,7 @@ func questionOf(u *url.URL, given parameters) (dnsmessage.Question, error) {
 	}
 	number, ok := recordTypes[strings.ToUpper(kind)]
 	if !ok {
-		return dnsmessage.Question{}, fmt.Errorf("healthCheckURL has a type that cannot be asked for: write one of %s",
+		return dnsmessage.Question{}, fmt.Errorf("healthCheckURL has a type that cannot be queried: write one of %s",
 			strings.Join(slices.Sorted(maps.Keys(recordTypes)), ", "))
 	}
 	return newQuestion(name, number)

@@ -151,4 +151,4 @@ func isAnswerTo(query, answer []byte) bool {
 // query (RFC 6891, 6.1.2).
 const optBytes = 11
 
-var errNotDNS = &stageError{reason: ReasonProtocol, error: errors.New("no DNS answer to the question")}
+var errNotDNS = &stageError{reason: ReasonProtocol, error: errors.New("no DNS answer to the query")}

@@ -99,10 +99,10 @@ func (p *EgressPolicy) CheckPublished(addr netip.Addr) error {
 		return fmt.Errorf("%s is an IPv4 address mapped into IPv6: write %s", addr, addr.Unmap())
 	}
 	if kind := noEndpoint(addr); kind != "" {
-		return fmt.Errorf("%s is %s, which no Service can lead to: give the address at which nodes reach the endpoint", addr, kind)
+		return fmt.Errorf("%s is %s, which no Service can lead to: write the address at which nodes reach the endpoint", addr, kind)
 	}
 	if kind := p.table.Load().refusal(addr); kind != "" {
-		return fmt.Errorf("%s is %s: give another address%s", addr, kind, orHaveItAllowed)
+		return fmt.Errorf("%s is %s: write another address%s", addr, kind, orHaveItAllowed)
 	}
 	return nil
 }

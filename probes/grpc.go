@@ -95,11 +95,11 @@ func grpcService(u *url.URL) (string, error) {
 	service := strings.TrimPrefix(u.Path, "/")
 	switch {
 	case u.Fragment != "":
-		return "", errors.New("healthCheckURL has a fragment (#...), which gRPC has not: take it out")
+		return "", errors.New("healthCheckURL has a fragment (#...), which grpc does not use: remove it")
 	case strings.Contains(service, "/"):
 		return "", errors.New("healthCheckURL has more than a service in its path: write its full name, as in grpc://host:port/package.Service, or nothing")
 	case !utf8.ValidString(service):
-		return "", errors.New("healthCheckURL has a service that is no UTF-8: write its full name, as in grpc://host:port/package.Service")
+		return "", errors.New("healthCheckURL has a service that is not UTF-8: write its full name, as in grpc://host:port/package.Service")
 	}
 	return service, nil
 }
@@ -135,7 +135,7 @@ func grpcHeaders(to destination, scheme, method string, login *Credentials) ([]h
 func grpcRequest(headers []hpack.HeaderField, service string) ([]byte, error) {
 	message, err := proto.Marshal(&grpc_health_v1.HealthCheckRequest{Service: service})
 	if err != nil {
-		return nil, fmt.Errorf("healthCheckURL has a service that gRPC cannot ask for: %w", err)
+		return nil, fmt.Errorf("healthCheckURL has a service that gRPC cannot encode: %w", err)
 	}
 	body := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message)))
 	return http2Request(headers, append(body, message...))

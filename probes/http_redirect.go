@@ -71,7 +71,7 @@ func classifyHop(ctx context.Context, err error) Result {
 	return result
 }
 
-var errForbiddenRedirect = errors.New("redirect to where probes do not go")
+var errForbiddenRedirect = errors.New("redirect to an address that probes may not connect to")
 
 // nextHop is the request that follows upon a redirect from the hop before. Only the
 // place that the user named gets the user's headers, Host, server name and certificate.

@@ -75,13 +75,13 @@ func hold(ranges []StatusRange, status int) bool {
 func (s *HTTPSettings) validate() error {
 	switch {
 	case !httpguts.ValidHeaderFieldName(s.method()): // a token, as methods are
-		return errors.New("healthCheck.http.method is no HTTP method: write GET, HEAD or another one")
+		return errors.New("healthCheck.http.method is not an HTTP method: write GET, HEAD or another one")
 	case s.method() == http.MethodConnect:
-		return errors.New("healthCheck.http.method CONNECT asks for a tunnel: write GET, HEAD or another one")
+		return errors.New("healthCheck.http.method CONNECT opens a tunnel: write GET, HEAD or another one")
 	case s.method() == http.MethodHead && s.ExpectedBody != nil:
 		return errors.New("healthCheck.http.expectedBody cannot match with the method HEAD, whose responses have no body: use GET")
 	case !isHostHeader(s.Host):
-		return errors.New("healthCheck.http.host is no Host header: write a name or an address, with a port if need be")
+		return errors.New("healthCheck.http.host is not a Host header: write a name or an address, with a port if needed")
 	case s.MaxBodyBytes < 0 || s.MaxBodyBytes > MaxBodyBytes:
 		return fmt.Errorf("healthCheck.http.maxBodyBytes is out of range: write a number up to %d", MaxBodyBytes)
 	}
@@ -107,7 +107,7 @@ func (s *HTTPSettings) validateStatuses() error {
 	for _, drain := range s.DrainStatuses {
 		for _, expected := range s.expectedStatuses() {
 			if drain.overlaps(expected) {
-				return fmt.Errorf("healthCheck.http.drainStatuses has %s, which is not apart from %s of expectedStatuses (200-399 if left out): have each status in one of them",
+				return fmt.Errorf("healthCheck.http.drainStatuses has %s, which overlaps with %s of expectedStatuses (200-399 by default): list each status in one of them",
 					drain, expected)
 			}
 		}
@@ -122,10 +122,10 @@ func isHostHeader(host string) bool {
 
 func (h Header) validate() error {
 	if !httpguts.ValidHeaderFieldName(h.Name) {
-		return fmt.Errorf("%q is no header name: use letters, digits and hyphens", h.Name)
+		return fmt.Errorf("%q is not a header name: use letters, digits and hyphens", h.Name)
 	}
 	if !httpguts.ValidHeaderFieldValue(h.Value) {
-		return fmt.Errorf("the value of %s holds a line break or another control character: take it out", h.Name)
+		return fmt.Errorf("the value of %s contains a line break or another control character: remove it", h.Name)
 	}
 	name := strings.ToLower(h.Name)
 	if advice, ok := refusedHeaders[name]; ok {
@@ -140,15 +140,15 @@ func (h Header) validate() error {
 }
 
 const (
-	hopByHop      = "belongs to the connection, which the probe sees to itself: take it out"
-	cloudMetadata = "is what clouds guard their metadata services with: take it out"
+	hopByHop      = "belongs to the connection, which the probe manages: remove it"
+	cloudMetadata = "unlocks the metadata services of clouds: remove it"
 )
 
 // refusedHeaders are those that would change how the request is framed (RFC 9110,
 // 7.6.1), or that make a metadata service answer, should a probe ever get to one.
 var refusedHeaders = map[string]string{
 	"host":                      "cannot be set here: use healthCheck.http.host",
-	"content-length":            "is wrong, since a probe has no body: take it out",
+	"content-length":            "is wrong, because a probe has no body: remove it",
 	"connection":                hopByHop,
 	"keep-alive":                hopByHop,
 	"te":                        hopByHop,
@@ -181,7 +181,7 @@ func (s *HTTPSettings) request(to destination, u *url.URL) (requestHead, error) 
 		return requestHead{}, errors.New("healthCheckURL has a space or another special character in its path or query: percent-encode it")
 	}
 	if u.Fragment != "" {
-		return requestHead{}, errors.New("healthCheckURL has a fragment (#...), which is never sent: take it out")
+		return requestHead{}, errors.New("healthCheckURL has a fragment (#...), which is never sent: remove it")
 	}
 	host := s.Host
 	if host == "" {

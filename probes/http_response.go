@@ -43,7 +43,7 @@ const (
 // Marks of a peer that does not speak HTTP as it should.
 var (
 	errNotHTTP     = errors.New("no HTTP/1 response")
-	errTooMuch     = errors.New("more bytes than are read")
+	errTooMuch     = errors.New("more bytes than the probe reads")
 	errManyInterim = errors.New("too many interim responses")
 )
 

@@ -41,7 +41,7 @@ func newICMPProber(d *Dialer, def Definition, u *url.URL) (Prober, error) {
 		return nil, err
 	}
 	if u.Port() != "" || u.Path != "" || u.Fragment != "" {
-		return nil, errors.New("healthCheckURL has a port, path or fragment, which icmp has not: end it after the host")
+		return nil, errors.New("icmp URLs take no port, path or fragment: remove everything after the host")
 	}
 	def.Port = 1 // there are none
 	to, err := destinationOf(u, def.own())

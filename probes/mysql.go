@@ -77,7 +77,7 @@ func (p *mysqlProber) setChecks(def Definition, u *url.URL, given parameters) er
 		return err
 	}
 	if strings.Contains(user+password+database, "\x00") {
-		return errors.New("healthCheckURL or the Secret in healthCheck.credentialsSecretRef has a zero byte, which mysql cannot send: take it out")
+		return errors.New("healthCheckURL or the Secret in healthCheck.credentialsSecretRef has a zero byte, which mysql cannot send: remove it")
 	}
 	p.login = mysqlLogin{user: user, password: password, database: database}
 	if p.role, err = given.oneOf("role", "primary", "replica"); err != nil {
@@ -104,7 +104,7 @@ func (p *mysqlProber) setTLS(settings *TLSSettings, given parameters) error {
 	case mode == "false":
 		return nil
 	case mode == "true" && wanted.InsecureSkipVerify:
-		return errors.New("healthCheckURL has tls=true, and healthCheck.tls has insecureSkipVerify: take one of them out")
+		return errors.New("healthCheckURL has tls=true, and healthCheck.tls has insecureSkipVerify: remove one of them")
 	case mode == "" && settings == nil:
 		mode = "preferred"
 	}

@@ -228,21 +228,21 @@ func TestMySQLTLS(t *testing.T) {
 
 func TestMySQLURLsRefused(t *testing.T) {
 	testURLsRefused(t, &Credentials{Username: "bob", Password: "hunter2"}, map[string]string{
-		"mysql:///app/more":               "healthCheckURL has more of a path than the name of a database",
-		"mysql://?role=master":            "healthCheckURL has another value of role than there are: write one of primary, replica",
-		"mysql://?maxLag=soon":            "healthCheckURL has a maxLag that is no duration",
+		"mysql:///app/more":               "healthCheckURL has more in its path than the name of a database",
+		"mysql://?role=master":            "healthCheckURL has an unknown value of role: write one of primary, replica",
+		"mysql://?maxLag=soon":            "healthCheckURL has a maxLag that is not a duration",
 		"mysql://?role=primary&maxLag=1s": "healthCheckURL has maxLag with role=primary",
-		"mysql://?tls=yes":                "healthCheckURL has another value of tls than there are: write one of true, false, skip-verify, preferred",
+		"mysql://?tls=yes":                "healthCheckURL has an unknown value of tls: write one of true, false, skip-verify, preferred",
 		"mysql://?allowAllFiles=true":     `healthCheckURL has the unknown parameter "allowAllFiles": mysql takes role, maxLag, tls`,
 		"mysql://alice@/app":              "healthCheckURL has another user than the Secret in healthCheck.credentialsSecretRef",
-		"mysql://bob:hunter2@/app":        "healthCheckURL holds a password",
-		"mysql:///app%00":                 "healthCheckURL has more of a path than the name of a database",
+		"mysql://bob:hunter2@/app":        "healthCheckURL contains a password",
+		"mysql:///app%00":                 "healthCheckURL has more in its path than the name of a database",
 	})
 	testURLsRefused(t, &Credentials{Username: "bob", Password: "hunter2\x00"}, map[string]string{
 		"mysql://": "healthCheckURL or the Secret in healthCheck.credentialsSecretRef has a zero byte",
 	})
 	testURLsRefused(t, nil, map[string]string{
-		"mysql://?role=primary": "healthCheckURL asks the server something that it tells users only: write mysql://user@host",
+		"mysql://?role=primary": "healthCheckURL has a check that needs a login: write mysql://user@host",
 	})
 	def := Definition{URL: "mysql://192.0.2.10:1/?tls=true", TLS: &TLSSettings{InsecureSkipVerify: true}}
 	if _, err := NewRegistry(NewDialer(loopback)).New(def); err == nil || !strings.Contains(err.Error(), "has tls=true, and healthCheck.tls has insecureSkipVerify") {

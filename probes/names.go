@@ -39,11 +39,11 @@ func CanonicalName(text string) (string, error) {
 		if ascii, err := idna.Lookup.ToASCII(name); err == nil && isHostName(ascii) {
 			return "", fmt.Errorf("%q is not in ASCII: write %s", text, ascii)
 		}
-		return "", fmt.Errorf("%q is not in ASCII: write the form that begins with xn--", text)
+		return "", fmt.Errorf("%q is not in ASCII: write its xn-- form", text)
 	case looksLikeAddress(name):
 		return "", fmt.Errorf("%q is not an IPv4 or IPv6 address", text)
 	}
-	return "", fmt.Errorf("%q is not an IPv4 or IPv6 address, and no DNS name either", text)
+	return "", fmt.Errorf("%q is neither an IPv4 or IPv6 address nor a DNS name", text)
 }
 
 // looksLikeAddress tells what was meant for an address: a name does not end in a number,

@@ -35,18 +35,18 @@ type parameters map[string]string
 func parametersOf(u *url.URL, known ...string) (parameters, error) {
 	values, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return nil, errors.New("healthCheckURL has a query that cannot be read: write it as ?name=value&name=value," +
+		return nil, errors.New("healthCheckURL has an invalid query: write it as ?name=value&name=value," +
 			" with %25 for a percent sign and %3B for a semicolon")
 	}
 	read := make(parameters, len(values))
 	for _, name := range slices.Sorted(maps.Keys(values)) { // the same URL always has the same error
 		switch {
 		case !slices.Contains(known, name) && len(known) == 0:
-			return nil, fmt.Errorf("healthCheckURL has the parameter %q, and %s takes none: take it out", name, u.Scheme)
+			return nil, fmt.Errorf("healthCheckURL has the parameter %q, and %s takes no parameters: remove it", name, u.Scheme)
 		case !slices.Contains(known, name):
 			return nil, fmt.Errorf("healthCheckURL has the unknown parameter %q: %s takes %s", name, u.Scheme, strings.Join(known, ", "))
 		case len(values[name]) > 1:
-			return nil, fmt.Errorf("healthCheckURL has the parameter %s twice: take one of them out", name)
+			return nil, fmt.Errorf("healthCheckURL has the parameter %s twice: remove one of them", name)
 		}
 		read[name] = values[name][0]
 	}
@@ -66,7 +66,7 @@ func takeParameters(u *url.URL, names ...string) (parameters, *url.URL, error) {
 			continue
 		}
 		if _, twice := taken[name]; twice {
-			return nil, nil, fmt.Errorf("healthCheckURL has the parameter %s twice: take one of them out", name)
+			return nil, nil, fmt.Errorf("healthCheckURL has the parameter %s twice: remove one of them", name)
 		}
 		taken[name] = value
 	}
@@ -88,7 +88,7 @@ func (p parameters) flag(name string) (bool, error) {
 func (p parameters) oneOf(name string, words ...string) (string, error) {
 	value, ok := p[name]
 	if ok && !slices.Contains(words, value) {
-		return "", fmt.Errorf("healthCheckURL has another value of %s than there are: write one of %s", name, strings.Join(words, ", "))
+		return "", fmt.Errorf("healthCheckURL has an unknown value of %s: write one of %s", name, strings.Join(words, ", "))
 	}
 	return value, nil
 }
@@ -104,7 +104,7 @@ func (p parameters) duration(name string) (time.Duration, error) {
 	}
 	value, err := time.ParseDuration(text)
 	if err != nil || value <= 0 || value > maxParameterDuration {
-		return 0, fmt.Errorf("healthCheckURL has a %s that is no duration: write one such as 30s, 15m or 168h", name)
+		return 0, fmt.Errorf("healthCheckURL has a %s that is not a duration: write one such as 30s, 15m or 168h", name)
 	}
 	return value, nil
 }
@@ -113,7 +113,7 @@ func (p parameters) duration(name string) (time.Duration, error) {
 // have no use for them.
 func endsAfterPort(u *url.URL) error {
 	if u.Path != "" || u.Fragment != "" {
-		return fmt.Errorf("healthCheckURL has a path or fragment, which %s has not: end it after the port", u.Scheme)
+		return fmt.Errorf("%s URLs take no path or fragment: remove everything after the port", u.Scheme)
 	}
 	return nil
 }

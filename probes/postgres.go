@@ -78,8 +78,8 @@ func newPostgresProber(d *Dialer, def Definition, u *url.URL) (Prober, error) {
 		return nil, err
 	}
 	if p.defaults, err = loadPostgresDefaults(); err != nil {
-		return nil, errors.New("healthCheckURL: postgres cannot be probed, since the operator's own environment has unusable settings for it:" +
-			" take the variables PG... out of its Deployment")
+		return nil, errors.New("healthCheckURL: postgres cannot be probed, because the operator's own environment has unusable settings for it:" +
+			" remove the variables PG... from its Deployment")
 	}
 	return p, nil
 }
@@ -116,7 +116,7 @@ func (p *postgresProber) setTLS(settings *TLSSettings, given parameters) error {
 	case mode == "disable":
 		return nil
 	case strings.HasPrefix(mode, "verify-") && wanted.InsecureSkipVerify:
-		return fmt.Errorf("healthCheckURL has sslmode=%s, and healthCheck.tls has insecureSkipVerify: take one of them out", mode)
+		return fmt.Errorf("healthCheckURL has sslmode=%s, and healthCheck.tls has insecureSkipVerify: remove one of them", mode)
 	case mode == "" && settings == nil:
 		mode = "prefer"
 	case mode == "":

@@ -353,33 +353,33 @@ func TestPostgresEnvironment(t *testing.T) {
 	}
 	t.Setenv("PGSERVICE", "s3cret")
 	_, err := NewRegistry(NewDialer(loopback)).New(postgresAt(server, ""))
-	if err == nil || !strings.Contains(err.Error(), "take the variables PG... out") || strings.Contains(err.Error(), "s3cret") {
+	if err == nil || !strings.Contains(err.Error(), "remove the variables PG...") || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestPostgresURLsRefused(t *testing.T) {
 	testURLsRefused(t, &Credentials{Username: "bob", Password: "hunter2"}, map[string]string{
-		"postgres:///app/more":                   "healthCheckURL has more of a path than the name of a database",
-		"postgres:///app#part":                   "healthCheckURL has more of a path than the name of a database",
-		"postgres://?role=master":                "healthCheckURL has another value of role than there are: write one of primary, replica",
-		"postgres://?maxLag=soon":                "healthCheckURL has a maxLag that is no duration",
+		"postgres:///app/more":                   "healthCheckURL has more in its path than the name of a database",
+		"postgres:///app#part":                   "healthCheckURL has more in its path than the name of a database",
+		"postgres://?role=master":                "healthCheckURL has an unknown value of role: write one of primary, replica",
+		"postgres://?maxLag=soon":                "healthCheckURL has a maxLag that is not a duration",
 		"postgres://?role=primary&maxLag=1s":     "healthCheckURL has maxLag with role=primary",
-		"postgres://?sslmode=allow":              "healthCheckURL has another value of sslmode than there are: write one of disable, prefer, require, verify-ca, verify-full",
+		"postgres://?sslmode=allow":              "healthCheckURL has an unknown value of sslmode: write one of disable, prefer, require, verify-ca, verify-full",
 		"postgres://?password=hunter2":           `healthCheckURL has the unknown parameter "password": postgres takes role, maxLag, query, sslmode`,
 		"postgres://?sslrootcert=/etc/passwd":    `healthCheckURL has the unknown parameter "sslrootcert"`,
 		"postgres://alice@/app":                  "healthCheckURL has another user than the Secret in healthCheck.credentialsSecretRef",
-		"postgres://bob:hunter2@/app":            "healthCheckURL holds a password",
-		"postgres://169.254.169.254/app":         "healthCheckURL leads to where probes may not go",
-		"postgres://?query=SELECT+true;+hunter2": "healthCheckURL has a query that cannot be read",
+		"postgres://bob:hunter2@/app":            "healthCheckURL contains a password",
+		"postgres://169.254.169.254/app":         "healthCheckURL leads to an address that probes may not connect to",
+		"postgres://?query=SELECT+true;+hunter2": "healthCheckURL has an invalid query",
 	})
 	testURLsRefused(t, &Credentials{Password: "hunter2"}, map[string]string{
 		"postgres://": "healthCheck.credentialsSecretRef: the Secret has no username, and the URL no user: add the key, or write postgres://user@host",
 	})
 	testURLsRefused(t, nil, map[string]string{
-		"postgres:///app?role=primary": "healthCheckURL asks the server something that it tells users only: write postgres://user@host",
-		"postgres:///app?maxLag=1s":    "healthCheckURL asks the server something that it tells users only",
-		"postgres:///app?query=true":   "healthCheckURL asks the server something that it tells users only",
+		"postgres:///app?role=primary": "healthCheckURL has a check that needs a login: write postgres://user@host",
+		"postgres:///app?maxLag=1s":    "healthCheckURL has a check that needs a login",
+		"postgres:///app?query=true":   "healthCheckURL has a check that needs a login",
 	})
 	def := Definition{URL: "postgres://192.0.2.10:1/?sslmode=verify-ca", TLS: &TLSSettings{InsecureSkipVerify: true}}
 	if _, err := NewRegistry(NewDialer(loopback)).New(def); err == nil || !strings.Contains(err.Error(), "has sslmode=verify-ca, and healthCheck.tls has insecureSkipVerify") {

@@ -72,7 +72,7 @@ func newRedisProber(d *Dialer, def Definition, u *url.URL) (Prober, error) {
 		return nil, err
 	}
 	if role == "master" && maxLag != 0 {
-		return nil, errors.New("healthCheckURL has maxLag with role=master, which lags behind nothing: take one of them out")
+		return nil, errors.New("healthCheckURL has maxLag with role=master, which has no lag: remove one of them")
 	}
 	user, password, logsIn, err := def.login(u)
 	if err != nil {

@@ -243,16 +243,16 @@ func FuzzRESP(f *testing.F) {
 
 func TestRedisURLsRefused(t *testing.T) {
 	testURLsRefused(t, &Credentials{Username: "bob", Password: "hunter2"}, map[string]string{
-		"redis:///0":                      "healthCheckURL has a path or fragment, which redis has not",
-		"redis://?role=primary":           "healthCheckURL has another value of role than there are: write one of master, replica",
+		"redis:///0":                      "redis URLs take no path or fragment",
+		"redis://?role=primary":           "healthCheckURL has an unknown value of role: write one of master, replica",
 		"redis://?role=master&role=slave": "healthCheckURL has the parameter role twice",
 		"redis://?password=hunter2":       `healthCheckURL has the unknown parameter "password": redis takes role`,
-		"redis://:hunter2@":               "healthCheckURL holds a password",
+		"redis://:hunter2@":               "healthCheckURL contains a password",
 		"rediss://alice@":                 "healthCheckURL has another user than the Secret in healthCheck.credentialsSecretRef",
 		"redis://@":                       "healthCheckURL has an @ without a user before it",
 	})
 	testURLsRefused(t, &Credentials{Token: "hunter2"}, map[string]string{
-		"redis://": "healthCheck.credentialsSecretRef: the Secret has a token, which redis has no use for",
+		"redis://": "healthCheck.credentialsSecretRef: the Secret has a token, which redis does not use",
 	})
 }
 

@@ -87,9 +87,9 @@ const (
 	ReasonALPN
 	// ReasonRedirect: redirects in a circle, too many, or to where no probe may go.
 	ReasonRedirect
-	// ReasonDNSNameNotFound: the name server says that the name does not exist (NXDOMAIN).
+	// ReasonDNSNameNotFound: the name server reports that the name does not exist (NXDOMAIN).
 	ReasonDNSNameNotFound
-	// ReasonDNSServerFailure: the name server says that it cannot find out (SERVFAIL).
+	// ReasonDNSServerFailure: the name server reports a failure (SERVFAIL).
 	ReasonDNSServerFailure
 	// ReasonDNSRefused: the name server does not answer such questions, or not to us
 	// (REFUSED).
@@ -170,46 +170,46 @@ const (
 var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonConnectionRefused:   {"ConnectionRefused", "connection refused"},
 	ReasonConnectionClosed:    {"ConnectionClosed", "connection closed by the endpoint before the check was complete"},
-	ReasonHostUnreachable:     {"HostUnreachable", "the network says that the endpoint cannot be reached"},
+	ReasonHostUnreachable:     {"HostUnreachable", "the network reports that the endpoint cannot be reached"},
 	ReasonTimeout:             {"Timeout", "no complete answer within the timeout"},
 	ReasonTLSHandshake:        {"TLSHandshakeFailed", "TLS handshake failed"},
 	ReasonCertificate:         {"CertificateInvalid", "certificate is expired, for another name, or of an unknown authority"},
 	ReasonCertificateExpiring: {"CertificateExpiring", "certificate expires within the minValidity of the probe URL"},
 	ReasonStatus:              {"UnexpectedStatus", "status is not an expected one"},
-	ReasonContent:             {"UnexpectedContent", "answer does not match what is expected"},
-	ReasonProtocol:            {"ProtocolError", "answer is not of the protocol in the probe URL"},
-	ReasonALPN:                {"HTTP2NotNegotiated", "server does not choose HTTP/2 by ALPN in the TLS handshake: have it offer the protocol h2, or probe it otherwise"},
-	ReasonRedirect:            {"RedirectFailed", "redirect leads in a circle, too far, or to where probes may not go"},
-	ReasonDNSNameNotFound:     {"NameNotFound", "name server says that the name does not exist (NXDOMAIN)"},
-	ReasonDNSServerFailure:    {"NameServerFailure", "name server says that it cannot find out (SERVFAIL)"},
-	ReasonDNSRefused:          {"QueryRefused", "name server refuses to answer (REFUSED)"},
-	ReasonDNSNoRecords:        {"NoRecords", "name has no record of the type that is asked for"},
-	ReasonNotServing:          {"NotServing", "server says that the service is not serving"},
-	ReasonServiceUnknown:      {"ServiceUnknown", "server knows no such service: correct the name behind the port of the probe URL, or register its health in the server"},
+	ReasonContent:             {"UnexpectedContent", "response does not match the expected content"},
+	ReasonProtocol:            {"ProtocolError", "response does not follow the protocol of the probe URL"},
+	ReasonALPN:                {"HTTP2NotNegotiated", "server does not choose HTTP/2 by ALPN in the TLS handshake: enable the protocol h2 in it, or probe it by another protocol"},
+	ReasonRedirect:            {"RedirectFailed", "redirects form a loop, are too many, or lead to an address that probes may not connect to"},
+	ReasonDNSNameNotFound:     {"NameNotFound", "name server reports that the name does not exist (NXDOMAIN)"},
+	ReasonDNSServerFailure:    {"NameServerFailure", "name server reports a failure (SERVFAIL)"},
+	ReasonDNSRefused:          {"QueryRefused", "name server refuses the query (REFUSED)"},
+	ReasonDNSNoRecords:        {"NoRecords", "name has no record of the queried type"},
+	ReasonNotServing:          {"NotServing", "server reports that the service is not serving"},
+	ReasonServiceUnknown:      {"ServiceUnknown", "server knows no such service: correct the name after the port of the probe URL, or register its health in the server"},
 	ReasonHealthUnimplemented: {"HealthUnimplemented", "server does not implement grpc.health.v1.Health: register that service in it, or probe it by tls:// or tcp://"},
 	ReasonAddressRefused:      {"AddressRefused", "name in the probe URL resolves to an address that probes may not connect to"},
-	ReasonAuthentication:      {"AuthenticationFailed", "server refuses the credentials, or wants some"},
-	ReasonNotAccepting:        {"NotAccepting", "server is there but serves nobody: it is starting, loading, or shutting down"},
+	ReasonAuthentication:      {"AuthenticationFailed", "server refuses the credentials, or requires some"},
+	ReasonNotAccepting:        {"NotAccepting", "server is up but accepts nobody: it is starting, loading, or shutting down"},
 	ReasonTooManyConnections:  {"TooManyConnections", "server has no connection left, or none for this user"},
-	ReasonRole:                {"WrongRole", "server has another role than the probe URL asks for: a primary must take writes, and a replica follow one"},
-	ReasonRoleUnknown:         {"RoleUnknown", "server does not tell its role or its lag, or not to this user"},
-	ReasonLag:                 {"ReplicationLag", "replica lags behind by more than maxLag, or does not replicate"},
+	ReasonRole:                {"WrongRole", "server has another role than the probe URL requires: a primary must take writes, and a replica must follow one"},
+	ReasonRoleUnknown:         {"RoleUnknown", "server does not report its role or its lag, at least not to this user"},
+	ReasonLag:                 {"ReplicationLag", "replica lags by more than maxLag, or does not replicate"},
 	ReasonQuery:               {"QueryFailed", "query failed, or did not return true"},
-	ReasonServerError:         {"ServerError", "server answered with an error"},
-	ReasonDraining:            {"Draining", "endpoint says that it takes no new traffic"},
+	ReasonServerError:         {"ServerError", "server returned an error"},
+	ReasonDraining:            {"Draining", "endpoint reports that it takes no new traffic"},
 	ReasonLocalResources:      {"LocalResourcesExhausted", "not probed: the operator is out of sockets, ports or memory"},
-	ReasonNetworkUnreachable:  {"NetworkUnreachable", "not probed: the operator's own host cannot reach the network, or does not permit it"},
+	ReasonNetworkUnreachable:  {"NetworkUnreachable", "not probed: the operator's own host cannot reach the network, or prohibits it"},
 	ReasonNameResolution:      {"NameResolutionFailed", "not probed: name in the probe URL cannot be resolved"},
-	ReasonICMPForbidden:       {"ICMPForbidden", "not probed: the operator may not send echo requests, for which its Pod needs the sysctl net.ipv4.ping_group_range"},
+	ReasonICMPForbidden:       {"ICMPForbidden", "not probed: the operator may not send echo requests: set the sysctl net.ipv4.ping_group_range in its Pod"},
 	ReasonInternal:            {"InternalError", "not probed: the prober failed"},
 	ReasonCanceled:            {"Canceled", "not probed: the probe was cancelled"},
 	ReasonIsolated:            {"OperatorIsolated", "not trusted: the operator seems to have lost its own network"},
-	ReasonStalled:             {"ProberStalled", "not probed: the operator stood still meanwhile"},
-	ReasonCrowded:             {"ProberOverloaded", "not probed: the operator had too much to do"},
-	ReasonDeferred:            {"ProbeDeferred", "not probed: the operator has more to probe than its limits or its processors allow"},
-	ReasonUnconfirmed:         {"Unconfirmed", "not trusted yet: the probe failed, and so do those of others, or none was made meanwhile"},
-	ReasonUnsoundDefinition:   {"HealthCheckUnsound", "not probed: the health check, or what it refers to, has a fault"},
-	ReasonCredentialsWithheld: {"CredentialsWithheld", "credentials withheld: the server asks for them in a way in which only one gets them that has proved who it is: have its certificate verified (healthCheck.tls), or let the user log in by SCRAM-SHA-256, mysql_native_password or ed25519"},
+	ReasonStalled:             {"ProberStalled", "not probed: the operator was stalled"},
+	ReasonCrowded:             {"ProberOverloaded", "not probed: the operator was overloaded"},
+	ReasonDeferred:            {"ProbeDeferred", "not probed: the configured probes exceed the operator's limits or CPU"},
+	ReasonUnconfirmed:         {"Unconfirmed", "not confirmed: the probe failed, but other endpoints failed too, or none was probed in the meantime"},
+	ReasonUnsoundDefinition:   {"HealthCheckUnsound", "not probed: the health check, or an object that it refers to, has an error"},
+	ReasonCredentialsWithheld: {"CredentialsWithheld", "credentials withheld: the server asks for them by a method that needs a verified certificate: have its certificate verified (healthCheck.tls), or let the user log in by SCRAM-SHA-256, mysql_native_password or ed25519"},
 }
 
 // Reasons lists all reasons there are, for documentation and metrics.
@@ -238,7 +238,7 @@ func (r Result) Message() string {
 	case ReasonStatus:
 		return fmt.Sprintf("status %d is not an expected one", r.Code)
 	case ReasonDraining:
-		return fmt.Sprintf("status %d is one of drainStatuses: it serves, and takes no new traffic", r.Code)
+		return fmt.Sprintf("status %d is one of drainStatuses: the endpoint serves, and takes no new traffic", r.Code)
 	case ReasonCredentialsWithheld:
 		return loginMethod(r.Code).message()
 	}

@@ -51,7 +51,7 @@ func newTCPProber(d *Dialer, def Definition, u *url.URL) (Prober, error) {
 		p.send, p.expect = []byte(def.TCP.Send), []byte(def.TCP.Expect)
 	}
 	if len(p.expect) > maxAnswerBytes {
-		return nil, fmt.Errorf("healthCheck.tcp.expect is longer than the %d bytes that are read: shorten it", maxAnswerBytes)
+		return nil, fmt.Errorf("healthCheck.tcp.expect is longer than the %d bytes that the probe reads: shorten it", maxAnswerBytes)
 	}
 	return p, nil
 }

@@ -205,7 +205,7 @@ func (r *rootPools) of(bundle []byte) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(bundle) {
-		return nil, errors.New("healthCheck.tls: the CA bundle holds no certificate: it must be PEM, with BEGIN CERTIFICATE lines")
+		return nil, errors.New("healthCheck.tls: the CA bundle contains no certificate: write PEM, with BEGIN CERTIFICATE lines")
 	}
 	if r.pools == nil {
 		r.pools = map[bundleKey]weak.Pointer[x509.CertPool]{}

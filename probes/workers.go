@@ -119,7 +119,7 @@ func (s *Scheduler) guarded(probe func() Result) (result Result) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			s.options.Metrics.panics.Inc()
-			s.options.Log.Error(nil, "A prober panicked; its probe counts for nothing", "cause", cause)
+			s.options.Log.Error(nil, "A prober panicked; its probe does not count", "cause", cause)
 			result = UnknownResult(ReasonInternal)
 		}
 	}()

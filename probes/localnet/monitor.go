@@ -89,7 +89,7 @@ func (m *Monitor) look(ctx context.Context) (reading time.Duration) {
 	reading = m.options.Clock.Since(started)
 	if err != nil {
 		// It is no evidence of anything; what was known may be outdated.
-		m.conclude(false, false, fmt.Sprintf("cannot read the network's state: %v", err))
+		m.conclude(false, false, fmt.Sprintf("cannot read the state of the network: %v", err))
 		return reading
 	}
 	m.latest.Store(&snapshot)
@@ -144,7 +144,7 @@ func (m *Monitor) conclude(noCarrier, noGateway bool, why string) {
 	m.noCarrier.Store(noCarrier)
 	switch before := m.noGateway.Swap(noGateway); {
 	case noGateway && !before:
-		m.options.Log.Info("The operator's own network is down: no endpoint behind a gateway is taken out until it is back", "cause", why)
+		m.options.Log.Info("The operator's own network is down; no endpoint behind a gateway is taken out until it is back", "cause", why)
 	case before && !noGateway:
 		m.options.Log.Info("The operator's own network is back")
 	}

@@ -39,11 +39,11 @@ func read() (Snapshot, error) {
 	} {
 		answer, err := syscall.NetlinkRIB(each.request, unix.AF_UNSPEC)
 		if err != nil {
-			return Snapshot{}, fmt.Errorf("ask rtnetlink for %d: %w", each.request, err)
+			return Snapshot{}, fmt.Errorf("query rtnetlink for %d: %w", each.request, err)
 		}
 		messages, err := syscall.ParseNetlinkMessage(answer)
 		if err != nil {
-			return Snapshot{}, fmt.Errorf("parse what rtnetlink answers: %w", os.NewSyscallError("netlink", err))
+			return Snapshot{}, fmt.Errorf("parse the answer of rtnetlink: %w", os.NewSyscallError("netlink", err))
 		}
 		for _, message := range messages {
 			if int(message.Header.Type) == each.answer {
