@@ -100,5 +100,5 @@ func (m loginMethod) message() string {
 	if loginMethods[m].schemes == "mysql" {
 		advice = "have its certificate verified (tls=true in the URL, healthCheck.tls), or create the user with mysql_native_password or ed25519"
 	}
-	return fmt.Sprintf("credentials withheld: the server asks for them by %s, and has not proved who it is: %s", loginMethods[m].name, advice)
+	return fmt.Sprintf("credentials withheld: the server asks for them by %s, and its certificate was not verified: %s", loginMethods[m].name, advice)
 }

@@ -41,9 +41,9 @@ func admitURL(d *Dialer, to destination) error {
 	err := d.admit(to)
 	switch {
 	case errors.Is(err, ErrAddressRefused):
-		return fmt.Errorf("healthCheckURL leads to where probes may not go: %w: write another host%s", err, orHaveItAllowed)
+		return fmt.Errorf("healthCheckURL leads to an address that probes may not connect to: %w: write another host%s", err, orHaveItAllowed)
 	case err != nil:
-		return fmt.Errorf("healthCheckURL leads to where probes may not go: %w", err)
+		return fmt.Errorf("healthCheckURL leads to an address that probes may not connect to: %w", err)
 	}
 	return nil
 }
@@ -84,7 +84,7 @@ func destinationOf(u *url.URL, own destination) (destination, error) {
 	case to.name == "" && !addr.IsValid():
 		return destination{}, errors.New("healthCheckURL has no host and the endpoint has no IP address: write a host")
 	case addr.Zone() != "":
-		return destination{}, errors.New("healthCheckURL has an address with a zone (%...), which means something on one host only: take it out")
+		return destination{}, errors.New("healthCheckURL has an address with a zone (%...), which is valid on one host only: remove it")
 	}
 	return to, nil
 }

@@ -99,7 +99,7 @@ func (r Registry) New(def Definition) (Prober, error) {
 	factory, ok := r[strings.ToLower(u.Scheme)]
 	switch {
 	case u.Scheme == "":
-		return nil, fmt.Errorf("healthCheckURL has no scheme: begin it with one of %s", r.schemes())
+		return nil, fmt.Errorf("healthCheckURL has no scheme: start it with one of %s", r.schemes())
 	case !ok:
 		return nil, fmt.Errorf("healthCheckURL has the unknown scheme %q: use one of %s", u.Scheme, r.schemes())
 	}
@@ -124,7 +124,7 @@ func parseAdvice(err error) string {
 	case errors.As(err, &escape):
 		return "it has a % that is not followed by two hexadecimal digits: write %25 for a percent sign"
 	case errors.As(err, &host):
-		return "its host has a character that no host has: write a DNS name or an address"
+		return "its host has a character that hosts cannot have: write a DNS name or an address"
 	}
 	return "write it as scheme://host:port/path, with IPv6 addresses in brackets"
 }
