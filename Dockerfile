@@ -19,9 +19,11 @@ COPY api/ api/
 COPY cmd/ cmd/
 COPY controllers/ controllers/
 COPY probes/ probes/
-# The same commit and the same compiler make the same bytes.
+# The log shows it at the start.
+ARG VERSION=
+# The same commit, version and compiler make the same bytes.
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -buildvcs=false -ldflags="-s -w" -o manager ./cmd/manager
+    go build -trimpath -buildvcs=false -ldflags="-s -w -X main.version=$VERSION" -o manager ./cmd/manager
 
 # No shell, no package manager; certificates and a user that is not root.
 FROM $BASE

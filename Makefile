@@ -179,7 +179,7 @@ run: ## Run the operator on this machine against the current kubeconfig.
 
 .PHONY: docker-build
 docker-build: ## Build the image $IMG. BUILDFLAGS='--platform linux/arm64' for another architecture.
-	$(CONTAINER_TOOL) build --label org.opencontainers.image.version=$(VERSION) $(BUILDFLAGS) -t $(IMG) .
+	$(CONTAINER_TOOL) build --label org.opencontainers.image.version=$(VERSION) --build-arg VERSION=$(VERSION) $(BUILDFLAGS) -t $(IMG) .
 
 .PHONY: build-installer
 build-installer: overlay ## Write the whole installation of $CONFIG with $IMG to dist/install.yaml.

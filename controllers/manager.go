@@ -86,6 +86,9 @@ func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
 	if err := addNotifier(manager, options); err != nil {
 		return nil, err
 	}
+	if err := addServerReport(manager); err != nil {
+		return nil, err
+	}
 	return manager, addHealth(manager)
 }
 
@@ -183,9 +186,14 @@ func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options)
 		activity:     counted,
 		maxEndpoints: options.MaxEndpointsPerSlice,
 	}
-	sources := []startFunc{transitions.start, ranges, reconciler.pods.start, reconciler.services.grants.start}
+	sources := []namedSource{
+		{"changes of health", transitions.start},
+		{"the cluster's own ranges", ranges},
+		{"EndpointSlices of Pods", reconciler.pods.start},
+		{"ReferenceGrants", reconciler.services.grants.start},
+	}
 	if len(options.WatchNamespaces) == 0 {
-		sources = append(sources, reconciler.policies.start)
+		sources = append(sources, namedSource{"ExternalServicePolicies", reconciler.policies.start})
 	}
 	err = reconciler.watch(manager, sources, controllerOptions(manager, options))
 	if err != nil {

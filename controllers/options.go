@@ -143,7 +143,7 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.MetricsCertDir, "metrics-cert-dir", o.MetricsCertDir, "Folder with tls.crt and tls.key for the metrics server. They may be rotated. By default, the operator creates a self-signed certificate at each start.")
 	flags.BoolVar(&o.PerEndpointMetrics, "per-endpoint-metrics", o.PerEndpointMetrics, "Add metrics with a series for each endpoint: whether it is up, how long its last probe took, and when its certificate expires.")
 	flags.StringVar(&o.HealthBindAddress, "health-probe-bind-address", o.HealthBindAddress, "Address to serve /healthz and /readyz at. 0 disables it.")
-	flags.Func("watch-namespaces", "Namespaces to watch, separated by commas, instead of all. The operator then needs rights only in these, and does not enforce ExternalServicePolicies. It cannot detect the cluster's own ranges: list them in --denied-cidrs. May be repeated.", o.addNamespaces)
+	repeatable(flags, "watch-namespaces", "Namespaces to watch, separated by commas, instead of all. The operator then needs rights only in these, and does not enforce ExternalServicePolicies. It cannot detect the cluster's own ranges: list them in --denied-cidrs. May be repeated.", o.addNamespaces)
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Elect one of several replicas as the active one.")
 	flags.StringVar(&o.LeaderElectionNamespace, "leader-election-namespace", o.LeaderElectionNamespace, "Namespace of the leader election lease. It defaults to the operator's own namespace, which is known only in a Pod.")
 	flags.IntVar(&o.MaxConcurrentReconciles, "max-concurrent-reconciles", o.MaxConcurrentReconciles, "Maximum number of ExternalServices that are reconciled at the same time, not counting those that wait for slow writes to the API server: each namespace may have as many of these, and all together 16 times as many.")
@@ -158,22 +158,47 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.Float64Var(&o.Guard.Release, "guard-release", o.Guard.Release, "Share of the failing addresses that must recover before the operator takes endpoints out again.")
 	flags.DurationVar(&o.Guard.MaxHold, "guard-max-hold", o.Guard.MaxHold, "Maximum time for which failing endpoints stay published because the operator's own network seems to be down.")
 	flags.BoolVar(&o.WatchGateway, "watch-gateway", o.WatchGateway, "Send the operator's default gateways an echo request twice a second. While all gateways that used to answer are silent, no endpoint is taken out.")
-	flags.Func("canary", "Probe URL of a server that is always up, such as tcp://10.0.0.1:53. While all canaries fail, no endpoint is taken out. May be repeated.", func(url string) error {
+	repeatable(flags, "canary", "Probe URL of a server that is always up, such as tcp://10.0.0.1:53. While all canaries fail, no endpoint is taken out. May be repeated.", func(url string) error {
 		o.Canaries = append(o.Canaries, url)
 		return nil
 	})
-	flags.Func("alertmanager-url", "URL of an Alertmanager for alerts about endpoints that are down and Services that are not available, such as https://alertmanager.monitoring:9093. May be repeated, once for each replica of Alertmanager.", receiverInto(&o.AlertmanagerURLs))
+	repeatable(flags, "alertmanager-url", "URL of an Alertmanager for alerts about endpoints that are down and Services that are not available, such as https://alertmanager.monitoring:9093. May be repeated, once for each replica of Alertmanager.", receiverInto(&o.AlertmanagerURLs))
 	flags.StringVar(&o.AlertmanagerHTTPConfig, "alertmanager-http-config", o.AlertmanagerHTTPConfig, "File with credentials and TLS settings for Alertmanagers, in the format of Prometheus' http_config (authorization, basic_auth, tls_config and others).")
-	flags.Func("alert-label", "Label for all alerts, such as cluster=eu-1. May be repeated.", o.addAlertLabel)
+	repeatable(flags, "alert-label", "Label for all alerts, such as cluster=eu-1. May be repeated.", o.addAlertLabel)
 	flags.StringVar(&o.RunbookURL, "runbook-url", o.RunbookURL, "URL of docs/runbook.md of this repository, such as https://git.example.com/platform/farpoint/blob/main/docs/runbook.md. Alerts link to their entry in it, by the annotation runbook_url.")
-	flags.Func("webhook-url", "URL to post a CloudEvent to when an endpoint goes down or up and when a Service becomes unavailable or available. May be repeated.", receiverInto(&o.WebhookURLs))
+	repeatable(flags, "webhook-url", "URL to post a CloudEvent to when an endpoint goes down or up and when a Service becomes unavailable or available. May be repeated.", receiverInto(&o.WebhookURLs))
 	flags.StringVar(&o.WebhookHTTPConfig, "webhook-http-config", o.WebhookHTTPConfig, "File like --alertmanager-http-config, for webhooks.")
-	flags.Func("resolver", "Name server for DNS names, such as 10.0.0.53 or 10.0.0.53:5353, instead of those in /etc/resolv.conf. May be repeated.", o.addNameServer)
+	repeatable(flags, "resolver", "Name server for DNS names, such as 10.0.0.53 or 10.0.0.53:5353, instead of those in /etc/resolv.conf. May be repeated.", o.addNameServer)
 	flags.DurationVar(&o.MissingNameGrace, "missing-name-grace", o.MissingNameGrace, "How long the addresses of a DNS name are kept after it has ceased to exist (NXDOMAIN).")
 	flags.DurationVar(&o.RemovedCredentialGrace, "removed-credential-grace", o.RemovedCredentialGrace, "How long probes use a credential or a client key after its Secret or the key in it has been deleted. 0 stops using it at the next read of the Secret.")
-	flags.Func("allowed-cidrs", "Ranges, separated by commas, whose addresses may be probed and published although a larger range is refused: one of --denied-cidrs, or of the cluster. May be repeated.", prefixesInto(&o.Egress.Allowed))
-	flags.Func("denied-cidrs", "Ranges, separated by commas, whose addresses may be neither probed nor published, except smaller ranges in --allowed-cidrs. May be repeated.", prefixesInto(&o.Egress.Denied))
+	repeatable(flags, "allowed-cidrs", "Ranges, separated by commas, whose addresses may be probed and published although a larger range is refused: one of --denied-cidrs, or of the cluster. May be repeated.", prefixesInto(&o.Egress.Allowed))
+	repeatable(flags, "denied-cidrs", "Ranges, separated by commas, whose addresses may be neither probed nor published, except smaller ranges in --allowed-cidrs. May be repeated.", prefixesInto(&o.Egress.Denied))
 	flags.BoolVar(&o.Egress.AllowLoopbackProbes, "allow-loopback-probes", o.Egress.AllowLoopbackProbes, "Let probe URLs reach the operator's own host. Only for development and demos.")
+}
+
+// repeatable registers a flag that may be given several times.
+func repeatable(flags *flag.FlagSet, name, usage string, add func(string) error) {
+	flags.Var(&repeatedFlag{add: add}, name, usage)
+}
+
+// repeatedFlag keeps the values of a flag, for the log to show.
+type repeatedFlag struct {
+	add    func(string) error
+	values []string
+}
+
+// Set adds a value.
+func (f *repeatedFlag) Set(value string) error {
+	if err := f.add(value); err != nil {
+		return err
+	}
+	f.values = append(f.values, value)
+	return nil
+}
+
+// String returns all values so far, separated by commas.
+func (f *repeatedFlag) String() string {
+	return strings.Join(f.values, ",")
 }
 
 // Validate returns all errors in the options.

@@ -148,6 +148,7 @@ func (r *clusterRanges) start(ctx context.Context, queue workqueue.TypedRateLimi
 		return err
 	}
 	r.policy.Set(r.rulesWith(r.known))
+	logRanges(ctrl.LoggerFrom(ctx), r.known)
 	go func() {
 		for {
 			select {

@@ -32,19 +32,34 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 )
 
-// startFunc is called once, before the first object is carried out. From then on it adds
-// those that are to be carried out again.
+// startFunc is called once, before the first object is reconciled. From then on it adds
+// the objects that need another reconciliation.
 type startFunc func(context.Context, workqueue.TypedRateLimitingInterface[reconcile.Request]) error
 
+// namedSource is a source of events with a name for the log, which source.Func lacks.
+type namedSource struct {
+	name  string
+	start startFunc
+}
+
+// Start calls the function.
+func (s namedSource) Start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	return s.start(ctx, queue)
+}
+
+// String is the name in the log.
+func (s namedSource) String() string {
+	return "func source: " + s.name
+}
+
 // watch has the reconciler called for whatever may change what it would do.
-func (r *Reconciler) watch(manager ctrl.Manager, sources []startFunc, options controller.Options) error {
+func (r *Reconciler) watch(manager ctrl.Manager, sources []namedSource, options controller.Options) error {
 	made := ctrl.NewControllerManagedBy(manager).
 		Named("externalservice").
 		For(&farpointv1.ExternalService{}, builder.WithPredicates(r.own.observe(), predicate.GenerationChangedPredicate{})).
@@ -54,8 +69,8 @@ func (r *Reconciler) watch(manager ctrl.Manager, sources []startFunc, options co
 		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(keeperOf)).
 		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(r.namedLike), builder.WithPredicates(mirroringChanged())).
 		Watches(&farpointv1.ExternalService{}, handler.EnqueueRequestsFromMapFunc(r.sharingRoom), builder.WithPredicates(sizeChanged()))
-	for _, start := range sources {
-		made = made.WatchesRawSource(source.Func(start))
+	for _, named := range sources {
+		made = made.WatchesRawSource(named)
 	}
 	return made.WithOptions(options).Complete(r)
 }

@@ -33,6 +33,7 @@ func main() {
 	options, logging := bind(flag.CommandLine)
 	flag.Parse()
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(logging)))
+	logStart(ctrl.Log, flag.CommandLine)
 
 	if err := run(*options); err != nil {
 		fmt.Fprintln(os.Stderr, "manager:", err)

@@ -1,0 +1,85 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/discovery"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"farpoint.dev/farpoint/probes"
+)
+
+// maxLoggedRanges is how many ranges of a kind the log shows: there are as many of Pods as nodes.
+const maxLoggedRanges = 3
+
+// serverReport writes once to the log which API server the operator has found. Every replica
+// does, as soon as its caches are filled.
+type serverReport struct {
+	discovery discovery.ServerVersionInterface
+	host      string
+	log       logr.Logger
+}
+
+var _ manager.LeaderElectionRunnable = serverReport{}
+
+func addServerReport(mgr ctrl.Manager) error {
+	client, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("create the client for the API server's version: %w", err)
+	}
+	return wrapped(mgr.Add(serverReport{client, mgr.GetConfig().Host, mgr.GetLogger()}), "add the report of the API server")
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (r serverReport) NeedLeaderElection() bool {
+	return false
+}
+
+// Start implements manager.Runnable.
+func (r serverReport) Start(context.Context) error {
+	version, err := r.discovery.ServerVersion()
+	if err != nil {
+		r.log.Info("Could not read the version of the API server", "host", r.host, "error", err.Error())
+		return nil // it is only for the log
+	}
+	r.log.Info("Found the API server", "host", r.host, "version", version.GitVersion)
+	return nil
+}
+
+// logRanges writes the cluster's own ranges, a few of each kind.
+func logRanges(log logr.Logger, ranges []probes.ClusterRange) {
+	byKind := map[string][]string{}
+	for _, r := range ranges {
+		byKind[r.Kind] = append(byKind[r.Kind], r.Prefix.String())
+	}
+	var values []any
+	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
+		shown := byKind[kind]
+		if more := len(shown) - maxLoggedRanges; more > 0 {
+			shown = append(shown[:maxLoggedRanges:maxLoggedRanges], fmt.Sprintf("and %d more", more))
+		}
+		values = append(values, kind, shown)
+	}
+	log.Info("Found the cluster's own ranges, which may be neither probed nor published", values...)
+}
