@@ -107,8 +107,8 @@ test: ## Run all tests, with the race detector, and list what was skipped. TESTF
 	go run ./test/servers/missing; exit $$status
 
 .PHONY: test-long
-test-long: ## Run the simulations of the prober in full, without the race detector.
-	go test -count=1 -timeout 2h $(TESTFLAGS) ./probes/...
+test-long: ## Run all simulations in full, without the race detector. `make test` bounds them, see test/effort.
+	go test -count=1 -timeout 2h -skip '^TestControllers$$' $(TESTFLAGS) ./probes/... ./controllers/...
 
 # go test fuzzes one target at a time. An input that fails is stored in the package's testdata/fuzz.
 FUZZTIME ?= 1m

@@ -37,6 +37,7 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/effort"
 )
 
 func applierOn(c client.Client) testApplier {
@@ -67,7 +68,7 @@ func written(t *testing.T, c client.Client) []*discoveryv1.EndpointSlice {
 // The cache shows what there was a hundred reconciles ago. A reconcile sees its own writes
 // (see ownWrites); this is about what remains if it does not.
 func TestAStaleCacheMakesNoDuplicates(t *testing.T) {
-	const behind, reconciles = 100, 200
+	behind, reconciles := effort.Rounds(100, 20), effort.Rounds(200, 40)
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).Build()
 	applier := applierOn(c)
 	wants := wantsOf(numbered(50))

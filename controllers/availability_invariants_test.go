@@ -26,6 +26,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/effort"
 )
 
 // TestRolesOfAnything draws endpoints, rules and pasts at random and states what must be
@@ -33,7 +34,7 @@ import (
 func TestRolesOfAnything(t *testing.T) {
 	states := []string{"up", "up", "down", "down", "new", "dark", "draining", "disabled", "drains", "drains", "DRAINS", "UP", "DOWN"}
 	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
-	for seed := range uint64(20000) {
+	for seed := range uint64(effort.Rounds(20_000, 2_000)) {
 		random := rand.New(rand.NewPCG(seed, 4))
 		words := make([]string, 1+random.IntN(9))
 		for i := range words {

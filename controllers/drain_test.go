@@ -34,6 +34,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/effort"
 )
 
 // departed is a drain of what 192.0.2.1:8080 left behind: a slice with these conditions, and
@@ -206,7 +207,7 @@ func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
 // restart. An endpoint that leaves while it gets traffic is terminating until its time is
 // up, and every endpoint is published once.
 func TestDrainOverAnyEdits(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(effort.Rounds(200, 10)) {
 		random := rand.New(rand.NewPCG(seed, 5))
 		w := newWorld(t)
 		w.object.Spec.Availability.DrainPeriod = &metav1.Duration{Duration: 10 * time.Second}

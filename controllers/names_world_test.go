@@ -32,6 +32,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/effort"
 )
 
 // nameServers are those of a world, and what the operator has been told by them since it
@@ -273,7 +274,7 @@ func TestRefusedAddressesAreNotTold(t *testing.T) {
 // Whatever happens to names, a restart changes no slice, be the name servers there or not,
 // and neither does an outage.
 func TestRestartsAndOutagesWithNames(t *testing.T) {
-	for seed := range uint64(50) {
+	for seed := range uint64(effort.Rounds(50, 5)) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		w := namedWorld(t, "a.example", "192.0.2.9", "srv://_http._tcp.example", "b.example")
 		w.object.Spec.Availability.DrainPeriod = &metav1.Duration{Duration: time.Duration(random.IntN(20)) * time.Second}

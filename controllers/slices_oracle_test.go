@@ -35,6 +35,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/effort"
 )
 
 // asked is what all slices together are to say, found out without regard to slices.
@@ -401,7 +402,7 @@ func FuzzPlanSlices(f *testing.F) {
 // TestPlanAgainstOracle edits, flips and meddles at random, and compares what the slices
 // say with what is asked for, and their writes with those of core's rules.
 func TestPlanAgainstOracle(t *testing.T) {
-	for seed := range uint64(80) {
+	for seed := range uint64(effort.Rounds(80, 10)) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		decisions := randomBytes(random, 200)
 		if !t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { newSimulation().run(t, &choices{decisions}) }) {

@@ -34,6 +34,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/effort"
 )
 
 // groupedVerdicts reads endpoints such as "192.0.2.1 http=80,https=443 1 down": address,
@@ -307,7 +308,7 @@ func TestFamilyMismatch_HeadlessService_NeedNotHaveEndpointsOfBoth(t *testing.T)
 func TestRestarts_MixedPortsAndFamilies_ChangeNothing(t *testing.T) {
 	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
 	split := false
-	for seed := range uint64(20) {
+	for seed := range uint64(effort.Rounds(20, 4)) {
 		random := rand.New(rand.NewPCG(seed, 14))
 		rules := farpointv1.Availability{
 			MinReady: int32(1 + random.IntN(2)), WhenNoneHealthy: policies[random.IntN(3)], MinHealthyPercent: int32(random.IntN(2) * 50),

@@ -30,6 +30,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/effort"
 )
 
 // world is an object, its Service, its slices and what is out there. It is looked at as
@@ -149,7 +150,7 @@ func TestRestartsChangeNothing(t *testing.T) {
 	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
 	states := []farpointv1.EndpointState{"", "", "", farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled}
 	seen := map[farpointv1.EndpointPublication]int{}
-	for seed := range uint64(200) {
+	for seed := range uint64(effort.Rounds(200, 20)) {
 		random := rand.New(rand.NewPCG(seed, 6))
 		w := newWorld(t)
 		w.service.Spec.PublishNotReadyAddresses = random.IntN(4) == 0

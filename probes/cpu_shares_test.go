@@ -27,6 +27,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"farpoint.dev/farpoint/test/effort"
 )
 
 // sweating is a scripted prober that has a handshake to compute.
@@ -36,7 +38,7 @@ func (sweating) cpuHeavy() bool { return true }
 
 func TestHandshakesOfOneNamespaceMakeNoOtherWait(t *testing.T) {
 	handshake, targets := 2*time.Millisecond, 5000
-	if detectsRaces {
+	if effort.Bounded {
 		handshake, targets = 10*handshake, targets/10
 	}
 	synctest.Test(t, func(t *testing.T) {

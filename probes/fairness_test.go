@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"farpoint.dev/farpoint/probes/guard"
+	"farpoint.dev/farpoint/test/effort"
 )
 
 var calm = Timing{Interval: 2 * time.Second, FastInterval: time.Second, Timeout: time.Second}
@@ -37,7 +38,7 @@ var calm = Timing{Interval: 2 * time.Second, FastInterval: time.Second, Timeout:
 // not how fast this machine is.
 func TestGreedyTenantsMakeNobodyWait(t *testing.T) {
 	everybody, most, few := 10000, 4096, 200
-	if detectsRaces {
+	if effort.Bounded {
 		everybody, most, few = everybody/5, most/5, few/5
 	}
 	slowly := func(ctx context.Context) Result {

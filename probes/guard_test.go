@@ -25,6 +25,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"farpoint.dev/farpoint/test/effort"
 )
 
 // network is our own, which is cut at times.
@@ -180,7 +182,7 @@ func (r *realm) turned(since time.Time) (list []string) {
 // worlds runs a test in as many random worlds.
 func worlds(t *testing.T, count int, test func(t *testing.T, random *rand.Rand)) {
 	t.Helper()
-	if detectsRaces {
+	if effort.Bounded {
 		count /= 10
 	}
 	for seed := range uint64(count) {

@@ -35,6 +35,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"farpoint.dev/farpoint/test/servers"
+	"farpoint.dev/farpoint/test/effort"
 )
 
 // over2 is a definition of a probe by HTTP/2 that wants this body, or none if it is empty.
@@ -203,7 +204,7 @@ func TestHTTP2ProbeAgainstNetHTTP(t *testing.T) {
 	}
 	plain, secured, trust := speakingBoth(t, page)
 	seen := map[Result]int{}
-	for seed := range uint64(300) {
+	for seed := range uint64(effort.Rounds(300, 30)) {
 		random := rand.New(rand.NewPCG(seed, 8))
 		settings := HTTPSettings{Host: "legacy.example", Headers: []Header{{"X-Mine", "yes"}}, FollowRedirects: random.IntN(2) == 0,
 			Method: []string{"GET", "HEAD", "POST", "OPTIONS"}[random.IntN(4)], MaxBodyBytes: 1 + random.IntN(MaxBodyBytes)}

@@ -31,6 +31,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"farpoint.dev/farpoint/probes/guard"
+	"farpoint.dev/farpoint/test/effort"
 )
 
 // lossyRemote is an HTTP endpoint behind a network that loses packets at random, both ways.
@@ -149,7 +150,7 @@ func TestGuard_RandomLoss_TakesNobodyOut(t *testing.T) {
 	} {
 		for _, size := range []struct{ endpoints, networks int }{{30, 3}, {300, 10}} {
 			for _, share := range []float64{0.1, 0.3, 0.5} {
-				if detectsRaces && (size.endpoints > 30 || share != 0.3) {
+				if effort.Bounded && (size.endpoints > 30 || share != 0.3) {
 					continue
 				}
 				t.Run(fmt.Sprintf("%v of %d every %v within %v", share, size.endpoints, timing.Interval, timing.Timeout), func(t *testing.T) {

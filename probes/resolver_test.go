@@ -30,6 +30,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"farpoint.dev/farpoint/test/servers"
+	"farpoint.dev/farpoint/test/effort"
 )
 
 // asker asks the questions of these tests.
@@ -242,7 +243,7 @@ func TestNobodyWantsToKnow(t *testing.T) {
 // A thousand names that nobody answers hold up no other one.
 func TestFailingNamesHoldUpNoOthers(t *testing.T) {
 	names := 2000
-	if detectsRaces {
+	if effort.Bounded {
 		names /= 10 // see TestGreedyTenantsMakeNobodyWait
 	}
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {

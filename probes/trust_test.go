@@ -26,6 +26,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"farpoint.dev/farpoint/test/effort"
 )
 
 // world is some sites with some endpoints each, every site an owner and a network of its
@@ -209,7 +211,8 @@ func TestGuard_EverybodyFailsAlike_TakesNothingOut(t *testing.T) {
 	} {
 		t.Run(result.Reason.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 10, 30, SchedulerOptions{})
+				endpoints := effort.Rounds(30, 3)
+				w := newWorld(t, 10, endpoints, SchedulerOptions{})
 				for site := range w.sites {
 					w.answer(site, func(context.Context) Result { return result })
 				}
@@ -222,8 +225,8 @@ func TestGuard_EverybodyFailsAlike_TakesNothingOut(t *testing.T) {
 				}
 				time.Sleep(time.Minute + 3*timing.Interval)
 				for site := range w.sites {
-					if n := w.down(site); n != 30 {
-						t.Errorf("%d of 30 endpoints of site %d taken out after the longest freeze", n, site)
+					if n := w.down(site); n != endpoints {
+						t.Errorf("%d of %d endpoints of site %d taken out after the longest freeze", n, endpoints, site)
 					}
 				}
 				if w.isolated() {

@@ -1,5 +1,3 @@
-//go:build race
-
 /*
 Copyright 2026 The Farpoint Authors.
 
@@ -16,9 +14,15 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package probes
+// Package effort bounds the tests that simulate much: they look for wrong decisions, not for
+// races, and with the race detector everything takes ten times as long. `go test` without it runs
+// them in full, as `make test-long` does.
+package effort
 
-// detectsRaces: with the race detector everything takes ten times as long, and it gives up
-// on tests that have millions of hand-overs between goroutines (ThreadSanitizer: CHECK
-// failed). Those that look for wrong decisions, and not for races, do less then.
-const detectsRaces = true
+// Rounds returns how often a test repeats itself: full, or bounded with the race detector.
+func Rounds(full, bounded int) int {
+	if Bounded {
+		return bounded
+	}
+	return full
+}
