@@ -26,6 +26,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -68,16 +69,16 @@ func pastOf(was before, ready map[string]bool) history {
 	if decided.tier = was.tier; was.failingOpen {
 		decided.failOpen = "whatever"
 	}
-	return history{decided: availability{decided}, published: func(of *endpoint.Endpoint, _ discoveryv1.EndpointPort) (publishedState, bool) {
+	return history{decided: availability{decided}, published: func(of *endpoint.Endpoint, _ discoveryv1.EndpointPort) (slicestate.Published, bool) {
 		said := endpoint.Conditions{Ready: ready[of.Name], Serving: ready[of.Name]}
-		return publishedState{Conditions: said}, true
+		return slicestate.Published{Conditions: said}, true
 	}}
 }
 
 // noPast is that of endpoints that have not been published.
 func noPast() history {
-	return history{published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (publishedState, bool) {
-		return publishedState{}, false
+	return history{published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
+		return slicestate.Published{}, false
 	}}
 }
 

@@ -29,6 +29,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -290,9 +291,9 @@ func anyService(random *rand.Rand, met map[string]int) (sliceWants, said) {
 		whenNoneHealthy:   []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}[random.IntN(3)],
 		minHealthyPercent: random.IntN(2) * random.IntN(100),
 	}
-	rules.assign(wants.endpoints, history{published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (publishedState, bool) {
+	rules.assign(wants.endpoints, history{published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
 		open := random.IntN(2) == 0
-		return publishedState{Conditions: endpoint.Conditions{Ready: open, Serving: open}, state: probes.StateUnhealthy}, true
+		return slicestate.Published{Conditions: endpoint.Conditions{Ready: open, Serving: open}, State: probes.StateUnhealthy}, true
 	}})
 	wants.hints = judgeTraffic(wants.service, wants.endpoints).hints
 	told := said{routes{}, routes{}, routes{}}

@@ -31,6 +31,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -55,7 +56,7 @@ type drain struct {
 	rivals []*discoveryv1.EndpointSlice
 	// refused tells of places that may not be published, or not any more.
 	refused func(netip.Addr, []discoveryv1.EndpointPort) bool
-	seeds   *seeds
+	seeds   *slicestate.Prior
 	// health is what the probes know of an endpoint with this name; false if nothing.
 	health func(name string) (probes.Health, bool)
 }
@@ -113,7 +114,7 @@ func arePublished(ports []discoveryv1.EndpointPort) bool {
 
 func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []endpoint.Verdict) []endpoint.Verdict {
 	var ports *endpoint.PortSet
-	asWritten := sync.OnceValue(func() bool { return isAsWritten(slice) })
+	asWritten := sync.OnceValue(func() bool { return slicestate.IsAsWritten(slice) })
 	for i := range slice.Endpoints {
 		published := &slice.Endpoints[i]
 		if len(published.Addresses) != 1 {
@@ -134,7 +135,7 @@ func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []endpoint.Verd
 		left.Index = math.MaxInt
 		if until, health, ok := d.until(left, asWritten); ok {
 			left.DrainUntil = until
-			found = append(found, endpoint.Verdict{Endpoint: left, Health: health, Role: endpoint.Draining, WrittenReason: d.seeds.reasonOf(left, health.State)})
+			found = append(found, endpoint.Verdict{Endpoint: left, Health: health, Role: endpoint.Draining, WrittenReason: d.seeds.Reason(left, health.State)})
 		}
 	}
 	return found
@@ -168,24 +169,24 @@ func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *en
 // yet and is not probed may have been put into the slice by somebody else: it is ours if
 // the slice holds what the operator has written.
 func (d drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time, probes.Health, bool) {
-	said, _ := d.seeds.said(left)
+	said, _ := d.seeds.Find(left)
 	health, known := d.health(left.Name)
 	if !known && !said.Terminating && !asWritten() {
 		return time.Time{}, probes.Health{}, false
 	}
-	more := said.details()
-	if more.origin.name != "" {
-		left.Resolved = &endpoint.ResolvedFrom{Address: more.origin.name, Target: more.origin.target}
-		left.Spec.Priority = more.origin.tier
+	more := said.Details()
+	if more.Origin.Name != "" {
+		left.Resolved = &endpoint.ResolvedFrom{Address: more.Origin.Name, Target: more.Origin.Target}
+		left.Spec.Priority = more.Origin.Tier
 	}
 	if !known {
-		state, _ := d.seeds.of(left)
+		state, _ := d.seeds.State(left)
 		health = probes.Seeded(state)
 	}
 	end := wholeSecond(d.now.Add(d.period))
-	if !more.drainUntil.IsZero() {
-		if more.drainUntil.Before(end) {
-			end = more.drainUntil
+	if !more.DrainUntil.IsZero() {
+		if more.DrainUntil.Before(end) {
+			end = more.DrainUntil
 		}
 		return end, health, d.now.Before(end)
 	}

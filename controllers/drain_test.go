@@ -33,13 +33,14 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/effort"
 )
 
 // departed is a drain of what 192.0.2.1:8080 left behind: a slice with these conditions, and
 // with this of it in the annotation, if anything is.
-func departed(said string, hidden *sliceState) (drain, *discoveryv1.EndpointSlice) {
+func departed(said string, hidden *slicestate.State) (drain, *discoveryv1.EndpointSlice) {
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: "a", Labels: map[string]string{discoveryv1.LabelServiceName: "legacy"}},
 		Ports:      httpPort(8080).Ports,
@@ -56,7 +57,7 @@ func departed(said string, hidden *sliceState) (drain, *discoveryv1.EndpointSlic
 		period:  30 * time.Second,
 		now:     noon.Time,
 		refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
-		seeds:   seedsFrom([]*discoveryv1.EndpointSlice{slice}),
+		seeds:   slicestate.Read([]*discoveryv1.EndpointSlice{slice}),
 		health:  func(string) (probes.Health, bool) { return probes.Health{}, false },
 	}, slice
 }
@@ -66,11 +67,13 @@ func TestDrain(t *testing.T) {
 		return noon.Truncate(time.Second).Add(time.Duration(seconds) * time.Second)
 	}
 	only := []string{"192.0.2.1"}
-	written := &sliceState{}
-	hidden := func(role string, health farpointv1.EndpointHealth) *sliceState {
-		return &sliceState{Endpoints: []hiddenVerdict{{Role: role, Health: string(health), Addresses: only}}}
+	written := &slicestate.State{}
+	hidden := func(role string, health farpointv1.EndpointHealth) *slicestate.State {
+		return &slicestate.State{Endpoints: []slicestate.HiddenVerdict{{Role: role, Health: string(health), Addresses: only}}}
 	}
-	leaving := func(until time.Time) *sliceState { return &sliceState{Drains: []drainEnd{{until, only}}} }
+	leaving := func(until time.Time) *slicestate.State {
+		return &slicestate.State{Drains: []slicestate.DrainEnd{{Until: until, Addresses: only}}}
+	}
 	byOwnWord := hidden("", farpointv1.EndpointHealthDraining)
 	byOwnWord.Drains = leaving(at(10)).Drains
 	probed := func(d *drain) {
@@ -79,7 +82,7 @@ func TestDrain(t *testing.T) {
 	tests := []struct {
 		name   string
 		said   string
-		hidden *sliceState
+		hidden *slicestate.State
 		change func(*drain, *discoveryv1.EndpointSlice)
 		want   string // conditions, and seconds after noon, rounded up to whole ones
 	}{
@@ -89,8 +92,8 @@ func TestDrain(t *testing.T) {
 		{"the same, and has some time left", "FTT", byOwnWord, nil, "FTT 10"},
 		{"leaves while it is unhealthy", "FFF", written, nil, ""},
 		{"leaves while it is published although it is unhealthy", "TTF", hidden("", farpointv1.EndpointUnhealthy), nil, ""},
-		{"leaves as a standby", "FFF", hidden(standbyWord, farpointv1.EndpointHealthy), nil, ""},
-		{"leaves disabled", "FFF", hidden(disabledWord, ""), nil, ""},
+		{"leaves as a standby", "FFF", hidden(slicestate.StandbyWord, farpointv1.EndpointHealthy), nil, ""},
+		{"leaves disabled", "FFF", hidden(slicestate.DisabledWord, ""), nil, ""},
 		{"has died meanwhile", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
 			d.health = func(string) (probes.Health, bool) { return down, true }
 		}, ""},
@@ -186,7 +189,7 @@ func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
 	_, existing := carriedOut(t, wants, nil)
 	order := func() []string {
 		drain, _ := departed("TTF", nil)
-		drain.seeds = seedsFrom(existing)
+		drain.seeds = slicestate.Read(existing)
 		var names []string
 		for _, left := range drain.leaving(existing) {
 			names = append(names, left.Name)
@@ -265,7 +268,7 @@ func TestDrain_MoreThanThereMayBe_TheOldestGo(t *testing.T) {
 	}
 	_, existing := carriedOut(t, wants, nil)
 	drain, _ := departed("TTF", nil)
-	drain.seeds = seedsFrom(existing)
+	drain.seeds = slicestate.Read(existing)
 	left := drain.leaving(existing)
 	if len(left) != maxLeaving {
 		t.Fatalf("%d drain, want %d", len(left), maxLeaving)

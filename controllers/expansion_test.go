@@ -28,6 +28,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -201,33 +202,33 @@ func TestExpansionHasBounds(t *testing.T) {
 func TestQuestions(t *testing.T) {
 	spec := named("db.example", "192.0.2.1", "DB.Example.", "srv://_db._tcp.example", "a..b")
 	service := &corev1.Service{Spec: corev1.ServiceSpec{IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}}}
-	asked := func(options *farpointv1.DNSOptions, told *seeds, z zone) []string {
+	asked := func(options *farpointv1.DNSOptions, told *slicestate.Prior, z zone) []string {
 		var words []string
 		for _, wanted := range questionsOf(spec, nameRulesOf(options, service), told, z.answer) {
 			words = append(words, fmt.Sprintf("%s %d %v-%v %v%v", wanted.Name, wanted.Type, wanted.Min, wanted.Max, wanted.Known.Addresses, wanted.Known.Services))
 		}
 		return words
 	}
-	slice := func(port int32, protocol corev1.Protocol, names ...nameOrigin) *discoveryv1.EndpointSlice {
+	slice := func(port int32, protocol corev1.Protocol, names ...slicestate.NameOrigin) *discoveryv1.EndpointSlice {
 		ports := httpPort(port).Ports
 		*ports[0].Protocol = protocol
 		made := &discoveryv1.EndpointSlice{Ports: ports}
 		for i, address := range []string{"192.0.2.7", "192.0.2.6", "192.0.2.8", "192.0.2.1", "192.0.2.9"} {
 			made.Endpoints = append(made.Endpoints, discoveryv1.Endpoint{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Serving: new(true), Terminating: new(i == 2)}})
 		}
-		annotate(made, sliceState{Names: names, Drains: []drainEnd{{noon.Time, []string{"192.0.2.8"}}}})
+		annotate(made, slicestate.State{Names: names, Drains: []slicestate.DrainEnd{{Until: noon.Time, Addresses: []string{"192.0.2.8"}}}})
 		return made
 	}
-	told := seedsFrom([]*discoveryv1.EndpointSlice{
-		slice(80, corev1.ProtocolTCP, nameOrigin{Name: "db.example.", Addresses: []string{"192.0.2.7", "192.0.2.6", "192.0.2.8"}}),
-		slice(5433, corev1.ProtocolTCP, nameOrigin{Name: "srv://_db._tcp.example", Target: "b.example", Tier: 1, Addresses: []string{"192.0.2.9"}}),
-		slice(5432, corev1.ProtocolUDP, nameOrigin{Name: "srv://_db._tcp.example", Target: "b.example", Addresses: []string{"192.0.2.9"}}),
+	told := slicestate.Read([]*discoveryv1.EndpointSlice{
+		slice(80, corev1.ProtocolTCP, slicestate.NameOrigin{Name: "db.example.", Addresses: []string{"192.0.2.7", "192.0.2.6", "192.0.2.8"}}),
+		slice(5433, corev1.ProtocolTCP, slicestate.NameOrigin{Name: "srv://_db._tcp.example", Target: "b.example", Tier: 1, Addresses: []string{"192.0.2.9"}}),
+		slice(5432, corev1.ProtocolUDP, slicestate.NameOrigin{Name: "srv://_db._tcp.example", Target: "b.example", Addresses: []string{"192.0.2.9"}}),
 	})
-	nothing := seedsFrom(nil)
+	nothing := slicestate.Read(nil)
 	for _, test := range []struct {
 		name    string
 		options *farpointv1.DNSOptions
-		told    *seeds
+		told    *slicestate.Prior
 		zone    zone
 		want    []string
 	}{
@@ -304,7 +305,7 @@ func TestPoliciesOnNames(t *testing.T) {
 		}
 		egress := probes.NewEgressPolicy(probes.EgressRules{})
 		planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
-		got := planner.within(within, 100).plan(names, onePort, probedBy(common), &seeds{})
+		got := planner.within(within, 100).plan(names, onePort, probedBy(common), &slicestate.Prior{})
 		var accepted []string
 		for _, endpoint := range got.accepted {
 			accepted = append(accepted, endpoint.Name)

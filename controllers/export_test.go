@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -49,7 +50,7 @@ func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]s
 		byPolicies = append(byPolicies, slowed)
 	}
 	planner := targetPlanner{registry: probes.NewRegistry(dialer), egress: egress}
-	for _, each := range planner.within(within, within.room(object, nil)).plan(&expansion{spec: &object.Spec}, nil, probing{sound: []*definition{{settings: common}}}, &seeds{}).rejected {
+	for _, each := range planner.within(within, within.room(object, nil)).plan(&expansion{spec: &object.Spec}, nil, probing{sound: []*definition{{settings: common}}}, &slicestate.Prior{}).rejected {
 		if each.Reason == farpointv1.NotAllowedByPolicyReason {
 			byPolicies = append(byPolicies, each.Message)
 		} else {

@@ -34,6 +34,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/controllers/ownership"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
 )
@@ -242,7 +243,7 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	existing, elsewhere := slicesIn(found.service.namespace(object), all)
 	if found.service.service == nil {
 		r.probeOn(owner, within) // its health is known when the Service comes back
-	} else if err := r.judge(ctx, object, owner, seedsFrom(existing), &found); err != nil {
+	} else if err := r.judge(ctx, object, owner, slicestate.Read(existing), &found); err != nil {
 		return findings{}, err
 	}
 	plan := r.plan(object, found, existing, trigger)

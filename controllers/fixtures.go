@@ -34,6 +34,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -173,9 +174,9 @@ func confinedTo(t *testing.T, from ...*farpointv1.ExternalServicePolicy) *confin
 }
 
 // annotate gives a slice an annotation as the operator would write it for what it holds.
-func annotate(slice *discoveryv1.EndpointSlice, state sliceState) {
-	state.Version = sliceStateVersion
-	state.Sum = sumOfSlice(slice)
+func annotate(slice *discoveryv1.EndpointSlice, state slicestate.State) {
+	state.Version = slicestate.Version
+	state.Sum = slicestate.SumOf(slice)
 	text, err := json.Marshal(state)
 	if err != nil {
 		panic(err)
@@ -197,7 +198,7 @@ func plannedWith(t *testing.T, names *expansion, ports []corev1.ServicePort) tar
 		t.Fatal(err)
 	}
 	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
-	return planner.plan(names, ports, probedBy(common), &seeds{})
+	return planner.plan(names, ports, probedBy(common), &slicestate.Prior{})
 }
 
 // probedBy probes by settings that are sound.

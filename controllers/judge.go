@@ -27,13 +27,14 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
 // judge finds out which endpoints are sound, has the scheduler probe them and fetches
 // what it knows. What has a fault is probed by the last definition that was sound, and as
 // any other within what the namespace is confined to now.
-func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, seeds *seeds, found *findings) error {
+func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, prior *slicestate.Prior, found *findings) error {
 	known := r.definitions.update(ctx, object, r.clock.Now())
 	if wait := referencePatience - known.references.unansweredFor(r.clock.Now()); len(known.probers.list) == 0 && wait > 0 && wait <= referencePatience {
 		return answersAwaited(min(wait, referenceRetry))
@@ -48,22 +49,22 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	}
 	service := found.service.service
 	planner := r.targets.within(found.within, room)
-	names := r.resolve(object, owner, service, planner, seeds)
+	names := r.resolve(object, owner, service, planner, prior)
 	if wait := names.awaited(r.clock.Now()); wait > 0 {
 		return answersAwaited(wait)
 	}
-	planned := planner.plan(names, service.Spec.Ports, known.probing(found.within, planner.egress.Version()), seeds)
+	planned := planner.plan(names, service.Spec.Ports, known.probing(found.within, planner.egress.Version()), prior)
 	known.keep(&planned)
 	planned.slowed = slowed
 	if found.around, err = r.neighbours(ctx, service, types.NamespacedName(owner)); err != nil {
 		return err
 	}
-	leaving := r.leaving(object, owner, planner, planned, seeds, found.around)
-	r.probe(owner, found.within, append(planned.probeTargets(common, seeds), keepProbing(leaving)...))
+	leaving := r.leaving(object, owner, planner, planned, prior, found.around)
+	r.probe(owner, found.within, append(planned.probeTargets(common, prior), keepProbing(leaving)...))
 	found.targets = &planned
 	found.held = r.scheduler.Held(owner)
-	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner), seeds)
-	found.availability = rulesOf(&object.Spec.Availability).assign(found.verdicts, history{decided: r.decisions.of(owner), published: seeds.at})
+	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner), prior)
+	found.availability = rulesOf(&object.Spec.Availability).assign(found.verdicts, history{decided: r.decisions.of(owner), published: prior.At})
 	found.verdicts = append(found.verdicts, leaving...)
 	found.portsReason, found.portsMessage = portMismatch(planned.accepted, found.around)
 	found.familiesReason, found.familiesMessage = familyMismatch(planned.accepted, found.around)
@@ -72,7 +73,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 }
 
 // leaving finds the endpoints that have left the spec and are draining.
-func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planner targetPlanner, planned targets, seeds *seeds, around neighbours) []endpoint.Verdict {
+func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planner targetPlanner, planned targets, prior *slicestate.Prior, around neighbours) []endpoint.Verdict {
 	var known map[string]probes.Health // mostly nobody asks
 	return drain{
 		service: around.service,
@@ -81,7 +82,7 @@ func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Ow
 		taken:   planned.taken,
 		rivals:  around.rivals,
 		refused: planner.refuses,
-		seeds:   seeds,
+		seeds:   prior,
 		health: func(name string) (probes.Health, bool) {
 			if known == nil {
 				known = r.scheduler.Health(owner)
@@ -89,21 +90,21 @@ func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Ow
 			health, ok := known[name]
 			return health, ok
 		},
-	}.leaving(seeds.existing)
+	}.leaving(prior.Existing)
 }
 
 // verdicts puts endpoints together with what is known of them. A disabled one is not
 // probed, so that nothing is; a held one may be known only by what was published.
-func verdicts(accepted []endpoint.Endpoint, known map[string]probes.Health, seeds *seeds) []endpoint.Verdict {
+func verdicts(accepted []endpoint.Endpoint, known map[string]probes.Health, prior *slicestate.Prior) []endpoint.Verdict {
 	all := make([]endpoint.Verdict, len(accepted))
 	for i := range accepted {
 		ep := &accepted[i]
 		health, ok := known[ep.Name]
 		if !ok && ep.Held {
-			state, _ := seeds.of(ep)
+			state, _ := prior.State(ep)
 			health = probes.Seeded(state)
 		}
-		all[i] = endpoint.Verdict{Endpoint: ep, Health: health, WrittenReason: seeds.reasonOf(ep, health.State)}
+		all[i] = endpoint.Verdict{Endpoint: ep, Health: health, WrittenReason: prior.Reason(ep, health.State)}
 	}
 	return all
 }

@@ -23,6 +23,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -42,9 +43,9 @@ func (answersAwaited) Error() string { return "there are no DNS answers yet" }
 
 // resolve has the names of an object asked for, and finds out where they lead as far as is
 // known.
-func (r *Reconciler) resolve(object *farpointv1.ExternalService, owner probes.Owner, service *corev1.Service, planner targetPlanner, seeds *seeds) *expansion {
+func (r *Reconciler) resolve(object *farpointv1.ExternalService, owner probes.Owner, service *corev1.Service, planner targetPlanner, prior *slicestate.Prior) *expansion {
 	rules := nameRulesOf(object.Spec.DNS, service)
-	r.resolver.Set(owner, questionsOf(&object.Spec, rules, seeds, r.resolver.Answer))
+	r.resolver.Set(owner, questionsOf(&object.Spec, rules, prior, r.resolver.Answer))
 	return expander{
 		rules:   rules,
 		ports:   service.Spec.Ports,

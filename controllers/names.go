@@ -26,6 +26,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -74,11 +75,11 @@ func nameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) nameRu
 // questionsOf are all that has to be known to resolve the names of a spec. What the slices
 // say is what to begin with: they have the addresses that each name led to last. For the
 // hosts that SRV records name, it is the present answer that counts.
-func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, seeds *seeds, answer func(probes.Question) probes.Answer) []probes.Wanted {
+func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, prior *slicestate.Prior, answer func(probes.Question) probes.Answer) []probes.Wanted {
 	if !endpoint.HasDNSName(spec) {
 		return nil
 	}
-	known := knownRecords(seeds)
+	known := knownRecords(prior)
 	var wanted []probes.Wanted
 	asked := map[probes.Question]bool{}
 	ask := func(name string, types ...probes.RecordType) {
@@ -116,10 +117,10 @@ func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, seeds *s
 
 // knownRecords are where the DNS names of a spec led to, as far as that is published. The
 // priorities of SRV records are the tiers that were made of them.
-func knownRecords(published *seeds) map[probes.Question]probes.RecordSet {
+func knownRecords(published *slicestate.Prior) map[probes.Question]probes.RecordSet {
 	var known map[probes.Question]probes.RecordSet
-	for at, origin := range published.origins() {
-		parsed, err := endpoint.ParseName(origin.name)
+	for at, origin := range published.Origins() {
+		parsed, err := endpoint.ParseName(origin.Name)
 		if err != nil {
 			continue
 		}
@@ -128,13 +129,13 @@ func knownRecords(published *seeds) map[probes.Question]probes.RecordSet {
 		}
 		name := parsed.Name
 		if parsed.Service != nil {
-			name = origin.target
+			name = origin.Target
 			if canonical, err := probes.CanonicalName(name); err != nil || canonical != name {
 				continue // somebody has edited it
 			}
 			question := probes.Question{Name: parsed.Name, Type: probes.RecordSRV}
 			set := known[question]
-			set.Services = append(set.Services, probes.ServiceRecord{Priority: uint16(origin.tier), Target: name, Port: uint16(at.Port)})
+			set.Services = append(set.Services, probes.ServiceRecord{Priority: uint16(origin.Tier), Target: name, Port: uint16(at.Port)})
 			known[question] = set
 		}
 		if at.Address.IsValid() {

@@ -31,6 +31,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/effort"
 )
@@ -46,7 +47,7 @@ type nameServers struct {
 
 // expand does what the operator does. As with a resolver, the answers to what it asks for
 // first are there when it looks again.
-func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1.Service, seeds *seeds) *expansion {
+func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1.Service, prior *slicestate.Prior) *expansion {
 	rules := nameRulesOf(object.Spec.DNS, service)
 	answer := func(question probes.Question) probes.Answer { return s.answers[question] }
 	if s.answers == nil {
@@ -54,7 +55,7 @@ func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1
 	}
 	for range 2 { // the second time for the hosts of services
 		wanted := map[probes.Question]bool{}
-		for _, each := range questionsOf(&object.Spec, rules, seeds, answer) {
+		for _, each := range questionsOf(&object.Spec, rules, prior, answer) {
 			wanted[each.Question] = true
 			known, ok := s.answers[each.Question]
 			if !ok {

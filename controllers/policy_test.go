@@ -29,6 +29,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -41,7 +42,7 @@ func plannedWithin(t *testing.T, within *confines, spec farpointv1.ExternalServi
 	}
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
 	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
-	return planner.within(within, room).plan(&expansion{spec: &spec}, onePort, probedBy(common), &seeds{})
+	return planner.within(within, room).plan(&expansion{spec: &spec}, onePort, probedBy(common), &slicestate.Prior{})
 }
 
 func TestPoliciesSetEndpointsAside(t *testing.T) {

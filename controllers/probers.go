@@ -26,6 +26,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -112,7 +113,7 @@ func (t *targets) activeProbers() proberList {
 // before, and for a new endpoint the last sound one. If none works, an endpoint that was
 // published is only watched for its death. attachProber returns what is wrong with the present
 // definition of this endpoint; the endpoint is held if it is probed nevertheless.
-func (p targetPlanner) attachProber(made *candidate, spec *farpointv1.ExternalServiceSpec, by probing, seeds *seeds) *endpoint.Rejection {
+func (p targetPlanner) attachProber(made *candidate, spec *farpointv1.ExternalServiceSpec, by probing, prior *slicestate.Prior) *endpoint.Rejection {
 	if made.Spec.State == farpointv1.EndpointDisabled {
 		return nil
 	}
@@ -146,7 +147,7 @@ func (p targetPlanner) attachProber(made *candidate, spec *farpointv1.ExternalSe
 			}
 		}
 	}
-	if _, published := seeds.of(&made.Endpoint); before != nil || published {
+	if _, published := prior.State(&made.Endpoint); before != nil || published {
 		p.watchForDeath(made, before)
 		made.Held, made.Unprobed = true, true
 	}

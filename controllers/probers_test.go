@@ -27,15 +27,16 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
 // publishedAt are seeds of an endpoint that was published as ready, or not.
-func publishedAt(address string, ready bool) *seeds {
+func publishedAt(address string, ready bool) *slicestate.Prior {
 	slice := &discoveryv1.EndpointSlice{Ports: httpPort(8080).Ports, Endpoints: []discoveryv1.Endpoint{
 		{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Ready: &ready, Serving: &ready}},
 	}}
-	return seedsFrom([]*discoveryv1.EndpointSlice{slice})
+	return slicestate.Read([]*discoveryv1.EndpointSlice{slice})
 }
 
 func soundSettings(t *testing.T, spec *farpointv1.ExternalServiceSpec) settings {
@@ -52,13 +53,13 @@ func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
 	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
 	for _, ready := range []bool{true, false} {
-		seeds := publishedAt("192.0.2.1", ready)
+		prior := publishedAt("192.0.2.1", ready)
 		by := probing{fault: &endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}}
-		got := planner.plan(&expansion{spec: spec}, onePort, by, seeds)
+		got := planner.plan(&expansion{spec: spec}, onePort, by, prior)
 		if len(got.accepted) != 1 || !got.accepted[0].Held || !got.accepted[0].Unprobed || got.rejected[1].Reason != farpointv1.InvalidHealthCheckReason {
 			t.Fatalf("accepted %+v, rejected %v", got.accepted, got.rejected)
 		}
-		made := got.probeTargets(schedule{}, seeds)[0]
+		made := got.probeTargets(schedule{}, prior)[0]
 		if made.Prober == nil || !made.Initial.IsStale() || made.Initial.State == probes.StateUnknown {
 			t.Errorf("a target %+v", made)
 		}
@@ -79,16 +80,16 @@ func TestProbers_UnchangedEndpoint_IsNotPreparedAgain(t *testing.T) {
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
 	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
 	by := probedBy(soundSettings(t, spec))
-	first := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{})
+	first := planner.plan(&expansion{spec: spec}, onePort, by, &slicestate.Prior{})
 	before := first.activeProbers()
 	by.before = &before
 	spec.Endpoints = spec.Endpoints[1:] // at another place now
-	again := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{})
+	again := planner.plan(&expansion{spec: spec}, onePort, by, &slicestate.Prior{})
 	if again.probers[0].prober != first.probers[1].prober {
 		t.Error("it was prepared again")
 	}
 	before.forgetProbers()
-	if anew := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{}); anew.probers[0].prober == first.probers[1].prober {
+	if anew := planner.plan(&expansion{spec: spec}, onePort, by, &slicestate.Prior{}); anew.probers[0].prober == first.probers[1].prober {
 		t.Error("it was not prepared again although it may not be the same any more")
 	}
 }
@@ -99,7 +100,7 @@ func TestProbers_PolicyThatForbidsTheLastSoundDefinition_TakesItOut(t *testing.T
 	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
 	by := probedBy(soundSettings(t, spec))
 	by.sound[0].url = "http:///"
-	first := planner.plan(&expansion{spec: spec}, onePort, by, &seeds{})
+	first := planner.plan(&expansion{spec: spec}, onePort, by, &slicestate.Prior{})
 	before := first.activeProbers()
 	by.before, by.fault = &before, &endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}
 	got := planner.plan(&expansion{spec: spec}, onePort, by, publishedAt("192.0.2.1", true))

@@ -26,6 +26,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -43,7 +44,7 @@ func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 			{},
 		},
 	}
-	known := seedsFrom([]*discoveryv1.EndpointSlice{slice})
+	known := slicestate.Read([]*discoveryv1.EndpointSlice{slice})
 	byHand := at("192.0.2.5", 8080)
 	byHand.State = farpointv1.EndpointDraining
 	accepted := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{
@@ -56,7 +57,7 @@ func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 		probes.StateDraining, probes.StateHealthy, // by its own word, and by hand
 	}
 	for i := range accepted {
-		if state, _ := known.of(&accepted[i]); state != want[i] {
+		if state, _ := known.State(&accepted[i]); state != want[i] {
 			t.Errorf("%s is seeded %v, want %v", accepted[i].Name, state, want[i])
 		}
 	}
@@ -83,21 +84,21 @@ func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
 				wants.service.Spec.PublishNotReadyAddresses = publishNotReady
 				_, written := carriedOut(t, wants, nil)
 				what := fmt.Sprintf("role %d, %v, publishNotReadyAddresses %v", given, state, publishNotReady)
-				read := seedsFrom(written)
-				said, ok := read.at(endpoints[0].Endpoint, endpoints[0].Ports.First())
-				if seeded, _ := read.of(endpoints[0].Endpoint); !ok || said.state != state || seeded != state {
+				read := slicestate.Read(written)
+				said, ok := read.At(endpoints[0].Endpoint, endpoints[0].Ports.First())
+				if seeded, _ := read.State(endpoints[0].Endpoint); !ok || said.State != state || seeded != state {
 					t.Errorf("%s: read back as %+v", what, said)
 				}
-				if said.failedOpen() != (given == endpoint.FailOpen) {
-					t.Errorf("%s: failed open %v", what, said.failedOpen())
+				if said.FailedOpen() != (given == endpoint.FailOpen) {
+					t.Errorf("%s: failed open %v", what, said.FailedOpen())
 				}
-				if got, want := said.role == endpoint.InUse, given != endpoint.Standby && given != endpoint.Disabled; got != want {
+				if got, want := said.Role == endpoint.InUse, given != endpoint.Standby && given != endpoint.Disabled; got != want {
 					t.Errorf("%s: in use %v", what, got)
 				}
-				if reason := read.reasonOf(endpoints[0].Endpoint, state); (given == endpoint.Standby || given == endpoint.FailOpen) && state == probes.StateUnhealthy && reason != "Timeout" {
+				if reason := read.Reason(endpoints[0].Endpoint, state); (given == endpoint.Standby || given == endpoint.FailOpen) && state == probes.StateUnhealthy && reason != "Timeout" {
 					t.Errorf("%s: the reason is %q", what, reason)
 				}
-				if other, _ := read.said(endpoints[1].Endpoint); other.state != probes.StateHealthy || other.role != endpoint.InUse {
+				if other, _ := read.Find(endpoints[1].Endpoint); other.State != probes.StateHealthy || other.Role != endpoint.InUse {
 					t.Errorf("%s: another endpoint is read back as %+v", what, other)
 				}
 			}
@@ -114,7 +115,7 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 		"another type":         `[1,2]`,
 		"a number for a list":  `{"version":1,"endpoints":7}`,
 		"another version":      `{"version":2,"sum":"` + sum + `","endpoints":[{"role":"Standby","health":"Healthy","addresses":["10.0.0.1"]}]}`,
-		"huge":                 `{"version":1,"sum":"` + strings.Repeat("x", maxSliceState) + `"}`,
+		"huge":                 `{"version":1,"sum":"` + strings.Repeat("x", slicestate.MaxLength) + `"}`,
 		"unknown roles":        `{"version":1,"sum":"","endpoints":[{"role":"Root","health":"Healthy","addresses":["10.0.0.1"]}]}`,
 		"a standby with T T F": `{"version":1,"sum":"","endpoints":[{"role":"Standby","health":"Unhealthy","addresses":["10.0.0.2"]}]}`,
 		"no such endpoint":     `{"version":1,"sum":"","endpoints":[{"health":"Healthy","addresses":["10.9.9.9", "", "x", "::"]}],"drains":[{"until":"9999-01-01T00:00:00Z","addresses":["10.0.0.1"]}]}`,
@@ -126,9 +127,9 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 		endpoints[0].Health = probes.Seeded(probes.StateUnhealthy)
 		_, written := carriedOut(t, wantsOf(endpoints), nil)
 		written[0].Annotations[farpointv1.SliceStateAnnotation] = text
-		read := seedsFrom(written)
+		read := slicestate.Read(written)
 		for i, want := range []probes.State{probes.StateUnhealthy, probes.StateHealthy} {
-			if said, _ := read.said(endpoints[i].Endpoint); said.state != want || said.role != endpoint.InUse || !said.details().drainUntil.IsZero() {
+			if said, _ := read.Find(endpoints[i].Endpoint); said.State != want || said.Role != endpoint.InUse || !said.Details().DrainUntil.IsZero() {
 				t.Errorf("%s: endpoint %d is read as %+v", name, i, said)
 			}
 		}
@@ -156,16 +157,16 @@ func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 	wants.maxEndpoints = 1000
 	_, written := carriedOut(t, wants, nil)
 	text := written[0].Annotations[farpointv1.SliceStateAnnotation]
-	if len(text) > maxSliceState {
+	if len(text) > slicestate.MaxLength {
 		t.Fatalf("%d bytes", len(text))
 	}
-	if _, ok := parseSliceState(text); !ok {
+	if _, ok := slicestate.Parse(text); !ok {
 		t.Fatalf("cannot be read: %s", text)
 	}
-	read := seedsFrom(written)
+	read := slicestate.Read(written)
 	for i := range endpoints {
-		if said, _ := read.said(endpoints[i].Endpoint); i%2 == 0 && !said.details().drainUntil.Equal(endpoints[i].DrainUntil.Truncate(time.Second)) {
-			t.Fatalf("endpoint %d drains until %v, want %v", i, said.details().drainUntil, endpoints[i].DrainUntil)
+		if said, _ := read.Find(endpoints[i].Endpoint); i%2 == 0 && !said.Details().DrainUntil.Equal(endpoints[i].DrainUntil.Truncate(time.Second)) {
+			t.Fatalf("endpoint %d drains until %v, want %v", i, said.Details().DrainUntil, endpoints[i].DrainUntil)
 		}
 	}
 	if len(knownRecords(read)) == 0 {
@@ -180,7 +181,7 @@ func TestSliceState_OtherReason_WritesNothing(t *testing.T) {
 	endpoints[0].Health.Cause.Reason = probes.ReasonTimeout
 	_, written := carriedOut(t, wantsOf(endpoints), nil)
 	endpoints[0].Health.Cause.Reason = probes.ReasonConnectionRefused
-	endpoints[0].WrittenReason = seedsFrom(written).reasonOf(endpoints[0].Endpoint, probes.StateUnhealthy)
+	endpoints[0].WrittenReason = slicestate.Read(written).Reason(endpoints[0].Endpoint, probes.StateUnhealthy)
 	if plan, _ := carriedOut(t, wantsOf(endpoints), written); writes(plan) != [3]int{} {
 		t.Errorf("%v writes", writes(plan))
 	}

@@ -26,6 +26,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 )
 
 // slicePlan is what has to be written, in this order, so that no endpoint is missing
@@ -108,7 +109,7 @@ type slicePlanner struct {
 	// doomed slices are of no use to any group.
 	doomed []*draft
 	// state encodes the annotation with what conditions do not say.
-	state sliceStateEncoder
+	state slicestate.Encoder
 }
 
 // groupKey tells apart what must stand in slices of its own: a slice has one address
@@ -260,7 +261,7 @@ func (p *slicePlanner) heir(slice *discoveryv1.EndpointSlice) *sliceGroup {
 // stateOf is the annotation of a draft with what its endpoints' conditions do not say, until
 // the next call.
 func (p *slicePlanner) stateOf(of *draft) []byte {
-	return p.state.encode(of.group.ports.Key, p.wants.endpoints, of.endpoints, p.wants.service.Spec.PublishNotReadyAddresses)
+	return p.state.Encode(of.group.ports.Key, p.wants.endpoints, of.endpoints, p.wants.service.Spec.PublishNotReadyAddresses)
 }
 
 func (p *slicePlanner) findHomeless() {

@@ -27,6 +27,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -99,6 +100,6 @@ func BenchmarkSeedsFrom(b *testing.B) {
 	existing := planSlices(wantsOf(numbered(1000)), nil).Create
 	b.ReportAllocs()
 	for b.Loop() {
-		seedsFrom(existing)
+		slicestate.Read(existing)
 	}
 }

@@ -34,6 +34,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/effort"
 )
@@ -76,7 +77,7 @@ func (m *simulation) asked() map[string]string {
 		hidden := ""
 		switch implied := map[bool]probes.State{false: probes.StateUnhealthy, true: probes.StateHealthy}[serving]; {
 		case each.State == farpointv1.EndpointDisabled:
-			hidden = disabledWord
+			hidden = slicestate.DisabledWord
 		case each.health != implied:
 			hidden = string(endpoint.HealthOf(each.health))
 		}
@@ -122,7 +123,7 @@ func (m *simulation) told(t *testing.T, present []*discoveryv1.EndpointSlice) ma
 // saying is what a slice says of an endpoint, by its conditions and its annotation.
 func saying(slice *discoveryv1.EndpointSlice, endpoint *discoveryv1.Endpoint) string {
 	hidden := ""
-	state, _ := parseSliceState(slice.Annotations[farpointv1.SliceStateAnnotation])
+	state, _ := slicestate.Parse(slice.Annotations[farpointv1.SliceStateAnnotation])
 	for _, entry := range state.Endpoints {
 		if slices.Contains(entry.Addresses, endpoint.Addresses[0]) {
 			hidden = entry.Role + entry.Health

@@ -33,6 +33,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -72,17 +73,17 @@ func told(object *farpointv1.ExternalService, found findings, now metav1.Time) f
 // pastIn is the past of the slices that a status speaks of.
 func pastIn(status *farpointv1.ExternalServiceStatus) history {
 	before := toldBefore{list: status.Endpoints}
-	return history{published: func(of *endpoint.Endpoint, _ discoveryv1.EndpointPort) (publishedState, bool) {
+	return history{published: func(of *endpoint.Endpoint, _ discoveryv1.EndpointPort) (slicestate.Published, bool) {
 		known := before.find(of.Index, of.Name)
 		if known == nil || known.Published == "" {
-			return publishedState{}, false
+			return slicestate.Published{}, false
 		}
-		said := publishedState{state: endpoint.ProbeState(known.Health), role: endpoint.InUse}
+		said := slicestate.Published{State: endpoint.ProbeState(known.Health), Role: endpoint.InUse}
 		switch known.Published {
 		case farpointv1.PublishedReady, farpointv1.PublishedFailOpen:
 			said.Conditions = endpoint.Conditions{Ready: true, Serving: true}
 		case farpointv1.PublishedStandby:
-			said.role = endpoint.Standby
+			said.Role = endpoint.Standby
 		}
 		return said, true
 	}}

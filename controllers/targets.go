@@ -30,6 +30,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -80,7 +81,7 @@ func (p targetPlanner) refuses(address netip.Addr, ports []discoveryv1.EndpointP
 // plan judges each endpoint of the spec, with its names resolved, by itself, so that a bad
 // one harms no other. The ports are those of the Service; seeds tell what was published
 // before.
-func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, by probing, seeds *seeds) targets {
+func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, by probing, prior *slicestate.Prior) targets {
 	spec := names.spec
 	planned := targets{
 		rejected: map[int]endpoint.Rejection{},
@@ -97,7 +98,7 @@ func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, by pro
 			refused = p.confines.refusal(&wanted.Endpoint, p.room)
 		}
 		if refused == nil {
-			refused = p.attachProber(wanted, spec, by, seeds)
+			refused = p.attachProber(wanted, spec, by, prior)
 		}
 		if refused != nil {
 			planned.rejected[i] = *refused
@@ -178,14 +179,14 @@ func confinedIdentity(identity probes.Identity, within *confines) probes.Identit
 
 // probeTargets are what the scheduler is to probe. The seeds are the verdicts to begin
 // with where it knows nothing yet.
-func (t targets) probeTargets(common schedule, seeds *seeds) []probes.Target {
+func (t targets) probeTargets(common schedule, prior *slicestate.Prior) []probes.Target {
 	list := make([]probes.Target, 0, len(t.accepted))
 	for i := range t.accepted {
 		endpoint, by := &t.accepted[i], &t.probers[i]
 		if endpoint.Spec.State == farpointv1.EndpointDisabled {
 			continue
 		}
-		initial, ok := seeds.of(endpoint)
+		initial, ok := prior.State(endpoint)
 		if !ok {
 			initial = common.initial
 		}

@@ -29,6 +29,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -244,7 +245,7 @@ func TestDisabledEndpointsAreNotProbed(t *testing.T) {
 	disabled := at("192.0.2.2", 8080)
 	disabled.State = farpointv1.EndpointDisabled
 	got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), disabled}}, onePort)
-	if list := got.probeTargets(schedule{}, &seeds{}); len(got.accepted) != 2 || len(list) != 1 || list[0].Key != "192.0.2.1:8080" {
+	if list := got.probeTargets(schedule{}, &slicestate.Prior{}); len(got.accepted) != 2 || len(list) != 1 || list[0].Key != "192.0.2.1:8080" {
 		t.Errorf("%d accepted, probes %v", len(got.accepted), list)
 	}
 }
@@ -302,7 +303,7 @@ func TestCredentialsTellProbesApart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return planner.plan(&expansion{spec: &spec}, onePort, probedBy(common), &seeds{}).probeTargets(scheduleOf(&spec), &seeds{})
+		return planner.plan(&expansion{spec: &spec}, onePort, probedBy(common), &slicestate.Prior{}).probeTargets(scheduleOf(&spec), &slicestate.Prior{})
 	}
 	none := targetsBy(nil)
 	seen := map[probes.Identity]bool{none[0].Identity: true}

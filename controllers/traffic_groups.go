@@ -24,6 +24,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -82,7 +83,7 @@ type history struct {
 	// before the slices, which may have been edited or deleted since.
 	decided availability
 	// published is what the slices say of an endpoint at a port.
-	published func(*endpoint.Endpoint, discoveryv1.EndpointPort) (publishedState, bool)
+	published func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool)
 }
 
 // groupIndex finds the groups of endpoints. Neighbours in a spec tend to have the same.
@@ -159,10 +160,10 @@ func (g *trafficGroup) recall(member *endpoint.Verdict, port int, was history) {
 	if !ok {
 		return
 	}
-	if isActive(member) && said.inUse() {
+	if isActive(member) && said.InUse() {
 		g.was.tier = max(g.was.tier, tierOf(member))
 	}
-	g.was.failingOpen = g.was.failingOpen || said.failedOpen()
+	g.was.failingOpen = g.was.failingOpen || said.FailedOpen()
 }
 
 // wasReady reports whether an endpoint got traffic because it was healthy, or had been

@@ -33,6 +33,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/effort"
 )
@@ -175,11 +176,11 @@ func TestSplitByRole_Restart_ReadsBackBothRoles(t *testing.T) {
 	rules := availabilityRules{minReady: 1}
 	first := rules.assign(all, noPast())
 	_, written := carriedOut(t, wantsOf(splitByRole(all)), nil)
-	read := seedsFrom(written)
-	if state, ok := read.of(all[2].Endpoint); !ok || state != probes.StateHealthy {
+	read := slicestate.Read(written)
+	if state, ok := read.State(all[2].Endpoint); !ok || state != probes.StateHealthy {
 		t.Errorf("the split endpoint is read back %v", state)
 	}
-	again := rules.assign(all, history{published: read.at})
+	again := rules.assign(all, history{published: read.At})
 	for i := range first {
 		if first[i].tierDecision != again[i].tierDecision {
 			t.Errorf("%s: %+v, after a restart %+v", first[i], first[i].tierDecision, again[i].tierDecision)

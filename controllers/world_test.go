@@ -29,6 +29,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/effort"
 )
@@ -96,18 +97,18 @@ func (w *world) restartUnseen() {
 
 func (w *world) reconcile(probe func(name string, health probes.Health) probes.Health) {
 	w.t.Helper()
-	seeds := seedsFrom(w.slices)
-	targets := plannedWith(w.t, w.names.expand(w.object, w.service, seeds), w.service.Spec.Ports)
+	prior := slicestate.Read(w.slices)
+	targets := plannedWith(w.t, w.names.expand(w.object, w.service, prior), w.service.Spec.Ports)
 	leaving := drain{
-		service: w.service, period: drainPeriodOf(&w.object.Spec), now: w.now, taken: targets.taken, seeds: seeds,
+		service: w.service, period: drainPeriodOf(&w.object.Spec), now: w.now, taken: targets.taken, seeds: prior,
 		refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
 		health: func(name string) (probes.Health, bool) {
 			health, ok := w.known[name]
 			return health, ok
 		},
-	}.leaving(seeds.existing)
+	}.leaving(prior.Existing)
 	known := map[string]probes.Health{}
-	for _, target := range append(targets.probeTargets(schedule{}, seeds), keepProbing(leaving)...) {
+	for _, target := range append(targets.probeTargets(schedule{}, prior), keepProbing(leaving)...) {
 		health, ok := w.known[target.Key]
 		switch {
 		case ok && target.Prober == nil:
@@ -119,8 +120,8 @@ func (w *world) reconcile(probe func(name string, health probes.Health) probes.H
 		}
 	}
 	w.known = known
-	found := findings{service: judgeService(w.object, w.service), targets: &targets, verdicts: verdicts(targets.accepted, w.known, seeds)}
-	found.availability = rulesOf(&w.object.Spec.Availability).assign(found.verdicts, history{decided: w.decided, published: seeds.at})
+	found := findings{service: judgeService(w.object, w.service), targets: &targets, verdicts: verdicts(targets.accepted, w.known, prior)}
+	found.availability = rulesOf(&w.object.Spec.Availability).assign(found.verdicts, history{decided: w.decided, published: prior.At})
 	w.decided = found.availability
 	found.verdicts = append(found.verdicts, leaving...)
 	_, w.slices = carriedOut(w.t, sliceWants{owner: w.object, service: w.service, endpoints: splitByRole(found.verdicts), maxEndpoints: 3}, w.slices)

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package slicestate
 
 import (
 	"encoding/json"
@@ -29,23 +29,23 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// sliceState is what the annotation [farpointv1.SliceStateAnnotation] of an EndpointSlice
+// State is what the annotation [farpointv1.SliceStateAnnotation] of an EndpointSlice
 // says about the endpoints in it: what a restarted operator has to know and cannot read
 // from their conditions. It speaks only of endpoints of the slice, so that a change of one
 // of them writes this slice and no other, and it depends on nothing but what is published,
 // so that it stands still while nothing changes.
-type sliceState struct {
+type State struct {
 	Version int `json:"version"`
 	// Sum is a checksum of the ports and addresses that the operator has written. An
 	// endpoint beside the spec in a slice with another sum may be somebody else's.
 	Sum       string          `json:"sum"`
-	Endpoints []hiddenVerdict `json:"endpoints,omitempty"`
-	Drains    []drainEnd      `json:"drains,omitempty"`
-	Names     []nameOrigin    `json:"names,omitempty"`
+	Endpoints []HiddenVerdict `json:"endpoints,omitempty"`
+	Drains    []DrainEnd      `json:"drains,omitempty"`
+	Names     []NameOrigin    `json:"names,omitempty"`
 }
 
-// hiddenVerdict is a verdict that the conditions of endpoints do not imply.
-type hiddenVerdict struct {
+// HiddenVerdict is a verdict that the conditions of endpoints do not imply.
+type HiddenVerdict struct {
 	// Role is Standby or Disabled; empty for endpoints in use.
 	Role string `json:"role,omitempty"`
 	// Health is the verdict, and Reason the one with which it was first written. Both are
@@ -55,14 +55,14 @@ type hiddenVerdict struct {
 	Addresses []string `json:"addresses"`
 }
 
-// drainEnd is when endpoints go that have left the spec.
-type drainEnd struct {
+// DrainEnd is when endpoints go that have left the spec.
+type DrainEnd struct {
 	Until     time.Time `json:"until"`
 	Addresses []string  `json:"addresses"`
 }
 
-// nameOrigin is a DNS name of the spec that led to endpoints.
-type nameOrigin struct {
+// NameOrigin is a DNS name of the spec that led to endpoints.
+type NameOrigin struct {
 	// Name is the address in the spec, and Target the host if SRV records name one, with
 	// Tier for their priority.
 	Name      string   `json:"name"`
@@ -72,13 +72,13 @@ type nameOrigin struct {
 }
 
 const (
-	sliceStateVersion = 1
-	// maxSliceState is the most bytes of the annotation: half of what the API server allows
+	Version = 1
+	// MaxLength is the most bytes of the annotation: half of what the API server allows
 	// for all annotations of an object. 1,000 IP addresses in each of its three lists fit. What
 	// does not, such as a thousand DNS names of 200 bytes each, is left out.
-	maxSliceState = 128 << 10
+	MaxLength = 128 << 10
 
-	standbyWord, disabledWord = "Standby", "Disabled"
+	StandbyWord, DisabledWord = "Standby", "Disabled"
 )
 
 // The annotation of a slice whose conditions say everything consists of these and the sum.
@@ -87,22 +87,22 @@ const sliceStateStart, sliceStateEnd = `{"version":1,"sum":"`, `"}`
 // sumLength is that of [sliceState.Sum].
 const sumLength = 16
 
-// parseSliceState reads the annotation of a slice; false if it is missing, or nothing that
+// Parse reads the annotation of a slice; false if it is missing, or nothing that
 // this version of the operator has written.
-func parseSliceState(text string) (sliceState, bool) {
+func Parse(text string) (State, bool) {
 	if len(text) == len(sliceStateStart)+sumLength+len(sliceStateEnd) && text[:len(sliceStateStart)] == sliceStateStart && text[len(sliceStateStart)+sumLength:] == sliceStateEnd {
-		return sliceState{Version: sliceStateVersion, Sum: text[len(sliceStateStart):][:sumLength]}, true
+		return State{Version: Version, Sum: text[len(sliceStateStart):][:sumLength]}, true
 	}
-	var state sliceState
-	if text == "" || len(text) > maxSliceState || json.Unmarshal([]byte(text), &state) != nil || state.Version != sliceStateVersion {
-		return sliceState{}, false
+	var state State
+	if text == "" || len(text) > MaxLength || json.Unmarshal([]byte(text), &state) != nil || state.Version != Version {
+		return State{}, false
 	}
 	return state, true
 }
 
-// sumOf returns the checksum of what a slice holds, in whatever order: the sum of the hashes
+// checksum returns the checksum of what a slice holds, in whatever order: the sum of the hashes
 // (FNV-1a) of the ports and of each address.
-func sumOf(ports endpoint.PortsKey, n int, address func(int) string) uint64 {
+func checksum(ports endpoint.PortsKey, n int, address func(int) string) uint64 {
 	sum := hashOf(string(ports))
 	for i := range n {
 		sum += hashOf(address(i))
@@ -119,19 +119,19 @@ func hashOf(text string) uint64 {
 	return sum
 }
 
-// isAsWritten reports whether a slice holds the endpoints and ports that the operator has
+// IsAsWritten reports whether a slice holds the endpoints and ports that the operator has
 // written, and none that somebody has added.
-func isAsWritten(slice *discoveryv1.EndpointSlice) bool {
-	state, ok := parseSliceState(slice.Annotations[farpointv1.SliceStateAnnotation])
+func IsAsWritten(slice *discoveryv1.EndpointSlice) bool {
+	state, ok := Parse(slice.Annotations[farpointv1.SliceStateAnnotation])
 	if !ok {
 		return false
 	}
-	return state.Sum == sumOfSlice(slice)
+	return state.Sum == SumOf(slice)
 }
 
-// sumOfSlice returns what [sliceState.Sum] is for what a slice holds.
-func sumOfSlice(slice *discoveryv1.EndpointSlice) string {
-	return string(appendSum(nil, sumOf(endpoint.PortsKeyOf(slice.Ports), len(slice.Endpoints), func(i int) string {
+// SumOf returns what [sliceState.Sum] is for what a slice holds.
+func SumOf(slice *discoveryv1.EndpointSlice) string {
+	return string(appendSum(nil, checksum(endpoint.PortsKeyOf(slice.Ports), len(slice.Endpoints), func(i int) string {
 		if len(slice.Endpoints[i].Addresses) != 1 {
 			return ""
 		}
@@ -185,25 +185,25 @@ func impliedState(conditions endpoint.Conditions) probes.State {
 	return probes.StateUnhealthy
 }
 
-// originKey tells the entries of [sliceState.Names] apart.
-type originKey struct {
-	name, target string
-	tier         int32
+// Origin tells the entries of [sliceState.Names] apart.
+type Origin struct {
+	Name, Target string
+	Tier         int32
 }
 
-// sliceStateEncoder writes the annotation into a buffer that serves for all slices of a
+// Encoder writes the annotation into a buffer that serves for all slices of a
 // plan, since it is mostly compared and thrown away.
-type sliceStateEncoder struct {
+type Encoder struct {
 	text   []byte
 	hidden []hiddenKey
 	drains []time.Time
-	names  []originKey
+	names  []Origin
 }
 
-// encode returns the annotation of a slice with these endpoints, until the next call.
-func (e *sliceStateEncoder) encode(ports endpoint.PortsKey, endpoints []endpoint.Verdict, indexes []int32, publishNotReady bool) []byte {
+// Encode returns the annotation of a slice with these endpoints, until the next call.
+func (e *Encoder) Encode(ports endpoint.PortsKey, endpoints []endpoint.Verdict, indexes []int32, publishNotReady bool) []byte {
 	at := func(i int) *endpoint.Verdict { return &endpoints[indexes[i]] }
-	sum := sumOf(ports, len(indexes), func(i int) string { return at(i).Text })
+	sum := checksum(ports, len(indexes), func(i int) string { return at(i).Text })
 	e.text = append(appendSum(append(e.text[:0], sliceStateStart...), sum), '"')
 	e.collect(len(indexes), at, publishNotReady)
 	writeEntries(e, "endpoints", e.hidden, appendHidden, len(indexes), at, func(v *endpoint.Verdict, key hiddenKey) bool {
@@ -211,7 +211,7 @@ func (e *sliceStateEncoder) encode(ports endpoint.PortsKey, endpoints []endpoint
 		return ok && own == key
 	})
 	writeEntries(e, "drains", e.drains, appendDrain, len(indexes), at, func(v *endpoint.Verdict, until time.Time) bool { return v.DrainUntil.Equal(until) })
-	writeEntries(e, "names", e.names, appendOrigin, len(indexes), at, func(v *endpoint.Verdict, key originKey) bool {
+	writeEntries(e, "names", e.names, appendOrigin, len(indexes), at, func(v *endpoint.Verdict, key Origin) bool {
 		own, ok := originOf(v)
 		return ok && own == key
 	})
@@ -220,7 +220,7 @@ func (e *sliceStateEncoder) encode(ports endpoint.PortsKey, endpoints []endpoint
 }
 
 // collect finds the entries that there are, in the order of the endpoints.
-func (e *sliceStateEncoder) collect(n int, at func(int) *endpoint.Verdict, publishNotReady bool) {
+func (e *Encoder) collect(n int, at func(int) *endpoint.Verdict, publishNotReady bool) {
 	e.hidden, e.drains, e.names = e.hidden[:0], e.drains[:0], e.names[:0]
 	for i := range n {
 		v := at(i)
@@ -238,14 +238,14 @@ func (e *sliceStateEncoder) collect(n int, at func(int) *endpoint.Verdict, publi
 
 // writeEntries appends a list with an entry for each key, which has the addresses of the
 // endpoints that belong to it.
-func writeEntries[K any](e *sliceStateEncoder, list string, keys []K, appendKey func([]byte, K) []byte, n int, at func(int) *endpoint.Verdict, belongs func(*endpoint.Verdict, K) bool) {
+func writeEntries[K any](e *Encoder, list string, keys []K, appendKey func([]byte, K) []byte, n int, at func(int) *endpoint.Verdict, belongs func(*endpoint.Verdict, K) bool) {
 	const room = 1 << 10 // for what ends the text, and a key: names have up to 253 bytes
-	if len(keys) == 0 || len(e.text) > maxSliceState-2*room {
+	if len(keys) == 0 || len(e.text) > MaxLength-2*room {
 		return
 	}
 	e.text = append(append(append(e.text, `,"`...), list...), `":[`...)
 	for k, key := range keys {
-		if len(e.text) > maxSliceState-2*room {
+		if len(e.text) > MaxLength-2*room {
 			break
 		}
 		if k > 0 {
@@ -255,7 +255,7 @@ func writeEntries[K any](e *sliceStateEncoder, list string, keys []K, appendKey 
 		first := true
 		for i := range n {
 			v := at(i)
-			if !belongs(v, key) || len(e.text)+len(v.Text) > maxSliceState-room {
+			if !belongs(v, key) || len(e.text)+len(v.Text) > MaxLength-room {
 				continue
 			}
 			if !first {
@@ -277,10 +277,10 @@ func appendHidden(to []byte, key hiddenKey) []byte {
 	}
 	switch key.role {
 	case endpoint.Disabled:
-		word("role", disabledWord)
+		word("role", DisabledWord)
 		return to
 	case endpoint.Standby:
-		word("role", standbyWord)
+		word("role", StandbyWord)
 	}
 	word("health", string(endpoint.HealthOf(key.state)))
 	word("reason", key.reason)
@@ -292,33 +292,33 @@ func appendDrain(to []byte, until time.Time) []byte {
 	return append(to, `",`...)
 }
 
-func appendOrigin(to []byte, key originKey) []byte {
+func appendOrigin(to []byte, key Origin) []byte {
 	text := func(name, value string) {
 		quoted, err := json.Marshal(value)
 		if err == nil { // as it always is for a string
 			to = append(append(append(append(append(to, '"'), name...), `":`...), quoted...), ',')
 		}
 	}
-	text("name", key.name)
-	if key.target != "" {
-		text("target", key.target)
+	text("name", key.Name)
+	if key.Target != "" {
+		text("target", key.Target)
 	}
-	if key.tier != 0 {
-		to = append(strconv.AppendInt(append(to, `"tier":`...), int64(key.tier), 10), ',')
+	if key.Tier != 0 {
+		to = append(strconv.AppendInt(append(to, `"tier":`...), int64(key.Tier), 10), ',')
 	}
 	return to
 }
 
 // originOf is the DNS name that led to an endpoint; false if none did, or if the name itself
 // is published and says as much.
-func originOf(v *endpoint.Verdict) (originKey, bool) {
+func originOf(v *endpoint.Verdict) (Origin, bool) {
 	from := v.Resolved
 	if from == nil || !v.Address.IsValid() && from.Target == "" {
-		return originKey{}, false
+		return Origin{}, false
 	}
-	key := originKey{name: from.Address, target: from.Target}
+	key := Origin{Name: from.Address, Target: from.Target}
 	if from.Target != "" {
-		key.tier = v.Spec.Priority
+		key.Tier = v.Spec.Priority
 	}
 	return key, true
 }

@@ -1,0 +1,223 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package slicestate
+
+import (
+	"iter"
+	"time"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/phrase"
+	"farpoint.dev/farpoint/probes"
+)
+
+// Prior are what the EndpointSlices say of endpoints: what clients follow, and with the
+// slices' annotations all that an operator has to know that has just started or taken over,
+// so that this changes nothing. The status is not asked: it may be empty, old or edited.
+type Prior struct {
+	Existing  []*discoveryv1.EndpointSlice
+	published map[endpoint.Key]Published
+}
+
+// Published is what a slice says of an endpoint at one port.
+type Published struct {
+	endpoint.Conditions
+	// Role is standby or disabled, or else inUse. Those that drain have that, too.
+	Role endpoint.Role
+	// State is the verdict.
+	State probes.State
+	// annotated: the slice has an annotation that can be read. Otherwise only the conditions
+	// speak.
+	annotated bool
+	// more is nil for most endpoints: there are many of them.
+	more *Details
+}
+
+// Details are what a slice says of few endpoints.
+type Details struct {
+	// reason is the one with which the verdict was written first; "" where the conditions
+	// imply the verdict.
+	reason string
+	// DrainUntil is when it goes; zero for what has not left the spec.
+	DrainUntil time.Time
+	// Origin is the DNS name that led to it; zero if none did.
+	Origin Origin
+}
+
+// Details are zero if there are none.
+func (p Published) Details() Details {
+	if p.more == nil {
+		return Details{}
+	}
+	return *p.more
+}
+
+// InUse reports whether the endpoint's tier was in use, for one that is active.
+func (p Published) InUse() bool {
+	return p.Role == endpoint.InUse && (!p.Terminating || p.State == probes.StateDraining)
+}
+
+// FailedOpen reports whether the endpoint got traffic although it was not healthy.
+func (p Published) FailedOpen() bool {
+	return p.Ready && p.Serving && !p.Terminating && p.State != probes.StateHealthy
+}
+
+func Read(existing []*discoveryv1.EndpointSlice) *Prior {
+	places := 0
+	for _, slice := range existing {
+		places += len(slice.Endpoints) * len(slice.Ports)
+	}
+	read := &Prior{Existing: existing, published: make(map[endpoint.Key]Published, places)}
+	for _, slice := range existing {
+		state, annotated := Parse(slice.Annotations[farpointv1.SliceStateAnnotation])
+		for i := range slice.Endpoints {
+			read.noteConditions(&slice.Endpoints[i], slice.Ports, annotated)
+		}
+		read.noteState(state, slice.Ports)
+	}
+	return read
+}
+
+// noteConditions takes in the conditions of an endpoint.
+func (s *Prior) noteConditions(published *discoveryv1.Endpoint, ports []discoveryv1.EndpointPort, annotated bool) {
+	if len(published.Addresses) == 0 || published.Conditions.Serving == nil {
+		return
+	}
+	said := Published{annotated: annotated, Role: endpoint.InUse, Conditions: endpoint.Conditions{
+		Ready:       ptr.Deref(published.Conditions.Ready, false),
+		Serving:     *published.Conditions.Serving,
+		Terminating: ptr.Deref(published.Conditions.Terminating, false),
+	}}
+	said.State = impliedState(said.Conditions)
+	for _, port := range ports {
+		s.published[endpoint.HostOf(published.Addresses[0]).Key(port)] = said
+	}
+}
+
+// noteState takes in a slice's annotation. What it says of endpoints that are not in the
+// slice any more, or the other way round, counts for nothing: somebody has edited it.
+func (s *Prior) noteState(state State, ports []discoveryv1.EndpointPort) {
+	for i := range state.Endpoints {
+		entry := &state.Endpoints[i]
+		s.change(entry.Addresses, ports, func(said *Published, more *Details) {
+			health := endpoint.ProbeState(farpointv1.EndpointHealth(entry.Health))
+			switch {
+			case entry.Role == StandbyWord && said.Conditions == endpoint.Conditions{}:
+				said.Role = endpoint.Standby
+			case entry.Role == DisabledWord && said.Conditions == endpoint.Conditions{}:
+				said.Role = endpoint.Disabled
+			case entry.Role != "":
+				return
+			}
+			said.State = health
+			more.reason = phrase.Cut(entry.Reason, longestReason)
+		})
+	}
+	for i := range state.Drains {
+		entry := &state.Drains[i]
+		s.change(entry.Addresses, ports, func(said *Published, more *Details) {
+			if said.Terminating {
+				more.DrainUntil = entry.Until
+			}
+		})
+	}
+	for i := range state.Names {
+		entry := &state.Names[i]
+		s.change(entry.Addresses, ports, func(said *Published, more *Details) {
+			more.Origin = Origin{Name: entry.Name, Target: entry.Target, Tier: min(max(entry.Tier, 0), endpoint.LastTier)}
+		})
+	}
+}
+
+// longestReason is more than any reason has.
+const longestReason = 64
+
+func (s *Prior) change(addresses []string, ports []discoveryv1.EndpointPort, change func(*Published, *Details)) {
+	for _, address := range addresses {
+		for _, port := range ports {
+			at := endpoint.HostOf(address).Key(port)
+			if said, ok := s.published[at]; ok {
+				more := said.Details()
+				if change(&said, &more); more != (Details{}) {
+					said.more = &more
+				}
+				s.published[at] = said
+			}
+		}
+	}
+}
+
+// Find is what the slices say of an endpoint, at any of its places, so that adding a port
+// to an endpoint, or naming another one first, forgets nothing.
+func (s *Prior) Find(of *endpoint.Endpoint) (Published, bool) {
+	for _, port := range of.Ports.Ports {
+		if said, ok := s.published[of.Host().Key(port)]; ok {
+			return said, true
+		}
+	}
+	return Published{}, false
+}
+
+// At is what the slices say of an endpoint at one of its ports, or at another one if that
+// is new.
+func (s *Prior) At(of *endpoint.Endpoint, port discoveryv1.EndpointPort) (Published, bool) {
+	if said, ok := s.published[of.Host().Key(port)]; ok {
+		return said, true
+	}
+	return s.Find(of)
+}
+
+// State is the verdict on an endpoint that has been published.
+func (s *Prior) State(ep *endpoint.Endpoint) (probes.State, bool) {
+	said, ok := s.Find(ep)
+	switch {
+	case !ok:
+		return probes.StateUnknown, false
+	case !said.annotated && said.Serving && said.Terminating && endpoint.StateOf(ep.Spec) == farpointv1.EndpointActive:
+		// It is active and the slices say otherwise: by its own word, as far as anybody knows.
+		return probes.StateDraining, true
+	}
+	return said.State, true
+}
+
+// Reason is the reason with which this verdict on an endpoint stands in the slices, at any
+// of its places; "" if they have none.
+func (s *Prior) Reason(endpoint *endpoint.Endpoint, state probes.State) string {
+	for _, port := range endpoint.Ports.Ports {
+		if said, ok := s.published[endpoint.Host().Key(port)]; ok && said.more != nil && said.State == state && said.more.reason != "" {
+			return said.more.reason
+		}
+	}
+	return ""
+}
+
+// Origins are the DNS names that led to the endpoints that are published and have not left
+// the spec, with where each of these is.
+func (s *Prior) Origins() iter.Seq2[endpoint.Key, Origin] {
+	return func(yield func(endpoint.Key, Origin) bool) {
+		for at, said := range s.published {
+			more := said.Details()
+			if more.Origin.Name != "" && more.DrainUntil.IsZero() && !yield(at, more.Origin) {
+				return
+			}
+		}
+	}
+}
