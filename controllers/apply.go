@@ -34,6 +34,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/telemetry"
 )
 
@@ -88,7 +89,7 @@ type missingEndpoint struct {
 // apply carries out a plan for these slices in its order. A write that fails does not keep
 // the others from being tried, except that no slice is deleted, nor any endpoint taken out of
 // one, that holds an endpoint which could not be written elsewhere.
-func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, existing []*discoveryv1.EndpointSlice, plan slicePlan) applied {
+func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, existing []*discoveryv1.EndpointSlice, plan sliceplan.Plan) applied {
 	w := &sliceWriter{slicesApplier: a, owner: owner, held: make(map[types.NamespacedName]*discoveryv1.EndpointSlice, len(existing)+len(plan.Create)), missing: map[string][]missingEndpoint{}}
 	for _, slice := range existing {
 		w.held[client.ObjectKeyFromObject(slice)] = slice
@@ -108,10 +109,10 @@ func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalServ
 		}
 		w.note(slice, err)
 	}
-	firstShed := len(plan.Update) - len(plan.Shed)
+	firstShed := len(plan.Update) - len(plan.ShrinkLast)
 	for i, slice := range plan.Update {
-		if i >= firstShed && holdsAny(plan.Shed[i-firstShed], w.missing) {
-			if slice = heldBack(plan.Shed[i-firstShed], slice, w.missing); slice == nil {
+		if i >= firstShed && holdsAny(plan.ShrinkLast[i-firstShed], w.missing) {
+			if slice = heldBack(plan.ShrinkLast[i-firstShed], slice, w.missing); slice == nil {
 				continue
 			}
 		}
@@ -125,7 +126,7 @@ func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalServ
 		}
 	}
 	a.count(owner, w.done)
-	return applied{slices: slices.SortedFunc(maps.Values(w.held), byName), refused: errors.Join(w.refused...), undecided: errors.Join(w.undecided...), withheld: w.withheld}
+	return applied{slices: slices.SortedFunc(maps.Values(w.held), sliceplan.ByName), refused: errors.Join(w.refused...), undecided: errors.Join(w.undecided...), withheld: w.withheld}
 }
 
 // note notes the error of a write, if there is one, and that the slice's endpoints are

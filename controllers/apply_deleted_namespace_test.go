@@ -30,6 +30,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 )
 
 // The API server takes updates in a namespace that is being deleted, and no creations.
@@ -46,14 +47,14 @@ func TestApply_NamespaceIsBeingDeleted_EndpointsStayInTheirSlices(t *testing.T) 
 		},
 	}).Build()
 	applier, wants := applierOn(c), wantsOf(numbered(8))
-	if err := applier.apply(t.Context(), wants.owner, planSlices(wants, nil)); err != nil {
+	if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, nil)); err != nil {
 		t.Fatal(err)
 	}
-	wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: farpointv1.GroupByZone}
-	wants.endpoints[7].Spec = &farpointv1.Endpoint{Zone: "a"}
+	wants.Owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: farpointv1.GroupByZone}
+	wants.Endpoints[7].Spec = &farpointv1.Endpoint{Zone: "a"}
 	deleted = true
 	present := written(t, c)
-	done := applier.slicesApplier.apply(t.Context(), wants.owner, present, planSlices(wants, present))
+	done := applier.slicesApplier.apply(t.Context(), wants.Owner, present, sliceplan.Make(wants, present))
 	if done.err() != nil || !done.withheld {
 		t.Errorf("error %v, withheld %v, want slices that are withheld and no error", done.err(), done.withheld)
 	}

@@ -35,6 +35,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/effort"
@@ -47,7 +48,7 @@ func applierOn(c client.Client) testApplier {
 // testApplier applies plans of which only the errors matter.
 type testApplier struct{ slicesApplier }
 
-func (a testApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, plan slicePlan) error {
+func (a testApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, plan sliceplan.Plan) error {
 	done := a.slicesApplier.apply(ctx, owner, nil, plan)
 	return done.err()
 }
@@ -72,14 +73,14 @@ func TestAStaleCacheMakesNoDuplicates(t *testing.T) {
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).Build()
 	applier := applierOn(c)
 	wants := wantsOf(numbered(50))
-	wants.maxEndpoints = 20
+	wants.MaxEndpoints = 20
 	random := rand.New(rand.NewPCG(1, 1))
 	views := make([][]*discoveryv1.EndpointSlice, behind)
 	for range reconciles {
-		flipped := &wants.endpoints[random.IntN(50)]
+		flipped := &wants.Endpoints[random.IntN(50)]
 		flipped.Health = probes.Seeded(probes.State(1 + random.IntN(2)))
 		view := views[0]
-		if err := applier.apply(t.Context(), wants.owner, planSlices(wants, view)); err != nil && !conflictsOnly(err) {
+		if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, view)); err != nil && !conflictsOnly(err) {
 			t.Fatal(err)
 		}
 		now := written(t, c)
@@ -100,7 +101,7 @@ func conflictsOnly(err error) bool {
 // Somebody has made a slice with the name of one of ours, or has taken the labels off ours.
 func TestASliceWithTheNameIsTakenOverIfItIsOurs(t *testing.T) {
 	wants := wantsOf(numbered(2))
-	wanted := planSlices(wants, nil).Create[0]
+	wanted := sliceplan.Make(wants, nil).Create[0]
 	tests := map[string]struct {
 		damage func(*discoveryv1.EndpointSlice)
 		ours   bool
@@ -115,7 +116,7 @@ func TestASliceWithTheNameIsTakenOverIfItIsOurs(t *testing.T) {
 			present.Endpoints = nil
 			test.damage(present)
 			c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(present).Build()
-			err := applierOn(c).apply(t.Context(), wants.owner, planSlices(wants, nil))
+			err := applierOn(c).apply(t.Context(), wants.Owner, sliceplan.Make(wants, nil))
 			after := written(t, c)
 			switch {
 			case !test.ours && (err == nil || len(after) != 1 || len(after[0].Endpoints) != 0):
@@ -145,10 +146,10 @@ func TestWritesAreCounted(t *testing.T) {
 	c := refusing(&refuse)
 	applier := applierOn(c)
 	wants := wantsOf(numbered(2))
-	apply := func(plan slicePlan) { _ = applier.apply(t.Context(), wants.owner, plan) }
+	apply := func(plan sliceplan.Plan) { _ = applier.apply(t.Context(), wants.Owner, plan) }
 	expect := func(want telemetry.Counts) {
 		t.Helper()
-		if got := applier.activity.Of(client.ObjectKeyFromObject(wants.owner)); got != want {
+		if got := applier.activity.Of(client.ObjectKeyFromObject(wants.Owner)); got != want {
 			t.Errorf("counted %+v, want %+v", got, want)
 		}
 		for operation, count := range map[string]int{"create": want.Created, "update": want.Updated, "delete": want.Deleted} {
@@ -157,18 +158,18 @@ func TestWritesAreCounted(t *testing.T) {
 			}
 		}
 	}
-	apply(planSlices(wants, nil))
+	apply(sliceplan.Make(wants, nil))
 	expect(telemetry.Counts{})
 	refuse = false
-	apply(planSlices(wants, nil))
+	apply(sliceplan.Make(wants, nil))
 	expect(telemetry.Counts{Created: 1})
-	wants.endpoints = wants.endpoints[:1]
+	wants.Endpoints = wants.Endpoints[:1]
 	stale := written(t, c)
-	apply(planSlices(wants, stale))
+	apply(sliceplan.Make(wants, stale))
 	expect(telemetry.Counts{Created: 1, Updated: 1})
-	apply(slicePlan{Delete: stale}) // in a version that is not there any more
+	apply(sliceplan.Plan{Delete: stale}) // in a version that is not there any more
 	expect(telemetry.Counts{Created: 1, Updated: 1})
-	apply(slicePlan{Delete: written(t, c)})
+	apply(sliceplan.Plan{Delete: written(t, c)})
 	expect(telemetry.Counts{Created: 1, Updated: 1, Deleted: 1})
 }
 
@@ -178,22 +179,22 @@ func TestNothingIsDeletedThatCouldNotBeWrittenElsewhere(t *testing.T) {
 	c := refusing(&refuse)
 	applier := applierOn(c)
 	old := wantsOf(append(numbered(2), healthy("2001:db8::1", httpPort(8080))))
-	if err := applier.apply(t.Context(), old.owner, planSlices(old, nil)); err != nil {
+	if err := applier.apply(t.Context(), old.Owner, sliceplan.Make(old, nil)); err != nil {
 		t.Fatal(err)
 	}
 	// Both go into slices of their own; the IPv6 endpoint leaves.
 	wants := wantsOf(numbered(2))
-	wants.endpoints[0].Ports = httpPort(1)
-	wants.endpoints[1].Ports = httpPort(2)
+	wants.Endpoints[0].Ports = httpPort(1)
+	wants.Endpoints[1].Ports = httpPort(2)
 	refuse = true
-	if err := applier.apply(t.Context(), wants.owner, planSlices(wants, written(t, c))); err == nil {
+	if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, written(t, c))); err == nil {
 		t.Error("says nothing of the failure")
 	}
 	if present := written(t, c); len(present) != 1 || len(present[0].Endpoints) != 2 {
 		t.Errorf("there are %v, want the slice with both endpoints and no other", present)
 	}
 	refuse = false
-	if err := applier.apply(t.Context(), wants.owner, planSlices(wants, written(t, c))); err != nil {
+	if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, written(t, c))); err != nil {
 		t.Fatal(err)
 	}
 	if present := written(t, c); len(present) != 2 {
@@ -206,27 +207,27 @@ func TestNothingIsDeletedThatCouldNotBeWrittenElsewhere(t *testing.T) {
 func TestNothingIsDeletedThatHasChangedSince(t *testing.T) {
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).Build()
 	applier, wants := applierOn(c), wantsOf(numbered(1))
-	if err := applier.apply(t.Context(), wants.owner, planSlices(wants, nil)); err != nil {
+	if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, nil)); err != nil {
 		t.Fatal(err)
 	}
 	seen, changed := written(t, c), written(t, c)[0]
-	changed.Endpoints[0].Zone = nonEmpty("a")
+	changed.Endpoints[0].Zone = textOrNil("a")
 	if err := c.Update(t.Context(), changed); err != nil {
 		t.Fatal(err)
 	}
-	if err := applier.apply(t.Context(), wants.owner, slicePlan{Delete: seen}); !conflictsOnly(err) || len(written(t, c)) != 1 {
+	if err := applier.apply(t.Context(), wants.Owner, sliceplan.Plan{Delete: seen}); !conflictsOnly(err) || len(written(t, c)) != 1 {
 		t.Errorf("%v; there are %v, want a conflict and the slice", err, written(t, c))
 	}
 }
 
 // Endpoints are to move to slices that cannot be created, out of one that stays.
 func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
-	tests := map[string]func(*sliceWants){
-		"fewer in a slice": func(wants *sliceWants) { wants.maxEndpoints = 3 },
-		"another port":     func(wants *sliceWants) { wants.endpoints[7].Ports = httpPort(1) },
-		"zones": func(wants *sliceWants) {
-			wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: farpointv1.GroupByZone}
-			wants.endpoints[7].Spec = &farpointv1.Endpoint{Zone: "a"}
+	tests := map[string]func(*sliceplan.Wants){
+		"fewer in a slice": func(wants *sliceplan.Wants) { wants.MaxEndpoints = 3 },
+		"another port":     func(wants *sliceplan.Wants) { wants.Endpoints[7].Ports = httpPort(1) },
+		"zones": func(wants *sliceplan.Wants) {
+			wants.Owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: farpointv1.GroupByZone}
+			wants.Endpoints[7].Spec = &farpointv1.Endpoint{Zone: "a"}
 		},
 	}
 	for name, change := range tests {
@@ -234,15 +235,15 @@ func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
 			refuse := false
 			c := refusing(&refuse)
 			applier, wants := applierOn(c), wantsOf(numbered(8))
-			if err := applier.apply(t.Context(), wants.owner, planSlices(wants, nil)); err != nil {
+			if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, nil)); err != nil {
 				t.Fatal(err)
 			}
 			change(&wants)
 			refuse = true
 			version := written(t, c)[0].ResourceVersion
 			for i, state := range []probes.State{probes.StateHealthy, probes.StateUnhealthy, probes.StateUnhealthy} {
-				wants.endpoints[0].Health = probes.Seeded(state)
-				if err := applier.apply(t.Context(), wants.owner, planSlices(wants, written(t, c))); err == nil {
+				wants.Endpoints[0].Health = probes.Seeded(state)
+				if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, written(t, c))); err == nil {
 					t.Error("says nothing of the failure")
 				}
 				present := written(t, c)
@@ -258,11 +259,11 @@ func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
 				version = present[0].ResourceVersion
 			}
 			refuse = false
-			if err := applier.apply(t.Context(), wants.owner, planSlices(wants, written(t, c))); err != nil {
+			if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, written(t, c))); err != nil {
 				t.Fatal(err)
 			}
 			present := written(t, c)
-			if plan := planSlices(wants, present); len(present) < 2 || !plan.isEmpty() {
+			if plan := sliceplan.Make(wants, present); len(present) < 2 || !plan.IsEmpty() {
 				t.Errorf("there are %v, want all slices as they should be", present)
 			}
 		})
@@ -285,16 +286,16 @@ func TestNoSliceIsTurnedIntoAnotherThatHoldsWhatCouldNotBeWrittenElsewhere(t *te
 	portSets := []*endpoint.PortSet{httpPort(1), httpPort(2), httpPort(3), httpPort(4)}
 	at := func(address string, ports int) endpoint.Verdict { return healthy(address, portSets[ports]) }
 	old := wantsOf([]endpoint.Verdict{at("10.0.0.1", 0), at("10.0.0.2", 0), at("10.0.0.3", 1), at("10.0.0.4", 2)})
-	if err := applier.apply(t.Context(), old.owner, planSlices(old, nil)); err != nil {
+	if err := applier.apply(t.Context(), old.Owner, sliceplan.Make(old, nil)); err != nil {
 		t.Fatal(err)
 	}
 	wants := wantsOf([]endpoint.Verdict{at("10.0.0.9", 3), at("10.0.0.1", 1), at("10.0.0.2", 2), at("10.0.0.3", 1), at("10.0.0.4", 2)})
-	plan := planSlices(wants, written(t, c))
-	if len(plan.Shed) != 1 {
-		t.Fatalf("%d slices lose endpoints, want one", len(plan.Shed))
+	plan := sliceplan.Make(wants, written(t, c))
+	if len(plan.ShrinkLast) != 1 {
+		t.Fatalf("%d slices lose endpoints, want one", len(plan.ShrinkLast))
 	}
 	refused[plan.Update[0].Name] = true
-	if err := applier.apply(t.Context(), wants.owner, plan); err == nil {
+	if err := applier.apply(t.Context(), wants.Owner, plan); err == nil {
 		t.Error("says nothing of the failure")
 	}
 	there := map[string]bool{}
@@ -309,19 +310,19 @@ func TestNoSliceIsTurnedIntoAnotherThatHoldsWhatCouldNotBeWrittenElsewhere(t *te
 		}
 	}
 	refused = nil
-	if err := applier.apply(t.Context(), wants.owner, planSlices(wants, written(t, c))); err != nil {
+	if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, written(t, c))); err != nil {
 		t.Fatal(err)
 	}
-	if plan := planSlices(wants, written(t, c)); !plan.isEmpty() {
+	if plan := sliceplan.Make(wants, written(t, c)); !plan.IsEmpty() {
 		t.Errorf("there is still to be written %v", writes(plan))
 	}
 }
 
 func TestWhatIsHeldBackSaysNothingOfOtherPorts(t *testing.T) {
 	wants := wantsOf(numbered(1))
-	present := planSlices(wants, nil).Create[0]
-	wants.endpoints[0].Ports, wants.endpoints[0].Health = httpPort(1), probes.Seeded(probes.StateUnhealthy)
-	if held := heldBack(present, planSlices(wants, nil).Create[0], nil); held != nil {
+	present := sliceplan.Make(wants, nil).Create[0]
+	wants.Endpoints[0].Ports, wants.Endpoints[0].Health = httpPort(1), probes.Seeded(probes.StateUnhealthy)
+	if held := heldBack(present, sliceplan.Make(wants, nil).Create[0], nil); held != nil {
 		t.Errorf("%v is written of an endpoint whose other port is dead", held)
 	}
 }

@@ -216,13 +216,13 @@ func outline(status *farpointv1.ExternalServiceStatus) string {
 }
 
 func setTrafficPolicyEffective(set conditionSetter, found findings) {
-	if found.traffic.reason == "" {
+	if found.traffic.Reason == "" {
 		set.remove(farpointv1.TrafficPolicyEffectiveCondition)
 		return
 	}
 	value := metav1.ConditionFalse
-	if found.traffic.effective {
+	if found.traffic.Effective {
 		value = metav1.ConditionTrue
 	}
-	set.set(farpointv1.TrafficPolicyEffectiveCondition, value, found.traffic.reason, found.traffic.message)
+	set.set(farpointv1.TrafficPolicyEffectiveCondition, value, found.traffic.Reason, found.traffic.Message)
 }

@@ -26,6 +26,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
@@ -251,17 +252,17 @@ func thousand() []endpoint.Verdict {
 // TestTakeoverIsOneWriteOfEachSlice, although every endpoint changes.
 func TestTakeoverIsOneWriteOfEachSlice(t *testing.T) {
 	wants, rules := wantsOf(numbered(1000)), availabilityRules{minReady: 1}
-	for i := range wants.endpoints {
-		wants.endpoints[i].Spec = &farpointv1.Endpoint{Priority: int32(i % 2)}
+	for i := range wants.Endpoints {
+		wants.Endpoints[i].Spec = &farpointv1.Endpoint{Priority: int32(i % 2)}
 	}
-	rules.assign(wants.endpoints, noPast())
+	rules.assign(wants.Endpoints, noPast())
 	_, present := carriedOut(t, wants, nil)
 	for _, state := range []probes.State{probes.StateUnhealthy, probes.StateHealthy} {
-		for i := 0; i < len(wants.endpoints); i += 2 {
-			wants.endpoints[i].Health = probes.Seeded(state)
+		for i := 0; i < len(wants.Endpoints); i += 2 {
+			wants.Endpoints[i].Health = probes.Seeded(state)
 		}
-		rules.assign(wants.endpoints, noPast())
-		var plan slicePlan
+		rules.assign(wants.Endpoints, noPast())
+		var plan sliceplan.Plan
 		plan, present = carriedOut(t, wants, present)
 		if writes(plan) != [3]int{0, 10, 0} {
 			t.Errorf("with the primaries %v, create, update, delete = %v", state, writes(plan))

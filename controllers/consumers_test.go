@@ -29,6 +29,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
@@ -255,14 +256,14 @@ func (s said) tell(v *endpoint.Verdict, publishNotReady bool) {
 }
 
 // anyService is a Service with endpoints of all kinds, and what the slices are to say.
-func anyService(random *rand.Rand, met map[string]int) (sliceWants, said) {
+func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, said) {
 	wants := wantsOf(nil)
-	wants.maxEndpoints = 1 + random.IntN(10)
-	wants.service.Spec.PublishNotReadyAddresses = random.IntN(4) == 0
+	wants.MaxEndpoints = 1 + random.IntN(10)
+	wants.Service.Spec.PublishNotReadyAddresses = random.IntN(4) == 0
 	if random.IntN(2) == 0 {
-		wants.service.Spec.TrafficDistribution = ptr.To("PreferSameZone")
+		wants.Service.Spec.TrafficDistribution = ptr.To("PreferSameZone")
 	}
-	wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: []farpointv1.SliceGrouping{"", farpointv1.GroupByZone}[random.IntN(2)]}
+	wants.Owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: []farpointv1.SliceGrouping{"", farpointv1.GroupByZone}[random.IntN(2)]}
 	admin := endpoint.NewPort("admin", corev1.ProtocolTCP, 9090, nil)
 	portSets := []*endpoint.PortSet{httpPort(80), httpPort(8080), endpoint.NewPortSet([]discoveryv1.EndpointPort{endpoint.NewPort("http", corev1.ProtocolTCP, 80, nil), admin})}
 	specStates := []farpointv1.EndpointState{"", farpointv1.EndpointActive, farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled}
@@ -284,22 +285,22 @@ func anyService(random *rand.Rand, met map[string]int) (sliceWants, said) {
 		if fewHealthy && random.IntN(10) > 0 {
 			made.Health = probes.Seeded(probes.StateUnhealthy)
 		}
-		wants.endpoints = append(wants.endpoints, made)
+		wants.Endpoints = append(wants.Endpoints, made)
 	}
 	rules := availabilityRules{
 		minReady:          1 + random.IntN(5),
 		whenNoneHealthy:   []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}[random.IntN(3)],
 		minHealthyPercent: random.IntN(2) * random.IntN(100),
 	}
-	rules.assign(wants.endpoints, history{published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
+	rules.assign(wants.Endpoints, history{published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
 		open := random.IntN(2) == 0
 		return slicestate.Published{Conditions: endpoint.Conditions{Ready: open, Serving: open}, State: probes.StateUnhealthy}, true
 	}})
-	wants.hints = judgeTraffic(wants.service, wants.endpoints).hints
+	wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
 	told := said{routes{}, routes{}, routes{}}
-	for i := range wants.endpoints {
-		met[stateOfVerdict(&wants.endpoints[i])]++
-		told.tell(&wants.endpoints[i], wants.service.Spec.PublishNotReadyAddresses)
+	for i := range wants.Endpoints {
+		met[stateOfVerdict(&wants.Endpoints[i])]++
+		told.tell(&wants.Endpoints[i], wants.Service.Spec.PublishNotReadyAddresses)
 	}
 	return wants, told
 }
@@ -310,14 +311,14 @@ func TestConsumersAgree(t *testing.T) {
 	met := map[string]int{}
 	for seed := range uint64(1000) {
 		wants, told := anyService(rand.New(rand.NewPCG(seed, 4)), met)
-		published := planSlices(wants, nil).Create
+		published := sliceplan.Make(wants, nil).Create
 		checkConditions(t, published)
 		for _, each := range consumers {
 			if got, want := each.routes(published), each.expected(told); !maps.Equal(got, want) {
 				t.Fatalf("seed %d: %s sends traffic to %v, want %v %s", seed, each.name, got, want, each.because)
 			}
 			// The differences above are the only ones there may be.
-			if got := each.routes(published); !wants.service.Spec.PublishNotReadyAddresses && len(told.ready) > 0 && !maps.Equal(got, told.ready) {
+			if got := each.routes(published); !wants.Service.Spec.PublishNotReadyAddresses && len(told.ready) > 0 && !maps.Equal(got, told.ready) {
 				t.Fatalf("seed %d: %s sends traffic to %v and not to what is ready, %v", seed, each.name, got, told.ready)
 			}
 			if each.because == "" && !maps.Equal(each.expected(told), told.ready) {

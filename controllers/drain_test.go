@@ -33,6 +33,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/effort"
@@ -185,7 +186,7 @@ func TestDrainedInTheTimeOfTheFirst(t *testing.T) {
 // again.
 func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
 	wants := wantsOf(numbered(20))
-	wants.maxEndpoints = 3
+	wants.MaxEndpoints = 3
 	_, existing := carriedOut(t, wants, nil)
 	order := func() []string {
 		drain, _ := departed("TTF", nil)
@@ -262,8 +263,8 @@ func TestDrainOverAnyEdits(t *testing.T) {
 // The oldest of too many go at once.
 func TestDrain_MoreThanThereMayBe_TheOldestGo(t *testing.T) {
 	wants := wantsOf(numbered(maxLeaving + 3))
-	for i := range wants.endpoints {
-		left := &wants.endpoints[i]
+	for i := range wants.Endpoints {
+		left := &wants.Endpoints[i]
 		left.Role, left.DrainUntil = endpoint.Draining, noon.Truncate(time.Second).Add(time.Duration(10+i%20)*time.Second)
 	}
 	_, existing := carriedOut(t, wants, nil)
@@ -287,11 +288,11 @@ func TestDrain_MoreThanThereMayBe_TheOldestGo(t *testing.T) {
 // BenchmarkDrainNothing is what draining costs while none of 1,000 endpoints does.
 func BenchmarkDrainNothing(b *testing.B) {
 	wants := wantsOf(numbered(1000))
-	existing := planSlices(wants, nil).Create
+	existing := sliceplan.Make(wants, nil).Create
 	drain, _ := departed("TTF", nil)
 	drain.taken = map[endpoint.Key]int{}
-	for i := range wants.endpoints {
-		drain.taken[endpoint.Key{Host: wants.endpoints[i].Host(), Protocol: corev1.ProtocolTCP, Port: 8080}] = i
+	for i := range wants.Endpoints {
+		drain.taken[endpoint.Key{Host: wants.Endpoints[i].Host(), Protocol: corev1.ProtocolTCP, Port: 8080}] = i
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -34,6 +34,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/ownership"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 )
 
 // +kubebuilder:rbac:groups="",resources=endpoints,verbs=get;list;watch;create;update;delete
@@ -69,7 +70,7 @@ func (k *endpointsKeeper) keep(ctx context.Context, owner *farpointv1.ExternalSe
 	if present == nil && owner.DeletionTimestamp != nil {
 		return endpointsFinding{wanted: true}, nil // it has gone before its owner
 	}
-	content := newEndpointsContent(service, published)
+	content := sliceplan.NewEndpointsContent(service, published)
 	wanted := desiredEndpoints(owner, service, &content, present)
 	switch {
 	case present == nil:
@@ -106,21 +107,21 @@ func judgeEndpoints(owner *farpointv1.ExternalService, service *corev1.Service) 
 	return endpointsFinding{wanted: true, published: true}
 }
 
-func describeEndpoints(key types.NamespacedName, service *corev1.Service, content *endpointsContent) (reason, message string) {
+func describeEndpoints(key types.NamespacedName, service *corev1.Service, content *sliceplan.EndpointsContent) (reason, message string) {
 	reason, message = farpointv1.EndpointsInStepReason, fmt.Sprintf("Endpoints %s matches the EndpointSlices", key)
-	if content.truncated() {
+	if content.Truncated() {
 		reason = farpointv1.EndpointsTruncatedReason
-		message += fmt.Sprintf(", except that it has only the first %d of %d addresses", endpointsCapacity, content.total)
+		message += fmt.Sprintf(", except that it has only the first %d of %d addresses", sliceplan.EndpointsCapacity, content.Total)
 	}
-	if content.otherFamily > 0 {
-		message += fmt.Sprintf(", except for %d endpoints that are not %s, the Service's first IP family, the only one of an Endpoints object", content.otherFamily, service.Spec.IPFamilies[0])
+	if content.OtherFamily > 0 {
+		message += fmt.Sprintf(", except for %d endpoints that are not %s, the Service's first IP family, the only one of an Endpoints object", content.OtherFamily, service.Spec.IPFamilies[0])
 	}
 	return reason, message
 }
 
 // desiredEndpoints is the present object, or a new one if that is nil, with all that is
 // ours as it should be. Annotations of others stay.
-func desiredEndpoints(owner *farpointv1.ExternalService, service *corev1.Service, content *endpointsContent, present *corev1.Endpoints) *corev1.Endpoints {
+func desiredEndpoints(owner *farpointv1.ExternalService, service *corev1.Service, content *sliceplan.EndpointsContent, present *corev1.Endpoints) *corev1.Endpoints {
 	wanted := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: service.Name, Namespace: service.Namespace}}
 	if present != nil {
 		present.ObjectMeta.DeepCopyInto(&wanted.ObjectMeta)
@@ -137,16 +138,16 @@ func desiredEndpoints(owner *farpointv1.ExternalService, service *corev1.Service
 	wanted.Labels[endpointsManagedBy] = farpointv1.ManagedBy
 	ownership.Label(wanted.Labels, owner, service.Namespace)
 	delete(wanted.Annotations, corev1.EndpointsOverCapacity)
-	if content.truncated() {
+	if content.Truncated() {
 		if wanted.Annotations == nil {
 			wanted.Annotations = map[string]string{}
 		}
-		wanted.Annotations[corev1.EndpointsOverCapacity] = endpointsTruncated
+		wanted.Annotations[corev1.EndpointsOverCapacity] = sliceplan.EndpointsTruncated
 	}
 	if owner.DeletionTimestamp == nil { // or the garbage collector may be orphaning it
 		wanted.OwnerReferences = []metav1.OwnerReference{ownership.DependentReference(owner, service)}
 	}
-	wanted.Subsets = content.subsets
+	wanted.Subsets = content.Subsets
 	return wanted
 }
 

@@ -34,6 +34,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/controllers/ownership"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
@@ -253,7 +254,7 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 		return findings{}, done.undecided
 	}
 	found.published, found.refused, found.writeFailed = done.slices, done.refused, done.err()
-	found.unconfirmed = found.unconfirmed || !plan.isEmpty()
+	found.unconfirmed = found.unconfirmed || !plan.IsEmpty()
 	switch {
 	case found.service.service == nil:
 		r.decisions.forget(owner) // a Service that comes back starts anew
@@ -261,9 +262,9 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 		r.decisions.set(owner, found.availability)
 	}
 	found.withheld = len(plan.Withheld) > 0 || done.withheld
-	if !plan.isEmpty() && found.refused == nil && !found.withheld && found.targets != nil {
+	if !plan.IsEmpty() && found.refused == nil && !found.withheld && found.targets != nil {
 		next := r.plan(object, found, done.slices, trigger)
-		found.altered = !next.isEmpty()
+		found.altered = !next.IsEmpty()
 	}
 	return found, nil
 }
@@ -322,18 +323,18 @@ func (r *Reconciler) lookAround(ctx context.Context, owner probes.Owner, found *
 }
 
 // plan takes the slices away where there is no Service to publish for.
-func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, existing []*discoveryv1.EndpointSlice, trigger time.Time) slicePlan {
+func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, existing []*discoveryv1.EndpointSlice, trigger time.Time) sliceplan.Plan {
 	if found.service.service == nil {
-		return slicePlan{Delete: existing}
+		return sliceplan.Plan{Delete: existing}
 	}
-	wants := sliceWants{
-		owner: object, service: found.service.service, endpoints: splitByRole(found.verdicts), hints: found.traffic.hints,
-		maxEndpoints: r.maxEndpoints, trigger: trigger,
+	wants := sliceplan.Wants{
+		Owner: object, Service: found.service.service, Endpoints: splitByRole(found.verdicts), Hints: found.traffic.Hints,
+		MaxEndpoints: r.maxEndpoints, Trigger: trigger,
 	}
 	if options := object.Spec.EndpointSlices; options != nil && options.MaxEndpoints != nil {
-		wants.maxEndpoints = int(*options.MaxEndpoints)
+		wants.MaxEndpoints = int(*options.MaxEndpoints)
 	}
-	return planSlices(wants, existing)
+	return sliceplan.Make(wants, existing)
 }
 
 // report writes the status if it changed, and then tells what changed in Events.
@@ -370,7 +371,7 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 	if err != nil {
 		return err
 	}
-	plan := slicePlan{Delete: elsewhere}
+	plan := sliceplan.Plan{Delete: elsewhere}
 	for _, slice := range here {
 		// One without the reference was orphaned on purpose: kubectl delete --cascade=orphan.
 		// That is not said of those elsewhere, and they could not stay if it were: the

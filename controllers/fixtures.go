@@ -34,6 +34,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
@@ -90,18 +91,18 @@ func numbered(n int) []endpoint.Verdict {
 	return list
 }
 
-func wantsOf(endpoints []endpoint.Verdict) sliceWants {
-	return sliceWants{owner: testOwner(), service: testService(), endpoints: endpoints, maxEndpoints: 100}
+func wantsOf(endpoints []endpoint.Verdict) sliceplan.Wants {
+	return sliceplan.Wants{Owner: testOwner(), Service: testService(), Endpoints: endpoints, MaxEndpoints: 100}
 }
 
 // carriedOut is what there is after a plan, and fails if the plan changed its input.
-func carriedOut(t *testing.T, wants sliceWants, existing []*discoveryv1.EndpointSlice) (slicePlan, []*discoveryv1.EndpointSlice) {
+func carriedOut(t *testing.T, wants sliceplan.Wants, existing []*discoveryv1.EndpointSlice) (sliceplan.Plan, []*discoveryv1.EndpointSlice) {
 	t.Helper()
 	before := make([]*discoveryv1.EndpointSlice, len(existing))
 	for i, slice := range existing {
 		before[i] = slice.DeepCopy()
 	}
-	plan := planSlices(wants, existing)
+	plan := sliceplan.Make(wants, existing)
 	if !equality.Semantic.DeepEqual(before, existing) {
 		t.Fatal("planning changed the existing slices, which are the cache's")
 	}
@@ -124,14 +125,14 @@ func carriedOut(t *testing.T, wants sliceWants, existing []*discoveryv1.Endpoint
 	for _, slice := range plan.Delete {
 		delete(present, slice.Name)
 	}
-	after := slices.SortedFunc(maps.Values(present), byName)
+	after := slices.SortedFunc(maps.Values(present), sliceplan.ByName)
 	if plan.Kept != len(after) {
 		t.Fatalf("says that %d slices remain, but %d do", plan.Kept, len(after))
 	}
 	return plan, after
 }
 
-func writes(plan slicePlan) [3]int {
+func writes(plan sliceplan.Plan) [3]int {
 	return [3]int{len(plan.Create), len(plan.Update), len(plan.Delete)}
 }
 
@@ -204,4 +205,12 @@ func plannedWith(t *testing.T, names *expansion, ports []corev1.ServicePort) tar
 // probedBy probes by settings that are sound.
 func probedBy(common settings) probing {
 	return probing{sound: []*definition{{settings: common}}}
+}
+
+// textOrNil returns nil for an empty text.
+func textOrNil(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }

@@ -27,6 +27,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
@@ -68,7 +69,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	found.verdicts = append(found.verdicts, leaving...)
 	found.portsReason, found.portsMessage = portMismatch(planned.accepted, found.around)
 	found.familiesReason, found.familiesMessage = familyMismatch(planned.accepted, found.around)
-	found.traffic = judgeTraffic(service, found.verdicts).beside(service, found.around.rivals)
+	found.traffic = sliceplan.DecideHints(service, found.verdicts).BesideOthers(service, found.around.rivals)
 	return nil
 }
 

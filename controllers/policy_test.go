@@ -29,6 +29,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
@@ -260,7 +261,7 @@ func TestExpelTakesOutWhatIsRefusedAndNothingElse(t *testing.T) {
 		slice("untouched", 80, "192.0.2.1", "192.0.2.2"), slice("smaller", 80, "192.0.2.3", "192.0.2.7"), slice("gone", 22, "192.0.2.4"), slice("name", 80, "a.example"),
 	}
 	before := existing[1].DeepCopy()
-	plan := expel(existing, planner.refuses)
+	plan := sliceplan.Withdraw(existing, planner.refuses)
 	if plan.Kept != 3 || len(plan.Update) != 1 || len(plan.Update[0].Endpoints) != 1 || plan.Update[0].Endpoints[0].Addresses[0] != "192.0.2.3" || len(plan.Delete) != 1 || plan.Delete[0].Name != "gone" {
 		t.Errorf("%+v", plan)
 	}

@@ -81,7 +81,7 @@ func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
 					endpoints[0].Spec = &farpointv1.Endpoint{State: farpointv1.EndpointDraining}
 				}
 				wants := wantsOf(endpoints)
-				wants.service.Spec.PublishNotReadyAddresses = publishNotReady
+				wants.Service.Spec.PublishNotReadyAddresses = publishNotReady
 				_, written := carriedOut(t, wants, nil)
 				what := fmt.Sprintf("role %d, %v, publishNotReadyAddresses %v", given, state, publishNotReady)
 				read := slicestate.Read(written)
@@ -154,7 +154,7 @@ func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 		each.Resolved = &endpoint.ResolvedFrom{Address: "srv://_db._tcp." + long + "example", Target: fmt.Sprintf("%sdb%d.example", long, i)}
 	}
 	wants := wantsOf(endpoints)
-	wants.maxEndpoints = 1000
+	wants.MaxEndpoints = 1000
 	_, written := carriedOut(t, wants, nil)
 	text := written[0].Annotations[farpointv1.SliceStateAnnotation]
 	if len(text) > slicestate.MaxLength {

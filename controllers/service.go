@@ -35,6 +35,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 )
 
 // serviceResolver finds the target Service, and keeps it as the template says if there
@@ -65,7 +66,7 @@ func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.External
 // that may lead to the endpoints still; nil if there is none.
 func (r serviceResolver) formerTarget(ctx context.Context, owner *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) (*corev1.Service, error) {
 	asked := map[types.NamespacedName]bool{ownership.TargetService(owner): true}
-	for _, slice := range slices.SortedFunc(slices.Values(published), byName) {
+	for _, slice := range slices.SortedFunc(slices.Values(published), sliceplan.ByName) {
 		key := types.NamespacedName{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}
 		if asked[key] {
 			continue

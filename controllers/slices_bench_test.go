@@ -27,6 +27,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
@@ -34,7 +35,7 @@ import (
 // oneFlip is as many endpoints as an ExternalService may have, with all that a slice says
 // of an endpoint, in slices that say the same but for one verdict. The spec is in an order
 // that tells nothing of where an endpoint is.
-func oneFlip() (sliceWants, []*discoveryv1.EndpointSlice) {
+func oneFlip() (sliceplan.Wants, []*discoveryv1.EndpointSlice) {
 	endpoints := numbered(1000)
 	for i := range endpoints {
 		wanted := endpoints[i].Endpoint
@@ -43,9 +44,9 @@ func oneFlip() (sliceWants, []*discoveryv1.EndpointSlice) {
 		wanted.Text = wanted.Address.String()
 	}
 	wants := wantsOf(endpoints)
-	distributed("PreferSameNode")(wants.service)
-	wants.hints = judgeTraffic(wants.service, endpoints).hints
-	existing := planSlices(wants, nil).Create
+	distributed("PreferSameNode")(wants.Service)
+	wants.Hints = sliceplan.DecideHints(wants.Service, endpoints).Hints
+	existing := sliceplan.Make(wants, nil).Create
 	random := rand.New(rand.NewPCG(1, 2))
 	random.Shuffle(len(endpoints), func(i, j int) { endpoints[i], endpoints[j] = endpoints[j], endpoints[i] })
 	endpoints[500].Health = probes.Seeded(probes.StateUnhealthy)
@@ -58,7 +59,7 @@ func BenchmarkPlanFlip(b *testing.B) {
 	wants, existing := oneFlip()
 	b.ReportAllocs()
 	for b.Loop() {
-		if plan := planSlices(wants, existing); writes(plan) != [3]int{0, 1, 0} {
+		if plan := sliceplan.Make(wants, existing); writes(plan) != [3]int{0, 1, 0} {
 			b.Fatal(writes(plan))
 		}
 	}
@@ -70,7 +71,7 @@ func TestPlanFlipAllocatesLittle(t *testing.T) {
 	for range 10 {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		plan := planSlices(wants, existing)
+		plan := sliceplan.Make(wants, existing)
 		runtime.ReadMemStats(&after)
 		if writes(plan) != [3]int{0, 1, 0} {
 			t.Fatal(writes(plan))
@@ -86,10 +87,10 @@ func TestPlanFlipAllocatesLittle(t *testing.T) {
 // endpoints as an ExternalService may have.
 func BenchmarkPlanUnchanged(b *testing.B) {
 	endpoints := numbered(1000)
-	existing := planSlices(wantsOf(endpoints), nil).Create
+	existing := sliceplan.Make(wantsOf(endpoints), nil).Create
 	b.ReportAllocs()
 	for b.Loop() {
-		if plan := planSlices(wantsOf(endpoints), existing); len(plan.Update) != 0 {
+		if plan := sliceplan.Make(wantsOf(endpoints), existing); len(plan.Update) != 0 {
 			b.Fatalf("%d updates", len(plan.Update))
 		}
 	}
@@ -97,7 +98,7 @@ func BenchmarkPlanUnchanged(b *testing.B) {
 
 // BenchmarkSeedsFrom reads what the slices of a large ExternalService say after a restart.
 func BenchmarkSeedsFrom(b *testing.B) {
-	existing := planSlices(wantsOf(numbered(1000)), nil).Create
+	existing := sliceplan.Make(wantsOf(numbered(1000)), nil).Create
 	b.ReportAllocs()
 	for b.Loop() {
 		slicestate.Read(existing)

@@ -34,6 +34,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/effort"
@@ -143,15 +144,15 @@ func saying(slice *discoveryv1.EndpointSlice, endpoint *discoveryv1.Endpoint) st
 }
 
 // step plans, checks the plan and carries it out.
-func (m *simulation) step(t *testing.T, edit string, calm bool) slicePlan {
+func (m *simulation) step(t *testing.T, edit string, calm bool) sliceplan.Plan {
 	t.Helper()
 	m.trigger = m.trigger.Add(time.Second)
 	wants, before := m.wants(), deepCopies(m.present)
-	plan := planSlices(wants, m.present)
+	plan := sliceplan.Make(wants, m.present)
 	if !equality.Semantic.DeepEqual(before, m.present) || !reflect.DeepEqual(wants, m.wants()) {
 		t.Fatalf("after %s: planning changed what it was given", edit)
 	}
-	if shuffled := planSlices(wants, backwards(m.present)); !equality.Semantic.DeepEqual(plan, shuffled) {
+	if shuffled := sliceplan.Make(wants, backwards(m.present)); !equality.Semantic.DeepEqual(plan, shuffled) {
 		t.Fatalf("after %s: the plan depends on the order in which slices are listed", edit)
 	}
 	created, updated := deepCopies(plan.Create), deepCopies(plan.Update)
@@ -166,8 +167,8 @@ func (m *simulation) step(t *testing.T, edit string, calm bool) slicePlan {
 		t.Fatalf("after %s: what is written shares memory with what the planner was given", edit)
 	}
 	plan.Create, plan.Update = created, updated
-	for i, shed := range plan.Shed {
-		if last := updated[len(updated)-len(plan.Shed)+i]; last.Name != shed.Name {
+	for i, shed := range plan.ShrinkLast {
+		if last := updated[len(updated)-len(plan.ShrinkLast)+i]; last.Name != shed.Name {
 			t.Fatalf("after %s: %s is said to lose endpoints, but %s is written in its place", edit, shed.Name, last.Name)
 		}
 	}
@@ -183,8 +184,8 @@ func (m *simulation) step(t *testing.T, edit string, calm bool) slicePlan {
 	if plan.Kept != len(m.present) {
 		t.Fatalf("after %s: says that %d slices remain, but %d do", edit, plan.Kept, len(m.present))
 	}
-	wants.trigger = m.trigger.Add(time.Hour)
-	if again := planSlices(wants, m.present); total(again) != 0 {
+	wants.Trigger = m.trigger.Add(time.Hour)
+	if again := sliceplan.Make(wants, m.present); total(again) != 0 {
 		t.Fatalf("after %s: a second plan still has %v", edit, writes(again))
 	}
 	return plan
@@ -192,7 +193,7 @@ func (m *simulation) step(t *testing.T, edit string, calm bool) slicePlan {
 
 // carryOut makes one write after the other, as the API server would, and fails if an
 // endpoint is missing after one of them that was there before and is wanted still.
-func (m *simulation) carryOut(t *testing.T, edit string, plan slicePlan) {
+func (m *simulation) carryOut(t *testing.T, edit string, plan sliceplan.Plan) {
 	t.Helper()
 	wanted := map[string]bool{}
 	for _, each := range m.endpoints {
@@ -371,7 +372,7 @@ func backwards(list []*discoveryv1.EndpointSlice) []*discoveryv1.EndpointSlice {
 	return reversed
 }
 
-func total(plan slicePlan) int { return len(plan.Create) + len(plan.Update) + len(plan.Delete) }
+func total(plan sliceplan.Plan) int { return len(plan.Create) + len(plan.Update) + len(plan.Delete) }
 
 // run makes edits for as long as there are choices.
 func (m *simulation) run(t *testing.T, made *choices) {

@@ -28,6 +28,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -184,9 +185,9 @@ func (m *simulation) meddle(c *choices) {
 }
 
 // wants are made anew each time, so that what a planner has changed shows.
-func (m *simulation) wants() sliceWants {
-	made := sliceWants{owner: testOwner(), service: m.service.DeepCopy(), maxEndpoints: m.max, trigger: m.trigger}
-	made.owner.Spec.EndpointSlices = m.options.DeepCopy()
+func (m *simulation) wants() sliceplan.Wants {
+	made := sliceplan.Wants{Owner: testOwner(), Service: m.service.DeepCopy(), MaxEndpoints: m.max, Trigger: m.trigger}
+	made.Owner.Spec.EndpointSlices = m.options.DeepCopy()
 	ports := map[int32]*endpoint.PortSet{}
 	for _, each := range m.endpoints {
 		if ports[each.port] == nil {
@@ -195,8 +196,8 @@ func (m *simulation) wants() sliceWants {
 		wanted := healthy(each.Address, ports[each.port])
 		wanted.Spec, wanted.Health = each.DeepCopy(), probes.Seeded(each.health)
 		wanted.Role = roleOf(&wanted, endpoint.LastTier)
-		made.endpoints = append(made.endpoints, wanted)
+		made.Endpoints = append(made.Endpoints, wanted)
 	}
-	made.hints = judgeTraffic(made.service, made.endpoints).hints
+	made.Hints = sliceplan.DecideHints(made.Service, made.Endpoints).Hints
 	return made
 }

@@ -30,6 +30,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -79,13 +80,13 @@ func TestPlanSeparatesAddressTypesAndPorts(t *testing.T) {
 }
 
 func TestPlanGroupsByZone(t *testing.T) {
-	inZones := func(zones ...string) sliceWants {
+	inZones := func(zones ...string) sliceplan.Wants {
 		wants := wantsOf(numbered(len(zones)))
 		for i, zone := range zones {
-			wants.endpoints[i].Spec = &farpointv1.Endpoint{Zone: zone}
+			wants.Endpoints[i].Spec = &farpointv1.Endpoint{Zone: zone}
 		}
-		wants.service.Labels = map[string]string{corev1.LabelTopologyZone: "the Service's own"}
-		wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: farpointv1.GroupByZone}
+		wants.Service.Labels = map[string]string{corev1.LabelTopologyZone: "the Service's own"}
+		wants.Owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: farpointv1.GroupByZone}
 		return wants
 	}
 	labels := func(present []*discoveryv1.EndpointSlice) map[string]int {
@@ -116,7 +117,7 @@ func TestPlanGroupsByZone(t *testing.T) {
 	if got, want := labels(after), map[string]int{"a": 1, "b": 3, "none": 1}; !maps.Equal(got, want) {
 		t.Errorf("after an endpoint went from a to b: %v, want %v", got, want)
 	}
-	wants.owner.Spec.EndpointSlices = nil
+	wants.Owner.Spec.EndpointSlices = nil
 	_, after = carriedOut(t, wants, after)
 	if got, want := labels(after), map[string]int{"the Service's own": 5}; !maps.Equal(got, want) {
 		t.Errorf("without grouping: %v, want %v", got, want)
@@ -125,13 +126,13 @@ func TestPlanGroupsByZone(t *testing.T) {
 
 func TestPlanLabelsSlicesAsTheServiceIs(t *testing.T) {
 	wants := wantsOf(numbered(1))
-	wants.service.Spec.ClusterIP = corev1.ClusterIPNone
-	wants.service.Labels = map[string]string{
+	wants.Service.Spec.ClusterIP = corev1.ClusterIPNone
+	wants.Service.Labels = map[string]string{
 		"team": "payments", "tier": "silver", corev1.IsHeadlessService: "perhaps",
 		discoveryv1.LabelManagedBy: "somebody", discoveryv1.LabelServiceName: "elsewhere",
 		farpointv1.OwnerLabel: "another", farpointv1.OwnerNamespaceLabel: "elsewhere",
 	}
-	wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{Labels: map[string]farpointv1.LabelValue{"tier": "gold"}}
+	wants.Owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{Labels: map[string]farpointv1.LabelValue{"tier": "gold"}}
 	want := map[string]string{
 		"team": "payments", "tier": "gold", corev1.IsHeadlessService: "",
 		discoveryv1.LabelManagedBy: farpointv1.ManagedBy, discoveryv1.LabelServiceName: "legacy", farpointv1.OwnerLabel: "legacy-api",
@@ -140,7 +141,7 @@ func TestPlanLabelsSlicesAsTheServiceIs(t *testing.T) {
 	if got := present[0].Labels; !maps.Equal(got, want) {
 		t.Errorf("labels %v, want %v", got, want)
 	}
-	wants.service.Spec.ClusterIP = "10.96.0.1"
+	wants.Service.Spec.ClusterIP = "10.96.0.1"
 	delete(want, corev1.IsHeadlessService)
 	if _, present = carriedOut(t, wants, present); !maps.Equal(present[0].Labels, want) {
 		t.Errorf("labels %v once it has an address, want %v", present[0].Labels, want)
@@ -178,10 +179,10 @@ func TestPlanPacking(t *testing.T) {
 
 func TestPlanFillsTheFullestFirst(t *testing.T) {
 	wants := wantsOf(numbered(9))
-	wants.maxEndpoints = 3
+	wants.MaxEndpoints = 3
 	_, present := carriedOut(t, wants, nil)
 	// The first slice has room for two then, the third for one.
-	wants.endpoints = append(wants.endpoints[2:8:8], healthy("10.0.9.9", httpPort(8080)))
+	wants.Endpoints = append(wants.Endpoints[2:8:8], healthy("10.0.9.9", httpPort(8080)))
 	_, after := carriedOut(t, wants, present)
 	sizes := []int{len(after[0].Endpoints), len(after[1].Endpoints), len(after[2].Endpoints)}
 	if !slices.Equal(sizes, []int{1, 3, 3}) {
@@ -191,9 +192,9 @@ func TestPlanFillsTheFullestFirst(t *testing.T) {
 
 func TestPlanFillsTheFullestWithRoomForAll(t *testing.T) {
 	wants := wantsOf(numbered(5))
-	wants.maxEndpoints = 2
+	wants.MaxEndpoints = 2
 	_, present := carriedOut(t, wants, nil)
-	wants.endpoints, wants.maxEndpoints = numbered(6), 3
+	wants.Endpoints, wants.MaxEndpoints = numbered(6), 3
 	_, after := carriedOut(t, wants, present)
 	sizes := []int{len(after[0].Endpoints), len(after[1].Endpoints), len(after[2].Endpoints)}
 	if !slices.Equal(sizes, []int{3, 2, 1}) {
@@ -219,8 +220,8 @@ func TestPlanWritesWhatLosesEndpointsLast(t *testing.T) {
 func TestPlanCreatesNothingForAServiceThatGoesAway(t *testing.T) {
 	_, present := carriedOut(t, wantsOf(numbered(150)), nil)
 	wants := wantsOf(numbered(250))
-	wants.service.DeletionTimestamp = &noon
-	wants.endpoints[120].Health = probes.Seeded(probes.StateUnhealthy)
+	wants.Service.DeletionTimestamp = &noon
+	wants.Endpoints[120].Health = probes.Seeded(probes.StateUnhealthy)
 	if plan, _ := carriedOut(t, wants, present); writes(plan) != [3]int{0, 1, 0} {
 		t.Errorf("create, update, delete = %v, want one update", writes(plan))
 	}
@@ -246,8 +247,8 @@ func TestPlanTurnsAPortChangeIntoUpdates(t *testing.T) {
 
 func TestPlanRepairsDrift(t *testing.T) {
 	wants := wantsOf(numbered(2))
-	wants.service.Labels = map[string]string{"team": "payments"}
-	wants.owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{
+	wants.Service.Labels = map[string]string{"team": "payments"}
+	wants.Owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{
 		Labels:      map[string]farpointv1.LabelValue{"tier": "gold"},
 		Annotations: map[string]farpointv1.AnnotationValue{"note": "kept"},
 	}
@@ -263,12 +264,12 @@ func TestPlanRepairsDrift(t *testing.T) {
 		"hint": func(s *discoveryv1.EndpointSlice) {
 			s.Endpoints[0].Hints = &discoveryv1.EndpointHints{ForZones: []discoveryv1.ForZone{{Name: "a"}}}
 		},
-		"hostname": func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Hostname = nonEmpty("db-0") },
-		"node":     func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].NodeName = nonEmpty("node-a") },
+		"hostname": func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Hostname = textOrNil("db-0") },
+		"node":     func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].NodeName = textOrNil("node-a") },
 		"topology": func(s *discoveryv1.EndpointSlice) {
 			s.Endpoints[0].DeprecatedTopology = map[string]string{corev1.LabelTopologyZone: "a"}
 		},
-		"zone":                func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Zone = nonEmpty("a") },
+		"zone":                func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Zone = textOrNil("a") },
 		"port":                func(s *discoveryv1.EndpointSlice) { s.Ports = httpPort(1).Ports },
 		"label":               func(s *discoveryv1.EndpointSlice) { delete(s.Labels, "team") },
 		"foreign label":       func(s *discoveryv1.EndpointSlice) { s.Labels["x"] = "y" },
@@ -304,7 +305,7 @@ func TestPlanNamesSlicesByWhatTheyHold(t *testing.T) {
 	_, first := carriedOut(t, wantsOf(numbered(250)), nil)
 	_, again := carriedOut(t, wantsOf(numbered(250)), nil)
 	other := wantsOf(numbered(250))
-	other.owner.Namespace = "elsewhere"
+	other.Owner.Namespace = "elsewhere"
 	_, elsewhere := carriedOut(t, other, nil)
 	for i := range first {
 		if first[i].Name != again[i].Name {

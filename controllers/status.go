@@ -27,6 +27,7 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 )
 
 // findings are all that a status is made from.
@@ -51,7 +52,7 @@ type findings struct {
 	// do.
 	familiesReason, familiesMessage string
 	// traffic is what came of the wish to keep traffic near.
-	traffic trafficFinding
+	traffic sliceplan.HintDecision
 	// around is what else leads the Service's traffic somewhere.
 	around neighbours
 	// conflict tells what of it is in the way; nil if nothing is. With conflictsUnknown,

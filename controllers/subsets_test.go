@@ -29,6 +29,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 )
 
 // publishedAs is an endpoint with conditions such as "TTF", and "-" for one that is not set.
@@ -98,12 +99,12 @@ func TestEndpointsContent(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			service := testService()
 			service.Spec.IPFamilies = test.families
-			content := newEndpointsContent(service, test.from)
-			if got := subsetLines(content.subsets); !slices.Equal(got, test.want) && len(got)+len(test.want) > 0 {
+			content := sliceplan.NewEndpointsContent(service, test.from)
+			if got := subsetLines(content.Subsets); !slices.Equal(got, test.want) && len(got)+len(test.want) > 0 {
 				t.Errorf("got  %q\nwant %q", got, test.want)
 			}
-			if content.otherFamily != test.others || content.truncated() {
-				t.Errorf("%d of the other family, truncated: %v", content.otherFamily, content.truncated())
+			if content.OtherFamily != test.others || content.Truncated() {
+				t.Errorf("%d of the other family, truncated: %v", content.OtherFamily, content.Truncated())
 			}
 		})
 	}
@@ -119,15 +120,15 @@ func TestEndpointsContentDoesNotDependOnTheOrder(t *testing.T) {
 		}
 		from = append(from, sliceWith("IPv4", httpPort(int32(80+i%3)), endpoints...))
 	}
-	want := newEndpointsContent(testService(), from)
+	want := sliceplan.NewEndpointsContent(testService(), from)
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20 {
 		random.Shuffle(len(from), func(i, j int) { from[i], from[j] = from[j], from[i] })
 		for _, slice := range from {
 			random.Shuffle(len(slice.Endpoints), func(i, j int) { slice.Endpoints[i], slice.Endpoints[j] = slice.Endpoints[j], slice.Endpoints[i] })
 		}
-		if got := newEndpointsContent(testService(), from); !reflect.DeepEqual(got, want) {
-			t.Fatalf("got  %q\nwant %q", subsetLines(got.subsets), subsetLines(want.subsets))
+		if got := sliceplan.NewEndpointsContent(testService(), from); !reflect.DeepEqual(got, want) {
+			t.Fatalf("got  %q\nwant %q", subsetLines(got.Subsets), subsetLines(want.Subsets))
 		}
 	}
 }
@@ -164,19 +165,19 @@ func TestEndpointsContentIsTruncated(t *testing.T) {
 				}
 				from = append(from, slice)
 			}
-			content := newEndpointsContent(testService(), from)
+			content := sliceplan.NewEndpointsContent(testService(), from)
 			var ready, notReady []int
-			for _, subset := range content.subsets {
+			for _, subset := range content.Subsets {
 				ready, notReady = append(ready, len(subset.Addresses)), append(notReady, len(subset.NotReadyAddresses))
 			}
-			if !slices.Equal(ready, test.wantReady) || !slices.Equal(notReady, test.wantNotReady) || content.truncated() != test.truncated {
-				t.Errorf("%v ready, %v not, truncated: %v; want %v, %v, %v", ready, notReady, content.truncated(), test.wantReady, test.wantNotReady, test.truncated)
+			if !slices.Equal(ready, test.wantReady) || !slices.Equal(notReady, test.wantNotReady) || content.Truncated() != test.truncated {
+				t.Errorf("%v ready, %v not, truncated: %v; want %v, %v, %v", ready, notReady, content.Truncated(), test.wantReady, test.wantNotReady, test.truncated)
 			}
 			made := desiredEndpoints(testOwner(), testService(), &content, nil)
 			if got := made.Annotations[corev1.EndpointsOverCapacity] == "truncated"; got != test.truncated {
 				t.Errorf("annotations %v", made.Annotations)
 			}
-			small := endpointsContent{}
+			small := sliceplan.EndpointsContent{}
 			if annotations := desiredEndpoints(testOwner(), testService(), &small, made).Annotations; len(annotations) > 0 {
 				t.Errorf("annotations stay: %v", annotations)
 			}

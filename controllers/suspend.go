@@ -27,6 +27,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/ownership"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 )
 
 // suspend leaves the slices as they are, save for what may not be published any more, and
@@ -37,10 +38,10 @@ func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalSer
 	if err != nil {
 		return err
 	}
-	plan := expel(existing, r.targets.within(within, 0).refuses)
-	published := plan.result(existing)
+	plan := sliceplan.Withdraw(existing, r.targets.within(within, 0).refuses)
+	published := plan.Result(existing)
 	plan.Delete = append(plan.Delete, elsewhere...)
-	if !plan.isEmpty() {
+	if !plan.IsEmpty() {
 		done := r.slices.apply(ctx, object, existing, plan)
 		if err := done.err(); err != nil {
 			if done.refused == nil {

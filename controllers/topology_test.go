@@ -27,6 +27,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -124,28 +125,28 @@ func TestHints(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			wants := wantsOf(numbered(len(test.endpoints)))
-			test.change(wants.service)
+			test.change(wants.Service)
 			for i, spec := range test.endpoints {
-				wants.endpoints[i].Spec = spec
-				wants.endpoints[i].Name = fmt.Sprintf("%s:8080", wants.endpoints[i].Text)
+				wants.Endpoints[i].Spec = spec
+				wants.Endpoints[i].Name = fmt.Sprintf("%s:8080", wants.Endpoints[i].Text)
 			}
-			found := judgeTraffic(wants.service, wants.endpoints)
-			wants.hints = found.hints
+			found := sliceplan.DecideHints(wants.Service, wants.Endpoints)
+			wants.Hints = found.Hints
 			_, after := carriedOut(t, wants, nil)
 			if got := strings.Join(hinted(after), "|"); got != test.hints {
 				t.Errorf("hints %q, want %q", got, test.hints)
 			}
 			condition := ""
-			if found.reason != "" {
-				condition = fmt.Sprintf("%v %s", found.effective, found.reason)
+			if found.Reason != "" {
+				condition = fmt.Sprintf("%v %s", found.Effective, found.Reason)
 			}
-			if condition != test.condition || !strings.Contains(found.message, test.message) {
-				t.Errorf("condition %q: %s; want %q: %s", condition, found.message, test.condition, test.message)
+			if condition != test.condition || !strings.Contains(found.Message, test.message) {
+				t.Errorf("condition %q: %s; want %q: %s", condition, found.Message, test.condition, test.message)
 			}
 			if again, _ := carriedOut(t, wants, after); writes(again) != [3]int{} {
 				t.Errorf("a second plan still has %v", writes(again))
 			}
-			wants.hints = hints{}
+			wants.Hints = sliceplan.Hints{}
 			if _, cleared := carriedOut(t, wants, after); strings.Trim(strings.Join(hinted(cleared), ""), "|") != "" {
 				t.Errorf("hints that nobody wants any more are %q", hinted(cleared))
 			}
@@ -191,19 +192,19 @@ func TestHintsBesideOthers(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			wants := wantsOf(numbered(1))
-			test.change(wants.service)
-			wants.endpoints[0].Spec = test.endpoint
-			alone := judgeTraffic(wants.service, wants.endpoints)
-			found := alone.beside(wants.service, test.rivals)
+			test.change(wants.Service)
+			wants.Endpoints[0].Spec = test.endpoint
+			alone := sliceplan.DecideHints(wants.Service, wants.Endpoints)
+			found := alone.BesideOthers(wants.Service, test.rivals)
 			condition := ""
-			if found.reason != "" {
-				condition = fmt.Sprintf("%v %s", found.effective, found.reason)
+			if found.Reason != "" {
+				condition = fmt.Sprintf("%v %s", found.Effective, found.Reason)
 			}
-			if condition != test.condition || !strings.Contains(found.message, test.message) {
-				t.Errorf("condition %q: %s; want %q: %s", condition, found.message, test.condition, test.message)
+			if condition != test.condition || !strings.Contains(found.Message, test.message) {
+				t.Errorf("condition %q: %s; want %q: %s", condition, found.Message, test.condition, test.message)
 			}
-			if found.hints != alone.hints {
-				t.Errorf("others change the hints from %+v to %+v", alone.hints, found.hints)
+			if found.Hints != alone.Hints {
+				t.Errorf("others change the hints from %+v to %+v", alone.Hints, found.Hints)
 			}
 		})
 	}
@@ -213,18 +214,18 @@ func TestHintsBesideOthers(t *testing.T) {
 // time all slices would be written.
 func TestHintsDoNotFollowHealth(t *testing.T) {
 	wants := wantsOf(numbered(300))
-	distributed("PreferSameZone")(wants.service)
-	for i := range wants.endpoints {
-		wants.endpoints[i].Spec = inZone("a")
+	distributed("PreferSameZone")(wants.Service)
+	for i := range wants.Endpoints {
+		wants.Endpoints[i].Spec = inZone("a")
 	}
-	wants.endpoints[7].Spec = inZone("")
-	wants.hints = judgeTraffic(wants.service, wants.endpoints).hints
+	wants.Endpoints[7].Spec = inZone("")
+	wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
 	_, present := carriedOut(t, wants, nil)
 	for _, state := range []probes.State{probes.StateUnhealthy, probes.StateHealthy, probes.StateUnknown} {
-		wants.endpoints = slices.Clone(wants.endpoints)
-		wants.endpoints[7].Health = probes.Seeded(state)
-		wants.hints = judgeTraffic(wants.service, wants.endpoints).hints
-		var plan slicePlan
+		wants.Endpoints = slices.Clone(wants.Endpoints)
+		wants.Endpoints[7].Health = probes.Seeded(state)
+		wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
+		var plan sliceplan.Plan
 		if plan, present = carriedOut(t, wants, present); writes(plan)[0]+writes(plan)[1]+writes(plan)[2] > 1 {
 			t.Errorf("create, update, delete = %v for one endpoint that is %v now", writes(plan), state)
 		}

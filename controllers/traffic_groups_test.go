@@ -57,7 +57,7 @@ func groupedVerdicts(t *testing.T, lines ...string) []endpoint.Verdict {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ports = append(ports, endpoint.NewPort(name, protocol, int32(parsed), nonEmpty(appProtocol)))
+			ports = append(ports, endpoint.NewPort(name, protocol, int32(parsed), textOrNil(appProtocol)))
 		}
 		var made endpoint.Verdict
 		if words[0] == "db.example" {

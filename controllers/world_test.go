@@ -29,6 +29,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/effort"
@@ -124,7 +125,7 @@ func (w *world) reconcile(probe func(name string, health probes.Health) probes.H
 	found.availability = rulesOf(&w.object.Spec.Availability).assign(found.verdicts, history{decided: w.decided, published: prior.At})
 	w.decided = found.availability
 	found.verdicts = append(found.verdicts, leaving...)
-	_, w.slices = carriedOut(w.t, sliceWants{owner: w.object, service: w.service, endpoints: splitByRole(found.verdicts), maxEndpoints: 3}, w.slices)
+	_, w.slices = carriedOut(w.t, sliceplan.Wants{Owner: w.object, Service: w.service, Endpoints: splitByRole(found.verdicts), MaxEndpoints: 3}, w.slices)
 	found.published = w.slices
 	w.object.Status = summarize(w.object, found, metav1.NewTime(w.now))
 }

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package sliceplan
 
 import (
 	"fmt"
@@ -31,10 +31,10 @@ import (
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
-// hints are the hints that endpoints get in the slices. kube-proxy follows those of a kind
+// Hints are the hints that endpoints get in the slices. kube-proxy follows those of a kind
 // only if every ready endpoint has one (pkg/proxy/topology.go), so that they are written
 // for all or for none.
-type hints struct {
+type Hints struct {
 	// zones are written: those set by hand, and with ownZone that of the endpoint where
 	// none is.
 	zones, ownZone bool
@@ -42,16 +42,16 @@ type hints struct {
 	nodes bool
 }
 
-// trafficFinding is what came of the wish to keep traffic near, or on the node.
-type trafficFinding struct {
-	hints hints
-	// effective, reason and message are those of the condition TrafficPolicyEffective.
+// HintDecision is what came of the wish to keep traffic near, or on the node.
+type HintDecision struct {
+	Hints Hints
+	// Effective, reason and message are those of the condition TrafficPolicyEffective.
 	// Without a reason nobody has such a wish.
-	effective       bool
-	reason, message string
+	Effective       bool
+	Reason, Message string
 }
 
-// judgeTraffic decides on hints by what the Service and the endpoints' forZones ask for.
+// DecideHints decides on hints by what the Service and the endpoints' forZones ask for.
 // Kubernetes' own controllers pass over a Service without a selector, so that nobody else
 // writes any.
 //
@@ -59,7 +59,7 @@ type trafficFinding struct {
 // consumers look at the ready ones only. Otherwise the death of the only endpoint without
 // a zone would give hints to all the others, and its return take them away: each time a
 // write of every slice there is.
-func judgeTraffic(service *corev1.Service, endpoints []endpoint.Verdict) trafficFinding {
+func DecideHints(service *corev1.Service, endpoints []endpoint.Verdict) HintDecision {
 	asked := distributionOf(service)
 	var nowhere, nodeless phrase.Sample
 	candidates, byHand := 0, false
@@ -77,7 +77,7 @@ func judgeTraffic(service *corev1.Service, endpoints []endpoint.Verdict) traffic
 			nodeless.Add(candidate.Name)
 		}
 	}
-	found := trafficFinding{hints: hints{
+	found := HintDecision{Hints: Hints{
 		zones:   nowhere.Count == 0 && (asked.value != "" || byHand),
 		ownZone: asked.value != "",
 		nodes:   nodeless.Count == 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode,
@@ -88,9 +88,9 @@ func judgeTraffic(service *corev1.Service, endpoints []endpoint.Verdict) traffic
 		found.explain(false, farpointv1.LocalTrafficPolicyReason,
 			"the Service's %s Local leads only to endpoints on the client's node, and %s on no node: set it to Cluster", local, nodeless.With("is", "are"))
 	case asked.value == "" && !byHand:
-	case nowhere.Count > 0 && !found.hints.nodes:
+	case nowhere.Count > 0 && !found.Hints.nodes:
 		found.explain(false, farpointv1.EndpointWithoutZoneReason,
-			"%s %s: no hints are written, and clients use endpoints of all zones", nowhere.With("has", "have"), asked.lacking())
+			"%s %s: no hints are written, and clients use endpoints of all zones", nowhere.With("has", "have"), asked.missing())
 	case nodeless.Count > 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode:
 		found.explain(false, farpointv1.EndpointWithoutNodeReason,
 			"%s no nodeName, so trafficDistribution PreferSameNode acts as PreferSameZone", nodeless.With("has", "have"))
@@ -103,18 +103,18 @@ func judgeTraffic(service *corev1.Service, endpoints []endpoint.Verdict) traffic
 	return found
 }
 
-func (f *trafficFinding) explain(effective bool, reason, format string, args ...any) {
-	f.effective, f.reason, f.message = effective, reason, fmt.Sprintf(format, args...)
+func (f *HintDecision) explain(effective bool, reason, format string, args ...any) {
+	f.Effective, f.Reason, f.Message = effective, reason, fmt.Sprintf(format, args...)
 }
 
-// beside is the same with others publishing for the Service as well. If they give no hints,
+// BesideOthers is the same with others publishing for the Service as well. If they give no hints,
 // nobody follows those that are written here; they are written all the same, so that
 // nothing here changes with what others do.
-func (f trafficFinding) beside(service *corev1.Service, rivals []*discoveryv1.EndpointSlice) trafficFinding {
-	if !f.effective {
+func (f HintDecision) BesideOthers(service *corev1.Service, rivals []*discoveryv1.EndpointSlice) HintDecision {
+	if !f.Effective {
 		return f
 	}
-	if others := unhinted(f.hints, service, rivals); len(others) > 0 {
+	if others := unhinted(f.Hints, service, rivals); len(others) > 0 {
 		f.explain(false, farpointv1.OthersWithoutHintsReason,
 			"clients follow hints only if all endpoints of the Service have hints, and there are none in %s: set the Service's trafficDistribution, and set the zone of all endpoints", phrase.List(others, ", "))
 	}
@@ -123,7 +123,7 @@ func (f trafficFinding) beside(service *corev1.Service, rivals []*discoveryv1.En
 
 // unhinted names who else publishes for the Service without such hints. Of foreign slices
 // nothing is known but that they are there, which NoConflicts tells.
-func unhinted(written hints, service *corev1.Service, rivals []*discoveryv1.EndpointSlice) []string {
+func unhinted(written Hints, service *corev1.Service, rivals []*discoveryv1.EndpointSlice) []string {
 	has := func(given *discoveryv1.EndpointHints) bool {
 		return given != nil && (written.zones && len(given.ForZones) > 0 || !written.zones && len(given.ForNodes) > 0)
 	}
@@ -181,8 +181,8 @@ func distributionOf(service *corev1.Service) distribution {
 	return distribution{}
 }
 
-// lacking says what endpoints have not that have no zones to be used from.
-func (d distribution) lacking() string {
+// missing says what endpoints have not that have no zones to be used from.
+func (d distribution) missing() string {
 	if d.value == "" {
 		return "no forZones, although others have: set forZones for all endpoints, or set the Service's trafficDistribution to use zone"
 	}
@@ -202,7 +202,7 @@ func localPolicy(service *corev1.Service) string {
 }
 
 // of makes an endpoint's hints; nil if it gets none.
-func (h hints) of(spec *farpointv1.Endpoint) *discoveryv1.EndpointHints {
+func (h Hints) of(spec *farpointv1.Endpoint) *discoveryv1.EndpointHints {
 	byHand, own, node := h.choose(spec)
 	made := &discoveryv1.EndpointHints{}
 	for _, zone := range byHand {
@@ -220,8 +220,8 @@ func (h hints) of(spec *farpointv1.Endpoint) *discoveryv1.EndpointHints {
 	return made
 }
 
-// say tells whether these are an endpoint's hints.
-func (h hints) say(present *discoveryv1.EndpointHints, spec *farpointv1.Endpoint) bool {
+// agree reports whether these are an endpoint's hints.
+func (h Hints) agree(present *discoveryv1.EndpointHints, spec *farpointv1.Endpoint) bool {
 	byHand, own, node := h.choose(spec)
 	if present == nil {
 		return len(byHand) == 0 && own == "" && node == ""
@@ -242,7 +242,7 @@ func (h hints) say(present *discoveryv1.EndpointHints, spec *farpointv1.Endpoint
 
 // choose returns the zones that are set by hand, or else the endpoint's own, and its node,
 // as far as they are written.
-func (h hints) choose(spec *farpointv1.Endpoint) (byHand []string, own, node string) {
+func (h Hints) choose(spec *farpointv1.Endpoint) (byHand []string, own, node string) {
 	switch {
 	case h.zones && len(spec.ForZones) > 0:
 		byHand = spec.ForZones

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package sliceplan
 
 import (
 	"net/netip"
@@ -23,11 +23,11 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 )
 
-// expel plans that endpoints go which may not be published any more, and nothing else
+// Withdraw plans that endpoints go which may not be published any more, and nothing else
 // changes: for an object of which nothing else is carried out. It changes none of its
 // arguments.
-func expel(existing []*discoveryv1.EndpointSlice, refused func(netip.Addr, []discoveryv1.EndpointPort) bool) slicePlan {
-	plan := slicePlan{Kept: len(existing)}
+func Withdraw(existing []*discoveryv1.EndpointSlice, refused func(netip.Addr, []discoveryv1.EndpointPort) bool) Plan {
+	plan := Plan{Kept: len(existing)}
 	for _, slice := range existing {
 		goes := func(endpoint discoveryv1.Endpoint) bool {
 			return slices.ContainsFunc(endpoint.Addresses, func(text string) bool {

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package sliceplan
 
 import (
 	"cmp"
@@ -32,32 +32,32 @@ import (
 )
 
 const (
-	// endpointsCapacity is the most addresses in an Endpoints object, as Kubernetes' own
+	// EndpointsCapacity is the most addresses in an Endpoints object, as Kubernetes' own
 	// controller has it (pkg/controller/endpoint/endpoints_controller.go).
-	endpointsCapacity = 1000
-	// endpointsTruncated is the value of the annotation that says that there are more.
-	endpointsTruncated = "truncated"
+	EndpointsCapacity = 1000
+	// EndpointsTruncated is the value of the annotation that says that there are more.
+	EndpointsTruncated = "truncated"
 )
 
-// endpointsContent is what an Endpoints object says.
-type endpointsContent struct {
-	subsets []corev1.EndpointSubset
-	// total counts the addresses that there would be without a limit.
-	total int
-	// otherFamily counts those that are not of the Service's first IP family.
-	otherFamily int
+// EndpointsContent is what an Endpoints object says.
+type EndpointsContent struct {
+	Subsets []corev1.EndpointSubset
+	// Total counts the addresses that there would be without a limit.
+	Total int
+	// OtherFamily counts those that are not of the Service's first IP family.
+	OtherFamily int
 }
 
-// newEndpointsContent makes the content of a Service's Endpoints from its slices as
+// NewEndpointsContent makes the content of a Service's Endpoints from its slices as
 // Kubernetes' own controller makes it from Pods: what is ready is an address, what is not
 // is one that is not ready, and what is terminating is left out. An Endpoints object has
 // one IP family. Equal slices make equal contents.
-func newEndpointsContent(service *corev1.Service, from []*discoveryv1.EndpointSlice) endpointsContent {
-	var made endpointsContent
+func NewEndpointsContent(service *corev1.Service, from []*discoveryv1.EndpointSlice) EndpointsContent {
+	var made EndpointsContent
 	byPorts := map[endpoint.PortsKey]*corev1.EndpointSubset{}
 	for _, slice := range from {
 		if !inFirstFamily(service, slice.AddressType) {
-			made.otherFamily += len(slice.Endpoints)
+			made.OtherFamily += len(slice.Endpoints)
 			continue
 		}
 		key := endpoint.PortsKeyOf(slice.Ports)
@@ -74,19 +74,19 @@ func newEndpointsContent(service *corev1.Service, from []*discoveryv1.EndpointSl
 		subset := byPorts[key]
 		slices.SortFunc(subset.Addresses, byIP)
 		slices.SortFunc(subset.NotReadyAddresses, byIP)
-		made.subsets = append(made.subsets, *subset)
-		made.total += len(subset.Addresses) + len(subset.NotReadyAddresses)
+		made.Subsets = append(made.Subsets, *subset)
+		made.Total += len(subset.Addresses) + len(subset.NotReadyAddresses)
 	}
-	if made.total > endpointsCapacity {
-		truncate(made.subsets)
+	if made.Total > EndpointsCapacity {
+		truncate(made.Subsets)
 	}
-	made.subsets = slices.DeleteFunc(made.subsets, func(subset corev1.EndpointSubset) bool {
+	made.Subsets = slices.DeleteFunc(made.Subsets, func(subset corev1.EndpointSubset) bool {
 		return len(subset.Addresses) == 0 && len(subset.NotReadyAddresses) == 0 // which the API server refuses
 	})
 	return made
 }
 
-func (c *endpointsContent) truncated() bool { return c.total > endpointsCapacity }
+func (c *EndpointsContent) Truncated() bool { return c.Total > EndpointsCapacity }
 
 func inFirstFamily(service *corev1.Service, addresses discoveryv1.AddressType) bool {
 	if addresses == discoveryv1.AddressTypeFQDN {
@@ -139,14 +139,14 @@ func truncate(subsets []corev1.EndpointSubset) {
 		ready += len(subsets[i].Addresses)
 		notReady += len(subsets[i].NotReadyAddresses)
 	}
-	room, total := endpointsCapacity-ready, notReady
-	if ready > endpointsCapacity {
-		room, total = endpointsCapacity, ready
+	room, total := EndpointsCapacity-ready, notReady
+	if ready > EndpointsCapacity {
+		room, total = EndpointsCapacity, ready
 	}
 	left := room
 	for i := range subsets {
 		cut := &subsets[i].NotReadyAddresses
-		if ready > endpointsCapacity {
+		if ready > EndpointsCapacity {
 			subsets[i].NotReadyAddresses = nil
 			cut = &subsets[i].Addresses
 		}

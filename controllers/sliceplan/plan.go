@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package sliceplan
 
 import (
 	"cmp"
@@ -29,12 +29,12 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 )
 
-// slicePlan is what has to be written, in this order, so that no endpoint is missing
+// Plan is what has to be written, in this order, so that no endpoint is missing
 // in between: the updates that take endpoints away which turn up elsewhere stand last.
-type slicePlan struct {
+type Plan struct {
 	Create, Update, Delete []*discoveryv1.EndpointSlice
-	// Shed are the slices of those last updates, as they are now.
-	Shed []*discoveryv1.EndpointSlice
+	// ShrinkLast are the slices of those last updates, as they are now.
+	ShrinkLast []*discoveryv1.EndpointSlice
 	// Withheld are creations that are not carried out, since what the slices depend on is
 	// being deleted, and the garbage collector with it. What their endpoints stand in now
 	// keeps them.
@@ -43,11 +43,11 @@ type slicePlan struct {
 	Kept int
 }
 
-// isEmpty tells whether there is nothing to be written.
-func (p *slicePlan) isEmpty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) == 0 }
+// IsEmpty reports whether there is nothing to be written.
+func (p *Plan) IsEmpty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) == 0 }
 
-// result lists the slices that there will be, of those that there were.
-func (p *slicePlan) result(existing []*discoveryv1.EndpointSlice) []*discoveryv1.EndpointSlice {
+// Result lists the slices that there will be, of those that there were.
+func (p *Plan) Result(existing []*discoveryv1.EndpointSlice) []*discoveryv1.EndpointSlice {
 	replaced := make(map[string]bool, len(p.Update)+len(p.Delete))
 	for _, slice := range slices.Concat(p.Update, p.Delete) {
 		replaced[slice.Name] = true
@@ -61,44 +61,44 @@ func (p *slicePlan) result(existing []*discoveryv1.EndpointSlice) []*discoveryv1
 	return all
 }
 
-// sliceWants is all that EndpointSlices are made from.
-type sliceWants struct {
-	owner   *farpointv1.ExternalService
-	service *corev1.Service
-	// endpoints are to be published, each with its verdict.
-	endpoints []endpoint.Verdict
-	// hints are what they get of them.
-	hints hints
-	// maxEndpoints is the most that a slice may hold.
-	maxEndpoints int
-	// trigger is when what is news in the slices came about. Slices that are written say
+// Wants is all that EndpointSlices are made from.
+type Wants struct {
+	Owner   *farpointv1.ExternalService
+	Service *corev1.Service
+	// Endpoints are to be published, each with its verdict.
+	Endpoints []endpoint.Verdict
+	// Hints are what they get of them.
+	Hints Hints
+	// MaxEndpoints is the most that a slice may hold.
+	MaxEndpoints int
+	// Trigger is when what is news in the slices came about. Slices that are written say
 	// so; by itself it is no reason to write one. Zero if that is not known.
-	trigger time.Time
+	Trigger time.Time
 }
 
-// planSlices finds the fewest writes that lead from the existing slices to the wanted
+// Make finds the fewest writes that lead from the existing slices to the wanted
 // ones, by the rules of Kubernetes' own controller (k8s.io/endpointslice
 // reconciler.go): endpoints stay where they are; slices that must change anyway are
 // filled first; nothing is moved for tidiness, since every change of a slice is sent to
 // every node. It changes none of its arguments, and what it creates and updates shares no
 // memory with them, which are the cache's, or with each other: a client decodes the API
 // server's answer into what it has sent.
-func planSlices(wants sliceWants, existing []*discoveryv1.EndpointSlice) slicePlan {
-	planner := newSlicePlanner(wants)
-	planner.takeStock(existing)
-	planner.findHomeless()
+func Make(wants Wants, existing []*discoveryv1.EndpointSlice) Plan {
+	planner := newPlanner(wants)
+	planner.matchExisting(existing)
+	planner.findUnplaced()
 	for _, group := range planner.groups {
 		planner.fill(group)
 	}
-	return planner.settle(len(existing))
+	return planner.buildPlan(len(existing))
 }
 
-// slicePlanner plans the slices of one object. Where it speaks of an endpoint by its
+// planner plans the slices of one object. Where it speaks of an endpoint by its
 // index, that is the one in wants.endpoints: it looks at a thousand of them for the sake
 // of one that has changed, and builds only what is written.
-type slicePlanner struct {
-	wants    sliceWants
-	metadata sliceMetadata
+type planner struct {
+	wants    Wants
+	metadata metadata
 	groups   []*sliceGroup
 	// groupOf is the index of each endpoint's group.
 	groupOf []int32
@@ -106,8 +106,8 @@ type slicePlanner struct {
 	byAddress addressIndex
 	// placed endpoints are in a slice; moved ones were in a slice that cannot keep them.
 	placed, moved []bool
-	// doomed slices are of no use to any group.
-	doomed []*draft
+	// toDelete slices are of no use to any group.
+	toDelete []*draft
 	// state encodes the annotation with what conditions do not say.
 	state slicestate.Encoder
 }
@@ -127,9 +127,9 @@ type sliceGroup struct {
 	ports  *endpoint.PortSet
 	labels map[string]string
 	drafts []*draft
-	// homeless endpoints are in none of the drafts. With moves, some of them have been in
+	// unplaced endpoints are in none of the drafts. With moves, some of them have been in
 	// another slice.
-	homeless []int32
+	unplaced []int32
 	moves    bool
 }
 
@@ -140,26 +140,26 @@ type draft struct {
 	// endpoints are in the order of the existing slice; what is added comes last.
 	endpoints []int32
 	changed   bool
-	// sheds: an endpoint that it cannot keep has to turn up in another slice.
-	sheds bool
+	// shrinks: an endpoint that it cannot keep has to turn up in another slice.
+	shrinks bool
 }
 
-func newSlicePlanner(wants sliceWants) *slicePlanner {
-	n := len(wants.endpoints)
+func newPlanner(wants Wants) *planner {
+	n := len(wants.Endpoints)
 	flags := make([]bool, 2*n)
-	planner := &slicePlanner{wants: wants, metadata: newSliceMetadata(wants), placed: flags[:n], moved: flags[n:]}
-	planner.group()
-	planner.byAddress = newAddressIndex(wants.endpoints)
+	planner := &planner{wants: wants, metadata: newMetadata(wants), placed: flags[:n], moved: flags[n:]}
+	planner.findGroups()
+	planner.byAddress = newAddressIndex(wants.Endpoints)
 	return planner
 }
 
-// group finds the groups, in the order of the spec.
-func (p *slicePlanner) group() {
-	p.groupOf = make([]int32, len(p.wants.endpoints))
+// findGroups finds the groups, in the order of the spec.
+func (p *planner) findGroups() {
+	p.groupOf = make([]int32, len(p.wants.Endpoints))
 	byKey := map[groupKey]*sliceGroup{}
 	var group *sliceGroup
-	for i := range p.wants.endpoints {
-		wanted := p.wants.endpoints[i].Endpoint
+	for i := range p.wants.Endpoints {
+		wanted := p.wants.Endpoints[i].Endpoint
 		key := groupKey{endpoint.AddressTypeOf(wanted), wanted.Ports.Key, p.metadata.zoneOf(wanted)}
 		if group == nil || group.groupKey != key { // mostly it is that of the one before
 			if group = byKey[key]; group == nil {
@@ -172,14 +172,14 @@ func (p *slicePlanner) group() {
 	}
 }
 
-// takeStock leaves every wanted endpoint in the slice where it is.
-func (p *slicePlanner) takeStock(existing []*discoveryv1.EndpointSlice) {
+// matchExisting leaves every wanted endpoint in the slice where it is.
+func (p *planner) matchExisting(existing []*discoveryv1.EndpointSlice) {
 	byKey := make(map[groupKey]*sliceGroup, len(p.groups))
 	for _, group := range p.groups {
 		byKey[group.groupKey] = group
 	}
 	var strays []*discoveryv1.EndpointSlice
-	for _, slice := range slices.SortedFunc(slices.Values(existing), byName) {
+	for _, slice := range slices.SortedFunc(slices.Values(existing), ByName) {
 		p.metadata.taken[slice.Name] = true
 		group := byKey[groupKey{slice.AddressType, endpoint.PortsKeyOf(slice.Ports), p.metadata.zoneOfSlice(slice)}]
 		if group == nil {
@@ -189,38 +189,38 @@ func (p *slicePlanner) takeStock(existing []*discoveryv1.EndpointSlice) {
 		group.drafts = append(group.drafts, p.keep(group, slice))
 	}
 	for _, slice := range strays {
-		if heir := p.heir(slice); heir != nil {
-			kept := p.keep(heir, slice)
+		if reusing := p.reusableGroup(slice); reusing != nil {
+			kept := p.keep(reusing, slice)
 			kept.changed = true
-			heir.drafts = append(heir.drafts, kept)
+			reusing.drafts = append(reusing.drafts, kept)
 			continue
 		}
-		p.doomed = append(p.doomed, p.keep(nil, slice))
+		p.toDelete = append(p.toDelete, p.keep(nil, slice))
 	}
 }
 
 // keep finds out which of its endpoints a slice can keep as one of the group's; none if
 // that is nil.
-func (p *slicePlanner) keep(group *sliceGroup, slice *discoveryv1.EndpointSlice) *draft {
+func (p *planner) keep(group *sliceGroup, slice *discoveryv1.EndpointSlice) *draft {
 	kept := &draft{group: group, existing: slice}
 	if group != nil {
 		kept.changed = !p.metadata.equal(slice, group)
-		kept.endpoints = make([]int32, 0, min(len(slice.Endpoints), p.wants.maxEndpoints))
+		kept.endpoints = make([]int32, 0, min(len(slice.Endpoints), p.wants.MaxEndpoints))
 	}
 	for i := range slice.Endpoints {
 		present := &slice.Endpoints[i]
 		wanted := p.findIn(group, present)
-		if wanted < 0 || len(kept.endpoints) == p.wants.maxEndpoints {
+		if wanted < 0 || len(kept.endpoints) == p.wants.MaxEndpoints {
 			kept.changed = true
 			for elsewhere := range p.byAddress.find(present) {
 				p.moved[elsewhere] = true
-				kept.sheds = true
+				kept.shrinks = true
 			}
 			continue
 		}
 		p.placed[wanted] = true
 		kept.endpoints = append(kept.endpoints, wanted)
-		kept.changed = kept.changed || !p.says(present, &p.wants.endpoints[wanted])
+		kept.changed = kept.changed || !p.agrees(present, &p.wants.Endpoints[wanted])
 	}
 	if group != nil && !kept.changed { // otherwise it is written anyway
 		kept.changed = string(p.stateOf(kept)) != slice.Annotations[farpointv1.SliceStateAnnotation]
@@ -230,7 +230,7 @@ func (p *slicePlanner) keep(group *sliceGroup, slice *discoveryv1.EndpointSlice)
 
 // findIn returns the group's endpoint with this address, if it has not been found before;
 // -1 for none.
-func (p *slicePlanner) findIn(group *sliceGroup, present *discoveryv1.Endpoint) int32 {
+func (p *planner) findIn(group *sliceGroup, present *discoveryv1.Endpoint) int32 {
 	if group == nil {
 		return -1
 	}
@@ -242,60 +242,60 @@ func (p *slicePlanner) findIn(group *sliceGroup, present *discoveryv1.Endpoint) 
 	return -1
 }
 
-// heir is the only group that wants endpoints of a slice whose own group is gone, as when
+// reusableGroup is the only group that wants endpoints of a slice whose own group is gone, as when
 // ports change: it has the slice with the endpoints in their place. Otherwise it is nil.
-func (p *slicePlanner) heir(slice *discoveryv1.EndpointSlice) *sliceGroup {
-	var heir *sliceGroup
+func (p *planner) reusableGroup(slice *discoveryv1.EndpointSlice) *sliceGroup {
+	var reusing *sliceGroup
 	for i := range slice.Endpoints {
 		for wanted := range p.byAddress.find(&slice.Endpoints[i]) {
 			group := p.groups[p.groupOf[wanted]]
-			if heir != nil && heir != group || group.addressType != slice.AddressType {
+			if reusing != nil && reusing != group || group.addressType != slice.AddressType {
 				return nil
 			}
-			heir = group
+			reusing = group
 		}
 	}
-	return heir
+	return reusing
 }
 
 // stateOf is the annotation of a draft with what its endpoints' conditions do not say, until
 // the next call.
-func (p *slicePlanner) stateOf(of *draft) []byte {
-	return p.state.Encode(of.group.ports.Key, p.wants.endpoints, of.endpoints, p.wants.service.Spec.PublishNotReadyAddresses)
+func (p *planner) stateOf(of *draft) []byte {
+	return p.state.Encode(of.group.ports.Key, p.wants.Endpoints, of.endpoints, p.wants.Service.Spec.PublishNotReadyAddresses)
 }
 
-func (p *slicePlanner) findHomeless() {
+func (p *planner) findUnplaced() {
 	for i, placed := range p.placed {
 		if !placed {
 			group := p.groups[p.groupOf[i]]
-			group.homeless = append(group.homeless, int32(i))
+			group.unplaced = append(group.unplaced, int32(i))
 			group.moves = group.moves || p.moved[i]
 		}
 	}
 }
 
-// fill finds a slice for each homeless endpoint of a group.
-func (p *slicePlanner) fill(group *sliceGroup) {
+// fill finds a slice for each unplaced endpoint of a group.
+func (p *planner) fill(group *sliceGroup) {
 	for _, changed := range fullestFirst(group) {
-		p.top(changed)
+		p.fillDraft(changed)
 	}
-	for len(group.homeless) > 0 {
+	for len(group.unplaced) > 0 {
 		home := p.bestFit(group)
 		if home == nil {
 			home = &draft{group: group}
 			group.drafts = append(group.drafts, home)
 		}
-		p.top(home)
+		p.fillDraft(home)
 	}
 }
 
 // fullestFirst are the drafts of a group that must be written anyway, emptied ones last.
-// One that sheds is written after those that gain, and takes in no endpoint that another
-// one sheds: it could be the other's turn first, and the endpoint missing in between.
+// One that shrinks is written after those that gain, and takes in no endpoint that another
+// one loses: the other could be written first, and the endpoint be missing in between.
 func fullestFirst(group *sliceGroup) []*draft {
 	var changed []*draft
 	for _, draft := range group.drafts {
-		if draft.changed && (!draft.sheds || !group.moves) {
+		if draft.changed && (!draft.shrinks || !group.moves) {
 			changed = append(changed, draft)
 		}
 	}
@@ -303,12 +303,12 @@ func fullestFirst(group *sliceGroup) []*draft {
 	return changed
 }
 
-// bestFit is the unchanged draft that is fullest with all of the homeless in it; nil if
+// bestFit is the unchanged draft that is fullest with all of the unplaced in it; nil if
 // they fit into none. One creation is better than several updates.
-func (p *slicePlanner) bestFit(group *sliceGroup) *draft {
+func (p *planner) bestFit(group *sliceGroup) *draft {
 	var best *draft
 	for _, draft := range group.drafts {
-		fits := !draft.changed && draft.existing != nil && len(draft.endpoints)+len(group.homeless) <= p.wants.maxEndpoints
+		fits := !draft.changed && draft.existing != nil && len(draft.endpoints)+len(group.unplaced) <= p.wants.MaxEndpoints
 		if fits && (best == nil || len(draft.endpoints) > len(best.endpoints)) {
 			best = draft
 		}
@@ -316,51 +316,51 @@ func (p *slicePlanner) bestFit(group *sliceGroup) *draft {
 	return best
 }
 
-// top puts as many of the homeless into the draft as it has room for.
-func (p *slicePlanner) top(home *draft) {
-	homeless := home.group.homeless
-	room := min(p.wants.maxEndpoints-len(home.endpoints), len(homeless))
+// fillDraft puts as many of the unplaced into the draft as it has room for.
+func (p *planner) fillDraft(home *draft) {
+	unplaced := home.group.unplaced
+	room := min(p.wants.MaxEndpoints-len(home.endpoints), len(unplaced))
 	if room <= 0 {
 		return
 	}
-	home.endpoints = append(home.endpoints, homeless[:room]...)
+	home.endpoints = append(home.endpoints, unplaced[:room]...)
 	home.changed = true
-	home.group.homeless = homeless[room:]
+	home.group.unplaced = unplaced[room:]
 }
 
-// settle says what is to be done with each draft, of so many slices that there are.
-func (p *slicePlanner) settle(existing int) slicePlan {
+// buildPlan says what is to be done with each draft, of so many slices that there are.
+func (p *planner) buildPlan(existing int) Plan {
 	p.reuse()
-	var plan slicePlan
-	var shedding []*discoveryv1.EndpointSlice
+	var plan Plan
+	var shrinking []*discoveryv1.EndpointSlice
 	for _, group := range p.groups {
 		for _, draft := range group.drafts {
 			switch {
-			case len(draft.endpoints) == 0: // it is among the doomed
-			case draft.existing == nil && (p.wants.service.DeletionTimestamp != nil || p.wants.owner.DeletionTimestamp != nil):
+			case len(draft.endpoints) == 0: // it is to be deleted
+			case draft.existing == nil && (p.wants.Service.DeletionTimestamp != nil || p.wants.Owner.DeletionTimestamp != nil):
 				plan.Withheld = append(plan.Withheld, p.build(draft))
 			case draft.existing == nil:
 				plan.Create = append(plan.Create, p.build(draft))
-			case draft.changed && draft.sheds:
-				shedding = append(shedding, p.build(draft))
-				plan.Shed = append(plan.Shed, draft.existing)
+			case draft.changed && draft.shrinks:
+				shrinking = append(shrinking, p.build(draft))
+				plan.ShrinkLast = append(plan.ShrinkLast, draft.existing)
 			case draft.changed:
 				plan.Update = append(plan.Update, p.build(draft))
 			}
 		}
 	}
-	plan.Update = append(plan.Update, shedding...)
-	for _, doomed := range p.doomed {
-		plan.Delete = append(plan.Delete, doomed.existing)
+	plan.Update = append(plan.Update, shrinking...)
+	for _, obsolete := range p.toDelete {
+		plan.Delete = append(plan.Delete, obsolete.existing)
 	}
-	slices.SortFunc(plan.Delete, byName)
+	slices.SortFunc(plan.Delete, ByName)
 	plan.Kept = existing + len(plan.Create) - len(plan.Delete)
 	return plan
 }
 
 // reuse turns a deletion and a creation into one update, unless an endpoint could be
 // missing until the next one.
-func (p *slicePlanner) reuse() {
+func (p *planner) reuse() {
 	var created []*draft
 	for _, group := range p.groups {
 		for _, draft := range group.drafts {
@@ -368,19 +368,19 @@ func (p *slicePlanner) reuse() {
 			case draft.existing == nil:
 				created = append(created, draft)
 			case len(draft.endpoints) == 0:
-				p.doomed = append(p.doomed, draft)
+				p.toDelete = append(p.toDelete, draft)
 			}
 		}
 	}
 	for _, fresh := range created {
-		at := slices.IndexFunc(p.doomed, func(doomed *draft) bool {
-			return doomed.existing.AddressType == fresh.group.addressType && (!doomed.sheds || !fresh.group.moves)
+		at := slices.IndexFunc(p.toDelete, func(obsolete *draft) bool {
+			return obsolete.existing.AddressType == fresh.group.addressType && (!obsolete.shrinks || !fresh.group.moves)
 		})
 		if at >= 0 {
-			fresh.existing, fresh.changed, fresh.sheds = p.doomed[at].existing, true, p.doomed[at].sheds
-			p.doomed = slices.Delete(p.doomed, at, at+1)
+			fresh.existing, fresh.changed, fresh.shrinks = p.toDelete[at].existing, true, p.toDelete[at].shrinks
+			p.toDelete = slices.Delete(p.toDelete, at, at+1)
 		}
 	}
 }
 
-func byName(a, b *discoveryv1.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) }
+func ByName(a, b *discoveryv1.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) }

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package sliceplan
 
 import (
 	"fmt"
@@ -32,8 +32,8 @@ import (
 	"farpoint.dev/farpoint/controllers/ownership"
 )
 
-// sliceMetadata makes the metadata of one object's slices.
-type sliceMetadata struct {
+// metadata makes the metadata of one object's slices.
+type metadata struct {
 	owner               *farpointv1.ExternalService
 	reference           metav1.OwnerReference
 	labels, annotations map[string]string
@@ -45,31 +45,31 @@ type sliceMetadata struct {
 	taken map[string]bool
 }
 
-func newSliceMetadata(wants sliceWants) sliceMetadata {
-	options := wants.owner.Spec.EndpointSlices
-	made := sliceMetadata{
-		owner:       wants.owner,
-		reference:   ownership.DependentReference(wants.owner, wants.service),
+func newMetadata(wants Wants) metadata {
+	options := wants.Owner.Spec.EndpointSlices
+	made := metadata{
+		owner:       wants.Owner,
+		reference:   ownership.DependentReference(wants.Owner, wants.Service),
 		annotations: sliceAnnotations(options),
 		byZone:      options != nil && options.GroupBy == farpointv1.GroupByZone,
 		taken:       map[string]bool{},
 	}
 	made.labels = sliceLabels(wants, made.byZone)
-	if !wants.trigger.IsZero() {
-		made.trigger = wants.trigger.UTC().Format(time.RFC3339Nano)
+	if !wants.Trigger.IsZero() {
+		made.trigger = wants.Trigger.UTC().Format(time.RFC3339Nano)
 	}
 	return made
 }
 
 // zoneOf is the zone by which an endpoint is grouped.
-func (m *sliceMetadata) zoneOf(wanted *endpoint.Endpoint) string {
+func (m *metadata) zoneOf(wanted *endpoint.Endpoint) string {
 	if !m.byZone {
 		return ""
 	}
 	return wanted.Spec.Zone
 }
 
-func (m *sliceMetadata) zoneOfSlice(slice *discoveryv1.EndpointSlice) string {
+func (m *metadata) zoneOfSlice(slice *discoveryv1.EndpointSlice) string {
 	if !m.byZone {
 		return ""
 	}
@@ -77,7 +77,7 @@ func (m *sliceMetadata) zoneOfSlice(slice *discoveryv1.EndpointSlice) string {
 }
 
 // labelsFor are the labels of slices of this zone; "" is that of endpoints without one.
-func (m *sliceMetadata) labelsFor(zone string) map[string]string {
+func (m *metadata) labelsFor(zone string) map[string]string {
 	if zone == "" {
 		return m.labels
 	}
@@ -86,9 +86,9 @@ func (m *sliceMetadata) labelsFor(zone string) map[string]string {
 	return labels
 }
 
-// equal tells whether a slice has the metadata of its group, save when it was triggered,
+// equal reports whether a slice has the metadata of its group, save when it was triggered,
 // which is that of its last write, and the state of its endpoints.
-func (m *sliceMetadata) equal(slice *discoveryv1.EndpointSlice, group *sliceGroup) bool {
+func (m *metadata) equal(slice *discoveryv1.EndpointSlice, group *sliceGroup) bool {
 	if m.owner.DeletionTimestamp != nil {
 		return m.sameAnnotations(slice.Annotations) // see put
 	}
@@ -96,7 +96,7 @@ func (m *sliceMetadata) equal(slice *discoveryv1.EndpointSlice, group *sliceGrou
 		len(slice.OwnerReferences) == 1 && sameReference(&slice.OwnerReferences[0], &m.reference)
 }
 
-func (m *sliceMetadata) sameAnnotations(present map[string]string) bool {
+func (m *metadata) sameAnnotations(present map[string]string) bool {
 	others := len(present)
 	for _, own := range []string{corev1.EndpointsLastChangeTriggerTime, farpointv1.SliceStateAnnotation} {
 		if _, ok := present[own]; ok {
@@ -119,7 +119,7 @@ func sameReference(a, b *metav1.OwnerReference) bool {
 // put gives a slice the metadata of its group, and the state of its endpoints. While the owner
 // is being deleted, labels and owners stay as they are: the garbage collector may be orphaning
 // the slice.
-func (m *sliceMetadata) put(slice *discoveryv1.EndpointSlice, group *sliceGroup, state string) {
+func (m *metadata) put(slice *discoveryv1.EndpointSlice, group *sliceGroup, state string) {
 	references := slice.OwnerReferences
 	if m.owner.DeletionTimestamp == nil {
 		slice.Labels = maps.Clone(group.labels)
@@ -139,7 +139,7 @@ func (m *sliceMetadata) put(slice *discoveryv1.EndpointSlice, group *sliceGroup,
 // name is the first free one of the group. It depends on nothing but what there is, so
 // that a plan made from a stale cache creates no duplicate: the API server refuses the
 // name.
-func (m *sliceMetadata) name(group *sliceGroup) string {
+func (m *metadata) name(group *sliceGroup) string {
 	digest := fnv.New32a()
 	fmt.Fprintf(digest, "%s/%s %s %s", m.owner.Namespace, m.owner.Name, group.addressType, group.ports.Key)
 	if group.zone != "" {
@@ -157,26 +157,26 @@ func (m *sliceMetadata) name(group *sliceGroup) string {
 // sliceLabels are the Service's labels, as Kubernetes' own controller copies them, then
 // the user's, then the ones that make consumers and us find the slice, whatever the
 // Service has under their names.
-func sliceLabels(wants sliceWants, byZone bool) map[string]string {
-	labels := maps.Clone(wants.service.Labels)
+func sliceLabels(wants Wants, byZone bool) map[string]string {
+	labels := maps.Clone(wants.Service.Labels)
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	if options := wants.owner.Spec.EndpointSlices; options != nil {
+	if options := wants.Owner.Spec.EndpointSlices; options != nil {
 		for key, value := range options.Labels {
 			labels[key] = string(value)
 		}
 	}
 	delete(labels, corev1.IsHeadlessService)
-	if wants.service.Spec.ClusterIP == corev1.ClusterIPNone {
+	if wants.Service.Spec.ClusterIP == corev1.ClusterIPNone {
 		labels[corev1.IsHeadlessService] = ""
 	}
 	if byZone {
 		delete(labels, corev1.LabelTopologyZone)
 	}
-	labels[discoveryv1.LabelServiceName] = wants.service.Name
+	labels[discoveryv1.LabelServiceName] = wants.Service.Name
 	labels[discoveryv1.LabelManagedBy] = farpointv1.ManagedBy
-	ownership.Label(labels, wants.owner, wants.service.Namespace)
+	ownership.Label(labels, wants.Owner, wants.Service.Namespace)
 	return labels
 }
 

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package sliceplan
 
 import (
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -22,10 +22,10 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 )
 
-// says tells whether a slice says of an endpoint all that it should, and nothing that
+// agrees reports whether a slice says of an endpoint all that it should, and nothing that
 // somebody else has put there. The address is known to be right.
-func (p *slicePlanner) says(present *discoveryv1.Endpoint, wanted *endpoint.Verdict) bool {
-	conditions := wanted.Conditions(p.wants.service.Spec.PublishNotReadyAddresses)
+func (p *planner) agrees(present *discoveryv1.Endpoint, wanted *endpoint.Verdict) bool {
+	conditions := wanted.Conditions(p.wants.Service.Spec.PublishNotReadyAddresses)
 	return isBool(present.Conditions.Ready, conditions.Ready) &&
 		isBool(present.Conditions.Serving, conditions.Serving) &&
 		isBool(present.Conditions.Terminating, conditions.Terminating) &&
@@ -33,17 +33,17 @@ func (p *slicePlanner) says(present *discoveryv1.Endpoint, wanted *endpoint.Verd
 		isText(present.NodeName, wanted.Spec.NodeName) &&
 		isText(present.Zone, wanted.Spec.Zone) &&
 		present.TargetRef == nil && len(present.DeprecatedTopology) == 0 &&
-		p.wants.hints.say(present.Hints, wanted.Spec)
+		p.wants.Hints.agree(present.Hints, wanted.Spec)
 }
 
 // build makes the slice of a draft: the existing one, in the version that was seen, so
 // that nothing newer is overwritten, with all that is ours as it should be.
-func (p *slicePlanner) build(draft *draft) *discoveryv1.EndpointSlice {
+func (p *planner) build(draft *draft) *discoveryv1.EndpointSlice {
 	made := &discoveryv1.EndpointSlice{AddressType: draft.group.addressType, Endpoints: p.endpoints(draft)}
 	if draft.existing != nil {
 		draft.existing.ObjectMeta.DeepCopyInto(&made.ObjectMeta)
 	} else {
-		made.Name, made.Namespace = p.metadata.name(draft.group), p.wants.service.Namespace
+		made.Name, made.Namespace = p.metadata.name(draft.group), p.wants.Service.Namespace
 	}
 	p.metadata.put(made, draft.group, string(p.stateOf(draft)))
 	made.Ports = make([]discoveryv1.EndpointPort, len(draft.group.ports.Ports))
@@ -53,7 +53,7 @@ func (p *slicePlanner) build(draft *draft) *discoveryv1.EndpointSlice {
 	return made
 }
 
-func (p *slicePlanner) endpoints(draft *draft) []discoveryv1.Endpoint {
+func (p *planner) endpoints(draft *draft) []discoveryv1.Endpoint {
 	made := make([]discoveryv1.Endpoint, len(draft.endpoints))
 	addresses := make([]string, len(draft.endpoints))
 	values := [...]bool{false, true} // one of each will do for all endpoints of a slice
@@ -65,9 +65,9 @@ func (p *slicePlanner) endpoints(draft *draft) []discoveryv1.Endpoint {
 		return no
 	}
 	for i, index := range draft.endpoints {
-		wanted := &p.wants.endpoints[index]
+		wanted := &p.wants.Endpoints[index]
 		addresses[i] = wanted.Text
-		conditions := wanted.Conditions(p.wants.service.Spec.PublishNotReadyAddresses)
+		conditions := wanted.Conditions(p.wants.Service.Spec.PublishNotReadyAddresses)
 		made[i] = discoveryv1.Endpoint{
 			Addresses: addresses[i : i+1 : i+1],
 			Conditions: discoveryv1.EndpointConditions{
@@ -76,7 +76,7 @@ func (p *slicePlanner) endpoints(draft *draft) []discoveryv1.Endpoint {
 			Hostname: nonEmpty(wanted.Spec.Hostname),
 			NodeName: nonEmpty(wanted.Spec.NodeName),
 			Zone:     nonEmpty(wanted.Spec.Zone),
-			Hints:    p.wants.hints.of(wanted.Spec),
+			Hints:    p.wants.Hints.of(wanted.Spec),
 		}
 	}
 	return made
