@@ -24,6 +24,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/policy"
 )
 
 // definition is the health check of an ExternalService as of one generation, ready to
@@ -64,7 +65,7 @@ type definitionHistory struct {
 	// probers are those of the last plan, which was made within these confines and by this
 	// version of the egress policy.
 	probers proberList
-	within  *confines
+	within  *policy.Limits
 	egress  uint64
 }
 
@@ -107,7 +108,7 @@ func (h *definitionHistory) checks() []*farpointv1.HealthCheck {
 
 // probing is what endpoints are probed by as it stands. Probers that were prepared within
 // other confines, or by other rules of egress, are prepared anew.
-func (h *definitionHistory) probing(within *confines, egress uint64) probing {
+func (h *definitionHistory) probing(within *policy.Limits, egress uint64) probing {
 	if h.within != within || h.egress != egress {
 		h.probers.forgetProbers()
 	}

@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
@@ -29,9 +30,9 @@ import (
 // Objections are what the operator says against an ExternalService in a namespace with
 // these labels, where it is the only one: by its policies, and besides.
 func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]string, object *farpointv1.ExternalService) (byPolicies, others []string) {
-	var read []*policy
+	var read []*policy.Policy
 	for i := range policies {
-		made, err := readPolicy(&policies[i])
+		made, err := policy.Read(&policies[i])
 		if err != nil {
 			others = append(others, err.Error())
 		}
@@ -46,11 +47,11 @@ func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]s
 		return byPolicies, append(others, err.Error())
 	}
 	timing := timingOf(&object.Spec)
-	if slowed := within.pace(&timing); slowed != "" {
+	if slowed := within.ClampTiming(&timing); slowed != "" {
 		byPolicies = append(byPolicies, slowed)
 	}
 	planner := targetPlanner{registry: probes.NewRegistry(dialer), egress: egress}
-	for _, each := range planner.within(within, within.room(object, nil)).plan(&expansion{spec: &object.Spec}, nil, probing{sound: []*definition{{settings: common}}}, &slicestate.Prior{}).rejected {
+	for _, each := range planner.within(within, within.Room(object, nil)).plan(&expansion{spec: &object.Spec}, nil, probing{sound: []*definition{{settings: common}}}, &slicestate.Prior{}).rejected {
 		if each.Reason == farpointv1.NotAllowedByPolicyReason {
 			byPolicies = append(byPolicies, each.Message)
 		} else {

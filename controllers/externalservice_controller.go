@@ -34,6 +34,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/controllers/ownership"
+	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/telemetry"
@@ -211,7 +212,7 @@ func (r *Reconciler) forget(owner probes.Owner) {
 
 // publish carries the object out, and measures how long the news of its health took to
 // get into the slices. What could not be written is news still.
-func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *confines) (findings, error) {
+func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits) (findings, error) {
 	changed := r.transitions.taken(owner) // before the health is read, which may be newer
 	trigger := changed
 	if trigger.IsZero() {
@@ -232,7 +233,7 @@ func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalSer
 // carryOut finds the Service, has the endpoints probed and writes the slices. The trigger
 // is when what is news came about. It returns an error if it could not get as far as
 // having findings.
-func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *confines, trigger time.Time) (findings, error) {
+func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits, trigger time.Time) (findings, error) {
 	all, unconfirmed, err := r.allSlicesOf(ctx, types.NamespacedName(owner))
 	if err != nil {
 		return findings{}, err

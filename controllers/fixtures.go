@@ -34,6 +34,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
@@ -161,17 +162,17 @@ func policyNamed(name string, change func(*farpointv1.ExternalServicePolicySpec)
 }
 
 // confinedTo are the confines that policies make.
-func confinedTo(t *testing.T, from ...*farpointv1.ExternalServicePolicy) *confines {
+func confinedTo(t *testing.T, from ...*farpointv1.ExternalServicePolicy) *policy.Limits {
 	t.Helper()
-	var read []*policy
+	var read []*policy.Policy
 	for _, each := range from {
-		made, err := readPolicy(each)
+		made, err := policy.Read(each)
 		if err != nil {
 			t.Fatal(err)
 		}
 		read = append(read, made)
 	}
-	return newConfines(read, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{})))
+	return policy.NewLimits(read, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{})))
 }
 
 // annotate gives a slice an annotation as the operator would write it for what it holds.

@@ -27,6 +27,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
@@ -43,7 +44,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	found.fault = known.fault()
 	found.referencesDue = known.references.dueIn(r.clock.Now(), r.definitions.grace)
 	common := scheduleOf(&object.Spec)
-	slowed := found.within.pace(&common.timing)
+	slowed := found.within.ClampTiming(&common.timing)
 	room, err := r.roomFor(ctx, object, found.within)
 	if err != nil {
 		return err
@@ -122,7 +123,7 @@ func keepProbing(leaving []endpoint.Verdict) []probes.Target {
 
 // probe has the scheduler probe the targets. Those without a prober go on as they were
 // begun, unless that was within other confines: what these let them do is not known.
-func (r *Reconciler) probe(owner probes.Owner, within *confines, targets []probes.Target) {
+func (r *Reconciler) probe(owner probes.Owner, within *policy.Limits, targets []probes.Target) {
 	if !r.policies.enter(owner, within) {
 		targets = slices.DeleteFunc(targets, func(target probes.Target) bool { return target.Prober == nil })
 	}
@@ -131,16 +132,16 @@ func (r *Reconciler) probe(owner probes.Owner, within *confines, targets []probe
 
 // probeOn has the probes of an owner whose endpoints cannot be judged go on as they were
 // begun, unless that was within other confines.
-func (r *Reconciler) probeOn(owner probes.Owner, within *confines) {
+func (r *Reconciler) probeOn(owner probes.Owner, within *policy.Limits) {
 	if !r.policies.enter(owner, within) {
 		r.scheduler.Remove(owner)
 	}
 }
 
 // roomFor is how many endpoints the object may have.
-func (r *Reconciler) roomFor(ctx context.Context, object *farpointv1.ExternalService, within *confines) (int, error) {
+func (r *Reconciler) roomFor(ctx context.Context, object *farpointv1.ExternalService, within *policy.Limits) (int, error) {
 	all := &farpointv1.ExternalServiceList{}
-	if within != nil && within.tightest != nil {
+	if within.BoundsEndpoints() {
 		if err := r.client.List(ctx, all, client.InNamespace(object.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 			return 0, fmt.Errorf("list ExternalServices: %w", err)
 		}
@@ -157,7 +158,7 @@ func (r *Reconciler) roomFor(ctx context.Context, object *farpointv1.ExternalSer
 			other.Status.Total = max(other.Status.Total, published)
 		}
 	}
-	return within.room(object, all.Items), nil
+	return within.Room(object, all.Items), nil
 }
 
 // countPublished counts the endpoints of an ExternalService in its slices, but not those that

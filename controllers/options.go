@@ -32,6 +32,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"farpoint.dev/farpoint/controllers/alerting"
+	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/probes/guard"
 )
@@ -313,7 +314,7 @@ func (o *Options) addNameServer(value string) error {
 func prefixesInto(list *[]netip.Prefix) func(string) error {
 	return func(value string) error {
 		for text := range strings.SplitSeq(value, ",") {
-			prefix, err := parsePrefix(strings.TrimSpace(text))
+			prefix, err := policy.ParsePrefix(strings.TrimSpace(text))
 			if err != nil {
 				return err
 			}

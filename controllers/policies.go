@@ -37,6 +37,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -58,7 +59,7 @@ type policies struct {
 	// mu guards what follows. Nothing waits while holding it.
 	mu sync.Mutex
 	// entered are the confines that the probes of each owner were planned in last.
-	entered map[probes.Owner]*confines
+	entered map[probes.Owner]*policy.Limits
 }
 
 // confinement is what holds for all namespaces at one time. It is never changed.
@@ -66,20 +67,20 @@ type confinement struct {
 	// none: there is no policy, and it does not matter which namespaces there are.
 	none bool
 	// of has each namespace there is.
-	of map[string]*confines
+	of map[string]*policy.Limits
 	// made finds the confines that there are, by the versions of their policies.
-	made map[string]*confines
+	made map[string]*policy.Limits
 }
 
 func newPolicies(from cache.Cache, dialer *probes.Dialer, requests func(ctx context.Context, namespace string) []reconcile.Request) *policies {
-	made := &policies{cache: from, dialer: dialer, requests: requests, changed: make(chan struct{}, 1), entered: map[probes.Owner]*confines{}}
+	made := &policies{cache: from, dialer: dialer, requests: requests, changed: make(chan struct{}, 1), entered: map[probes.Owner]*policy.Limits{}}
 	made.present.Store(&confinement{none: true})
 	return made
 }
 
 // of returns the confines of a namespace, and false if it is not known yet that there is
 // one: its ExternalServices are looked at again when it is.
-func (p *policies) of(namespace string) (*confines, bool) {
+func (p *policies) of(namespace string) (*policy.Limits, bool) {
 	present := p.present.Load()
 	found, known := present.of[namespace]
 	return found, known || present.none
@@ -87,7 +88,7 @@ func (p *policies) of(namespace string) (*confines, bool) {
 
 // enter notes that the probes of an owner are planned within the confines, and tells
 // whether those before were planned within the same.
-func (p *policies) enter(owner probes.Owner, within *confines) (same bool) {
+func (p *policies) enter(owner probes.Owner, within *policy.Limits) (same bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before, known := p.entered[owner]
@@ -206,36 +207,36 @@ func listNamespaces(ctx context.Context, from client.Reader) ([]metav1.PartialOb
 }
 
 // readPolicies are the policies in the order of their names.
-func readPolicies(ctx context.Context, from []farpointv1.ExternalServicePolicy) []*policy {
-	made := make([]*policy, len(from))
+func readPolicies(ctx context.Context, from []farpointv1.ExternalServicePolicy) []*policy.Policy {
+	made := make([]*policy.Policy, len(from))
 	for i := range from {
 		var err error
-		if made[i], err = readPolicy(&from[i]); err != nil {
+		if made[i], err = policy.Read(&from[i]); err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "An ExternalServicePolicy is invalid", "policy", from[i].Name)
 		}
 	}
-	slices.SortFunc(made, func(a, b *policy) int { return strings.Compare(a.source, b.source) })
+	slices.SortFunc(made, func(a, b *policy.Policy) int { return strings.Compare(a.Source, b.Source) })
 	return made
 }
 
 // newConfinement finds out what holds in each namespace. Confines that were made for the
 // same policies before are taken again.
-func newConfinement(all []*policy, namespaces []metav1.PartialObjectMetadata, before map[string]*confines, dialer *probes.Dialer) *confinement {
-	next := &confinement{none: len(all) == 0, of: make(map[string]*confines, len(namespaces)), made: map[string]*confines{}}
+func newConfinement(all []*policy.Policy, namespaces []metav1.PartialObjectMetadata, before map[string]*policy.Limits, dialer *probes.Dialer) *confinement {
+	next := &confinement{none: len(all) == 0, of: make(map[string]*policy.Limits, len(namespaces)), made: map[string]*policy.Limits{}}
 	for i := range namespaces {
-		var selecting []*policy
+		var selecting []*policy.Policy
 		var versions strings.Builder
 		for _, each := range all {
-			if each.namespace.Matches(labels.Set(namespaces[i].Labels)) {
+			if each.Namespaces.Matches(labels.Set(namespaces[i].Labels)) {
 				selecting = append(selecting, each)
-				versions.WriteString(each.version + " ")
+				versions.WriteString(each.Version + " ")
 			}
 		}
 		key := versions.String()
 		found, ok := next.made[key]
 		if !ok {
 			if found, ok = before[key]; !ok {
-				found = newConfines(selecting, dialer)
+				found = policy.NewLimits(selecting, dialer)
 			}
 			next.made[key] = found
 		}

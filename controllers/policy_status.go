@@ -40,6 +40,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/policy"
 )
 
 // +kubebuilder:rbac:groups=farpoint.dev,resources=externalservicepolicies/status,verbs=update
@@ -108,8 +109,8 @@ func (r *policyReporter) Reconcile(ctx context.Context, request ctrl.Request) (c
 	if err := r.client.Get(ctx, request.NamespacedName, object); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	read, fault := readPolicy(object)
-	namespaces, services, err := r.count(ctx, read.namespace)
+	read, fault := policy.Read(object)
+	namespaces, services, err := r.count(ctx, read.Namespaces)
 	if err != nil {
 		return ctrl.Result{}, err
 	}

@@ -29,13 +29,14 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
 // plannedWithin are the targets of a spec within confines.
-func plannedWithin(t *testing.T, within *confines, spec farpointv1.ExternalServiceSpec, room int) targets {
+func plannedWithin(t *testing.T, within *policy.Limits, spec farpointv1.ExternalServiceSpec, room int) targets {
 	t.Helper()
 	common, err := newSettings(&spec, certificates{}, login{})
 	if err != nil {
@@ -83,7 +84,7 @@ func TestPoliciesSetEndpointsAside(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			within := confinedTo(t, policyNamed("p", test.change), policyNamed("q", func(*spec) {}))
 			object := farpointv1.ExternalService{Spec: farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{test.endpoint}}}
-			got := plannedWithin(t, within, object.Spec, within.room(&object, nil))
+			got := plannedWithin(t, within, object.Spec, within.Room(&object, nil))
 			refused := got.rejected[0]
 			switch {
 			case test.want == "" && len(got.rejected) != 0:
@@ -118,7 +119,7 @@ func TestSeveralPoliciesMustAllAllow(t *testing.T) {
 		{time.Minute, 30 * time.Second, time.Minute, 30 * time.Second},
 	} {
 		timing := probes.Timing{Interval: test.interval, FastInterval: test.fast}
-		message := within.pace(&timing)
+		message := within.ClampTiming(&timing)
 		if timing.Interval != test.wantInterval || timing.FastInterval != test.wantFast {
 			t.Errorf("%v becomes %v", test, timing)
 		}
@@ -126,7 +127,7 @@ func TestSeveralPoliciesMustAllAllow(t *testing.T) {
 			t.Errorf("%v: %q", test, message)
 		}
 	}
-	if left := within.room(&farpointv1.ExternalService{}, nil); left != 4 {
+	if left := within.Room(&farpointv1.ExternalService{}, nil); left != 4 {
 		t.Errorf("room for %d", left)
 	}
 }
@@ -143,12 +144,12 @@ func TestTheOldestTakeTheRoom(t *testing.T) {
 	all[4].DeletionTimestamp = &metav1.Time{}
 	for name, want := range map[string]int{"old": 10, "a": 6, "b": 4, "new": 1} {
 		for i := range all {
-			if got := within.room(&all[i], all); all[i].Name == name && got != want {
+			if got := within.Room(&all[i], all); all[i].Name == name && got != want {
 				t.Errorf("%s has room for %d, want %d", name, got, want)
 			}
 		}
 	}
-	if left := (*confines)(nil).room(&all[0], nil); left != 5 {
+	if left := (*policy.Limits)(nil).Room(&all[0], nil); left != 5 {
 		t.Errorf("without a policy there is room for %d of 5", left)
 	}
 }
@@ -157,14 +158,14 @@ func TestTheOldestTakeTheRoom(t *testing.T) {
 // do different things.
 func TestPoliciesPartOnlyProbesThatMayRoam(t *testing.T) {
 	type spec = farpointv1.ExternalServicePolicySpec
-	deny := func(cidr farpointv1.CIDR) *confines {
+	deny := func(cidr farpointv1.CIDR) *policy.Limits {
 		return confinedTo(t, policyNamed("p", func(s *spec) { s.DeniedCIDRs = []farpointv1.CIDR{cidr} }))
 	}
 	for url, shared := range map[string]bool{
 		"http:///health": true, "http://192.0.2.7/": true, "tcp://[2001:db8::1]:80": true, "": true,
 		"http://api.example.com/": false, "grpc://api.example.com:80": false,
 	} {
-		identity := func(within *confines) probes.Identity {
+		identity := func(within *policy.Limits) probes.Identity {
 			endpoint := at("192.0.2.1", 8080)
 			endpoint.HealthCheckURL = farpointv1.HealthCheckURL(url)
 			got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{endpoint}}, 1)
@@ -179,25 +180,25 @@ func TestPoliciesPartOnlyProbesThatMayRoam(t *testing.T) {
 		}
 	}
 	roaming := probes.Definition{URL: "http:///", HTTP: &probes.HTTPSettings{FollowRedirects: true}}
-	if !roams(&roaming) {
+	if !policy.MayLeaveTarget(&roaming) {
 		t.Error("a probe that follows redirects does not roam")
 	}
 }
 
 // The API server keeps such policies out; an older CRD may not.
 func TestWhatCannotBeReadIsNotAllowed(t *testing.T) {
-	bad, err := readPolicy(policyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
+	bad, err := policy.Read(policyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
 		s.AllowedCIDRs = []farpointv1.CIDR{"10.0.0.0/8", "10.1.2.3/8"}
 	}))
 	if err == nil || !strings.HasPrefix(err.Error(), "spec.allowedCIDRs: ") {
 		t.Error(err)
 	}
-	within := newConfines([]*policy{bad}, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{})))
+	within := policy.NewLimits([]*policy.Policy{bad}, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{})))
 	got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("10.0.0.1", 1), at("2001:db8::1", 1)}}, 2)
 	if len(got.accepted) != 0 {
 		t.Errorf("%d endpoints are published", len(got.accepted))
 	}
-	_, err = readPolicy(policyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
+	_, err = policy.Read(policyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
 		s.NamespaceSelector.MatchExpressions = []farpointv1.LabelExpression{{Key: "a", Operator: "Like"}}
 	}))
 	if err == nil || !strings.HasPrefix(err.Error(), "spec.namespaceSelector: ") {
@@ -210,19 +211,19 @@ func TestConfinementFollowsLabelsAndPolicies(t *testing.T) {
 	namespace := func(name, team string) metav1.PartialObjectMetadata {
 		return metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": team}}}
 	}
-	selecting := func(name, team string, generation int64) *policy {
+	selecting := func(name, team string, generation int64) *policy.Policy {
 		from := policyNamed(name, func(s *farpointv1.ExternalServicePolicySpec) {
 			s.NamespaceSelector.MatchLabels = map[string]farpointv1.LabelValue{"team": farpointv1.LabelValue(team)}
 		})
 		from.Generation = generation
-		made, err := readPolicy(from)
+		made, err := policy.Read(from)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return made
 	}
 	none := &confinement{none: true}
-	first := newConfinement([]*policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "a"), namespace("z", "b")}, nil, dialer)
+	first := newConfinement([]*policy.Policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "a"), namespace("z", "b")}, nil, dialer)
 	if first.of["x"] == nil || first.of["x"] != first.of["y"] || first.of["z"] != nil {
 		t.Errorf("%v", first.of)
 	}
@@ -230,8 +231,8 @@ func TestConfinementFollowsLabelsAndPolicies(t *testing.T) {
 		list := now.differences(then)
 		return strings.Join(slices.Sorted(slices.Values(list)), " ")
 	}
-	same := newConfinement([]*policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "b"), namespace("z", "b"), namespace("new", "b")}, first.made, dialer)
-	edited := newConfinement([]*policy{selecting("p", "a", 2)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, same.made, dialer)
+	same := newConfinement([]*policy.Policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "b"), namespace("z", "b"), namespace("new", "b")}, first.made, dialer)
+	edited := newConfinement([]*policy.Policy{selecting("p", "a", 2)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, same.made, dialer)
 	gone := newConfinement(nil, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, edited.made, dialer)
 	for _, test := range []struct {
 		now, then *confinement

@@ -26,6 +26,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
@@ -197,14 +198,14 @@ func (p targetPlanner) prepare(made *candidate, url string, by *definition, befo
 		probe.Credentials = common.login.credentials
 	}
 	identity := identityOf(probe, *common)
-	if p.confines != nil && roams(&probe) {
+	if p.confines != nil && policy.MayLeaveTarget(&probe) {
 		identity = confinedIdentity(identity, p.confines)
 	}
 	prober := before.same(identity)
 	if prober == nil {
 		var err error
 		if prober, err = p.registry.New(probe); err != nil {
-			if refused := rejectedByPolicy(err); refused != nil {
+			if refused := policy.RejectionFor(err); refused != nil {
 				return refused
 			}
 			reason := farpointv1.InvalidHealthCheckURLReason

@@ -42,6 +42,7 @@ import (
 	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
+	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -92,7 +93,7 @@ func apiServerRange(host string) []probes.ClusterRange {
 	if err != nil {
 		return nil
 	}
-	prefix, err := parsePrefix(at.Hostname())
+	prefix, err := policy.ParsePrefix(at.Hostname())
 	if err != nil || at.Hostname() == "" {
 		return nil
 	}
@@ -301,7 +302,7 @@ func rangesOf(object any) []probes.ClusterRange {
 		for _, text := range texts {
 			prefix, err := netip.ParsePrefix(text) // with whatever bits it has set
 			if err != nil {
-				prefix, err = parsePrefix(text)
+				prefix, err = policy.ParsePrefix(text)
 			}
 			if err == nil { // a node may have a name among its addresses
 				found = append(found, probes.ClusterRange{Prefix: prefix.Masked(), Kind: kind})

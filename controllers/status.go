@@ -27,6 +27,7 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
+	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 )
 
@@ -34,7 +35,7 @@ import (
 type findings struct {
 	service serviceFinding
 	// within is what the object is confined to.
-	within *confines
+	within *policy.Limits
 	// fault is what keeps the spec's health check from being carried out; nil if nothing
 	// does. Endpoints are then probed by the last one that was sound.
 	fault *fault

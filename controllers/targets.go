@@ -30,6 +30,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
@@ -59,15 +60,15 @@ type targetPlanner struct {
 	registry probes.Registry
 	egress   *probes.EgressPolicy
 	// confines are those of the object's namespace; nil are none.
-	confines *confines
+	confines *policy.Limits
 	// room is how many endpoints the object may have.
 	room int
 }
 
 // within is the planner for an object that is confined, and has so much room.
-func (p targetPlanner) within(confines *confines, room int) targetPlanner {
+func (p targetPlanner) within(confines *policy.Limits, room int) targetPlanner {
 	if confines != nil {
-		p.registry, p.confines = confines.registry, confines
+		p.registry, p.confines = confines.Registry, confines
 	}
 	p.room = room
 	return p
@@ -75,7 +76,7 @@ func (p targetPlanner) within(confines *confines, room int) targetPlanner {
 
 // refuses tells whether nothing may be published at a place, or not any more.
 func (p targetPlanner) refuses(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
-	return p.egress.CheckPublished(address) != nil || p.confines.checkPlace(address, ports) != nil
+	return p.egress.CheckPublished(address) != nil || p.confines.CheckPublished(address, ports) != nil
 }
 
 // plan judges each endpoint of the spec, with its names resolved, by itself, so that a bad
@@ -95,7 +96,7 @@ func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, by pro
 		var refused *endpoint.Rejection
 		wanted.Endpoint, refused = p.locate(names.at(i), i, resolver)
 		if refused == nil {
-			refused = p.confines.refusal(&wanted.Endpoint, p.room)
+			refused = p.confines.Refusal(&wanted.Endpoint, p.room)
 		}
 		if refused == nil {
 			refused = p.attachProber(wanted, spec, by, prior)
@@ -172,8 +173,8 @@ func identityOf(definition probes.Definition, common settings) probes.Identity {
 
 // confinedIdentity tells probes apart that do the same as long as nothing leads them to
 // where only one of them may go.
-func confinedIdentity(identity probes.Identity, within *confines) probes.Identity {
-	digest := sha256.Sum256(append(identity[:], within.digest[:]...))
+func confinedIdentity(identity probes.Identity, within *policy.Limits) probes.Identity {
+	digest := sha256.Sum256(append(identity[:], within.Digest[:]...))
 	return probes.Identity(digest[:len(identity)])
 }
 

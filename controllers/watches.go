@@ -36,6 +36,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
+	"farpoint.dev/farpoint/controllers/policy"
 )
 
 // startFunc is called once, before the first object is reconciled. From then on it adds
@@ -78,7 +79,7 @@ func (r *Reconciler) watch(manager ctrl.Manager, sources []namedSource, options 
 // sharingRoom names the ExternalServices that have to do with the room that another one
 // takes or leaves.
 func (r *Reconciler) sharingRoom(ctx context.Context, object client.Object) []reconcile.Request {
-	if within, _ := r.policies.of(object.GetNamespace()); within == nil || within.tightest == nil {
+	if within, _ := r.policies.of(object.GetNamespace()); !within.BoundsEndpoints() {
 		return nil
 	}
 	return requestsBy(ctx, r.client, client.InNamespace(object.GetNamespace()))
@@ -167,7 +168,7 @@ func sizeChanged() predicate.Predicate {
 		if object.GetDeletionTimestamp() != nil {
 			return 0
 		}
-		return endpointsOf(object.(*farpointv1.ExternalService))
+		return policy.CountEndpoints(object.(*farpointv1.ExternalService))
 	}
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool { return size(e.ObjectOld) != size(e.ObjectNew) },

@@ -39,19 +39,19 @@ func HasDNSName(spec *farpointv1.ExternalServiceSpec) bool {
 	return slices.ContainsFunc(spec.Endpoints, func(endpoint farpointv1.Endpoint) bool { return IsDNSName(endpoint.Address) })
 }
 
-// parsedName is a DNS name of the spec.
-type parsedName struct {
+// DNSName is a DNS name of the spec.
+type DNSName struct {
 	// Name is canonical; it is that of the host, or of SRV records.
 	Name string
 	// Service is set for SRV records.
 	Service *probes.ServiceName
 }
 
-func ParseName(address string) (parsedName, error) {
+func ParseName(address string) (DNSName, error) {
 	if rest, ok := strings.CutPrefix(address, probes.ServiceScheme); ok {
 		service, err := probes.ParseServiceName(rest)
-		return parsedName{service.Name, &service}, err
+		return DNSName{service.Name, &service}, err
 	}
 	name, err := probes.CanonicalName(address)
-	return parsedName{Name: name}, err
+	return DNSName{Name: name}, err
 }

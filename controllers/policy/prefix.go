@@ -14,15 +14,15 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package policy
 
 import (
 	"fmt"
 	"net/netip"
 )
 
-// parsePrefix reads a range, or an address as the range that holds nothing else.
-func parsePrefix(text string) (netip.Prefix, error) {
+// ParsePrefix reads a range, or an address as the range that holds nothing else.
+func ParsePrefix(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
 		addr = addr.WithZone("").Unmap()
 		return netip.PrefixFrom(addr, addr.BitLen()), nil

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package policy
 
 import (
 	"cmp"
@@ -40,35 +40,35 @@ import (
 // policyAdvice ends what is said of an endpoint that a policy does not allow.
 const policyAdvice = ": choose another one, or have the policy changed"
 
-// policy is an ExternalServicePolicy made ready to decide by.
-type policy struct {
-	// version tells it apart from other policies, and from itself with another spec.
-	version   string
-	source    string
-	namespace labels.Selector
-	rules     probes.TenantRules
+// Policy is an ExternalServicePolicy made ready to decide by.
+type Policy struct {
+	// Version tells it apart from other policies, and from itself with another spec.
+	Version    string
+	Source     string
+	Namespaces labels.Selector
+	rules      probes.TenantRules
 	// spec is where the rest stands.
 	spec *farpointv1.ExternalServicePolicySpec
 }
 
-// readPolicy makes a policy ready. One with an error allows nothing in the namespaces that
+// Read makes a policy ready. One with an error allows nothing in the namespaces that
 // it selects, or, if it is the selector that cannot be read, selects none.
-func readPolicy(from *farpointv1.ExternalServicePolicy) (*policy, error) {
-	made := &policy{
-		version: fmt.Sprintf("%s/%d", from.UID, from.Generation),
-		source:  "ExternalServicePolicy " + from.Name,
+func Read(from *farpointv1.ExternalServicePolicy) (*Policy, error) {
+	made := &Policy{
+		Version: fmt.Sprintf("%s/%d", from.UID, from.Generation),
+		Source:  "ExternalServicePolicy " + from.Name,
 		spec:    from.Spec.DeepCopy(),
 	}
 	var err error
-	if made.namespace, err = selectorOf(&from.Spec.NamespaceSelector); err != nil {
-		made.namespace = labels.Nothing()
+	if made.Namespaces, err = selectorOf(&from.Spec.NamespaceSelector); err != nil {
+		made.Namespaces = labels.Nothing()
 		return made, fmt.Errorf("spec.namespaceSelector: %w", err)
 	}
 	made.rules, err = rulesFrom(&from.Spec)
 	if err != nil {
 		made.rules = probes.TenantRules{DeniedCIDRs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}
 	}
-	made.rules.Source = made.source
+	made.rules.Source = made.Source
 	return made, err
 }
 
@@ -106,7 +106,7 @@ func prefixesOf(cidrs []farpointv1.CIDR) ([]netip.Prefix, error) {
 	made := make([]netip.Prefix, len(cidrs))
 	for i, cidr := range cidrs {
 		var err error
-		if made[i], err = parsePrefix(string(cidr)); err != nil {
+		if made[i], err = ParsePrefix(string(cidr)); err != nil {
 			return nil, err
 		}
 	}
@@ -129,31 +129,31 @@ func texts[T ~string](from []T) []string {
 	return made
 }
 
-// confines are what the policies that select a namespace say together: each of them must
+// Limits are what the policies that select a namespace say together: each of them must
 // allow what is done there. They are never changed. nil are those of a namespace that no
 // policy selects.
-type confines struct {
+type Limits struct {
 	bounds *probes.Bounds
-	// registry has the probers within the bounds.
-	registry probes.Registry
-	// digest tells confines apart.
-	digest [sha256.Size]byte
+	// Registry has the probers within the bounds.
+	Registry probes.Registry
+	// Digest tells confines apart.
+	Digest [sha256.Size]byte
 	// slowest is the policy with the longest minInterval, and tightest the one with the
 	// smallest maxEndpoints; nil if there is none.
-	slowest, tightest *policy
+	slowest, tightest *Policy
 }
 
-// newConfines puts policies together. The order of the policies is that of messages.
-func newConfines(all []*policy, dialer *probes.Dialer) *confines {
+// NewLimits puts policies together. The order of the policies is that of messages.
+func NewLimits(all []*Policy, dialer *probes.Dialer) *Limits {
 	if len(all) == 0 {
 		return nil
 	}
-	made := &confines{}
+	made := &Limits{}
 	rules := make([]probes.TenantRules, len(all))
 	specs := make([]any, 0, 2*len(all))
 	for i, each := range all {
 		rules[i] = each.rules
-		specs = append(specs, each.source, each.spec)
+		specs = append(specs, each.Source, each.spec)
 		if shortest := each.spec.MinInterval; shortest != nil && shortest.Duration > made.minInterval() {
 			made.slowest = each
 		}
@@ -165,34 +165,34 @@ func newConfines(all []*policy, dialer *probes.Dialer) *confines {
 	if err != nil {
 		panic(err) // these types are marshalled whenever the API is spoken to
 	}
-	made.digest = sha256.Sum256(text)
+	made.Digest = sha256.Sum256(text)
 	made.bounds = probes.NewBounds(rules...)
-	made.registry = probes.NewRegistry(dialer.Within(made.bounds))
+	made.Registry = probes.NewRegistry(dialer.Within(made.bounds))
 	return made
 }
 
 // minInterval is the shortest time from one probe to the next; 0 if none is set.
-func (c *confines) minInterval() time.Duration {
+func (c *Limits) minInterval() time.Duration {
 	if c == nil || c.slowest == nil {
 		return 0
 	}
 	return c.slowest.spec.MinInterval.Duration
 }
 
-// pace keeps probes from being made more often than is allowed. The message says so if it
+// ClampTiming keeps probes from being made more often than is allowed. The message says so if it
 // is the interval of the spec that has to be longer.
-func (c *confines) pace(timing *probes.Timing) (message string) {
+func (c *Limits) ClampTiming(timing *probes.Timing) (message string) {
 	shortest := c.minInterval()
 	if timing.Interval < shortest {
-		message = fmt.Sprintf("healthCheckInterval %s is shorter than the %s that %s allows, and is replaced by that: lengthen it", timing.Interval, shortest, c.slowest.source)
+		message = fmt.Sprintf("healthCheckInterval %s is shorter than the %s that %s allows, and is replaced by that: lengthen it", timing.Interval, shortest, c.slowest.Source)
 	}
 	timing.Interval = max(timing.Interval, shortest)
 	timing.FastInterval = max(timing.FastInterval, shortest)
 	return message
 }
 
-// checkPlace returns an error if no endpoint may be there.
-func (c *confines) checkPlace(address netip.Addr, ports []discoveryv1.EndpointPort) error {
+// CheckPublished returns an error if no endpoint may be there.
+func (c *Limits) CheckPublished(address netip.Addr, ports []discoveryv1.EndpointPort) error {
 	if c == nil {
 		return nil
 	}
@@ -204,7 +204,7 @@ func (c *confines) checkPlace(address netip.Addr, ports []discoveryv1.EndpointPo
 
 // checkNames returns an error if a name may not be had that led to an endpoint: that of the
 // spec, and the host that SRV records name.
-func (c *confines) checkNames(from *endpoint.ResolvedFrom) error {
+func (c *Limits) checkNames(from *endpoint.ResolvedFrom) error {
 	if from == nil {
 		return nil
 	}
@@ -215,7 +215,7 @@ func (c *confines) checkNames(from *endpoint.ResolvedFrom) error {
 	return cmp.Or(c.bounds.CheckName(parsed.Name), c.bounds.CheckName(from.Name))
 }
 
-func (c *confines) checkPorts(ports []discoveryv1.EndpointPort) error {
+func (c *Limits) checkPorts(ports []discoveryv1.EndpointPort) error {
 	for _, port := range ports {
 		if port.Port == nil {
 			continue // somebody has edited the slice
@@ -227,9 +227,9 @@ func (c *confines) checkPorts(ports []discoveryv1.EndpointPort) error {
 	return nil
 }
 
-// refusal says why an endpoint is set aside; nil if it is not. room is how many endpoints
+// Refusal says why an endpoint is set aside; nil if it is not. room is how many endpoints
 // its ExternalService may have.
-func (c *confines) refusal(made *endpoint.Endpoint, room int) *endpoint.Rejection {
+func (c *Limits) Refusal(made *endpoint.Endpoint, room int) *endpoint.Rejection {
 	if c == nil {
 		return nil
 	}
@@ -237,60 +237,63 @@ func (c *confines) refusal(made *endpoint.Endpoint, room int) *endpoint.Rejectio
 	switch {
 	case err != nil:
 	case made.Address.IsValid():
-		err = c.checkPlace(made.Address, made.Ports.Ports)
+		err = c.CheckPublished(made.Address, made.Ports.Ports)
 	default:
 		err = c.checkPorts(made.Ports.Ports)
 	}
 	if err != nil {
-		return rejectedByPolicy(err)
+		return RejectionFor(err)
 	}
 	if c.tightest != nil && made.Index >= room {
-		message := fmt.Sprintf("the ExternalServices of this namespace have more endpoints than the %d that %s allows: remove some, or have the policy changed", *c.tightest.spec.MaxEndpoints, c.tightest.source)
+		message := fmt.Sprintf("the ExternalServices of this namespace have more endpoints than the %d that %s allows: remove some, or have the policy changed", *c.tightest.spec.MaxEndpoints, c.tightest.Source)
 		return &endpoint.Rejection{Reason: farpointv1.NotAllowedByPolicyReason, Message: message}
 	}
 	return nil
 }
 
-// room is how many endpoints an ExternalService may have, which has to leave those that
+// Room is how many endpoints an ExternalService may have, which has to leave those that
 // are older what they have.
-func (c *confines) room(owner *farpointv1.ExternalService, all []farpointv1.ExternalService) int {
+func (c *Limits) Room(owner *farpointv1.ExternalService, all []farpointv1.ExternalService) int {
 	if c == nil || c.tightest == nil {
 		return len(owner.Spec.Endpoints)
 	}
 	left := int(*c.tightest.spec.MaxEndpoints)
 	for i := range all {
-		if other := &all[i]; other.DeletionTimestamp == nil && other.Name != owner.Name && comesBefore(other, owner) {
-			left -= endpointsOf(other)
+		if other := &all[i]; other.DeletionTimestamp == nil && other.Name != owner.Name && isOlder(other, owner) {
+			left -= CountEndpoints(other)
 		}
 	}
 	return max(left, 0)
 }
 
-// endpointsOf is how many endpoints an ExternalService has. Only where names lead tells its
+// BoundsEndpoints reports whether a policy says how many endpoints there may be.
+func (c *Limits) BoundsEndpoints() bool { return c != nil && c.tightest != nil }
+
+// CountEndpoints is how many endpoints an ExternalService has. Only where names lead tells its
 // status, which comes after its spec.
-func endpointsOf(object *farpointv1.ExternalService) int {
+func CountEndpoints(object *farpointv1.ExternalService) int {
 	if endpoint.HasDNSName(&object.Spec) {
 		return max(len(object.Spec.Endpoints), int(object.Status.Total))
 	}
 	return len(object.Spec.Endpoints)
 }
 
-func comesBefore(a, b *farpointv1.ExternalService) bool {
+func isOlder(a, b *farpointv1.ExternalService) bool {
 	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name)) < 0
 }
 
-// rejectedByPolicy is what becomes of an endpoint with this error; nil if that is not a
+// RejectionFor is what becomes of an endpoint with this error; nil if that is not a
 // policy's.
-func rejectedByPolicy(err error) *endpoint.Rejection {
+func RejectionFor(err error) *endpoint.Rejection {
 	if !errors.Is(err, probes.ErrOutOfBounds) {
 		return nil
 	}
 	return &endpoint.Rejection{Reason: farpointv1.NotAllowedByPolicyReason, Message: err.Error() + policyAdvice}
 }
 
-// roams tells whether a probe may come to other places than the one that is checked when it
+// MayLeaveTarget reports whether a probe may come to other places than the one that is checked when it
 // is prepared: where a name leads, or a redirect.
-func roams(definition *probes.Definition) bool {
+func MayLeaveTarget(definition *probes.Definition) bool {
 	if definition.HTTP != nil && definition.HTTP.FollowRedirects {
 		return true
 	}
