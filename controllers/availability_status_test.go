@@ -27,6 +27,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -129,7 +130,7 @@ func TestStatusKeepsWhatIsInForceWhileTheHealthCheckIsAtFault(t *testing.T) {
 	object, found := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishAll}, true, down, down)
 	object.Status = told(object, found, noon)
 	want := availabilityOf(object.Status)
-	found.targets, found.verdicts, found.fault = nil, nil, &fault{reason: farpointv1.InvalidHealthCheckReason, message: "wrong"}
+	found.targets, found.verdicts, found.fault = nil, nil, &targets.Fault{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}
 	if got := told(object, found, one); availabilityOf(got) != want || got.Tier != 1 {
 		t.Errorf("tier %d, conditions are\n%s, want\n%s", got.Tier, availabilityOf(got), want)
 	}

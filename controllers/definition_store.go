@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -41,7 +42,7 @@ type definitions struct {
 // knownDefinitions are the definitions of one ExternalService and what they refer to. Only its
 // reconcile uses them.
 type knownDefinitions struct {
-	definitionHistory
+	targets.History
 	uid        types.UID
 	references referenceSet
 }
@@ -55,11 +56,11 @@ func newDefinitions(live client.Reader, grace time.Duration) *definitions {
 func (d *definitions) update(ctx context.Context, object *farpointv1.ExternalService, now time.Time) *knownDefinitions {
 	known := d.of(probes.Owner{Namespace: object.Namespace, Name: object.Name}, object.UID)
 	reader := referenceReader{live: d.live, namespace: object.Namespace}
-	known.definitionHistory.update(object, func(check *farpointv1.HealthCheck, edited bool) (certificates, login) {
+	known.History.Update(object, func(check *farpointv1.HealthCheck, edited bool) (targets.Certificates, targets.Login) {
 		known.references.read(ctx, reader, check, now, edited)
 		return known.references.inputs(check, now, d.grace)
 	})
-	known.references.retain(known.checks())
+	known.references.retain(known.Checks())
 	return known
 }
 

@@ -43,12 +43,12 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 		})
 	}
 	before := toldBefore{list: present.Status.Endpoints}
-	names := found.targets.names
-	statuses := make([]farpointv1.EndpointStatus, 0, names.len())
+	names := found.targets.Names
+	statuses := make([]farpointv1.EndpointStatus, 0, names.Len())
 	verdicts := found.verdicts
 	lastRejected := -1 // of one name that is set aside with several addresses, there is one entry
-	for i := range names.len() {
-		refused, isRefused := found.targets.rejected[i]
+	for i := range names.Len() {
+		refused, isRefused := found.targets.Rejected[i]
 		var status farpointv1.EndpointStatus
 		switch {
 		case len(verdicts) > 0 && verdicts[0].Index == i:
@@ -57,9 +57,9 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 			if isRefused { // it is held
 				status.Reason, status.Message = refused.Reason, phrase.Cut(refused.Message, longestMessage)
 			}
-		case isRefused && names.at(i).origin != lastRejected:
-			lastRejected = names.at(i).origin
-			status = rejectedStatus(lastRejected, names.spec, refused)
+		case isRefused && names.At(i).Origin != lastRejected:
+			lastRejected = names.At(i).Origin
+			status = rejectedStatus(lastRejected, names.Spec, refused)
 		default:
 			continue // it is shared, see targets.sharedNames
 		}

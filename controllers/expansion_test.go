@@ -29,6 +29,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -62,29 +63,29 @@ func named(addresses ...string) *farpointv1.ExternalServiceSpec {
 	return spec
 }
 
-func expanding(z zone) expander {
+func expanding(z zone) targets.Expander {
 	policy := probes.NewEgressPolicy(probes.EgressRules{})
-	return expander{
-		rules:   nameRules{types: []probes.RecordType{probes.RecordA, probes.RecordAAAA}},
-		answer:  z.answer,
-		refused: func(address netip.Addr) bool { return policy.CheckPublished(address) != nil },
-		ports:   []corev1.ServicePort{{Name: "postgresql", Port: 5432}, {Name: "metrics", Port: 9187}},
+	return targets.Expander{
+		Rules:   targets.NameRules{Types: []probes.RecordType{probes.RecordA, probes.RecordAAAA}},
+		Answer:  z.answer,
+		Refused: func(address netip.Addr) bool { return policy.CheckPublished(address) != nil },
+		Ports:   []corev1.ServicePort{{Name: "postgresql", Port: 5432}, {Name: "metrics", Port: 9187}},
 	}
 }
 
 // shown is an expansion in short: index, address, priority and port, or why it is refused.
-func shown(made *expansion) string {
+func shown(made *targets.Expansion) string {
 	var lines []string
-	for i := range made.len() {
-		wanted := made.at(i)
+	for i := range made.Len() {
+		wanted := made.At(i)
 		switch {
-		case wanted.refused != nil:
-			lines = append(lines, fmt.Sprintf("%d %s: %s", wanted.origin, wanted.refused.Reason, wanted.refused.Message))
-		case len(wanted.spec.Ports) > 0:
-			port := wanted.spec.Ports[0]
-			lines = append(lines, fmt.Sprintf("%d %s %s/%s:%d tier %d of %s", wanted.origin, wanted.spec.Address, port.Name, port.Protocol, port.Port, wanted.spec.Priority, wanted.name))
+		case wanted.Refused != nil:
+			lines = append(lines, fmt.Sprintf("%d %s: %s", wanted.Origin, wanted.Refused.Reason, wanted.Refused.Message))
+		case len(wanted.Spec.Ports) > 0:
+			port := wanted.Spec.Ports[0]
+			lines = append(lines, fmt.Sprintf("%d %s %s/%s:%d tier %d of %s", wanted.Origin, wanted.Spec.Address, port.Name, port.Protocol, port.Port, wanted.Spec.Priority, wanted.Name))
 		default:
-			lines = append(lines, strings.TrimSpace(fmt.Sprintf("%d %s %s", wanted.origin, wanted.spec.Address, wanted.name)))
+			lines = append(lines, strings.TrimSpace(fmt.Sprintf("%d %s %s", wanted.Origin, wanted.Spec.Address, wanted.Name)))
 		}
 	}
 	return strings.Join(lines, "\n")
@@ -148,14 +149,14 @@ func TestExpansion(t *testing.T) {
 		{"no name of services", nil, []string{"srv://db.example"}, "0 InvalidAddress: write srv:// and the name of SRV records, as in srv://_postgresql._tcp.example.internal", "True NamesResolved: all DNS names are resolved"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			made := expanding(test.zone).expand(named(test.addresses...))
+			made := expanding(test.zone).Expand(named(test.addresses...))
 			if got := shown(made); got != test.want {
 				t.Errorf("got\n%s\nwant\n%s", got, test.want)
 			}
-			if made.names == 0 {
+			if made.Names == 0 {
 				return
 			}
-			status, reason, message := made.judge()
+			status, reason, message := made.Condition()
 			if got := fmt.Sprintf("%s %s: %s", status, reason, message); got != test.condition {
 				t.Errorf("got\n%s\nwant\n%s", got, test.condition)
 			}
@@ -166,7 +167,7 @@ func TestExpansion(t *testing.T) {
 func TestServicesHaveNoPortsOfTheirOwn(t *testing.T) {
 	spec := named("srv://_db._tcp.example")
 	spec.Endpoints[0].Port = new(int32(5432))
-	if got := shown(expanding(nil).expand(spec)); got != "0 InvalidPort: srv:// takes the ports from SRV records: remove port and ports" {
+	if got := shown(expanding(nil).Expand(spec)); got != "0 InvalidPort: srv:// takes the ports from SRV records: remove port and ports" {
 		t.Error(got)
 	}
 }
@@ -178,15 +179,15 @@ func TestExpansionHasBounds(t *testing.T) {
 	}
 	z := zone{"a.example A": found(many...), "b.example A": found(many...), "a.example AAAA": known(probes.LookupEmpty), "b.example AAAA": known(probes.LookupEmpty)}
 	addresses := []string{"a.example", "b.example", "192.0.2.1"}
-	made := expanding(z).expand(named(addresses...))
-	if made.len() != 1000 || made.at(999).spec.Address != "192.0.2.1" || made.surplus != 401 {
-		t.Errorf("%d endpoints, the last one %+v, and %d too many", made.len(), made.at(made.len()-1), made.surplus)
+	made := expanding(z).Expand(named(addresses...))
+	if made.Len() != 1000 || made.At(999).Spec.Address != "192.0.2.1" || made.Surplus != 401 {
+		t.Errorf("%d endpoints, the last one %+v, and %d too many", made.Len(), made.At(made.Len()-1), made.Surplus)
 	}
-	status, reason, message := made.judge()
+	status, reason, message := made.Condition()
 	if want := "DNS names yield 401 endpoints more than the 1000 allowed: the last ones are left out"; status != "False" || reason != farpointv1.TooManyAddressesReason || message != want {
 		t.Errorf("%s %s: %s", status, reason, message)
 	}
-	again := expanding(z).expand(named(addresses...))
+	again := expanding(z).Expand(named(addresses...))
 	if shown(made) != shown(again) {
 		t.Error("two expansions of the same differ")
 	}
@@ -194,8 +195,8 @@ func TestExpansionHasBounds(t *testing.T) {
 	for i := range 999 {
 		literals = append(literals, fmt.Sprintf("10.1.%d.%d", i/250, 1+i%250))
 	}
-	if made := expanding(z).expand(named(append(literals, "a.example")...)); made.len() != 1000 || made.at(999).spec.Address != "10.0.0.1" {
-		t.Errorf("%d endpoints, the last one %+v", made.len(), made.at(made.len()-1).spec)
+	if made := expanding(z).Expand(named(append(literals, "a.example")...)); made.Len() != 1000 || made.At(999).Spec.Address != "10.0.0.1" {
+		t.Errorf("%d endpoints, the last one %+v", made.Len(), made.At(made.Len()-1).Spec)
 	}
 }
 
@@ -204,7 +205,7 @@ func TestQuestions(t *testing.T) {
 	service := &corev1.Service{Spec: corev1.ServiceSpec{IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}}}
 	asked := func(options *farpointv1.DNSOptions, told *slicestate.Prior, z zone) []string {
 		var words []string
-		for _, wanted := range questionsOf(spec, nameRulesOf(options, service), told, z.answer) {
+		for _, wanted := range targets.QuestionsOf(spec, targets.NameRulesOf(options, service), told, z.answer) {
 			words = append(words, fmt.Sprintf("%s %d %v-%v %v%v", wanted.Name, wanted.Type, wanted.Min, wanted.Max, wanted.Known.Addresses, wanted.Known.Services))
 		}
 		return words
@@ -246,7 +247,7 @@ func TestQuestions(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant\n%s", test.name, strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 		}
 	}
-	if got := questionsOf(named("192.0.2.1", "2001:db8::abc"), nameRules{}, told, zone{}.answer); len(got) > 0 {
+	if got := targets.QuestionsOf(named("192.0.2.1", "2001:db8::abc"), targets.NameRules{}, told, zone{}.answer); len(got) > 0 {
 		t.Errorf("asked %v for addresses", got)
 	}
 }
@@ -255,13 +256,13 @@ func TestQuestions(t *testing.T) {
 func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 	spec := named("a.example", "b.example")
 	z := zone{"a.example A": found("192.0.2.1", "192.0.2.2"), "b.example A": found("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(probes.LookupEmpty), "b.example AAAA": known(probes.LookupEmpty)}
-	got := plannedWith(t, expanding(z).expand(spec), onePort)
+	got := plannedWith(t, expanding(z).Expand(spec), onePort)
 	var names []string
-	for _, endpoint := range got.accepted {
+	for _, endpoint := range got.Accepted {
 		names = append(names, endpoint.Name+" "+endpoint.Resolved.Name)
 	}
-	if want := "192.0.2.1:8080 a.example, 192.0.2.2:8080 a.example, 192.0.2.3:8080 b.example"; strings.Join(names, ", ") != want || len(got.rejected) > 0 {
-		t.Errorf("accepted %v, rejected %v", names, got.rejected)
+	if want := "192.0.2.1:8080 a.example, 192.0.2.2:8080 a.example, 192.0.2.3:8080 b.example"; strings.Join(names, ", ") != want || len(got.Rejected) > 0 {
+		t.Errorf("accepted %v, rejected %v", names, got.Rejected)
 	}
 }
 
@@ -269,9 +270,9 @@ func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 func TestIdentityOfNames(t *testing.T) {
 	identity := func(name string) probes.Identity {
 		z := zone{name + " A": found("192.0.2.1"), name + " AAAA": known(probes.LookupEmpty)}
-		return plannedWith(t, expanding(z).expand(named(name)), onePort).probers[0].identity
+		return plannedWith(t, expanding(z).Expand(named(name)), onePort).Probers[0].Identity
 	}
-	literal := planned(t, *named("192.0.2.1"), onePort).probers[0].identity
+	literal := planned(t, *named("192.0.2.1"), onePort).Probers[0].Identity
 	if identity("a.example") == identity("b.example") || identity("a.example") == literal {
 		t.Error("another name is the same probe")
 	}
@@ -297,23 +298,23 @@ func TestPoliciesOnNames(t *testing.T) {
 			s.DeniedDNSSuffixes = []farpointv1.DNSSuffix{suffix}
 		}))
 		expanding := expanding(z)
-		expanding.rules.types = []probes.RecordType{probes.RecordA}
-		names := expanding.expand(named("db.corp.example", "srv://_db._tcp.corp.example", "web.example"))
-		common, err := newSettings(names.spec, certificates{}, login{})
+		expanding.Rules.Types = []probes.RecordType{probes.RecordA}
+		names := expanding.Expand(named("db.corp.example", "srv://_db._tcp.corp.example", "web.example"))
+		common, err := targets.NewSettings(names.Spec, targets.Certificates{}, targets.Login{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		egress := probes.NewEgressPolicy(probes.EgressRules{})
-		planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
-		got := planner.within(within, 100).plan(names, onePort, probedBy(common), &slicestate.Prior{})
+		planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+		got := planner.Within(within, 100).Plan(names, onePort, probedBy(common), &slicestate.Prior{})
 		var accepted []string
-		for _, endpoint := range got.accepted {
+		for _, endpoint := range got.Accepted {
 			accepted = append(accepted, endpoint.Name)
 		}
 		if strings.Join(accepted, " ") != want {
 			t.Errorf("without %s: %v, want %s", suffix, accepted, want)
 		}
-		if reason, message := got.rejections(); reason != farpointv1.NotAllowedByPolicyReason || !strings.Contains(message, "ExternalServicePolicy p") || strings.Contains(message, "192.0.2.") {
+		if reason, message := got.Rejections(); reason != farpointv1.NotAllowedByPolicyReason || !strings.Contains(message, "ExternalServicePolicy p") || strings.Contains(message, "192.0.2.") {
 			t.Errorf("without %s: %s: %s", suffix, reason, message)
 		}
 	}

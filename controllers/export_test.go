@@ -24,6 +24,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -42,16 +43,16 @@ func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]s
 	dialer := probes.NewDialer(egress)
 	namespace := metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "tenant", Labels: labels}}
 	within := newConfinement(read, []metav1.PartialObjectMetadata{namespace}, nil, dialer).of["tenant"]
-	common, err := newSettings(&object.Spec, certificates{}, login{})
+	common, err := targets.NewSettings(&object.Spec, targets.Certificates{}, targets.Login{})
 	if err != nil {
 		return byPolicies, append(others, err.Error())
 	}
-	timing := timingOf(&object.Spec)
+	timing := targets.TimingOf(&object.Spec)
 	if slowed := within.ClampTiming(&timing); slowed != "" {
 		byPolicies = append(byPolicies, slowed)
 	}
-	planner := targetPlanner{registry: probes.NewRegistry(dialer), egress: egress}
-	for _, each := range planner.within(within, within.Room(object, nil)).plan(&expansion{spec: &object.Spec}, nil, probing{sound: []*definition{{settings: common}}}, &slicestate.Prior{}).rejected {
+	planner := targets.Planner{Registry: probes.NewRegistry(dialer), Egress: egress}
+	for _, each := range planner.Within(within, within.Room(object, nil)).Plan(&targets.Expansion{Spec: &object.Spec}, nil, targets.Probing{Sound: []*targets.Definition{{Settings: common}}}, &slicestate.Prior{}).Rejected {
 		if each.Reason == farpointv1.NotAllowedByPolicyReason {
 			byPolicies = append(byPolicies, each.Message)
 		} else {

@@ -37,6 +37,7 @@ import (
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
 )
@@ -84,7 +85,7 @@ type Reconciler struct {
 	// decisions are what was last written about which endpoints get traffic.
 	decisions *availabilityDecisions
 	clock     clock.PassiveClock
-	targets   targetPlanner
+	targets   targets.Planner
 	services  serviceResolver
 	slices    slicesApplier
 	endpoints *endpointsKeeper
@@ -319,7 +320,7 @@ func (r *Reconciler) lookAround(ctx context.Context, owner probes.Owner, found *
 	}
 	pods, known, err := r.pods.of(ctx, asker, found.service.service)
 	found.around.pods, found.conflictsUnknown = pods, !known
-	found.conflict = findConflicts(found.targets.accepted, found.around)
+	found.conflict = findConflicts(found.targets.Accepted, found.around)
 	return err
 }
 

@@ -37,6 +37,7 @@ import (
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -186,26 +187,26 @@ func annotate(slice *discoveryv1.EndpointSlice, state slicestate.State) {
 	slice.Annotations = map[string]string{farpointv1.SliceStateAnnotation: string(text)}
 }
 
-func planned(t *testing.T, spec farpointv1.ExternalServiceSpec, ports []corev1.ServicePort) targets {
+func planned(t *testing.T, spec farpointv1.ExternalServiceSpec, ports []corev1.ServicePort) targets.Targets {
 	t.Helper()
-	return plannedWith(t, &expansion{spec: &spec}, ports)
+	return plannedWith(t, &targets.Expansion{Spec: &spec}, ports)
 }
 
 // plannedWith judges endpoints whose names are resolved.
-func plannedWith(t *testing.T, names *expansion, ports []corev1.ServicePort) targets {
+func plannedWith(t *testing.T, names *targets.Expansion, ports []corev1.ServicePort) targets.Targets {
 	t.Helper()
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	common, err := newSettings(names.spec, certificates{}, login{})
+	common, err := targets.NewSettings(names.Spec, targets.Certificates{}, targets.Login{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
-	return planner.plan(names, ports, probedBy(common), &slicestate.Prior{})
+	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	return planner.Plan(names, ports, probedBy(common), &slicestate.Prior{})
 }
 
 // probedBy probes by settings that are sound.
-func probedBy(common settings) probing {
-	return probing{sound: []*definition{{settings: common}}}
+func probedBy(common targets.Settings) targets.Probing {
+	return targets.Probing{Sound: []*targets.Definition{{Settings: common}}}
 }
 
 // textOrNil returns nil for an empty text.

@@ -30,6 +30,7 @@ import (
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -38,52 +39,52 @@ import (
 // any other within what the namespace is confined to now.
 func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, prior *slicestate.Prior, found *findings) error {
 	known := r.definitions.update(ctx, object, r.clock.Now())
-	if wait := referencePatience - known.references.unansweredFor(r.clock.Now()); len(known.probers.list) == 0 && wait > 0 && wait <= referencePatience {
+	if wait := referencePatience - known.references.unansweredFor(r.clock.Now()); !known.HasProbers() && wait > 0 && wait <= referencePatience {
 		return answersAwaited(min(wait, referenceRetry))
 	}
-	found.fault = known.fault()
+	found.fault = known.Fault()
 	found.referencesDue = known.references.dueIn(r.clock.Now(), r.definitions.grace)
-	common := scheduleOf(&object.Spec)
-	slowed := found.within.ClampTiming(&common.timing)
+	common := targets.ScheduleOf(&object.Spec)
+	slowed := found.within.ClampTiming(&common.Timing)
 	room, err := r.roomFor(ctx, object, found.within)
 	if err != nil {
 		return err
 	}
 	service := found.service.service
-	planner := r.targets.within(found.within, room)
+	planner := r.targets.Within(found.within, room)
 	names := r.resolve(object, owner, service, planner, prior)
-	if wait := names.awaited(r.clock.Now()); wait > 0 {
+	if wait := names.Awaited(r.clock.Now()); wait > 0 {
 		return answersAwaited(wait)
 	}
-	planned := planner.plan(names, service.Spec.Ports, known.probing(found.within, planner.egress.Version()), prior)
-	known.keep(&planned)
-	planned.slowed = slowed
+	planned := planner.Plan(names, service.Spec.Ports, known.Probing(found.within, planner.Egress.Version()), prior)
+	known.Keep(&planned)
+	planned.Slowed = slowed
 	if found.around, err = r.neighbours(ctx, service, types.NamespacedName(owner)); err != nil {
 		return err
 	}
 	leaving := r.leaving(object, owner, planner, planned, prior, found.around)
-	r.probe(owner, found.within, append(planned.probeTargets(common, prior), keepProbing(leaving)...))
+	r.probe(owner, found.within, append(planned.ProbeTargets(common, prior), keepProbing(leaving)...))
 	found.targets = &planned
 	found.held = r.scheduler.Held(owner)
-	found.verdicts = verdicts(planned.accepted, r.scheduler.Health(owner), prior)
+	found.verdicts = verdicts(planned.Accepted, r.scheduler.Health(owner), prior)
 	found.availability = rulesOf(&object.Spec.Availability).assign(found.verdicts, history{decided: r.decisions.of(owner), published: prior.At})
 	found.verdicts = append(found.verdicts, leaving...)
-	found.portsReason, found.portsMessage = portMismatch(planned.accepted, found.around)
-	found.familiesReason, found.familiesMessage = familyMismatch(planned.accepted, found.around)
+	found.portsReason, found.portsMessage = portMismatch(planned.Accepted, found.around)
+	found.familiesReason, found.familiesMessage = familyMismatch(planned.Accepted, found.around)
 	found.traffic = sliceplan.DecideHints(service, found.verdicts).BesideOthers(service, found.around.rivals)
 	return nil
 }
 
 // leaving finds the endpoints that have left the spec and are draining.
-func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planner targetPlanner, planned targets, prior *slicestate.Prior, around neighbours) []endpoint.Verdict {
+func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planner targets.Planner, planned targets.Targets, prior *slicestate.Prior, around neighbours) []endpoint.Verdict {
 	var known map[string]probes.Health // mostly nobody asks
 	return drain{
 		service: around.service,
 		period:  drainPeriodOf(&object.Spec),
 		now:     r.clock.Now(),
-		taken:   planned.taken,
+		taken:   planned.Taken,
 		rivals:  around.rivals,
-		refused: planner.refuses,
+		refused: planner.Refuses,
 		seeds:   prior,
 		health: func(name string) (probes.Health, bool) {
 			if known == nil {

@@ -52,6 +52,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/alerting"
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/probes/localnet"
@@ -173,7 +174,7 @@ func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options)
 		resolver:     names,
 		transitions:  transitions,
 		clock:        clock.RealClock{},
-		targets:      targetPlanner{registry: registry, egress: egress},
+		targets:      targets.Planner{Registry: registry, Egress: egress},
 		services:     serviceResolver{client: manager.GetClient(), grants: newGrants(live, clock.RealClock{}, options.WatchNamespaces, withServiceIn(manager.GetClient()))},
 		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), own: own, writes: measured.Writes, activity: counted},
 		endpoints:    newEndpointsKeeper(manager.GetClient(), manager.GetAPIReader(), clock.RealClock{}),
@@ -323,22 +324,22 @@ func measureWhileRunning(manager ctrl.Manager, collectors []prometheus.Collector
 // canaryTargets are probed once a second and believed at the first word: they do not
 // decide about an endpoint, but about whether to decide.
 func canaryTargets(registry probes.Registry, urls []string) ([]probes.Target, error) {
-	targets := make([]probes.Target, len(urls))
+	planned := make([]probes.Target, len(urls))
 	for i, url := range urls {
 		definition := probes.Definition{URL: url}
 		prober, err := registry.New(definition)
 		if err != nil {
 			return nil, fmt.Errorf("--canary=%s: %w", url, err)
 		}
-		targets[i] = probes.Target{
+		planned[i] = probes.Target{
 			Key:        url,
-			Identity:   identityOf(definition, settings{}),
+			Identity:   targets.IdentityOf(definition, targets.Settings{}),
 			Prober:     prober,
 			Timing:     probes.Timing{Interval: time.Second, FastInterval: time.Second, Timeout: time.Second},
 			Thresholds: probes.Thresholds{Failure: 1, Success: 1},
 		}
 	}
-	return targets, nil
+	return planned, nil
 }
 
 // metricsOptions has the API server asked who may read the metrics, or has clients show a

@@ -24,6 +24,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -43,14 +44,14 @@ func (answersAwaited) Error() string { return "there are no DNS answers yet" }
 
 // resolve has the names of an object asked for, and finds out where they lead as far as is
 // known.
-func (r *Reconciler) resolve(object *farpointv1.ExternalService, owner probes.Owner, service *corev1.Service, planner targetPlanner, prior *slicestate.Prior) *expansion {
-	rules := nameRulesOf(object.Spec.DNS, service)
-	r.resolver.Set(owner, questionsOf(&object.Spec, rules, prior, r.resolver.Answer))
-	return expander{
-		rules:   rules,
-		ports:   service.Spec.Ports,
-		answer:  r.resolver.Answer,
-		refused: func(address netip.Addr) bool { return planner.refuses(address, nil) },
-		told:    object.Status.Endpoints,
-	}.expand(&object.Spec)
+func (r *Reconciler) resolve(object *farpointv1.ExternalService, owner probes.Owner, service *corev1.Service, planner targets.Planner, prior *slicestate.Prior) *targets.Expansion {
+	rules := targets.NameRulesOf(object.Spec.DNS, service)
+	r.resolver.Set(owner, targets.QuestionsOf(&object.Spec, rules, prior, r.resolver.Answer))
+	return targets.Expander{
+		Rules:   rules,
+		Ports:   service.Spec.Ports,
+		Answer:  r.resolver.Answer,
+		Refused: func(address netip.Addr) bool { return planner.Refuses(address, nil) },
+		Before:  object.Status.Endpoints,
+	}.Expand(&object.Spec)
 }

@@ -32,6 +32,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/effort"
 )
@@ -47,15 +48,15 @@ type nameServers struct {
 
 // expand does what the operator does. As with a resolver, the answers to what it asks for
 // first are there when it looks again.
-func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1.Service, prior *slicestate.Prior) *expansion {
-	rules := nameRulesOf(object.Spec.DNS, service)
+func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1.Service, prior *slicestate.Prior) *targets.Expansion {
+	rules := targets.NameRulesOf(object.Spec.DNS, service)
 	answer := func(question probes.Question) probes.Answer { return s.answers[question] }
 	if s.answers == nil {
 		s.answers = map[probes.Question]probes.Answer{}
 	}
 	for range 2 { // the second time for the hosts of services
 		wanted := map[probes.Question]bool{}
-		for _, each := range questionsOf(&object.Spec, rules, prior, answer) {
+		for _, each := range targets.QuestionsOf(&object.Spec, rules, prior, answer) {
 			wanted[each.Question] = true
 			known, ok := s.answers[each.Question]
 			if !ok {
@@ -75,10 +76,10 @@ func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1
 		maps.DeleteFunc(s.answers, func(question probes.Question, _ probes.Answer) bool { return !wanted[question] })
 	}
 	policy := probes.NewEgressPolicy(probes.EgressRules{})
-	return expander{
-		rules: rules, ports: service.Spec.Ports, answer: answer, told: object.Status.Endpoints,
-		refused: func(address netip.Addr) bool { return policy.CheckPublished(address) != nil },
-	}.expand(&object.Spec)
+	return targets.Expander{
+		Rules: rules, Ports: service.Spec.Ports, Answer: answer, Before: object.Status.Endpoints,
+		Refused: func(address netip.Addr) bool { return policy.CheckPublished(address) != nil },
+	}.Expand(&object.Spec)
 }
 
 func (s *nameServers) set(name string, kind probes.RecordType, set probes.RecordSet) {

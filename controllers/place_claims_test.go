@@ -24,13 +24,14 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
 // acceptedNames are the endpoints that get their places.
-func acceptedNames(of targets) []string {
+func acceptedNames(of targets.Targets) []string {
 	var names []string
-	for _, endpoint := range of.accepted {
+	for _, endpoint := range of.Accepted {
 		names = append(names, endpoint.Name)
 	}
 	return names
@@ -65,14 +66,14 @@ func TestPlaces_RejectedEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
 			if test.reason == "" {
 				got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{good, test.bad, at("192.0.2.1", 9090)}}, nil)
 				if names := acceptedNames(got); !slices.Equal(names, []string{"192.0.2.1:8080", "192.0.2.1:9090"}) {
-					t.Errorf("accepted %v, rejected %v", names, got.rejected)
+					t.Errorf("accepted %v, rejected %v", names, got.Rejected)
 				}
 				return
 			}
 			for i, spec := range [][]farpointv1.Endpoint{{test.bad, good}, {good, test.bad}} {
 				got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: spec}, onePort)
-				if names := acceptedNames(got); !slices.Equal(names, []string{"192.0.2.1:8080"}) || got.accepted[0].Index != 1-i || got.rejected[i].Reason != test.reason {
-					t.Errorf("with the bad one at %d: accepted %v, rejected %v", i, names, got.rejected)
+				if names := acceptedNames(got); !slices.Equal(names, []string{"192.0.2.1:8080"}) || got.Accepted[0].Index != 1-i || got.Rejected[i].Reason != test.reason {
+					t.Errorf("with the bad one at %d: accepted %v, rejected %v", i, names, got.Rejected)
 				}
 			}
 		})

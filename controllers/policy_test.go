@@ -32,19 +32,20 @@ import (
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
 // plannedWithin are the targets of a spec within confines.
-func plannedWithin(t *testing.T, within *policy.Limits, spec farpointv1.ExternalServiceSpec, room int) targets {
+func plannedWithin(t *testing.T, within *policy.Limits, spec farpointv1.ExternalServiceSpec, room int) targets.Targets {
 	t.Helper()
-	common, err := newSettings(&spec, certificates{}, login{})
+	common, err := targets.NewSettings(&spec, targets.Certificates{}, targets.Login{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
-	return planner.within(within, room).plan(&expansion{spec: &spec}, onePort, probedBy(common), &slicestate.Prior{})
+	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	return planner.Within(within, room).Plan(&targets.Expansion{Spec: &spec}, onePort, probedBy(common), &slicestate.Prior{})
 }
 
 func TestPoliciesSetEndpointsAside(t *testing.T) {
@@ -85,15 +86,15 @@ func TestPoliciesSetEndpointsAside(t *testing.T) {
 			within := confinedTo(t, policyNamed("p", test.change), policyNamed("q", func(*spec) {}))
 			object := farpointv1.ExternalService{Spec: farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{test.endpoint}}}
 			got := plannedWithin(t, within, object.Spec, within.Room(&object, nil))
-			refused := got.rejected[0]
+			refused := got.Rejected[0]
 			switch {
-			case test.want == "" && len(got.rejected) != 0:
+			case test.want == "" && len(got.Rejected) != 0:
 				t.Errorf("set aside: %+v", refused)
 			case test.want != "" && (refused.Reason != farpointv1.NotAllowedByPolicyReason || !strings.Contains(refused.Message, test.want)):
 				t.Errorf("%+v, want %q", refused, test.want)
-			case test.want != "" && len(got.accepted) != 0:
+			case test.want != "" && len(got.Accepted) != 0:
 				t.Error("it is published all the same")
-			case len(got.taken) != 1:
+			case len(got.Taken) != 1:
 				t.Error("it counts as one that has left the spec, and would drain")
 			}
 		})
@@ -110,8 +111,8 @@ func TestSeveralPoliciesMustAllAllow(t *testing.T) {
 			s.AllowedCIDRs, s.MinInterval, s.MaxEndpoints = []farpointv1.CIDR{"198.51.100.0/24", "203.0.113.0/24"}, &metav1.Duration{Duration: 5 * time.Second}, ptr.To(int32(4))
 		}))
 	got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 1), at("198.51.100.1", 1), at("203.0.113.1", 1)}}, 100)
-	if len(got.accepted) != 1 || got.accepted[0].Index != 1 || !strings.Contains(got.rejected[0].Message, "Policy b") || !strings.Contains(got.rejected[2].Message, "Policy a") {
-		t.Errorf("%+v", got.rejected)
+	if len(got.Accepted) != 1 || got.Accepted[0].Index != 1 || !strings.Contains(got.Rejected[0].Message, "Policy b") || !strings.Contains(got.Rejected[2].Message, "Policy a") {
+		t.Errorf("%+v", got.Rejected)
 	}
 	for _, test := range []struct{ interval, fast, wantInterval, wantFast time.Duration }{
 		{time.Second, 100 * time.Millisecond, 20 * time.Second, 20 * time.Second},
@@ -169,10 +170,10 @@ func TestPoliciesPartOnlyProbesThatMayRoam(t *testing.T) {
 			endpoint := at("192.0.2.1", 8080)
 			endpoint.HealthCheckURL = farpointv1.HealthCheckURL(url)
 			got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{endpoint}}, 1)
-			if len(got.accepted) != 1 {
-				t.Fatal(got.rejected)
+			if len(got.Accepted) != 1 {
+				t.Fatal(got.Rejected)
 			}
-			return got.probers[0].identity
+			return got.Probers[0].Identity
 		}
 		a, b, none := identity(deny("10.0.0.0/8")), identity(deny("172.16.0.0/12")), identity(nil)
 		if (a == b) != shared || (a == none) != shared || a != identity(deny("10.0.0.0/8")) {
@@ -195,8 +196,8 @@ func TestWhatCannotBeReadIsNotAllowed(t *testing.T) {
 	}
 	within := policy.NewLimits([]*policy.Policy{bad}, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{})))
 	got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("10.0.0.1", 1), at("2001:db8::1", 1)}}, 2)
-	if len(got.accepted) != 0 {
-		t.Errorf("%d endpoints are published", len(got.accepted))
+	if len(got.Accepted) != 0 {
+		t.Errorf("%d endpoints are published", len(got.Accepted))
 	}
 	_, err = policy.Read(policyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
 		s.NamespaceSelector.MatchExpressions = []farpointv1.LabelExpression{{Key: "a", Operator: "Like"}}
@@ -257,12 +258,12 @@ func TestExpelTakesOutWhatIsRefusedAndNothingElse(t *testing.T) {
 	within := confinedTo(t, policyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
 		s.DeniedCIDRs, s.DeniedPorts = []farpointv1.CIDR{"192.0.2.7/32"}, []farpointv1.PolicyPort{{Port: 22}}
 	}))
-	planner := targetPlanner{egress: probes.NewEgressPolicy(probes.EgressRules{})}.within(within, 0)
+	planner := targets.Planner{Egress: probes.NewEgressPolicy(probes.EgressRules{})}.Within(within, 0)
 	existing := []*discoveryv1.EndpointSlice{
 		slice("untouched", 80, "192.0.2.1", "192.0.2.2"), slice("smaller", 80, "192.0.2.3", "192.0.2.7"), slice("gone", 22, "192.0.2.4"), slice("name", 80, "a.example"),
 	}
 	before := existing[1].DeepCopy()
-	plan := sliceplan.Withdraw(existing, planner.refuses)
+	plan := sliceplan.Withdraw(existing, planner.Refuses)
 	if plan.Kept != 3 || len(plan.Update) != 1 || len(plan.Update[0].Endpoints) != 1 || plan.Update[0].Endpoints[0].Addresses[0] != "192.0.2.3" || len(plan.Delete) != 1 || plan.Delete[0].Name != "gone" {
 		t.Errorf("%+v", plan)
 	}

@@ -28,6 +28,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -39,9 +40,9 @@ func publishedAt(address string, ready bool) *slicestate.Prior {
 	return slicestate.Read([]*discoveryv1.EndpointSlice{slice})
 }
 
-func soundSettings(t *testing.T, spec *farpointv1.ExternalServiceSpec) settings {
+func soundSettings(t *testing.T, spec *farpointv1.ExternalServiceSpec) targets.Settings {
 	t.Helper()
-	made, err := newSettings(spec, certificates{}, login{})
+	made, err := targets.NewSettings(spec, targets.Certificates{}, targets.Login{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,19 +52,19 @@ func soundSettings(t *testing.T, spec *farpointv1.ExternalServiceSpec) settings 
 func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.T) {
 	spec := &farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
+	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
 	for _, ready := range []bool{true, false} {
 		prior := publishedAt("192.0.2.1", ready)
-		by := probing{fault: &endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}}
-		got := planner.plan(&expansion{spec: spec}, onePort, by, prior)
-		if len(got.accepted) != 1 || !got.accepted[0].Held || !got.accepted[0].Unprobed || got.rejected[1].Reason != farpointv1.InvalidHealthCheckReason {
-			t.Fatalf("accepted %+v, rejected %v", got.accepted, got.rejected)
+		by := targets.Probing{Fault: &endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}}
+		got := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, prior)
+		if len(got.Accepted) != 1 || !got.Accepted[0].Held || !got.Accepted[0].Unprobed || got.Rejected[1].Reason != farpointv1.InvalidHealthCheckReason {
+			t.Fatalf("accepted %+v, rejected %v", got.Accepted, got.Rejected)
 		}
-		made := got.probeTargets(schedule{}, prior)[0]
+		made := got.ProbeTargets(targets.Schedule{}, prior)[0]
 		if made.Prober == nil || !made.Initial.IsStale() || made.Initial.State == probes.StateUnknown {
 			t.Errorf("a target %+v", made)
 		}
-		known := endpoint.Verdict{Endpoint: &got.accepted[0], Health: made.Initial}
+		known := endpoint.Verdict{Endpoint: &got.Accepted[0], Health: made.Initial}
 		if reason := staleReason(&known); reason != probes.ReasonUnsoundDefinition {
 			t.Errorf("stale for %q", reason)
 		}
@@ -78,18 +79,18 @@ func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.
 func TestProbers_UnchangedEndpoint_IsNotPreparedAgain(t *testing.T) {
 	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
+	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
 	by := probedBy(soundSettings(t, spec))
-	first := planner.plan(&expansion{spec: spec}, onePort, by, &slicestate.Prior{})
-	before := first.activeProbers()
-	by.before = &before
+	first := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, &slicestate.Prior{})
+	before := first.ActiveProbers()
+	by.Before = &before
 	spec.Endpoints = spec.Endpoints[1:] // at another place now
-	again := planner.plan(&expansion{spec: spec}, onePort, by, &slicestate.Prior{})
-	if again.probers[0].prober != first.probers[1].prober {
+	again := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, &slicestate.Prior{})
+	if again.Probers[0].Prober != first.Probers[1].Prober {
 		t.Error("it was prepared again")
 	}
-	before.forgetProbers()
-	if anew := planner.plan(&expansion{spec: spec}, onePort, by, &slicestate.Prior{}); anew.probers[0].prober == first.probers[1].prober {
+	before.ForgetProbers()
+	if anew := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, &slicestate.Prior{}); anew.Probers[0].Prober == first.Probers[1].Prober {
 		t.Error("it was not prepared again although it may not be the same any more")
 	}
 }
@@ -97,21 +98,21 @@ func TestProbers_UnchangedEndpoint_IsNotPreparedAgain(t *testing.T) {
 func TestProbers_PolicyThatForbidsTheLastSoundDefinition_TakesItOut(t *testing.T) {
 	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080)}}
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
+	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
 	by := probedBy(soundSettings(t, spec))
-	by.sound[0].url = "http:///"
-	first := planner.plan(&expansion{spec: spec}, onePort, by, &slicestate.Prior{})
-	before := first.activeProbers()
-	by.before, by.fault = &before, &endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}
-	got := planner.plan(&expansion{spec: spec}, onePort, by, publishedAt("192.0.2.1", true))
-	if len(got.accepted) != 1 || got.accepted[0].Held || got.probers[0].prober != before.list[0].prober {
-		t.Fatalf("accepted %+v, rejected %v", got.accepted, got.rejected)
+	by.Sound[0].Url = "http:///"
+	first := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, &slicestate.Prior{})
+	before := first.ActiveProbers()
+	by.Before, by.Fault = &before, &endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}
+	got := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, publishedAt("192.0.2.1", true))
+	if len(got.Accepted) != 1 || got.Accepted[0].Held || got.Probers[0].Prober != before.List[0].Prober {
+		t.Fatalf("accepted %+v, rejected %v", got.Accepted, got.Rejected)
 	}
 	policy := &farpointv1.ExternalServicePolicy{Spec: farpointv1.ExternalServicePolicySpec{DeniedSchemes: []farpointv1.ProbeScheme{"http"}}}
-	before.forgetProbers()
-	got = planner.within(confinedTo(t, policy), 10).plan(&expansion{spec: spec}, onePort, by, publishedAt("192.0.2.1", true))
-	if len(got.accepted) != 0 || got.rejected[0].Reason != farpointv1.NotAllowedByPolicyReason {
-		t.Errorf("accepted %+v, rejected %v", got.accepted, got.rejected)
+	before.ForgetProbers()
+	got = planner.Within(confinedTo(t, policy), 10).Plan(&targets.Expansion{Spec: spec}, onePort, by, publishedAt("192.0.2.1", true))
+	if len(got.Accepted) != 0 || got.Rejected[0].Reason != farpointv1.NotAllowedByPolicyReason {
+		t.Errorf("accepted %+v, rejected %v", got.Accepted, got.Rejected)
 	}
 }
 
@@ -143,7 +144,7 @@ func TestReferences_RemovedSecret_IsUsedForTheGraceTime(t *testing.T) {
 			set[login].note(referenced{err: test.err}, now.Add(test.after))
 		}
 		_, got := set.inputs(check, now.Add(test.after), grace)
-		if (got.credentials != nil) != test.usable || (got.fault != "") != test.isFault {
+		if (got.Credentials != nil) != test.usable || (got.Fault != "") != test.isFault {
 			t.Errorf("after %v: %+v", test.after, got)
 		}
 	}
@@ -152,10 +153,10 @@ func TestReferences_RemovedSecret_IsUsedForTheGraceTime(t *testing.T) {
 		t.Error("what has not changed is another pointer")
 	}
 	set[login].note(referenced{err: errGone}, now.Add(time.Second))
-	if _, got := set.inputs(check, now.Add(grace-1), grace); got.credentials == nil || got.fault == "" {
+	if _, got := set.inputs(check, now.Add(grace-1), grace); got.Credentials == nil || got.Fault == "" {
 		t.Errorf("within the grace time: %+v", got)
 	}
-	if _, got := set.inputs(check, now.Add(grace), grace); got.credentials != nil || got.fault == "" {
+	if _, got := set.inputs(check, now.Add(grace), grace); got.Credentials != nil || got.Fault == "" {
 		t.Errorf("after the grace time: %+v", got)
 	}
 	if wait := set.dueIn(now.Add(50*time.Second), grace); wait <= 0 || wait > 10*time.Second {
@@ -175,7 +176,7 @@ func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
 			if reason != probes.ReasonNone {
 				health = probes.SeededStale(probes.StateHealthy, reason)
 			}
-			all[i] = endpoint.Verdict{Endpoint: &targets.accepted[i], Health: health}
+			all[i] = endpoint.Verdict{Endpoint: &targets.Accepted[i], Health: health}
 		}
 		found := findings{service: judgeService(object, testService()), targets: &targets, verdicts: all}
 		status := summarize(object, found, noon)

@@ -30,6 +30,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -203,28 +204,28 @@ func (r *referenced) note(found referenced, now time.Time) {
 }
 
 // inputs are what a health check takes from the objects that it refers to.
-func (s referenceSet) inputs(check *farpointv1.HealthCheck, now time.Time, grace time.Duration) (trust certificates, credentials login) {
+func (s referenceSet) inputs(check *farpointv1.HealthCheck, now time.Time, grace time.Duration) (trust targets.Certificates, credentials targets.Login) {
 	for _, each := range referencesOf(check) {
 		known := s[each]
 		until, usable := known.usableUntil(each.use, grace)
 		usable = usable && (until.IsZero() || now.Before(until))
 		fault := known.fault(each, now, grace)
 		if each.use == credentialsUse {
-			if credentials.fault = fault; usable {
-				credentials.credentials = known.credentials
+			if credentials.Fault = fault; usable {
+				credentials.Credentials = known.credentials
 			}
 			continue
 		}
 		switch {
 		case !usable:
-			trust.missing = true
+			trust.Missing = true
 		case each.use == authoritiesUse:
-			trust.authorities = known.authorities
+			trust.Authorities = known.authorities
 		default:
-			trust.client = known.client
+			trust.Client = known.client
 		}
-		if trust.fault == "" {
-			trust.fault = fault
+		if trust.Fault == "" {
+			trust.Fault = fault
 		}
 	}
 	return trust, credentials

@@ -27,6 +27,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -51,7 +52,7 @@ func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 		at("192.0.2.1", 8080), at("192.0.2.2", 8080), at("192.0.2.3", 8080), at("192.0.2.1", 80),
 		{Address: "192.0.2.1", HealthCheckURL: "tcp://", Ports: []farpointv1.EndpointPort{{Name: "new", Port: 9}}},
 		at("192.0.2.4", 8080), byHand,
-	}}, onePort).accepted
+	}}, onePort).Accepted
 	want := []probes.State{
 		probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown, probes.StateUnknown, probes.StateUnknown,
 		probes.StateDraining, probes.StateHealthy, // by its own word, and by hand
@@ -133,7 +134,7 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 				t.Errorf("%s: endpoint %d is read as %+v", name, i, said)
 			}
 		}
-		if records := knownRecords(read); len(records) > 0 {
+		if records := targets.KnownRecords(read); len(records) > 0 {
 			t.Errorf("%s: remembers %v", name, records)
 		}
 		if plan, _ := carriedOut(t, wantsOf(endpoints), written); writes(plan) != [3]int{0, 1, 0} {
@@ -169,7 +170,7 @@ func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 			t.Fatalf("endpoint %d drains until %v, want %v", i, said.Details().DrainUntil, endpoints[i].DrainUntil)
 		}
 	}
-	if len(knownRecords(read)) == 0 {
+	if len(targets.KnownRecords(read)) == 0 {
 		t.Error("no name is remembered")
 	}
 }

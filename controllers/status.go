@@ -29,6 +29,7 @@ import (
 	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/sliceplan"
+	"farpoint.dev/farpoint/controllers/targets"
 )
 
 // findings are all that a status is made from.
@@ -38,12 +39,12 @@ type findings struct {
 	within *policy.Limits
 	// fault is what keeps the spec's health check from being carried out; nil if nothing
 	// does. Endpoints are then probed by the last one that was sound.
-	fault *fault
+	fault *targets.Fault
 	// referencesDue is after how long what the health check refers to is to be read again; 0
 	// if it refers to nothing.
 	referencesDue time.Duration
 	// targets are nil if the endpoints could not be judged for want of a Service.
-	targets  *targets
+	targets  *targets.Targets
 	verdicts []endpoint.Verdict
 	// availability is what the roles of the endpoints amount to; nil without targets.
 	availability availability
@@ -164,7 +165,7 @@ func setEndpointsAccepted(set conditionSetter, found findings) {
 		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints were not checked: see the condition Ready")
 		return
 	}
-	if reason, message := found.targets.rejections(); reason != "" {
+	if reason, message := found.targets.Rejections(); reason != "" {
 		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionFalse, reason, message)
 		return
 	}
@@ -180,15 +181,15 @@ func setAddressesResolved(set conditionSetter, found findings) {
 	if found.targets == nil {
 		return
 	}
-	if found.targets.names.names == 0 {
+	if found.targets.Names.Names == 0 {
 		set.remove(farpointv1.AddressesResolvedCondition)
 		return
 	}
-	value, reason, message := found.targets.names.judge()
+	value, reason, message := found.targets.Names.Condition()
 	if value == metav1.ConditionUnknown && meta.FindStatusCondition(set.status.Conditions, farpointv1.AddressesResolvedCondition) != nil {
 		return
 	}
-	if shared := found.targets.sharedNames(); shared != "" {
+	if shared := found.targets.SharedNames(); shared != "" {
 		message += "; " + shared
 	}
 	set.set(farpointv1.AddressesResolvedCondition, value, reason, message)
@@ -224,42 +225,42 @@ func setReady(set conditionSetter, found findings) {
 		set.set(farpointv1.ReadyCondition, metav1.ConditionTrue, farpointv1.PublishedReason, outline(set.status))
 		return
 	}
-	set.set(farpointv1.ReadyCondition, metav1.ConditionFalse, obstacle.reason, obstacle.message)
+	set.set(farpointv1.ReadyCondition, metav1.ConditionFalse, obstacle.Reason, obstacle.Message)
 	kind, other := farpointv1.StalledCondition, farpointv1.ReconcilingCondition
-	if obstacle.awaited {
+	if obstacle.Awaited {
 		kind, other = other, kind
 	}
 	set.remove(other)
-	set.set(kind, metav1.ConditionTrue, obstacle.reason, obstacle.message)
+	set.set(kind, metav1.ConditionTrue, obstacle.Reason, obstacle.Message)
 }
 
 // obstacle is what keeps the object from being ready; nil if nothing does.
-func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *fault {
+func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *targets.Fault {
 	if !f.service.resolved() {
-		return &fault{f.service.reason, f.service.message, f.service.awaited}
+		return &targets.Fault{Reason: f.service.reason, Message: f.service.message, Awaited: f.service.awaited}
 	}
 	if f.fault != nil {
 		return f.fault
 	}
 	if condition := meta.FindStatusCondition(status.Conditions, farpointv1.EndpointsAcceptedCondition); condition.Status == metav1.ConditionFalse {
 		// A Secret may come; an endpoint of the spec mends itself never.
-		return &fault{condition.Reason, condition.Message, condition.Reason == farpointv1.CredentialsUnavailableReason || condition.Reason == farpointv1.CertificatesUnavailableReason}
+		return &targets.Fault{Reason: condition.Reason, Message: condition.Message, Awaited: condition.Reason == farpointv1.CredentialsUnavailableReason || condition.Reason == farpointv1.CertificatesUnavailableReason}
 	}
-	if unresolved := f.targets.unresolved(); unresolved != nil {
-		return &fault{unresolved.Reason, unresolved.Message, true}
+	if unresolved := f.targets.Unresolved(); unresolved != nil {
+		return &targets.Fault{Reason: unresolved.Reason, Message: unresolved.Message, Awaited: true}
 	}
 	if f.portsReason == farpointv1.PortNotInServiceReason {
-		return &fault{reason: f.portsReason, message: f.portsMessage}
+		return &targets.Fault{Reason: f.portsReason, Message: f.portsMessage}
 	}
 	if f.writeFailed != nil {
-		return &fault{farpointv1.WriteFailedReason, f.writeFailed.Error(), true}
+		return &targets.Fault{Reason: farpointv1.WriteFailedReason, Message: f.writeFailed.Error(), Awaited: true}
 	}
 	if f.altered {
 		condition := meta.FindStatusCondition(status.Conditions, farpointv1.ProgrammedCondition)
-		return &fault{condition.Reason, condition.Message, true}
+		return &targets.Fault{Reason: condition.Reason, Message: condition.Message, Awaited: true}
 	}
 	if kept := f.endpoints; kept.wanted && !kept.published && kept.reason != "" {
-		return &fault{reason: kept.reason, message: kept.message}
+		return &targets.Fault{Reason: kept.reason, Message: kept.message}
 	}
 	return nil
 }

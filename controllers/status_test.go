@@ -34,6 +34,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -52,11 +53,11 @@ func observed(healths ...probes.Health) (*farpointv1.ExternalService, findings) 
 	for i := range healths {
 		object.Spec.Endpoints = append(object.Spec.Endpoints, at(fmt.Sprintf("192.0.2.%d", i+1), 80))
 	}
-	found := findings{service: judgeService(object, testService()), targets: &targets{rejected: map[int]endpoint.Rejection{}, names: &expansion{spec: &object.Spec}}, published: []*discoveryv1.EndpointSlice{{}}}
+	found := findings{service: judgeService(object, testService()), targets: &targets.Targets{Rejected: map[int]endpoint.Rejection{}, Names: &targets.Expansion{Spec: &object.Spec}}, published: []*discoveryv1.EndpointSlice{{}}}
 	ports := httpPort(80)
 	for i := range object.Spec.Endpoints {
 		made := endpoint.Endpoint{Index: i, Name: fmt.Sprintf("192.0.2.%d:80", i+1), Spec: &object.Spec.Endpoints[i], Ports: ports}
-		found.targets.accepted = append(found.targets.accepted, made)
+		found.targets.Accepted = append(found.targets.Accepted, made)
 		found.verdicts = append(found.verdicts, endpoint.Verdict{Endpoint: &made, Health: healths[i]})
 	}
 	return object, found
@@ -174,7 +175,7 @@ func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
 	object, found := observed(up, up)
 	object.Spec.Endpoints = append([]farpointv1.Endpoint{at("10.300.1.10", 80)}, object.Spec.Endpoints...)
 	found.verdicts[0].Index, found.verdicts[1].Index = 1, 2
-	found.targets.rejected[0] = endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: "is not an address"}
+	found.targets.Rejected[0] = endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: "is not an address"}
 	status := told(object, found, noon)
 	if status.ReadyEndpoints != "2/3" || status.Rejected != 1 || status.Endpoints[0].Name != "endpoints[0]" || status.Endpoints[1].Name != "192.0.2.1:80" {
 		t.Errorf("%+v", status)
@@ -192,7 +193,7 @@ func TestStatusStaysTheSameWhileNothingChanges(t *testing.T) {
 		"stalled": func(_ *farpointv1.ExternalService, f *findings) { f.portsReason = farpointv1.PortNotInServiceReason },
 		"held":    func(_ *farpointv1.ExternalService, f *findings) { f.held = true },
 		"rejected": func(_ *farpointv1.ExternalService, f *findings) {
-			f.targets.rejected[0] = endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "no port"}
+			f.targets.Rejected[0] = endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "no port"}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -276,8 +277,8 @@ func TestLongMessagesAreCut(t *testing.T) {
 func TestStatusOfAThousandSlipsFitsIntoAnObject(t *testing.T) {
 	object, found := observed(make([]probes.Health, 1000)...)
 	for i := range object.Spec.Endpoints {
-		found.targets.rejected[i] = endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckURLReason, Message: strings.Repeat("ä", 2000)}
-		found.targets.accepted[i].Held = i%2 == 0
+		found.targets.Rejected[i] = endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckURLReason, Message: strings.Repeat("ä", 2000)}
+		found.targets.Accepted[i].Held = i%2 == 0
 	}
 	found.verdicts = slices.DeleteFunc(found.verdicts, func(v endpoint.Verdict) bool { return v.Index%2 == 1 })
 	text, err := json.Marshal(told(object, found, noon))

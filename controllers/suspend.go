@@ -39,7 +39,7 @@ func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalSer
 	if err != nil {
 		return err
 	}
-	plan := sliceplan.Withdraw(existing, r.targets.within(within, 0).refuses)
+	plan := sliceplan.Withdraw(existing, r.targets.Within(within, 0).Refuses)
 	published := plan.Result(existing)
 	plan.Delete = append(plan.Delete, elsewhere...)
 	if !plan.IsEmpty() {

@@ -30,6 +30,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
 
@@ -84,10 +85,10 @@ func TestBadEndpointsAreSetAside(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{good, test.bad, at("192.0.2.9", 8080)}}, onePort)
-			if len(got.accepted) != 2 || len(got.rejected) != 1 {
-				t.Fatalf("%d accepted, rejected %v; want the other two accepted", len(got.accepted), got.rejected)
+			if len(got.Accepted) != 2 || len(got.Rejected) != 1 {
+				t.Fatalf("%d accepted, rejected %v; want the other two accepted", len(got.Accepted), got.Rejected)
 			}
-			if refused := got.rejected[1]; refused.Reason != test.reason || !strings.Contains(refused.Message, test.message) {
+			if refused := got.Rejected[1]; refused.Reason != test.reason || !strings.Contains(refused.Message, test.message) {
 				t.Errorf("%s: %q, want %s: %q", refused.Reason, refused.Message, test.reason, test.message)
 			}
 		})
@@ -102,12 +103,12 @@ func TestSamePlaceIsADuplicateOnlyIfProtocolAndPortAre(t *testing.T) {
 		dns(corev1.ProtocolTCP), dns(corev1.ProtocolUDP), at("192.0.2.1", 80), at("2001:db8:0::0001", 80), at("2001:db8::1", 80),
 	}}, nil)
 	var names []string
-	for _, endpoint := range got.accepted {
+	for _, endpoint := range got.Accepted {
 		names = append(names, endpoint.Name)
 	}
 	want := "192.0.2.1:53 192.0.2.1:53/UDP 192.0.2.1:80 [2001:db8::1]:80"
-	if strings.Join(names, " ") != want || len(got.rejected) != 1 {
-		t.Errorf("accepted %v, rejected %v; want %s and one duplicate", names, got.rejected, want)
+	if strings.Join(names, " ") != want || len(got.Rejected) != 1 {
+		t.Errorf("accepted %v, rejected %v; want %s and one duplicate", names, got.Rejected, want)
 	}
 }
 
@@ -147,14 +148,14 @@ func TestPorts(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			got := planned(t, farpointv1.ExternalServiceSpec{Ports: test.common, Endpoints: []farpointv1.Endpoint{test.endpoint}}, test.service)
-			if len(got.rejected) > 0 {
-				if !strings.Contains(got.rejected[0].Message, test.want) {
-					t.Errorf("rejected: %s; want %s", got.rejected[0].Message, test.want)
+			if len(got.Rejected) > 0 {
+				if !strings.Contains(got.Rejected[0].Message, test.want) {
+					t.Errorf("rejected: %s; want %s", got.Rejected[0].Message, test.want)
 				}
 				return
 			}
 			var words []string
-			for _, port := range got.accepted[0].Ports.Ports {
+			for _, port := range got.Accepted[0].Ports.Ports {
 				words = append(words, *port.Name+"/"+string(*port.Protocol)+":"+strconv.Itoa(int(*port.Port)))
 				if port.AppProtocol != nil {
 					words = append(words, *port.AppProtocol)
@@ -175,7 +176,7 @@ func TestPortMismatch(t *testing.T) {
 	}
 	endpoints := planned(t, farpointv1.ExternalServiceSpec{
 		Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1", Ports: []farpointv1.EndpointPort{{Name: "htpp", Port: 80}}}},
-	}, onePort).accepted
+	}, onePort).Accepted
 	if reason, message := portMismatch(endpoints, serving(onePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "htpp"/TCP, only "http"/TCP`) {
 		t.Errorf("%s: %s", reason, message)
 	}
@@ -186,15 +187,15 @@ func TestPortMismatch(t *testing.T) {
 	own := func(name string, protocol corev1.Protocol) farpointv1.Endpoint {
 		return farpointv1.Endpoint{Address: "192.0.2.1", HealthCheckURL: "tcp://:80", Ports: []farpointv1.EndpointPort{{Name: name, Port: 80, Protocol: protocol}}}
 	}
-	endpoints = planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("htpp", corev1.ProtocolUDP)}}, udp).accepted
+	endpoints = planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("htpp", corev1.ProtocolUDP)}}, udp).Accepted
 	if reason, message := portMismatch(endpoints, serving(udp)); reason != "" {
 		t.Errorf("%s: %s, although name and protocol match", reason, message)
 	}
-	endpoints = planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("http", corev1.ProtocolTCP), own("https", corev1.ProtocolUDP)}}, onePort).accepted
+	endpoints = planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("http", corev1.ProtocolTCP), own("https", corev1.ProtocolUDP)}}, onePort).Accepted
 	if reason, message := portMismatch(endpoints, serving(onePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "https"/UDP`) {
 		t.Errorf("%s: %s, for a port of the second endpoint", reason, message)
 	}
-	endpoints = planned(t, farpointv1.ExternalServiceSpec{Ports: []farpointv1.EndpointPort{{Name: "http", Port: 80}}, Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1"}}}, twoPorts).accepted
+	endpoints = planned(t, farpointv1.ExternalServiceSpec{Ports: []farpointv1.EndpointPort{{Name: "http", Port: 80}}, Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1"}}}, twoPorts).Accepted
 	if reason, message := portMismatch(endpoints, serving(twoPorts)); reason != farpointv1.PortWithoutEndpointsReason || !strings.Contains(message, `"admin"/TCP (its targetPort "admin" is a name`) {
 		t.Errorf("%s: %s, for a Service's port without endpoints", reason, message)
 	}
@@ -218,7 +219,7 @@ func TestIdentity(t *testing.T) {
 	same := func(change func(*farpointv1.ExternalServiceSpec)) bool {
 		changed := *base.DeepCopy()
 		change(&changed)
-		return planned(t, changed, onePort).probers[0].identity == planned(t, base, onePort).probers[0].identity
+		return planned(t, changed, onePort).Probers[0].Identity == planned(t, base, onePort).Probers[0].Identity
 	}
 	if !same(func(s *farpointv1.ExternalServiceSpec) {
 		s.HealthCheckInterval = &metav1.Duration{Duration: time.Minute}
@@ -245,15 +246,15 @@ func TestDisabledEndpointsAreNotProbed(t *testing.T) {
 	disabled := at("192.0.2.2", 8080)
 	disabled.State = farpointv1.EndpointDisabled
 	got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), disabled}}, onePort)
-	if list := got.probeTargets(schedule{}, &slicestate.Prior{}); len(got.accepted) != 2 || len(list) != 1 || list[0].Key != "192.0.2.1:8080" {
-		t.Errorf("%d accepted, probes %v", len(got.accepted), list)
+	if list := got.ProbeTargets(targets.Schedule{}, &slicestate.Prior{}); len(got.Accepted) != 2 || len(list) != 1 || list[0].Key != "192.0.2.1:8080" {
+		t.Errorf("%d accepted, probes %v", len(got.Accepted), list)
 	}
 }
 
 func TestUDPOnlyNeedsAURL(t *testing.T) {
 	syslog := farpointv1.Endpoint{Address: "192.0.2.1", Ports: []farpointv1.EndpointPort{{Port: 514, Protocol: corev1.ProtocolUDP}}}
 	got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{syslog}}, nil)
-	if refused := got.rejected[0]; refused.Reason != farpointv1.InvalidHealthCheckURLReason {
+	if refused := got.Rejected[0]; refused.Reason != farpointv1.InvalidHealthCheckURLReason {
 		t.Errorf("%v", got)
 	}
 }
@@ -270,7 +271,7 @@ func TestTiming(t *testing.T) {
 		{"as said", farpointv1.ExternalServiceSpec{HealthCheckInterval: &metav1.Duration{Duration: time.Minute}, HealthCheck: farpointv1.HealthCheck{Timeout: &second, FastInterval: &second}}, probes.Timing{Interval: time.Minute, FastInterval: time.Second, Timeout: time.Second}},
 	}
 	for _, test := range tests {
-		if got := timingOf(&test.spec); got != test.want {
+		if got := targets.TimingOf(&test.spec); got != test.want {
 			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
 		}
 	}
@@ -285,7 +286,7 @@ func TestSettingsFaultsNameTheField(t *testing.T) {
 	}
 	for message, check := range tests {
 		spec := &farpointv1.ExternalServiceSpec{HealthCheck: farpointv1.HealthCheck{HTTP: &check}}
-		if _, err := newSettings(spec, certificates{}, login{}); err == nil || !strings.Contains(err.Error(), message) {
+		if _, err := targets.NewSettings(spec, targets.Certificates{}, targets.Login{}); err == nil || !strings.Contains(err.Error(), message) {
 			t.Errorf("got %v, want %s", err, message)
 		}
 	}
@@ -297,13 +298,13 @@ func TestCredentialsTellProbesApart(t *testing.T) {
 	spec.HealthCheck.SendCredentialsToUnverifiedServers = true
 	spec.Endpoints[0].HealthCheckURL = "http:///" // the other one's probe takes no credentials
 	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targetPlanner{registry: probes.NewRegistry(probes.NewDialer(egress)), egress: egress}
+	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
 	targetsBy := func(credentials *probes.Credentials) []probes.Target {
-		common, err := newSettings(&spec, certificates{}, login{credentials: credentials})
+		common, err := targets.NewSettings(&spec, targets.Certificates{}, targets.Login{Credentials: credentials})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return planner.plan(&expansion{spec: &spec}, onePort, probedBy(common), &slicestate.Prior{}).probeTargets(scheduleOf(&spec), &slicestate.Prior{})
+		return planner.Plan(&targets.Expansion{Spec: &spec}, onePort, probedBy(common), &slicestate.Prior{}).ProbeTargets(targets.ScheduleOf(&spec), &slicestate.Prior{})
 	}
 	none := targetsBy(nil)
 	seen := map[probes.Identity]bool{none[0].Identity: true}

@@ -34,6 +34,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/effort"
 )
@@ -202,14 +203,14 @@ func groupStatus(t *testing.T, rules farpointv1.Availability, families []corev1.
 	for _, port := range ports {
 		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: port, Protocol: corev1.ProtocolTCP, Port: 80})
 	}
-	found := findings{service: judgeService(object, service), targets: &targets{rejected: map[int]endpoint.Rejection{}, names: &expansion{spec: &object.Spec}}}
+	found := findings{service: judgeService(object, service), targets: &targets.Targets{Rejected: map[int]endpoint.Rejection{}, Names: &targets.Expansion{Spec: &object.Spec}}}
 	found.verdicts = groupedVerdicts(t, lines...)
 	for i := range found.verdicts {
 		object.Spec.Endpoints = append(object.Spec.Endpoints, *found.verdicts[i].Spec)
-		found.targets.accepted = append(found.targets.accepted, *found.verdicts[i].Endpoint)
+		found.targets.Accepted = append(found.targets.Accepted, *found.verdicts[i].Endpoint)
 	}
 	found.availability = rulesOf(&object.Spec.Availability).assign(found.verdicts, noPast())
-	found.familiesReason, found.familiesMessage = familyMismatch(found.targets.accepted, neighbours{service: service})
+	found.familiesReason, found.familiesMessage = familyMismatch(found.targets.Accepted, neighbours{service: service})
 	return summarize(object, found, noon)
 }
 

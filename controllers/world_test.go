@@ -31,6 +31,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/effort"
 )
@@ -99,9 +100,9 @@ func (w *world) restartUnseen() {
 func (w *world) reconcile(probe func(name string, health probes.Health) probes.Health) {
 	w.t.Helper()
 	prior := slicestate.Read(w.slices)
-	targets := plannedWith(w.t, w.names.expand(w.object, w.service, prior), w.service.Spec.Ports)
+	planned := plannedWith(w.t, w.names.expand(w.object, w.service, prior), w.service.Spec.Ports)
 	leaving := drain{
-		service: w.service, period: drainPeriodOf(&w.object.Spec), now: w.now, taken: targets.taken, seeds: prior,
+		service: w.service, period: drainPeriodOf(&w.object.Spec), now: w.now, taken: planned.Taken, seeds: prior,
 		refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
 		health: func(name string) (probes.Health, bool) {
 			health, ok := w.known[name]
@@ -109,7 +110,7 @@ func (w *world) reconcile(probe func(name string, health probes.Health) probes.H
 		},
 	}.leaving(prior.Existing)
 	known := map[string]probes.Health{}
-	for _, target := range append(targets.probeTargets(schedule{}, prior), keepProbing(leaving)...) {
+	for _, target := range append(planned.ProbeTargets(targets.Schedule{}, prior), keepProbing(leaving)...) {
 		health, ok := w.known[target.Key]
 		switch {
 		case ok && target.Prober == nil:
@@ -121,7 +122,7 @@ func (w *world) reconcile(probe func(name string, health probes.Health) probes.H
 		}
 	}
 	w.known = known
-	found := findings{service: judgeService(w.object, w.service), targets: &targets, verdicts: verdicts(targets.accepted, w.known, prior)}
+	found := findings{service: judgeService(w.object, w.service), targets: &planned, verdicts: verdicts(planned.Accepted, w.known, prior)}
 	found.availability = rulesOf(&w.object.Spec.Availability).assign(found.verdicts, history{decided: w.decided, published: prior.At})
 	w.decided = found.availability
 	found.verdicts = append(found.verdicts, leaving...)

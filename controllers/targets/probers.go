@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package targets
 
 import (
 	"crypto/sha256"
@@ -31,36 +31,36 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// probing is what the endpoints of an ExternalService are probed by.
-type probing struct {
-	// sound are the definitions, the latest first.
-	sound []*definition
-	// fault is what keeps endpoints from being probed by the present definition, if they are
+// Probing is what the endpoints of an ExternalService are probed by.
+type Probing struct {
+	// Sound are the definitions, the latest first.
+	Sound []*Definition
+	// Fault is what keeps endpoints from being probed by the present definition, if they are
 	// not; nil if nothing does.
-	fault *endpoint.Rejection
-	// before is how they were probed up to now.
-	before *proberList
+	Fault *endpoint.Rejection
+	// Before is how they were probed up to now.
+	Before *proberList
 }
 
 // present is the definition of the spec as it is; nil if that has a fault.
-func (p probing) present() *definition {
-	if len(p.sound) == 0 || p.fault != nil && p.fault.Reason == farpointv1.InvalidHealthCheckReason {
+func (p Probing) present() *Definition {
+	if len(p.Sound) == 0 || p.Fault != nil && p.Fault.Reason == farpointv1.InvalidHealthCheckReason {
 		return nil
 	}
-	return p.sound[0]
+	return p.Sound[0]
 }
 
 // preparedProber is how an endpoint is probed.
 type preparedProber struct {
 	// key is the name of the endpoint.
 	key      string
-	identity probes.Identity
-	// prober is nil if it has to be prepared anew, or if the endpoint is disabled.
-	prober probes.Prober
+	Identity probes.Identity
+	// Prober is nil if it has to be prepared anew, or if the endpoint is disabled.
+	Prober probes.Prober
 	// url and definition are what it was prepared by, or would be if it could; definition is
 	// nil if there is none.
 	url        string
-	definition *definition
+	definition *Definition
 	// private: the prober makes use of something that other namespaces may not know.
 	private bool
 }
@@ -73,7 +73,7 @@ type candidate struct {
 
 // proberList finds the prober of an endpoint.
 type proberList struct {
-	list   []preparedProber
+	List   []preparedProber
 	byName map[string]int
 }
 
@@ -82,31 +82,31 @@ func (l *proberList) find(index int, name string) *preparedProber {
 	if l == nil {
 		return nil
 	}
-	if index < len(l.list) && l.list[index].key == name {
-		return &l.list[index]
+	if index < len(l.List) && l.List[index].key == name {
+		return &l.List[index]
 	}
 	if l.byName == nil {
-		l.byName = make(map[string]int, len(l.list))
-		for i := range l.list {
-			l.byName[l.list[i].key] = i
+		l.byName = make(map[string]int, len(l.List))
+		for i := range l.List {
+			l.byName[l.List[i].key] = i
 		}
 	}
 	if i, ok := l.byName[name]; ok {
-		return &l.list[i]
+		return &l.List[i]
 	}
 	return nil
 }
 
-// forgetProbers has all probers prepared anew.
-func (l *proberList) forgetProbers() {
-	for i := range l.list {
-		l.list[i].prober = nil
+// ForgetProbers has all probers prepared anew.
+func (l *proberList) ForgetProbers() {
+	for i := range l.List {
+		l.List[i].Prober = nil
 	}
 }
 
-// activeProbers are those of the endpoints that are probed.
-func (t *targets) activeProbers() proberList {
-	return proberList{list: slices.DeleteFunc(slices.Clone(t.probers), func(each preparedProber) bool { return each.prober == nil })}
+// ActiveProbers are those of the endpoints that are probed.
+func (t *Targets) ActiveProbers() proberList {
+	return proberList{List: slices.DeleteFunc(slices.Clone(t.Probers), func(each preparedProber) bool { return each.Prober == nil })}
 }
 
 // attachProber gives an endpoint its prober, unless it is disabled. The prober is made from the
@@ -114,12 +114,12 @@ func (t *targets) activeProbers() proberList {
 // before, and for a new endpoint the last sound one. If none works, an endpoint that was
 // published is only watched for its death. attachProber returns what is wrong with the present
 // definition of this endpoint; the endpoint is held if it is probed nevertheless.
-func (p targetPlanner) attachProber(made *candidate, spec *farpointv1.ExternalServiceSpec, by probing, prior *slicestate.Prior) *endpoint.Rejection {
+func (p Planner) attachProber(made *candidate, spec *farpointv1.ExternalServiceSpec, by Probing, prior *slicestate.Prior) *endpoint.Rejection {
 	if made.Spec.State == farpointv1.EndpointDisabled {
 		return nil
 	}
-	before := by.before.find(made.Index, made.Name)
-	refused := by.fault
+	before := by.Before.find(made.Index, made.Name)
+	refused := by.Fault
 	if present := by.present(); present != nil {
 		if refused = p.prepare(made, urlOf(made.Spec, spec.HealthCheckURL), present, before); refused == nil {
 			return p.checkCredentials(made, present)
@@ -141,8 +141,8 @@ func (p targetPlanner) attachProber(made *candidate, spec *farpointv1.ExternalSe
 			return again
 		}
 	} else if refused.Reason != farpointv1.InvalidHealthCheckURLReason {
-		for _, sound := range by.sound {
-			if p.prepare(made, urlOf(made.Spec, sound.url), sound, before) == nil {
+		for _, sound := range by.Sound {
+			if p.prepare(made, urlOf(made.Spec, sound.Url), sound, before) == nil {
 				made.Held = !ofCheck
 				return heldBy(made, refused)
 			}
@@ -165,12 +165,12 @@ func heldBy(made *candidate, refused *endpoint.Rejection) *endpoint.Rejection {
 
 // checkCredentials returns what is wrong with the Secret of an endpoint that is probed by the
 // present definition: it may no longer hold the credentials, which are used for a while.
-func (p targetPlanner) checkCredentials(made *candidate, by *definition) *endpoint.Rejection {
-	if by.settings.login.fault == "" || !probes.TakesCredentials(made.url) {
+func (p Planner) checkCredentials(made *candidate, by *Definition) *endpoint.Rejection {
+	if by.Settings.login.Fault == "" || !probes.TakesCredentials(made.url) {
 		return nil
 	}
 	made.Held = true
-	return &endpoint.Rejection{Reason: farpointv1.CredentialsUnavailableReason, Message: by.settings.login.fault}
+	return &endpoint.Rejection{Reason: farpointv1.CredentialsUnavailableReason, Message: by.Settings.login.Fault}
 }
 
 func urlOf(endpoint *farpointv1.Endpoint, common farpointv1.HealthCheckURL) string {
@@ -185,26 +185,26 @@ func urlOf(endpoint *farpointv1.Endpoint, common farpointv1.HealthCheckURL) stri
 
 // prepare gives an endpoint the prober of a definition, the present one if that does the
 // same.
-func (p targetPlanner) prepare(made *candidate, url string, by *definition, before *preparedProber) *endpoint.Rejection {
-	common := &by.settings
+func (p Planner) prepare(made *candidate, url string, by *Definition, before *preparedProber) *endpoint.Rejection {
+	common := &by.Settings
 	probe := definitionOf(&made.Endpoint, url, common)
 	takesCredentials := probes.TakesCredentials(url)
 	switch {
-	case takesCredentials && common.login.fault != "" && common.login.credentials == nil:
-		return &endpoint.Rejection{Reason: farpointv1.CredentialsUnavailableReason, Message: common.login.fault}
-	case by.trust.missing && probes.UsesTLS(probe):
-		return &endpoint.Rejection{Reason: farpointv1.CertificatesUnavailableReason, Message: by.trust.fault}
+	case takesCredentials && common.login.Fault != "" && common.login.Credentials == nil:
+		return &endpoint.Rejection{Reason: farpointv1.CredentialsUnavailableReason, Message: common.login.Fault}
+	case by.trust.Missing && probes.UsesTLS(probe):
+		return &endpoint.Rejection{Reason: farpointv1.CertificatesUnavailableReason, Message: by.trust.Fault}
 	case takesCredentials:
-		probe.Credentials = common.login.credentials
+		probe.Credentials = common.login.Credentials
 	}
-	identity := identityOf(probe, *common)
+	identity := IdentityOf(probe, *common)
 	if p.confines != nil && policy.MayLeaveTarget(&probe) {
 		identity = confinedIdentity(identity, p.confines)
 	}
 	prober := before.same(identity)
 	if prober == nil {
 		var err error
-		if prober, err = p.registry.New(probe); err != nil {
+		if prober, err = p.Registry.New(probe); err != nil {
 			if refused := policy.RejectionFor(err); refused != nil {
 				return refused
 			}
@@ -221,31 +221,31 @@ func (p targetPlanner) prepare(made *candidate, url string, by *definition, befo
 
 // same is the prober if it does what one with this identity does; nil if not.
 func (b *preparedProber) same(identity probes.Identity) probes.Prober {
-	if b == nil || b.identity != identity {
+	if b == nil || b.Identity != identity {
 		return nil
 	}
-	return b.prober
+	return b.Prober
 }
 
 // watchForDeath gives an endpoint that cannot be probed a prober that finds out whether
 // anybody is there at all. How it was probed before is kept in mind.
-func (p targetPlanner) watchForDeath(made *candidate, before *preparedProber) {
-	probe := definitionOf(&made.Endpoint, "", &settings{})
+func (p Planner) watchForDeath(made *candidate, before *preparedProber) {
+	probe := definitionOf(&made.Endpoint, "", &Settings{})
 	digest := sha256.Sum256(fmt.Appendf(nil, "reachability %s %d %s", probe.Address, probe.Port, probe.Name))
 	identity := probes.Identity(digest[:len(probes.Identity{})])
 	if p.confines != nil {
 		identity = confinedIdentity(identity, p.confines)
 	}
-	made.preparedProber = preparedProber{key: made.Name, identity: identity, prober: before.same(identity)}
-	if made.prober == nil {
-		made.prober = p.registry.NewReachability(probe, probes.ReasonUnsoundDefinition)
+	made.preparedProber = preparedProber{key: made.Name, Identity: identity, Prober: before.same(identity)}
+	if made.Prober == nil {
+		made.Prober = p.Registry.NewReachability(probe, probes.ReasonUnsoundDefinition)
 	}
 	if before != nil {
 		made.url, made.definition = before.url, before.definition
 	}
 }
 
-func definitionOf(made *endpoint.Endpoint, url string, common *settings) probes.Definition {
+func definitionOf(made *endpoint.Endpoint, url string, common *Settings) probes.Definition {
 	name := ""
 	if made.Resolved != nil {
 		name = made.Resolved.Name

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package targets
 
 import (
 	"crypto/sha256"
@@ -36,13 +36,13 @@ const (
 	defaultFastInterval = time.Second
 )
 
-// settings are what all probes of one ExternalService have in common.
-type settings struct {
+// Settings are what all probes of one ExternalService have in common.
+type Settings struct {
 	http *probes.HTTPSettings
 	tls  *probes.TLSSettings
 	tcp  *probes.TCPSettings
 	// login is for the probes that take credentials.
-	login login
+	login Login
 	// sendUnverified: credentials are sent to servers that have not proved who they are.
 	sendUnverified bool
 	// digest tells settings apart that probe differently. When and how often they
@@ -52,19 +52,19 @@ type settings struct {
 	private bool
 }
 
-// schedule says when the endpoints of an ExternalService are probed, and what is made of the
+// Schedule says when the endpoints of an ExternalService are probed, and what is made of the
 // results. There is nothing to it that could have a fault.
-type schedule struct {
-	timing     probes.Timing
+type Schedule struct {
+	Timing     probes.Timing
 	thresholds probes.Thresholds
 	// initial is what a new endpoint is taken for.
 	initial probes.State
 }
 
-func scheduleOf(spec *farpointv1.ExternalServiceSpec) schedule {
+func ScheduleOf(spec *farpointv1.ExternalServiceSpec) Schedule {
 	check := &spec.HealthCheck
-	made := schedule{
-		timing:     timingOf(spec),
+	made := Schedule{
+		Timing:     TimingOf(spec),
 		thresholds: probes.Thresholds{Failure: threshold(check.FailureThreshold), Success: threshold(check.SuccessThreshold)},
 	}
 	if check.InitialState == farpointv1.InitiallyReady {
@@ -73,19 +73,19 @@ func scheduleOf(spec *farpointv1.ExternalServiceSpec) schedule {
 	return made
 }
 
-// newSettings reads spec.healthCheck. The certificates and the login are what it refers
+// NewSettings reads spec.healthCheck. The certificates and the login are what it refers
 // to. The error tells the user what to change.
-func newSettings(spec *farpointv1.ExternalServiceSpec, trust certificates, login login) (settings, error) {
+func NewSettings(spec *farpointv1.ExternalServiceSpec, trust Certificates, login Login) (Settings, error) {
 	check := &spec.HealthCheck
-	made := settings{login: login, sendUnverified: check.SendCredentialsToUnverifiedServers}
+	made := Settings{login: login, sendUnverified: check.SendCredentialsToUnverifiedServers}
 	var err error
 	if made.http, err = httpSettings(check.HTTP); err != nil {
-		return settings{}, err
+		return Settings{}, err
 	}
-	made.private = check.HTTP != nil && len(check.HTTP.Headers) > 0 || len(trust.authorities) > 0 || trust.client != nil ||
-		login.credentials != nil
+	made.private = check.HTTP != nil && len(check.HTTP.Headers) > 0 || len(trust.Authorities) > 0 || trust.Client != nil ||
+		login.Credentials != nil
 	if tls := check.TLS; tls != nil {
-		made.tls = &probes.TLSSettings{ServerName: tls.ServerName, CABundle: trust.authorities, ClientCertificate: trust.client, InsecureSkipVerify: tls.InsecureSkipVerify}
+		made.tls = &probes.TLSSettings{ServerName: tls.ServerName, CABundle: trust.Authorities, ClientCertificate: trust.Client, InsecureSkipVerify: tls.InsecureSkipVerify}
 	}
 	if tcp := check.TCP; tcp != nil {
 		made.tcp = &probes.TCPSettings{Send: tcp.Send, Expect: tcp.Expect}
@@ -97,7 +97,7 @@ func newSettings(spec *farpointv1.ExternalServiceSpec, trust certificates, login
 // threshold keeps within the bounds of the CRD, whatever its version.
 func threshold(count int32) uint8 { return uint8(min(max(count, 1), 100)) }
 
-func timingOf(spec *farpointv1.ExternalServiceSpec) probes.Timing {
+func TimingOf(spec *farpointv1.ExternalServiceSpec) probes.Timing {
 	timing := probes.Timing{Interval: defaultInterval}
 	if spec.HealthCheckInterval != nil {
 		timing.Interval = spec.HealthCheckInterval.Duration
@@ -164,10 +164,10 @@ func statusRange(text string) (probes.StatusRange, bool) {
 	return probes.StatusRange{First: uint16(from), Last: uint16(to)}, errFrom == nil && errTo == nil && from <= to
 }
 
-func digestOf(check *farpointv1.HealthCheck, trust certificates) ([sha256.Size]byte, error) {
-	parts := []any{check.HTTP, check.TLS, check.TCP, trust.authorities}
-	if trust.client != nil {
-		parts = append(parts, trust.client.Certificate) // a new key has a new certificate
+func digestOf(check *farpointv1.HealthCheck, trust Certificates) ([sha256.Size]byte, error) {
+	parts := []any{check.HTTP, check.TLS, check.TCP, trust.Authorities}
+	if trust.Client != nil {
+		parts = append(parts, trust.Client.Certificate) // a new key has a new certificate
 	}
 	text, err := json.Marshal(parts)
 	if err != nil {

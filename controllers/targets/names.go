@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package targets
 
 import (
 	"cmp"
@@ -36,22 +36,22 @@ const (
 	defaultMaxTTL = 5 * time.Minute
 )
 
-// nameRules say what is asked for, and what is made of it: spec.dns.
-type nameRules struct {
+// NameRules say what is asked for, and what is made of it: spec.dns.
+type NameRules struct {
 	bounds probes.TTLBounds
-	// types are those of the addresses.
-	types []probes.RecordType
+	// Types are those of the addresses.
+	Types []probes.RecordType
 	// asNames: the names themselves are published.
 	asNames bool
 }
 
-// nameRulesOf keeps within the bounds of the CRD, whatever its version. The families are
+// NameRulesOf keeps within the bounds of the CRD, whatever its version. The families are
 // those of the Service where nothing else is said.
-func nameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) nameRules {
+func NameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) NameRules {
 	if options == nil {
 		options = &farpointv1.DNSOptions{}
 	}
-	rules := nameRules{bounds: probes.TTLBounds{Min: defaultMinTTL, Max: defaultMaxTTL}, asNames: options.Publish == farpointv1.PublishFQDN}
+	rules := NameRules{bounds: probes.TTLBounds{Min: defaultMinTTL, Max: defaultMaxTTL}, asNames: options.Publish == farpointv1.PublishFQDN}
 	if options.MinTTL != nil {
 		rules.bounds.Min = max(options.MinTTL.Duration, time.Second)
 	}
@@ -65,21 +65,21 @@ func nameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) nameRu
 	}
 	for family, kind := range map[corev1.IPFamily]probes.RecordType{corev1.IPv4Protocol: probes.RecordA, corev1.IPv6Protocol: probes.RecordAAAA} {
 		if len(families) == 0 || slices.Contains(families, family) {
-			rules.types = append(rules.types, kind)
+			rules.Types = append(rules.Types, kind)
 		}
 	}
-	slices.Sort(rules.types)
+	slices.Sort(rules.Types)
 	return rules
 }
 
-// questionsOf are all that has to be known to resolve the names of a spec. What the slices
+// QuestionsOf are all that has to be known to resolve the names of a spec. What the slices
 // say is what to begin with: they have the addresses that each name led to last. For the
 // hosts that SRV records name, it is the present answer that counts.
-func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, prior *slicestate.Prior, answer func(probes.Question) probes.Answer) []probes.Wanted {
+func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *slicestate.Prior, answer func(probes.Question) probes.Answer) []probes.Wanted {
 	if !endpoint.HasDNSName(spec) {
 		return nil
 	}
-	known := knownRecords(prior)
+	known := KnownRecords(prior)
 	var wanted []probes.Wanted
 	asked := map[probes.Question]bool{}
 	ask := func(name string, types ...probes.RecordType) {
@@ -99,7 +99,7 @@ func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, prior *s
 		switch {
 		case err != nil:
 		case parsed.Service == nil:
-			ask(parsed.Name, rules.types...)
+			ask(parsed.Name, rules.Types...)
 		default:
 			ask(parsed.Name, probes.RecordSRV)
 			question := probes.Question{Name: parsed.Name, Type: probes.RecordSRV}
@@ -108,16 +108,16 @@ func questionsOf(spec *farpointv1.ExternalServiceSpec, rules nameRules, prior *s
 				services = known[question].Services
 			}
 			for _, service := range services {
-				ask(service.Target, rules.types...)
+				ask(service.Target, rules.Types...)
 			}
 		}
 	}
 	return wanted
 }
 
-// knownRecords are where the DNS names of a spec led to, as far as that is published. The
+// KnownRecords are where the DNS names of a spec led to, as far as that is published. The
 // priorities of SRV records are the tiers that were made of them.
-func knownRecords(published *slicestate.Prior) map[probes.Question]probes.RecordSet {
+func KnownRecords(published *slicestate.Prior) map[probes.Question]probes.RecordSet {
 	var known map[probes.Question]probes.RecordSet
 	for at, origin := range published.Origins() {
 		parsed, err := endpoint.ParseName(origin.Name)

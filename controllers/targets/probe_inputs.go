@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package targets
 
 import (
 	"crypto/sha256"
@@ -24,24 +24,24 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// certificates are what spec.healthCheck.tls refers to.
-type certificates struct {
-	// authorities are PEM certificates to trust; empty means the system's.
-	authorities []byte
-	// client is what probes show of themselves; nil for nothing.
-	client *tls.Certificate
-	// fault is what is wrong with what is referred to; "" if nothing is. If something is
+// Certificates are what spec.healthCheck.tls refers to.
+type Certificates struct {
+	// Authorities are PEM certificates to trust; empty means the system's.
+	Authorities []byte
+	// Client is what probes show of themselves; nil for nothing.
+	Client *tls.Certificate
+	// Fault is what is wrong with what is referred to; "" if nothing is. If something is
 	// missing, no probe over TLS can be made.
-	fault   string
-	missing bool
+	Fault   string
+	Missing bool
 }
 
-// login is what spec.healthCheck.credentialsSecretRef leads to.
-type login struct {
-	// credentials are nil if none are referred to, or if there are none to be used.
-	credentials *probes.Credentials
-	// fault is what is wrong with the Secret that is referred to; "" if nothing is.
-	fault string
+// Login is what spec.healthCheck.credentialsSecretRef leads to.
+type Login struct {
+	// Credentials are nil if none are referred to, or if there are none to be used.
+	Credentials *probes.Credentials
+	// Fault is what is wrong with the Secret that is referred to; "" if nothing is.
+	Fault string
 }
 
 // digestCredentials makes probes differ that log in differently. Only digests of it are

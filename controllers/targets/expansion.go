@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package targets
 
 import (
 	"fmt"
@@ -32,35 +32,35 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// wantedEndpoint is an endpoint that is to be judged.
-type wantedEndpoint struct {
-	// spec is that of the spec, or for one that a name leads to a copy with its address.
-	spec *farpointv1.Endpoint
-	// origin is its index in the spec.
-	origin int
+// Wanted is an endpoint that is to be judged.
+type Wanted struct {
+	// Spec is that of the spec, or for one that a name leads to a copy with its address.
+	Spec *farpointv1.Endpoint
+	// Origin is its index in the spec.
+	Origin int
 	// from is the spec's DNS name that led to it, and name the canonical one that probes call
 	// it by; both are "" if none did.
-	from, name string
+	from, Name string
 	// target is the name if SRV records name it.
 	target string
-	// refused: it is set aside for this already. With unresolved, it is a name that leads
+	// Refused: it is set aside for this already. With unresolved, it is a name that leads
 	// nowhere.
-	refused    *endpoint.Rejection
+	Refused    *endpoint.Rejection
 	unresolved bool
 	// asName: the name is published, and not the addresses that it leads to.
 	asName bool
 }
 
-// expansion is what the endpoints of a spec amount to once names are resolved.
-type expansion struct {
-	spec *farpointv1.ExternalServiceSpec
+// Expansion is what the endpoints of a spec amount to once names are resolved.
+type Expansion struct {
+	Spec *farpointv1.ExternalServiceSpec
 	// list is nil if there is no name: it is then that of the spec.
-	list []wantedEndpoint
+	list []Wanted
 	// faults are the names with which something is wrong, and names counts all.
 	faults []nameFault
-	names  int
-	// surplus counts endpoints that are too many.
-	surplus int
+	Names  int
+	// Surplus counts endpoints that are too many.
+	Surplus int
 	// asNames: the names themselves are published.
 	asNames bool
 }
@@ -75,89 +75,89 @@ type nameFault struct {
 	resolution
 }
 
-func (e *expansion) len() int {
+func (e *Expansion) Len() int {
 	if e.list == nil {
-		return len(e.spec.Endpoints)
+		return len(e.Spec.Endpoints)
 	}
 	return len(e.list)
 }
 
-func (e *expansion) at(i int) wantedEndpoint {
+func (e *Expansion) At(i int) Wanted {
 	if e.list == nil {
-		return wantedEndpoint{spec: &e.spec.Endpoints[i], origin: i}
+		return Wanted{Spec: &e.Spec.Endpoints[i], Origin: i}
 	}
 	return e.list[i]
 }
 
-// expander resolves the names of a spec. It is pure.
-type expander struct {
-	rules nameRules
-	// ports are the Service's.
-	ports  []corev1.ServicePort
-	answer func(probes.Question) probes.Answer
-	// refused tells of addresses that may not be published.
-	refused func(netip.Addr) bool
-	// told is what the status says, from which nothing but the reason is taken why a name leads
+// Expander resolves the names of a spec. It is pure.
+type Expander struct {
+	Rules NameRules
+	// Ports are the Service's.
+	Ports  []corev1.ServicePort
+	Answer func(probes.Question) probes.Answer
+	// Refused tells of addresses that may not be published.
+	Refused func(netip.Addr) bool
+	// Before is what the status says, from which nothing but the reason is taken why a name leads
 	// nowhere, for as long as no name server has answered.
-	told []farpointv1.EndpointStatus
+	Before []farpointv1.EndpointStatus
 
-	made *expansion
+	made *Expansion
 	// room is how many more endpoints there may be than entries in the spec.
 	room int
 }
 
-// expand puts in the place of each name what it leads to, in an order that depends on
+// Expand puts in the place of each name what it leads to, in an order that depends on
 // nothing but the answers. What the spec has as an address has its place before names get
 // more than one each.
-func (x expander) expand(spec *farpointv1.ExternalServiceSpec) *expansion {
-	x.made = &expansion{spec: spec, asNames: x.rules.asNames}
+func (x Expander) Expand(spec *farpointv1.ExternalServiceSpec) *Expansion {
+	x.made = &Expansion{Spec: spec, asNames: x.Rules.asNames}
 	if !endpoint.HasDNSName(spec) {
 		return x.made
 	}
 	x.room = max(endpoint.MaxPerObject-len(spec.Endpoints), 0)
-	x.made.list = make([]wantedEndpoint, 0, len(spec.Endpoints))
+	x.made.list = make([]Wanted, 0, len(spec.Endpoints))
 	for i := range spec.Endpoints {
-		wanted := wantedEndpoint{spec: &spec.Endpoints[i], origin: i}
-		if !endpoint.IsDNSName(wanted.spec.Address) {
+		wanted := Wanted{Spec: &spec.Endpoints[i], Origin: i}
+		if !endpoint.IsDNSName(wanted.Spec.Address) {
 			x.made.list = append(x.made.list, wanted)
 			continue
 		}
-		x.made.names++
-		wanted.from = wanted.spec.Address
-		parsed, err := endpoint.ParseName(wanted.spec.Address)
+		x.made.Names++
+		wanted.from = wanted.Spec.Address
+		parsed, err := endpoint.ParseName(wanted.Spec.Address)
 		switch {
 		case err != nil:
-			wanted.refused = &endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: err.Error()}
+			wanted.Refused = &endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: err.Error()}
 			x.made.list = append(x.made.list, wanted)
 		case parsed.Service != nil:
 			x.expandServices(wanted, parsed.Service)
 		default:
-			wanted.name = parsed.Name
-			x.settle(wanted, x.hosts(wanted))
+			wanted.Name = parsed.Name
+			x.collect(wanted, x.hosts(wanted))
 		}
 	}
 	return x.made
 }
 
 // hosts are the endpoints of a host's name.
-func (x *expander) hosts(wanted wantedEndpoint) []wantedEndpoint {
-	found := resolutionOf(wanted.name, x.rules.types, x.answer)
+func (x *Expander) hosts(wanted Wanted) []Wanted {
+	found := resolutionOf(wanted.Name, x.Rules.Types, x.Answer)
 	if found.outcome != probes.LookupFound {
-		fault := nameFault{origin: wanted.origin, name: wanted.name, kept: len(found.addresses), resolution: found}
-		if x.rules.asNames {
+		fault := nameFault{origin: wanted.Origin, name: wanted.Name, kept: len(found.addresses), resolution: found}
+		if x.Rules.asNames {
 			fault.kept = 0 // the name is what is published
 		}
 		x.made.faults = append(x.made.faults, fault)
 	}
-	if x.rules.asNames {
-		return []wantedEndpoint{x.asName(wanted, found.addresses)}
+	if x.Rules.asNames {
+		return []Wanted{x.asName(wanted, found.addresses)}
 	}
-	made := make([]wantedEndpoint, len(found.addresses))
+	made := make([]Wanted, len(found.addresses))
 	for i, address := range found.addresses {
 		made[i] = wanted
-		made[i].spec = with(wanted.spec, address.String())
-		if x.refused(address) {
-			made[i].refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason}
+		made[i].Spec = with(wanted.Spec, address.String())
+		if x.Refused(address) {
+			made[i].Refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason}
 		}
 	}
 	return made
@@ -165,10 +165,10 @@ func (x *expander) hosts(wanted wantedEndpoint) []wantedEndpoint {
 
 // asName is the endpoint of a name that is published as such. It is refused if it leads to
 // any address that is: who resolves it could get there.
-func (x *expander) asName(wanted wantedEndpoint, addresses []netip.Addr) wantedEndpoint {
-	wanted.spec, wanted.asName = with(wanted.spec, wanted.name), true
-	if slices.ContainsFunc(addresses, x.refused) {
-		wanted.refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason}
+func (x *Expander) asName(wanted Wanted, addresses []netip.Addr) Wanted {
+	wanted.Spec, wanted.asName = with(wanted.Spec, wanted.Name), true
+	if slices.ContainsFunc(addresses, x.Refused) {
+		wanted.Refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason}
 	}
 	return wanted
 }
@@ -181,70 +181,70 @@ func with(spec *farpointv1.Endpoint, address string) *farpointv1.Endpoint {
 
 // expandServices expands SRV records. Their priorities become tiers, in their order, from
 // the one on that the spec gives. Their weights cannot be told in slices.
-func (x *expander) expandServices(wanted wantedEndpoint, service *probes.ServiceName) {
-	if wanted.spec.Port != nil || len(wanted.spec.Ports) > 0 {
-		wanted.refused = &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "srv:// takes the ports from SRV records: remove port and ports"}
+func (x *Expander) expandServices(wanted Wanted, service *probes.ServiceName) {
+	if wanted.Spec.Port != nil || len(wanted.Spec.Ports) > 0 {
+		wanted.Refused = &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "srv:// takes the ports from SRV records: remove port and ports"}
 		x.made.list = append(x.made.list, wanted)
 		return
 	}
-	answer := x.answer(probes.Question{Name: service.Name, Type: probes.RecordSRV})
+	answer := x.Answer(probes.Question{Name: service.Name, Type: probes.RecordSRV})
 	if answer.Outcome != probes.LookupFound {
 		x.made.faults = append(x.made.faults, nameFault{
-			origin: wanted.origin, name: service.Name, kept: len(answer.Services),
+			origin: wanted.Origin, name: service.Name, kept: len(answer.Services),
 			resolution: resolution{outcome: answer.Outcome, keptUntil: answer.KeptUntil, asked: answer.Asked},
 		})
 	}
-	var found []wantedEndpoint
+	var found []Wanted
 	rank := int32(0)
 	for i, record := range answer.Services {
 		if i > 0 && record.Priority != answer.Services[i-1].Priority {
 			rank++
 		}
 		named := wanted
-		named.name, named.target = record.Target, record.Target
-		changed := *wanted.spec
-		changed.Priority = min(wanted.spec.Priority+rank, endpoint.LastTier)
+		named.Name, named.target = record.Target, record.Target
+		changed := *wanted.Spec
+		changed.Priority = min(wanted.Spec.Priority+rank, endpoint.LastTier)
 		if answer.Remembered {
 			changed.Priority = int32(record.Priority) // not all that there were may be remembered
 		}
 		changed.Ports = []farpointv1.EndpointPort{{
 			Name: x.portNamed(service.Service), Protocol: corev1.Protocol(strings.ToUpper(service.Protocol)), Port: int32(record.Port),
 		}}
-		named.spec = &changed
+		named.Spec = &changed
 		found = append(found, x.hosts(named)...)
 	}
-	x.settle(wanted, found)
+	x.collect(wanted, found)
 }
 
 // portNamed is the name of the Service's port for the service of SRV records: "" for the
 // only one there is.
-func (x *expander) portNamed(service string) string {
-	if slices.ContainsFunc(x.ports, func(port corev1.ServicePort) bool { return port.Name == service }) {
+func (x *Expander) portNamed(service string) string {
+	if slices.ContainsFunc(x.Ports, func(port corev1.ServicePort) bool { return port.Name == service }) {
 		return service
 	}
 	return ""
 }
 
-// settle adds what a name of the spec leads to. What is refused of it is one entry, which
+// collect adds what a name of the spec leads to. What is refused of it is one entry, which
 // does not tell the addresses: whoever may write names could learn from it what is where.
 // What leads nowhere is one entry, too.
-func (x *expander) settle(wanted wantedEndpoint, found []wantedEndpoint) {
+func (x *Expander) collect(wanted Wanted, found []Wanted) {
 	all := len(found)
-	found = slices.DeleteFunc(found, func(each wantedEndpoint) bool { return each.refused != nil })
+	found = slices.DeleteFunc(found, func(each Wanted) bool { return each.Refused != nil })
 	refused := all - len(found)
 	if surplus := len(found) - 1 - x.room; surplus > 0 {
-		x.made.surplus += surplus
+		x.made.Surplus += surplus
 		found = found[:len(found)-surplus]
 	}
 	x.room -= max(len(found)-1, 0)
 	x.made.list = append(x.made.list, found...)
 	switch {
 	case refused > 0:
-		wanted.refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason, Message: refusedMessage(refused, all)}
+		wanted.Refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason, Message: refusedMessage(refused, all)}
 	case len(found) > 0:
 		return
 	default:
-		wanted.refused, wanted.unresolved = x.unresolved(wanted)
+		wanted.Refused, wanted.unresolved = x.unresolved(wanted)
 	}
 	x.made.list = append(x.made.list, wanted)
 }
@@ -258,17 +258,17 @@ func refusedMessage(refused, all int) string {
 }
 
 // unresolved says why a name leads nowhere.
-func (x *expander) unresolved(wanted wantedEndpoint) (why *endpoint.Rejection, unresolved bool) {
+func (x *Expander) unresolved(wanted Wanted) (why *endpoint.Rejection, unresolved bool) {
 	worst := nameFault{resolution: resolution{outcome: probes.LookupEmpty}}
 	for _, fault := range x.made.faults {
-		if fault.origin == wanted.origin && (worst.name == "" || worse(fault.outcome, worst.outcome)) {
+		if fault.origin == wanted.Origin && (worst.name == "" || worse(fault.outcome, worst.outcome)) {
 			worst = fault
 		}
 	}
 	if worst.outcome == probes.LookupPending {
 		// The status may know better, from before the operator was started.
-		for i := range x.told {
-			if told := &x.told[i]; told.Address == wanted.spec.Address && told.Health == farpointv1.EndpointRejected {
+		for i := range x.Before {
+			if told := &x.Before[i]; told.Address == wanted.Spec.Address && told.Health == farpointv1.EndpointRejected {
 				return &endpoint.Rejection{Reason: told.Reason, Message: told.Message}, told.Reason != farpointv1.RefusedAddressReason
 			}
 		}
@@ -318,8 +318,8 @@ func (f *nameFault) explain() string {
 // Mostly there is one by then, and so one write only.
 const answerPatience = time.Second
 
-// awaited is how long to wait for the first answers before anything is done.
-func (e *expansion) awaited(now time.Time) time.Duration {
+// Awaited is how long to wait for the first answers before anything is done.
+func (e *Expansion) Awaited(now time.Time) time.Duration {
 	var longest time.Duration
 	for i := range e.faults {
 		if fault := &e.faults[i]; fault.outcome == probes.LookupPending {
@@ -329,12 +329,12 @@ func (e *expansion) awaited(now time.Time) time.Duration {
 	return longest
 }
 
-// judge puts the names together for the condition AddressesResolved.
-func (e *expansion) judge() (status metav1.ConditionStatus, reason, message string) {
+// Condition puts the names together for the condition AddressesResolved.
+func (e *Expansion) Condition() (status metav1.ConditionStatus, reason, message string) {
 	if slices.ContainsFunc(e.faults, func(fault nameFault) bool { return fault.outcome == probes.LookupPending }) {
 		return metav1.ConditionUnknown, farpointv1.ResolvingReason, "not all DNS names have an answer yet"
 	}
-	surplus := fmt.Sprintf("DNS names yield %d endpoints more than the %d allowed: the last ones are left out", e.surplus, endpoint.MaxPerObject)
+	surplus := fmt.Sprintf("DNS names yield %d endpoints more than the %d allowed: the last ones are left out", e.Surplus, endpoint.MaxPerObject)
 	switch {
 	case len(e.faults) > 0:
 		parts := make([]string, len(e.faults))
@@ -342,11 +342,11 @@ func (e *expansion) judge() (status metav1.ConditionStatus, reason, message stri
 			parts[i] = fmt.Sprintf("spec.endpoints[%d]: %s", e.faults[i].origin, e.faults[i].explain())
 		}
 		message = phrase.List(parts, "; ")
-		if e.surplus > 0 {
+		if e.Surplus > 0 {
 			message += "; " + surplus
 		}
 		return metav1.ConditionFalse, nameReasons[e.faults[0].outcome], message
-	case e.surplus > 0:
+	case e.Surplus > 0:
 		return metav1.ConditionFalse, farpointv1.TooManyAddressesReason, surplus
 	case e.asNames:
 		return metav1.ConditionTrue, farpointv1.NamesPublishedReason, "DNS names are published in EndpointSlices of the type FQDN: kube-proxy and most other consumers do not route to these"

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package targets
 
 import (
 	"fmt"
@@ -58,16 +58,16 @@ func claimOf(made *endpoint.Endpoint, rejected bool) claim {
 
 // assignPlaces accepts the candidates that get the places that they want, by the rank of
 // their claims and then in the order of the spec.
-func (t *targets) assignPlaces(candidates []candidate) {
+func (t *Targets) assignPlaces(candidates []candidate) {
 	accepted, n := make([]bool, len(candidates)), 0
 	for rank := range claims {
 		for i := range candidates {
 			made := &candidates[i].Endpoint
-			_, rejected := t.rejected[i]
+			_, rejected := t.Rejected[i]
 			if claimOf(made, rejected) != rank {
 				continue
 			}
-			origin := t.names.at(i).origin
+			origin := t.Names.At(i).Origin
 			if first, isTaken := t.takenBy(made); isTaken {
 				t.refuseTaken(i, made, first)
 				continue
@@ -79,23 +79,23 @@ func (t *targets) assignPlaces(candidates []candidate) {
 	}
 	for i := range candidates {
 		// What a policy took out leaves at once, and does not drain.
-		if !accepted[i] && t.rejected[i].Reason == farpointv1.NotAllowedByPolicyReason && candidates[i].Ports != nil {
-			t.take(&candidates[i].Endpoint, t.names.at(i).origin)
+		if !accepted[i] && t.Rejected[i].Reason == farpointv1.NotAllowedByPolicyReason && candidates[i].Ports != nil {
+			t.take(&candidates[i].Endpoint, t.Names.At(i).Origin)
 		}
 	}
-	t.accepted, t.probers = make([]endpoint.Endpoint, 0, n), make([]preparedProber, 0, n)
+	t.Accepted, t.Probers = make([]endpoint.Endpoint, 0, n), make([]preparedProber, 0, n)
 	for i := range candidates {
 		if accepted[i] {
-			t.accepted = append(t.accepted, candidates[i].Endpoint)
-			t.probers = append(t.probers, candidates[i].preparedProber)
+			t.Accepted = append(t.Accepted, candidates[i].Endpoint)
+			t.Probers = append(t.Probers, candidates[i].preparedProber)
 		}
 	}
 }
 
 // takenBy returns the index in the spec of the endpoint that has one of the places.
-func (t *targets) takenBy(made *endpoint.Endpoint) (origin int, isTaken bool) {
+func (t *Targets) takenBy(made *endpoint.Endpoint) (origin int, isTaken bool) {
 	for _, port := range made.Ports.Ports {
-		if origin, isTaken = t.taken[made.Host().Key(port)]; isTaken {
+		if origin, isTaken = t.Taken[made.Host().Key(port)]; isTaken {
 			return origin, true
 		}
 	}
@@ -103,20 +103,20 @@ func (t *targets) takenBy(made *endpoint.Endpoint) (origin int, isTaken bool) {
 }
 
 // take takes the places of an endpoint that nobody has.
-func (t *targets) take(made *endpoint.Endpoint, origin int) {
+func (t *Targets) take(made *endpoint.Endpoint, origin int) {
 	for _, port := range made.Ports.Ports {
 		at := made.Host().Key(port)
-		if _, isTaken := t.taken[at]; !isTaken {
-			t.taken[at] = origin
+		if _, isTaken := t.Taken[at]; !isTaken {
+			t.Taken[at] = origin
 		}
 	}
 }
 
 // refuseTaken notes that a candidate's place is another endpoint's. One that is rejected
 // for another reason keeps that one.
-func (t *targets) refuseTaken(i int, made *endpoint.Endpoint, first int) {
+func (t *Targets) refuseTaken(i int, made *endpoint.Endpoint, first int) {
 	made.Held = false
-	switch _, rejected := t.rejected[i]; {
+	switch _, rejected := t.Rejected[i]; {
 	case rejected:
 	case made.Resolved != nil:
 		if t.shared == nil {
@@ -124,31 +124,31 @@ func (t *targets) refuseTaken(i int, made *endpoint.Endpoint, first int) {
 		}
 		t.shared[i] = first
 	default:
-		t.rejected[i] = endpoint.Rejection{Reason: farpointv1.DuplicateEndpointReason, Message: fmt.Sprintf("has the address and port of spec.endpoints[%d]: remove one of them", first)}
+		t.Rejected[i] = endpoint.Rejection{Reason: farpointv1.DuplicateEndpointReason, Message: fmt.Sprintf("has the address and port of spec.endpoints[%d]: remove one of them", first)}
 	}
 }
 
-// sharedNames says which names of the spec lead to nothing but what other endpoints of it
+// SharedNames says which names of the spec lead to nothing but what other endpoints of it
 // lead to; "" if none do. They are no fault, but have no entry of their own in the status.
-func (t *targets) sharedNames() string {
+func (t *Targets) SharedNames() string {
 	if len(t.shared) == 0 {
 		return ""
 	}
 	others := map[int]int{} // the first endpoint that each name's addresses are shared with
 	for _, i := range slices.Sorted(maps.Keys(t.shared)) {
-		origin := t.names.at(i).origin
+		origin := t.Names.At(i).Origin
 		if _, known := others[origin]; !known {
 			others[origin] = t.shared[i]
 		}
 	}
-	for i := range t.names.len() {
+	for i := range t.Names.Len() {
 		if _, isShared := t.shared[i]; !isShared {
-			delete(others, t.names.at(i).origin)
+			delete(others, t.Names.At(i).Origin)
 		}
 	}
 	parts := make([]string, 0, len(others))
 	for _, origin := range slices.Sorted(maps.Keys(others)) {
-		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s) adds no address to spec.endpoints[%d]", origin, t.names.spec.Endpoints[origin].Address, others[origin]))
+		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s) adds no address to spec.endpoints[%d]", origin, t.Names.Spec.Endpoints[origin].Address, others[origin]))
 	}
 	return phrase.List(parts, "; ")
 }

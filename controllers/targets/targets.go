@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package targets
 
 import (
 	"crypto/sha256"
@@ -35,66 +35,66 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// targets are the endpoints of a spec, judged.
-type targets struct {
-	// accepted are in the order of the spec, and probers have the same order: how each is
+// Targets are the endpoints of a spec, judged.
+type Targets struct {
+	// Accepted are in the order of the spec, and probers have the same order: how each is
 	// probed.
-	accepted []endpoint.Endpoint
-	probers  []preparedProber
-	// rejected are by their index in the expansion, and include the held ones. What is neither
+	Accepted []endpoint.Endpoint
+	Probers  []preparedProber
+	// Rejected are by their index in the expansion, and include the held ones. What is neither
 	// rejected nor accepted is shared.
-	rejected map[int]endpoint.Rejection
+	Rejected map[int]endpoint.Rejection
 	// shared are addresses that names lead to and that another endpoint of the spec has with
 	// the same port: by their index in the expansion, that endpoint's index in the spec.
 	shared map[int]int
-	// taken are the places of endpoints, with their index in the spec.
-	taken map[endpoint.Key]int
-	// slowed says that endpoints are probed less often than the spec says; empty if not.
-	slowed string
-	// names are the spec's, resolved.
-	names *expansion
+	// Taken are the places of endpoints, with their index in the spec.
+	Taken map[endpoint.Key]int
+	// Slowed says that endpoints are probed less often than the spec says; empty if not.
+	Slowed string
+	// Names are the spec's, resolved.
+	Names *Expansion
 }
 
-// targetPlanner judges the endpoints of a spec. It is pure.
-type targetPlanner struct {
-	registry probes.Registry
-	egress   *probes.EgressPolicy
+// Planner judges the endpoints of a spec. It is pure.
+type Planner struct {
+	Registry probes.Registry
+	Egress   *probes.EgressPolicy
 	// confines are those of the object's namespace; nil are none.
 	confines *policy.Limits
 	// room is how many endpoints the object may have.
 	room int
 }
 
-// within is the planner for an object that is confined, and has so much room.
-func (p targetPlanner) within(confines *policy.Limits, room int) targetPlanner {
+// Within is the planner for an object that is confined, and has so much room.
+func (p Planner) Within(confines *policy.Limits, room int) Planner {
 	if confines != nil {
-		p.registry, p.confines = confines.Registry, confines
+		p.Registry, p.confines = confines.Registry, confines
 	}
 	p.room = room
 	return p
 }
 
-// refuses tells whether nothing may be published at a place, or not any more.
-func (p targetPlanner) refuses(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
-	return p.egress.CheckPublished(address) != nil || p.confines.CheckPublished(address, ports) != nil
+// Refuses reports whether nothing may be published at a place, or not any more.
+func (p Planner) Refuses(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
+	return p.Egress.CheckPublished(address) != nil || p.confines.CheckPublished(address, ports) != nil
 }
 
-// plan judges each endpoint of the spec, with its names resolved, by itself, so that a bad
+// Plan judges each endpoint of the spec, with its names resolved, by itself, so that a bad
 // one harms no other. The ports are those of the Service; seeds tell what was published
 // before.
-func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, by probing, prior *slicestate.Prior) targets {
-	spec := names.spec
-	planned := targets{
-		rejected: map[int]endpoint.Rejection{},
-		taken:    make(map[endpoint.Key]int, names.len()),
-		names:    names,
+func (p Planner) Plan(names *Expansion, ports []corev1.ServicePort, by Probing, prior *slicestate.Prior) Targets {
+	spec := names.Spec
+	planned := Targets{
+		Rejected: map[int]endpoint.Rejection{},
+		Taken:    make(map[endpoint.Key]int, names.Len()),
+		Names:    names,
 	}
 	resolver := &portResolver{common: spec.Ports, service: ports}
-	candidates := make([]candidate, names.len())
+	candidates := make([]candidate, names.Len())
 	for i := range candidates {
 		wanted := &candidates[i]
 		var refused *endpoint.Rejection
-		wanted.Endpoint, refused = p.locate(names.at(i), i, resolver)
+		wanted.Endpoint, refused = p.locate(names.At(i), i, resolver)
 		if refused == nil {
 			refused = p.confines.Refusal(&wanted.Endpoint, p.room)
 		}
@@ -102,7 +102,7 @@ func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, by pro
 			refused = p.attachProber(wanted, spec, by, prior)
 		}
 		if refused != nil {
-			planned.rejected[i] = *refused
+			planned.Rejected[i] = *refused
 		}
 	}
 	planned.assignPlaces(candidates)
@@ -110,11 +110,11 @@ func (p targetPlanner) plan(names *expansion, ports []corev1.ServicePort, by pro
 }
 
 // locate finds out where an endpoint is.
-func (p targetPlanner) locate(wanted wantedEndpoint, index int, resolver *portResolver) (endpoint.Endpoint, *endpoint.Rejection) {
-	if wanted.refused != nil {
-		return endpoint.Endpoint{}, wanted.refused
+func (p Planner) locate(wanted Wanted, index int, resolver *portResolver) (endpoint.Endpoint, *endpoint.Rejection) {
+	if wanted.Refused != nil {
+		return endpoint.Endpoint{}, wanted.Refused
 	}
-	spec := wanted.spec
+	spec := wanted.Spec
 	if wanted.asName {
 		return p.locateName(wanted, index, resolver)
 	}
@@ -122,7 +122,7 @@ func (p targetPlanner) locate(wanted wantedEndpoint, index int, resolver *portRe
 	if err != nil || address.Zone() != "" {
 		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: fmt.Sprintf("%q is not an IPv4 or IPv6 address", spec.Address)}
 	}
-	if err := p.egress.CheckPublished(address); err != nil {
+	if err := p.Egress.CheckPublished(address); err != nil {
 		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason, Message: err.Error()}
 	}
 	if message := endpoint.TopologyFault(spec); message != "" {
@@ -134,31 +134,31 @@ func (p targetPlanner) locate(wanted wantedEndpoint, index int, resolver *portRe
 	}
 	text := address.String()
 	made := endpoint.Endpoint{Index: index, Name: endpoint.NameOf(text, ports.First()), Spec: spec, Address: address, Text: text, Ports: ports}
-	if wanted.name != "" {
-		made.Resolved = &endpoint.ResolvedFrom{Address: wanted.from, Name: wanted.name, Target: wanted.target}
+	if wanted.Name != "" {
+		made.Resolved = &endpoint.ResolvedFrom{Address: wanted.from, Name: wanted.Name, Target: wanted.target}
 	}
 	return made, nil
 }
 
 // locateName is locate for a name that is published as such.
-func (p targetPlanner) locateName(wanted wantedEndpoint, index int, resolver *portResolver) (endpoint.Endpoint, *endpoint.Rejection) {
-	if faults := validation.IsFullyQualifiedDomainName(nil, wanted.name); len(faults) > 0 {
-		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: fmt.Sprintf("%q cannot be published as a name: it needs a dot, and labels of lower-case letters, digits and dashes", wanted.name)}
+func (p Planner) locateName(wanted Wanted, index int, resolver *portResolver) (endpoint.Endpoint, *endpoint.Rejection) {
+	if faults := validation.IsFullyQualifiedDomainName(nil, wanted.Name); len(faults) > 0 {
+		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: fmt.Sprintf("%q cannot be published as a name: it needs a dot, and labels of lower-case letters, digits and dashes", wanted.Name)}
 	}
-	if message := endpoint.TopologyFault(wanted.spec); message != "" {
+	if message := endpoint.TopologyFault(wanted.Spec); message != "" {
 		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidTopologyReason, Message: message}
 	}
-	ports, err := resolver.resolve(wanted.spec)
+	ports, err := resolver.resolve(wanted.Spec)
 	if err != nil {
 		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: err.Error()}
 	}
 	return endpoint.Endpoint{
-		Index: index, Name: endpoint.NameOf(wanted.name, ports.First()), Spec: wanted.spec, Text: wanted.name, Ports: ports,
-		Resolved: &endpoint.ResolvedFrom{Address: wanted.from, Name: wanted.name, Target: wanted.target},
+		Index: index, Name: endpoint.NameOf(wanted.Name, ports.First()), Spec: wanted.Spec, Text: wanted.Name, Ports: ports,
+		Resolved: &endpoint.ResolvedFrom{Address: wanted.from, Name: wanted.Name, Target: wanted.target},
 	}, nil
 }
 
-func identityOf(definition probes.Definition, common settings) probes.Identity {
+func IdentityOf(definition probes.Definition, common Settings) probes.Identity {
 	digest := sha256.New()
 	digest.Write(common.digest[:])
 	fmt.Fprintf(digest, "%s %d %d %s", definition.Address, definition.Port, definition.UDPPort, definition.URL)
@@ -178,12 +178,12 @@ func confinedIdentity(identity probes.Identity, within *policy.Limits) probes.Id
 	return probes.Identity(digest[:len(identity)])
 }
 
-// probeTargets are what the scheduler is to probe. The seeds are the verdicts to begin
+// ProbeTargets are what the scheduler is to probe. The seeds are the verdicts to begin
 // with where it knows nothing yet.
-func (t targets) probeTargets(common schedule, prior *slicestate.Prior) []probes.Target {
-	list := make([]probes.Target, 0, len(t.accepted))
-	for i := range t.accepted {
-		endpoint, by := &t.accepted[i], &t.probers[i]
+func (t Targets) ProbeTargets(common Schedule, prior *slicestate.Prior) []probes.Target {
+	list := make([]probes.Target, 0, len(t.Accepted))
+	for i := range t.Accepted {
+		endpoint, by := &t.Accepted[i], &t.Probers[i]
 		if endpoint.Spec.State == farpointv1.EndpointDisabled {
 			continue
 		}
@@ -193,9 +193,9 @@ func (t targets) probeTargets(common schedule, prior *slicestate.Prior) []probes
 		}
 		target := probes.Target{
 			Key:        endpoint.Name,
-			Identity:   by.identity,
-			Prober:     by.prober,
-			Timing:     common.timing,
+			Identity:   by.Identity,
+			Prober:     by.Prober,
+			Timing:     common.Timing,
 			Thresholds: common.thresholds,
 			Initial:    probes.Seeded(initial),
 			Private:    by.private,
@@ -208,47 +208,47 @@ func (t targets) probeTargets(common schedule, prior *slicestate.Prior) []probes
 	return list
 }
 
-// rejections describes what is set aside, for a condition's message. Names that lead
+// Rejections describes what is set aside, for a condition's message. Names that lead
 // nowhere are for another condition.
-func (t targets) rejections() (reason, message string) {
+func (t Targets) Rejections() (reason, message string) {
 	const shown = 5
-	indexes := slices.DeleteFunc(slices.Sorted(maps.Keys(t.rejected)), func(i int) bool { return t.names.at(i).unresolved })
+	indexes := slices.DeleteFunc(slices.Sorted(maps.Keys(t.Rejected)), func(i int) bool { return t.Names.At(i).unresolved })
 	switch {
-	case len(indexes) == 0 && t.slowed != "":
-		return farpointv1.NotAllowedByPolicyReason, t.slowed
+	case len(indexes) == 0 && t.Slowed != "":
+		return farpointv1.NotAllowedByPolicyReason, t.Slowed
 	case len(indexes) == 0:
 		return "", ""
 	}
 	held := 0
-	for _, endpoint := range t.accepted {
+	for _, endpoint := range t.Accepted {
 		if endpoint.Held {
 			held++
 		}
 	}
 	parts := make([]string, 0, shown+1)
 	for _, i := range indexes[:min(shown, len(indexes))] {
-		origin := t.names.at(i).origin
-		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s): %s", origin, t.names.spec.Endpoints[origin].Address, t.rejected[i].Message))
+		origin := t.Names.At(i).Origin
+		parts = append(parts, fmt.Sprintf("spec.endpoints[%d] (%s): %s", origin, t.Names.Spec.Endpoints[origin].Address, t.Rejected[i].Message))
 	}
 	if more := len(indexes) - shown; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more, see status.endpoints", more))
 	}
-	summary := fmt.Sprintf("%d of %d endpoints rejected", len(indexes)-held, t.names.len())
+	summary := fmt.Sprintf("%d of %d endpoints rejected", len(indexes)-held, t.Names.Len())
 	if held > 0 {
 		summary += fmt.Sprintf(", %d published as before", held)
 	}
 	message = summary + ": " + strings.Join(slices.Compact(parts), "; ")
-	if t.slowed != "" {
-		message += ". Also, " + t.slowed
+	if t.Slowed != "" {
+		message += ". Also, " + t.Slowed
 	}
-	return t.rejected[indexes[0]].Reason, message
+	return t.Rejected[indexes[0]].Reason, message
 }
 
-// unresolved is the first name that leads nowhere; nil if there is none.
-func (t targets) unresolved() *endpoint.Rejection {
-	for i := range t.names.list {
-		if wanted := &t.names.list[i]; wanted.unresolved {
-			return &endpoint.Rejection{Reason: wanted.refused.Reason, Message: fmt.Sprintf("spec.endpoints[%d]: %s", wanted.origin, wanted.refused.Message)}
+// Unresolved is the first name that leads nowhere; nil if there is none.
+func (t Targets) Unresolved() *endpoint.Rejection {
+	for i := range t.Names.list {
+		if wanted := &t.Names.list[i]; wanted.unresolved {
+			return &endpoint.Rejection{Reason: wanted.Refused.Reason, Message: fmt.Sprintf("spec.endpoints[%d]: %s", wanted.Origin, wanted.Refused.Message)}
 		}
 	}
 	return nil

@@ -1,0 +1,174 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package targets
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/policy"
+)
+
+// Definition is the health check of an ExternalService as of one generation, ready to
+// probe by.
+type Definition struct {
+	generation int64
+	// Url is that of endpoints without one of their own.
+	Url   farpointv1.HealthCheckURL
+	check farpointv1.HealthCheck
+	// Settings are made of the check and of what it refers to. err is what keeps the check
+	// from being carried out, whatever it refers to; nil if nothing does.
+	Settings Settings
+	err      error
+	compiled bool
+	trust    Certificates
+}
+
+// compile makes the settings of what the check refers to, unless that is what they are made
+// of already.
+func (d *Definition) compile(trust Certificates, credentials Login) {
+	same := d.trust.Missing == trust.Missing && d.trust.Client == trust.Client && string(d.trust.Authorities) == string(trust.Authorities)
+	if !d.compiled || !same || d.Settings.login.Credentials != credentials.Credentials {
+		d.Settings, d.err = NewSettings(&farpointv1.ExternalServiceSpec{HealthCheck: d.check}, trust, credentials)
+		d.compiled = true
+	}
+	d.trust = trust
+	d.Settings.login = credentials
+}
+
+// History is what the definitions of one ExternalService were and are. Only its reconcile
+// uses it.
+type History struct {
+	// present is the definition of the latest generation, whether it is sound or not.
+	present *Definition
+	// sound are the definitions by which endpoints are probed, or could be: the latest first,
+	// which is present unless that has a fault.
+	sound []*Definition
+	// probers are those of the last plan, which was made within these confines and by this
+	// version of the egress policy.
+	probers proberList
+	within  *policy.Limits
+	egress  uint64
+}
+
+// maxDefinitions bounds the definitions that are kept of one ExternalService.
+const maxDefinitions = 8
+
+// Update brings the history up to an object. The inputs are what a health check refers to,
+// which is to be read anew for one that has been edited.
+func (h *History) Update(object *farpointv1.ExternalService, inputs func(check *farpointv1.HealthCheck, edited bool) (Certificates, Login)) {
+	edited := h.present == nil || h.present.generation != object.Generation
+	if edited && h.present != nil && h.present.Url == object.Spec.HealthCheckURL && equality.Semantic.DeepEqual(h.present.check, object.Spec.HealthCheck) {
+		h.present.generation = object.Generation
+	} else if edited {
+		h.present = &Definition{generation: object.Generation, Url: object.Spec.HealthCheckURL, check: *object.Spec.HealthCheck.DeepCopy()}
+	}
+	for i, each := range h.definitions() {
+		each.compile(inputs(&each.check, edited && i == 0))
+	}
+	if h.present.err == nil && (len(h.sound) == 0 || h.sound[0] != h.present) {
+		h.sound = slices.Insert(h.sound, 0, h.present)
+	}
+}
+
+// definitions are present and the sound ones.
+func (h *History) definitions() []*Definition {
+	if len(h.sound) > 0 && h.sound[0] == h.present {
+		return h.sound
+	}
+	return append([]*Definition{h.present}, h.sound...)
+}
+
+// HasProbers reports whether endpoints have been probed by any of the definitions.
+func (h *History) HasProbers() bool { return len(h.probers.List) > 0 }
+
+// Checks are the health checks of all definitions that are in use.
+func (h *History) Checks() []*farpointv1.HealthCheck {
+	var all []*farpointv1.HealthCheck
+	for _, each := range h.definitions() {
+		all = append(all, &each.check)
+	}
+	return all
+}
+
+// Probing is what endpoints are probed by as it stands. Probers that were prepared within
+// other confines, or by other rules of egress, are prepared anew.
+func (h *History) Probing(within *policy.Limits, egress uint64) Probing {
+	if h.within != within || h.egress != egress {
+		h.probers.ForgetProbers()
+	}
+	h.within, h.egress = within, egress
+	by := Probing{Sound: h.sound, Before: &h.probers}
+	if fault := h.Fault(); fault != nil {
+		by.Fault = &endpoint.Rejection{Reason: fault.Reason, Message: fault.Message}
+	}
+	return by
+}
+
+// Keep takes over how endpoints are probed now. Of the definitions it keeps the latest sound
+// one and those that are in use.
+func (h *History) Keep(planned *Targets) {
+	h.probers = planned.ActiveProbers()
+	inUse := map[*Definition]bool{}
+	for i := range h.probers.List {
+		inUse[h.probers.List[i].definition] = true
+	}
+	kept := h.sound[:0]
+	for i, each := range h.sound {
+		if i == 0 || inUse[each] && len(kept) < maxDefinitions {
+			kept = append(kept, each)
+		}
+	}
+	clear(h.sound[len(kept):])
+	h.sound = kept
+}
+
+// Fault is what is wrong with the health check as a whole, and by what endpoints are probed
+// in the meantime; nil if nothing is.
+func (h *History) Fault() *Fault {
+	switch {
+	case h.present.err != nil:
+		return &Fault{Reason: farpointv1.InvalidHealthCheckReason, Message: h.present.err.Error() + h.meanwhile(h.sound)}
+	case h.present.trust.Missing:
+		return &Fault{farpointv1.CertificatesUnavailableReason, h.present.trust.Fault + h.meanwhile(h.sound[1:]), true}
+	case h.present.trust.Fault != "":
+		return &Fault{farpointv1.CertificatesUnavailableReason, h.present.trust.Fault, true}
+	}
+	return nil
+}
+
+// meanwhile says by which definition endpoints are probed that cannot be by the present
+// one.
+func (h *History) meanwhile(sound []*Definition) string {
+	for _, each := range sound {
+		if !each.trust.Missing {
+			return fmt.Sprintf("; endpoints are probed by the last valid health check, that of generation %d", each.generation)
+		}
+	}
+	return "; no valid health check is known: published endpoints stay as they are, unless nothing accepts connections on their port"
+}
+
+// Fault is something about an object as a whole that keeps it from being carried out.
+type Fault struct {
+	Reason, Message string
+	// Awaited means that it may mend itself without an edit of the ExternalService.
+	Awaited bool
+}
