@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/references"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 )
@@ -44,7 +45,7 @@ type definitions struct {
 type knownDefinitions struct {
 	targets.History
 	uid        types.UID
-	references referenceSet
+	references references.Set
 }
 
 func newDefinitions(live client.Reader, grace time.Duration) *definitions {
@@ -55,12 +56,12 @@ func newDefinitions(live client.Reader, grace time.Duration) *definitions {
 // anew when the object is created anew.
 func (d *definitions) update(ctx context.Context, object *farpointv1.ExternalService, now time.Time) *knownDefinitions {
 	known := d.of(probes.Owner{Namespace: object.Namespace, Name: object.Name}, object.UID)
-	reader := referenceReader{live: d.live, namespace: object.Namespace}
+	reader := references.Reader{Live: d.live, Namespace: object.Namespace}
 	known.History.Update(object, func(check *farpointv1.HealthCheck, edited bool) (targets.Certificates, targets.Login) {
-		known.references.read(ctx, reader, check, now, edited)
-		return known.references.inputs(check, now, d.grace)
+		known.references.Read(ctx, reader, check, now, edited)
+		return known.references.Inputs(check, now, d.grace)
 	})
-	known.references.retain(known.Checks())
+	known.references.Retain(known.Checks())
 	return known
 }
 
@@ -69,7 +70,7 @@ func (d *definitions) of(owner probes.Owner, uid types.UID) *knownDefinitions {
 	defer d.mu.Unlock()
 	known := d.all[owner]
 	if known == nil || known.uid != uid {
-		known = &knownDefinitions{uid: uid, references: referenceSet{}}
+		known = &knownDefinitions{uid: uid, references: references.Set{}}
 		d.all[owner] = known
 	}
 	return known

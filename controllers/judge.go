@@ -28,6 +28,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/policy"
+	"farpoint.dev/farpoint/controllers/references"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
@@ -39,11 +40,11 @@ import (
 // any other within what the namespace is confined to now.
 func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, prior *slicestate.Prior, found *findings) error {
 	known := r.definitions.update(ctx, object, r.clock.Now())
-	if wait := referencePatience - known.references.unansweredFor(r.clock.Now()); !known.HasProbers() && wait > 0 && wait <= referencePatience {
-		return answersAwaited(min(wait, referenceRetry))
+	if wait := references.Patience - known.references.UnansweredFor(r.clock.Now()); !known.HasProbers() && wait > 0 && wait <= references.Patience {
+		return answersAwaited(min(wait, references.RetryInterval))
 	}
 	found.fault = known.Fault()
-	found.referencesDue = known.references.dueIn(r.clock.Now(), r.definitions.grace)
+	found.referencesDue = known.references.DueIn(r.clock.Now(), r.definitions.grace)
 	common := targets.ScheduleOf(&object.Spec)
 	slowed := found.within.ClampTiming(&common.Timing)
 	room, err := r.roomFor(ctx, object, found.within)

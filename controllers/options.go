@@ -33,6 +33,7 @@ import (
 
 	"farpoint.dev/farpoint/controllers/alerting"
 	"farpoint.dev/farpoint/controllers/policy"
+	"farpoint.dev/farpoint/controllers/references"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/probes/guard"
 )
@@ -132,7 +133,7 @@ func NewOptions() Options {
 		Guard:                           guard.DefaultOptions(),
 		WatchGateway:                    true,
 		MissingNameGrace:                probes.DefaultMissingGrace,
-		RemovedCredentialGrace:          defaultRemovedCredentialGrace,
+		RemovedCredentialGrace:          references.DefaultGrace,
 	}
 }
 

@@ -17,13 +17,10 @@ limitations under the License.
 package controllers
 
 import (
-	"errors"
 	"testing"
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
@@ -113,54 +110,6 @@ func TestProbers_PolicyThatForbidsTheLastSoundDefinition_TakesItOut(t *testing.T
 	got = planner.Within(confinedTo(t, policy), 10).Plan(&targets.Expansion{Spec: spec}, onePort, by, publishedAt("192.0.2.1", true))
 	if len(got.Accepted) != 0 || got.Rejected[0].Reason != farpointv1.NotAllowedByPolicyReason {
 		t.Errorf("accepted %+v, rejected %v", got.Accepted, got.Rejected)
-	}
-}
-
-var (
-	errUnanswered = apierrors.NewInternalError(errors.New("no key to decrypt Secrets by"))
-	errGone       = apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, "login")
-)
-
-func TestReferences_RemovedSecret_IsUsedForTheGraceTime(t *testing.T) {
-	const grace = time.Minute
-	check := &farpointv1.HealthCheck{CredentialsSecretRef: &farpointv1.SecretReference{Name: "login"}}
-	set := referenceSet{}
-	login := reference{use: credentialsUse, name: "login"}
-	set[login] = &referenced{}
-	now := noon.Time
-	credentials := &probes.Credentials{Token: "x"}
-	set[login].note(referenced{credentials: credentials}, now)
-	for _, test := range []struct {
-		after   time.Duration
-		err     error
-		usable  bool
-		isFault bool
-	}{
-		{0, nil, true, false},
-		{time.Second, errUnanswered, true, false},
-		{time.Hour, errUnanswered, true, true},
-	} {
-		if test.err != nil {
-			set[login].note(referenced{err: test.err}, now.Add(test.after))
-		}
-		_, got := set.inputs(check, now.Add(test.after), grace)
-		if (got.Credentials != nil) != test.usable || (got.Fault != "") != test.isFault {
-			t.Errorf("after %v: %+v", test.after, got)
-		}
-	}
-	set[login].note(referenced{credentials: &probes.Credentials{Token: "x"}}, now)
-	if set[login].credentials != credentials {
-		t.Error("what has not changed is another pointer")
-	}
-	set[login].note(referenced{err: errGone}, now.Add(time.Second))
-	if _, got := set.inputs(check, now.Add(grace-1), grace); got.Credentials == nil || got.Fault == "" {
-		t.Errorf("within the grace time: %+v", got)
-	}
-	if _, got := set.inputs(check, now.Add(grace), grace); got.Credentials != nil || got.Fault == "" {
-		t.Errorf("after the grace time: %+v", got)
-	}
-	if wait := set.dueIn(now.Add(50*time.Second), grace); wait <= 0 || wait > 10*time.Second {
-		t.Errorf("looked at again after %v, which is after the grace time", wait)
 	}
 }
 

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package references
 
 import (
 	"context"
@@ -32,20 +32,20 @@ import (
 
 // +kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=get
 
-// referenceReader reads Secrets and ConfigMaps of one namespace. Its errors name the
+// Reader reads Secrets and ConfigMaps of one namespace. Its errors name the
 // object and never what is in it. Its reader must not be a cache: that would hold every
 // Secret of the cluster.
-type referenceReader struct {
-	live      client.Reader
-	namespace string
+type Reader struct {
+	Live      client.Reader
+	Namespace string
 }
 
-func (r referenceReader) get(ctx context.Context, object client.Object, name string) error {
-	return r.live.Get(ctx, types.NamespacedName{Namespace: r.namespace, Name: name}, object)
+func (r Reader) get(ctx context.Context, object client.Object, name string) error {
+	return r.Live.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: name}, object)
 }
 
 // authorities takes PEM certificates out of a Secret or ConfigMap.
-func (r referenceReader) authorities(ctx context.Context, object client.Object, reference farpointv1.KeyReference) ([]byte, error) {
+func (r Reader) authorities(ctx context.Context, object client.Object, reference farpointv1.KeyReference) ([]byte, error) {
 	kind := "Secret"
 	if _, ok := object.(*corev1.ConfigMap); ok {
 		kind = "ConfigMap"
@@ -70,7 +70,7 @@ func (r referenceReader) authorities(ctx context.Context, object client.Object, 
 }
 
 // keyPair takes a certificate and its key out of a Secret.
-func (r referenceReader) keyPair(ctx context.Context, name string) (*tls.Certificate, error) {
+func (r Reader) keyPair(ctx context.Context, name string) (*tls.Certificate, error) {
 	secret, kind := &corev1.Secret{}, "Secret"
 	if err := r.get(ctx, secret, name); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", kind, name, err)

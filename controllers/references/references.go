@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package references
 
 import (
 	"bytes"
@@ -38,21 +38,21 @@ const (
 	// referencesInterval is how often the Secrets and ConfigMaps that a spec refers to are
 	// read. A rotated Secret is in use after this time and one probe.
 	referencesInterval = 20 * time.Second
-	// referenceRetry is after how long a read is tried again that the API server has not
+	// RetryInterval is after how long a read is tried again that the API server has not
 	// answered.
-	referenceRetry = 2 * time.Second
-	// referencePatience is for how long an ExternalService waits that has nothing to go on
+	RetryInterval = 2 * time.Second
+	// Patience is for how long an ExternalService waits that has nothing to go on
 	// with, before it is carried out without what the API server does not answer about.
-	referencePatience = 5 * time.Second
+	Patience = 5 * time.Second
 	// referenceTimeout bounds a read, so that it does not hold up other ExternalServices.
 	referenceTimeout = 5 * time.Second
 )
 
-// defaultRemovedCredentialGrace is time to make a Secret anew that was deleted by mistake.
-const defaultRemovedCredentialGrace = 10 * time.Minute
+// DefaultGrace is time to make a Secret anew that was deleted by mistake.
+const DefaultGrace = 10 * time.Minute
 
-// reference names an object that a health check refers to, and what for.
-type reference struct {
+// Reference names an object that a health check refers to, and what for.
+type Reference struct {
 	use       referenceUse
 	configMap bool
 	name, key string
@@ -67,35 +67,35 @@ const (
 )
 
 // referencesOf are what a health check refers to.
-func referencesOf(check *farpointv1.HealthCheck) []reference {
-	var all []reference
+func referencesOf(check *farpointv1.HealthCheck) []Reference {
+	var all []Reference
 	if tls := check.TLS; tls != nil {
 		switch {
 		case tls.CASecretRef != nil:
-			all = append(all, reference{use: authoritiesUse, name: tls.CASecretRef.Name, key: tls.CASecretRef.Key})
+			all = append(all, Reference{use: authoritiesUse, name: tls.CASecretRef.Name, key: tls.CASecretRef.Key})
 		case tls.CAConfigMapRef != nil:
-			all = append(all, reference{use: authoritiesUse, configMap: true, name: tls.CAConfigMapRef.Name, key: tls.CAConfigMapRef.Key})
+			all = append(all, Reference{use: authoritiesUse, configMap: true, name: tls.CAConfigMapRef.Name, key: tls.CAConfigMapRef.Key})
 		}
 		if tls.ClientCertificateSecretRef != nil {
-			all = append(all, reference{use: clientCertificateUse, name: tls.ClientCertificateSecretRef.Name})
+			all = append(all, Reference{use: clientCertificateUse, name: tls.ClientCertificateSecretRef.Name})
 		}
 	}
 	if check.CredentialsSecretRef != nil {
-		all = append(all, reference{use: credentialsUse, name: check.CredentialsSecretRef.Name})
+		all = append(all, Reference{use: credentialsUse, name: check.CredentialsSecretRef.Name})
 	}
 	return all
 }
 
 // field is where the reference stands in the spec.
-func (r reference) field() string {
+func (r Reference) field() string {
 	if r.use == credentialsUse {
 		return "healthCheck.credentialsSecretRef"
 	}
 	return "healthCheck.tls"
 }
 
-// referenced is what a reference leads to.
-type referenced struct {
+// Referenced is what a reference leads to.
+type Referenced struct {
 	// One of these is what was in the object when it was last sound, the one that the use
 	// asks for; none if it never was.
 	authorities []byte
@@ -109,14 +109,14 @@ type referenced struct {
 }
 
 // unanswered reports whether the last read failed without a word about the object.
-func (r *referenced) unanswered() bool {
+func (r *Referenced) unanswered() bool {
 	return apiserver.IsUndecided(r.err) || apierrors.IsUnauthorized(r.err) || errors.Is(r.err, context.DeadlineExceeded)
 }
 
 // usableUntil is until when probes may make use of what the object held: as long as nobody
 // has said that it holds it no longer, and then, if it was secret, for the grace time. The
 // time is zero if there is no end, and usable false if there is nothing.
-func (r *referenced) usableUntil(use referenceUse, grace time.Duration) (until time.Time, usable bool) {
+func (r *Referenced) usableUntil(use referenceUse, grace time.Duration) (until time.Time, usable bool) {
 	switch {
 	case r.soundAt.IsZero():
 		return time.Time{}, false
@@ -127,20 +127,20 @@ func (r *referenced) usableUntil(use referenceUse, grace time.Duration) (until t
 }
 
 // dueIn is after how long the object is to be read again.
-func (r *referenced) dueIn(now time.Time) time.Duration {
+func (r *Referenced) dueIn(now time.Time) time.Duration {
 	if r.readAt.IsZero() {
 		return 0
 	}
 	wait := referencesInterval
 	if r.err != nil && r.unanswered() {
-		wait = referenceRetry
+		wait = RetryInterval
 	}
 	return max(r.readAt.Add(wait).Sub(now), 0)
 }
 
 // fault says in words what is wrong with the object, and what becomes of the probes; ""
 // while nothing is, or while the API server has not answered for a moment only.
-func (r *referenced) fault(of reference, now time.Time, grace time.Duration) string {
+func (r *Referenced) fault(of Reference, now time.Time, grace time.Duration) string {
 	until, usable := r.usableUntil(of.use, grace)
 	switch {
 	case r.err == nil, r.unanswered() && usable && now.Sub(r.failingSince) < referencesInterval:
@@ -155,15 +155,15 @@ func (r *referenced) fault(of reference, now time.Time, grace time.Duration) str
 	return fmt.Sprintf("%s refers to %v; probes no longer use its last contents", of.field(), r.err)
 }
 
-// referenceSet is what the references of one ExternalService lead to.
-type referenceSet map[reference]*referenced
+// Set is what the references of one ExternalService lead to.
+type Set map[Reference]*Referenced
 
-// read reads what a health check refers to, as far as it is due, or all of it.
-func (s referenceSet) read(ctx context.Context, reader referenceReader, check *farpointv1.HealthCheck, now time.Time, all bool) {
+// Read reads what a health check refers to, as far as it is due, or all of it.
+func (s Set) Read(ctx context.Context, reader Reader, check *farpointv1.HealthCheck, now time.Time, all bool) {
 	for _, each := range referencesOf(check) {
 		known := s[each]
 		if known == nil {
-			known = &referenced{}
+			known = &Referenced{}
 			s[each] = known
 		}
 		if all || known.dueIn(now) == 0 {
@@ -172,19 +172,19 @@ func (s referenceSet) read(ctx context.Context, reader referenceReader, check *f
 	}
 }
 
-// retain forgets what none of the health checks refers to.
-func (s referenceSet) retain(checks []*farpointv1.HealthCheck) {
-	used := map[reference]bool{}
+// Retain forgets what none of the health checks refers to.
+func (s Set) Retain(checks []*farpointv1.HealthCheck) {
+	used := map[Reference]bool{}
 	for _, check := range checks {
 		for _, each := range referencesOf(check) {
 			used[each] = true
 		}
 	}
-	maps.DeleteFunc(s, func(each reference, _ *referenced) bool { return !used[each] })
+	maps.DeleteFunc(s, func(each Reference, _ *Referenced) bool { return !used[each] })
 }
 
 // note takes over what was read. What has not changed stays the same pointer.
-func (r *referenced) note(found referenced, now time.Time) {
+func (r *Referenced) note(found Referenced, now time.Time) {
 	r.readAt = now
 	if found.err != nil {
 		if r.err == nil {
@@ -203,8 +203,8 @@ func (r *referenced) note(found referenced, now time.Time) {
 	}
 }
 
-// inputs are what a health check takes from the objects that it refers to.
-func (s referenceSet) inputs(check *farpointv1.HealthCheck, now time.Time, grace time.Duration) (trust targets.Certificates, credentials targets.Login) {
+// Inputs are what a health check takes from the objects that it refers to.
+func (s Set) Inputs(check *farpointv1.HealthCheck, now time.Time, grace time.Duration) (trust targets.Certificates, credentials targets.Login) {
 	for _, each := range referencesOf(check) {
 		known := s[each]
 		until, usable := known.usableUntil(each.use, grace)
@@ -231,9 +231,9 @@ func (s referenceSet) inputs(check *farpointv1.HealthCheck, now time.Time, grace
 	return trust, credentials
 }
 
-// dueIn is after how long something is to be read again, or not to be used any more; 0 if
+// DueIn is after how long something is to be read again, or not to be used any more; 0 if
 // there are no references.
-func (s referenceSet) dueIn(now time.Time, grace time.Duration) time.Duration {
+func (s Set) DueIn(now time.Time, grace time.Duration) time.Duration {
 	first := time.Duration(0)
 	sooner := func(wait time.Duration) {
 		if wait = max(wait, time.Millisecond); first == 0 || wait < first {
@@ -249,9 +249,9 @@ func (s referenceSet) dueIn(now time.Time, grace time.Duration) time.Duration {
 	return first
 }
 
-// unansweredFor is for how long the API server has not answered about something that was
+// UnansweredFor is for how long the API server has not answered about something that was
 // never read; negative if there is no such thing.
-func (s referenceSet) unansweredFor(now time.Time) time.Duration {
+func (s Set) UnansweredFor(now time.Time) time.Duration {
 	longest := time.Duration(-1)
 	for _, known := range s {
 		if known.soundAt.IsZero() && known.err != nil && known.unanswered() {
@@ -262,7 +262,7 @@ func (s referenceSet) unansweredFor(now time.Time) time.Duration {
 }
 
 // read reads what one reference leads to.
-func (r referenceReader) read(ctx context.Context, of reference) (found referenced) {
+func (r Reader) read(ctx context.Context, of Reference) (found Referenced) {
 	ctx, cancel := context.WithTimeout(ctx, referenceTimeout)
 	defer cancel()
 	key := farpointv1.KeyReference{Name: of.name, Key: of.key}

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package references
 
 import (
 	"context"
@@ -30,7 +30,7 @@ import (
 const tokenKey = "token"
 
 // credentials takes what a probe logs in with out of a Secret.
-func (r referenceReader) credentials(ctx context.Context, name string) (*probes.Credentials, error) {
+func (r Reader) credentials(ctx context.Context, name string) (*probes.Credentials, error) {
 	secret, kind := &corev1.Secret{}, "Secret"
 	if err := r.get(ctx, secret, name); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", kind, name, err)
