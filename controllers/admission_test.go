@@ -91,7 +91,7 @@ var _ = Describe("admission by policies", Ordered, func() {
 		DeferCleanup(func(ctx SpecContext) { installed.remove(ctx) })
 	})
 
-	DescribeTable("tells what is wrong, and what to do",
+	DescribeTable("says what is wrong, and what to do",
 		func(ctx SpecContext, change func(*farpointv1.ExternalServicePolicySpec), edit func(*farpointv1.ExternalServiceSpec), want string) {
 			namespace := newNamespace(ctx)
 			labelled(ctx, namespace, map[string]string{"team": namespace})
@@ -183,7 +183,7 @@ var _ = Describe("admission by policies", Ordered, func() {
 			refusals++
 			Expect(err).To(MatchError(ContainSubstring("denied request: ")), "the operator says of %+v: %v", object.Spec, byPolicies)
 		}
-		Expect(refusals).To(And(BeNumerically(">", 20), BeNumerically("<", 380)), "nearly all the same teaches nothing")
+		Expect(refusals).To(And(BeNumerically(">", 20), BeNumerically("<", 380)), "one result for nearly all teaches nothing")
 	})
 
 	It("can judge the largest object by the largest policy", func(ctx SpecContext) {

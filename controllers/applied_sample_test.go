@@ -46,8 +46,8 @@ type sample struct {
 	manifests
 	// table is what its comment says that kubectl get extsvc prints.
 	table string
-	// backends are the endpoints, told apart by their address before the path of the URL,
-	// as in /192.0.2.10/health. The TCP ones cannot be told apart.
+	// backends are the endpoints, told apart by their address before the path of the URL, as in
+	// /192.0.2.10/health. The TCP ones cannot be distinguished.
 	backends *site
 	// gateway is particular about being asked for the name that its certificate was
 	// chosen by, as gateways are.
@@ -194,7 +194,7 @@ func (s *sample) comesOut(ctx SpecContext, wanted ...string) {
 	s.publishes(ctx, wanted...)
 }
 
-// table is what kubectl prints, but for the ages.
+// table is what kubectl prints, except the ages.
 func table(text string) []string {
 	var lines []string
 	for line := range strings.Lines(text) {

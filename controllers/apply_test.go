@@ -87,12 +87,12 @@ func TestAStaleCacheMakesNoDuplicates(t *testing.T) {
 		if len(now) != 3 {
 			t.Fatalf("there are %d slices, want 3", len(now))
 		}
-		held(t, now, 20) // fails if one stands in two
+		held(t, now, 20) // fails if one is in two
 		views = append(views[1:], now)
 	}
 }
 
-// conflictsOnly tells whether nothing went wrong but that the cache was behind.
+// conflictsOnly reports whether nothing went wrong but that the cache was behind.
 func conflictsOnly(err error) bool {
 	var all interface{ Unwrap() []error }
 	return errors.As(err, &all) && !slices.ContainsFunc(all.Unwrap(), func(each error) bool { return !apierrors.IsConflict(each) })
@@ -128,7 +128,7 @@ func TestASliceWithTheNameIsTakenOverIfItIsOurs(t *testing.T) {
 	}
 }
 
-// refusing is an API server that creates nothing while it is told so.
+// refusing is an API server that creates nothing while it is set.
 func refusing(refuse *bool) client.Client {
 	return fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {

@@ -75,7 +75,7 @@ type tally struct {
 	awaited int
 }
 
-// suffices tells whether the share of healthy ones is at least this. Endpoints without a
+// suffices reports whether the share of healthy ones is at least this. Endpoints without a
 // verdict count as healthy where they are to get the benefit of the doubt.
 func (t tally) suffices(percent int, doubt bool) bool {
 	healthy := t.healthy

@@ -110,7 +110,8 @@ func (c *roleChecker) eachHasItsRole() {
 }
 
 // standbysAreNotNeeded: a tier is on standby only if those before it have enough healthy
-// endpoints, or may have with the verdicts to come. It is in use only if they have not.
+// endpoints, or may have with the verdicts to come. It is in use only if they do not have
+// enough.
 func (c *roleChecker) standbysAreNotNeeded() {
 	notDown := func(v *endpoint.Verdict) bool { return isHealthy(v) || isAwaited(v) }
 	if c.count(c.now.tier+1, 9, isAny) > 0 && c.count(0, c.now.tier, notDown) < c.rules.minReady {

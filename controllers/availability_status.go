@@ -59,7 +59,7 @@ func setFamiliesMatched(set conditionSetter, found findings) {
 	}
 }
 
-// familyChange tells that the address families of the endpoints are not those of the Service.
+// familyChange reports that the address families of the endpoints are not those of the Service.
 func familyChange(before, after []metav1.Condition) []occurrence {
 	was, is := meta.FindStatusCondition(before, farpointv1.FamiliesMatchedCondition), meta.FindStatusCondition(after, farpointv1.FamiliesMatchedCondition)
 	if is == nil || was != nil && was.Reason == is.Reason {

@@ -43,7 +43,7 @@ func tiered(rules farpointv1.Availability, tiers bool, healths ...probes.Health)
 	return object, found
 }
 
-// availabilityOf are the conditions that speak of availability, with their messages.
+// availabilityOf are the conditions about availability, with their messages.
 func availabilityOf(status farpointv1.ExternalServiceStatus) string {
 	var lines []string
 	for _, kind := range []string{farpointv1.AvailableCondition, farpointv1.FailedOverCondition, farpointv1.FailOpenCondition} {

@@ -118,7 +118,7 @@ func isMirrored(endpoints metav1.Object) bool {
 	return endpoints.GetLabels()[discoveryv1.LabelSkipMirror] != "true" && !elects
 }
 
-// foreignSlices finds slices of others, but for those that mirroredEndpoints tells of.
+// foreignSlices finds slices of others, except those that mirroredEndpoints reports.
 func foreignSlices(_ []endpoint.Endpoint, around neighbours) *conflict {
 	var found []*discoveryv1.EndpointSlice
 	for _, slice := range around.foreign {

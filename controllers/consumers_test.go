@@ -240,7 +240,7 @@ func stateOfVerdict(v *endpoint.Verdict) string {
 	return "active and not known"
 }
 
-// tell adds what the table says of an endpoint.
+// tell adds the row of an endpoint.
 func (s said) tell(v *endpoint.Verdict, publishNotReady bool) {
 	row := states[stateOfVerdict(v)]
 	key := fmt.Sprintf("%s %d", v.Text, *v.Ports.Ports[0].Port)

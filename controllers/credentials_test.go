@@ -32,8 +32,8 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// guarded is an HTTP server that answers to whoever shows the credentials that it wants
-// at the moment.
+// guarded is an HTTP server that answers requests with the credentials that it currently
+// requires.
 type guarded struct {
 	*httptest.Server
 	// wanted is the Authorization header.

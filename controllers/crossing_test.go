@@ -241,8 +241,8 @@ var _ = Describe("a Service of another namespace", func() {
 		first.stop()
 		Expect(k8s.Delete(ctx, gone)).To(Succeed())
 
-		// Its interval outlasts the test, so that the second operator knows what the slices
-		// say and no more.
+		// Its interval outlasts the test, so that the second operator knows the slices and nothing
+		// more.
 		edit(ctx, stays, func(spec *farpointv1.ExternalServiceSpec) {
 			spec.HealthCheckInterval = &metav1.Duration{Duration: time.Hour}
 		})

@@ -52,8 +52,8 @@ func newDefinitions(live client.Reader, grace time.Duration) *definitions {
 	return &definitions{live: live, grace: grace, all: map[probes.Owner]*knownDefinitions{}}
 }
 
-// update returns what is known of an object, brought up to its present generation. It begins
-// anew when the object is created anew.
+// update returns what is known of an object, brought up to its present generation. It starts
+// again when the object is created again.
 func (d *definitions) update(ctx context.Context, object *farpointv1.ExternalService, now time.Time) *knownDefinitions {
 	known := d.of(probes.Owner{Namespace: object.Namespace, Name: object.Name}, object.UID)
 	reader := references.Reader{Live: d.live, Namespace: object.Namespace}

@@ -54,7 +54,7 @@ type drain struct {
 	// rivals are slices of others for the same Service: what has moved there is not to be
 	// published twice.
 	rivals []*discoveryv1.EndpointSlice
-	// refused tells of places that may not be published, or not any more.
+	// refused reports places that may not be published, or not any more.
 	refused func(netip.Addr, []discoveryv1.EndpointPort) bool
 	seeds   *slicestate.Prior
 	// health is what the probes know of an endpoint with this name; false if nothing.
@@ -104,7 +104,7 @@ func latest(found []endpoint.Verdict) []endpoint.Verdict {
 	return found[:maxLeaving]
 }
 
-// arePublished tells whether ports are such as are published: somebody may have edited
+// arePublished reports whether ports are such as are published: somebody may have edited
 // them.
 func arePublished(ports []discoveryv1.EndpointPort) bool {
 	return len(ports) > 0 && !slices.ContainsFunc(ports, func(port discoveryv1.EndpointPort) bool {

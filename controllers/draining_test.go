@@ -182,7 +182,7 @@ var _ = Describe("an endpoint that leaves the spec", func() {
 		Eventually(func() int32 { return now(ctx, object).Status.Draining }).Should(BeZero())
 	})
 
-	It("goes at the time that was told before a restart", func(ctx SpecContext) {
+	It("goes at the time that was published before a restart", func(ctx SpecContext) {
 		first := startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object := externalService(namespace, "end", backends.url("/a"), backends.url("/b"))

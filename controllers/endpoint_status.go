@@ -74,8 +74,8 @@ func endpointStatuses(present *farpointv1.ExternalService, found findings, now m
 	return statuses
 }
 
-// withPublished are statuses without a word of how an endpoint is published that stands in
-// none of the slices any more.
+// withPublished are statuses without the publication of endpoints that are in none of the
+// slices any more.
 func withPublished(statuses []farpointv1.EndpointStatus, in []*discoveryv1.EndpointSlice) []farpointv1.EndpointStatus {
 	there := map[string]bool{}
 	for _, slice := range in {
@@ -184,7 +184,7 @@ func countLeft(endpoints []farpointv1.EndpointStatus) int {
 	return left
 }
 
-// isReady tells whether an endpoint that is published in this way gets traffic.
+// isReady reports whether an endpoint that is published in this way gets traffic.
 func isReady(published farpointv1.EndpointPublication) bool {
 	return published == farpointv1.PublishedReady || published == farpointv1.PublishedFailOpen || published == farpointv1.PublishedAlways
 }
@@ -209,14 +209,14 @@ func counterOf(status *farpointv1.ExternalServiceStatus, endpoint *farpointv1.En
 	return nil
 }
 
-// toldBefore finds what a status says of an endpoint.
+// toldBefore finds an endpoint in a status.
 type toldBefore struct {
 	list   []farpointv1.EndpointStatus
 	byName map[string]*farpointv1.EndpointStatus
 }
 
-// find looks first where the endpoint was if no other was added or removed before it; nil
-// if the status does not speak of it.
+// find looks first where the endpoint was if no other was added or removed before it; nil if
+// the status does not have it.
 func (t *toldBefore) find(index int, name string) *farpointv1.EndpointStatus {
 	if index < len(t.list) && t.list[index].Name == name {
 		return &t.list[index]

@@ -28,7 +28,7 @@ type endpointsFinding struct {
 	wanted, published bool
 	// reason and message are those of the condition EndpointsPublished.
 	reason, message string
-	// retry: nobody tells when the object that is in the way is gone.
+	// retry: no watch reports when the object that is in the way is gone.
 	retry bool
 }
 

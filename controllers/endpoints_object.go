@@ -59,8 +59,8 @@ func newEndpointsKeeper(writer client.Client, live client.Reader, clock clock.Pa
 	return &endpointsKeeper{client: writer, live: live, clock: clock, blocked: map[types.NamespacedName]time.Time{}}
 }
 
-// keep makes the Endpoints object say what the slices say, and removes it if it is not
-// wanted. The Service is nil if there is none that may lead to the endpoints.
+// keep makes the Endpoints object match the slices, and removes it if it is not wanted. The
+// Service is nil if there is none that may lead to the endpoints.
 func (k *endpointsKeeper) keep(ctx context.Context, owner *farpointv1.ExternalService, service *corev1.Service, published []*discoveryv1.EndpointSlice) (endpointsFinding, error) {
 	finding := judgeEndpoints(owner, service)
 	present, err := k.removeOthers(ctx, owner, finding.published)
@@ -186,9 +186,8 @@ func (k *endpointsKeeper) create(ctx context.Context, owner *farpointv1.External
 	return true, wrapped(k.client.Update(ctx, wanted), "take over Endpoints %s", wanted.Name)
 }
 
-// removeOthers removes all Endpoints objects that were written for the owner, save that
-// of its Service if it is to be kept, which is returned. It is the cache's own: not to be
-// changed.
+// removeOthers removes all Endpoints objects that were written for the owner, except that of
+// its Service if it is kept, which is returned. It is the cache's own: not to be changed.
 func (k *endpointsKeeper) removeOthers(ctx context.Context, owner *farpointv1.ExternalService, keep bool) (kept *corev1.Endpoints, err error) {
 	all, err := k.writtenFor(ctx, client.ObjectKeyFromObject(owner))
 	if err != nil {
@@ -204,7 +203,7 @@ func (k *endpointsKeeper) removeOthers(ctx context.Context, owner *farpointv1.Ex
 	return kept, nil
 }
 
-// removeAll removes what was written for an ExternalService that is gone, but for what was
+// removeAll removes what was written for an ExternalService that is gone, except what was
 // orphaned on purpose; see Reconciler.removeAll.
 func (k *endpointsKeeper) removeAll(ctx context.Context, owner types.NamespacedName) error {
 	all, err := k.writtenFor(ctx, owner)

@@ -59,9 +59,9 @@ const (
 // order. If there are too many, the least useful are dropped: the status says the same.
 //
 // The recorders of client-go would not do. That for events.k8s.io counts all Events of an
-// object with the same reason as one, whichever endpoint they speak of. That of
-// tools/record writes one after the other for all namespaces, and drops what does not fit
-// into its channel without counting it.
+// object with the same reason as one, whichever endpoint they are about. That of tools/record
+// writes one after the other for all namespaces, and drops what does not fit into its channel
+// without counting it.
 type eventQueue struct {
 	client client.Client
 	// leading waits until the API server is there and this is the leader still.

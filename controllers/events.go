@@ -43,11 +43,11 @@ const (
 	availableEvent = "Available"
 	// unavailableEvent: the Service has no ready endpoint any more.
 	unavailableEvent = "Unavailable"
-	// failOpenEndedEvent: only healthy endpoints get traffic again. That it began is told
-	// with the reason FailOpen.
+	// failOpenEndedEvent: only healthy endpoints get traffic again. Its beginning has the reason
+	// FailOpen.
 	failOpenEndedEvent = "FailOpenEnded"
-	// failedBackEvent: an earlier tier is the last one in use again. That a later one took
-	// over is told with the reason FailedOver.
+	// failedBackEvent: an earlier tier is the last one in use again. The takeover by a later one
+	// has the reason FailedOver.
 	failedBackEvent = "FailedBack"
 )
 
@@ -61,10 +61,10 @@ type occurrence struct {
 // most that one Event names.
 const crowd = 10
 
-// occurrences compares two statuses. There is one for each endpoint whose health
-// changed, or that has left, or one for all if that is a crowd, one for all that were
-// found healthy at first, one if another tier is the last in use, and one for each change
-// of a condition that tells of all endpoints together.
+// occurrences compares two statuses. There is one for each endpoint whose health changed, or
+// that has left, or one for all if that is a crowd, one for all that were found healthy at
+// first, one if another tier is the last in use, and one for each change of a condition about
+// all endpoints together.
 func occurrences(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 	told := append(healthChanges(before, after), departures(before, after)...)
 	told = append(told, tierChange(before, after)...)
@@ -108,7 +108,7 @@ func flipsBetween(before, after *farpointv1.ExternalServiceStatus) flips {
 	return all
 }
 
-// departures tells of endpoints that have left the spec, and then the slices.
+// departures reports endpoints that have left the spec, and then the slices.
 func departures(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 	was, is := toldBefore{list: before.Endpoints}, toldBefore{list: after.Endpoints}
 	var leaving, gone []farpointv1.EndpointStatus
@@ -127,7 +127,7 @@ func departures(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 	return append(changes(leaving, crowd, false, endpointDrainingEvent, "draining"), changes(gone, crowd, false, endpointDrainedEvent, "gone")...)
 }
 
-// tierChange tells of a standby tier that has taken over, and of its end.
+// tierChange reports a standby tier that has taken over, and its end.
 func tierChange(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 	was := meta.IsStatusConditionTrue(before.Conditions, farpointv1.FailedOverCondition)
 	is := meta.FindStatusCondition(after.Conditions, farpointv1.FailedOverCondition)
@@ -144,7 +144,7 @@ func tierChange(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 	return nil
 }
 
-// changes tells of each endpoint, or of all together if they are more than most.
+// changes reports each endpoint, or all together if they are more than most.
 func changes(endpoints []farpointv1.EndpointStatus, most int, warning bool, reason, word string) []occurrence {
 	if len(endpoints) > most {
 		names := make([]string, min(crowd, len(endpoints)))
@@ -197,7 +197,7 @@ func conditionChanges(before, after []metav1.Condition) []occurrence {
 	return told
 }
 
-// staleChange tells of verdicts that have become stale, and of the end of that.
+// staleChange reports verdicts that have become stale, and the end of that.
 func staleChange(before, after []metav1.Condition) []occurrence {
 	was, is := meta.FindStatusCondition(before, farpointv1.VerdictsCurrentCondition), meta.FindStatusCondition(after, farpointv1.VerdictsCurrentCondition)
 	switch {
@@ -209,7 +209,7 @@ func staleChange(before, after []metav1.Condition) []occurrence {
 	return nil
 }
 
-// nameChange tells of names that cannot be resolved, unless Ready does, and of their end.
+// nameChange reports names that cannot be resolved, unless Ready does, and their end.
 func nameChange(before, after []metav1.Condition) []occurrence {
 	was, is := meta.FindStatusCondition(before, farpointv1.AddressesResolvedCondition), meta.FindStatusCondition(after, farpointv1.AddressesResolvedCondition)
 	ready := meta.FindStatusCondition(after, farpointv1.ReadyCondition)

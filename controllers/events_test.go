@@ -115,7 +115,7 @@ var _ = Describe("Events", func() {
 	})
 })
 
-// counted is how many endpoints Events with this reason speak of.
+// counted is how many endpoints Events with this reason are about.
 func counted(ctx SpecContext, object *farpointv1.ExternalService, reason, word string) func() int {
 	crowd := regexp.MustCompile(reason + `: (\d+) endpoints are ` + word)
 	return func() int {

@@ -252,7 +252,7 @@ func TestQuestions(t *testing.T) {
 	}
 }
 
-// What a name leads to is one endpoint, whoever else leads there.
+// What a name leads to is one endpoint, whatever else leads there.
 func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 	spec := named("a.example", "b.example")
 	z := zone{"a.example A": found("192.0.2.1", "192.0.2.2"), "b.example A": found("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(probes.LookupEmpty), "b.example AAAA": known(probes.LookupEmpty)}
@@ -282,8 +282,8 @@ func TestIdentityOfNames(t *testing.T) {
 	}
 }
 
-// A policy that speaks of names speaks of those of endpoints, of SRV records and of the
-// hosts that these name.
+// A policy about names covers those of endpoints, of SRV records and of the hosts that these
+// name.
 func TestPoliciesOnNames(t *testing.T) {
 	z := zone{
 		"db.corp.example A": found("192.0.2.1", "192.0.2.2"), "_db._tcp.corp.example SRV": records(probes.ServiceRecord{Target: "a.elsewhere.example", Port: 1}),

@@ -28,8 +28,8 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// Objections are what the operator says against an ExternalService in a namespace with
-// these labels, where it is the only one: by its policies, and besides.
+// Objections are the operator's objections to an ExternalService in a namespace with these
+// labels, where it is the only one: by its policies, and besides.
 func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]string, object *farpointv1.ExternalService) (byPolicies, others []string) {
 	var read []*policy.Policy
 	for i := range policies {

@@ -164,7 +164,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		if refused == nil {
 			return ctrl.Result{}, r.suspend(ctx, object, within)
 		}
-		// A grant that is revoked takes the slices away all the same.
+		// A grant that is revoked takes the slices away anyway.
 	}
 	found, err := r.publish(ctx, object, owner, within)
 	if err != nil {
@@ -259,7 +259,7 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	found.unconfirmed = found.unconfirmed || !plan.IsEmpty()
 	switch {
 	case found.service.service == nil:
-		r.decisions.forget(owner) // a Service that comes back starts anew
+		r.decisions.forget(owner) // a Service that comes back starts again
 	case found.availability != nil && found.writeFailed == nil:
 		r.decisions.set(owner, found.availability)
 	}
@@ -271,8 +271,8 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	return found, nil
 }
 
-// undecided tells of a write that nobody has refused: somebody was faster, or the API
-// server did not answer. There is nothing to be told of it, but to try again.
+// undecided reports whether nobody has refused a write: somebody was faster, or the API server
+// did not answer. There is nothing to report, only to try again.
 func undecided(err error) bool { return apierrors.IsConflict(err) || apiserver.IsUnreachable(err) }
 
 // keepEndpoints follows the slices once they are written. It returns an error only if that
@@ -339,7 +339,7 @@ func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, ex
 	return sliceplan.Make(wants, existing)
 }
 
-// report writes the status if it changed, and then tells what changed in Events.
+// report writes the status if it changed, and then reports the changes in Events.
 func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalService, status farpointv1.ExternalServiceStatus) error {
 	if equality.Semantic.DeepEqual(object.Status, status) {
 		return nil
@@ -393,10 +393,10 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 	return r.services.removeCreated(ctx, request.NamespacedName, types.NamespacedName{})
 }
 
-// again comes back to what no watch tells of: endpoints that have drained, certificates
-// and credentials that are rotated, what made the API server refuse a Service, such as a
-// quota, Endpoints of somebody else that the cache does not hold, and own writes that the
-// cache never shows.
+// again comes back to what no watch reports: endpoints that have drained, certificates and
+// credentials that are rotated, what made the API server refuse a Service, such as a quota,
+// Endpoints of somebody else that the cache does not hold, and own writes that the cache never
+// shows.
 func again(found findings, now time.Time) ctrl.Result {
 	result := ctrl.Result{RequeueAfter: drainedIn(found.verdicts, now)}
 	sooner := func(wait time.Duration) {

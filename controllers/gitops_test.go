@@ -106,7 +106,7 @@ func rolloutOf(object *unstructured.Unstructured) string {
 }
 
 var _ = Describe("a rollout by Flux or Argo CD", func() {
-	It("waits for the operator, goes on past dead backends, and fails for what nobody but its author can mend", func(ctx SpecContext) {
+	It("waits for the operator, goes on past dead backends, and fails for what only its author can fix", func(ctx SpecContext) {
 		namespace, backend := newNamespace(ctx), newBackend()
 		object := externalService(namespace, "db", backend.url())
 		create(ctx, object)

@@ -124,7 +124,7 @@ func (g *grants) refusal(from string, to types.NamespacedName) (*refusal, error)
 	}, nil
 }
 
-// permits tells whether a grant lets ExternalServices of a namespace refer to a Service
+// permits reports whether a grant lets ExternalServices of a namespace refer to a Service
 // of its own.
 func permits(grant *gatewayv1.ReferenceGrantSpec, namespace, service string) bool {
 	return slices.ContainsFunc(grant.From, func(from gatewayv1.ReferenceGrantFrom) bool {

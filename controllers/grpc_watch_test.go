@@ -57,13 +57,13 @@ func grpcBackend() (states *health.Server, address string) {
 	return states, listener.Addr().String()
 }
 
-// sliceEvent is what the API server tells of a slice with one endpoint.
+// sliceEvent is a watch event of a slice with one endpoint.
 type sliceEvent struct {
 	service string
 	ready   bool
 }
 
-// readinessIn tells of the slices of a namespace.
+// readinessIn watches the slices of a namespace.
 func readinessIn(ctx context.Context, namespace string) <-chan sliceEvent {
 	GinkgoHelper()
 	watcher, err := client.NewWithWatch(adminConfig, client.Options{Scheme: k8s.Scheme()})
@@ -83,7 +83,7 @@ func readinessIn(ctx context.Context, namespace string) <-chan sliceEvent {
 }
 
 var _ = Describe("a watch of a gRPC server's health", func() {
-	It("has the slice say at once what the server says", func(ctx SpecContext) {
+	It("publishes at once what the server reports", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace := newNamespace(ctx)
 		states, address := grpcBackend()

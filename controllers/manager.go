@@ -122,7 +122,7 @@ func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Opti
 	if err != nil {
 		return nil, nil, fmt.Errorf("create the manager: %w", err)
 	}
-	// The lock tells of the election in Events, by the manager that asks it.
+	// The lock reports the election in Events, by the manager that asks it.
 	lock.Interface, err = leaderelection.NewResourceLock(config, manager, leaderelection.Options{
 		LeaderElection:          options.LeaderElect,
 		LeaderElectionID:        apiserver.LeaseName,

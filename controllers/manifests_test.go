@@ -110,7 +110,7 @@ func decoded(text string) manifests {
 	}
 }
 
-// has tells whether there is an object of this name; the namespace is empty for one that
+// has reports whether there is an object of this name; the namespace is empty for one that
 // has none.
 func (m manifests) has(kind, namespace, name string) bool {
 	for _, object := range m {
@@ -221,7 +221,7 @@ func missing(among manifests) []string {
 	return found
 }
 
-// monitors tells whether a ServiceMonitor finds all of its endpoints in the Service.
+// monitors reports whether a ServiceMonitor finds all of its endpoints in the Service.
 func monitors(monitor *unstructured.Unstructured, service corev1.Service) bool {
 	GinkgoHelper()
 	wanted, found, err := unstructured.NestedStringMap(monitor.Object, "spec", "selector", "matchLabels")

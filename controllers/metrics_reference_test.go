@@ -125,7 +125,7 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 	}
 }
 
-// readDesc reads what a Desc tells only in its String.
+// readDesc reads what a Desc has only in its String.
 func readDesc(t *testing.T, desc *prometheus.Desc) (name string, labels []string) {
 	t.Helper()
 	found := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`).FindStringSubmatch(desc.String())

@@ -75,8 +75,8 @@ func installMonitoring(ctx SpecContext) {
 	}
 }
 
-// monitoring is what a Prometheus operator would make of config/prometheus: a Prometheus
-// that scrapes the operator as the ServiceMonitor says, and sends what the rules say to an
+// monitoring is what a Prometheus operator would make of config/prometheus: a Prometheus that
+// scrapes the operator as the ServiceMonitor says, and sends the alerts of the rules to an
 // Alertmanager.
 type monitoring struct {
 	*scraper
@@ -232,7 +232,7 @@ var _ = Describe("config/prometheus", Ordered, func() {
 		Expect(k8s.Delete(ctx, kustomized[0])).To(Succeed())
 	})
 
-	It("tells of deaths and recoveries by Prometheus as the operator does by itself", func(ctx SpecContext) {
+	It("reports deaths and recoveries by Prometheus as the operator does by itself", func(ctx SpecContext) {
 		receiver, metrics := newAlertmanager(), freeAddress()
 		running := startOperator(serviceAccountConfig(), receiver.receive, func(options *controllers.Options) {
 			options.MetricsBindAddress, options.PerEndpointMetrics = metrics, true

@@ -37,11 +37,10 @@ import (
 	"farpoint.dev/farpoint/test/effort"
 )
 
-// nameServers are those of a world, and what the operator has been told by them since it
-// started.
+// nameServers are those of a world, and their answers to the operator since it started.
 type nameServers struct {
 	records map[probes.Question]probes.RecordSet
-	// fail is what they say instead while it is not LookupPending.
+	// fail is their answer instead while it is not LookupPending.
 	fail    probes.LookupOutcome
 	answers map[probes.Question]probes.Answer
 }
@@ -265,7 +264,7 @@ func TestRefusedAddressesAreNotTold(t *testing.T) {
 		t.Errorf("EndpointsAccepted is %s", accepted)
 	}
 	if text := fmt.Sprintf("%+v", w.object.Status); strings.Contains(text, "169.254") || strings.Contains(text, "127.0.0") {
-		t.Errorf("the status tells of refused addresses: %s", text)
+		t.Errorf("the status has refused addresses: %s", text)
 	}
 	if status := w.object.Status; status.Total != 2 || status.Rejected != 1 {
 		t.Errorf("%+v", status)

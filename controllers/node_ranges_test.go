@@ -65,7 +65,7 @@ func TestWhoIsLookedAtWhenRangesChange(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
 	}
-	// What drains, or is left by a suspend, stands in a slice alone.
+	// What drains, or is left by a suspend, is only in a slice.
 	for address, want := range map[string]bool{"198.51.100.7": true, "192.0.2.1": false, "db.example": false} {
 		slice := &discoveryv1.EndpointSlice{Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"192.0.2.2"}}, {Addresses: []string{address}}}}
 		if got := publishedOtherwise(slice, before, after); got != want {

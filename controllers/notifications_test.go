@@ -128,7 +128,7 @@ func (a *alertmanager) alerts(ctx SpecContext) func() []receivedAlert {
 }
 
 var _ = Describe("An Alertmanager", func() {
-	It("is told what is down, also after it was away, and what is well again", func(ctx SpecContext) {
+	It("gets what is down, also after it was away, and what is well again", func(ctx SpecContext) {
 		receiver := newAlertmanager()
 		running := startOperator(adminConfig, receiver.receive)
 		namespace, backend := newNamespace(ctx), newBackend()
@@ -302,7 +302,7 @@ var _ = Describe("A webhook", func() {
 		Eventually(receiver.heard).Should(ContainElements("dev.farpoint.endpoint.up 192.0.2.11:8080", "dev.farpoint.service.failopen.ended <nil>"))
 	})
 
-	It("is told the end of what it was told, whoever leads by then", func(ctx SpecContext) {
+	It("gets the end of what was posted to it, whichever replica leads by then", func(ctx SpecContext) {
 		receiver, system := newHook(""), newNamespace(ctx)
 		receive := func(options *controllers.Options) {
 			options.WebhookURLs, options.LeaderElectionNamespace = []string{receiver.URL}, system

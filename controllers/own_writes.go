@@ -61,8 +61,8 @@ type ownWrite struct {
 }
 
 // ownWriteLifetime is how long a write is trusted that the cache does not show. A watch that
-// breaks off may never report an object that was created and deleted in between; the cache
-// is right about it in the end.
+// breaks off may never report an object that was created and deleted in between; the cache is
+// eventually right about it.
 const ownWriteLifetime = 30 * time.Second
 
 func newOwnWrites(clock clock.PassiveClock) *ownWrites {

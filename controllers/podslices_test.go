@@ -111,7 +111,7 @@ func (f *followedPods) told(asker string) {
 	}
 }
 
-// expect asks, again whenever it is told to, until the slices are as wanted.
+// expect asks, again on each notification, until the slices are as wanted.
 func (f *followedPods) expect(asker string, lists int, following bool, want ...string) {
 	f.t.Helper()
 	for got, known := f.ask(asker); !known || !slices.Equal(got, want); got, known = f.ask(asker) {
@@ -142,7 +142,7 @@ func TestPodSlicesThatWereLeftBehindAreFollowedUntilTheyAreGone(t *testing.T) {
 	left, other := sliceOf(podSliceManager, "left"), sliceOf("mesh.example.com", "other")
 	f := newFollowedPods(t, left, other)
 	f.expect("a", 1, true, "left")
-	<-f.watching // the fake API server tells of nothing that was before
+	<-f.watching // the fake API server sends no earlier events
 	if err := f.server.Delete(t.Context(), left); err != nil {
 		t.Fatal(err)
 	}

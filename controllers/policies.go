@@ -86,7 +86,7 @@ func (p *policies) of(namespace string) (*policy.Limits, bool) {
 	return found, known || present.none
 }
 
-// enter notes that the probes of an owner are planned within the confines, and tells
+// enter notes that the probes of an owner are planned within the confines, and reports
 // whether those before were planned within the same.
 func (p *policies) enter(owner probes.Owner, within *policy.Limits) (same bool) {
 	p.mu.Lock()
@@ -172,8 +172,8 @@ func (p *policies) handler() toolscache.ResourceEventHandler {
 	}
 }
 
-// refresh makes hold what the cache says, and has those looked at for whom that is
-// something else.
+// refresh applies the policies in the cache, and has the ExternalServices looked at for which
+// they differ.
 func (p *policies) refresh(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	all := &farpointv1.ExternalServicePolicyList{}
 	if err := p.cache.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {

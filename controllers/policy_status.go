@@ -143,7 +143,7 @@ func (r *policyReporter) count(ctx context.Context, selector labels.Selector) (n
 	return namespaces, services, nil
 }
 
-// policyStatus is the status of a policy that may be at fault, but for its counts.
+// policyStatus is the status of a policy that may be invalid, without its counts.
 func policyStatus(object *farpointv1.ExternalServicePolicy, fault error, now metav1.Time) farpointv1.ExternalServicePolicyStatus {
 	status := *object.Status.DeepCopy()
 	status.ObservedGeneration = object.Generation

@@ -93,7 +93,7 @@ func TestPoliciesSetEndpointsAside(t *testing.T) {
 			case test.want != "" && (refused.Reason != farpointv1.NotAllowedByPolicyReason || !strings.Contains(refused.Message, test.want)):
 				t.Errorf("%+v, want %q", refused, test.want)
 			case test.want != "" && len(got.Accepted) != 0:
-				t.Error("it is published all the same")
+				t.Error("it is published nevertheless")
 			case len(got.Taken) != 1:
 				t.Error("it counts as one that has left the spec, and would drain")
 			}

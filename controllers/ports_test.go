@@ -105,7 +105,7 @@ var _ = Describe("ports", func() {
 		Eventually(column(ctx, object)).Should(Equal("3/3"))
 	})
 
-	It("that do not match the Service's are told of", func(ctx SpecContext) {
+	It("that do not match the Service's are reported", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object := externalService(namespace, "mismatch", backends.url("/a"))

@@ -167,7 +167,7 @@ syslog: IPv4, syslog 514/UDP, farpoint.dev/externalservice=syslog
 	})
 })
 
-// mayPing tells whether the kernel lets this process send echo requests.
+// mayPing reports whether the kernel lets this process send echo requests.
 func mayPing() bool {
 	GinkgoHelper()
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ping_group_range")

@@ -53,8 +53,7 @@ func refusalReason(err error) string {
 	return farpointv1.WriteFailedReason
 }
 
-// correctPublished has the statuses say how the endpoints stand in these slices, whatever is
-// to be published.
+// correctPublished makes the statuses match these slices, whatever is to be published.
 func correctPublished(statuses []farpointv1.EndpointStatus, in []*discoveryv1.EndpointSlice) {
 	present := map[string]endpoint.Conditions{}
 	for _, slice := range in {

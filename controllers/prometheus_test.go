@@ -120,8 +120,8 @@ func (s *scraper) query(ctx SpecContext, g Gomega, metric string, labels ...stri
 	return found
 }
 
-// discovered maps the addresses of the targets to what Prometheus was told of them:
-// the conditions ready, serving and terminating, the hostname and the zone.
+// discovered maps the addresses of the targets to Prometheus' metadata of them: the conditions
+// ready, serving and terminating, the hostname and the zone.
 func (s *scraper) discovered(ctx SpecContext) func(Gomega) map[string]string {
 	return func(g Gomega) map[string]string {
 		var targets struct {
@@ -173,7 +173,7 @@ var _ = Describe("Prometheus", func() {
 		Eventually(told).Should(HaveKeyWithValue("192.0.2.11:9187", "true true false db-1 eu-1b"))
 	})
 
-	// It takes a Service of two families for one of Pods, which have an address of each.
+	// It treats a Service of two families like one of Pods, which have an address of each.
 	It("finds the endpoints of a Service's first address family only", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, probed := newNamespace(ctx), newBackend()

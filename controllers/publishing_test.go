@@ -169,7 +169,7 @@ var _ = Describe("publishing", func() {
 				g.Expect(*found[0].Ports[0].Port).To(BeEquivalentTo(8080))
 			}).Should(Succeed())
 		}
-		By("mending a deletion")
+		By("restoring what was deleted")
 		Expect(k8s.DeleteAllOf(ctx, &discoveryv1.EndpointSlice{}, client.InNamespace(namespace))).To(Succeed())
 		Eventually(conditions(ctx, namespace, "drift")).Should(Equal(sound))
 	})

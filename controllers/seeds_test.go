@@ -107,7 +107,7 @@ func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
 	}
 }
 
-// Whoever may edit slices may write anything into the annotation.
+// People who can edit slices can write anything into the annotation.
 func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 	const sum = "0123456789abcdef"
 	for name, text := range map[string]string{
@@ -138,7 +138,7 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 			t.Errorf("%s: remembers %v", name, records)
 		}
 		if plan, _ := carriedOut(t, wantsOf(endpoints), written); writes(plan) != [3]int{0, 1, 0} {
-			t.Errorf("%s: mended by %v writes", name, writes(plan))
+			t.Errorf("%s: restored by %v writes", name, writes(plan))
 		}
 	}
 }

@@ -180,8 +180,8 @@ func judgeService(owner *farpointv1.ExternalService, service *corev1.Service) se
 	return finding
 }
 
-// keep makes the Service what the template says. A Service that was not created from
-// the template is left alone, and one that was orphaned is adopted.
+// keep makes the Service match the template. A Service that was not created from the template
+// is left alone, and one that was orphaned is adopted.
 func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalService, key types.NamespacedName, present *corev1.Service) (serviceFinding, error) {
 	if present != nil && !ownership.IsOwnedBy(present, owner.Name) && !orphanedBy(present, owner) {
 		finding := judgeService(owner, present)
@@ -231,9 +231,8 @@ func invalidService(owner *farpointv1.ExternalService, present *corev1.Service, 
 	return finding
 }
 
-// desiredService is the present Service, or a new one if that is nil, with all that the
-// template speaks of as it says. The rest is left to the API server's defaults and to
-// others.
+// desiredService is the present Service, or a new one if that is nil, with all fields that the
+// template sets. The rest is left to the API server's defaults and to others.
 func desiredService(owner *farpointv1.ExternalService, key types.NamespacedName, present *corev1.Service) *corev1.Service {
 	wanted := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: key.Name, Namespace: key.Namespace}}
 	if present != nil {

@@ -129,7 +129,7 @@ var _ = Describe("a Service that leads to Pods as well", func() {
 		Eventually(condition(ctx, object, farpointv1.NoConflictsCondition)).Should(Equal("True NoConflicts"))
 	})
 
-	It("leaves slices behind that are told of when it loses its selector", func(ctx SpecContext) {
+	It("leaves slices behind that are reported when it loses its selector", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object, pods := externalService(namespace, "once", backends.url("/")), podSlice(namespace, "once", "once-pods", "10.0.0.1")
@@ -150,7 +150,7 @@ var _ = Describe("a Service that leads to Pods as well", func() {
 })
 
 var _ = Describe("a Service that somebody else publishes for", func() {
-	It("is told of while foreign slices are there", func(ctx SpecContext) {
+	It("is reported while foreign slices are there", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object := externalService(namespace, "foreign", backends.url("/"))
@@ -169,7 +169,7 @@ var _ = Describe("a Service that somebody else publishes for", func() {
 		}
 	})
 
-	It("is told of while an Endpoints object is copied into slices", func(ctx SpecContext) {
+	It("is reported while an Endpoints object is copied into slices", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object := externalService(namespace, "copied", backends.url("/"))
@@ -193,7 +193,7 @@ var _ = Describe("a Service that somebody else publishes for", func() {
 		Eventually(condition(ctx, object, farpointv1.NoConflictsCondition)).Should(Equal("True NoConflicts"))
 	})
 
-	It("is told of while ports and hints depend on it", func(ctx SpecContext) {
+	It("is reported while ports and hints depend on it", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		target := service(namespace, "shared")

@@ -32,9 +32,9 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// oneFlip is as many endpoints as an ExternalService may have, with all that a slice says
-// of an endpoint, in slices that say the same but for one verdict. The spec is in an order
-// that tells nothing of where an endpoint is.
+// oneFlip is as many endpoints as an ExternalService may have, with all that a slice has for an
+// endpoint, in slices that differ in one verdict. The spec is in an order that tells nothing of
+// where an endpoint is.
 func oneFlip() (sliceplan.Wants, []*discoveryv1.EndpointSlice) {
 	endpoints := numbered(1000)
 	for i := range endpoints {

@@ -87,7 +87,7 @@ func (m *simulation) asked() map[string]string {
 	return found
 }
 
-// told is what slices say, and fails if they could not be written or belong to nobody.
+// told is the state in slices, and fails if they could not be written or belong to nobody.
 func (m *simulation) told(t *testing.T, present []*discoveryv1.EndpointSlice) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -121,7 +121,7 @@ func (m *simulation) told(t *testing.T, present []*discoveryv1.EndpointSlice) ma
 	return found
 }
 
-// saying is what a slice says of an endpoint, by its conditions and its annotation.
+// saying is an endpoint's state in a slice, by its conditions and its annotation.
 func saying(slice *discoveryv1.EndpointSlice, endpoint *discoveryv1.Endpoint) string {
 	hidden := ""
 	state, _ := slicestate.Parse(slice.Annotations[farpointv1.SliceStateAnnotation])
@@ -401,8 +401,8 @@ func FuzzPlanSlices(f *testing.F) {
 	})
 }
 
-// TestPlanAgainstOracle edits, flips and meddles at random, and compares what the slices
-// say with what is asked for, and their writes with those of core's rules.
+// TestPlanAgainstOracle edits, flips and meddles at random, and compares the slices with what
+// is asked for, and their writes with those of core's rules.
 func TestPlanAgainstOracle(t *testing.T) {
 	for seed := range uint64(effort.Rounds(80, 10)) {
 		random := rand.New(rand.NewPCG(seed, 2))

@@ -184,7 +184,7 @@ func (m *simulation) meddle(c *choices) {
 	m.present[at] = slice
 }
 
-// wants are made anew each time, so that what a planner has changed shows.
+// wants are made again each time, so that what a planner has changed shows.
 func (m *simulation) wants() sliceplan.Wants {
 	made := sliceplan.Wants{Owner: testOwner(), Service: m.service.DeepCopy(), MaxEndpoints: m.max, Trigger: m.trigger}
 	made.Owner.Spec.EndpointSlices = m.options.DeepCopy()

@@ -333,7 +333,7 @@ func held(t *testing.T, present []*discoveryv1.EndpointSlice, maxEndpoints int) 
 		for _, endpoint := range slice.Endpoints {
 			key := fmt.Sprintf("%s %s:%d", slice.AddressType, endpoint.Addresses[0], *slice.Ports[0].Port)
 			if _, twice := found[key]; twice {
-				t.Fatalf("%s stands in two slices", key)
+				t.Fatalf("%s is in two slices", key)
 			}
 			found[key] = *endpoint.Conditions.Ready
 		}

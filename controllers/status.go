@@ -57,8 +57,8 @@ type findings struct {
 	traffic sliceplan.HintDecision
 	// around is what else leads the Service's traffic somewhere.
 	around neighbours
-	// conflict tells what of it is in the way; nil if nothing is. With conflictsUnknown,
-	// not all of it is known yet.
+	// conflict says what of it is in the way; nil if nothing is. With conflictsUnknown, not all of
+	// it is known yet.
 	conflict         *conflict
 	conflictsUnknown bool
 	// held: an endpoint would have been taken out, had the operator not lost its network.
@@ -215,8 +215,8 @@ func setOperatorIsolated(set conditionSetter, found findings) {
 		"the operator's own network seems to be down, so failing endpoints are not taken out: check the operator's network, its sidecars and its clock")
 }
 
-// setReady draws Ready, Reconciling and Stalled from the conditions before them. The
-// first thing that is wrong wins, in the order in which a user would have to mend them.
+// setReady draws Ready, Reconciling and Stalled from the conditions before them. The first
+// thing that is wrong wins, in the order in which a user would have to fix them.
 func setReady(set conditionSetter, found findings) {
 	obstacle := found.obstacle(set.status)
 	if obstacle == nil {
@@ -243,7 +243,7 @@ func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *targets.Fa
 		return f.fault
 	}
 	if condition := meta.FindStatusCondition(status.Conditions, farpointv1.EndpointsAcceptedCondition); condition.Status == metav1.ConditionFalse {
-		// A Secret may come; an endpoint of the spec mends itself never.
+		// A Secret may come; an endpoint of the spec never fixes itself.
 		return &targets.Fault{Reason: condition.Reason, Message: condition.Message, Awaited: condition.Reason == farpointv1.CredentialsUnavailableReason || condition.Reason == farpointv1.CertificatesUnavailableReason}
 	}
 	if unresolved := f.targets.Unresolved(); unresolved != nil {

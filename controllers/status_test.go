@@ -71,7 +71,7 @@ func told(object *farpointv1.ExternalService, found findings, now metav1.Time) f
 	return summarize(object, found, now)
 }
 
-// pastIn is the past of the slices that a status speaks of.
+// pastIn is the past of the slices that a status describes.
 func pastIn(status *farpointv1.ExternalServiceStatus) history {
 	before := toldBefore{list: status.Endpoints}
 	return history{published: func(of *endpoint.Endpoint, _ discoveryv1.EndpointPort) (slicestate.Published, bool) {
@@ -125,7 +125,7 @@ func TestStatusOfHealth(t *testing.T) {
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"all drain", []probes.Health{away, away}, nil, "0/2",
 			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"published all the same", []probes.Health{down, {}}, func(_ *farpointv1.ExternalService, f *findings) {
+		{"published anyway", []probes.Health{down, {}}, func(_ *farpointv1.ExternalService, f *findings) {
 			f.service.service.Spec.PublishNotReadyAddresses = true
 		}, "2/2",
 			"Available=True(EndpointsReady) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
@@ -207,7 +207,7 @@ func TestStatusStaysTheSameWhileNothingChanges(t *testing.T) {
 	}
 }
 
-// What is wrong may turn from what somebody has to mend into what is awaited, and back.
+// What is wrong may turn from what somebody has to fix into what is awaited, and back.
 func TestStatusIsEitherReconcilingOrStalled(t *testing.T) {
 	object, found := observed(up)
 	for _, step := range []struct {

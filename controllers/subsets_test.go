@@ -110,7 +110,7 @@ func TestEndpointsContent(t *testing.T) {
 	}
 }
 
-// Else each restart would write them anew.
+// Otherwise each restart would write them again.
 func TestEndpointsContentDoesNotDependOnTheOrder(t *testing.T) {
 	var from []*discoveryv1.EndpointSlice
 	for i := range 20 {

@@ -78,7 +78,7 @@ var _ = BeforeSuite(func() {
 		CRDDirectoryPaths:     []string{"../config/crd/bases"},
 		ErrorIfCRDPathMissing: true,
 	}
-	// Else it looks for a default route, which a machine without a network has not.
+	// Otherwise it looks for a default route, which a machine without a network lacks.
 	env.ControlPlane.GetAPIServer().Configure().Set("advertise-address", "192.0.2.1")
 	DeferCleanup(env.Stop) // also of a control plane that started, but refused the CRD
 	var err error
@@ -101,7 +101,7 @@ var _ = BeforeSuite(func() {
 // operator is a running manager and what it writes.
 type operator struct {
 	stop func()
-	// writes counts its requests that are not reads, reads those that are, but for watches.
+	// writes counts its requests that are not reads, reads those that are, without watches.
 	writes, reads atomic.Int64
 }
 
@@ -169,7 +169,7 @@ func newNamespace(ctx context.Context) string {
 	return namespace.Name
 }
 
-// backend is an HTTP server that is healthy until it is told otherwise.
+// backend is an HTTP server that is healthy until it is set otherwise.
 type backend struct {
 	*httptest.Server
 	status atomic.Int32

@@ -31,9 +31,9 @@ import (
 	"farpoint.dev/farpoint/controllers/sliceplan"
 )
 
-// suspend leaves the slices as they are, save for what may not be published any more, and
-// for those in a namespace that the object has turned away from, which could not revoke its
-// grant: nobody asks for that any more.
+// suspend leaves the slices as they are, except what may not be published any more, and those
+// in a namespace that the object has turned away from, which could not revoke its grant: nobody
+// asks for that any more.
 func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalService, within *policy.Limits) error {
 	existing, elsewhere, _, err := r.slicesOf(ctx, client.ObjectKeyFromObject(object), ownership.TargetService(object).Namespace)
 	if err != nil {

@@ -201,8 +201,8 @@ var _ = Describe("the target Service", func() {
 		Expect(slicesFor(ctx, namespace, "moved")).To(BeEmpty())
 	})
 
-	// Kubernetes gives a headless Service without a selector both families, and lets nobody
-	// take one away without the word for it.
+	// Kubernetes gives a headless Service without a selector both families, and lets nobody take
+	// one away without setting ipFamilyPolicy.
 	It("keeps the family that Kubernetes adds to that of the template", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
@@ -252,7 +252,7 @@ var _ = Describe("the target Service", func() {
 		object.Spec.ServiceTemplate = &farpointv1.ServiceTemplate{Spec: farpointv1.ServiceTemplateSpec{Ports: []farpointv1.ServiceTemplatePort{{Name: "http", Port: 443}}}}
 		create(ctx, service(namespace, "found"), object)
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("False ServiceNotOwned"))
-		Eventually(conditions(ctx, namespace, "found")).Should(Equal(map[string]string{"192.0.2.10": "TTF"}), "it is fronted all the same")
+		Eventually(conditions(ctx, namespace, "found")).Should(Equal(map[string]string{"192.0.2.10": "TTF"}), "it is fronted nevertheless")
 		Expect(k8s.Delete(ctx, object)).To(Succeed())
 		Eventually(conditions(ctx, namespace, "found")).Should(BeEmpty())
 		found := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "found"}}

@@ -280,7 +280,7 @@ func TestTiming(t *testing.T) {
 func TestSettingsFaultsNameTheField(t *testing.T) {
 	tests := map[string]farpointv1.HTTPHealthCheck{
 		"healthCheck.http.expectedBody is not a regular expression": {ExpectedBody: "("},
-		"healthCheck.http.expectedBody takes too long to match":  {ExpectedBody: "[ab]{1,1000}c"},
+		"healthCheck.http.expectedBody takes too long to match":     {ExpectedBody: "[ab]{1,1000}c"},
 		"healthCheck.http.expectedStatuses: \"399-200\"":            {ExpectedStatuses: []string{"399-200"}},
 		"healthCheck.http.drainStatuses: \"5xx\"":                   {DrainStatuses: []string{"5xx"}},
 	}

@@ -324,7 +324,7 @@ var _ = Describe("what endpoints and Secrets say", func() {
 		}
 		Expect(told["metrics"]).To(ContainSubstring(`farpoint_endpoint_up{endpoint="192.0.2.10:8080",externalservice="protocols"`))
 		Expect(told["events"]).To(ContainSubstring("EndpointUnhealthy"))
-		Expect(words{"an address": "192.0.2.10:8080"}.in(told["alerts"])).NotTo(BeEmpty(), "what is told is found")
+		Expect(words{"an address": "192.0.2.10:8080"}.in(told["alerts"])).NotTo(BeEmpty(), "what is sent is found")
 		Expect(len(planted)).To(BeNumerically(">", 20))
 		for where, text := range told {
 			Expect(text).NotTo(BeEmpty(), where)

@@ -154,7 +154,7 @@ func TestHints(t *testing.T) {
 	}
 }
 
-// kube-proxy looks at all endpoints of a Service, whoever has published them.
+// kube-proxy looks at all endpoints of a Service, regardless of their writer.
 func TestHintsBesideOthers(t *testing.T) {
 	const effective, void = "true HintsWritten", "false OthersWithoutHints"
 	slice := func(made *discoveryv1.EndpointSlice, hints ...*discoveryv1.EndpointHints) *discoveryv1.EndpointSlice {

@@ -79,10 +79,10 @@ type availability []groupDecision
 
 // history is what was in force up to now.
 type history struct {
-	// decided is what this process has decided and written last; nil if it has not. It goes
-	// before the slices, which may have been edited or deleted since.
+	// decided is what this process has decided and written last; nil if nothing. It goes before
+	// the slices, which may have been edited or deleted since.
 	decided availability
-	// published is what the slices say of an endpoint at a port.
+	// published is an endpoint's state in the slices at a port.
 	published func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool)
 }
 
@@ -144,8 +144,8 @@ func (r availabilityRules) assign(all []endpoint.Verdict, was history) availabil
 	return made
 }
 
-// recall finds out what was in force, from what this process has decided, or else from what
-// the slices say of the group's endpoints.
+// recall finds out what was in force, from what this process has decided, or otherwise from the
+// states of the group's endpoints in the slices.
 func (g *trafficGroup) recall(member *endpoint.Verdict, port int, was history) {
 	if g.decided {
 		return

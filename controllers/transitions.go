@@ -43,7 +43,7 @@ type transitions struct {
 	queue priorityqueue.PriorityQueue[reconcile.Request]
 	// turns are when each owner's last turn was, or its next one will be.
 	turns map[probes.Owner]time.Time
-	// unpublished are when the first change was told of that the slices do not say yet.
+	// unpublished are when the first change was reported that the slices do not have yet.
 	unpublished map[probes.Owner]time.Time
 	// swept is when owners that have been quiet were last forgotten.
 	swept time.Time
@@ -121,9 +121,9 @@ func (t *transitions) wait(owner probes.Owner) time.Duration {
 	return t.turns[owner].Sub(now)
 }
 
-// taken is called by who is about to publish what is known. It returns when the first
-// change was told of that is news; zero if none is. The batch window begins anew: a turn
-// may have waited long in the queue.
+// taken is called by who is about to publish what is known. It returns when the first change
+// was reported that is news; zero if none is. The batch window starts again: a turn may have
+// waited long in the queue.
 func (t *transitions) taken(owner probes.Owner) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -139,7 +139,7 @@ func (t *transitions) taken(owner probes.Owner) time.Time {
 func (t *transitions) untaken(owner probes.Owner, since time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.unpublished[owner] = since // which is before anything that has been told of meanwhile
+	t.unpublished[owner] = since // which is before anything that was reported meanwhile
 }
 
 // sweep forgets who has been quiet, now and then.

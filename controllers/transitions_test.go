@@ -61,7 +61,7 @@ func TestTransitionsRememberTheFirstUnpublishedChange(t *testing.T) {
 		t.Errorf("first change at %v, want %v", since, noon)
 	}
 	if since := turns.taken(owner); !since.IsZero() {
-		t.Errorf("a change at %v is told of twice", since)
+		t.Errorf("a change at %v is reported twice", since)
 	}
 	turns.untaken(owner, noon.Time) // it could not be written
 	turns.notify(owner)

@@ -91,8 +91,8 @@ func (r *Reconciler) targeting(ctx context.Context, service client.Object) []rec
 	return append(ownerOf(ctx, service), r.withTarget(ctx, client.ObjectKeyFromObject(service))...)
 }
 
-// neighboursOf names the ExternalServices that publish for a slice's Service, but for the
-// one that the slice was written for.
+// neighboursOf names the ExternalServices that publish for a slice's Service, except the one
+// that the slice was written for.
 func (r *Reconciler) neighboursOf(ctx context.Context, object client.Object) []reconcile.Request {
 	slice := object.(*discoveryv1.EndpointSlice)
 	owner, ours := ownership.OfSlice(slice)

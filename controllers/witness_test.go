@@ -133,7 +133,7 @@ func absentOf(addresses map[string]string) func([]*discoveryv1.EndpointSlice) []
 	}
 }
 
-// twice finds endpoints that stand in two places.
+// twice finds endpoints that are in two places.
 func twice(present []*discoveryv1.EndpointSlice) []string {
 	seen := map[string]string{}
 	var faults []string

@@ -90,7 +90,7 @@ type runningReconcile struct {
 	slow  bool
 	// overdue: it is slow, but there is no room for it among those that are.
 	overdue bool
-	// timer calls when it has become slow; nil if it was taken for slow from the start.
+	// timer calls when it has become slow; nil if it counted as slow from the start.
 	timer clock.Timer
 }
 

@@ -49,7 +49,7 @@ var userSchemes = []string{"mysql", "postgres", "redis", "rediss"}
 // headerSchemes are those whose probes say who asks in a header.
 var headerSchemes = []string{"grpc", "grpcs", "http", "https"}
 
-// TakesCredentials tells whether the probes of a URL make use of credentials.
+// TakesCredentials reports whether the probes of a URL make use of credentials.
 func TakesCredentials(url string) bool {
 	scheme, _, _ := strings.Cut(url, ":")
 	scheme = strings.ToLower(scheme)

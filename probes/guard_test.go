@@ -49,7 +49,7 @@ func (n *network) cut(at, length time.Duration) {
 	n.cuts = append(n.cuts, cut{at, at + length})
 }
 
-// whole tells whether nothing was lost in a time.
+// whole reports whether nothing was lost in a time.
 func (n *network) whole(from, to time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -33,7 +33,7 @@ const (
 	StateDraining
 )
 
-// Serves tells whether connections to the target are worth keeping.
+// Serves reports whether connections to the target are worth keeping.
 func (s State) Serves() bool { return s == StateHealthy || s == StateDraining }
 
 // Thresholds say how many results in a row make a verdict. Both are from 1 to 100.
@@ -140,7 +140,7 @@ func (h *Health) Since() time.Time {
 	return time.Unix(0, h.since)
 }
 
-// Pending tells whether a change is in the air, so that the next probe should come
+// Pending reports whether a change is in the air, so that the next probe should come
 // soon: there is no verdict yet, or the last results speak against it.
 func (h *Health) Pending() bool {
 	switch h.State {
@@ -154,7 +154,7 @@ func (h *Health) Pending() bool {
 	return true
 }
 
-// Condemns tells whether this result would make a target that serves unhealthy.
+// Condemns reports whether this result would make a target that serves unhealthy.
 func (h *Health) Condemns(result Result, limits Thresholds) bool {
 	return h.State.Serves() && result.Outcome == Failure && int(h.failed)+1 >= int(limits.Failure)
 }
@@ -230,7 +230,7 @@ func (h *Health) Declare(said Result, limits Thresholds, now time.Time) bool {
 	return false
 }
 
-// Flapping tells whether the target has fallen so often of late that its recoveries are
+// Flapping reports whether the target has fallen so often of late that its recoveries are
 // delayed.
 func (h *Health) Flapping(now time.Time) bool {
 	return h.falls > freeFalls && now.UnixNano()-h.firstFall <= int64(flapWindow)

@@ -200,7 +200,7 @@ func TestHealthAgainstOracle(t *testing.T) {
 // on all that came before for as many in a row as a change takes.
 func verdictOf(state State, history []Outcome, limits Thresholds) State {
 	for i, last := range history {
-		// all tells whether the last n results are of these outcomes.
+		// all reports whether the last n results are of these outcomes.
 		all := func(n uint8, outcomes ...Outcome) bool {
 			if i+1 < int(n) {
 				return false

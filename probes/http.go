@@ -341,7 +341,7 @@ func (p *httpProber) answered(status int, location string) answer {
 	return a
 }
 
-// wantsBody tells whether the body of a response matters.
+// wantsBody reports whether the body of a response matters.
 func (p *httpProber) wantsBody(a answer) bool {
 	return a.location == "" && p.settings.ExpectedBody != nil && p.settings.expects(a.status)
 }

@@ -162,7 +162,7 @@ func (r *http2Reader) next() (http2.Frame, error) {
 	}
 }
 
-// take tells whether a frame is part of the answer, and does what the others ask for.
+// take reports whether a frame is part of the answer, and does what the others ask for.
 func (r *http2Reader) take(frame http2.Frame) (mine bool, err error) {
 	switch frame := frame.(type) {
 	case *http2.MetaHeadersFrame:

@@ -245,7 +245,7 @@ func (l *loop) yield() {
 // yieldPause is how long the loop may keep its processor to itself.
 const yieldPause = 2 * time.Millisecond
 
-// hush tells whether somebody has nudged the scheduler, which is about to look then.
+// hush reports whether somebody has nudged the scheduler, which is about to look then.
 func (l *loop) hush() bool {
 	select {
 	case <-l.scheduler.wake:

@@ -183,7 +183,7 @@ func isRefusal(err error) bool {
 	return errors.As(err, &told) && (told.reason == ReasonAuthentication || told.reason == ReasonServerError)
 }
 
-// secure goes over to TLS if both sides want to, and tells whether they do.
+// secure goes over to TLS if both sides want to, and reports whether they do.
 func (p *mysqlProber) secure(ctx context.Context, s *mysqlSession, conn stream, said greeting) (bool, error) {
 	offered := said.capabilities&mysqlSSL != 0
 	switch {

@@ -36,7 +36,7 @@ type plain interface {
 	address() (netip.AddrPort, error)
 	// request is what to say first.
 	request() []byte
-	// listens tells whether the answer matters.
+	// listens reports whether the answer matters.
 	listens() bool
 	// hear reads as much of the answer as matters, and says how to end the connection. Its
 	// error is the reader's, or tells what is wrong with the answer.

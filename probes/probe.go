@@ -100,7 +100,7 @@ func (a *account) find(key string) *probe {
 	return a.entries[i].probe
 }
 
-// sameAs tells whether the probe does for the target exactly what another would.
+// sameAs reports whether the probe does for the target exactly what another would.
 func (p *probe) sameAs(target *Target, owner Owner) bool {
 	return p.identity == target.Identity && *p.rules == rulesOf(target) &&
 		(!target.Private || p.namespace == owner.Namespace)
@@ -151,7 +151,7 @@ func (p *probe) subscribe(to *account) {
 	}
 }
 
-// unsubscribe ends it, and tells whether nobody is left.
+// unsubscribe ends it, and reports whether nobody is left.
 func (p *probe) unsubscribe(from *account) (abandoned bool) {
 	if p.first != from {
 		for i := range p.others {

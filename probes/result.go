@@ -43,7 +43,7 @@ const (
 	Reachable
 )
 
-// reached tells whether there was an endpoint that meant well.
+// reached reports whether there was an endpoint that meant well.
 func (o Outcome) reached() bool { return o == Success || o == Draining || o == Reachable }
 
 // decides reports whether the outcome counts for a verdict.
@@ -218,7 +218,7 @@ func Reasons() []Reason { return slices.Sorted(maps.Keys(reasons)) }
 // String is the reason in one word, as it stands in a status; empty for none.
 func (r Reason) String() string { return reasons[r].word }
 
-// ownWord tells whether the reason is what an endpoint says of itself.
+// ownWord reports whether the reason is what an endpoint says of itself.
 func (r Reason) ownWord() bool { return r == ReasonNotServing || r == ReasonServiceUnknown }
 
 // Result is the answer of one probe.

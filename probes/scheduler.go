@@ -192,7 +192,7 @@ func (s *Scheduler) Health(owner Owner) map[string]Health {
 	return known
 }
 
-// Held tells whether a target of the owner would have been taken out, had the operator
+// Held reports whether a target of the owner would have been taken out, had the operator
 // not seemed to have lost its own network.
 func (s *Scheduler) Held(owner Owner) bool {
 	s.mu.Lock()

@@ -175,7 +175,7 @@ func (s *Scheduler) sleep(ctx context.Context, pause time.Duration) {
 func (s *Scheduler) declare(p *probe, said Result) { s.notify(s.settleDeclared(p, said)) }
 
 // settleDeclared is settle for what an endpoint said of itself. The result of a probe that
-// is under way is older, perhaps, and void. A probe soon afterwards tells whether the
+// is under way is older, perhaps, and void. A probe soon afterwards reports whether the
 // endpoint does as it says.
 func (s *Scheduler) settleDeclared(p *probe, said Result) (told []Owner) {
 	s.mu.Lock()

@@ -32,7 +32,7 @@ type begun struct {
 	rest func(context.Context) Result
 }
 
-// loops tells whether the loop makes the probes of a prober. The first of them starts it.
+// loops reports whether the loop makes the probes of a prober. The first of them starts it.
 func (s *Scheduler) loops(prober Prober) bool {
 	if made, ok := prober.(plain); !ok || !made.isPlain() {
 		return false

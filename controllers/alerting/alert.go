@@ -96,7 +96,7 @@ type notice struct {
 type ending uint8
 
 const (
-	// notEnded: it holds, or it cannot be told at the moment whether it does.
+	// notEnded: it holds, or nobody knows at the moment whether it does.
 	notEnded ending = iota
 	// recovered: what it reported is well again.
 	recovered

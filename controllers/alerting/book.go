@@ -41,8 +41,8 @@ func newBook() *book {
 // the end of an alert. It is Prometheus' own (resolvedRetention in its package rules).
 const endedRetention = 15 * time.Minute
 
-// restore adds alerts that held according to what receivers were told before a restart.
-// The next evaluation of their objects decides about them.
+// restore adds alerts that held according to the record of before a restart. The next
+// evaluation of their objects decides about them.
 func (b *book) restore(alerts map[alert]time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

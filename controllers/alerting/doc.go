@@ -22,8 +22,8 @@ limitations under the License.
 // collects that for all objects, and each receiver has a queue of its own, so that a
 // receiver that is away delays nobody.
 //
-// Alertmanager forgets an alert that is not repeated. A webhook does not: what it was told
-// has to be taken back. So what each webhook was told is stored in a ConfigMap, by which
+// Alertmanager forgets an alert that is not repeated. A webhook does not: what was posted to it
+// has to be taken back. So what was posted to each webhook is stored in a ConfigMap, by which
 // the next leader knows what to take back, also for an object that is gone by then.
 //
 // The package knows neither probes nor EndpointSlices.

@@ -50,8 +50,8 @@ type Config struct {
 	RunbookURL string
 	// WebhookURLs are posted CloudEvents.
 	WebhookURLs []string
-	// Namespace is the operator's own, which holds the record of what webhooks were told;
-	// empty if it is not known, in which case a restart forgets that.
+	// Namespace is the operator's own, which has the record of webhooks; empty if it is not known,
+	// in which case a restart forgets that.
 	Namespace string
 }
 
@@ -79,9 +79,9 @@ type Notifier struct {
 	deliveries *prometheus.CounterVec
 }
 
-// New returns a notifier; nil if the configuration names no receiver. It returns an error
-// if a file that the configuration names cannot be used. The live client reads
-// from the API server and not from a cache; it is for the record of what webhooks were told.
+// New returns a notifier; nil if the configuration names no receiver. It returns an error if a
+// file that the configuration names cannot be used. The live client reads from the API server
+// and not from a cache; it is for the record of webhooks.
 func New(cache cache.Cache, live client.Client, clock clock.Clock, config Config) (*Notifier, error) {
 	n := &Notifier{cache: cache, clock: clock, book: newBook(), deliveries: newDeliveries()}
 	for _, url := range config.AlertmanagerURLs {
@@ -182,7 +182,7 @@ func (n *Notifier) Start(ctx context.Context) error {
 	return nil
 }
 
-// restore loads what webhooks were told by the leaders before.
+// restore loads the record of what the previous leaders posted to webhooks.
 func (n *Notifier) restore(ctx context.Context) error {
 	for _, each := range n.queues {
 		to, ok := each.receiver.(*webhook)

@@ -41,8 +41,8 @@ import (
 // +kubebuilder:rbac:groups="",resources=configmaps,namespace=farpoint-system,verbs=create
 // +kubebuilder:rbac:groups="",resources=configmaps,namespace=farpoint-system,resourceNames=farpoint-webhooks,verbs=update
 
-// RecordName is the name of the ConfigMap that holds what webhooks were told, in the
-// operator's own namespace.
+// RecordName is the name of the ConfigMap with the record of webhooks, in the operator's own
+// namespace.
 const RecordName = "farpoint-webhooks"
 
 // told says what a webhook knows of an alert.
@@ -53,8 +53,8 @@ type told struct {
 	delivered bool
 }
 
-// recordEntry is an alert that a webhook was told the beginning of and not the end, as the
-// ConfigMap holds it.
+// recordEntry is an alert whose beginning was posted to a webhook, and whose end was not, as in
+// the ConfigMap.
 type recordEntry struct {
 	Alert     Name      `json:"alert"`
 	Namespace string    `json:"namespace"`
@@ -66,7 +66,7 @@ type recordEntry struct {
 	Delivered bool      `json:"delivered,omitempty"`
 }
 
-// record keeps what one webhook was told where the next leader finds it.
+// record keeps what was posted to one webhook where the next leader finds it.
 type record struct {
 	// live reads from the API server and not from a cache, which would watch ConfigMaps.
 	live   client.Client
@@ -90,7 +90,7 @@ func newRecord(live client.Client, namespace, url string, maxBytes int) *record 
 	}
 }
 
-// load returns what the webhook was told. A record that cannot be decoded counts as empty:
+// load returns what was posted to the webhook. A record that cannot be decoded counts as empty:
 // somebody edited it, and nothing can be known from it.
 func (r *record) load(ctx context.Context) (map[alert]told, error) {
 	stored := &corev1.ConfigMap{}
@@ -105,7 +105,7 @@ func (r *record) load(ctx context.Context) (map[alert]told, error) {
 	return list, nil
 }
 
-// save stores what the webhook was told, if that differs from what is stored.
+// save stores what was posted to the webhook, if that differs from what is stored.
 func (r *record) save(ctx context.Context, list map[alert]told) error {
 	content, err := encodeRecord(list, r.maxBytes)
 	if err != nil || bytes.Equal(content, r.saved) {

@@ -117,8 +117,8 @@ func (w *webhook) isKnown(n notice) bool {
 	return !known
 }
 
-// keep stores what the webhook was told. Alerts do not wait for the API server: where the
-// record cannot be written, they are posted all the same.
+// keep stores what was posted to the webhook. Alerts do not wait for the API server: where the
+// record cannot be written, they are posted anyway.
 func (w *webhook) keep(ctx context.Context) {
 	if w.record == nil {
 		return

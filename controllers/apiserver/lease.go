@@ -46,7 +46,7 @@ const (
 // after half of renewDeadline if nobody has answered.
 const outageThreshold, holderGrace = LeaseDuration / 2, RenewDeadline/2 + 2*RetryPeriod
 
-// errHolderFirst is what a replica is told instead of what the lease says.
+// errHolderFirst is what a replica gets instead of the lease.
 var errHolderFirst = errors.New("the API server was unreachable: the holder of the lease may renew it first")
 
 // Lease is the lock of the leader election.

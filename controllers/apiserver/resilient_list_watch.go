@@ -52,12 +52,12 @@ const watchTimeout = 5 * time.Minute
 
 // resilientListWatch keeps a list and watch going through whatever happens to the API server.
 //
-// A Reflector would do so by itself, but after pauses that double up to a minute. It
-// counts every watch that breaks off and every request that is refused, and forgets them
-// only after two minutes of peace (client-go/tools/cache/reflector.go, defaultBackoffMax
-// and defaultBackoffReset). After a few faults it would notice nothing for a minute or two,
-// though the API server is well. Since an informer lets nobody set that, its Reflector
-// is told of no faults at all: it has one watch that never ends.
+// A Reflector would do so by itself, but after pauses that double up to a minute. It counts
+// every watch that breaks off and every request that is refused, and forgets them only after
+// two minutes of peace (client-go/tools/cache/reflector.go, defaultBackoffMax and
+// defaultBackoffReset). After a few faults it would notice nothing for a minute or two, though
+// the API server is well. Since an informer lets nobody set that, its Reflector never sees an
+// error: it has one watch that never ends.
 //
 // It is for one Reflector, which does one thing at a time.
 type resilientListWatch struct {
@@ -102,7 +102,8 @@ func isUnsupported(err error) bool {
 	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsMethodNotSupported(err)
 }
 
-// isExpired tells that the API server does not have a resource version any more, or not yet.
+// isExpired reports whether the API server no longer has a resource version, or does not have
+// it yet.
 func isExpired(err error) bool {
 	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge)
 }
@@ -202,8 +203,8 @@ func (w endlessWatch) Stop() {
 // ResultChan implements watch.Interface.
 func (w endlessWatch) ResultChan() <-chan watch.Event { return w.events }
 
-// begin begins a watch. One that has expired already has begun and ended all the same,
-// unless it were to tell of all that there is.
+// begin begins a watch. One that has expired already has begun and ended nevertheless, unless
+// it were to send everything.
 func (p *resilientListWatch) begin(ctx context.Context, options metav1.ListOptions) (begun watch.Interface, err error) {
 	err = p.retry(ctx, func() error {
 		begun, err = p.from.WatchWithContext(ctx, options)
@@ -226,10 +227,9 @@ func endedBy(err error) watch.Interface {
 	return ended
 }
 
-// follow passes on the events of a watch that began at a time, and of those that go on
-// where one before ended, until the context is done. It returns before only if the
-// Reflector must begin anew: what there is has not been told in full yet, or the API server
-// will not have it.
+// follow passes on the events of a watch that began at a time, and of those that go on where
+// one before ended, until the context is done. It returns earlier only if the Reflector must
+// start again: the initial list is not complete yet, or the API server will not have it.
 func (p *resilientListWatch) follow(ctx context.Context, from watch.Interface, at time.Time, to chan<- watch.Event) {
 	for {
 		err := p.forward(ctx, from, to)

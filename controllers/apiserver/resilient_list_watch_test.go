@@ -261,8 +261,8 @@ func TestExpiredWatchIsListedAgain(t *testing.T) {
 	})
 }
 
-// One that was deleted and created anew meanwhile is another object, though of the same
-// name, and perhaps of the same generation.
+// One that was deleted and created again meanwhile is another object, though of the same name,
+// and perhaps of the same generation.
 func TestWhatWasCreatedAnewIsNoUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &stormy{}
@@ -326,7 +326,7 @@ func TestStormIsNoBusyLoop(t *testing.T) {
 	})
 }
 
-// Whoever stops while the API server still has much to tell leaves nobody behind, which the
+// Stopping while the API server still has much to send leaves no goroutine behind, which the
 // bubble would not forgive.
 func TestWatchThatIsStoppedInTheMiddleEnds(t *testing.T) {
 	for range 20 {

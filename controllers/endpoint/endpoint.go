@@ -67,7 +67,7 @@ type Endpoint struct {
 	// Text is the canonical form of address, or the name, which the slices have.
 	Text  string
 	Ports *PortSet
-	// Resolved is where the address comes from; nil if it stands in the spec.
+	// Resolved is where the address comes from; nil if the spec has it.
 	Resolved *ResolvedFrom
 	// Held endpoints have a health check that cannot be carried out as the spec has it, and
 	// are probed by the last one that was sound: a slip must not take a living endpoint out.

@@ -40,7 +40,7 @@ type Host struct {
 	name    string
 }
 
-// HostOf reads what stands in a slice.
+// HostOf reads the address in a slice.
 func HostOf(published string) Host {
 	address, err := netip.ParseAddr(published)
 	if err != nil {

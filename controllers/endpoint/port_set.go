@@ -26,15 +26,15 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// PortSet is a list of ports that endpoints have in common. Endpoints with the same
-// set stand in the same slices.
+// PortSet is a list of ports that endpoints have in common. Endpoints with the same set are in
+// the same slices.
 type PortSet struct {
 	Ports []discoveryv1.EndpointPort
 	Key   PortsKey
 }
 
-// PortsKey tells apart port sets that have to stand in slices of their own. The order
-// of the ports does not count.
+// PortsKey identifies port sets that need separate slices. The order of the ports does not
+// count.
 type PortsKey string
 
 // NewPortSet makes sure that nothing is nil: consumers take a nil name and "" for two

@@ -65,8 +65,8 @@ func ProbeState(health farpointv1.EndpointHealth) probes.State {
 	return probes.StateUnknown
 }
 
-// Conditions are what a slice says of an endpoint's health. All three are always
-// written, since nil means different things to different consumers.
+// Conditions are an endpoint's health in a slice. All three are always written, since nil means
+// different things to different consumers.
 type Conditions struct {
 	Ready, Serving, Terminating bool
 }
@@ -87,8 +87,8 @@ func (v *Verdict) Conditions(publishNotReady bool) Conditions {
 	return Conditions{}
 }
 
-// isDraining tells of an endpoint in use that it keeps its connections and gets no new ones,
-// by the spec or by its own word.
+// isDraining reports whether an endpoint in use keeps its connections and gets no new ones, by
+// the spec or by its own report.
 func (v *Verdict) isDraining() bool {
 	return v.Role == Draining || v.Role == InUse && v.Health.State == probes.StateDraining
 }
@@ -121,6 +121,6 @@ type Verdict struct {
 	// PortRoles are the roles for each port if they differ; role is then the one that gives it
 	// most traffic. See splitByRole.
 	PortRoles []Role
-	// WrittenReason is the reason for the same verdict that stands in the slices; "" for none.
+	// WrittenReason is the reason for the same verdict in the slices; "" for none.
 	WrittenReason string
 }

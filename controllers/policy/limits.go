@@ -37,7 +37,7 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// policyAdvice ends what is said of an endpoint that a policy does not allow.
+// policyAdvice ends the message for an endpoint that a policy does not allow.
 const policyAdvice = ": choose another one, or have the policy changed"
 
 // Policy is an ExternalServicePolicy made ready to decide by.

@@ -48,7 +48,7 @@ const (
 	referenceTimeout = 5 * time.Second
 )
 
-// DefaultGrace is time to make a Secret anew that was deleted by mistake.
+// DefaultGrace is time to create a Secret again that was deleted by mistake.
 const DefaultGrace = 10 * time.Minute
 
 // Reference names an object that a health check refers to, and what for.
@@ -86,7 +86,7 @@ func referencesOf(check *farpointv1.HealthCheck) []Reference {
 	return all
 }
 
-// field is where the reference stands in the spec.
+// field is where the reference is in the spec.
 func (r Reference) field() string {
 	if r.use == credentialsUse {
 		return "healthCheck.credentialsSecretRef"

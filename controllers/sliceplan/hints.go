@@ -52,8 +52,7 @@ type HintDecision struct {
 }
 
 // DecideHints decides on hints by what the Service and the endpoints' forZones ask for.
-// Kubernetes' own controllers pass over a Service without a selector, so that nobody else
-// writes any.
+// Kubernetes' own controllers ignore a Service without a selector, so nobody else writes any.
 //
 // It looks at every endpoint that may ever be ready, whatever its health, although
 // consumers look at the ready ones only. Otherwise the death of the only endpoint without
@@ -107,9 +106,9 @@ func (f *HintDecision) explain(effective bool, reason, format string, args ...an
 	f.Effective, f.Reason, f.Message = effective, reason, fmt.Sprintf(format, args...)
 }
 
-// BesideOthers is the same with others publishing for the Service as well. If they give no hints,
-// nobody follows those that are written here; they are written all the same, so that
-// nothing here changes with what others do.
+// BesideOthers is the same with others publishing for the Service as well. If they give no
+// hints, nobody follows those that are written here; they are written anyway, so that nothing
+// here changes with what others do.
 func (f HintDecision) BesideOthers(service *corev1.Service, rivals []*discoveryv1.EndpointSlice) HintDecision {
 	if !f.Effective {
 		return f

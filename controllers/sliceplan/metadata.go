@@ -39,7 +39,7 @@ type metadata struct {
 	labels, annotations map[string]string
 	// trigger is the annotation that says when what is news came about; "" for none.
 	trigger string
-	// byZone: each zone's endpoints stand in slices of their own.
+	// byZone: each zone's endpoints are in separate slices.
 	byZone bool
 	// taken are the names of slices that there are.
 	taken map[string]bool

@@ -35,9 +35,9 @@ type Plan struct {
 	Create, Update, Delete []*discoveryv1.EndpointSlice
 	// ShrinkLast are the slices of those last updates, as they are now.
 	ShrinkLast []*discoveryv1.EndpointSlice
-	// Withheld are creations that are not carried out, since what the slices depend on is
-	// being deleted, and the garbage collector with it. What their endpoints stand in now
-	// keeps them.
+	// Withheld are creations that are not carried out, since what the slices depend on is being
+	// deleted, and the garbage collector with it. The slices that have their endpoints now keep
+	// them.
 	Withheld []*discoveryv1.EndpointSlice
 	// Kept counts the slices that there will be.
 	Kept int
@@ -93,9 +93,9 @@ func Make(wants Wants, existing []*discoveryv1.EndpointSlice) Plan {
 	return planner.buildPlan(len(existing))
 }
 
-// planner plans the slices of one object. Where it speaks of an endpoint by its
-// index, that is the one in wants.endpoints: it looks at a thousand of them for the sake
-// of one that has changed, and builds only what is written.
+// planner plans the slices of one object. Its indexes of endpoints are those in
+// wants.endpoints: it looks at a thousand of them for the sake of one that has changed, and
+// builds only what is written.
 type planner struct {
 	wants    Wants
 	metadata metadata
@@ -112,8 +112,8 @@ type planner struct {
 	state slicestate.Encoder
 }
 
-// groupKey tells apart what must stand in slices of its own: a slice has one address
-// type, one list of ports and, if the slices are grouped by zone, one zone.
+// groupKey identifies what needs separate slices: a slice has one address type, one list of
+// ports and, if the slices are grouped by zone, one zone.
 type groupKey struct {
 	addressType discoveryv1.AddressType
 	ports       endpoint.PortsKey

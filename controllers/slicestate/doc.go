@@ -14,8 +14,8 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package slicestate is what outlasts a restart: what the EndpointSlices say of endpoints, in
-// their conditions and in one annotation, and nothing else.
+// Package slicestate is what outlasts a restart: the endpoints' states in the EndpointSlices,
+// in their conditions and in one annotation, and nothing else.
 //
 // An [Encoder] writes the annotation of a slice, with the verdicts, drains and DNS names that
 // conditions do not imply. [Read] reads slices back into a [Prior], from which an operator that

@@ -29,15 +29,15 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// Prior are what the EndpointSlices say of endpoints: what clients follow, and with the
-// slices' annotations all that an operator has to know that has just started or taken over,
-// so that this changes nothing. The status is not asked: it may be empty, old or edited.
+// Prior are the endpoints' states in the EndpointSlices: what clients follow, and with the
+// slices' annotations all that an operator has to know that has just started or taken over, so
+// that this changes nothing. The status is not asked: it may be empty, old or edited.
 type Prior struct {
 	Existing  []*discoveryv1.EndpointSlice
 	published map[endpoint.Key]Published
 }
 
-// Published is what a slice says of an endpoint at one port.
+// Published is an endpoint's state in a slice at one port.
 type Published struct {
 	endpoint.Conditions
 	// Role is standby or disabled, or else inUse. Those that drain have that, too.
@@ -51,7 +51,7 @@ type Published struct {
 	more *Details
 }
 
-// Details are what a slice says of few endpoints.
+// Details are what a slice has for few endpoints.
 type Details struct {
 	// reason is the one with which the verdict was written first; "" where the conditions
 	// imply the verdict.
@@ -112,8 +112,8 @@ func (s *Prior) noteConditions(published *discoveryv1.Endpoint, ports []discover
 	}
 }
 
-// noteState takes in a slice's annotation. What it says of endpoints that are not in the
-// slice any more, or the other way round, counts for nothing: somebody has edited it.
+// noteState takes in a slice's annotation. Its entries for endpoints that are not in the slice
+// any more, or the other way round, do not count: somebody has edited it.
 func (s *Prior) noteState(state State, ports []discoveryv1.EndpointPort) {
 	for i := range state.Endpoints {
 		entry := &state.Endpoints[i]
@@ -165,7 +165,7 @@ func (s *Prior) change(addresses []string, ports []discoveryv1.EndpointPort, cha
 	}
 }
 
-// Find is what the slices say of an endpoint, at any of its places, so that adding a port
+// Find returns an endpoint's state in the slices, at any of its places, so that adding a port
 // to an endpoint, or naming another one first, forgets nothing.
 func (s *Prior) Find(of *endpoint.Endpoint) (Published, bool) {
 	for _, port := range of.Ports.Ports {
@@ -176,7 +176,7 @@ func (s *Prior) Find(of *endpoint.Endpoint) (Published, bool) {
 	return Published{}, false
 }
 
-// At is what the slices say of an endpoint at one of its ports, or at another one if that
+// At returns an endpoint's state in the slices at one of its ports, or at another one if that
 // is new.
 func (s *Prior) At(of *endpoint.Endpoint, port discoveryv1.EndpointPort) (Published, bool) {
 	if said, ok := s.published[of.Host().Key(port)]; ok {
@@ -198,8 +198,8 @@ func (s *Prior) State(ep *endpoint.Endpoint) (probes.State, bool) {
 	return said.State, true
 }
 
-// Reason is the reason with which this verdict on an endpoint stands in the slices, at any
-// of its places; "" if they have none.
+// Reason is the reason of this verdict on an endpoint in the slices, at any of its places; ""
+// if they have none.
 func (s *Prior) Reason(endpoint *endpoint.Endpoint, state probes.State) string {
 	for _, port := range endpoint.Ports.Ports {
 		if said, ok := s.published[endpoint.Host().Key(port)]; ok && said.more != nil && said.State == state && said.more.reason != "" {

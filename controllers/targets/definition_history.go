@@ -73,7 +73,7 @@ type History struct {
 const maxDefinitions = 8
 
 // Update brings the history up to an object. The inputs are what a health check refers to,
-// which is to be read anew for one that has been edited.
+// which is read again for one that has been edited.
 func (h *History) Update(object *farpointv1.ExternalService, inputs func(check *farpointv1.HealthCheck, edited bool) (Certificates, Login)) {
 	edited := h.present == nil || h.present.generation != object.Generation
 	if edited && h.present != nil && h.present.Url == object.Spec.HealthCheckURL && equality.Semantic.DeepEqual(h.present.check, object.Spec.HealthCheck) {
@@ -109,8 +109,8 @@ func (h *History) Checks() []*farpointv1.HealthCheck {
 	return all
 }
 
-// Probing is what endpoints are probed by as it stands. Probers that were prepared within
-// other confines, or by other rules of egress, are prepared anew.
+// Probing is what endpoints are probed by as it stands. Probers that were prepared within other
+// confines, or by other rules of egress, are prepared again.
 func (h *History) Probing(within *policy.Limits, egress uint64) Probing {
 	if h.within != within || h.egress != egress {
 		h.probers.ForgetProbers()
@@ -169,6 +169,6 @@ func (h *History) meanwhile(sound []*Definition) string {
 // Fault is something about an object as a whole that keeps it from being carried out.
 type Fault struct {
 	Reason, Message string
-	// Awaited means that it may mend itself without an edit of the ExternalService.
+	// Awaited means that it may resolve itself without an edit of the ExternalService.
 	Awaited bool
 }

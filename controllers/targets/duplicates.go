@@ -26,10 +26,9 @@ import (
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
-// claim ranks the endpoints that want one place. A rejected endpoint never keeps a place
-// from a valid one, wherever they stand in the spec; an address that the spec gives comes
-// before those that DNS names lead to, so that no answer of a name server decides whether
-// it is a duplicate.
+// claim ranks the endpoints that want one place. A rejected endpoint never keeps a place from a
+// valid one, wherever they are in the spec; an address that the spec gives comes before those
+// that DNS names lead to, so that no answer of a name server decides whether it is a duplicate.
 type claim uint8
 
 const (

@@ -95,10 +95,10 @@ type Expander struct {
 	// Ports are the Service's.
 	Ports  []corev1.ServicePort
 	Answer func(probes.Question) probes.Answer
-	// Refused tells of addresses that may not be published.
+	// Refused reports addresses that may not be published.
 	Refused func(netip.Addr) bool
-	// Before is what the status says, from which nothing but the reason is taken why a name leads
-	// nowhere, for as long as no name server has answered.
+	// Before is the status, from which only the reason why a name leads nowhere is taken, for as
+	// long as no name server has answered.
 	Before []farpointv1.EndpointStatus
 
 	made *Expansion
@@ -179,8 +179,8 @@ func with(spec *farpointv1.Endpoint, address string) *farpointv1.Endpoint {
 	return &changed
 }
 
-// expandServices expands SRV records. Their priorities become tiers, in their order, from
-// the one on that the spec gives. Their weights cannot be told in slices.
+// expandServices expands SRV records. Their priorities become tiers, in their order, from the
+// one on that the spec gives. Slices cannot express their weights.
 func (x *Expander) expandServices(wanted Wanted, service *probes.ServiceName) {
 	if wanted.Spec.Port != nil || len(wanted.Spec.Ports) > 0 {
 		wanted.Refused = &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "srv:// takes the ports from SRV records: remove port and ports"}
@@ -225,9 +225,9 @@ func (x *Expander) portNamed(service string) string {
 	return ""
 }
 
-// collect adds what a name of the spec leads to. What is refused of it is one entry, which
-// does not tell the addresses: whoever may write names could learn from it what is where.
-// What leads nowhere is one entry, too.
+// collect adds what a name of the spec leads to. What is refused of it is one entry, which does
+// not tell the addresses: people who can write names could learn from it what is where. What
+// leads nowhere is one entry, too.
 func (x *Expander) collect(wanted Wanted, found []Wanted) {
 	all := len(found)
 	found = slices.DeleteFunc(found, func(each Wanted) bool { return each.Refused != nil })

@@ -72,9 +72,9 @@ func NameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) NameRu
 	return rules
 }
 
-// QuestionsOf are all that has to be known to resolve the names of a spec. What the slices
-// say is what to begin with: they have the addresses that each name led to last. For the
-// hosts that SRV records name, it is the present answer that counts.
+// QuestionsOf are all that has to be known to resolve the names of a spec. The slices' contents
+// are what to begin with: they have the addresses that each name led to last. For the hosts
+// that SRV records name, it is the present answer that counts.
 func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *slicestate.Prior, answer func(probes.Question) probes.Answer) []probes.Wanted {
 	if !endpoint.HasDNSName(spec) {
 		return nil
@@ -197,8 +197,8 @@ func resolutionOf(name string, types []probes.RecordType, answer func(probes.Que
 	return found
 }
 
-// worse orders outcomes by what is to be told: that a name has no answer yet, that
-// it cannot be found out, that it does not exist, that it is empty.
+// worse orders outcomes by which to report: that a name has no answer yet, that it cannot be
+// found out, that it does not exist, that it is empty.
 func worse(a, b probes.LookupOutcome) bool {
 	rank := func(outcome probes.LookupOutcome) int {
 		switch outcome {

@@ -55,7 +55,7 @@ type preparedProber struct {
 	// key is the name of the endpoint.
 	key      string
 	Identity probes.Identity
-	// Prober is nil if it has to be prepared anew, or if the endpoint is disabled.
+	// Prober is nil if it has to be prepared again, or if the endpoint is disabled.
 	Prober probes.Prober
 	// url and definition are what it was prepared by, or would be if it could; definition is
 	// nil if there is none.
@@ -97,7 +97,7 @@ func (l *proberList) find(index int, name string) *preparedProber {
 	return nil
 }
 
-// ForgetProbers has all probers prepared anew.
+// ForgetProbers has all probers prepared again.
 func (l *proberList) ForgetProbers() {
 	for i := range l.List {
 		l.List[i].Prober = nil

@@ -57,7 +57,7 @@ type Settings struct {
 type Schedule struct {
 	Timing     probes.Timing
 	thresholds probes.Thresholds
-	// initial is what a new endpoint is taken for.
+	// initial is the state of a new endpoint.
 	initial probes.State
 }
 

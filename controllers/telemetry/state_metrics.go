@@ -210,7 +210,7 @@ func (s *stateSamples) observations(observed []probes.Observation) {
 	}
 }
 
-// endpoints tells of each endpoint by itself, but for those that are set aside.
+// endpoints has metrics of each endpoint that is not set aside.
 func (s *stateSamples) endpoints(observed []probes.Observation) {
 	known := make(map[string]*probes.Observation, len(observed))
 	for i := range observed {

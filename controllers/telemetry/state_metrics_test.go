@@ -169,7 +169,7 @@ endpoint_up{endpoint=192.0.2.1:80,externalservice=api,namespace=shop,zone=zone-1
 `, "endpoint_")
 }
 
-// Nobody is to be woken by what a status said when it was last kept.
+// Nobody is to be woken by an outdated status.
 func TestStateMetricsOfWhatIsNotKept(t *testing.T) {
 	object := halfDead()
 	object.Spec.Suspend = true
@@ -178,7 +178,7 @@ func TestStateMetricsOfWhatIsNotKept(t *testing.T) {
 	expectMetrics(t, collector(object), "")
 }
 
-// One endpoint that stands in a status twice must not cost all metrics of the operator.
+// One endpoint that is in a status twice must not cost all metrics of the operator.
 func TestStateMetricsOutliveAStrangeStatus(t *testing.T) {
 	object := halfDead()
 	object.Status.Endpoints = append(object.Status.Endpoints, object.Status.Endpoints[0], farpointv1.EndpointStatus{

@@ -178,7 +178,7 @@ func (s *screen) draw(view func(height int) []string) {
 	s.width, s.drawn = width, lines
 }
 
-// keep leaves the view as it is, so that what is printed next stands below it.
+// keep leaves the view as it is, so that the next output is below it.
 func (s *screen) keep() { s.drawn = nil }
 
 // colored is green for what is well and red for what is not, padded to the width.

@@ -197,7 +197,7 @@ func (s *state) observeSlice(slice *discoveryv1.EndpointSlice, deleted bool) (ch
 	return changes
 }
 
-// conditions returns what the slices say of an address; false if none has it.
+// conditions returns the conditions of an address in the slices; false if none has it.
 func (s *state) conditions(address string) (conditions, bool) {
 	for _, slice := range s.slices {
 		if published, ok := slice[address]; ok {

@@ -41,7 +41,7 @@ const (
 type stage interface {
 	stop(backend int)
 	start(ctx context.Context, backend int) error
-	// conditions returns what the slices say of an address; false if no slice has it.
+	// conditions returns the conditions of an address in the slices; false if no slice has it.
 	conditions(address string) (conditions, bool)
 	// wait waits until the condition holds or the limit is over.
 	wait(ctx context.Context, limit time.Duration, scene string, holds func() bool) error

@@ -88,7 +88,7 @@ var rules = []rule{
 	},
 	{
 		name:    "taken for",
-		pattern: `\b([Tt]ake|[Tt]akes|[Tt]aken|[Tt]aking|[Tt]ook)( \S+){0,6}? for (granted|healthy|unhealthy|dead|alive|lost|one|it|its own|our own)\b|\btaken for\b`,
+		pattern: `\b([Tt]ake|[Tt]akes|[Tt]aken|[Tt]aking|[Tt]ook)( \S+){0,6}? for (granted|healthy|unhealthy|dead|alive|lost|one|its own|our own)\b|\btaken for\b`,
 		reason:  "reads as taken away",
 		instead: "treats as, assumes to be",
 		bad:     "Argo CD takes kinds that it does not know for healthy.",

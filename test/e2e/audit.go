@@ -38,7 +38,7 @@ type Write struct {
 // operatorUser is who the operator is to the API server.
 const operatorUser = "system:serviceaccount:" + systemNamespace + ":" + accountName
 
-// Done tells whether the write has changed something.
+// Done reports whether the write has changed something.
 func (w Write) Done() bool { return w.Status < 300 }
 
 // auditEvent is what is read of an event of audit.k8s.io/v1.

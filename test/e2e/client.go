@@ -65,7 +65,7 @@ type Request struct {
 	Err     error
 }
 
-// Failed tells whether the client did not get what it asked for.
+// Failed reports whether the client did not get what it asked for.
 func (r Request) Failed() bool { return r.Outcome != OK }
 
 // Client sends requests at a steady rate until it is stopped.
@@ -178,7 +178,7 @@ func (c *Client) Between(from, to time.Time) []Request {
 	return found
 }
 
-// awaits tells whether a request is not over that was sent before a time.
+// awaits reports whether a request is not over that was sent before a time.
 func (c *Client) awaits(before time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

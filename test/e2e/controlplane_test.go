@@ -74,7 +74,7 @@ func (s *scenario) stays(leads *e2e.Operator) {
 	}
 }
 
-// reaches tells whether a host has answered the client lately.
+// reaches reports whether a host has answered the client lately.
 func (s *scenario) reaches(host *e2e.Host) bool {
 	now := time.Now()
 	for _, request := range s.clients[0].Between(now.Add(-time.Second), now) {

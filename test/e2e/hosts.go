@@ -163,7 +163,7 @@ func (h *Host) started() (*Host, error) {
 // Address is its first one.
 func (h *Host) Address() netip.Addr { return h.Addresses[0] }
 
-// Has tells whether an address is the host's.
+// Has reports whether an address is the host's.
 func (h *Host) Has(address string) bool {
 	return address == h.Address6.String() || slices.ContainsFunc(h.Addresses, func(each netip.Addr) bool { return each.String() == address })
 }
@@ -353,7 +353,7 @@ func (h *Host) well() {
 	}
 }
 
-// WasIll tells whether there was a fault at this time.
+// WasIll reports whether there was a fault at this time.
 func (h *Host) WasIll(at time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

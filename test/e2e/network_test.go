@@ -33,7 +33,7 @@ import (
 	"farpoint.dev/farpoint/test/e2e"
 )
 
-// isolated tells whether the object says that the operator has lost its network.
+// isolated reports whether the object says that the operator has lost its network.
 func (s *scenario) isolated() bool {
 	object := &farpointv1.ExternalService{}
 	s.Expect(s.ground.cluster.Client.Get(s.ctx, client.ObjectKeyFromObject(s.object), object)).To(Succeed())

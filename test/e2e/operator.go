@@ -179,7 +179,7 @@ func (o *Operator) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Leads tells whether the operator holds the lease.
+// Leads reports whether the operator holds the lease.
 func (o *Operator) Leads(ctx context.Context) (bool, error) {
 	lease := &coordinationv1.Lease{}
 	key := client.ObjectKey{Namespace: systemNamespace, Name: leaseName}

@@ -210,7 +210,7 @@ func (s *scenario) withdraw() {
 	s.Eventually(func() int { return len(s.ground.watcher.Published(s.namespace)) }).WithContext(ctx).Should(BeZero())
 }
 
-// ready tells whether an address gets traffic.
+// ready reports whether an address gets traffic.
 func (s *scenario) ready(address string) bool {
 	return s.ground.watcher.Ready(e2e.Place{Namespace: s.namespace, Service: serviceName, Address: address})
 }
@@ -310,7 +310,7 @@ func (s *scenario) writes() int {
 	return len(writes)
 }
 
-// lasts tells whether a Service is there for as long as the scenario.
+// lasts reports whether a Service is there for as long as the scenario.
 func (s *scenario) lasts(service string) bool {
 	return service == serviceName || slices.ContainsFunc(s.declared, func(object client.Object) bool { return object.GetName() == service })
 }

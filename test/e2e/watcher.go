@@ -129,7 +129,7 @@ func (w *Watcher) compare(at time.Time) {
 	w.ready = now
 }
 
-// Ready tells whether a Service sends traffic to an endpoint.
+// Ready reports whether a Service sends traffic to an endpoint.
 func (w *Watcher) Ready(place Place) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -14,9 +14,9 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Command promql tells what PromQL expressions ask for, so that tests can hold rules and
-// dashboards against the metrics that there are. It reads a JSON list of expressions and
-// writes a list of the same length.
+// Command promql prints what PromQL expressions ask for, so that tests can hold rules and
+// dashboards against the metrics that there are. It reads a JSON list of expressions and writes
+// a list of the same length.
 package main
 
 import (
@@ -28,7 +28,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// answer tells of one expression.
+// answer describes one expression.
 type answer struct {
 	// Error says what is wrong with it; empty if nothing is.
 	Error string `json:"error,omitempty"`
