@@ -31,7 +31,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// fakeStage publishes what a backend does almost a second later, in simulated time.
+// fakeStage publishes what a backend does a second later, in simulated time.
 type fakeStage struct {
 	*state
 	end     time.Time
@@ -39,6 +39,8 @@ type fakeStage struct {
 	stopped []string
 	// frozen is never changed in the slices.
 	frozen string
+	// due are changes of the slices that are to come.
+	due map[time.Time]func()
 }
 
 var errEnd = errors.New("the demo is over")
@@ -50,16 +52,20 @@ func (f *fakeStage) wait(_ context.Context, limit time.Duration, _ string, holds
 		if time.Now().After(f.end) {
 			return errEnd
 		}
+		for at, change := range f.due {
+			if !time.Now().Before(at) {
+				change()
+				delete(f.due, at)
+			}
+		}
 	}
 	return nil
 }
 
 func (f *fakeStage) publish(i int, published conditions) {
-	time.AfterFunc(950*time.Millisecond, func() {
-		if addresses[i] != f.frozen {
-			f.slices["slice"][addresses[i]] = published
-		}
-	})
+	if addresses[i] != f.frozen {
+		f.due[time.Now().Add(900*time.Millisecond)] = func() { f.slices["slice"][addresses[i]] = published }
+	}
 }
 
 func (f *fakeStage) stop(i int) {
@@ -73,7 +79,7 @@ func (f *fakeStage) start(_ context.Context, i int) error {
 }
 
 func playFor(t *testing.T, length time.Duration, frozen string) (*story, *fakeStage) {
-	stage := &fakeStage{state: newState(), end: time.Now().Add(length), frozen: frozen}
+	stage := &fakeStage{state: newState(), end: time.Now().Add(length), frozen: frozen, due: map[time.Time]func(){}}
 	stage.slices["slice"] = map[string]conditions{}
 	for i := range addresses {
 		stage.slices["slice"][addresses[i]] = alive
