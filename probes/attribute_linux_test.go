@@ -90,7 +90,8 @@ func TestAttribute(t *testing.T) {
 	}
 }
 
-// TestAttribute_EndpointIsOurOwnHost: an error from our own host is the endpoint's.
+// TestAttribute_EndpointIsOurOwnHost: what our own host says of itself is what the endpoint
+// says.
 func TestAttribute_EndpointIsOurOwnHost(t *testing.T) {
 	own := netip.MustParseAddr("127.0.0.1")
 	entry := &queuedError{syscall.ECONNREFUSED, unix.SO_EE_ORIGIN_ICMP, 3, 3, own}
@@ -119,7 +120,7 @@ func BenchmarkKernelTables(b *testing.B) {
 	}
 }
 
-// BenchmarkKeepErrors is what each probe pays to learn who caused its errors.
+// BenchmarkKeepErrors is what each probe pays for being told who caused its errors.
 func BenchmarkKeepErrors(b *testing.B) {
 	fd, err := newSocket(netip.MustParseAddrPort("127.0.0.1:80"))
 	if err != nil {

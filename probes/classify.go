@@ -32,9 +32,9 @@ func unexpectedStatus(code uint16) error {
 	return &stageError{reason: ReasonStatus, code: code, error: errors.New("unexpected status")}
 }
 
-// classify turns an error into a result for the endpoint. What is known to be the prober's own
-// trouble is Unknown, and so is what is not known at all. None of the error's text gets into
-// the result, since the endpoint may have written it.
+// classify turns an error into what it says about the endpoint. What is known to
+// be the prober's own trouble is Unknown, and so is what is not known at all. None
+// of the error's text gets into the result, since the endpoint may have written it.
 func classify(ctx context.Context, err error) Result {
 	var (
 		known resultError

@@ -66,7 +66,7 @@ func (c *computing) waiting(namespace string) int {
 func (c *computing) take(ctx context.Context, namespace string, begun bool) bool {
 	turn := c.join(namespace, begun)
 	if turn == nil {
-		// A probe that is about to wait, too, has a place in the line before this one computes.
+		// Whoever is about to wait, too, has a place in the line before this one computes.
 		// Otherwise the line would be that of the runtime, which knows no namespaces.
 		runtime.Gosched()
 		return true
@@ -240,12 +240,12 @@ func (t *turn) blame(err error) error {
 	return &crowdedError{err}
 }
 
-// inTurn is a connection over which a probe computes in its turn, with what it reads. A probe
-// that waits for the network holds nothing up.
+// inTurn is a connection over which a probe computes in its turn, with what it reads. Who
+// waits for the network holds nobody up.
 type inTurn struct {
 	net.Conn
 	turn *turn
-	// computes: a read is followed by computing.
+	// computes: whoever reads goes on to compute.
 	computes atomic.Bool
 }
 

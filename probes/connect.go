@@ -109,7 +109,7 @@ func (d *Dialer) exchangeDatagrams(ctx context.Context, to destination, talk fun
 }
 
 // tryEach calls try with one address of a destination after the other, as long as the network
-// fails, and not the endpoint. The time is not divided between them: a silent address uses all
+// fails, and not the endpoint. The time is not divided between them: whoever is silent has all
 // of it.
 func (d *Dialer) tryEach(ctx context.Context, to destination, try func(netip.AddrPort) error) error {
 	if err := ctx.Err(); err != nil {
@@ -246,8 +246,8 @@ func mostTelling(ctx context.Context, failed []error) error {
 	return slices.MinFunc(failed, func(a, b error) int { return cmp.Compare(errorStanding(ctx, a), errorStanding(ctx, b)) })
 }
 
-// resolve returns the addresses of a destination, at least one and at most maxAttempts. The
-// caller must check an address before it connects.
+// resolve returns the addresses of a destination, at least one and at most maxAttempts.
+// Whoever connects to one must check it.
 func (d *Dialer) resolve(ctx context.Context, to destination) ([]netip.AddrPort, nameLookup, error) {
 	if to.name == "" {
 		return []netip.AddrPort{netip.AddrPortFrom(to.addr.Addr().Unmap(), to.addr.Port())}, nameLookup{}, nil

@@ -21,8 +21,8 @@ import (
 	"time"
 )
 
-// bind makes a connection end with the context, until it is stopped. Only when it fires this
-// costs a goroutine. The context's timer does for the deadline, too.
+// bind makes a connection end with the context, until it is told to stop. Only when it
+// fires this costs a goroutine. The context's timer does for the deadline, too.
 func bind(ctx context.Context, conn interface{ SetDeadline(time.Time) error }) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(longAgo) })
 }

@@ -31,7 +31,7 @@ type destination struct {
 	// called is the DNS name by which the place is spoken to, where that is another than
 	// what is connected to: an address that somebody else has resolved the name to.
 	called string
-	// proxy is sent before everything else.
+	// proxy is what is said ahead of everything else.
 	proxy proxyProtocol
 }
 

@@ -34,7 +34,7 @@ type dnsProber struct {
 	dialer   *Dialer
 	to       destination
 	question dnsmessage.Question
-	// query is the whole message with the question, without its identifier.
+	// query is the whole message that asks the question, but for its identifier.
 	query []byte
 	// tcp: UDP is not tried first.
 	tcp bool

@@ -51,8 +51,8 @@ func packQuery(name string, kind dnsmessage.Type) ([]byte, error) {
 	return packQuestion(question)
 }
 
-// packQuestion makes the message with a question to a recursive name server, without its
-// identifier.
+// packQuestion makes the message that puts a question to a name server that resolves for
+// others, but for its identifier.
 func packQuestion(question dnsmessage.Question) ([]byte, error) {
 	var size dnsmessage.ResourceHeader
 	if err := size.SetEDNS0(maxDatagram, dnsmessage.RCodeSuccess, false); err != nil {

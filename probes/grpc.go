@@ -188,7 +188,7 @@ func (p *grpcProber) call(ctx context.Context, conn stream) (*grpcCall, error) {
 			return nil, err
 		}
 	}
-	// If the server has closed the connection already, its data before that counts.
+	// If the server has closed the connection already, what it said first counts.
 	_, _ = over.Write(p.request)
 	return &grpcCall{conn: over, reader: newHTTP2Reader(over)}, nil
 }
@@ -216,7 +216,7 @@ func (c *grpcCall) end() {
 	c.reader.release()
 }
 
-// next waits for the next message and returns the service's status in it.
+// next waits for the next message and returns what it says of the service.
 func (c *grpcCall) next() (Result, error) {
 	for {
 		if message, ok, err := c.message(); ok || err != nil {

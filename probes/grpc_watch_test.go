@@ -126,8 +126,8 @@ func TestGRPCWatchIsRenewed(t *testing.T) {
 	turns(t, turned, StateUnhealthy, ReasonNotServing)
 }
 
-// TestGRPCWatchOfOddServers: whatever comes on a watch, it ends, and reports nothing that was
-// not sent.
+// TestGRPCWatchOfOddServers: whatever comes on a watch, it ends, and is told nothing that
+// was not said.
 func TestGRPCWatchOfOddServers(t *testing.T) {
 	words := func(count int) func(*http2.Framer) {
 		return func(framer *http2.Framer) {

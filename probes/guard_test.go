@@ -69,7 +69,7 @@ type remote struct {
 	latency time.Duration
 
 	mu sync.Mutex
-	// died is when it did; zero if it is alive.
+	// died is when it did; zero if it has not.
 	died time.Time
 }
 

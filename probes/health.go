@@ -104,8 +104,8 @@ func (r *runs) add(outcome Outcome) {
 	r.failed, r.unfailed = extended(r.failed, outcome == Failure), extended(r.unfailed, outcome != Failure)
 }
 
-// Seeded is a health that is known from elsewhere than probing: what was published before a
-// restart, or the initial state of a new target.
+// Seeded is a health that is known from elsewhere than probing: what was published
+// before a restart, or what a new target is to be taken for.
 func Seeded(state State) Health {
 	return Health{State: state}
 }
@@ -213,10 +213,11 @@ func (h *Health) backing(outcome Outcome) int {
 	return int(h.unfailed)
 }
 
-// Declare takes into account what an endpoint reports of itself without being asked. That it
-// takes no calls is its own word, which no lost packet can have made up, and decides at once;
-// so does taking that back, unless it is flapping. For the rest the probes decide: being well
-// is nothing that an endpoint can declare against them. It returns true if the verdict changed.
+// Declare takes into account what an endpoint says of itself without being asked. That it
+// takes no calls is its own word, which no lost packet can have made up, and decides at
+// once; so does taking that back, unless it is flapping. For the rest the probes decide:
+// being well is nothing that an endpoint can declare against them. It returns true if the
+// verdict changed.
 func (h *Health) Declare(said Result, limits Thresholds, now time.Time) bool {
 	switch {
 	case said.Outcome == Failure && h.State != StateUnhealthy,
@@ -267,10 +268,10 @@ func (h *Health) fall() {
 	}
 }
 
-// explain keeps the reason for a verdict up to date: somebody who has fixed one fault must see
-// the next one. As for the verdict itself, it takes several results in a row, so that an
-// endpoint that fails now in this way and now in that causes no writes: some of them even where
-// one result makes a verdict.
+// explain keeps the reason for a verdict up to date: somebody who has mended one
+// fault must see the next one. As for the verdict itself, it takes several results
+// in a row, so that an endpoint that fails now in this way and now in that causes
+// no writes: some of them even where one result makes a verdict.
 func (h *Health) explain(result Result, threshold uint8) bool {
 	if result.Reason == h.Cause.Reason && result.Code == h.Cause.Code {
 		h.otherwise = 0

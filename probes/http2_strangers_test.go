@@ -75,7 +75,7 @@ func TestHTTP2ProbeOfHostileServers(t *testing.T) {
 		talk    func(net.Conn)
 		timeout time.Duration
 		want    Result
-		// wantBody is the request of a probe that wants the body as well.
+		// wantBody is what a probe says that wants the body as well.
 		wantBody Result
 	}{
 		{"silent", silence, brief, FailureResult(ReasonTimeout), FailureResult(ReasonTimeout)},

@@ -61,7 +61,7 @@ func TestResponseBytesAreBounded(t *testing.T) {
 			defer r.release()
 			response, err := r.readHead("GET")
 			if test.said > test.head {
-				t.Errorf("%d bytes parsed as the head, more than %d", test.said, test.head)
+				t.Errorf("%d bytes taken for the head, more than %d", test.said, test.head)
 			}
 			if test.body == 0 {
 				if err == nil {

@@ -22,6 +22,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"farpoint.dev/farpoint/test/effort"
 )
 
 // testProcesses are what this test binary runs instead of its tests, by the environment
@@ -44,5 +46,6 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	effort.Overlap()
 	goleak.VerifyTestMain(m)
 }

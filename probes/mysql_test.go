@@ -31,7 +31,7 @@ func startMariaDB(t testing.TB, settings ...string) *servers.MariaDB {
 	t.Helper()
 	server := servers.NewMariaDB(t, settings...)
 	server.Start()
-	// Each server has its own user, whatever the direction of the replication.
+	// Each server has the user by itself, whoever replicates from whom.
 	server.Exec("SET sql_log_bin = OFF; CREATE USER probe IDENTIFIED BY 'hunter2'; GRANT REPLICA MONITOR, SLAVE MONITOR ON *.* TO probe")
 	return server
 }
@@ -69,8 +69,8 @@ func TestMySQLLogin(t *testing.T) {
 		{"nobody", at(here, "mysql://"), SuccessResult()},
 		{"nobody, with a database", at(here, "mysql:///nowhere"), SuccessResult()},
 		{"without TLS", mysqlAt(server, "?tls=false"), SuccessResult()},
-		{"with TLS that it lacks", mysqlAt(server, "?tls=true"), FailureResult(ReasonTLSHandshake)},
-		{"nobody, with TLS that it lacks", at(here, "mysql://?tls=skip-verify"), FailureResult(ReasonTLSHandshake)},
+		{"with TLS that it has not", mysqlAt(server, "?tls=true"), FailureResult(ReasonTLSHandshake)},
+		{"nobody, with TLS that it has not", at(here, "mysql://?tls=skip-verify"), FailureResult(ReasonTLSHandshake)},
 		{"primary", mysqlAt(server, "?role=primary"), SuccessResult()},
 		{"replica", mysqlAt(server, "?role=replica"), FailureResult(ReasonRole)},
 		{"lag of a primary", mysqlAt(server, "?maxLag=1ms"), SuccessResult()},
@@ -99,7 +99,7 @@ func TestMySQLIsLeftInPeace(t *testing.T) {
 		t.Errorf("the server complains: %s", found)
 	}
 	if got := result(t, mysqlAt(server, ""), ample); got != SuccessResult() {
-		t.Errorf("finally: got %+v", got)
+		t.Errorf("in the end: got %+v", got)
 	}
 }
 

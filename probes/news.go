@@ -35,8 +35,8 @@ func (s *Scheduler) notify(told []Owner) {
 	}
 }
 
-// conclude draws what follows for all targets from what happened to one, and returns the owners
-// to notify.
+// conclude draws what follows for all targets from what happened to one, and returns the
+// owners to be told.
 func (s *Scheduler) conclude() (told []Owner) {
 	if frozen := s.guard.Frozen(s.now()); frozen != s.frozen {
 		s.setFrozen(frozen)

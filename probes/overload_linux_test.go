@@ -27,7 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// overloadTargets are HTTP endpoints of the epoll server, all of them initially healthy.
+// overloadTargets are HTTP endpoints of the epoll server, all of them taken for healthy.
 func overloadTargets(t *testing.T, port uint16, owners, each int, timing Timing) map[Owner][]Target {
 	t.Helper()
 	registry, all := NewRegistry(NewDialer(loopbackOnly)), map[Owner][]Target{}

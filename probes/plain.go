@@ -38,8 +38,8 @@ type plain interface {
 	request() []byte
 	// listens reports whether the answer matters.
 	listens() bool
-	// hear reads as much of the answer as matters, and says how to end the connection. Its error
-	// is the reader's, or says what is wrong with the answer.
+	// hear reads as much of the answer as matters, and says how to end the connection. Its
+	// error is the reader's, or tells what is wrong with the answer.
 	hear(answer io.Reader) (Result, ending, error)
 }
 

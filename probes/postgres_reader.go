@@ -39,7 +39,8 @@ const maxAuthentication = 4 << 10
 // granted, which no deadline ends.
 type postgresReader struct {
 	bounded
-	// failed is how the stream ended, which pgconn does not always pass on; nil before.
+	// failed is how the stream ended, which pgconn does not always pass on; nil while it
+	// has not.
 	failed error
 	// asked: the server has asked for something to authenticate us by.
 	asked bool

@@ -27,7 +27,7 @@ type stageError struct {
 
 func (e *stageError) Unwrap() error { return e.error }
 
-// resultError is an error that has a result for the endpoint.
+// resultError is an error that knows what it says about the endpoint.
 type resultError interface {
 	error
 	probeResult() Result

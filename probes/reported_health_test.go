@@ -60,7 +60,7 @@ func probeByScheduler(t testing.TB, prober Prober, timeout time.Duration) Result
 // watcherOwner is whose targets the schedulers of these tests probe.
 var watcherOwner = Owner{Namespace: "integration", Name: "legacy-api"}
 
-// goingAway is the report of an endpoint that is about to go.
+// goingAway is what an endpoint says that is about to go.
 var goingAway = FailureResult(ReasonNotServing)
 
 // onlyTarget is the one target of a scheduler.

@@ -252,7 +252,7 @@ func routerFaults() []networkFault {
 		circle.everywhere(hostUnreachable), behind(drop).everywhere(timedOut), behind(reset))
 }
 
-// endpointFaults are those of the endpoints' host, which finally is well.
+// endpointFaults are those of the endpoints' host, which is well in the end.
 func endpointFaults() []networkFault {
 	address := netip.MustParseAddr
 	faults := rejecting("endpoint", "input", func(result Result) Result { return result })

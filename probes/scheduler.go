@@ -51,8 +51,8 @@ type SchedulerOptions struct {
 	MaxHandshakes int
 	// MaxWatches bounds the connections held for watchers; 0 means 2048.
 	MaxWatches int
-	// Guard defines when failures are attributed to the operator's own network;
-	// guard.DefaultOptions if it is zero.
+	// Guard says when failures are taken for the operator's own; guard.DefaultOptions if
+	// it is zero.
 	Guard guard.Options
 	// Canaries are targets that are always well. While all of them are down, the network
 	// is taken to be.
@@ -63,7 +63,7 @@ type SchedulerOptions struct {
 	Metrics *Metrics
 	// Clock is the real one if nil.
 	Clock clock.Clock
-	// Log gets probers that panic.
+	// Log hears of probers that panic.
 	Log logr.Logger
 }
 
@@ -334,7 +334,7 @@ func (s *Scheduler) settle(p *probe, result Result) (told []Owner) {
 	if p.first == nil {
 		return nil
 	}
-	if p.overtaken { // by the endpoint's own report
+	if p.overtaken { // by what the endpoint said of itself
 		p.overtaken = false
 		s.enqueue(p, now+p.rules.timing.FastInterval)
 		return nil

@@ -45,7 +45,7 @@ const (
 )
 
 // engineProcess probes an endpoint by the loop and in goroutines until its input ends, and
-// prints how often owners were notified of a change, and what the results were.
+// says how often somebody was told of a change, and what the results were.
 func engineProcess(endpoint string) error {
 	metrics := NewMetrics()
 	s := NewScheduler(SchedulerOptions{Metrics: metrics, Notify: func(Owner) { fmt.Println("told") }})

@@ -138,8 +138,8 @@ func (c *tlsClient) handshake(ctx context.Context, conn stream) (*tls.Conn, erro
 	return client, nil
 }
 
-// endTLS ends a connection with TLS on it. Servers log a truncated one unless they get a
-// close_notify, and their own must be read, too.
+// endTLS ends a connection with TLS on it. Servers log a truncated one unless they are told,
+// and their own goodbye must be read, too.
 func endTLS(ctx context.Context, conn stream, client *tls.Conn, how ending) {
 	if how.needed() {
 		limitReading(ctx, conn, maxLinger)

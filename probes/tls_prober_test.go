@@ -100,8 +100,8 @@ func TestTLSProbe(t *testing.T) {
 	}
 }
 
-// TestTLSProbeSeesAReplacedCertificate: probes for the certificate see the present one, not one
-// that a session remembers.
+// TestTLSProbeSeesAReplacedCertificate: whoever asks for the certificate is told of the
+// present one, not of one that a session remembers.
 func TestTLSProbeSeesAReplacedCertificate(t *testing.T) {
 	ca := newAuthority(t)
 	good, soon := ca.issue(t), ca.issue(t, lasting(time.Minute))

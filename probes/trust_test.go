@@ -86,7 +86,7 @@ func (w *world) probeNow(site int) {
 	w.scheduler.nudge()
 }
 
-// isolated is the value of the metric.
+// isolated is what the metric says.
 func (w *world) isolated() bool {
 	return testutil.ToFloat64(w.scheduler.options.Metrics.isolation) == 1
 }
@@ -184,7 +184,7 @@ func TestOurOwnLossCutsNoDrainShort(t *testing.T) {
 			}
 		}
 		if !w.isolated() {
-			t.Error("did not attribute it to our own network")
+			t.Error("did not take it for our own")
 		}
 	})
 }
@@ -198,7 +198,7 @@ func TestTheLossOfASiteIsNotOurs(t *testing.T) {
 			t.Errorf("taken out %v, want site 1 only", down)
 		}
 		if w.isolated() {
-			t.Error("attributed it to our own network")
+			t.Error("took it for our own")
 		}
 	})
 }
@@ -221,7 +221,7 @@ func TestGuard_EverybodyFailsAlike_TakesNothingOut(t *testing.T) {
 					w.wantNobodyOut(t)
 				}
 				if !w.isolated() {
-					t.Error("did not attribute it to our own network")
+					t.Error("did not take it for our own")
 				}
 				time.Sleep(time.Minute + 3*timing.Interval)
 				for site := range w.sites {
@@ -266,7 +266,7 @@ func TestFewTargetsAreJudgedByWitnesses(t *testing.T) {
 			}
 		}
 		if w.isolated() {
-			t.Error("attributed it to our own network")
+			t.Error("took it for our own")
 		}
 	})
 }
@@ -278,7 +278,7 @@ func TestCanaries(t *testing.T) {
 		of.Key, of.Identity, of.Thresholds.Failure, of.Timing.Interval = "canary", Identity{99}, 1, time.Second
 		w := newWorld(t, 1, 4, SchedulerOptions{Canaries: []Target{of}, Notify: func(owner Owner) {
 			if owner == canaries {
-				t.Error("an owner was notified of the canaries as if they were its own")
+				t.Error("somebody was told of the canaries as if they were theirs")
 			}
 		}})
 		canary.set(hang)
@@ -327,15 +327,15 @@ func TestACanaryDelaysNoVerdict(t *testing.T) {
 		s.Set(owner, []Target{hasty})
 		time.Sleep(time.Minute)
 		prober.set(hang)
-		time.Sleep(timing.Interval + timing.Timeout + 2*tick) // finally the canary is probed
+		time.Sleep(timing.Interval + timing.Timeout + 2*tick) // the canary is asked in the end
 		if state := s.stateOf("a"); state != StateUnhealthy {
 			t.Errorf("state %v after the bound", state)
 		}
 	})
 }
 
-// Verdicts on canaries are trusted whatever happens to the network. A target that is a canary
-// as well is probed and judged separately.
+// Verdicts on canaries are trusted whatever happens to the network. Who has a target that
+// is a canary as well has it probed and judged apart from them.
 func TestACanaryIsNobodysTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := started(t, SchedulerOptions{Canaries: []Target{target(answering(pass))}})

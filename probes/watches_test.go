@@ -301,8 +301,8 @@ func TestEqualTargetsShareAWatch(t *testing.T) {
 	})
 }
 
-// TestWatchesAreBounded: an endpoint without room is probed anyway, and gets room when another
-// goes.
+// TestWatchesAreBounded: who finds no room is probed all the same, and has its turn when
+// another goes.
 func TestWatchesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewScheduler(SchedulerOptions{MaxWatches: 2, Notify: func(Owner) {}})

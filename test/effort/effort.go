@@ -19,10 +19,23 @@ limitations under the License.
 // them in full, as `make test-long` does.
 package effort
 
+import "flag"
+
 // Rounds returns how often a test repeats itself: full, or bounded with the race detector.
 func Rounds(full, bounded int) int {
 	if Bounded {
 		return bounded
 	}
 	return full
+}
+
+// Overlap lets eight tests that call t.Parallel run at a time, on however few processors: they wait
+// for servers of their own more than they compute. TestMain calls it; -parallel takes precedence.
+func Overlap() {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", "8") // the flag is testing's own
+	}
 }
