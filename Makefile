@@ -21,6 +21,7 @@ READERS := coredns prometheus promql promtool
 TOOLS := $(CURDIR)/hack/tools
 CONTROLLER_GEN := go tool -modfile=$(TOOLS)/go.mod controller-gen
 KUSTOMIZE := go tool -modfile=$(TOOLS)/go.mod kustomize
+GINKGO := go tool -modfile=$(TOOLS)/go.mod ginkgo
 CRD_REF_DOCS := go tool -modfile=$(TOOLS)/go.mod crd-ref-docs
 GOLANGCI_LINT := go tool -modfile=$(TOOLS)/golangci-lint/go.mod golangci-lint
 
@@ -93,6 +94,10 @@ prose: ## Check comments, messages and documents for constructions that hack/pro
 envtest: ## Build the control plane and the readers for the tests into bin/k8s, and print the folder.
 	@hack/envtest/build.sh $(READERS)
 
+# The specs of controllers wait more than they compute: PROCS processes share them, each with a
+# control plane of its own, while go test runs all other tests.
+PROCS ?= 4
+
 .PHONY: test
 test: ## Run all tests, with the race detector, and list what was skipped. TESTFLAGS='-run X -v' for some.
 	@race=-race; \
@@ -103,7 +108,14 @@ test: ## Run all tests, with the race detector, and list what was skipped. TESTF
 		echo "no C compiler found: testing without the race detector" >&2; race=; \
 	fi; \
 	export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh $(READERS)); \
-	status=0; (set -x; $${race:+env CGO_ENABLED=1} go test $$race -timeout 30m $(TESTFLAGS) ./...) || status=$$?; \
+	if [[ -n $$race ]]; then export CGO_ENABLED=1; fi; status=0; \
+	if [[ -n "$(TESTFLAGS)" ]]; then \
+		(set -x; go test $$race -timeout 30m $(TESTFLAGS) ./...) || status=$$?; \
+	else \
+		mkdir -p dist; (set -x; go test $$race -timeout 30m -skip '^TestControllers$$' ./...) >dist/test.txt 2>&1 & \
+		(set -x; $(GINKGO) -procs=$(PROCS) $$race --timeout=30m --silence-skips ./controllers) || status=$$?; \
+		wait $$! || status=$$?; cat dist/test.txt; \
+	fi; \
 	go run ./test/servers/missing; exit $$status
 
 .PHONY: test-long

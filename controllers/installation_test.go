@@ -391,8 +391,11 @@ func fetch(ctx SpecContext, url, token string) (status int, body string) {
 	// The operator signs its certificate itself.
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	defer transport.CloseIdleConnections()
-	response, err := (&http.Client{Transport: transport}).Do(request)
-	Expect(err).NotTo(HaveOccurred())
+	var response *http.Response
+	Eventually(func() error { // it makes its key first
+		response, err = (&http.Client{Transport: transport}).Do(request)
+		return err
+	}).Should(Succeed())
 	defer func() { Expect(response.Body.Close()).To(Succeed()) }()
 	text, err := io.ReadAll(response.Body)
 	Expect(err).NotTo(HaveOccurred())

@@ -19,6 +19,7 @@ package controllers_test
 import (
 	"context"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -61,7 +62,15 @@ var (
 
 // The log is set before any test runs: controller-runtime throws everything away that is
 // logged, also later, once it has been without one for 30 seconds.
+//
+// Of several processes of ginkgo each would run all that is no spec, too: `go test` does that.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if suite, _ := GinkgoConfiguration(); suite.ParallelTotal > 1 {
+		if err := flag.Set("test.run", "^TestControllers$"); err != nil {
+			panic(err)
+		}
+	}
 	ctrl.SetLogger(zap.New(zap.WriteTo(io.MultiWriter(GinkgoWriter, logged)), zap.UseDevMode(true)))
 	os.Exit(m.Run())
 }
@@ -69,7 +78,8 @@ func TestMain(m *testing.M) {
 func TestControllers(t *testing.T) {
 	RegisterFailHandler(Fail)
 	SetDefaultEventuallyTimeout(20 * time.Second)
-	SetDefaultEventuallyPollingInterval(20 * time.Millisecond)
+	// Each look at the API server costs two milliseconds of CPU time with the race detector.
+	SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 	RunSpecs(t, "Controllers")
 }
 
