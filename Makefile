@@ -164,7 +164,7 @@ e2e-binaries: build
 bench: build ## Measure speed and cost, to dist/bench.{txt,json}. BENCH_SHORT=1 takes 2 minutes, not 10.
 	@mkdir -p dist
 	go build -o bin/bench ./test/bench
-	go test -run '^$$' -bench . -benchtime $(if $(BENCH_SHORT),50ms -count 1,100ms -count 3) ./probes ./controllers | tee dist/bench.txt
+	go test -run '^$$' -bench . -benchtime $(if $(BENCH_SHORT),50ms -count 1,100ms -count 3) ./probes/... ./controllers/... | tee dist/bench.txt
 # exec: the bench gets Ctrl-C directly, and its exit status is make's.
 	@export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh); exec bin/bench
 

@@ -37,7 +37,7 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/telemetry"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/effort"
 )
 
@@ -78,7 +78,7 @@ func TestAStaleCacheMakesNoDuplicates(t *testing.T) {
 	views := make([][]*discoveryv1.EndpointSlice, behind)
 	for range reconciles {
 		flipped := &wants.Endpoints[random.IntN(50)]
-		flipped.Health = probes.Seeded(probes.State(1 + random.IntN(2)))
+		flipped.Health = health.Seeded(health.State(1 + random.IntN(2)))
 		view := views[0]
 		if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, view)); err != nil && !conflictsOnly(err) {
 			t.Fatal(err)
@@ -241,8 +241,8 @@ func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
 			change(&wants)
 			refuse = true
 			version := written(t, c)[0].ResourceVersion
-			for i, state := range []probes.State{probes.StateHealthy, probes.StateUnhealthy, probes.StateUnhealthy} {
-				wants.Endpoints[0].Health = probes.Seeded(state)
+			for i, state := range []health.State{health.StateHealthy, health.StateUnhealthy, health.StateUnhealthy} {
+				wants.Endpoints[0].Health = health.Seeded(state)
 				if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, written(t, c))); err == nil {
 					t.Error("says nothing of the failure")
 				}
@@ -250,7 +250,7 @@ func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
 				if len(present) != 1 || len(present[0].Endpoints) != 8 {
 					t.Fatalf("there are %v, want the slice with all endpoints and no other", present)
 				}
-				if first := present[0].Endpoints[0]; *first.Conditions.Ready != (state == probes.StateHealthy) {
+				if first := present[0].Endpoints[0]; *first.Conditions.Ready != (state == health.StateHealthy) {
 					t.Errorf("%v is published, although it is %v", first, state)
 				}
 				if news, wrote := i == 1, present[0].ResourceVersion != version; news != wrote {
@@ -321,7 +321,7 @@ func TestNoSliceIsTurnedIntoAnotherThatHoldsWhatCouldNotBeWrittenElsewhere(t *te
 func TestWhatIsHeldBackSaysNothingOfOtherPorts(t *testing.T) {
 	wants := wantsOf(numbered(1))
 	present := sliceplan.Make(wants, nil).Create[0]
-	wants.Endpoints[0].Ports, wants.Endpoints[0].Health = httpPort(1), probes.Seeded(probes.StateUnhealthy)
+	wants.Endpoints[0].Ports, wants.Endpoints[0].Health = httpPort(1), health.Seeded(health.StateUnhealthy)
 	if held := heldBack(present, sliceplan.Make(wants, nil).Create[0], nil); held != nil {
 		t.Errorf("%v is written of an endpoint whose other port is dead", held)
 	}

@@ -20,6 +20,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // availabilityRules decide about the roles of endpoints: spec.availability.
@@ -94,9 +95,9 @@ func (t *tally) add(each *endpoint.Verdict) {
 	}
 	t.active++
 	switch {
-	case each.Health.State == probes.StateHealthy:
+	case each.Health.State == health.StateHealthy:
 		t.healthy++
-	case each.Health.State == probes.StateDraining:
+	case each.Health.State == health.StateDraining:
 		t.draining++
 	case isAwaited(each):
 		t.awaited++
@@ -110,7 +111,7 @@ func isActive(each *endpoint.Verdict) bool {
 // isAwaited reports of an endpoint whose first verdict is about to come. If its probes cannot
 // be made it may never come.
 func isAwaited(v *endpoint.Verdict) bool {
-	return v.Health.State == probes.StateUnknown && v.Health.Cause.Reason == probes.ReasonNone && !v.Held
+	return v.Health.State == health.StateUnknown && v.Health.Cause.Reason == probes.ReasonNone && !v.Held
 }
 
 // reach finds the last tier in use: the first that has, together with those before it, as
@@ -186,11 +187,11 @@ func (d *tierDecision) admitsUnhealthy(each *endpoint.Verdict, wasReady func() b
 	case "":
 		return false
 	case farpointv1.DrainingPublishedReason:
-		return each.Health.State == probes.StateDraining
+		return each.Health.State == health.StateDraining
 	case farpointv1.LastHealthyPublishedReason:
 		return wasReady()
 	}
-	return each.Health.State != probes.StateDraining
+	return each.Health.State != health.StateDraining
 }
 
 func roleOf(each *endpoint.Verdict, tier int32) endpoint.Role {

@@ -25,7 +25,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/effort"
 )
 
@@ -74,9 +74,9 @@ func (c *roleChecker) count(first, last int32, which func(*endpoint.Verdict) boo
 	return n
 }
 
-func isHealthy(v *endpoint.Verdict) bool  { return v.Health.State == probes.StateHealthy }
+func isHealthy(v *endpoint.Verdict) bool  { return v.Health.State == health.StateHealthy }
 func isAny(*endpoint.Verdict) bool        { return true }
-func drains(v *endpoint.Verdict) bool     { return v.Health.State == probes.StateDraining }
+func drains(v *endpoint.Verdict) bool     { return v.Health.State == health.StateDraining }
 func stays(v *endpoint.Verdict) bool      { return !drains(v) }
 func hasVerdict(v *endpoint.Verdict) bool { return !isAwaited(v) }
 

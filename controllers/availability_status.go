@@ -24,7 +24,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/phrase"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // setFailOpen leaves the condition as it is while the slices are left as they are.
@@ -79,7 +79,7 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, foun
 	minReady := rulesOf(&present.Spec.Availability).minReady
 	pending := int(status.Unknown) // DNS names may lead to endpoints of any group
 	for i := range found.verdicts {
-		if each := &found.verdicts[i]; isActive(each) && each.Health.State == probes.StateUnknown {
+		if each := &found.verdicts[i]; isActive(each) && each.Health.State == health.StateUnknown {
 			pending--
 		}
 	}

@@ -28,11 +28,11 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // tiered is an object with an endpoint for each health, one per tier if so asked.
-func tiered(rules farpointv1.Availability, tiers bool, healths ...probes.Health) (*farpointv1.ExternalService, findings) {
+func tiered(rules farpointv1.Availability, tiers bool, healths ...health.Health) (*farpointv1.ExternalService, findings) {
 	object, found := observed(healths...)
 	object.Spec.Availability = rules
 	for i := range object.Spec.Endpoints {
@@ -56,33 +56,33 @@ func availabilityOf(status farpointv1.ExternalServiceStatus) string {
 
 func TestStatusOfAvailability(t *testing.T) {
 	type rules = farpointv1.Availability
-	none := probes.Health{}
+	none := health.Health{}
 	tests := []struct {
 		name    string
 		rules   rules
 		tiers   bool
-		healths []probes.Health
+		healths []health.Health
 		column  string
 		want    []string
 	}{
-		{"a standby", rules{}, true, []probes.Health{up, up}, "1/2", []string{
+		{"a standby", rules{}, true, []health.Health{up, up}, "1/2", []string{
 			"Available True EndpointsReady: 1 of 2 endpoints are ready, 1 on standby"}},
-		{"a standby in use", rules{}, true, []probes.Health{down, up}, "1/2", []string{
+		{"a standby in use", rules{}, true, []health.Health{down, up}, "1/2", []string{
 			"Available True EndpointsReady: 1 of 2 endpoints are ready",
 			"FailedOver True TooFewHealthy: standby tier 1 is in use: the tiers before it have 0 healthy active endpoints, and minReady is 1"}},
-		{"too few", rules{MinReady: 2}, false, []probes.Health{up, down}, "1/2", []string{
+		{"too few", rules{MinReady: 2}, false, []health.Health{up, down}, "1/2", []string{
 			"Available False TooFewEndpointsReady: 1 of 2 endpoints are ready, fewer than minReady (2)"}},
-		{"too few yet", rules{MinReady: 2}, false, []probes.Health{up, none}, "1/2", []string{
+		{"too few yet", rules{MinReady: 2}, false, []health.Health{up, none}, "1/2", []string{
 			"Available Unknown AwaitingProbes: 1 of 2 endpoints are ready, fewer than minReady (2), 1 have no verdict yet"}},
-		{"too few whatever is to come", rules{MinReady: 3}, false, []probes.Health{up, none}, "1/2", []string{
+		{"too few whatever is to come", rules{MinReady: 3}, false, []health.Health{up, none}, "1/2", []string{
 			"Available False TooFewEndpointsReady: 1 of 2 endpoints are ready, fewer than minReady (3)"}},
-		{"all published", rules{WhenNoneHealthy: farpointv1.PublishAll}, false, []probes.Health{down, down}, "2/2", []string{
+		{"all published", rules{WhenNoneHealthy: farpointv1.PublishAll}, false, []health.Health{down, down}, "2/2", []string{
 			"Available False FailingOpen: 2 of 2 endpoints get traffic, 2 of them unhealthy",
 			"FailOpen True AllPublished: no endpoint is healthy: all 2 get traffic (whenNoneHealthy: PublishAll)"}},
-		{"too few healthy", rules{MinHealthyPercent: 60}, false, []probes.Health{up, down, down}, "3/3", []string{
+		{"too few healthy", rules{MinHealthyPercent: 60}, false, []health.Health{up, down, down}, "3/3", []string{
 			"Available True FailingOpen: 3 of 3 endpoints get traffic, 2 of them unhealthy",
 			"FailOpen True BelowMinHealthyPercent: 1 of 3 endpoints in use are healthy, less than minHealthyPercent (60): all of them get traffic"}},
-		{"too few healthy, and fewer than must be", rules{MinReady: 2, MinHealthyPercent: 60}, false, []probes.Health{up, down, down}, "3/3", []string{
+		{"too few healthy, and fewer than must be", rules{MinReady: 2, MinHealthyPercent: 60}, false, []health.Health{up, down, down}, "3/3", []string{
 			"Available False FailingOpen: 3 of 3 endpoints get traffic, 2 of them unhealthy, fewer than minReady (2)",
 			"FailOpen True BelowMinHealthyPercent: 1 of 3 endpoints in use are healthy, less than minHealthyPercent (60): all of them get traffic"}},
 	}
@@ -142,24 +142,24 @@ func TestOccurrencesOfAvailability(t *testing.T) {
 		name          string
 		rules         rules
 		tiers         bool
-		before, after []probes.Health
+		before, after []health.Health
 		want          []string
 	}{
-		{"takeover", rules{}, true, []probes.Health{up, up, up}, []probes.Health{down, up, up}, []string{
+		{"takeover", rules{}, true, []health.Health{up, up, up}, []health.Health{down, up, up}, []string{
 			"FailedOver standby tier 1 is in use: the tiers before it have 0 healthy active endpoints, and minReady is 1"}},
-		{"the next takeover", rules{}, true, []probes.Health{down, up, up}, []probes.Health{down, down, up}, []string{
+		{"the next takeover", rules{}, true, []health.Health{down, up, up}, []health.Health{down, down, up}, []string{
 			"FailedOver standby tier 2 is in use: the tiers before it have 0 healthy active endpoints, and minReady is 1"}},
-		{"half the way back", rules{}, true, []probes.Health{down, down, up}, []probes.Health{down, up, up}, []string{
+		{"half the way back", rules{}, true, []health.Health{down, down, up}, []health.Health{down, up, up}, []string{
 			"FailedBack Tier 1 is the last in use again: 1 of 3 endpoints are ready, 1 on standby"}},
-		{"failback", rules{}, true, []probes.Health{down, up}, []probes.Health{up, up}, []string{
+		{"failback", rules{}, true, []health.Health{down, up}, []health.Health{up, up}, []string{
 			"FailedBack Tier 0 is the last in use again: 1 of 2 endpoints are ready, 1 on standby"}},
-		{"all die", rules{WhenNoneHealthy: farpointv1.PublishAll}, false, []probes.Health{up, up}, []probes.Health{down, down}, []string{
+		{"all die", rules{WhenNoneHealthy: farpointv1.PublishAll}, false, []health.Health{up, up}, []health.Health{down, down}, []string{
 			"Unavailable 2 of 2 endpoints get traffic, 2 of them unhealthy",
 			"FailOpen no endpoint is healthy: all 2 get traffic (whenNoneHealthy: PublishAll)"}},
-		{"one comes back", rules{WhenNoneHealthy: farpointv1.PublishAll}, false, []probes.Health{down, down}, []probes.Health{down, up}, []string{
+		{"one comes back", rules{WhenNoneHealthy: farpointv1.PublishAll}, false, []health.Health{down, down}, []health.Health{down, up}, []string{
 			"Available 1 of 2 endpoints are ready",
 			"FailOpenEnded 1 of 2 endpoints are ready"}},
-		{"nothing new", rules{WhenNoneHealthy: farpointv1.PublishAll}, true, []probes.Health{down, down}, []probes.Health{down, down}, nil},
+		{"nothing new", rules{WhenNoneHealthy: farpointv1.PublishAll}, true, []health.Health{down, down}, []health.Health{down, down}, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -29,6 +29,7 @@ import (
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // verdictsOf reads endpoints such as "1down": priority and what is known. Capitals tell of
@@ -41,19 +42,19 @@ func verdictsOf(words string) (all []endpoint.Verdict, ready map[string]bool) {
 		ready[made.Name] = strings.ToLower(word) != word
 		switch strings.ToLower(word[1:]) {
 		case "up":
-			made.Health = probes.Seeded(probes.StateHealthy)
+			made.Health = health.Seeded(health.StateHealthy)
 		case "down":
-			made.Health = probes.Seeded(probes.StateUnhealthy)
+			made.Health = health.Seeded(health.StateUnhealthy)
 		case "new":
 		case "dark": // cannot be probed
 			made.Health.Cause = probes.Result{Reason: probes.ReasonNetworkUnreachable}
 		case "held":
 			made.Held = true
 		case "drains": // by its own word
-			made.Health = probes.Seeded(probes.StateDraining)
+			made.Health = health.Seeded(health.StateDraining)
 		case "draining":
 			made.Spec.State = farpointv1.EndpointDraining
-			made.Health = probes.Seeded(probes.StateHealthy)
+			made.Health = health.Seeded(health.StateHealthy)
 		case "disabled":
 			made.Spec.State = farpointv1.EndpointDisabled
 		default:
@@ -105,10 +106,10 @@ func published(all []endpoint.Verdict) string {
 
 // TestWhatIsPublished is the table that consumers were read for.
 func TestWhatIsPublished(t *testing.T) {
-	const healthy, unhealthy, unknown, drains = probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown, probes.StateDraining
+	const healthy, unhealthy, unknown, drains = health.StateHealthy, health.StateUnhealthy, health.StateUnknown, health.StateDraining
 	tests := []struct {
 		role      endpoint.Role
-		health    probes.State
+		health    health.State
 		notReady  bool
 		want      string // ready, serving, terminating
 		published farpointv1.EndpointPublication
@@ -141,7 +142,7 @@ func TestWhatIsPublished(t *testing.T) {
 		{endpoint.FailOpen, unhealthy, true, "TTF", farpointv1.PublishedFailOpen},
 	}
 	for _, test := range tests {
-		of := &endpoint.Verdict{Role: test.role, Health: probes.Seeded(test.health)}
+		of := &endpoint.Verdict{Role: test.role, Health: health.Seeded(test.health)}
 		c := of.Conditions(test.notReady)
 		if got := yesNo(c.Ready) + yesNo(c.Serving) + yesNo(c.Terminating); got != test.want {
 			t.Errorf("role %d, %v, publishNotReadyAddresses %v: %s, want %s", test.role, test.health, test.notReady, got, test.want)
@@ -243,7 +244,7 @@ func thousand() []endpoint.Verdict {
 	for i := range all {
 		all[i].Spec = &farpointv1.Endpoint{Priority: int32(i % 4)}
 		if i%4 == 0 {
-			all[i].Health = probes.Seeded(probes.StateUnhealthy)
+			all[i].Health = health.Seeded(health.StateUnhealthy)
 		}
 	}
 	return all
@@ -257,9 +258,9 @@ func TestTakeoverIsOneWriteOfEachSlice(t *testing.T) {
 	}
 	rules.assign(wants.Endpoints, noPast())
 	_, present := carriedOut(t, wants, nil)
-	for _, state := range []probes.State{probes.StateUnhealthy, probes.StateHealthy} {
+	for _, state := range []health.State{health.StateUnhealthy, health.StateHealthy} {
 		for i := 0; i < len(wants.Endpoints); i += 2 {
-			wants.Endpoints[i].Health = probes.Seeded(state)
+			wants.Endpoints[i].Health = health.Seeded(state)
 		}
 		rules.assign(wants.Endpoints, noPast())
 		var plan sliceplan.Plan

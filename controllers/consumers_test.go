@@ -31,7 +31,7 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // routes is a set of endpoints that new connections may go to, as address and port.
@@ -218,7 +218,7 @@ var states = map[string]string{
 
 // stateOfVerdict is the row of the table that an endpoint is in.
 func stateOfVerdict(v *endpoint.Verdict) string {
-	healthy := v.Health.State == probes.StateHealthy
+	healthy := v.Health.State == health.StateHealthy
 	switch {
 	case v.Role == endpoint.Disabled:
 		return "disabled"
@@ -234,7 +234,7 @@ func stateOfVerdict(v *endpoint.Verdict) string {
 		return "active and healthy"
 	case drains(v):
 		return "active and draining"
-	case v.Health.State == probes.StateUnhealthy:
+	case v.Health.State == health.StateUnhealthy:
 		return "active and unhealthy"
 	}
 	return "active and not known"
@@ -281,9 +281,9 @@ func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, said) {
 		if random.IntN(5) == 0 {
 			made.Spec.ForZones = []string{"a", "c"}
 		}
-		made.Health = probes.Seeded(probes.State(random.IntN(4)))
+		made.Health = health.Seeded(health.State(random.IntN(4)))
 		if fewHealthy && random.IntN(10) > 0 {
-			made.Health = probes.Seeded(probes.StateUnhealthy)
+			made.Health = health.Seeded(health.StateUnhealthy)
 		}
 		wants.Endpoints = append(wants.Endpoints, made)
 	}
@@ -294,7 +294,7 @@ func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, said) {
 	}
 	rules.assign(wants.Endpoints, history{published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
 		open := random.IntN(2) == 0
-		return slicestate.Published{Conditions: endpoint.Conditions{Ready: open, Serving: open}, State: probes.StateUnhealthy}, true
+		return slicestate.Published{Conditions: endpoint.Conditions{Ready: open, Serving: open}, State: health.StateUnhealthy}, true
 	}})
 	wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
 	told := said{routes{}, routes{}, routes{}}

@@ -32,7 +32,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // defaultDrainPeriod is that of the CRD.
@@ -58,7 +58,7 @@ type drain struct {
 	refused func(netip.Addr, []discoveryv1.EndpointPort) bool
 	seeds   *slicestate.Prior
 	// health is what the probes know of an endpoint with this name; false if nothing.
-	health func(name string) (probes.Health, bool)
+	health func(name string) (health.Health, bool)
 }
 
 func drainPeriodOf(spec *farpointv1.ExternalServiceSpec) time.Duration {
@@ -168,11 +168,11 @@ func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *en
 // until is when an endpoint goes, and how it is; false if it goes now. One that drains not
 // yet and is not probed may have been put into the slice by somebody else: it is ours if
 // the slice holds what the operator has written.
-func (d drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time, probes.Health, bool) {
+func (d drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time, health.Health, bool) {
 	said, _ := d.seeds.Find(left)
-	health, known := d.health(left.Name)
+	current, known := d.health(left.Name)
 	if !known && !said.Terminating && !asWritten() {
-		return time.Time{}, probes.Health{}, false
+		return time.Time{}, health.Health{}, false
 	}
 	more := said.Details()
 	if more.Origin.Name != "" {
@@ -181,17 +181,17 @@ func (d drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time,
 	}
 	if !known {
 		state, _ := d.seeds.State(left)
-		health = probes.Seeded(state)
+		current = health.Seeded(state)
 	}
 	end := wholeSecond(d.now.Add(d.period))
 	if !more.DrainUntil.IsZero() {
 		if more.DrainUntil.Before(end) {
 			end = more.DrainUntil
 		}
-		return end, health, d.now.Before(end)
+		return end, current, d.now.Before(end)
 	}
 	// It leaves now, or when it goes got lost.
-	return end, health, said.Serving && health.State.Serves()
+	return end, current, said.Serving && current.State.Serves()
 }
 
 // wholeSecond is the next one, since the API keeps no fractions.

@@ -35,7 +35,7 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/effort"
 )
 
@@ -59,7 +59,7 @@ func departed(said string, hidden *slicestate.State) (drain, *discoveryv1.Endpoi
 		now:     noon.Time,
 		refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
 		seeds:   slicestate.Read([]*discoveryv1.EndpointSlice{slice}),
-		health:  func(string) (probes.Health, bool) { return probes.Health{}, false },
+		health:  func(string) (health.Health, bool) { return health.Health{}, false },
 	}, slice
 }
 
@@ -78,7 +78,7 @@ func TestDrain(t *testing.T) {
 	byOwnWord := hidden("", farpointv1.EndpointHealthDraining)
 	byOwnWord.Drains = leaving(at(10)).Drains
 	probed := func(d *drain) {
-		d.health = func(string) (probes.Health, bool) { return probes.Seeded(probes.StateHealthy), true }
+		d.health = func(string) (health.Health, bool) { return health.Seeded(health.StateHealthy), true }
 	}
 	tests := []struct {
 		name   string
@@ -96,12 +96,12 @@ func TestDrain(t *testing.T) {
 		{"leaves as a standby", "FFF", hidden(slicestate.StandbyWord, farpointv1.EndpointHealthy), nil, ""},
 		{"leaves disabled", "FFF", hidden(slicestate.DisabledWord, ""), nil, ""},
 		{"has died meanwhile", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.health = func(string) (probes.Health, bool) { return down, true }
+			d.health = func(string) (health.Health, bool) { return down, true }
 		}, ""},
 
 		{"drains", "FTT", leaving(at(10)), nil, "FTT 10"},
 		{"dies while it drains", "FTT", leaving(at(10)), func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.health = func(string) (probes.Health, bool) { return down, true }
+			d.health = func(string) (health.Health, bool) { return down, true }
 		}, "FFT 10"},
 		{"died while it drained", "FFT", leaving(at(10)), nil, "FFT 10"},
 		{"has drained", "FTT", leaving(at(0)), nil, ""},
@@ -225,9 +225,9 @@ func TestDrainOverAnyEdits(t *testing.T) {
 				if random.IntN(3) > 0 {
 					port := int32(8080 + random.IntN(2))
 					name := fmt.Sprintf("192.0.2.%d:%d", i, port)
-					wanted[name], w.verdicts[name] = true, probes.StateHealthy
+					wanted[name], w.verdicts[name] = true, health.StateHealthy
 					if random.IntN(4) == 0 {
-						w.verdicts[name] = probes.StateUnhealthy
+						w.verdicts[name] = health.StateUnhealthy
 					}
 					w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, farpointv1.Endpoint{Address: fmt.Sprintf("192.0.2.%d", i), Port: ptr.To(port)})
 				}

@@ -30,29 +30,33 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/resolver"
+	"farpoint.dev/farpoint/probes/scheduler"
+	"farpoint.dev/farpoint/probes/transport"
 )
 
 // zone is what is known of questions, as in "db.example A".
-type zone map[string]probes.Answer
+type zone map[string]resolver.Answer
 
-func (z zone) answer(question probes.Question) probes.Answer {
-	kind := map[probes.RecordType]string{probes.RecordA: "A", probes.RecordAAAA: "AAAA", probes.RecordSRV: "SRV"}[question.Type]
+func (z zone) answer(question resolver.Question) resolver.Answer {
+	kind := map[resolver.RecordType]string{resolver.RecordA: "A", resolver.RecordAAAA: "AAAA", resolver.RecordSRV: "SRV"}[question.Type]
 	return z[question.Name+" "+kind]
 }
 
-func known(outcome probes.LookupOutcome, texts ...string) probes.Answer {
-	answer := probes.Answer{Outcome: outcome}
+func known(outcome resolver.LookupOutcome, texts ...string) resolver.Answer {
+	answer := resolver.Answer{Outcome: outcome}
 	for _, text := range texts {
 		answer.Addresses = append(answer.Addresses, netip.MustParseAddr(text))
 	}
 	return answer
 }
 
-func found(texts ...string) probes.Answer { return known(probes.LookupFound, texts...) }
+func found(texts ...string) resolver.Answer { return known(resolver.LookupFound, texts...) }
 
-func records(list ...probes.ServiceRecord) probes.Answer {
-	return probes.Answer{Outcome: probes.LookupFound, RecordSet: probes.RecordSet{Services: list}}
+func records(list ...resolver.ServiceRecord) resolver.Answer {
+	return resolver.Answer{Outcome: resolver.LookupFound, RecordSet: resolver.RecordSet{Services: list}}
 }
 
 func named(addresses ...string) *farpointv1.ExternalServiceSpec {
@@ -64,9 +68,9 @@ func named(addresses ...string) *farpointv1.ExternalServiceSpec {
 }
 
 func expanding(z zone) targets.Expander {
-	policy := probes.NewEgressPolicy(probes.EgressRules{})
+	policy := egress.NewEgressPolicy(egress.EgressRules{})
 	return targets.Expander{
-		Rules:   targets.NameRules{Types: []probes.RecordType{probes.RecordA, probes.RecordAAAA}},
+		Rules:   targets.NameRules{Types: []resolver.RecordType{resolver.RecordA, resolver.RecordAAAA}},
 		Answer:  z.answer,
 		Refused: func(address netip.Addr) bool { return policy.CheckPublished(address) != nil },
 		Ports:   []corev1.ServicePort{{Name: "postgresql", Port: 5432}, {Name: "metrics", Port: 9187}},
@@ -94,7 +98,7 @@ func shown(made *targets.Expansion) string {
 func TestExpansion(t *testing.T) {
 	const leadsNowhere = "its addresses may not be published: correct the name's records, or have the operator's administrator allow the range (--allowed-cidrs)"
 	until := noon.Add(5 * time.Minute)
-	missing := known(probes.LookupMissing, "192.0.2.1")
+	missing := known(resolver.LookupMissing, "192.0.2.1")
 	missing.KeptUntil = until
 	for _, test := range []struct {
 		name      string
@@ -106,44 +110,44 @@ func TestExpansion(t *testing.T) {
 		{"no names", nil, []string{"192.0.2.1", "2001:db8::1"}, "0 192.0.2.1\n1 2001:db8::1", ""},
 		{"dual stack", zone{"db.example A": found("192.0.2.1", "192.0.2.2"), "db.example AAAA": found("2001:db8::1")}, []string{"192.0.2.9", "DB.example."},
 			"0 192.0.2.9\n1 192.0.2.1 db.example\n1 192.0.2.2 db.example\n1 2001:db8::1 db.example", "True NamesResolved: all DNS names are resolved"},
-		{"one family only", zone{"db.example A": found("192.0.2.1"), "db.example AAAA": known(probes.LookupEmpty, "2001:db8::1")}, []string{"db.example"},
+		{"one family only", zone{"db.example A": found("192.0.2.1"), "db.example AAAA": known(resolver.LookupEmpty, "2001:db8::1")}, []string{"db.example"},
 			"0 192.0.2.1 db.example", "True NamesResolved: all DNS names are resolved"},
-		{"server that denies the other family", zone{"db.example A": found("192.0.2.1"), "db.example AAAA": known(probes.LookupMissing, "2001:db8::1")}, []string{"db.example"},
+		{"server that denies the other family", zone{"db.example A": found("192.0.2.1"), "db.example AAAA": known(resolver.LookupMissing, "2001:db8::1")}, []string{"db.example"},
 			"0 192.0.2.1 db.example", "True NamesResolved: all DNS names are resolved"},
-		{"one family fails", zone{"db.example A": found("192.0.2.1"), "db.example AAAA": known(probes.LookupTimeout, "2001:db8::1")}, []string{"db.example"},
+		{"one family fails", zone{"db.example A": found("192.0.2.1"), "db.example AAAA": known(resolver.LookupTimeout, "2001:db8::1")}, []string{"db.example"},
 			"0 192.0.2.1 db.example\n0 2001:db8::1 db.example",
 			"False NameServerTimeout: spec.endpoints[0]: db.example cannot be resolved, the name servers do not answer: check the operator's DNS and the name servers of the zone; its previous addresses (2) are kept"},
-		{"empty", zone{"db.example A": known(probes.LookupEmpty, "192.0.2.1"), "db.example AAAA": known(probes.LookupEmpty)}, []string{"db.example"},
+		{"empty", zone{"db.example A": known(resolver.LookupEmpty, "192.0.2.1"), "db.example AAAA": known(resolver.LookupEmpty)}, []string{"db.example"},
 			"0 192.0.2.1 db.example", "False NoAddresses: spec.endpoints[0]: db.example has no record of the queried types: create one, or set spec.dns.ipFamilies; its previous addresses (1) are kept"},
-		{"missing", zone{"db.example A": missing, "db.example AAAA": known(probes.LookupMissing)}, []string{"db.example"},
+		{"missing", zone{"db.example A": missing, "db.example AAAA": known(resolver.LookupMissing)}, []string{"db.example"},
 			"0 192.0.2.1 db.example", "False NameNotFound: spec.endpoints[0]: db.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path; its previous addresses (1) are kept until " + until.UTC().Format(time.RFC3339)},
-		{"gone", zone{"db.example A": known(probes.LookupMissing), "db.example AAAA": known(probes.LookupMissing)}, []string{"db.example", "192.0.2.9"},
+		{"gone", zone{"db.example A": known(resolver.LookupMissing), "db.example AAAA": known(resolver.LookupMissing)}, []string{"db.example", "192.0.2.9"},
 			"0 NameNotFound: db.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path\n1 192.0.2.9",
 			"False NameNotFound: spec.endpoints[0]: db.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path"},
-		{"alias loop", zone{"db.example A": known(probes.LookupAliasLoop), "db.example AAAA": known(probes.LookupAliasLoop)}, []string{"db.example"},
+		{"alias loop", zone{"db.example A": known(resolver.LookupAliasLoop), "db.example AAAA": known(resolver.LookupAliasLoop)}, []string{"db.example"},
 			"0 AliasLoop: db.example is an alias of itself, or follows too many aliases: correct its CNAME records",
 			"False AliasLoop: spec.endpoints[0]: db.example is an alias of itself, or follows too many aliases: correct its CNAME records"},
 		{"not answered yet", zone{}, []string{"db.example"}, "0 Resolving: db.example has no answer yet", "Unknown Resolving: not all DNS names have an answer yet"},
 		{"refused addresses", zone{"db.example A": found("10.0.0.1", "169.254.169.254", "127.0.0.1"), "db.example AAAA": found("::1")}, []string{"db.example"},
 			"0 10.0.0.1 db.example\n0 RefusedAddress: 3 of its 4 addresses may not be published, and are left out: correct the name's records, or have the operator's administrator allow the range (--allowed-cidrs)", "True NamesResolved: all DNS names are resolved"},
-		{"nothing but refused addresses", zone{"db.example A": found("127.0.0.1"), "db.example AAAA": known(probes.LookupEmpty)}, []string{"db.example"}, "0 RefusedAddress: " + leadsNowhere, "True NamesResolved: all DNS names are resolved"},
+		{"nothing but refused addresses", zone{"db.example A": found("127.0.0.1"), "db.example AAAA": known(resolver.LookupEmpty)}, []string{"db.example"}, "0 RefusedAddress: " + leadsNowhere, "True NamesResolved: all DNS names are resolved"},
 		{"no names at all", nil, []string{"exämple.com", "a..b", "db_example", "10.300.1.1"},
 			`0 InvalidAddress: "exämple.com" is not in ASCII: write xn--exmple-cua.com` + "\n" + `1 InvalidAddress: "a..b" is neither an IPv4 or IPv6 address nor a DNS name` + "\n2 Resolving: db_example has no answer yet\n3 10.300.1.1", "Unknown Resolving: not all DNS names have an answer yet"},
 		{"services", zone{
-			"_postgresql._tcp.example SRV": records(probes.ServiceRecord{Priority: 10, Target: "a.example", Port: 5432}, probes.ServiceRecord{Priority: 10, Target: "b.example", Port: 5433}, probes.ServiceRecord{Priority: 700, Target: "c.example", Port: 5432}),
-			"a.example A":                  found("192.0.2.1"), "a.example AAAA": known(probes.LookupEmpty),
-			"b.example A": found("192.0.2.1"), "b.example AAAA": known(probes.LookupEmpty), "c.example A": found("192.0.2.3", "192.0.2.4"), "c.example AAAA": known(probes.LookupEmpty),
+			"_postgresql._tcp.example SRV": records(resolver.ServiceRecord{Priority: 10, Target: "a.example", Port: 5432}, resolver.ServiceRecord{Priority: 10, Target: "b.example", Port: 5433}, resolver.ServiceRecord{Priority: 700, Target: "c.example", Port: 5432}),
+			"a.example A":                  found("192.0.2.1"), "a.example AAAA": known(resolver.LookupEmpty),
+			"b.example A": found("192.0.2.1"), "b.example AAAA": known(resolver.LookupEmpty), "c.example A": found("192.0.2.3", "192.0.2.4"), "c.example AAAA": known(resolver.LookupEmpty),
 		}, []string{"srv://_postgresql._tcp.example"},
 			"0 192.0.2.1 postgresql/TCP:5432 tier 0 of a.example\n0 192.0.2.1 postgresql/TCP:5433 tier 0 of b.example\n0 192.0.2.3 postgresql/TCP:5432 tier 1 of c.example\n0 192.0.2.4 postgresql/TCP:5432 tier 1 of c.example", "True NamesResolved: all DNS names are resolved"},
 		{"services of no port's name", zone{
-			"_db._udp.example SRV": records(probes.ServiceRecord{Target: "a.example", Port: 53}), "a.example A": found("192.0.2.1"), "a.example AAAA": known(probes.LookupEmpty),
+			"_db._udp.example SRV": records(resolver.ServiceRecord{Target: "a.example", Port: 53}), "a.example A": found("192.0.2.1"), "a.example AAAA": known(resolver.LookupEmpty),
 		}, []string{"srv://_db._udp.example"}, "0 192.0.2.1 /UDP:53 tier 0 of a.example", "True NamesResolved: all DNS names are resolved"},
 		{"a service's host that fails", zone{
-			"_db._tcp.example SRV": records(probes.ServiceRecord{Target: "a.example", Port: 53}), "a.example A": known(probes.LookupServerFailure), "a.example AAAA": known(probes.LookupServerFailure),
+			"_db._tcp.example SRV": records(resolver.ServiceRecord{Target: "a.example", Port: 53}), "a.example A": known(resolver.LookupServerFailure), "a.example AAAA": known(resolver.LookupServerFailure),
 		}, []string{"srv://_db._tcp.example"},
 			"0 NameServerFailure: a.example cannot be resolved, the name servers fail (SERVFAIL): check the name servers of its zone",
 			"False NameServerFailure: spec.endpoints[0]: a.example cannot be resolved, the name servers fail (SERVFAIL): check the name servers of its zone"},
-		{"no services", zone{"_db._tcp.example SRV": known(probes.LookupMissing)}, []string{"srv://_db._tcp.example"},
+		{"no services", zone{"_db._tcp.example SRV": known(resolver.LookupMissing)}, []string{"srv://_db._tcp.example"},
 			"0 NameNotFound: _db._tcp.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path",
 			"False NameNotFound: spec.endpoints[0]: _db._tcp.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path"},
 		{"no name of services", nil, []string{"srv://db.example"}, "0 InvalidAddress: write srv:// and the name of SRV records, as in srv://_postgresql._tcp.example.internal", "True NamesResolved: all DNS names are resolved"},
@@ -177,7 +181,7 @@ func TestExpansionHasBounds(t *testing.T) {
 	for i := range 700 {
 		many = append(many, fmt.Sprintf("10.0.%d.%d", i/250, 1+i%250))
 	}
-	z := zone{"a.example A": found(many...), "b.example A": found(many...), "a.example AAAA": known(probes.LookupEmpty), "b.example AAAA": known(probes.LookupEmpty)}
+	z := zone{"a.example A": found(many...), "b.example A": found(many...), "a.example AAAA": known(resolver.LookupEmpty), "b.example AAAA": known(resolver.LookupEmpty)}
 	addresses := []string{"a.example", "b.example", "192.0.2.1"}
 	made := expanding(z).Expand(named(addresses...))
 	if made.Len() != 1000 || made.At(999).Spec.Address != "192.0.2.1" || made.Surplus != 401 {
@@ -239,7 +243,7 @@ func TestQuestions(t *testing.T) {
 		{"after a restart", nil, told, nil, []string{
 			"db.example 1 5s-5m0s [192.0.2.6 192.0.2.7][]", "_db._tcp.example 33 5s-5m0s [][{0 0 b.example 5432} {1 0 b.example 5433}]", "b.example 1 5s-5m0s [192.0.2.9][]",
 		}},
-		{"the present answer counts", nil, told, zone{"_db._tcp.example SRV": records(probes.ServiceRecord{Target: "c.example", Port: 1})}, []string{
+		{"the present answer counts", nil, told, zone{"_db._tcp.example SRV": records(resolver.ServiceRecord{Target: "c.example", Port: 1})}, []string{
 			"db.example 1 5s-5m0s [192.0.2.6 192.0.2.7][]", "_db._tcp.example 33 5s-5m0s [][{0 0 b.example 5432} {1 0 b.example 5433}]", "c.example 1 5s-5m0s [][]",
 		}},
 	} {
@@ -255,7 +259,7 @@ func TestQuestions(t *testing.T) {
 // What a name leads to is one endpoint, whatever else leads there.
 func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 	spec := named("a.example", "b.example")
-	z := zone{"a.example A": found("192.0.2.1", "192.0.2.2"), "b.example A": found("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(probes.LookupEmpty), "b.example AAAA": known(probes.LookupEmpty)}
+	z := zone{"a.example A": found("192.0.2.1", "192.0.2.2"), "b.example A": found("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(resolver.LookupEmpty), "b.example AAAA": known(resolver.LookupEmpty)}
 	got := plannedWith(t, expanding(z).Expand(spec), onePort)
 	var names []string
 	for _, endpoint := range got.Accepted {
@@ -268,8 +272,8 @@ func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 
 // A probe by another name is another probe.
 func TestIdentityOfNames(t *testing.T) {
-	identity := func(name string) probes.Identity {
-		z := zone{name + " A": found("192.0.2.1"), name + " AAAA": known(probes.LookupEmpty)}
+	identity := func(name string) scheduler.Identity {
+		z := zone{name + " A": found("192.0.2.1"), name + " AAAA": known(resolver.LookupEmpty)}
 		return plannedWith(t, expanding(z).Expand(named(name)), onePort).Probers[0].Identity
 	}
 	literal := planned(t, *named("192.0.2.1"), onePort).Probers[0].Identity
@@ -286,7 +290,7 @@ func TestIdentityOfNames(t *testing.T) {
 // name.
 func TestPoliciesOnNames(t *testing.T) {
 	z := zone{
-		"db.corp.example A": found("192.0.2.1", "192.0.2.2"), "_db._tcp.corp.example SRV": records(probes.ServiceRecord{Target: "a.elsewhere.example", Port: 1}),
+		"db.corp.example A": found("192.0.2.1", "192.0.2.2"), "_db._tcp.corp.example SRV": records(resolver.ServiceRecord{Target: "a.elsewhere.example", Port: 1}),
 		"a.elsewhere.example A": found("192.0.2.3"), "web.example A": found("192.0.2.4"),
 	}
 	for suffix, want := range map[farpointv1.DNSSuffix]string{
@@ -298,14 +302,14 @@ func TestPoliciesOnNames(t *testing.T) {
 			s.DeniedDNSSuffixes = []farpointv1.DNSSuffix{suffix}
 		}))
 		expanding := expanding(z)
-		expanding.Rules.Types = []probes.RecordType{probes.RecordA}
+		expanding.Rules.Types = []resolver.RecordType{resolver.RecordA}
 		names := expanding.Expand(named("db.corp.example", "srv://_db._tcp.corp.example", "web.example"))
 		common, err := targets.NewSettings(names.Spec, targets.Certificates{}, targets.Login{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		egress := probes.NewEgressPolicy(probes.EgressRules{})
-		planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+		egress := egress.NewEgressPolicy(egress.EgressRules{})
+		planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 		got := planner.Within(within, 100).Plan(names, onePort, probedBy(common), &slicestate.Prior{})
 		var accepted []string
 		for _, endpoint := range got.Accepted {

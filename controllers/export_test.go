@@ -25,7 +25,9 @@ import (
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/transport"
 )
 
 // Objections are the operator's objections to an ExternalService in a namespace with these
@@ -39,8 +41,8 @@ func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]s
 		}
 		read = append(read, made)
 	}
-	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	dialer := probes.NewDialer(egress)
+	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	dialer := transport.NewDialer(egress)
 	namespace := metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "tenant", Labels: labels}}
 	within := newConfinement(read, []metav1.PartialObjectMetadata{namespace}, nil, dialer).of["tenant"]
 	common, err := targets.NewSettings(&object.Spec, targets.Certificates{}, targets.Login{})
@@ -51,7 +53,7 @@ func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]s
 	if slowed := within.ClampTiming(&timing); slowed != "" {
 		byPolicies = append(byPolicies, slowed)
 	}
-	planner := targets.Planner{Registry: probes.NewRegistry(dialer), Egress: egress}
+	planner := targets.Planner{Registry: protocol.NewRegistry(dialer), Egress: egress}
 	for _, each := range planner.Within(within, within.Room(object, nil)).Plan(&targets.Expansion{Spec: &object.Spec}, nil, targets.Probing{Sound: []*targets.Definition{{Settings: common}}}, &slicestate.Prior{}).Rejected {
 		if each.Reason == farpointv1.NotAllowedByPolicyReason {
 			byPolicies = append(byPolicies, each.Message)

@@ -40,6 +40,8 @@ import (
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/scheduler"
 )
 
 // +kubebuilder:rbac:groups=farpoint.dev,resources=externalservices,verbs=get;list;watch
@@ -64,9 +66,9 @@ const conflictDelay = 50 * time.Millisecond
 
 // probeScheduler probes targets; see probes.Scheduler.
 type probeScheduler interface {
-	Set(probes.Owner, []probes.Target)
+	Set(probes.Owner, []scheduler.Target)
 	Remove(probes.Owner)
-	Health(probes.Owner) map[string]probes.Health
+	Health(probes.Owner) map[string]health.Health
 	Held(probes.Owner) bool
 }
 

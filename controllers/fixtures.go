@@ -38,7 +38,10 @@ import (
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/transport"
 )
 
 // sliceOf is one of a manager for the test Service.
@@ -79,7 +82,7 @@ func healthy(address string, ports *endpoint.PortSet) endpoint.Verdict {
 	parsed := netip.MustParseAddr(address)
 	return endpoint.Verdict{
 		Endpoint: &endpoint.Endpoint{Spec: &farpointv1.Endpoint{}, Address: parsed, Text: parsed.String(), Ports: ports},
-		Health:   probes.Seeded(probes.StateHealthy),
+		Health:   health.Seeded(health.StateHealthy),
 	}
 }
 
@@ -173,7 +176,7 @@ func confinedTo(t *testing.T, from ...*farpointv1.ExternalServicePolicy) *policy
 		}
 		read = append(read, made)
 	}
-	return policy.NewLimits(read, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{})))
+	return policy.NewLimits(read, transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{})))
 }
 
 // annotate gives a slice an annotation as the operator would write it for what it holds.
@@ -195,12 +198,12 @@ func planned(t *testing.T, spec farpointv1.ExternalServiceSpec, ports []corev1.S
 // plannedWith judges endpoints whose names are resolved.
 func plannedWith(t *testing.T, names *targets.Expansion, ports []corev1.ServicePort) targets.Targets {
 	t.Helper()
-	egress := probes.NewEgressPolicy(probes.EgressRules{})
+	egress := egress.NewEgressPolicy(egress.EgressRules{})
 	common, err := targets.NewSettings(names.Spec, targets.Certificates{}, targets.Login{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	return planner.Plan(names, ports, probedBy(common), &slicestate.Prior{})
 }
 

@@ -33,6 +33,8 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/scheduler"
 )
 
 // judge finds out which endpoints are sound, has the scheduler probe them and fetches
@@ -78,7 +80,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 
 // leaving finds the endpoints that have left the spec and are draining.
 func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planner targets.Planner, planned targets.Targets, prior *slicestate.Prior, around neighbours) []endpoint.Verdict {
-	var known map[string]probes.Health // mostly nobody asks
+	var known map[string]health.Health // mostly nobody asks
 	return drain{
 		service: around.service,
 		period:  drainPeriodOf(&object.Spec),
@@ -87,7 +89,7 @@ func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Ow
 		rivals:  around.rivals,
 		refused: planner.Refuses,
 		seeds:   prior,
-		health: func(name string) (probes.Health, bool) {
+		health: func(name string) (health.Health, bool) {
 			if known == nil {
 				known = r.scheduler.Health(owner)
 			}
@@ -99,24 +101,24 @@ func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Ow
 
 // verdicts puts endpoints together with what is known of them. A disabled one is not
 // probed, so that nothing is; a held one may be known only by what was published.
-func verdicts(accepted []endpoint.Endpoint, known map[string]probes.Health, prior *slicestate.Prior) []endpoint.Verdict {
+func verdicts(accepted []endpoint.Endpoint, known map[string]health.Health, prior *slicestate.Prior) []endpoint.Verdict {
 	all := make([]endpoint.Verdict, len(accepted))
 	for i := range accepted {
 		ep := &accepted[i]
-		health, ok := known[ep.Name]
+		current, ok := known[ep.Name]
 		if !ok && ep.Held {
 			state, _ := prior.State(ep)
-			health = probes.Seeded(state)
+			current = health.Seeded(state)
 		}
-		all[i] = endpoint.Verdict{Endpoint: ep, Health: health, WrittenReason: prior.Reason(ep, health.State)}
+		all[i] = endpoint.Verdict{Endpoint: ep, Health: current, WrittenReason: prior.Reason(ep, current.State)}
 	}
 	return all
 }
 
 // keepProbing has the probes go on of endpoints that have left the spec, as far as there
 // are any.
-func keepProbing(leaving []endpoint.Verdict) []probes.Target {
-	list := make([]probes.Target, len(leaving))
+func keepProbing(leaving []endpoint.Verdict) []scheduler.Target {
+	list := make([]scheduler.Target, len(leaving))
 	for i := range leaving {
 		list[i].Key = leaving[i].Name
 	}
@@ -125,9 +127,9 @@ func keepProbing(leaving []endpoint.Verdict) []probes.Target {
 
 // probe has the scheduler probe the targets. Those without a prober go on as they were
 // begun, unless that was within other confines: what these let them do is not known.
-func (r *Reconciler) probe(owner probes.Owner, within *policy.Limits, targets []probes.Target) {
+func (r *Reconciler) probe(owner probes.Owner, within *policy.Limits, targets []scheduler.Target) {
 	if !r.policies.enter(owner, within) {
-		targets = slices.DeleteFunc(targets, func(target probes.Target) bool { return target.Prober == nil })
+		targets = slices.DeleteFunc(targets, func(target scheduler.Target) bool { return target.Prober == nil })
 	}
 	r.scheduler.Set(owner, targets)
 }

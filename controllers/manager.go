@@ -55,7 +55,13 @@ import (
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/probes/localnet"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/resolver"
+	"farpoint.dev/farpoint/probes/scheduler"
+	"farpoint.dev/farpoint/probes/transport"
 )
 
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
@@ -134,16 +140,16 @@ func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Opti
 
 // addReconciler adds the scheduler and the reconciler, which know each other.
 func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options) error {
-	egress := probes.NewEgressPolicy(options.Egress)
+	egress := egress.NewEgressPolicy(options.Egress)
 	ranges, err := findRanges(manager, egress, options)
 	if err != nil {
 		return err
 	}
-	dialer := probes.NewDialer(egress)
+	dialer := transport.NewDialer(egress)
 	if len(options.NameServers) > 0 {
 		dialer.ResolveBy(options.NameServers)
 	}
-	registry := probes.NewRegistry(dialer)
+	registry := protocol.NewRegistry(dialer)
 	transitions := newTransitions(clock.RealClock{})
 	engine, err := newScheduler(manager, options, registry, transitions.notify)
 	if err != nil {
@@ -260,7 +266,7 @@ func operatorNamespace(options Options) string {
 }
 
 // newScheduler adds a scheduler and its metrics to the manager.
-func newScheduler(manager ctrl.Manager, options Options, registry probes.Registry, notify func(probes.Owner)) (*probes.Scheduler, error) {
+func newScheduler(manager ctrl.Manager, options Options, registry protocol.Registry, notify func(probes.Owner)) (*scheduler.Scheduler, error) {
 	canaries, err := canaryTargets(registry, options.Canaries)
 	if err != nil {
 		return nil, err
@@ -269,11 +275,11 @@ func newScheduler(manager ctrl.Manager, options Options, registry probes.Registr
 	if err := manager.Add(network); err != nil {
 		return nil, fmt.Errorf("add the monitor of the operator's own network: %w", err)
 	}
-	measured := probes.NewMetrics()
+	measured := scheduler.NewMetrics()
 	if err := measureWhileRunning(manager, measured.Collectors()); err != nil {
 		return nil, err
 	}
-	engine := probes.NewScheduler(probes.SchedulerOptions{
+	engine := scheduler.New(scheduler.Options{
 		Notify:                    notify,
 		MaxInFlight:               options.MaxProbesInFlight,
 		MaxInFlightPerNamespace:   options.MaxProbesInFlightPerNamespace,
@@ -290,12 +296,12 @@ func newScheduler(manager ctrl.Manager, options Options, registry probes.Registr
 }
 
 // newResolver adds a resolver and its metrics to the manager.
-func newResolver(manager ctrl.Manager, options Options, notify func(probes.Owner)) (*probes.Resolver, error) {
-	measured := probes.NewResolverMetrics()
+func newResolver(manager ctrl.Manager, options Options, notify func(probes.Owner)) (*resolver.Resolver, error) {
+	measured := resolver.NewMetrics()
 	if err := measureWhileRunning(manager, measured.Collectors()); err != nil {
 		return nil, err
 	}
-	made := probes.NewResolver(probes.ResolverOptions{
+	made := resolver.New(resolver.Options{
 		Notify:  notify,
 		Servers: options.NameServers,
 		Grace:   options.MissingNameGrace,
@@ -323,20 +329,20 @@ func measureWhileRunning(manager ctrl.Manager, collectors []prometheus.Collector
 
 // canaryTargets are probed once a second and believed at the first word: they do not
 // decide about an endpoint, but about whether to decide.
-func canaryTargets(registry probes.Registry, urls []string) ([]probes.Target, error) {
-	planned := make([]probes.Target, len(urls))
+func canaryTargets(registry protocol.Registry, urls []string) ([]scheduler.Target, error) {
+	planned := make([]scheduler.Target, len(urls))
 	for i, url := range urls {
-		definition := probes.Definition{URL: url}
+		definition := protocol.Definition{URL: url}
 		prober, err := registry.New(definition)
 		if err != nil {
 			return nil, fmt.Errorf("--canary=%s: %w", url, err)
 		}
-		planned[i] = probes.Target{
+		planned[i] = scheduler.Target{
 			Key:        url,
 			Identity:   targets.IdentityOf(definition, targets.Settings{}),
 			Prober:     prober,
-			Timing:     probes.Timing{Interval: time.Second, FastInterval: time.Second, Timeout: time.Second},
-			Thresholds: probes.Thresholds{Failure: 1, Success: 1},
+			Timing:     scheduler.Timing{Interval: time.Second, FastInterval: time.Second, Timeout: time.Second},
+			Thresholds: health.Thresholds{Failure: 1, Success: 1},
 		}
 	}
 	return planned, nil

@@ -38,6 +38,8 @@ import (
 	"farpoint.dev/farpoint/controllers/alerting"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/resolver"
+	"farpoint.dev/farpoint/probes/scheduler"
 )
 
 // writeDocs has the tests of references write them: `make docs`.
@@ -61,8 +63,8 @@ func documentedObject() *farpointv1.ExternalService {
 // documentedObservations are what the scheduler has seen of it.
 type documentedObservations struct{}
 
-func (documentedObservations) Observations(_ probes.Owner, list []probes.Observation) []probes.Observation {
-	return append(list, probes.Observation{Key: "192.0.2.0:80", Took: time.Second, CertificateExpiry: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)})
+func (documentedObservations) Observations(_ probes.Owner, list []scheduler.Observation) []scheduler.Observation {
+	return append(list, scheduler.Observation{Key: "192.0.2.0:80", Took: time.Second, CertificateExpiry: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)})
 }
 
 func scheme(t *testing.T) *runtime.Scheme {
@@ -83,8 +85,8 @@ func documented(t *testing.T) []*dto.MetricFamily {
 		Activity:    telemetry.NewObjectCounters(),
 		PerEndpoint: true,
 	}
-	collectors := append(probes.NewMetrics().Collectors(), append(telemetry.NewPublishMetrics().Collectors(), newEventQueue(nil, nil).dropped)...)
-	collectors = append(append(collectors, probes.NewResolverMetrics().Collectors()...), state)
+	collectors := append(scheduler.NewMetrics().Collectors(), append(telemetry.NewPublishMetrics().Collectors(), newEventQueue(nil, nil).dropped)...)
+	collectors = append(append(collectors, resolver.NewMetrics().Collectors()...), state)
 	collectors = append(collectors, (*alerting.Notifier)(nil).Collectors()...)
 	registry, named := prometheus.NewPedanticRegistry(), map[string]bool{}
 	for _, each := range collectors {

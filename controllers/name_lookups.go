@@ -26,13 +26,14 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/resolver"
 )
 
 // nameResolver asks for DNS names; see probes.Resolver.
 type nameResolver interface {
-	Set(probes.Owner, []probes.Wanted)
+	Set(probes.Owner, []resolver.Wanted)
 	Remove(probes.Owner)
-	Answer(probes.Question) probes.Answer
+	Answer(resolver.Question) resolver.Answer
 }
 
 // answersAwaited is the error of an ExternalService that has to wait for the first answers

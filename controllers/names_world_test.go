@@ -33,28 +33,30 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/resolver"
 	"farpoint.dev/farpoint/test/effort"
 )
 
 // nameServers are those of a world, and their answers to the operator since it started.
 type nameServers struct {
-	records map[probes.Question]probes.RecordSet
+	records map[resolver.Question]resolver.RecordSet
 	// fail is their answer instead while it is not LookupPending.
-	fail    probes.LookupOutcome
-	answers map[probes.Question]probes.Answer
+	fail    resolver.LookupOutcome
+	answers map[resolver.Question]resolver.Answer
 }
 
 // expand does what the operator does. As with a resolver, the answers to what it asks for
 // first are there when it looks again.
 func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1.Service, prior *slicestate.Prior) *targets.Expansion {
 	rules := targets.NameRulesOf(object.Spec.DNS, service)
-	answer := func(question probes.Question) probes.Answer { return s.answers[question] }
+	answer := func(question resolver.Question) resolver.Answer { return s.answers[question] }
 	if s.answers == nil {
-		s.answers = map[probes.Question]probes.Answer{}
+		s.answers = map[resolver.Question]resolver.Answer{}
 	}
 	for range 2 { // the second time for the hosts of services
-		wanted := map[probes.Question]bool{}
+		wanted := map[resolver.Question]bool{}
 		for _, each := range targets.QuestionsOf(&object.Spec, rules, prior, answer) {
 			wanted[each.Question] = true
 			known, ok := s.answers[each.Question]
@@ -63,29 +65,29 @@ func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1
 			}
 			records, there := s.records[each.Question]
 			switch {
-			case s.fail != probes.LookupPending:
+			case s.fail != resolver.LookupPending:
 				known.Outcome = s.fail
 			case there:
-				known = probes.Answer{RecordSet: records, Outcome: probes.LookupFound}
+				known = resolver.Answer{RecordSet: records, Outcome: resolver.LookupFound}
 			default:
-				known.Outcome = probes.LookupEmpty
+				known.Outcome = resolver.LookupEmpty
 			}
 			s.answers[each.Question] = known
 		}
-		maps.DeleteFunc(s.answers, func(question probes.Question, _ probes.Answer) bool { return !wanted[question] })
+		maps.DeleteFunc(s.answers, func(question resolver.Question, _ resolver.Answer) bool { return !wanted[question] })
 	}
-	policy := probes.NewEgressPolicy(probes.EgressRules{})
+	policy := egress.NewEgressPolicy(egress.EgressRules{})
 	return targets.Expander{
 		Rules: rules, Ports: service.Spec.Ports, Answer: answer, Before: object.Status.Endpoints,
 		Refused: func(address netip.Addr) bool { return policy.CheckPublished(address) != nil },
 	}.Expand(&object.Spec)
 }
 
-func (s *nameServers) set(name string, kind probes.RecordType, set probes.RecordSet) {
+func (s *nameServers) set(name string, kind resolver.RecordType, set resolver.RecordSet) {
 	if s.records == nil {
-		s.records = map[probes.Question]probes.RecordSet{}
+		s.records = map[resolver.Question]resolver.RecordSet{}
 	}
-	question := probes.Question{Name: name, Type: kind}
+	question := resolver.Question{Name: name, Type: kind}
 	set.Sort()
 	if delete(s.records, question); len(set.Addresses)+len(set.Services) > 0 {
 		s.records[question] = set
@@ -93,11 +95,11 @@ func (s *nameServers) set(name string, kind probes.RecordType, set probes.Record
 }
 
 func (s *nameServers) host(name string, texts ...string) {
-	var set probes.RecordSet
+	var set resolver.RecordSet
 	for _, text := range texts {
 		set.Addresses = append(set.Addresses, netip.MustParseAddr(text))
 	}
-	s.set(name, probes.RecordA, set)
+	s.set(name, resolver.RecordA, set)
 }
 
 func namedWorld(t *testing.T, addresses ...string) *world {
@@ -128,7 +130,7 @@ func (w *world) expect(what string, want map[string]string, resolved string) {
 func TestAnswersThatChangeAddAndDrain(t *testing.T) {
 	w := namedWorld(t, "db.example")
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
-	w.verdicts = map[string]probes.State{"192.0.2.1:8080": probes.StateHealthy, "192.0.2.2:8080": probes.StateHealthy}
+	w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy, "192.0.2.2:8080": health.StateHealthy}
 	w.look()
 	const resolved = "True NamesResolved"
 	w.expect("at first", map[string]string{"192.0.2.1:8080": "TTF", "192.0.2.2:8080": "TTF"}, resolved)
@@ -142,7 +144,7 @@ func TestAnswersThatChangeAddAndDrain(t *testing.T) {
 		t.Errorf("%+v", status)
 	}
 	w.restart()
-	w.verdicts["192.0.2.3:8080"] = probes.StateHealthy
+	w.verdicts["192.0.2.3:8080"] = health.StateHealthy
 	w.now = w.now.Add(defaultDrainPeriod)
 	w.look()
 	w.expect("once it has drained", map[string]string{"192.0.2.2:8080": "TTF", "192.0.2.3:8080": "TTF"}, resolved)
@@ -154,11 +156,11 @@ func TestOutageOfNameServers(t *testing.T) {
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 	w.names.host("a.example", "192.0.2.5")
 	w.names.host("b.example", "192.0.2.6")
-	w.names.set("_http._tcp.example", probes.RecordSRV, probes.RecordSet{Services: []probes.ServiceRecord{{Priority: 20, Target: "b.example", Port: 81}, {Priority: 10, Target: "a.example", Port: 80}}})
+	w.names.set("_http._tcp.example", resolver.RecordSRV, resolver.RecordSet{Services: []resolver.ServiceRecord{{Priority: 20, Target: "b.example", Port: 81}, {Priority: 10, Target: "a.example", Port: 80}}})
 	for _, name := range []string{"192.0.2.1:8080", "192.0.2.9:8080", "192.0.2.5:80", "192.0.2.6:81"} {
-		w.verdicts[name] = probes.StateHealthy
+		w.verdicts[name] = health.StateHealthy
 	}
-	w.verdicts["192.0.2.2:8080"] = probes.StateUnhealthy
+	w.verdicts["192.0.2.2:8080"] = health.StateUnhealthy
 	w.look()
 	want := map[string]string{"192.0.2.1:8080": "TTF", "192.0.2.2:8080": "FFF", "192.0.2.9:8080": "TTF", "192.0.2.5:80": "TTF", "192.0.2.6:81": "FFF"}
 	w.expect("at first", want, "True NamesResolved")
@@ -172,7 +174,7 @@ func TestOutageOfNameServers(t *testing.T) {
 		t.Errorf("the hosts of services are in the tiers %v", tiers)
 	}
 	before := w.slices
-	w.names.fail = probes.LookupTimeout
+	w.names.fail = resolver.LookupTimeout
 	for range 10 {
 		w.now = w.now.Add(100 * time.Hour)
 		w.look()
@@ -187,15 +189,15 @@ func TestOutageOfNameServers(t *testing.T) {
 	if ready := w.condition(farpointv1.ReadyCondition); ready != "True Published" {
 		t.Errorf("Ready is %s", ready)
 	}
-	w.names.fail = probes.LookupPending
+	w.names.fail = resolver.LookupPending
 	w.look()
 	w.expect("after the outage", want, "True NamesResolved")
 }
 
 func TestNameThatNeverResolved(t *testing.T) {
 	w := namedWorld(t, "db.example", "192.0.2.9")
-	w.names.fail = probes.LookupMissing
-	w.verdicts["192.0.2.9:8080"] = probes.StateHealthy
+	w.names.fail = resolver.LookupMissing
+	w.verdicts["192.0.2.9:8080"] = health.StateHealthy
 	w.look()
 	w.expect("without the name", map[string]string{"192.0.2.9:8080": "TTF"}, "False NameNotFound")
 	status := w.object.Status
@@ -209,9 +211,9 @@ func TestNameThatNeverResolved(t *testing.T) {
 		t.Error("the name may come, but the object is stalled")
 	}
 	w.restart()
-	w.names.fail = probes.LookupPending
+	w.names.fail = resolver.LookupPending
 	w.names.host("db.example", "192.0.2.1")
-	w.verdicts["192.0.2.1:8080"] = probes.StateHealthy
+	w.verdicts["192.0.2.1:8080"] = health.StateHealthy
 	w.look()
 	w.expect("with the name", map[string]string{"192.0.2.1:8080": "TTF", "192.0.2.9:8080": "TTF"}, "True NamesResolved")
 	w.object.Spec.Endpoints = w.object.Spec.Endpoints[1:]
@@ -225,8 +227,8 @@ func TestNamesArePublished(t *testing.T) {
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 	w.names.host("a.example", "192.0.2.5")
 	w.names.host("single", "192.0.2.6")
-	w.names.set("_http._tcp.example", probes.RecordSRV, probes.RecordSet{Services: []probes.ServiceRecord{{Target: "a.example", Port: 80}}})
-	w.verdicts = map[string]probes.State{"db.example:8080": probes.StateHealthy, "192.0.2.9:8080": probes.StateHealthy, "a.example:80": probes.StateUnhealthy}
+	w.names.set("_http._tcp.example", resolver.RecordSRV, resolver.RecordSet{Services: []resolver.ServiceRecord{{Target: "a.example", Port: 80}}})
+	w.verdicts = map[string]health.State{"db.example:8080": health.StateHealthy, "192.0.2.9:8080": health.StateHealthy, "a.example:80": health.StateUnhealthy}
 	w.look()
 	want := map[string]string{"db.example:8080": "TTF", "192.0.2.9:8080": "TTF", "a.example:80": "FFF"}
 	w.expect("names", want, "True NamesPublished")
@@ -241,11 +243,11 @@ func TestNamesArePublished(t *testing.T) {
 		t.Errorf("%+v", status)
 	}
 	w.restart()
-	w.names.fail = probes.LookupTimeout
+	w.names.fail = resolver.LookupTimeout
 	w.look()
 	w.expect("in an outage", want, "False NameServerTimeout")
 	w.restart()
-	w.names.fail = probes.LookupPending
+	w.names.fail = resolver.LookupPending
 	w.names.host("db.example", "192.0.2.1", "127.0.0.1")
 	w.look()
 	w.expect("leading to a refused address", map[string]string{"192.0.2.9:8080": "TTF", "a.example:80": "FFF"}, "True NamesPublished")
@@ -291,18 +293,18 @@ func TestRestartsAndOutagesWithNames(t *testing.T) {
 					}
 					w.names.host(name, addresses...)
 				}
-				var services probes.RecordSet
+				var services resolver.RecordSet
 				for i, target := range []string{"c.example", "d.example"} {
 					if random.IntN(3) > 0 {
-						services.Services = append(services.Services, probes.ServiceRecord{Priority: uint16(random.IntN(2)), Target: target, Port: uint16(80 + i)})
+						services.Services = append(services.Services, resolver.ServiceRecord{Priority: uint16(random.IntN(2)), Target: target, Port: uint16(80 + i)})
 					}
 				}
-				w.names.set("_http._tcp.example", probes.RecordSRV, services)
+				w.names.set("_http._tcp.example", resolver.RecordSRV, services)
 			}
 			for i := range 16 {
 				for _, port := range []int{80, 81, 8080} {
 					if random.IntN(3) == 0 {
-						w.verdicts[fmt.Sprintf("192.0.2.%d:%d", i, port)] = probes.State(random.IntN(3))
+						w.verdicts[fmt.Sprintf("192.0.2.%d:%d", i, port)] = health.State(random.IntN(3))
 					}
 				}
 			}
@@ -310,8 +312,8 @@ func TestRestartsAndOutagesWithNames(t *testing.T) {
 			if random.IntN(2) == 0 {
 				w.restartUnseen()
 			}
-			w.names.fail = []probes.LookupOutcome{probes.LookupPending, probes.LookupTimeout, probes.LookupServerFailure}[random.IntN(3)]
-			if w.names.fail != probes.LookupPending {
+			w.names.fail = []resolver.LookupOutcome{resolver.LookupPending, resolver.LookupTimeout, resolver.LookupServerFailure}[random.IntN(3)]
+			if w.names.fail != resolver.LookupPending {
 				published := w.published()
 				for range 3 {
 					w.look()
@@ -323,7 +325,7 @@ func TestRestartsAndOutagesWithNames(t *testing.T) {
 					t.Fatalf("seed %d: an outage makes\n%v of\n%v", seed, got, published)
 				}
 			}
-			w.names.fail = probes.LookupPending
+			w.names.fail = resolver.LookupPending
 		}
 	}
 }

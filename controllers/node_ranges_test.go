@@ -25,7 +25,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
 )
 
 // Before 1.36, Kubernetes took ranges with any bits set.
@@ -43,8 +43,8 @@ func TestRangesOfANode(t *testing.T) {
 }
 
 func TestWhoIsLookedAtWhenRangesChange(t *testing.T) {
-	before := probes.NewEgressPolicy(probes.EgressRules{})
-	after := probes.NewEgressPolicy(probes.EgressRules{Cluster: []probes.ClusterRange{{Prefix: netip.MustParsePrefix("198.51.100.0/26"), Kind: "a Pod of this cluster"}}})
+	before := egress.NewEgressPolicy(egress.EgressRules{})
+	after := egress.NewEgressPolicy(egress.EgressRules{Cluster: []egress.ClusterRange{{Prefix: netip.MustParsePrefix("198.51.100.0/26"), Kind: "a Pod of this cluster"}}})
 	with := func(spec farpointv1.ExternalServiceSpec) *farpointv1.ExternalService {
 		return &farpointv1.ExternalService{Spec: spec}
 	}

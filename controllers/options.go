@@ -34,8 +34,9 @@ import (
 	"farpoint.dev/farpoint/controllers/alerting"
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/references"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
 	"farpoint.dev/farpoint/probes/guard"
+	"farpoint.dev/farpoint/probes/resolver"
 )
 
 // Options are the operator's settings. Their zero value is not valid: start with NewOptions.
@@ -114,7 +115,7 @@ type Options struct {
 	RemovedCredentialGrace time.Duration
 	// Egress defines which addresses may be probed and published, except for the cluster's own
 	// ranges, which the operator detects.
-	Egress probes.EgressRules
+	Egress egress.EgressRules
 }
 
 // NewOptions returns the defaults.
@@ -132,7 +133,7 @@ func NewOptions() Options {
 		RunbookURL:                      alerting.DefaultRunbook,
 		Guard:                           guard.DefaultOptions(),
 		WatchGateway:                    true,
-		MissingNameGrace:                probes.DefaultMissingGrace,
+		MissingNameGrace:                resolver.DefaultMissingGrace,
 		RemovedCredentialGrace:          references.DefaultGrace,
 	}
 }

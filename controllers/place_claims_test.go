@@ -25,7 +25,8 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/resolver"
 )
 
 // acceptedNames are the endpoints that get their places.
@@ -84,7 +85,7 @@ func TestPlaces_RejectedEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
 func TestPlaces_HeldEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
 	w := newWorld(t)
 	w.object.Spec.Endpoints = []farpointv1.Endpoint{at("192.0.2.1", 8080)}
-	w.verdicts = map[string]probes.State{"192.0.2.1:8080": probes.StateHealthy}
+	w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy}
 	w.look()
 	w.object.Spec.Endpoints[0].HealthCheckURL = "ftp://192.0.2.1/"
 	w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, at("192.0.2.1", 8080))
@@ -102,7 +103,7 @@ func TestPlaces_NameBesideARejectedAddress_IsPublished(t *testing.T) {
 	w := namedWorld(t, "192.0.2.1", "db.example")
 	w.object.Spec.Endpoints[0].HealthCheckURL = "ftp://192.0.2.1/"
 	w.names.host("db.example", "192.0.2.1")
-	w.verdicts = map[string]probes.State{"192.0.2.1:8080": probes.StateHealthy}
+	w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy}
 	w.look()
 	w.expect("the name's", map[string]string{"192.0.2.1:8080": "TTF"}, "True NamesResolved")
 	if rows := w.object.Status.Endpoints; len(rows) != 2 || rows[0].Health != farpointv1.EndpointRejected || rows[1].ResolvedFrom != "db.example" {
@@ -119,12 +120,12 @@ func TestPlaces_SameNameWithOtherPorts_IsPublishedWithBoth(t *testing.T) {
 	}
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 	for _, name := range []string{"192.0.2.1:5432", "192.0.2.2:5432", "192.0.2.1:6432", "192.0.2.2:6432"} {
-		w.verdicts[name] = probes.StateHealthy
+		w.verdicts[name] = health.StateHealthy
 	}
 	all := map[string]string{"192.0.2.1:5432": "TTF", "192.0.2.2:5432": "TTF", "192.0.2.1:6432": "TTF", "192.0.2.2:6432": "TTF"}
 	w.look()
 	w.expect("at first", all, "True NamesResolved")
-	w.names.fail = probes.LookupTimeout
+	w.names.fail = resolver.LookupTimeout
 	w.look()
 	w.restart()
 	w.expect("after a restart in an outage of name servers", all, "False NameServerTimeout")
@@ -137,7 +138,7 @@ func TestPlaces_NameBesideItsOwnAddress_IsNoDuplicate(t *testing.T) {
 	for _, order := range [][]string{{"db.example", "192.0.2.1"}, {"192.0.2.1", "db.example"}} {
 		w := namedWorld(t, order...)
 		w.names.host("db.example", "192.0.2.1", "192.0.2.2")
-		w.verdicts = map[string]probes.State{"192.0.2.1:8080": probes.StateHealthy, "192.0.2.2:8080": probes.StateHealthy}
+		w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy, "192.0.2.2:8080": health.StateHealthy}
 		w.look()
 		w.expect("with a second address", map[string]string{"192.0.2.1:8080": "TTF", "192.0.2.2:8080": "TTF"}, "True NamesResolved")
 		if status := w.object.Status; status.ReadyEndpoints != "2/2" || w.condition(farpointv1.ReadyCondition) != "True Published" {

@@ -39,6 +39,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/transport"
 )
 
 // +kubebuilder:rbac:groups=farpoint.dev,resources=externalservicepolicies,verbs=list;watch
@@ -48,7 +49,7 @@ import (
 // looked at again when that changes.
 type policies struct {
 	cache  cache.Cache
-	dialer *probes.Dialer
+	dialer *transport.Dialer
 	// requests are the ExternalServices of a namespace.
 	requests func(ctx context.Context, namespace string) []reconcile.Request
 	// changed holds a token while something may be otherwise.
@@ -72,7 +73,7 @@ type confinement struct {
 	made map[string]*policy.Limits
 }
 
-func newPolicies(from cache.Cache, dialer *probes.Dialer, requests func(ctx context.Context, namespace string) []reconcile.Request) *policies {
+func newPolicies(from cache.Cache, dialer *transport.Dialer, requests func(ctx context.Context, namespace string) []reconcile.Request) *policies {
 	made := &policies{cache: from, dialer: dialer, requests: requests, changed: make(chan struct{}, 1), entered: map[probes.Owner]*policy.Limits{}}
 	made.present.Store(&confinement{none: true})
 	return made
@@ -221,7 +222,7 @@ func readPolicies(ctx context.Context, from []farpointv1.ExternalServicePolicy) 
 
 // newConfinement finds out what holds in each namespace. Confines that were made for the
 // same policies before are taken again.
-func newConfinement(all []*policy.Policy, namespaces []metav1.PartialObjectMetadata, before map[string]*policy.Limits, dialer *probes.Dialer) *confinement {
+func newConfinement(all []*policy.Policy, namespaces []metav1.PartialObjectMetadata, before map[string]*policy.Limits, dialer *transport.Dialer) *confinement {
 	next := &confinement{none: len(all) == 0, of: make(map[string]*policy.Limits, len(namespaces)), made: map[string]*policy.Limits{}}
 	for i := range namespaces {
 		var selecting []*policy.Policy

@@ -33,7 +33,10 @@ import (
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/scheduler"
+	"farpoint.dev/farpoint/probes/transport"
 )
 
 // plannedWithin are the targets of a spec within confines.
@@ -43,8 +46,8 @@ func plannedWithin(t *testing.T, within *policy.Limits, spec farpointv1.External
 	if err != nil {
 		t.Fatal(err)
 	}
-	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	return planner.Within(within, room).Plan(&targets.Expansion{Spec: &spec}, onePort, probedBy(common), &slicestate.Prior{})
 }
 
@@ -119,7 +122,7 @@ func TestSeveralPoliciesMustAllAllow(t *testing.T) {
 		{20 * time.Second, time.Second, 20 * time.Second, 20 * time.Second},
 		{time.Minute, 30 * time.Second, time.Minute, 30 * time.Second},
 	} {
-		timing := probes.Timing{Interval: test.interval, FastInterval: test.fast}
+		timing := scheduler.Timing{Interval: test.interval, FastInterval: test.fast}
 		message := within.ClampTiming(&timing)
 		if timing.Interval != test.wantInterval || timing.FastInterval != test.wantFast {
 			t.Errorf("%v becomes %v", test, timing)
@@ -166,7 +169,7 @@ func TestPoliciesPartOnlyProbesThatMayRoam(t *testing.T) {
 		"http:///health": true, "http://192.0.2.7/": true, "tcp://[2001:db8::1]:80": true, "": true,
 		"http://api.example.com/": false, "grpc://api.example.com:80": false,
 	} {
-		identity := func(within *policy.Limits) probes.Identity {
+		identity := func(within *policy.Limits) scheduler.Identity {
 			endpoint := at("192.0.2.1", 8080)
 			endpoint.HealthCheckURL = farpointv1.HealthCheckURL(url)
 			got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{endpoint}}, 1)
@@ -180,7 +183,7 @@ func TestPoliciesPartOnlyProbesThatMayRoam(t *testing.T) {
 			t.Errorf("%s is shared: %v", url, a == b)
 		}
 	}
-	roaming := probes.Definition{URL: "http:///", HTTP: &probes.HTTPSettings{FollowRedirects: true}}
+	roaming := protocol.Definition{URL: "http:///", HTTP: &protocol.HTTPSettings{FollowRedirects: true}}
 	if !policy.MayLeaveTarget(&roaming) {
 		t.Error("a probe that follows redirects does not roam")
 	}
@@ -194,7 +197,7 @@ func TestWhatCannotBeReadIsNotAllowed(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "spec.allowedCIDRs: ") {
 		t.Error(err)
 	}
-	within := policy.NewLimits([]*policy.Policy{bad}, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{})))
+	within := policy.NewLimits([]*policy.Policy{bad}, transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{})))
 	got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("10.0.0.1", 1), at("2001:db8::1", 1)}}, 2)
 	if len(got.Accepted) != 0 {
 		t.Errorf("%d endpoints are published", len(got.Accepted))
@@ -208,7 +211,7 @@ func TestWhatCannotBeReadIsNotAllowed(t *testing.T) {
 }
 
 func TestConfinementFollowsLabelsAndPolicies(t *testing.T) {
-	dialer := probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{}))
+	dialer := transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{}))
 	namespace := func(name, team string) metav1.PartialObjectMetadata {
 		return metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": team}}}
 	}
@@ -258,7 +261,7 @@ func TestExpelTakesOutWhatIsRefusedAndNothingElse(t *testing.T) {
 	within := confinedTo(t, policyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
 		s.DeniedCIDRs, s.DeniedPorts = []farpointv1.CIDR{"192.0.2.7/32"}, []farpointv1.PolicyPort{{Port: 22}}
 	}))
-	planner := targets.Planner{Egress: probes.NewEgressPolicy(probes.EgressRules{})}.Within(within, 0)
+	planner := targets.Planner{Egress: egress.NewEgressPolicy(egress.EgressRules{})}.Within(within, 0)
 	existing := []*discoveryv1.EndpointSlice{
 		slice("untouched", 80, "192.0.2.1", "192.0.2.2"), slice("smaller", 80, "192.0.2.3", "192.0.2.7"), slice("gone", 22, "192.0.2.4"), slice("name", 80, "a.example"),
 	}

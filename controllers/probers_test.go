@@ -27,6 +27,10 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/transport"
 )
 
 // publishedAt are seeds of an endpoint that was published as ready, or not.
@@ -48,8 +52,8 @@ func soundSettings(t *testing.T, spec *farpointv1.ExternalServiceSpec) targets.S
 
 func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.T) {
 	spec := &farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
-	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	for _, ready := range []bool{true, false} {
 		prior := publishedAt("192.0.2.1", ready)
 		by := targets.Probing{Fault: &endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}}
@@ -58,7 +62,7 @@ func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.
 			t.Fatalf("accepted %+v, rejected %v", got.Accepted, got.Rejected)
 		}
 		made := got.ProbeTargets(targets.Schedule{}, prior)[0]
-		if made.Prober == nil || !made.Initial.IsStale() || made.Initial.State == probes.StateUnknown {
+		if made.Prober == nil || !made.Initial.IsStale() || made.Initial.State == health.StateUnknown {
 			t.Errorf("a target %+v", made)
 		}
 		known := endpoint.Verdict{Endpoint: &got.Accepted[0], Health: made.Initial}
@@ -66,7 +70,7 @@ func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.
 			t.Errorf("stale for %q", reason)
 		}
 		dead := probes.Result{Outcome: probes.Failure, Reason: probes.ReasonConnectionRefused}
-		known.Health.Observe(dead, probes.Thresholds{Failure: 1, Success: 1}, time.Unix(1, 0))
+		known.Health.Observe(dead, health.Thresholds{Failure: 1, Success: 1}, time.Unix(1, 0))
 		if reason := staleReason(&known); ready && reason != probes.ReasonNone {
 			t.Errorf("found dead, and stale for %q", reason)
 		}
@@ -75,8 +79,8 @@ func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.
 
 func TestProbers_UnchangedEndpoint_IsNotPreparedAgain(t *testing.T) {
 	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
-	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	by := probedBy(soundSettings(t, spec))
 	first := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, &slicestate.Prior{})
 	before := first.ActiveProbers()
@@ -94,8 +98,8 @@ func TestProbers_UnchangedEndpoint_IsNotPreparedAgain(t *testing.T) {
 
 func TestProbers_PolicyThatForbidsTheLastSoundDefinition_TakesItOut(t *testing.T) {
 	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080)}}
-	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	by := probedBy(soundSettings(t, spec))
 	by.Sound[0].Url = "http:///"
 	first := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, &slicestate.Prior{})
@@ -121,11 +125,11 @@ func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
 	look := func(reasons ...probes.Reason) []occurrence {
 		all := make([]endpoint.Verdict, len(reasons))
 		for i, reason := range reasons {
-			health := probes.Seeded(probes.StateHealthy)
+			current := health.Seeded(health.StateHealthy)
 			if reason != probes.ReasonNone {
-				health = probes.SeededStale(probes.StateHealthy, reason)
+				current = health.SeededStale(health.StateHealthy, reason)
 			}
-			all[i] = endpoint.Verdict{Endpoint: &targets.Accepted[i], Health: health}
+			all[i] = endpoint.Verdict{Endpoint: &targets.Accepted[i], Health: current}
 		}
 		found := findings{service: judgeService(object, testService()), targets: &targets, verdicts: all}
 		status := summarize(object, found, noon)

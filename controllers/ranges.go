@@ -43,7 +43,7 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/policy"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
 )
 
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=list;watch
@@ -58,17 +58,17 @@ type clusterRanges struct {
 	cluster cluster.Cluster
 	// objects reads ExternalServices from the manager's cache.
 	objects client.Reader
-	policy  *probes.EgressPolicy
+	policy  *egress.EgressPolicy
 	// rules are the administrator's.
-	rules probes.EgressRules
+	rules egress.EgressRules
 	// known are the ranges that the policy goes by.
-	known []probes.ClusterRange
+	known []egress.ClusterRange
 	// changed holds a token while there may be others.
 	changed chan struct{}
 }
 
 // findRanges has the policy go by the cluster's own ranges, as far as they can be found out.
-func findRanges(manager ctrl.Manager, policy *probes.EgressPolicy, options Options) (startFunc, error) {
+func findRanges(manager ctrl.Manager, policy *egress.EgressPolicy, options Options) (startFunc, error) {
 	if len(options.WatchNamespaces) == 0 {
 		ranges, err := newClusterRanges(manager, policy, options.Egress)
 		if err != nil {
@@ -88,7 +88,7 @@ func findRanges(manager ctrl.Manager, policy *probes.EgressPolicy, options Optio
 
 // apiServerRange is the address by which the operator speaks to the API server, if that is
 // not a name.
-func apiServerRange(host string) []probes.ClusterRange {
+func apiServerRange(host string) []egress.ClusterRange {
 	at, err := url.Parse(host)
 	if err != nil {
 		return nil
@@ -97,11 +97,11 @@ func apiServerRange(host string) []probes.ClusterRange {
 	if err != nil || at.Hostname() == "" {
 		return nil
 	}
-	return []probes.ClusterRange{{Prefix: prefix, Kind: "an API server of this cluster"}}
+	return []egress.ClusterRange{{Prefix: prefix, Kind: "an API server of this cluster"}}
 }
 
 // newClusterRanges adds what it needs to the manager. The policy has the rules already.
-func newClusterRanges(manager ctrl.Manager, policy *probes.EgressPolicy, rules probes.EgressRules) (*clusterRanges, error) {
+func newClusterRanges(manager ctrl.Manager, policy *egress.EgressPolicy, rules egress.EgressRules) (*clusterRanges, error) {
 	ranges, err := cluster.New(manager.GetConfig(), func(options *cluster.Options) {
 		options.Scheme = manager.GetScheme()
 		options.Cache.NewInformer = apiserver.NewInformer
@@ -213,8 +213,8 @@ func (r *clusterRanges) handler() toolscache.ResourceEventHandler {
 	}
 }
 
-func (r *clusterRanges) read(ctx context.Context, lists []client.ObjectList) ([]probes.ClusterRange, error) {
-	var found []probes.ClusterRange
+func (r *clusterRanges) read(ctx context.Context, lists []client.ObjectList) ([]egress.ClusterRange, error) {
+	var found []egress.ClusterRange
 	for _, list := range lists {
 		if err := r.cluster.GetCache().List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 			return nil, fmt.Errorf("list %T: %w", list, err)
@@ -227,7 +227,7 @@ func (r *clusterRanges) read(ctx context.Context, lists []client.ObjectList) ([]
 			return nil, fmt.Errorf("go through %T: %w", list, err)
 		}
 	}
-	slices.SortFunc(found, func(a, b probes.ClusterRange) int { return a.Prefix.Compare(b.Prefix) })
+	slices.SortFunc(found, func(a, b egress.ClusterRange) int { return a.Prefix.Compare(b.Prefix) })
 	return slices.Compact(found), nil
 }
 
@@ -237,7 +237,7 @@ func (r *clusterRanges) follow(ctx context.Context, lists []client.ObjectList, q
 	if err != nil || slices.Equal(found, r.known) {
 		return err
 	}
-	before := probes.NewEgressPolicy(r.rulesWith(r.known))
+	before := egress.NewEgressPolicy(r.rulesWith(r.known))
 	r.known = found
 	r.policy.Set(r.rulesWith(found))
 	all := &farpointv1.ExternalServiceList{}
@@ -261,7 +261,7 @@ func (r *clusterRanges) follow(ctx context.Context, lists []client.ObjectList, q
 	return nil
 }
 
-func (r *clusterRanges) rulesWith(known []probes.ClusterRange) probes.EgressRules {
+func (r *clusterRanges) rulesWith(known []egress.ClusterRange) egress.EgressRules {
 	rules := r.rules
 	rules.Cluster = known
 	return rules
@@ -269,7 +269,7 @@ func (r *clusterRanges) rulesWith(known []probes.ClusterRange) probes.EgressRule
 
 // publishedOtherwise reports whether two policies differ about an address in a slice, which
 // may have left the spec.
-func publishedOtherwise(slice *discoveryv1.EndpointSlice, a, b *probes.EgressPolicy) bool {
+func publishedOtherwise(slice *discoveryv1.EndpointSlice, a, b *egress.EgressPolicy) bool {
 	return slices.ContainsFunc(slice.Endpoints, func(endpoint discoveryv1.Endpoint) bool {
 		return slices.ContainsFunc(endpoint.Addresses, func(text string) bool { return differ(text, a, b) })
 	})
@@ -277,13 +277,13 @@ func publishedOtherwise(slice *discoveryv1.EndpointSlice, a, b *probes.EgressPol
 
 // differ reports whether two policies differ about an address. They do not about a text that
 // is no address.
-func differ(text string, a, b *probes.EgressPolicy) bool {
+func differ(text string, a, b *egress.EgressPolicy) bool {
 	addr, err := netip.ParseAddr(text)
 	return err == nil && (a.CheckProbe(addr) == nil) != (b.CheckProbe(addr) == nil)
 }
 
 // judgedOtherwise reports whether two policies may differ about an address in a spec.
-func judgedOtherwise(object *farpointv1.ExternalService, a, b *probes.EgressPolicy) bool {
+func judgedOtherwise(object *farpointv1.ExternalService, a, b *egress.EgressPolicy) bool {
 	probed := func(text farpointv1.HealthCheckURL) bool {
 		u, err := url.Parse(string(text))
 		return err == nil && differ(u.Hostname(), a, b)
@@ -296,8 +296,8 @@ func judgedOtherwise(object *farpointv1.ExternalService, a, b *probes.EgressPoli
 }
 
 // rangesOf are the addresses that an object says to be the cluster's own.
-func rangesOf(object any) []probes.ClusterRange {
-	var found []probes.ClusterRange
+func rangesOf(object any) []egress.ClusterRange {
+	var found []egress.ClusterRange
 	add := func(kind string, texts ...string) {
 		for _, text := range texts {
 			prefix, err := netip.ParsePrefix(text) // with whatever bits it has set
@@ -305,7 +305,7 @@ func rangesOf(object any) []probes.ClusterRange {
 				prefix, err = policy.ParsePrefix(text)
 			}
 			if err == nil { // a node may have a name among its addresses
-				found = append(found, probes.ClusterRange{Prefix: prefix.Masked(), Kind: kind})
+				found = append(found, egress.ClusterRange{Prefix: prefix.Masked(), Kind: kind})
 			}
 		}
 	}

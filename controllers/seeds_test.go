@@ -29,6 +29,7 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
@@ -53,9 +54,9 @@ func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 		{Address: "192.0.2.1", HealthCheckURL: "tcp://", Ports: []farpointv1.EndpointPort{{Name: "new", Port: 9}}},
 		at("192.0.2.4", 8080), byHand,
 	}}, onePort).Accepted
-	want := []probes.State{
-		probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown, probes.StateUnknown, probes.StateUnknown,
-		probes.StateDraining, probes.StateHealthy, // by its own word, and by hand
+	want := []health.State{
+		health.StateHealthy, health.StateUnhealthy, health.StateUnknown, health.StateUnknown, health.StateUnknown,
+		health.StateDraining, health.StateHealthy, // by its own word, and by hand
 	}
 	for i := range accepted {
 		if state, _ := known.State(&accepted[i]); state != want[i] {
@@ -66,16 +67,16 @@ func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 
 // Whatever an endpoint is published as, with whatever verdict: its slice alone says both.
 func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
-	states := []probes.State{probes.StateUnknown, probes.StateHealthy, probes.StateUnhealthy, probes.StateDraining}
+	states := []health.State{health.StateUnknown, health.StateHealthy, health.StateUnhealthy, health.StateDraining}
 	for _, publishNotReady := range []bool{false, true} {
 		for _, given := range []endpoint.Role{endpoint.InUse, endpoint.FailOpen, endpoint.Standby, endpoint.Draining, endpoint.Disabled} {
 			for _, state := range states {
-				if given == endpoint.FailOpen && state == probes.StateHealthy || given == endpoint.Disabled && state != probes.StateUnknown {
+				if given == endpoint.FailOpen && state == health.StateHealthy || given == endpoint.Disabled && state != health.StateUnknown {
 					continue // there is no such thing
 				}
 				endpoints := numbered(2)
-				endpoints[0].Role, endpoints[0].Health = given, probes.Seeded(state)
-				if state == probes.StateUnhealthy {
+				endpoints[0].Role, endpoints[0].Health = given, health.Seeded(state)
+				if state == health.StateUnhealthy {
 					endpoints[0].Health.Cause.Reason = probes.ReasonTimeout
 				}
 				if given == endpoint.Draining {
@@ -96,10 +97,10 @@ func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
 				if got, want := said.Role == endpoint.InUse, given != endpoint.Standby && given != endpoint.Disabled; got != want {
 					t.Errorf("%s: in use %v", what, got)
 				}
-				if reason := read.Reason(endpoints[0].Endpoint, state); (given == endpoint.Standby || given == endpoint.FailOpen) && state == probes.StateUnhealthy && reason != "Timeout" {
+				if reason := read.Reason(endpoints[0].Endpoint, state); (given == endpoint.Standby || given == endpoint.FailOpen) && state == health.StateUnhealthy && reason != "Timeout" {
 					t.Errorf("%s: the reason is %q", what, reason)
 				}
-				if other, _ := read.Find(endpoints[1].Endpoint); other.State != probes.StateHealthy || other.Role != endpoint.InUse {
+				if other, _ := read.Find(endpoints[1].Endpoint); other.State != health.StateHealthy || other.Role != endpoint.InUse {
 					t.Errorf("%s: another endpoint is read back as %+v", what, other)
 				}
 			}
@@ -125,11 +126,11 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 		"no time":              `{"version":1,"drains":[{"until":"soon","addresses":["10.0.0.1"]}]}`,
 	} {
 		endpoints := numbered(2)
-		endpoints[0].Health = probes.Seeded(probes.StateUnhealthy)
+		endpoints[0].Health = health.Seeded(health.StateUnhealthy)
 		_, written := carriedOut(t, wantsOf(endpoints), nil)
 		written[0].Annotations[farpointv1.SliceStateAnnotation] = text
 		read := slicestate.Read(written)
-		for i, want := range []probes.State{probes.StateUnhealthy, probes.StateHealthy} {
+		for i, want := range []health.State{health.StateUnhealthy, health.StateHealthy} {
 			if said, _ := read.Find(endpoints[i].Endpoint); said.State != want || said.Role != endpoint.InUse || !said.Details().DrainUntil.IsZero() {
 				t.Errorf("%s: endpoint %d is read as %+v", name, i, said)
 			}
@@ -178,11 +179,11 @@ func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 // A dead standby that fails in another way now writes nothing.
 func TestSliceState_OtherReason_WritesNothing(t *testing.T) {
 	endpoints := numbered(2)
-	endpoints[0].Role, endpoints[0].Health = endpoint.Standby, probes.Seeded(probes.StateUnhealthy)
+	endpoints[0].Role, endpoints[0].Health = endpoint.Standby, health.Seeded(health.StateUnhealthy)
 	endpoints[0].Health.Cause.Reason = probes.ReasonTimeout
 	_, written := carriedOut(t, wantsOf(endpoints), nil)
 	endpoints[0].Health.Cause.Reason = probes.ReasonConnectionRefused
-	endpoints[0].WrittenReason = slicestate.Read(written).Reason(endpoints[0].Endpoint, probes.StateUnhealthy)
+	endpoints[0].WrittenReason = slicestate.Read(written).Reason(endpoints[0].Endpoint, health.StateUnhealthy)
 	if plan, _ := carriedOut(t, wantsOf(endpoints), written); writes(plan) != [3]int{} {
 		t.Errorf("%v writes", writes(plan))
 	}
@@ -195,7 +196,7 @@ func TestSliceState_OneStandbyFlips_WritesOneSlice(t *testing.T) {
 		endpoints[i].Role = endpoint.Standby
 	}
 	_, written := carriedOut(t, wantsOf(endpoints), nil)
-	endpoints[500].Health = probes.Seeded(probes.StateUnhealthy)
+	endpoints[500].Health = health.Seeded(health.StateUnhealthy)
 	if plan, _ := carriedOut(t, wantsOf(endpoints), written); writes(plan) != [3]int{0, 1, 0} {
 		t.Errorf("%v writes", writes(plan))
 	}

@@ -29,7 +29,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // oneFlip is as many endpoints as an ExternalService may have, with all that a slice has for an
@@ -49,7 +49,7 @@ func oneFlip() (sliceplan.Wants, []*discoveryv1.EndpointSlice) {
 	existing := sliceplan.Make(wants, nil).Create
 	random := rand.New(rand.NewPCG(1, 2))
 	random.Shuffle(len(endpoints), func(i, j int) { endpoints[i], endpoints[j] = endpoints[j], endpoints[i] })
-	endpoints[500].Health = probes.Seeded(probes.StateUnhealthy)
+	endpoints[500].Health = health.Seeded(health.StateUnhealthy)
 	return wants, existing
 }
 

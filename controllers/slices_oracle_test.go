@@ -36,7 +36,7 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/effort"
 )
 
@@ -62,8 +62,8 @@ func (m *simulation) asked() map[string]string {
 		case hinted && each.Zone != "":
 			zones = []string{each.Zone}
 		}
-		drains := each.health == probes.StateDraining
-		ready, serving, terminating := false, each.health == probes.StateHealthy || drains, false
+		drains := each.health == health.StateDraining
+		ready, serving, terminating := false, each.health == health.StateHealthy || drains, false
 		switch each.State {
 		case farpointv1.EndpointDraining:
 			terminating = true
@@ -76,7 +76,7 @@ func (m *simulation) asked() map[string]string {
 			ready = true
 		}
 		hidden := ""
-		switch implied := map[bool]probes.State{false: probes.StateUnhealthy, true: probes.StateHealthy}[serving]; {
+		switch implied := map[bool]health.State{false: health.StateUnhealthy, true: health.StateHealthy}[serving]; {
 		case each.State == farpointv1.EndpointDisabled:
 			hidden = slicestate.DisabledWord
 		case each.health != implied:

@@ -29,7 +29,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // simulation is an object whose slices are planned over and over while it is edited, its
@@ -48,7 +48,7 @@ type simulation struct {
 type modelEndpoint struct {
 	farpointv1.Endpoint
 	port   int32
-	health probes.State
+	health health.State
 }
 
 // choices are decided by bytes, so that a fuzzer can make them.
@@ -85,7 +85,7 @@ var edits = []struct {
 		}
 	}},
 	{"flip", true, func(m *simulation, c *choices) {
-		m.one(c, func(e *modelEndpoint) { e.health = (e.health + 1 + probes.State(c.of(3))) % 4 })
+		m.one(c, func(e *modelEndpoint) { e.health = (e.health + 1 + health.State(c.of(3))) % 4 })
 	}},
 	{"state", true, func(m *simulation, c *choices) {
 		states := []farpointv1.EndpointState{farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled}
@@ -134,7 +134,7 @@ func (m *simulation) add(c *choices) {
 		if c.of(5) == 4 {
 			address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(m.made)})
 		}
-		made := modelEndpoint{port: 8080, health: probes.State(c.of(4))}
+		made := modelEndpoint{port: 8080, health: health.State(c.of(4))}
 		made.Address, made.Zone = address.String(), modelZones[c.of(2)]
 		made.Hostname = fmt.Sprintf("db-%d", m.made)
 		if !slices.ContainsFunc(m.endpoints, func(e modelEndpoint) bool { return e.Address == made.Address }) {
@@ -194,7 +194,7 @@ func (m *simulation) wants() sliceplan.Wants {
 			ports[each.port] = httpPort(each.port)
 		}
 		wanted := healthy(each.Address, ports[each.port])
-		wanted.Spec, wanted.Health = each.DeepCopy(), probes.Seeded(each.health)
+		wanted.Spec, wanted.Health = each.DeepCopy(), health.Seeded(each.health)
 		wanted.Role = roleOf(&wanted, endpoint.LastTier)
 		made.Endpoints = append(made.Endpoints, wanted)
 	}

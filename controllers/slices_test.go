@@ -31,7 +31,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 func TestPlanPacks250EndpointsInto3Slices(t *testing.T) {
@@ -44,7 +44,7 @@ func TestPlanPacks250EndpointsInto3Slices(t *testing.T) {
 	if writes(plan) != [3]int{} {
 		t.Fatalf("create, update, delete = %v while nothing changed", writes(plan))
 	}
-	endpoints[120].Health = probes.Seeded(probes.StateUnhealthy)
+	endpoints[120].Health = health.Seeded(health.StateUnhealthy)
 	plan, after = carriedOut(t, wantsOf(endpoints), after)
 	if writes(plan) != [3]int{0, 1, 0} {
 		t.Fatalf("create, update, delete = %v for one flip, want one update", writes(plan))
@@ -221,7 +221,7 @@ func TestPlanCreatesNothingForAServiceThatGoesAway(t *testing.T) {
 	_, present := carriedOut(t, wantsOf(numbered(150)), nil)
 	wants := wantsOf(numbered(250))
 	wants.Service.DeletionTimestamp = &noon
-	wants.Endpoints[120].Health = probes.Seeded(probes.StateUnhealthy)
+	wants.Endpoints[120].Health = health.Seeded(health.StateUnhealthy)
 	if plan, _ := carriedOut(t, wants, present); writes(plan) != [3]int{0, 1, 0} {
 		t.Errorf("create, update, delete = %v, want one update", writes(plan))
 	}

@@ -27,7 +27,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
 )
 
 // maxLoggedRanges is how many ranges of a kind the log shows: there are as many of Pods as nodes.
@@ -68,7 +68,7 @@ func (r serverReport) Start(context.Context) error {
 }
 
 // logRanges writes the cluster's own ranges, a few of each kind.
-func logRanges(log logr.Logger, ranges []probes.ClusterRange) {
+func logRanges(log logr.Logger, ranges []egress.ClusterRange) {
 	byKind := map[string][]string{}
 	for _, r := range ranges {
 		byKind[r.Kind] = append(byKind[r.Kind], r.Prefix.String())

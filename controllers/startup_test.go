@@ -26,7 +26,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"k8s.io/apimachinery/pkg/version"
 
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
 )
 
 type fakeVersion struct {
@@ -60,9 +60,9 @@ func TestServerReport(t *testing.T) {
 }
 
 func TestLogRanges_ManyOfAKind_AreShortened(t *testing.T) {
-	ranges := []probes.ClusterRange{{Prefix: netip.MustParsePrefix("10.96.0.0/12"), Kind: "a Service of this cluster"}}
+	ranges := []egress.ClusterRange{{Prefix: netip.MustParsePrefix("10.96.0.0/12"), Kind: "a Service of this cluster"}}
 	for i := range 5 {
-		ranges = append(ranges, probes.ClusterRange{Prefix: netip.MustParsePrefix(fmt.Sprintf("10.244.%d.0/24", i)), Kind: "a Pod of this cluster"})
+		ranges = append(ranges, egress.ClusterRange{Prefix: netip.MustParsePrefix(fmt.Sprintf("10.244.%d.0/24", i)), Kind: "a Pod of this cluster"})
 	}
 	var got string
 	logRanges(funcr.New(func(_, line string) { got = line }, funcr.Options{}), ranges)

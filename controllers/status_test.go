@@ -36,18 +36,19 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 var (
 	one = metav1.NewTime(noon.Add(time.Hour))
 
-	up   = probes.Health{State: probes.StateHealthy}
-	away = probes.Health{State: probes.StateDraining, Cause: probes.Result{Outcome: probes.Draining, Reason: probes.ReasonDraining, Code: 503}}
-	down = probes.Health{State: probes.StateUnhealthy, Cause: probes.Result{Outcome: probes.Failure, Reason: probes.ReasonTimeout}}
+	up   = health.Health{State: health.StateHealthy}
+	away = health.Health{State: health.StateDraining, Cause: probes.Result{Outcome: probes.Draining, Reason: probes.ReasonDraining, Code: 503}}
+	down = health.Health{State: health.StateUnhealthy, Cause: probes.Result{Outcome: probes.Failure, Reason: probes.ReasonTimeout}}
 )
 
 // observed is an object with an endpoint for each health, and what was found about it.
-func observed(healths ...probes.Health) (*farpointv1.ExternalService, findings) {
+func observed(healths ...health.Health) (*farpointv1.ExternalService, findings) {
 	object := testOwner()
 	object.Generation = 3
 	for i := range healths {
@@ -104,43 +105,43 @@ const sound = "EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) Po
 func TestStatusOfHealth(t *testing.T) {
 	tests := []struct {
 		name    string
-		healths []probes.Health
+		healths []health.Health
 		change  func(*farpointv1.ExternalService, *findings)
 		column  string
 		want    string
 	}{
-		{"all up", []probes.Health{up, up}, nil, "2/2",
+		{"all up", []health.Health{up, up}, nil, "2/2",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"one down", []probes.Health{up, down}, nil, "1/2",
+		{"one down", []health.Health{up, down}, nil, "1/2",
 			"Available=True(EndpointsReady) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"all down", []probes.Health{down}, nil, "0/1",
+		{"all down", []health.Health{down}, nil, "0/1",
 			"Available=False(NoEndpointsReady) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"no verdict yet", []probes.Health{{}, down}, nil, "0/2",
+		{"no verdict yet", []health.Health{{}, down}, nil, "0/2",
 			"Available=Unknown(AwaitingProbes) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"draining and disabled", []probes.Health{up, down, {}}, func(o *farpointv1.ExternalService, _ *findings) {
+		{"draining and disabled", []health.Health{up, down, {}}, func(o *farpointv1.ExternalService, _ *findings) {
 			o.Spec.Endpoints[1].State, o.Spec.Endpoints[2].State = farpointv1.EndpointDraining, farpointv1.EndpointDisabled
 		}, "1/3",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"draining by its own word", []probes.Health{up, away}, nil, "1/2",
+		{"draining by its own word", []health.Health{up, away}, nil, "1/2",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"all drain", []probes.Health{away, away}, nil, "0/2",
+		{"all drain", []health.Health{away, away}, nil, "0/2",
 			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"published anyway", []probes.Health{down, {}}, func(_ *farpointv1.ExternalService, f *findings) {
+		{"published anyway", []health.Health{down, {}}, func(_ *farpointv1.ExternalService, f *findings) {
 			f.service.service.Spec.PublishNotReadyAddresses = true
 		}, "2/2",
 			"Available=True(EndpointsReady) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"write failed", []probes.Health{up}, func(_ *farpointv1.ExternalService, f *findings) { f.writeFailed = errors.New("quota") }, "1/1",
+		{"write failed", []health.Health{up}, func(_ *farpointv1.ExternalService, f *findings) { f.writeFailed = errors.New("quota") }, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=False(WriteFailed) Reconciling=True(WriteFailed) TargetServiceResolved=True(Resolved)"},
-		{"port not in the Service", []probes.Health{up}, func(_ *farpointv1.ExternalService, f *findings) {
+		{"port not in the Service", []health.Health{up}, func(_ *farpointv1.ExternalService, f *findings) {
 			f.portsReason, f.portsMessage = farpointv1.PortNotInServiceReason, "no port"
 		}, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) PortsMatched=False(PortNotInService) Programmed=True(Programmed) Ready=False(PortNotInService) Stalled=True(PortNotInService) TargetServiceResolved=True(Resolved)"},
-		{"port without endpoints and a conflict only warn", []probes.Health{up}, func(_ *farpointv1.ExternalService, f *findings) {
+		{"port without endpoints and a conflict only warn", []health.Health{up}, func(_ *farpointv1.ExternalService, f *findings) {
 			f.portsReason, f.portsMessage = farpointv1.PortWithoutEndpointsReason, "leads nowhere"
 			f.conflict = &conflict{farpointv1.SharedEndpointReason, "twice"}
 		}, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=False(SharedEndpoint) PortsMatched=False(PortWithoutEndpoints) Programmed=True(Programmed) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"held", []probes.Health{up}, func(_ *farpointv1.ExternalService, f *findings) { f.held = true }, "1/1",
+		{"held", []health.Health{up}, func(_ *farpointv1.ExternalService, f *findings) { f.held = true }, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) OperatorIsolated=True(VerdictsHeld) PortsMatched=True(Matched) Programmed=True(Programmed) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"no Service", nil, func(o *farpointv1.ExternalService, f *findings) {
 			*f = findings{service: judgeService(o, nil)}
@@ -235,11 +236,11 @@ func TestStatusIsEitherReconcilingOrStalled(t *testing.T) {
 }
 
 func TestStatusSurvivesARestart(t *testing.T) {
-	unreachable := probes.Health{Cause: probes.Result{Reason: probes.ReasonNetworkUnreachable}}
+	unreachable := health.Health{Cause: probes.Result{Reason: probes.ReasonNetworkUnreachable}}
 	object, found := observed(up, down, unreachable)
 	object.Status = told(object, found, noon)
 	for i := range found.verdicts {
-		found.verdicts[i].Health = probes.Seeded(found.verdicts[i].Health.State)
+		found.verdicts[i].Health = health.Seeded(found.verdicts[i].Health.State)
 	}
 	if again := told(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
 		t.Errorf("changed from %+v to %+v", object.Status.Endpoints, again.Endpoints)
@@ -249,7 +250,7 @@ func TestStatusSurvivesARestart(t *testing.T) {
 func TestStatusTellsSinceWhen(t *testing.T) {
 	object, found := observed(up)
 	object.Status = told(object, found, noon)
-	found.verdicts[0].Health.Observe(down.Cause, probes.Thresholds{Failure: 1, Success: 1}, one.Time)
+	found.verdicts[0].Health.Observe(down.Cause, health.Thresholds{Failure: 1, Success: 1}, one.Time)
 	if got := told(object, found, one).Endpoints[0].LastTransitionTime; !got.Equal(new(one.Rfc3339Copy())) {
 		t.Errorf("since %v, want %v", got, one)
 	}
@@ -275,7 +276,7 @@ func TestLongMessagesAreCut(t *testing.T) {
 
 // A URL may be 2 KiB long, and be wrong for all endpoints.
 func TestStatusOfAThousandSlipsFitsIntoAnObject(t *testing.T) {
-	object, found := observed(make([]probes.Health, 1000)...)
+	object, found := observed(make([]health.Health, 1000)...)
 	for i := range object.Spec.Endpoints {
 		found.targets.Rejected[i] = endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckURLReason, Message: strings.Repeat("ä", 2000)}
 		found.targets.Accepted[i].Held = i%2 == 0
@@ -291,12 +292,12 @@ func TestStatusOfAThousandSlipsFitsIntoAnObject(t *testing.T) {
 }
 
 func TestOccurrences(t *testing.T) {
-	statusOf := func(healths ...probes.Health) *farpointv1.ExternalServiceStatus {
+	statusOf := func(healths ...health.Health) *farpointv1.ExternalServiceStatus {
 		object, found := observed(healths...)
 		status := told(object, found, noon)
 		return &status
 	}
-	many := func(health probes.Health) []probes.Health { return slices.Repeat([]probes.Health{health}, crowd+1) }
+	many := func(current health.Health) []health.Health { return slices.Repeat([]health.Health{current}, crowd+1) }
 	unready := func() *farpointv1.ExternalServiceStatus {
 		object, found := observed(up)
 		found.service = judgeService(object, nil)
@@ -309,11 +310,11 @@ func TestOccurrences(t *testing.T) {
 		want          []string
 	}{
 		{"nothing", statusOf(up), statusOf(up), nil},
-		{"first verdicts", statusOf(probes.Health{}, probes.Health{}), statusOf(up, down), []string{
+		{"first verdicts", statusOf(health.Health{}, health.Health{}), statusOf(up, down), []string{
 			"Warning EndpointUnhealthy Endpoint 192.0.2.2:80 is unhealthy: no complete answer within the timeout",
 			"Normal EndpointHealthy Endpoint 192.0.2.1:80 is healthy",
 		}},
-		{"first passes, together", statusOf(probes.Health{}, probes.Health{}), statusOf(up, up), []string{
+		{"first passes, together", statusOf(health.Health{}, health.Health{}), statusOf(up, up), []string{
 			"Normal EndpointHealthy 2 endpoints are healthy: 192.0.2.1:80, 192.0.2.2:80",
 		}},
 		{"one of two", statusOf(up, up), statusOf(up, down), []string{

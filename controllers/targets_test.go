@@ -31,7 +31,10 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/scheduler"
+	"farpoint.dev/farpoint/probes/transport"
 )
 
 var (
@@ -264,11 +267,11 @@ func TestTiming(t *testing.T) {
 	tests := []struct {
 		name string
 		spec farpointv1.ExternalServiceSpec
-		want probes.Timing
+		want scheduler.Timing
 	}{
-		{"defaults", farpointv1.ExternalServiceSpec{}, probes.Timing{Interval: 10 * time.Second, FastInterval: time.Second, Timeout: 2 * time.Second}},
-		{"defaults follow a short interval", farpointv1.ExternalServiceSpec{HealthCheckInterval: &metav1.Duration{Duration: 500 * time.Millisecond}}, probes.Timing{Interval: 500 * time.Millisecond, FastInterval: 500 * time.Millisecond, Timeout: 500 * time.Millisecond}},
-		{"as said", farpointv1.ExternalServiceSpec{HealthCheckInterval: &metav1.Duration{Duration: time.Minute}, HealthCheck: farpointv1.HealthCheck{Timeout: &second, FastInterval: &second}}, probes.Timing{Interval: time.Minute, FastInterval: time.Second, Timeout: time.Second}},
+		{"defaults", farpointv1.ExternalServiceSpec{}, scheduler.Timing{Interval: 10 * time.Second, FastInterval: time.Second, Timeout: 2 * time.Second}},
+		{"defaults follow a short interval", farpointv1.ExternalServiceSpec{HealthCheckInterval: &metav1.Duration{Duration: 500 * time.Millisecond}}, scheduler.Timing{Interval: 500 * time.Millisecond, FastInterval: 500 * time.Millisecond, Timeout: 500 * time.Millisecond}},
+		{"as said", farpointv1.ExternalServiceSpec{HealthCheckInterval: &metav1.Duration{Duration: time.Minute}, HealthCheck: farpointv1.HealthCheck{Timeout: &second, FastInterval: &second}}, scheduler.Timing{Interval: time.Minute, FastInterval: time.Second, Timeout: time.Second}},
 	}
 	for _, test := range tests {
 		if got := targets.TimingOf(&test.spec); got != test.want {
@@ -297,9 +300,9 @@ func TestCredentialsTellProbesApart(t *testing.T) {
 	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
 	spec.HealthCheck.SendCredentialsToUnverifiedServers = true
 	spec.Endpoints[0].HealthCheckURL = "http:///" // the other one's probe takes no credentials
-	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
-	targetsBy := func(credentials *probes.Credentials) []probes.Target {
+	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
+	targetsBy := func(credentials *protocol.Credentials) []scheduler.Target {
 		common, err := targets.NewSettings(&spec, targets.Certificates{}, targets.Login{Credentials: credentials})
 		if err != nil {
 			t.Fatal(err)
@@ -307,8 +310,8 @@ func TestCredentialsTellProbesApart(t *testing.T) {
 		return planner.Plan(&targets.Expansion{Spec: &spec}, onePort, probedBy(common), &slicestate.Prior{}).ProbeTargets(targets.ScheduleOf(&spec), &slicestate.Prior{})
 	}
 	none := targetsBy(nil)
-	seen := map[probes.Identity]bool{none[0].Identity: true}
-	for _, credentials := range []probes.Credentials{
+	seen := map[scheduler.Identity]bool{none[0].Identity: true}
+	for _, credentials := range []protocol.Credentials{
 		{Username: "ab", Password: "c"}, {Username: "a", Password: "bc"}, {Password: "abc"}, {Token: "abc"},
 	} {
 		made := targetsBy(&credentials)

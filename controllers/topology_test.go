@@ -28,7 +28,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/sliceplan"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // hinted lists the hints of each endpoint, as in "a,b/node-1"; "" for none.
@@ -221,9 +221,9 @@ func TestHintsDoNotFollowHealth(t *testing.T) {
 	wants.Endpoints[7].Spec = inZone("")
 	wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
 	_, present := carriedOut(t, wants, nil)
-	for _, state := range []probes.State{probes.StateUnhealthy, probes.StateHealthy, probes.StateUnknown} {
+	for _, state := range []health.State{health.StateUnhealthy, health.StateHealthy, health.StateUnknown} {
 		wants.Endpoints = slices.Clone(wants.Endpoints)
-		wants.Endpoints[7].Health = probes.Seeded(state)
+		wants.Endpoints[7].Health = health.Seeded(state)
 		wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
 		var plan sliceplan.Plan
 		if plan, present = carriedOut(t, wants, present); writes(plan)[0]+writes(plan)[1]+writes(plan)[2] > 1 {

@@ -25,7 +25,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // trafficKey names what clients choose an endpoint by: the address family that they speak,
@@ -124,7 +124,7 @@ func (r availabilityRules) assign(all []endpoint.Verdict, was history) availabil
 		for k, at := range index.of(each.Endpoint) {
 			group := index.groups[at]
 			group.tiers[tierOf(each)].add(each)
-			if isActive(each) && each.Health.State == probes.StateUnknown {
+			if isActive(each) && each.Health.State == health.StateUnknown {
 				group.unknown++
 			}
 			group.recall(each, k, was)
@@ -183,7 +183,7 @@ func assignRoles(v *endpoint.Verdict, index *groupIndex, was history) {
 	for k, at := range index.of(v.Endpoint) {
 		group := index.groups[at]
 		given := roleOf(v, group.now.tier)
-		if given == endpoint.InUse && v.Health.State != probes.StateHealthy && group.now.admitsUnhealthy(v, func() bool { return group.wasReady(v, k, was) }) {
+		if given == endpoint.InUse && v.Health.State != health.StateHealthy && group.now.admitsUnhealthy(v, func() bool { return group.wasReady(v, k, was) }) {
 			given = endpoint.FailOpen
 			group.now.opened++
 		}

@@ -35,7 +35,7 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/effort"
 )
 
@@ -71,7 +71,7 @@ func groupedVerdicts(t *testing.T, lines ...string) []endpoint.Verdict {
 			t.Fatal(err)
 		}
 		made.Spec, made.Index, made.Name = &farpointv1.Endpoint{Address: words[0], Priority: int32(priority)}, i, endpoint.NameOf(words[0], ports[0])
-		made.Health = probes.Seeded(map[string]probes.State{"up": probes.StateHealthy, "down": probes.StateUnhealthy, "new": probes.StateUnknown, "drains": probes.StateDraining}[words[3]])
+		made.Health = health.Seeded(map[string]health.State{"up": health.StateHealthy, "down": health.StateUnhealthy, "new": health.StateUnknown, "drains": health.StateDraining}[words[3]])
 		all = append(all, made)
 	}
 	return all
@@ -178,7 +178,7 @@ func TestSplitByRole_Restart_ReadsBackBothRoles(t *testing.T) {
 	first := rules.assign(all, noPast())
 	_, written := carriedOut(t, wantsOf(splitByRole(all)), nil)
 	read := slicestate.Read(written)
-	if state, ok := read.State(all[2].Endpoint); !ok || state != probes.StateHealthy {
+	if state, ok := read.State(all[2].Endpoint); !ok || state != health.StateHealthy {
 		t.Errorf("the split endpoint is read back %v", state)
 	}
 	again := rules.assign(all, history{published: read.At})
@@ -360,7 +360,7 @@ func TestRestarts_MixedPortsAndFamilies_ChangeNothing(t *testing.T) {
 				if random.IntN(3) > 0 {
 					continue
 				}
-				state := probes.State(random.IntN(4))
+				state := health.State(random.IntN(4))
 				for _, w := range append(slices.Collect(maps.Values(alone)), mixed) {
 					for _, port := range endpoints[i].Ports {
 						w.verdicts[endpoint.NameOf(endpoints[i].Address, endpoint.NewPort("", corev1.ProtocolTCP, port.Port, nil))] = state

@@ -22,6 +22,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // withheldCredentials describes, for a condition's message, the endpoints that ask for a
@@ -48,12 +49,12 @@ func withheldCredentials(verdicts []endpoint.Verdict) (reason, message string) {
 
 // asksForPassword reports whether the last probes of a target ended so, for as long as it
 // takes to be the reason for its verdict or to make that stale.
-func asksForPassword(health *probes.Health) bool {
+func asksForPassword(health *health.Health) bool {
 	return health.Cause.Reason == probes.ReasonCredentialsWithheld || health.StaleReason == probes.ReasonCredentialsWithheld
 }
 
 // withheldMessage names the method that the server asked for, where that is known.
-func withheldMessage(health *probes.Health) string {
+func withheldMessage(health *health.Health) string {
 	result := health.Cause
 	if result.Reason != probes.ReasonCredentialsWithheld {
 		result = probes.Result{Outcome: probes.Unknown, Reason: probes.ReasonCredentialsWithheld}

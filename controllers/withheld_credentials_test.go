@@ -23,27 +23,28 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // A healthy endpoint shows it by a verdict that has become stale, another one by the cause of
 // its verdict.
 func TestWithheldCredentials_OfAnyVerdict_AreReported(t *testing.T) {
 	asked := probes.Result{Outcome: probes.Unknown, Reason: probes.ReasonCredentialsWithheld}
-	stale := probes.Seeded(probes.StateHealthy)
+	stale := health.Seeded(health.StateHealthy)
 	stale.StaleReason = probes.ReasonCredentialsWithheld
-	other := probes.Seeded(probes.StateHealthy)
+	other := health.Seeded(health.StateHealthy)
 	other.StaleReason = probes.ReasonNameResolution
-	of := func(name string, health probes.Health) endpoint.Verdict {
+	of := func(name string, health health.Health) endpoint.Verdict {
 		return endpoint.Verdict{Endpoint: &endpoint.Endpoint{Name: name}, Health: health}
 	}
 	for name, test := range map[string]struct {
 		verdicts     []endpoint.Verdict
 		reason, want string
 	}{
-		"none":            {[]endpoint.Verdict{of("a", probes.Seeded(probes.StateHealthy)), of("b", other)}, "", ""},
+		"none":            {[]endpoint.Verdict{of("a", health.Seeded(health.StateHealthy)), of("b", other)}, "", ""},
 		"healthy":         {[]endpoint.Verdict{of("a", other), of("b", stale)}, farpointv1.CredentialsWithheldReason, "endpoint b: credentials withheld: "},
-		"without verdict": {[]endpoint.Verdict{of("a", probes.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "endpoint a: credentials withheld: "},
-		"several":         {[]endpoint.Verdict{of("a", stale), of("b", stale), of("c", probes.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "; and 2 more, see status.endpoints"},
+		"without verdict": {[]endpoint.Verdict{of("a", health.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "endpoint a: credentials withheld: "},
+		"several":         {[]endpoint.Verdict{of("a", stale), of("b", stale), of("c", health.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "; and 2 more, see status.endpoints"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reason, message := withheldCredentials(test.verdicts)

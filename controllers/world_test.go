@@ -33,6 +33,7 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/effort"
 )
 
@@ -45,9 +46,9 @@ type world struct {
 	slices  []*discoveryv1.EndpointSlice
 	now     time.Time
 	// verdicts are what the probes will find out, by the names of endpoints.
-	verdicts map[string]probes.State
+	verdicts map[string]health.State
 	// known is what they have found out since the operator started.
-	known map[string]probes.Health
+	known map[string]health.Health
 	// decided is what the operator has decided last.
 	decided availability
 	// names are resolved by them.
@@ -55,7 +56,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, object: testOwner(), service: testService(), now: noon.Truncate(time.Second), verdicts: map[string]probes.State{}}
+	w := &world{t: t, object: testOwner(), service: testService(), now: noon.Truncate(time.Second), verdicts: map[string]health.State{}}
 	w.service.Spec.Ports = onePort
 	return w
 }
@@ -63,12 +64,12 @@ func newWorld(t *testing.T) *world {
 // look reconciles once all probes have been made.
 func (w *world) look() {
 	w.t.Helper()
-	w.reconcile(func(name string, health probes.Health) probes.Health {
-		if state := w.verdicts[name]; state != probes.StateUnknown && state != health.State {
-			health = probes.Seeded(state)
-			health.Cause.Reason = map[probes.State]probes.Reason{probes.StateUnhealthy: probes.ReasonTimeout, probes.StateDraining: probes.ReasonDraining}[state]
+	w.reconcile(func(name string, current health.Health) health.Health {
+		if state := w.verdicts[name]; state != health.StateUnknown && state != current.State {
+			current = health.Seeded(state)
+			current.Cause.Reason = map[health.State]probes.Reason{health.StateUnhealthy: probes.ReasonTimeout, health.StateDraining: probes.ReasonDraining}[state]
 		}
-		return health
+		return current
 	})
 }
 
@@ -91,25 +92,25 @@ func (w *world) restartUnseen() {
 	w.t.Helper()
 	before := w.slices
 	w.known, w.names.answers, w.decided = nil, nil, nil
-	w.reconcile(func(_ string, health probes.Health) probes.Health { return health })
+	w.reconcile(func(_ string, health health.Health) health.Health { return health })
 	if !equality.Semantic.DeepEqual(before, w.slices) {
 		w.t.Fatalf("a restart makes\n%+v of\n%+v", w.slices, before)
 	}
 }
 
-func (w *world) reconcile(probe func(name string, health probes.Health) probes.Health) {
+func (w *world) reconcile(probe func(name string, health health.Health) health.Health) {
 	w.t.Helper()
 	prior := slicestate.Read(w.slices)
 	planned := plannedWith(w.t, w.names.expand(w.object, w.service, prior), w.service.Spec.Ports)
 	leaving := drain{
 		service: w.service, period: drainPeriodOf(&w.object.Spec), now: w.now, taken: planned.Taken, seeds: prior,
 		refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
-		health: func(name string) (probes.Health, bool) {
+		health: func(name string) (health.Health, bool) {
 			health, ok := w.known[name]
 			return health, ok
 		},
 	}.leaving(prior.Existing)
-	known := map[string]probes.Health{}
+	known := map[string]health.Health{}
 	for _, target := range append(planned.ProbeTargets(targets.Schedule{}, prior), keepProbing(leaving)...) {
 		health, ok := w.known[target.Key]
 		switch {
@@ -175,7 +176,7 @@ func TestRestartsChangeNothing(t *testing.T) {
 			}
 			for i := range 7 {
 				if random.IntN(3) == 0 {
-					w.verdicts[fmt.Sprintf("192.0.2.%d:8080", i)] = probes.State(random.IntN(4))
+					w.verdicts[fmt.Sprintf("192.0.2.%d:8080", i)] = health.State(random.IntN(4))
 				}
 			}
 			w.look()

@@ -14,10 +14,14 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package probes knows how to check an endpoint and what to conclude.
+// Package probes is the contract of the probe engine: what a prober is, whose its target is,
+// and what one probe says.
 //
-// A [Prober] makes one check and returns a [Result]. A [Health] turns a
-// sequence of results into a verdict, by thresholds. A [Scheduler] runs the
-// probers of many targets when they are due and tells the owner of a target
-// when its verdict changes. Nothing here knows of Kubernetes.
+// A [Prober] makes one check of one endpoint and returns a [Result]; its reasons are a closed
+// set. The packages below it make, schedule and judge probes:
+//
+//	scheduler → guard, health, transport → resolver → socket → localnet
+//	protocol  → transport, resolver, egress, cpulimit
+//
+// All of them may import this one. None knows Kubernetes.
 package probes

@@ -20,28 +20,28 @@ import (
 	"fmt"
 )
 
-// loginMethod is one way in which a probe proves to a server who it is.
-type loginMethod uint8
+// LoginMethod is one way in which a probe proves to a server who it is.
+type LoginMethod uint8
 
 const (
-	// loginAuthorization is an Authorization header, Basic or Bearer.
-	loginAuthorization loginMethod = iota + 1
-	// loginRedisAuth is Redis' AUTH.
-	loginRedisAuth
-	// loginPostgresPassword is PostgreSQL's AuthenticationCleartextPassword, by which it also
+	// LoginAuthorization is an Authorization header, Basic or Bearer.
+	LoginAuthorization LoginMethod = iota + 1
+	// LoginRedisAuth is Redis' AUTH.
+	LoginRedisAuth
+	// LoginPostgresPassword is PostgreSQL's AuthenticationCleartextPassword, by which it also
 	// asks for passwords that it checks by LDAP, RADIUS or PAM.
-	loginPostgresPassword
-	loginPostgresMD5
-	loginPostgresSCRAM
-	loginMySQLClear
-	loginMySQLSHA256
-	// loginMySQLCachingFast is caching_sha2_password while the server has the password in its
+	LoginPostgresPassword
+	LoginPostgresMD5
+	LoginPostgresSCRAM
+	LoginMySQLClear
+	LoginMySQLSHA256
+	// LoginMySQLCachingFast is caching_sha2_password while the server has the password in its
 	// cache, loginMySQLCachingFull what it asks for otherwise: the password itself, encrypted
 	// by TLS or for a key that the server sends.
-	loginMySQLCachingFast
-	loginMySQLCachingFull
-	loginMySQLNative
-	loginMySQLEd25519
+	LoginMySQLCachingFast
+	LoginMySQLCachingFull
+	LoginMySQLNative
+	LoginMySQLEd25519
 )
 
 // loginRule says whether credentials are sent to a server that has not proved who it is.
@@ -52,38 +52,38 @@ const (
 	withheld loginRule = iota
 	// withheldUnlessAllowed: only if Definition.SendCredentialsToUnverifiedServers is set.
 	withheldUnlessAllowed
-	// sent: what is sent answers one challenge and cannot be used a second time. A weak
+	// Sent: what is sent answers one challenge and cannot be used a second time. A weak
 	// password can still be found by trying, as from a stolen table of hashes.
-	sent
+	Sent
 )
 
-// loginMethods lists every way to log in, with the rule for servers that have not proved
+// LoginMethods lists every way to log in, with the rule for servers that have not proved
 // who they are. To those that have, all of them are used. The user guide has the same
 // table.
-var loginMethods = map[loginMethod]struct {
-	schemes, name string
-	rule          loginRule
+var LoginMethods = map[LoginMethod]struct {
+	Schemes, Name string
+	Rule          loginRule
 }{
-	loginAuthorization:    {"http, https, grpc, grpcs", "Authorization header", withheldUnlessAllowed},
-	loginRedisAuth:        {"redis, rediss", "AUTH", withheldUnlessAllowed},
-	loginPostgresPassword: {"postgres", "clear text", withheld},
-	loginPostgresMD5:      {"postgres", "MD5", withheld}, // what is stored is all that it takes to log in
-	loginPostgresSCRAM:    {"postgres", "SCRAM-SHA-256", sent},
-	loginMySQLClear:       {"mysql", "mysql_clear_password", withheld},
-	loginMySQLSHA256:      {"mysql", "sha256_password", withheld},
-	loginMySQLCachingFast: {"mysql", "the fast path of caching_sha2_password", sent},
-	loginMySQLCachingFull: {"mysql", "the full exchange of caching_sha2_password", withheld},
-	loginMySQLNative:      {"mysql", "mysql_native_password", sent},
-	loginMySQLEd25519:     {"mysql", "client_ed25519", sent},
+	LoginAuthorization:    {"http, https, grpc, grpcs", "Authorization header", withheldUnlessAllowed},
+	LoginRedisAuth:        {"redis, rediss", "AUTH", withheldUnlessAllowed},
+	LoginPostgresPassword: {"postgres", "clear text", withheld},
+	LoginPostgresMD5:      {"postgres", "MD5", withheld}, // what is stored is all that it takes to log in
+	LoginPostgresSCRAM:    {"postgres", "SCRAM-SHA-256", Sent},
+	LoginMySQLClear:       {"mysql", "mysql_clear_password", withheld},
+	LoginMySQLSHA256:      {"mysql", "sha256_password", withheld},
+	LoginMySQLCachingFast: {"mysql", "the fast path of caching_sha2_password", Sent},
+	LoginMySQLCachingFull: {"mysql", "the full exchange of caching_sha2_password", withheld},
+	LoginMySQLNative:      {"mysql", "mysql_native_password", Sent},
+	LoginMySQLEd25519:     {"mysql", "client_ed25519", Sent},
 }
 
-// maySend reports whether a probe may answer a server by this method.
-func (m loginMethod) maySend(verified, allowed bool) bool {
+// MaySend reports whether a probe may answer a server by this method.
+func (m LoginMethod) MaySend(verified, allowed bool) bool {
 	if verified {
 		return true
 	}
-	switch loginMethods[m].rule {
-	case sent:
+	switch LoginMethods[m].Rule {
+	case Sent:
 		return true
 	case withheldUnlessAllowed:
 		return allowed
@@ -91,14 +91,14 @@ func (m loginMethod) maySend(verified, allowed bool) bool {
 	return false
 }
 
-// message is what users read when the method was asked for and not used.
-func (m loginMethod) message() string {
+// Message is what users read when the method was asked for and not used.
+func (m LoginMethod) Message() string {
 	if m == 0 {
 		return reasons[ReasonCredentialsWithheld].sentence
 	}
 	advice := "have its certificate verified (sslmode=verify-full in the URL, healthCheck.tls), or store the user's password for SCRAM-SHA-256"
-	if loginMethods[m].schemes == "mysql" {
+	if LoginMethods[m].Schemes == "mysql" {
 		advice = "have its certificate verified (tls=true in the URL, healthCheck.tls), or create the user with mysql_native_password or ed25519"
 	}
-	return fmt.Sprintf("credentials withheld: the server asks for them by %s, and its certificate was not verified: %s", loginMethods[m].name, advice)
+	return fmt.Sprintf("credentials withheld: the server asks for them by %s, and its certificate was not verified: %s", LoginMethods[m].Name, advice)
 }

@@ -31,31 +31,31 @@ type Prober interface {
 	Probe(ctx context.Context) Result
 }
 
-// place is a host that probes connect to: an address or a name.
-type place struct {
-	addr netip.Addr
-	name string
+// Place is a host that probes connect to: an address or a name.
+type Place struct {
+	Addr netip.Addr
+	Name string
 }
 
-// tlsInfo is a prober of a scheme that uses TLS.
-type tlsInfo interface {
-	// certificateExpiry is when the first of the certificates that the last handshake showed
+// TLSInfo is a prober of a scheme that uses TLS.
+type TLSInfo interface {
+	// CertificateExpiry is when the first of the certificates that the last handshake showed
 	// stops being valid; zero if none was seen. It may be called at any time.
-	certificateExpiry() time.Time
+	CertificateExpiry() time.Time
 }
 
-// cpuHeavyProber is a prober whose probes may take the CPU for long: by TLS handshakes, logins
+// CPUHeavyProber is a prober whose probes may take the CPU for long: by TLS handshakes, logins
 // or expressions to match.
-type cpuHeavyProber interface {
-	cpuHeavy() bool
+type CPUHeavyProber interface {
+	CpuHeavy() bool
 }
 
-// described is a prober that tells about itself.
-type described interface {
-	// place is where it connects to.
-	place() place
-	// scheme is that of its URL.
-	scheme() string
+// EndpointInfo is a prober that tells about itself.
+type EndpointInfo interface {
+	// Place is where it connects to.
+	Place() Place
+	// Scheme is that of its URL.
+	Scheme() string
 }
 
 // Owner names whose targets these are.

@@ -16,19 +16,21 @@ limitations under the License.
 
 package probes
 
-// stageError says what a probe was doing when it failed. Its reason is the one
+// ReasonError says what a probe was doing when it failed. Its reason is the one
 // that counts when the error itself is none of the network's.
-type stageError struct {
-	reason Reason
-	// code is that of the result; 0 unless the reason is ReasonStatus.
-	code uint16
-	error
+type ReasonError struct {
+	Reason Reason
+	// Code is that of the result; 0 unless the reason is ReasonStatus.
+	Code uint16
+	Err  error
 }
 
-func (e *stageError) Unwrap() error { return e.error }
+func (e *ReasonError) Error() string { return e.Err.Error() }
 
-// resultError is an error that knows what it says about the endpoint.
-type resultError interface {
+func (e *ReasonError) Unwrap() error { return e.Err }
+
+// ResultError is an error that knows what it says about the endpoint.
+type ResultError interface {
 	error
-	probeResult() Result
+	ProbeResult() Result
 }

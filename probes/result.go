@@ -43,11 +43,11 @@ const (
 	Reachable
 )
 
-// reached reports whether there was an endpoint that meant well.
-func (o Outcome) reached() bool { return o == Success || o == Draining || o == Reachable }
+// Reached reports whether there was an endpoint that meant well.
+func (o Outcome) Reached() bool { return o == Success || o == Draining || o == Reachable }
 
-// decides reports whether the outcome counts for a verdict.
-func (o Outcome) decides() bool { return o != Unknown && o != Reachable }
+// Decides reports whether the outcome counts for a verdict.
+func (o Outcome) Decides() bool { return o != Unknown && o != Reachable }
 
 // Reason says why an outcome is not a success. The set is closed and coarse on
 // purpose: whoever may create an ExternalService reads it, and must not be able
@@ -218,8 +218,8 @@ func Reasons() []Reason { return slices.Sorted(maps.Keys(reasons)) }
 // String is the reason in one word, as it stands in a status; empty for none.
 func (r Reason) String() string { return reasons[r].word }
 
-// ownWord reports whether the reason is what an endpoint says of itself.
-func (r Reason) ownWord() bool { return r == ReasonNotServing || r == ReasonServiceUnknown }
+// OwnWord reports whether the reason is what an endpoint says of itself.
+func (r Reason) OwnWord() bool { return r == ReasonNotServing || r == ReasonServiceUnknown }
 
 // Result is the answer of one probe.
 type Result struct {
@@ -240,7 +240,7 @@ func (r Result) Message() string {
 	case ReasonDraining:
 		return fmt.Sprintf("status %d is one of drainStatuses: the endpoint serves, and takes no new traffic", r.Code)
 	case ReasonCredentialsWithheld:
-		return loginMethod(r.Code).message()
+		return LoginMethod(r.Code).Message()
 	}
 	return reasons[r.Reason].sentence
 }

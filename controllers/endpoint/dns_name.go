@@ -21,13 +21,13 @@ import (
 	"strings"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/resolver"
 )
 
 // IsDNSName tells a name from an address, and from what was meant for one. It may not be
 // a good one.
 func IsDNSName(address string) bool {
-	if strings.HasPrefix(address, probes.ServiceScheme) {
+	if strings.HasPrefix(address, resolver.ServiceScheme) {
 		return true
 	}
 	return !strings.Contains(address, ":") && strings.ContainsFunc(address, func(r rune) bool {
@@ -44,14 +44,14 @@ type DNSName struct {
 	// Name is canonical; it is that of the host, or of SRV records.
 	Name string
 	// Service is set for SRV records.
-	Service *probes.ServiceName
+	Service *resolver.ServiceName
 }
 
 func ParseName(address string) (DNSName, error) {
-	if rest, ok := strings.CutPrefix(address, probes.ServiceScheme); ok {
-		service, err := probes.ParseServiceName(rest)
+	if rest, ok := strings.CutPrefix(address, resolver.ServiceScheme); ok {
+		service, err := resolver.ParseServiceName(rest)
 		return DNSName{service.Name, &service}, err
 	}
-	name, err := probes.CanonicalName(address)
+	name, err := resolver.CanonicalName(address)
 	return DNSName{Name: name}, err
 }

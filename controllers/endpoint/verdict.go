@@ -18,7 +18,7 @@ package endpoint
 
 import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // Role is what an endpoint is published as, besides what its health makes of it.
@@ -40,29 +40,29 @@ const (
 // LastTier is the highest priority that an endpoint can have.
 const LastTier = 127
 
-func HealthOf(state probes.State) farpointv1.EndpointHealth {
+func HealthOf(state health.State) farpointv1.EndpointHealth {
 	switch state {
-	case probes.StateHealthy:
+	case health.StateHealthy:
 		return farpointv1.EndpointHealthy
-	case probes.StateUnhealthy:
+	case health.StateUnhealthy:
 		return farpointv1.EndpointUnhealthy
-	case probes.StateDraining:
+	case health.StateDraining:
 		return farpointv1.EndpointHealthDraining
 	default:
 		return farpointv1.EndpointHealthUnknown
 	}
 }
 
-func ProbeState(health farpointv1.EndpointHealth) probes.State {
-	switch health {
+func ProbeState(current farpointv1.EndpointHealth) health.State {
+	switch current {
 	case farpointv1.EndpointHealthy:
-		return probes.StateHealthy
+		return health.StateHealthy
 	case farpointv1.EndpointUnhealthy:
-		return probes.StateUnhealthy
+		return health.StateUnhealthy
 	case farpointv1.EndpointHealthDraining:
-		return probes.StateDraining
+		return health.StateDraining
 	}
-	return probes.StateUnknown
+	return health.StateUnknown
 }
 
 // Conditions are an endpoint's health in a slice. All three are always written, since nil means
@@ -81,7 +81,7 @@ func (v *Verdict) Conditions(publishNotReady bool) Conditions {
 	case v.isDraining():
 		return Conditions{Ready: publishNotReady, Serving: v.Health.State.Serves(), Terminating: true}
 	case v.Role == InUse:
-		healthy := v.Health.State == probes.StateHealthy
+		healthy := v.Health.State == health.StateHealthy
 		return Conditions{Ready: healthy || publishNotReady, Serving: healthy}
 	}
 	return Conditions{}
@@ -90,7 +90,7 @@ func (v *Verdict) Conditions(publishNotReady bool) Conditions {
 // isDraining reports whether an endpoint in use keeps its connections and gets no new ones, by
 // the spec or by its own report.
 func (v *Verdict) isDraining() bool {
-	return v.Role == Draining || v.Role == InUse && v.Health.State == probes.StateDraining
+	return v.Role == Draining || v.Role == InUse && v.Health.State == health.StateDraining
 }
 
 // Publication is the same in a word.
@@ -104,7 +104,7 @@ func (v *Verdict) Publication(publishNotReady bool) farpointv1.EndpointPublicati
 		return farpointv1.PublishedDraining
 	case v.Role == Disabled:
 		return farpointv1.PublishedDisabled
-	case v.Health.State == probes.StateHealthy:
+	case v.Health.State == health.StateHealthy:
 		return farpointv1.PublishedReady
 	case publishNotReady:
 		return farpointv1.PublishedAlways
@@ -115,7 +115,7 @@ func (v *Verdict) Publication(publishNotReady bool) farpointv1.EndpointPublicati
 // Verdict is an endpoint, what is known of it, and what it is published as.
 type Verdict struct {
 	*Endpoint
-	Health probes.Health
+	Health health.Health
 	// Role is what it is published as at all of its ports.
 	Role Role
 	// PortRoles are the roles for each port if they differ; role is then the one that gives it

@@ -34,7 +34,10 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/scheduler"
+	"farpoint.dev/farpoint/probes/transport"
 )
 
 // policyAdvice ends the message for an endpoint that a policy does not allow.
@@ -46,7 +49,7 @@ type Policy struct {
 	Version    string
 	Source     string
 	Namespaces labels.Selector
-	rules      probes.TenantRules
+	rules      egress.TenantRules
 	// spec is where the rest stands.
 	spec *farpointv1.ExternalServicePolicySpec
 }
@@ -66,7 +69,7 @@ func Read(from *farpointv1.ExternalServicePolicy) (*Policy, error) {
 	}
 	made.rules, err = rulesFrom(&from.Spec)
 	if err != nil {
-		made.rules = probes.TenantRules{DeniedCIDRs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}
+		made.rules = egress.TenantRules{DeniedCIDRs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}
 	}
 	made.rules.Source = made.Source
 	return made, err
@@ -85,16 +88,16 @@ func selectorOf(from *farpointv1.NamespaceSelector) (labels.Selector, error) {
 	return metav1.LabelSelectorAsSelector(&selector)
 }
 
-func rulesFrom(spec *farpointv1.ExternalServicePolicySpec) (probes.TenantRules, error) {
+func rulesFrom(spec *farpointv1.ExternalServicePolicySpec) (egress.TenantRules, error) {
 	allowed, err := prefixesOf(spec.AllowedCIDRs)
 	if err != nil {
-		return probes.TenantRules{}, fmt.Errorf("spec.allowedCIDRs: %w", err)
+		return egress.TenantRules{}, fmt.Errorf("spec.allowedCIDRs: %w", err)
 	}
 	denied, err := prefixesOf(spec.DeniedCIDRs)
 	if err != nil {
-		return probes.TenantRules{}, fmt.Errorf("spec.deniedCIDRs: %w", err)
+		return egress.TenantRules{}, fmt.Errorf("spec.deniedCIDRs: %w", err)
 	}
-	return probes.TenantRules{
+	return egress.TenantRules{
 		AllowedCIDRs: allowed, DeniedCIDRs: denied,
 		AllowedSuffixes: texts(spec.AllowedDNSSuffixes), DeniedSuffixes: texts(spec.DeniedDNSSuffixes),
 		AllowedPorts: portRanges(spec.AllowedPorts), DeniedPorts: portRanges(spec.DeniedPorts),
@@ -113,10 +116,10 @@ func prefixesOf(cidrs []farpointv1.CIDR) ([]netip.Prefix, error) {
 	return made, nil
 }
 
-func portRanges(ports []farpointv1.PolicyPort) []probes.PortRange {
-	made := make([]probes.PortRange, len(ports))
+func portRanges(ports []farpointv1.PolicyPort) []egress.PortRange {
+	made := make([]egress.PortRange, len(ports))
 	for i, port := range ports {
-		made[i] = probes.PortRange{First: uint16(port.Port), Last: uint16(ptr.Deref(port.EndPort, port.Port))}
+		made[i] = egress.PortRange{First: uint16(port.Port), Last: uint16(ptr.Deref(port.EndPort, port.Port))}
 	}
 	return made
 }
@@ -133,9 +136,9 @@ func texts[T ~string](from []T) []string {
 // allow what is done there. They are never changed. nil are those of a namespace that no
 // policy selects.
 type Limits struct {
-	bounds *probes.Bounds
+	bounds *egress.Bounds
 	// Registry has the probers within the bounds.
-	Registry probes.Registry
+	Registry protocol.Registry
 	// Digest tells confines apart.
 	Digest [sha256.Size]byte
 	// slowest is the policy with the longest minInterval, and tightest the one with the
@@ -144,12 +147,12 @@ type Limits struct {
 }
 
 // NewLimits puts policies together. The order of the policies is that of messages.
-func NewLimits(all []*Policy, dialer *probes.Dialer) *Limits {
+func NewLimits(all []*Policy, dialer *transport.Dialer) *Limits {
 	if len(all) == 0 {
 		return nil
 	}
 	made := &Limits{}
-	rules := make([]probes.TenantRules, len(all))
+	rules := make([]egress.TenantRules, len(all))
 	specs := make([]any, 0, 2*len(all))
 	for i, each := range all {
 		rules[i] = each.rules
@@ -166,8 +169,8 @@ func NewLimits(all []*Policy, dialer *probes.Dialer) *Limits {
 		panic(err) // these types are marshalled whenever the API is spoken to
 	}
 	made.Digest = sha256.Sum256(text)
-	made.bounds = probes.NewBounds(rules...)
-	made.Registry = probes.NewRegistry(dialer.Within(made.bounds))
+	made.bounds = egress.NewBounds(rules...)
+	made.Registry = protocol.NewRegistry(dialer.Within(made.bounds))
 	return made
 }
 
@@ -181,7 +184,7 @@ func (c *Limits) minInterval() time.Duration {
 
 // ClampTiming keeps probes from being made more often than is allowed. The message says so if it
 // is the interval of the spec that has to be longer.
-func (c *Limits) ClampTiming(timing *probes.Timing) (message string) {
+func (c *Limits) ClampTiming(timing *scheduler.Timing) (message string) {
 	shortest := c.minInterval()
 	if timing.Interval < shortest {
 		message = fmt.Sprintf("healthCheckInterval %s is shorter than the %s that %s allows, and is replaced by that: lengthen it", timing.Interval, shortest, c.slowest.Source)
@@ -285,7 +288,7 @@ func isOlder(a, b *farpointv1.ExternalService) bool {
 // RejectionFor is what becomes of an endpoint with this error; nil if that is not a
 // policy's.
 func RejectionFor(err error) *endpoint.Rejection {
-	if !errors.Is(err, probes.ErrOutOfBounds) {
+	if !errors.Is(err, egress.ErrOutOfBounds) {
 		return nil
 	}
 	return &endpoint.Rejection{Reason: farpointv1.NotAllowedByPolicyReason, Message: err.Error() + policyAdvice}
@@ -293,7 +296,7 @@ func RejectionFor(err error) *endpoint.Rejection {
 
 // MayLeaveTarget reports whether a probe may come to other places than the one that is checked when it
 // is prepared: where a name leads, or a redirect.
-func MayLeaveTarget(definition *probes.Definition) bool {
+func MayLeaveTarget(definition *protocol.Definition) bool {
 	if definition.HTTP != nil && definition.HTTP.FollowRedirects {
 		return true
 	}

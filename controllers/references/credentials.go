@@ -23,14 +23,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/protocol"
 )
 
 // tokenKey is the key of a token in a Secret; for the others Kubernetes has constants.
 const tokenKey = "token"
 
 // credentials takes what a probe logs in with out of a Secret.
-func (r Reader) credentials(ctx context.Context, name string) (*probes.Credentials, error) {
+func (r Reader) credentials(ctx context.Context, name string) (*protocol.Credentials, error) {
 	secret, kind := &corev1.Secret{}, "Secret"
 	if err := r.get(ctx, secret, name); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", kind, name, err)
@@ -39,7 +39,7 @@ func (r Reader) credentials(ctx context.Context, name string) (*probes.Credentia
 		return nil, fmt.Errorf("%s %s of the type %s, which is for another purpose: create one of the type %s or %s",
 			kind, name, secret.Type, corev1.SecretTypeBasicAuth, corev1.SecretTypeOpaque)
 	}
-	read := &probes.Credentials{
+	read := &protocol.Credentials{
 		Username: string(secret.Data[corev1.BasicAuthUsernameKey]),
 		Password: string(secret.Data[corev1.BasicAuthPasswordKey]),
 		Token:    string(secret.Data[tokenKey]),

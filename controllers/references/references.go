@@ -31,7 +31,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/protocol"
 )
 
 const (
@@ -100,7 +100,7 @@ type Referenced struct {
 	// asks for; none if it never was.
 	authorities []byte
 	client      *tls.Certificate
-	credentials *probes.Credentials
+	credentials *protocol.Credentials
 	// soundAt is when that was last confirmed, and readAt when a read was last tried.
 	soundAt, readAt time.Time
 	// err is what was wrong at the last read, since failingSince; nil if nothing was.

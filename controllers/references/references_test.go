@@ -25,7 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/protocol"
 )
 
 var (
@@ -40,7 +40,7 @@ func TestReferences_RemovedSecret_IsUsedForTheGraceTime(t *testing.T) {
 	login := Reference{use: credentialsUse, name: "login"}
 	set[login] = &Referenced{}
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	credentials := &probes.Credentials{Token: "x"}
+	credentials := &protocol.Credentials{Token: "x"}
 	set[login].note(Referenced{credentials: credentials}, now)
 	for _, test := range []struct {
 		after   time.Duration
@@ -60,7 +60,7 @@ func TestReferences_RemovedSecret_IsUsedForTheGraceTime(t *testing.T) {
 			t.Errorf("after %v: %+v", test.after, got)
 		}
 	}
-	set[login].note(Referenced{credentials: &probes.Credentials{Token: "x"}}, now)
+	set[login].note(Referenced{credentials: &protocol.Credentials{Token: "x"}}, now)
 	if set[login].credentials != credentials {
 		t.Error("what has not changed is another pointer")
 	}

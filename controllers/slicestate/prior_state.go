@@ -26,7 +26,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/phrase"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // Prior are the endpoints' states in the EndpointSlices: what clients follow, and with the
@@ -43,7 +43,7 @@ type Published struct {
 	// Role is standby or disabled, or else inUse. Those that drain have that, too.
 	Role endpoint.Role
 	// State is the verdict.
-	State probes.State
+	State health.State
 	// annotated: the slice has an annotation that can be read. Otherwise only the conditions
 	// speak.
 	annotated bool
@@ -72,12 +72,12 @@ func (p Published) Details() Details {
 
 // InUse reports whether the endpoint's tier was in use, for one that is active.
 func (p Published) InUse() bool {
-	return p.Role == endpoint.InUse && (!p.Terminating || p.State == probes.StateDraining)
+	return p.Role == endpoint.InUse && (!p.Terminating || p.State == health.StateDraining)
 }
 
 // FailedOpen reports whether the endpoint got traffic although it was not healthy.
 func (p Published) FailedOpen() bool {
-	return p.Ready && p.Serving && !p.Terminating && p.State != probes.StateHealthy
+	return p.Ready && p.Serving && !p.Terminating && p.State != health.StateHealthy
 }
 
 func Read(existing []*discoveryv1.EndpointSlice) *Prior {
@@ -186,21 +186,21 @@ func (s *Prior) At(of *endpoint.Endpoint, port discoveryv1.EndpointPort) (Publis
 }
 
 // State is the verdict on an endpoint that has been published.
-func (s *Prior) State(ep *endpoint.Endpoint) (probes.State, bool) {
+func (s *Prior) State(ep *endpoint.Endpoint) (health.State, bool) {
 	said, ok := s.Find(ep)
 	switch {
 	case !ok:
-		return probes.StateUnknown, false
+		return health.StateUnknown, false
 	case !said.annotated && said.Serving && said.Terminating && endpoint.StateOf(ep.Spec) == farpointv1.EndpointActive:
 		// It is active and the slices say otherwise: by its own word, as far as anybody knows.
-		return probes.StateDraining, true
+		return health.StateDraining, true
 	}
 	return said.State, true
 }
 
 // Reason is the reason of this verdict on an endpoint in the slices, at any of its places; ""
 // if they have none.
-func (s *Prior) Reason(endpoint *endpoint.Endpoint, state probes.State) string {
+func (s *Prior) Reason(endpoint *endpoint.Endpoint, state health.State) string {
 	for _, port := range endpoint.Ports.Ports {
 		if said, ok := s.published[endpoint.Host().Key(port)]; ok && said.more != nil && said.State == state && said.more.reason != "" {
 			return said.more.reason

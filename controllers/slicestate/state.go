@@ -26,7 +26,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // State is what the annotation [farpointv1.SliceStateAnnotation] of an EndpointSlice
@@ -150,7 +150,7 @@ func appendSum(to []byte, sum uint64) []byte {
 // hiddenKey tells the entries of [sliceState.Endpoints] apart.
 type hiddenKey struct {
 	role   endpoint.Role
-	state  probes.State
+	state  health.State
 	reason string
 }
 
@@ -168,7 +168,7 @@ func hiddenOf(v *endpoint.Verdict, publishNotReady bool) (hiddenKey, bool) {
 			return key, false
 		}
 	}
-	if key.state != probes.StateHealthy {
+	if key.state != health.StateHealthy {
 		// The reason that is written already stays: another one is no reason to write.
 		if key.reason = v.WrittenReason; key.reason == "" {
 			key.reason = v.Health.Cause.Reason.String()
@@ -178,11 +178,11 @@ func hiddenOf(v *endpoint.Verdict, publishNotReady bool) (hiddenKey, bool) {
 }
 
 // impliedState is the verdict on an endpoint of which a slice says no more than conditions.
-func impliedState(conditions endpoint.Conditions) probes.State {
+func impliedState(conditions endpoint.Conditions) health.State {
 	if conditions.Serving {
-		return probes.StateHealthy
+		return health.StateHealthy
 	}
-	return probes.StateUnhealthy
+	return health.StateUnhealthy
 }
 
 // Origin tells the entries of [sliceState.Names] apart.

@@ -29,7 +29,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/phrase"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/resolver"
 )
 
 // Wanted is an endpoint that is to be judged.
@@ -94,7 +94,7 @@ type Expander struct {
 	Rules NameRules
 	// Ports are the Service's.
 	Ports  []corev1.ServicePort
-	Answer func(probes.Question) probes.Answer
+	Answer func(resolver.Question) resolver.Answer
 	// Refused reports addresses that may not be published.
 	Refused func(netip.Addr) bool
 	// Before is the status, from which only the reason why a name leads nowhere is taken, for as
@@ -142,7 +142,7 @@ func (x Expander) Expand(spec *farpointv1.ExternalServiceSpec) *Expansion {
 // hosts are the endpoints of a host's name.
 func (x *Expander) hosts(wanted Wanted) []Wanted {
 	found := resolutionOf(wanted.Name, x.Rules.Types, x.Answer)
-	if found.outcome != probes.LookupFound {
+	if found.outcome != resolver.LookupFound {
 		fault := nameFault{origin: wanted.Origin, name: wanted.Name, kept: len(found.addresses), resolution: found}
 		if x.Rules.asNames {
 			fault.kept = 0 // the name is what is published
@@ -181,14 +181,14 @@ func with(spec *farpointv1.Endpoint, address string) *farpointv1.Endpoint {
 
 // expandServices expands SRV records. Their priorities become tiers, in their order, from the
 // one on that the spec gives. Slices cannot express their weights.
-func (x *Expander) expandServices(wanted Wanted, service *probes.ServiceName) {
+func (x *Expander) expandServices(wanted Wanted, service *resolver.ServiceName) {
 	if wanted.Spec.Port != nil || len(wanted.Spec.Ports) > 0 {
 		wanted.Refused = &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "srv:// takes the ports from SRV records: remove port and ports"}
 		x.made.list = append(x.made.list, wanted)
 		return
 	}
-	answer := x.Answer(probes.Question{Name: service.Name, Type: probes.RecordSRV})
-	if answer.Outcome != probes.LookupFound {
+	answer := x.Answer(resolver.Question{Name: service.Name, Type: resolver.RecordSRV})
+	if answer.Outcome != resolver.LookupFound {
 		x.made.faults = append(x.made.faults, nameFault{
 			origin: wanted.Origin, name: service.Name, kept: len(answer.Services),
 			resolution: resolution{outcome: answer.Outcome, keptUntil: answer.KeptUntil, asked: answer.Asked},
@@ -259,13 +259,13 @@ func refusedMessage(refused, all int) string {
 
 // unresolved says why a name leads nowhere.
 func (x *Expander) unresolved(wanted Wanted) (why *endpoint.Rejection, unresolved bool) {
-	worst := nameFault{resolution: resolution{outcome: probes.LookupEmpty}}
+	worst := nameFault{resolution: resolution{outcome: resolver.LookupEmpty}}
 	for _, fault := range x.made.faults {
 		if fault.origin == wanted.Origin && (worst.name == "" || worse(fault.outcome, worst.outcome)) {
 			worst = fault
 		}
 	}
-	if worst.outcome == probes.LookupPending {
+	if worst.outcome == resolver.LookupPending {
 		// The status may know better, from before the operator was started.
 		for i := range x.Before {
 			if told := &x.Before[i]; told.Address == wanted.Spec.Address && told.Health == farpointv1.EndpointRejected {
@@ -276,26 +276,26 @@ func (x *Expander) unresolved(wanted Wanted) (why *endpoint.Rejection, unresolve
 	return &endpoint.Rejection{Reason: nameReasons[worst.outcome], Message: worst.explain()}, true
 }
 
-var nameReasons = map[probes.LookupOutcome]string{
-	probes.LookupPending:       farpointv1.ResolvingReason,
-	probes.LookupEmpty:         farpointv1.NoAddressesReason,
-	probes.LookupMissing:       farpointv1.NameNotFoundReason,
-	probes.LookupAliasLoop:     farpointv1.AliasLoopReason,
-	probes.LookupServerFailure: farpointv1.NameServerFailureReason,
-	probes.LookupRefused:       farpointv1.NameServerFailureReason,
-	probes.LookupInvalid:       farpointv1.NameServerFailureReason,
-	probes.LookupTimeout:       farpointv1.NameServerTimeoutReason,
+var nameReasons = map[resolver.LookupOutcome]string{
+	resolver.LookupPending:       farpointv1.ResolvingReason,
+	resolver.LookupEmpty:         farpointv1.NoAddressesReason,
+	resolver.LookupMissing:       farpointv1.NameNotFoundReason,
+	resolver.LookupAliasLoop:     farpointv1.AliasLoopReason,
+	resolver.LookupServerFailure: farpointv1.NameServerFailureReason,
+	resolver.LookupRefused:       farpointv1.NameServerFailureReason,
+	resolver.LookupInvalid:       farpointv1.NameServerFailureReason,
+	resolver.LookupTimeout:       farpointv1.NameServerTimeoutReason,
 }
 
-var nameAdvice = map[probes.LookupOutcome]string{
-	probes.LookupPending:       "has no answer yet",
-	probes.LookupEmpty:         "has no record of the queried types: create one, or set spec.dns.ipFamilies",
-	probes.LookupMissing:       "does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path",
-	probes.LookupAliasLoop:     "is an alias of itself, or follows too many aliases: correct its CNAME records",
-	probes.LookupServerFailure: "cannot be resolved, the name servers fail (SERVFAIL): check the name servers of its zone",
-	probes.LookupRefused:       "cannot be resolved, the name servers refuse (REFUSED): check whether the operator's name servers serve the zone",
-	probes.LookupInvalid:       "cannot be resolved, the name servers send invalid answers: check them",
-	probes.LookupTimeout:       "cannot be resolved, the name servers do not answer: check the operator's DNS and the name servers of the zone",
+var nameAdvice = map[resolver.LookupOutcome]string{
+	resolver.LookupPending:       "has no answer yet",
+	resolver.LookupEmpty:         "has no record of the queried types: create one, or set spec.dns.ipFamilies",
+	resolver.LookupMissing:       "does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path",
+	resolver.LookupAliasLoop:     "is an alias of itself, or follows too many aliases: correct its CNAME records",
+	resolver.LookupServerFailure: "cannot be resolved, the name servers fail (SERVFAIL): check the name servers of its zone",
+	resolver.LookupRefused:       "cannot be resolved, the name servers refuse (REFUSED): check whether the operator's name servers serve the zone",
+	resolver.LookupInvalid:       "cannot be resolved, the name servers send invalid answers: check them",
+	resolver.LookupTimeout:       "cannot be resolved, the name servers do not answer: check the operator's DNS and the name servers of the zone",
 }
 
 // explain says in words what is wrong, what becomes of the endpoints, and what to do.
@@ -322,7 +322,7 @@ const answerPatience = time.Second
 func (e *Expansion) Awaited(now time.Time) time.Duration {
 	var longest time.Duration
 	for i := range e.faults {
-		if fault := &e.faults[i]; fault.outcome == probes.LookupPending {
+		if fault := &e.faults[i]; fault.outcome == resolver.LookupPending {
 			longest = max(longest, fault.asked.Add(answerPatience).Sub(now))
 		}
 	}
@@ -331,7 +331,7 @@ func (e *Expansion) Awaited(now time.Time) time.Duration {
 
 // Condition puts the names together for the condition AddressesResolved.
 func (e *Expansion) Condition() (status metav1.ConditionStatus, reason, message string) {
-	if slices.ContainsFunc(e.faults, func(fault nameFault) bool { return fault.outcome == probes.LookupPending }) {
+	if slices.ContainsFunc(e.faults, func(fault nameFault) bool { return fault.outcome == resolver.LookupPending }) {
 		return metav1.ConditionUnknown, farpointv1.ResolvingReason, "not all DNS names have an answer yet"
 	}
 	surplus := fmt.Sprintf("DNS names yield %d endpoints more than the %d allowed: the last ones are left out", e.Surplus, endpoint.MaxPerObject)

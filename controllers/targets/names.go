@@ -27,7 +27,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/resolver"
 )
 
 // Defaults of spec.dns, which are those of the CRD.
@@ -38,9 +38,9 @@ const (
 
 // NameRules say what is asked for, and what is made of it: spec.dns.
 type NameRules struct {
-	bounds probes.TTLBounds
+	bounds resolver.TTLBounds
 	// Types are those of the addresses.
-	Types []probes.RecordType
+	Types []resolver.RecordType
 	// asNames: the names themselves are published.
 	asNames bool
 }
@@ -51,7 +51,7 @@ func NameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) NameRu
 	if options == nil {
 		options = &farpointv1.DNSOptions{}
 	}
-	rules := NameRules{bounds: probes.TTLBounds{Min: defaultMinTTL, Max: defaultMaxTTL}, asNames: options.Publish == farpointv1.PublishFQDN}
+	rules := NameRules{bounds: resolver.TTLBounds{Min: defaultMinTTL, Max: defaultMaxTTL}, asNames: options.Publish == farpointv1.PublishFQDN}
 	if options.MinTTL != nil {
 		rules.bounds.Min = max(options.MinTTL.Duration, time.Second)
 	}
@@ -63,7 +63,7 @@ func NameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) NameRu
 	if len(families) == 0 {
 		families = service.Spec.IPFamilies
 	}
-	for family, kind := range map[corev1.IPFamily]probes.RecordType{corev1.IPv4Protocol: probes.RecordA, corev1.IPv6Protocol: probes.RecordAAAA} {
+	for family, kind := range map[corev1.IPFamily]resolver.RecordType{corev1.IPv4Protocol: resolver.RecordA, corev1.IPv6Protocol: resolver.RecordAAAA} {
 		if len(families) == 0 || slices.Contains(families, family) {
 			rules.Types = append(rules.Types, kind)
 		}
@@ -75,19 +75,19 @@ func NameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) NameRu
 // QuestionsOf are all that has to be known to resolve the names of a spec. The slices' contents
 // are what to begin with: they have the addresses that each name led to last. For the hosts
 // that SRV records name, it is the present answer that counts.
-func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *slicestate.Prior, answer func(probes.Question) probes.Answer) []probes.Wanted {
+func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *slicestate.Prior, answer func(resolver.Question) resolver.Answer) []resolver.Wanted {
 	if !endpoint.HasDNSName(spec) {
 		return nil
 	}
 	known := KnownRecords(prior)
-	var wanted []probes.Wanted
-	asked := map[probes.Question]bool{}
-	ask := func(name string, types ...probes.RecordType) {
+	var wanted []resolver.Wanted
+	asked := map[resolver.Question]bool{}
+	ask := func(name string, types ...resolver.RecordType) {
 		for _, kind := range types {
-			question := probes.Question{Name: name, Type: kind}
+			question := resolver.Question{Name: name, Type: kind}
 			if !asked[question] {
 				asked[question] = true
-				wanted = append(wanted, probes.Wanted{Question: question, TTLBounds: rules.bounds, Known: known[question]})
+				wanted = append(wanted, resolver.Wanted{Question: question, TTLBounds: rules.bounds, Known: known[question]})
 			}
 		}
 	}
@@ -101,8 +101,8 @@ func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *s
 		case parsed.Service == nil:
 			ask(parsed.Name, rules.Types...)
 		default:
-			ask(parsed.Name, probes.RecordSRV)
-			question := probes.Question{Name: parsed.Name, Type: probes.RecordSRV}
+			ask(parsed.Name, resolver.RecordSRV)
+			question := resolver.Question{Name: parsed.Name, Type: resolver.RecordSRV}
 			services := answer(question).Services
 			if len(services) == 0 {
 				services = known[question].Services
@@ -117,31 +117,31 @@ func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *s
 
 // KnownRecords are where the DNS names of a spec led to, as far as that is published. The
 // priorities of SRV records are the tiers that were made of them.
-func KnownRecords(published *slicestate.Prior) map[probes.Question]probes.RecordSet {
-	var known map[probes.Question]probes.RecordSet
+func KnownRecords(published *slicestate.Prior) map[resolver.Question]resolver.RecordSet {
+	var known map[resolver.Question]resolver.RecordSet
 	for at, origin := range published.Origins() {
 		parsed, err := endpoint.ParseName(origin.Name)
 		if err != nil {
 			continue
 		}
 		if known == nil {
-			known = map[probes.Question]probes.RecordSet{}
+			known = map[resolver.Question]resolver.RecordSet{}
 		}
 		name := parsed.Name
 		if parsed.Service != nil {
 			name = origin.Target
-			if canonical, err := probes.CanonicalName(name); err != nil || canonical != name {
+			if canonical, err := resolver.CanonicalName(name); err != nil || canonical != name {
 				continue // somebody has edited it
 			}
-			question := probes.Question{Name: parsed.Name, Type: probes.RecordSRV}
+			question := resolver.Question{Name: parsed.Name, Type: resolver.RecordSRV}
 			set := known[question]
-			set.Services = append(set.Services, probes.ServiceRecord{Priority: uint16(origin.Tier), Target: name, Port: uint16(at.Port)})
+			set.Services = append(set.Services, resolver.ServiceRecord{Priority: uint16(origin.Tier), Target: name, Port: uint16(at.Port)})
 			known[question] = set
 		}
 		if at.Address.IsValid() {
-			question := probes.Question{Name: name, Type: probes.RecordAAAA}
+			question := resolver.Question{Name: name, Type: resolver.RecordAAAA}
 			if at.Address.Is4() {
-				question.Type = probes.RecordA
+				question.Type = resolver.RecordA
 			}
 			set := known[question]
 			set.Addresses = append(set.Addresses, at.Address)
@@ -160,7 +160,7 @@ type resolution struct {
 	// addresses are sorted.
 	addresses []netip.Addr
 	// outcome is LookupFound if the name leads to addresses now, or else what is wrong.
-	outcome probes.LookupOutcome
+	outcome resolver.LookupOutcome
 	// keptUntil is when addresses go of a name that does not exist; zero for none.
 	keptUntil time.Time
 	// asked is when it was first asked for.
@@ -170,18 +170,18 @@ type resolution struct {
 // resolutionOf puts together what is known of a name's families. A family without records
 // has none while the other one has some: only where nothing is left, what there was last
 // is kept.
-func resolutionOf(name string, types []probes.RecordType, answer func(probes.Question) probes.Answer) resolution {
+func resolutionOf(name string, types []resolver.RecordType, answer func(resolver.Question) resolver.Answer) resolution {
 	var found resolution
-	var answers []probes.Answer
+	var answers []resolver.Answer
 	alive := false
 	for _, kind := range types {
-		got := answer(probes.Question{Name: name, Type: kind})
-		alive = alive || got.Outcome == probes.LookupFound
+		got := answer(resolver.Question{Name: name, Type: kind})
+		alive = alive || got.Outcome == resolver.LookupFound
 		answers = append(answers, got)
 	}
-	found.outcome = probes.LookupFound
+	found.outcome = resolver.LookupFound
 	for i, got := range answers {
-		gone := got.Outcome == probes.LookupEmpty || got.Outcome == probes.LookupMissing
+		gone := got.Outcome == resolver.LookupEmpty || got.Outcome == resolver.LookupMissing
 		if i == 0 || got.Asked.After(found.asked) {
 			found.asked = got.Asked
 		}
@@ -199,16 +199,16 @@ func resolutionOf(name string, types []probes.RecordType, answer func(probes.Que
 
 // worse orders outcomes by which to report: that a name has no answer yet, that it cannot be
 // found out, that it does not exist, that it is empty.
-func worse(a, b probes.LookupOutcome) bool {
-	rank := func(outcome probes.LookupOutcome) int {
+func worse(a, b resolver.LookupOutcome) bool {
+	rank := func(outcome resolver.LookupOutcome) int {
 		switch outcome {
-		case probes.LookupFound:
+		case resolver.LookupFound:
 			return 0
-		case probes.LookupEmpty:
+		case resolver.LookupEmpty:
 			return 1
-		case probes.LookupMissing:
+		case resolver.LookupMissing:
 			return 2
-		case probes.LookupPending:
+		case resolver.LookupPending:
 			return 4
 		}
 		return 3

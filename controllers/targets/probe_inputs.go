@@ -21,7 +21,7 @@ import (
 	"crypto/tls"
 	"hash"
 
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/protocol"
 )
 
 // Certificates are what spec.healthCheck.tls refers to.
@@ -39,14 +39,14 @@ type Certificates struct {
 // Login is what spec.healthCheck.credentialsSecretRef leads to.
 type Login struct {
 	// Credentials are nil if none are referred to, or if there are none to be used.
-	Credentials *probes.Credentials
+	Credentials *protocol.Credentials
 	// Fault is what is wrong with the Secret that is referred to; "" if nothing is.
 	Fault string
 }
 
 // digestCredentials makes probes differ that log in differently. Only digests of it are
 // kept.
-func digestCredentials(into hash.Hash, credentials *probes.Credentials) {
+func digestCredentials(into hash.Hash, credentials *protocol.Credentials) {
 	for _, part := range []string{credentials.Username, credentials.Password, credentials.Token} {
 		sum := sha256.Sum256([]byte(part)) // of a fixed length, so that nothing moves from one part to the next
 		into.Write(sum[:])

@@ -29,6 +29,8 @@ import (
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/scheduler"
 )
 
 // Probing is what the endpoints of an ExternalService are probed by.
@@ -54,7 +56,7 @@ func (p Probing) present() *Definition {
 type preparedProber struct {
 	// key is the name of the endpoint.
 	key      string
-	Identity probes.Identity
+	Identity scheduler.Identity
 	// Prober is nil if it has to be prepared again, or if the endpoint is disabled.
 	Prober probes.Prober
 	// url and definition are what it was prepared by, or would be if it could; definition is
@@ -166,7 +168,7 @@ func heldBy(made *candidate, refused *endpoint.Rejection) *endpoint.Rejection {
 // checkCredentials returns what is wrong with the Secret of an endpoint that is probed by the
 // present definition: it may no longer hold the credentials, which are used for a while.
 func (p Planner) checkCredentials(made *candidate, by *Definition) *endpoint.Rejection {
-	if by.Settings.login.Fault == "" || !probes.TakesCredentials(made.url) {
+	if by.Settings.login.Fault == "" || !protocol.TakesCredentials(made.url) {
 		return nil
 	}
 	made.Held = true
@@ -188,11 +190,11 @@ func urlOf(endpoint *farpointv1.Endpoint, common farpointv1.HealthCheckURL) stri
 func (p Planner) prepare(made *candidate, url string, by *Definition, before *preparedProber) *endpoint.Rejection {
 	common := &by.Settings
 	probe := definitionOf(&made.Endpoint, url, common)
-	takesCredentials := probes.TakesCredentials(url)
+	takesCredentials := protocol.TakesCredentials(url)
 	switch {
 	case takesCredentials && common.login.Fault != "" && common.login.Credentials == nil:
 		return &endpoint.Rejection{Reason: farpointv1.CredentialsUnavailableReason, Message: common.login.Fault}
-	case by.trust.Missing && probes.UsesTLS(probe):
+	case by.trust.Missing && protocol.UsesTLS(probe):
 		return &endpoint.Rejection{Reason: farpointv1.CertificatesUnavailableReason, Message: by.trust.Fault}
 	case takesCredentials:
 		probe.Credentials = common.login.Credentials
@@ -209,7 +211,7 @@ func (p Planner) prepare(made *candidate, url string, by *Definition, before *pr
 				return refused
 			}
 			reason := farpointv1.InvalidHealthCheckURLReason
-			if errors.Is(err, probes.ErrCredentialsWithheld) {
+			if errors.Is(err, protocol.ErrCredentialsWithheld) {
 				reason = farpointv1.CredentialsWithheldReason
 			}
 			return &endpoint.Rejection{Reason: reason, Message: err.Error()}
@@ -220,7 +222,7 @@ func (p Planner) prepare(made *candidate, url string, by *Definition, before *pr
 }
 
 // same is the prober if it does what one with this identity does; nil if not.
-func (b *preparedProber) same(identity probes.Identity) probes.Prober {
+func (b *preparedProber) same(identity scheduler.Identity) probes.Prober {
 	if b == nil || b.Identity != identity {
 		return nil
 	}
@@ -232,7 +234,7 @@ func (b *preparedProber) same(identity probes.Identity) probes.Prober {
 func (p Planner) watchForDeath(made *candidate, before *preparedProber) {
 	probe := definitionOf(&made.Endpoint, "", &Settings{})
 	digest := sha256.Sum256(fmt.Appendf(nil, "reachability %s %d %s", probe.Address, probe.Port, probe.Name))
-	identity := probes.Identity(digest[:len(probes.Identity{})])
+	identity := scheduler.Identity(digest[:len(scheduler.Identity{})])
 	if p.confines != nil {
 		identity = confinedIdentity(identity, p.confines)
 	}
@@ -245,12 +247,12 @@ func (p Planner) watchForDeath(made *candidate, before *preparedProber) {
 	}
 }
 
-func definitionOf(made *endpoint.Endpoint, url string, common *Settings) probes.Definition {
+func definitionOf(made *endpoint.Endpoint, url string, common *Settings) protocol.Definition {
 	name := ""
 	if made.Resolved != nil {
 		name = made.Resolved.Name
 	}
-	return probes.Definition{
+	return protocol.Definition{
 		Name:    name,
 		URL:     url,
 		Address: made.Address,

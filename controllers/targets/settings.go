@@ -25,7 +25,10 @@ import (
 	"time"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/scheduler"
+	"farpoint.dev/farpoint/probes/transport"
 )
 
 // Defaults of the spec that depend on another field of it, so that the API server
@@ -38,9 +41,9 @@ const (
 
 // Settings are what all probes of one ExternalService have in common.
 type Settings struct {
-	http *probes.HTTPSettings
-	tls  *probes.TLSSettings
-	tcp  *probes.TCPSettings
+	http *protocol.HTTPSettings
+	tls  *transport.TLSSettings
+	tcp  *protocol.TCPSettings
 	// login is for the probes that take credentials.
 	login Login
 	// sendUnverified: credentials are sent to servers that have not proved who they are.
@@ -55,20 +58,20 @@ type Settings struct {
 // Schedule says when the endpoints of an ExternalService are probed, and what is made of the
 // results. There is nothing to it that could have a fault.
 type Schedule struct {
-	Timing     probes.Timing
-	thresholds probes.Thresholds
+	Timing     scheduler.Timing
+	thresholds health.Thresholds
 	// initial is the state of a new endpoint.
-	initial probes.State
+	initial health.State
 }
 
 func ScheduleOf(spec *farpointv1.ExternalServiceSpec) Schedule {
 	check := &spec.HealthCheck
 	made := Schedule{
 		Timing:     TimingOf(spec),
-		thresholds: probes.Thresholds{Failure: threshold(check.FailureThreshold), Success: threshold(check.SuccessThreshold)},
+		thresholds: health.Thresholds{Failure: threshold(check.FailureThreshold), Success: threshold(check.SuccessThreshold)},
 	}
 	if check.InitialState == farpointv1.InitiallyReady {
-		made.initial = probes.StateHealthy
+		made.initial = health.StateHealthy
 	}
 	return made
 }
@@ -85,10 +88,10 @@ func NewSettings(spec *farpointv1.ExternalServiceSpec, trust Certificates, login
 	made.private = check.HTTP != nil && len(check.HTTP.Headers) > 0 || len(trust.Authorities) > 0 || trust.Client != nil ||
 		login.Credentials != nil
 	if tls := check.TLS; tls != nil {
-		made.tls = &probes.TLSSettings{ServerName: tls.ServerName, CABundle: trust.Authorities, ClientCertificate: trust.Client, InsecureSkipVerify: tls.InsecureSkipVerify}
+		made.tls = &transport.TLSSettings{ServerName: tls.ServerName, CABundle: trust.Authorities, ClientCertificate: trust.Client, InsecureSkipVerify: tls.InsecureSkipVerify}
 	}
 	if tcp := check.TCP; tcp != nil {
-		made.tcp = &probes.TCPSettings{Send: tcp.Send, Expect: tcp.Expect}
+		made.tcp = &protocol.TCPSettings{Send: tcp.Send, Expect: tcp.Expect}
 	}
 	made.digest, err = digestOf(check, trust)
 	return made, err
@@ -97,8 +100,8 @@ func NewSettings(spec *farpointv1.ExternalServiceSpec, trust Certificates, login
 // threshold keeps within the bounds of the CRD, whatever its version.
 func threshold(count int32) uint8 { return uint8(min(max(count, 1), 100)) }
 
-func TimingOf(spec *farpointv1.ExternalServiceSpec) probes.Timing {
-	timing := probes.Timing{Interval: defaultInterval}
+func TimingOf(spec *farpointv1.ExternalServiceSpec) scheduler.Timing {
+	timing := scheduler.Timing{Interval: defaultInterval}
 	if spec.HealthCheckInterval != nil {
 		timing.Interval = spec.HealthCheckInterval.Duration
 	}
@@ -113,18 +116,18 @@ func TimingOf(spec *farpointv1.ExternalServiceSpec) probes.Timing {
 	return timing
 }
 
-func httpSettings(check *farpointv1.HTTPHealthCheck) (*probes.HTTPSettings, error) {
+func httpSettings(check *farpointv1.HTTPHealthCheck) (*protocol.HTTPSettings, error) {
 	if check == nil {
 		return nil, nil
 	}
-	made := &probes.HTTPSettings{
+	made := &protocol.HTTPSettings{
 		Method:          check.Method,
 		Host:            check.Host,
 		FollowRedirects: check.FollowRedirects,
 		MaxBodyBytes:    int(check.MaxBodyBytes),
 	}
 	for _, header := range check.Headers {
-		made.Headers = append(made.Headers, probes.Header{Name: header.Name, Value: header.Value})
+		made.Headers = append(made.Headers, protocol.Header{Name: header.Name, Value: header.Value})
 	}
 	var err error
 	if made.ExpectedStatuses, err = statusRanges("expectedStatuses", check.ExpectedStatuses); err != nil {
@@ -134,15 +137,15 @@ func httpSettings(check *farpointv1.HTTPHealthCheck) (*probes.HTTPSettings, erro
 		return nil, err
 	}
 	if check.ExpectedBody != "" {
-		if made.ExpectedBody, err = probes.CompileBody(check.ExpectedBody, made.MaxBodyBytes); err != nil {
+		if made.ExpectedBody, err = protocol.CompileBody(check.ExpectedBody, made.MaxBodyBytes); err != nil {
 			return nil, err
 		}
 	}
 	return made, nil
 }
 
-func statusRanges(field string, texts []string) ([]probes.StatusRange, error) {
-	var read []probes.StatusRange
+func statusRanges(field string, texts []string) ([]protocol.StatusRange, error) {
+	var read []protocol.StatusRange
 	for _, text := range texts {
 		statuses, ok := statusRange(text)
 		if !ok {
@@ -154,14 +157,14 @@ func statusRanges(field string, texts []string) ([]probes.StatusRange, error) {
 }
 
 // statusRange reads "204" and "200-399".
-func statusRange(text string) (probes.StatusRange, bool) {
+func statusRange(text string) (protocol.StatusRange, bool) {
 	first, last, isRange := strings.Cut(text, "-")
 	if !isRange {
 		last = first
 	}
 	from, errFrom := strconv.ParseUint(first, 10, 16)
 	to, errTo := strconv.ParseUint(last, 10, 16)
-	return probes.StatusRange{First: uint16(from), Last: uint16(to)}, errFrom == nil && errTo == nil && from <= to
+	return protocol.StatusRange{First: uint16(from), Last: uint16(to)}, errFrom == nil && errTo == nil && from <= to
 }
 
 func digestOf(check *farpointv1.HealthCheck, trust Certificates) ([sha256.Size]byte, error) {

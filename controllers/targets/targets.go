@@ -33,6 +33,10 @@ import (
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/scheduler"
 )
 
 // Targets are the endpoints of a spec, judged.
@@ -57,8 +61,8 @@ type Targets struct {
 
 // Planner judges the endpoints of a spec. It is pure.
 type Planner struct {
-	Registry probes.Registry
-	Egress   *probes.EgressPolicy
+	Registry protocol.Registry
+	Egress   *egress.EgressPolicy
 	// confines are those of the object's namespace; nil are none.
 	confines *policy.Limits
 	// room is how many endpoints the object may have.
@@ -158,7 +162,7 @@ func (p Planner) locateName(wanted Wanted, index int, resolver *portResolver) (e
 	}, nil
 }
 
-func IdentityOf(definition probes.Definition, common Settings) probes.Identity {
+func IdentityOf(definition protocol.Definition, common Settings) scheduler.Identity {
 	digest := sha256.New()
 	digest.Write(common.digest[:])
 	fmt.Fprintf(digest, "%s %d %d %s", definition.Address, definition.Port, definition.UDPPort, definition.URL)
@@ -168,20 +172,20 @@ func IdentityOf(definition probes.Definition, common Settings) probes.Identity {
 	if definition.Credentials != nil {
 		digestCredentials(digest, definition.Credentials)
 	}
-	return probes.Identity(digest.Sum(nil)[:len(probes.Identity{})])
+	return scheduler.Identity(digest.Sum(nil)[:len(scheduler.Identity{})])
 }
 
 // confinedIdentity tells probes apart that do the same as long as nothing leads them to
 // where only one of them may go.
-func confinedIdentity(identity probes.Identity, within *policy.Limits) probes.Identity {
+func confinedIdentity(identity scheduler.Identity, within *policy.Limits) scheduler.Identity {
 	digest := sha256.Sum256(append(identity[:], within.Digest[:]...))
-	return probes.Identity(digest[:len(identity)])
+	return scheduler.Identity(digest[:len(identity)])
 }
 
 // ProbeTargets are what the scheduler is to probe. The seeds are the verdicts to begin
 // with where it knows nothing yet.
-func (t Targets) ProbeTargets(common Schedule, prior *slicestate.Prior) []probes.Target {
-	list := make([]probes.Target, 0, len(t.Accepted))
+func (t Targets) ProbeTargets(common Schedule, prior *slicestate.Prior) []scheduler.Target {
+	list := make([]scheduler.Target, 0, len(t.Accepted))
 	for i := range t.Accepted {
 		endpoint, by := &t.Accepted[i], &t.Probers[i]
 		if endpoint.Spec.State == farpointv1.EndpointDisabled {
@@ -191,17 +195,17 @@ func (t Targets) ProbeTargets(common Schedule, prior *slicestate.Prior) []probes
 		if !ok {
 			initial = common.initial
 		}
-		target := probes.Target{
+		target := scheduler.Target{
 			Key:        endpoint.Name,
 			Identity:   by.Identity,
 			Prober:     by.Prober,
 			Timing:     common.Timing,
 			Thresholds: common.thresholds,
-			Initial:    probes.Seeded(initial),
+			Initial:    health.Seeded(initial),
 			Private:    by.private,
 		}
 		if endpoint.Unprobed {
-			target.Initial = probes.SeededStale(initial, probes.ReasonUnsoundDefinition)
+			target.Initial = health.SeededStale(initial, probes.ReasonUnsoundDefinition)
 		}
 		list = append(list, target)
 	}

@@ -31,6 +31,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/scheduler"
 )
 
 // StateCollector tells, whenever it is asked, what the status of each ExternalService says.
@@ -46,7 +47,7 @@ type StateCollector struct {
 
 // observer knows of targets what no status says.
 type observer interface {
-	Observations(probes.Owner, []probes.Observation) []probes.Observation
+	Observations(probes.Owner, []scheduler.Observation) []scheduler.Observation
 }
 
 // Metrics with a series for each ExternalService, or several. The values of the label state
@@ -98,7 +99,7 @@ func (c *StateCollector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	state := &stateSamples{out: out, pairs: pairs{}}
-	var observed []probes.Observation
+	var observed []scheduler.Observation
 	for i := range list.Items {
 		object := &list.Items[i]
 		state.begin(object)
@@ -194,7 +195,7 @@ func (s *stateSamples) activity(counted Counts) {
 	s.counter(writesMetric, counted.Deleted, s.pairs.of("operation", "delete"))
 }
 
-func (s *stateSamples) observations(observed []probes.Observation) {
+func (s *stateSamples) observations(observed []scheduler.Observation) {
 	flapping, expiry := 0, time.Time{}
 	for _, each := range observed {
 		if each.Flapping {
@@ -211,8 +212,8 @@ func (s *stateSamples) observations(observed []probes.Observation) {
 }
 
 // endpoints has metrics of each endpoint that is not set aside.
-func (s *stateSamples) endpoints(observed []probes.Observation) {
-	known := make(map[string]*probes.Observation, len(observed))
+func (s *stateSamples) endpoints(observed []scheduler.Observation) {
+	known := make(map[string]*scheduler.Observation, len(observed))
 	for i := range observed {
 		known[observed[i].Key] = &observed[i]
 	}

@@ -32,6 +32,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/scheduler"
 	"farpoint.dev/farpoint/test/effort"
 )
 
@@ -69,9 +70,9 @@ func (c cached) List(_ context.Context, list client.ObjectList, _ ...client.List
 }
 
 // observedAs are the same for each owner.
-type observedAs []probes.Observation
+type observedAs []scheduler.Observation
 
-func (o observedAs) Observations(_ probes.Owner, list []probes.Observation) []probes.Observation {
+func (o observedAs) Observations(_ probes.Owner, list []scheduler.Observation) []scheduler.Observation {
 	return append(list, o...)
 }
 
@@ -210,7 +211,7 @@ func fleet(size int) *StateCollector {
 	}
 	made := collector(objects...)
 	for i := range 10 {
-		made.Observer = append(made.Observer.(observedAs), probes.Observation{Key: fmt.Sprintf("192.0.2.%d:80", i), Took: time.Second, CertificateExpiry: someTime})
+		made.Observer = append(made.Observer.(observedAs), scheduler.Observation{Key: fmt.Sprintf("192.0.2.%d:80", i), Took: time.Second, CertificateExpiry: someTime})
 	}
 	return made
 }

@@ -23,7 +23,7 @@ import (
 	"runtime"
 	"time"
 
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/scheduler"
 )
 
 // measureEngineBytes finds what the engine keeps for an idle target: the scheduler's and
@@ -32,7 +32,7 @@ import (
 func measureEngineBytes(t task, begin func()) (figures, error) {
 	runtime.GC()
 	before := settledBytes()
-	engine, err := t.newScheduler(probes.SchedulerOptions{})
+	engine, err := t.newScheduler(scheduler.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,9 @@ import (
 	"time"
 
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/scheduler"
 )
 
 // endpointsPerOwner is what the targets of one owner are throughout the bench.
@@ -38,12 +41,12 @@ const endpointsPerOwner = 10
 
 // newScheduler returns the engine with all targets of the task. Each is taken to be what
 // it is from the start, so that probing is steady at once.
-func (t task) newScheduler(options probes.SchedulerOptions) (*probes.Scheduler, error) {
+func (t task) newScheduler(options scheduler.Options) (*scheduler.Scheduler, error) {
 	options.Notify = func(probes.Owner) {}
-	engine := probes.NewScheduler(options)
+	engine := scheduler.New(options)
 	known := registry()
 	for first := 0; first < t.Targets; first += endpointsPerOwner {
-		var list []probes.Target
+		var list []scheduler.Target
 		for index := first; index < min(first+endpointsPerOwner, t.Targets); index++ {
 			made, err := t.target(known, index)
 			if err != nil {
@@ -57,9 +60,9 @@ func (t task) newScheduler(options probes.SchedulerOptions) (*probes.Scheduler, 
 }
 
 // addGreedy gives one namespace more handshakes to make than there is CPU for.
-func (t task) addGreedy(engine *probes.Scheduler, known probes.Registry) error {
+func (t task) addGreedy(engine *scheduler.Scheduler, known protocol.Registry) error {
 	crowd := task{Scheme: "https", Places: t.GreedyPlaces, Interval: 500 * time.Millisecond}
-	var list []probes.Target
+	var list []scheduler.Target
 	for index := range t.Greedy {
 		made, err := crowd.target(known, t.Targets+index)
 		if err != nil {
@@ -78,31 +81,31 @@ func owner(index int) probes.Owner {
 
 func (t task) isBlackHoled(index int) bool { return index%100 < t.BlackHoled }
 
-func (t task) target(known probes.Registry, index int) (probes.Target, error) {
+func (t task) target(known protocol.Registry, index int) (scheduler.Target, error) {
 	def := t.definition(index)
-	initial := probes.Seeded(probes.StateHealthy)
+	initial := health.Seeded(health.StateHealthy)
 	switch {
 	case t.isBlackHoled(index):
 		def.URL = t.Places.url("black hole", index)
-		initial = probes.Seeded(probes.StateUnhealthy)
+		initial = health.Seeded(health.StateUnhealthy)
 	case t.Unseeded:
-		initial = probes.Health{}
+		initial = health.Health{}
 	}
 	prober, err := known.New(def)
-	return probes.Target{
+	return scheduler.Target{
 		Key:        address(index),
 		Identity:   identity(index),
 		Prober:     prober,
-		Timing:     probes.Timing{Interval: t.Interval, FastInterval: min(t.Interval, time.Second), Timeout: probeTimeout},
-		Thresholds: probes.Thresholds{Failure: 3, Success: 2},
+		Timing:     scheduler.Timing{Interval: t.Interval, FastInterval: min(t.Interval, time.Second), Timeout: probeTimeout},
+		Thresholds: health.Thresholds{Failure: 3, Success: 2},
 		Initial:    initial,
 	}, err
 }
 
 // identity also says when within its interval a target is due, see [probes.Scheduler].
-func identity(index int) probes.Identity {
+func identity(index int) scheduler.Identity {
 	digest := sha256.Sum256(binary.BigEndian.AppendUint32(nil, uint32(index)))
-	return probes.Identity(digest[:16])
+	return scheduler.Identity(digest[:16])
 }
 
 // phase is the time within its interval at which a target is due.
@@ -114,7 +117,7 @@ func phase(index int, interval time.Duration) time.Duration {
 // measurePacedEngine lets the engine probe all targets at their interval. The targets
 // count the probes, so that nothing stands between the scheduler and its probers.
 func measurePacedEngine(t task, begin func()) (figures, error) {
-	engine, err := t.newScheduler(probes.SchedulerOptions{})
+	engine, err := t.newScheduler(scheduler.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +130,7 @@ func measurePacedEngine(t task, begin func()) (figures, error) {
 }
 
 // run starts the engine. stop returns once its last probe has ended.
-func run(engine *probes.Scheduler) (stop func() error) {
+func run(engine *scheduler.Scheduler) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- engine.Start(ctx) }()
@@ -138,13 +141,13 @@ func run(engine *probes.Scheduler) (stop func() error) {
 }
 
 // doubtful counts the targets that are not plainly what they should be.
-func (t task) doubtful(engine *probes.Scheduler) int64 {
+func (t task) doubtful(engine *scheduler.Scheduler) int64 {
 	var count int64
 	for first := 0; first < t.Targets; first += endpointsPerOwner {
 		known := engine.Health(owner(first / endpointsPerOwner))
 		for index := first; index < min(first+endpointsPerOwner, t.Targets); index++ {
-			health := known[address(index)]
-			if (health.State == probes.StateHealthy) == t.isBlackHoled(index) || health.Pending() {
+			current := known[address(index)]
+			if (current.State == health.StateHealthy) == t.isBlackHoled(index) || current.Pending() {
 				count++
 			}
 		}

@@ -31,6 +31,10 @@ import (
 	"time"
 
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/scheduler"
+	"farpoint.dev/farpoint/probes/transport"
 )
 
 // workers is how many probes are under way at a time when they are made as fast as
@@ -40,14 +44,14 @@ const workers = 16
 const probeTimeout = 2 * time.Second
 
 // registry returns the real probers, let loose on the loopback.
-func registry() probes.Registry {
-	return probes.NewRegistry(probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{AllowLoopbackProbes: true})))
+func registry() protocol.Registry {
+	return protocol.NewRegistry(transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{AllowLoopbackProbes: true})))
 }
 
-func (t task) definition(index int) probes.Definition {
-	def := probes.Definition{URL: t.Places.url(t.Scheme, index)}
+func (t task) definition(index int) protocol.Definition {
+	def := protocol.Definition{URL: t.Places.url(t.Scheme, index)}
 	if t.Scheme == "https" {
-		def.TLS = &probes.TLSSettings{ServerName: targetName, CABundle: []byte(t.Places.Authority)}
+		def.TLS = &transport.TLSSettings{ServerName: targetName, CABundle: []byte(t.Places.Authority)}
 	}
 	return def
 }
@@ -56,7 +60,7 @@ func (t task) definition(index int) probes.Definition {
 // all targets are due all the time.
 func measureSaturatedEngine(t task, begin func()) (figures, error) {
 	t.Interval = time.Millisecond
-	engine, err := t.newScheduler(probes.SchedulerOptions{MaxInFlight: workers, MaxInFlightPerNamespace: workers})
+	engine, err := t.newScheduler(scheduler.Options{MaxInFlight: workers, MaxInFlightPerNamespace: workers})
 	if err != nil {
 		return nil, err
 	}

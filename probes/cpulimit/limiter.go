@@ -1,0 +1,284 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package cpulimit
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"farpoint.dev/farpoint/probes"
+)
+
+// CPULimiter lets only so many probes compute at one time what takes long: TLS handshakes,
+// logins, patterns in bodies. A crowd of them then delays no other probe for long. Namespaces
+// take turns: one with ten thousand endpoints makes nobody wait who has ten.
+type CPULimiter struct {
+	// Mu guards everything below. Nothing waits while holding it.
+	Mu   sync.Mutex
+	Free int
+	// lines are those in which somebody waits, by namespace and in the order of their turns.
+	lines map[string]*waitQueue
+	order []*waitQueue
+}
+
+// waitQueue is where the probes of one namespace wait, each for its channel to be closed.
+type waitQueue struct {
+	namespace string
+	// begun have had a turn before. They go first: what they have computed would be lost if
+	// they ran out of time.
+	begun, fresh []chan struct{}
+}
+
+func NewCPULimiter(most int) *CPULimiter {
+	return &CPULimiter{Free: most, lines: map[string]*waitQueue{}}
+}
+
+// Waiting counts the probes of a namespace that wait for their first turn.
+func (c *CPULimiter) Waiting(namespace string) int {
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	if at := c.lines[namespace]; at != nil {
+		return len(at.fresh)
+	}
+	return 0
+}
+
+// Take waits for a turn, and returns false if the context is done first.
+func (c *CPULimiter) Take(ctx context.Context, namespace string, begun bool) bool {
+	turn := c.join(namespace, begun)
+	if turn == nil {
+		// Whoever is about to wait, too, has a place in the line before this one computes.
+		// Otherwise the line would be that of the runtime, which knows no namespaces.
+		runtime.Gosched()
+		return true
+	}
+	select {
+	case <-turn:
+		return true
+	case <-ctx.Done():
+		return !c.leave(namespace, turn)
+	}
+}
+
+// join returns nil to who may compute at once, and to others what to wait for.
+func (c *CPULimiter) join(namespace string, begun bool) chan struct{} {
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	if c.Free > 0 {
+		c.Free--
+		return nil
+	}
+	at := c.lines[namespace]
+	if at == nil {
+		at = &waitQueue{namespace: namespace}
+		c.lines[namespace] = at
+		c.order = append(c.order, at)
+	}
+	turn := make(chan struct{})
+	if begun {
+		at.begun = append(at.begun, turn)
+	} else {
+		at.fresh = append(at.fresh, turn)
+	}
+	return turn
+}
+
+// leave gives up waiting, and returns false if it is too late for that: it is our turn.
+func (c *CPULimiter) leave(namespace string, turn chan struct{}) bool {
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	at := c.lines[namespace]
+	if at == nil || !at.remove(turn) {
+		return false
+	}
+	c.keep(at)
+	return true
+}
+
+// Give ends a turn: the next line has one.
+func (c *CPULimiter) Give() {
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	if len(c.order) == 0 {
+		c.Free++
+		return
+	}
+	next := c.order[0]
+	c.order = append(c.order[1:], next)
+	close(next.pop())
+	c.keep(next)
+}
+
+// keep forgets a line in which nobody waits any more.
+func (c *CPULimiter) keep(at *waitQueue) {
+	if len(at.begun)+len(at.fresh) == 0 {
+		delete(c.lines, at.namespace)
+		c.order = slices.DeleteFunc(c.order, func(each *waitQueue) bool { return each == at })
+	}
+}
+
+// pop takes the first of the line, which is not empty.
+func (l *waitQueue) pop() (first chan struct{}) {
+	from := &l.begun
+	if len(l.begun) == 0 {
+		from = &l.fresh
+	}
+	first, *from = (*from)[0], (*from)[1:]
+	return first
+}
+
+// remove takes somebody out of the line, who may not be in it.
+func (l *waitQueue) remove(turn chan struct{}) bool {
+	for _, of := range []*[]chan struct{}{&l.begun, &l.fresh} {
+		if at := slices.Index(*of, turn); at >= 0 {
+			*of = slices.Delete(*of, at, at+1)
+			return true
+		}
+	}
+	return false
+}
+
+// CPUSlot is the context of a probe that may have much to compute.
+type CPUSlot struct {
+	context.Context
+	Limiter   *CPULimiter
+	Namespace string
+	Timeout   time.Duration
+
+	// mu guards what follows: pgconn may read in a goroutine of its own. Nothing waits while
+	// holding it.
+	mu sync.Mutex
+	// begun: it has had a turn before. holds: it has one.
+	begun, holds bool
+	// waited is for how long in all.
+	waited time.Duration
+}
+
+type turnKey struct{}
+
+// Value implements context.Context.
+func (t *CPUSlot) Value(key any) any {
+	if key == (turnKey{}) {
+		return t
+	}
+	return t.Context.Value(key)
+}
+
+// SlotOf returns nil for a probe that has the machine to itself.
+func SlotOf(ctx context.Context) *CPUSlot {
+	t, _ := ctx.Value(turnKey{}).(*CPUSlot)
+	return t
+}
+
+// take waits until the probe may compute.
+func (t *CPUSlot) take() error {
+	t.mu.Lock()
+	begun := t.begun
+	t.mu.Unlock()
+	since := time.Now() //nolint:forbidigo // to compare with a context's deadline
+	holds := t.Limiter.Take(t.Context, t.Namespace, begun)
+	t.mu.Lock()
+	t.begun, t.holds = true, holds
+	t.waited += time.Since(since) //nolint:forbidigo // see above
+	t.mu.Unlock()
+	if !holds {
+		return t.blame(os.ErrDeadlineExceeded)
+	}
+	return nil
+}
+
+// give lets others compute, if it is the probe's turn.
+func (t *CPUSlot) give() {
+	t.mu.Lock()
+	held := t.holds
+	t.holds = false
+	t.mu.Unlock()
+	if held {
+		t.Limiter.Give()
+	}
+}
+
+// crowdedError is a timeout that the operator caused: the probe waited for its turn to compute
+// for most of the time.
+type crowdedError struct{ error }
+
+func (e *crowdedError) Unwrap() error { return e.error }
+
+// ProbeResult implements resultError.
+func (e *crowdedError) ProbeResult() probes.Result { return probes.UnknownResult(probes.ReasonCrowded) }
+
+// blame marks a timeout as our own fault if the endpoint had less than half of the time.
+func (t *CPUSlot) blame(err error) error {
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.waited < t.Timeout/2 {
+		return err
+	}
+	return &crowdedError{err}
+}
+
+// inTurn is a connection over which a probe computes in its turn, with what it reads. Who
+// waits for the network holds nobody up.
+type inTurn struct {
+	net.Conn
+	turn *CPUSlot
+	// computes: whoever reads goes on to compute.
+	computes atomic.Bool
+}
+
+// ComputeOver hands the connection to work, which is to compute, when it is the probe's
+// turn. Its timeouts are blamed on who caused them, also later.
+func ComputeOver(ctx context.Context, conn net.Conn, work func(net.Conn) error) error {
+	turn := SlotOf(ctx)
+	if turn == nil {
+		return work(conn)
+	}
+	if err := turn.take(); err != nil {
+		return err
+	}
+	defer turn.give()
+	over := &inTurn{Conn: conn, turn: turn}
+	over.computes.Store(true)
+	defer over.computes.Store(false)
+	return work(over)
+}
+
+// Read implements net.Conn.
+func (c *inTurn) Read(p []byte) (int, error) {
+	computes := c.computes.Load()
+	if computes {
+		c.turn.give()
+	}
+	n, err := c.Conn.Read(p)
+	if computes && err == nil {
+		if err = c.turn.take(); !c.computes.Load() {
+			c.turn.give() // pgconn read ahead, and the work is over
+		}
+	}
+	return n, c.turn.blame(err)
+}

@@ -1,0 +1,289 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package protocol
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/cpulimit"
+	"farpoint.dev/farpoint/probes/transport"
+)
+
+// postgresPort is the port of PostgreSQL.
+const postgresPort = 5432
+
+// postgresProber checks that a PostgreSQL server lets the user in and, if asked to, has a
+// role, keeps up with its primary, and answers a query with true. Without a user it only
+// checks that the server takes connections, as pg_isready does.
+type postgresProber struct {
+	dialer *transport.Dialer
+	to     transport.Destination
+	// defaults are those of pgconn, of which each probe makes its configuration.
+	defaults *pgconn.Config
+	tls      *transport.TLSClient // nil for sslmode=disable
+	// plainToo: sslmode=prefer, which takes what the server offers.
+	plainToo       bool
+	fallback       plainFallback
+	user, password string
+	// database is the server's default for the user if empty.
+	database string
+	// role is primary, replica, or empty if either will do.
+	role string
+	// maxLag is 0 if any lag will do.
+	maxLag time.Duration
+	lag    replayLag
+	// query is empty if none is to be made.
+	query string
+}
+
+func newPostgresProber(d *transport.Dialer, defaults func() (*pgconn.Config, error), def Definition, u *url.URL) (probes.Prober, error) {
+	to, given, err := streamDestination(d, def.withDefaultPort(postgresPort), u, "role", "maxLag", "query", "sslmode")
+	if err != nil {
+		return nil, err
+	}
+	p := &postgresProber{dialer: d, to: to, query: given["query"]}
+	if p.database, err = databaseOf(u); err != nil {
+		return nil, err
+	}
+	if err := p.setChecks(def, u, given); err != nil {
+		return nil, err
+	}
+	if err := p.setTLS(def.TLS, given); err != nil {
+		return nil, err
+	}
+	if p.defaults, err = defaults(); err != nil {
+		return nil, errors.New("healthCheckURL: postgres cannot be probed, because the operator's own environment has unusable settings for it:" +
+			" remove the variables PG... from its Deployment")
+	}
+	return p, nil
+}
+
+// setChecks takes from the definition what the server must be.
+func (p *postgresProber) setChecks(def Definition, u *url.URL, given parameters) error {
+	user, password, logsIn, err := def.login(u)
+	if err != nil {
+		return err
+	}
+	p.user, p.password = user, password
+	if p.role, err = given.oneOf("role", "primary", "replica"); err != nil {
+		return err
+	}
+	if p.maxLag, err = given.duration("maxLag"); err != nil {
+		return err
+	}
+	asks := p.role != "" || p.maxLag != 0 || p.query != ""
+	return checkDatabaseLogin(u, user, logsIn, asks, p.role == "primary" && p.maxLag != 0)
+}
+
+// setTLS works out what sslmode means (https://www.postgresql.org/docs/current/libpq-ssl.html).
+// Left out, it is what healthCheck.tls suggests.
+func (p *postgresProber) setTLS(settings *transport.TLSSettings, given parameters) error {
+	mode, err := given.oneOf("sslmode", "disable", "prefer", "require", "verify-ca", "verify-full")
+	if err != nil {
+		return err
+	}
+	wanted := transport.TLSSettings{}
+	if settings != nil {
+		wanted = *settings
+	}
+	switch {
+	case mode == "disable":
+		return nil
+	case strings.HasPrefix(mode, "verify-") && wanted.InsecureSkipVerify:
+		return fmt.Errorf("healthCheckURL has sslmode=%s, and healthCheck.tls has insecureSkipVerify: remove one of them", mode)
+	case mode == "" && settings == nil:
+		mode = "prefer"
+	case mode == "":
+		mode = "verify-full"
+	case mode == "require" && len(wanted.CABundle) > 0 && !wanted.InsecureSkipVerify:
+		mode = "verify-ca" // as libpq does
+	}
+	p.plainToo = mode == "prefer"
+	wanted.InsecureSkipVerify = wanted.InsecureSkipVerify || mode == "prefer" || mode == "require"
+	if p.tls, err = p.dialer.NewTLSClient(&wanted, p.to.Host()); err != nil {
+		return err
+	}
+	if mode == "verify-ca" {
+		p.tls.SkipHostnameVerification()
+	}
+	return nil
+}
+
+// postgresDefaults are the settings of pgconn without what it looks for in the
+// environment and in files, which are the operator's and not the user's.
+func postgresDefaults() (*pgconn.Config, error) {
+	made, err := pgconn.ParseConfig("host=localhost port=5432 user=farpoint password=none sslmode=disable target_session_attrs=any" +
+		" sslcertmode=disable sslnegotiation=postgres channel_binding=prefer min_protocol_version=3.0 max_protocol_version=3.0 connect_timeout=0")
+	if err != nil {
+		return nil, err
+	}
+	made.Fallbacks, made.ValidateConnect, made.ConnectTimeout, made.RequireAuth = nil, nil, 0, ""
+	made.KerberosSrvName, made.KerberosSpn = "", ""
+	made.RuntimeParams = map[string]string{"application_name": "farpoint"}
+	made.MaxProtocolMessageBodyLen = maxDatabaseBytes
+	// The name is resolved by the dialer.
+	made.LookupFunc = func(context.Context, string) ([]string, error) { return []string{"192.0.2.1"}, nil }
+	return made, nil
+}
+
+func (p *postgresProber) Place() probes.Place { return p.to.Place() }
+
+// CertificateExpiry implements tlsInfo.
+func (p *postgresProber) CertificateExpiry() time.Time { return p.tls.CertificateExpiry() }
+
+// CpuHeavy implements cpuHeavyProber.
+func (p *postgresProber) CpuHeavy() bool { return p.tls != nil || p.user != "" }
+
+func (p *postgresProber) Scheme() string { return "postgres" }
+
+// Probe implements Prober.
+func (p *postgresProber) Probe(ctx context.Context) probes.Result {
+	return p.fallback.result(ctx, p.plainToo, p.tls != nil, func(encrypt bool) error { return p.connect(ctx, encrypt) })
+}
+
+// connect makes the probe by one connection.
+func (p *postgresProber) connect(ctx context.Context, encrypt bool) error {
+	return p.dialer.Converse(ctx, p.to, func(conn transport.Stream) error {
+		secured, err := p.secure(ctx, conn, encrypt)
+		if err != nil {
+			return err
+		}
+		client, encrypted := secured.(*tls.Conn)
+		if p.user == "" {
+			err = p.knock(secured)
+		} else {
+			verified := encrypted && p.tls.VerifiesServer()
+			err = cpulimit.ComputeOver(ctx, secured, func(conn net.Conn) error { return p.visit(ctx, conn, verified) })
+		}
+		if encrypted {
+			_ = client.CloseWrite() // a goodbye; whether it is heard does not matter
+		}
+		return err
+	})
+}
+
+// secure asks the server for TLS, if the connection is to be encrypted.
+func (p *postgresProber) secure(ctx context.Context, conn transport.Stream, encrypt bool) (net.Conn, error) {
+	plain := transport.FixedDeadline{Conn: conn}
+	if !encrypt {
+		return plain, nil
+	}
+	const request = "\x00\x00\x00\x08\x04\xd2\x16\x2f" // SSLRequest
+	if _, err := io.WriteString(conn, request); err != nil {
+		return nil, err
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		return nil, err
+	}
+	switch {
+	case answer[0] == 'S':
+		return p.tls.Handshake(ctx, conn)
+	case answer[0] == 'N' && p.plainToo:
+		return plain, nil
+	case answer[0] == 'N':
+		return nil, fault(probes.ReasonTLSHandshake)
+	}
+	return nil, fault(probes.ReasonProtocol)
+}
+
+// knock finds out whether the server takes connections: if it wants to know who we are,
+// or says that it does not want us, it does.
+func (p *postgresProber) knock(conn net.Conn) error {
+	reader := newPostgresReader(conn)
+	frontend := pgproto3.NewFrontend(reader, conn)
+	frontend.SetMaxBodyLen(maxDatabaseBytes)
+	start := &pgproto3.StartupMessage{
+		ProtocolVersion: pgproto3.ProtocolVersion30,
+		Parameters:      map[string]string{"user": "farpoint", "application_name": "farpoint"},
+	}
+	if p.database != "" {
+		start.Parameters["database"] = p.database
+	}
+	frontend.Send(start)
+	if err := frontend.Flush(); err != nil {
+		return err
+	}
+	for {
+		message, err := frontend.Receive()
+		if err != nil {
+			return reader.fault(err, probes.ReasonProtocol)
+		}
+		switch message := message.(type) {
+		case pgproto3.AuthenticationResponseMessage:
+			return nil
+		case *pgproto3.ErrorResponse:
+			if reason := reasonOfSQLState(message.Code, probes.ReasonNone); reason == probes.ReasonNotAccepting || reason == probes.ReasonTooManyConnections {
+				return fault(reason)
+			}
+			return nil
+		case *pgproto3.NoticeResponse, *pgproto3.NegotiateProtocolVersion:
+		default:
+			return fault(probes.ReasonProtocol)
+		}
+	}
+}
+
+// visit logs in, looks around and leaves. verified says that the server has proved who it
+// is.
+func (p *postgresProber) visit(ctx context.Context, conn net.Conn, verified bool) error {
+	reader := newPostgresReader(nil)
+	reader.withholds = p.password != "" && !verified
+	config := *p.defaults
+	config.User, config.Password, config.Database = p.user, p.password, p.database
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		reader.from = r
+		return pgproto3.NewFrontend(reader, w)
+	}
+	dialled := false
+	config.DialFunc = func(context.Context, string, string) (net.Conn, error) {
+		if dialled { // a second connection would be to cancel what went wrong, which ends with this one
+			return nil, errOneConnection
+		}
+		dialled = true
+		return conn, nil
+	}
+	// The connection ends with the context by itself.
+	session, err := pgconn.ConnectConfig(context.WithoutCancel(ctx), &config)
+	switch {
+	case err != nil && reader.asked:
+		return reader.fault(err, probes.ReasonAuthentication)
+	case err != nil:
+		return reader.fault(err, probes.ReasonProtocol)
+	}
+	err = p.examine(ctx, session, reader)
+	if !session.IsClosed() {
+		// What is left to say is goodbye, and nothing hangs on whether it is heard.
+		session.Frontend().Send(&pgproto3.Terminate{})
+		_ = session.Frontend().Flush()
+	}
+	return err
+}
+
+var errOneConnection = errors.New("a probe makes one connection")

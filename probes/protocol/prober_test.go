@@ -1,0 +1,249 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package protocol
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/transport"
+)
+
+func TestDefinitions(t *testing.T) {
+	v4, v6 := netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::10")
+	for _, test := range []struct {
+		url  string
+		addr netip.Addr
+		port uint16
+		want string
+	}{
+		{"http:///health", v4, 8080, "192.0.2.10:8080"},
+		{"http://", v6, 8080, "[2001:db8::10]:8080"},
+		{"HTTPS://:8443/", v4, 8080, "192.0.2.10:8443"},
+		{"http://198.51.100.1/", v4, 8080, "198.51.100.1:8080"},
+		{"http://198.51.100.1:9090/", v4, 8080, "198.51.100.1:9090"},
+		{"tcp://[2001:DB8:0::1]:5432", v4, 0, "[2001:db8::1]:5432"},
+		{"tcp://", v4, 5432, "192.0.2.10:5432"},
+		{"tcp://Legacy.Example:5432", v4, 0, "legacy.example:5432"},
+		{"tcp://legacy.example.:5432", netip.Addr{}, 0, "legacy.example.:5432"},
+		{"tcp://a_b.10.example:1", v4, 0, "a_b.10.example:1"},
+		{"tls://?minValidity=168h", v4, 443, "192.0.2.10:443"},
+		{"tls://192.0.2.11", v4, 0, "192.0.2.11:443"},
+		{"dns:///www.example.com", v4, 5300, "192.0.2.10:5300"},
+		{"dns:///www.example.com", v4, 0, "192.0.2.10:53"},
+		{"icmp://", v6, 8080, "[2001:db8::10]:0"}, // there are no ports
+		{"GRPC:///shop.Cart", v6, 50051, "[2001:db8::10]:50051"},
+		{"grpcs://:443/?watch=true", v4, 50051, "192.0.2.10:443"},
+	} {
+		t.Run(test.url, func(t *testing.T) {
+			var got transport.Destination
+			switch p := prepare(t, Definition{URL: test.url, Address: test.addr, Port: test.port}).(type) {
+			case *httpProber:
+				got = p.first.to
+			case *tcpProber:
+				got = p.to
+			case *tlsProber:
+				got = p.to
+			case *dnsProber:
+				got = p.to
+			case *icmpProber:
+				got = p.to
+			case *grpcProber:
+				got = p.to
+			case *grpcWatcher:
+				got = p.to
+			}
+			if got.String() != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestDefinitionsRefused(t *testing.T) {
+	const (
+		noHost = "healthCheckURL has a host that is neither an address nor a DNS name"
+		noPath = "tcp URLs take no path or fragment"
+	)
+	for _, test := range []struct{ url, want string }{
+		{"", "healthCheckURL has no scheme: start it with one of dns://, grpc://, grpcs://, http://"},
+		{"192.0.2.10", "healthCheckURL has no scheme"},
+		{"192.0.2.10:80/health", "healthCheckURL cannot be parsed: write it as scheme://host:port/path"},
+		{"ftp://192.0.2.10/", `healthCheckURL has the unknown scheme "ftp"`},
+		{"http://user:s3cret@192.0.2.10/", "healthCheckURL contains a password"},
+		{"http://s3cret@192.0.2.10/", "healthCheckURL contains a user, which http does not take from there"},
+		{"tcp://s3cret@192.0.2.10:80", "healthCheckURL contains a user, which tcp does not take from there"},
+		{"http://user:s3c/ret@192.0.2.10/", "healthCheckURL cannot be parsed"},
+		{"http://user:s3cret%zz@192.0.2.10/", "healthCheckURL cannot be parsed: it has a %"},
+		{"http://192.0.2.10/%zz", "healthCheckURL cannot be parsed: it has a %"},
+		{"http://a b/", "healthCheckURL cannot be parsed: its host has a character"},
+		{"http://2001:db8::1/", "healthCheckURL "},
+		{"http:192.0.2.10", `healthCheckURL has no // after "http": write http://host:port`},
+		{"tcp:192.0.2.10", `healthCheckURL has no // after "tcp": write tcp://host:port`},
+		{"http://192.0.2.10/", "healthCheckURL has no port and the endpoint has no TCP port: write one, as in http://host:8080"},
+		{"http://192.0.2.10:0/", "healthCheckURL has a port out of range"},
+		{"http://192.0.2.10:70000/", "healthCheckURL has a port out of range"},
+		{"http://10.300.1.10:80/", noHost},
+		{"http://bücher.example:80/", noHost},
+		{"http://-.a..b:80/", noHost},
+		{"http://a$b:80/", noHost},
+		{"http://" + strings.Repeat("a", 64) + ".example:80/", noHost},
+		{"http://" + strings.Repeat("a.", 127) + "b:80/", noHost},
+		{"http://[2001:db8::1%25eth0]:80/", "healthCheckURL has an address with a zone"},
+		{"http://192.0.2.10:80/?a b", "healthCheckURL has a space or another special character in its path or query"},
+		{"http://192.0.2.10:80/?ü", "healthCheckURL has a space or another special character in its path or query"},
+		{"http://192.0.2.10:80/#top", "healthCheckURL has a fragment"},
+		{"http://169.254.169.254:80/", "healthCheckURL leads to an address that probes may not connect to: address refused: 169.254.169.254 is a cloud metadata address: write another host, or have the operator's administrator allow it (--allowed-cidrs)"},
+		{"tcp://192.0.2.10:80/", noPath},
+		{"tcp://192.0.2.10:80/health", noPath},
+		{"tcp://192.0.2.10:80?a", `healthCheckURL has the unknown parameter "a": tcp takes proxyProtocol`},
+		{"tcp://192.0.2.10:80?proxyProtocol=v3", "healthCheckURL has an unknown value of proxyProtocol: write one of v1, v2"},
+		{"tcp://192.0.2.10:80?proxyProtocol", "healthCheckURL has an unknown value of proxyProtocol"},
+		{"http://192.0.2.10:80/?proxyProtocol=1", "healthCheckURL has an unknown value of proxyProtocol"},
+		{"http://192.0.2.10:80/?http2=yes", "healthCheckURL has an unknown value of http2: write one of true, false"},
+		{"https://192.0.2.10:80/?a&http2", "healthCheckURL has an unknown value of http2"},
+		{"https://192.0.2.10:80/?http2=true&a=b&http2=true", "healthCheckURL has the parameter http2 twice"},
+		{"dns://192.0.2.10:53/a?proxyProtocol=v1", `healthCheckURL has the unknown parameter "proxyProtocol": dns takes type, tcp`},
+		{"icmp://192.0.2.10?proxyProtocol=v1", `healthCheckURL has the parameter "proxyProtocol", and icmp takes no parameters`},
+		{"tcp://192.0.2.10:80#a", noPath},
+		{"tls://192.0.2.10:443/", "tls URLs take no path or fragment: remove everything after the port"},
+		{"tls://192.0.2.10:443#a", "tls URLs take no path or fragment"},
+		{"tls://192.0.2.10:443?minvalidity=1h", `healthCheckURL has the unknown parameter "minvalidity": tls takes minValidity`},
+		{"tls://192.0.2.10:443?minValidity=1h&minValidity=2h", "healthCheckURL has the parameter minValidity twice"},
+		{"tls://192.0.2.10:443?minValidity=s3cret", "healthCheckURL has a minValidity that is not a duration: write one such as 30s, 15m or 168h"},
+		{"tls://192.0.2.10:443?minValidity=", "healthCheckURL has a minValidity that is not a duration"},
+		{"tls://192.0.2.10:443?minValidity=-1h", "healthCheckURL has a minValidity that is not a duration"},
+		{"tls://192.0.2.10:443?minValidity=2000000h", "healthCheckURL has a minValidity that is not a duration"},
+		{"grpc://192.0.2.10", "healthCheckURL has no port and the endpoint has no TCP port"},
+		{"grpc://192.0.2.10:50051/a/b", "healthCheckURL has more than a service in its path"},
+		{"grpc://192.0.2.10:50051/%ff", "healthCheckURL has a service that is not UTF-8"},
+		{"grpcs://192.0.2.10:50051/#a", "healthCheckURL has a fragment"},
+		{"grpcs://192.0.2.10:50051/?timeout=1s", `healthCheckURL has the unknown parameter "timeout": grpcs takes watch`},
+		{"grpc://192.0.2.10:50051/?watch=yes", "healthCheckURL has an unknown value of watch: write one of true, false"},
+		{"grpc://192.0.2.10:50051/?watch", "healthCheckURL has an unknown value of watch"},
+		{"icmp://192.0.2.10:80", "icmp URLs take no port, path or fragment: remove everything after the host"},
+		{"icmp://192.0.2.10/", "icmp URLs take no port, path or fragment"},
+		{"icmp://192.0.2.10#a", "icmp URLs take no port, path or fragment"},
+		{"icmp://192.0.2.10?count=3", `healthCheckURL has the parameter "count", and icmp takes no parameters: remove it`},
+		{"icmp://169.254.169.254", "healthCheckURL leads to an address that probes may not connect to"},
+		{"dns://192.0.2.10:53", "healthCheckURL must end in the name to query"},
+		{"dns://192.0.2.10:53/", "healthCheckURL must end in the name to query"},
+		{"dns://192.0.2.10:53/a#b", "healthCheckURL must end in the name to query"},
+		{"dns://192.0.2.10:53/a/b", "healthCheckURL has a path that is not a DNS name"},
+		{"dns://192.0.2.10:53/a..b", "healthCheckURL has a path that is not a DNS name"},
+		{"dns://192.0.2.10:53/bücher.example", "healthCheckURL has a path that is not a DNS name: write one in ASCII (xn--...)"},
+		{"dns://192.0.2.10:53/" + strings.Repeat("a.", 127) + "b", "healthCheckURL has a path that is not a DNS name"},
+		{"dns://192.0.2.10:53/" + strings.Repeat("a", 64), "healthCheckURL has a path that is not a DNS name"},
+		{"dns://192.0.2.10:53/a?type=ANY", "healthCheckURL has a type that cannot be queried: write one of A, AAAA, CAA,"},
+		{"dns://192.0.2.10:53/a?type=", "healthCheckURL has a type that cannot be queried"},
+		{"dns://192.0.2.10:53/a?tcp=yes", "healthCheckURL has an unknown value of tcp: write one of true, false"},
+		{"dns://192.0.2.10:53/a?timeout=1s", `healthCheckURL has the unknown parameter "timeout": dns takes type, tcp`},
+		{"tls://192.0.2.10:443?a;b", "healthCheckURL has an invalid query"},
+		{"tls://192.0.2.10:443?a=%zz", "healthCheckURL has an invalid query"},
+	} {
+		t.Run(test.url, func(t *testing.T) {
+			_, err := NewRegistry(transport.NewDialer(loopback)).New(Definition{URL: test.url, Address: netip.MustParseAddr("192.0.2.10")})
+			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("got %v, want %s...", err, test.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "s3c") {
+				t.Errorf("the error repeats a part of the password: %v", err)
+			}
+		})
+	}
+}
+
+func TestSettingsRefused(t *testing.T) {
+	for _, test := range []struct {
+		def  Definition
+		want string
+	}{
+		{Definition{URL: "tcp://", TCP: &TCPSettings{Expect: strings.Repeat("a", 5000)}}, "healthCheck.tcp.expect is longer than"},
+		{Definition{URL: "https://", TLS: &transport.TLSSettings{CABundle: []byte("-----BEGIN s3cret")}}, "healthCheck.tls: the CA bundle contains no certificate"},
+		{Definition{URL: "tls://", TLS: &transport.TLSSettings{CABundle: []byte("-----BEGIN s3cret")}}, "healthCheck.tls: the CA bundle contains no certificate"},
+		{Definition{URL: "http://", HTTP: &HTTPSettings{FollowRedirects: true}, TLS: &transport.TLSSettings{CABundle: []byte("s3cret")}}, "healthCheck.tls: the CA bundle contains no certificate"},
+		{Definition{URL: "http://", HTTP: &HTTPSettings{Method: " "}}, "healthCheck.http.method is not an HTTP method"},
+	} {
+		t.Run(test.want, func(t *testing.T) {
+			test.def.Address, test.def.Port = netip.MustParseAddr("192.0.2.10"), 80
+			_, err := NewRegistry(transport.NewDialer(loopback)).New(test.def)
+			if err == nil || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("got %v, want %s...", err, test.want)
+			}
+		})
+	}
+	if _, err := NewRegistry(transport.NewDialer(loopback)).New(Definition{URL: "tcp://:80"}); err == nil {
+		t.Error("accepted a place without any host")
+	}
+}
+
+// FuzzHealthCheckURL: whatever stands in the URL, New does not panic, its error never
+// repeats a password, and what it accepts makes exactly one well-formed request.
+func FuzzHealthCheckURL(f *testing.F) {
+	for _, seed := range [][4]string{
+		{"http", "", "", "192.0.2.10:80/health"},
+		{"http", "user", "word", "192.0.2.10:80/health"},
+		{"https", "user", "wo/rd", ":8443/?a#b"},
+		{"tcp", "user", "%zz", "[::1]:80"},
+		{"tls", "user", "", ":443?minValidity=1h"},
+		{"dns", "user", "", ":53/a.example?type=MX&tcp=true"},
+		{"icmp", "user", "", "[::1]"},
+		{"grpc", "user", "", ":50051/shop.Cart"},
+		{"https", "user", "", ":443/?a=b&http2=true&c"},
+		{"http", "user", "", "/?proxyProtocol=v2&http2=false"},
+		{"", "", "[", "localhost"},
+		{"http", "\x7f", "\r\n", "%41:1/\t"},
+	} {
+		f.Add(seed[0], seed[1], seed[2], seed[3])
+	}
+	registry := NewRegistry(transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{})))
+	f.Fuzz(func(t *testing.T, scheme, user, password, rest string) {
+		const secret = "hunter2"
+		withPassword := fmt.Sprintf("%s://%s:%s%s@%s", scheme, user, secret, password, rest)
+		for _, url := range []string{withPassword, scheme + "://" + rest, rest} {
+			prober, err := registry.New(Definition{URL: url, Address: netip.MustParseAddr("192.0.2.10"), Port: 8080})
+			switch {
+			case err != nil && strings.Contains(err.Error(), secret):
+				t.Errorf("%q: the error repeats the password: %v", url, err)
+			case err == nil:
+				checkRequest(t, url, prober)
+			}
+		}
+	})
+}
+
+func checkRequest(t *testing.T, url string, prober probes.Prober) {
+	t.Helper()
+	p, ok := prober.(*httpProber)
+	if !ok {
+		return
+	}
+	if p.http2 {
+		if fields := http2Fields(t, p.first.request); len(fields) != 6 {
+			t.Errorf("%q makes the request %v", url, fields)
+		}
+		return
+	}
+	lines := strings.Split(string(p.first.request), "\r\n")
+	if len(lines) != 7 || lines[5] != "" || lines[6] != "" || strings.Count(lines[0], " ") != 2 {
+		t.Errorf("%q makes the request %q", url, p.first.request)
+	}
+}

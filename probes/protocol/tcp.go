@@ -1,0 +1,141 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package protocol
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"sync"
+
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/transport"
+)
+
+// maxAnswerBytes is how much a tcp probe reads to find what it expects.
+const maxAnswerBytes = 4 << 10
+
+// tcpProber checks that a port takes connections and, if asked to, that it answers.
+type tcpProber struct {
+	dialer *transport.Dialer
+	to     transport.Destination
+	send   []byte
+	expect []byte
+}
+
+func newTCPProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prober, error) {
+	to, _, err := streamDestination(d, def, u)
+	if err == nil {
+		err = endsAfterPort(u)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := &tcpProber{dialer: d, to: to}
+	if def.TCP != nil {
+		p.send, p.expect = []byte(def.TCP.Send), []byte(def.TCP.Expect)
+	}
+	if len(p.expect) > maxAnswerBytes {
+		return nil, fmt.Errorf("healthCheck.tcp.expect is longer than the %d bytes that the probe reads: shorten it", maxAnswerBytes)
+	}
+	return p, nil
+}
+
+func (p *tcpProber) Place() probes.Place { return p.to.Place() }
+
+func (p *tcpProber) Scheme() string { return "tcp" }
+
+// LoopEligible and the methods after it implement plain.
+func (p *tcpProber) LoopEligible() bool {
+	return p.to.DialName == "" && p.to.Proxy == transport.NoProxyProtocol
+}
+
+func (p *tcpProber) Address() (netip.AddrPort, error) { return p.to.Addr, p.dialer.Check(p.to.Addr) }
+
+func (p *tcpProber) Request() []byte { return p.send }
+
+func (p *tcpProber) ReadsResponse() bool { return len(p.expect) > 0 }
+
+func (p *tcpProber) ParseResponse(answer io.Reader) (probes.Result, transport.Ending, error) {
+	buffer := answers.Get().(*[maxAnswerBytes]byte)
+	defer answers.Put(buffer)
+	if err := readUntil(answer, p.expect, buffer[:]); err != nil {
+		return probes.Result{}, transport.Ending{}, err
+	}
+	return probes.SuccessResult(), transport.CloseAfterResponse, nil
+}
+
+// Probe implements Prober.
+func (p *tcpProber) Probe(ctx context.Context) probes.Result {
+	err := p.dialer.Converse(ctx, p.to, func(conn transport.Stream) error {
+		err := p.talk(conn)
+		if err == nil {
+			transport.CloseAfterResponse.Apply(ctx, conn)
+		}
+		return err
+	})
+	if err != nil {
+		return transport.Classify(ctx, err)
+	}
+	return probes.SuccessResult()
+}
+
+// talk sends what is to be sent and waits for what is expected.
+func (p *tcpProber) talk(conn transport.Stream) error {
+	if len(p.send) > 0 {
+		if _, err := conn.Write(p.send); err != nil {
+			return err
+		}
+	}
+	if len(p.expect) == 0 {
+		return nil
+	}
+	_, _, err := p.ParseResponse(conn)
+	return err
+}
+
+var answers = sync.Pool{New: func() any { return new([maxAnswerBytes]byte) }}
+
+// readUntil reads until the expected bytes have appeared or the buffer is full.
+func readUntil(r io.Reader, expect, buffer []byte) error {
+	have := 0
+	for have < len(buffer) {
+		n, err := r.Read(buffer[have:])
+		// Only what is new can complete the match.
+		from := max(0, have-len(expect)+1)
+		have += n
+		if bytes.Contains(buffer[from:have], expect) {
+			return nil
+		}
+		if err != nil && have > 0 && (errors.Is(err, io.EOF) || transport.IsTimeout(err)) {
+			break // it has said its piece, and that was something else
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errUnexpectedContent
+}
+
+var errUnexpectedContent = &probes.ReasonError{
+	Reason: probes.ReasonContent,
+	Err:    errors.New("answer does not match"),
+}

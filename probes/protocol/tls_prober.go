@@ -1,0 +1,134 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package protocol
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/url"
+	"time"
+
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/transport"
+)
+
+// tlsProber checks that an endpoint completes a TLS handshake with a certificate that is
+// in order, and, if asked to, will be for some time.
+type tlsProber struct {
+	dialer *transport.Dialer
+	to     transport.Destination
+	client *transport.TLSClient
+	// minValidity is how long the certificate must still be valid; 0 means that being
+	// valid now is enough.
+	minValidity time.Duration
+	// wanted is set when the endpoint asks for a certificate of ours. A prober makes one
+	// probe at a time.
+	wanted bool
+}
+
+// httpsPort is where TLS is met most often.
+const httpsPort = 443
+
+func newTLSProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prober, error) {
+	to, given, err := streamDestination(d, def.withDefaultPort(httpsPort), u, "minValidity")
+	if err == nil {
+		err = endsAfterPort(u)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := &tlsProber{dialer: d, to: to}
+	if p.minValidity, err = given.duration("minValidity"); err != nil {
+		return nil, err
+	}
+	if p.client, err = d.NewTLSClient(def.TLS, to.Host()); err != nil {
+		return nil, err
+	}
+	p.client.DisableResumption()
+	p.client.Config.GetClientCertificate = p.clientCertificate(p.client.Config.Certificates)
+	return p, nil
+}
+
+func (p *tlsProber) Place() probes.Place { return p.to.Place() }
+
+func (p *tlsProber) Scheme() string { return "tls" }
+
+// CertificateExpiry implements tlsInfo.
+func (p *tlsProber) CertificateExpiry() time.Time { return p.client.CertificateExpiry() }
+
+// CpuHeavy implements cpuHeavyProber.
+func (p *tlsProber) CpuHeavy() bool { return true }
+
+// clientCertificate does what crypto/tls does without it, and remembers that it was
+// called.
+func (p *tlsProber) clientCertificate(ours []tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return func(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		p.wanted = true
+		for i := range ours {
+			if request.SupportsCertificate(&ours[i]) == nil {
+				return &ours[i], nil
+			}
+		}
+		return &tls.Certificate{}, nil
+	}
+}
+
+// Probe implements Prober.
+func (p *tlsProber) Probe(ctx context.Context) probes.Result {
+	if err := p.dialer.Converse(ctx, p.to, func(conn transport.Stream) error { return p.talk(ctx, conn) }); err != nil {
+		return transport.Classify(ctx, err)
+	}
+	return probes.SuccessResult()
+}
+
+func (p *tlsProber) talk(ctx context.Context, conn transport.Stream) error {
+	p.wanted = false
+	client, err := p.client.Handshake(ctx, conn)
+	if err != nil {
+		return err
+	}
+	state := client.ConnectionState()
+	if p.wanted {
+		_ = client.CloseWrite() // which servers answer, if they consent
+		if err := refusal(client); err != nil {
+			return err
+		}
+	}
+	transport.EndTLS(ctx, conn, client, transport.Ending{})
+	//nolint:forbidigo // certificates are valid by the calendar, as crypto/tls reads it
+	if p.minValidity > 0 && time.Until(transport.ExpiryOf(state)) < p.minValidity {
+		return errExpiring
+	}
+	return nil
+}
+
+// refusal waits for what an endpoint says of our certificate. By TLS 1.3 it looks at that
+// when the handshake is over on our side. What is no alert is consent.
+func refusal(client *tls.Conn) error {
+	_, err := client.Read(make([]byte, 1))
+	if alert := new(net.OpError); errors.As(err, &alert) && alert.Op == "remote error" {
+		return err
+	}
+	return nil
+}
+
+var errExpiring = &probes.ReasonError{
+	Reason: probes.ReasonCertificateExpiring,
+	Err:    errors.New("certificate expires too soon"),
+}

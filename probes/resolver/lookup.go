@@ -1,0 +1,158 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package resolver
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"farpoint.dev/farpoint/probes"
+)
+
+// Answer is what is known of a question.
+type Answer struct {
+	// RecordSet are the records that there are, or that there were last: whatever the
+	// name servers say then, or don't, these are kept, save that a name that does not
+	// exist has lost them after a grace time.
+	RecordSet
+	// Remembered: no name server has said them yet, they are Wanted.Known.
+	Remembered bool
+	// Outcome is that of the last lookup. Of several that failed in a row it is the first
+	// one's.
+	Outcome LookupOutcome
+	// KeptUntil is when the records of a name that does not exist go; zero if there are
+	// none, or the name exists.
+	KeptUntil time.Time
+	// Asked is when the question was first asked.
+	Asked time.Time
+}
+
+// same leaves out what is no news.
+func (a Answer) same(other Answer) bool {
+	return a.Outcome == other.Outcome && a.equal(other.RecordSet) && a.KeptUntil.Equal(other.KeptUntil)
+}
+
+// TTLBounds keep the time after which a name is asked for again.
+type TTLBounds struct {
+	// Min and Max are positive, and Min is not above Max.
+	Min, Max time.Duration
+}
+
+func (b TTLBounds) clamp(ttl time.Duration) time.Duration { return min(max(ttl, b.Min), b.Max) }
+
+// longestPause is the longest time between two lookups that fail.
+const longestPause = 30 * time.Second
+
+// lookup is a question that is asked again and again, however many owners want to know.
+type lookup struct {
+	question Question
+	answer   Answer
+	// bounds are those of each owner.
+	bounds map[probes.Owner]TTLBounds
+	// since is when the last reply came, and ttl how long it holds. With exactly, the same is
+	// known until then, and no longer.
+	since   time.Time
+	ttl     time.Duration
+	exactly bool
+	// failures counts lookups that failed in a row.
+	failures int
+	// missing is since when the name does not exist; zero if it does.
+	missing time.Time
+
+	due time.Time
+	// position is its index in its queue; absent while it is being asked.
+	position int
+	// abandoned: nobody wants to know any more.
+	abandoned bool
+}
+
+// absent is the position of who is in no queue.
+const absent = -1
+
+// take learns from a reply.
+func (l *lookup) take(said dnsReply, now time.Time, grace time.Duration) {
+	expiry := l.since.Add(l.ttl)
+	l.since, l.ttl, l.exactly = now, said.ttl, false
+	if said.outcome.failed() {
+		l.failures++
+		if !l.answer.Outcome.failed() {
+			l.answer.Outcome = said.outcome
+		}
+		return
+	}
+	// A server that counts down the time that its own copy holds says what is known
+	// already, short of a second: it tells no more of it when asked a little early.
+	if left := expiry.Sub(now); said.outcome == l.answer.Outcome && left > 0 && said.ttl <= left+time.Second && said.records.equal(l.answer.RecordSet) {
+		l.ttl, l.exactly = left, true
+	}
+	l.failures, l.answer.Outcome = 0, said.outcome
+	if said.outcome == LookupMissing {
+		l.miss(now, grace)
+		return
+	}
+	l.missing, l.answer.KeptUntil = time.Time{}, time.Time{}
+	if said.outcome == LookupFound {
+		l.answer.RecordSet, l.answer.Remembered = said.records, false
+	}
+}
+
+// miss lets the records go once the name has not existed for the grace time.
+func (l *lookup) miss(now time.Time, grace time.Duration) {
+	if l.missing.IsZero() {
+		l.missing = now
+	}
+	l.answer.KeptUntil = l.missing.Add(grace)
+	if !now.Before(l.answer.KeptUntil) {
+		l.answer.RecordSet = RecordSet{}
+	}
+	if l.answer.empty() {
+		l.answer.KeptUntil = time.Time{}
+	}
+}
+
+// schedule sets when to ask again: not before the least TTL that an owner wants, and a
+// little before the reply has expired, so that questions which were asked together do not
+// stay together.
+func (l *lookup) schedule() {
+	var first time.Duration
+	for _, bounds := range l.bounds {
+		wait := l.wait(bounds)
+		if first == 0 || wait < first {
+			first = wait
+		}
+	}
+	l.due = l.since.Add(first)
+	if until := l.answer.KeptUntil; until.After(l.since) && until.Before(l.due) {
+		l.due = until
+	}
+}
+
+func (l *lookup) wait(bounds TTLBounds) time.Duration {
+	if l.failures > 0 {
+		return min(bounds.Min<<min(l.failures-1, 8), max(bounds.Min, longestPause), bounds.Max)
+	}
+	if l.exactly {
+		return min(l.ttl, bounds.Max)
+	}
+	early := 1 - earliness*rand.Float64()
+	ttl := bounds.clamp(l.ttl)
+	return max(time.Duration(float64(ttl)*early), min(bounds.Min, ttl))
+}
+
+// earliness is the most by which a name is asked for early, of the time that its reply
+// holds.
+const earliness = 0.05

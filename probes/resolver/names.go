@@ -1,0 +1,158 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package resolver
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// CanonicalName is the form in which a DNS name of a user is asked for and compared: in
+// small letters and without the dot at its end. Names are absolute, whether they have
+// that dot or not. The error tells the user what to write.
+func CanonicalName(text string) (string, error) {
+	name := strings.TrimSuffix(strings.ToLower(text), ".")
+	switch {
+	case IsHostName(name):
+		return name, nil
+	case strings.ContainsFunc(text, func(r rune) bool { return r >= 0x80 }):
+		if ascii, err := idna.Lookup.ToASCII(name); err == nil && IsHostName(ascii) {
+			return "", fmt.Errorf("%q is not in ASCII: write %s", text, ascii)
+		}
+		return "", fmt.Errorf("%q is not in ASCII: write its xn-- form", text)
+	case looksLikeAddress(name):
+		return "", fmt.Errorf("%q is not an IPv4 or IPv6 address", text)
+	}
+	return "", fmt.Errorf("%q is neither an IPv4 or IPv6 address nor a DNS name", text)
+}
+
+// looksLikeAddress tells what was meant for an address: a name does not end in a number,
+// and has no colon.
+func looksLikeAddress(text string) bool {
+	last := text[strings.LastIndexByte(text, '.')+1:]
+	return strings.Contains(text, ":") && !strings.Contains(text, "//") ||
+		last != "" && strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x")
+}
+
+// ServiceScheme is what the name of SRV records begins with.
+const ServiceScheme = "srv://"
+
+// ServiceName is the name of SRV records (RFC 2782).
+type ServiceName struct {
+	// Name is all of it, in its canonical form.
+	Name string
+	// Service is its first label, and Protocol the second, without their underscores.
+	// Protocol is "tcp", "udp" or "sctp".
+	Service, Protocol string
+}
+
+var errServiceName = errors.New("write srv:// and the name of SRV records, as in srv://_postgresql._tcp.example.internal")
+
+// ParseServiceName reads what stands behind ServiceScheme. The error tells the user what
+// to write.
+func ParseServiceName(text string) (ServiceName, error) {
+	name, err := CanonicalName(text)
+	if err != nil {
+		return ServiceName{}, fmt.Errorf("%w: %w", err, errServiceName)
+	}
+	labels := strings.SplitN(name, ".", 3)
+	if len(labels) < 3 || len(labels[0]) < 2 || labels[0][0] != '_' || labels[1][:1] != "_" {
+		return ServiceName{}, errServiceName
+	}
+	parsed := ServiceName{Name: name, Service: labels[0][1:], Protocol: labels[1][1:]}
+	if !slices.Contains([]string{"tcp", "udp", "sctp"}, parsed.Protocol) {
+		return ServiceName{}, fmt.Errorf("%q is not _tcp, _udp or _sctp: %w", labels[1], errServiceName)
+	}
+	return parsed, nil
+}
+
+// RecordType is a type of DNS records, by IANA's number.
+type RecordType uint16
+
+// Types of records that lead to endpoints.
+const (
+	RecordA    RecordType = 1
+	RecordAAAA RecordType = 28
+	RecordSRV  RecordType = 33
+)
+
+// Question is what name servers are asked.
+type Question struct {
+	// Name is canonical.
+	Name string
+	Type RecordType
+}
+
+// RecordSet is what they answer. Which of the two is set depends on the type of the
+// question. Both are sorted, and nothing stands in them twice.
+type RecordSet struct {
+	Addresses []netip.Addr
+	Services  []ServiceRecord
+}
+
+// ServiceRecord is one SRV record.
+type ServiceRecord struct {
+	// Priority is lower for what comes first.
+	Priority, Weight uint16
+	// Target is the canonical name of the host.
+	Target string
+	Port   uint16
+}
+
+// Sort makes it so. It keeps no more than a name may lead to.
+func (s *RecordSet) Sort() {
+	slices.SortFunc(s.Addresses, netip.Addr.Compare)
+	s.Addresses = slices.Compact(s.Addresses)
+	slices.SortFunc(s.Services, func(a, b ServiceRecord) int {
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), strings.Compare(a.Target, b.Target), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Weight, b.Weight))
+	})
+	s.Services = slices.Compact(s.Services)
+	s.Addresses = s.Addresses[:min(len(s.Addresses), MaxRecords)]
+	s.Services = s.Services[:min(len(s.Services), MaxRecords)]
+}
+
+func (s RecordSet) empty() bool { return len(s.Addresses)+len(s.Services) == 0 }
+
+func (s RecordSet) equal(other RecordSet) bool {
+	return slices.Equal(s.Addresses, other.Addresses) && slices.Equal(s.Services, other.Services)
+}
+
+// IsHostName tells names, in small letters, that a resolver can be asked for. The
+// underscore is no part of a host name by RFC 1123, yet found in private zones. What
+// ends in a number is an address gone wrong, or one in disguise, as some resolvers
+// take 2130706433 and 0x7f.1 for addresses.
+func IsHostName(name string) bool {
+	name = strings.TrimSuffix(name, ".")
+	if len(name) > 253 {
+		return false
+	}
+	last := ""
+	for last = range strings.SplitSeq(name, ".") {
+		if last == "" || len(last) > 63 || strings.Trim(last, HostNameBytes) != "" {
+			return false
+		}
+	}
+	return strings.Trim(last, "0123456789") != "" && !strings.HasPrefix(last, "0x")
+}
+
+const HostNameBytes = "abcdefghijklmnopqrstuvwxyz0123456789-_"

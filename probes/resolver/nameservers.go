@@ -1,0 +1,212 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package resolver
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+
+	"farpoint.dev/farpoint/probes/socket"
+)
+
+// nameServers are the operator's own, which it trusts: what they answer is checked where
+// a probe connects and where an address is published. They may be in ranges that no probe
+// may go to, as those of a cluster are.
+type nameServers struct {
+	// file lists the servers as resolv.conf(5) does; "" if they are fixed.
+	file string
+
+	// mu guards what follows. Nothing waits for the network while holding it.
+	mu      sync.Mutex
+	servers []netip.AddrPort
+	// read is the file as it was when it was read.
+	read os.FileInfo
+	// first is the server to begin with: the last one that answered.
+	first netip.AddrPort
+}
+
+// resolvConf names the host's name servers, which in a Pod are those of its dnsPolicy.
+const resolvConf = "/etc/resolv.conf"
+
+// newNameServers are the given ones, or those of the file if there are none.
+func newNameServers(file string, fixed []netip.AddrPort) *nameServers {
+	if len(fixed) > 0 {
+		file = ""
+	}
+	return &nameServers{file: file, servers: fixed}
+}
+
+// Each server is asked twice, before and after the others, in case that a datagram got
+// lost. The second time it has longer, in case that it must ask others first.
+var tries = [...]time.Duration{time.Second, 2 * time.Second}
+
+// lookupLimit bounds a lookup as a whole, however many servers and aliases there are.
+const lookupLimit = 10 * time.Second
+
+// lookup asks for a name, and on for what it is an alias of.
+func (s *nameServers) lookup(ctx context.Context, question Question) dnsReply {
+	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
+	ttl := longestTTL
+	for range MaxAliases {
+		found := s.ask(ctx, question)
+		if found.alias == "" {
+			found.ttl = min(found.ttl, ttl)
+			return found
+		}
+		question.Name, ttl = found.alias, min(ttl, found.ttl)
+	}
+	return dnsReply{outcome: LookupAliasLoop}
+}
+
+// ask asks one server after the other, until one knows the answer. What the servers say
+// that don't is more telling than that others are silent.
+func (s *nameServers) ask(ctx context.Context, question Question) dnsReply {
+	query, err := packQuery(question.Name, dnsmessage.Type(question.Type))
+	if err != nil {
+		return dnsReply{outcome: LookupInvalid}
+	}
+	worst := dnsReply{outcome: LookupTimeout}
+	servers := s.list()
+	for _, limit := range tries {
+		for _, server := range servers {
+			found := s.askOne(ctx, server, query, question, limit)
+			switch {
+			case found.alias != "" || !found.outcome.failed():
+				s.prefer(server)
+				return found
+			case found.outcome == LookupAliasLoop:
+				return found // the others would say the same
+			case worst.outcome == LookupTimeout:
+				worst = found
+			}
+		}
+	}
+	return worst
+}
+
+// askOne asks by UDP, and by TCP if the answer does not fit.
+func (s *nameServers) askOne(ctx context.Context, server netip.AddrPort, query []byte, question Question, limit time.Duration) dnsReply {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	message := NewDNSMessage(query)
+	answer, err := exchange(ctx, "udp", server, message)
+	if err == nil && isTruncated(answer) {
+		answer, err = exchange(ctx, "tcp", server, message)
+	}
+	switch {
+	case err == nil:
+		return readReply(answer, question)
+	case errors.Is(err, ErrNotDNS):
+		return dnsReply{outcome: LookupInvalid}
+	}
+	return dnsReply{outcome: LookupTimeout}
+}
+
+// maxMessage is the length of the longest message that TCP carries.
+const maxMessage = 64 << 10
+
+func exchange(ctx context.Context, network string, server netip.AddrPort, message dnsMessage) ([]byte, error) {
+	if network == "tcp" {
+		conn, err := socket.OpenSocket(ctx, server)
+		if err != nil {
+			return nil, err
+		}
+		defer conn.Close()
+		defer socket.EndWithContext(ctx, conn)()
+		if err := conn.Connect(); err != nil {
+			return nil, err
+		}
+		return AskByTCP(conn, message, make([]byte, maxMessage))
+	}
+	// A socket of its own for each question: its port is one more number that who wants to
+	// forge an answer has to guess.
+	conn, err := socket.OpenDatagrams(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer socket.EndWithContext(ctx, conn)()
+	return AskByUDP(conn, message, make([]byte, 4<<10))
+}
+
+// isTruncated reads the bit TC of a message's header.
+func isTruncated(message []byte) bool { return message[2]&0x02 != 0 }
+
+// list is in the order in which the servers are to be asked.
+func (s *nameServers) list() []netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file != "" {
+		s.follow()
+	}
+	ordered := slices.Clone(s.servers)
+	if i := slices.Index(ordered, s.first); i > 0 {
+		ordered = append(append(ordered[:0:0], ordered[i:]...), ordered[:i]...)
+	}
+	return ordered
+}
+
+// follow reads the file again if it has changed. What cannot be read changes nothing.
+func (s *nameServers) follow() {
+	info, err := os.Stat(s.file)
+	if err == nil && s.read != nil && os.SameFile(info, s.read) && info.ModTime().Equal(s.read.ModTime()) && info.Size() == s.read.Size() {
+		return
+	}
+	if err == nil {
+		var text []byte
+		if text, err = os.ReadFile(s.file); err == nil {
+			s.servers, s.read = parseResolvConf(text), info
+		}
+	}
+	if len(s.servers) == 0 {
+		// Without any, a name server on this host is meant, as to resolv.conf(5).
+		s.servers = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), DnsPort)}
+	}
+}
+
+func (s *nameServers) prefer(server netip.AddrPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.first = server
+}
+
+// parseResolvConf returns the name servers in a file like resolv.conf(5). Search paths
+// and options are of no use here.
+func parseResolvConf(text []byte) []netip.AddrPort {
+	var servers []netip.AddrPort
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		words := strings.Fields(lines.Text())
+		if len(words) < 2 || words[0] != "nameserver" {
+			continue
+		}
+		if addr, err := netip.ParseAddr(words[1]); err == nil {
+			servers = append(servers, netip.AddrPortFrom(addr, DnsPort))
+		}
+	}
+	return servers
+}

@@ -1,0 +1,339 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package resolver
+
+import (
+	"container/heap"
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/utils/clock"
+
+	"farpoint.dev/farpoint/probes"
+)
+
+// Options are what a Resolver needs.
+type Options struct {
+	// Notify is called with the owner of a question whose answer changed, after it is to
+	// be seen. It must return at once.
+	Notify func(probes.Owner)
+	// Servers are the name servers; those of the host if there are none.
+	Servers []netip.AddrPort
+	// Grace is how long the records of a name are kept that does not exist any more; 0
+	// means DefaultMissingGrace.
+	Grace time.Duration
+	// Metrics counts what happens; nil means that nothing does.
+	Metrics *Metrics
+	// Clock is the real one if nil.
+	Clock clock.Clock
+	// Log hears of replies that make the resolver panic.
+	Log logr.Logger
+
+	// lookup asks the name servers. Tests have one of their own.
+	lookup func(context.Context, Question) dnsReply
+}
+
+// DefaultMissingGrace is long enough for somebody to put a record back that was deleted by
+// mistake, or for a zone that was loaded without it.
+const DefaultMissingGrace = 5 * time.Minute
+
+func (o Options) withDefaults() Options {
+	if o.Grace == 0 {
+		o.Grace = DefaultMissingGrace
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.lookup == nil {
+		o.lookup = newNameServers(resolvConf, o.Servers).lookup
+	}
+	return o
+}
+
+// Resolver asks for DNS names again and again, each time that what it knows expires, and
+// keeps what it was told last for as long as it is told nothing better. Each name is asked
+// for once, however many owners want to know.
+type Resolver struct {
+	options Options
+	// wake interrupts the wait for the next due time.
+	wake chan struct{}
+	// asking counts the goroutines of lookups.
+	asking sync.WaitGroup
+
+	// mu guards everything below. Nothing waits while holding it, neither for the network
+	// nor for Notify.
+	mu      sync.Mutex
+	lookups map[Question]*lookup
+	wanted  map[probes.Owner]map[Question]bool
+	// queues hold what is not being asked; the failing have one of their own.
+	queues   [lookupLanes]lookupQueue
+	inFlight [lookupLanes]int
+}
+
+// lookupLane is a queue of lookups.
+type lookupLane uint8
+
+const (
+	liveLookups lookupLane = iota
+	deadLookups            // of names that nobody answers
+	lookupLanes
+)
+
+// maxSleep is how long the resolver sleeps at most.
+const maxSleep = time.Second
+
+// maxLookups bounds the questions that are being asked at one time, of each lane: names
+// that nobody answers take their time, and must not hold up the others.
+const maxLookups = 128
+
+// New returns a resolver that asks nobody before Start.
+func New(options Options) *Resolver {
+	return &Resolver{
+		options: options.withDefaults(),
+		wake:    make(chan struct{}, 1),
+		lookups: map[Question]*lookup{},
+		wanted:  map[probes.Owner]map[Question]bool{},
+	}
+}
+
+// Wanted is a question that an owner wants answered.
+type Wanted struct {
+	Question
+	TTLBounds
+	// Known are the records to begin with as long as nothing is known: those that were
+	// there last, before the operator was started.
+	Known RecordSet
+}
+
+// Set makes these the questions of the owner, each of which must be there once. What is
+// known of a question is kept as long as it has an owner.
+func (r *Resolver) Set(owner probes.Owner, questions []Wanted) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.wanted[owner]
+	if len(before)+len(questions) == 0 {
+		return
+	}
+	after := make(map[Question]bool, len(questions))
+	for i := range questions {
+		after[questions[i].Question] = true
+		r.want(owner, &questions[i])
+	}
+	for question := range before {
+		if !after[question] {
+			r.leave(owner, question)
+		}
+	}
+	if len(after) > 0 {
+		r.wanted[owner] = after
+	} else {
+		delete(r.wanted, owner)
+	}
+	r.options.Metrics.names.Set(float64(len(r.lookups)))
+}
+
+// Remove gives up all questions of the owner.
+func (r *Resolver) Remove(owner probes.Owner) { r.Set(owner, nil) }
+
+// Answer is what is known of a question; nothing if nobody wants to know.
+func (r *Resolver) Answer(question Question) Answer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.lookups[question]; known != nil {
+		return known.answer
+	}
+	return Answer{}
+}
+
+func (r *Resolver) want(owner probes.Owner, wanted *Wanted) {
+	known := r.lookups[wanted.Question]
+	if known == nil {
+		now := r.options.Clock.Now()
+		known = &lookup{question: wanted.Question, bounds: map[probes.Owner]TTLBounds{}, due: now, answer: Answer{Asked: now}}
+		r.lookups[wanted.Question] = known
+		heap.Push(&r.queues[liveLookups], known)
+		r.nudge()
+	}
+	if known.answer.Outcome == LookupPending && known.answer.empty() {
+		known.answer.RecordSet, known.answer.Remembered = wanted.Known, !wanted.Known.empty()
+	}
+	if bounds, ok := known.bounds[owner]; ok && bounds == wanted.TTLBounds {
+		return
+	}
+	known.bounds[owner] = wanted.TTLBounds
+	r.reschedule(known)
+}
+
+func (r *Resolver) leave(owner probes.Owner, question Question) {
+	known := r.lookups[question]
+	delete(known.bounds, owner)
+	if len(known.bounds) > 0 {
+		r.reschedule(known)
+		return
+	}
+	delete(r.lookups, question)
+	known.abandoned = true
+	if known.position != absent {
+		heap.Remove(r.queueOf(known), known.position)
+	}
+}
+
+// reschedule is for a question whose owners' wishes have changed.
+func (r *Resolver) reschedule(known *lookup) {
+	if known.position != absent && known.answer.Outcome != LookupPending {
+		known.schedule()
+		heap.Fix(r.queueOf(known), known.position)
+		r.nudge()
+	}
+}
+
+func (r *Resolver) queueOf(known *lookup) *lookupQueue { return &r.queues[known.lane()] }
+
+// Start asks until the context is done. It returns once the last lookup has ended. It is
+// called once.
+func (r *Resolver) Start(ctx context.Context) error {
+	defer r.asking.Wait()
+	timer := r.options.Clock.NewTimer(maxSleep)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		timer.Reset(r.begin(ctx))
+		select {
+		case <-ctx.Done():
+		case <-r.wake:
+		case <-timer.C():
+		}
+	}
+	return nil
+}
+
+// begin has everything asked that is due, as far as there is room, and returns the time
+// until there is more.
+func (r *Resolver) begin(ctx context.Context) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now, wait := r.options.Clock.Now(), time.Hour
+	for lane := range r.queues {
+		queue := &r.queues[lane]
+		for len(*queue) > 0 && r.inFlight[lane] < maxLookups {
+			first := (*queue)[0]
+			if left := first.due.Sub(now); left > 0 {
+				wait = min(wait, left)
+				break
+			}
+			heap.Pop(queue)
+			r.inFlight[lane]++
+			r.asking.Go(func() { r.ask(ctx, first, &r.inFlight[lane]) })
+		}
+	}
+	return wait
+}
+
+func (r *Resolver) ask(ctx context.Context, of *lookup, inFlight *int) {
+	began := r.options.Clock.Now()
+	said := r.lookup(ctx, of.question)
+	if ctx.Err() != nil {
+		return
+	}
+	now := r.options.Clock.Now()
+	r.options.Metrics.observe(said.outcome, now.Sub(began))
+	for _, owner := range r.settle(of, said, now, inFlight) {
+		r.options.Notify(owner)
+	}
+	r.nudge()
+}
+
+// lookup outlives whatever a name server sends.
+func (r *Resolver) lookup(ctx context.Context, question Question) (said dnsReply) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			r.options.Log.Info("A lookup panicked: please report it", "panic", panicked)
+			said = dnsReply{outcome: LookupInvalid}
+		}
+	}()
+	return r.options.lookup(ctx, question)
+}
+
+// settle learns from a reply, and returns whom it is news for.
+func (r *Resolver) settle(of *lookup, said dnsReply, now time.Time, inFlight *int) []probes.Owner {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*inFlight--
+	if of.abandoned {
+		return nil
+	}
+	before := of.answer
+	of.take(said, now, r.options.Grace)
+	of.schedule()
+	heap.Push(r.queueOf(of), of)
+	if before.same(of.answer) {
+		return nil
+	}
+	owners := make([]probes.Owner, 0, len(of.bounds))
+	for owner := range of.bounds {
+		owners = append(owners, owner)
+	}
+	return owners
+}
+
+func (r *Resolver) nudge() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// lane is the queue of a lookup.
+func (l *lookup) lane() lookupLane {
+	if l.failures > 0 {
+		return deadLookups
+	}
+	return liveLookups
+}
+
+// lookupQueue is a heap of lookups, the one that is due first at its top (container/heap).
+type lookupQueue []*lookup
+
+func (q lookupQueue) Len() int           { return len(q) }
+func (q lookupQueue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+
+func (q lookupQueue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].position, q[j].position = i, j
+}
+
+// Push implements heap.Interface.
+func (q *lookupQueue) Push(x any) {
+	added := x.(*lookup)
+	added.position = len(*q)
+	*q = append(*q, added)
+}
+
+// Pop implements heap.Interface.
+func (q *lookupQueue) Pop() any {
+	last := len(*q) - 1
+	taken := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	taken.position = absent
+	return taken
+}

@@ -1,0 +1,159 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package resolver
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestOutageChangesNothing(t *testing.T) {
+	for _, outcome := range []LookupOutcome{LookupTimeout, LookupServerFailure, LookupRefused, LookupInvalid, LookupAliasLoop, LookupEmpty} {
+		t.Run(outcome.String(), func(t *testing.T) {
+			resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
+				a.say(dbA, found(time.Minute, "192.0.2.1"))
+				r.Set(asker, wantDB)
+				time.Sleep(time.Minute)
+				a.say(dbA, dnsReply{outcome: outcome})
+				time.Sleep(time.Minute)
+				begun := len(a.times(dbA))
+				time.Sleep(100 * time.Hour)
+				if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != outcome {
+					t.Errorf("%+v", got)
+				}
+				if told := a.toldTimes(asker); told != 2 {
+					t.Errorf("told %d times, want of the name and of the outage", told)
+				}
+				if asked := len(a.times(dbA)) - begun; outcome != LookupEmpty && (asked < 100*60 || asked > 100*3600/25) {
+					t.Errorf("asked %d times in 100 hours", asked)
+				}
+				a.say(dbA, found(time.Minute, "192.0.2.3"))
+				time.Sleep(longestPause)
+				if got := r.settled(dbA); !got.equal(addresses("192.0.2.3")) || got.Outcome != LookupFound || a.toldTimes(asker) != 3 {
+					t.Errorf("after the outage: %+v, told %d times", got, a.toldTimes(asker))
+				}
+			})
+		})
+	}
+}
+
+// Whether the servers are silent or say that they do not know is no news.
+func TestOutageThatChangesItsFace(t *testing.T) {
+	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
+		a.say(dbA, found(time.Second, "192.0.2.1"))
+		r.Set(asker, wantDB)
+		synctest.Wait()
+		for _, outcome := range []LookupOutcome{LookupTimeout, LookupServerFailure, LookupTimeout, LookupInvalid} {
+			a.say(dbA, dnsReply{outcome: outcome})
+			time.Sleep(time.Minute)
+		}
+		if got := r.settled(dbA); got.Outcome != LookupTimeout || a.toldTimes(asker) != 2 {
+			t.Errorf("%v, told %d times", got.Outcome, a.toldTimes(asker))
+		}
+	})
+}
+
+func TestNameThatDoesNotExistGoesAfterAGraceTime(t *testing.T) {
+	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
+		a.say(dbA, found(time.Minute, "192.0.2.1"))
+		r.Set(asker, wantDB)
+		synctest.Wait()
+		a.say(dbA, dnsReply{outcome: LookupMissing, ttl: 2 * time.Minute})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		missing := a.times(dbA)[1]
+		got := r.settled(dbA)
+		if !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupMissing || !got.KeptUntil.Equal(missing.Add(DefaultMissingGrace)) {
+			t.Fatalf("%+v, missing since %v", got, missing)
+		}
+		time.Sleep(time.Until(got.KeptUntil) - time.Second)
+		if got := r.settled(dbA); got.empty() || a.toldTimes(asker) != 2 {
+			t.Errorf("a second before the grace time ends: %+v, told %d times", got, a.toldTimes(asker))
+		}
+		time.Sleep(time.Second)
+		if got := r.settled(dbA); !got.empty() || got.Outcome != LookupMissing || !got.KeptUntil.IsZero() || a.toldTimes(asker) != 3 {
+			t.Errorf("after the grace time: %+v, told %d times", got, a.toldTimes(asker))
+		}
+		// What is remembered by somebody who is behind is no reason to bring it back.
+		r.Set(asker, []Wanted{{dbA, bounds, addresses("192.0.2.1")}})
+		time.Sleep(time.Hour)
+		if got := r.settled(dbA); !got.empty() {
+			t.Errorf("an hour later: %+v", got)
+		}
+		a.say(dbA, found(time.Minute, "192.0.2.2"))
+		time.Sleep(2 * time.Minute)
+		if got := r.settled(dbA); !got.equal(addresses("192.0.2.2")) {
+			t.Errorf("when it exists again: %+v", got)
+		}
+	})
+}
+
+func TestNameThatIsBackWithinTheGraceTime(t *testing.T) {
+	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
+		a.say(dbA, found(time.Minute, "192.0.2.1"))
+		r.Set(asker, wantDB)
+		for range 10 {
+			a.say(dbA, dnsReply{outcome: LookupMissing})
+			time.Sleep(4 * time.Minute)
+			a.say(dbA, found(time.Minute, "192.0.2.1"))
+			time.Sleep(time.Minute)
+			if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupFound || !got.KeptUntil.IsZero() {
+				t.Fatalf("%+v", got)
+			}
+		}
+	})
+}
+
+// While nobody answers, nobody says either that the name is still missing.
+func TestOutageWithinTheGraceTime(t *testing.T) {
+	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
+		a.say(dbA, found(time.Minute, "192.0.2.1"))
+		r.Set(asker, wantDB)
+		synctest.Wait()
+		a.say(dbA, dnsReply{outcome: LookupMissing})
+		time.Sleep(2 * time.Minute)
+		a.say(dbA, dnsReply{outcome: LookupTimeout})
+		begun := len(a.times(dbA))
+		time.Sleep(10 * time.Hour)
+		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) {
+			t.Errorf("%+v", got)
+		}
+		if asked := len(a.times(dbA)) - begun; asked > 10*3600/25 {
+			t.Errorf("asked %d times in 10 hours", asked)
+		}
+	})
+}
+
+func TestRestartDuringAnOutage(t *testing.T) {
+	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
+		a.say(dbA, dnsReply{outcome: LookupServerFailure})
+		r.Set(asker, []Wanted{{dbA, bounds, addresses("192.0.2.1")}})
+		if got := r.Answer(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupPending {
+			t.Errorf("before the first reply: %+v", got)
+		}
+		time.Sleep(100 * time.Hour)
+		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupServerFailure || !got.Remembered {
+			t.Errorf("%+v", got)
+		}
+		a.say(dbA, found(time.Minute, "192.0.2.1"))
+		time.Sleep(longestPause)
+		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupFound || got.Remembered {
+			t.Errorf("after it: %+v", got)
+		}
+	})
+}

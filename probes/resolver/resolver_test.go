@@ -1,0 +1,369 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package resolver
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/probetest"
+	"farpoint.dev/farpoint/test/effort"
+	"farpoint.dev/farpoint/test/servers"
+)
+
+// asker asks the questions of these tests.
+var asker = probes.Owner{Namespace: "integration", Name: "legacy-api"}
+
+// oracle is what all name servers in a bubble say, and when they were asked.
+type oracle struct {
+	mu    sync.Mutex
+	says  map[Question]dnsReply
+	asked map[Question][]time.Time
+	// slow is how long they take, save for the question that is fast.
+	slow time.Duration
+	fast Question
+	told map[probes.Owner]int
+}
+
+func (a *oracle) say(question Question, said dnsReply) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.says[question] = said
+}
+
+func (a *oracle) lookup(ctx context.Context, question Question) dnsReply {
+	a.mu.Lock()
+	a.asked[question] = append(a.asked[question], time.Now())
+	said, slow := a.says[question], a.slow
+	if question == a.fast {
+		slow = 0
+	}
+	a.mu.Unlock()
+	select {
+	case <-time.After(slow):
+	case <-ctx.Done():
+	}
+	return said
+}
+
+func (a *oracle) times(question Question) []time.Time {
+	synctest.Wait()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.asked[question])
+}
+
+func (a *oracle) toldTimes(asker probes.Owner) int {
+	synctest.Wait()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.told[asker]
+}
+
+// resolve runs a resolver in a bubble, where hours pass in no time.
+func resolve(t *testing.T, test func(*testing.T, *Resolver, *oracle)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		a := &oracle{says: map[Question]dnsReply{}, asked: map[Question][]time.Time{}, told: map[probes.Owner]int{}}
+		r := New(Options{Log: logr.Discard(), lookup: a.lookup, Notify: func(asker probes.Owner) {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.told[asker]++
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Start(ctx) }()
+		defer func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}()
+		test(t, r, a)
+	})
+}
+
+func (r *Resolver) settled(question Question) Answer {
+	synctest.Wait()
+	return r.Answer(question)
+}
+
+func found(ttl time.Duration, texts ...string) dnsReply {
+	return dnsReply{outcome: LookupFound, records: addresses(texts...), ttl: ttl}
+}
+
+var (
+	dbA    = Question{"db.example", RecordA}
+	bounds = TTLBounds{Min: 5 * time.Second, Max: 5 * time.Minute}
+	wantDB = []Wanted{{Question: dbA, TTLBounds: bounds}}
+	other  = probes.Owner{Namespace: "other", Name: "object"}
+)
+
+func TestChangesAreFoundWithinTheTTL(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		ttl, from, to time.Duration
+	}{
+		{"within the bounds", time.Minute, 57 * time.Second, time.Minute},
+		{"below", time.Second, 5 * time.Second, 5 * time.Second},
+		{"above", time.Hour, 285 * time.Second, 5 * time.Minute},
+		{"nothing said", 0, 5 * time.Second, 5 * time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
+				a.say(dbA, found(test.ttl, "192.0.2.1"))
+				r.Set(asker, wantDB)
+				if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupFound {
+					t.Fatalf("%+v", got)
+				}
+				time.Sleep(20 * test.to)
+				times := a.times(dbA)
+				for i := 1; i < len(times); i++ {
+					if gap := times[i].Sub(times[i-1]); gap < test.from || gap > test.to {
+						t.Errorf("asked again after %v, want from %v to %v", gap, test.from, test.to)
+					}
+				}
+				if told := a.toldTimes(asker); told != 1 {
+					t.Errorf("told %d times while nothing changed", told)
+				}
+				a.say(dbA, found(test.ttl, "192.0.2.2", "192.0.2.1"))
+				time.Sleep(test.to)
+				if got := r.settled(dbA); !got.equal(addresses("192.0.2.2", "192.0.2.1")) || a.toldTimes(asker) != 2 {
+					t.Errorf("%+v, told %d times", got, a.toldTimes(asker))
+				}
+			})
+		})
+	}
+}
+
+// A cache counts down the TTL of what it holds, and is asked again when that has ended.
+func TestServerThatCountsDown(t *testing.T) {
+	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
+		const ttl = time.Minute
+		start := time.Now()
+		var changed atomic.Bool
+		r.options.lookup = func(context.Context, Question) dnsReply {
+			// The cache has been asked by others before: it fetches anew each minute.
+			age := time.Since(start) % ttl
+			if changed.Load() && time.Since(start) >= 20*ttl {
+				return found((ttl - age).Truncate(time.Second), "192.0.2.2")
+			}
+			return found((ttl - age).Truncate(time.Second), "192.0.2.1")
+		}
+		r.Set(asker, wantDB)
+		time.Sleep(19*ttl + time.Second)
+		synctest.Wait()
+		changed.Store(true) // what the cache does not know before its copy expires
+		time.Sleep(ttl)
+		if got := r.settled(dbA); !got.equal(addresses("192.0.2.2")) {
+			t.Errorf("a second after the TTL: %+v", got)
+		}
+	})
+}
+
+func TestOwnersShareALookup(t *testing.T) {
+	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
+		a.say(dbA, found(time.Minute, "192.0.2.1"))
+		for i := range 1000 {
+			r.Set(probes.Owner{Namespace: "many", Name: fmt.Sprint(i)}, wantDB)
+		}
+		time.Sleep(59 * time.Minute)
+		if asked := len(a.times(dbA)); asked < 59 || asked > 63 {
+			t.Errorf("asked %d times in an hour for a thousand owners, with a TTL of a minute", asked)
+		}
+		// One that is in more of a hurry.
+		r.Set(other, []Wanted{{Question: dbA, TTLBounds: TTLBounds{Min: time.Second, Max: 2 * time.Second}}})
+		before := len(a.times(dbA))
+		time.Sleep(time.Minute)
+		if asked := len(a.times(dbA)) - before; asked < 30 || asked > 33 {
+			t.Errorf("asked %d times in a minute, with a maxTTL of 2 s", asked)
+		}
+		r.Remove(other)
+		before = len(a.times(dbA))
+		time.Sleep(10 * time.Minute)
+		if asked := len(a.times(dbA)) - before; asked > 12 {
+			t.Errorf("asked %d times in ten minutes after that one has gone", asked)
+		}
+		a.say(dbA, found(time.Minute, "192.0.2.2"))
+		time.Sleep(time.Minute)
+		for i := range 1000 {
+			if told := a.toldTimes(probes.Owner{Namespace: "many", Name: fmt.Sprint(i)}); told != 2 && told != 1 {
+				t.Fatalf("asker %d was told %d times", i, told)
+			}
+		}
+	})
+}
+
+func TestNobodyWantsToKnow(t *testing.T) {
+	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
+		second := Question{"db.example", RecordAAAA}
+		a.say(dbA, found(time.Second, "192.0.2.1"))
+		a.slow = time.Second
+		r.Set(asker, []Wanted{{Question: dbA, TTLBounds: bounds}, {Question: second, TTLBounds: bounds}})
+		time.Sleep(time.Millisecond)
+		r.Set(asker, wantDB) // the other one is being asked
+		time.Sleep(time.Minute)
+		if asked := len(a.times(second)); asked != 1 {
+			t.Errorf("asked %d times", asked)
+		}
+		r.Remove(asker)
+		before := len(a.times(dbA))
+		time.Sleep(time.Hour)
+		if asked := len(a.times(dbA)) - before; asked > 0 || len(r.lookups)+len(r.wanted) > 0 {
+			t.Errorf("asked %d times, %d lookups are left", asked, len(r.lookups))
+		}
+		if got := r.Answer(dbA); !got.empty() || got.Outcome != LookupPending {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// A thousand names that nobody answers hold up no other one.
+func TestFailingNamesHoldUpNoOthers(t *testing.T) {
+	names := 2000
+	if effort.Bounded {
+		names /= 10 // see TestGreedyTenantsMakeNobodyWait
+	}
+	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
+		var questions []Wanted
+		for i := range names {
+			question := Question{fmt.Sprintf("%d.example", i), RecordA}
+			questions = append(questions, Wanted{Question: question, TTLBounds: bounds})
+			a.say(question, dnsReply{outcome: LookupTimeout})
+		}
+		r.Set(other, questions)
+		time.Sleep(time.Minute)
+		a.mu.Lock()
+		a.slow, a.fast = 3*time.Second, dbA
+		a.mu.Unlock()
+		a.say(dbA, found(10*time.Second, "192.0.2.1"))
+		r.Set(asker, wantDB)
+		time.Sleep(10 * time.Minute)
+		times := a.times(dbA)
+		for i := 1; i < len(times); i++ {
+			if gap := times[i].Sub(times[i-1]); gap > 10*time.Second {
+				t.Errorf("asked again after %v with a TTL of 10 s", gap)
+			}
+		}
+	})
+}
+
+func TestPanicIsAnOutcome(t *testing.T) {
+	resolve(t, func(t *testing.T, r *Resolver, _ *oracle) {
+		r.options.lookup = func(context.Context, Question) dnsReply { panic("a reply") }
+		r.Set(asker, wantDB)
+		if got := r.settled(dbA); got.Outcome != LookupInvalid {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestResolverAsksNameServers(t *testing.T) {
+	place := probetest.NameServer(t, probetest.AnswersBy(t, probetest.Holding(map[string][]string{"db.example. A": {"db.example. 1 IN A 192.0.2.9"}})), probetest.Silence)
+	told := make(chan probes.Owner, 1)
+	r := New(Options{Servers: []netip.AddrPort{place}, Log: logr.Discard(), Notify: func(asker probes.Owner) { told <- asker }})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.Start(ctx) }()
+	r.Set(asker, wantDB)
+	select {
+	case <-told:
+	case <-time.After(probetest.Ample):
+		t.Fatal("no answer")
+	}
+	if got := r.Answer(dbA); !got.equal(addresses("192.0.2.9")) {
+		t.Errorf("%+v", got)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// What people run: a change is known within the TTL, plus the time of an answer.
+func TestResolverOfDnsmasq(t *testing.T) {
+	t.Parallel() // it waits for a server
+	server := servers.NewDnsmasq(t, 1, "--cname=far.example,alias.example", "--cname=alias.example,db.example",
+		"--srv-host=_db._tcp.example,db.example,5432,10,5")
+	server.Hold(append(servers.Addresses("many.example", 200), "192.0.2.1 db.example", "2001:db8::1 db.example")...)
+	server.Start()
+	told := make(chan struct{}, 1)
+	r := New(Options{Servers: []netip.AddrPort{server.Address()}, Log: logr.Discard(), Notify: func(probes.Owner) {
+		select {
+		case told <- struct{}{}:
+		default:
+		}
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.Start(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	far, many := Question{"far.example", RecordA}, Question{"many.example", RecordA}
+	wide, service, missing := Question{"far.example", RecordAAAA}, Question{"_db._tcp.example", RecordSRV}, Question{"missing.example", RecordA}
+	var wanted []Wanted
+	for _, question := range []Question{far, many, wide, service, missing} {
+		wanted = append(wanted, Wanted{Question: question, TTLBounds: TTLBounds{Min: time.Second, Max: time.Second}})
+	}
+	r.Set(asker, wanted)
+	until := func(what string, holds func() bool) {
+		t.Helper()
+		deadline := time.After(probetest.Ample)
+		for !holds() {
+			select {
+			case <-told:
+			case <-deadline:
+				t.Fatalf("not in time: %s", what)
+			}
+		}
+	}
+	until("the first answers", func() bool {
+		return r.Answer(far).equal(addresses("192.0.2.1")) && r.Answer(wide).equal(addresses("2001:db8::1")) &&
+			len(r.Answer(many).Addresses) == 200 && r.Answer(missing).Outcome == LookupMissing &&
+			r.Answer(service).equal(RecordSet{Services: []ServiceRecord{{10, 5, "db.example", 5432}}})
+	})
+	for i := range 3 {
+		changed := fmt.Sprintf("192.0.2.%d", 10+i)
+		server.Hold(changed + " db.example")
+		began := time.Now()
+		until("a change", func() bool { return r.Answer(far).equal(addresses(changed)) })
+		t.Logf("known %v after the change, with a TTL of 1 s", time.Since(began))
+	}
+	server.Freeze()
+	until("silence", func() bool { return r.Answer(far).Outcome == LookupTimeout })
+	server.Kill()
+	if got := r.Answer(far); !got.equal(addresses("192.0.2.12")) {
+		t.Errorf("during the outage: %+v", got)
+	}
+	server.Hold("192.0.2.99 db.example")
+	server.Start()
+	until("its end", func() bool { return r.Answer(far).equal(addresses("192.0.2.99")) })
+}

@@ -1,0 +1,440 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/socket"
+	"farpoint.dev/farpoint/probes/transport"
+)
+
+// loop makes the probes of plain probers in Start's goroutine, many at a time, by the
+// system calls that a goroutine for each would make. What it spares is the waking up: of
+// goroutines, of threads for them and of the runtime's poller, which costs as much as the
+// system calls when probes are paced.
+//
+// It knows only how nearly every probe goes: a connection, a request that the kernel
+// takes whole, an answer that comes in one piece. A probe that goes otherwise is handed
+// over, with its connection, to a goroutine. Thus there is one place that copes with
+// endpoints that take their time.
+type loop struct {
+	scheduler *Scheduler
+	epoll     int
+	// bell is a pipe. Writing to its end [1] ends the wait.
+	bell [2]int
+	// asleep: the loop hears the bell only.
+	asleep atomic.Bool
+	// abandoned: there is a probe under way that nobody wants any more.
+	abandoned atomic.Bool
+
+	// The rest is only for Start's goroutine.
+
+	// talks are the probes under way, by their sockets.
+	talks map[int]talk
+	// lingering are the connections of probes that are over.
+	lingering map[int]lingering
+	// expires is a time before which none of these does.
+	expires time.Duration
+	// drained is when the loop had last seen to everything that had happened: what it finds
+	// afterwards has happened since.
+	drained time.Duration
+	// yielded is when other goroutines last had their turn.
+	yielded time.Duration
+	events  [128]syscall.EpollEvent
+	buffer  [4096]byte
+	part    transport.PartialResponse
+}
+
+// talk is a probe under way.
+type talk struct {
+	*probe
+	transport.LoopProber
+	// asked: the request has been said.
+	asked bool
+	// deadline is when the endpoint has had its timeout. The time that a connection waits
+	// for the loop to send its request does not count.
+	deadline time.Duration
+}
+
+// to is where the probe connects.
+func (t talk) to() netip.AddrPort {
+	to, _ := t.Address() // it was admitted when the probe began
+	return to
+}
+
+// newLoop returns nil if the system has no room for a loop.
+func newLoop(s *Scheduler) *loop {
+	l := &loop{scheduler: s, talks: map[int]talk{}, lingering: map[int]lingering{}, expires: math.MaxInt64}
+	var err error
+	if l.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
+		return nil
+	}
+	if err = syscall.Pipe2(l.bell[:], syscall.O_NONBLOCK|syscall.O_CLOEXEC); err != nil {
+		syscall.Close(l.epoll)
+		return nil
+	}
+	if err = l.watch(l.bell[0]); err != nil {
+		l.closeFiles()
+		return nil
+	}
+	return l
+}
+
+// watch makes the loop hear of a descriptor, once for each thing that happens to it.
+func (l *loop) watch(fd int) error {
+	const news = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | syscall.EPOLLET&math.MaxUint32
+	return syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: news, Fd: int32(fd)})
+}
+
+// close gives up the probes under way.
+func (l *loop) close() {
+	if l == nil {
+		return
+	}
+	for fd, each := range l.talks {
+		l.end(fd, each, probes.UnknownResult(probes.ReasonCanceled))
+	}
+	for fd := range l.lingering {
+		l.forget(fd)
+	}
+	// Who is about to ring holds the lock. Afterwards the bell's number may be another file's.
+	l.scheduler.mu.Lock()
+	defer l.scheduler.mu.Unlock()
+	l.closeFiles()
+}
+
+func (l *loop) closeFiles() {
+	for _, fd := range []int{l.epoll, l.bell[0], l.bell[1]} {
+		syscall.Close(fd)
+	}
+}
+
+// begin begins a probe.
+func (l *loop) begin(ctx context.Context, p *probe) {
+	t := talk{probe: p, LoopProber: p.prober.(transport.LoopProber)}
+	fd, dialled := 0, false
+	result := l.scheduler.guarded(func() probes.Result {
+		var err error
+		if fd, err = l.dial(t); err != nil {
+			return transport.Classify(ctx, err)
+		}
+		dialled = true
+		return probes.Result{}
+	})
+	if !dialled {
+		l.scheduler.finish(p, result)
+		return
+	}
+	t.deadline = l.scheduler.now() + t.rules.timing.Timeout
+	l.keep(fd, t)
+}
+
+// keep has the loop hear of a probe until its deadline.
+func (l *loop) keep(fd int, t talk) {
+	l.talks[fd] = t
+	l.expires = min(l.expires, tickAfter(t.deadline))
+}
+
+func (l *loop) dial(t talk) (fd int, err error) {
+	to, err := t.Address()
+	if err != nil {
+		return 0, err
+	}
+	if fd, err = socket.NewSocket(to); err != nil {
+		return 0, err
+	}
+	if err = socket.BeginConnect(fd, to); err == nil {
+		err = l.watch(fd)
+	}
+	if err != nil {
+		syscall.Close(fd)
+	}
+	return fd, err
+}
+
+// wait waits for something to happen, until a time at most, and sees to it and to all that
+// has happened by then. Nothing more is begun before, and no deadline is judged: an answer
+// that has arrived is in time, whenever the loop gets to it.
+func (l *loop) wait(ctx context.Context, until time.Duration) {
+	now, left := l.sleepAndAdvance(ctx, min(until, l.expires))
+	for left {
+		now, left = l.advanceAll(ctx, 0)
+	}
+	if now >= l.expires {
+		l.expire(now)
+	}
+	if l.abandoned.Swap(false) {
+		l.giveUp()
+	}
+	l.hush() // the scheduler looks now in any case
+}
+
+// sleepAndAdvance waits until something happens, and sees to it as advanceAll does.
+func (l *loop) sleepAndAdvance(ctx context.Context, until time.Duration) (now time.Duration, left bool) {
+	l.asleep.Store(true)
+	defer l.asleep.Store(false)
+	l.yield()
+	// Rounded up: too early would be in vain.
+	most := (until - l.scheduler.now() + time.Millisecond - 1) / time.Millisecond
+	if l.hush() {
+		most = 0
+	}
+	return l.advanceAll(ctx, max(most, 0))
+}
+
+// advanceAll waits for so many milliseconds at most, goes on with the probes that something
+// has happened to, and returns when it looked, and whether there may be more.
+func (l *loop) advanceAll(ctx context.Context, milliseconds time.Duration) (now time.Duration, left bool) {
+	before := l.scheduler.now()
+	count, err := syscall.EpollWait(l.epoll, l.events[:], int(milliseconds))
+	if err != nil {
+		return before, false // interrupted: nothing is known of what has happened
+	}
+	now = l.scheduler.now()
+	since := l.drained
+	if now-before >= time.Millisecond {
+		since = now // it has been waited for
+	}
+	l.asleep.Store(false)
+	for i := range count {
+		if event := &l.events[i]; event.Fd == int32(l.bell[0]) {
+			_, _ = syscall.Read(l.bell[0], l.buffer[:])
+		} else if t, ok := l.talks[int(event.Fd)]; ok {
+			l.advance(ctx, int(event.Fd), t, event.Events, since)
+		} else {
+			l.linger(int(event.Fd))
+		}
+	}
+	if left = count == len(l.events); !left {
+		l.drained = now
+	}
+	return now, left
+}
+
+// yield lets other goroutines run, unless they just have. It is cheaper, too: from a goroutine
+// that never yields the runtime takes the processor in the midst of its wait, and then it is busy
+// for milliseconds with watching out for the next such case, which costs as much as many probes.
+func (l *loop) yield() {
+	if now := l.scheduler.now(); now-l.yielded > yieldPause {
+		l.yielded = now
+		runtime.Gosched()
+	}
+}
+
+// yieldPause is how long the loop may keep its processor to itself.
+const yieldPause = 2 * time.Millisecond
+
+// hush reports whether somebody has nudged the scheduler, which is about to look then.
+func (l *loop) hush() bool {
+	select {
+	case <-l.scheduler.wake:
+		return true
+	default:
+		return false
+	}
+}
+
+// ring ends a wait. It is for all goroutines, which hold the scheduler's lock.
+func (l *loop) ring() {
+	if l != nil && l.asleep.CompareAndSwap(true, false) {
+		_, _ = syscall.Write(l.bell[1], []byte{0})
+	}
+}
+
+// abandon makes the loop look for probes that nobody wants any more, the next time it
+// wakes up.
+func (l *loop) abandon() {
+	if l != nil {
+		l.abandoned.Store(true)
+	}
+}
+
+// advance goes on with a probe after something happened to its socket. since is when the loop
+// last looked and it had not.
+func (l *loop) advance(ctx context.Context, fd int, t talk, events uint32, since time.Duration) {
+	now := l.scheduler.now()
+	if !t.asked && now-since > lateSlack {
+		l.scheduler.options.Metrics.late[lateExchange].Inc()
+	}
+	switch {
+	case t.asked:
+		l.listen(ctx, fd, t, nil)
+	case now >= t.deadline && len(t.Request()) > 0 && events&(syscall.EPOLLERR|syscall.EPOLLHUP) == 0:
+		l.end(fd, t, l.missed(since, now))
+	default:
+		// What the connection has waited for is not the endpoint's time.
+		t.deadline += now - since
+		l.ask(ctx, fd, t, events)
+	}
+}
+
+// missed is the result of a probe whose connection stands only after its deadline, as far as
+// the loop can tell: it has last looked when there was none.
+func (l *loop) missed(since, now time.Duration) probes.Result {
+	if now-since > lateSlack {
+		return probes.UnknownResult(probes.ReasonCrowded)
+	}
+	return probes.FailureResult(probes.ReasonTimeout)
+}
+
+// ask says the request, on a connection that stands or has failed.
+func (l *loop) ask(ctx context.Context, fd int, t talk, events uint32) {
+	if events&syscall.EPOLLERR != 0 {
+		if err := socket.ConnectError(fd, t.to()); err != nil {
+			// An endpoint may answer and close before it has read the request.
+			l.listen(ctx, fd, t, err)
+			return
+		}
+	}
+	request := t.Request()
+	said, err := say(fd, request, events)
+	switch {
+	case err == nil && said < len(request):
+		l.handOver(ctx, fd, t, request[said:], nil)
+	case err != nil:
+		// An endpoint may answer and close before it has read the request.
+		l.listen(ctx, fd, t, err)
+	case t.ReadsResponse():
+		t.asked, t.accepted = true, true
+		l.keep(fd, t)
+		if events&^syscall.EPOLLOUT != 0 {
+			l.listen(ctx, fd, t, nil)
+		}
+	default:
+		l.leave(fd, t, probes.SuccessResult(), transport.CloseAfterResponse)
+	}
+}
+
+// say writes what the kernel takes, or finds what has become of the connection if there
+// is nothing to write.
+func say(fd int, request []byte, events uint32) (said int, err error) {
+	switch {
+	case len(request) > 0:
+		said, err = syscall.Write(fd, request)
+	case events&(syscall.EPOLLERR|syscall.EPOLLHUP) != 0:
+		var failed int
+		if failed, err = syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR); failed != 0 {
+			err = syscall.Errno(failed)
+		}
+	}
+	if errors.Is(err, syscall.EAGAIN) {
+		return 0, nil
+	}
+	return max(said, 0), err
+}
+
+// listen takes what has come of the answer. failed is why the request could not be said.
+func (l *loop) listen(ctx context.Context, fd int, t talk, failed error) {
+	count, err := 0, failed
+	if t.ReadsResponse() {
+		count, err = syscall.Read(fd, l.buffer[:])
+	}
+	switch {
+	case count > 0:
+		l.judge(ctx, fd, t, l.buffer[:count])
+		return
+	case failed != nil:
+		err = failed
+	case err == nil:
+		err = io.EOF
+	case errors.Is(err, syscall.EAGAIN):
+		return // there was other news than an answer
+	}
+	l.end(fd, t, transport.Classify(ctx, socket.AttributeError(fd, true, t.to().Addr(), err)))
+}
+
+// judge makes a result of the answer, if it is all here.
+func (l *loop) judge(ctx context.Context, fd int, t talk, heard []byte) {
+	var (
+		how transport.Ending
+		err error
+	)
+	result := l.scheduler.guarded(func() (result probes.Result) {
+		l.part.Received = heard
+		result, how, err = t.ParseResponse(&l.part)
+		return result
+	})
+	switch {
+	case errors.Is(err, transport.ErrIncomplete):
+		l.handOver(ctx, fd, t, nil, slices.Clone(heard))
+	case err != nil:
+		l.end(fd, t, transport.Classify(ctx, err))
+	default:
+		l.leave(fd, t, result, how)
+	}
+}
+
+// handOver has a goroutine make the rest of a probe.
+func (l *loop) handOver(ctx context.Context, fd int, t talk, unsaid, heard []byte) {
+	_ = syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_DEL, fd, nil)
+	delete(l.talks, fd)
+	// What has arrived is read, however late it is.
+	left := max(t.deadline-l.scheduler.now(), lateSlack)
+	l.scheduler.handRest(ctx, t.probe, left, func(ctx context.Context) probes.Result {
+		to, _ := t.Address()
+		return transport.ResumeProbe(ctx, t.LoopProber, socket.SocketOf(fd, to), unsaid, heard)
+	})
+}
+
+// expire ends the probes whose time was over by now, when the loop looked and there was
+// nothing for them.
+func (l *loop) expire(now time.Duration) {
+	l.expires = math.MaxInt64
+	for fd, each := range l.talks {
+		if each.deadline > now {
+			l.expires = min(l.expires, tickAfter(each.deadline))
+		} else {
+			l.end(fd, each, probes.FailureResult(probes.ReasonTimeout))
+		}
+	}
+	l.endLingering(now)
+}
+
+// giveUp ends the probes that nobody wants any more.
+func (l *loop) giveUp() {
+	for _, fd := range l.unwanted() {
+		l.end(fd, l.talks[fd], probes.UnknownResult(probes.ReasonCanceled))
+	}
+}
+
+func (l *loop) unwanted() (fds []int) {
+	l.scheduler.mu.Lock()
+	defer l.scheduler.mu.Unlock()
+	for fd, each := range l.talks {
+		if each.first == nil {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
+}
+
+func (l *loop) end(fd int, t talk, result probes.Result) {
+	delete(l.talks, fd)
+	syscall.Close(fd)
+	l.scheduler.finish(t.probe, result)
+}

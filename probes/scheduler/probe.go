@@ -1,0 +1,178 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package scheduler
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"hash/maphash"
+	"slices"
+	"time"
+
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
+)
+
+// probe is what is probed: one schedule and one connection at a time, however many
+// owners have a target that it stands for. There are tens of thousands of them, so
+// that what they have in common is kept once, in their rules.
+type probe struct {
+	prober   probes.Prober
+	rules    *rules
+	identity Identity
+	// namespace is that of the owner it was first made for. charged is the one against
+	// whose limits the probe under way counts.
+	namespace, charged string
+	health             health.Health
+
+	// due is when the next probe begins, counted from the scheduler's origin.
+	due time.Duration
+	// begun is when the probe under way began, and begunAwake the same in the time that
+	// [stalls.awake] counts.
+	begun, begunAwake time.Duration
+	// informed is when a probe last said something about the target, or when it became one,
+	// in the time that [stalls.awake] counts.
+	informed time.Duration
+	// took is how long the last probe took, and usual how long one takes that passes; 0
+	// before the first.
+	took, usual microseconds
+	// queue is where it waits to be due, or for a limit; nil while it is probed. position is
+	// its index there.
+	queue    *dueQueue
+	position int32
+	lane     lane
+	// swift: the last probe took less than half of its timeout.
+	swift bool
+	// accepted: the endpoint has accepted the connection of the last probe, as far as the loop
+	// knows.
+	accepted bool
+	// suspect: it serves, but its last probe failed, see [guard.Guard].
+	suspect bool
+	// overtaken: the endpoint said of itself how it is while the probe was under way.
+	overtaken bool
+	// cancel ends the probe under way; nil if there is none or the loop makes it.
+	cancel context.CancelFunc
+	// first and others are the accounts that it stands for a target of. Nearly always
+	// there is only one.
+	first  *account
+	others []*account
+}
+
+// rules are what probes share by the thousand.
+type rules struct {
+	timing     Timing
+	thresholds health.Thresholds
+	private    bool
+}
+
+// account is what the scheduler keeps for one owner.
+type account struct {
+	owner   probes.Owner
+	entries []entry // sorted by key
+	// rushed is when the turn of one target last made others due at once.
+	rushed time.Duration
+}
+
+// entry is one target of an account.
+type entry struct {
+	key   string
+	probe *probe
+}
+
+// find returns the probe for a key; nil if there is none.
+func (a *account) find(key string) *probe {
+	i, ok := slices.BinarySearchFunc(a.entries, key, func(e entry, key string) int { return cmp.Compare(e.key, key) })
+	if !ok {
+		return nil
+	}
+	return a.entries[i].probe
+}
+
+// sameAs reports whether the probe does for the target exactly what another would.
+func (p *probe) sameAs(target *Target, owner probes.Owner) bool {
+	return p.identity == target.Identity && *p.rules == rulesOf(target) &&
+		(!target.Private || p.namespace == owner.Namespace)
+}
+
+func rulesOf(target *Target) rules {
+	return rules{timing: target.Timing, thresholds: target.Thresholds, private: target.Private}
+}
+
+// shareKey is equal for targets that may share a probe, and hardly ever for others.
+func shareKey(seed maphash.Seed, identity Identity, by rules, namespace string) uint64 {
+	if !by.private {
+		namespace = ""
+	}
+	return maphash.Comparable(seed, shareable{identity, by, namespace})
+}
+
+type shareable struct {
+	identity  Identity
+	rules     rules
+	namespace string
+}
+
+// nextDue returns when the probe is to be made again. While a change is pending, a probe
+// that took longer than the fast interval is followed by the next one at once, or a
+// black hole would be found later than a closed port by more than its timeouts.
+func (p *probe) nextDue(origin time.Time, now time.Duration) time.Duration {
+	if p.health.Pending() || p.suspect {
+		return max(p.begun+p.rules.timing.FastInterval, now)
+	}
+	return p.nextOnGrid(origin, now)
+}
+
+// nextOnGrid returns the probe's first point on its grid after now: its phase, plus
+// multiples of its interval since 1970.
+func (p *probe) nextOnGrid(origin time.Time, now time.Duration) time.Duration {
+	interval := p.rules.timing.Interval
+	phase := time.Duration(binary.BigEndian.Uint64(p.identity[:8]) % uint64(interval))
+	return now + interval - (time.Duration(origin.UnixNano())+now-phase)%interval
+}
+
+// subscribe makes the probe stand for a target of the account.
+func (p *probe) subscribe(to *account) {
+	if p.first == nil {
+		p.first = to
+	} else {
+		p.others = append(p.others, to)
+	}
+}
+
+// unsubscribe ends it, and reports whether nobody is left.
+func (p *probe) unsubscribe(from *account) (abandoned bool) {
+	if p.first != from {
+		for i := range p.others {
+			if p.others[i] == from {
+				p.others = append(p.others[:i:i], p.others[i+1:]...)
+				return false
+			}
+		}
+		return false
+	}
+	p.first = nil
+	if last := len(p.others) - 1; last >= 0 {
+		p.first, p.others = p.others[last], p.others[:last:last]
+	}
+	return p.first == nil
+}
+
+// accounts are all that the probe stands for a target of.
+func (p *probe) accounts() []*account {
+	return append([]*account{p.first}, p.others...)
+}

@@ -1,0 +1,382 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package scheduler
+
+import (
+	"container/heap"
+	"context"
+	"hash/maphash"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/utils/clock"
+
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/guard"
+	"farpoint.dev/farpoint/probes/health"
+)
+
+// Options are what a Scheduler needs.
+type Options struct {
+	// Notify is called with the owner of a target whose health, or whose being held,
+	// changed, after it is to be seen. It must return at once.
+	Notify func(probes.Owner)
+	// MaxInFlight bounds the probes under way at one time; a quarter of it those of
+	// targets that are steadily down. 0 means 4096.
+	MaxInFlight int
+	// MaxInFlightPerNamespace bounds those of one namespace; 0 means half of MaxInFlight.
+	MaxInFlightPerNamespace int
+	// MaxInFlightPerDestination bounds those of one namespace to one address or name; 0
+	// means 64.
+	MaxInFlightPerDestination int
+	// MaxHandshakes bounds the TLS handshakes, and logins, that compute at one time; 0 means
+	// one for each processor, which keeps them busy and leaves them to other probes every
+	// millisecond or so. With more, who waits would wait for the runtime, which does not
+	// know what is fair.
+	MaxHandshakes int
+	// MaxWatches bounds the connections held for watchers; 0 means 2048.
+	MaxWatches int
+	// Guard says when failures are taken for the operator's own; guard.DefaultOptions if
+	// it is zero.
+	Guard guard.Options
+	// Canaries are targets that are always well. While all of them are down, the network
+	// is taken to be.
+	Canaries []Target
+	// Network is what is known of the operator's own network; nil means nothing.
+	Network LocalNetwork
+	// Metrics counts what happens; nil means that nothing does.
+	Metrics *Metrics
+	// Clock is the real one if nil.
+	Clock clock.Clock
+	// Log hears of probers that panic.
+	Log logr.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxInFlight == 0 {
+		o.MaxInFlight = 4096
+	}
+	if o.MaxInFlightPerNamespace == 0 {
+		o.MaxInFlightPerNamespace = max(o.MaxInFlight/2, 1)
+	}
+	if o.MaxInFlightPerDestination == 0 {
+		o.MaxInFlightPerDestination = 64
+	}
+	if o.MaxHandshakes == 0 {
+		o.MaxHandshakes = runtime.GOMAXPROCS(0)
+	}
+	if o.MaxWatches == 0 {
+		o.MaxWatches = defaultMaxWatches
+	}
+	if o.Guard == (guard.Options{}) {
+		o.Guard = guard.DefaultOptions()
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
+	return o
+}
+
+// Scheduler probes targets when they are due and keeps their health.
+//
+// A target is due at the points of a fixed grid, each target at its own phase of its
+// interval, which spreads the load and is the same after a restart. While a change is
+// pending it is due a fast interval after the last probe began. A new target without
+// a verdict is due at once. A target is never probed twice at the same time, and a
+// point of the grid that passes meanwhile is left out.
+//
+// What is due is gathered for a tick: waking up costs more than the probes of a tick.
+type Scheduler struct {
+	options Options
+	// origin ties the grid to the calendar, once: from then on only the monotonic
+	// clock counts, so that setting the wall clock moves no probe.
+	origin time.Time
+	seed   maphash.Seed
+	// wake interrupts the wait for the next due time.
+	wake chan struct{}
+	// loop makes the probes of plain probers; nil until there are any. Only Start's
+	// goroutine sets it, under mu.
+	loop *loop
+	// probing counts the probes' goroutines.
+	probing sync.WaitGroup
+	// handed reaches the goroutines, idle in number, that wait for the next probe.
+	handed chan begun
+	idle   atomic.Int32
+
+	// mu guards everything below. Nothing waits while holding it, neither for the
+	// network nor for Notify.
+	mu     sync.Mutex
+	owners map[probes.Owner]*account
+	// shared finds the probe that another target may share.
+	shared map[uint64]*probe
+	queues [lanes]dueQueue
+	limits limits
+	starts startLimit
+	// turns counts the times that what is due was gathered.
+	turns  int
+	stalls stalls
+	guard  *guard.Guard[*probe]
+	// watches are held besides the probes.
+	watches watches
+	// waking is when Start looks at the queues next.
+	waking time.Duration
+	// held are owners of targets that the guard has kept from being taken out.
+	held map[*account]bool
+	// unconfirmed are suspects that would have been taken out, by the failures that would
+	// have done it, and recheckAt is when to look at them next.
+	unconfirmed map[*probe]probes.Result
+	recheckAt   time.Duration
+	// frozen: no endpoint is taken out, since the operator seems to have lost its own network.
+	frozen bool
+	// sweepAt is when to look for stale verdicts next.
+	sweepAt time.Duration
+	// untold are owners to be notified as soon as the lock is given back.
+	untold []probes.Owner
+}
+
+// canaries is the owner of the canaries; no namespace has an empty name.
+var canaries = probes.Owner{Name: "canaries"}
+
+// New returns a scheduler that probes nothing before Start.
+func New(options Options) *Scheduler {
+	options = options.withDefaults()
+	s := &Scheduler{
+		options: options,
+		origin:  options.Clock.Now(),
+		seed:    maphash.MakeSeed(),
+		wake:    make(chan struct{}, 1),
+		handed:  make(chan begun),
+		owners:  map[probes.Owner]*account{},
+		shared:  map[uint64]*probe{},
+		limits:  newLimits(options),
+		starts:  newStartLimit(),
+		guard:   guard.New[*probe](options.Guard),
+		watches: newWatches(options.MaxWatches),
+		held:    map[*account]bool{},
+
+		unconfirmed: map[*probe]probes.Result{},
+	}
+	return s
+}
+
+// Health returns what is known of the owner's targets, by their keys.
+func (s *Scheduler) Health(owner probes.Owner) map[string]health.Health {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of, ok := s.owners[owner]
+	if !ok {
+		return nil
+	}
+	known := make(map[string]health.Health, len(of.entries))
+	for _, entry := range of.entries {
+		known[entry.key] = entry.probe.health
+	}
+	return known
+}
+
+// Held reports whether a target of the owner would have been taken out, had the operator
+// not seemed to have lost its own network.
+func (s *Scheduler) Held(owner probes.Owner) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held[s.owners[owner]]
+}
+
+// Start probes until the context is done. It returns once the last probe has ended. It
+// is called once.
+func (s *Scheduler) Start(ctx context.Context) error {
+	defer s.probing.Wait()
+	defer close(s.handed)
+	defer func() { s.loop.close() }()
+	defer s.endWatches()
+	s.startWatches(ctx)
+	defer context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.nudge()
+	})()
+	timer := s.options.Clock.NewTimer(heartbeat)
+	defer timer.Stop()
+	s.mu.Lock()
+	s.stalls.start(s.now())
+	s.mu.Unlock()
+	s.setCanaries()
+	var batch []begun
+	for ctx.Err() == nil {
+		var until time.Duration
+		var stale []probes.Owner
+		batch, until, stale = s.gather(ctx, batch[:0])
+		s.notify(stale)
+		for _, each := range batch {
+			if each.ctx == nil {
+				s.loop.begin(ctx, each.probe)
+			} else {
+				s.hand(each) //nolint:contextcheck // it is in each
+			}
+		}
+		clear(batch) // or it would keep what each probe held
+		s.pause(ctx, timer, until)
+	}
+	return nil
+}
+
+// pause waits until there is something to do, or until this time.
+func (s *Scheduler) pause(ctx context.Context, timer clock.Timer, until time.Duration) {
+	if s.loop != nil {
+		s.loop.wait(ctx, until)
+		return
+	}
+	timer.Reset(until - s.now())
+	select {
+	case <-s.wake:
+	case <-timer.C():
+	}
+}
+
+// tick is the grain of time in which probes begin. It delays them by half of it on
+// average.
+const tick = 10 * time.Millisecond
+
+// tickAfter is the next tick from a time on.
+func tickAfter(at time.Duration) time.Duration { return (at + tick - 1) / tick * tick }
+
+// burst is how many probes begin before those under way are seen to.
+const burst = 256
+
+// The scheduler looks at its queues at least every heartbeat, and while probes are under
+// way every quickHeartbeat: it could not tell otherwise for how long it stood still, see
+// stalls.
+const (
+	heartbeat      = time.Second
+	quickHeartbeat = 50 * time.Millisecond
+)
+
+// gather takes what is due and may begin, and returns when to look again, and the owners of
+// verdicts that have become stale.
+func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Duration, []probes.Owner) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if stalled := s.stalls.beat(now); stalled > 0 {
+		s.guard.Stalled(stalled, now)
+	}
+	s.waking = now + heartbeat
+	s.limits.tick(now)
+	if ctx.Err() == nil {
+		batch = s.gatherAll(ctx, now, batch)
+	}
+	if len(s.limits.waiting) > 0 {
+		s.waking = min(s.waking, now+tick)
+	}
+	if s.limits.inFlight != [lanes]int{} {
+		s.waking = min(s.waking, now+quickHeartbeat)
+	}
+	if s.recheckUnconfirmed(now); len(s.unconfirmed) > 0 {
+		s.waking = min(s.waking, now+tick)
+	}
+	if s.waking > now {
+		s.waking = tickAfter(s.waking)
+	}
+	s.stalls.planned = s.waking
+	return batch, s.waking, s.sweep(now)
+}
+
+// begin takes the first probe out of a queue. It has been charged for.
+func (s *Scheduler) begin(ctx context.Context, queue *dueQueue, of bottleneck, now time.Duration) begun {
+	p := heap.Pop(queue).(*probe)
+	s.options.Metrics.began(now-p.due, p.rules.timing.Interval, of.limit == "")
+	s.starts.begin(now)
+	s.options.Metrics.inFlight[p.lane].Inc()
+	p.begun, p.begunAwake, p.accepted = now, s.stalls.awake(now), false
+	if s.loops(p.prober) {
+		return begun{probe: p}
+	}
+	return begun{probe: p, ctx: ctx, left: p.rules.timing.Timeout}
+}
+
+// finish takes the result of a probe and tells the owners who should know.
+func (s *Scheduler) finish(p *probe, result probes.Result) { s.notify(s.settle(p, result)) }
+
+// settle takes the result into account and makes the probe due again. It returns the
+// owners who should know.
+func (s *Scheduler) settle(p *probe, result probes.Result) (told []probes.Owner) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if p.cancel != nil {
+		p.cancel()
+		p.cancel = nil
+	}
+	if s.limits.full(p.lane) || s.starts.left(now) == 0 {
+		s.nudge() // others may be waiting for this one's place
+	}
+	s.limits.give(p)
+	s.starts.end(startedProbe{p.begun, p.rules.timing.Timeout, p.usual.duration(), p.accepted && p.lane != laneDown, result.Outcome}, now)
+	s.options.Metrics.inFlight[p.lane].Dec()
+	if p.first == nil {
+		return nil
+	}
+	if p.overtaken { // by what the endpoint said of itself
+		p.overtaken = false
+		s.enqueue(p, now+p.rules.timing.FastInterval)
+		return nil
+	}
+	result = s.applyGuard(p, result, now)
+	took := now - p.begun
+	p.took, p.swift = inMicroseconds(took), took < p.rules.timing.Timeout/2
+	if result.Outcome == probes.Success {
+		p.usual.learn(took)
+	}
+	s.options.Metrics.observe(schemeOf(p), result, took)
+	before := p.health.State
+	if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
+		s.changed(p, before, now)
+	}
+	s.age(p, result, now)
+	if !p.health.State.Serves() {
+		s.clearSuspect(p, now)
+	}
+	s.enqueue(p, p.nextDue(s.origin, now))
+	s.recheckUnconfirmed(now)
+	return s.conclude()
+}
+
+// enqueue makes the probe due, and Start look earlier if it must.
+func (s *Scheduler) enqueue(p *probe, due time.Duration) {
+	p.due, p.lane = due, laneOf(p)
+	heap.Push(&s.queues[p.lane], p)
+	if due < s.waking {
+		s.nudge()
+	}
+}
+
+func (s *Scheduler) now() time.Duration { return s.options.Clock.Since(s.origin) }
+
+// nudge makes Start look at the queues again. The lock is held.
+func (s *Scheduler) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // it is about to look anyway
+	}
+	s.loop.ring()
+}

@@ -1,0 +1,55 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package scheduler
+
+import "time"
+
+// stallSlack is how late the scheduler may wake up and still be taken for well.
+const stallSlack = 50 * time.Millisecond
+
+// stalls counts the time in which the process stood still: stopped by a signal, starved of
+// CPU, on a suspended machine. It shows by waking up later than planned. A deadline that
+// passed meanwhile is not the endpoint's fault, be it one long stall or many short ones.
+// Times are counted from the scheduler's origin.
+type stalls struct {
+	planned time.Duration
+	// total is how long all stalls lasted, and the time before the start.
+	total time.Duration
+}
+
+// start is called before the first beat: that nobody looked before is no stall.
+func (s *stalls) start(now time.Duration) { s.planned, s.total = now, now }
+
+// beat is called whenever the scheduler wakes up. It returns for how long it stood still.
+func (s *stalls) beat(now time.Duration) (stalled time.Duration) {
+	if now-s.planned > stallSlack {
+		stalled = now - s.planned
+		s.total += stalled
+	}
+	return stalled
+}
+
+// awake is the time without all stalls, be it one that is not over yet.
+func (s *stalls) awake(now time.Duration) time.Duration {
+	return max(min(now, s.planned+stallSlack)-s.total, 0)
+}
+
+// robbed reports whether stalls took half of its timeout or more from a probe that began at
+// a time, and then in the time that awake counts.
+func (s *stalls) robbed(begun, begunAwake, now, timeout time.Duration) bool {
+	return (now-begun)-(s.awake(now)-begunAwake) >= timeout/2
+}

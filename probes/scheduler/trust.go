@@ -1,0 +1,269 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package scheduler
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/guard"
+)
+
+// LocalNetwork knows the operator's own network. Its methods return at once.
+type LocalNetwork interface {
+	// Down reports whether the host knows that its link has no carrier, and whether it knows
+	// that no gateway is there. While that is so, no endpoint is taken out that is reached by
+	// them.
+	Down() (noCarrier, noGateway bool)
+	// OnLink reports whether an address is on the operator's own link, with no router on the
+	// way.
+	OnLink(netip.Addr) bool
+}
+
+// applyGuard returns the result, or Unknown in its place if it says more about the operator
+// than about the target.
+func (s *Scheduler) applyGuard(p *probe, result probes.Result, now time.Duration) probes.Result {
+	if result.Outcome == probes.Failure && s.stalls.robbed(p.begun, p.begunAwake, now, p.rules.timing.Timeout) {
+		result = probes.UnknownResult(probes.ReasonStalled)
+	}
+	if isOwnFault(result.Reason) {
+		s.guard.Unmade(now)
+	}
+	switch {
+	case p.first.owner == canaries:
+		s.applyCanary(p, result, now)
+		return result
+	case !p.health.State.Serves() || result.Outcome == probes.Unknown:
+		return result
+	case result.Outcome.Reached():
+		p.suspect = false
+		s.guard.Passed(p, s.placeOf(p), p.begun, now)
+		return result
+	}
+	run := guard.Run{
+		Place: s.placeOf(p), Class: guardClass(result.Reason), Begun: p.begun,
+		Threshold: int(p.rules.thresholds.Failure),
+		Patience:  2 * max(p.rules.timing.Timeout, p.rules.timing.FastInterval),
+	}
+	p.suspect = true
+	s.guard.Failed(p, run, now)
+	s.askWitnesses(p, now)
+	if !p.health.Condemns(result, p.rules.thresholds) {
+		return result
+	}
+	return s.decide(p, result, now)
+}
+
+// decide returns the result if the guard lets it take out the target.
+func (s *Scheduler) decide(p *probe, result probes.Result, now time.Duration) probes.Result {
+	s.observeLink(now)
+	switch s.guard.Judge(p, now) {
+	case guard.Dead:
+		return result
+	case guard.Hold:
+		s.hold(p)
+		return probes.UnknownResult(probes.ReasonIsolated)
+	case guard.Ask:
+		s.unconfirmed[p] = result
+	}
+	return probes.UnknownResult(probes.ReasonUnconfirmed)
+}
+
+// applyCanary tells the guard how a canary fares. That our own host has no way to it is as
+// bad as its silence.
+func (s *Scheduler) applyCanary(p *probe, result probes.Result, now time.Duration) {
+	switch {
+	case result.Outcome != probes.Unknown, result.Reason == probes.ReasonNetworkUnreachable, result.Reason == probes.ReasonNameResolution:
+		s.guard.Canary(p, s.placeOf(p), result.Outcome.Reached(), p.begun, now)
+	}
+}
+
+func (s *Scheduler) observeLink(now time.Duration) {
+	if s.options.Network != nil {
+		noCarrier, noGateway := s.options.Network.Down()
+		s.guard.SetOwnNetwork(noCarrier, noGateway, now)
+	}
+}
+
+// isOwnFault reports whether a probe with this reason could not be made in time because of
+// what our own process lacks.
+func isOwnFault(r probes.Reason) bool {
+	return r == probes.ReasonLocalResources || r == probes.ReasonStalled || r == probes.ReasonCrowded
+}
+
+// guardClass is the kind of failure that a reason stands for.
+func guardClass(reason probes.Reason) guard.Class {
+	switch reason {
+	case probes.ReasonTimeout, probes.ReasonHostUnreachable:
+		return guard.Silence
+	case probes.ReasonConnectionRefused, probes.ReasonConnectionClosed:
+		return guard.Refusal
+	case probes.ReasonTLSHandshake, probes.ReasonCertificate, probes.ReasonCertificateExpiring:
+		return guard.TLS
+	case probes.ReasonDNSNameNotFound, probes.ReasonDNSServerFailure, probes.ReasonDNSRefused, probes.ReasonDNSNoRecords:
+		return guard.Names
+	case probes.ReasonStatus, probes.ReasonContent, probes.ReasonProtocol, probes.ReasonRedirect:
+		return guard.Content
+	}
+	return guard.Answered
+}
+
+// recheckUnconfirmed takes out those whose failure has been confirmed since: witnesses may
+// have answered. To wait for their next probe could be to double their timeout.
+func (s *Scheduler) recheckUnconfirmed(now time.Duration) {
+	if len(s.unconfirmed) == 0 || now < s.recheckAt {
+		return
+	}
+	s.recheckAt = now + min(tick, time.Duration(len(s.unconfirmed))*recheckPause)
+	for p, result := range s.unconfirmed {
+		if !p.suspect || p.queue == nil && now > p.begun+confirmation {
+			delete(s.unconfirmed, p)
+			continue
+		}
+		if s.guard.Judge(p, now) != guard.Dead {
+			s.askWitnesses(p, now) // they may not have been asked since it began to fail
+			continue
+		}
+		before := p.health.State
+		if p.health.Observe(result, p.rules.thresholds, s.options.Clock.Now()) {
+			s.changed(p, before, now)
+		}
+		s.clearSuspect(p, now)
+	}
+}
+
+// confirmation is for how long a failure waits for a witness although the next probe has
+// begun, and recheckPause how long one unconfirmed failure delays the next look at all of them.
+const (
+	confirmation = 100 * time.Millisecond
+	recheckPause = 20 * time.Microsecond
+)
+
+// clearSuspect takes a target out of the suspects that is gone, or taken out.
+func (s *Scheduler) clearSuspect(p *probe, now time.Duration) {
+	if p.suspect {
+		p.suspect = false
+		s.guard.Removed(p, now)
+		delete(s.unconfirmed, p)
+	}
+}
+
+// hold notes that a target is kept from being taken out, which its owners should know.
+func (s *Scheduler) hold(p *probe) {
+	for _, of := range p.accounts() {
+		if !s.held[of] {
+			s.held[of] = true
+			s.tell(of)
+		}
+	}
+}
+
+// setFrozen begins or ends the time in which no endpoint is taken out.
+func (s *Scheduler) setFrozen(frozen bool) {
+	s.frozen = frozen
+	s.options.Metrics.isolated(frozen)
+	if frozen {
+		return
+	}
+	for of := range s.held {
+		s.tell(of)
+	}
+	clear(s.held)
+}
+
+// setCanaries has the canaries probed. Who has the same target shares no probe with them,
+// and is judged like everybody else.
+func (s *Scheduler) setCanaries() {
+	targets := slices.Clone(s.options.Canaries)
+	for i := range targets {
+		targets[i].Private = true
+	}
+	if len(targets) > 0 {
+		s.Set(canaries, targets)
+	}
+}
+
+// witnessesOfOwner is how many witnesses have one owner, as long as there are others, and
+// maxAskable how many targets are looked at to find some. After witnessDelay and its timeout
+// a witness has answered or failed.
+const (
+	witnessesOfOwner = 3
+	maxAskable       = 1 << 12
+	witnessDelay     = 100 * time.Millisecond
+)
+
+// askWitnesses has the canaries probed, and some targets that serve and are no suspects, if
+// the guard wants them to be because of one that is.
+func (s *Scheduler) askWitnesses(suspect *probe, now time.Duration) {
+	wanted := s.guard.WantsWitnesses(suspect, now)
+	if wanted == 0 {
+		return
+	}
+	until, asked := now, make([]*probe, 0, wanted)
+	ask := func(p *probe) {
+		begins := now
+		if p.queue == nil { // it is being asked
+			begins = p.begun
+		} else {
+			p.dueAt(min(p.due, now))
+		}
+		until, asked = max(until, begins+p.rules.timing.Timeout+witnessDelay), append(asked, p)
+	}
+	for pass, ofOwner := range [...]int{witnessesOfOwner, wanted} {
+		looked := 0
+		for _, of := range s.owners { // in no order, which is what is wanted
+			if of.owner == canaries {
+				continue
+			}
+			first, enough := rand.IntN(max(len(of.entries), 1)), min(len(asked)+ofOwner, wanted)
+			for i := 0; i < len(of.entries) && len(asked) < enough && looked < maxAskable; i++ {
+				p := of.entries[(first+i)%len(of.entries)].probe
+				if looked++; !p.suspect && p.health.State.Serves() && (pass == 0 || p.queue != nil && p.due > now) {
+					ask(p)
+				}
+			}
+		}
+	}
+	if of := s.owners[canaries]; of != nil {
+		for _, entry := range of.entries {
+			ask(entry.probe)
+		}
+	}
+	s.guard.Asked(asked, until, now)
+	s.nudge()
+}
+
+// placeOf is where a probe connects to; the zero Place if its prober does not say.
+func (s *Scheduler) placeOf(p *probe) guard.Place {
+	of, ok := p.prober.(probes.EndpointInfo)
+	if !ok {
+		return guard.Place{}
+	}
+	at := of.Place()
+	return guard.Place{Addr: at.Addr, Name: at.Name, OnLink: s.options.Network != nil && s.options.Network.OnLink(at.Addr)}
+}
+
+// schemeOf is that of a probe's URL; "other" if its prober does not say.
+func schemeOf(p *probe) string {
+	if of, ok := p.prober.(probes.EndpointInfo); ok {
+		return of.Scheme()
+	}
+	return "other"
+}

@@ -1,0 +1,131 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package scheduler
+
+import (
+	"context"
+	"time"
+
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/cpulimit"
+	"farpoint.dev/farpoint/probes/transport"
+)
+
+// begun is a probe that has its turn, and the scheduler's context.
+type begun struct {
+	*probe
+	// ctx is nil if the loop makes the probe.
+	ctx context.Context
+	// left is the time that the endpoint has from when a goroutine begins.
+	left time.Duration
+	// rest makes the rest of a probe that the loop has begun; else it is nil.
+	rest func(context.Context) probes.Result
+}
+
+// loops reports whether the loop makes the probes of a prober. The first of them starts it.
+func (s *Scheduler) loops(prober probes.Prober) bool {
+	if made, ok := prober.(transport.LoopProber); !ok || !made.LoopEligible() {
+		return false
+	}
+	if s.loop == nil {
+		s.loop = newLoop(s)
+	}
+	return s.loop != nil
+}
+
+// hand gives a probe to a goroutine that has nothing to do, whose stack has grown to
+// what a probe needs already, or to a new one.
+func (s *Scheduler) hand(b begun) {
+	select {
+	case s.handed <- b:
+	default:
+		s.probing.Go(func() { s.work(b) })
+	}
+}
+
+// handRest hands over the rest of a probe that the loop has begun.
+func (s *Scheduler) handRest(ctx context.Context, p *probe, left time.Duration, rest func(context.Context) probes.Result) {
+	s.hand(begun{p, ctx, left, rest}) //nolint:contextcheck // it is in begun
+}
+
+// limit makes the context of a probe under way, which has so much time left. The probe has
+// been charged to its namespace.
+func (s *Scheduler) limit(ctx context.Context, p *probe, left time.Duration) context.Context {
+	ctx, p.cancel = context.WithTimeout(ctx, left)
+	return s.inTurn(ctx, p, p.charged)
+}
+
+// inTurn lets a probe compute with others in the namespace's turn.
+func (s *Scheduler) inTurn(ctx context.Context, p *probe, namespace string) context.Context {
+	return &cpulimit.CPUSlot{Context: ctx, Limiter: s.limits.computing, Namespace: namespace, Timeout: p.rules.timing.Timeout}
+}
+
+// idleWorkers is how many goroutines wait for probes to make. After a burst the others
+// go.
+const idleWorkers = 64
+
+// work makes a probe and then those that it is handed, until there is no more use for
+// it.
+func (s *Scheduler) work(b begun) {
+	for {
+		s.run(b)
+		if s.idle.Add(1) > idleWorkers {
+			s.idle.Add(-1)
+			return
+		}
+		var ok bool
+		b, ok = <-s.handed
+		s.idle.Add(-1)
+		if !ok {
+			return
+		}
+	}
+}
+
+// run makes one probe, or the rest of it. The time that it has waited for a goroutine is not
+// the endpoint's.
+func (s *Scheduler) run(b begun) {
+	s.mu.Lock()
+	deadline := s.now() + b.left
+	ctx := s.limit(b.ctx, b.probe, b.left)
+	if b.first == nil {
+		b.cancel() // nobody wants it any more
+	}
+	s.mu.Unlock()
+	result := s.guarded(func() probes.Result {
+		if b.rest != nil {
+			return b.rest(ctx)
+		}
+		return b.prober.Probe(ctx)
+	})
+	if result.Reason == probes.ReasonTimeout && tooLate(s.now()-deadline, b.rules.timing.Timeout) {
+		result = probes.UnknownResult(probes.ReasonCrowded)
+	}
+	s.finish(b.probe, result)
+}
+
+// guarded makes of a prober's panic a result that blames nobody else.
+func (s *Scheduler) guarded(probe func() probes.Result) (result probes.Result) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.options.Metrics.panics.Inc()
+			s.options.Log.Error(nil, "A prober panicked; its probe does not count", "cause", cause)
+			result = probes.UnknownResult(probes.ReasonInternal)
+		}
+	}()
+	return probe()
+}

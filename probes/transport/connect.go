@@ -1,0 +1,293 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package transport
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/socket"
+)
+
+// All probes connect in the same way: resolve the name, if there is one, check each address
+// against the policy, connect by a socket of our own. The scheduler's loop does the same for
+// addresses, without a goroutine for each.
+
+// Stream is a TCP connection as probes use it.
+type Stream interface {
+	net.Conn
+	CloseWrite() error
+	SetNoDelay(noDelay bool) error
+	SetKeepAliveConfig(net.KeepAliveConfig) error
+}
+
+// Converse opens a connection of its own, hands it to talk and closes it. The
+// context's deadline and its cancellation hold for all of it: talk need not look
+// at the context, and must not set deadlines. It must end when the connection
+// fails.
+func (d *Dialer) Converse(ctx context.Context, to Destination, talk func(Stream) error) error {
+	if err := ctx.Err(); err != nil {
+		return err // a dial would still send its SYN
+	}
+	if to.DialName != "" {
+		return d.converseByName(ctx, to, talk)
+	}
+	if err := d.Check(to.Addr); err != nil {
+		return err
+	}
+	conn, err := socket.OpenSocket(ctx, to.Addr)
+	if err != nil {
+		return err
+	}
+	return converseOn(ctx, conn, func(Stream) error {
+		if err := conn.Connect(); err != nil {
+			return err
+		}
+		return to.talkOn(conn, talk)
+	})
+}
+
+// converseOn is converse on a connection that there is already.
+func converseOn(ctx context.Context, conn Stream, talk func(Stream) error) error {
+	defer conn.Close()
+	defer socket.EndWithContext(ctx, conn)()
+	return talk(conn)
+}
+
+// converseByName is converse for a destination that has to be resolved first.
+func (d *Dialer) converseByName(ctx context.Context, to Destination, talk func(Stream) error) error {
+	addrs, lookup, err := d.resolve(ctx, to)
+	if err != nil {
+		return err
+	}
+	conn, err := d.connectFirst(ctx, addrs)
+	if err != nil {
+		return lookup.blame(ctx, err)
+	}
+	return lookup.blame(ctx, converseOn(ctx, conn, func(conn Stream) error { return to.talkOn(conn, talk) }))
+}
+
+// talkOn sends the PROXY protocol's header, if there is to be one, and hands the connection to
+// talk.
+func (d Destination) talkOn(conn Stream, talk func(Stream) error) error {
+	if err := d.Proxy.writeHeader(conn); err != nil {
+		return err
+	}
+	return talk(conn)
+}
+
+// ExchangeDatagrams is converse by UDP.
+func (d *Dialer) ExchangeDatagrams(ctx context.Context, to Destination, talk func(net.Conn) error) error {
+	return d.TryEach(ctx, to, func(to netip.AddrPort) error {
+		conn, err := socket.OpenDatagrams(ctx, to)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		defer socket.EndWithContext(ctx, conn)()
+		return talk(conn)
+	})
+}
+
+// TryEach calls try with one address of a destination after the other, as long as the network
+// fails, and not the endpoint. The time is not divided between them: whoever is silent has all
+// of it.
+func (d *Dialer) TryEach(ctx context.Context, to Destination, try func(netip.AddrPort) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	addrs, lookup, err := d.resolve(ctx, to)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, addr := range addrs {
+		err := d.Check(addr)
+		if err == nil {
+			err = try(addr)
+		}
+		var network *socket.Error
+		if err == nil || !errors.As(err, &network) && errorStanding(ctx, err) == endpointsFault {
+			return lookup.blame(ctx, err)
+		}
+		failed = append(failed, err)
+	}
+	return lookup.blame(ctx, mostTelling(ctx, failed))
+}
+
+// attemptDelay is how long a connection to one address of a name has before the next address
+// is tried as well (RFC 8305, 5, "Connection Attempt Delay").
+const attemptDelay = 250 * time.Millisecond
+
+// maxAttempts bounds the addresses of a name that one probe tries: a name may have a thousand.
+const maxAttempts = 16
+
+// attempt is what came of connecting to one address.
+type attempt struct {
+	conn *socket.Socket
+	err  error
+}
+
+// connectFirst returns the connection that stands first (RFC 8305): the addresses are tried in
+// their order, each one when the one before it has failed or has had its time. No attempt is
+// under way any more when it returns.
+func (d *Dialer) connectFirst(ctx context.Context, addrs []netip.AddrPort) (*socket.Socket, error) {
+	if len(addrs) == 1 {
+		return d.connect(ctx, addrs[0])
+	}
+	trying, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan attempt)
+	next := clock.RealClock{}.NewTimer(0)
+	defer next.Stop()
+	var failed []error
+	for left, underWay := addrs, 0; len(left)+underWay > 0; {
+		select {
+		case <-next.C():
+			if len(left) == 0 {
+				continue
+			}
+			to := left[0]
+			left = left[1:]
+			underWay++
+			go func() {
+				conn, err := d.connect(trying, to)
+				ended <- attempt{conn, err}
+			}()
+			next.Reset(attemptDelay)
+		case each := <-ended:
+			underWay--
+			if each.err == nil {
+				cancel()
+				closeLate(ended, underWay)
+				return each.conn, nil
+			}
+			failed = append(failed, each.err)
+			if ctx.Err() != nil {
+				left = nil
+			}
+			next.Reset(0)
+		}
+	}
+	return nil, mostTelling(ctx, failed)
+}
+
+// closeLate closes the connections of attempts that came too late.
+func closeLate(ended <-chan attempt, underWay int) {
+	for range underWay {
+		if late := <-ended; late.err == nil {
+			late.conn.Close()
+		}
+	}
+}
+
+// connect returns a connection that stands.
+func (d *Dialer) connect(ctx context.Context, to netip.AddrPort) (*socket.Socket, error) {
+	if err := d.Check(to); err != nil {
+		return nil, err
+	}
+	conn, err := socket.OpenSocket(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	release := socket.EndWithContext(ctx, conn)
+	err = conn.Connect()
+	if !release() && err == nil {
+		err = ctx.Err() // the connection's deadline is over
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// Standings of an error of one of several addresses. What the endpoint did says more than what
+// our own host did, and that more than that we must not go there.
+const (
+	endpointsFault = iota
+	ownFault
+	refusedAddress
+)
+
+func errorStanding(ctx context.Context, err error) int {
+	switch result := Classify(ctx, err); {
+	case result.Reason == probes.ReasonAddressRefused:
+		return refusedAddress
+	case result.Outcome == probes.Unknown:
+		return ownFault
+	}
+	return endpointsFault
+}
+
+// mostTelling is the error that says most about an endpoint, of those of its addresses: the
+// first one of the lowest standing. An address family that our host lacks thus excuses nobody
+// who is dead in the other one.
+func mostTelling(ctx context.Context, failed []error) error {
+	return slices.MinFunc(failed, func(a, b error) int { return cmp.Compare(errorStanding(ctx, a), errorStanding(ctx, b)) })
+}
+
+// resolve returns the addresses of a destination, at least one and at most maxAttempts.
+// Whoever connects to one must check it.
+func (d *Dialer) resolve(ctx context.Context, to Destination) ([]netip.AddrPort, nameLookup, error) {
+	if to.DialName == "" {
+		return []netip.AddrPort{netip.AddrPortFrom(to.Addr.Addr().Unmap(), to.Addr.Port())}, nameLookup{}, nil
+	}
+	lookup := nameLookup{start: time.Now()} //nolint:forbidigo // to compare with a context's deadline
+	addrs, err := d.names.Addresses(ctx, to.DialName)
+	lookup.end = time.Now() //nolint:forbidigo // see above
+	if err != nil {
+		return nil, lookup, err
+	}
+	places := make([]netip.AddrPort, 0, maxAttempts)
+	for _, addr := range addrs[:min(len(addrs), maxAttempts)] {
+		places = append(places, netip.AddrPortFrom(addr, to.Addr.Port()))
+	}
+	return places, lookup, nil
+}
+
+// nameLookup is when the name of a destination was being resolved; zero if there
+// was no name.
+type nameLookup struct{ start, end time.Time }
+
+// slowLookupError is a timeout that the name servers caused: they took most of the time.
+type slowLookupError struct{ error }
+
+func (e *slowLookupError) Unwrap() error { return e.error }
+
+// ProbeResult implements resultError.
+func (e *slowLookupError) ProbeResult() probes.Result {
+	return probes.UnknownResult(probes.ReasonNameResolution)
+}
+
+// blame marks a timeout as the resolver's fault if the lookup had left the
+// endpoint less than half of the time.
+func (l nameLookup) blame(ctx context.Context, err error) error {
+	deadline, ok := ctx.Deadline()
+	if err == nil || !ok || l.end.IsZero() || !IsTimeout(err) || l.end.Sub(l.start) < deadline.Sub(l.end) {
+		return err
+	}
+	return &slowLookupError{err}
+}

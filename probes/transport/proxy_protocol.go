@@ -1,0 +1,88 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package transport
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// ProxyProtocol is what a probe says on a connection before anything else: from where to
+// where it leads, as load balancers say it of the connections that they pass on
+// (https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt). Servers that are behind
+// one take no connection without it.
+//
+// The addresses are the true ones, those of the operator and of the endpoint, by the
+// command PROXY. The protocol has LOCAL in version 2 for connections that a balancer makes
+// for itself, and HAProxy's own checks send that, and UNKNOWN in version 1. To a server all
+// of them mean the same. But PROXY is what it gets from its clients, and so what a check
+// should find working, and the document advises against UNKNOWN, since there are servers
+// that refuse it.
+type ProxyProtocol uint8
+
+const (
+	NoProxyProtocol ProxyProtocol = iota
+	ProxyProtocolV1
+	ProxyProtocolV2
+)
+
+// ProxyProtocolParameter is the parameter of probe URLs for it.
+const ProxyProtocolParameter = "proxyProtocol"
+
+// writeHeader says it on a connection that stands.
+func (v ProxyProtocol) writeHeader(conn Stream) error {
+	if v == NoProxyProtocol {
+		return nil
+	}
+	header := v.Header(addrPortOf(conn.LocalAddr()), addrPortOf(conn.RemoteAddr()))
+	// It is a segment of its own, which servers count on, and what follows must not wait
+	// until it has been acknowledged.
+	if err := conn.SetNoDelay(true); err != nil {
+		return err
+	}
+	_, err := conn.Write(header)
+	return err
+}
+
+func addrPortOf(addr net.Addr) netip.AddrPort {
+	at := addr.(*net.TCPAddr).AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// Header is what is said of a connection. Both addresses are of the same family.
+func (v ProxyProtocol) Header(from, to netip.AddrPort) []byte {
+	if v == ProxyProtocolV1 {
+		family := "TCP4"
+		if to.Addr().Is6() {
+			family = "TCP6"
+		}
+		return fmt.Appendf(nil, "PROXY %s %s %s %d %d\r\n", family, from.Addr(), to.Addr(), from.Port(), to.Port())
+	}
+	const signature, versionAndCommand = "\r\n\r\n\x00\r\nQUIT\n", 0x21
+	family := byte(0x11) // TCP over IPv4
+	if to.Addr().Is6() {
+		family = 0x21
+	}
+	addresses := append(from.Addr().AsSlice(), to.Addr().AsSlice()...)
+	header := append([]byte(signature), versionAndCommand, family)
+	header = binary.BigEndian.AppendUint16(header, uint16(len(addresses)+4))
+	header = append(header, addresses...)
+	header = binary.BigEndian.AppendUint16(header, from.Port())
+	return binary.BigEndian.AppendUint16(header, to.Port())
+}
