@@ -29,7 +29,7 @@ func (e *ReasonError) Error() string { return e.Err.Error() }
 
 func (e *ReasonError) Unwrap() error { return e.Err }
 
-// ResultError is an error that knows what it says about the endpoint.
+// ResultError is an error that has a result for the endpoint.
 type ResultError interface {
 	error
 	ProbeResult() Result

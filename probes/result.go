@@ -49,9 +49,9 @@ func (o Outcome) Reached() bool { return o == Success || o == Draining || o == R
 // Decides reports whether the outcome counts for a verdict.
 func (o Outcome) Decides() bool { return o != Unknown && o != Reachable }
 
-// Reason says why an outcome is not a success. The set is closed and coarse on
-// purpose: whoever may create an ExternalService reads it, and must not be able
-// to scan the network or read other people's responses through it.
+// Reason says why an outcome is not a success. The set is closed and coarse on purpose: people
+// who can create an ExternalService read it, and must not be able to scan the network or read
+// other people's responses through it.
 type Reason uint8
 
 // ReasonNone is that of a success.
@@ -215,10 +215,10 @@ var reasons = map[Reason]struct{ word, sentence string }{
 // Reasons lists all reasons there are, for documentation and metrics.
 func Reasons() []Reason { return slices.Sorted(maps.Keys(reasons)) }
 
-// String is the reason in one word, as it stands in a status; empty for none.
+// String is the reason in one word, as in a status; empty for none.
 func (r Reason) String() string { return reasons[r].word }
 
-// OwnWord reports whether the reason is what an endpoint says of itself.
+// OwnWord reports whether the reason is an endpoint's own report.
 func (r Reason) OwnWord() bool { return r == ReasonNotServing || r == ReasonServiceUnknown }
 
 // Result is the answer of one probe.
@@ -226,8 +226,8 @@ type Result struct {
 	Outcome Outcome
 	// Reason is ReasonNone for a Success.
 	Reason Reason
-	// Code is the protocol's status with ReasonStatus and ReasonDraining (503 for HTTP), the
-	// way to log in with ReasonCredentialsWithheld, else 0.
+	// Code is the protocol's status with ReasonStatus and ReasonDraining (503 for HTTP), the way
+	// to log in with ReasonCredentialsWithheld, otherwise 0.
 	Code uint16
 }
 

@@ -68,7 +68,7 @@ func (c *CPULimiter) Waiting(namespace string) int {
 func (c *CPULimiter) Take(ctx context.Context, namespace string, begun bool) bool {
 	turn := c.join(namespace, begun)
 	if turn == nil {
-		// Whoever is about to wait, too, has a place in the line before this one computes.
+		// A probe that is about to wait, too, has a place in the line before this one computes.
 		// Otherwise the line would be that of the runtime, which knows no namespaces.
 		runtime.Gosched()
 		return true
@@ -242,12 +242,12 @@ func (t *CPUSlot) blame(err error) error {
 	return &crowdedError{err}
 }
 
-// inTurn is a connection over which a probe computes in its turn, with what it reads. Who
-// waits for the network holds nobody up.
+// inTurn is a connection over which a probe computes in its turn, with what it reads. A probe
+// that waits for the network holds nothing up.
 type inTurn struct {
 	net.Conn
 	turn *CPUSlot
-	// computes: whoever reads goes on to compute.
+	// computes: a read is followed by computing.
 	computes atomic.Bool
 }
 

@@ -91,7 +91,7 @@ func TestNoTurnIsLost(t *testing.T) {
 			t.Errorf("%d computed at one time, want %d; %d gave up", atOnce, most, gaveUp)
 		}
 		if c.Free != most || len(c.lines) != 0 || len(c.order) != 0 {
-			t.Errorf("%d turns are free in the end, %d lines are left", c.Free, len(c.lines))
+			t.Errorf("%d turns are free finally, %d lines are left", c.Free, len(c.lines))
 		}
 	})
 }

@@ -18,7 +18,8 @@ limitations under the License.
 //
 // [EgressPolicy] holds for the whole operator: nothing on the operator's own host or link, no
 // metadata service, nothing of the cluster's own, unless a flag allows it. [Bounds] are what
-// policies leave to a tenant. In come addresses, ports and names; out comes nil or an error that
-// says why not. It is pure but for the ranges that are replaced while probes run; it must not
-// resolve names, since a decision holds for an address at the moment of the connection.
+// policies leave to a tenant. In come addresses, ports and names; out comes nil or an error
+// that says why not. It is pure except for the ranges that are replaced while probes run; it
+// must not resolve names, since a decision holds for an address at the moment of the
+// connection.
 package egress

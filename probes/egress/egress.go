@@ -90,10 +90,10 @@ func (p *EgressPolicy) CheckProbe(addr netip.Addr) error {
 	return nil
 }
 
-// CheckPublished returns an error if the address must not stand in an
-// EndpointSlice. The API server refuses some of these itself, but then with the
-// whole slice (ValidateNonSpecialIP in k8s.io/kubernetes pkg/apis/core/validation), so that
-// no rule allows them; others it lets through although no data plane can mean them.
+// CheckPublished returns an error if the address must not be in an EndpointSlice. The API
+// server refuses some of these itself, but then with the whole slice (ValidateNonSpecialIP in
+// k8s.io/kubernetes pkg/apis/core/validation), so that no rule allows them; others it lets
+// through although no data plane can mean them.
 func (p *EgressPolicy) CheckPublished(addr netip.Addr) error {
 	if addr.Is4In6() {
 		return fmt.Errorf("%s is an IPv4 address mapped into IPv6: write %s", addr, addr.Unmap())
@@ -107,7 +107,7 @@ func (p *EgressPolicy) CheckPublished(addr netip.Addr) error {
 	return nil
 }
 
-// OrHaveItAllowed ends what is said of an address that the administrator may allow.
+// OrHaveItAllowed ends the message about an address that the administrator may allow.
 const OrHaveItAllowed = ", or have the operator's administrator allow it (--allowed-cidrs)"
 
 // noEndpoint names what makes an address none that a Service could ever front; empty if

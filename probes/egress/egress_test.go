@@ -47,7 +47,7 @@ func prefixes(texts ...string) []netip.Prefix {
 	return parsed
 }
 
-// egressCases list addresses by what is said of them; "" if they are allowed.
+// egressCases list addresses by the messages about them; "" if they are allowed.
 var egressCases = map[string]string{
 	"": `
 		1.0.0.0 1.1.1.1 8.8.8.8 9.255.255.255 10.0.0.1 10.95.255.255 10.97.0.0 10.96.0.53 10.243.255.255 10.244.1.0

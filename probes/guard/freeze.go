@@ -24,8 +24,8 @@ type freeze struct {
 	begun time.Duration
 	// most is how many addresses failed at the worst.
 	most int
-	// standing is how those addresses have fared that were heard of meanwhile, and count how
-	// many of them have fared so.
+	// standing is how the addresses with results have fared meanwhile, and count how many of them
+	// have fared so.
 	standing map[Place]standing
 	count    [standings]int
 	// recovery is when the last one recovered, and patience for how long to wait for more.
@@ -132,10 +132,9 @@ func (g *Guard[K]) reconsider(now time.Duration) {
 	}
 }
 
-// SetOwnNetwork tells the guard what the operator's host knows of its own network: whether
-// its link has no carrier, and whether no gateway is there. Without a carrier no endpoint is
-// taken out, and without a gateway none that is behind one, unless something there is
-// reached all the same.
+// SetOwnNetwork tells the guard what the operator's host knows of its own network: whether its
+// link has no carrier, and whether no gateway is there. Without a carrier no endpoint is taken
+// out, and without a gateway none that is behind one, unless something there is still reached.
 func (g *Guard[K]) SetOwnNetwork(noCarrier, noGateway bool, now time.Duration) {
 	for at, down := range [sides]bool{onLink: noCarrier, remote: noCarrier || noGateway} {
 		switch {

@@ -40,11 +40,11 @@ limitations under the License.
 // canaries fail, none goes. What is on our own link says nothing about what is behind our
 // router: such canaries and witnesses count for suspects on the link only.
 //
-// A freeze ends when Release of the suspects are well again; when too many others were
-// reached during it all the time, or the suspects that recover stop to do so; or, if the
-// canaries caused it, when most of them have passed twice in a row. It lasts for MaxHold at
-// most: what fails is then believed dead. Canaries that are silent for longer are taken for
-// dead themselves, and do not decide until they are back.
+// A freeze ends when Release of the suspects are well again; when too many others were reached
+// during it all the time, or the suspects that recover stop to do so; or, if the canaries
+// caused it, when most of them have passed twice in a row. It lasts for MaxHold at most: what
+// fails is then believed dead. Canaries that are silent for longer count as dead themselves,
+// and do not decide until they are back.
 //
 // A lost packet here and there is no cut, and is accounted for by [Guard.Multiplier].
 package guard
@@ -74,7 +74,7 @@ const (
 	classes
 )
 
-// Options say when failures are taken for the operator's own.
+// Options define when failures are attributed to the operator's own network.
 type Options struct {
 	// Share of the addresses that were probed that must fail in the same class, above 0 and
 	// at most 1.
@@ -126,7 +126,7 @@ type Run struct {
 	Patience time.Duration
 }
 
-// Decision is what the guard says of a suspect that would be taken out.
+// Decision is the guard's answer for a suspect that would be taken out.
 type Decision uint8
 
 const (

@@ -108,8 +108,8 @@ func (r *runs) add(outcome probes.Outcome) {
 	r.failed, r.unfailed = extended(r.failed, outcome == probes.Failure), extended(r.unfailed, outcome != probes.Failure)
 }
 
-// Seeded is a health that is known from elsewhere than probing: what was published
-// before a restart, or what a new target is to be taken for.
+// Seeded is a health that is known from elsewhere than probing: what was published before a
+// restart, or the initial state of a new target.
 func Seeded(state State) Health {
 	return Health{State: state}
 }
@@ -217,11 +217,10 @@ func (h *Health) backing(outcome probes.Outcome) int {
 	return int(h.unfailed)
 }
 
-// Declare takes into account what an endpoint says of itself without being asked. That it
-// takes no calls is its own word, which no lost packet can have made up, and decides at
-// once; so does taking that back, unless it is flapping. For the rest the probes decide:
-// being well is nothing that an endpoint can declare against them. It returns true if the
-// verdict changed.
+// Declare takes into account what an endpoint reports of itself without being asked. That it
+// takes no calls is its own word, which no lost packet can have made up, and decides at once;
+// so does taking that back, unless it is flapping. For the rest the probes decide: being well
+// is nothing that an endpoint can declare against them. It returns true if the verdict changed.
 func (h *Health) Declare(said probes.Result, limits Thresholds, now time.Time) bool {
 	switch {
 	case said.Outcome == probes.Failure && h.State != StateUnhealthy,
@@ -272,10 +271,10 @@ func (h *Health) fall() {
 	}
 }
 
-// explain keeps the reason for a verdict up to date: somebody who has mended one
-// fault must see the next one. As for the verdict itself, it takes several results
-// in a row, so that an endpoint that fails now in this way and now in that causes
-// no writes: some of them even where one result makes a verdict.
+// explain keeps the reason for a verdict up to date: somebody who has fixed one fault must see
+// the next one. As for the verdict itself, it takes several results in a row, so that an
+// endpoint that fails now in this way and now in that causes no writes: some of them even where
+// one result makes a verdict.
 func (h *Health) explain(result probes.Result, threshold uint8) bool {
 	if result.Reason == h.Cause.Reason && result.Code == h.Cause.Code {
 		h.otherwise = 0

@@ -128,8 +128,8 @@ func TestManyFacesAreNoNews(t *testing.T) {
 	}
 }
 
-// TestDeclare: what an endpoint says of itself decides at once where it is its own word to
-// say, and never against the probes.
+// TestDeclare: what an endpoint reports of itself decides at once where it may, and never
+// against the probes.
 func TestDeclare(t *testing.T) {
 	limits := Thresholds{Failure: 3, Success: 2}
 	away, missing := probes.FailureResult(probes.ReasonNotServing), probes.FailureResult(probes.ReasonServiceUnknown)
@@ -199,7 +199,7 @@ func TestHealthAgainstOracle(t *testing.T) {
 			before := health
 			told := health.Observe(result, limits, now)
 			if health.State != before.State && (!told || health.Cause != result) {
-				t.Fatalf("seed %d: a verdict without its cause, or that nobody is told of", seed)
+				t.Fatalf("seed %d: a verdict without its cause, or that nobody is notified of", seed)
 			}
 			if want := verdictOf(from, history, limits); health.State != want {
 				t.Fatalf("seed %d, %+v from %v: %v after %v, want %v", seed, limits, from, health.State, history, want)

@@ -35,7 +35,7 @@ type Options struct {
 	Echo bool
 	// Clock is the real one if nil.
 	Clock clock.Clock
-	// Log is told when our network goes away and when it is back.
+	// Log gets a line when our network goes away and when it is back.
 	Log logr.Logger
 }
 

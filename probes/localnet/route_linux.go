@@ -64,7 +64,7 @@ func NextHop(addr netip.Addr) Hop {
 	return hop
 }
 
-// route is what the kernel says of the way to an address.
+// route is the kernel's route to an address.
 type route struct {
 	// kind is RTN_UNICAST, RTN_LOCAL or another one.
 	kind uint8

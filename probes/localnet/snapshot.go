@@ -18,7 +18,7 @@ package localnet
 
 import "net/netip"
 
-// Snapshot is what the kernel says of our network at one time.
+// Snapshot is the kernel's view of our network at one time.
 type Snapshot struct {
 	// Carrier says of each network interface, by its index, whether it is up and has a
 	// carrier.

@@ -25,9 +25,9 @@ import (
 )
 
 // An address may be given to another machine, and a probe must not give that machine the
-// password of the one before. A server has proved who it is if it has shown a certificate
-// that was verified, chain and name. To a server that has not, credentials are sent only as
-// the table loginMethods allows.
+// password of the one before. A server has proved who it is if it has shown a certificate that
+// was verified, chain and name. To a server that did not, credentials are sent only as the
+// table loginMethods allows.
 
 // ErrCredentialsWithheld is in the errors of Registry.New for definitions whose probes would
 // send credentials to a server that has not proved who it is.

@@ -83,7 +83,7 @@ func (i *impostor) knows(t *testing.T, secrets ...string) {
 	for _, secret := range secrets {
 		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret)), hex.EncodeToString([]byte(secret))} {
 			if bytes.Contains(i.heard.Bytes(), []byte(form)) {
-				t.Errorf("the impostor was told %q", form)
+				t.Errorf("the impostor received %q", form)
 			}
 		}
 	}
@@ -251,7 +251,7 @@ func askMySQL(plugin string, questions ...string) func(net.Conn) {
 	}
 }
 
-// A server that cannot show that it knows the password is not the one that it is taken for.
+// A server that cannot show that it knows the password is not the right one.
 func TestPostgresProbe_ServerDoesNotKnowPassword_IsFailure(t *testing.T) {
 	welcome := authentication(0, "") + postgresMessage('Z', "I")
 	for name, end := range map[string]string{
@@ -277,8 +277,8 @@ func TestPostgresProbe_ServerDoesNotKnowPassword_IsFailure(t *testing.T) {
 	}
 }
 
-// Where the URL and the settings say already that credentials would go to whoever listens,
-// nothing is connected to.
+// If the URL and the settings already show that credentials would go to any server that
+// listens, the probe does not connect.
 func TestRegistry_CredentialsForUnverifiedServer_AreRefused(t *testing.T) {
 	password, token := &Credentials{Username: "probe", Password: "hunter2"}, &Credentials{Token: "hunter2"}
 	header := &HTTPSettings{Headers: []Header{{"authorization", "Bearer hunter2"}}}

@@ -28,8 +28,8 @@ import (
 
 // The probes of databases have this in common.
 
-// maxDatabaseBytes is how much is read of what a database says in one probe. It says a
-// few hundred bytes if all is well.
+// maxDatabaseBytes is how much is read from a database in one probe. It says a few hundred
+// bytes if all is well.
 const maxDatabaseBytes = 64 << 10
 
 // bounded reads so much and no more of what a server sends.

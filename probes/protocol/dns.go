@@ -38,7 +38,7 @@ type dnsProber struct {
 	dialer   *transport.Dialer
 	to       transport.Destination
 	question dnsmessage.Question
-	// query is the whole message that asks the question, but for its identifier.
+	// query is the whole message with the question, without its identifier.
 	query []byte
 	// tcp: UDP is not tried first.
 	tcp bool

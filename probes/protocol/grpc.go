@@ -191,7 +191,7 @@ func (p *grpcProber) call(ctx context.Context, conn transport.Stream) (*grpcCall
 			return nil, err
 		}
 	}
-	// If the server has closed the connection already, what it said first counts.
+	// If the server has closed the connection already, its data before that counts.
 	_, _ = over.Write(p.request)
 	return &grpcCall{conn: over, reader: newHTTP2Reader(over)}, nil
 }
@@ -219,7 +219,7 @@ func (c *grpcCall) end() {
 	c.reader.release()
 }
 
-// next waits for the next message and returns what it says of the service.
+// next waits for the next message and returns the service's status in it.
 func (c *grpcCall) next() (probes.Result, error) {
 	for {
 		if message, ok, err := c.message(); ok || err != nil {

@@ -132,8 +132,8 @@ func TestGRPCWatchIsRenewed(t *testing.T) {
 	turns(t, turned, health.StateUnhealthy, probes.ReasonNotServing)
 }
 
-// TestGRPCWatchOfOddServers: whatever comes on a watch, it ends, and is told nothing that
-// was not said.
+// TestGRPCWatchOfOddServers: whatever comes on a watch, it ends, and reports nothing that was
+// not sent.
 func TestGRPCWatchOfOddServers(t *testing.T) {
 	words := func(count int) func(*http2.Framer) {
 		return func(framer *http2.Framer) {

@@ -248,9 +248,8 @@ func (p *httpProber) handshake(ctx context.Context, client *transport.TLSClient,
 // exchange writes the request and reads as much of the response as matters. below is the
 // connection itself, which conn may be TLS on.
 func (p *httpProber) exchange(ctx context.Context, below transport.Stream, conn net.Conn, h *hop) (a answer, err error) {
-	// An endpoint may answer, or send an alert, and close before it has read the
-	// request. What it said counts then, and if it said nothing, the read fails like
-	// the write did: at once.
+	// An endpoint may answer, or send an alert, and close before it has read the request. Its
+	// response counts then, and without one, the read fails like the write did: at once.
 	_, _ = conn.Write(h.request)
 	receive := func(conn net.Conn) error {
 		if p.http2 {

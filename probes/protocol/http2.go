@@ -127,7 +127,7 @@ type http2Reader struct {
 // http2Buffers are for reading frames, of which most are small.
 var http2Buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 1<<10) }}
 
-// newHTTP2Reader begins to read the answer to a request. It is released in the end.
+// newHTTP2Reader begins to read the answer to a request. It is released at last.
 func newHTTP2Reader(conn io.ReadWriter) *http2Reader {
 	r := &http2Reader{bounded: bounded{conn, maxHTTP2Bytes}, buffered: http2Buffers.Get().(*bufio.Reader)}
 	r.buffered.Reset(&r.bounded)

@@ -79,7 +79,7 @@ func TestHTTP2ProbeOfHostileServers(t *testing.T) {
 		talk    func(net.Conn)
 		timeout time.Duration
 		want    probes.Result
-		// wantBody is what a probe says that wants the body as well.
+		// wantBody is the request of a probe that wants the body as well.
 		wantBody probes.Result
 	}{
 		{"silent", probetest.Silence, probetest.Brief, probes.FailureResult(probes.ReasonTimeout), probes.FailureResult(probes.ReasonTimeout)},

@@ -268,7 +268,7 @@ func hasHeader(headers []Header, name string) bool {
 	return false
 }
 
-// isVisibleASCII tells what may stand in a request line.
+// isVisibleASCII reports whether a byte may be in a request line.
 func isVisibleASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f {

@@ -64,7 +64,7 @@ func TestResponseBytesAreBounded(t *testing.T) {
 			defer r.Release()
 			response, err := r.ReadHead("GET")
 			if test.said > test.head {
-				t.Errorf("%d bytes taken for the head, more than %d", test.said, test.head)
+				t.Errorf("%d bytes parsed as the head, more than %d", test.said, test.head)
 			}
 			if test.body == 0 {
 				if err == nil {

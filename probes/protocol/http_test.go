@@ -130,7 +130,7 @@ func TestHTTPProbeOfHostileServers(t *testing.T) {
 		talk    func(net.Conn)
 		timeout time.Duration
 		want    probes.Result
-		// wantBody is what a probe says that wants the body as well.
+		// wantBody is the request of a probe that wants the body as well.
 		wantBody probes.Result
 	}{
 		{"says nothing", probetest.Silence, probetest.Brief, probes.FailureResult(probes.ReasonTimeout), probes.FailureResult(probes.ReasonTimeout)},
@@ -280,9 +280,8 @@ func benchmarkHTTPProbe(b *testing.B) {
 	benchmark(b, at(endpoint, "http:///health"))
 }
 
-// benchmarkServer answers at the least cost of its own, which a benchmark includes. It
-// closes first, like servers that are told to, and so the prober's side uses up no
-// ports.
+// benchmarkServer answers at the least cost of its own, which a benchmark includes. It closes
+// first, like servers that are asked to, and so the prober's side uses up no ports.
 func benchmarkServer() func(net.Conn) {
 	response := []byte("HTTP/1.1 200 OK\r\nServer: test\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n" +
 		"Content-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n")

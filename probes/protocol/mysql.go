@@ -180,7 +180,7 @@ func (p *mysqlProber) enter(ctx context.Context, s *mysqlSession, conn transport
 	return err
 }
 
-// isRefusal tells what a server says that works, to somebody who is not to come in.
+// isRefusal reports whether an error is a working server's refusal of a login.
 func isRefusal(err error) bool {
 	var told *probes.ReasonError
 	return errors.As(err, &told) && (told.Reason == probes.ReasonAuthentication || told.Reason == probes.ReasonServerError)
@@ -279,11 +279,11 @@ func (t mysqlTable) secondsBehind() (behind time.Duration, replicates bool, err 
 // does not replicate, servers tell of no lag at all; it is then what it was, and the time
 // since. Times are those of the server's clock, since 1970.
 type sourceLag struct {
-	// lag is what was told last, at the time toldAt; 0 if nothing was.
+	// lag is the last report, at the time toldAt; 0 if nothing was.
 	lag, toldAt time.Duration
 }
 
-// observe takes into account what the replica says and returns a bound of its lag.
+// observe takes a report of the replica into account and returns a bound of its lag.
 func (l *sourceLag) observe(now, behind time.Duration, replicates bool) time.Duration {
 	switch {
 	case replicates:

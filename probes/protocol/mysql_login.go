@@ -42,7 +42,7 @@ const (
 	mysqlLongAuthData     = 1 << 21
 )
 
-// greeting is what a server says first.
+// greeting is the first packet of a server.
 type greeting struct {
 	version      string
 	capabilities uint32
@@ -88,8 +88,8 @@ func (s *mysqlSession) readGreeting() (greeting, error) {
 // mysqlLogin is who logs in.
 type mysqlLogin struct {
 	user, password, database string
-	// secure: by TLS. verified: the server has proved by it who it is, and is told the
-	// password if it asks.
+	// secure: by TLS. verified: the server has proved by it who it is, and gets the password if it
+	// asks.
 	secure, verified bool
 }
 
@@ -170,7 +170,7 @@ func (s *mysqlSession) logIn(login mysqlLogin, said greeting) error {
 }
 
 // decline answers a question for the password with an empty one and lets the server refuse
-// that. Servers count clients that leave instead, and block their host in the end.
+// that. Servers count clients that leave instead, and eventually block their host.
 func (s *mysqlSession) decline() {
 	if s.send(0) == nil {
 		_, _ = s.receive() // whatever it says
@@ -232,7 +232,7 @@ func (l *mysqlLogin) checkSending(method probes.LoginMethod) error {
 
 // proveMore answers when the first proof has not been enough.
 func (s *mysqlSession) proveMore(login mysqlLogin, plugin string, question []byte) error {
-	const enough, password = 3, 4 // what a server says that has, or has not, the password in its cache
+	const enough, password = 3, 4 // the answers of a server with and without the password in its cache
 	if plugin != "caching_sha2_password" || len(question) != 1 {
 		return fault(probes.ReasonProtocol)
 	}

@@ -154,8 +154,7 @@ func (m mysqlMethod) check(conn net.Conn, proof []byte, sequence byte) (good boo
 	return false, sequence
 }
 
-// wantsPassword is the method by which the server is told the password itself; 0 if it is
-// not.
+// wantsPassword is the method by which the server gets the password itself; 0 if it is not.
 func (m mysqlMethod) wantsPassword() probes.LoginMethod {
 	switch {
 	case m.plugin == "sha256_password":

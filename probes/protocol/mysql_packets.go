@@ -74,8 +74,8 @@ func (s *mysqlSession) release() {
 	mysqlSessions.Put(s)
 }
 
-// over continues the session in TLS. A server that has said something before it was asked
-// to is not let in on what is said in there.
+// over continues the session in TLS. A server that has said something before it was asked to
+// does not learn the contents.
 func (s *mysqlSession) over(conn net.Conn) error {
 	if s.buffered.Buffered() > 0 {
 		return fault(probes.ReasonProtocol)
@@ -226,8 +226,8 @@ func (s *mysqlSession) column() (string, error) {
 	return *parts[name], nil
 }
 
-// payload is what is left to be read of a packet. Who reads beyond its end reads zeros, and
-// it is bad from then on.
+// payload is what is left to be read of a packet. Reads beyond its end return zeros, and it is
+// bad from then on.
 type payload struct {
 	rest []byte
 	bad  bool

@@ -42,7 +42,7 @@ func mysqlPacket(sequence byte, content string) string {
 	return string(head) + content
 }
 
-// mysqlGreeting is what servers say first.
+// mysqlGreeting is the first packet of servers.
 func mysqlGreeting(version, plugin string, capabilities uint32, scramble string) string {
 	low := binary.LittleEndian.AppendUint32(nil, capabilities)
 	return mysqlPacket(0, "\x0a"+version+"\x00"+"\x01\x00\x00\x00"+scramble[:8]+"\x00"+string(low[:2])+"\x2d\x02\x00"+string(low[2:])+

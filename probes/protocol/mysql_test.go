@@ -34,7 +34,7 @@ func startMariaDB(t testing.TB, settings ...string) *servers.MariaDB {
 	t.Helper()
 	server := servers.NewMariaDB(t, settings...)
 	server.Start()
-	// Each server has the user by itself, whoever replicates from whom.
+	// Each server has its own user, whatever the direction of the replication.
 	server.Exec("SET sql_log_bin = OFF; CREATE USER probe IDENTIFIED BY 'hunter2'; GRANT REPLICA MONITOR, SLAVE MONITOR ON *.* TO probe")
 	return server
 }
@@ -72,8 +72,8 @@ func TestMySQLLogin(t *testing.T) {
 		{"nobody", at(here, "mysql://"), probes.SuccessResult()},
 		{"nobody, with a database", at(here, "mysql:///nowhere"), probes.SuccessResult()},
 		{"without TLS", mysqlAt(server, "?tls=false"), probes.SuccessResult()},
-		{"with TLS that it has not", mysqlAt(server, "?tls=true"), probes.FailureResult(probes.ReasonTLSHandshake)},
-		{"nobody, with TLS that it has not", at(here, "mysql://?tls=skip-verify"), probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"with TLS that it lacks", mysqlAt(server, "?tls=true"), probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"nobody, with TLS that it lacks", at(here, "mysql://?tls=skip-verify"), probes.FailureResult(probes.ReasonTLSHandshake)},
 		{"primary", mysqlAt(server, "?role=primary"), probes.SuccessResult()},
 		{"replica", mysqlAt(server, "?role=replica"), probes.FailureResult(probes.ReasonRole)},
 		{"lag of a primary", mysqlAt(server, "?maxLag=1ms"), probes.SuccessResult()},
@@ -102,7 +102,7 @@ func TestMySQLIsLeftInPeace(t *testing.T) {
 		t.Errorf("the server complains: %s", found)
 	}
 	if got := result(t, mysqlAt(server, ""), probetest.Ample); got != probes.SuccessResult() {
-		t.Errorf("in the end: got %+v", got)
+		t.Errorf("finally: got %+v", got)
 	}
 }
 

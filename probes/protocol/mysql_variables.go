@@ -46,8 +46,8 @@ var askMySQLVariables = "SHOW VARIABLES WHERE Variable_name IN ('" + strings.Joi
 // too.
 const askGalera = "SHOW GLOBAL STATUS LIKE 'wsrep_ready'"
 
-// checkAccepting has the server answer a ping and tell its variables, and returns an error
-// if it would not serve others. Neither the login nor the ping tells that of a Galera node.
+// checkAccepting has the server answer a ping and tell its variables, and returns an error if
+// it would not serve others. Neither the login nor the ping shows that of a Galera node.
 func (p *mysqlProber) checkAccepting(s *mysqlSession) (map[string]string, error) {
 	if err := s.ping(); err != nil {
 		return nil, mysqlFault(err, probes.ReasonServerError)

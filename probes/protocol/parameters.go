@@ -26,8 +26,8 @@ import (
 	"time"
 )
 
-// parameters are what a probe URL says behind its question mark, in the schemes whose
-// query is for the prober. That of http and https is the endpoint's, but for a few.
+// parameters are the part of a probe URL after its question mark, in the schemes whose query is
+// for the prober. That of http and https is the endpoint's, except a few.
 type parameters map[string]string
 
 // parametersOf reads the query of a URL, of which the scheme knows these parameters. Its

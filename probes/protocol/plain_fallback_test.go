@@ -164,7 +164,7 @@ func TestPlainFallback_TriesTLSAgain(t *testing.T) {
 	}{
 		{"TLS works", []error{nil, nil}, 2, "T T "},
 		{"TLS never works", append([]error{handshake}, make([]error, 21)...), 21, "TP " + strings.Repeat("P ", 20)},
-		{"is tried again in the end", append(append([]error{handshake}, make([]error, 21)...), nil), 22, "TP " + strings.Repeat("P ", 20) + "T "},
+		{"is tried again finally", append(append([]error{handshake}, make([]error, 21)...), nil), 22, "TP " + strings.Repeat("P ", 20) + "T "},
 		{"is needed after all", []error{handshake, nil, refused, nil, nil}, 3, "TP PT T "},
 		{"is of no use either", []error{handshake, nil, refused, refused}, 2, "TP PT "},
 		{"server is gone", []error{handshake, nil, closed, nil}, 3, "TP P P "},

@@ -116,8 +116,8 @@ func (p *postgresProber) checkQuery(ctx context.Context, session *pgconn.PgConn,
 	return nil
 }
 
-// replication is what a server says about its part in a replication. Times are those of
-// the server's clock, since 1970. Positions are those of WAL, in bytes.
+// replication is a server's report of its part in a replication. Times are those of the
+// server's clock, since 1970. Positions are those of WAL, in bytes.
 type replication struct {
 	replica bool
 	// readOnly: it is no replica, perhaps, and takes no writes nevertheless.
@@ -195,7 +195,7 @@ type replayLag struct {
 // unknownLag is that of a replica that has said nothing to bound it.
 const unknownLag = time.Duration(math.MaxInt64)
 
-// observe takes into account what the replica says and returns a bound of its lag.
+// observe takes a report of the replica into account and returns a bound of its lag.
 func (l *replayLag) observe(said replication) time.Duration {
 	if said.now < l.caughtUp || said.now < l.markedAt {
 		*l = replayLag{} // its clock was set back

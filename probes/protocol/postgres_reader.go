@@ -41,8 +41,7 @@ const maxAuthentication = 4 << 10
 // granted, which no deadline ends.
 type postgresReader struct {
 	bounded
-	// failed is how the stream ended, which pgconn does not always pass on; nil while it
-	// has not.
+	// failed is how the stream ended, which pgconn does not always pass on; nil before.
 	failed error
 	// asked: the server has asked for something to authenticate us by.
 	asked bool

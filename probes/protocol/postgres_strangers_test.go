@@ -142,7 +142,7 @@ func FuzzPostgresReader(f *testing.F) {
 
 func TestReplayLag(t *testing.T) {
 	const never = unknownLag
-	// Each step is one probe: what the replica says, and the bound of its lag.
+	// Each step is one probe: the replica's report, and the bound of its lag.
 	type step struct {
 		said replication
 		want time.Duration
@@ -189,7 +189,7 @@ func TestReplayLag(t *testing.T) {
 	}
 }
 
-// recited is a connection on which somebody says all of this, whatever he is told.
+// recited is a connection on which the peer sends all of this, whatever it receives.
 type recited struct {
 	net.Conn
 	io.Reader

@@ -195,8 +195,8 @@ func TestSettingsRefused(t *testing.T) {
 	}
 }
 
-// FuzzHealthCheckURL: whatever stands in the URL, New does not panic, its error never
-// repeats a password, and what it accepts makes exactly one well-formed request.
+// FuzzHealthCheckURL: whatever is in the URL, New does not panic, its error never repeats a
+// password, and what it accepts makes exactly one well-formed request.
 func FuzzHealthCheckURL(f *testing.F) {
 	for _, seed := range [][4]string{
 		{"http", "", "", "192.0.2.10:80/health"},

@@ -54,7 +54,7 @@ func TestProxyProtocolHeader(t *testing.T) {
 	}
 }
 
-// introduced is what a header says: version, family and addresses.
+// introduced is the content of a header: version, family and addresses.
 func introduced(conn net.Conn) string {
 	from := bufio.NewReader(conn)
 	if start, err := from.Peek(5); err != nil || string(start) == "PROXY" {

@@ -53,8 +53,8 @@ type Definition struct {
 	TCP  *TCPSettings
 	// Credentials are for the schemes that take some, see TakesCredentials; nil for none.
 	Credentials *Credentials
-	// SendCredentialsToUnverifiedServers has credentials sent by http, grpc and redis, and
-	// over TLS without verification. Whoever answers there may then have them.
+	// SendCredentialsToUnverifiedServers has credentials sent by http, grpc and redis, and over
+	// TLS without verification. Any server that answers there may then have them.
 	SendCredentialsToUnverifiedServers bool
 }
 
@@ -96,8 +96,8 @@ func NewRegistry(dialer *transport.Dialer) Registry {
 	return registry
 }
 
-// New prepares the prober for a definition. The error speaks of "healthCheckURL",
-// the field that users know it by, and never repeats the URL's user info.
+// New prepares the prober for a definition. The error mentions "healthCheckURL", the field that
+// users know it by, and never repeats the URL's user info.
 func (r Registry) New(def Definition) (probes.Prober, error) {
 	u, err := url.Parse(def.URL)
 	if err != nil {

@@ -65,7 +65,7 @@ func probeByScheduler(t testing.TB, prober probes.Prober, timeout time.Duration)
 // watcherOwner is whose targets the schedulers of these tests probe.
 var watcherOwner = probes.Owner{Namespace: "integration", Name: "legacy-api"}
 
-// goingAway is what an endpoint says that is about to go.
+// goingAway is the report of an endpoint that is about to go.
 var goingAway = probes.FailureResult(probes.ReasonNotServing)
 
 // onlyTarget is the one target of a scheduler.

@@ -255,7 +255,7 @@ func routerFaults() []networkFault {
 		circle.everywhere(hostUnreachable), behind(drop).everywhere(timedOut), behind(reset))
 }
 
-// endpointFaults are those of the endpoints' host, which is well in the end.
+// endpointFaults are those of the endpoints' host, which finally is well.
 func endpointFaults() []networkFault {
 	address := netip.MustParseAddr
 	faults := rejecting("endpoint", "input", func(result probes.Result) probes.Result { return result })

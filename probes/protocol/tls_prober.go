@@ -118,8 +118,8 @@ func (p *tlsProber) talk(ctx context.Context, conn transport.Stream) error {
 	return nil
 }
 
-// refusal waits for what an endpoint says of our certificate. By TLS 1.3 it looks at that
-// when the handshake is over on our side. What is no alert is consent.
+// refusal waits for an endpoint's answer to our certificate. By TLS 1.3 it looks at that when
+// the handshake is over on our side. What is no alert is consent.
 func refusal(client *tls.Conn) error {
 	_, err := client.Read(make([]byte, 1))
 	if alert := new(net.OpError); errors.As(err, &alert) && alert.Op == "remote error" {

@@ -103,8 +103,8 @@ func TestTLSProbe(t *testing.T) {
 	}
 }
 
-// TestTLSProbeSeesAReplacedCertificate: whoever asks for the certificate is told of the
-// present one, not of one that a session remembers.
+// TestTLSProbeSeesAReplacedCertificate: probes for the certificate see the present one, not one
+// that a session remembers.
 func TestTLSProbeSeesAReplacedCertificate(t *testing.T) {
 	ca := probetest.NewAuthority(t)
 	good, soon := ca.Issue(t), ca.Issue(t, probetest.Lasting(time.Minute))

@@ -53,8 +53,8 @@ func packQuery(name string, kind dnsmessage.Type) ([]byte, error) {
 	return PackQuestion(question)
 }
 
-// PackQuestion makes the message that puts a question to a name server that resolves for
-// others, but for its identifier.
+// PackQuestion makes the message with a question to a recursive name server, without its
+// identifier.
 func PackQuestion(question dnsmessage.Question) ([]byte, error) {
 	var size dnsmessage.ResourceHeader
 	if err := size.SetEDNS0(MaxDatagram, dnsmessage.RCodeSuccess, false); err != nil {

@@ -61,7 +61,7 @@ func (o LookupOutcome) String() string {
 	}[o]
 }
 
-// failed tells that nothing is known about the name: asking again may tell more.
+// failed reports that nothing is known about the name: asking again may tell more.
 func (o LookupOutcome) failed() bool { return o >= LookupAliasLoop }
 
 // dnsReply is what name servers say to a question.

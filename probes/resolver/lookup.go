@@ -25,9 +25,9 @@ import (
 
 // Answer is what is known of a question.
 type Answer struct {
-	// RecordSet are the records that there are, or that there were last: whatever the
-	// name servers say then, or don't, these are kept, save that a name that does not
-	// exist has lost them after a grace time.
+	// RecordSet are the records that there are, or that there were last: these are kept, whatever
+	// the name servers answer later, if they do, except that a name that does not exist loses them
+	// after a grace time.
 	RecordSet
 	// Remembered: no name server has said them yet, they are Wanted.Known.
 	Remembered bool

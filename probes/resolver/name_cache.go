@@ -189,8 +189,8 @@ func inTurns(addrs []netip.Addr) []netip.Addr {
 	return sorted
 }
 
-// begin returns the reply to a question that is known, or a lookup under way. Whoever begins
-// must leave. The lookup is for all probes that wait for it, and ends when the last one leaves.
+// begin returns the reply to a question that is known, or a lookup under way. Every begin needs
+// a leave. The lookup is for all probes that wait for it, and ends when the last one leaves.
 func (c *Cache) begin(ctx context.Context, question Question) *cachedReply {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -46,8 +46,8 @@ func CanonicalName(text string) (string, error) {
 	return "", fmt.Errorf("%q is neither an IPv4 or IPv6 address nor a DNS name", text)
 }
 
-// looksLikeAddress tells what was meant for an address: a name does not end in a number,
-// and has no colon.
+// looksLikeAddress reports whether a text was meant as an address: a name does not end in a
+// number, and has no colon.
 func looksLikeAddress(text string) bool {
 	last := text[strings.LastIndexByte(text, '.')+1:]
 	return strings.Contains(text, ":") && !strings.Contains(text, "//") ||
@@ -103,8 +103,8 @@ type Question struct {
 	Type RecordType
 }
 
-// RecordSet is what they answer. Which of the two is set depends on the type of the
-// question. Both are sorted, and nothing stands in them twice.
+// RecordSet is what they answer. Which of the two is set depends on the type of the question.
+// Both are sorted, and nothing is in them twice.
 type RecordSet struct {
 	Addresses []netip.Addr
 	Services  []ServiceRecord

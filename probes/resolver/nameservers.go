@@ -83,8 +83,8 @@ func (s *nameServers) lookup(ctx context.Context, question Question) dnsReply {
 	return dnsReply{outcome: LookupAliasLoop}
 }
 
-// ask asks one server after the other, until one knows the answer. What the servers say
-// that don't is more telling than that others are silent.
+// ask asks one server after the other, until one knows the answer. The answers of the servers
+// that do not are more useful than the silence of others.
 func (s *nameServers) ask(ctx context.Context, question Question) dnsReply {
 	query, err := packQuery(question.Name, dnsmessage.Type(question.Type))
 	if err != nil {

@@ -43,7 +43,7 @@ type Options struct {
 	Metrics *Metrics
 	// Clock is the real one if nil.
 	Clock clock.Clock
-	// Log hears of replies that make the resolver panic.
+	// Log gets replies that make the resolver panic.
 	Log logr.Logger
 
 	// lookup asks the name servers. Tests have one of their own.
@@ -70,9 +70,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Resolver asks for DNS names again and again, each time that what it knows expires, and
-// keeps what it was told last for as long as it is told nothing better. Each name is asked
-// for once, however many owners want to know.
+// Resolver asks for DNS names again and again, each time that what it knows expires, and keeps
+// the last answers for as long as there are no better ones. Each name is asked for once,
+// however many owners want to know.
 type Resolver struct {
 	options Options
 	// wake interrupts the wait for the next due time.

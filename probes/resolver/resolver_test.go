@@ -43,7 +43,7 @@ type oracle struct {
 	mu    sync.Mutex
 	says  map[Question]dnsReply
 	asked map[Question][]time.Time
-	// slow is how long they take, save for the question that is fast.
+	// slow is how long they take, except for the question that is fast.
 	slow time.Duration
 	fast Question
 	told map[probes.Owner]int
@@ -167,7 +167,7 @@ func TestServerThatCountsDown(t *testing.T) {
 		start := time.Now()
 		var changed atomic.Bool
 		r.options.lookup = func(context.Context, Question) dnsReply {
-			// The cache has been asked by others before: it fetches anew each minute.
+			// The cache has been asked by others before: it fetches again each minute.
 			age := time.Since(start) % ttl
 			if changed.Load() && time.Since(start) >= 20*ttl {
 				return found((ttl - age).Truncate(time.Second), "192.0.2.2")
@@ -212,7 +212,7 @@ func TestOwnersShareALookup(t *testing.T) {
 		time.Sleep(time.Minute)
 		for i := range 1000 {
 			if told := a.toldTimes(probes.Owner{Namespace: "many", Name: fmt.Sprint(i)}); told != 2 && told != 1 {
-				t.Fatalf("asker %d was told %d times", i, told)
+				t.Fatalf("asker %d was notified %d times", i, told)
 			}
 		}
 	})

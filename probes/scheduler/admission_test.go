@@ -261,7 +261,7 @@ func TestEqualTargetsShareAProbe(t *testing.T) {
 		}
 		for _, each := range owners {
 			if heard[each] != 1 || s.Health(each)["a"].State != health.StateUnhealthy {
-				t.Errorf("%v was told %d times and has %v", each, heard[each], s.Health(each)["a"].State)
+				t.Errorf("%v was notified %d times and has %v", each, heard[each], s.Health(each)["a"].State)
 			}
 		}
 	})
@@ -304,7 +304,7 @@ func TestTheVerdictThatAnotherOwnerHasIsNews(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if n := len(told); n != 1 || <-told != first {
-			t.Errorf("%d are told of a verdict that is news for the first owner", n)
+			t.Errorf("%d are notified of a verdict that is new for the first owner", n)
 		}
 	})
 }

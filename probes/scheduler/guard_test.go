@@ -71,7 +71,7 @@ type remote struct {
 	latency time.Duration
 
 	mu sync.Mutex
-	// died is when it did; zero if it has not.
+	// died is when it did; zero if it is alive.
 	died time.Time
 }
 

@@ -129,8 +129,8 @@ func TestLoop_AnswersLieInSockets_NoneIsLate(t *testing.T) {
 	d.expect(t, probes.ReasonNone, count)
 }
 
-// A connection that stood in time, and that the loop looks at after the deadline, says nothing
-// about the endpoint.
+// A connection that was established in time, and that the loop looks at after the deadline,
+// says nothing about the endpoint.
 func TestLoop_RequestNotSentInTime_IsOverload(t *testing.T) {
 	d := driveLoop(t, httpTargets(t, 1, probetest.Closing(probetest.Responding(probetest.Well))))
 	d.turn(t.Context()) // the loop has looked, perhaps before the connection stood
@@ -185,8 +185,8 @@ func TestLoop_RequestSentLate_ExtendsTheDeadline(t *testing.T) {
 	}
 }
 
-// However late the loop is, an endpoint that has not been heard of by then has had its time,
-// and one that refuses has said so.
+// However late the loop is, an endpoint that has not answered by then has had its time, and one
+// that refuses has said so.
 func TestLoop_LateForSilenceAndRefusal_BlamesTheEndpoint(t *testing.T) {
 	for name, test := range map[string]struct {
 		targets []Target

@@ -105,7 +105,7 @@ func newLoop(s *Scheduler) *loop {
 	return l
 }
 
-// watch makes the loop hear of a descriptor, once for each thing that happens to it.
+// watch makes the loop watch a descriptor, with one event for each change.
 func (l *loop) watch(fd int) error {
 	const news = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | syscall.EPOLLET&math.MaxUint32
 	return syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: news, Fd: int32(fd)})
@@ -154,7 +154,7 @@ func (l *loop) begin(ctx context.Context, p *probe) {
 	l.keep(fd, t)
 }
 
-// keep has the loop hear of a probe until its deadline.
+// keep has the loop watch a probe until its deadline.
 func (l *loop) keep(fd int, t talk) {
 	l.talks[fd] = t
 	l.expires = min(l.expires, tickAfter(t.deadline))
@@ -275,7 +275,7 @@ func (l *loop) abandon() {
 }
 
 // advance goes on with a probe after something happened to its socket. since is when the loop
-// last looked and it had not.
+// last looked and nothing had happened.
 func (l *loop) advance(ctx context.Context, fd int, t talk, events uint32, since time.Duration) {
 	now := l.scheduler.now()
 	if !t.asked && now-since > lateSlack {

@@ -124,7 +124,7 @@ func newLossyWorld(t *testing.T, random *rand.Rand, endpoints, networks int, tim
 	return w
 }
 
-// multiplier is what the metric says.
+// multiplier is the value of the metric.
 func (w *lossyWorld) multiplier() int {
 	return int(testutil.ToFloat64(w.scheduler.options.Metrics.multiplier))
 }

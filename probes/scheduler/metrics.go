@@ -54,7 +54,7 @@ type Metrics struct {
 	late [lateStages]prometheus.Counter
 	// lateVec is what late are the members of.
 	lateVec *prometheus.CounterVec
-	// transitions: changes of health that owners were told of.
+	// transitions: changes of health that owners were notified of.
 	transitions prometheus.Counter
 	// panics: probers that panicked.
 	panics prometheus.Counter
@@ -62,7 +62,7 @@ type Metrics struct {
 	multiplier prometheus.Gauge
 	// maxMultiplier: by how much they are at most.
 	maxMultiplier prometheus.Gauge
-	// isolation: 1 while the operator takes its own network for lost, else 0.
+	// isolation: 1 while the operator assumes that its own network is down, otherwise 0.
 	isolation prometheus.Gauge
 
 	// durations are the members of duration, and reasons those of results: finding them by

@@ -40,8 +40,8 @@ func (s *Scheduler) notify(told []probes.Owner) {
 	}
 }
 
-// conclude draws what follows for all targets from what happened to one, and returns the
-// owners to be told.
+// conclude draws what follows for all targets from what happened to one, and returns the owners
+// to notify.
 func (s *Scheduler) conclude() (told []probes.Owner) {
 	if frozen := s.guard.Frozen(s.now()); frozen != s.frozen {
 		s.setFrozen(frozen)

@@ -33,7 +33,7 @@ import (
 	"farpoint.dev/farpoint/probes/transport"
 )
 
-// overloadTargets are HTTP endpoints of the epoll server, all of them taken for healthy.
+// overloadTargets are HTTP endpoints of the epoll server, all of them initially healthy.
 func overloadTargets(t *testing.T, port uint16, owners, each int, timing Timing) map[probes.Owner][]Target {
 	t.Helper()
 	registry, all := protocol.NewRegistry(transport.NewDialer(loopbackOnly)), map[probes.Owner][]Target{}

@@ -53,8 +53,8 @@ type Options struct {
 	MaxHandshakes int
 	// MaxWatches bounds the connections held for watchers; 0 means 2048.
 	MaxWatches int
-	// Guard says when failures are taken for the operator's own; guard.DefaultOptions if
-	// it is zero.
+	// Guard defines when failures are attributed to the operator's own network;
+	// guard.DefaultOptions if it is zero.
 	Guard guard.Options
 	// Canaries are targets that are always well. While all of them are down, the network
 	// is taken to be.
@@ -65,7 +65,7 @@ type Options struct {
 	Metrics *Metrics
 	// Clock is the real one if nil.
 	Clock clock.Clock
-	// Log hears of probers that panic.
+	// Log gets probers that panic.
 	Log logr.Logger
 }
 
@@ -336,7 +336,7 @@ func (s *Scheduler) settle(p *probe, result probes.Result) (told []probes.Owner)
 	if p.first == nil {
 		return nil
 	}
-	if p.overtaken { // by what the endpoint said of itself
+	if p.overtaken { // by the endpoint's own report
 		p.overtaken = false
 		s.enqueue(p, now+p.rules.timing.FastInterval)
 		return nil

@@ -36,7 +36,7 @@ var (
 	owner      = probes.Owner{Namespace: "integration", Name: "legacy-api"}
 )
 
-// scripted answers probes as it is told to and writes down when they came.
+// scripted answers probes by a script and records when they came.
 type scripted struct {
 	mu     sync.Mutex
 	answer func(context.Context) probes.Result

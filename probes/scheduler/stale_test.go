@@ -58,7 +58,7 @@ func TestStale_ProbesThatSayNothing_MakeVerdictsStaleOnce(t *testing.T) {
 					if health := s.Health(owner)["a"]; health.StaleReason != test.answer.Reason || health.State != verdict {
 						t.Fatalf("stale for %q, state %v; want %q, %v", health.StaleReason, health.State, test.answer.Reason, verdict)
 					}
-					// The owner of an endpoint that does not pass is told of the reason as well.
+					// The owner of an endpoint that does not pass is notified of the reason as well.
 					wantTold := before + 1
 					if verdict != health.StateHealthy {
 						wantTold++

@@ -18,7 +18,7 @@ package scheduler
 
 import "time"
 
-// stallSlack is how late the scheduler may wake up and still be taken for well.
+// stallSlack is how late the scheduler may wake up and still count as well.
 const stallSlack = 50 * time.Millisecond
 
 // stalls counts the time in which the process stood still: stopped by a signal, starved of

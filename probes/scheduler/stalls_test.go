@@ -51,7 +51,7 @@ const (
 )
 
 // engineProcess probes an endpoint by the loop and in goroutines until its input ends, and
-// says how often somebody was told of a change, and what the results were.
+// prints how often owners were notified of a change, and what the results were.
 func engineProcess(endpoint string) error {
 	metrics := NewMetrics()
 	s := New(Options{Metrics: metrics, Notify: func(probes.Owner) { fmt.Println("told") }})

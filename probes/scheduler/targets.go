@@ -25,10 +25,10 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// Set makes these the targets of the owner. What is known of a target that the owner
-// had before is kept, also when its definition changes: the health then changes by
-// full thresholds, as for any other target, and the first probe by the new definition
-// begins at once. Targets that are the same, whoever their owners, share one probe.
+// Set makes these the targets of the owner. What is known of a target that the owner had before
+// is kept, also when its definition changes: the health then changes by full thresholds, as for
+// any other target, and the first probe by the new definition begins at once. Targets that are
+// the same, whatever their owners, share one probe.
 func (s *Scheduler) Set(owner probes.Owner, targets []Target) { s.notify(s.set(owner, targets)) }
 
 // set returns the other owners who should know.

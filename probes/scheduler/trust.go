@@ -188,8 +188,8 @@ func (s *Scheduler) setFrozen(frozen bool) {
 	clear(s.held)
 }
 
-// setCanaries has the canaries probed. Who has the same target shares no probe with them,
-// and is judged like everybody else.
+// setCanaries has the canaries probed. A target that is the same shares no probe with them, and
+// is judged like all others.
 func (s *Scheduler) setCanaries() {
 	targets := slices.Clone(s.options.Canaries)
 	for i := range targets {

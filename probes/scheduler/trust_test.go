@@ -90,7 +90,7 @@ func (w *world) probeNow(site int) {
 	w.scheduler.nudge()
 }
 
-// isolated is what the metric says.
+// isolated is the value of the metric.
 func (w *world) isolated() bool {
 	return testutil.ToFloat64(w.scheduler.options.Metrics.isolation) == 1
 }
@@ -188,7 +188,7 @@ func TestOurOwnLossCutsNoDrainShort(t *testing.T) {
 			}
 		}
 		if !w.isolated() {
-			t.Error("did not take it for our own")
+			t.Error("did not attribute it to our own network")
 		}
 	})
 }
@@ -202,7 +202,7 @@ func TestTheLossOfASiteIsNotOurs(t *testing.T) {
 			t.Errorf("taken out %v, want site 1 only", down)
 		}
 		if w.isolated() {
-			t.Error("took it for our own")
+			t.Error("attributed it to our own network")
 		}
 	})
 }
@@ -225,7 +225,7 @@ func TestGuard_EverybodyFailsAlike_TakesNothingOut(t *testing.T) {
 					w.wantNobodyOut(t)
 				}
 				if !w.isolated() {
-					t.Error("did not take it for our own")
+					t.Error("did not attribute it to our own network")
 				}
 				time.Sleep(time.Minute + 3*timing.Interval)
 				for site := range w.sites {
@@ -270,7 +270,7 @@ func TestFewTargetsAreJudgedByWitnesses(t *testing.T) {
 			}
 		}
 		if w.isolated() {
-			t.Error("took it for our own")
+			t.Error("attributed it to our own network")
 		}
 	})
 }
@@ -282,7 +282,7 @@ func TestCanaries(t *testing.T) {
 		of.Key, of.Identity, of.Thresholds.Failure, of.Timing.Interval = "canary", Identity{99}, 1, time.Second
 		w := newWorld(t, 1, 4, Options{Canaries: []Target{of}, Notify: func(owner probes.Owner) {
 			if owner == canaries {
-				t.Error("somebody was told of the canaries as if they were theirs")
+				t.Error("an owner was notified of the canaries as if they were its own")
 			}
 		}})
 		canary.set(hang)
@@ -331,15 +331,15 @@ func TestACanaryDelaysNoVerdict(t *testing.T) {
 		s.Set(owner, []Target{hasty})
 		time.Sleep(time.Minute)
 		prober.set(hang)
-		time.Sleep(timing.Interval + timing.Timeout + 2*tick) // the canary is asked in the end
+		time.Sleep(timing.Interval + timing.Timeout + 2*tick) // finally the canary is probed
 		if state := s.stateOf("a"); state != health.StateUnhealthy {
 			t.Errorf("state %v after the bound", state)
 		}
 	})
 }
 
-// Verdicts on canaries are trusted whatever happens to the network. Who has a target that
-// is a canary as well has it probed and judged apart from them.
+// Verdicts on canaries are trusted whatever happens to the network. A target that is a canary
+// as well is probed and judged separately.
 func TestACanaryIsNobodysTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := started(t, Options{Canaries: []Target{target(answering(pass))}})

@@ -172,11 +172,10 @@ func (s *Scheduler) sleep(ctx context.Context, pause time.Duration) {
 	}
 }
 
-// declare takes into account what an endpoint said of itself, and tells the owners who
-// should know.
+// declare takes into account what an endpoint reported of itself, and notifies the owners.
 func (s *Scheduler) declare(p *probe, said probes.Result) { s.notify(s.settleDeclared(p, said)) }
 
-// settleDeclared is settle for what an endpoint said of itself. The result of a probe that
+// settleDeclared is settle for what an endpoint reported of itself. The result of a probe that
 // is under way is older, perhaps, and void. A probe soon afterwards reports whether the
 // endpoint does as it says.
 func (s *Scheduler) settleDeclared(p *probe, said probes.Result) (told []probes.Owner) {

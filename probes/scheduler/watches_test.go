@@ -304,8 +304,8 @@ func TestEqualTargetsShareAWatch(t *testing.T) {
 	})
 }
 
-// TestWatchesAreBounded: who finds no room is probed all the same, and has its turn when
-// another goes.
+// TestWatchesAreBounded: an endpoint without room is probed anyway, and gets room when another
+// goes.
 func TestWatchesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Options{MaxWatches: 2, Notify: func(probes.Owner) {}})

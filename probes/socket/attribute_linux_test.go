@@ -92,8 +92,7 @@ func TestAttribute(t *testing.T) {
 	}
 }
 
-// TestAttribute_EndpointIsOurOwnHost: what our own host says of itself is what the endpoint
-// says.
+// TestAttribute_EndpointIsOurOwnHost: an error from our own host is the endpoint's.
 func TestAttribute_EndpointIsOurOwnHost(t *testing.T) {
 	own := netip.MustParseAddr("127.0.0.1")
 	entry := &queuedError{syscall.ECONNREFUSED, unix.SO_EE_ORIGIN_ICMP, 3, 3, own}
@@ -122,7 +121,7 @@ func BenchmarkKernelTables(b *testing.B) {
 	}
 }
 
-// BenchmarkKeepErrors is what each probe pays for being told who caused its errors.
+// BenchmarkKeepErrors is what each probe pays to learn who caused its errors.
 func BenchmarkKeepErrors(b *testing.B) {
 	fd, err := NewSocket(netip.MustParseAddrPort("127.0.0.1:80"))
 	if err != nil {

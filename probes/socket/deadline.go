@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// EndWithContext makes a connection end with the context, until it is told to stop. Only when it
+// EndWithContext makes a connection end with the context, until it is stopped. Only when it
 // fires this costs a goroutine. The context's timer does for the deadline, too.
 func EndWithContext(ctx context.Context, conn interface{ SetDeadline(time.Time) error }) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(PastDeadline) })

@@ -24,9 +24,9 @@ import (
 
 // Error is an errno of a socket together with who caused it.
 //
-// What connect() returns at once comes from this host, since no packet has been answered
-// yet: no route here, no permission, no port. What comes later comes from whoever sent the
-// ICMP message that the kernel keeps in the socket's error queue, see attribute.
+// What connect() returns at once comes from this host, since no packet has been answered yet:
+// no route here, no permission, no port. What comes later comes from the sender of the ICMP
+// message that the kernel keeps in the socket's error queue, see attribute.
 type Error struct {
 	Errno syscall.Errno
 	// Local reports whether the operator's own host caused the error.

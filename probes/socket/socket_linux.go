@@ -79,7 +79,7 @@ func OpenDatagrams(_ context.Context, to netip.AddrPort) (net.Conn, error) {
 }
 
 // NewDatagrams returns a socket of UDP, or of ICMP's echo requests, that takes datagrams from
-// one place only, and hears of it if that cannot be reached.
+// one address only, and learns of it if that cannot be reached.
 func NewDatagrams(to netip.AddrPort, protocol int) (*Socket, error) {
 	fd, err := newSocketOf(to, syscall.SOCK_DGRAM, protocol)
 	if err != nil {
@@ -104,8 +104,8 @@ func BeginConnect(fd int, to netip.AddrPort) error {
 	return &Error{errno, true}
 }
 
-// ConnectError returns why a TCP connection that was begun has failed, or is about to; nil if
-// it has not. A message from a router may be there before connect() has returned: then the
+// ConnectError returns why a TCP connection that was begun has failed, or is about to; nil
+// otherwise. A message from a router may be there before connect() has returned: then the
 // kernel only notes it and tries on, although it gives up a connection to which the message
 // comes a little later. It counts in either case, or the result would depend on how near the
 // router is.

@@ -36,9 +36,9 @@ func UnexpectedStatus(code uint16) error {
 	return &probes.ReasonError{Reason: probes.ReasonStatus, Code: code, Err: errors.New("unexpected status")}
 }
 
-// Classify turns an error into what it says about the endpoint. What is known to
-// be the prober's own trouble is Unknown, and so is what is not known at all. None
-// of the error's text gets into the result, since the endpoint may have written it.
+// Classify turns an error into a result for the endpoint. What is known to be the prober's own
+// trouble is Unknown, and so is what is not known at all. None of the error's text gets into
+// the result, since the endpoint may have written it.
 func Classify(ctx context.Context, err error) probes.Result {
 	var (
 		known probes.ResultError

@@ -112,7 +112,7 @@ func (d *Dialer) ExchangeDatagrams(ctx context.Context, to Destination, talk fun
 }
 
 // TryEach calls try with one address of a destination after the other, as long as the network
-// fails, and not the endpoint. The time is not divided between them: whoever is silent has all
+// fails, and not the endpoint. The time is not divided between them: a silent address uses all
 // of it.
 func (d *Dialer) TryEach(ctx context.Context, to Destination, try func(netip.AddrPort) error) error {
 	if err := ctx.Err(); err != nil {
@@ -249,8 +249,8 @@ func mostTelling(ctx context.Context, failed []error) error {
 	return slices.MinFunc(failed, func(a, b error) int { return cmp.Compare(errorStanding(ctx, a), errorStanding(ctx, b)) })
 }
 
-// resolve returns the addresses of a destination, at least one and at most maxAttempts.
-// Whoever connects to one must check it.
+// resolve returns the addresses of a destination, at least one and at most maxAttempts. The
+// caller must check an address before it connects.
 func (d *Dialer) resolve(ctx context.Context, to Destination) ([]netip.AddrPort, nameLookup, error) {
 	if to.DialName == "" {
 		return []netip.AddrPort{netip.AddrPortFrom(to.Addr.Addr().Unmap(), to.Addr.Port())}, nameLookup{}, nil

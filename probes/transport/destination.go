@@ -33,7 +33,7 @@ type Destination struct {
 	// ServerName is the DNS name by which the place is spoken to, where that is another than
 	// what is connected to: an address that somebody else has resolved the name to.
 	ServerName string
-	// Proxy is what is said ahead of everything else.
+	// Proxy is sent before everything else.
 	Proxy ProxyProtocol
 }
 

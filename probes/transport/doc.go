@@ -17,9 +17,8 @@ limitations under the License.
 // Package transport connects probes to endpoints: it resolves, checks each address against the
 // egress policy, dials, sends the PROXY protocol's header and makes TLS handshakes.
 //
-// In comes a [Destination], out comes a connection, or an error that [Classify] turns into what
-// it says about the endpoint. It imports the resolver, never the other way round, since names
-// are resolved for dialling. It must not know any protocol above TLS: what is said on a
-// connection is in package protocol, except for the form ([LoopProber]) that the event loop
-// can run without a goroutine.
+// In comes a [Destination], out comes a connection, or an error that [Classify] turns into a
+// result for the endpoint. It imports the resolver, never the other way round, since names are
+// resolved for dialling. It must not know any protocol above TLS: these are in package
+// protocol, except for the form ([LoopProber]) that the event loop can run without a goroutine.
 package transport

@@ -30,8 +30,8 @@ import (
 // ends by a FIN. An endpoint that is left while it still writes gets a reset and EPIPE, and one
 // that is reset logs an error, each of which is 43,000 lines a day at an interval of 2 s.
 //
-// The verdict does not depend on it. What is read in the end is bounded by bytes and by time,
-// and after that even a polite client must leave an endpoint that goes on writing by a reset.
+// The verdict does not depend on it. What is read at last is bounded by bytes and by time, and
+// after that even a polite client must leave an endpoint that goes on writing by a reset.
 //
 // The price is TIME_WAIT: the side that sends the first FIN keeps the local port for a minute, for this
 // one address and port of an endpoint. With http, servers close first, as the request has asked

@@ -40,8 +40,8 @@ type LoopProber interface {
 	Request() []byte
 	// ReadsResponse reports whether the answer matters.
 	ReadsResponse() bool
-	// ParseResponse reads as much of the answer as matters, and says how to end the connection. Its
-	// error is the reader's, or tells what is wrong with the answer.
+	// ParseResponse reads as much of the answer as matters, and says how to end the connection.
+	// Its error is the reader's, or says what is wrong with the answer.
 	ParseResponse(answer io.Reader) (probes.Result, Ending, error)
 }
 

@@ -23,10 +23,10 @@ import (
 	"net/netip"
 )
 
-// ProxyProtocol is what a probe says on a connection before anything else: from where to
-// where it leads, as load balancers say it of the connections that they pass on
-// (https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt). Servers that are behind
-// one take no connection without it.
+// ProxyProtocol is what a probe sends on a connection before anything else: from where to where
+// it leads, as load balancers say it of the connections that they pass on
+// (https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt). Servers that are behind one
+// take no connection without it.
 //
 // The addresses are the true ones, those of the operator and of the endpoint, by the
 // command PROXY. The protocol has LOCAL in version 2 for connections that a balancer makes
@@ -65,7 +65,7 @@ func addrPortOf(addr net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
-// Header is what is said of a connection. Both addresses are of the same family.
+// Header is the description of a connection. Both addresses are of the same family.
 func (v ProxyProtocol) Header(from, to netip.AddrPort) []byte {
 	if v == ProxyProtocolV1 {
 		family := "TCP4"

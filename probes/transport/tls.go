@@ -141,8 +141,8 @@ func (c *TLSClient) Handshake(ctx context.Context, conn Stream) (*tls.Conn, erro
 	return client, nil
 }
 
-// EndTLS ends a connection with TLS on it. Servers log a truncated one unless they are told,
-// and their own goodbye must be read, too.
+// EndTLS ends a connection with TLS on it. Servers log a truncated one unless they get a
+// close_notify, and their own must be read, too.
 func EndTLS(ctx context.Context, conn Stream, client *tls.Conn, how Ending) {
 	if how.Needed() {
 		LimitReading(ctx, conn, MaxLinger)

@@ -132,7 +132,7 @@ func (t *targets) measure(ctx context.Context, work task) (figures, error) {
 	return found, errors.Join(err, command.Wait())
 }
 
-// follow reads what a child says.
+// follow reads a child's output.
 func (t *targets) follow(stdout *bufio.Reader, work task) (figures, error) {
 	if line, err := stdout.ReadString('\n'); err != nil || line != "begin\n" {
 		return nil, fmt.Errorf("%s: the measurement did not begin: %q %w", work.Kind, line, err)

@@ -129,7 +129,7 @@ func sample(line, name string) (labels map[string]string, value string, ok bool)
 	return labels, value, ok
 }
 
-// difference is what has been added, without what has not.
+// difference is what has been added.
 func difference(before, after map[string]float64) (more map[string]float64, total float64) {
 	more = map[string]float64{}
 	for key, count := range after {

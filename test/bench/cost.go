@@ -52,7 +52,7 @@ func costSteps(short bool) []step {
 		made := pace
 		made.Kind, made.Scheme, made.Targets, made.BlackHoled = kind, scheme, targets, blackHoled
 		if kind == "epoll, paced" {
-			return step{name, made, 1} // it stands in no ratio
+			return step{name, made, 1} // no ratio uses it
 		}
 		return step{name, made, paceRounds}
 	}

@@ -60,7 +60,7 @@ func measureBlockingFloor(t task, begin func()) (figures, error) {
 	return perProbe(done.Load()-first, failed.Load(), elapsed, cpu), err
 }
 
-// place is where a floor's probe goes, and what it says there.
+// place is where a floor's probe goes, and what it sends there.
 type place struct {
 	address syscall.RawSockaddrInet4
 	request []byte

@@ -44,7 +44,7 @@ type counts struct {
 	LateP99        float64
 }
 
-// answer tells when a target first answered that it is down.
+// answer reports when a target first answered that it is down.
 type answer struct {
 	Index int
 	At    int64 // nanoseconds since 1970

@@ -27,7 +27,7 @@ import (
 	"time"
 )
 
-// maxIndexes bounds the targets that can be told apart by their path.
+// maxIndexes bounds the targets that can be distinguished by their path.
 const maxIndexes = 1 << 17
 
 // targetServer is what the probes are aimed at: one thread and one epoll, so that what
@@ -43,7 +43,7 @@ type targetServer struct {
 	// failing has an entry for each path /0, /1 and so on. A failing one says when it was
 	// first answered so, once.
 	failing [maxIndexes]atomic.Uint32
-	// report hears of each first failing answer. It must not block.
+	// report gets each first failing answer. It must not block.
 	report func(index int, at time.Time)
 }
 

@@ -41,8 +41,8 @@ type targets struct {
 	answers chan answer
 }
 
-// startTargets starts the target server in a process of its own, so that its CPU is not
-// taken for the prober's.
+// startTargets starts the target server in a process of its own, so that its CPU does not count
+// as the prober's.
 func startTargets(ctx context.Context) (*targets, error) {
 	command := exec.CommandContext(ctx, os.Args[0], "targets")
 	command.Stderr = os.Stderr

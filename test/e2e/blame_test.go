@@ -44,14 +44,14 @@ func TestHostWithThreeServices(t *testing.T) {
 				}
 				s.begin()
 				s.diesAndReturns(host, quick.Refusal(), kill, host.Start)
-				s.diesAndReturns(host, quick.Silence(), cut, host.Mend)
+				s.diesAndReturns(host, quick.Silence(), cut, host.Repair)
 				s.finish()
 			})
 		})
 	}
 }
 
-// diesAndReturns has a host die in a way and mends it.
+// diesAndReturns has a host die in a way and repairs it.
 func (s *scenario) diesAndReturns(host *e2e.Host, bound time.Duration, fault func(*e2e.Host) (time.Time, error), mend func() error) {
 	s.t.Helper()
 	pause(s.settings.Interval)
@@ -115,7 +115,7 @@ func TestSiteWithNearlyEverythingIsLost(t *testing.T) {
 				time.Sleep(quick.Silence()) // who else might go by mistake would have by then
 				s.still()
 				for _, host := range lost {
-					s.Expect(host.Mend()).To(Succeed())
+					s.Expect(host.Repair()).To(Succeed())
 				}
 				s.allIn(quick.Recovery()+10*time.Second, lost...)
 				s.finish()

@@ -65,7 +65,7 @@ func TestEveryCertificateSeemsOutOfDate(t *testing.T) {
 				s.note("noticedMs", time.Since(first))
 				time.Sleep(time.Until(first.Add(maxHold)))
 				s.still()
-				// From then on they are taken for dead, once each of them has failed again.
+				// From then on they are dead, once each of them has failed again.
 				s.goes(last, quick.Refusal()+maxHold+quick.Fast, s.hosts...)
 				s.present(good)
 				s.allIn(quick.Recovery()+10*time.Second, s.hosts...)

@@ -153,8 +153,8 @@ func TestFaultyAPIServer(t *testing.T) {
 	}
 }
 
-// storm is called when one has begun: a host that dies now is taken out. Nor does the storm
-// let anybody hear of anything in peace.
+// storm is called when one has begun: a host that dies now is taken out. Nor does the storm let
+// watchers receive anything in peace.
 func (s *scenario) storm() {
 	s.t.Helper()
 	at := time.Now()

@@ -48,7 +48,7 @@ type Host struct {
 	binary, log string
 	// listen is the address that the backend listens at, empty for all.
 	listen string
-	// shared tells that another host has the namespace and removes it.
+	// shared means that another host has the namespace and removes it.
 	shared bool
 	// certificate is what the backend shows; nil if it speaks plain HTTP.
 	certificate *Certificate
@@ -207,7 +207,7 @@ func (h *Host) Present(certificate Certificate) error {
 	return h.tell(Behaviour{Certificate: certificate.Certificate, Key: certificate.Key})
 }
 
-// follow reads what a backend says until it is gone.
+// follow reads a backend's output until it is gone.
 func (h *Host) follow(stdout io.ReadCloser, told chan<- struct{}) {
 	defer stdout.Close()
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
@@ -263,8 +263,8 @@ func (h *Host) Cut() (time.Time, error) {
 	}`)
 }
 
-// Mend ends a Cut.
-func (h *Host) Mend() error {
+// Repair ends a Cut.
+func (h *Host) Repair() error {
 	if err := h.nft("delete table inet cut"); err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (s *scenario) ownSlices() []discoveryv1.EndpointSlice {
 }
 
 // Somebody deletes the slices and edits them, again and again. Nobody is blamed for what
-// healthy endpoints lose by that, but it is mended at once.
+// healthy endpoints lose by that, but it is restored at once.
 func TestSlicesAreTamperedWith(t *testing.T) {
 	tampering := map[string]func(s *scenario, slice *discoveryv1.EndpointSlice) error{
 		"deleted": func(s *scenario, slice *discoveryv1.EndpointSlice) error { return world.Client.Delete(s.ctx, slice) },

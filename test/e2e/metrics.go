@@ -38,7 +38,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Metrics are what a replica says of itself, by their names.
+// Metrics are those of a replica, by their names.
 type Metrics map[string]*dto.MetricFamily
 
 // Sum adds up the samples of a counter or a gauge; 0 if there is none.

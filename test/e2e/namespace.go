@@ -193,7 +193,7 @@ func iproute(arguments ...string) *exec.Cmd {
 	return exec.Command("ip", arguments...)
 }
 
-// run waits for a short command. Its error holds what the command said.
+// run waits for a short command. Its error has the command's output.
 func run(command *exec.Cmd, stdin string) error {
 	command.Stdin = strings.NewReader(stdin)
 	if output, err := command.CombinedOutput(); err != nil {

@@ -114,7 +114,7 @@ func TestSiteIsLost(t *testing.T) {
 			for _, address := range s.hosts[0].Addresses {
 				s.Expect(s.ready(address.String())).To(BeFalse())
 			}
-			s.Expect(s.hosts[0].Mend()).To(Succeed())
+			s.Expect(s.hosts[0].Repair()).To(Succeed())
 			for _, address := range s.hosts[0].Addresses {
 				s.Eventually(s.ready).WithArguments(address.String()).WithTimeout(quick.Recovery() + 10*time.Second).Should(BeTrue())
 			}

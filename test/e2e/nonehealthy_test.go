@@ -72,7 +72,7 @@ func TestPublishNone(t *testing.T) {
 
 		back := time.Now()
 		for _, host := range s.hosts {
-			s.Expect(host.Mend()).To(Succeed())
+			s.Expect(host.Repair()).To(Succeed())
 		}
 		mended := time.Since(back)
 		s.returns(client, back, mended+quick.Recovery())

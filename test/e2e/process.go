@@ -37,8 +37,8 @@ type process struct {
 	err  error
 }
 
-// start runs a command until it is told to stop, or this process ends, however it ends.
-// What it says is added to the log file.
+// start runs a command until it is stopped, or this process ends, however it ends. Its output
+// is added to the log file.
 func start(name string, command *exec.Cmd, log string) (*process, error) {
 	output, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {

@@ -182,7 +182,7 @@ func (s *scenario) edit(change func(*farpointv1.ExternalServiceSpec)) time.Time 
 	return time.Now()
 }
 
-// publishAnother creates one more ExternalService with a Service of its own, and tells where
+// publishAnother creates one more ExternalService with a Service of its own, and returns where
 // its endpoint will be.
 func (s *scenario) publishAnother(name string, host *e2e.Host) e2e.Place {
 	s.t.Helper()

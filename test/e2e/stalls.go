@@ -87,7 +87,7 @@ func (s *Stalls) note(took time.Duration) {
 	s.found = append(s.found, stall{time.Now(), took})
 }
 
-// Longest is the longest stall since a time; 0 if there was none to speak of.
+// Longest is the longest stall since a time; 0 if there was none worth mentioning.
 func (s *Stalls) Longest(since time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -42,7 +42,7 @@ func TestPrimaryAndStandby(t *testing.T) {
 			mend  func() error
 		}{
 			{quick.Refusal(), kill, primary.Start},
-			{quick.Silence(), cut, primary.Mend},
+			{quick.Silence(), cut, primary.Repair},
 		} {
 			begun := time.Now()
 			time.Sleep(settle)

@@ -37,7 +37,7 @@ type Place struct{ Namespace, Service, Address string }
 type Change struct {
 	Place
 	Ready bool
-	// At is when the watcher heard of it.
+	// At is when the watcher learned of it.
 	At time.Time
 }
 

@@ -56,7 +56,7 @@ func (m *MariaDB) AwaitStatus(name, value string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			m.t.Fatalf("%s is %q (%v), and not %q in the end", name, got, err, value)
+			m.t.Fatalf("%s is finally %q (%v), and not %q", name, got, err, value)
 		}
 	}
 }

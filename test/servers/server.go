@@ -133,7 +133,7 @@ func (s *Server) launch() {
 		s.t.Fatalf("%v", err)
 	}
 	go func(command *exec.Cmd, ended chan struct{}) {
-		_ = command.Wait() // how it ended is in what it said
+		_ = command.Wait() // how it ended is in its output
 		close(ended)
 	}(s.command, s.ended)
 }

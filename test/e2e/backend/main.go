@@ -16,9 +16,9 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// The backend is what stands on a host outside the cluster: it answers HTTP over TCP, and
-// on the same port questions of DNS and other datagrams, these with themselves. It does as it is told on stdin and says on
-// stdout, in a line each, who has connected.
+// The backend is what stands on a host outside the cluster: it answers HTTP over TCP, and on
+// the same port questions of DNS and other datagrams, these with themselves. It follows
+// commands on stdin and prints on stdout, in a line each, who has connected.
 package main
 
 import (
@@ -215,7 +215,7 @@ func resolve(question []byte) (answer []byte, ok bool) {
 	return answer, err == nil
 }
 
-// listen does as it is told.
+// listen follows the commands on stdin.
 func (b *backend) listen() error {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
