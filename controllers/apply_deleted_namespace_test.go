@@ -31,6 +31,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/sliceplan"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // The API server takes updates in a namespace that is being deleted, and no creations.
@@ -46,7 +47,7 @@ func TestApply_NamespaceIsBeingDeleted_EndpointsStayInTheirSlices(t *testing.T) 
 			return err
 		},
 	}).Build()
-	applier, wants := applierOn(c), wantsOf(numbered(8))
+	applier, wants := applierOn(c), fixtures.Wants(fixtures.Numbered(8))
 	if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, nil)); err != nil {
 		t.Fatal(err)
 	}

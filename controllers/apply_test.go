@@ -39,6 +39,7 @@ import (
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/effort"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 func applierOn(c client.Client) testApplier {
@@ -72,7 +73,7 @@ func TestAStaleCacheMakesNoDuplicates(t *testing.T) {
 	behind, reconciles := effort.Rounds(100, 20), effort.Rounds(200, 40)
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).Build()
 	applier := applierOn(c)
-	wants := wantsOf(numbered(50))
+	wants := fixtures.Wants(fixtures.Numbered(50))
 	wants.MaxEndpoints = 20
 	random := rand.New(rand.NewPCG(1, 1))
 	views := make([][]*discoveryv1.EndpointSlice, behind)
@@ -100,7 +101,7 @@ func conflictsOnly(err error) bool {
 
 // Somebody has made a slice with the name of one of ours, or has taken the labels off ours.
 func TestASliceWithTheNameIsTakenOverIfItIsOurs(t *testing.T) {
-	wants := wantsOf(numbered(2))
+	wants := fixtures.Wants(fixtures.Numbered(2))
 	wanted := sliceplan.Make(wants, nil).Create[0]
 	tests := map[string]struct {
 		damage func(*discoveryv1.EndpointSlice)
@@ -145,7 +146,7 @@ func TestWritesAreCounted(t *testing.T) {
 	refuse := true
 	c := refusing(&refuse)
 	applier := applierOn(c)
-	wants := wantsOf(numbered(2))
+	wants := fixtures.Wants(fixtures.Numbered(2))
 	apply := func(plan sliceplan.Plan) { _ = applier.apply(t.Context(), wants.Owner, plan) }
 	expect := func(want telemetry.Counts) {
 		t.Helper()
@@ -178,14 +179,14 @@ func TestNothingIsDeletedThatCouldNotBeWrittenElsewhere(t *testing.T) {
 	refuse := false
 	c := refusing(&refuse)
 	applier := applierOn(c)
-	old := wantsOf(append(numbered(2), healthy("2001:db8::1", httpPort(8080))))
+	old := fixtures.Wants(append(fixtures.Numbered(2), fixtures.Healthy("2001:db8::1", fixtures.HTTPPort(8080))))
 	if err := applier.apply(t.Context(), old.Owner, sliceplan.Make(old, nil)); err != nil {
 		t.Fatal(err)
 	}
 	// Both go into slices of their own; the IPv6 endpoint leaves.
-	wants := wantsOf(numbered(2))
-	wants.Endpoints[0].Ports = httpPort(1)
-	wants.Endpoints[1].Ports = httpPort(2)
+	wants := fixtures.Wants(fixtures.Numbered(2))
+	wants.Endpoints[0].Ports = fixtures.HTTPPort(1)
+	wants.Endpoints[1].Ports = fixtures.HTTPPort(2)
 	refuse = true
 	if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, written(t, c))); err == nil {
 		t.Error("says nothing of the failure")
@@ -206,12 +207,12 @@ func TestNothingIsDeletedThatCouldNotBeWrittenElsewhere(t *testing.T) {
 // taken over.
 func TestNothingIsDeletedThatHasChangedSince(t *testing.T) {
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).Build()
-	applier, wants := applierOn(c), wantsOf(numbered(1))
+	applier, wants := applierOn(c), fixtures.Wants(fixtures.Numbered(1))
 	if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, nil)); err != nil {
 		t.Fatal(err)
 	}
 	seen, changed := written(t, c), written(t, c)[0]
-	changed.Endpoints[0].Zone = textOrNil("a")
+	changed.Endpoints[0].Zone = fixtures.TextOrNil("a")
 	if err := c.Update(t.Context(), changed); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +225,7 @@ func TestNothingIsDeletedThatHasChangedSince(t *testing.T) {
 func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
 	tests := map[string]func(*sliceplan.Wants){
 		"fewer in a slice": func(wants *sliceplan.Wants) { wants.MaxEndpoints = 3 },
-		"another port":     func(wants *sliceplan.Wants) { wants.Endpoints[7].Ports = httpPort(1) },
+		"another port":     func(wants *sliceplan.Wants) { wants.Endpoints[7].Ports = fixtures.HTTPPort(1) },
 		"zones": func(wants *sliceplan.Wants) {
 			wants.Owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: farpointv1.GroupByZone}
 			wants.Endpoints[7].Spec = &farpointv1.Endpoint{Zone: "a"}
@@ -234,7 +235,7 @@ func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			refuse := false
 			c := refusing(&refuse)
-			applier, wants := applierOn(c), wantsOf(numbered(8))
+			applier, wants := applierOn(c), fixtures.Wants(fixtures.Numbered(8))
 			if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, nil)); err != nil {
 				t.Fatal(err)
 			}
@@ -283,13 +284,13 @@ func TestNoSliceIsTurnedIntoAnotherThatHoldsWhatCouldNotBeWrittenElsewhere(t *te
 		},
 	}).Build()
 	applier := applierOn(c)
-	portSets := []*endpoint.PortSet{httpPort(1), httpPort(2), httpPort(3), httpPort(4)}
-	at := func(address string, ports int) endpoint.Verdict { return healthy(address, portSets[ports]) }
-	old := wantsOf([]endpoint.Verdict{at("10.0.0.1", 0), at("10.0.0.2", 0), at("10.0.0.3", 1), at("10.0.0.4", 2)})
+	portSets := []*endpoint.PortSet{fixtures.HTTPPort(1), fixtures.HTTPPort(2), fixtures.HTTPPort(3), fixtures.HTTPPort(4)}
+	at := func(address string, ports int) endpoint.Verdict { return fixtures.Healthy(address, portSets[ports]) }
+	old := fixtures.Wants([]endpoint.Verdict{at("10.0.0.1", 0), at("10.0.0.2", 0), at("10.0.0.3", 1), at("10.0.0.4", 2)})
 	if err := applier.apply(t.Context(), old.Owner, sliceplan.Make(old, nil)); err != nil {
 		t.Fatal(err)
 	}
-	wants := wantsOf([]endpoint.Verdict{at("10.0.0.9", 3), at("10.0.0.1", 1), at("10.0.0.2", 2), at("10.0.0.3", 1), at("10.0.0.4", 2)})
+	wants := fixtures.Wants([]endpoint.Verdict{at("10.0.0.9", 3), at("10.0.0.1", 1), at("10.0.0.2", 2), at("10.0.0.3", 1), at("10.0.0.4", 2)})
 	plan := sliceplan.Make(wants, written(t, c))
 	if len(plan.ShrinkLast) != 1 {
 		t.Fatalf("%d slices lose endpoints, want one", len(plan.ShrinkLast))
@@ -314,14 +315,14 @@ func TestNoSliceIsTurnedIntoAnotherThatHoldsWhatCouldNotBeWrittenElsewhere(t *te
 		t.Fatal(err)
 	}
 	if plan := sliceplan.Make(wants, written(t, c)); !plan.IsEmpty() {
-		t.Errorf("there is still to be written %v", writes(plan))
+		t.Errorf("there is still to be written %v", fixtures.Writes(plan))
 	}
 }
 
 func TestWhatIsHeldBackSaysNothingOfOtherPorts(t *testing.T) {
-	wants := wantsOf(numbered(1))
+	wants := fixtures.Wants(fixtures.Numbered(1))
 	present := sliceplan.Make(wants, nil).Create[0]
-	wants.Endpoints[0].Ports, wants.Endpoints[0].Health = httpPort(1), health.Seeded(health.StateUnhealthy)
+	wants.Endpoints[0].Ports, wants.Endpoints[0].Health = fixtures.HTTPPort(1), probes.Seeded(probes.StateUnhealthy)
 	if held := heldBack(present, sliceplan.Make(wants, nil).Create[0], nil); held != nil {
 		t.Errorf("%v is written of an endpoint whose other port is dead", held)
 	}

@@ -28,7 +28,8 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // tiered is an object with an endpoint for each health, one per tier if so asked.
@@ -89,7 +90,7 @@ func TestStatusOfAvailability(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			object, found := tiered(test.rules, test.tiers, test.healths...)
-			status := told(object, found, noon)
+			status := told(object, found, fixtures.Noon)
 			if got, want := availabilityOf(status), strings.Join(test.want, "\n"); got != want {
 				t.Errorf("conditions are\n%s, want\n%s", got, want)
 			}
@@ -113,14 +114,14 @@ func TestStatusOfAvailability(t *testing.T) {
 // What was healthy last goes on, for as long as the Service is there.
 func TestStatusRemembersTheLastHealthy(t *testing.T) {
 	object, found := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishLastHealthy}, false, up, down)
-	object.Status = told(object, found, noon)
+	object.Status = told(object, found, fixtures.Noon)
 	found.verdicts[0].Health = down
-	object.Status = told(object, found, noon)
+	object.Status = told(object, found, fixtures.Noon)
 	want := "Available False FailingOpen: 1 of 2 endpoints get traffic, 1 of them unhealthy\nFailOpen True LastHealthyPublished: no endpoint is healthy: the 1 of 2 that were healthy last get traffic (whenNoneHealthy: PublishLastHealthy)"
 	if got := availabilityOf(object.Status); got != want {
 		t.Errorf("conditions are\n%s, want\n%s", got, want)
 	}
-	object.Status = told(object, findings{service: judgeService(object, nil)}, noon)
+	object.Status = told(object, findings{service: judgeService(object, nil)}, fixtures.Noon)
 	if got := availabilityOf(object.Status); got != "Available False NoEndpointsReady: 0 of 2 endpoints are ready" {
 		t.Errorf("without a Service, conditions are\n%s", got)
 	}
@@ -128,7 +129,7 @@ func TestStatusRemembersTheLastHealthy(t *testing.T) {
 
 func TestStatusKeepsWhatIsInForceWhileTheHealthCheckIsAtFault(t *testing.T) {
 	object, found := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishAll}, true, down, down)
-	object.Status = told(object, found, noon)
+	object.Status = told(object, found, fixtures.Noon)
 	want := availabilityOf(object.Status)
 	found.targets, found.verdicts, found.fault = nil, nil, &targets.Fault{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}
 	if got := told(object, found, one); availabilityOf(got) != want || got.Tier != 1 {
@@ -164,7 +165,7 @@ func TestOccurrencesOfAvailability(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			object, found := tiered(test.rules, test.tiers, test.before...)
-			before := told(object, found, noon)
+			before := told(object, found, fixtures.Noon)
 			object.Status = before
 			for i := range found.verdicts {
 				found.verdicts[i].Health = test.after[i]
@@ -186,7 +187,7 @@ func TestOccurrencesOfAvailability(t *testing.T) {
 // The first tier of all is no failover, nor is one that the spec puts first.
 func TestNoOccurrenceOfATierThatTheSpecPutsFirst(t *testing.T) {
 	object, found := tiered(farpointv1.Availability{}, true, down, up)
-	object.Status = told(object, found, noon)
+	object.Status = told(object, found, fixtures.Noon)
 	before := object.Status
 	object.Spec.Endpoints = object.Spec.Endpoints[1:]
 	found.verdicts = found.verdicts[1:]
@@ -202,7 +203,7 @@ func TestNoOccurrenceOfATierThatTheSpecPutsFirst(t *testing.T) {
 
 func TestStatusOfDrainingEndpoints(t *testing.T) {
 	object, found := observed(up, down)
-	before := told(object, found, noon)
+	before := told(object, found, fixtures.Noon)
 	object.Status = before
 	until := one.Rfc3339Copy()
 	leaving := func(i int) endpoint.Verdict {
@@ -214,7 +215,7 @@ func TestStatusOfDrainingEndpoints(t *testing.T) {
 	object.Spec.Endpoints = object.Spec.Endpoints[1:]
 	found.verdicts[1].Index = 0
 	found.verdicts = []endpoint.Verdict{found.verdicts[1], leaving(0)}
-	status := summarize(object, found, noon)
+	status := summarize(object, found, fixtures.Noon)
 	if status.ReadyEndpoints != "0/1" || status.Total != 1 || status.Draining != 1 || status.Unhealthy != 1 || len(status.Endpoints) != 2 {
 		t.Errorf("%+v", status)
 	}

@@ -29,14 +29,14 @@ import (
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
-	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // verdictsOf reads endpoints such as "1down": priority and what is known. Capitals tell of
 // those that were ready before.
 func verdictsOf(words string) (all []endpoint.Verdict, ready map[string]bool) {
 	ready = map[string]bool{}
-	ports := httpPort(8080)
+	ports := fixtures.HTTPPort(8080)
 	for i, word := range strings.Fields(words) {
 		made := endpoint.Verdict{Endpoint: &endpoint.Endpoint{Index: i, Name: fmt.Sprint(i), Ports: ports, Spec: &farpointv1.Endpoint{Priority: int32(word[0] - '0')}}}
 		ready[made.Name] = strings.ToLower(word) != word
@@ -67,7 +67,7 @@ func verdictsOf(words string) (all []endpoint.Verdict, ready map[string]bool) {
 
 // pastOf is a past in which this was in force, and these endpoints were ready.
 func pastOf(was before, ready map[string]bool) history {
-	decided := groupDecision{trafficKey: trafficKeyOf(discoveryv1.AddressTypeFQDN, &httpPort(8080).Ports[0])}
+	decided := groupDecision{trafficKey: trafficKeyOf(discoveryv1.AddressTypeFQDN, &fixtures.HTTPPort(8080).Ports[0])}
 	if decided.tier = was.tier; was.failingOpen {
 		decided.failOpen = "whatever"
 	}
@@ -98,7 +98,7 @@ func published(all []endpoint.Verdict) string {
 			words[i] = "open"
 		default:
 			c := all[i].Conditions(false)
-			words[i] = yesNo(c.Ready) + yesNo(c.Serving) + yesNo(c.Terminating)
+			words[i] = fixtures.Letter(c.Ready) + fixtures.Letter(c.Serving) + fixtures.Letter(c.Terminating)
 		}
 	}
 	return strings.Join(words, " ")
@@ -144,7 +144,7 @@ func TestWhatIsPublished(t *testing.T) {
 	for _, test := range tests {
 		of := &endpoint.Verdict{Role: test.role, Health: health.Seeded(test.health)}
 		c := of.Conditions(test.notReady)
-		if got := yesNo(c.Ready) + yesNo(c.Serving) + yesNo(c.Terminating); got != test.want {
+		if got := fixtures.Letter(c.Ready) + fixtures.Letter(c.Serving) + fixtures.Letter(c.Terminating); got != test.want {
 			t.Errorf("role %d, %v, publishNotReadyAddresses %v: %s, want %s", test.role, test.health, test.notReady, got, test.want)
 		}
 		if got := of.Publication(test.notReady); got != test.published {
@@ -240,7 +240,7 @@ func TestRoles(t *testing.T) {
 // thousand are as many endpoints as an ExternalService may have, in four tiers, of which
 // two are in use.
 func thousand() []endpoint.Verdict {
-	all := numbered(1000)
+	all := fixtures.Numbered(1000)
 	for i := range all {
 		all[i].Spec = &farpointv1.Endpoint{Priority: int32(i % 4)}
 		if i%4 == 0 {
@@ -252,21 +252,21 @@ func thousand() []endpoint.Verdict {
 
 // TestTakeoverIsOneWriteOfEachSlice, although every endpoint changes.
 func TestTakeoverIsOneWriteOfEachSlice(t *testing.T) {
-	wants, rules := wantsOf(numbered(1000)), availabilityRules{minReady: 1}
+	wants, rules := fixtures.Wants(fixtures.Numbered(1000)), availabilityRules{minReady: 1}
 	for i := range wants.Endpoints {
 		wants.Endpoints[i].Spec = &farpointv1.Endpoint{Priority: int32(i % 2)}
 	}
 	rules.assign(wants.Endpoints, noPast())
-	_, present := carriedOut(t, wants, nil)
-	for _, state := range []health.State{health.StateUnhealthy, health.StateHealthy} {
+	_, present := fixtures.CarryOut(t, wants, nil)
+	for _, state := range []probes.State{probes.StateUnhealthy, probes.StateHealthy} {
 		for i := 0; i < len(wants.Endpoints); i += 2 {
 			wants.Endpoints[i].Health = health.Seeded(state)
 		}
 		rules.assign(wants.Endpoints, noPast())
 		var plan sliceplan.Plan
-		plan, present = carriedOut(t, wants, present)
-		if writes(plan) != [3]int{0, 10, 0} {
-			t.Errorf("with the primaries %v, create, update, delete = %v", state, writes(plan))
+		plan, present = fixtures.CarryOut(t, wants, present)
+		if fixtures.Writes(plan) != [3]int{0, 10, 0} {
+			t.Errorf("with the primaries %v, create, update, delete = %v", state, fixtures.Writes(plan))
 		}
 	}
 }

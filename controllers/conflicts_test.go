@@ -28,22 +28,23 @@ import (
 
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 func TestConflicts(t *testing.T) {
-	own := []endpoint.Endpoint{*healthy("10.0.0.1", httpPort(8080)).Endpoint, *healthy("10.0.0.2", httpPort(8080)).Endpoint}
+	own := []endpoint.Endpoint{*fixtures.Healthy("10.0.0.1", fixtures.HTTPPort(8080)).Endpoint, *fixtures.Healthy("10.0.0.2", fixtures.HTTPPort(8080)).Endpoint}
 	for i := range own {
 		own[i].Name = own[i].Address.String() + ":8080"
 	}
-	selecting := testService()
+	selecting := fixtures.Service()
 	selecting.Spec.Selector = map[string]string{"app": "db"}
 	named := func(labels, annotations map[string]string) *corev1.Endpoints {
 		return &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "legacy", Labels: labels, Annotations: annotations}}
 	}
-	repaired := sliceOf("somebody", "mine-0")
-	repaired.OwnerReferences = []metav1.OwnerReference{ownership.Reference(testOwner())}
-	otherPort := rivalSlice("other", "10.0.0.1")
-	otherPort.Ports = httpPort(9090).Ports
+	repaired := fixtures.Slice("somebody", "mine-0")
+	repaired.OwnerReferences = []metav1.OwnerReference{ownership.Reference(fixtures.Owner())}
+	otherPort := fixtures.RivalSlice("other", "10.0.0.1")
+	otherPort.Ports = fixtures.HTTPPort(9090).Ports
 	tests := []struct {
 		name    string
 		service *corev1.Service
@@ -53,36 +54,36 @@ func TestConflicts(t *testing.T) {
 		want    string // reason and a part of the message
 	}{
 		{name: "nobody else"},
-		{name: "its own slice", slices: []*discoveryv1.EndpointSlice{rivalSlice("legacy-api", "10.0.0.1")}},
+		{name: "its own slice", slices: []*discoveryv1.EndpointSlice{fixtures.RivalSlice("legacy-api", "10.0.0.1")}},
 		{name: "its own slice, relabelled", slices: []*discoveryv1.EndpointSlice{repaired}},
-		{name: "another ExternalService, elsewhere", slices: []*discoveryv1.EndpointSlice{rivalSlice("other", "10.0.0.3")}},
-		{name: "another ExternalService at the same place", slices: []*discoveryv1.EndpointSlice{rivalSlice("other", "10.0.0.1")},
+		{name: "another ExternalService, elsewhere", slices: []*discoveryv1.EndpointSlice{fixtures.RivalSlice("other", "10.0.0.3")}},
+		{name: "another ExternalService at the same place", slices: []*discoveryv1.EndpointSlice{fixtures.RivalSlice("other", "10.0.0.1")},
 			want: "SharedEndpoint 10.0.0.1:8080 is also in ExternalService other: consumers"},
 		{name: "another ExternalService with another port of the same address", slices: []*discoveryv1.EndpointSlice{otherPort}},
-		{name: "a slice by hand", slices: []*discoveryv1.EndpointSlice{sliceOf("", "by-hand")},
+		{name: "a slice by hand", slices: []*discoveryv1.EndpointSlice{fixtures.Slice("", "by-hand")},
 			want: "ForeignEndpointSlices EndpointSlice by-hand is written for Service legacy by somebody else: delete"},
-		{name: "slices of a controller", slices: []*discoveryv1.EndpointSlice{sliceOf("mesh.example.com", "b"), sliceOf("mesh.example.com", "a")},
+		{name: "slices of a controller", slices: []*discoveryv1.EndpointSlice{fixtures.Slice("mesh.example.com", "b"), fixtures.Slice("mesh.example.com", "a")},
 			want: "ForeignEndpointSlices EndpointSlices a (of mesh.example.com), b (of mesh.example.com) are written for"},
-		{name: "slices of a controller beside Pods", service: selecting, slices: []*discoveryv1.EndpointSlice{sliceOf("mesh.example.com", "a")},
+		{name: "slices of a controller beside Pods", service: selecting, slices: []*discoveryv1.EndpointSlice{fixtures.Slice("mesh.example.com", "a")},
 			want: "ForeignEndpointSlices EndpointSlice a"},
 		{name: "Endpoints by hand", named: named(nil, nil),
 			want: "MirroredEndpoints Kubernetes copies Endpoints legacy, which does not belong to this object, into EndpointSlices of the Service: delete it, or stop that with kubectl label endpoints --namespace integration legacy endpointslice.kubernetes.io/skip-mirror=true"},
 		{name: "Endpoints beside Pods", service: selecting, named: named(nil, nil)},
 		{name: "Endpoints that are not mirrored", named: named(map[string]string{discoveryv1.LabelSkipMirror: "true"}, nil)},
 		{name: "Endpoints of a leader election", named: named(nil, map[string]string{leaderElectionRecord: "{}"})},
-		{name: "a mirror of Endpoints that are not seen", slices: []*discoveryv1.EndpointSlice{sliceOf(mirrorSliceManager, "legacy-x")},
+		{name: "a mirror of Endpoints that are not seen", slices: []*discoveryv1.EndpointSlice{fixtures.Slice(mirrorSliceManager, "legacy-x")},
 			want: "MirroredEndpoints Kubernetes copies Endpoints legacy,"},
-		{name: "Pods that may be there", service: selecting, pods: []*discoveryv1.EndpointSlice{sliceOf(podSliceManager, "legacy-p", "10.0.0.9")}},
-		{name: "Pods at the same place", service: selecting, pods: []*discoveryv1.EndpointSlice{sliceOf(podSliceManager, "legacy-p", "10.0.0.2")},
+		{name: "Pods that may be there", service: selecting, pods: []*discoveryv1.EndpointSlice{fixtures.Slice(podSliceManager, "legacy-p", "10.0.0.9")}},
+		{name: "Pods at the same place", service: selecting, pods: []*discoveryv1.EndpointSlice{fixtures.Slice(podSliceManager, "legacy-p", "10.0.0.2")},
 			want: "SharedEndpoint 10.0.0.2:8080 is also in EndpointSlice legacy-p of the Service's Pods: consumers"},
-		{name: "Pods left behind", pods: []*discoveryv1.EndpointSlice{sliceOf(podSliceManager, "legacy-p", "10.0.0.9")},
+		{name: "Pods left behind", pods: []*discoveryv1.EndpointSlice{fixtures.Slice(podSliceManager, "legacy-p", "10.0.0.9")},
 			want: "LeftoverPodSlices EndpointSlice legacy-p is left from when Service legacy had a selector, and the Pods still get traffic: kubectl delete endpointslices --namespace integration --selector kubernetes.io/service-name=legacy,endpointslice.kubernetes.io/managed-by=endpointslice-controller.k8s.io"},
-		{name: "all at once", slices: []*discoveryv1.EndpointSlice{rivalSlice("other", "10.0.0.1"), sliceOf("", "by-hand")}, named: named(nil, nil),
+		{name: "all at once", slices: []*discoveryv1.EndpointSlice{fixtures.RivalSlice("other", "10.0.0.1"), fixtures.Slice("", "by-hand")}, named: named(nil, nil),
 			want: "MirroredEndpoints Kubernetes copies Endpoints legacy, which does not belong to this object, into EndpointSlices of the Service: delete it, or stop that with kubectl label endpoints --namespace integration legacy endpointslice.kubernetes.io/skip-mirror=true. Also, EndpointSlice by-hand is written for Service legacy by somebody else: delete what should not be there, or use a separate Service for these endpoints. Also, 10.0.0.1:8080 is also"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			around := neighbours{service: testService(), pods: test.pods}
+			around := neighbours{service: fixtures.Service(), pods: test.pods}
 			if test.service != nil {
 				around.service = test.service
 			}
@@ -104,16 +105,16 @@ func TestConflicts(t *testing.T) {
 }
 
 func TestConflictsOfManyAreShortened(t *testing.T) {
-	endpoints := numbered(12)
+	endpoints := fixtures.Numbered(12)
 	own := make([]endpoint.Endpoint, len(endpoints))
 	var addresses []string
 	var foreign []*discoveryv1.EndpointSlice
 	for i := range own {
 		own[i] = *endpoints[i].Endpoint
 		addresses = append(addresses, own[i].Address.String())
-		foreign = append(foreign, sliceOf("", fmt.Sprintf("by-hand-%02d", i)))
+		foreign = append(foreign, fixtures.Slice("", fmt.Sprintf("by-hand-%02d", i)))
 	}
-	around := neighbours{service: testService(), rivals: []*discoveryv1.EndpointSlice{rivalSlice("other", addresses...)}, foreign: foreign}
+	around := neighbours{service: fixtures.Service(), rivals: []*discoveryv1.EndpointSlice{fixtures.RivalSlice("other", addresses...)}, foreign: foreign}
 	got := findConflicts(own, around).message
 	for _, want := range []string{"; and 7 more: consumers", "by-hand-04, and 7 more are written"} {
 		if !strings.Contains(got, want) {

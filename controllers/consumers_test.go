@@ -31,7 +31,8 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // routes is a set of endpoints that new connections may go to, as address and port.
@@ -257,7 +258,7 @@ func (s said) tell(v *endpoint.Verdict, publishNotReady bool) {
 
 // anyService is a Service with endpoints of all kinds, and what the slices are to say.
 func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, said) {
-	wants := wantsOf(nil)
+	wants := fixtures.Wants(nil)
 	wants.MaxEndpoints = 1 + random.IntN(10)
 	wants.Service.Spec.PublishNotReadyAddresses = random.IntN(4) == 0
 	if random.IntN(2) == 0 {
@@ -265,7 +266,7 @@ func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, said) {
 	}
 	wants.Owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{GroupBy: []farpointv1.SliceGrouping{"", farpointv1.GroupByZone}[random.IntN(2)]}
 	admin := endpoint.NewPort("admin", corev1.ProtocolTCP, 9090, nil)
-	portSets := []*endpoint.PortSet{httpPort(80), httpPort(8080), endpoint.NewPortSet([]discoveryv1.EndpointPort{endpoint.NewPort("http", corev1.ProtocolTCP, 80, nil), admin})}
+	portSets := []*endpoint.PortSet{fixtures.HTTPPort(80), fixtures.HTTPPort(8080), endpoint.NewPortSet([]discoveryv1.EndpointPort{endpoint.NewPort("http", corev1.ProtocolTCP, 80, nil), admin})}
 	specStates := []farpointv1.EndpointState{"", farpointv1.EndpointActive, farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled}
 	fewHealthy := random.IntN(3) == 0
 	for i := range 1 + random.IntN(30) {
@@ -273,7 +274,7 @@ func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, said) {
 		if random.IntN(4) == 0 {
 			address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(i)})
 		}
-		made := healthy(address.String(), portSets[random.IntN(3)])
+		made := fixtures.Healthy(address.String(), portSets[random.IntN(3)])
 		made.Spec = &farpointv1.Endpoint{State: specStates[random.IntN(5)], Priority: int32(random.IntN(3)), Zone: []string{"a", "b", "c"}[random.IntN(3)]}
 		if random.IntN(20) == 0 {
 			made.Spec.Zone = ""

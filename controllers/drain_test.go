@@ -37,6 +37,7 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/effort"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // departed is a drain of what 192.0.2.1:8080 left behind: a slice with these conditions, and
@@ -44,19 +45,19 @@ import (
 func departed(said string, hidden *slicestate.State) (drain, *discoveryv1.EndpointSlice) {
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: "a", Labels: map[string]string{discoveryv1.LabelServiceName: "legacy"}},
-		Ports:      httpPort(8080).Ports,
+		Ports:      fixtures.HTTPPort(8080).Ports,
 		Endpoints: []discoveryv1.Endpoint{{
 			Addresses: []string{"192.0.2.1"}, Zone: new("eu-1"), NodeName: new("node-a"), Hostname: new("db-0"),
 			Conditions: discoveryv1.EndpointConditions{Ready: new(said[0] == 'T'), Serving: new(said[1] == 'T'), Terminating: new(said[2] == 'T')},
 		}},
 	}
 	if hidden != nil {
-		annotate(slice, *hidden)
+		fixtures.Annotate(slice, *hidden)
 	}
 	return drain{
-		service: testService(),
+		service: fixtures.Service(),
 		period:  30 * time.Second,
-		now:     noon.Time,
+		now:     fixtures.Noon.Time,
 		refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
 		seeds:   slicestate.Read([]*discoveryv1.EndpointSlice{slice}),
 		health:  func(string) (health.Health, bool) { return health.Health{}, false },
@@ -65,7 +66,7 @@ func departed(said string, hidden *slicestate.State) (drain, *discoveryv1.Endpoi
 
 func TestDrain(t *testing.T) {
 	at := func(seconds int) time.Time {
-		return noon.Truncate(time.Second).Add(time.Duration(seconds) * time.Second)
+		return fixtures.Noon.Truncate(time.Second).Add(time.Duration(seconds) * time.Second)
 	}
 	only := []string{"192.0.2.1"}
 	written := &slicestate.State{}
@@ -119,10 +120,10 @@ func TestDrain(t *testing.T) {
 			d.refused = func(netip.Addr, []discoveryv1.EndpointPort) bool { return true }
 		}, ""},
 		{"it has not left", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.taken = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(httpPort(8080).Ports[0]): 3}
+			d.taken = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(fixtures.HTTPPort(8080).Ports[0]): 3}
 		}, ""},
 		{"its port has changed", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.taken = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(httpPort(9090).Ports[0]): 3}
+			d.taken = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(fixtures.HTTPPort(9090).Ports[0]): 3}
 		}, "FTT 31"},
 		{"it was published for another Service", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) {
 			s.Labels[discoveryv1.LabelServiceName] = "other"
@@ -130,7 +131,7 @@ func TestDrain(t *testing.T) {
 		{"it has moved to another object", "TTF", written, func(d *drain, s *discoveryv1.EndpointSlice) { d.rivals = []*discoveryv1.EndpointSlice{s.DeepCopy()} }, ""},
 		{"another object has another port of it", "TTF", written, func(d *drain, s *discoveryv1.EndpointSlice) {
 			rival := s.DeepCopy()
-			rival.Ports = httpPort(9090).Ports
+			rival.Ports = fixtures.HTTPPort(9090).Ports
 			d.rivals = []*discoveryv1.EndpointSlice{rival}
 		}, "FTT 31"},
 		{"somebody has taken its ports away", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Ports = nil }, ""},
@@ -154,7 +155,7 @@ func TestDrain(t *testing.T) {
 			var got []string
 			for _, left := range drain.leaving([]*discoveryv1.EndpointSlice{slice}) {
 				c := left.Conditions(false)
-				got = append(got, fmt.Sprintf("%s%s%s %v", yesNo(c.Ready), yesNo(c.Serving), yesNo(c.Terminating), left.DrainUntil.Sub(at(0)).Seconds()))
+				got = append(got, fmt.Sprintf("%s%s%s %v", fixtures.Letter(c.Ready), fixtures.Letter(c.Serving), fixtures.Letter(c.Terminating), left.DrainUntil.Sub(at(0)).Seconds()))
 				if left.Name != "192.0.2.1:8080" || left.Spec.Zone != "eu-1" || left.Spec.NodeName != "node-a" || left.Spec.Hostname != "db-0" || left.Ports.Key != endpoint.PortsKeyOf(slice.Ports) {
 					t.Errorf("%+v %+v is not what was published", left.Endpoint, left.Spec)
 				}
@@ -168,16 +169,16 @@ func TestDrain(t *testing.T) {
 
 func TestDrainedInTheTimeOfTheFirst(t *testing.T) {
 	until := func(seconds int) endpoint.Verdict {
-		return endpoint.Verdict{Endpoint: &endpoint.Endpoint{DrainUntil: noon.Add(time.Duration(seconds) * time.Second)}}
+		return endpoint.Verdict{Endpoint: &endpoint.Endpoint{DrainUntil: fixtures.Noon.Add(time.Duration(seconds) * time.Second)}}
 	}
 	staying := endpoint.Verdict{Endpoint: &endpoint.Endpoint{}}
-	if got := drainedIn([]endpoint.Verdict{staying, until(20), until(5), staying}, noon.Time); got != 5*time.Second {
+	if got := drainedIn([]endpoint.Verdict{staying, until(20), until(5), staying}, fixtures.Noon.Time); got != 5*time.Second {
 		t.Errorf("looks again in %v, want 5s", got)
 	}
-	if got := drainedIn([]endpoint.Verdict{until(0)}, noon.Time); got <= 0 {
+	if got := drainedIn([]endpoint.Verdict{until(0)}, fixtures.Noon.Time); got <= 0 {
 		t.Errorf("does not look again, although one has just drained")
 	}
-	if got := drainedIn([]endpoint.Verdict{staying}, noon.Time); got != 0 {
+	if got := drainedIn([]endpoint.Verdict{staying}, fixtures.Noon.Time); got != 0 {
 		t.Errorf("looks again in %v for nothing", got)
 	}
 }
@@ -185,9 +186,9 @@ func TestDrainedInTheTimeOfTheFirst(t *testing.T) {
 // TestDrainTellsTheSameOrderWhateverTheCacheDoes: the status would be written again and
 // again.
 func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
-	wants := wantsOf(numbered(20))
+	wants := fixtures.Wants(fixtures.Numbered(20))
 	wants.MaxEndpoints = 3
-	_, existing := carriedOut(t, wants, nil)
+	_, existing := fixtures.CarryOut(t, wants, nil)
 	order := func() []string {
 		drain, _ := departed("TTF", nil)
 		drain.seeds = slicestate.Read(existing)
@@ -262,12 +263,12 @@ func TestDrainOverAnyEdits(t *testing.T) {
 
 // The oldest of too many go at once.
 func TestDrain_MoreThanThereMayBe_TheOldestGo(t *testing.T) {
-	wants := wantsOf(numbered(maxLeaving + 3))
+	wants := fixtures.Wants(fixtures.Numbered(maxLeaving + 3))
 	for i := range wants.Endpoints {
 		left := &wants.Endpoints[i]
-		left.Role, left.DrainUntil = endpoint.Draining, noon.Truncate(time.Second).Add(time.Duration(10+i%20)*time.Second)
+		left.Role, left.DrainUntil = endpoint.Draining, fixtures.Noon.Truncate(time.Second).Add(time.Duration(10+i%20)*time.Second)
 	}
-	_, existing := carriedOut(t, wants, nil)
+	_, existing := fixtures.CarryOut(t, wants, nil)
 	drain, _ := departed("TTF", nil)
 	drain.seeds = slicestate.Read(existing)
 	left := drain.leaving(existing)
@@ -276,7 +277,7 @@ func TestDrain_MoreThanThereMayBe_TheOldestGo(t *testing.T) {
 	}
 	oldest := 0
 	for i := range left {
-		if left[i].DrainUntil.Before(noon.Truncate(time.Second).Add(11 * time.Second)) {
+		if left[i].DrainUntil.Before(fixtures.Noon.Truncate(time.Second).Add(11 * time.Second)) {
 			oldest++
 		}
 	}
@@ -287,7 +288,7 @@ func TestDrain_MoreThanThereMayBe_TheOldestGo(t *testing.T) {
 
 // BenchmarkDrainNothing is what draining costs while none of 1,000 endpoints does.
 func BenchmarkDrainNothing(b *testing.B) {
-	wants := wantsOf(numbered(1000))
+	wants := fixtures.Wants(fixtures.Numbered(1000))
 	existing := sliceplan.Make(wants, nil).Create
 	drain, _ := departed("TTF", nil)
 	drain.taken = map[endpoint.Key]int{}

@@ -30,11 +30,8 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes/egress"
-	"farpoint.dev/farpoint/probes/protocol"
-	"farpoint.dev/farpoint/probes/resolver"
-	"farpoint.dev/farpoint/probes/scheduler"
-	"farpoint.dev/farpoint/probes/transport"
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // zone is what is known of questions, as in "db.example A".
@@ -97,8 +94,8 @@ func shown(made *targets.Expansion) string {
 
 func TestExpansion(t *testing.T) {
 	const leadsNowhere = "its addresses may not be published: correct the name's records, or have the operator's administrator allow the range (--allowed-cidrs)"
-	until := noon.Add(5 * time.Minute)
-	missing := known(resolver.LookupMissing, "192.0.2.1")
+	until := fixtures.Noon.Add(5 * time.Minute)
+	missing := known(probes.LookupMissing, "192.0.2.1")
 	missing.KeptUntil = until
 	for _, test := range []struct {
 		name      string
@@ -215,13 +212,13 @@ func TestQuestions(t *testing.T) {
 		return words
 	}
 	slice := func(port int32, protocol corev1.Protocol, names ...slicestate.NameOrigin) *discoveryv1.EndpointSlice {
-		ports := httpPort(port).Ports
+		ports := fixtures.HTTPPort(port).Ports
 		*ports[0].Protocol = protocol
 		made := &discoveryv1.EndpointSlice{Ports: ports}
 		for i, address := range []string{"192.0.2.7", "192.0.2.6", "192.0.2.8", "192.0.2.1", "192.0.2.9"} {
 			made.Endpoints = append(made.Endpoints, discoveryv1.Endpoint{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Serving: new(true), Terminating: new(i == 2)}})
 		}
-		annotate(made, slicestate.State{Names: names, Drains: []slicestate.DrainEnd{{Until: noon.Time, Addresses: []string{"192.0.2.8"}}}})
+		fixtures.Annotate(made, slicestate.State{Names: names, Drains: []slicestate.DrainEnd{{Until: fixtures.Noon.Time, Addresses: []string{"192.0.2.8"}}}})
 		return made
 	}
 	told := slicestate.Read([]*discoveryv1.EndpointSlice{
@@ -259,8 +256,8 @@ func TestQuestions(t *testing.T) {
 // What a name leads to is one endpoint, whatever else leads there.
 func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 	spec := named("a.example", "b.example")
-	z := zone{"a.example A": found("192.0.2.1", "192.0.2.2"), "b.example A": found("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(resolver.LookupEmpty), "b.example AAAA": known(resolver.LookupEmpty)}
-	got := plannedWith(t, expanding(z).Expand(spec), onePort)
+	z := zone{"a.example A": found("192.0.2.1", "192.0.2.2"), "b.example A": found("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(probes.LookupEmpty), "b.example AAAA": known(probes.LookupEmpty)}
+	got := fixtures.PlannedWith(t, expanding(z).Expand(spec), fixtures.OnePort)
 	var names []string
 	for _, endpoint := range got.Accepted {
 		names = append(names, endpoint.Name+" "+endpoint.Resolved.Name)
@@ -272,11 +269,11 @@ func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 
 // A probe by another name is another probe.
 func TestIdentityOfNames(t *testing.T) {
-	identity := func(name string) scheduler.Identity {
-		z := zone{name + " A": found("192.0.2.1"), name + " AAAA": known(resolver.LookupEmpty)}
-		return plannedWith(t, expanding(z).Expand(named(name)), onePort).Probers[0].Identity
+	identity := func(name string) probes.Identity {
+		z := zone{name + " A": found("192.0.2.1"), name + " AAAA": known(probes.LookupEmpty)}
+		return fixtures.PlannedWith(t, expanding(z).Expand(named(name)), fixtures.OnePort).Probers[0].Identity
 	}
-	literal := planned(t, *named("192.0.2.1"), onePort).Probers[0].Identity
+	literal := fixtures.Planned(t, *named("192.0.2.1"), fixtures.OnePort).Probers[0].Identity
 	if identity("a.example") == identity("b.example") || identity("a.example") == literal {
 		t.Error("another name is the same probe")
 	}
@@ -298,7 +295,7 @@ func TestPoliciesOnNames(t *testing.T) {
 		"db.corp.example":   "192.0.2.3:1 192.0.2.4:8080",
 		"elsewhere.example": "192.0.2.1:8080 192.0.2.2:8080 192.0.2.4:8080",
 	} {
-		within := confinedTo(t, policyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
+		within := fixtures.LimitsOf(t, fixtures.PolicyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
 			s.DeniedDNSSuffixes = []farpointv1.DNSSuffix{suffix}
 		}))
 		expanding := expanding(z)
@@ -308,9 +305,9 @@ func TestPoliciesOnNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		egress := egress.NewEgressPolicy(egress.EgressRules{})
-		planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
-		got := planner.Within(within, 100).Plan(names, onePort, probedBy(common), &slicestate.Prior{})
+		egress := probes.NewEgressPolicy(probes.EgressRules{})
+		planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+		got := planner.Within(within, 100).Plan(names, fixtures.OnePort, fixtures.ProbedBy(common), &slicestate.Prior{})
 		var accepted []string
 		for _, endpoint := range got.Accepted {
 			accepted = append(accepted, endpoint.Name)

@@ -25,8 +25,8 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes/health"
-	"farpoint.dev/farpoint/probes/resolver"
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // acceptedNames are the endpoints that get their places.
@@ -39,9 +39,9 @@ func acceptedNames(of targets.Targets) []string {
 }
 
 func TestPlaces_RejectedEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
-	good := at("192.0.2.1", 8080)
+	good := fixtures.At("192.0.2.1", 8080)
 	with := func(change func(*farpointv1.Endpoint)) farpointv1.Endpoint {
-		changed := at("192.0.2.1", 8080)
+		changed := fixtures.At("192.0.2.1", 8080)
 		change(&changed)
 		return changed
 	}
@@ -65,14 +65,14 @@ func TestPlaces_RejectedEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			if test.reason == "" {
-				got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{good, test.bad, at("192.0.2.1", 9090)}}, nil)
+				got := fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{good, test.bad, fixtures.At("192.0.2.1", 9090)}}, nil)
 				if names := acceptedNames(got); !slices.Equal(names, []string{"192.0.2.1:8080", "192.0.2.1:9090"}) {
 					t.Errorf("accepted %v, rejected %v", names, got.Rejected)
 				}
 				return
 			}
 			for i, spec := range [][]farpointv1.Endpoint{{test.bad, good}, {good, test.bad}} {
-				got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: spec}, onePort)
+				got := fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: spec}, fixtures.OnePort)
 				if names := acceptedNames(got); !slices.Equal(names, []string{"192.0.2.1:8080"}) || got.Accepted[0].Index != 1-i || got.Rejected[i].Reason != test.reason {
 					t.Errorf("with the bad one at %d: accepted %v, rejected %v", i, names, got.Rejected)
 				}
@@ -84,11 +84,11 @@ func TestPlaces_RejectedEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
 // One that was published goes on as before, unless a valid one takes its place.
 func TestPlaces_HeldEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
 	w := newWorld(t)
-	w.object.Spec.Endpoints = []farpointv1.Endpoint{at("192.0.2.1", 8080)}
-	w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy}
+	w.object.Spec.Endpoints = []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080)}
+	w.verdicts = map[string]probes.State{"192.0.2.1:8080": probes.StateHealthy}
 	w.look()
 	w.object.Spec.Endpoints[0].HealthCheckURL = "ftp://192.0.2.1/"
-	w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, at("192.0.2.1", 8080))
+	w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, fixtures.At("192.0.2.1", 8080))
 	w.look()
 	rows := w.object.Status.Endpoints
 	if len(rows) != 2 || rows[0].Name != "endpoints[0]" || rows[0].Reason != farpointv1.InvalidHealthCheckURLReason || rows[1].Name != "192.0.2.1:8080" || rows[1].Health != farpointv1.EndpointHealthy {

@@ -32,6 +32,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // listingClient can list and watch, but not by one request for both, as the fake API server.
@@ -54,7 +56,7 @@ type followedPods struct {
 }
 
 func newFollowedPods(t *testing.T, slices ...client.Object) *followedPods {
-	f := &followedPods{t: t, service: testService(), watching: make(chan struct{}, 10)}
+	f := &followedPods{t: t, service: fixtures.Service(), watching: make(chan struct{}, 10)}
 	f.service.UID, f.service.ResourceVersion = "1", "1"
 	f.server = fake.NewClientBuilder().WithObjects(slices...).WithInterceptorFuncs(interceptor.Funcs{
 		List: func(ctx context.Context, server client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
@@ -139,7 +141,7 @@ func TestPodSlicesAreLookedForOncePerVersionOfTheService(t *testing.T) {
 }
 
 func TestPodSlicesThatWereLeftBehindAreFollowedUntilTheyAreGone(t *testing.T) {
-	left, other := sliceOf(podSliceManager, "left"), sliceOf("mesh.example.com", "other")
+	left, other := fixtures.Slice(podSliceManager, "left"), fixtures.Slice("mesh.example.com", "other")
 	f := newFollowedPods(t, left, other)
 	f.expect("a", 1, true, "left")
 	<-f.watching // the fake API server sends no earlier events
@@ -151,7 +153,7 @@ func TestPodSlicesThatWereLeftBehindAreFollowedUntilTheyAreGone(t *testing.T) {
 }
 
 func TestPodSlicesAreFollowedWhileSomebodyAsks(t *testing.T) {
-	f := newFollowedPods(t, sliceOf(podSliceManager, "pods"))
+	f := newFollowedPods(t, fixtures.Slice(podSliceManager, "pods"))
 	f.service.Spec.Selector = map[string]string{"app": "db"}
 	f.expect("a", 0, true, "pods")
 	f.expect("b", 0, true, "pods")
@@ -160,7 +162,7 @@ func TestPodSlicesAreFollowedWhileSomebodyAsks(t *testing.T) {
 
 	// b turns to another Service.
 	first := f.service
-	f.service = testService()
+	f.service = fixtures.Service()
 	f.service.Name = "another"
 	f.expect("b", 1, false)
 	if _, is := f.followed[client.ObjectKeyFromObject(first)]; is {

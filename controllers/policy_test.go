@@ -33,10 +33,8 @@ import (
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes/egress"
-	"farpoint.dev/farpoint/probes/protocol"
-	"farpoint.dev/farpoint/probes/scheduler"
-	"farpoint.dev/farpoint/probes/transport"
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // plannedWithin are the targets of a spec within confines.
@@ -46,15 +44,15 @@ func plannedWithin(t *testing.T, within *policy.Limits, spec farpointv1.External
 	if err != nil {
 		t.Fatal(err)
 	}
-	egress := egress.NewEgressPolicy(egress.EgressRules{})
-	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
-	return planner.Within(within, room).Plan(&targets.Expansion{Spec: &spec}, onePort, probedBy(common), &slicestate.Prior{})
+	egress := probes.NewEgressPolicy(probes.EgressRules{})
+	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	return planner.Within(within, room).Plan(&targets.Expansion{Spec: &spec}, fixtures.OnePort, fixtures.ProbedBy(common), &slicestate.Prior{})
 }
 
 func TestPoliciesSetEndpointsAside(t *testing.T) {
 	type spec = farpointv1.ExternalServicePolicySpec
 	with := func(url string) farpointv1.Endpoint {
-		endpoint := at("192.0.2.1", 8080)
+		endpoint := fixtures.At("192.0.2.1", 8080)
 		endpoint.HealthCheckURL = farpointv1.HealthCheckURL(url)
 		return endpoint
 	}
@@ -86,7 +84,7 @@ func TestPoliciesSetEndpointsAside(t *testing.T) {
 		{"no room", func(s *spec) { s.MaxEndpoints = ptr.To(int32(0)) }, with(""), "more endpoints than the 0 that ExternalServicePolicy p allows"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			within := confinedTo(t, policyNamed("p", test.change), policyNamed("q", func(*spec) {}))
+			within := fixtures.LimitsOf(t, fixtures.PolicyNamed("p", test.change), fixtures.PolicyNamed("q", func(*spec) {}))
 			object := farpointv1.ExternalService{Spec: farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{test.endpoint}}}
 			got := plannedWithin(t, within, object.Spec, within.Room(&object, nil))
 			refused := got.Rejected[0]
@@ -106,14 +104,14 @@ func TestPoliciesSetEndpointsAside(t *testing.T) {
 
 func TestSeveralPoliciesMustAllAllow(t *testing.T) {
 	type spec = farpointv1.ExternalServicePolicySpec
-	within := confinedTo(t,
-		policyNamed("a", func(s *spec) {
+	within := fixtures.LimitsOf(t,
+		fixtures.PolicyNamed("a", func(s *spec) {
 			s.AllowedCIDRs, s.MinInterval, s.MaxEndpoints = []farpointv1.CIDR{"192.0.2.0/24", "198.51.100.0/24"}, &metav1.Duration{Duration: 20 * time.Second}, ptr.To(int32(10))
 		}),
-		policyNamed("b", func(s *spec) {
+		fixtures.PolicyNamed("b", func(s *spec) {
 			s.AllowedCIDRs, s.MinInterval, s.MaxEndpoints = []farpointv1.CIDR{"198.51.100.0/24", "203.0.113.0/24"}, &metav1.Duration{Duration: 5 * time.Second}, ptr.To(int32(4))
 		}))
-	got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 1), at("198.51.100.1", 1), at("203.0.113.1", 1)}}, 100)
+	got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 1), fixtures.At("198.51.100.1", 1), fixtures.At("203.0.113.1", 1)}}, 100)
 	if len(got.Accepted) != 1 || got.Accepted[0].Index != 1 || !strings.Contains(got.Rejected[0].Message, "Policy b") || !strings.Contains(got.Rejected[2].Message, "Policy a") {
 		t.Errorf("%+v", got.Rejected)
 	}
@@ -137,7 +135,7 @@ func TestSeveralPoliciesMustAllAllow(t *testing.T) {
 }
 
 func TestTheOldestTakeTheRoom(t *testing.T) {
-	within := confinedTo(t, policyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) { s.MaxEndpoints = ptr.To(int32(10)) }))
+	within := fixtures.LimitsOf(t, fixtures.PolicyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) { s.MaxEndpoints = ptr.To(int32(10)) }))
 	object := func(name string, age time.Duration, endpoints int) farpointv1.ExternalService {
 		return farpointv1.ExternalService{
 			ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(time.Unix(0, 0).Add(-age))},
@@ -163,14 +161,14 @@ func TestTheOldestTakeTheRoom(t *testing.T) {
 func TestPoliciesPartOnlyProbesThatMayRoam(t *testing.T) {
 	type spec = farpointv1.ExternalServicePolicySpec
 	deny := func(cidr farpointv1.CIDR) *policy.Limits {
-		return confinedTo(t, policyNamed("p", func(s *spec) { s.DeniedCIDRs = []farpointv1.CIDR{cidr} }))
+		return fixtures.LimitsOf(t, fixtures.PolicyNamed("p", func(s *spec) { s.DeniedCIDRs = []farpointv1.CIDR{cidr} }))
 	}
 	for url, shared := range map[string]bool{
 		"http:///health": true, "http://192.0.2.7/": true, "tcp://[2001:db8::1]:80": true, "": true,
 		"http://api.example.com/": false, "grpc://api.example.com:80": false,
 	} {
-		identity := func(within *policy.Limits) scheduler.Identity {
-			endpoint := at("192.0.2.1", 8080)
+		identity := func(within *policy.Limits) probes.Identity {
+			endpoint := fixtures.At("192.0.2.1", 8080)
 			endpoint.HealthCheckURL = farpointv1.HealthCheckURL(url)
 			got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{endpoint}}, 1)
 			if len(got.Accepted) != 1 {
@@ -191,18 +189,18 @@ func TestPoliciesPartOnlyProbesThatMayRoam(t *testing.T) {
 
 // The API server keeps such policies out; an older CRD may not.
 func TestWhatCannotBeReadIsNotAllowed(t *testing.T) {
-	bad, err := policy.Read(policyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
+	bad, err := policy.Read(fixtures.PolicyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
 		s.AllowedCIDRs = []farpointv1.CIDR{"10.0.0.0/8", "10.1.2.3/8"}
 	}))
 	if err == nil || !strings.HasPrefix(err.Error(), "spec.allowedCIDRs: ") {
 		t.Error(err)
 	}
-	within := policy.NewLimits([]*policy.Policy{bad}, transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{})))
-	got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("10.0.0.1", 1), at("2001:db8::1", 1)}}, 2)
+	within := policy.NewLimits([]*policy.Policy{bad}, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{})))
+	got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("10.0.0.1", 1), fixtures.At("2001:db8::1", 1)}}, 2)
 	if len(got.Accepted) != 0 {
 		t.Errorf("%d endpoints are published", len(got.Accepted))
 	}
-	_, err = policy.Read(policyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
+	_, err = policy.Read(fixtures.PolicyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
 		s.NamespaceSelector.MatchExpressions = []farpointv1.LabelExpression{{Key: "a", Operator: "Like"}}
 	}))
 	if err == nil || !strings.HasPrefix(err.Error(), "spec.namespaceSelector: ") {
@@ -216,7 +214,7 @@ func TestConfinementFollowsLabelsAndPolicies(t *testing.T) {
 		return metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": team}}}
 	}
 	selecting := func(name, team string, generation int64) *policy.Policy {
-		from := policyNamed(name, func(s *farpointv1.ExternalServicePolicySpec) {
+		from := fixtures.PolicyNamed(name, func(s *farpointv1.ExternalServicePolicySpec) {
 			s.NamespaceSelector.MatchLabels = map[string]farpointv1.LabelValue{"team": farpointv1.LabelValue(team)}
 		})
 		from.Generation = generation
@@ -258,7 +256,7 @@ func TestExpelTakesOutWhatIsRefusedAndNothingElse(t *testing.T) {
 		}
 		return made
 	}
-	within := confinedTo(t, policyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
+	within := fixtures.LimitsOf(t, fixtures.PolicyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
 		s.DeniedCIDRs, s.DeniedPorts = []farpointv1.CIDR{"192.0.2.7/32"}, []farpointv1.PolicyPort{{Port: 22}}
 	}))
 	planner := targets.Planner{Egress: egress.NewEgressPolicy(egress.EgressRules{})}.Within(within, 0)

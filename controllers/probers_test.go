@@ -27,15 +27,12 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
-	"farpoint.dev/farpoint/probes/egress"
-	"farpoint.dev/farpoint/probes/health"
-	"farpoint.dev/farpoint/probes/protocol"
-	"farpoint.dev/farpoint/probes/transport"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // publishedAt are seeds of an endpoint that was published as ready, or not.
 func publishedAt(address string, ready bool) *slicestate.Prior {
-	slice := &discoveryv1.EndpointSlice{Ports: httpPort(8080).Ports, Endpoints: []discoveryv1.Endpoint{
+	slice := &discoveryv1.EndpointSlice{Ports: fixtures.HTTPPort(8080).Ports, Endpoints: []discoveryv1.Endpoint{
 		{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Ready: &ready, Serving: &ready}},
 	}}
 	return slicestate.Read([]*discoveryv1.EndpointSlice{slice})
@@ -51,13 +48,13 @@ func soundSettings(t *testing.T, spec *farpointv1.ExternalServiceSpec) targets.S
 }
 
 func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.T) {
-	spec := &farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
-	egress := egress.NewEgressPolicy(egress.EgressRules{})
-	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
+	spec := &farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080)}}
+	egress := probes.NewEgressPolicy(probes.EgressRules{})
+	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
 	for _, ready := range []bool{true, false} {
 		prior := publishedAt("192.0.2.1", ready)
 		by := targets.Probing{Fault: &endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}}
-		got := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, prior)
+		got := planner.Plan(&targets.Expansion{Spec: spec}, fixtures.OnePort, by, prior)
 		if len(got.Accepted) != 1 || !got.Accepted[0].Held || !got.Accepted[0].Unprobed || got.Rejected[1].Reason != farpointv1.InvalidHealthCheckReason {
 			t.Fatalf("accepted %+v, rejected %v", got.Accepted, got.Rejected)
 		}
@@ -78,49 +75,49 @@ func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.
 }
 
 func TestProbers_UnchangedEndpoint_IsNotPreparedAgain(t *testing.T) {
-	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
-	egress := egress.NewEgressPolicy(egress.EgressRules{})
-	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
-	by := probedBy(soundSettings(t, spec))
-	first := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, &slicestate.Prior{})
+	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080)}}
+	egress := probes.NewEgressPolicy(probes.EgressRules{})
+	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	by := fixtures.ProbedBy(soundSettings(t, spec))
+	first := planner.Plan(&targets.Expansion{Spec: spec}, fixtures.OnePort, by, &slicestate.Prior{})
 	before := first.ActiveProbers()
 	by.Before = &before
 	spec.Endpoints = spec.Endpoints[1:] // at another place now
-	again := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, &slicestate.Prior{})
+	again := planner.Plan(&targets.Expansion{Spec: spec}, fixtures.OnePort, by, &slicestate.Prior{})
 	if again.Probers[0].Prober != first.Probers[1].Prober {
 		t.Error("it was prepared again")
 	}
 	before.ForgetProbers()
-	if anew := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, &slicestate.Prior{}); anew.Probers[0].Prober == first.Probers[1].Prober {
+	if anew := planner.Plan(&targets.Expansion{Spec: spec}, fixtures.OnePort, by, &slicestate.Prior{}); anew.Probers[0].Prober == first.Probers[1].Prober {
 		t.Error("it was not prepared again although it may not be the same any more")
 	}
 }
 
 func TestProbers_PolicyThatForbidsTheLastSoundDefinition_TakesItOut(t *testing.T) {
-	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080)}}
-	egress := egress.NewEgressPolicy(egress.EgressRules{})
-	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
-	by := probedBy(soundSettings(t, spec))
+	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080)}}
+	egress := probes.NewEgressPolicy(probes.EgressRules{})
+	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	by := fixtures.ProbedBy(soundSettings(t, spec))
 	by.Sound[0].Url = "http:///"
-	first := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, &slicestate.Prior{})
+	first := planner.Plan(&targets.Expansion{Spec: spec}, fixtures.OnePort, by, &slicestate.Prior{})
 	before := first.ActiveProbers()
 	by.Before, by.Fault = &before, &endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}
-	got := planner.Plan(&targets.Expansion{Spec: spec}, onePort, by, publishedAt("192.0.2.1", true))
+	got := planner.Plan(&targets.Expansion{Spec: spec}, fixtures.OnePort, by, publishedAt("192.0.2.1", true))
 	if len(got.Accepted) != 1 || got.Accepted[0].Held || got.Probers[0].Prober != before.List[0].Prober {
 		t.Fatalf("accepted %+v, rejected %v", got.Accepted, got.Rejected)
 	}
 	policy := &farpointv1.ExternalServicePolicy{Spec: farpointv1.ExternalServicePolicySpec{DeniedSchemes: []farpointv1.ProbeScheme{"http"}}}
 	before.ForgetProbers()
-	got = planner.Within(confinedTo(t, policy), 10).Plan(&targets.Expansion{Spec: spec}, onePort, by, publishedAt("192.0.2.1", true))
+	got = planner.Within(fixtures.LimitsOf(t, policy), 10).Plan(&targets.Expansion{Spec: spec}, fixtures.OnePort, by, publishedAt("192.0.2.1", true))
 	if len(got.Accepted) != 0 || got.Rejected[0].Reason != farpointv1.NotAllowedByPolicyReason {
 		t.Errorf("accepted %+v, rejected %v", got.Accepted, got.Rejected)
 	}
 }
 
 func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
-	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
-	targets := planned(t, spec, onePort)
-	object := testOwner()
+	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080)}}
+	targets := fixtures.Planned(t, spec, fixtures.OnePort)
+	object := fixtures.Owner()
 	object.Spec = spec
 	look := func(reasons ...probes.Reason) []occurrence {
 		all := make([]endpoint.Verdict, len(reasons))
@@ -131,8 +128,8 @@ func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
 			}
 			all[i] = endpoint.Verdict{Endpoint: &targets.Accepted[i], Health: current}
 		}
-		found := findings{service: judgeService(object, testService()), targets: &targets, verdicts: all}
-		status := summarize(object, found, noon)
+		found := findings{service: judgeService(object, fixtures.Service()), targets: &targets, verdicts: all}
+		status := summarize(object, found, fixtures.Noon)
 		told := staleChange(object.Status.Conditions, status.Conditions)
 		object.Status = status
 		return told

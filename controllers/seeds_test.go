@@ -29,13 +29,13 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
-	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 	yes, no := true, false
 	slice := &discoveryv1.EndpointSlice{
-		Ports: httpPort(8080).Ports,
+		Ports: fixtures.HTTPPort(8080).Ports,
 		Endpoints: []discoveryv1.Endpoint{
 			{Addresses: []string{"192.0.2.1"}, Conditions: discoveryv1.EndpointConditions{Ready: &no, Serving: &yes}},
 			{Addresses: []string{"192.0.2.2"}, Conditions: discoveryv1.EndpointConditions{Ready: &yes, Serving: &no}},
@@ -47,16 +47,16 @@ func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 		},
 	}
 	known := slicestate.Read([]*discoveryv1.EndpointSlice{slice})
-	byHand := at("192.0.2.5", 8080)
+	byHand := fixtures.At("192.0.2.5", 8080)
 	byHand.State = farpointv1.EndpointDraining
-	accepted := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{
-		at("192.0.2.1", 8080), at("192.0.2.2", 8080), at("192.0.2.3", 8080), at("192.0.2.1", 80),
+	accepted := fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{
+		fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080), fixtures.At("192.0.2.3", 8080), fixtures.At("192.0.2.1", 80),
 		{Address: "192.0.2.1", HealthCheckURL: "tcp://", Ports: []farpointv1.EndpointPort{{Name: "new", Port: 9}}},
-		at("192.0.2.4", 8080), byHand,
-	}}, onePort).Accepted
-	want := []health.State{
-		health.StateHealthy, health.StateUnhealthy, health.StateUnknown, health.StateUnknown, health.StateUnknown,
-		health.StateDraining, health.StateHealthy, // by its own word, and by hand
+		fixtures.At("192.0.2.4", 8080), byHand,
+	}}, fixtures.OnePort).Accepted
+	want := []probes.State{
+		probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown, probes.StateUnknown, probes.StateUnknown,
+		probes.StateDraining, probes.StateHealthy, // by its own word, and by hand
 	}
 	for i := range accepted {
 		if state, _ := known.State(&accepted[i]); state != want[i] {
@@ -74,17 +74,17 @@ func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
 				if given == endpoint.FailOpen && state == health.StateHealthy || given == endpoint.Disabled && state != health.StateUnknown {
 					continue // there is no such thing
 				}
-				endpoints := numbered(2)
-				endpoints[0].Role, endpoints[0].Health = given, health.Seeded(state)
-				if state == health.StateUnhealthy {
+				endpoints := fixtures.Numbered(2)
+				endpoints[0].Role, endpoints[0].Health = given, probes.Seeded(state)
+				if state == probes.StateUnhealthy {
 					endpoints[0].Health.Cause.Reason = probes.ReasonTimeout
 				}
 				if given == endpoint.Draining {
 					endpoints[0].Spec = &farpointv1.Endpoint{State: farpointv1.EndpointDraining}
 				}
-				wants := wantsOf(endpoints)
+				wants := fixtures.Wants(endpoints)
 				wants.Service.Spec.PublishNotReadyAddresses = publishNotReady
-				_, written := carriedOut(t, wants, nil)
+				_, written := fixtures.CarryOut(t, wants, nil)
 				what := fmt.Sprintf("role %d, %v, publishNotReadyAddresses %v", given, state, publishNotReady)
 				read := slicestate.Read(written)
 				said, ok := read.At(endpoints[0].Endpoint, endpoints[0].Ports.First())
@@ -125,9 +125,9 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 		"deep":                 strings.Repeat(`{"version":`, 30000),
 		"no time":              `{"version":1,"drains":[{"until":"soon","addresses":["10.0.0.1"]}]}`,
 	} {
-		endpoints := numbered(2)
-		endpoints[0].Health = health.Seeded(health.StateUnhealthy)
-		_, written := carriedOut(t, wantsOf(endpoints), nil)
+		endpoints := fixtures.Numbered(2)
+		endpoints[0].Health = probes.Seeded(probes.StateUnhealthy)
+		_, written := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
 		written[0].Annotations[farpointv1.SliceStateAnnotation] = text
 		read := slicestate.Read(written)
 		for i, want := range []health.State{health.StateUnhealthy, health.StateHealthy} {
@@ -138,26 +138,26 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 		if records := targets.KnownRecords(read); len(records) > 0 {
 			t.Errorf("%s: remembers %v", name, records)
 		}
-		if plan, _ := carriedOut(t, wantsOf(endpoints), written); writes(plan) != [3]int{0, 1, 0} {
-			t.Errorf("%s: restored by %v writes", name, writes(plan))
+		if plan, _ := fixtures.CarryOut(t, fixtures.Wants(endpoints), written); fixtures.Writes(plan) != [3]int{0, 1, 0} {
+			t.Errorf("%s: mended by %v writes", name, fixtures.Writes(plan))
 		}
 	}
 }
 
 // The annotation is bounded, and what does not fit into it takes nothing else with it.
 func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
-	endpoints := numbered(1000)
+	endpoints := fixtures.Numbered(1000)
 	for i := range endpoints {
 		each := &endpoints[i]
 		if i%2 == 0 {
-			each.Role, each.DrainUntil = endpoint.Draining, noon.Add(time.Duration(i)*time.Second)
+			each.Role, each.DrainUntil = endpoint.Draining, fixtures.Noon.Add(time.Duration(i)*time.Second)
 		}
 		long := strings.Repeat(strings.Repeat("x", 60)+".", 3)
 		each.Resolved = &endpoint.ResolvedFrom{Address: "srv://_db._tcp." + long + "example", Target: fmt.Sprintf("%sdb%d.example", long, i)}
 	}
-	wants := wantsOf(endpoints)
+	wants := fixtures.Wants(endpoints)
 	wants.MaxEndpoints = 1000
-	_, written := carriedOut(t, wants, nil)
+	_, written := fixtures.CarryOut(t, wants, nil)
 	text := written[0].Annotations[farpointv1.SliceStateAnnotation]
 	if len(text) > slicestate.MaxLength {
 		t.Fatalf("%d bytes", len(text))
@@ -178,26 +178,26 @@ func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 
 // A dead standby that fails in another way now writes nothing.
 func TestSliceState_OtherReason_WritesNothing(t *testing.T) {
-	endpoints := numbered(2)
-	endpoints[0].Role, endpoints[0].Health = endpoint.Standby, health.Seeded(health.StateUnhealthy)
+	endpoints := fixtures.Numbered(2)
+	endpoints[0].Role, endpoints[0].Health = endpoint.Standby, probes.Seeded(probes.StateUnhealthy)
 	endpoints[0].Health.Cause.Reason = probes.ReasonTimeout
-	_, written := carriedOut(t, wantsOf(endpoints), nil)
+	_, written := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
 	endpoints[0].Health.Cause.Reason = probes.ReasonConnectionRefused
-	endpoints[0].WrittenReason = slicestate.Read(written).Reason(endpoints[0].Endpoint, health.StateUnhealthy)
-	if plan, _ := carriedOut(t, wantsOf(endpoints), written); writes(plan) != [3]int{} {
-		t.Errorf("%v writes", writes(plan))
+	endpoints[0].WrittenReason = slicestate.Read(written).Reason(endpoints[0].Endpoint, probes.StateUnhealthy)
+	if plan, _ := fixtures.CarryOut(t, fixtures.Wants(endpoints), written); fixtures.Writes(plan) != [3]int{} {
+		t.Errorf("%v writes", fixtures.Writes(plan))
 	}
 }
 
 // One verdict that no condition shows writes one slice of ten.
 func TestSliceState_OneStandbyFlips_WritesOneSlice(t *testing.T) {
-	endpoints := numbered(1000)
+	endpoints := fixtures.Numbered(1000)
 	for i := range endpoints {
 		endpoints[i].Role = endpoint.Standby
 	}
-	_, written := carriedOut(t, wantsOf(endpoints), nil)
-	endpoints[500].Health = health.Seeded(health.StateUnhealthy)
-	if plan, _ := carriedOut(t, wantsOf(endpoints), written); writes(plan) != [3]int{0, 1, 0} {
-		t.Errorf("%v writes", writes(plan))
+	_, written := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
+	endpoints[500].Health = probes.Seeded(probes.StateUnhealthy)
+	if plan, _ := fixtures.CarryOut(t, fixtures.Wants(endpoints), written); fixtures.Writes(plan) != [3]int{0, 1, 0} {
+		t.Errorf("%v writes", fixtures.Writes(plan))
 	}
 }

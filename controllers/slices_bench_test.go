@@ -29,21 +29,22 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // oneFlip is as many endpoints as an ExternalService may have, with all that a slice has for an
 // endpoint, in slices that differ in one verdict. The spec is in an order that tells nothing of
 // where an endpoint is.
 func oneFlip() (sliceplan.Wants, []*discoveryv1.EndpointSlice) {
-	endpoints := numbered(1000)
+	endpoints := fixtures.Numbered(1000)
 	for i := range endpoints {
 		wanted := endpoints[i].Endpoint
 		wanted.Spec = &farpointv1.Endpoint{Hostname: fmt.Sprintf("db-%d", i), NodeName: "node-a", Zone: fmt.Sprintf("zone-%d", i%3)}
 		wanted.Address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 14: byte(i >> 8), 15: byte(i)})
 		wanted.Text = wanted.Address.String()
 	}
-	wants := wantsOf(endpoints)
+	wants := fixtures.Wants(endpoints)
 	distributed("PreferSameNode")(wants.Service)
 	wants.Hints = sliceplan.DecideHints(wants.Service, endpoints).Hints
 	existing := sliceplan.Make(wants, nil).Create
@@ -59,8 +60,8 @@ func BenchmarkPlanFlip(b *testing.B) {
 	wants, existing := oneFlip()
 	b.ReportAllocs()
 	for b.Loop() {
-		if plan := sliceplan.Make(wants, existing); writes(plan) != [3]int{0, 1, 0} {
-			b.Fatal(writes(plan))
+		if plan := sliceplan.Make(wants, existing); fixtures.Writes(plan) != [3]int{0, 1, 0} {
+			b.Fatal(fixtures.Writes(plan))
 		}
 	}
 }
@@ -73,8 +74,8 @@ func TestPlanFlipAllocatesLittle(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		plan := sliceplan.Make(wants, existing)
 		runtime.ReadMemStats(&after)
-		if writes(plan) != [3]int{0, 1, 0} {
-			t.Fatal(writes(plan))
+		if fixtures.Writes(plan) != [3]int{0, 1, 0} {
+			t.Fatal(fixtures.Writes(plan))
 		}
 		least = min(least, after.TotalAlloc-before.TotalAlloc)
 	}
@@ -86,11 +87,11 @@ func TestPlanFlipAllocatesLittle(t *testing.T) {
 // BenchmarkPlanUnchanged plans what a reconcile writes that finds nothing new, for as many
 // endpoints as an ExternalService may have.
 func BenchmarkPlanUnchanged(b *testing.B) {
-	endpoints := numbered(1000)
-	existing := sliceplan.Make(wantsOf(endpoints), nil).Create
+	endpoints := fixtures.Numbered(1000)
+	existing := sliceplan.Make(fixtures.Wants(endpoints), nil).Create
 	b.ReportAllocs()
 	for b.Loop() {
-		if plan := sliceplan.Make(wantsOf(endpoints), existing); len(plan.Update) != 0 {
+		if plan := sliceplan.Make(fixtures.Wants(endpoints), existing); len(plan.Update) != 0 {
 			b.Fatalf("%d updates", len(plan.Update))
 		}
 	}
@@ -98,7 +99,7 @@ func BenchmarkPlanUnchanged(b *testing.B) {
 
 // BenchmarkSeedsFrom reads what the slices of a large ExternalService say after a restart.
 func BenchmarkSeedsFrom(b *testing.B) {
-	existing := sliceplan.Make(wantsOf(numbered(1000)), nil).Create
+	existing := sliceplan.Make(fixtures.Wants(fixtures.Numbered(1000)), nil).Create
 	b.ReportAllocs()
 	for b.Loop() {
 		slicestate.Read(existing)

@@ -38,6 +38,7 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/effort"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // asked is what all slices together are to say, found out without regard to slices.
@@ -174,7 +175,7 @@ func (m *simulation) step(t *testing.T, edit string, calm bool) sliceplan.Plan {
 	}
 	if calm {
 		if budget := m.coreWrites(); total(plan) > budget {
-			t.Fatalf("after %s: %v writes, core's rules make %d", edit, writes(plan), budget)
+			t.Fatalf("after %s: %v writes, core's rules make %d", edit, fixtures.Writes(plan), budget)
 		}
 	}
 	m.carryOut(t, edit, plan)
@@ -186,7 +187,7 @@ func (m *simulation) step(t *testing.T, edit string, calm bool) sliceplan.Plan {
 	}
 	wants.Trigger = m.trigger.Add(time.Hour)
 	if again := sliceplan.Make(wants, m.present); total(again) != 0 {
-		t.Fatalf("after %s: a second plan still has %v", edit, writes(again))
+		t.Fatalf("after %s: a second plan still has %v", edit, fixtures.Writes(again))
 	}
 	return plan
 }
@@ -383,10 +384,10 @@ func (m *simulation) run(t *testing.T, made *choices) {
 		edit.do(m, made)
 		plan := m.step(t, edit.name, edit.calm)
 		if edit.name == "flip" && total(plan) > 1 {
-			t.Fatalf("one flip is %v writes", writes(plan))
+			t.Fatalf("one flip is %v writes", fixtures.Writes(plan))
 		}
-		if edit.name == "flip" && !maps.Equal(before, m.asked()) && writes(plan) != [3]int{0, 1, 0} {
-			t.Fatalf("one flip is %v writes, want one update", writes(plan))
+		if edit.name == "flip" && !maps.Equal(before, m.asked()) && fixtures.Writes(plan) != [3]int{0, 1, 0} {
+			t.Fatalf("one flip is %v writes, want one update", fixtures.Writes(plan))
 		}
 	}
 }

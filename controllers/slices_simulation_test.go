@@ -29,7 +29,8 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
-	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // simulation is an object whose slices are planned over and over while it is edited, its
@@ -64,7 +65,7 @@ func (c *choices) of(n int) int {
 }
 
 func newSimulation() *simulation {
-	return &simulation{max: 4, service: testService(), options: &farpointv1.EndpointSliceOptions{Annotations: map[string]farpointv1.AnnotationValue{"note": "ours"}}, trigger: noon.Time}
+	return &simulation{max: 4, service: fixtures.Service(), options: &farpointv1.EndpointSliceOptions{Annotations: map[string]farpointv1.AnnotationValue{"note": "ours"}}, trigger: fixtures.Noon.Time}
 }
 
 var modelZones = []string{"", "a", "b", "c"}
@@ -186,15 +187,15 @@ func (m *simulation) meddle(c *choices) {
 
 // wants are made again each time, so that what a planner has changed shows.
 func (m *simulation) wants() sliceplan.Wants {
-	made := sliceplan.Wants{Owner: testOwner(), Service: m.service.DeepCopy(), MaxEndpoints: m.max, Trigger: m.trigger}
+	made := sliceplan.Wants{Owner: fixtures.Owner(), Service: m.service.DeepCopy(), MaxEndpoints: m.max, Trigger: m.trigger}
 	made.Owner.Spec.EndpointSlices = m.options.DeepCopy()
 	ports := map[int32]*endpoint.PortSet{}
 	for _, each := range m.endpoints {
 		if ports[each.port] == nil {
-			ports[each.port] = httpPort(each.port)
+			ports[each.port] = fixtures.HTTPPort(each.port)
 		}
-		wanted := healthy(each.Address, ports[each.port])
-		wanted.Spec, wanted.Health = each.DeepCopy(), health.Seeded(each.health)
+		wanted := fixtures.Healthy(each.Address, ports[each.port])
+		wanted.Spec, wanted.Health = each.DeepCopy(), probes.Seeded(each.health)
 		wanted.Role = roleOf(&wanted, endpoint.LastTier)
 		made.Endpoints = append(made.Endpoints, wanted)
 	}

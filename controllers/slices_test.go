@@ -31,27 +31,28 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
-	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 func TestPlanPacks250EndpointsInto3Slices(t *testing.T) {
-	endpoints := numbered(250)
-	plan, after := carriedOut(t, wantsOf(endpoints), nil)
-	if writes(plan) != [3]int{3, 0, 0} {
-		t.Fatalf("create, update, delete = %v, want 3, 0, 0", writes(plan))
+	endpoints := fixtures.Numbered(250)
+	plan, after := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
+	if fixtures.Writes(plan) != [3]int{3, 0, 0} {
+		t.Fatalf("create, update, delete = %v, want 3, 0, 0", fixtures.Writes(plan))
 	}
-	plan, _ = carriedOut(t, wantsOf(endpoints), after)
-	if writes(plan) != [3]int{} {
-		t.Fatalf("create, update, delete = %v while nothing changed", writes(plan))
+	plan, _ = fixtures.CarryOut(t, fixtures.Wants(endpoints), after)
+	if fixtures.Writes(plan) != [3]int{} {
+		t.Fatalf("create, update, delete = %v while nothing changed", fixtures.Writes(plan))
 	}
-	endpoints[120].Health = health.Seeded(health.StateUnhealthy)
-	plan, after = carriedOut(t, wantsOf(endpoints), after)
-	if writes(plan) != [3]int{0, 1, 0} {
-		t.Fatalf("create, update, delete = %v for one flip, want one update", writes(plan))
+	endpoints[120].Health = probes.Seeded(probes.StateUnhealthy)
+	plan, after = fixtures.CarryOut(t, fixtures.Wants(endpoints), after)
+	if fixtures.Writes(plan) != [3]int{0, 1, 0} {
+		t.Fatalf("create, update, delete = %v for one flip, want one update", fixtures.Writes(plan))
 	}
-	plan, _ = carriedOut(t, wantsOf(endpoints), after)
-	if writes(plan) != [3]int{} {
-		t.Fatalf("create, update, delete = %v after the flip was written", writes(plan))
+	plan, _ = fixtures.CarryOut(t, fixtures.Wants(endpoints), after)
+	if fixtures.Writes(plan) != [3]int{} {
+		t.Fatalf("create, update, delete = %v after the flip was written", fixtures.Writes(plan))
 	}
 }
 
@@ -61,11 +62,11 @@ func TestPlanSeparatesAddressTypesAndPorts(t *testing.T) {
 		return endpoint.NewPortSet([]discoveryv1.EndpointPort{endpoint.NewPort(name, protocol, 80, appProtocol)})
 	}
 	endpoints := []endpoint.Verdict{
-		healthy("192.0.2.1", httpPort(80)), healthy("192.0.2.2", httpPort(8080)),
-		healthy("2001:db8::1", httpPort(80)), healthy("192.0.2.3", httpPort(80)),
-		healthy("192.0.2.4", only("https", corev1.ProtocolTCP, nil)), healthy("192.0.2.5", only("http", corev1.ProtocolUDP, nil)), healthy("192.0.2.6", only("http", corev1.ProtocolTCP, &h2c)),
+		fixtures.Healthy("192.0.2.1", fixtures.HTTPPort(80)), fixtures.Healthy("192.0.2.2", fixtures.HTTPPort(8080)),
+		fixtures.Healthy("2001:db8::1", fixtures.HTTPPort(80)), fixtures.Healthy("192.0.2.3", fixtures.HTTPPort(80)),
+		fixtures.Healthy("192.0.2.4", only("https", corev1.ProtocolTCP, nil)), fixtures.Healthy("192.0.2.5", only("http", corev1.ProtocolUDP, nil)), fixtures.Healthy("192.0.2.6", only("http", corev1.ProtocolTCP, &h2c)),
 	}
-	_, after := carriedOut(t, wantsOf(endpoints), nil)
+	_, after := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
 	found := map[string]int{}
 	for _, slice := range after {
 		port := slice.Ports[0]
@@ -81,7 +82,7 @@ func TestPlanSeparatesAddressTypesAndPorts(t *testing.T) {
 
 func TestPlanGroupsByZone(t *testing.T) {
 	inZones := func(zones ...string) sliceplan.Wants {
-		wants := wantsOf(numbered(len(zones)))
+		wants := fixtures.Wants(fixtures.Numbered(len(zones)))
 		for i, zone := range zones {
 			wants.Endpoints[i].Spec = &farpointv1.Endpoint{Zone: zone}
 		}
@@ -106,26 +107,26 @@ func TestPlanGroupsByZone(t *testing.T) {
 		return found
 	}
 	wants := inZones("a", "b", "", "a", "b")
-	plan, after := carriedOut(t, wants, nil)
-	if got, want := labels(after), map[string]int{"a": 2, "b": 2, "none": 1}; writes(plan) != [3]int{3, 0, 0} || !maps.Equal(got, want) {
-		t.Fatalf("create, update, delete = %v, zones %v; want %v", writes(plan), got, want)
+	plan, after := fixtures.CarryOut(t, wants, nil)
+	if got, want := labels(after), map[string]int{"a": 2, "b": 2, "none": 1}; fixtures.Writes(plan) != [3]int{3, 0, 0} || !maps.Equal(got, want) {
+		t.Fatalf("create, update, delete = %v, zones %v; want %v", fixtures.Writes(plan), got, want)
 	}
-	if again, _ := carriedOut(t, wants, after); writes(again) != [3]int{} {
-		t.Errorf("a second plan still has %v", writes(again))
+	if again, _ := fixtures.CarryOut(t, wants, after); fixtures.Writes(again) != [3]int{} {
+		t.Errorf("a second plan still has %v", fixtures.Writes(again))
 	}
-	_, after = carriedOut(t, inZones("a", "b", "", "b", "b"), after)
+	_, after = fixtures.CarryOut(t, inZones("a", "b", "", "b", "b"), after)
 	if got, want := labels(after), map[string]int{"a": 1, "b": 3, "none": 1}; !maps.Equal(got, want) {
 		t.Errorf("after an endpoint went from a to b: %v, want %v", got, want)
 	}
 	wants.Owner.Spec.EndpointSlices = nil
-	_, after = carriedOut(t, wants, after)
+	_, after = fixtures.CarryOut(t, wants, after)
 	if got, want := labels(after), map[string]int{"the Service's own": 5}; !maps.Equal(got, want) {
 		t.Errorf("without grouping: %v, want %v", got, want)
 	}
 }
 
 func TestPlanLabelsSlicesAsTheServiceIs(t *testing.T) {
-	wants := wantsOf(numbered(1))
+	wants := fixtures.Wants(fixtures.Numbered(1))
 	wants.Service.Spec.ClusterIP = corev1.ClusterIPNone
 	wants.Service.Labels = map[string]string{
 		"team": "payments", "tier": "silver", corev1.IsHeadlessService: "perhaps",
@@ -137,53 +138,53 @@ func TestPlanLabelsSlicesAsTheServiceIs(t *testing.T) {
 		"team": "payments", "tier": "gold", corev1.IsHeadlessService: "",
 		discoveryv1.LabelManagedBy: farpointv1.ManagedBy, discoveryv1.LabelServiceName: "legacy", farpointv1.OwnerLabel: "legacy-api",
 	}
-	_, present := carriedOut(t, wants, nil)
+	_, present := fixtures.CarryOut(t, wants, nil)
 	if got := present[0].Labels; !maps.Equal(got, want) {
 		t.Errorf("labels %v, want %v", got, want)
 	}
 	wants.Service.Spec.ClusterIP = "10.96.0.1"
 	delete(want, corev1.IsHeadlessService)
-	if _, present = carriedOut(t, wants, present); !maps.Equal(present[0].Labels, want) {
+	if _, present = fixtures.CarryOut(t, wants, present); !maps.Equal(present[0].Labels, want) {
 		t.Errorf("labels %v once it has an address, want %v", present[0].Labels, want)
 	}
 }
 
 func TestPlanPacking(t *testing.T) {
-	_, full := carriedOut(t, wantsOf(numbered(250)), nil)
-	grown := numbered(260)
+	_, full := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(250)), nil)
+	grown := fixtures.Numbered(260)
 	tests := []struct {
 		name      string
 		endpoints []endpoint.Verdict
 		want      [3]int
 	}{
 		{"a few more fit into the slice with room", grown, [3]int{0, 1, 0}},
-		{"many more get a slice of their own, and the rest fit in", numbered(400), [3]int{1, 1, 0}},
-		{"some fewer leave the rest where they are", numbered(220), [3]int{0, 1, 0}},
-		{"an emptied slice goes", numbered(200), [3]int{0, 0, 1}},
-		{"one goes and one comes in the same slice", append(numbered(99), grown[100:251]...), [3]int{0, 1, 0}},
+		{"many more get a slice of their own, and the rest fit in", fixtures.Numbered(400), [3]int{1, 1, 0}},
+		{"some fewer leave the rest where they are", fixtures.Numbered(220), [3]int{0, 1, 0}},
+		{"an emptied slice goes", fixtures.Numbered(200), [3]int{0, 0, 1}},
+		{"one goes and one comes in the same slice", append(fixtures.Numbered(99), grown[100:251]...), [3]int{0, 1, 0}},
 		{"all go", nil, [3]int{0, 0, 3}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			plan, after := carriedOut(t, wantsOf(test.endpoints), full)
-			if writes(plan) != test.want {
-				t.Errorf("create, update, delete = %v, want %v", writes(plan), test.want)
+			plan, after := fixtures.CarryOut(t, fixtures.Wants(test.endpoints), full)
+			if fixtures.Writes(plan) != test.want {
+				t.Errorf("create, update, delete = %v, want %v", fixtures.Writes(plan), test.want)
 			}
-			again, _ := carriedOut(t, wantsOf(test.endpoints), after)
-			if writes(again) != [3]int{} {
-				t.Errorf("a second plan still has %v", writes(again))
+			again, _ := fixtures.CarryOut(t, fixtures.Wants(test.endpoints), after)
+			if fixtures.Writes(again) != [3]int{} {
+				t.Errorf("a second plan still has %v", fixtures.Writes(again))
 			}
 		})
 	}
 }
 
 func TestPlanFillsTheFullestFirst(t *testing.T) {
-	wants := wantsOf(numbered(9))
+	wants := fixtures.Wants(fixtures.Numbered(9))
 	wants.MaxEndpoints = 3
-	_, present := carriedOut(t, wants, nil)
+	_, present := fixtures.CarryOut(t, wants, nil)
 	// The first slice has room for two then, the third for one.
-	wants.Endpoints = append(wants.Endpoints[2:8:8], healthy("10.0.9.9", httpPort(8080)))
-	_, after := carriedOut(t, wants, present)
+	wants.Endpoints = append(wants.Endpoints[2:8:8], fixtures.Healthy("10.0.9.9", fixtures.HTTPPort(8080)))
+	_, after := fixtures.CarryOut(t, wants, present)
 	sizes := []int{len(after[0].Endpoints), len(after[1].Endpoints), len(after[2].Endpoints)}
 	if !slices.Equal(sizes, []int{1, 3, 3}) {
 		t.Errorf("the slices hold %v, want the newcomer in the third", sizes)
@@ -191,11 +192,11 @@ func TestPlanFillsTheFullestFirst(t *testing.T) {
 }
 
 func TestPlanFillsTheFullestWithRoomForAll(t *testing.T) {
-	wants := wantsOf(numbered(5))
+	wants := fixtures.Wants(fixtures.Numbered(5))
 	wants.MaxEndpoints = 2
-	_, present := carriedOut(t, wants, nil)
-	wants.Endpoints, wants.MaxEndpoints = numbered(6), 3
-	_, after := carriedOut(t, wants, present)
+	_, present := fixtures.CarryOut(t, wants, nil)
+	wants.Endpoints, wants.MaxEndpoints = fixtures.Numbered(6), 3
+	_, after := fixtures.CarryOut(t, wants, present)
 	sizes := []int{len(after[0].Endpoints), len(after[1].Endpoints), len(after[2].Endpoints)}
 	if !slices.Equal(sizes, []int{3, 2, 1}) {
 		t.Errorf("the slices hold %v, want the newcomer in the first", sizes)
@@ -205,12 +206,12 @@ func TestPlanFillsTheFullestWithRoomForAll(t *testing.T) {
 // A slice is turned into one for newcomers, while what it held goes to two others, which
 // must be written before.
 func TestPlanWritesWhatLosesEndpointsLast(t *testing.T) {
-	portSets := []*endpoint.PortSet{httpPort(1), httpPort(2), httpPort(3), httpPort(4)}
-	at := func(address string, ports int) endpoint.Verdict { return healthy(address, portSets[ports]) }
-	_, present := carriedOut(t, wantsOf([]endpoint.Verdict{at("10.0.0.1", 0), at("10.0.0.2", 0), at("10.0.0.3", 1), at("10.0.0.4", 2)}), nil)
-	plan, _ := carriedOut(t, wantsOf([]endpoint.Verdict{at("10.0.0.9", 3), at("10.0.0.1", 1), at("10.0.0.2", 2), at("10.0.0.3", 1), at("10.0.0.4", 2)}), present)
-	if writes(plan) != [3]int{0, 3, 0} {
-		t.Fatalf("create, update, delete = %v, want three updates", writes(plan))
+	portSets := []*endpoint.PortSet{fixtures.HTTPPort(1), fixtures.HTTPPort(2), fixtures.HTTPPort(3), fixtures.HTTPPort(4)}
+	at := func(address string, ports int) endpoint.Verdict { return fixtures.Healthy(address, portSets[ports]) }
+	_, present := fixtures.CarryOut(t, fixtures.Wants([]endpoint.Verdict{at("10.0.0.1", 0), at("10.0.0.2", 0), at("10.0.0.3", 1), at("10.0.0.4", 2)}), nil)
+	plan, _ := fixtures.CarryOut(t, fixtures.Wants([]endpoint.Verdict{at("10.0.0.9", 3), at("10.0.0.1", 1), at("10.0.0.2", 2), at("10.0.0.3", 1), at("10.0.0.4", 2)}), present)
+	if fixtures.Writes(plan) != [3]int{0, 3, 0} {
+		t.Fatalf("create, update, delete = %v, want three updates", fixtures.Writes(plan))
 	}
 	if last := plan.Update[2]; len(last.Endpoints) != 1 || last.Endpoints[0].Addresses[0] != "10.0.0.9" {
 		t.Errorf("%v is written last, want the slice that loses its endpoints", last)
@@ -218,25 +219,25 @@ func TestPlanWritesWhatLosesEndpointsLast(t *testing.T) {
 }
 
 func TestPlanCreatesNothingForAServiceThatGoesAway(t *testing.T) {
-	_, present := carriedOut(t, wantsOf(numbered(150)), nil)
-	wants := wantsOf(numbered(250))
-	wants.Service.DeletionTimestamp = &noon
-	wants.Endpoints[120].Health = health.Seeded(health.StateUnhealthy)
-	if plan, _ := carriedOut(t, wants, present); writes(plan) != [3]int{0, 1, 0} {
-		t.Errorf("create, update, delete = %v, want one update", writes(plan))
+	_, present := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(150)), nil)
+	wants := fixtures.Wants(fixtures.Numbered(250))
+	wants.Service.DeletionTimestamp = &fixtures.Noon
+	wants.Endpoints[120].Health = probes.Seeded(probes.StateUnhealthy)
+	if plan, _ := fixtures.CarryOut(t, wants, present); fixtures.Writes(plan) != [3]int{0, 1, 0} {
+		t.Errorf("create, update, delete = %v, want one update", fixtures.Writes(plan))
 	}
 }
 
 func TestPlanTurnsAPortChangeIntoUpdates(t *testing.T) {
-	endpoints := numbered(150)
-	_, before := carriedOut(t, wantsOf(endpoints), nil)
-	moved := httpPort(9090)
+	endpoints := fixtures.Numbered(150)
+	_, before := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
+	moved := fixtures.HTTPPort(9090)
 	for i := range endpoints {
 		endpoints[i].Ports = moved
 	}
-	plan, after := carriedOut(t, wantsOf(endpoints), before)
-	if writes(plan) != [3]int{0, 2, 0} {
-		t.Errorf("create, update, delete = %v, want two updates", writes(plan))
+	plan, after := fixtures.CarryOut(t, fixtures.Wants(endpoints), before)
+	if fixtures.Writes(plan) != [3]int{0, 2, 0} {
+		t.Errorf("create, update, delete = %v, want two updates", fixtures.Writes(plan))
 	}
 	for _, slice := range after {
 		if *slice.Ports[0].Port != 9090 {
@@ -246,13 +247,13 @@ func TestPlanTurnsAPortChangeIntoUpdates(t *testing.T) {
 }
 
 func TestPlanRepairsDrift(t *testing.T) {
-	wants := wantsOf(numbered(2))
+	wants := fixtures.Wants(fixtures.Numbered(2))
 	wants.Service.Labels = map[string]string{"team": "payments"}
 	wants.Owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{
 		Labels:      map[string]farpointv1.LabelValue{"tier": "gold"},
 		Annotations: map[string]farpointv1.AnnotationValue{"note": "kept"},
 	}
-	_, sound := carriedOut(t, wants, nil)
+	_, sound := fixtures.CarryOut(t, wants, nil)
 	no := false
 	tests := map[string]func(*discoveryv1.EndpointSlice){
 		"condition":         func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Conditions.Ready = &no },
@@ -264,13 +265,13 @@ func TestPlanRepairsDrift(t *testing.T) {
 		"hint": func(s *discoveryv1.EndpointSlice) {
 			s.Endpoints[0].Hints = &discoveryv1.EndpointHints{ForZones: []discoveryv1.ForZone{{Name: "a"}}}
 		},
-		"hostname": func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Hostname = textOrNil("db-0") },
-		"node":     func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].NodeName = textOrNil("node-a") },
+		"hostname": func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Hostname = fixtures.TextOrNil("db-0") },
+		"node":     func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].NodeName = fixtures.TextOrNil("node-a") },
 		"topology": func(s *discoveryv1.EndpointSlice) {
 			s.Endpoints[0].DeprecatedTopology = map[string]string{corev1.LabelTopologyZone: "a"}
 		},
-		"zone":                func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Zone = textOrNil("a") },
-		"port":                func(s *discoveryv1.EndpointSlice) { s.Ports = httpPort(1).Ports },
+		"zone":                func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Zone = fixtures.TextOrNil("a") },
+		"port":                func(s *discoveryv1.EndpointSlice) { s.Ports = fixtures.HTTPPort(1).Ports },
 		"label":               func(s *discoveryv1.EndpointSlice) { delete(s.Labels, "team") },
 		"foreign label":       func(s *discoveryv1.EndpointSlice) { s.Labels["x"] = "y" },
 		"annotation":          func(s *discoveryv1.EndpointSlice) { s.Annotations = nil },
@@ -284,9 +285,9 @@ func TestPlanRepairsDrift(t *testing.T) {
 			damaged := sound[0].DeepCopy()
 			damaged.ResourceVersion = "7"
 			damage(damaged)
-			plan, after := carriedOut(t, wants, []*discoveryv1.EndpointSlice{damaged})
-			if writes(plan) != [3]int{0, 1, 0} {
-				t.Fatalf("create, update, delete = %v, want one update", writes(plan))
+			plan, after := fixtures.CarryOut(t, wants, []*discoveryv1.EndpointSlice{damaged})
+			if fixtures.Writes(plan) != [3]int{0, 1, 0} {
+				t.Fatalf("create, update, delete = %v, want one update", fixtures.Writes(plan))
 			}
 			if plan.Update[0].ResourceVersion != "7" {
 				t.Error("the update would overwrite whatever is newer")
@@ -302,11 +303,11 @@ func TestPlanRepairsDrift(t *testing.T) {
 }
 
 func TestPlanNamesSlicesByWhatTheyHold(t *testing.T) {
-	_, first := carriedOut(t, wantsOf(numbered(250)), nil)
-	_, again := carriedOut(t, wantsOf(numbered(250)), nil)
-	other := wantsOf(numbered(250))
+	_, first := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(250)), nil)
+	_, again := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(250)), nil)
+	other := fixtures.Wants(fixtures.Numbered(250))
 	other.Owner.Namespace = "elsewhere"
-	_, elsewhere := carriedOut(t, other, nil)
+	_, elsewhere := fixtures.CarryOut(t, other, nil)
 	for i := range first {
 		if first[i].Name != again[i].Name {
 			t.Errorf("slice %d is called %s now and %s then", i, first[i].Name, again[i].Name)
@@ -316,7 +317,7 @@ func TestPlanNamesSlicesByWhatTheyHold(t *testing.T) {
 		}
 	}
 	// A name in the middle that is free again is taken again.
-	_, refilled := carriedOut(t, wantsOf(numbered(300)), []*discoveryv1.EndpointSlice{first[0], first[2]})
+	_, refilled := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(300)), []*discoveryv1.EndpointSlice{first[0], first[2]})
 	if names := []string{refilled[0].Name, refilled[1].Name, refilled[2].Name}; !slices.Contains(names, first[1].Name) {
 		t.Errorf("names are %v, without the free %s", names, first[1].Name)
 	}

@@ -36,11 +36,11 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
-	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 var (
-	one = metav1.NewTime(noon.Add(time.Hour))
+	one = metav1.NewTime(fixtures.Noon.Add(time.Hour))
 
 	up   = health.Health{State: health.StateHealthy}
 	away = health.Health{State: health.StateDraining, Cause: probes.Result{Outcome: probes.Draining, Reason: probes.ReasonDraining, Code: 503}}
@@ -48,14 +48,14 @@ var (
 )
 
 // observed is an object with an endpoint for each health, and what was found about it.
-func observed(healths ...health.Health) (*farpointv1.ExternalService, findings) {
-	object := testOwner()
+func observed(healths ...probes.Health) (*farpointv1.ExternalService, findings) {
+	object := fixtures.Owner()
 	object.Generation = 3
 	for i := range healths {
-		object.Spec.Endpoints = append(object.Spec.Endpoints, at(fmt.Sprintf("192.0.2.%d", i+1), 80))
+		object.Spec.Endpoints = append(object.Spec.Endpoints, fixtures.At(fmt.Sprintf("192.0.2.%d", i+1), 80))
 	}
-	found := findings{service: judgeService(object, testService()), targets: &targets.Targets{Rejected: map[int]endpoint.Rejection{}, Names: &targets.Expansion{Spec: &object.Spec}}, published: []*discoveryv1.EndpointSlice{{}}}
-	ports := httpPort(80)
+	found := findings{service: judgeService(object, fixtures.Service()), targets: &targets.Targets{Rejected: map[int]endpoint.Rejection{}, Names: &targets.Expansion{Spec: &object.Spec}}, published: []*discoveryv1.EndpointSlice{{}}}
+	ports := fixtures.HTTPPort(80)
 	for i := range object.Spec.Endpoints {
 		made := endpoint.Endpoint{Index: i, Name: fmt.Sprintf("192.0.2.%d:80", i+1), Spec: &object.Spec.Endpoints[i], Ports: ports}
 		found.targets.Accepted = append(found.targets.Accepted, made)
@@ -154,7 +154,7 @@ func TestStatusOfHealth(t *testing.T) {
 			if test.change != nil {
 				test.change(object, &found)
 			}
-			status := told(object, found, noon)
+			status := told(object, found, fixtures.Noon)
 			if got := conditionsOf(status); got != test.want {
 				t.Errorf("conditions are\n%s, want\n%s", got, test.want)
 			}
@@ -174,10 +174,10 @@ func (f serviceFinding) publishesAll() bool {
 
 func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
 	object, found := observed(up, up)
-	object.Spec.Endpoints = append([]farpointv1.Endpoint{at("10.300.1.10", 80)}, object.Spec.Endpoints...)
+	object.Spec.Endpoints = append([]farpointv1.Endpoint{fixtures.At("10.300.1.10", 80)}, object.Spec.Endpoints...)
 	found.verdicts[0].Index, found.verdicts[1].Index = 1, 2
 	found.targets.Rejected[0] = endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: "is not an address"}
-	status := told(object, found, noon)
+	status := told(object, found, fixtures.Noon)
 	if status.ReadyEndpoints != "2/3" || status.Rejected != 1 || status.Endpoints[0].Name != "endpoints[0]" || status.Endpoints[1].Name != "192.0.2.1:80" {
 		t.Errorf("%+v", status)
 	}
@@ -200,7 +200,7 @@ func TestStatusStaysTheSameWhileNothingChanges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			object, found := observed(up, down)
 			change(object, &found)
-			object.Status = told(object, found, noon)
+			object.Status = told(object, found, fixtures.Noon)
 			if again := told(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
 				t.Errorf("changed from %+v to %+v", object.Status, again)
 			}
@@ -216,13 +216,13 @@ func TestStatusIsEitherReconcilingOrStalled(t *testing.T) {
 		port    string
 		want    string
 	}{
-		{testService(), farpointv1.PortNotInServiceReason, "Stalled=True(PortNotInService)"},
+		{fixtures.Service(), farpointv1.PortNotInServiceReason, "Stalled=True(PortNotInService)"},
 		{nil, "", "Reconciling=True(ServiceNotFound)"},
-		{testService(), farpointv1.PortNotInServiceReason, "Stalled=True(PortNotInService)"},
-		{testService(), "", ""},
+		{fixtures.Service(), farpointv1.PortNotInServiceReason, "Stalled=True(PortNotInService)"},
+		{fixtures.Service(), "", ""},
 	} {
 		found.service, found.portsReason = judgeService(object, step.service), step.port
-		object.Status = told(object, found, noon)
+		object.Status = told(object, found, fixtures.Noon)
 		var progress []string
 		for _, word := range strings.Fields(conditionsOf(object.Status)) {
 			if strings.HasPrefix(word, "Reconciling") || strings.HasPrefix(word, "Stalled") {
@@ -238,7 +238,7 @@ func TestStatusIsEitherReconcilingOrStalled(t *testing.T) {
 func TestStatusSurvivesARestart(t *testing.T) {
 	unreachable := health.Health{Cause: probes.Result{Reason: probes.ReasonNetworkUnreachable}}
 	object, found := observed(up, down, unreachable)
-	object.Status = told(object, found, noon)
+	object.Status = told(object, found, fixtures.Noon)
 	for i := range found.verdicts {
 		found.verdicts[i].Health = health.Seeded(found.verdicts[i].Health.State)
 	}
@@ -249,8 +249,8 @@ func TestStatusSurvivesARestart(t *testing.T) {
 
 func TestStatusTellsSinceWhen(t *testing.T) {
 	object, found := observed(up)
-	object.Status = told(object, found, noon)
-	found.verdicts[0].Health.Observe(down.Cause, health.Thresholds{Failure: 1, Success: 1}, one.Time)
+	object.Status = told(object, found, fixtures.Noon)
+	found.verdicts[0].Health.Observe(down.Cause, probes.Thresholds{Failure: 1, Success: 1}, one.Time)
 	if got := told(object, found, one).Endpoints[0].LastTransitionTime; !got.Equal(new(one.Rfc3339Copy())) {
 		t.Errorf("since %v, want %v", got, one)
 	}
@@ -258,7 +258,7 @@ func TestStatusTellsSinceWhen(t *testing.T) {
 
 func TestStatusOfASuspendedObject(t *testing.T) {
 	object, found := observed(up, down)
-	object.Status = told(object, found, noon)
+	object.Status = told(object, found, fixtures.Noon)
 	object.Generation = 4
 	status := suspended(object, one)
 	if status.ReadyEndpoints != "1/2" || status.ObservedGeneration != 4 || !strings.Contains(conditionsOf(status), "Ready=True(Suspended)") {
@@ -269,7 +269,7 @@ func TestStatusOfASuspendedObject(t *testing.T) {
 func TestLongMessagesAreCut(t *testing.T) {
 	object, found := observed(up)
 	found.writeFailed = errors.New(strings.Repeat("ä", 40000))
-	if n := len(meta.FindStatusCondition(told(object, found, noon).Conditions, farpointv1.ReadyCondition).Message); n > 5000 {
+	if n := len(meta.FindStatusCondition(told(object, found, fixtures.Noon).Conditions, farpointv1.ReadyCondition).Message); n > 5000 {
 		t.Errorf("a message of %d bytes", n)
 	}
 }
@@ -282,7 +282,7 @@ func TestStatusOfAThousandSlipsFitsIntoAnObject(t *testing.T) {
 		found.targets.Accepted[i].Held = i%2 == 0
 	}
 	found.verdicts = slices.DeleteFunc(found.verdicts, func(v endpoint.Verdict) bool { return v.Index%2 == 1 })
-	text, err := json.Marshal(told(object, found, noon))
+	text, err := json.Marshal(told(object, found, fixtures.Noon))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,14 +294,14 @@ func TestStatusOfAThousandSlipsFitsIntoAnObject(t *testing.T) {
 func TestOccurrences(t *testing.T) {
 	statusOf := func(healths ...health.Health) *farpointv1.ExternalServiceStatus {
 		object, found := observed(healths...)
-		status := told(object, found, noon)
+		status := told(object, found, fixtures.Noon)
 		return &status
 	}
 	many := func(current health.Health) []health.Health { return slices.Repeat([]health.Health{current}, crowd+1) }
 	unready := func() *farpointv1.ExternalServiceStatus {
 		object, found := observed(up)
 		found.service = judgeService(object, nil)
-		status := told(object, found, noon)
+		status := told(object, found, fixtures.Noon)
 		return &status
 	}
 	tests := []struct {

@@ -30,6 +30,7 @@ import (
 
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // publishedAs is an endpoint with conditions such as "TTF", and "-" for one that is not set.
@@ -80,24 +81,24 @@ func TestEndpointsContent(t *testing.T) {
 		others   int
 	}{
 		{name: "nothing"},
-		{name: "an empty slice", from: []*discoveryv1.EndpointSlice{sliceWith("IPv4", httpPort(80))}},
-		{name: "each state of the table", from: []*discoveryv1.EndpointSlice{sliceWith("IPv4", httpPort(80),
+		{name: "an empty slice", from: []*discoveryv1.EndpointSlice{sliceWith("IPv4", fixtures.HTTPPort(80))}},
+		{name: "each state of the table", from: []*discoveryv1.EndpointSlice{sliceWith("IPv4", fixtures.HTTPPort(80),
 			publishedAs("10.0.0.1", "TTF"), publishedAs("10.0.0.2", "FFF"), publishedAs("10.0.0.3", "FTT"), publishedAs("10.0.0.4", "FFT"), publishedAs("10.0.0.5", "TFF"), publishedAs("10.0.0.6", "TTT"), publishedAs("10.0.0.7", "---"))},
 			want: []string{"http 80/TCP: 10.0.0.1 10.0.0.5 10.0.0.6 10.0.0.7 / 10.0.0.2"}},
-		{name: "only terminating ones", from: []*discoveryv1.EndpointSlice{sliceWith("IPv4", httpPort(80), publishedAs("10.0.0.3", "FTT"))}},
+		{name: "only terminating ones", from: []*discoveryv1.EndpointSlice{sliceWith("IPv4", fixtures.HTTPPort(80), publishedAs("10.0.0.3", "FTT"))}},
 		{name: "ports, several slices each", from: []*discoveryv1.EndpointSlice{
-			sliceWith("IPv4", httpPort(80), publishedAs("10.0.0.10", "TTF")), sliceWith("IPv4", two, publishedAs("10.0.0.2", "TTF")), sliceWith("IPv4", httpPort(80), publishedAs("10.0.0.9", "TTF")), sliceWith("IPv4", httpPort(81), publishedAs("10.0.0.9", "FFF"))},
+			sliceWith("IPv4", fixtures.HTTPPort(80), publishedAs("10.0.0.10", "TTF")), sliceWith("IPv4", two, publishedAs("10.0.0.2", "TTF")), sliceWith("IPv4", fixtures.HTTPPort(80), publishedAs("10.0.0.9", "TTF")), sliceWith("IPv4", fixtures.HTTPPort(81), publishedAs("10.0.0.9", "FFF"))},
 			want: []string{"dns 53/UDP, web 80/TCP: 10.0.0.2 / ", "http 80/TCP: 10.0.0.9 10.0.0.10 / ", "http 81/TCP:  / 10.0.0.9"}},
 		{name: "names, which it cannot hold", from: []*discoveryv1.EndpointSlice{
-			sliceWith("FQDN", httpPort(80), publishedAs("db.example.com", "TTF")), sliceWith("IPv4", httpPort(80), publishedAs("10.0.0.1", "TTF"))},
+			sliceWith("FQDN", fixtures.HTTPPort(80), publishedAs("db.example.com", "TTF")), sliceWith("IPv4", fixtures.HTTPPort(80), publishedAs("10.0.0.1", "TTF"))},
 			want: []string{"http 80/TCP: 10.0.0.1 / "}, others: 1},
 		{name: "the first family", families: []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol}, from: []*discoveryv1.EndpointSlice{
-			sliceWith("IPv4", httpPort(80), publishedAs("10.0.0.1", "TTF")), sliceWith("IPv6", httpPort(80), publishedAs("2001:db8::1", "TTF"))},
+			sliceWith("IPv4", fixtures.HTTPPort(80), publishedAs("10.0.0.1", "TTF")), sliceWith("IPv6", fixtures.HTTPPort(80), publishedAs("2001:db8::1", "TTF"))},
 			want: []string{"http 80/TCP: 2001:db8::1 / "}, others: 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			service := testService()
+			service := fixtures.Service()
 			service.Spec.IPFamilies = test.families
 			content := sliceplan.NewEndpointsContent(service, test.from)
 			if got := subsetLines(content.Subsets); !slices.Equal(got, test.want) && len(got)+len(test.want) > 0 {
@@ -118,16 +119,16 @@ func TestEndpointsContentDoesNotDependOnTheOrder(t *testing.T) {
 		for j := range 10 {
 			endpoints = append(endpoints, publishedAs(fmt.Sprintf("10.0.%d.%d", i, j), []string{"TTF", "FFF", "FTT"}[j%3]))
 		}
-		from = append(from, sliceWith("IPv4", httpPort(int32(80+i%3)), endpoints...))
+		from = append(from, sliceWith("IPv4", fixtures.HTTPPort(int32(80+i%3)), endpoints...))
 	}
-	want := sliceplan.NewEndpointsContent(testService(), from)
+	want := sliceplan.NewEndpointsContent(fixtures.Service(), from)
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20 {
 		random.Shuffle(len(from), func(i, j int) { from[i], from[j] = from[j], from[i] })
 		for _, slice := range from {
 			random.Shuffle(len(slice.Endpoints), func(i, j int) { slice.Endpoints[i], slice.Endpoints[j] = slice.Endpoints[j], slice.Endpoints[i] })
 		}
-		if got := sliceplan.NewEndpointsContent(testService(), from); !reflect.DeepEqual(got, want) {
+		if got := sliceplan.NewEndpointsContent(fixtures.Service(), from); !reflect.DeepEqual(got, want) {
 			t.Fatalf("got  %q\nwant %q", subsetLines(got.Subsets), subsetLines(want.Subsets))
 		}
 	}
@@ -154,7 +155,7 @@ func TestEndpointsContentIsTruncated(t *testing.T) {
 			var from []*discoveryv1.EndpointSlice
 			number := 0
 			for i := range test.ready {
-				slice := sliceWith("IPv4", httpPort(int32(8080+i)))
+				slice := sliceWith("IPv4", fixtures.HTTPPort(int32(8080+i)))
 				for j := range test.ready[i] + test.notReady[i] {
 					number++
 					state := "TTF"
@@ -165,7 +166,7 @@ func TestEndpointsContentIsTruncated(t *testing.T) {
 				}
 				from = append(from, slice)
 			}
-			content := sliceplan.NewEndpointsContent(testService(), from)
+			content := sliceplan.NewEndpointsContent(fixtures.Service(), from)
 			var ready, notReady []int
 			for _, subset := range content.Subsets {
 				ready, notReady = append(ready, len(subset.Addresses)), append(notReady, len(subset.NotReadyAddresses))
@@ -173,12 +174,12 @@ func TestEndpointsContentIsTruncated(t *testing.T) {
 			if !slices.Equal(ready, test.wantReady) || !slices.Equal(notReady, test.wantNotReady) || content.Truncated() != test.truncated {
 				t.Errorf("%v ready, %v not, truncated: %v; want %v, %v, %v", ready, notReady, content.Truncated(), test.wantReady, test.wantNotReady, test.truncated)
 			}
-			made := desiredEndpoints(testOwner(), testService(), &content, nil)
+			made := desiredEndpoints(fixtures.Owner(), fixtures.Service(), &content, nil)
 			if got := made.Annotations[corev1.EndpointsOverCapacity] == "truncated"; got != test.truncated {
 				t.Errorf("annotations %v", made.Annotations)
 			}
 			small := sliceplan.EndpointsContent{}
-			if annotations := desiredEndpoints(testOwner(), testService(), &small, made).Annotations; len(annotations) > 0 {
+			if annotations := desiredEndpoints(fixtures.Owner(), fixtures.Service(), &small, made).Annotations; len(annotations) > 0 {
 				t.Errorf("annotations stay: %v", annotations)
 			}
 		})

@@ -31,20 +31,18 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes/egress"
-	"farpoint.dev/farpoint/probes/protocol"
-	"farpoint.dev/farpoint/probes/scheduler"
-	"farpoint.dev/farpoint/probes/transport"
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 var (
-	twoPorts = append(onePort[:1:1], corev1.ServicePort{Name: "admin", Port: 81, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromString("admin")})
+	twoPorts = append(fixtures.OnePort[:1:1], corev1.ServicePort{Name: "admin", Port: 81, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromString("admin")})
 )
 
 func TestBadEndpointsAreSetAside(t *testing.T) {
-	good := at("192.0.2.1", 8080)
+	good := fixtures.At("192.0.2.1", 8080)
 	with := func(change func(*farpointv1.Endpoint)) farpointv1.Endpoint {
-		changed := at("192.0.2.2", 8080)
+		changed := fixtures.At("192.0.2.2", 8080)
 		change(&changed)
 		return changed
 	}
@@ -56,24 +54,24 @@ func TestBadEndpointsAreSetAside(t *testing.T) {
 		bad             farpointv1.Endpoint
 		reason, message string
 	}{
-		{"no address", at("10.300.1.10", 80), farpointv1.InvalidAddressReason, `"10.300.1.10" is not an IPv4 or IPv6 address`},
-		{"leading zeros", at("192.0.2.010", 80), farpointv1.InvalidAddressReason, "is not an IPv4 or IPv6 address"},
-		{"zone index", at("fe80::1%eth0", 80), farpointv1.InvalidAddressReason, "is not an IPv4 or IPv6 address"},
-		{"loopback", at("127.0.0.1", 80), farpointv1.RefusedAddressReason, "127.0.0.1 is a loopback address, which no Service can lead to: write the address at which nodes reach the endpoint"},
-		{"loopback 6", at("::1", 80), farpointv1.RefusedAddressReason, "is a loopback address"},
-		{"link-local", at("169.254.169.254", 80), farpointv1.RefusedAddressReason, "is a link-local address"},
-		{"link-local 6", at("fe80::1", 80), farpointv1.RefusedAddressReason, "is a link-local address"},
-		{"multicast", at("224.0.0.1", 80), farpointv1.RefusedAddressReason, "is a multicast address"},
-		{"wider multicast", at("239.1.2.3", 80), farpointv1.RefusedAddressReason, "is a multicast address"},
-		{"multicast 6", at("ff02::1", 80), farpointv1.RefusedAddressReason, "is a multicast address"},
-		{"broadcast", at("255.255.255.255", 80), farpointv1.RefusedAddressReason, "is the broadcast address"},
-		{"unspecified", at("0.0.0.0", 80), farpointv1.RefusedAddressReason, "is an unspecified address"},
-		{"cloud metadata", at("100.100.100.200", 80), farpointv1.RefusedAddressReason, "100.100.100.200 is a cloud metadata address: write another address, or have the operator's administrator allow it (--allowed-cidrs)"},
-		{"unspecified 6", at("::", 80), farpointv1.RefusedAddressReason, "is an unspecified address"},
-		{"mapped", at("::ffff:192.0.2.2", 80), farpointv1.RefusedAddressReason, "mapped into IPv6: write 192.0.2.2"},
-		{"port 0", at("192.0.2.2", 0), farpointv1.InvalidPortReason, "port 0 is not from 1 to 65535"},
-		{"port 70000", at("192.0.2.2", 70000), farpointv1.InvalidPortReason, "port 70000 is not from 1 to 65535"},
-		{"duplicate", at("192.0.2.1", 8080), farpointv1.DuplicateEndpointReason, "has the address and port of spec.endpoints[0]"},
+		{"no address", fixtures.At("10.300.1.10", 80), farpointv1.InvalidAddressReason, `"10.300.1.10" is not an IPv4 or IPv6 address`},
+		{"leading zeros", fixtures.At("192.0.2.010", 80), farpointv1.InvalidAddressReason, "is not an IPv4 or IPv6 address"},
+		{"zone index", fixtures.At("fe80::1%eth0", 80), farpointv1.InvalidAddressReason, "is not an IPv4 or IPv6 address"},
+		{"loopback", fixtures.At("127.0.0.1", 80), farpointv1.RefusedAddressReason, "127.0.0.1 is a loopback address, which no Service can lead to: write the address at which nodes reach the endpoint"},
+		{"loopback 6", fixtures.At("::1", 80), farpointv1.RefusedAddressReason, "is a loopback address"},
+		{"link-local", fixtures.At("169.254.169.254", 80), farpointv1.RefusedAddressReason, "is a link-local address"},
+		{"link-local 6", fixtures.At("fe80::1", 80), farpointv1.RefusedAddressReason, "is a link-local address"},
+		{"multicast", fixtures.At("224.0.0.1", 80), farpointv1.RefusedAddressReason, "is a multicast address"},
+		{"wider multicast", fixtures.At("239.1.2.3", 80), farpointv1.RefusedAddressReason, "is a multicast address"},
+		{"multicast 6", fixtures.At("ff02::1", 80), farpointv1.RefusedAddressReason, "is a multicast address"},
+		{"broadcast", fixtures.At("255.255.255.255", 80), farpointv1.RefusedAddressReason, "is the broadcast address"},
+		{"unspecified", fixtures.At("0.0.0.0", 80), farpointv1.RefusedAddressReason, "is an unspecified address"},
+		{"cloud metadata", fixtures.At("100.100.100.200", 80), farpointv1.RefusedAddressReason, "100.100.100.200 is a cloud metadata address: write another address, or have the operator's administrator allow it (--allowed-cidrs)"},
+		{"unspecified 6", fixtures.At("::", 80), farpointv1.RefusedAddressReason, "is an unspecified address"},
+		{"mapped", fixtures.At("::ffff:192.0.2.2", 80), farpointv1.RefusedAddressReason, "mapped into IPv6: write 192.0.2.2"},
+		{"port 0", fixtures.At("192.0.2.2", 0), farpointv1.InvalidPortReason, "port 0 is not from 1 to 65535"},
+		{"port 70000", fixtures.At("192.0.2.2", 70000), farpointv1.InvalidPortReason, "port 70000 is not from 1 to 65535"},
+		{"duplicate", fixtures.At("192.0.2.1", 8080), farpointv1.DuplicateEndpointReason, "has the address and port of spec.endpoints[0]"},
 		{"zone", with(func(e *farpointv1.Endpoint) { e.Zone = "eu central" }), farpointv1.InvalidTopologyReason, `zone "eu central"`},
 		{"hostname", with(func(e *farpointv1.Endpoint) { e.Hostname = "db.example" }), farpointv1.InvalidTopologyReason, `hostname "db.example"`},
 		{"nodeName", with(func(e *farpointv1.Endpoint) { e.NodeName = "Node_1" }), farpointv1.InvalidTopologyReason, `nodeName "Node_1"`},
@@ -87,7 +85,7 @@ func TestBadEndpointsAreSetAside(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{good, test.bad, at("192.0.2.9", 8080)}}, onePort)
+			got := fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{good, test.bad, fixtures.At("192.0.2.9", 8080)}}, fixtures.OnePort)
 			if len(got.Accepted) != 2 || len(got.Rejected) != 1 {
 				t.Fatalf("%d accepted, rejected %v; want the other two accepted", len(got.Accepted), got.Rejected)
 			}
@@ -102,8 +100,8 @@ func TestSamePlaceIsADuplicateOnlyIfProtocolAndPortAre(t *testing.T) {
 	dns := func(protocol corev1.Protocol) farpointv1.Endpoint {
 		return farpointv1.Endpoint{Address: "192.0.2.1", HealthCheckURL: "tcp://:53", Ports: []farpointv1.EndpointPort{{Port: 53, Protocol: protocol}}}
 	}
-	got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{
-		dns(corev1.ProtocolTCP), dns(corev1.ProtocolUDP), at("192.0.2.1", 80), at("2001:db8:0::0001", 80), at("2001:db8::1", 80),
+	got := fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{
+		dns(corev1.ProtocolTCP), dns(corev1.ProtocolUDP), fixtures.At("192.0.2.1", 80), fixtures.At("2001:db8:0::0001", 80), fixtures.At("2001:db8::1", 80),
 	}}, nil)
 	var names []string
 	for _, endpoint := range got.Accepted {
@@ -128,15 +126,15 @@ func TestPorts(t *testing.T) {
 		service  []corev1.ServicePort
 		want     string // name/protocol:number, or part of the error
 	}{
-		{"own number in the place of the Service's only port", at("192.0.2.1", 9), nil, onePort, "http/TCP:9"},
-		{"own number in the place of the only common port", at("192.0.2.1", 9), []farpointv1.EndpointPort{{Name: "web", Port: 1}}, onePort, "web/TCP:9"},
-		{"own number with a Service without ports", at("192.0.2.1", 9), nil, nil, "/TCP:9"},
-		{"own number among several", at("192.0.2.1", 9), nil, twoPorts, `port is for a single port, but the Service has 2 ("http", "admin")`},
-		{"own number among several common ones", at("192.0.2.1", 9), []farpointv1.EndpointPort{{Name: "a", Port: 1}, {Name: "b", Port: 2}}, nil, "port is for a single port, but spec.ports has 2"},
+		{"own number in the place of the Service's only port", fixtures.At("192.0.2.1", 9), nil, fixtures.OnePort, "http/TCP:9"},
+		{"own number in the place of the only common port", fixtures.At("192.0.2.1", 9), []farpointv1.EndpointPort{{Name: "web", Port: 1}}, fixtures.OnePort, "web/TCP:9"},
+		{"own number with a Service without ports", fixtures.At("192.0.2.1", 9), nil, nil, "/TCP:9"},
+		{"own number among several", fixtures.At("192.0.2.1", 9), nil, twoPorts, `port is for a single port, but the Service has 2 ("http", "admin")`},
+		{"own number among several common ones", fixtures.At("192.0.2.1", 9), []farpointv1.EndpointPort{{Name: "a", Port: 1}, {Name: "b", Port: 2}}, nil, "port is for a single port, but spec.ports has 2"},
 		{"own list", listed(farpointv1.EndpointPort{Name: "a", Port: 1, Protocol: corev1.ProtocolUDP}, farpointv1.EndpointPort{Name: "b", Port: 2}), nil, twoPorts, "a/UDP:1 b/TCP:2"},
-		{"one unnamed port is the Service's", listed(farpointv1.EndpointPort{Port: 1}), nil, onePort, "http/TCP:1"},
+		{"one unnamed port is the Service's", listed(farpointv1.EndpointPort{Port: 1}), nil, fixtures.OnePort, "http/TCP:1"},
 		{"appProtocol comes from the Service", listed(farpointv1.EndpointPort{Port: 1}), nil, withProtocol, "grpc/TCP:1 kubernetes.io/h2c"},
-		{"common ports", farpointv1.Endpoint{Address: "192.0.2.1"}, []farpointv1.EndpointPort{{Name: "http", Port: 7}}, onePort, "http/TCP:7"},
+		{"common ports", farpointv1.Endpoint{Address: "192.0.2.1"}, []farpointv1.EndpointPort{{Name: "http", Port: 7}}, fixtures.OnePort, "http/TCP:7"},
 		{"the Service's numeric target ports", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, twoPorts, "http/TCP:8080"},
 		{"the Service's port without a target", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, []corev1.ServicePort{{Port: 80}}, "/TCP:80"},
 		{"the Service's protocol comes with an own number", farpointv1.Endpoint{Address: "192.0.2.1", Port: new(int32(9)), HealthCheckURL: "tcp://:80"}, nil, []corev1.ServicePort{{Name: "dns", Port: 53, Protocol: corev1.ProtocolUDP}}, "dns/UDP:9"},
@@ -150,7 +148,7 @@ func TestPorts(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := planned(t, farpointv1.ExternalServiceSpec{Ports: test.common, Endpoints: []farpointv1.Endpoint{test.endpoint}}, test.service)
+			got := fixtures.Planned(t, farpointv1.ExternalServiceSpec{Ports: test.common, Endpoints: []farpointv1.Endpoint{test.endpoint}}, test.service)
 			if len(got.Rejected) > 0 {
 				if !strings.Contains(got.Rejected[0].Message, test.want) {
 					t.Errorf("rejected: %s; want %s", got.Rejected[0].Message, test.want)
@@ -173,14 +171,14 @@ func TestPorts(t *testing.T) {
 
 func TestPortMismatch(t *testing.T) {
 	serving := func(ports []corev1.ServicePort) neighbours {
-		service := testService()
+		service := fixtures.Service()
 		service.Spec.Ports = ports
 		return neighbours{service: service}
 	}
-	endpoints := planned(t, farpointv1.ExternalServiceSpec{
+	endpoints := fixtures.Planned(t, farpointv1.ExternalServiceSpec{
 		Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1", Ports: []farpointv1.EndpointPort{{Name: "htpp", Port: 80}}}},
-	}, onePort).Accepted
-	if reason, message := portMismatch(endpoints, serving(onePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "htpp"/TCP, only "http"/TCP`) {
+	}, fixtures.OnePort).Accepted
+	if reason, message := portMismatch(endpoints, serving(fixtures.OnePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "htpp"/TCP, only "http"/TCP`) {
 		t.Errorf("%s: %s", reason, message)
 	}
 	udp := []corev1.ServicePort{{Name: "htpp", Port: 80, Protocol: corev1.ProtocolUDP}}
@@ -190,25 +188,25 @@ func TestPortMismatch(t *testing.T) {
 	own := func(name string, protocol corev1.Protocol) farpointv1.Endpoint {
 		return farpointv1.Endpoint{Address: "192.0.2.1", HealthCheckURL: "tcp://:80", Ports: []farpointv1.EndpointPort{{Name: name, Port: 80, Protocol: protocol}}}
 	}
-	endpoints = planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("htpp", corev1.ProtocolUDP)}}, udp).Accepted
+	endpoints = fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("htpp", corev1.ProtocolUDP)}}, udp).Accepted
 	if reason, message := portMismatch(endpoints, serving(udp)); reason != "" {
 		t.Errorf("%s: %s, although name and protocol match", reason, message)
 	}
-	endpoints = planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("http", corev1.ProtocolTCP), own("https", corev1.ProtocolUDP)}}, onePort).Accepted
-	if reason, message := portMismatch(endpoints, serving(onePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "https"/UDP`) {
+	endpoints = fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("http", corev1.ProtocolTCP), own("https", corev1.ProtocolUDP)}}, fixtures.OnePort).Accepted
+	if reason, message := portMismatch(endpoints, serving(fixtures.OnePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "https"/UDP`) {
 		t.Errorf("%s: %s, for a port of the second endpoint", reason, message)
 	}
-	endpoints = planned(t, farpointv1.ExternalServiceSpec{Ports: []farpointv1.EndpointPort{{Name: "http", Port: 80}}, Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1"}}}, twoPorts).Accepted
+	endpoints = fixtures.Planned(t, farpointv1.ExternalServiceSpec{Ports: []farpointv1.EndpointPort{{Name: "http", Port: 80}}, Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1"}}}, twoPorts).Accepted
 	if reason, message := portMismatch(endpoints, serving(twoPorts)); reason != farpointv1.PortWithoutEndpointsReason || !strings.Contains(message, `"admin"/TCP (its targetPort "admin" is a name`) {
 		t.Errorf("%s: %s, for a Service's port without endpoints", reason, message)
 	}
-	if reason, _ := portMismatch(endpoints, serving(onePort)); reason != "" {
+	if reason, _ := portMismatch(endpoints, serving(fixtures.OnePort)); reason != "" {
 		t.Errorf("%q although all ports match", reason)
 	}
 	if reason, _ := portMismatch(endpoints, serving(nil)); reason != "" {
 		t.Errorf("%q for a headless Service without ports", reason)
 	}
-	elsewhere := rivalSlice("other", "192.0.2.9")
+	elsewhere := fixtures.RivalSlice("other", "192.0.2.9")
 	elsewhere.Ports = []discoveryv1.EndpointPort{endpoint.NewPort("admin", corev1.ProtocolTCP, 9090, nil)}
 	around := serving(twoPorts)
 	around.rivals = []*discoveryv1.EndpointSlice{elsewhere}
@@ -218,11 +216,11 @@ func TestPortMismatch(t *testing.T) {
 }
 
 func TestIdentity(t *testing.T) {
-	base := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 80)}, HealthCheckURL: "http:///health"}
+	base := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 80)}, HealthCheckURL: "http:///health"}
 	same := func(change func(*farpointv1.ExternalServiceSpec)) bool {
 		changed := *base.DeepCopy()
 		change(&changed)
-		return planned(t, changed, onePort).Probers[0].Identity == planned(t, base, onePort).Probers[0].Identity
+		return fixtures.Planned(t, changed, fixtures.OnePort).Probers[0].Identity == fixtures.Planned(t, base, fixtures.OnePort).Probers[0].Identity
 	}
 	if !same(func(s *farpointv1.ExternalServiceSpec) {
 		s.HealthCheckInterval = &metav1.Duration{Duration: time.Minute}
@@ -246,9 +244,9 @@ func TestIdentity(t *testing.T) {
 }
 
 func TestDisabledEndpointsAreNotProbed(t *testing.T) {
-	disabled := at("192.0.2.2", 8080)
+	disabled := fixtures.At("192.0.2.2", 8080)
 	disabled.State = farpointv1.EndpointDisabled
-	got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), disabled}}, onePort)
+	got := fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), disabled}}, fixtures.OnePort)
 	if list := got.ProbeTargets(targets.Schedule{}, &slicestate.Prior{}); len(got.Accepted) != 2 || len(list) != 1 || list[0].Key != "192.0.2.1:8080" {
 		t.Errorf("%d accepted, probes %v", len(got.Accepted), list)
 	}
@@ -256,7 +254,7 @@ func TestDisabledEndpointsAreNotProbed(t *testing.T) {
 
 func TestUDPOnlyNeedsAURL(t *testing.T) {
 	syslog := farpointv1.Endpoint{Address: "192.0.2.1", Ports: []farpointv1.EndpointPort{{Port: 514, Protocol: corev1.ProtocolUDP}}}
-	got := planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{syslog}}, nil)
+	got := fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{syslog}}, nil)
 	if refused := got.Rejected[0]; refused.Reason != farpointv1.InvalidHealthCheckURLReason {
 		t.Errorf("%v", got)
 	}
@@ -297,7 +295,7 @@ func TestSettingsFaultsNameTheField(t *testing.T) {
 
 // What logs in otherwise is another probe, and what logs in at all is nobody else's.
 func TestCredentialsTellProbesApart(t *testing.T) {
-	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{at("192.0.2.1", 8080), at("192.0.2.2", 8080)}}
+	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080)}}
 	spec.HealthCheck.SendCredentialsToUnverifiedServers = true
 	spec.Endpoints[0].HealthCheckURL = "http:///" // the other one's probe takes no credentials
 	egress := egress.NewEgressPolicy(egress.EgressRules{})
@@ -307,7 +305,7 @@ func TestCredentialsTellProbesApart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return planner.Plan(&targets.Expansion{Spec: &spec}, onePort, probedBy(common), &slicestate.Prior{}).ProbeTargets(targets.ScheduleOf(&spec), &slicestate.Prior{})
+		return planner.Plan(&targets.Expansion{Spec: &spec}, fixtures.OnePort, fixtures.ProbedBy(common), &slicestate.Prior{}).ProbeTargets(targets.ScheduleOf(&spec), &slicestate.Prior{})
 	}
 	none := targetsBy(nil)
 	seen := map[scheduler.Identity]bool{none[0].Identity: true}

@@ -28,7 +28,8 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/sliceplan"
-	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // hinted lists the hints of each endpoint, as in "a,b/node-1"; "" for none.
@@ -124,7 +125,7 @@ func TestHints(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			wants := wantsOf(numbered(len(test.endpoints)))
+			wants := fixtures.Wants(fixtures.Numbered(len(test.endpoints)))
 			test.change(wants.Service)
 			for i, spec := range test.endpoints {
 				wants.Endpoints[i].Spec = spec
@@ -132,7 +133,7 @@ func TestHints(t *testing.T) {
 			}
 			found := sliceplan.DecideHints(wants.Service, wants.Endpoints)
 			wants.Hints = found.Hints
-			_, after := carriedOut(t, wants, nil)
+			_, after := fixtures.CarryOut(t, wants, nil)
 			if got := strings.Join(hinted(after), "|"); got != test.hints {
 				t.Errorf("hints %q, want %q", got, test.hints)
 			}
@@ -143,11 +144,11 @@ func TestHints(t *testing.T) {
 			if condition != test.condition || !strings.Contains(found.Message, test.message) {
 				t.Errorf("condition %q: %s; want %q: %s", condition, found.Message, test.condition, test.message)
 			}
-			if again, _ := carriedOut(t, wants, after); writes(again) != [3]int{} {
-				t.Errorf("a second plan still has %v", writes(again))
+			if again, _ := fixtures.CarryOut(t, wants, after); fixtures.Writes(again) != [3]int{} {
+				t.Errorf("a second plan still has %v", fixtures.Writes(again))
 			}
 			wants.Hints = sliceplan.Hints{}
-			if _, cleared := carriedOut(t, wants, after); strings.Trim(strings.Join(hinted(cleared), ""), "|") != "" {
+			if _, cleared := fixtures.CarryOut(t, wants, after); strings.Trim(strings.Join(hinted(cleared), ""), "|") != "" {
 				t.Errorf("hints that nobody wants any more are %q", hinted(cleared))
 			}
 		})
@@ -175,14 +176,14 @@ func TestHintsBesideOthers(t *testing.T) {
 		message   string
 	}{
 		{"nobody else", distributed("PreferSameZone"), inZone("a"), nil, effective, ""},
-		{"nobody asks", func(*corev1.Service) {}, inZone("a"), others{rivalSlice("other", "10.0.0.9")}, "", ""},
-		{"another object with hints", distributed("PreferSameZone"), inZone("a"), others{slice(rivalSlice("other", "10.0.0.9"), near)}, effective, ""},
-		{"another object whose disabled endpoint has none", distributed("PreferSameZone"), inZone("a"), others{slice(rivalSlice("other", "10.0.0.8", "10.0.0.9"), nil, near)}, effective, ""},
-		{"another object without", distributed("PreferSameZone"), inZone("a"), others{slice(rivalSlice("near", "10.0.0.8"), near), rivalSlice("other", "10.0.0.9")}, void, "there are none in ExternalService other: set"},
-		{"another object without endpoints", distributed("PreferSameZone"), inZone("a"), others{rivalSlice("other")}, effective, ""},
-		{"another object with hints at nodes", distributed("PreferSameZone"), inZone("a"), others{slice(rivalSlice("other", "10.0.0.9"), onNode)}, void, ""},
-		{"the same where there are only these", distributed("PreferSameNode"), &farpointv1.Endpoint{NodeName: "n2"}, others{slice(rivalSlice("other", "10.0.0.9"), onNode)}, effective, ""},
-		{"what is void already", distributed("PreferSameZone"), inZone(""), others{rivalSlice("other", "10.0.0.9")}, "false EndpointWithoutZone", ""},
+		{"nobody asks", func(*corev1.Service) {}, inZone("a"), others{fixtures.RivalSlice("other", "10.0.0.9")}, "", ""},
+		{"another object with hints", distributed("PreferSameZone"), inZone("a"), others{slice(fixtures.RivalSlice("other", "10.0.0.9"), near)}, effective, ""},
+		{"another object whose disabled endpoint has none", distributed("PreferSameZone"), inZone("a"), others{slice(fixtures.RivalSlice("other", "10.0.0.8", "10.0.0.9"), nil, near)}, effective, ""},
+		{"another object without", distributed("PreferSameZone"), inZone("a"), others{slice(fixtures.RivalSlice("near", "10.0.0.8"), near), fixtures.RivalSlice("other", "10.0.0.9")}, void, "there are none in ExternalService other: set"},
+		{"another object without endpoints", distributed("PreferSameZone"), inZone("a"), others{fixtures.RivalSlice("other")}, effective, ""},
+		{"another object with hints at nodes", distributed("PreferSameZone"), inZone("a"), others{slice(fixtures.RivalSlice("other", "10.0.0.9"), onNode)}, void, ""},
+		{"the same where there are only these", distributed("PreferSameNode"), &farpointv1.Endpoint{NodeName: "n2"}, others{slice(fixtures.RivalSlice("other", "10.0.0.9"), onNode)}, effective, ""},
+		{"what is void already", distributed("PreferSameZone"), inZone(""), others{fixtures.RivalSlice("other", "10.0.0.9")}, "false EndpointWithoutZone", ""},
 		{"Pods, for which Kubernetes does the same", func(s *corev1.Service) {
 			distributed("PreferSameZone")(s)
 			s.Spec.Selector = map[string]string{"app": "db"}
@@ -191,7 +192,7 @@ func TestHintsBesideOthers(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			wants := wantsOf(numbered(1))
+			wants := fixtures.Wants(fixtures.Numbered(1))
 			test.change(wants.Service)
 			wants.Endpoints[0].Spec = test.endpoint
 			alone := sliceplan.DecideHints(wants.Service, wants.Endpoints)
@@ -213,21 +214,21 @@ func TestHintsBesideOthers(t *testing.T) {
 // One endpoint without a zone dies and comes back. If hints followed its health, each
 // time all slices would be written.
 func TestHintsDoNotFollowHealth(t *testing.T) {
-	wants := wantsOf(numbered(300))
+	wants := fixtures.Wants(fixtures.Numbered(300))
 	distributed("PreferSameZone")(wants.Service)
 	for i := range wants.Endpoints {
 		wants.Endpoints[i].Spec = inZone("a")
 	}
 	wants.Endpoints[7].Spec = inZone("")
 	wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
-	_, present := carriedOut(t, wants, nil)
-	for _, state := range []health.State{health.StateUnhealthy, health.StateHealthy, health.StateUnknown} {
+	_, present := fixtures.CarryOut(t, wants, nil)
+	for _, state := range []probes.State{probes.StateUnhealthy, probes.StateHealthy, probes.StateUnknown} {
 		wants.Endpoints = slices.Clone(wants.Endpoints)
 		wants.Endpoints[7].Health = health.Seeded(state)
 		wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
 		var plan sliceplan.Plan
-		if plan, present = carriedOut(t, wants, present); writes(plan)[0]+writes(plan)[1]+writes(plan)[2] > 1 {
-			t.Errorf("create, update, delete = %v for one endpoint that is %v now", writes(plan), state)
+		if plan, present = fixtures.CarryOut(t, wants, present); fixtures.Writes(plan)[0]+fixtures.Writes(plan)[1]+fixtures.Writes(plan)[2] > 1 {
+			t.Errorf("create, update, delete = %v for one endpoint that is %v now", fixtures.Writes(plan), state)
 		}
 	}
 }

@@ -37,6 +37,7 @@ import (
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/effort"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // groupedVerdicts reads endpoints such as "192.0.2.1 http=80,https=443 1 down": address,
@@ -58,13 +59,13 @@ func groupedVerdicts(t *testing.T, lines ...string) []endpoint.Verdict {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ports = append(ports, endpoint.NewPort(name, protocol, int32(parsed), textOrNil(appProtocol)))
+			ports = append(ports, endpoint.NewPort(name, protocol, int32(parsed), fixtures.TextOrNil(appProtocol)))
 		}
 		var made endpoint.Verdict
 		if words[0] == "db.example" {
 			made.Endpoint = &endpoint.Endpoint{Text: words[0], Ports: endpoint.NewPortSet(ports)}
 		} else {
-			made = healthy(words[0], endpoint.NewPortSet(ports))
+			made = fixtures.Healthy(words[0], endpoint.NewPortSet(ports))
 		}
 		priority, err := strconv.Atoi(words[2])
 		if err != nil {
@@ -81,8 +82,8 @@ func groupedVerdicts(t *testing.T, lines ...string) []endpoint.Verdict {
 // planned for these verdicts.
 func publishedAtPorts(t *testing.T, all []endpoint.Verdict) string {
 	t.Helper()
-	wants := wantsOf(splitByRole(all))
-	_, written := carriedOut(t, wants, nil)
+	wants := fixtures.Wants(splitByRole(all))
+	_, written := fixtures.CarryOut(t, wants, nil)
 	found := conditionsAtPorts(t, written)
 	var words []string
 	for i := range all {
@@ -105,7 +106,7 @@ func conditionsAtPorts(t *testing.T, written []*discoveryv1.EndpointSlice) map[s
 					t.Fatalf("%s is published twice", key)
 				}
 				c := endpoint.Conditions
-				found[key] = yesNo(*c.Ready) + yesNo(*c.Serving) + yesNo(*c.Terminating)
+				found[key] = fixtures.Letter(*c.Ready) + fixtures.Letter(*c.Serving) + fixtures.Letter(*c.Terminating)
 			}
 		}
 	}
@@ -176,7 +177,7 @@ func TestSplitByRole_Restart_ReadsBackBothRoles(t *testing.T) {
 	all := groupedVerdicts(t, "192.0.2.1 pg=5432 0 up", "192.0.2.2 metrics=9187 0 down", "192.0.2.3 pg=5432,metrics=9187 1 up")
 	rules := availabilityRules{minReady: 1}
 	first := rules.assign(all, noPast())
-	_, written := carriedOut(t, wantsOf(splitByRole(all)), nil)
+	_, written := fixtures.CarryOut(t, fixtures.Wants(splitByRole(all)), nil)
 	read := slicestate.Read(written)
 	if state, ok := read.State(all[2].Endpoint); !ok || state != health.StateHealthy {
 		t.Errorf("the split endpoint is read back %v", state)
@@ -187,8 +188,8 @@ func TestSplitByRole_Restart_ReadsBackBothRoles(t *testing.T) {
 			t.Errorf("%s: %+v, after a restart %+v", first[i], first[i].tierDecision, again[i].tierDecision)
 		}
 	}
-	if plan, _ := carriedOut(t, wantsOf(splitByRole(all)), written); writes(plan) != [3]int{} {
-		t.Errorf("a restart writes %v", writes(plan))
+	if plan, _ := fixtures.CarryOut(t, fixtures.Wants(splitByRole(all)), written); fixtures.Writes(plan) != [3]int{} {
+		t.Errorf("a restart writes %v", fixtures.Writes(plan))
 	}
 }
 
@@ -196,9 +197,9 @@ func TestSplitByRole_Restart_ReadsBackBothRoles(t *testing.T) {
 // of its Service.
 func groupStatus(t *testing.T, rules farpointv1.Availability, families []corev1.IPFamily, ports []string, lines ...string) farpointv1.ExternalServiceStatus {
 	t.Helper()
-	object := testOwner()
+	object := fixtures.Owner()
 	object.Spec.Availability = rules
-	service := testService()
+	service := fixtures.Service()
 	service.Spec.IPFamilies = families
 	for _, port := range ports {
 		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: port, Protocol: corev1.ProtocolTCP, Port: 80})
@@ -211,7 +212,7 @@ func groupStatus(t *testing.T, rules farpointv1.Availability, families []corev1.
 	}
 	found.availability = rulesOf(&object.Spec.Availability).assign(found.verdicts, noPast())
 	found.familiesReason, found.familiesMessage = familyMismatch(found.targets.Accepted, neighbours{service: service})
-	return summarize(object, found, noon)
+	return summarize(object, found, fixtures.Noon)
 }
 
 func TestStatus_FamiliesAndPorts_TheLeastAvailableDecides(t *testing.T) {
@@ -288,9 +289,9 @@ func TestStatus_FamiliesAndPorts_TheLeastAvailableDecides(t *testing.T) {
 // A headless Service has both families in every cluster, and no cluster IP that leads
 // nowhere.
 func TestFamilyMismatch_HeadlessService_NeedNotHaveEndpointsOfBoth(t *testing.T) {
-	service := testService()
+	service := fixtures.Service()
 	service.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
-	endpoints := []endpoint.Endpoint{*healthy("192.0.2.1", httpPort(80)).Endpoint}
+	endpoints := []endpoint.Endpoint{*fixtures.Healthy("192.0.2.1", fixtures.HTTPPort(80)).Endpoint}
 	if reason, _ := familyMismatch(endpoints, neighbours{service: service}); reason != farpointv1.AddressFamilyWithoutEndpointsReason {
 		t.Errorf("with a cluster IP: %q", reason)
 	}

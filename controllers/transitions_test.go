@@ -24,15 +24,16 @@ import (
 	testingclock "k8s.io/utils/clock/testing"
 
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 func TestTransitionsGoTogetherWithinTheWindow(t *testing.T) {
-	clock := testingclock.NewFakePassiveClock(noon.Time)
+	clock := testingclock.NewFakePassiveClock(fixtures.Noon.Time)
 	turns := newTransitions(clock)
 	owner := probes.Owner{Namespace: "integration", Name: "legacy-api"}
 	var got []time.Duration
 	for _, ms := range []time.Duration{0, 30, 60, 149, 150, 210, 330, 9000, 9001} {
-		clock.SetTime(noon.Add(ms * time.Millisecond))
+		clock.SetTime(fixtures.Noon.Add(ms * time.Millisecond))
 		got = append(got, turns.wait(owner)/time.Millisecond)
 	}
 	// 150 is the turn of those before it, which 210 comes after; 300 is the next.
@@ -43,7 +44,7 @@ func TestTransitionsGoTogetherWithinTheWindow(t *testing.T) {
 	if other := turns.wait(probes.Owner{Name: "other"}); other != 0 {
 		t.Errorf("another owner waits %v", other)
 	}
-	clock.SetTime(noon.Add(time.Hour))
+	clock.SetTime(fixtures.Noon.Add(time.Hour))
 	turns.wait(probes.Owner{Name: "third"})
 	if len(turns.turns) != 1 {
 		t.Errorf("%d owners remembered after an hour", len(turns.turns))
@@ -51,21 +52,21 @@ func TestTransitionsGoTogetherWithinTheWindow(t *testing.T) {
 }
 
 func TestTransitionsRememberTheFirstUnpublishedChange(t *testing.T) {
-	clock := testingclock.NewFakePassiveClock(noon.Time)
+	clock := testingclock.NewFakePassiveClock(fixtures.Noon.Time)
 	turns := newTransitions(clock)
 	owner := probes.Owner{Namespace: "integration", Name: "legacy-api"}
 	turns.notify(owner)
 	clock.SetTime(one.Time)
 	turns.notify(owner)
-	if since := turns.taken(owner); !since.Equal(noon.Time) {
-		t.Errorf("first change at %v, want %v", since, noon)
+	if since := turns.taken(owner); !since.Equal(fixtures.Noon.Time) {
+		t.Errorf("first change at %v, want %v", since, fixtures.Noon)
 	}
 	if since := turns.taken(owner); !since.IsZero() {
 		t.Errorf("a change at %v is reported twice", since)
 	}
-	turns.untaken(owner, noon.Time) // it could not be written
+	turns.untaken(owner, fixtures.Noon.Time) // it could not be written
 	turns.notify(owner)
-	if since := turns.taken(owner); !since.Equal(noon.Time) {
-		t.Errorf("first change at %v after a failure, want %v", since, noon)
+	if since := turns.taken(owner); !since.Equal(fixtures.Noon.Time) {
+		t.Errorf("first change at %v after a failure, want %v", since, fixtures.Noon)
 	}
 }

@@ -35,6 +35,7 @@ import (
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/effort"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // world is an object, its Service, its slices and what is out there. It is looked at as
@@ -56,8 +57,8 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, object: testOwner(), service: testService(), now: noon.Truncate(time.Second), verdicts: map[string]health.State{}}
-	w.service.Spec.Ports = onePort
+	w := &world{t: t, object: fixtures.Owner(), service: fixtures.Service(), now: fixtures.Noon.Truncate(time.Second), verdicts: map[string]probes.State{}}
+	w.service.Spec.Ports = fixtures.OnePort
 	return w
 }
 
@@ -101,7 +102,7 @@ func (w *world) restartUnseen() {
 func (w *world) reconcile(probe func(name string, health health.Health) health.Health) {
 	w.t.Helper()
 	prior := slicestate.Read(w.slices)
-	planned := plannedWith(w.t, w.names.expand(w.object, w.service, prior), w.service.Spec.Ports)
+	planned := fixtures.PlannedWith(w.t, w.names.expand(w.object, w.service, prior), w.service.Spec.Ports)
 	leaving := drain{
 		service: w.service, period: drainPeriodOf(&w.object.Spec), now: w.now, taken: planned.Taken, seeds: prior,
 		refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
@@ -127,7 +128,7 @@ func (w *world) reconcile(probe func(name string, health health.Health) health.H
 	found.availability = rulesOf(&w.object.Spec.Availability).assign(found.verdicts, history{decided: w.decided, published: prior.At})
 	w.decided = found.availability
 	found.verdicts = append(found.verdicts, leaving...)
-	_, w.slices = carriedOut(w.t, sliceplan.Wants{Owner: w.object, Service: w.service, Endpoints: splitByRole(found.verdicts), MaxEndpoints: 3}, w.slices)
+	_, w.slices = fixtures.CarryOut(w.t, sliceplan.Wants{Owner: w.object, Service: w.service, Endpoints: splitByRole(found.verdicts), MaxEndpoints: 3}, w.slices)
 	found.published = w.slices
 	w.object.Status = summarize(w.object, found, metav1.NewTime(w.now))
 }
@@ -143,7 +144,7 @@ func (w *world) published() map[string]string {
 				w.t.Fatalf("%s is published twice", key)
 			}
 			c := endpoint.Conditions
-			found[key] = yesNo(*c.Ready) + yesNo(*c.Serving) + yesNo(*c.Terminating)
+			found[key] = fixtures.Letter(*c.Ready) + fixtures.Letter(*c.Serving) + fixtures.Letter(*c.Terminating)
 		}
 	}
 	return found
@@ -168,7 +169,7 @@ func TestRestartsChangeNothing(t *testing.T) {
 				w.object.Spec.Endpoints = nil
 				for i := range 7 {
 					if random.IntN(4) > 0 {
-						changed := at(fmt.Sprintf("192.0.2.%d", i), 8080)
+						changed := fixtures.At(fmt.Sprintf("192.0.2.%d", i), 8080)
 						changed.Priority, changed.State = int32(i%3), states[random.IntN(len(states))]
 						w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, changed)
 					}
