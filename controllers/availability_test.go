@@ -104,55 +104,6 @@ func published(all []endpoint.Verdict) string {
 	return strings.Join(words, " ")
 }
 
-// TestWhatIsPublished is the table that consumers were read for.
-func TestWhatIsPublished(t *testing.T) {
-	const healthy, unhealthy, unknown, drains = health.StateHealthy, health.StateUnhealthy, health.StateUnknown, health.StateDraining
-	tests := []struct {
-		role      endpoint.Role
-		health    health.State
-		notReady  bool
-		want      string // ready, serving, terminating
-		published farpointv1.EndpointPublication
-	}{
-		{endpoint.InUse, healthy, false, "TTF", farpointv1.PublishedReady},
-		{endpoint.InUse, unhealthy, false, "FFF", farpointv1.PublishedNotReady},
-		{endpoint.InUse, unknown, false, "FFF", farpointv1.PublishedNotReady},
-		{endpoint.Draining, healthy, false, "FTT", farpointv1.PublishedDraining},
-		{endpoint.Draining, unhealthy, false, "FFT", farpointv1.PublishedDraining},
-		{endpoint.Draining, unknown, false, "FFT", farpointv1.PublishedDraining},
-		{endpoint.Draining, drains, false, "FTT", farpointv1.PublishedDraining},
-		{endpoint.InUse, drains, false, "FTT", farpointv1.PublishedDraining},
-		{endpoint.Standby, drains, false, "FFF", farpointv1.PublishedStandby},
-		{endpoint.Disabled, drains, false, "FFF", farpointv1.PublishedDisabled},
-		{endpoint.FailOpen, drains, false, "TTF", farpointv1.PublishedFailOpen},
-		{endpoint.Disabled, healthy, false, "FFF", farpointv1.PublishedDisabled},
-		{endpoint.Standby, healthy, false, "FFF", farpointv1.PublishedStandby},
-		{endpoint.Standby, unhealthy, false, "FFF", farpointv1.PublishedStandby},
-		{endpoint.FailOpen, unhealthy, false, "TTF", farpointv1.PublishedFailOpen},
-		{endpoint.FailOpen, unknown, false, "TTF", farpointv1.PublishedFailOpen},
-
-		{endpoint.InUse, healthy, true, "TTF", farpointv1.PublishedReady},
-		{endpoint.InUse, unhealthy, true, "TFF", farpointv1.PublishedAlways},
-		{endpoint.InUse, unknown, true, "TFF", farpointv1.PublishedAlways},
-		{endpoint.Draining, healthy, true, "TTT", farpointv1.PublishedDraining},
-		{endpoint.Draining, unhealthy, true, "TFT", farpointv1.PublishedDraining},
-		{endpoint.InUse, drains, true, "TTT", farpointv1.PublishedDraining},
-		{endpoint.Disabled, unknown, true, "FFF", farpointv1.PublishedDisabled},
-		{endpoint.Standby, healthy, true, "FFF", farpointv1.PublishedStandby},
-		{endpoint.FailOpen, unhealthy, true, "TTF", farpointv1.PublishedFailOpen},
-	}
-	for _, test := range tests {
-		of := &endpoint.Verdict{Role: test.role, Health: health.Seeded(test.health)}
-		c := of.Conditions(test.notReady)
-		if got := fixtures.Letter(c.Ready) + fixtures.Letter(c.Serving) + fixtures.Letter(c.Terminating); got != test.want {
-			t.Errorf("role %d, %v, publishNotReadyAddresses %v: %s, want %s", test.role, test.health, test.notReady, got, test.want)
-		}
-		if got := of.Publication(test.notReady); got != test.published {
-			t.Errorf("role %d, %v, publishNotReadyAddresses %v: %s, want %s", test.role, test.health, test.notReady, got, test.published)
-		}
-	}
-}
-
 func TestRoles(t *testing.T) {
 	const none, last, all = farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll
 	type rules = availabilityRules

@@ -227,13 +227,13 @@ func stateOfVerdict(v *endpoint.Verdict) string {
 		return "standby"
 	case v.Role == endpoint.FailOpen:
 		return "fail-open"
-	case v.Role == endpoint.Draining && (healthy || drains(v)):
+	case v.Role == endpoint.Draining && (healthy || v.Health.State == probes.StateDraining):
 		return "draining and healthy"
 	case v.Role == endpoint.Draining:
 		return "draining and unhealthy"
 	case healthy:
 		return "active and healthy"
-	case drains(v):
+	case v.Health.State == probes.StateDraining:
 		return "active and draining"
 	case v.Health.State == health.StateUnhealthy:
 		return "active and unhealthy"

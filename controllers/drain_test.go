@@ -18,7 +18,6 @@ package controllers
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -29,14 +28,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes/health"
-	"farpoint.dev/farpoint/test/effort"
+	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -97,12 +94,12 @@ func TestDrain(t *testing.T) {
 		{"leaves as a standby", "FFF", hidden(slicestate.StandbyWord, farpointv1.EndpointHealthy), nil, ""},
 		{"leaves disabled", "FFF", hidden(slicestate.DisabledWord, ""), nil, ""},
 		{"has died meanwhile", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.health = func(string) (health.Health, bool) { return down, true }
+			d.health = func(string) (probes.Health, bool) { return probes.Health{State: probes.StateUnhealthy}, true }
 		}, ""},
 
 		{"drains", "FTT", leaving(at(10)), nil, "FTT 10"},
 		{"dies while it drains", "FTT", leaving(at(10)), func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.health = func(string) (health.Health, bool) { return down, true }
+			d.health = func(string) (probes.Health, bool) { return probes.Health{State: probes.StateUnhealthy}, true }
 		}, "FFT 10"},
 		{"died while it drained", "FFT", leaving(at(10)), nil, "FFT 10"},
 		{"has drained", "FTT", leaving(at(0)), nil, ""},
@@ -205,59 +202,6 @@ func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
 	rand.New(rand.NewPCG(1, 1)).Shuffle(len(existing), func(i, j int) { existing[i], existing[j] = existing[j], existing[i] })
 	if again := order(); !slices.Equal(first, again) {
 		t.Errorf("%v, then %v", first, again)
-	}
-}
-
-// TestDrainOverAnyEdits edits at random, lets time pass, health change and operators
-// restart. An endpoint that leaves while it gets traffic is terminating until its time is
-// up, and every endpoint is published once.
-func TestDrainOverAnyEdits(t *testing.T) {
-	for seed := range uint64(effort.Rounds(200, 10)) {
-		random := rand.New(rand.NewPCG(seed, 5))
-		w := newWorld(t)
-		w.object.Spec.Availability.DrainPeriod = &metav1.Duration{Duration: 10 * time.Second}
-		due := map[string]time.Time{}
-		for range 40 {
-			before := w.published()
-			w.now = w.now.Add(time.Duration(random.IntN(5)) * time.Second)
-			w.object.Spec.Endpoints = nil
-			wanted := map[string]bool{}
-			for i := range 8 {
-				if random.IntN(3) > 0 {
-					port := int32(8080 + random.IntN(2))
-					name := fmt.Sprintf("192.0.2.%d:%d", i, port)
-					wanted[name], w.verdicts[name] = true, health.StateHealthy
-					if random.IntN(4) == 0 {
-						w.verdicts[name] = health.StateUnhealthy
-					}
-					w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, farpointv1.Endpoint{Address: fmt.Sprintf("192.0.2.%d", i), Port: ptr.To(port)})
-				}
-			}
-			w.look()
-			after := w.published()
-			for name, said := range before {
-				switch {
-				case wanted[name]:
-					delete(due, name)
-				case due[name].IsZero() && said == "TTF":
-					due[name] = w.now.Add(10 * time.Second)
-				}
-			}
-			for name, said := range after {
-				if drains := !due[name].IsZero(); drains != (said == "FTT") || !drains && !wanted[name] {
-					t.Fatalf("seed %d: %s is published %s; wanted %v, drains until %v", seed, name, said, wanted[name], due[name])
-				}
-			}
-			maps.DeleteFunc(due, func(name string, until time.Time) bool {
-				if gone := !w.now.Before(until); gone == (after[name] != "") {
-					t.Fatalf("seed %d: %s is published %q at %v and drains until %v", seed, name, after[name], w.now, until)
-				}
-				return !w.now.Before(until)
-			})
-			if random.IntN(3) == 0 {
-				w.restart()
-			}
-		}
 	}
 }
 

@@ -18,7 +18,6 @@ package controllers
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -205,46 +204,6 @@ func TestWhatCannotBeReadIsNotAllowed(t *testing.T) {
 	}))
 	if err == nil || !strings.HasPrefix(err.Error(), "spec.namespaceSelector: ") {
 		t.Error(err)
-	}
-}
-
-func TestConfinementFollowsLabelsAndPolicies(t *testing.T) {
-	dialer := transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{}))
-	namespace := func(name, team string) metav1.PartialObjectMetadata {
-		return metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": team}}}
-	}
-	selecting := func(name, team string, generation int64) *policy.Policy {
-		from := fixtures.PolicyNamed(name, func(s *farpointv1.ExternalServicePolicySpec) {
-			s.NamespaceSelector.MatchLabels = map[string]farpointv1.LabelValue{"team": farpointv1.LabelValue(team)}
-		})
-		from.Generation = generation
-		made, err := policy.Read(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return made
-	}
-	none := &confinement{none: true}
-	first := newConfinement([]*policy.Policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "a"), namespace("z", "b")}, nil, dialer)
-	if first.of["x"] == nil || first.of["x"] != first.of["y"] || first.of["z"] != nil {
-		t.Errorf("%v", first.of)
-	}
-	differences := func(now, then *confinement) string {
-		list := now.differences(then)
-		return strings.Join(slices.Sorted(slices.Values(list)), " ")
-	}
-	same := newConfinement([]*policy.Policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "b"), namespace("z", "b"), namespace("new", "b")}, first.made, dialer)
-	edited := newConfinement([]*policy.Policy{selecting("p", "a", 2)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, same.made, dialer)
-	gone := newConfinement(nil, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, edited.made, dialer)
-	for _, test := range []struct {
-		now, then *confinement
-		want      string
-	}{
-		{first, none, "x y"}, {same, first, "new y"}, {edited, same, "x"}, {gone, edited, "x"}, {gone, gone, ""},
-	} {
-		if got := differences(test.now, test.then); got != test.want {
-			t.Errorf("differences in %q, want %q", got, test.want)
-		}
 	}
 }
 

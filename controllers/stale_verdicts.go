@@ -22,26 +22,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/phrase"
-	"farpoint.dev/farpoint/probes"
-	"farpoint.dev/farpoint/probes/health"
 )
-
-// staleReason is why the verdict is stale; ReasonNone if it is not. OperatorIsolated
-// reports what the operator holds back itself. An endpoint without a sound health check is
-// stale at once, and until it is found dead.
-func staleReason(v *endpoint.Verdict) probes.Reason {
-	switch since := v.Health.Since(); {
-	case v.Health.State == health.StateUnknown || !v.DrainUntil.IsZero() || v.Spec.State == farpointv1.EndpointDisabled:
-		return probes.ReasonNone
-	case v.Unprobed && (v.Health.State != health.StateUnhealthy || since.IsZero()):
-		return probes.ReasonUnsoundDefinition
-	case v.Health.StaleReason == probes.ReasonIsolated:
-		return probes.ReasonNone
-	}
-	return v.Health.StaleReason
-}
 
 // setVerdictsCurrent leaves the condition as it is while the endpoints are not judged.
 func setVerdictsCurrent(set conditionSetter, found findings) {

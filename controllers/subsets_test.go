@@ -174,14 +174,6 @@ func TestEndpointsContentIsTruncated(t *testing.T) {
 			if !slices.Equal(ready, test.wantReady) || !slices.Equal(notReady, test.wantNotReady) || content.Truncated() != test.truncated {
 				t.Errorf("%v ready, %v not, truncated: %v; want %v, %v, %v", ready, notReady, content.Truncated(), test.wantReady, test.wantNotReady, test.truncated)
 			}
-			made := desiredEndpoints(fixtures.Owner(), fixtures.Service(), &content, nil)
-			if got := made.Annotations[corev1.EndpointsOverCapacity] == "truncated"; got != test.truncated {
-				t.Errorf("annotations %v", made.Annotations)
-			}
-			small := sliceplan.EndpointsContent{}
-			if annotations := desiredEndpoints(fixtures.Owner(), fixtures.Service(), &small, made).Annotations; len(annotations) > 0 {
-				t.Errorf("annotations stay: %v", annotations)
-			}
 		})
 	}
 }

@@ -23,12 +23,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
@@ -166,52 +164,6 @@ func TestPorts(t *testing.T) {
 				t.Errorf("got %v, want %s", words, test.want)
 			}
 		})
-	}
-}
-
-func TestPortMismatch(t *testing.T) {
-	serving := func(ports []corev1.ServicePort) neighbours {
-		service := fixtures.Service()
-		service.Spec.Ports = ports
-		return neighbours{service: service}
-	}
-	endpoints := fixtures.Planned(t, farpointv1.ExternalServiceSpec{
-		Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1", Ports: []farpointv1.EndpointPort{{Name: "htpp", Port: 80}}}},
-	}, fixtures.OnePort).Accepted
-	if reason, message := portMismatch(endpoints, serving(fixtures.OnePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "htpp"/TCP, only "http"/TCP`) {
-		t.Errorf("%s: %s", reason, message)
-	}
-	udp := []corev1.ServicePort{{Name: "htpp", Port: 80, Protocol: corev1.ProtocolUDP}}
-	if reason, _ := portMismatch(endpoints, serving(udp)); reason != farpointv1.PortNotInServiceReason {
-		t.Errorf("%q for a port of another protocol", reason)
-	}
-	own := func(name string, protocol corev1.Protocol) farpointv1.Endpoint {
-		return farpointv1.Endpoint{Address: "192.0.2.1", HealthCheckURL: "tcp://:80", Ports: []farpointv1.EndpointPort{{Name: name, Port: 80, Protocol: protocol}}}
-	}
-	endpoints = fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("htpp", corev1.ProtocolUDP)}}, udp).Accepted
-	if reason, message := portMismatch(endpoints, serving(udp)); reason != "" {
-		t.Errorf("%s: %s, although name and protocol match", reason, message)
-	}
-	endpoints = fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("http", corev1.ProtocolTCP), own("https", corev1.ProtocolUDP)}}, fixtures.OnePort).Accepted
-	if reason, message := portMismatch(endpoints, serving(fixtures.OnePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "https"/UDP`) {
-		t.Errorf("%s: %s, for a port of the second endpoint", reason, message)
-	}
-	endpoints = fixtures.Planned(t, farpointv1.ExternalServiceSpec{Ports: []farpointv1.EndpointPort{{Name: "http", Port: 80}}, Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1"}}}, twoPorts).Accepted
-	if reason, message := portMismatch(endpoints, serving(twoPorts)); reason != farpointv1.PortWithoutEndpointsReason || !strings.Contains(message, `"admin"/TCP (its targetPort "admin" is a name`) {
-		t.Errorf("%s: %s, for a Service's port without endpoints", reason, message)
-	}
-	if reason, _ := portMismatch(endpoints, serving(fixtures.OnePort)); reason != "" {
-		t.Errorf("%q although all ports match", reason)
-	}
-	if reason, _ := portMismatch(endpoints, serving(nil)); reason != "" {
-		t.Errorf("%q for a headless Service without ports", reason)
-	}
-	elsewhere := fixtures.RivalSlice("other", "192.0.2.9")
-	elsewhere.Ports = []discoveryv1.EndpointPort{endpoint.NewPort("admin", corev1.ProtocolTCP, 9090, nil)}
-	around := serving(twoPorts)
-	around.rivals = []*discoveryv1.EndpointSlice{elsewhere}
-	if reason, message := portMismatch(endpoints, around); reason != "" {
-		t.Errorf("%s: %s, although another ExternalService has it", reason, message)
 	}
 }
 

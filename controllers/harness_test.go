@@ -18,7 +18,6 @@ package controllers
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
@@ -33,8 +32,6 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
-	"farpoint.dev/farpoint/probes/health"
-	"farpoint.dev/farpoint/test/effort"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -148,46 +145,4 @@ func (w *world) published() map[string]string {
 		}
 	}
 	return found
-}
-
-// TestRestartsChangeNothing has operators restart in any state that a world can be in.
-func TestRestartsChangeNothing(t *testing.T) {
-	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
-	states := []farpointv1.EndpointState{"", "", "", farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled}
-	seen := map[farpointv1.EndpointPublication]int{}
-	for seed := range uint64(effort.Rounds(200, 20)) {
-		random := rand.New(rand.NewPCG(seed, 6))
-		w := newWorld(t)
-		w.service.Spec.PublishNotReadyAddresses = random.IntN(4) == 0
-		w.object.Spec.Availability = farpointv1.Availability{
-			MinReady: int32(1 + random.IntN(3)), WhenNoneHealthy: policies[random.IntN(3)], MinHealthyPercent: int32(random.IntN(3) * 40),
-			DrainPeriod: &metav1.Duration{Duration: time.Duration(random.IntN(20)) * time.Second},
-		}
-		for range 25 {
-			w.now = w.now.Add(time.Duration(random.IntN(5)) * time.Second)
-			if random.IntN(3) == 0 {
-				w.object.Spec.Endpoints = nil
-				for i := range 7 {
-					if random.IntN(4) > 0 {
-						changed := fixtures.At(fmt.Sprintf("192.0.2.%d", i), 8080)
-						changed.Priority, changed.State = int32(i%3), states[random.IntN(len(states))]
-						w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, changed)
-					}
-				}
-			}
-			for i := range 7 {
-				if random.IntN(3) == 0 {
-					w.verdicts[fmt.Sprintf("192.0.2.%d:8080", i)] = health.State(random.IntN(4))
-				}
-			}
-			w.look()
-			for _, endpoint := range w.object.Status.Endpoints {
-				seen[endpoint.Published]++
-			}
-			w.restart()
-		}
-	}
-	if len(seen) != 7 {
-		t.Errorf("there were only %v", seen)
-	}
 }

@@ -1,0 +1,312 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/effort"
+	"farpoint.dev/farpoint/test/fixtures"
+)
+
+// TestDrainOverAnyEdits edits at random, lets time pass, health change and operators
+// restart. An endpoint that leaves while it gets traffic is terminating until its time is
+// up, and every endpoint is published once.
+func TestDrainOverAnyEdits(t *testing.T) {
+	for seed := range uint64(effort.Rounds(200, 10)) {
+		random := rand.New(rand.NewPCG(seed, 5))
+		w := newWorld(t)
+		w.object.Spec.Availability.DrainPeriod = &metav1.Duration{Duration: 10 * time.Second}
+		due := map[string]time.Time{}
+		for range 40 {
+			before := w.published()
+			w.now = w.now.Add(time.Duration(random.IntN(5)) * time.Second)
+			w.object.Spec.Endpoints = nil
+			wanted := map[string]bool{}
+			for i := range 8 {
+				if random.IntN(3) > 0 {
+					port := int32(8080 + random.IntN(2))
+					name := fmt.Sprintf("192.0.2.%d:%d", i, port)
+					wanted[name], w.verdicts[name] = true, probes.StateHealthy
+					if random.IntN(4) == 0 {
+						w.verdicts[name] = probes.StateUnhealthy
+					}
+					w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, farpointv1.Endpoint{Address: fmt.Sprintf("192.0.2.%d", i), Port: ptr.To(port)})
+				}
+			}
+			w.look()
+			after := w.published()
+			for name, said := range before {
+				switch {
+				case wanted[name]:
+					delete(due, name)
+				case due[name].IsZero() && said == "TTF":
+					due[name] = w.now.Add(10 * time.Second)
+				}
+			}
+			for name, said := range after {
+				if drains := !due[name].IsZero(); drains != (said == "FTT") || !drains && !wanted[name] {
+					t.Fatalf("seed %d: %s is published %s; wanted %v, drains until %v", seed, name, said, wanted[name], due[name])
+				}
+			}
+			maps.DeleteFunc(due, func(name string, until time.Time) bool {
+				if gone := !w.now.Before(until); gone == (after[name] != "") {
+					t.Fatalf("seed %d: %s is published %q at %v and drains until %v", seed, name, after[name], w.now, until)
+				}
+				return !w.now.Before(until)
+			})
+			if random.IntN(3) == 0 {
+				w.restart()
+			}
+		}
+	}
+}
+
+// TestRestartsChangeNothing has operators restart in any state that a world can be in.
+func TestRestartsChangeNothing(t *testing.T) {
+	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
+	states := []farpointv1.EndpointState{"", "", "", farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled}
+	seen := map[farpointv1.EndpointPublication]int{}
+	for seed := range uint64(effort.Rounds(200, 20)) {
+		random := rand.New(rand.NewPCG(seed, 6))
+		w := newWorld(t)
+		w.service.Spec.PublishNotReadyAddresses = random.IntN(4) == 0
+		w.object.Spec.Availability = farpointv1.Availability{
+			MinReady: int32(1 + random.IntN(3)), WhenNoneHealthy: policies[random.IntN(3)], MinHealthyPercent: int32(random.IntN(3) * 40),
+			DrainPeriod: &metav1.Duration{Duration: time.Duration(random.IntN(20)) * time.Second},
+		}
+		for range 25 {
+			w.now = w.now.Add(time.Duration(random.IntN(5)) * time.Second)
+			if random.IntN(3) == 0 {
+				w.object.Spec.Endpoints = nil
+				for i := range 7 {
+					if random.IntN(4) > 0 {
+						changed := fixtures.At(fmt.Sprintf("192.0.2.%d", i), 8080)
+						changed.Priority, changed.State = int32(i%3), states[random.IntN(len(states))]
+						w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, changed)
+					}
+				}
+			}
+			for i := range 7 {
+				if random.IntN(3) == 0 {
+					w.verdicts[fmt.Sprintf("192.0.2.%d:8080", i)] = probes.State(random.IntN(4))
+				}
+			}
+			w.look()
+			for _, endpoint := range w.object.Status.Endpoints {
+				seen[endpoint.Published]++
+			}
+			w.restart()
+		}
+	}
+	if len(seen) != 7 {
+		t.Errorf("there were only %v", seen)
+	}
+}
+
+// One that was published goes on as before, unless a valid one takes its place.
+func TestPlaces_HeldEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
+	w := newWorld(t)
+	w.object.Spec.Endpoints = []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080)}
+	w.verdicts = map[string]probes.State{"192.0.2.1:8080": probes.StateHealthy}
+	w.look()
+	w.object.Spec.Endpoints[0].HealthCheckURL = "ftp://192.0.2.1/"
+	w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, fixtures.At("192.0.2.1", 8080))
+	w.look()
+	rows := w.object.Status.Endpoints
+	if len(rows) != 2 || rows[0].Name != "endpoints[0]" || rows[0].Reason != farpointv1.InvalidHealthCheckURLReason || rows[1].Name != "192.0.2.1:8080" || rows[1].Health != farpointv1.EndpointHealthy {
+		t.Errorf("%+v", rows)
+	}
+	if got := w.published(); got["192.0.2.1:8080"] != "TTF" {
+		t.Errorf("published %v", got)
+	}
+}
+
+func TestPlaces_NameBesideARejectedAddress_IsPublished(t *testing.T) {
+	w := namedWorld(t, "192.0.2.1", "db.example")
+	w.object.Spec.Endpoints[0].HealthCheckURL = "ftp://192.0.2.1/"
+	w.names.host("db.example", "192.0.2.1")
+	w.verdicts = map[string]probes.State{"192.0.2.1:8080": probes.StateHealthy}
+	w.look()
+	w.expect("the name's", map[string]string{"192.0.2.1:8080": "TTF"}, "True NamesResolved")
+	if rows := w.object.Status.Endpoints; len(rows) != 2 || rows[0].Health != farpointv1.EndpointRejected || rows[1].ResolvedFrom != "db.example" {
+		t.Errorf("%+v", rows)
+	}
+	w.restart()
+}
+
+func TestPlaces_SameNameWithOtherPorts_IsPublishedWithBoth(t *testing.T) {
+	w := namedWorld(t, "db.example", "db.example")
+	w.service.Spec.Ports = nil
+	for i, port := range []int32{5432, 6432} {
+		w.object.Spec.Endpoints[i].Port = &port
+	}
+	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
+	for _, name := range []string{"192.0.2.1:5432", "192.0.2.2:5432", "192.0.2.1:6432", "192.0.2.2:6432"} {
+		w.verdicts[name] = probes.StateHealthy
+	}
+	all := map[string]string{"192.0.2.1:5432": "TTF", "192.0.2.2:5432": "TTF", "192.0.2.1:6432": "TTF", "192.0.2.2:6432": "TTF"}
+	w.look()
+	w.expect("at first", all, "True NamesResolved")
+	w.names.fail = probes.LookupTimeout
+	w.look()
+	w.restart()
+	w.expect("after a restart in an outage of name servers", all, "False NameServerTimeout")
+	if rows := w.object.Status.Endpoints; len(rows) != 4 {
+		t.Errorf("%+v", rows)
+	}
+}
+
+func TestPlaces_NameBesideItsOwnAddress_IsNoDuplicate(t *testing.T) {
+	for _, order := range [][]string{{"db.example", "192.0.2.1"}, {"192.0.2.1", "db.example"}} {
+		w := namedWorld(t, order...)
+		w.names.host("db.example", "192.0.2.1", "192.0.2.2")
+		w.verdicts = map[string]probes.State{"192.0.2.1:8080": probes.StateHealthy, "192.0.2.2:8080": probes.StateHealthy}
+		w.look()
+		w.expect("with a second address", map[string]string{"192.0.2.1:8080": "TTF", "192.0.2.2:8080": "TTF"}, "True NamesResolved")
+		if status := w.object.Status; status.ReadyEndpoints != "2/2" || w.condition(farpointv1.ReadyCondition) != "True Published" {
+			t.Errorf("%v: %+v", order, status)
+		}
+		w.restart()
+
+		w.names.host("db.example", "192.0.2.1")
+		w.object.Spec.Availability.DrainPeriod = nil
+		w.look()
+		if status := w.object.Status; status.ReadyEndpoints != "1/1" || w.condition(farpointv1.ReadyCondition) != "True Published" {
+			t.Errorf("%v: %+v", order, status)
+		}
+		said := meta.FindStatusCondition(w.object.Status.Conditions, farpointv1.AddressesResolvedCondition).Message
+		if !strings.Contains(said, "(db.example) adds no address to spec.endpoints[") {
+			t.Errorf("%v: AddressesResolved says %q, and nothing of the name", order, said)
+		}
+	}
+}
+
+func TestPlaces_NameTwiceWithTheSamePort_IsSaid(t *testing.T) {
+	w := namedWorld(t, "db.example", "db.example")
+	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
+	w.look()
+	if said := meta.FindStatusCondition(w.object.Status.Conditions, farpointv1.AddressesResolvedCondition).Message; !strings.HasSuffix(said, "; spec.endpoints[1] (db.example) adds no address to spec.endpoints[0]") {
+		t.Errorf("AddressesResolved says %q", said)
+	}
+}
+
+// TestRestarts_MixedPortsAndFamilies_ChangeNothing has operators restart in any state that
+// endpoints with different ports and families can be in, with the status emptied and not,
+// and compares each family and port with an object that has nothing else.
+func TestRestarts_MixedPortsAndFamilies_ChangeNothing(t *testing.T) {
+	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
+	split := false
+	for seed := range uint64(effort.Rounds(20, 4)) {
+		random := rand.New(rand.NewPCG(seed, 14))
+		rules := farpointv1.Availability{
+			MinReady: int32(1 + random.IntN(2)), WhenNoneHealthy: policies[random.IntN(3)], MinHealthyPercent: int32(random.IntN(2) * 50),
+			DrainPeriod: &metav1.Duration{},
+		}
+		names := []string{"web", "db", "admin"}
+		newMixed := func() *world {
+			w := newWorld(t)
+			w.service.Spec.Ports = nil
+			for i, name := range names {
+				w.service.Spec.Ports = append(w.service.Spec.Ports, corev1.ServicePort{Name: name, Protocol: corev1.ProtocolTCP, Port: int32(80 + i)})
+			}
+			w.object.Spec.Availability = rules
+			return w
+		}
+		mixed, alone := newMixed(), map[string]*world{}
+		var endpoints []farpointv1.Endpoint
+		for i := range 6 {
+			address := fmt.Sprintf("192.0.2.%d", i)
+			if random.IntN(3) == 0 {
+				address = fmt.Sprintf("2001:db8::%d", i)
+			}
+			made := farpointv1.Endpoint{Address: address, Priority: int32(random.IntN(3))}
+			for k, name := range names {
+				if k == i%3 || random.IntN(2) == 0 {
+					made.Ports = append(made.Ports, farpointv1.EndpointPort{Name: name, Port: int32(8080 + k)})
+				}
+			}
+			endpoints = append(endpoints, made)
+		}
+		mixed.object.Spec.Endpoints = endpoints
+		for _, family := range []string{"192.0.2.", "2001:db8::"} {
+			for _, name := range names {
+				w := newMixed()
+				for _, each := range endpoints {
+					at := slices.IndexFunc(each.Ports, func(port farpointv1.EndpointPort) bool { return port.Name == name })
+					if at >= 0 && strings.HasPrefix(each.Address, family) {
+						each.Ports = each.Ports[at : at+1]
+						w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, each)
+					}
+				}
+				alone[family+name] = w
+			}
+		}
+		for range 12 {
+			for i := range endpoints {
+				if random.IntN(3) > 0 {
+					continue
+				}
+				state := probes.State(random.IntN(4))
+				for _, w := range append(slices.Collect(maps.Values(alone)), mixed) {
+					for _, port := range endpoints[i].Ports {
+						w.verdicts[endpoint.NameOf(endpoints[i].Address, endpoint.NewPort("", corev1.ProtocolTCP, port.Port, nil))] = state
+					}
+				}
+			}
+			together, apart := map[string]string{}, map[string]string{}
+			for _, w := range alone {
+				w.now = w.now.Add(time.Second)
+				w.look()
+				maps.Copy(apart, conditionsAtPorts(t, w.slices))
+			}
+			mixed.now = mixed.now.Add(time.Second)
+			mixed.look()
+			maps.Copy(together, conditionsAtPorts(t, mixed.slices))
+			if !maps.Equal(together, apart) {
+				t.Fatalf("seed %d: together %v, each by itself %v", seed, together, apart)
+			}
+			for _, endpoint := range mixed.object.Spec.Endpoints {
+				first := together[endpoint.Address+" "+endpoint.Ports[0].Name+"/TCP"]
+				for _, port := range endpoint.Ports {
+					split = split || together[endpoint.Address+" "+port.Name+"/TCP"] != first
+				}
+			}
+			mixed.restart()
+			for _, w := range alone {
+				w.restart()
+			}
+		}
+	}
+	if !split {
+		t.Error("no endpoint had different roles at different ports")
+	}
+}

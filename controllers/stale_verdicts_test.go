@@ -1,0 +1,66 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"testing"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/fixtures"
+)
+
+func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
+	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080)}}
+	targets := fixtures.Planned(t, spec, fixtures.OnePort)
+	object := fixtures.Owner()
+	object.Spec = spec
+	look := func(reasons ...probes.Reason) []occurrence {
+		all := make([]endpoint.Verdict, len(reasons))
+		for i, reason := range reasons {
+			health := probes.Seeded(probes.StateHealthy)
+			if reason != probes.ReasonNone {
+				health = probes.SeededStale(probes.StateHealthy, reason)
+			}
+			all[i] = endpoint.Verdict{Endpoint: &targets.Accepted[i], Health: health}
+		}
+		found := findings{service: judgeService(object, fixtures.Service()), targets: &targets, verdicts: all}
+		status := summarize(object, found, fixtures.Noon)
+		told := staleChange(object.Status.Conditions, status.Conditions)
+		object.Status = status
+		return told
+	}
+	if told := look(probes.ReasonNone, probes.ReasonNone); told != nil || object.Status.Stale != 0 {
+		t.Errorf("told %v while nothing is stale", told)
+	}
+	told := look(probes.ReasonNetworkUnreachable, probes.ReasonNone)
+	row := object.Status.Endpoints[0]
+	if len(told) != 1 || !told[0].warning || object.Status.Stale != 1 || !row.Stale || row.Reason != "NetworkUnreachable" || row.Health != farpointv1.EndpointHealthy {
+		t.Errorf("told %v, status %+v", told, object.Status)
+	}
+	if told := look(probes.ReasonNetworkUnreachable, probes.ReasonNameResolution); told != nil || object.Status.Stale != 2 {
+		t.Errorf("told %v again", told)
+	}
+	if told := look(probes.ReasonNone, probes.ReasonNone); len(told) != 1 || told[0].warning || object.Status.Endpoints[0].Reason != "" {
+		t.Errorf("told %v of the end, status %+v", told, object.Status.Endpoints[0])
+	}
+	// Another condition reports what the operator holds back itself.
+	if told := look(probes.ReasonIsolated, probes.ReasonIsolated); told != nil || object.Status.Stale != 0 {
+		t.Errorf("told %v of what is held back", told)
+	}
+}
