@@ -90,7 +90,7 @@ func tierOf(of *endpoint.Verdict) int32 { return min(max(of.Spec.Priority, 0), e
 
 func (t *tally) add(each *endpoint.Verdict) {
 	t.all++
-	if !isActive(each) {
+	if !each.IsActive() {
 		return
 	}
 	t.active++
@@ -102,10 +102,6 @@ func (t *tally) add(each *endpoint.Verdict) {
 	case isAwaited(each):
 		t.awaited++
 	}
-}
-
-func isActive(each *endpoint.Verdict) bool {
-	return endpoint.StateOf(each.Spec) == farpointv1.EndpointActive
 }
 
 // isAwaited reports of an endpoint whose first verdict is about to come. If its probes cannot

@@ -79,7 +79,7 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, foun
 	minReady := rulesOf(&present.Spec.Availability).minReady
 	pending := int(status.Unknown) // DNS names may lead to endpoints of any group
 	for i := range found.verdicts {
-		if each := &found.verdicts[i]; isActive(each) && each.Health.State == health.StateUnknown {
+		if each := &found.verdicts[i]; each.IsActive() && each.Health.State == probes.StateUnknown {
 			pending--
 		}
 	}
@@ -93,7 +93,7 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, foun
 		if group.ready < minReady {
 			lacking = append(lacking, fmt.Sprintf("%s has %d", served[i], group.ready))
 		}
-		if group.status(minReady).rank < worst.status(minReady).rank {
+		if availableStatusOf(group, minReady).rank < availableStatusOf(worst, minReady).rank {
 			worst = group
 		}
 	}
@@ -101,10 +101,10 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, foun
 	if len(served) == 0 || len(served) > 1 && len(lacking) > 0 && !served.alike() {
 		message += "; " + phrase.List(lacking, ", ")
 	}
-	decided := worst.status(minReady)
+	decided := availableStatusOf(worst, minReady)
 	if found.differs() { // what the API server holds may be worse than what was decided
 		held := groupReadiness{ready: int(status.Ready) - countOpened(status), unknown: int(status.Unknown), open: worst.open}
-		if now := held.status(minReady); now.rank < decided.rank {
+		if now := availableStatusOf(held, minReady); now.rank < decided.rank {
 			decided = now
 		}
 	}
@@ -122,7 +122,7 @@ type availableStatus struct {
 	reason string
 }
 
-func (r groupReadiness) status(minReady int) availableStatus {
+func availableStatusOf(r groupReadiness, minReady int) availableStatus {
 	switch {
 	case r.ready >= minReady && r.open:
 		return availableStatus{4, metav1.ConditionTrue, farpointv1.FailingOpenReason}
@@ -145,7 +145,7 @@ func setAvailableByCounts(set conditionSetter, present *farpointv1.ExternalServi
 	status := set.status
 	opened, minReady := countOpened(status), rulesOf(&present.Spec.Availability).minReady
 	counted := groupReadiness{ready: int(status.Ready) - opened, unknown: int(status.Unknown), open: meta.IsStatusConditionTrue(status.Conditions, farpointv1.FailOpenCondition)}
-	decided, message := counted.status(minReady), readiness(status, opened, minReady)
+	decided, message := availableStatusOf(counted, minReady), readiness(status, opened, minReady)
 	before := meta.FindStatusCondition(status.Conditions, farpointv1.AvailableCondition)
 	if found.targets == nil && found.service.service != nil && before != nil && before.Status != metav1.ConditionTrue && decided.value == metav1.ConditionTrue {
 		return

@@ -123,7 +123,7 @@ func endpointStatus(known *endpoint.Verdict, publishNotReady bool) farpointv1.En
 		LastTransitionTime: metav1.Time{Time: known.Health.Since()},
 		DrainUntil:         timeOrNil(known.DrainUntil),
 	}
-	if reason := staleReason(known); reason != probes.ReasonNone {
+	if reason := endpoint.StaleReason(known); reason != probes.ReasonNone {
 		status.Stale, status.Reason, status.Message = true, reason.String(), probes.Result{Reason: reason}.Message()
 	}
 	if from := known.Resolved; from != nil {

@@ -22,10 +22,12 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/test/fixtures"
 )
@@ -47,7 +49,9 @@ func groupStatus(t *testing.T, rules farpointv1.Availability, families []corev1.
 		object.Spec.Endpoints = append(object.Spec.Endpoints, *found.verdicts[i].Spec)
 		found.targets.Accepted = append(found.targets.Accepted, *found.verdicts[i].Endpoint)
 	}
-	found.availability = rulesOf(&object.Spec.Availability).assign(found.verdicts, noPast())
+	found.availability = rulesOf(&object.Spec.Availability).assign(found.verdicts, history{published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
+		return slicestate.Published{}, false
+	}})
 	found.familiesReason, found.familiesMessage = familyMismatch(found.targets.Accepted, neighbours{service: service})
 	return summarize(object, found, fixtures.Noon)
 }

@@ -63,12 +63,12 @@ func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.
 			t.Errorf("a target %+v", made)
 		}
 		known := endpoint.Verdict{Endpoint: &got.Accepted[0], Health: made.Initial}
-		if reason := staleReason(&known); reason != probes.ReasonUnsoundDefinition {
+		if reason := endpoint.StaleReason(&known); reason != probes.ReasonUnsoundDefinition {
 			t.Errorf("stale for %q", reason)
 		}
 		dead := probes.Result{Outcome: probes.Failure, Reason: probes.ReasonConnectionRefused}
-		known.Health.Observe(dead, health.Thresholds{Failure: 1, Success: 1}, time.Unix(1, 0))
-		if reason := staleReason(&known); ready && reason != probes.ReasonNone {
+		known.Health.Observe(dead, probes.Thresholds{Failure: 1, Success: 1}, time.Unix(1, 0))
+		if reason := endpoint.StaleReason(&known); ready && reason != probes.ReasonNone {
 			t.Errorf("found dead, and stale for %q", reason)
 		}
 	}

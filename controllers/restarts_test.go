@@ -286,11 +286,11 @@ func TestRestarts_MixedPortsAndFamilies_ChangeNothing(t *testing.T) {
 			for _, w := range alone {
 				w.now = w.now.Add(time.Second)
 				w.look()
-				maps.Copy(apart, conditionsAtPorts(t, w.slices))
+				maps.Copy(apart, fixtures.ConditionsAtPorts(t, w.slices))
 			}
 			mixed.now = mixed.now.Add(time.Second)
 			mixed.look()
-			maps.Copy(together, conditionsAtPorts(t, mixed.slices))
+			maps.Copy(together, fixtures.ConditionsAtPorts(t, mixed.slices))
 			if !maps.Equal(together, apart) {
 				t.Fatalf("seed %d: together %v, each by itself %v", seed, together, apart)
 			}

@@ -124,7 +124,7 @@ func (r availabilityRules) assign(all []endpoint.Verdict, was history) availabil
 		for k, at := range index.of(each.Endpoint) {
 			group := index.groups[at]
 			group.tiers[tierOf(each)].add(each)
-			if isActive(each) && each.Health.State == health.StateUnknown {
+			if each.IsActive() && each.Health.State == probes.StateUnknown {
 				group.unknown++
 			}
 			group.recall(each, k, was)
@@ -160,7 +160,7 @@ func (g *trafficGroup) recall(member *endpoint.Verdict, port int, was history) {
 	if !ok {
 		return
 	}
-	if isActive(member) && said.InUse() {
+	if member.IsActive() && said.InUse() {
 		g.was.tier = max(g.was.tier, tierOf(member))
 	}
 	g.was.failingOpen = g.was.failingOpen || said.FailedOpen()

@@ -21,8 +21,6 @@ import (
 	"strings"
 	"testing"
 
-	discoveryv1 "k8s.io/api/discovery/v1"
-
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
@@ -36,7 +34,7 @@ func publishedAtPorts(t *testing.T, all []endpoint.Verdict) string {
 	t.Helper()
 	wants := fixtures.Wants(splitByRole(all))
 	_, written := fixtures.CarryOut(t, wants, nil)
-	found := conditionsAtPorts(t, written)
+	found := fixtures.ConditionsAtPorts(t, written)
 	var words []string
 	for i := range all {
 		for _, port := range all[i].Ports.Ports {
@@ -44,25 +42,6 @@ func publishedAtPorts(t *testing.T, all []endpoint.Verdict) string {
 		}
 	}
 	return strings.Join(words, " ")
-}
-
-// conditionsAtPorts maps address, port name and protocol to conditions.
-func conditionsAtPorts(t *testing.T, written []*discoveryv1.EndpointSlice) map[string]string {
-	t.Helper()
-	found := map[string]string{}
-	for _, slice := range written {
-		for _, endpoint := range slice.Endpoints {
-			for _, port := range slice.Ports {
-				key := fmt.Sprintf("%s %s/%s", endpoint.Addresses[0], *port.Name, *port.Protocol)
-				if _, twice := found[key]; twice {
-					t.Fatalf("%s is published twice", key)
-				}
-				c := endpoint.Conditions
-				found[key] = fixtures.Letter(*c.Ready) + fixtures.Letter(*c.Serving) + fixtures.Letter(*c.Terminating)
-			}
-		}
-	}
-	return found
 }
 
 func TestAssign_FamiliesAndPorts_AreJudgedEachByItself(t *testing.T) {

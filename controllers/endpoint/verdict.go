@@ -40,7 +40,11 @@ const (
 // LastTier is the highest priority that an endpoint can have.
 const LastTier = 127
 
-func HealthOf(state health.State) farpointv1.EndpointHealth {
+// IsActive reports whether the spec wants the endpoint to get traffic.
+func (v *Verdict) IsActive() bool { return StateOf(v.Spec) == farpointv1.EndpointActive }
+
+// HealthOf is the verdict in the words of the API.
+func HealthOf(state probes.State) farpointv1.EndpointHealth {
 	switch state {
 	case health.StateHealthy:
 		return farpointv1.EndpointHealthy
@@ -53,8 +57,9 @@ func HealthOf(state health.State) farpointv1.EndpointHealth {
 	}
 }
 
-func ProbeState(current farpointv1.EndpointHealth) health.State {
-	switch current {
+// ProbeState is the verdict that a word of the API stands for.
+func ProbeState(health farpointv1.EndpointHealth) probes.State {
+	switch health {
 	case farpointv1.EndpointHealthy:
 		return health.StateHealthy
 	case farpointv1.EndpointUnhealthy:

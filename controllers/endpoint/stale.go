@@ -14,18 +14,17 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package endpoint
 
 import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
 )
 
-// staleReason is why the verdict is stale; ReasonNone if it is not. OperatorIsolated
+// StaleReason is why the verdict is stale; ReasonNone if it is not. OperatorIsolated
 // reports what the operator holds back itself. An endpoint without a sound health check is
 // stale at once, and until it is found dead.
-func staleReason(v *endpoint.Verdict) probes.Reason {
+func StaleReason(v *Verdict) probes.Reason {
 	switch since := v.Health.Since(); {
 	case v.Health.State == probes.StateUnknown || !v.DrainUntil.IsZero() || v.Spec.State == farpointv1.EndpointDisabled:
 		return probes.ReasonNone
