@@ -23,16 +23,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/probes/health"
 )
 
 // setFailOpen leaves the condition as it is while the slices are left as they are.
 func setFailOpen(set conditionSetter, present *farpointv1.ExternalService, found findings) {
-	served := found.availability.served(found.service.service)
-	switch reason := served.failOpenReason(); {
+	served := found.availability.Served(found.service.service)
+	switch reason := served.FailOpenReason(); {
 	case found.targets != nil && reason != "":
-		set.set(farpointv1.FailOpenCondition, metav1.ConditionTrue, reason, served.openMessage(rulesOf(&present.Spec.Availability)))
+		set.set(farpointv1.FailOpenCondition, metav1.ConditionTrue, reason, served.FailOpenMessage(availability.RulesOf(&present.Spec.Availability)))
 	case found.targets != nil || found.service.service == nil:
 		set.remove(farpointv1.FailOpenCondition)
 	}
@@ -40,10 +41,10 @@ func setFailOpen(set conditionSetter, present *farpointv1.ExternalService, found
 
 // setFailedOver leaves the condition as it is while the slices are left as they are.
 func setFailedOver(set conditionSetter, present *farpointv1.ExternalService, found findings) {
-	served := found.availability.served(found.service.service)
+	served := found.availability.Served(found.service.service)
 	switch {
-	case found.targets != nil && served.failedOver():
-		set.set(farpointv1.FailedOverCondition, metav1.ConditionTrue, farpointv1.TooFewHealthyReason, served.tierMessage(rulesOf(&present.Spec.Availability)))
+	case found.targets != nil && served.FailedOver():
+		set.set(farpointv1.FailedOverCondition, metav1.ConditionTrue, farpointv1.TooFewHealthyReason, served.FailedOverMessage(availability.RulesOf(&present.Spec.Availability)))
 	case found.targets != nil || found.service.service == nil:
 		set.remove(farpointv1.FailedOverCondition)
 	}
@@ -75,35 +76,35 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, foun
 		setAvailableByCounts(set, present, found)
 		return
 	}
-	status, served := set.status, found.availability.served(found.service.service)
-	minReady := rulesOf(&present.Spec.Availability).minReady
+	status, served := set.status, found.availability.Served(found.service.service)
+	minReady := availability.RulesOf(&present.Spec.Availability).MinReady
 	pending := int(status.Unknown) // DNS names may lead to endpoints of any group
 	for i := range found.verdicts {
 		if each := &found.verdicts[i]; each.IsActive() && each.Health.State == probes.StateUnknown {
 			pending--
 		}
 	}
-	worst, lacking := groupReadiness{ready: minReady, open: served.failOpenReason() != ""}, []string(nil)
+	worst, lacking := availability.GroupReadiness{Ready: minReady, Open: served.FailOpenReason() != ""}, []string(nil)
 	if len(served) == 0 {
-		worst.ready, lacking = 0, []string{"none has an address family and a port of the Service"}
+		worst.Ready, lacking = 0, []string{"none has an address family and a port of the Service"}
 	}
 	for i := range served {
-		group := served[i].readiness(found.publishesNotReady())
-		group.unknown += pending
-		if group.ready < minReady {
-			lacking = append(lacking, fmt.Sprintf("%s has %d", served[i], group.ready))
+		group := served[i].Readiness(found.publishesNotReady())
+		group.Unknown += pending
+		if group.Ready < minReady {
+			lacking = append(lacking, fmt.Sprintf("%s has %d", served[i], group.Ready))
 		}
 		if availableStatusOf(group, minReady).rank < availableStatusOf(worst, minReady).rank {
 			worst = group
 		}
 	}
 	message := readiness(status, countOpened(status), minReady)
-	if len(served) == 0 || len(served) > 1 && len(lacking) > 0 && !served.alike() {
+	if len(served) == 0 || len(served) > 1 && len(lacking) > 0 && !served.Alike() {
 		message += "; " + phrase.List(lacking, ", ")
 	}
 	decided := availableStatusOf(worst, minReady)
 	if found.differs() { // what the API server holds may be worse than what was decided
-		held := groupReadiness{ready: int(status.Ready) - countOpened(status), unknown: int(status.Unknown), open: worst.open}
+		held := availability.GroupReadiness{Ready: int(status.Ready) - countOpened(status), Unknown: int(status.Unknown), Open: worst.Open}
 		if now := availableStatusOf(held, minReady); now.rank < decided.rank {
 			decided = now
 		}
@@ -122,17 +123,17 @@ type availableStatus struct {
 	reason string
 }
 
-func availableStatusOf(r groupReadiness, minReady int) availableStatus {
+func availableStatusOf(r availability.GroupReadiness, minReady int) availableStatus {
 	switch {
-	case r.ready >= minReady && r.open:
+	case r.Ready >= minReady && r.Open:
 		return availableStatus{4, metav1.ConditionTrue, farpointv1.FailingOpenReason}
-	case r.ready >= minReady:
+	case r.Ready >= minReady:
 		return availableStatus{5, metav1.ConditionTrue, farpointv1.EndpointsReadyReason}
-	case r.open:
+	case r.Open:
 		return availableStatus{1, metav1.ConditionFalse, farpointv1.FailingOpenReason}
-	case r.ready+r.unknown >= minReady:
+	case r.Ready+r.Unknown >= minReady:
 		return availableStatus{3, metav1.ConditionUnknown, farpointv1.AwaitingProbesReason}
-	case r.ready > 0:
+	case r.Ready > 0:
 		return availableStatus{2, metav1.ConditionFalse, farpointv1.TooFewEndpointsReadyReason}
 	}
 	return availableStatus{0, metav1.ConditionFalse, farpointv1.NoEndpointsReadyReason}
@@ -143,8 +144,8 @@ func availableStatusOf(r groupReadiness, minReady int) availableStatus {
 // have become better.
 func setAvailableByCounts(set conditionSetter, present *farpointv1.ExternalService, found findings) {
 	status := set.status
-	opened, minReady := countOpened(status), rulesOf(&present.Spec.Availability).minReady
-	counted := groupReadiness{ready: int(status.Ready) - opened, unknown: int(status.Unknown), open: meta.IsStatusConditionTrue(status.Conditions, farpointv1.FailOpenCondition)}
+	opened, minReady := countOpened(status), availability.RulesOf(&present.Spec.Availability).MinReady
+	counted := availability.GroupReadiness{Ready: int(status.Ready) - opened, Unknown: int(status.Unknown), Open: meta.IsStatusConditionTrue(status.Conditions, farpointv1.FailOpenCondition)}
 	decided, message := availableStatusOf(counted, minReady), readiness(status, opened, minReady)
 	before := meta.FindStatusCondition(status.Conditions, farpointv1.AvailableCondition)
 	if found.targets == nil && found.service.service != nil && before != nil && before.Status != metav1.ConditionTrue && decided.value == metav1.ConditionTrue {

@@ -28,6 +28,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
@@ -288,12 +289,12 @@ func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, said) {
 		}
 		wants.Endpoints = append(wants.Endpoints, made)
 	}
-	rules := availabilityRules{
-		minReady:          1 + random.IntN(5),
-		whenNoneHealthy:   []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}[random.IntN(3)],
-		minHealthyPercent: random.IntN(2) * random.IntN(100),
+	rules := availability.Rules{
+		MinReady:          1 + random.IntN(5),
+		WhenNoneHealthy:   []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}[random.IntN(3)],
+		MinHealthyPercent: random.IntN(2) * random.IntN(100),
 	}
-	rules.assign(wants.Endpoints, history{published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
+	rules.Assign(wants.Endpoints, availability.Past{Published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
 		open := random.IntN(2) == 0
 		return slicestate.Published{Conditions: endpoint.Conditions{Ready: open, Serving: open}, State: health.StateUnhealthy}, true
 	}})

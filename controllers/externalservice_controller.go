@@ -33,6 +33,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/sliceplan"
@@ -85,7 +86,7 @@ type Reconciler struct {
 	// transitions tell of what the scheduler finds.
 	transitions *transitions
 	// decisions are what was last written about which endpoints get traffic.
-	decisions *availabilityDecisions
+	decisions *availability.DecisionStore
 	clock     clock.PassiveClock
 	targets   targets.Planner
 	services  serviceResolver
@@ -206,7 +207,7 @@ func retryInTime(ctx context.Context, due ctrl.Result, refused error) (ctrl.Resu
 func (r *Reconciler) forget(owner probes.Owner) {
 	r.scheduler.Remove(owner)
 	r.resolver.Remove(owner)
-	r.decisions.forget(owner)
+	r.decisions.Forget(owner)
 	r.transitions.taken(owner)
 	r.policies.forget(owner)
 	r.pods.forget(types.NamespacedName(owner))
@@ -261,9 +262,9 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	found.unconfirmed = found.unconfirmed || !plan.IsEmpty()
 	switch {
 	case found.service.service == nil:
-		r.decisions.forget(owner) // a Service that comes back starts again
+		r.decisions.Forget(owner) // a Service that comes back starts anew
 	case found.availability != nil && found.writeFailed == nil:
-		r.decisions.set(owner, found.availability)
+		r.decisions.Set(owner, found.availability)
 	}
 	found.withheld = len(plan.Withheld) > 0 || done.withheld
 	if !plan.IsEmpty() && found.refused == nil && !found.withheld && found.targets != nil {
@@ -332,7 +333,7 @@ func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, ex
 		return sliceplan.Plan{Delete: existing}
 	}
 	wants := sliceplan.Wants{
-		Owner: object, Service: found.service.service, Endpoints: splitByRole(found.verdicts), Hints: found.traffic.Hints,
+		Owner: object, Service: found.service.service, Endpoints: availability.SplitByRole(found.verdicts), Hints: found.traffic.Hints,
 		MaxEndpoints: r.maxEndpoints, Trigger: trigger,
 	}
 	if options := object.Spec.EndpointSlices; options != nil && options.MaxEndpoints != nil {
@@ -400,7 +401,7 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 // Endpoints of somebody else that the cache does not hold, and own writes that the cache never
 // shows.
 func again(found findings, now time.Time) ctrl.Result {
-	result := ctrl.Result{RequeueAfter: drainedIn(found.verdicts, now)}
+	result := ctrl.Result{RequeueAfter: availability.DrainedIn(found.verdicts, now)}
 	sooner := func(wait time.Duration) {
 		if result.RequeueAfter == 0 || wait < result.RequeueAfter {
 			result.RequeueAfter = wait

@@ -26,6 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
@@ -49,7 +50,7 @@ func groupStatus(t *testing.T, rules farpointv1.Availability, families []corev1.
 		object.Spec.Endpoints = append(object.Spec.Endpoints, *found.verdicts[i].Spec)
 		found.targets.Accepted = append(found.targets.Accepted, *found.verdicts[i].Endpoint)
 	}
-	found.availability = rulesOf(&object.Spec.Availability).assign(found.verdicts, history{published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
+	found.availability = availability.RulesOf(&object.Spec.Availability).Assign(found.verdicts, availability.Past{Published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
 		return slicestate.Published{}, false
 	}})
 	found.familiesReason, found.familiesMessage = familyMismatch(found.targets.Accepted, neighbours{service: service})

@@ -28,6 +28,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
@@ -48,7 +49,7 @@ type world struct {
 	// known is what they have found out since the operator started.
 	known map[string]health.Health
 	// decided is what the operator has decided last.
-	decided availability
+	decided availability.Decisions
 	// names are resolved by them.
 	names nameServers
 }
@@ -100,15 +101,15 @@ func (w *world) reconcile(probe func(name string, health health.Health) health.H
 	w.t.Helper()
 	prior := slicestate.Read(w.slices)
 	planned := fixtures.PlannedWith(w.t, w.names.expand(w.object, w.service, prior), w.service.Spec.Ports)
-	leaving := drain{
-		service: w.service, period: drainPeriodOf(&w.object.Spec), now: w.now, taken: planned.Taken, seeds: prior,
-		refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
-		health: func(name string) (health.Health, bool) {
+	leaving := availability.Drain{
+		Service: w.service, Period: availability.DrainPeriod(&w.object.Spec), Now: w.now, Taken: planned.Taken, Prior: prior,
+		Refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
+		Health: func(name string) (probes.Health, bool) {
 			health, ok := w.known[name]
 			return health, ok
 		},
-	}.leaving(prior.Existing)
-	known := map[string]health.Health{}
+	}.Leaving(prior.Existing)
+	known := map[string]probes.Health{}
 	for _, target := range append(planned.ProbeTargets(targets.Schedule{}, prior), keepProbing(leaving)...) {
 		health, ok := w.known[target.Key]
 		switch {
@@ -122,10 +123,10 @@ func (w *world) reconcile(probe func(name string, health health.Health) health.H
 	}
 	w.known = known
 	found := findings{service: judgeService(w.object, w.service), targets: &planned, verdicts: verdicts(planned.Accepted, w.known, prior)}
-	found.availability = rulesOf(&w.object.Spec.Availability).assign(found.verdicts, history{decided: w.decided, published: prior.At})
+	found.availability = availability.RulesOf(&w.object.Spec.Availability).Assign(found.verdicts, availability.Past{Decided: w.decided, Published: prior.At})
 	w.decided = found.availability
 	found.verdicts = append(found.verdicts, leaving...)
-	_, w.slices = fixtures.CarryOut(w.t, sliceplan.Wants{Owner: w.object, Service: w.service, Endpoints: splitByRole(found.verdicts), MaxEndpoints: 3}, w.slices)
+	_, w.slices = fixtures.CarryOut(w.t, sliceplan.Wants{Owner: w.object, Service: w.service, Endpoints: availability.SplitByRole(found.verdicts), MaxEndpoints: 3}, w.slices)
 	found.published = w.slices
 	w.object.Status = summarize(w.object, found, metav1.NewTime(w.now))
 }

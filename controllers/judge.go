@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/references"
@@ -70,7 +71,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	found.targets = &planned
 	found.held = r.scheduler.Held(owner)
 	found.verdicts = verdicts(planned.Accepted, r.scheduler.Health(owner), prior)
-	found.availability = rulesOf(&object.Spec.Availability).assign(found.verdicts, history{decided: r.decisions.of(owner), published: prior.At})
+	found.availability = availability.RulesOf(&object.Spec.Availability).Assign(found.verdicts, availability.Past{Decided: r.decisions.Of(owner), Published: prior.At})
 	found.verdicts = append(found.verdicts, leaving...)
 	found.portsReason, found.portsMessage = portMismatch(planned.Accepted, found.around)
 	found.familiesReason, found.familiesMessage = familyMismatch(planned.Accepted, found.around)
@@ -80,23 +81,23 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 
 // leaving finds the endpoints that have left the spec and are draining.
 func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planner targets.Planner, planned targets.Targets, prior *slicestate.Prior, around neighbours) []endpoint.Verdict {
-	var known map[string]health.Health // mostly nobody asks
-	return drain{
-		service: around.service,
-		period:  drainPeriodOf(&object.Spec),
-		now:     r.clock.Now(),
-		taken:   planned.Taken,
-		rivals:  around.rivals,
-		refused: planner.Refuses,
-		seeds:   prior,
-		health: func(name string) (health.Health, bool) {
+	var known map[string]probes.Health // mostly nobody asks
+	return availability.Drain{
+		Service: around.service,
+		Period:  availability.DrainPeriod(&object.Spec),
+		Now:     r.clock.Now(),
+		Taken:   planned.Taken,
+		Rivals:  around.rivals,
+		Refused: planner.Refuses,
+		Prior:   prior,
+		Health: func(name string) (probes.Health, bool) {
 			if known == nil {
 				known = r.scheduler.Health(owner)
 			}
 			health, ok := known[name]
 			return health, ok
 		},
-	}.leaving(prior.Existing)
+	}.Leaving(prior.Existing)
 }
 
 // verdicts puts endpoints together with what is known of them. A disabled one is not

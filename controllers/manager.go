@@ -52,6 +52,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/alerting"
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes"
@@ -173,7 +174,7 @@ func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options)
 		return fmt.Errorf("add the writer of Events: %w", err)
 	}
 	reconciler := &Reconciler{
-		decisions:    &availabilityDecisions{},
+		decisions:    &availability.DecisionStore{},
 		client:       manager.GetClient(),
 		leading:      lock.Leading,
 		scheduler:    engine,

@@ -31,6 +31,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes/egress"
@@ -144,8 +145,8 @@ func TestAnswersThatChangeAddAndDrain(t *testing.T) {
 		t.Errorf("%+v", status)
 	}
 	w.restart()
-	w.verdicts["192.0.2.3:8080"] = health.StateHealthy
-	w.now = w.now.Add(defaultDrainPeriod)
+	w.verdicts["192.0.2.3:8080"] = probes.StateHealthy
+	w.now = w.now.Add(availability.DefaultDrainPeriod)
 	w.look()
 	w.expect("once it has drained", map[string]string{"192.0.2.2:8080": "TTF", "192.0.2.3:8080": "TTF"}, resolved)
 }

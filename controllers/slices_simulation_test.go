@@ -27,6 +27,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/probes"
@@ -196,7 +197,7 @@ func (m *simulation) wants() sliceplan.Wants {
 		}
 		wanted := fixtures.Healthy(each.Address, ports[each.port])
 		wanted.Spec, wanted.Health = each.DeepCopy(), probes.Seeded(each.health)
-		wanted.Role = roleOf(&wanted, endpoint.LastTier)
+		wanted.Role = availability.RoleOf(&wanted, endpoint.LastTier)
 		made.Endpoints = append(made.Endpoints, wanted)
 	}
 	made.Hints = sliceplan.DecideHints(made.Service, made.Endpoints).Hints

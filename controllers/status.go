@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
@@ -47,7 +48,7 @@ type findings struct {
 	targets  *targets.Targets
 	verdicts []endpoint.Verdict
 	// availability is what the roles of the endpoints amount to; nil without targets.
-	availability availability
+	availability availability.Decisions
 	// portsReason and portsMessage tell of ports that do not match; "" if all do.
 	portsReason, portsMessage string
 	// familiesReason and familiesMessage tell of address families that do not match; "" if all
@@ -95,7 +96,7 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	}
 	total := len(present.Spec.Endpoints)
 	if found.targets != nil {
-		status.Tier = found.availability.lastTier(found.service.service)
+		status.Tier = found.availability.LastTier(found.service.service)
 		total = len(status.Endpoints) - countLeft(status.Endpoints)
 	}
 	count(&status, total, found.service.service != nil)

@@ -32,6 +32,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
@@ -67,15 +68,15 @@ func observed(healths ...probes.Health) (*farpointv1.ExternalService, findings) 
 // told is the status that comes of what was found, with the roles that it leads to.
 func told(object *farpointv1.ExternalService, found findings, now metav1.Time) farpointv1.ExternalServiceStatus {
 	if found.targets != nil {
-		found.availability = rulesOf(&object.Spec.Availability).assign(found.verdicts, pastIn(&object.Status))
+		found.availability = availability.RulesOf(&object.Spec.Availability).Assign(found.verdicts, pastIn(&object.Status))
 	}
 	return summarize(object, found, now)
 }
 
-// pastIn is the past of the slices that a status describes.
-func pastIn(status *farpointv1.ExternalServiceStatus) history {
+// pastIn is the past of the slices that a status speaks of.
+func pastIn(status *farpointv1.ExternalServiceStatus) availability.Past {
 	before := toldBefore{list: status.Endpoints}
-	return history{published: func(of *endpoint.Endpoint, _ discoveryv1.EndpointPort) (slicestate.Published, bool) {
+	return availability.Past{Published: func(of *endpoint.Endpoint, _ discoveryv1.EndpointPort) (slicestate.Published, bool) {
 		known := before.find(of.Index, of.Name)
 		if known == nil || known.Published == "" {
 			return slicestate.Published{}, false

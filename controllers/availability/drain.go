@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package availability
 
 import (
 	"cmp"
@@ -35,48 +35,48 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// defaultDrainPeriod is that of the CRD.
-const defaultDrainPeriod = 30 * time.Second
+// DefaultDrainPeriod is that of the CRD.
+const DefaultDrainPeriod = 30 * time.Second
 
-// drain finds the endpoints that have left the spec and stay in the slices for a while, as
+// Drain finds the endpoints that have left the spec and stay in the slices for a while, as
 // terminating, so that their connections can end. What there is to know of them is in the
 // slices, and until when they stay in the slices' annotations. It is pure.
-type drain struct {
-	// service is the one that the endpoints belong to. What was published for another one
+type Drain struct {
+	// Service is the one that the endpoints belong to. What was published for another one
 	// goes at once.
-	service *corev1.Service
-	// period is how long an endpoint stays that leaves now; one that has left before stays
+	Service *corev1.Service
+	// Period is how long an endpoint stays that leaves now; one that has left before stays
 	// no longer.
-	period time.Duration
-	now    time.Time
-	// taken are the places of the endpoints that are wanted.
-	taken map[endpoint.Key]int
-	// rivals are slices of others for the same Service: what has moved there is not to be
+	Period time.Duration
+	Now    time.Time
+	// Taken are the places of the endpoints that are wanted.
+	Taken map[endpoint.Key]int
+	// Rivals are slices of others for the same Service: what has moved there is not to be
 	// published twice.
-	rivals []*discoveryv1.EndpointSlice
-	// refused reports places that may not be published, or not any more.
-	refused func(netip.Addr, []discoveryv1.EndpointPort) bool
-	seeds   *slicestate.Prior
-	// health is what the probes know of an endpoint with this name; false if nothing.
-	health func(name string) (health.Health, bool)
+	Rivals []*discoveryv1.EndpointSlice
+	// Refused tells of places that may not be published, or not any more.
+	Refused func(netip.Addr, []discoveryv1.EndpointPort) bool
+	Prior   *slicestate.Prior
+	// Health is what the probes know of an endpoint with this name; false if nothing.
+	Health func(name string) (probes.Health, bool)
 }
 
-func drainPeriodOf(spec *farpointv1.ExternalServiceSpec) time.Duration {
+func DrainPeriod(spec *farpointv1.ExternalServiceSpec) time.Duration {
 	if spec.Availability.DrainPeriod == nil {
-		return defaultDrainPeriod
+		return DefaultDrainPeriod
 	}
 	return spec.Availability.DrainPeriod.Duration
 }
 
-// leaving are the endpoints to be published besides those of the spec, in an order that
+// Leaving are the endpoints to be published besides those of the spec, in an order that
 // depends on nothing but them.
-func (d drain) leaving(existing []*discoveryv1.EndpointSlice) []endpoint.Verdict {
-	if d.period <= 0 {
+func (d Drain) Leaving(existing []*discoveryv1.EndpointSlice) []endpoint.Verdict {
+	if d.Period <= 0 {
 		return nil
 	}
 	var found []endpoint.Verdict
 	for _, slice := range slices.SortedFunc(slices.Values(existing), func(a, b *discoveryv1.EndpointSlice) int { return strings.Compare(a.Name, b.Name) }) {
-		if slice.Labels[discoveryv1.LabelServiceName] == d.service.Name && slice.Namespace == d.service.Namespace && arePublished(slice.Ports) {
+		if slice.Labels[discoveryv1.LabelServiceName] == d.Service.Name && slice.Namespace == d.Service.Namespace && arePublished(slice.Ports) {
 			found = d.leavingOf(slice, found)
 		}
 	}
@@ -112,7 +112,7 @@ func arePublished(ports []discoveryv1.EndpointPort) bool {
 	})
 }
 
-func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []endpoint.Verdict) []endpoint.Verdict {
+func (d Drain) leavingOf(slice *discoveryv1.EndpointSlice, found []endpoint.Verdict) []endpoint.Verdict {
 	var ports *endpoint.PortSet
 	asWritten := sync.OnceValue(func() bool { return slicestate.IsAsWritten(slice) })
 	for i := range slice.Endpoints {
@@ -122,7 +122,7 @@ func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []endpoint.Verd
 		}
 		address, err := netip.ParseAddr(published.Addresses[0])
 		// A name goes at once: it may lead to where nothing may go any more.
-		if err != nil || d.isTaken(address, slice.Ports) || d.refused(address, slice.Ports) {
+		if err != nil || d.isTaken(address, slice.Ports) || d.Refused(address, slice.Ports) {
 			continue
 		}
 		if ports == nil {
@@ -135,15 +135,15 @@ func (d drain) leavingOf(slice *discoveryv1.EndpointSlice, found []endpoint.Verd
 		left.Index = math.MaxInt
 		if until, health, ok := d.until(left, asWritten); ok {
 			left.DrainUntil = until
-			found = append(found, endpoint.Verdict{Endpoint: left, Health: health, Role: endpoint.Draining, WrittenReason: d.seeds.Reason(left, health.State)})
+			found = append(found, endpoint.Verdict{Endpoint: left, Health: health, Role: endpoint.Draining, WrittenReason: d.Prior.Reason(left, health.State)})
 		}
 	}
 	return found
 }
 
-func (d drain) isTaken(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
+func (d Drain) isTaken(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
 	for _, port := range ports {
-		if _, ok := d.taken[endpoint.Host{Address: address}.Key(port)]; ok {
+		if _, ok := d.Taken[endpoint.Host{Address: address}.Key(port)]; ok {
 			return true
 		}
 	}
@@ -168,9 +168,9 @@ func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *en
 // until is when an endpoint goes, and how it is; false if it goes now. One that drains not
 // yet and is not probed may have been put into the slice by somebody else: it is ours if
 // the slice holds what the operator has written.
-func (d drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time, health.Health, bool) {
-	said, _ := d.seeds.Find(left)
-	current, known := d.health(left.Name)
+func (d Drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time, probes.Health, bool) {
+	said, _ := d.Prior.Find(left)
+	health, known := d.Health(left.Name)
 	if !known && !said.Terminating && !asWritten() {
 		return time.Time{}, health.Health{}, false
 	}
@@ -180,15 +180,15 @@ func (d drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time,
 		left.Spec.Priority = more.Origin.Tier
 	}
 	if !known {
-		state, _ := d.seeds.State(left)
-		current = health.Seeded(state)
+		state, _ := d.Prior.State(left)
+		health = probes.Seeded(state)
 	}
-	end := wholeSecond(d.now.Add(d.period))
+	end := wholeSecond(d.Now.Add(d.Period))
 	if !more.DrainUntil.IsZero() {
 		if more.DrainUntil.Before(end) {
 			end = more.DrainUntil
 		}
-		return end, current, d.now.Before(end)
+		return end, health, d.Now.Before(end)
 	}
 	// It leaves now, or when it goes got lost.
 	return end, current, said.Serving && current.State.Serves()
@@ -203,9 +203,9 @@ func wholeSecond(t time.Time) time.Time {
 }
 
 // withoutDoubles drops what others publish as well, or another slice.
-func (d drain) withoutDoubles(found []endpoint.Verdict) []endpoint.Verdict {
+func (d Drain) withoutDoubles(found []endpoint.Verdict) []endpoint.Verdict {
 	published := map[endpoint.Key]bool{}
-	for _, slice := range d.rivals {
+	for _, slice := range d.Rivals {
 		for i := range slice.Endpoints {
 			if len(slice.Endpoints[i].Addresses) == 0 {
 				continue
@@ -229,8 +229,8 @@ func (d drain) withoutDoubles(found []endpoint.Verdict) []endpoint.Verdict {
 	})
 }
 
-// drainedIn is the time until the first of the endpoints has drained; 0 if none does.
-func drainedIn(all []endpoint.Verdict, now time.Time) time.Duration {
+// DrainedIn is the time until the first of the endpoints has drained; 0 if none does.
+func DrainedIn(all []endpoint.Verdict, now time.Time) time.Duration {
 	var first time.Duration
 	for i := range all {
 		if until := all[i].DrainUntil; !until.IsZero() {

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package availability
 
 import (
 	"fmt"
@@ -39,7 +39,7 @@ import (
 
 // departed is a drain of what 192.0.2.1:8080 left behind: a slice with these conditions, and
 // with this of it in the annotation, if anything is.
-func departed(said string, hidden *slicestate.State) (drain, *discoveryv1.EndpointSlice) {
+func departed(said string, hidden *slicestate.State) (Drain, *discoveryv1.EndpointSlice) {
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: "a", Labels: map[string]string{discoveryv1.LabelServiceName: "legacy"}},
 		Ports:      fixtures.HTTPPort(8080).Ports,
@@ -51,13 +51,13 @@ func departed(said string, hidden *slicestate.State) (drain, *discoveryv1.Endpoi
 	if hidden != nil {
 		fixtures.Annotate(slice, *hidden)
 	}
-	return drain{
-		service: fixtures.Service(),
-		period:  30 * time.Second,
-		now:     fixtures.Noon.Time,
-		refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
-		seeds:   slicestate.Read([]*discoveryv1.EndpointSlice{slice}),
-		health:  func(string) (health.Health, bool) { return health.Health{}, false },
+	return Drain{
+		Service: fixtures.Service(),
+		Period:  30 * time.Second,
+		Now:     fixtures.Noon.Time,
+		Refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
+		Prior:   slicestate.Read([]*discoveryv1.EndpointSlice{slice}),
+		Health:  func(string) (probes.Health, bool) { return probes.Health{}, false },
 	}, slice
 }
 
@@ -75,14 +75,14 @@ func TestDrain(t *testing.T) {
 	}
 	byOwnWord := hidden("", farpointv1.EndpointHealthDraining)
 	byOwnWord.Drains = leaving(at(10)).Drains
-	probed := func(d *drain) {
-		d.health = func(string) (health.Health, bool) { return health.Seeded(health.StateHealthy), true }
+	probed := func(d *Drain) {
+		d.Health = func(string) (probes.Health, bool) { return probes.Seeded(probes.StateHealthy), true }
 	}
 	tests := []struct {
 		name   string
 		said   string
 		hidden *slicestate.State
-		change func(*drain, *discoveryv1.EndpointSlice)
+		change func(*Drain, *discoveryv1.EndpointSlice)
 		want   string // conditions, and seconds after noon, rounded up to whole ones
 	}{
 		{"leaves while it is healthy", "TTF", written, nil, "FTT 31"},
@@ -93,53 +93,53 @@ func TestDrain(t *testing.T) {
 		{"leaves while it is published although it is unhealthy", "TTF", hidden("", farpointv1.EndpointUnhealthy), nil, ""},
 		{"leaves as a standby", "FFF", hidden(slicestate.StandbyWord, farpointv1.EndpointHealthy), nil, ""},
 		{"leaves disabled", "FFF", hidden(slicestate.DisabledWord, ""), nil, ""},
-		{"has died meanwhile", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.health = func(string) (probes.Health, bool) { return probes.Health{State: probes.StateUnhealthy}, true }
+		{"has died meanwhile", "TTF", written, func(d *Drain, _ *discoveryv1.EndpointSlice) {
+			d.Health = func(string) (probes.Health, bool) { return probes.Health{State: probes.StateUnhealthy}, true }
 		}, ""},
 
 		{"drains", "FTT", leaving(at(10)), nil, "FTT 10"},
-		{"dies while it drains", "FTT", leaving(at(10)), func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.health = func(string) (probes.Health, bool) { return probes.Health{State: probes.StateUnhealthy}, true }
+		{"dies while it drains", "FTT", leaving(at(10)), func(d *Drain, _ *discoveryv1.EndpointSlice) {
+			d.Health = func(string) (probes.Health, bool) { return probes.Health{State: probes.StateUnhealthy}, true }
 		}, "FFT 10"},
 		{"died while it drained", "FFT", leaving(at(10)), nil, "FFT 10"},
 		{"has drained", "FTT", leaving(at(0)), nil, ""},
-		{"has a shorter time left by an edit", "FTT", leaving(at(20)), func(d *drain, _ *discoveryv1.EndpointSlice) { d.period = 5 * time.Second }, "FTT 6"},
-		{"has no longer one", "FTT", leaving(at(20)), func(d *drain, _ *discoveryv1.EndpointSlice) { d.period = time.Hour }, "FTT 20"},
-		{"has none", "FTT", leaving(at(20)), func(d *drain, _ *discoveryv1.EndpointSlice) { d.period = 0 }, ""},
+		{"has a shorter time left by an edit", "FTT", leaving(at(20)), func(d *Drain, _ *discoveryv1.EndpointSlice) { d.Period = 5 * time.Second }, "FTT 6"},
+		{"has no longer one", "FTT", leaving(at(20)), func(d *Drain, _ *discoveryv1.EndpointSlice) { d.Period = time.Hour }, "FTT 20"},
+		{"has none", "FTT", leaving(at(20)), func(d *Drain, _ *discoveryv1.EndpointSlice) { d.Period = 0 }, ""},
 		{"an end for one that has not left counts for nothing", "TTF", leaving(at(10)), nil, "FTT 31"},
 
 		{"the annotation got lost, but it drains", "FTT", nil, nil, "FTT 31"},
 		{"the same, and it is unhealthy", "FFT", nil, nil, ""},
 		{"nobody knows it", "TTF", nil, nil, ""},
-		{"the annotation got lost, but it is probed", "TTF", nil, func(d *drain, _ *discoveryv1.EndpointSlice) { probed(d) }, "FTT 31"},
+		{"the annotation got lost, but it is probed", "TTF", nil, func(d *Drain, _ *discoveryv1.EndpointSlice) { probed(d) }, "FTT 31"},
 
-		{"its address may not be published any more", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.refused = func(netip.Addr, []discoveryv1.EndpointPort) bool { return true }
+		{"its address may not be published any more", "TTF", written, func(d *Drain, _ *discoveryv1.EndpointSlice) {
+			d.Refused = func(netip.Addr, []discoveryv1.EndpointPort) bool { return true }
 		}, ""},
-		{"it has not left", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.taken = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(fixtures.HTTPPort(8080).Ports[0]): 3}
+		{"it has not left", "TTF", written, func(d *Drain, _ *discoveryv1.EndpointSlice) {
+			d.Taken = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(fixtures.HTTPPort(8080).Ports[0]): 3}
 		}, ""},
-		{"its port has changed", "TTF", written, func(d *drain, _ *discoveryv1.EndpointSlice) {
-			d.taken = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(fixtures.HTTPPort(9090).Ports[0]): 3}
+		{"its port has changed", "TTF", written, func(d *Drain, _ *discoveryv1.EndpointSlice) {
+			d.Taken = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(fixtures.HTTPPort(9090).Ports[0]): 3}
 		}, "FTT 31"},
-		{"it was published for another Service", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) {
+		{"it was published for another Service", "TTF", written, func(_ *Drain, s *discoveryv1.EndpointSlice) {
 			s.Labels[discoveryv1.LabelServiceName] = "other"
 		}, ""},
-		{"it has moved to another object", "TTF", written, func(d *drain, s *discoveryv1.EndpointSlice) { d.rivals = []*discoveryv1.EndpointSlice{s.DeepCopy()} }, ""},
-		{"another object has another port of it", "TTF", written, func(d *drain, s *discoveryv1.EndpointSlice) {
+		{"it has moved to another object", "TTF", written, func(d *Drain, s *discoveryv1.EndpointSlice) { d.Rivals = []*discoveryv1.EndpointSlice{s.DeepCopy()} }, ""},
+		{"another object has another port of it", "TTF", written, func(d *Drain, s *discoveryv1.EndpointSlice) {
 			rival := s.DeepCopy()
 			rival.Ports = fixtures.HTTPPort(9090).Ports
-			d.rivals = []*discoveryv1.EndpointSlice{rival}
+			d.Rivals = []*discoveryv1.EndpointSlice{rival}
 		}, "FTT 31"},
-		{"somebody has taken its ports away", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Ports = nil }, ""},
-		{"somebody has taken its port's number away", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Ports[0].Port = nil }, ""},
-		{"somebody has taken its address away", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Endpoints[0].Addresses = nil }, ""},
-		{"somebody has given it a zone that cannot be a hint", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) { s.Endpoints[0].Zone = new("eu 1") }, ""},
-		{"somebody has written it twice", "TTF", written, func(d *drain, s *discoveryv1.EndpointSlice) {
+		{"somebody has taken its ports away", "TTF", written, func(_ *Drain, s *discoveryv1.EndpointSlice) { s.Ports = nil }, ""},
+		{"somebody has taken its port's number away", "TTF", written, func(_ *Drain, s *discoveryv1.EndpointSlice) { s.Ports[0].Port = nil }, ""},
+		{"somebody has taken its address away", "TTF", written, func(_ *Drain, s *discoveryv1.EndpointSlice) { s.Endpoints[0].Addresses = nil }, ""},
+		{"somebody has given it a zone that cannot be a hint", "TTF", written, func(_ *Drain, s *discoveryv1.EndpointSlice) { s.Endpoints[0].Zone = new("eu 1") }, ""},
+		{"somebody has written it twice", "TTF", written, func(d *Drain, s *discoveryv1.EndpointSlice) {
 			probed(d)
 			s.Endpoints = append(s.Endpoints, s.Endpoints[0])
 		}, "FTT 31"},
-		{"somebody has added another one, and the operator has been restarted", "TTF", written, func(_ *drain, s *discoveryv1.EndpointSlice) {
+		{"somebody has added another one, and the operator has been restarted", "TTF", written, func(_ *Drain, s *discoveryv1.EndpointSlice) {
 			s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{"203.0.113.66"}, Conditions: s.Endpoints[0].Conditions})
 		}, ""},
 	}
@@ -150,7 +150,7 @@ func TestDrain(t *testing.T) {
 				test.change(&drain, slice)
 			}
 			var got []string
-			for _, left := range drain.leaving([]*discoveryv1.EndpointSlice{slice}) {
+			for _, left := range drain.Leaving([]*discoveryv1.EndpointSlice{slice}) {
 				c := left.Conditions(false)
 				got = append(got, fmt.Sprintf("%s%s%s %v", fixtures.Letter(c.Ready), fixtures.Letter(c.Serving), fixtures.Letter(c.Terminating), left.DrainUntil.Sub(at(0)).Seconds()))
 				if left.Name != "192.0.2.1:8080" || left.Spec.Zone != "eu-1" || left.Spec.NodeName != "node-a" || left.Spec.Hostname != "db-0" || left.Ports.Key != endpoint.PortsKeyOf(slice.Ports) {
@@ -169,13 +169,13 @@ func TestDrainedInTheTimeOfTheFirst(t *testing.T) {
 		return endpoint.Verdict{Endpoint: &endpoint.Endpoint{DrainUntil: fixtures.Noon.Add(time.Duration(seconds) * time.Second)}}
 	}
 	staying := endpoint.Verdict{Endpoint: &endpoint.Endpoint{}}
-	if got := drainedIn([]endpoint.Verdict{staying, until(20), until(5), staying}, fixtures.Noon.Time); got != 5*time.Second {
+	if got := DrainedIn([]endpoint.Verdict{staying, until(20), until(5), staying}, fixtures.Noon.Time); got != 5*time.Second {
 		t.Errorf("looks again in %v, want 5s", got)
 	}
-	if got := drainedIn([]endpoint.Verdict{until(0)}, fixtures.Noon.Time); got <= 0 {
+	if got := DrainedIn([]endpoint.Verdict{until(0)}, fixtures.Noon.Time); got <= 0 {
 		t.Errorf("does not look again, although one has just drained")
 	}
-	if got := drainedIn([]endpoint.Verdict{staying}, fixtures.Noon.Time); got != 0 {
+	if got := DrainedIn([]endpoint.Verdict{staying}, fixtures.Noon.Time); got != 0 {
 		t.Errorf("looks again in %v for nothing", got)
 	}
 }
@@ -188,9 +188,9 @@ func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
 	_, existing := fixtures.CarryOut(t, wants, nil)
 	order := func() []string {
 		drain, _ := departed("TTF", nil)
-		drain.seeds = slicestate.Read(existing)
+		drain.Prior = slicestate.Read(existing)
 		var names []string
-		for _, left := range drain.leaving(existing) {
+		for _, left := range drain.Leaving(existing) {
 			names = append(names, left.Name)
 		}
 		return names
@@ -214,8 +214,8 @@ func TestDrain_MoreThanThereMayBe_TheOldestGo(t *testing.T) {
 	}
 	_, existing := fixtures.CarryOut(t, wants, nil)
 	drain, _ := departed("TTF", nil)
-	drain.seeds = slicestate.Read(existing)
-	left := drain.leaving(existing)
+	drain.Prior = slicestate.Read(existing)
+	left := drain.Leaving(existing)
 	if len(left) != maxLeaving {
 		t.Fatalf("%d drain, want %d", len(left), maxLeaving)
 	}
@@ -235,13 +235,13 @@ func BenchmarkDrainNothing(b *testing.B) {
 	wants := fixtures.Wants(fixtures.Numbered(1000))
 	existing := sliceplan.Make(wants, nil).Create
 	drain, _ := departed("TTF", nil)
-	drain.taken = map[endpoint.Key]int{}
+	drain.Taken = map[endpoint.Key]int{}
 	for i := range wants.Endpoints {
-		drain.taken[endpoint.Key{Host: wants.Endpoints[i].Host(), Protocol: corev1.ProtocolTCP, Port: 8080}] = i
+		drain.Taken[endpoint.Key{Host: wants.Endpoints[i].Host(), Protocol: corev1.ProtocolTCP, Port: 8080}] = i
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if left := drain.leaving(existing); len(left) > 0 {
+		if left := drain.Leaving(existing); len(left) > 0 {
 			b.Fatal(len(left))
 		}
 	}

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package availability
 
 import (
 	"slices"
@@ -28,32 +28,32 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// trafficKey names what clients choose an endpoint by: the address family that they speak,
+// GroupKey names what clients choose an endpoint by: the address family that they speak,
 // and the Service's port, which has a name and a protocol. Neither the number of an
 // endpoint's port counts nor its appProtocol: a primary on 5432 and a standby on 6432 are
 // two tiers of one port. DNS names that are published as such are a family of their own.
-type trafficKey struct {
+type GroupKey struct {
 	family   discoveryv1.AddressType
 	port     string
 	protocol corev1.Protocol
 }
 
-func (k trafficKey) String() string {
+func (k GroupKey) String() string {
 	return string(k.family) + " port " + endpoint.PortLabel(k.port, k.protocol)
 }
 
-func trafficKeyOf(family discoveryv1.AddressType, port *discoveryv1.EndpointPort) trafficKey {
-	return trafficKey{family: family, port: *port.Name, protocol: *port.Protocol}
+func groupKeyOf(family discoveryv1.AddressType, port *discoveryv1.EndpointPort) GroupKey {
+	return GroupKey{family: family, port: *port.Name, protocol: *port.Protocol}
 }
 
 // trafficGroup are the endpoints that have one key. A client of one group is not helped by
 // the endpoints of another, so that each is judged by itself.
 type trafficGroup struct {
-	trafficKey
+	GroupKey
 	tiers [endpoint.LastTier + 1]tally
 	// was is what was in force, and lastHealthy the names of the endpoints that get traffic as
 	// the last healthy ones since then; nil unless this process has decided so.
-	was         before
+	was         past
 	lastHealthy []string
 	// decided: was comes from this process, and not from the slices.
 	decided bool
@@ -64,7 +64,7 @@ type trafficGroup struct {
 
 // groupDecision is what was decided about a trafficGroup.
 type groupDecision struct {
-	trafficKey
+	GroupKey
 	tierDecision
 	// unknown counts the active endpoints that have had no verdict.
 	unknown int
@@ -73,23 +73,23 @@ type groupDecision struct {
 	lastHealthy []string
 }
 
-// availability is what was decided about all groups, in the order in which the endpoints
+// Decisions is what was decided about all groups, in the order in which the endpoints
 // name them.
-type availability []groupDecision
+type Decisions []groupDecision
 
-// history is what was in force up to now.
-type history struct {
-	// decided is what this process has decided and written last; nil if nothing. It goes before
-	// the slices, which may have been edited or deleted since.
-	decided availability
-	// published is an endpoint's state in the slices at a port.
-	published func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool)
+// Past is what was in force up to now.
+type Past struct {
+	// Decided is what this process has decided and written last; nil if it has not. It goes
+	// before the slices, which may have been edited or deleted since.
+	Decided Decisions
+	// Published is what the slices say of an endpoint at a port.
+	Published func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool)
 }
 
 // groupIndex finds the groups of endpoints. Neighbours in a spec tend to have the same.
 type groupIndex struct {
 	groups []*trafficGroup
-	byKey  map[trafficKey]int
+	byKey  map[GroupKey]int
 	ports  *endpoint.PortSet
 	family discoveryv1.AddressType
 	last   []int
@@ -104,21 +104,21 @@ func (x *groupIndex) of(e *endpoint.Endpoint) []int {
 	}
 	x.ports, x.family, x.last = e.Ports, family, x.last[:0]
 	for i := range e.Ports.Ports {
-		key := trafficKeyOf(family, &e.Ports.Ports[i])
+		key := groupKeyOf(family, &e.Ports.Ports[i])
 		at, ok := x.byKey[key]
 		if !ok {
 			at = len(x.groups)
 			x.byKey[key] = at
-			x.groups = append(x.groups, &trafficGroup{trafficKey: key})
+			x.groups = append(x.groups, &trafficGroup{GroupKey: key})
 		}
 		x.last = append(x.last, at)
 	}
 	return x.last
 }
 
-// assign gives each endpoint its role for each of its ports.
-func (r availabilityRules) assign(all []endpoint.Verdict, was history) availability {
-	index := groupIndex{byKey: map[trafficKey]int{}}
+// Assign gives each endpoint its role for each of its ports.
+func (r Rules) Assign(all []endpoint.Verdict, was Past) Decisions {
+	index := groupIndex{byKey: map[GroupKey]int{}}
 	for i := range all {
 		each := &all[i]
 		for k, at := range index.of(each.Endpoint) {
@@ -137,26 +137,26 @@ func (r availabilityRules) assign(all []endpoint.Verdict, was history) availabil
 	for i := range all {
 		assignRoles(&all[i], &index, was)
 	}
-	made := make(availability, len(index.groups))
+	made := make(Decisions, len(index.groups))
 	for i, group := range index.groups {
 		made[i] = group.decision(all)
 	}
 	return made
 }
 
-// recall finds out what was in force, from what this process has decided, or otherwise from the
-// states of the group's endpoints in the slices.
-func (g *trafficGroup) recall(member *endpoint.Verdict, port int, was history) {
+// recall finds out what was in force, from what this process has decided, or else from what
+// the slices say of the group's endpoints.
+func (g *trafficGroup) recall(member *endpoint.Verdict, port int, was Past) {
 	if g.decided {
 		return
 	}
-	if at := slices.IndexFunc(was.decided, func(d groupDecision) bool { return d.trafficKey == g.trafficKey }); at >= 0 {
-		known := &was.decided[at]
+	if at := slices.IndexFunc(was.Decided, func(d groupDecision) bool { return d.GroupKey == g.GroupKey }); at >= 0 {
+		known := &was.Decided[at]
 		g.decided, g.lastHealthy = true, known.lastHealthy
-		g.was = before{tier: known.tier, failingOpen: known.failOpen != ""}
+		g.was = past{tier: known.tier, failingOpen: known.failOpen != ""}
 		return
 	}
-	said, ok := was.published(member.Endpoint, member.Ports.Ports[port])
+	said, ok := was.Published(member.Endpoint, member.Ports.Ports[port])
 	if !ok {
 		return
 	}
@@ -168,22 +168,22 @@ func (g *trafficGroup) recall(member *endpoint.Verdict, port int, was history) {
 
 // wasReady reports whether an endpoint got traffic because it was healthy, or had been
 // last.
-func (g *trafficGroup) wasReady(member *endpoint.Verdict, port int, was history) bool {
+func (g *trafficGroup) wasReady(member *endpoint.Verdict, port int, was Past) bool {
 	if g.lastHealthy != nil {
 		_, found := slices.BinarySearch(g.lastHealthy, member.Name)
 		return found
 	}
-	said, _ := was.published(member.Endpoint, member.Ports.Ports[port])
+	said, _ := was.Published(member.Endpoint, member.Ports.Ports[port])
 	return said.Ready && said.Serving && !said.Terminating
 }
 
 // assignRoles gives the endpoint its role for each of its ports.
-func assignRoles(v *endpoint.Verdict, index *groupIndex, was history) {
+func assignRoles(v *endpoint.Verdict, index *groupIndex, was Past) {
 	v.PortRoles = nil
 	for k, at := range index.of(v.Endpoint) {
 		group := index.groups[at]
-		given := roleOf(v, group.now.tier)
-		if given == endpoint.InUse && v.Health.State != health.StateHealthy && group.now.admitsUnhealthy(v, func() bool { return group.wasReady(v, k, was) }) {
+		given := RoleOf(v, group.now.tier)
+		if given == endpoint.InUse && v.Health.State != probes.StateHealthy && group.now.admitsUnhealthy(v, func() bool { return group.wasReady(v, k, was) }) {
 			given = endpoint.FailOpen
 			group.now.opened++
 		}
@@ -227,10 +227,10 @@ func (g *trafficGroup) decision(all []endpoint.Verdict) groupDecision {
 	if g.now.opened == 0 {
 		g.now.failOpen = ""
 	}
-	made := groupDecision{trafficKey: g.trafficKey, tierDecision: g.now, unknown: g.unknown}
+	made := groupDecision{GroupKey: g.GroupKey, tierDecision: g.now, unknown: g.unknown}
 	if g.now.failOpen == farpointv1.LastHealthyPublishedReason {
 		for i := range all {
-			if roleAt(&all[i], g.trafficKey) == endpoint.FailOpen {
+			if roleAt(&all[i], g.GroupKey) == endpoint.FailOpen {
 				made.lastHealthy = append(made.lastHealthy, all[i].Name)
 			}
 		}
@@ -240,10 +240,10 @@ func (g *trafficGroup) decision(all []endpoint.Verdict) groupDecision {
 }
 
 // roleAt is the role of an endpoint for one port; disabled if it has no such port.
-func roleAt(v *endpoint.Verdict, key trafficKey) endpoint.Role {
+func roleAt(v *endpoint.Verdict, key GroupKey) endpoint.Role {
 	for i := range v.Ports.Ports {
 		switch {
-		case trafficKeyOf(endpoint.AddressTypeOf(v.Endpoint), &v.Ports.Ports[i]) != key:
+		case groupKeyOf(endpoint.AddressTypeOf(v.Endpoint), &v.Ports.Ports[i]) != key:
 		case v.PortRoles != nil:
 			return v.PortRoles[i]
 		default:
@@ -253,10 +253,10 @@ func roleAt(v *endpoint.Verdict, key trafficKey) endpoint.Role {
 	return endpoint.Disabled
 }
 
-// splitByRole takes endpoints apart that have different roles for different ports: in one
+// SplitByRole takes endpoints apart that have different roles for different ports: in one
 // slice an endpoint has one set of conditions for all its ports. Mostly there are none, as
 // long as the endpoints of an object have the same ports.
-func splitByRole(all []endpoint.Verdict) []endpoint.Verdict {
+func SplitByRole(all []endpoint.Verdict) []endpoint.Verdict {
 	if !slices.ContainsFunc(all, func(v endpoint.Verdict) bool { return v.PortRoles != nil }) {
 		return all
 	}

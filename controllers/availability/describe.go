@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package availability
 
 import (
 	"fmt"
@@ -30,24 +30,24 @@ import (
 
 // serves reports whether clients of a Service can reach a group's endpoints. A Service
 // without ports, which must be headless, takes any.
-func serves(service *corev1.Service, key trafficKey) bool {
+func serves(service *corev1.Service, key GroupKey) bool {
 	return endpoint.HasFamily(service, key.family) && (len(service.Spec.Ports) == 0 || slices.ContainsFunc(service.Spec.Ports, func(port corev1.ServicePort) bool {
 		return endpoint.PortLabel(port.Name, port.Protocol) == endpoint.PortLabel(key.port, key.protocol)
 	}))
 }
 
-// served are the groups that clients of the Service can reach.
-func (a availability) served(service *corev1.Service) availability {
+// Served are the groups that clients of the Service can reach.
+func (a Decisions) Served(service *corev1.Service) Decisions {
 	if service == nil {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(a), func(d groupDecision) bool { return !serves(service, d.trafficKey) })
+	return slices.DeleteFunc(slices.Clone(a), func(d groupDecision) bool { return !serves(service, d.GroupKey) })
 }
 
-// lastTier is the last tier in use in any group that clients can reach.
-func (a availability) lastTier(service *corev1.Service) int32 {
+// LastTier is the last tier in use in any group that clients can reach.
+func (a Decisions) LastTier(service *corev1.Service) int32 {
 	last := int32(0)
-	for i, group := range a.served(service) {
+	for i, group := range a.Served(service) {
 		if i == 0 || group.tier > last {
 			last = group.tier
 		}
@@ -55,9 +55,9 @@ func (a availability) lastTier(service *corev1.Service) int32 {
 	return last
 }
 
-// where are the groups with this decision, in words that start the sentence about them; "" if
-// these are all groups.
-func (a availability) where(decision tierDecision) string {
+// where are the groups with this decision, in words that come before what is said of them;
+// "" if these are all groups.
+func (a Decisions) where(decision tierDecision) string {
 	var names []string
 	for i := range a {
 		if a[i].tierDecision == decision {
@@ -72,7 +72,7 @@ func (a availability) where(decision tierDecision) string {
 
 // describe says a sentence about each decision that applies, with the groups that it is
 // about unless these are all.
-func (a availability) describe(applies func(*groupDecision) bool, sentence func(*groupDecision) string) string {
+func (a Decisions) describe(applies func(*groupDecision) bool, sentence func(*groupDecision) string) string {
 	var sentences []string
 	for i := range a {
 		said := func(d groupDecision) bool { return d.tierDecision == a[i].tierDecision }
@@ -83,8 +83,8 @@ func (a availability) describe(applies func(*groupDecision) bool, sentence func(
 	return strings.Join(sentences, "; ")
 }
 
-// failOpenReason is that of the first group that fails open; "" if none does.
-func (a availability) failOpenReason() string {
+// FailOpenReason is that of the first group that fails open; "" if none does.
+func (a Decisions) FailOpenReason() string {
 	for i := range a {
 		if a[i].failOpen != "" {
 			return a[i].failOpen
@@ -93,12 +93,12 @@ func (a availability) failOpenReason() string {
 	return ""
 }
 
-// openMessage says why endpoints get traffic that are not healthy.
-func (a availability) openMessage(rules availabilityRules) string {
+// FailOpenMessage says why endpoints get traffic that are not healthy.
+func (a Decisions) FailOpenMessage(rules Rules) string {
 	return a.describe(func(d *groupDecision) bool { return d.failOpen != "" }, func(d *groupDecision) string {
 		switch d.failOpen {
 		case farpointv1.BelowMinHealthyPercentReason:
-			return fmt.Sprintf("%d of %d endpoints in use are healthy, less than minHealthyPercent (%d): all of them get traffic", d.healthy, d.active, rules.minHealthyPercent)
+			return fmt.Sprintf("%d of %d endpoints in use are healthy, less than minHealthyPercent (%d): all of them get traffic", d.healthy, d.active, rules.MinHealthyPercent)
 		case farpointv1.LastHealthyPublishedReason:
 			return fmt.Sprintf("no endpoint is healthy: the %d of %d that were healthy last get traffic (whenNoneHealthy: PublishLastHealthy)", d.opened, d.active)
 		case farpointv1.DrainingPublishedReason:
@@ -108,34 +108,34 @@ func (a availability) openMessage(rules availabilityRules) string {
 	})
 }
 
-func (a availability) failedOver() bool {
+func (a Decisions) FailedOver() bool {
 	return slices.ContainsFunc(a, func(d groupDecision) bool { return d.failedOver })
 }
 
-// tierMessage says why a standby tier is in use.
-func (a availability) tierMessage(rules availabilityRules) string {
+// FailedOverMessage says why a standby tier is in use.
+func (a Decisions) FailedOverMessage(rules Rules) string {
 	return a.describe(func(d *groupDecision) bool { return d.failedOver }, func(d *groupDecision) string {
-		return fmt.Sprintf("standby tier %d is in use: the tiers before it have %d healthy active endpoints, and minReady is %d", d.tier, d.ahead, rules.minReady)
+		return fmt.Sprintf("standby tier %d is in use: the tiers before it have %d healthy active endpoints, and minReady is %d", d.tier, d.ahead, rules.MinReady)
 	})
 }
 
-// alike reports whether the same was decided about all groups.
-func (a availability) alike() bool {
+// Alike reports whether the same was decided about all groups.
+func (a Decisions) Alike() bool {
 	return !slices.ContainsFunc(a, func(d groupDecision) bool { return d.tierDecision != a[0].tierDecision || d.unknown != a[0].unknown })
 }
 
-// groupReadiness is how many endpoints of a group are ready.
-type groupReadiness struct {
-	ready, unknown int
-	open           bool
+// GroupReadiness is how many endpoints of a group are ready.
+type GroupReadiness struct {
+	Ready, Unknown int
+	Open           bool
 }
 
-// readiness is that of a group. Endpoints that are always published are ready; those that
+// Readiness is that of a group. Endpoints that are always published are ready; those that
 // get traffic by failing open are not known to serve.
-func (d *groupDecision) readiness(publishNotReady bool) groupReadiness {
-	found := groupReadiness{ready: d.healthy, unknown: d.unknown, open: d.failOpen != ""}
+func (d *groupDecision) Readiness(publishNotReady bool) GroupReadiness {
+	found := GroupReadiness{Ready: d.healthy, Unknown: d.unknown, Open: d.failOpen != ""}
 	if publishNotReady {
-		found.ready = d.active - d.opened
+		found.Ready = d.active - d.opened
 	}
 	return found
 }

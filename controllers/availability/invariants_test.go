@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package availability
 
 import (
 	"fmt"
@@ -40,10 +40,10 @@ func TestRolesOfAnything(t *testing.T) {
 		for i := range words {
 			words[i] = fmt.Sprint(random.IntN(3)) + states[random.IntN(len(states))]
 		}
-		rules := availabilityRules{minReady: 1 + random.IntN(4), whenNoneHealthy: policies[random.IntN(3)], minHealthyPercent: random.IntN(3) * 45}
+		rules := Rules{MinReady: 1 + random.IntN(4), WhenNoneHealthy: policies[random.IntN(3)], MinHealthyPercent: random.IntN(3) * 45}
 		all, ready := verdictsOf(strings.Join(words, " "))
-		was := before{tier: int32(random.IntN(3)), failingOpen: random.IntN(2) == 0}
-		now := rules.assign(all, pastOf(was, ready))[0].tierDecision
+		was := past{tier: int32(random.IntN(3)), failingOpen: random.IntN(2) == 0}
+		now := rules.Assign(all, pastOf(was, ready))[0].tierDecision
 		check := &roleChecker{t: t, what: fmt.Sprintf("%+v, before %d %v: %v as %s", rules, was.tier, was.failingOpen, words, published(all)), all: all, rules: rules, was: was, ready: ready, now: now}
 		check.eachHasItsRole()
 		check.standbysAreNotNeeded()
@@ -56,8 +56,8 @@ type roleChecker struct {
 	t     *testing.T
 	what  string
 	all   []endpoint.Verdict
-	rules availabilityRules
-	was   before
+	rules Rules
+	was   past
 	ready map[string]bool
 	now   tierDecision
 }
@@ -114,13 +114,13 @@ func (c *roleChecker) eachHasItsRole() {
 // enough.
 func (c *roleChecker) standbysAreNotNeeded() {
 	notDown := func(v *endpoint.Verdict) bool { return isHealthy(v) || isAwaited(v) }
-	if c.count(c.now.tier+1, 9, isAny) > 0 && c.count(0, c.now.tier, notDown) < c.rules.minReady {
+	if c.count(c.now.tier+1, 9, isAny) > 0 && c.count(0, c.now.tier, notDown) < c.rules.MinReady {
 		c.t.Fatalf("%s: tier %d does not suffice, and the next one is on standby", c.what, c.now.tier)
 	}
-	if c.count(0, c.now.tier-1, isHealthy) >= c.rules.minReady {
+	if c.count(0, c.now.tier-1, isHealthy) >= c.rules.MinReady {
 		c.t.Fatalf("%s: tier %d is in use without need", c.what, c.now.tier)
 	}
-	if c.now.tier > c.was.tier && c.count(0, c.now.tier-1, notDown) >= c.rules.minReady {
+	if c.now.tier > c.was.tier && c.count(0, c.now.tier-1, notDown) >= c.rules.MinReady {
 		c.t.Fatalf("%s: tier %d did not wait for verdicts", c.what, c.now.tier)
 	}
 	if c.now.ahead != c.count(0, c.now.tier-1, isHealthy) || c.now.healthy != c.count(0, c.now.tier, isHealthy) || c.now.active != c.count(0, c.now.tier, stays) {
@@ -141,24 +141,24 @@ func (c *roleChecker) nobodyIsLetInWithoutNeed() {
 	healthy, active := c.count(0, 9, isHealthy), c.count(0, 9, isAny)
 	switch c.now.failOpen {
 	case farpointv1.BelowMinHealthyPercentReason:
-		if c.now.healthy*100 >= c.rules.minHealthyPercent*c.now.active || opened != c.now.active-c.now.healthy {
+		if c.now.healthy*100 >= c.rules.MinHealthyPercent*c.now.active || opened != c.now.active-c.now.healthy {
 			c.t.Fatalf("%s: %d of %d are healthy, %d let in", c.what, c.now.healthy, c.now.active, opened)
 		}
 	case farpointv1.AllPublishedReason:
-		if healthy > 0 || c.rules.whenNoneHealthy != farpointv1.PublishAll || opened != c.now.active || c.count(0, c.now.tier, drains) > 0 {
+		if healthy > 0 || c.rules.WhenNoneHealthy != farpointv1.PublishAll || opened != c.now.active || c.count(0, c.now.tier, drains) > 0 {
 			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
 		}
 	case farpointv1.LastHealthyPublishedReason:
-		if healthy > 0 || c.rules.whenNoneHealthy != farpointv1.PublishLastHealthy || opened != c.count(0, c.now.tier, func(v *endpoint.Verdict) bool { return c.ready[v.Name] }) {
+		if healthy > 0 || c.rules.WhenNoneHealthy != farpointv1.PublishLastHealthy || opened != c.count(0, c.now.tier, func(v *endpoint.Verdict) bool { return c.ready[v.Name] }) {
 			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
 		}
 	case farpointv1.DrainingPublishedReason:
-		if healthy > 0 || c.rules.whenNoneHealthy == farpointv1.PublishNone && c.rules.minHealthyPercent == 0 || opened != c.count(0, c.now.tier, drains) {
+		if healthy > 0 || c.rules.WhenNoneHealthy == farpointv1.PublishNone && c.rules.MinHealthyPercent == 0 || opened != c.count(0, c.now.tier, drains) {
 			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
 		}
 	default:
 		judged := c.count(0, 9, hasVerdict) == active
-		if active > 0 && judged && healthy == 0 && (c.rules.whenNoneHealthy == farpointv1.PublishAll || c.rules.minHealthyPercent > 0 && c.count(0, 9, stays) > 0) {
+		if active > 0 && judged && healthy == 0 && (c.rules.WhenNoneHealthy == farpointv1.PublishAll || c.rules.MinHealthyPercent > 0 && c.count(0, 9, stays) > 0) {
 			c.t.Fatalf("%s: nobody is let in", c.what)
 		}
 	}
@@ -171,7 +171,7 @@ func (c *roleChecker) aSecondLookChangesNothing() {
 	for i := range c.all {
 		wasReady[c.all[i].Name] = c.all[i].Conditions(false).Ready
 	}
-	next := c.rules.assign(again, pastOf(before{tier: c.now.tier, failingOpen: c.now.failOpen != ""}, wasReady))[0].tierDecision
+	next := c.rules.Assign(again, pastOf(past{tier: c.now.tier, failingOpen: c.now.failOpen != ""}, wasReady))[0].tierDecision
 	if published(again) != published(c.all) || next != c.now {
 		c.t.Fatalf("%s: a second look makes %s of it", c.what, published(again))
 	}

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package availability
 
 import (
 	"sync"
@@ -22,32 +22,32 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// availabilityDecisions are what this process has decided about the traffic of each object, and
-// written to its slices. After a restart the slices say the same; until then somebody who edits
-// or deletes slices changes nothing by it for longer than it takes to restore them.
-type availabilityDecisions struct {
+// DecisionStore are what this process has decided about the traffic of each object,
+// and written to its slices. After a restart the slices say the same; until then somebody
+// who edits or deletes slices changes nothing by it for longer than it takes to mend them.
+type DecisionStore struct {
 	// mu guards what follows. No I/O is done while holding it.
 	mu      sync.Mutex
-	byOwner map[probes.Owner]availability
+	byOwner map[probes.Owner]Decisions
 }
 
-func (d *availabilityDecisions) of(owner probes.Owner) availability {
+func (d *DecisionStore) Of(owner probes.Owner) Decisions {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.byOwner[owner]
 }
 
-// set keeps a decision, which must not be changed any more.
-func (d *availabilityDecisions) set(owner probes.Owner, decided availability) {
+// Set keeps a decision, which must not be changed any more.
+func (d *DecisionStore) Set(owner probes.Owner, decided Decisions) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.byOwner == nil {
-		d.byOwner = map[probes.Owner]availability{}
+		d.byOwner = map[probes.Owner]Decisions{}
 	}
 	d.byOwner[owner] = decided
 }
 
-func (d *availabilityDecisions) forget(owner probes.Owner) {
+func (d *DecisionStore) Forget(owner probes.Owner) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.byOwner, owner)

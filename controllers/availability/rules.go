@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package availability
 
 import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -23,25 +23,25 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// availabilityRules decide about the roles of endpoints: spec.availability.
-type availabilityRules struct {
-	minReady          int
-	whenNoneHealthy   farpointv1.NoneHealthyPolicy
-	minHealthyPercent int
+// Rules decide about the roles of endpoints: spec.availability.
+type Rules struct {
+	MinReady          int
+	WhenNoneHealthy   farpointv1.NoneHealthyPolicy
+	MinHealthyPercent int
 }
 
-// rulesOf keeps within the bounds of the CRD, whatever its version.
-func rulesOf(spec *farpointv1.Availability) availabilityRules {
-	return availabilityRules{
-		minReady:          max(int(spec.MinReady), 1),
-		whenNoneHealthy:   spec.WhenNoneHealthy,
-		minHealthyPercent: int(spec.MinHealthyPercent),
+// RulesOf keeps within the bounds of the CRD, whatever its version.
+func RulesOf(spec *farpointv1.Availability) Rules {
+	return Rules{
+		MinReady:          max(int(spec.MinReady), 1),
+		WhenNoneHealthy:   spec.WhenNoneHealthy,
+		MinHealthyPercent: int(spec.MinHealthyPercent),
 	}
 }
 
-// before is what was in force up to now in a traffic group. An endpoint without a verdict,
+// past is what was in force up to now in a traffic group. An endpoint without a verdict,
 // a new one, gets the benefit of the doubt: it neither ends nor begins anything.
-type before struct {
+type past struct {
 	// tier is the last one that was in use.
 	tier int32
 	// failingOpen: endpoints got traffic that were not healthy.
@@ -113,7 +113,7 @@ func isAwaited(v *endpoint.Verdict) bool {
 // reach finds the last tier in use: the first that has, together with those before it, as
 // many healthy endpoints as there must be. An endpoint without a verdict keeps a tier on
 // standby, but puts none there that was in use.
-func (r availabilityRules) reach(tiers *[endpoint.LastTier + 1]tally, was before) tierDecision {
+func (r Rules) reach(tiers *[endpoint.LastTier + 1]tally, was past) tierDecision {
 	var now tierDecision
 	healthy, awaited, accepted := 0, 0, 0
 	for i := range tiers {
@@ -122,12 +122,12 @@ func (r availabilityRules) reach(tiers *[endpoint.LastTier + 1]tally, was before
 			accepted += tier.all
 			continue
 		}
-		enough := healthy >= r.minReady || int32(i) > was.tier && healthy+awaited >= r.minReady
+		enough := healthy >= r.MinReady || int32(i) > was.tier && healthy+awaited >= r.MinReady
 		if enough {
 			break
 		}
 		now.tier, now.ahead = int32(i), healthy
-		now.failedOver = accepted >= r.minReady
+		now.failedOver = accepted >= r.MinReady
 		now.healthy, now.active = now.healthy+tier.healthy, now.active+tier.active-tier.draining
 		healthy, awaited, accepted = healthy+tier.healthy, awaited+tier.awaited, accepted+tier.all
 	}
@@ -136,7 +136,7 @@ func (r availabilityRules) reach(tiers *[endpoint.LastTier + 1]tally, was before
 
 // failOpenReason returns the reason why endpoints get traffic that are not healthy; "" if none do.
 // If some of them serve at least, and only drain, it is these.
-func (r availabilityRules) failOpenReason(tiers *[endpoint.LastTier + 1]tally, now tierDecision, was before) string {
+func (r Rules) failOpenReason(tiers *[endpoint.LastTier + 1]tally, now tierDecision, was past) string {
 	healthy, draining := 0, 0
 	for i := range tiers {
 		healthy += tiers[i].healthy
@@ -152,12 +152,12 @@ func (r availabilityRules) failOpenReason(tiers *[endpoint.LastTier + 1]tally, n
 }
 
 // failOpenReasonWithoutDrains is failOpenReason where no endpoint drains.
-func (r availabilityRules) failOpenReasonWithoutDrains(tiers *[endpoint.LastTier + 1]tally, now tierDecision, was before) string {
+func (r Rules) failOpenReasonWithoutDrains(tiers *[endpoint.LastTier + 1]tally, now tierDecision, was past) string {
 	healthy, awaited, active := 0, 0, 0
-	below := r.minHealthyPercent > 0
+	below := r.MinHealthyPercent > 0
 	for i := range tiers {
 		healthy, awaited, active = healthy+tiers[i].healthy, awaited+tiers[i].awaited, active+tiers[i].active
-		if int32(i) <= now.tier && tiers[i].active > tiers[i].draining && tiers[i].suffices(r.minHealthyPercent, !was.failingOpen) {
+		if int32(i) <= now.tier && tiers[i].active > tiers[i].draining && tiers[i].suffices(r.MinHealthyPercent, !was.failingOpen) {
 			below = false
 		}
 	}
@@ -168,9 +168,9 @@ func (r availabilityRules) failOpenReasonWithoutDrains(tiers *[endpoint.LastTier
 		return farpointv1.BelowMinHealthyPercentReason
 	case healthy > 0 || awaited > 0 && !was.failingOpen:
 		return ""
-	case r.whenNoneHealthy == farpointv1.PublishAll:
+	case r.WhenNoneHealthy == farpointv1.PublishAll:
 		return farpointv1.AllPublishedReason
-	case r.whenNoneHealthy == farpointv1.PublishLastHealthy:
+	case r.WhenNoneHealthy == farpointv1.PublishLastHealthy:
 		return farpointv1.LastHealthyPublishedReason
 	}
 	return ""
@@ -190,7 +190,7 @@ func (d *tierDecision) admitsUnhealthy(each *endpoint.Verdict, wasReady func() b
 	return each.Health.State != health.StateDraining
 }
 
-func roleOf(each *endpoint.Verdict, tier int32) endpoint.Role {
+func RoleOf(each *endpoint.Verdict, tier int32) endpoint.Role {
 	switch endpoint.StateOf(each.Spec) {
 	case farpointv1.EndpointDisabled:
 		return endpoint.Disabled

@@ -1,0 +1,240 @@
+/*
+Copyright 2026 The Farpoint Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package availability
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/sliceplan"
+	"farpoint.dev/farpoint/controllers/slicestate"
+	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/test/fixtures"
+)
+
+// verdictsOf reads endpoints such as "1down": priority and what is known. Capitals tell of
+// those that were ready before.
+func verdictsOf(words string) (all []endpoint.Verdict, ready map[string]bool) {
+	ready = map[string]bool{}
+	ports := fixtures.HTTPPort(8080)
+	for i, word := range strings.Fields(words) {
+		made := endpoint.Verdict{Endpoint: &endpoint.Endpoint{Index: i, Name: fmt.Sprint(i), Ports: ports, Spec: &farpointv1.Endpoint{Priority: int32(word[0] - '0')}}}
+		ready[made.Name] = strings.ToLower(word) != word
+		switch strings.ToLower(word[1:]) {
+		case "up":
+			made.Health = probes.Seeded(probes.StateHealthy)
+		case "down":
+			made.Health = probes.Seeded(probes.StateUnhealthy)
+		case "new":
+		case "dark": // cannot be probed
+			made.Health.Cause = probes.Result{Reason: probes.ReasonNetworkUnreachable}
+		case "held":
+			made.Held = true
+		case "drains": // by its own word
+			made.Health = probes.Seeded(probes.StateDraining)
+		case "draining":
+			made.Spec.State = farpointv1.EndpointDraining
+			made.Health = probes.Seeded(probes.StateHealthy)
+		case "disabled":
+			made.Spec.State = farpointv1.EndpointDisabled
+		default:
+			panic(word)
+		}
+		all = append(all, made)
+	}
+	return all, ready
+}
+
+// pastOf is a past in which this was in force, and these endpoints were ready.
+func pastOf(was past, ready map[string]bool) Past {
+	decided := groupDecision{GroupKey: groupKeyOf(discoveryv1.AddressTypeFQDN, &fixtures.HTTPPort(8080).Ports[0])}
+	if decided.tier = was.tier; was.failingOpen {
+		decided.failOpen = "whatever"
+	}
+	return Past{Decided: Decisions{decided}, Published: func(of *endpoint.Endpoint, _ discoveryv1.EndpointPort) (slicestate.Published, bool) {
+		said := endpoint.Conditions{Ready: ready[of.Name], Serving: ready[of.Name]}
+		return slicestate.Published{Conditions: said}, true
+	}}
+}
+
+// noPast is that of endpoints that have not been published.
+func noPast() Past {
+	return Past{Published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
+		return slicestate.Published{}, false
+	}}
+}
+
+// published are the conditions of each endpoint, save that of a standby and a disabled
+// one, which look like that of an unhealthy one.
+func published(all []endpoint.Verdict) string {
+	words := make([]string, len(all))
+	for i := range all {
+		switch all[i].Role {
+		case endpoint.Standby:
+			words[i] = "stby"
+		case endpoint.Disabled:
+			words[i] = "off"
+		case endpoint.FailOpen:
+			words[i] = "open"
+		default:
+			c := all[i].Conditions(false)
+			words[i] = fixtures.Letter(c.Ready) + fixtures.Letter(c.Serving) + fixtures.Letter(c.Terminating)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+func TestRoles(t *testing.T) {
+	const none, last, all = farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll
+	type rules = Rules
+	tests := []struct {
+		name      string
+		rules     rules
+		was       past
+		endpoints string
+		want      string
+		standing  string // tier, whether failed over, reason to fail open
+	}{
+		{"one tier", rules{MinReady: 1}, past{}, "0up 0down 0new", "TTF FFF FFF", "0 false "},
+		{"by hand", rules{MinReady: 1}, past{}, "0up 0draining 0disabled", "TTF FTT off", "0 false "},
+
+		{"standby", rules{MinReady: 1}, past{}, "0up 1up 1down", "TTF stby stby", "0 false "},
+		{"standby takes over", rules{MinReady: 1}, past{}, "0down 1up 1down", "FFF TTF FFF", "1 true "},
+		{"order does not count", rules{MinReady: 1}, past{}, "2up 1up 0down", "stby TTF FFF", "1 true "},
+		{"two tiers down", rules{MinReady: 1}, past{}, "0down 1down 2up 3up", "FFF FFF TTF stby", "2 true "},
+		{"more are wanted than are left", rules{MinReady: 2}, past{}, "0up 0down 1up 2up", "TTF FFF TTF stby", "1 true "},
+		{"the first tier is too small by itself", rules{MinReady: 2}, past{}, "0up 1up 2up", "TTF TTF stby", "1 false "},
+		{"a tier that is drained by hand", rules{MinReady: 1}, past{}, "0draining 1up", "FTT TTF", "1 true "},
+		{"a tier that is disabled by hand", rules{MinReady: 1}, past{}, "0disabled 1up", "off TTF", "1 true "},
+		{"a tier that is drained by hand takes nothing over", rules{MinReady: 1}, past{}, "0down 1draining 2disabled", "FFF FTT off", "0 false "},
+		{"the lowest priority need not be 0", rules{MinReady: 1}, past{}, "5up 7up", "TTF stby", "5 false "},
+		{"a standby waits for the first verdict on a primary", rules{MinReady: 1}, past{}, "0new 1up", "FFF stby", "0 false "},
+		{"also if one primary is dead already", rules{MinReady: 1}, past{}, "0down 0new 1up", "FFF FFF stby", "0 false "},
+		{"but not for two of them if it would need three", rules{MinReady: 3}, past{}, "0down 0new 0new 1up", "FFF FFF FFF TTF", "1 true "},
+		{"a new primary sends no standby home", rules{MinReady: 1}, past{tier: 1}, "0new 1up", "FFF TTF", "1 true "},
+		{"a healthy one does", rules{MinReady: 1}, past{tier: 1}, "0up 1up", "TTF stby", "0 false "},
+		{"a primary that cannot be probed is not waited for", rules{MinReady: 1}, past{}, "0dark 1up", "FFF TTF", "1 true "},
+		{"nor is one with a useless URL", rules{MinReady: 1}, past{}, "0held 1up", "FFF TTF", "1 true "},
+
+		{"none", rules{MinReady: 1, WhenNoneHealthy: none}, past{}, "0DOWN 0down 1down", "FFF FFF FFF", "1 true "},
+		{"all", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0down 0down 1down 1draining 1disabled", "open open open FTT off", "1 true AllPublished"},
+		{"last healthy", rules{MinReady: 1, WhenNoneHealthy: last}, past{}, "0DOWN 0down 0DOWN 1down", "open FFF open FFF", "1 true LastHealthyPublished"},
+		{"none was ever healthy", rules{MinReady: 1, WhenNoneHealthy: last}, past{}, "0down 0down", "FFF FFF", "0 false "},
+		{"one is healthy", rules{MinReady: 1, WhenNoneHealthy: all}, past{failingOpen: true}, "0down 0up", "FFF TTF", "0 false "},
+		{"a standby is healthy", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0DOWN 1up", "FFF TTF", "1 true "},
+		{"one has had no verdict", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0down 0new", "FFF FFF", "0 false "},
+		{"one that is added while it is in force", rules{MinReady: 1, WhenNoneHealthy: all}, past{failingOpen: true}, "0down 0new", "open open", "0 false AllPublished"},
+		{"the same with last healthy", rules{MinReady: 1, WhenNoneHealthy: last}, past{failingOpen: true}, "0DOWN 0new", "open FFF", "0 false LastHealthyPublished"},
+		{"one that cannot be probed is not waited for", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0down 0dark", "open open", "0 false AllPublished"},
+		{"only draining ones are left", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0draining 0disabled", "FTT off", "0 false "},
+
+		{"by its own word", rules{MinReady: 1}, past{}, "0up 0drains", "TTF FTT", "0 false "},
+		{"a standby takes over from what drains", rules{MinReady: 1}, past{}, "0drains 1up", "FTT TTF", "1 true "},
+		{"a standby that drains", rules{MinReady: 1}, past{}, "0up 1drains", "TTF stby", "0 false "},
+		{"all tiers drain", rules{MinReady: 1}, past{}, "0drains 1drains", "FTT FTT", "1 true "},
+		{"what drains is not let in of itself", rules{MinReady: 1, WhenNoneHealthy: none}, past{}, "0DRAINS 0down", "FTT FFF", "0 false "},
+		{"what drains serves, what is dead does not", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0drains 0down 1drains", "open FFF open", "1 true DrainingPublished"},
+		{"the same with last healthy", rules{MinReady: 1, WhenNoneHealthy: last}, past{}, "0drains 0DOWN", "open FFF", "0 false DrainingPublished"},
+		{"the same with a share", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0drains 0down", "open FFF", "0 false DrainingPublished"},
+		{"what drains is out of the count", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0drains 0drains 0drains", "TTF FTT FTT FTT", "0 false "},
+		{"and not let in by it", rules{MinReady: 1, MinHealthyPercent: 60}, past{}, "0up 0down 0drains", "TTF open FTT", "0 false BelowMinHealthyPercent"},
+		{"all of a tier drain, and the next is below", rules{MinReady: 1, MinHealthyPercent: 60}, past{}, "0drains 1up 1down", "FTT TTF open", "1 true BelowMinHealthyPercent"},
+		{"a verdict is awaited", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0drains 0new", "FTT FFF", "0 false "},
+
+		{"share", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0down 0down", "TTF open open", "0 false BelowMinHealthyPercent"},
+		{"just enough", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0down", "TTF FFF", "0 false "},
+		{"states by hand do not count", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0draining 0disabled 0disabled", "TTF FTT off off", "0 false "},
+		{"none is less than any share", rules{MinReady: 1, MinHealthyPercent: 1, WhenNoneHealthy: none}, past{}, "0down 0down", "open open", "0 false BelowMinHealthyPercent"},
+		{"100 percent", rules{MinReady: 1, MinHealthyPercent: 100}, past{}, "0up 0up 0down", "TTF TTF open", "0 false BelowMinHealthyPercent"},
+		{"before the first verdicts", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0new 0new", "TTF FFF FFF", "0 false "},
+		{"new ones cannot save it", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0down 0down 0down 0new", "TTF open open open open", "0 false BelowMinHealthyPercent"},
+		{"new ones do not end it", rules{MinReady: 1, MinHealthyPercent: 50}, past{failingOpen: true}, "0up 0down 0down 0new", "TTF open open open", "0 false BelowMinHealthyPercent"},
+		{"standbys stay", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0down 0down 1up", "TTF open open stby", "0 false BelowMinHealthyPercent"},
+		{"a dead site is not mixed with the one that stands in for it", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0down 0down 0down 1up", "FFF FFF FFF TTF", "1 true "},
+		{"nor once its first endpoint is back", rules{MinReady: 2, MinHealthyPercent: 50}, past{tier: 1}, "0up 0down 0down 1up", "TTF FFF FFF TTF", "1 true "},
+		{"every tier in use is below", rules{MinReady: 2, MinHealthyPercent: 60}, past{}, "0up 0down 1up 1down", "TTF open TTF open", "1 true BelowMinHealthyPercent"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			all, ready := verdictsOf(test.endpoints)
+			now := test.rules.Assign(all, pastOf(test.was, ready))[0]
+			if got := published(all); got != test.want {
+				t.Errorf("%s are published as %s, want %s", test.endpoints, got, test.want)
+			}
+			if got := fmt.Sprintf("%d %v %s", now.tier, now.failedOver, now.failOpen); got != test.standing {
+				t.Errorf("tier, failed over, fail open: %s, want %s", got, test.standing)
+			}
+		})
+	}
+}
+
+// thousand are as many endpoints as an ExternalService may have, in four tiers, of which
+// two are in use.
+func thousand() []endpoint.Verdict {
+	all := fixtures.Numbered(1000)
+	for i := range all {
+		all[i].Spec = &farpointv1.Endpoint{Priority: int32(i % 4)}
+		if i%4 == 0 {
+			all[i].Health = probes.Seeded(probes.StateUnhealthy)
+		}
+	}
+	return all
+}
+
+// TestTakeoverIsOneWriteOfEachSlice, although every endpoint changes.
+func TestTakeoverIsOneWriteOfEachSlice(t *testing.T) {
+	wants, rules := fixtures.Wants(fixtures.Numbered(1000)), Rules{MinReady: 1}
+	for i := range wants.Endpoints {
+		wants.Endpoints[i].Spec = &farpointv1.Endpoint{Priority: int32(i % 2)}
+	}
+	rules.Assign(wants.Endpoints, noPast())
+	_, present := fixtures.CarryOut(t, wants, nil)
+	for _, state := range []probes.State{probes.StateUnhealthy, probes.StateHealthy} {
+		for i := 0; i < len(wants.Endpoints); i += 2 {
+			wants.Endpoints[i].Health = probes.Seeded(state)
+		}
+		rules.Assign(wants.Endpoints, noPast())
+		var plan sliceplan.Plan
+		plan, present = fixtures.CarryOut(t, wants, present)
+		if fixtures.Writes(plan) != [3]int{0, 10, 0} {
+			t.Errorf("with the primaries %v, create, update, delete = %v", state, fixtures.Writes(plan))
+		}
+	}
+}
+
+func TestAssign_ThousandEndpoints_AllocatesForTheGroupAlone(t *testing.T) {
+	all, rules := thousand(), Rules{MinReady: 200, MinHealthyPercent: 60}
+	if n := testing.AllocsPerRun(10, func() { rules.Assign(all, noPast()) }); n > 12 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkRoles decides about 1,000 endpoints. Together with the plan it is to stay under
+// 1 ms and 64 KiB.
+func BenchmarkRoles(b *testing.B) {
+	all, rules := thousand(), Rules{MinReady: 200, MinHealthyPercent: 60}
+	b.ReportAllocs()
+	for b.Loop() {
+		runtime.KeepAlive(rules.Assign(all, noPast()))
+	}
+}
