@@ -38,6 +38,7 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/probes/resolver"
 	"farpoint.dev/farpoint/test/effort"
+	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // nameServers are those of a world, and their answers to the operator since it started.
@@ -106,7 +107,7 @@ func (s *nameServers) host(name string, texts ...string) {
 func namedWorld(t *testing.T, addresses ...string) *world {
 	w := newWorld(t)
 	w.service.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
-	w.object.Spec.Endpoints = named(addresses...).Endpoints
+	w.object.Spec.Endpoints = fixtures.SpecOf(addresses...).Endpoints
 	return w
 }
 

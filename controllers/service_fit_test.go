@@ -55,8 +55,8 @@ func TestPortMismatch(t *testing.T) {
 	if reason, message := portMismatch(endpoints, serving(fixtures.OnePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "https"/UDP`) {
 		t.Errorf("%s: %s, for a port of the second endpoint", reason, message)
 	}
-	endpoints = fixtures.Planned(t, farpointv1.ExternalServiceSpec{Ports: []farpointv1.EndpointPort{{Name: "http", Port: 80}}, Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1"}}}, twoPorts).Accepted
-	if reason, message := portMismatch(endpoints, serving(twoPorts)); reason != farpointv1.PortWithoutEndpointsReason || !strings.Contains(message, `"admin"/TCP (its targetPort "admin" is a name`) {
+	endpoints = fixtures.Planned(t, farpointv1.ExternalServiceSpec{Ports: []farpointv1.EndpointPort{{Name: "http", Port: 80}}, Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1"}}}, fixtures.TwoPorts).Accepted
+	if reason, message := portMismatch(endpoints, serving(fixtures.TwoPorts)); reason != farpointv1.PortWithoutEndpointsReason || !strings.Contains(message, `"admin"/TCP (its targetPort "admin" is a name`) {
 		t.Errorf("%s: %s, for a Service's port without endpoints", reason, message)
 	}
 	if reason, _ := portMismatch(endpoints, serving(fixtures.OnePort)); reason != "" {
@@ -67,7 +67,7 @@ func TestPortMismatch(t *testing.T) {
 	}
 	elsewhere := fixtures.RivalSlice("other", "192.0.2.9")
 	elsewhere.Ports = []discoveryv1.EndpointPort{endpoint.NewPort("admin", corev1.ProtocolTCP, 9090, nil)}
-	around := serving(twoPorts)
+	around := serving(fixtures.TwoPorts)
 	around.rivals = []*discoveryv1.EndpointSlice{elsewhere}
 	if reason, message := portMismatch(endpoints, around); reason != "" {
 		t.Errorf("%s: %s, although another ExternalService has it", reason, message)

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package targets_test
 
 import (
 	"fmt"
@@ -54,14 +54,6 @@ func found(texts ...string) resolver.Answer { return known(resolver.LookupFound,
 
 func records(list ...resolver.ServiceRecord) resolver.Answer {
 	return resolver.Answer{Outcome: resolver.LookupFound, RecordSet: resolver.RecordSet{Services: list}}
-}
-
-func named(addresses ...string) *farpointv1.ExternalServiceSpec {
-	spec := &farpointv1.ExternalServiceSpec{}
-	for _, address := range addresses {
-		spec.Endpoints = append(spec.Endpoints, farpointv1.Endpoint{Address: address})
-	}
-	return spec
 }
 
 func expanding(z zone) targets.Expander {
@@ -150,7 +142,7 @@ func TestExpansion(t *testing.T) {
 		{"no name of services", nil, []string{"srv://db.example"}, "0 InvalidAddress: write srv:// and the name of SRV records, as in srv://_postgresql._tcp.example.internal", "True NamesResolved: all DNS names are resolved"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			made := expanding(test.zone).Expand(named(test.addresses...))
+			made := expanding(test.zone).Expand(fixtures.SpecOf(test.addresses...))
 			if got := shown(made); got != test.want {
 				t.Errorf("got\n%s\nwant\n%s", got, test.want)
 			}
@@ -166,7 +158,7 @@ func TestExpansion(t *testing.T) {
 }
 
 func TestServicesHaveNoPortsOfTheirOwn(t *testing.T) {
-	spec := named("srv://_db._tcp.example")
+	spec := fixtures.SpecOf("srv://_db._tcp.example")
 	spec.Endpoints[0].Port = new(int32(5432))
 	if got := shown(expanding(nil).Expand(spec)); got != "0 InvalidPort: srv:// takes the ports from SRV records: remove port and ports" {
 		t.Error(got)
@@ -180,7 +172,7 @@ func TestExpansionHasBounds(t *testing.T) {
 	}
 	z := zone{"a.example A": found(many...), "b.example A": found(many...), "a.example AAAA": known(resolver.LookupEmpty), "b.example AAAA": known(resolver.LookupEmpty)}
 	addresses := []string{"a.example", "b.example", "192.0.2.1"}
-	made := expanding(z).Expand(named(addresses...))
+	made := expanding(z).Expand(fixtures.SpecOf(addresses...))
 	if made.Len() != 1000 || made.At(999).Spec.Address != "192.0.2.1" || made.Surplus != 401 {
 		t.Errorf("%d endpoints, the last one %+v, and %d too many", made.Len(), made.At(made.Len()-1), made.Surplus)
 	}
@@ -188,7 +180,7 @@ func TestExpansionHasBounds(t *testing.T) {
 	if want := "DNS names yield 401 endpoints more than the 1000 allowed: the last ones are left out"; status != "False" || reason != farpointv1.TooManyAddressesReason || message != want {
 		t.Errorf("%s %s: %s", status, reason, message)
 	}
-	again := expanding(z).Expand(named(addresses...))
+	again := expanding(z).Expand(fixtures.SpecOf(addresses...))
 	if shown(made) != shown(again) {
 		t.Error("two expansions of the same differ")
 	}
@@ -196,13 +188,13 @@ func TestExpansionHasBounds(t *testing.T) {
 	for i := range 999 {
 		literals = append(literals, fmt.Sprintf("10.1.%d.%d", i/250, 1+i%250))
 	}
-	if made := expanding(z).Expand(named(append(literals, "a.example")...)); made.Len() != 1000 || made.At(999).Spec.Address != "10.0.0.1" {
+	if made := expanding(z).Expand(fixtures.SpecOf(append(literals, "a.example")...)); made.Len() != 1000 || made.At(999).Spec.Address != "10.0.0.1" {
 		t.Errorf("%d endpoints, the last one %+v", made.Len(), made.At(made.Len()-1).Spec)
 	}
 }
 
 func TestQuestions(t *testing.T) {
-	spec := named("db.example", "192.0.2.1", "DB.Example.", "srv://_db._tcp.example", "a..b")
+	spec := fixtures.SpecOf("db.example", "192.0.2.1", "DB.Example.", "srv://_db._tcp.example", "a..b")
 	service := &corev1.Service{Spec: corev1.ServiceSpec{IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}}}
 	asked := func(options *farpointv1.DNSOptions, told *slicestate.Prior, z zone) []string {
 		var words []string
@@ -248,14 +240,14 @@ func TestQuestions(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant\n%s", test.name, strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 		}
 	}
-	if got := targets.QuestionsOf(named("192.0.2.1", "2001:db8::abc"), targets.NameRules{}, told, zone{}.answer); len(got) > 0 {
+	if got := targets.QuestionsOf(fixtures.SpecOf("192.0.2.1", "2001:db8::abc"), targets.NameRules{}, told, zone{}.answer); len(got) > 0 {
 		t.Errorf("asked %v for addresses", got)
 	}
 }
 
 // What a name leads to is one endpoint, whatever else leads there.
 func TestSharedAddressesAreOneEndpoint(t *testing.T) {
-	spec := named("a.example", "b.example")
+	spec := fixtures.SpecOf("a.example", "b.example")
 	z := zone{"a.example A": found("192.0.2.1", "192.0.2.2"), "b.example A": found("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(probes.LookupEmpty), "b.example AAAA": known(probes.LookupEmpty)}
 	got := fixtures.PlannedWith(t, expanding(z).Expand(spec), fixtures.OnePort)
 	var names []string
@@ -271,9 +263,9 @@ func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 func TestIdentityOfNames(t *testing.T) {
 	identity := func(name string) probes.Identity {
 		z := zone{name + " A": found("192.0.2.1"), name + " AAAA": known(probes.LookupEmpty)}
-		return fixtures.PlannedWith(t, expanding(z).Expand(named(name)), fixtures.OnePort).Probers[0].Identity
+		return fixtures.PlannedWith(t, expanding(z).Expand(fixtures.SpecOf(name)), fixtures.OnePort).Probers[0].Identity
 	}
-	literal := fixtures.Planned(t, *named("192.0.2.1"), fixtures.OnePort).Probers[0].Identity
+	literal := fixtures.Planned(t, *fixtures.SpecOf("192.0.2.1"), fixtures.OnePort).Probers[0].Identity
 	if identity("a.example") == identity("b.example") || identity("a.example") == literal {
 		t.Error("another name is the same probe")
 	}
@@ -299,8 +291,8 @@ func TestPoliciesOnNames(t *testing.T) {
 			s.DeniedDNSSuffixes = []farpointv1.DNSSuffix{suffix}
 		}))
 		expanding := expanding(z)
-		expanding.Rules.Types = []resolver.RecordType{resolver.RecordA}
-		names := expanding.Expand(named("db.corp.example", "srv://_db._tcp.corp.example", "web.example"))
+		expanding.Rules.Types = []probes.RecordType{probes.RecordA}
+		names := expanding.Expand(fixtures.SpecOf("db.corp.example", "srv://_db._tcp.corp.example", "web.example"))
 		common, err := targets.NewSettings(names.Spec, targets.Certificates{}, targets.Login{})
 		if err != nil {
 			t.Fatal(err)

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package targets_test
 
 import (
 	"strconv"
@@ -24,17 +24,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/test/fixtures"
-)
-
-var (
-	twoPorts = append(fixtures.OnePort[:1:1], corev1.ServicePort{Name: "admin", Port: 81, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromString("admin")})
 )
 
 func TestBadEndpointsAreSetAside(t *testing.T) {
@@ -127,22 +122,22 @@ func TestPorts(t *testing.T) {
 		{"own number in the place of the Service's only port", fixtures.At("192.0.2.1", 9), nil, fixtures.OnePort, "http/TCP:9"},
 		{"own number in the place of the only common port", fixtures.At("192.0.2.1", 9), []farpointv1.EndpointPort{{Name: "web", Port: 1}}, fixtures.OnePort, "web/TCP:9"},
 		{"own number with a Service without ports", fixtures.At("192.0.2.1", 9), nil, nil, "/TCP:9"},
-		{"own number among several", fixtures.At("192.0.2.1", 9), nil, twoPorts, `port is for a single port, but the Service has 2 ("http", "admin")`},
+		{"own number among several", fixtures.At("192.0.2.1", 9), nil, fixtures.TwoPorts, `port is for a single port, but the Service has 2 ("http", "admin")`},
 		{"own number among several common ones", fixtures.At("192.0.2.1", 9), []farpointv1.EndpointPort{{Name: "a", Port: 1}, {Name: "b", Port: 2}}, nil, "port is for a single port, but spec.ports has 2"},
-		{"own list", listed(farpointv1.EndpointPort{Name: "a", Port: 1, Protocol: corev1.ProtocolUDP}, farpointv1.EndpointPort{Name: "b", Port: 2}), nil, twoPorts, "a/UDP:1 b/TCP:2"},
+		{"own list", listed(farpointv1.EndpointPort{Name: "a", Port: 1, Protocol: corev1.ProtocolUDP}, farpointv1.EndpointPort{Name: "b", Port: 2}), nil, fixtures.TwoPorts, "a/UDP:1 b/TCP:2"},
 		{"one unnamed port is the Service's", listed(farpointv1.EndpointPort{Port: 1}), nil, fixtures.OnePort, "http/TCP:1"},
 		{"appProtocol comes from the Service", listed(farpointv1.EndpointPort{Port: 1}), nil, withProtocol, "grpc/TCP:1 kubernetes.io/h2c"},
 		{"common ports", farpointv1.Endpoint{Address: "192.0.2.1"}, []farpointv1.EndpointPort{{Name: "http", Port: 7}}, fixtures.OnePort, "http/TCP:7"},
-		{"the Service's numeric target ports", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, twoPorts, "http/TCP:8080"},
+		{"the Service's numeric target ports", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, fixtures.TwoPorts, "http/TCP:8080"},
 		{"the Service's port without a target", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, []corev1.ServicePort{{Port: 80}}, "/TCP:80"},
 		{"the Service's protocol comes with an own number", farpointv1.Endpoint{Address: "192.0.2.1", Port: new(int32(9)), HealthCheckURL: "tcp://:80"}, nil, []corev1.ServicePort{{Name: "dns", Port: 53, Protocol: corev1.ProtocolUDP}}, "dns/UDP:9"},
 		{"SCTP and the Service's appProtocol by name", listed(farpointv1.EndpointPort{Name: "diameter", Port: 3868, Protocol: corev1.ProtocolSCTP}, farpointv1.EndpointPort{Name: "grpc", Port: 2}), nil, withProtocol, "diameter/SCTP:3868 grpc/TCP:2 kubernetes.io/h2c"},
 		{"its own appProtocol before the Service's", listed(farpointv1.EndpointPort{Name: "grpc", Port: 1, AppProtocol: new("example.com/own")}), nil, withProtocol, "grpc/TCP:1 example.com/own"},
-		{"a name twice", listed(farpointv1.EndpointPort{Name: "a", Port: 1}, farpointv1.EndpointPort{Name: "a", Port: 2, Protocol: corev1.ProtocolUDP}), nil, twoPorts, `two ports are named "a"`},
-		{"a name that is none", listed(farpointv1.EndpointPort{Name: "A_b", Port: 1}), nil, twoPorts, `port name "A_b": `},
-		{"an appProtocol that is none", listed(farpointv1.EndpointPort{Name: "a", Port: 1, AppProtocol: new("a b")}), nil, twoPorts, `appProtocol "a b": `},
-		{"an unknown protocol", listed(farpointv1.EndpointPort{Name: "a", Port: 1, Protocol: "ICMP"}), nil, twoPorts, `protocol "ICMP" is not TCP, UDP or SCTP`},
-		{"none anywhere", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, twoPorts[1:], "set port or ports"},
+		{"a name twice", listed(farpointv1.EndpointPort{Name: "a", Port: 1}, farpointv1.EndpointPort{Name: "a", Port: 2, Protocol: corev1.ProtocolUDP}), nil, fixtures.TwoPorts, `two ports are named "a"`},
+		{"a name that is none", listed(farpointv1.EndpointPort{Name: "A_b", Port: 1}), nil, fixtures.TwoPorts, `port name "A_b": `},
+		{"an appProtocol that is none", listed(farpointv1.EndpointPort{Name: "a", Port: 1, AppProtocol: new("a b")}), nil, fixtures.TwoPorts, `appProtocol "a b": `},
+		{"an unknown protocol", listed(farpointv1.EndpointPort{Name: "a", Port: 1, Protocol: "ICMP"}), nil, fixtures.TwoPorts, `protocol "ICMP" is not TCP, UDP or SCTP`},
+		{"none anywhere", farpointv1.Endpoint{Address: "192.0.2.1"}, nil, fixtures.TwoPorts[1:], "set port or ports"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

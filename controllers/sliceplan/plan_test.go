@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package sliceplan_test
 
 import (
 	"fmt"
@@ -321,23 +321,4 @@ func TestPlanNamesSlicesByWhatTheyHold(t *testing.T) {
 	if names := []string{refilled[0].Name, refilled[1].Name, refilled[2].Name}; !slices.Contains(names, first[1].Name) {
 		t.Errorf("names are %v, without the free %s", names, first[1].Name)
 	}
-}
-
-// held lists what slices hold, and fails if they could not be written.
-func held(t *testing.T, present []*discoveryv1.EndpointSlice, maxEndpoints int) map[string]bool {
-	t.Helper()
-	found := map[string]bool{}
-	for _, slice := range present {
-		if n := len(slice.Endpoints); n == 0 || n > maxEndpoints {
-			t.Fatalf("%s holds %d endpoints", slice.Name, n)
-		}
-		for _, endpoint := range slice.Endpoints {
-			key := fmt.Sprintf("%s %s:%d", slice.AddressType, endpoint.Addresses[0], *slice.Ports[0].Port)
-			if _, twice := found[key]; twice {
-				t.Fatalf("%s is in two slices", key)
-			}
-			found[key] = *endpoint.Conditions.Ready
-		}
-	}
-	return found
 }
