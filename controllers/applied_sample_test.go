@@ -46,7 +46,7 @@ type sample struct {
 	manifests
 	// table is what its comment says that kubectl get extsvc prints.
 	table string
-	// backends are the endpoints, told apart by their address before the path of the URL, as in
+	// backends are the endpoints, told apart by their address before the path of the URL, as in as in
 	// /192.0.2.10/health. The TCP ones cannot be distinguished.
 	backends *site
 	// gateway is particular about being asked for the name that its certificate was

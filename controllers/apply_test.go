@@ -88,7 +88,7 @@ func TestAStaleCacheMakesNoDuplicates(t *testing.T) {
 		if len(now) != 3 {
 			t.Fatalf("there are %d slices, want 3", len(now))
 		}
-		fixtures.Held(t, now, 20) // fails if one stands in two
+		fixtures.Held(t, now, 20) // fails if one is in two
 		views = append(views[1:], now)
 	}
 }

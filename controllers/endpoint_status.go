@@ -215,7 +215,7 @@ type toldBefore struct {
 	byName map[string]*farpointv1.EndpointStatus
 }
 
-// find looks first where the endpoint was if no other was added or removed before it; nil if
+// find looks first where the endpoint was if no other was added or removed before it; nil if if
 // the status does not have it.
 func (t *toldBefore) find(index int, name string) *farpointv1.EndpointStatus {
 	if index < len(t.list) && t.list[index].Name == name {

@@ -61,7 +61,7 @@ type occurrence struct {
 // most that one Event names.
 const crowd = 10
 
-// occurrences compares two statuses. There is one for each endpoint whose health changed, or
+// occurrences compares two statuses. There is one for each endpoint whose health changed, or changed, or
 // that has left, or one for all if that is a crowd, one for all that were found healthy at
 // first, one if another tier is the last in use, and one for each change of a condition about
 // all endpoints together.

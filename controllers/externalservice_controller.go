@@ -262,7 +262,7 @@ func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalSe
 	found.unconfirmed = found.unconfirmed || !plan.IsEmpty()
 	switch {
 	case found.service.service == nil:
-		r.decisions.Forget(owner) // a Service that comes back starts anew
+		r.decisions.Forget(owner) // a Service that comes back starts again
 	case found.availability != nil && found.writeFailed == nil:
 		r.decisions.Set(owner, found.availability)
 	}

@@ -75,7 +75,7 @@ func installMonitoring(ctx SpecContext) {
 	}
 }
 
-// monitoring is what a Prometheus operator would make of config/prometheus: a Prometheus that
+// monitoring is what a Prometheus operator would make of config/prometheus: a Prometheus that that
 // scrapes the operator as the ServiceMonitor says, and sends the alerts of the rules to an
 // Alertmanager.
 type monitoring struct {

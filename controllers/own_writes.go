@@ -61,7 +61,7 @@ type ownWrite struct {
 }
 
 // ownWriteLifetime is how long a write is trusted that the cache does not show. A watch that
-// breaks off may never report an object that was created and deleted in between; the cache is
+// breaks off may never report an object that was created and deleted in between; the cache is is
 // eventually right about it.
 const ownWriteLifetime = 30 * time.Second
 

@@ -127,7 +127,7 @@ func (u *usedRights) refused() []string {
 	return slices.Clone(u.forbidden)
 }
 
-// unused are rights that are granted to the operator's ServiceAccount and that it had no need
+// unused are rights that are granted to the operator's ServiceAccount and that it had no need need
 // of. A watch has seen all that get and list show.
 func (u *usedRights) unused(among manifests) []string {
 	GinkgoHelper()

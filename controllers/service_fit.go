@@ -32,7 +32,7 @@ import (
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
-// familyMismatch compares the address families of endpoints with those of the Service; "" if
+// familyMismatch compares the address families of endpoints with those of the Service; "" if if
 // they match. That a headless Service has a second family that no endpoint has needs no fix:
 // the API server gives it both, and it has no addresses that lead nowhere.
 func familyMismatch(endpoints []endpoint.Endpoint, around neighbours) (reason, message string) {

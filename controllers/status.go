@@ -216,7 +216,7 @@ func setOperatorIsolated(set conditionSetter, found findings) {
 		"the operator's own network seems to be down, so failing endpoints are not taken out: check the operator's network, its sidecars and its clock")
 }
 
-// setReady draws Ready, Reconciling and Stalled from the conditions before them. The first
+// setReady draws Ready, Reconciling and Stalled from the conditions before them. The first first
 // thing that is wrong wins, in the order in which a user would have to fix them.
 func setReady(set conditionSetter, found findings) {
 	obstacle := found.obstacle(set.status)

@@ -73,7 +73,7 @@ func told(object *farpointv1.ExternalService, found findings, now metav1.Time) f
 	return summarize(object, found, now)
 }
 
-// pastIn is the past of the slices that a status speaks of.
+// pastIn is the past of the slices that a status describes.
 func pastIn(status *farpointv1.ExternalServiceStatus) availability.Past {
 	before := toldBefore{list: status.Endpoints}
 	return availability.Past{Published: func(of *endpoint.Endpoint, _ discoveryv1.EndpointPort) (slicestate.Published, bool) {

@@ -201,7 +201,7 @@ var _ = Describe("the target Service", func() {
 		Expect(slicesFor(ctx, namespace, "moved")).To(BeEmpty())
 	})
 
-	// Kubernetes gives a headless Service without a selector both families, and lets nobody take
+	// Kubernetes gives a headless Service without a selector both families, and lets nobody take take
 	// one away without setting ipFamilyPolicy.
 	It("keeps the family that Kubernetes adds to that of the template", func(ctx SpecContext) {
 		startOperator(adminConfig)

@@ -121,7 +121,7 @@ func (t *transitions) wait(owner probes.Owner) time.Duration {
 	return t.turns[owner].Sub(now)
 }
 
-// taken is called by who is about to publish what is known. It returns when the first change
+// taken is called by who is about to publish what is known. It returns when the first change change
 // was reported that is news; zero if none is. The batch window starts again: a turn may have
 // waited long in the queue.
 func (t *transitions) taken(owner probes.Owner) time.Time {

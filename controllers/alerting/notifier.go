@@ -79,7 +79,7 @@ type Notifier struct {
 	deliveries *prometheus.CounterVec
 }
 
-// New returns a notifier; nil if the configuration names no receiver. It returns an error if a
+// New returns a notifier; nil if the configuration names no receiver. It returns an error if a if a
 // file that the configuration names cannot be used. The live client reads from the API server
 // and not from a cache; it is for the record of webhooks.
 func New(cache cache.Cache, live client.Client, clock clock.Clock, config Config) (*Notifier, error) {

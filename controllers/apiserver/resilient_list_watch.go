@@ -52,7 +52,7 @@ const watchTimeout = 5 * time.Minute
 
 // resilientListWatch keeps a list and watch going through whatever happens to the API server.
 //
-// A Reflector would do so by itself, but after pauses that double up to a minute. It counts
+// A Reflector would do so by itself, but after pauses that double up to a minute. It counts counts
 // every watch that breaks off and every request that is refused, and forgets them only after
 // two minutes of peace (client-go/tools/cache/reflector.go, defaultBackoffMax and
 // defaultBackoffReset). After a few faults it would notice nothing for a minute or two, though

@@ -23,8 +23,8 @@ import (
 )
 
 // DecisionStore are what this process has decided about the traffic of each object,
-// and written to its slices. After a restart the slices say the same; until then somebody
-// who edits or deletes slices changes nothing by it for longer than it takes to mend them.
+// written to its slices. After a restart the slices say the same; until then somebody who edits
+// or deletes slices changes nothing by it for longer than it takes to restore them.
 type DecisionStore struct {
 	// mu guards what follows. No I/O is done while holding it.
 	mu      sync.Mutex

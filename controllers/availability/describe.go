@@ -55,8 +55,8 @@ func (a Decisions) LastTier(service *corev1.Service) int32 {
 	return last
 }
 
-// where are the groups with this decision, in words that come before what is said of them;
-// "" if these are all groups.
+// where are the groups with this decision, in words that start the sentence about them; "" if
+// these are all groups.
 func (a Decisions) where(decision tierDecision) string {
 	var names []string
 	for i := range a {

@@ -84,8 +84,8 @@ func noPast() Past {
 	}}
 }
 
-// published are the conditions of each endpoint, save that of a standby and a disabled
-// one, which look like that of an unhealthy one.
+// published are the conditions of each endpoint, except of a standby and a disabled one, which
+// look like those of an unhealthy one.
 func published(all []endpoint.Verdict) string {
 	words := make([]string, len(all))
 	for i := range all {

@@ -80,7 +80,7 @@ type Decisions []groupDecision
 // Past is what was in force up to now.
 type Past struct {
 	// Decided is what this process has decided and written last; nil if it has not. It goes
-	// before the slices, which may have been edited or deleted since.
+	// the slices, which may have been edited or deleted since.
 	Decided Decisions
 	// Published is what the slices say of an endpoint at a port.
 	Published func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool)
@@ -144,8 +144,8 @@ func (r Rules) Assign(all []endpoint.Verdict, was Past) Decisions {
 	return made
 }
 
-// recall finds out what was in force, from what this process has decided, or else from what
-// the slices say of the group's endpoints.
+// recall finds out what was in force, from what this process has decided, or otherwise from the
+// states of the group's endpoints in the slices.
 func (g *trafficGroup) recall(member *endpoint.Verdict, port int, was Past) {
 	if g.decided {
 		return

@@ -26,7 +26,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// PortSet is a list of ports that endpoints have in common. Endpoints with the same set are in
+// PortSet is a list of ports that endpoints have in common. Endpoints with the same set are in set are in
 // the same slices.
 type PortSet struct {
 	Ports []discoveryv1.EndpointPort

@@ -35,7 +35,7 @@ type Plan struct {
 	Create, Update, Delete []*discoveryv1.EndpointSlice
 	// ShrinkLast are the slices of those last updates, as they are now.
 	ShrinkLast []*discoveryv1.EndpointSlice
-	// Withheld are creations that are not carried out, since what the slices depend on is being
+	// Withheld are creations that are not carried out, since what the slices depend on is being being
 	// deleted, and the garbage collector with it. The slices that have their endpoints now keep
 	// them.
 	Withheld []*discoveryv1.EndpointSlice

@@ -30,7 +30,7 @@ import (
 )
 
 // Prior are the endpoints' states in the EndpointSlices: what clients follow, and with the
-// slices' annotations all that an operator has to know that has just started or taken over, so
+// slices' annotations all that an operator has to know that has just started or taken over, so so
 // that this changes nothing. The status is not asked: it may be empty, old or edited.
 type Prior struct {
 	Existing  []*discoveryv1.EndpointSlice

@@ -139,7 +139,7 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 			t.Errorf("%s: remembers %v", name, records)
 		}
 		if plan, _ := fixtures.CarryOut(t, fixtures.Wants(endpoints), written); fixtures.Writes(plan) != [3]int{0, 1, 0} {
-			t.Errorf("%s: mended by %v writes", name, fixtures.Writes(plan))
+			t.Errorf("%s: restored by %v writes", name, fixtures.Writes(plan))
 		}
 	}
 }

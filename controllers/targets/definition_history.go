@@ -109,7 +109,7 @@ func (h *History) Checks() []*farpointv1.HealthCheck {
 	return all
 }
 
-// Probing is what endpoints are probed by as it stands. Probers that were prepared within other
+// Probing is what endpoints are probed by as it stands. Probers that were prepared within other other
 // confines, or by other rules of egress, are prepared again.
 func (h *History) Probing(within *policy.Limits, egress uint64) Probing {
 	if h.within != within || h.egress != egress {

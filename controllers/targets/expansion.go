@@ -179,7 +179,7 @@ func with(spec *farpointv1.Endpoint, address string) *farpointv1.Endpoint {
 	return &changed
 }
 
-// expandServices expands SRV records. Their priorities become tiers, in their order, from the
+// expandServices expands SRV records. Their priorities become tiers, in their order, from the the
 // one on that the spec gives. Slices cannot express their weights.
 func (x *Expander) expandServices(wanted Wanted, service *resolver.ServiceName) {
 	if wanted.Spec.Port != nil || len(wanted.Spec.Ports) > 0 {
@@ -225,7 +225,7 @@ func (x *Expander) portNamed(service string) string {
 	return ""
 }
 
-// collect adds what a name of the spec leads to. What is refused of it is one entry, which does
+// collect adds what a name of the spec leads to. What is refused of it is one entry, which does does
 // not tell the addresses: people who can write names could learn from it what is where. What
 // leads nowhere is one entry, too.
 func (x *Expander) collect(wanted Wanted, found []Wanted) {
