@@ -38,7 +38,7 @@ import (
 // argoHealth is what the script in config/argocd makes of an object, run as Argo CD runs it
 // (its package util/lua): with the libraries base, table and string, the object as the
 // global obj, and a table returned.
-func argoHealth(object *unstructured.Unstructured) (health, message string) {
+func argoHealth(object *unstructured.Unstructured) (current, message string) {
 	GinkgoHelper()
 	text, err := os.ReadFile("../config/argocd/argocd-cm.yaml")
 	Expect(err).NotTo(HaveOccurred())
@@ -100,9 +100,9 @@ func rolloutOf(object *unstructured.Unstructured) string {
 	GinkgoHelper()
 	computed, err := status.Compute(object)
 	Expect(err).NotTo(HaveOccurred())
-	health, message := argoHealth(object)
+	current, message := argoHealth(object)
 	Expect(message).NotTo(BeEmpty())
-	return computed.Status.String() + " " + health
+	return computed.Status.String() + " " + current
 }
 
 var _ = Describe("a rollout by Flux or Argo CD", func() {

@@ -63,10 +63,10 @@ func newWorld(t *testing.T) *world {
 // look reconciles once all probes have been made.
 func (w *world) look() {
 	w.t.Helper()
-	w.reconcile(func(name string, current health.Health) health.Health {
-		if state := w.verdicts[name]; state != health.StateUnknown && state != current.State {
-			current = health.Seeded(state)
-			current.Cause.Reason = map[health.State]probes.Reason{health.StateUnhealthy: probes.ReasonTimeout, health.StateDraining: probes.ReasonDraining}[state]
+	w.reconcile(func(name string, current probes.Health) probes.Health {
+		if state := w.verdicts[name]; state != probes.StateUnknown && state != current.State {
+			current = probes.Seeded(state)
+			current.Cause.Reason = map[probes.State]probes.Reason{probes.StateUnhealthy: probes.ReasonTimeout, probes.StateDraining: probes.ReasonDraining}[state]
 		}
 		return current
 	})
@@ -91,13 +91,13 @@ func (w *world) restartUnseen() {
 	w.t.Helper()
 	before := w.slices
 	w.known, w.names.answers, w.decided = nil, nil, nil
-	w.reconcile(func(_ string, health health.Health) health.Health { return health })
+	w.reconcile(func(_ string, current probes.Health) probes.Health { return current })
 	if !equality.Semantic.DeepEqual(before, w.slices) {
 		w.t.Fatalf("a restart makes\n%+v of\n%+v", w.slices, before)
 	}
 }
 
-func (w *world) reconcile(probe func(name string, health health.Health) health.Health) {
+func (w *world) reconcile(probe func(name string, current probes.Health) probes.Health) {
 	w.t.Helper()
 	prior := slicestate.Read(w.slices)
 	planned := fixtures.PlannedWith(w.t, w.names.expand(w.object, w.service, prior), w.service.Spec.Ports)
@@ -105,18 +105,18 @@ func (w *world) reconcile(probe func(name string, health health.Health) health.H
 		Service: w.service, Period: availability.DrainPeriod(&w.object.Spec), Now: w.now, Taken: planned.Taken, Prior: prior,
 		Refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
 		Health: func(name string) (probes.Health, bool) {
-			health, ok := w.known[name]
-			return health, ok
+			current, ok := w.known[name]
+			return current, ok
 		},
 	}.Leaving(prior.Existing)
 	known := map[string]probes.Health{}
 	for _, target := range append(planned.ProbeTargets(targets.Schedule{}, prior), keepProbing(leaving)...) {
-		health, ok := w.known[target.Key]
+		current, ok := w.known[target.Key]
 		switch {
 		case ok && target.Prober == nil:
-			known[target.Key] = health
+			known[target.Key] = current
 		case ok:
-			known[target.Key] = probe(target.Key, health)
+			known[target.Key] = probe(target.Key, current)
 		case target.Prober != nil:
 			known[target.Key] = probe(target.Key, target.Initial)
 		}

@@ -200,12 +200,12 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 	It("is enough for the operator's whole story", func(ctx SpecContext) {
 		withoutLease(ctx)
 		used := &usedRights{}
-		metrics, health := freeAddress(), freeAddress()
+		metrics, current := freeAddress(), freeAddress()
 		receiver := newHook("")
 		running := startOperator(used.of(serviceAccountConfig()), func(options *controllers.Options) {
 			options.LeaderElect, options.LeaderElectionNamespace = true, systemNamespace
 			options.WebhookURLs = []string{receiver.URL}
-			options.MetricsBindAddress, options.HealthBindAddress = metrics, health
+			options.MetricsBindAddress, options.HealthBindAddress = metrics, current
 		})
 		namespace, first, second := newNamespace(ctx), newTLSBackend(), newTLSBackend()
 		object := externalService(namespace, "legacy-api", first.url(), second.url())
@@ -267,7 +267,7 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 
 		By("a look from outside")
 		for _, probe := range []*corev1.Probe{deployment(installed).Spec.Template.Spec.Containers[0].LivenessProbe, deployment(installed).Spec.Template.Spec.Containers[0].ReadinessProbe} {
-			Expect(get(ctx, "http://"+health+probe.HTTPGet.Path, "")).To(Equal(http.StatusOK))
+			Expect(get(ctx, "http://"+current+probe.HTTPGet.Path, "")).To(Equal(http.StatusOK))
 		}
 		Expect(get(ctx, "https://"+metrics+"/metrics", "")).To(Equal(http.StatusUnauthorized))
 		Expect(get(ctx, "https://"+metrics+"/metrics", newToken(ctx, namespace, "stranger", ""))).To(Equal(http.StatusForbidden))

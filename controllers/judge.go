@@ -94,8 +94,8 @@ func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Ow
 			if known == nil {
 				known = r.scheduler.Health(owner)
 			}
-			health, ok := known[name]
-			return health, ok
+			current, ok := known[name]
+			return current, ok
 		},
 	}.Leaving(prior.Existing)
 }
@@ -109,7 +109,7 @@ func verdicts(accepted []endpoint.Endpoint, known map[string]health.Health, prio
 		current, ok := known[ep.Name]
 		if !ok && ep.Held {
 			state, _ := prior.State(ep)
-			current = health.Seeded(state)
+			current = probes.Seeded(state)
 		}
 		all[i] = endpoint.Verdict{Endpoint: ep, Health: current, WrittenReason: prior.Reason(ep, current.State)}
 	}

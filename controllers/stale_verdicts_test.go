@@ -33,11 +33,11 @@ func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
 	look := func(reasons ...probes.Reason) []occurrence {
 		all := make([]endpoint.Verdict, len(reasons))
 		for i, reason := range reasons {
-			health := probes.Seeded(probes.StateHealthy)
+			current := probes.Seeded(probes.StateHealthy)
 			if reason != probes.ReasonNone {
-				health = probes.SeededStale(probes.StateHealthy, reason)
+				current = probes.SeededStale(probes.StateHealthy, reason)
 			}
-			all[i] = endpoint.Verdict{Endpoint: &targets.Accepted[i], Health: health}
+			all[i] = endpoint.Verdict{Endpoint: &targets.Accepted[i], Health: current}
 		}
 		found := findings{service: judgeService(object, fixtures.Service()), targets: &targets, verdicts: all}
 		status := summarize(object, found, fixtures.Noon)

@@ -298,7 +298,7 @@ func TestOccurrences(t *testing.T) {
 		status := told(object, found, fixtures.Noon)
 		return &status
 	}
-	many := func(current health.Health) []health.Health { return slices.Repeat([]health.Health{current}, crowd+1) }
+	many := func(current probes.Health) []probes.Health { return slices.Repeat([]probes.Health{current}, crowd+1) }
 	unready := func() *farpointv1.ExternalServiceStatus {
 		object, found := observed(up)
 		found.service = judgeService(object, nil)

@@ -49,13 +49,13 @@ func withheldCredentials(verdicts []endpoint.Verdict) (reason, message string) {
 
 // asksForPassword reports whether the last probes of a target ended so, for as long as it
 // takes to be the reason for its verdict or to make that stale.
-func asksForPassword(health *health.Health) bool {
-	return health.Cause.Reason == probes.ReasonCredentialsWithheld || health.StaleReason == probes.ReasonCredentialsWithheld
+func asksForPassword(current *probes.Health) bool {
+	return current.Cause.Reason == probes.ReasonCredentialsWithheld || current.StaleReason == probes.ReasonCredentialsWithheld
 }
 
 // withheldMessage names the method that the server asked for, where that is known.
-func withheldMessage(health *health.Health) string {
-	result := health.Cause
+func withheldMessage(current *probes.Health) string {
+	result := current.Cause
 	if result.Reason != probes.ReasonCredentialsWithheld {
 		result = probes.Result{Outcome: probes.Unknown, Reason: probes.ReasonCredentialsWithheld}
 	}

@@ -34,8 +34,8 @@ func TestWithheldCredentials_OfAnyVerdict_AreReported(t *testing.T) {
 	stale.StaleReason = probes.ReasonCredentialsWithheld
 	other := health.Seeded(health.StateHealthy)
 	other.StaleReason = probes.ReasonNameResolution
-	of := func(name string, health health.Health) endpoint.Verdict {
-		return endpoint.Verdict{Endpoint: &endpoint.Endpoint{Name: name}, Health: health}
+	of := func(name string, current probes.Health) endpoint.Verdict {
+		return endpoint.Verdict{Endpoint: &endpoint.Endpoint{Name: name}, Health: current}
 	}
 	for name, test := range map[string]struct {
 		verdicts     []endpoint.Verdict

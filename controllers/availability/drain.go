@@ -133,9 +133,9 @@ func (d Drain) leavingOf(slice *discoveryv1.EndpointSlice, found []endpoint.Verd
 			continue // somebody has edited it; as a hint it could not be written, nor could its slice
 		}
 		left.Index = math.MaxInt
-		if until, health, ok := d.until(left, asWritten); ok {
+		if until, current, ok := d.until(left, asWritten); ok {
 			left.DrainUntil = until
-			found = append(found, endpoint.Verdict{Endpoint: left, Health: health, Role: endpoint.Draining, WrittenReason: d.Prior.Reason(left, health.State)})
+			found = append(found, endpoint.Verdict{Endpoint: left, Health: current, Role: endpoint.Draining, WrittenReason: d.Prior.Reason(left, current.State)})
 		}
 	}
 	return found
@@ -170,7 +170,7 @@ func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *en
 // the slice holds what the operator has written.
 func (d Drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time, probes.Health, bool) {
 	said, _ := d.Prior.Find(left)
-	health, known := d.Health(left.Name)
+	current, known := d.Health(left.Name)
 	if !known && !said.Terminating && !asWritten() {
 		return time.Time{}, health.Health{}, false
 	}
@@ -181,14 +181,14 @@ func (d Drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time,
 	}
 	if !known {
 		state, _ := d.Prior.State(left)
-		health = probes.Seeded(state)
+		current = probes.Seeded(state)
 	}
 	end := wholeSecond(d.Now.Add(d.Period))
 	if !more.DrainUntil.IsZero() {
 		if more.DrainUntil.Before(end) {
 			end = more.DrainUntil
 		}
-		return end, health, d.Now.Before(end)
+		return end, current, d.Now.Before(end)
 	}
 	// It leaves now, or when it goes got lost.
 	return end, current, said.Serving && current.State.Serves()

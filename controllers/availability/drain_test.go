@@ -67,8 +67,8 @@ func TestDrain(t *testing.T) {
 	}
 	only := []string{"192.0.2.1"}
 	written := &slicestate.State{}
-	hidden := func(role string, health farpointv1.EndpointHealth) *slicestate.State {
-		return &slicestate.State{Endpoints: []slicestate.HiddenVerdict{{Role: role, Health: string(health), Addresses: only}}}
+	hidden := func(role string, current farpointv1.EndpointHealth) *slicestate.State {
+		return &slicestate.State{Endpoints: []slicestate.HiddenVerdict{{Role: role, Health: string(current), Addresses: only}}}
 	}
 	leaving := func(until time.Time) *slicestate.State {
 		return &slicestate.State{Drains: []slicestate.DrainEnd{{Until: until, Addresses: only}}}

@@ -58,8 +58,8 @@ func HealthOf(state probes.State) farpointv1.EndpointHealth {
 }
 
 // ProbeState is the verdict that a word of the API stands for.
-func ProbeState(health farpointv1.EndpointHealth) probes.State {
-	switch health {
+func ProbeState(current farpointv1.EndpointHealth) probes.State {
+	switch current {
 	case farpointv1.EndpointHealthy:
 		return health.StateHealthy
 	case farpointv1.EndpointUnhealthy:

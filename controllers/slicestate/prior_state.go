@@ -118,7 +118,7 @@ func (s *Prior) noteState(state State, ports []discoveryv1.EndpointPort) {
 	for i := range state.Endpoints {
 		entry := &state.Endpoints[i]
 		s.change(entry.Addresses, ports, func(said *Published, more *Details) {
-			health := endpoint.ProbeState(farpointv1.EndpointHealth(entry.Health))
+			current := endpoint.ProbeState(farpointv1.EndpointHealth(entry.Health))
 			switch {
 			case entry.Role == StandbyWord && said.Conditions == endpoint.Conditions{}:
 				said.Role = endpoint.Standby
@@ -127,7 +127,7 @@ func (s *Prior) noteState(state State, ports []discoveryv1.EndpointPort) {
 			case entry.Role != "":
 				return
 			}
-			said.State = health
+			said.State = current
 			more.reason = phrase.Cut(entry.Reason, longestReason)
 		})
 	}

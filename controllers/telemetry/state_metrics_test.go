@@ -49,11 +49,11 @@ const (
 // withHealths returns an ExternalService with endpoints of these healths.
 func withHealths(name string, healths ...farpointv1.EndpointHealth) *farpointv1.ExternalService {
 	object := &farpointv1.ExternalService{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
-	for i, health := range healths {
+	for i, current := range healths {
 		address := fmt.Sprintf("192.0.2.%d", i)
 		object.Spec.Endpoints = append(object.Spec.Endpoints, farpointv1.Endpoint{Address: address, Zone: fmt.Sprintf("zone-%d", i)})
 		object.Status.Endpoints = append(object.Status.Endpoints, farpointv1.EndpointStatus{
-			Name: address + ":80", Address: address, State: farpointv1.EndpointActive, Health: health,
+			Name: address + ":80", Address: address, State: farpointv1.EndpointActive, Health: current,
 			Reason: "Timeout", Message: "no answer in time", LastTransitionTime: metav1.NewTime(someTime),
 		})
 	}
