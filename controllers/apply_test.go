@@ -322,7 +322,7 @@ func TestNoSliceIsTurnedIntoAnotherThatHoldsWhatCouldNotBeWrittenElsewhere(t *te
 func TestWhatIsHeldBackSaysNothingOfOtherPorts(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(1))
 	present := sliceplan.Make(wants, nil).Create[0]
-	wants.Endpoints[0].Ports, wants.Endpoints[0].Health = fixtures.HTTPPort(1), probes.Seeded(probes.StateUnhealthy)
+	wants.Endpoints[0].Ports, wants.Endpoints[0].Health = fixtures.HTTPPort(1), health.Seeded(health.StateUnhealthy)
 	if held := heldBack(present, sliceplan.Make(wants, nil).Create[0], nil); held != nil {
 		t.Errorf("%v is written of an endpoint whose other port is dead", held)
 	}

@@ -80,7 +80,7 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, foun
 	minReady := availability.RulesOf(&present.Spec.Availability).MinReady
 	pending := int(status.Unknown) // DNS names may lead to endpoints of any group
 	for i := range found.verdicts {
-		if each := &found.verdicts[i]; each.IsActive() && each.Health.State == probes.StateUnknown {
+		if each := &found.verdicts[i]; each.IsActive() && each.Health.State == health.StateUnknown {
 			pending--
 		}
 	}

@@ -65,7 +65,7 @@ const unansweredDelay = time.Second
 // conflictDelay is the time that the watch is given to bring what somebody else wrote.
 const conflictDelay = 50 * time.Millisecond
 
-// probeScheduler probes targets; see probes.Scheduler.
+// probeScheduler probes targets; see scheduler.Scheduler.
 type probeScheduler interface {
 	Set(probes.Owner, []scheduler.Target)
 	Remove(probes.Owner)

@@ -33,6 +33,7 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -55,7 +56,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, object: fixtures.Owner(), service: fixtures.Service(), now: fixtures.Noon.Truncate(time.Second), verdicts: map[string]probes.State{}}
+	w := &world{t: t, object: fixtures.Owner(), service: fixtures.Service(), now: fixtures.Noon.Truncate(time.Second), verdicts: map[string]health.State{}}
 	w.service.Spec.Ports = fixtures.OnePort
 	return w
 }
@@ -63,10 +64,10 @@ func newWorld(t *testing.T) *world {
 // look reconciles once all probes have been made.
 func (w *world) look() {
 	w.t.Helper()
-	w.reconcile(func(name string, current probes.Health) probes.Health {
-		if state := w.verdicts[name]; state != probes.StateUnknown && state != current.State {
-			current = probes.Seeded(state)
-			current.Cause.Reason = map[probes.State]probes.Reason{probes.StateUnhealthy: probes.ReasonTimeout, probes.StateDraining: probes.ReasonDraining}[state]
+	w.reconcile(func(name string, current health.Health) health.Health {
+		if state := w.verdicts[name]; state != health.StateUnknown && state != current.State {
+			current = health.Seeded(state)
+			current.Cause.Reason = map[health.State]probes.Reason{health.StateUnhealthy: probes.ReasonTimeout, health.StateDraining: probes.ReasonDraining}[state]
 		}
 		return current
 	})
@@ -91,25 +92,25 @@ func (w *world) restartUnseen() {
 	w.t.Helper()
 	before := w.slices
 	w.known, w.names.answers, w.decided = nil, nil, nil
-	w.reconcile(func(_ string, current probes.Health) probes.Health { return current })
+	w.reconcile(func(_ string, current health.Health) health.Health { return current })
 	if !equality.Semantic.DeepEqual(before, w.slices) {
 		w.t.Fatalf("a restart makes\n%+v of\n%+v", w.slices, before)
 	}
 }
 
-func (w *world) reconcile(probe func(name string, current probes.Health) probes.Health) {
+func (w *world) reconcile(probe func(name string, current health.Health) health.Health) {
 	w.t.Helper()
 	prior := slicestate.Read(w.slices)
 	planned := fixtures.PlannedWith(w.t, w.names.expand(w.object, w.service, prior), w.service.Spec.Ports)
 	leaving := availability.Drain{
 		Service: w.service, Period: availability.DrainPeriod(&w.object.Spec), Now: w.now, Taken: planned.Taken, Prior: prior,
 		Refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
-		Health: func(name string) (probes.Health, bool) {
+		Health: func(name string) (health.Health, bool) {
 			current, ok := w.known[name]
 			return current, ok
 		},
 	}.Leaving(prior.Existing)
-	known := map[string]probes.Health{}
+	known := map[string]health.Health{}
 	for _, target := range append(planned.ProbeTargets(targets.Schedule{}, prior), keepProbing(leaving)...) {
 		current, ok := w.known[target.Key]
 		switch {

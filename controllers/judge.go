@@ -81,7 +81,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 
 // leaving finds the endpoints that have left the spec and are draining.
 func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planner targets.Planner, planned targets.Targets, prior *slicestate.Prior, around neighbours) []endpoint.Verdict {
-	var known map[string]probes.Health // mostly nobody asks
+	var known map[string]health.Health // mostly nobody asks
 	return availability.Drain{
 		Service: around.service,
 		Period:  availability.DrainPeriod(&object.Spec),
@@ -90,7 +90,7 @@ func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Ow
 		Rivals:  around.rivals,
 		Refused: planner.Refuses,
 		Prior:   prior,
-		Health: func(name string) (probes.Health, bool) {
+		Health: func(name string) (health.Health, bool) {
 			if known == nil {
 				known = r.scheduler.Health(owner)
 			}
@@ -109,7 +109,7 @@ func verdicts(accepted []endpoint.Endpoint, known map[string]health.Health, prio
 		current, ok := known[ep.Name]
 		if !ok && ep.Held {
 			state, _ := prior.State(ep)
-			current = probes.Seeded(state)
+			current = health.Seeded(state)
 		}
 		all[i] = endpoint.Verdict{Endpoint: ep, Health: current, WrittenReason: prior.Reason(ep, current.State)}
 	}

@@ -29,7 +29,7 @@ import (
 	"farpoint.dev/farpoint/probes/resolver"
 )
 
-// nameResolver asks for DNS names; see probes.Resolver.
+// nameResolver asks for DNS names; see resolver.Resolver.
 type nameResolver interface {
 	Set(probes.Owner, []resolver.Wanted)
 	Remove(probes.Owner)

@@ -146,7 +146,7 @@ func TestAnswersThatChangeAddAndDrain(t *testing.T) {
 		t.Errorf("%+v", status)
 	}
 	w.restart()
-	w.verdicts["192.0.2.3:8080"] = probes.StateHealthy
+	w.verdicts["192.0.2.3:8080"] = health.StateHealthy
 	w.now = w.now.Add(availability.DefaultDrainPeriod)
 	w.look()
 	w.expect("once it has drained", map[string]string{"192.0.2.2:8080": "TTF", "192.0.2.3:8080": "TTF"}, resolved)

@@ -25,12 +25,13 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/policy"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/transport"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
 func TestConfinementFollowsLabelsAndPolicies(t *testing.T) {
-	dialer := probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{}))
+	dialer := transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{}))
 	namespace := func(name, team string) metav1.PartialObjectMetadata {
 		return metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": team}}}
 	}

@@ -32,7 +32,8 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/resolver"
 	"farpoint.dev/farpoint/test/effort"
 	"farpoint.dev/farpoint/test/fixtures"
 )
@@ -55,9 +56,9 @@ func TestDrainOverAnyEdits(t *testing.T) {
 				if random.IntN(3) > 0 {
 					port := int32(8080 + random.IntN(2))
 					name := fmt.Sprintf("192.0.2.%d:%d", i, port)
-					wanted[name], w.verdicts[name] = true, probes.StateHealthy
+					wanted[name], w.verdicts[name] = true, health.StateHealthy
 					if random.IntN(4) == 0 {
-						w.verdicts[name] = probes.StateUnhealthy
+						w.verdicts[name] = health.StateUnhealthy
 					}
 					w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, farpointv1.Endpoint{Address: fmt.Sprintf("192.0.2.%d", i), Port: ptr.To(port)})
 				}
@@ -117,7 +118,7 @@ func TestRestartsChangeNothing(t *testing.T) {
 			}
 			for i := range 7 {
 				if random.IntN(3) == 0 {
-					w.verdicts[fmt.Sprintf("192.0.2.%d:8080", i)] = probes.State(random.IntN(4))
+					w.verdicts[fmt.Sprintf("192.0.2.%d:8080", i)] = health.State(random.IntN(4))
 				}
 			}
 			w.look()
@@ -136,7 +137,7 @@ func TestRestartsChangeNothing(t *testing.T) {
 func TestPlaces_HeldEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
 	w := newWorld(t)
 	w.object.Spec.Endpoints = []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080)}
-	w.verdicts = map[string]probes.State{"192.0.2.1:8080": probes.StateHealthy}
+	w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy}
 	w.look()
 	w.object.Spec.Endpoints[0].HealthCheckURL = "ftp://192.0.2.1/"
 	w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, fixtures.At("192.0.2.1", 8080))
@@ -154,7 +155,7 @@ func TestPlaces_NameBesideARejectedAddress_IsPublished(t *testing.T) {
 	w := namedWorld(t, "192.0.2.1", "db.example")
 	w.object.Spec.Endpoints[0].HealthCheckURL = "ftp://192.0.2.1/"
 	w.names.host("db.example", "192.0.2.1")
-	w.verdicts = map[string]probes.State{"192.0.2.1:8080": probes.StateHealthy}
+	w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy}
 	w.look()
 	w.expect("the name's", map[string]string{"192.0.2.1:8080": "TTF"}, "True NamesResolved")
 	if rows := w.object.Status.Endpoints; len(rows) != 2 || rows[0].Health != farpointv1.EndpointRejected || rows[1].ResolvedFrom != "db.example" {
@@ -171,12 +172,12 @@ func TestPlaces_SameNameWithOtherPorts_IsPublishedWithBoth(t *testing.T) {
 	}
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 	for _, name := range []string{"192.0.2.1:5432", "192.0.2.2:5432", "192.0.2.1:6432", "192.0.2.2:6432"} {
-		w.verdicts[name] = probes.StateHealthy
+		w.verdicts[name] = health.StateHealthy
 	}
 	all := map[string]string{"192.0.2.1:5432": "TTF", "192.0.2.2:5432": "TTF", "192.0.2.1:6432": "TTF", "192.0.2.2:6432": "TTF"}
 	w.look()
 	w.expect("at first", all, "True NamesResolved")
-	w.names.fail = probes.LookupTimeout
+	w.names.fail = resolver.LookupTimeout
 	w.look()
 	w.restart()
 	w.expect("after a restart in an outage of name servers", all, "False NameServerTimeout")
@@ -189,7 +190,7 @@ func TestPlaces_NameBesideItsOwnAddress_IsNoDuplicate(t *testing.T) {
 	for _, order := range [][]string{{"db.example", "192.0.2.1"}, {"192.0.2.1", "db.example"}} {
 		w := namedWorld(t, order...)
 		w.names.host("db.example", "192.0.2.1", "192.0.2.2")
-		w.verdicts = map[string]probes.State{"192.0.2.1:8080": probes.StateHealthy, "192.0.2.2:8080": probes.StateHealthy}
+		w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy, "192.0.2.2:8080": health.StateHealthy}
 		w.look()
 		w.expect("with a second address", map[string]string{"192.0.2.1:8080": "TTF", "192.0.2.2:8080": "TTF"}, "True NamesResolved")
 		if status := w.object.Status; status.ReadyEndpoints != "2/2" || w.condition(farpointv1.ReadyCondition) != "True Published" {
@@ -275,7 +276,7 @@ func TestRestarts_MixedPortsAndFamilies_ChangeNothing(t *testing.T) {
 				if random.IntN(3) > 0 {
 					continue
 				}
-				state := probes.State(random.IntN(4))
+				state := health.State(random.IntN(4))
 				for _, w := range append(slices.Collect(maps.Values(alone)), mixed) {
 					for _, port := range endpoints[i].Ports {
 						w.verdicts[endpoint.NameOf(endpoints[i].Address, endpoint.NewPort("", corev1.ProtocolTCP, port.Port, nil))] = state

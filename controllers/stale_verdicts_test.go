@@ -22,6 +22,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -33,9 +34,9 @@ func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
 	look := func(reasons ...probes.Reason) []occurrence {
 		all := make([]endpoint.Verdict, len(reasons))
 		for i, reason := range reasons {
-			current := probes.Seeded(probes.StateHealthy)
+			current := health.Seeded(health.StateHealthy)
 			if reason != probes.ReasonNone {
-				current = probes.SeededStale(probes.StateHealthy, reason)
+				current = health.SeededStale(health.StateHealthy, reason)
 			}
 			all[i] = endpoint.Verdict{Endpoint: &targets.Accepted[i], Health: current}
 		}

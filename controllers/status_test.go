@@ -37,6 +37,7 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -49,7 +50,7 @@ var (
 )
 
 // observed is an object with an endpoint for each health, and what was found about it.
-func observed(healths ...probes.Health) (*farpointv1.ExternalService, findings) {
+func observed(healths ...health.Health) (*farpointv1.ExternalService, findings) {
 	object := fixtures.Owner()
 	object.Generation = 3
 	for i := range healths {
@@ -251,7 +252,7 @@ func TestStatusSurvivesARestart(t *testing.T) {
 func TestStatusTellsSinceWhen(t *testing.T) {
 	object, found := observed(up)
 	object.Status = told(object, found, fixtures.Noon)
-	found.verdicts[0].Health.Observe(down.Cause, probes.Thresholds{Failure: 1, Success: 1}, one.Time)
+	found.verdicts[0].Health.Observe(down.Cause, health.Thresholds{Failure: 1, Success: 1}, one.Time)
 	if got := told(object, found, one).Endpoints[0].LastTransitionTime; !got.Equal(new(one.Rfc3339Copy())) {
 		t.Errorf("since %v, want %v", got, one)
 	}
@@ -298,7 +299,7 @@ func TestOccurrences(t *testing.T) {
 		status := told(object, found, fixtures.Noon)
 		return &status
 	}
-	many := func(current probes.Health) []probes.Health { return slices.Repeat([]probes.Health{current}, crowd+1) }
+	many := func(current health.Health) []health.Health { return slices.Repeat([]health.Health{current}, crowd+1) }
 	unready := func() *farpointv1.ExternalServiceStatus {
 		object, found := observed(up)
 		found.service = judgeService(object, nil)

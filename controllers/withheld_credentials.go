@@ -49,12 +49,12 @@ func withheldCredentials(verdicts []endpoint.Verdict) (reason, message string) {
 
 // asksForPassword reports whether the last probes of a target ended so, for as long as it
 // takes to be the reason for its verdict or to make that stale.
-func asksForPassword(current *probes.Health) bool {
+func asksForPassword(current *health.Health) bool {
 	return current.Cause.Reason == probes.ReasonCredentialsWithheld || current.StaleReason == probes.ReasonCredentialsWithheld
 }
 
 // withheldMessage names the method that the server asked for, where that is known.
-func withheldMessage(current *probes.Health) string {
+func withheldMessage(current *health.Health) string {
 	result := current.Cause
 	if result.Reason != probes.ReasonCredentialsWithheld {
 		result = probes.Result{Outcome: probes.Unknown, Reason: probes.ReasonCredentialsWithheld}

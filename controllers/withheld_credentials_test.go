@@ -34,7 +34,7 @@ func TestWithheldCredentials_OfAnyVerdict_AreReported(t *testing.T) {
 	stale.StaleReason = probes.ReasonCredentialsWithheld
 	other := health.Seeded(health.StateHealthy)
 	other.StaleReason = probes.ReasonNameResolution
-	of := func(name string, current probes.Health) endpoint.Verdict {
+	of := func(name string, current health.Health) endpoint.Verdict {
 		return endpoint.Verdict{Endpoint: &endpoint.Endpoint{Name: name}, Health: current}
 	}
 	for name, test := range map[string]struct {

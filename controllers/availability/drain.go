@@ -58,7 +58,7 @@ type Drain struct {
 	Refused func(netip.Addr, []discoveryv1.EndpointPort) bool
 	Prior   *slicestate.Prior
 	// Health is what the probes know of an endpoint with this name; false if nothing.
-	Health func(name string) (probes.Health, bool)
+	Health func(name string) (health.Health, bool)
 }
 
 func DrainPeriod(spec *farpointv1.ExternalServiceSpec) time.Duration {
@@ -168,7 +168,7 @@ func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *en
 // until is when an endpoint goes, and how it is; false if it goes now. One that drains not
 // yet and is not probed may have been put into the slice by somebody else: it is ours if
 // the slice holds what the operator has written.
-func (d Drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time, probes.Health, bool) {
+func (d Drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time, health.Health, bool) {
 	said, _ := d.Prior.Find(left)
 	current, known := d.Health(left.Name)
 	if !known && !said.Terminating && !asWritten() {
@@ -181,7 +181,7 @@ func (d Drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time,
 	}
 	if !known {
 		state, _ := d.Prior.State(left)
-		current = probes.Seeded(state)
+		current = health.Seeded(state)
 	}
 	end := wholeSecond(d.Now.Add(d.Period))
 	if !more.DrainUntil.IsZero() {

@@ -33,7 +33,7 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -57,7 +57,7 @@ func departed(said string, hidden *slicestate.State) (Drain, *discoveryv1.Endpoi
 		Now:     fixtures.Noon.Time,
 		Refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
 		Prior:   slicestate.Read([]*discoveryv1.EndpointSlice{slice}),
-		Health:  func(string) (probes.Health, bool) { return probes.Health{}, false },
+		Health:  func(string) (health.Health, bool) { return health.Health{}, false },
 	}, slice
 }
 
@@ -76,7 +76,7 @@ func TestDrain(t *testing.T) {
 	byOwnWord := hidden("", farpointv1.EndpointHealthDraining)
 	byOwnWord.Drains = leaving(at(10)).Drains
 	probed := func(d *Drain) {
-		d.Health = func(string) (probes.Health, bool) { return probes.Seeded(probes.StateHealthy), true }
+		d.Health = func(string) (health.Health, bool) { return health.Seeded(health.StateHealthy), true }
 	}
 	tests := []struct {
 		name   string
@@ -94,12 +94,12 @@ func TestDrain(t *testing.T) {
 		{"leaves as a standby", "FFF", hidden(slicestate.StandbyWord, farpointv1.EndpointHealthy), nil, ""},
 		{"leaves disabled", "FFF", hidden(slicestate.DisabledWord, ""), nil, ""},
 		{"has died meanwhile", "TTF", written, func(d *Drain, _ *discoveryv1.EndpointSlice) {
-			d.Health = func(string) (probes.Health, bool) { return probes.Health{State: probes.StateUnhealthy}, true }
+			d.Health = func(string) (health.Health, bool) { return health.Health{State: health.StateUnhealthy}, true }
 		}, ""},
 
 		{"drains", "FTT", leaving(at(10)), nil, "FTT 10"},
 		{"dies while it drains", "FTT", leaving(at(10)), func(d *Drain, _ *discoveryv1.EndpointSlice) {
-			d.Health = func(string) (probes.Health, bool) { return probes.Health{State: probes.StateUnhealthy}, true }
+			d.Health = func(string) (health.Health, bool) { return health.Health{State: health.StateUnhealthy}, true }
 		}, "FFT 10"},
 		{"died while it drained", "FFT", leaving(at(10)), nil, "FFT 10"},
 		{"has drained", "FTT", leaving(at(0)), nil, ""},

@@ -29,6 +29,7 @@ import (
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -42,19 +43,19 @@ func verdictsOf(words string) (all []endpoint.Verdict, ready map[string]bool) {
 		ready[made.Name] = strings.ToLower(word) != word
 		switch strings.ToLower(word[1:]) {
 		case "up":
-			made.Health = probes.Seeded(probes.StateHealthy)
+			made.Health = health.Seeded(health.StateHealthy)
 		case "down":
-			made.Health = probes.Seeded(probes.StateUnhealthy)
+			made.Health = health.Seeded(health.StateUnhealthy)
 		case "new":
 		case "dark": // cannot be probed
 			made.Health.Cause = probes.Result{Reason: probes.ReasonNetworkUnreachable}
 		case "held":
 			made.Held = true
 		case "drains": // by its own word
-			made.Health = probes.Seeded(probes.StateDraining)
+			made.Health = health.Seeded(health.StateDraining)
 		case "draining":
 			made.Spec.State = farpointv1.EndpointDraining
-			made.Health = probes.Seeded(probes.StateHealthy)
+			made.Health = health.Seeded(health.StateHealthy)
 		case "disabled":
 			made.Spec.State = farpointv1.EndpointDisabled
 		default:
@@ -195,7 +196,7 @@ func thousand() []endpoint.Verdict {
 	for i := range all {
 		all[i].Spec = &farpointv1.Endpoint{Priority: int32(i % 4)}
 		if i%4 == 0 {
-			all[i].Health = probes.Seeded(probes.StateUnhealthy)
+			all[i].Health = health.Seeded(health.StateUnhealthy)
 		}
 	}
 	return all
@@ -209,9 +210,9 @@ func TestTakeoverIsOneWriteOfEachSlice(t *testing.T) {
 	}
 	rules.Assign(wants.Endpoints, noPast())
 	_, present := fixtures.CarryOut(t, wants, nil)
-	for _, state := range []probes.State{probes.StateUnhealthy, probes.StateHealthy} {
+	for _, state := range []health.State{health.StateUnhealthy, health.StateHealthy} {
 		for i := 0; i < len(wants.Endpoints); i += 2 {
-			wants.Endpoints[i].Health = probes.Seeded(state)
+			wants.Endpoints[i].Health = health.Seeded(state)
 		}
 		rules.Assign(wants.Endpoints, noPast())
 		var plan sliceplan.Plan

@@ -124,7 +124,7 @@ func (r Rules) Assign(all []endpoint.Verdict, was Past) Decisions {
 		for k, at := range index.of(each.Endpoint) {
 			group := index.groups[at]
 			group.tiers[tierOf(each)].add(each)
-			if each.IsActive() && each.Health.State == probes.StateUnknown {
+			if each.IsActive() && each.Health.State == health.StateUnknown {
 				group.unknown++
 			}
 			group.recall(each, k, was)
@@ -183,7 +183,7 @@ func assignRoles(v *endpoint.Verdict, index *groupIndex, was Past) {
 	for k, at := range index.of(v.Endpoint) {
 		group := index.groups[at]
 		given := RoleOf(v, group.now.tier)
-		if given == endpoint.InUse && v.Health.State != probes.StateHealthy && group.now.admitsUnhealthy(v, func() bool { return group.wasReady(v, k, was) }) {
+		if given == endpoint.InUse && v.Health.State != health.StateHealthy && group.now.admitsUnhealthy(v, func() bool { return group.wasReady(v, k, was) }) {
 			given = endpoint.FailOpen
 			group.now.opened++
 		}

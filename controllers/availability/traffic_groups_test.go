@@ -24,7 +24,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 

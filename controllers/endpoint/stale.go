@@ -19,6 +19,7 @@ package endpoint
 import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 )
 
 // StaleReason is why the verdict is stale; ReasonNone if it is not. OperatorIsolated
@@ -26,9 +27,9 @@ import (
 // stale at once, and until it is found dead.
 func StaleReason(v *Verdict) probes.Reason {
 	switch since := v.Health.Since(); {
-	case v.Health.State == probes.StateUnknown || !v.DrainUntil.IsZero() || v.Spec.State == farpointv1.EndpointDisabled:
+	case v.Health.State == health.StateUnknown || !v.DrainUntil.IsZero() || v.Spec.State == farpointv1.EndpointDisabled:
 		return probes.ReasonNone
-	case v.Unprobed && (v.Health.State != probes.StateUnhealthy || since.IsZero()):
+	case v.Unprobed && (v.Health.State != health.StateUnhealthy || since.IsZero()):
 		return probes.ReasonUnsoundDefinition
 	case v.Health.StaleReason == probes.ReasonIsolated:
 		return probes.ReasonNone

@@ -44,7 +44,7 @@ const LastTier = 127
 func (v *Verdict) IsActive() bool { return StateOf(v.Spec) == farpointv1.EndpointActive }
 
 // HealthOf is the verdict in the words of the API.
-func HealthOf(state probes.State) farpointv1.EndpointHealth {
+func HealthOf(state health.State) farpointv1.EndpointHealth {
 	switch state {
 	case health.StateHealthy:
 		return farpointv1.EndpointHealthy
@@ -58,7 +58,7 @@ func HealthOf(state probes.State) farpointv1.EndpointHealth {
 }
 
 // ProbeState is the verdict that a word of the API stands for.
-func ProbeState(current farpointv1.EndpointHealth) probes.State {
+func ProbeState(current farpointv1.EndpointHealth) health.State {
 	switch current {
 	case farpointv1.EndpointHealthy:
 		return health.StateHealthy

@@ -21,16 +21,16 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
 // TestWhatIsPublished is the table that consumers were read for.
 func TestWhatIsPublished(t *testing.T) {
-	const healthy, unhealthy, unknown, drains = probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown, probes.StateDraining
+	const healthy, unhealthy, unknown, drains = health.StateHealthy, health.StateUnhealthy, health.StateUnknown, health.StateDraining
 	tests := []struct {
 		role      endpoint.Role
-		health    probes.State
+		health    health.State
 		notReady  bool
 		want      string // ready, serving, terminating
 		published farpointv1.EndpointPublication
@@ -63,7 +63,7 @@ func TestWhatIsPublished(t *testing.T) {
 		{endpoint.FailOpen, unhealthy, true, "TTF", farpointv1.PublishedFailOpen},
 	}
 	for _, test := range tests {
-		of := &endpoint.Verdict{Role: test.role, Health: probes.Seeded(test.health)}
+		of := &endpoint.Verdict{Role: test.role, Health: health.Seeded(test.health)}
 		c := of.Conditions(test.notReady)
 		if got := fixtures.Letter(c.Ready) + fixtures.Letter(c.Serving) + fixtures.Letter(c.Terminating); got != test.want {
 			t.Errorf("role %d, %v, publishNotReadyAddresses %v: %s, want %s", test.role, test.health, test.notReady, got, test.want)

@@ -32,7 +32,10 @@ import (
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/scheduler"
+	"farpoint.dev/farpoint/probes/transport"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -43,8 +46,8 @@ func plannedWithin(t *testing.T, within *policy.Limits, spec farpointv1.External
 	if err != nil {
 		t.Fatal(err)
 	}
-	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	return planner.Within(within, room).Plan(&targets.Expansion{Spec: &spec}, fixtures.OnePort, fixtures.ProbedBy(common), &slicestate.Prior{})
 }
 
@@ -166,7 +169,7 @@ func TestPoliciesPartOnlyProbesThatMayRoam(t *testing.T) {
 		"http:///health": true, "http://192.0.2.7/": true, "tcp://[2001:db8::1]:80": true, "": true,
 		"http://api.example.com/": false, "grpc://api.example.com:80": false,
 	} {
-		identity := func(within *policy.Limits) probes.Identity {
+		identity := func(within *policy.Limits) scheduler.Identity {
 			endpoint := fixtures.At("192.0.2.1", 8080)
 			endpoint.HealthCheckURL = farpointv1.HealthCheckURL(url)
 			got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{endpoint}}, 1)
@@ -194,7 +197,7 @@ func TestWhatCannotBeReadIsNotAllowed(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "spec.allowedCIDRs: ") {
 		t.Error(err)
 	}
-	within := policy.NewLimits([]*policy.Policy{bad}, probes.NewDialer(probes.NewEgressPolicy(probes.EgressRules{})))
+	within := policy.NewLimits([]*policy.Policy{bad}, transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{})))
 	got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("10.0.0.1", 1), fixtures.At("2001:db8::1", 1)}}, 2)
 	if len(got.Accepted) != 0 {
 		t.Errorf("%d endpoints are published", len(got.Accepted))

@@ -32,7 +32,7 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -228,13 +228,13 @@ func stateOfVerdict(v *endpoint.Verdict) string {
 		return "standby"
 	case v.Role == endpoint.FailOpen:
 		return "fail-open"
-	case v.Role == endpoint.Draining && (healthy || v.Health.State == probes.StateDraining):
+	case v.Role == endpoint.Draining && (healthy || v.Health.State == health.StateDraining):
 		return "draining and healthy"
 	case v.Role == endpoint.Draining:
 		return "draining and unhealthy"
 	case healthy:
 		return "active and healthy"
-	case v.Health.State == probes.StateDraining:
+	case v.Health.State == health.StateDraining:
 		return "active and draining"
 	case v.Health.State == health.StateUnhealthy:
 		return "active and unhealthy"

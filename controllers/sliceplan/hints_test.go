@@ -28,7 +28,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/sliceplan"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -222,7 +222,7 @@ func TestHintsDoNotFollowHealth(t *testing.T) {
 	wants.Endpoints[7].Spec = inZone("")
 	wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
 	_, present := fixtures.CarryOut(t, wants, nil)
-	for _, state := range []probes.State{probes.StateUnhealthy, probes.StateHealthy, probes.StateUnknown} {
+	for _, state := range []health.State{health.StateUnhealthy, health.StateHealthy, health.StateUnknown} {
 		wants.Endpoints = slices.Clone(wants.Endpoints)
 		wants.Endpoints[7].Health = health.Seeded(state)
 		wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints

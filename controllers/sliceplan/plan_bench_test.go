@@ -29,7 +29,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 

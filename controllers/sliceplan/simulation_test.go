@@ -30,7 +30,7 @@ import (
 	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/sliceplan"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -196,7 +196,7 @@ func (m *simulation) wants() sliceplan.Wants {
 			ports[each.port] = fixtures.HTTPPort(each.port)
 		}
 		wanted := fixtures.Healthy(each.Address, ports[each.port])
-		wanted.Spec, wanted.Health = each.DeepCopy(), probes.Seeded(each.health)
+		wanted.Spec, wanted.Health = each.DeepCopy(), health.Seeded(each.health)
 		wanted.Role = availability.RoleOf(&wanted, endpoint.LastTier)
 		made.Endpoints = append(made.Endpoints, wanted)
 	}

@@ -29,6 +29,7 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -54,9 +55,9 @@ func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 		{Address: "192.0.2.1", HealthCheckURL: "tcp://", Ports: []farpointv1.EndpointPort{{Name: "new", Port: 9}}},
 		fixtures.At("192.0.2.4", 8080), byHand,
 	}}, fixtures.OnePort).Accepted
-	want := []probes.State{
-		probes.StateHealthy, probes.StateUnhealthy, probes.StateUnknown, probes.StateUnknown, probes.StateUnknown,
-		probes.StateDraining, probes.StateHealthy, // by its own word, and by hand
+	want := []health.State{
+		health.StateHealthy, health.StateUnhealthy, health.StateUnknown, health.StateUnknown, health.StateUnknown,
+		health.StateDraining, health.StateHealthy, // by its own word, and by hand
 	}
 	for i := range accepted {
 		if state, _ := known.State(&accepted[i]); state != want[i] {
@@ -75,8 +76,8 @@ func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
 					continue // there is no such thing
 				}
 				endpoints := fixtures.Numbered(2)
-				endpoints[0].Role, endpoints[0].Health = given, probes.Seeded(state)
-				if state == probes.StateUnhealthy {
+				endpoints[0].Role, endpoints[0].Health = given, health.Seeded(state)
+				if state == health.StateUnhealthy {
 					endpoints[0].Health.Cause.Reason = probes.ReasonTimeout
 				}
 				if given == endpoint.Draining {
@@ -126,7 +127,7 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 		"no time":              `{"version":1,"drains":[{"until":"soon","addresses":["10.0.0.1"]}]}`,
 	} {
 		endpoints := fixtures.Numbered(2)
-		endpoints[0].Health = probes.Seeded(probes.StateUnhealthy)
+		endpoints[0].Health = health.Seeded(health.StateUnhealthy)
 		_, written := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
 		written[0].Annotations[farpointv1.SliceStateAnnotation] = text
 		read := slicestate.Read(written)
@@ -179,11 +180,11 @@ func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 // A dead standby that fails in another way now writes nothing.
 func TestSliceState_OtherReason_WritesNothing(t *testing.T) {
 	endpoints := fixtures.Numbered(2)
-	endpoints[0].Role, endpoints[0].Health = endpoint.Standby, probes.Seeded(probes.StateUnhealthy)
+	endpoints[0].Role, endpoints[0].Health = endpoint.Standby, health.Seeded(health.StateUnhealthy)
 	endpoints[0].Health.Cause.Reason = probes.ReasonTimeout
 	_, written := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
 	endpoints[0].Health.Cause.Reason = probes.ReasonConnectionRefused
-	endpoints[0].WrittenReason = slicestate.Read(written).Reason(endpoints[0].Endpoint, probes.StateUnhealthy)
+	endpoints[0].WrittenReason = slicestate.Read(written).Reason(endpoints[0].Endpoint, health.StateUnhealthy)
 	if plan, _ := fixtures.CarryOut(t, fixtures.Wants(endpoints), written); fixtures.Writes(plan) != [3]int{} {
 		t.Errorf("%v writes", fixtures.Writes(plan))
 	}
@@ -196,7 +197,7 @@ func TestSliceState_OneStandbyFlips_WritesOneSlice(t *testing.T) {
 		endpoints[i].Role = endpoint.Standby
 	}
 	_, written := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
-	endpoints[500].Health = probes.Seeded(probes.StateUnhealthy)
+	endpoints[500].Health = health.Seeded(health.StateUnhealthy)
 	if plan, _ := fixtures.CarryOut(t, fixtures.Wants(endpoints), written); fixtures.Writes(plan) != [3]int{0, 1, 0} {
 		t.Errorf("%v writes", fixtures.Writes(plan))
 	}

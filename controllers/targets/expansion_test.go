@@ -30,7 +30,11 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/resolver"
+	"farpoint.dev/farpoint/probes/scheduler"
+	"farpoint.dev/farpoint/probes/transport"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -87,7 +91,7 @@ func shown(made *targets.Expansion) string {
 func TestExpansion(t *testing.T) {
 	const leadsNowhere = "its addresses may not be published: correct the name's records, or have the operator's administrator allow the range (--allowed-cidrs)"
 	until := fixtures.Noon.Add(5 * time.Minute)
-	missing := known(probes.LookupMissing, "192.0.2.1")
+	missing := known(resolver.LookupMissing, "192.0.2.1")
 	missing.KeptUntil = until
 	for _, test := range []struct {
 		name      string
@@ -248,7 +252,7 @@ func TestQuestions(t *testing.T) {
 // What a name leads to is one endpoint, whatever else leads there.
 func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 	spec := fixtures.SpecOf("a.example", "b.example")
-	z := zone{"a.example A": found("192.0.2.1", "192.0.2.2"), "b.example A": found("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(probes.LookupEmpty), "b.example AAAA": known(probes.LookupEmpty)}
+	z := zone{"a.example A": found("192.0.2.1", "192.0.2.2"), "b.example A": found("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(resolver.LookupEmpty), "b.example AAAA": known(resolver.LookupEmpty)}
 	got := fixtures.PlannedWith(t, expanding(z).Expand(spec), fixtures.OnePort)
 	var names []string
 	for _, endpoint := range got.Accepted {
@@ -261,8 +265,8 @@ func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 
 // A probe by another name is another probe.
 func TestIdentityOfNames(t *testing.T) {
-	identity := func(name string) probes.Identity {
-		z := zone{name + " A": found("192.0.2.1"), name + " AAAA": known(probes.LookupEmpty)}
+	identity := func(name string) scheduler.Identity {
+		z := zone{name + " A": found("192.0.2.1"), name + " AAAA": known(resolver.LookupEmpty)}
 		return fixtures.PlannedWith(t, expanding(z).Expand(fixtures.SpecOf(name)), fixtures.OnePort).Probers[0].Identity
 	}
 	literal := fixtures.Planned(t, *fixtures.SpecOf("192.0.2.1"), fixtures.OnePort).Probers[0].Identity
@@ -291,14 +295,14 @@ func TestPoliciesOnNames(t *testing.T) {
 			s.DeniedDNSSuffixes = []farpointv1.DNSSuffix{suffix}
 		}))
 		expanding := expanding(z)
-		expanding.Rules.Types = []probes.RecordType{probes.RecordA}
+		expanding.Rules.Types = []resolver.RecordType{resolver.RecordA}
 		names := expanding.Expand(fixtures.SpecOf("db.corp.example", "srv://_db._tcp.corp.example", "web.example"))
 		common, err := targets.NewSettings(names.Spec, targets.Certificates{}, targets.Login{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		egress := probes.NewEgressPolicy(probes.EgressRules{})
-		planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+		egress := egress.NewEgressPolicy(egress.EgressRules{})
+		planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 		got := planner.Within(within, 100).Plan(names, fixtures.OnePort, fixtures.ProbedBy(common), &slicestate.Prior{})
 		var accepted []string
 		for _, endpoint := range got.Accepted {

@@ -27,6 +27,10 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/transport"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -49,8 +53,8 @@ func soundSettings(t *testing.T, spec *farpointv1.ExternalServiceSpec) targets.S
 
 func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.T) {
 	spec := &farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080)}}
-	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	for _, ready := range []bool{true, false} {
 		prior := publishedAt("192.0.2.1", ready)
 		by := targets.Probing{Fault: &endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}}
@@ -67,7 +71,7 @@ func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.
 			t.Errorf("stale for %q", reason)
 		}
 		dead := probes.Result{Outcome: probes.Failure, Reason: probes.ReasonConnectionRefused}
-		known.Health.Observe(dead, probes.Thresholds{Failure: 1, Success: 1}, time.Unix(1, 0))
+		known.Health.Observe(dead, health.Thresholds{Failure: 1, Success: 1}, time.Unix(1, 0))
 		if reason := endpoint.StaleReason(&known); ready && reason != probes.ReasonNone {
 			t.Errorf("found dead, and stale for %q", reason)
 		}
@@ -76,8 +80,8 @@ func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.
 
 func TestProbers_UnchangedEndpoint_IsNotPreparedAgain(t *testing.T) {
 	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080)}}
-	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	by := fixtures.ProbedBy(soundSettings(t, spec))
 	first := planner.Plan(&targets.Expansion{Spec: spec}, fixtures.OnePort, by, &slicestate.Prior{})
 	before := first.ActiveProbers()
@@ -95,8 +99,8 @@ func TestProbers_UnchangedEndpoint_IsNotPreparedAgain(t *testing.T) {
 
 func TestProbers_PolicyThatForbidsTheLastSoundDefinition_TakesItOut(t *testing.T) {
 	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080)}}
-	egress := probes.NewEgressPolicy(probes.EgressRules{})
-	planner := targets.Planner{Registry: probes.NewRegistry(probes.NewDialer(egress)), Egress: egress}
+	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	by := fixtures.ProbedBy(soundSettings(t, spec))
 	by.Sound[0].Url = "http:///"
 	first := planner.Plan(&targets.Expansion{Spec: spec}, fixtures.OnePort, by, &slicestate.Prior{})

@@ -28,7 +28,10 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
-	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/egress"
+	"farpoint.dev/farpoint/probes/protocol"
+	"farpoint.dev/farpoint/probes/scheduler"
+	"farpoint.dev/farpoint/probes/transport"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
