@@ -129,7 +129,7 @@ var rules = []rule{
 	},
 	{
 		name:    "stands in",
-		pattern: `\b([Ss]tand|[Ss]tands|[Ss]tood) (in|at|there|here|beside|under|above|below)\b( for)?`,
+		pattern: `\b(stands?|Stands?|stood|Stood) (in|at|there|here|beside|under|above|below)\b( for)?`,
 		unless:  ` for$`,
 		reason:  "things are somewhere, or somebody sets them; they do not stand",
 		instead: "is in, is set in, has, holds",
