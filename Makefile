@@ -94,29 +94,36 @@ prose: ## Check comments, messages and documents for constructions that hack/pro
 envtest: ## Build the control plane and the readers for the tests into bin/k8s, and print the folder.
 	@hack/envtest/build.sh $(READERS)
 
+# The race detector, where there are a C compiler and its headers.
+RACE = $(shell $$(go env CC) -include stdlib.h -x c -fsyntax-only /dev/null 2>/dev/null && echo -race)
+
 # The specs of controllers wait more than they compute: PROCS processes share them, each with a
 # control plane of its own, while go test runs all other tests.
 PROCS ?= 4
 
 .PHONY: test
 test: ## Run all tests, with the race detector, and list what was skipped. TESTFLAGS='-run X -v' for some.
-	@race=-race; \
-	if ! printf '#include <stdlib.h>\n' | $$(go env CC) -x c -fsyntax-only - 2>/dev/null; then \
+	@if [[ -z '$(RACE)' ]]; then \
 		if [[ $${CI:-} == true ]]; then \
 			echo "the race detector needs a C compiler and its headers: install gcc and libc6-dev" >&2; exit 1; \
 		fi; \
-		echo "no C compiler found: testing without the race detector" >&2; race=; \
+		echo "no C compiler found: testing without the race detector" >&2; \
 	fi; \
 	export KUBEBUILDER_ASSETS; KUBEBUILDER_ASSETS=$$(hack/envtest/build.sh $(READERS)); \
-	if [[ -n $$race ]]; then export CGO_ENABLED=1; fi; status=0; \
-	if [[ -n "$(TESTFLAGS)" ]]; then \
-		(set -x; go test $$race -timeout 30m $(TESTFLAGS) ./...) || status=$$?; \
-	else \
-		mkdir -p dist; (set -x; go test $$race -timeout 30m -skip '^TestControllers$$' ./...) >dist/test.txt 2>&1 & \
-		(set -x; $(GINKGO) -procs=$(PROCS) $$race --timeout=30m --silence-skips ./controllers) || status=$$?; \
-		wait $$! || status=$$?; cat dist/test.txt; \
-	fi; \
+	status=0; $(MAKE) --no-print-directory --keep-going -j2 --output-sync=target \
+		$(if $(TESTFLAGS),test-some,test-specs test-others) || status=$$?; \
 	go run ./test/servers/missing; exit $$status
+
+# These need KUBEBUILDER_ASSETS.
+.PHONY: test-specs test-others test-some
+test-specs test-others test-some: export CGO_ENABLED = $(if $(RACE),1,0)
+test-specs: export GOGC = 400 # also of the API servers, which have memory enough
+test-specs:
+	$(GINKGO) -procs=$(PROCS) $(RACE) --timeout=30m --silence-skips ./controllers
+test-others:
+	go test $(RACE) -timeout 30m -skip '^TestControllers$$' ./...
+test-some:
+	go test $(RACE) -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: test-long
 test-long: ## Run all simulations in full, without the race detector. `make test` bounds them, see test/effort.
