@@ -30,7 +30,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
-	"farpoint.dev/farpoint/controllers"
 )
 
 // admissionMarker is a label that the policies of the tests of admission look for, and
@@ -172,9 +171,9 @@ var _ = Describe("admission by policies", Ordered, func() {
 		for i := range 400 {
 			object := externalService(names[i%len(names)], "random")
 			world.spec(&object.Spec)
-			_, others := controllers.Objections(nil, nil, object)
+			_, others := objections(nil, nil, object)
 			Expect(others).To(BeEmpty(), "the test makes specs that are in order: %+v", object.Spec)
-			byPolicies, _ := controllers.Objections(policies, namespaces[object.Namespace], object)
+			byPolicies, _ := objections(policies, namespaces[object.Namespace], object)
 			err := admitted(ctx, object)
 			if len(byPolicies) == 0 {
 				Expect(err).NotTo(HaveOccurred(), "the operator has nothing to say against %+v", object.Spec)

@@ -27,6 +27,7 @@ import (
 
 	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/controllers/ownership"
+	"farpoint.dev/farpoint/controllers/tenancy"
 )
 
 // cacheOptions keep the cache small. What Kubernetes' own controllers write for Pods,
@@ -54,7 +55,7 @@ func cacheOptions(namespaces []string) (cache.Options, error) {
 			&discoveryv1.EndpointSlice{}: {Label: slices, Transform: stripSlice},
 			&corev1.Endpoints{}:          {Label: endpoints, Transform: stripEndpoints},
 			&corev1.Service{}:            {Transform: stripService},
-			namespaceMetadata():          {Transform: stripNamespace},
+			tenancy.NamespaceMetadata():  {Transform: tenancy.StripNamespace},
 		},
 	}, nil
 }

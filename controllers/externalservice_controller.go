@@ -40,6 +40,7 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/controllers/telemetry"
+	"farpoint.dev/farpoint/controllers/tenancy"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/probes/scheduler"
@@ -101,7 +102,7 @@ type Reconciler struct {
 	// definitions are what endpoints are probed by.
 	definitions *definitions
 	// policies confine what an object may do, by its namespace.
-	policies *policies
+	policies *tenancy.Policies
 	// maxEndpoints is the most endpoints in a slice where the spec says nothing.
 	maxEndpoints int
 }
@@ -112,7 +113,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 	result, err := r.reconcile(ctx, request)
-	if errors.Is(err, errGrantsUnknown) {
+	if errors.Is(err, tenancy.ErrGrantsUnknown) {
 		return ctrl.Result{}, nil // who asked is called
 	}
 	var answers answersAwaited
@@ -154,7 +155,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 			return ctrl.Result{}, err
 		}
 	}
-	within, known := r.policies.of(request.Namespace)
+	within, known := r.policies.Of(request.Namespace)
 	if !known {
 		return ctrl.Result{}, nil // it is looked at again when the namespace is known
 	}
@@ -209,7 +210,7 @@ func (r *Reconciler) forget(owner probes.Owner) {
 	r.resolver.Remove(owner)
 	r.decisions.Forget(owner)
 	r.transitions.taken(owner)
-	r.policies.forget(owner)
+	r.policies.Forget(owner)
 	r.pods.forget(types.NamespacedName(owner))
 	r.endpoints.forget(types.NamespacedName(owner))
 }

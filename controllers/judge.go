@@ -129,7 +129,7 @@ func keepProbing(leaving []endpoint.Verdict) []scheduler.Target {
 // probe has the scheduler probe the targets. Those without a prober go on as they were
 // begun, unless that was within other confines: what these let them do is not known.
 func (r *Reconciler) probe(owner probes.Owner, within *policy.Limits, targets []scheduler.Target) {
-	if !r.policies.enter(owner, within) {
+	if !r.policies.Enter(owner, within) {
 		targets = slices.DeleteFunc(targets, func(target scheduler.Target) bool { return target.Prober == nil })
 	}
 	r.scheduler.Set(owner, targets)
@@ -138,7 +138,7 @@ func (r *Reconciler) probe(owner probes.Owner, within *policy.Limits, targets []
 // probeOn has the probes of an owner whose endpoints cannot be judged go on as they were
 // begun, unless that was within other confines.
 func (r *Reconciler) probeOn(owner probes.Owner, within *policy.Limits) {
-	if !r.policies.enter(owner, within) {
+	if !r.policies.Enter(owner, within) {
 		r.scheduler.Remove(owner)
 	}
 }

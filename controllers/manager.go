@@ -55,6 +55,7 @@ import (
 	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/controllers/telemetry"
+	"farpoint.dev/farpoint/controllers/tenancy"
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/probes/egress"
 	"farpoint.dev/farpoint/probes/health"
@@ -182,14 +183,14 @@ func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options)
 		transitions:  transitions,
 		clock:        clock.RealClock{},
 		targets:      targets.Planner{Registry: registry, Egress: egress},
-		services:     serviceResolver{client: manager.GetClient(), grants: newGrants(live, clock.RealClock{}, options.WatchNamespaces, withServiceIn(manager.GetClient()))},
+		services:     serviceResolver{client: manager.GetClient(), grants: tenancy.NewGrants(live, clock.RealClock{}, options.WatchNamespaces, withServiceIn(manager.GetClient()))},
 		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), own: own, writes: measured.Writes, activity: counted},
 		endpoints:    newEndpointsKeeper(manager.GetClient(), manager.GetAPIReader(), clock.RealClock{}),
 		own:          own,
 		pods:         newPodSlices(live, clock.RealClock{}),
 		events:       events,
 		definitions:  newDefinitions(manager.GetAPIReader(), options.RemovedCredentialGrace),
-		policies:     newPolicies(manager.GetCache(), dialer, inNamespace(manager.GetCache())),
+		policies:     tenancy.NewPolicies(manager.GetCache(), dialer, inNamespace(manager.GetCache())),
 		measured:     measured,
 		activity:     counted,
 		maxEndpoints: options.MaxEndpointsPerSlice,
@@ -198,10 +199,10 @@ func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options)
 		{"changes of health", transitions.start},
 		{"the cluster's own ranges", ranges},
 		{"EndpointSlices of Pods", reconciler.pods.start},
-		{"ReferenceGrants", reconciler.services.grants.start},
+		{"ReferenceGrants", reconciler.services.grants.Start},
 	}
 	if len(options.WatchNamespaces) == 0 {
-		sources = append(sources, namedSource{"ExternalServicePolicies", reconciler.policies.start})
+		sources = append(sources, namedSource{"ExternalServicePolicies", reconciler.policies.Start})
 	}
 	err = reconciler.watch(manager, sources, controllerOptions(manager, options))
 	if err != nil {
@@ -386,4 +387,23 @@ func addHealth(manager ctrl.Manager) error {
 		manager.AddHealthzCheck("ping", healthz.Ping),
 		manager.AddReadyzCheck("caches", synced),
 	)
+}
+
+// findRanges has the policy go by the cluster's own ranges, as far as they can be found out.
+func findRanges(manager ctrl.Manager, policy *egress.EgressPolicy, options Options) (startFunc, error) {
+	if len(options.WatchNamespaces) == 0 {
+		ranges, err := tenancy.NewRanges(manager, policy, options.Egress)
+		if err != nil {
+			return nil, err
+		}
+		return ranges.Start, nil
+	}
+	rules := options.Egress
+	rules.Cluster = tenancy.APIServerRange(manager.GetConfig().Host)
+	policy.Set(rules)
+	return func(ctx context.Context, _ workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		ctrl.LoggerFrom(ctx).Info("The operator watches only some namespaces: it does not enforce ExternalServicePolicies, and does not know the cluster's Service, Pod and node ranges; list these ranges in --denied-cidrs",
+			"watched", options.WatchNamespaces, "denied", len(rules.Denied))
+		return nil
+	}, nil
 }

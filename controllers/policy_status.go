@@ -41,6 +41,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/policy"
+	"farpoint.dev/farpoint/controllers/tenancy"
 )
 
 // +kubebuilder:rbac:groups=farpoint.dev,resources=externalservicepolicies/status,verbs=update
@@ -125,7 +126,7 @@ func (r *policyReporter) Reconcile(ctx context.Context, request ctrl.Request) (c
 
 // count counts what a selector selects.
 func (r *policyReporter) count(ctx context.Context, selector labels.Selector) (namespaces, services int32, err error) {
-	all, err := listNamespaces(ctx, r.client)
+	all, err := tenancy.ListNamespaces(ctx, r.client)
 	if err != nil {
 		return 0, 0, err
 	}

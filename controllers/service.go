@@ -36,13 +36,14 @@ import (
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/controllers/sliceplan"
+	"farpoint.dev/farpoint/controllers/tenancy"
 )
 
 // serviceResolver finds the target Service, and keeps it as the template says if there
 // is one.
 type serviceResolver struct {
 	client client.Client
-	grants *grants
+	grants *tenancy.Grants
 }
 
 // resolve returns an error only if the API server could not be asked or told. Where the
@@ -73,7 +74,7 @@ func (r serviceResolver) formerTarget(ctx context.Context, owner *farpointv1.Ext
 		}
 		asked[key] = true
 		if key.Namespace != owner.Namespace {
-			if refused, err := r.grants.refusal(owner.Namespace, key); err != nil || refused != nil {
+			if refused, err := r.grants.Refusal(owner.Namespace, key); err != nil || refused != nil {
 				return nil, err
 			}
 		}
@@ -102,7 +103,7 @@ func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.Ex
 	if refused, err := r.refusal(owner); err != nil {
 		return serviceFinding{}, err
 	} else if refused != nil {
-		return serviceFinding{reason: refused.reason, message: refused.message, awaited: refused.awaited}, nil
+		return serviceFinding{reason: refused.Reason, message: refused.Message, awaited: refused.Awaited}, nil
 	}
 	service := &corev1.Service{}
 	err := r.client.Get(ctx, key, service)
@@ -119,12 +120,12 @@ func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.Ex
 }
 
 // refusal says why the owner may not refer to its Service; nil if it may.
-func (r serviceResolver) refusal(owner *farpointv1.ExternalService) (*refusal, error) {
+func (r serviceResolver) refusal(owner *farpointv1.ExternalService) (*tenancy.Refusal, error) {
 	key := ownership.TargetService(owner)
 	if key.Namespace == owner.Namespace {
 		return nil, nil
 	}
-	return r.grants.refusal(owner.Namespace, key)
+	return r.grants.Refusal(owner.Namespace, key)
 }
 
 // removeCreated deletes the Services that were created for the owner, save the one of

@@ -19,19 +19,12 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/discovery"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-
-	"farpoint.dev/farpoint/probes/egress"
 )
-
-// maxLoggedRanges is how many ranges of a kind the log shows: there are as many of Pods as nodes.
-const maxLoggedRanges = 3
 
 // serverReport writes once to the log which API server the operator has found. Every replica
 // does, as soon as its caches are filled.
@@ -65,21 +58,4 @@ func (r serverReport) Start(context.Context) error {
 	}
 	r.log.Info("Found the API server", "host", r.host, "version", version.GitVersion)
 	return nil
-}
-
-// logRanges writes the cluster's own ranges, a few of each kind.
-func logRanges(log logr.Logger, ranges []egress.ClusterRange) {
-	byKind := map[string][]string{}
-	for _, r := range ranges {
-		byKind[r.Kind] = append(byKind[r.Kind], r.Prefix.String())
-	}
-	var values []any
-	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
-		shown := byKind[kind]
-		if more := len(shown) - maxLoggedRanges; more > 0 {
-			shown = append(shown[:maxLoggedRanges:maxLoggedRanges], fmt.Sprintf("and %d more", more))
-		}
-		values = append(values, kind, shown)
-	}
-	log.Info("Found the cluster's own ranges, which may be neither probed nor published", values...)
 }

@@ -19,14 +19,11 @@ package controllers
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/go-logr/logr/funcr"
 	"k8s.io/apimachinery/pkg/version"
-
-	"farpoint.dev/farpoint/probes/egress"
 )
 
 type fakeVersion struct {
@@ -56,21 +53,6 @@ func TestServerReport(t *testing.T) {
 				t.Errorf("got %s\nwant %s", got, test.want)
 			}
 		})
-	}
-}
-
-func TestLogRanges_ManyOfAKind_AreShortened(t *testing.T) {
-	ranges := []egress.ClusterRange{{Prefix: netip.MustParsePrefix("10.96.0.0/12"), Kind: "a Service of this cluster"}}
-	for i := range 5 {
-		ranges = append(ranges, egress.ClusterRange{Prefix: netip.MustParsePrefix(fmt.Sprintf("10.244.%d.0/24", i)), Kind: "a Pod of this cluster"})
-	}
-	var got string
-	logRanges(funcr.New(func(_, line string) { got = line }, funcr.Options{}), ranges)
-
-	const want = `"level"=0 "msg"="Found the cluster's own ranges, which may be neither probed nor published"` +
-		` "a Pod of this cluster"=["10.244.0.0/24" "10.244.1.0/24" "10.244.2.0/24" "and 2 more"] "a Service of this cluster"=["10.96.0.0/12"]`
-	if got != want {
-		t.Errorf("got %s\nwant %s", got, want)
 	}
 }
 

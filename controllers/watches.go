@@ -79,7 +79,7 @@ func (r *Reconciler) watch(manager ctrl.Manager, sources []namedSource, options 
 // sharingRoom names the ExternalServices that have to do with the room that another one
 // takes or leaves.
 func (r *Reconciler) sharingRoom(ctx context.Context, object client.Object) []reconcile.Request {
-	if within, _ := r.policies.of(object.GetNamespace()); !within.BoundsEndpoints() {
+	if within, _ := r.policies.Of(object.GetNamespace()); !within.BoundsEndpoints() {
 		return nil
 	}
 	return requestsBy(ctx, r.client, client.InNamespace(object.GetNamespace()))

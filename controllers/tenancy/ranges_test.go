@@ -14,13 +14,14 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package tenancy
 
 import (
 	"fmt"
 	"net/netip"
 	"testing"
 
+	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
@@ -61,7 +62,7 @@ func TestWhoIsLookedAtWhenRangesChange(t *testing.T) {
 		"in the common URL":     {with(farpointv1.ExternalServiceSpec{HealthCheckURL: "tcp://198.51.100.7:80"}), true},
 		"wherever a name leads": {with(at("db.example", "")), true},
 	} {
-		if got := judgedOtherwise(test.object, before, after); got != test.want {
+		if got := specJudgedOtherwise(test.object, before, after); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
 	}
@@ -71,5 +72,20 @@ func TestWhoIsLookedAtWhenRangesChange(t *testing.T) {
 		if got := publishedOtherwise(slice, before, after); got != want {
 			t.Errorf("%s in a slice: %v, want %v", address, got, want)
 		}
+	}
+}
+
+func TestLogRanges_ManyOfAKind_AreShortened(t *testing.T) {
+	ranges := []egress.ClusterRange{{Prefix: netip.MustParsePrefix("10.96.0.0/12"), Kind: "a Service of this cluster"}}
+	for i := range 5 {
+		ranges = append(ranges, egress.ClusterRange{Prefix: netip.MustParsePrefix(fmt.Sprintf("10.244.%d.0/24", i)), Kind: "a Pod of this cluster"})
+	}
+	var got string
+	logRanges(funcr.New(func(_, line string) { got = line }, funcr.Options{}), ranges)
+
+	const want = `"level"=0 "msg"="Found the cluster's own ranges, which may be neither probed nor published"` +
+		` "a Pod of this cluster"=["10.244.0.0/24" "10.244.1.0/24" "10.244.2.0/24" "and 2 more"] "a Service of this cluster"=["10.96.0.0/12"]`
+	if got != want {
+		t.Errorf("got %s\nwant %s", got, want)
 	}
 }

@@ -14,12 +14,12 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package controllers_test
 
 import (
-	"slices"
+	"k8s.io/apimachinery/pkg/labels"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"slices"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/policy"
@@ -30,21 +30,22 @@ import (
 	"farpoint.dev/farpoint/probes/transport"
 )
 
-// Objections are the operator's objections to an ExternalService in a namespace with these
+// objections are the operator's objections to an ExternalService in a namespace with these
 // labels, where it is the only one: by its policies, and besides.
-func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]string, object *farpointv1.ExternalService) (byPolicies, others []string) {
+func objections(policies []farpointv1.ExternalServicePolicy, of map[string]string, object *farpointv1.ExternalService) (byPolicies, others []string) {
 	var read []*policy.Policy
 	for i := range policies {
 		made, err := policy.Read(&policies[i])
 		if err != nil {
 			others = append(others, err.Error())
 		}
-		read = append(read, made)
+		if made.Namespaces.Matches(labels.Set(of)) {
+			read = append(read, made)
+		}
 	}
-	egress := egress.NewEgressPolicy(egress.EgressRules{})
-	dialer := transport.NewDialer(egress)
-	namespace := metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "tenant", Labels: labels}}
-	within := newConfinement(read, []metav1.PartialObjectMetadata{namespace}, nil, dialer).of["tenant"]
+	rules := egress.NewEgressPolicy(egress.EgressRules{})
+	dialer := transport.NewDialer(rules)
+	within := policy.NewLimits(read, dialer)
 	common, err := targets.NewSettings(&object.Spec, targets.Certificates{}, targets.Login{})
 	if err != nil {
 		return byPolicies, append(others, err.Error())
@@ -53,7 +54,7 @@ func Objections(policies []farpointv1.ExternalServicePolicy, labels map[string]s
 	if slowed := within.ClampTiming(&timing); slowed != "" {
 		byPolicies = append(byPolicies, slowed)
 	}
-	planner := targets.Planner{Registry: protocol.NewRegistry(dialer), Egress: egress}
+	planner := targets.Planner{Registry: protocol.NewRegistry(dialer), Egress: rules}
 	for _, each := range planner.Within(within, within.Room(object, nil)).Plan(&targets.Expansion{Spec: &object.Spec}, nil, targets.Probing{Sound: []*targets.Definition{{Settings: common}}}, &slicestate.Prior{}).Rejected {
 		if each.Reason == farpointv1.NotAllowedByPolicyReason {
 			byPolicies = append(byPolicies, each.Message)

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package tenancy
 
 import (
 	"slices"
@@ -46,20 +46,20 @@ func TestConfinementFollowsLabelsAndPolicies(t *testing.T) {
 		}
 		return made
 	}
-	none := &confinement{none: true}
-	first := newConfinement([]*policy.Policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "a"), namespace("z", "b")}, nil, dialer)
+	none := &policySnapshot{none: true}
+	first := newSnapshot([]*policy.Policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "a"), namespace("z", "b")}, nil, dialer)
 	if first.of["x"] == nil || first.of["x"] != first.of["y"] || first.of["z"] != nil {
 		t.Errorf("%v", first.of)
 	}
-	differences := func(now, then *confinement) string {
+	differences := func(now, then *policySnapshot) string {
 		list := now.differences(then)
 		return strings.Join(slices.Sorted(slices.Values(list)), " ")
 	}
-	same := newConfinement([]*policy.Policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "b"), namespace("z", "b"), namespace("new", "b")}, first.made, dialer)
-	edited := newConfinement([]*policy.Policy{selecting("p", "a", 2)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, same.made, dialer)
-	gone := newConfinement(nil, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, edited.made, dialer)
+	same := newSnapshot([]*policy.Policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "b"), namespace("z", "b"), namespace("new", "b")}, first.made, dialer)
+	edited := newSnapshot([]*policy.Policy{selecting("p", "a", 2)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, same.made, dialer)
+	gone := newSnapshot(nil, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, edited.made, dialer)
 	for _, test := range []struct {
-		now, then *confinement
+		now, then *policySnapshot
 		want      string
 	}{
 		{first, none, "x y"}, {same, first, "new y"}, {edited, same, "x"}, {gone, edited, "x"}, {gone, gone, ""},

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package tenancy
 
 import (
 	"context"
@@ -39,11 +39,11 @@ import (
 
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=referencegrants,verbs=get;list;watch
 
-// grants knows which ExternalServices may front Services of other namespaces. That is
+// Grants knows which ExternalServices may front Services of other namespaces. That is
 // said by the Gateway API's ReferenceGrants, in the Service's namespace. They are followed
 // from when somebody asks first, since most clusters have no need of them here, and some
 // do not know the kind.
-type grants struct {
+type Grants struct {
 	client client.WithWatch
 	clock  clock.Clock
 	// requests are the ExternalServices whose Service is in this namespace, but not they; in
@@ -61,21 +61,21 @@ type grants struct {
 	lists map[string]*apiserver.WatchedList
 }
 
-func newGrants(from client.WithWatch, clock clock.Clock, namespaces []string, requests func(ctx context.Context, namespace string) []reconcile.Request) *grants {
-	return &grants{client: from, requests: requests, clock: clock, namespaces: namespaces, lists: map[string]*apiserver.WatchedList{}}
+func NewGrants(from client.WithWatch, clock clock.Clock, namespaces []string, requests func(ctx context.Context, namespace string) []reconcile.Request) *Grants {
+	return &Grants{client: from, requests: requests, clock: clock, namespaces: namespaces, lists: map[string]*apiserver.WatchedList{}}
 }
 
-// refusal says why a Service may not be referred to.
-type refusal struct {
-	// reason and message are those of the condition TargetServiceResolved.
-	reason, message string
-	// awaited: it may end without an edit of the ExternalService.
-	awaited bool
+// Refusal says why a Service may not be referred to.
+type Refusal struct {
+	// Reason and message are those of the condition TargetServiceResolved.
+	Reason, Message string
+	// Awaited: it may end without an edit of the ExternalService.
+	Awaited bool
 }
 
-// errGrantsUnknown is returned until the API server has answered. Then who asked is
+// ErrGrantsUnknown is returned until the API server has answered. Then who asked is
 // called again.
-var errGrantsUnknown = errors.New("the ReferenceGrants are not known yet")
+var ErrGrantsUnknown = errors.New("the ReferenceGrants are not known yet")
 
 // grantKinds are the versions that ReferenceGrants come in, the one that will stay first.
 var grantKinds = []apiserver.Kind{
@@ -83,32 +83,32 @@ var grantKinds = []apiserver.Kind{
 	{Object: &gatewayv1beta1.ReferenceGrant{}, List: &gatewayv1beta1.ReferenceGrantList{}},
 }
 
-// start is called once, when the controller starts.
-func (g *grants) start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+// Start is called once, when the controller starts.
+func (g *Grants) Start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.run, g.queue = ctx, queue
 	return nil
 }
 
-// refusal says why ExternalServices of a namespace may not front a Service of another
+// Refusal says why ExternalServices of a namespace may not front a Service of another
 // one; nil if they may.
-func (g *grants) refusal(from string, to types.NamespacedName) (*refusal, error) {
+func (g *Grants) Refusal(from string, to types.NamespacedName) (*Refusal, error) {
 	if len(g.namespaces) > 0 && !slices.Contains(g.namespaces, to.Namespace) {
-		return &refusal{
-			reason:  farpointv1.RefNotPermittedReason,
-			message: fmt.Sprintf("Service %s is in another namespace, which the operator does not watch: add the namespace to --watch-namespaces, or create the ExternalService there, with an operator that watches it", to),
+		return &Refusal{
+			Reason:  farpointv1.RefNotPermittedReason,
+			Message: fmt.Sprintf("Service %s is in another namespace, which the operator does not watch: add the namespace to --watch-namespaces, or create the ExternalService there, with an operator that watches it", to),
 		}, nil
 	}
 	objects, state := g.follow(to.Namespace).All(to.Namespace)
 	switch state {
 	case apiserver.Unknown:
-		return nil, errGrantsUnknown
+		return nil, ErrGrantsUnknown
 	case apiserver.Absent:
-		return &refusal{
-			reason:  farpointv1.ReferenceGrantNotInstalledReason,
-			message: fmt.Sprintf("Service %s is in another namespace, which must allow that with a ReferenceGrant, a kind that this cluster lacks: install the Gateway API (gateway.networking.k8s.io), or create the ExternalService in namespace %s", to, to.Namespace),
-			awaited: true,
+		return &Refusal{
+			Reason:  farpointv1.ReferenceGrantNotInstalledReason,
+			Message: fmt.Sprintf("Service %s is in another namespace, which must allow that with a ReferenceGrant, a kind that this cluster lacks: install the Gateway API (gateway.networking.k8s.io), or create the ExternalService in namespace %s", to, to.Namespace),
+			Awaited: true,
 		}, nil
 	}
 	permits := func(object client.Object) bool {
@@ -117,10 +117,10 @@ func (g *grants) refusal(from string, to types.NamespacedName) (*refusal, error)
 	if slices.ContainsFunc(objects, permits) {
 		return nil, nil
 	}
-	return &refusal{
-		reason:  farpointv1.RefNotPermittedReason,
-		message: fmt.Sprintf("Service %s is in another namespace, where no ReferenceGrant allows that: create one in namespace %s, from group %s, kind %s, namespace %s, to group \"\", kind Service, name %s", to, to.Namespace, farpointv1.GroupVersion.Group, ownership.Kind, from, to.Name),
-		awaited: true,
+	return &Refusal{
+		Reason:  farpointv1.RefNotPermittedReason,
+		Message: fmt.Sprintf("Service %s is in another namespace, where no ReferenceGrant allows that: create one in namespace %s, from group %s, kind %s, namespace %s, to group \"\", kind Service, name %s", to, to.Namespace, farpointv1.GroupVersion.Group, ownership.Kind, from, to.Name),
+		Awaited: true,
 	}, nil
 }
 
@@ -136,7 +136,7 @@ func permits(grant *gatewayv1.ReferenceGrantSpec, namespace, service string) boo
 
 // follow returns the list that has the grants of a namespace. It begins to fill when it is
 // asked for first.
-func (g *grants) follow(namespace string) *apiserver.WatchedList {
+func (g *Grants) follow(namespace string) *apiserver.WatchedList {
 	var options []client.ListOption
 	if len(g.namespaces) > 0 {
 		options = append(options, client.InNamespace(namespace))
@@ -155,7 +155,7 @@ func (g *grants) follow(namespace string) *apiserver.WatchedList {
 }
 
 // changed calls the ExternalServices whose Service is in the namespace, but not they.
-func (g *grants) changed(namespace string) {
+func (g *Grants) changed(namespace string) {
 	for _, request := range g.requests(g.run, namespace) {
 		g.queue.Add(request)
 	}

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package tenancy
 
 import (
 	"context"
@@ -45,9 +45,9 @@ import (
 // +kubebuilder:rbac:groups=farpoint.dev,resources=externalservicepolicies,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=list;watch
 
-// policies knows what the ExternalServices of each namespace are confined to, and has them
+// Policies knows what the ExternalServices of each namespace are confined to, and has them
 // looked at again when that changes.
-type policies struct {
+type Policies struct {
 	cache  cache.Cache
 	dialer *transport.Dialer
 	// requests are the ExternalServices of a namespace.
@@ -55,7 +55,7 @@ type policies struct {
 	// changed holds a token while something may be otherwise.
 	changed chan struct{}
 	// present is what holds now. Nobody waits for it.
-	present atomic.Pointer[confinement]
+	present atomic.Pointer[policySnapshot]
 
 	// mu guards what follows. Nothing waits while holding it.
 	mu sync.Mutex
@@ -63,8 +63,8 @@ type policies struct {
 	entered map[probes.Owner]*policy.Limits
 }
 
-// confinement is what holds for all namespaces at one time. It is never changed.
-type confinement struct {
+// policySnapshot is what holds for all namespaces at one time. It is never changed.
+type policySnapshot struct {
 	// none: there is no policy, and it does not matter which namespaces there are.
 	none bool
 	// of has each namespace there is.
@@ -73,23 +73,23 @@ type confinement struct {
 	made map[string]*policy.Limits
 }
 
-func newPolicies(from cache.Cache, dialer *transport.Dialer, requests func(ctx context.Context, namespace string) []reconcile.Request) *policies {
-	made := &policies{cache: from, dialer: dialer, requests: requests, changed: make(chan struct{}, 1), entered: map[probes.Owner]*policy.Limits{}}
-	made.present.Store(&confinement{none: true})
+func NewPolicies(from cache.Cache, dialer *transport.Dialer, requests func(ctx context.Context, namespace string) []reconcile.Request) *Policies {
+	made := &Policies{cache: from, dialer: dialer, requests: requests, changed: make(chan struct{}, 1), entered: map[probes.Owner]*policy.Limits{}}
+	made.present.Store(&policySnapshot{none: true})
 	return made
 }
 
-// of returns the confines of a namespace, and false if it is not known yet that there is
+// Of returns the confines of a namespace, and false if it is not known yet that there is
 // one: its ExternalServices are looked at again when it is.
-func (p *policies) of(namespace string) (*policy.Limits, bool) {
+func (p *Policies) Of(namespace string) (*policy.Limits, bool) {
 	present := p.present.Load()
 	found, known := present.of[namespace]
 	return found, known || present.none
 }
 
-// enter notes that the probes of an owner are planned within the confines, and reports
+// Enter notes that the probes of an owner are planned within the confines, and reports
 // whether those before were planned within the same.
-func (p *policies) enter(owner probes.Owner, within *policy.Limits) (same bool) {
+func (p *Policies) Enter(owner probes.Owner, within *policy.Limits) (same bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before, known := p.entered[owner]
@@ -97,17 +97,17 @@ func (p *policies) enter(owner probes.Owner, within *policy.Limits) (same bool) 
 	return !known || before == within
 }
 
-// forget is called when an owner has no probes any more.
-func (p *policies) forget(owner probes.Owner) {
+// Forget is called when an owner has no probes any more.
+func (p *Policies) Forget(owner probes.Owner) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.entered, owner)
 }
 
-// start is called once, before the controller carries out anything: when it returns, the
+// Start is called once, before the controller carries out anything: when it returns, the
 // policies are known. From then on it follows them.
-func (p *policies) start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	for _, object := range []client.Object{&farpointv1.ExternalServicePolicy{}, namespaceMetadata()} {
+func (p *Policies) Start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	for _, object := range []client.Object{&farpointv1.ExternalServicePolicy{}, NamespaceMetadata()} {
 		informer, err := p.cache.GetInformer(ctx, object)
 		if meta.IsNoMatchError(err) { // only the CRD can be missing
 			ctrl.LoggerFrom(ctx).Info("The API server has no ExternalServicePolicies, so none are enforced: install the CRD and restart the operator to enable them")
@@ -138,15 +138,15 @@ func (p *policies) start(ctx context.Context, queue workqueue.TypedRateLimitingI
 	return nil
 }
 
-// namespaceMetadata stands for Namespaces as the cache has them: names and labels.
-func namespaceMetadata() *metav1.PartialObjectMetadata {
+// NamespaceMetadata stands for Namespaces as the cache has them: names and labels.
+func NamespaceMetadata() *metav1.PartialObjectMetadata {
 	made := &metav1.PartialObjectMetadata{}
 	made.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	return made
 }
 
-// stripNamespace leaves of a Namespace what policies select it by.
-func stripNamespace(object any) (any, error) {
+// StripNamespace leaves of a Namespace what policies select it by.
+func StripNamespace(object any) (any, error) {
 	if namespace, ok := object.(*metav1.PartialObjectMetadata); ok {
 		namespace.ObjectMeta = metav1.ObjectMeta{Name: namespace.Name, UID: namespace.UID, ResourceVersion: namespace.ResourceVersion, Labels: namespace.Labels}
 	}
@@ -154,7 +154,7 @@ func stripNamespace(object any) (any, error) {
 }
 
 // handler notes what may change what holds.
-func (p *policies) handler() toolscache.ResourceEventHandler {
+func (p *Policies) handler() toolscache.ResourceEventHandler {
 	note := func() {
 		select {
 		case p.changed <- struct{}{}:
@@ -175,17 +175,17 @@ func (p *policies) handler() toolscache.ResourceEventHandler {
 
 // refresh applies the policies in the cache, and has the ExternalServices looked at for which
 // they differ.
-func (p *policies) refresh(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+func (p *Policies) refresh(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	all := &farpointv1.ExternalServicePolicyList{}
 	if err := p.cache.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list ExternalServicePolicies: %w", err)
 	}
-	namespaces, err := listNamespaces(ctx, p.cache)
+	namespaces, err := ListNamespaces(ctx, p.cache)
 	if err != nil {
 		return err
 	}
 	before := p.present.Load()
-	next := newConfinement(readPolicies(ctx, all.Items), namespaces, before.made, p.dialer)
+	next := newSnapshot(readPolicies(ctx, all.Items), namespaces, before.made, p.dialer)
 	p.present.Store(next)
 	if queue == nil {
 		return nil
@@ -198,7 +198,7 @@ func (p *policies) refresh(ctx context.Context, queue workqueue.TypedRateLimitin
 	return nil
 }
 
-func listNamespaces(ctx context.Context, from client.Reader) ([]metav1.PartialObjectMetadata, error) {
+func ListNamespaces(ctx context.Context, from client.Reader) ([]metav1.PartialObjectMetadata, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
 	if err := from.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
@@ -220,10 +220,10 @@ func readPolicies(ctx context.Context, from []farpointv1.ExternalServicePolicy) 
 	return made
 }
 
-// newConfinement finds out what holds in each namespace. Confines that were made for the
+// newSnapshot finds out what holds in each namespace. Confines that were made for the
 // same policies before are taken again.
-func newConfinement(all []*policy.Policy, namespaces []metav1.PartialObjectMetadata, before map[string]*policy.Limits, dialer *transport.Dialer) *confinement {
-	next := &confinement{none: len(all) == 0, of: make(map[string]*policy.Limits, len(namespaces)), made: map[string]*policy.Limits{}}
+func newSnapshot(all []*policy.Policy, namespaces []metav1.PartialObjectMetadata, before map[string]*policy.Limits, dialer *transport.Dialer) *policySnapshot {
+	next := &policySnapshot{none: len(all) == 0, of: make(map[string]*policy.Limits, len(namespaces)), made: map[string]*policy.Limits{}}
 	for i := range namespaces {
 		var selecting []*policy.Policy
 		var versions strings.Builder
@@ -248,7 +248,7 @@ func newConfinement(all []*policy.Policy, namespaces []metav1.PartialObjectMetad
 
 // differences are the namespaces for which something else held before, or nothing was
 // known.
-func (c *confinement) differences(before *confinement) []string {
+func (c *policySnapshot) differences(before *policySnapshot) []string {
 	var found []string
 	for namespace, now := range c.of {
 		if then, known := before.of[namespace]; then != now || !known && !before.none {

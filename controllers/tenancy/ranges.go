@@ -14,15 +14,17 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package tenancy
 
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"slices"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -49,10 +51,10 @@ import (
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=list;watch
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=servicecidrs,verbs=list;watch
 
-// clusterRanges keeps the egress policy in step with the addresses that belong to the
+// Ranges keeps the egress policy in step with the addresses that belong to the
 // cluster, and has the ExternalServices looked at again whose addresses it now judges
 // otherwise.
-type clusterRanges struct {
+type Ranges struct {
 	// cluster has a cache of its own, since it needs but one of all the EndpointSlices that
 	// are not ours.
 	cluster cluster.Cluster
@@ -67,28 +69,9 @@ type clusterRanges struct {
 	changed chan struct{}
 }
 
-// findRanges has the policy go by the cluster's own ranges, as far as they can be found out.
-func findRanges(manager ctrl.Manager, policy *egress.EgressPolicy, options Options) (startFunc, error) {
-	if len(options.WatchNamespaces) == 0 {
-		ranges, err := newClusterRanges(manager, policy, options.Egress)
-		if err != nil {
-			return nil, err
-		}
-		return ranges.start, nil
-	}
-	rules := options.Egress
-	rules.Cluster = apiServerRange(manager.GetConfig().Host)
-	policy.Set(rules)
-	return func(ctx context.Context, _ workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		ctrl.LoggerFrom(ctx).Info("The operator watches only some namespaces: it does not enforce ExternalServicePolicies, and does not know the cluster's Service, Pod and node ranges; list these ranges in --denied-cidrs",
-			"watched", options.WatchNamespaces, "denied", len(rules.Denied))
-		return nil
-	}, nil
-}
-
-// apiServerRange is the address by which the operator speaks to the API server, if that is
+// APIServerRange is the address by which the operator speaks to the API server, if that is
 // not a name.
-func apiServerRange(host string) []egress.ClusterRange {
+func APIServerRange(host string) []egress.ClusterRange {
 	at, err := url.Parse(host)
 	if err != nil {
 		return nil
@@ -100,8 +83,8 @@ func apiServerRange(host string) []egress.ClusterRange {
 	return []egress.ClusterRange{{Prefix: prefix, Kind: "an API server of this cluster"}}
 }
 
-// newClusterRanges adds what it needs to the manager. The policy has the rules already.
-func newClusterRanges(manager ctrl.Manager, policy *egress.EgressPolicy, rules egress.EgressRules) (*clusterRanges, error) {
+// NewRanges adds what it needs to the manager. The policy has the rules already.
+func NewRanges(manager ctrl.Manager, policy *egress.EgressPolicy, rules egress.EgressRules) (*Ranges, error) {
 	ranges, err := cluster.New(manager.GetConfig(), func(options *cluster.Options) {
 		options.Scheme = manager.GetScheme()
 		options.Cache.NewInformer = apiserver.NewInformer
@@ -120,7 +103,7 @@ func newClusterRanges(manager ctrl.Manager, policy *egress.EgressPolicy, rules e
 	if err := manager.Add(ranges); err != nil {
 		return nil, fmt.Errorf("add the cache of the cluster's ranges: %w", err)
 	}
-	return &clusterRanges{cluster: ranges, objects: manager.GetClient(), policy: policy, rules: rules, changed: make(chan struct{}, 1)}, nil
+	return &Ranges{cluster: ranges, objects: manager.GetClient(), policy: policy, rules: rules, changed: make(chan struct{}, 1)}, nil
 }
 
 // apiServerSlice holds the addresses of the API servers, which write it themselves.
@@ -138,9 +121,9 @@ func stripNode(object any) (any, error) {
 	return object, nil
 }
 
-// start is called once, before the controller carries out anything: when it returns, the
+// Start is called once, before the controller carries out anything: when it returns, the
 // ranges are known. From then on it follows them.
-func (r *clusterRanges) start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+func (r *Ranges) Start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	lists, err := r.watch(ctx)
 	if err != nil {
 		return err
@@ -166,7 +149,7 @@ func (r *clusterRanges) start(ctx context.Context, queue workqueue.TypedRateLimi
 }
 
 // watch returns the lists to read the ranges from, which are in the cache when it returns.
-func (r *clusterRanges) watch(ctx context.Context) ([]client.ObjectList, error) {
+func (r *Ranges) watch(ctx context.Context) ([]client.ObjectList, error) {
 	var lists []client.ObjectList
 	for _, kind := range []struct {
 		object client.Object
@@ -195,7 +178,7 @@ func (r *clusterRanges) watch(ctx context.Context) ([]client.ObjectList, error) 
 
 // handler notes what may change the ranges. Nodes change all the time, but hardly ever
 // their addresses.
-func (r *clusterRanges) handler() toolscache.ResourceEventHandler {
+func (r *Ranges) handler() toolscache.ResourceEventHandler {
 	note := func() {
 		select {
 		case r.changed <- struct{}{}:
@@ -213,7 +196,7 @@ func (r *clusterRanges) handler() toolscache.ResourceEventHandler {
 	}
 }
 
-func (r *clusterRanges) read(ctx context.Context, lists []client.ObjectList) ([]egress.ClusterRange, error) {
+func (r *Ranges) read(ctx context.Context, lists []client.ObjectList) ([]egress.ClusterRange, error) {
 	var found []egress.ClusterRange
 	for _, list := range lists {
 		if err := r.cluster.GetCache().List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
@@ -232,7 +215,7 @@ func (r *clusterRanges) read(ctx context.Context, lists []client.ObjectList) ([]
 }
 
 // follow makes the policy go by the ranges as they are now.
-func (r *clusterRanges) follow(ctx context.Context, lists []client.ObjectList, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+func (r *Ranges) follow(ctx context.Context, lists []client.ObjectList, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	found, err := r.read(ctx, lists)
 	if err != nil || slices.Equal(found, r.known) {
 		return err
@@ -245,7 +228,7 @@ func (r *clusterRanges) follow(ctx context.Context, lists []client.ObjectList, q
 		return fmt.Errorf("list ExternalServices: %w", err)
 	}
 	for i := range all.Items {
-		if judgedOtherwise(&all.Items[i], before, r.policy) {
+		if specJudgedOtherwise(&all.Items[i], before, r.policy) {
 			queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
 		}
 	}
@@ -261,7 +244,7 @@ func (r *clusterRanges) follow(ctx context.Context, lists []client.ObjectList, q
 	return nil
 }
 
-func (r *clusterRanges) rulesWith(known []egress.ClusterRange) egress.EgressRules {
+func (r *Ranges) rulesWith(known []egress.ClusterRange) egress.EgressRules {
 	rules := r.rules
 	rules.Cluster = known
 	return rules
@@ -282,8 +265,8 @@ func differ(text string, a, b *egress.EgressPolicy) bool {
 	return err == nil && (a.CheckProbe(addr) == nil) != (b.CheckProbe(addr) == nil)
 }
 
-// judgedOtherwise reports whether two policies may differ about an address in a spec.
-func judgedOtherwise(object *farpointv1.ExternalService, a, b *egress.EgressPolicy) bool {
+// specJudgedOtherwise reports whether two policies may differ about an address in a spec.
+func specJudgedOtherwise(object *farpointv1.ExternalService, a, b *egress.EgressPolicy) bool {
 	probed := func(text farpointv1.HealthCheckURL) bool {
 		u, err := url.Parse(string(text))
 		return err == nil && differ(u.Hostname(), a, b)
@@ -324,3 +307,23 @@ func rangesOf(object any) []egress.ClusterRange {
 	}
 	return found
 }
+
+// logRanges writes the cluster's own ranges, a few of each kind.
+func logRanges(log logr.Logger, ranges []egress.ClusterRange) {
+	byKind := map[string][]string{}
+	for _, r := range ranges {
+		byKind[r.Kind] = append(byKind[r.Kind], r.Prefix.String())
+	}
+	var values []any
+	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
+		shown := byKind[kind]
+		if more := len(shown) - maxLoggedRanges; more > 0 {
+			shown = append(shown[:maxLoggedRanges:maxLoggedRanges], fmt.Sprintf("and %d more", more))
+		}
+		values = append(values, kind, shown)
+	}
+	log.Info("Found the cluster's own ranges, which may be neither probed nor published", values...)
+}
+
+// maxLoggedRanges is how many ranges of a kind the log shows: there are as many of Pods as nodes.
+const maxLoggedRanges = 3
