@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/conflicts"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/tenancy"
 )
@@ -35,11 +36,11 @@ import (
 // what others write, and of Services, only what is looked at comes in. If namespaces are
 // named, nothing of other ones does.
 func cacheOptions(namespaces []string) (cache.Options, error) {
-	slices, err := labels.Parse(discoveryv1.LabelManagedBy + "!=" + podSliceManager)
+	slices, err := labels.Parse(discoveryv1.LabelManagedBy + "!=" + conflicts.PodSliceManager)
 	if err != nil {
 		return cache.Options{}, fmt.Errorf("select EndpointSlices: %w", err)
 	}
-	endpoints, err := labels.Parse(endpointsManagedBy + "!=" + podEndpointsManager)
+	endpoints, err := labels.Parse(conflicts.EndpointsManagedBy + "!=" + conflicts.PodEndpointsManager)
 	if err != nil {
 		return cache.Options{}, fmt.Errorf("select Endpoints: %w", err)
 	}
@@ -79,7 +80,7 @@ func stripEndpoints(object any) (any, error) {
 		endpoints.ManagedFields = nil
 		if _, ours := endpointsOwner(endpoints); !ours {
 			endpoints.Labels = only(endpoints.Labels, discoveryv1.LabelSkipMirror)
-			endpoints.Annotations = only(endpoints.Annotations, leaderElectionRecord)
+			endpoints.Annotations = only(endpoints.Annotations, conflicts.LeaderElectionRecord)
 			endpoints.Subsets = nil
 		}
 	}

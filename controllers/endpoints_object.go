@@ -33,6 +33,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/conflicts"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 )
@@ -135,7 +136,7 @@ func desiredEndpoints(owner *farpointv1.ExternalService, service *corev1.Service
 		wanted.Labels[corev1.IsHeadlessService] = ""
 	}
 	wanted.Labels[discoveryv1.LabelSkipMirror] = "true"
-	wanted.Labels[endpointsManagedBy] = farpointv1.ManagedBy
+	wanted.Labels[conflicts.EndpointsManagedBy] = farpointv1.ManagedBy
 	ownership.Label(wanted.Labels, owner, service.Namespace)
 	delete(wanted.Annotations, corev1.EndpointsOverCapacity)
 	if content.Truncated() {
@@ -257,7 +258,7 @@ func (k *endpointsKeeper) isBlocked(owner types.NamespacedName) bool {
 // endpointsOwner names the ExternalService that an Endpoints object was written for;
 // false if it is somebody else's.
 func endpointsOwner(endpoints *corev1.Endpoints) (owner types.NamespacedName, ours bool) {
-	if endpoints.Labels[endpointsManagedBy] != farpointv1.ManagedBy {
+	if endpoints.Labels[conflicts.EndpointsManagedBy] != farpointv1.ManagedBy {
 		return owner, false
 	}
 	return ownership.Labelled(endpoints)

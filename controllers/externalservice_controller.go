@@ -34,6 +34,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/controllers/availability"
+	"farpoint.dev/farpoint/controllers/conflicts"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/sliceplan"
@@ -323,8 +324,8 @@ func (r *Reconciler) lookAround(ctx context.Context, owner probes.Owner, found *
 		return nil
 	}
 	pods, known, err := r.pods.of(ctx, asker, found.service.service)
-	found.around.pods, found.conflictsUnknown = pods, !known
-	found.conflict = findConflicts(found.targets.Accepted, found.around)
+	found.around.Pods, found.conflictsUnknown = pods, !known
+	found.conflict = conflicts.Find(found.targets.Accepted, found.around)
 	return err
 }
 

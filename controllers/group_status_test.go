@@ -27,6 +27,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/availability"
+	"farpoint.dev/farpoint/controllers/conflicts"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
@@ -53,7 +54,7 @@ func groupStatus(t *testing.T, rules farpointv1.Availability, families []corev1.
 	found.availability = availability.RulesOf(&object.Spec.Availability).Assign(found.verdicts, availability.Past{Published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
 		return slicestate.Published{}, false
 	}})
-	found.familiesReason, found.familiesMessage = familyMismatch(found.targets.Accepted, neighbours{service: service})
+	found.familiesReason, found.familiesMessage = conflicts.FamilyMismatch(found.targets.Accepted, conflicts.Neighbours{Service: service})
 	return summarize(object, found, fixtures.Noon)
 }
 

@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/conflicts"
 	"farpoint.dev/farpoint/controllers/ownership"
 )
 
@@ -161,19 +162,19 @@ func slicesIn(namespace string, all []*discoveryv1.EndpointSlice) (here, elsewhe
 
 // neighbours finds what else leads the Service's traffic somewhere, as far as the cache
 // knows: not the Pods. It is the cache's own: not to be changed.
-func (r *Reconciler) neighbours(ctx context.Context, service *corev1.Service, owner types.NamespacedName) (neighbours, error) {
-	found := neighbours{service: service}
+func (r *Reconciler) neighbours(ctx context.Context, service *corev1.Service, owner types.NamespacedName) (conflicts.Neighbours, error) {
+	found := conflicts.Neighbours{Service: service}
 	all, err := r.listSlices(ctx, client.InNamespace(service.Namespace), client.MatchingFields{serviceIndex: service.Name})
 	if err != nil {
 		return found, err
 	}
 	for _, slice := range all {
-		found.sort(slice, owner)
+		found.Add(slice, owner)
 	}
 	endpoints := &corev1.Endpoints{}
 	switch err := r.client.Get(ctx, client.ObjectKeyFromObject(service), endpoints, client.UnsafeDisableDeepCopy); {
 	case err == nil:
-		found.endpoints = endpoints
+		found.Endpoints = endpoints
 	case !apierrors.IsNotFound(err):
 		return found, fmt.Errorf("read Endpoints %s: %w", service.Name, err)
 	}

@@ -27,6 +27,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/availability"
+	"farpoint.dev/farpoint/controllers/conflicts"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/references"
@@ -73,21 +74,21 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 	found.verdicts = verdicts(planned.Accepted, r.scheduler.Health(owner), prior)
 	found.availability = availability.RulesOf(&object.Spec.Availability).Assign(found.verdicts, availability.Past{Decided: r.decisions.Of(owner), Published: prior.At})
 	found.verdicts = append(found.verdicts, leaving...)
-	found.portsReason, found.portsMessage = portMismatch(planned.Accepted, found.around)
-	found.familiesReason, found.familiesMessage = familyMismatch(planned.Accepted, found.around)
-	found.traffic = sliceplan.DecideHints(service, found.verdicts).BesideOthers(service, found.around.rivals)
+	found.portsReason, found.portsMessage = conflicts.PortMismatch(planned.Accepted, found.around)
+	found.familiesReason, found.familiesMessage = conflicts.FamilyMismatch(planned.Accepted, found.around)
+	found.traffic = sliceplan.DecideHints(service, found.verdicts).BesideOthers(service, found.around.Rivals)
 	return nil
 }
 
 // leaving finds the endpoints that have left the spec and are draining.
-func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planner targets.Planner, planned targets.Targets, prior *slicestate.Prior, around neighbours) []endpoint.Verdict {
+func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planner targets.Planner, planned targets.Targets, prior *slicestate.Prior, around conflicts.Neighbours) []endpoint.Verdict {
 	var known map[string]health.Health // mostly nobody asks
 	return availability.Drain{
-		Service: around.service,
+		Service: around.Service,
 		Period:  availability.DrainPeriod(&object.Spec),
 		Now:     r.clock.Now(),
 		Taken:   planned.Taken,
-		Rivals:  around.rivals,
+		Rivals:  around.Rivals,
 		Refused: planner.Refuses,
 		Prior:   prior,
 		Health: func(name string) (health.Health, bool) {

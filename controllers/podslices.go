@@ -31,6 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"farpoint.dev/farpoint/controllers/apiserver"
+	"farpoint.dev/farpoint/controllers/conflicts"
 )
 
 // podSlices knows the slices that Kubernetes' own controller keeps for the Pods of single
@@ -195,7 +196,7 @@ func (p *podSlices) tell(service types.NamespacedName) {
 func podSlicesOf(service types.NamespacedName) []client.ListOption {
 	return []client.ListOption{
 		client.InNamespace(service.Namespace),
-		client.MatchingLabels{discoveryv1.LabelServiceName: service.Name, discoveryv1.LabelManagedBy: podSliceManager},
+		client.MatchingLabels{discoveryv1.LabelServiceName: service.Name, discoveryv1.LabelManagedBy: conflicts.PodSliceManager},
 	}
 }
 

@@ -33,6 +33,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"farpoint.dev/farpoint/controllers/conflicts"
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
@@ -141,7 +142,7 @@ func TestPodSlicesAreLookedForOncePerVersionOfTheService(t *testing.T) {
 }
 
 func TestPodSlicesThatWereLeftBehindAreFollowedUntilTheyAreGone(t *testing.T) {
-	left, other := fixtures.Slice(podSliceManager, "left"), fixtures.Slice("mesh.example.com", "other")
+	left, other := fixtures.Slice(conflicts.PodSliceManager, "left"), fixtures.Slice("mesh.example.com", "other")
 	f := newFollowedPods(t, left, other)
 	f.expect("a", 1, true, "left")
 	<-f.watching // the fake API server sends no earlier events
@@ -153,7 +154,7 @@ func TestPodSlicesThatWereLeftBehindAreFollowedUntilTheyAreGone(t *testing.T) {
 }
 
 func TestPodSlicesAreFollowedWhileSomebodyAsks(t *testing.T) {
-	f := newFollowedPods(t, fixtures.Slice(podSliceManager, "pods"))
+	f := newFollowedPods(t, fixtures.Slice(conflicts.PodSliceManager, "pods"))
 	f.service.Spec.Selector = map[string]string{"app": "db"}
 	f.expect("a", 0, true, "pods")
 	f.expect("b", 0, true, "pods")

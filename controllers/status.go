@@ -25,6 +25,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/availability"
+	"farpoint.dev/farpoint/controllers/conflicts"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
@@ -57,10 +58,10 @@ type findings struct {
 	// traffic is what came of the wish to keep traffic near.
 	traffic sliceplan.HintDecision
 	// around is what else leads the Service's traffic somewhere.
-	around neighbours
+	around conflicts.Neighbours
 	// conflict says what of it is in the way; nil if nothing is. With conflictsUnknown, not all of
 	// it is known yet.
-	conflict         *conflict
+	conflict         *conflicts.Conflict
 	conflictsUnknown bool
 	// held: an endpoint would have been taken out, had the operator not lost its network.
 	held bool
@@ -201,7 +202,7 @@ func setNoConflicts(set conditionSetter, found findings) {
 		return // as it was, rather than there and back
 	}
 	if found.conflict != nil {
-		set.set(farpointv1.NoConflictsCondition, metav1.ConditionFalse, found.conflict.reason, found.conflict.message)
+		set.set(farpointv1.NoConflictsCondition, metav1.ConditionFalse, found.conflict.Reason, found.conflict.Message)
 		return
 	}
 	set.set(farpointv1.NoConflictsCondition, metav1.ConditionTrue, farpointv1.NoConflictsReason, "nobody else publishes conflicting endpoints")

@@ -33,6 +33,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/availability"
+	"farpoint.dev/farpoint/controllers/conflicts"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
@@ -140,7 +141,7 @@ func TestStatusOfHealth(t *testing.T) {
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) PortsMatched=False(PortNotInService) Programmed=True(Programmed) Ready=False(PortNotInService) Stalled=True(PortNotInService) TargetServiceResolved=True(Resolved)"},
 		{"port without endpoints and a conflict only warn", []health.Health{up}, func(_ *farpointv1.ExternalService, f *findings) {
 			f.portsReason, f.portsMessage = farpointv1.PortWithoutEndpointsReason, "leads nowhere"
-			f.conflict = &conflict{farpointv1.SharedEndpointReason, "twice"}
+			f.conflict = &conflicts.Conflict{Reason: farpointv1.SharedEndpointReason, Message: "twice"}
 		}, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=False(SharedEndpoint) PortsMatched=False(PortWithoutEndpoints) Programmed=True(Programmed) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"held", []health.Health{up}, func(_ *farpointv1.ExternalService, f *findings) { f.held = true }, "1/1",

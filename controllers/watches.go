@@ -34,6 +34,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/conflicts"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/policy"
@@ -158,7 +159,9 @@ func membershipChanged() predicate.Predicate {
 // into slices.
 func mirroringChanged() predicate.Predicate {
 	return predicate.Funcs{
-		UpdateFunc: func(e event.UpdateEvent) bool { return isMirrored(e.ObjectOld) != isMirrored(e.ObjectNew) },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return conflicts.IsMirrored(e.ObjectOld) != conflicts.IsMirrored(e.ObjectNew)
+		},
 	}
 }
 

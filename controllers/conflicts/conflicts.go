@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package conflicts
 
 import (
 	"fmt"
@@ -34,54 +34,54 @@ import (
 // Values of the labels that say who manages slices and Endpoints, of the controllers of
 // kube-controller-manager.
 const (
-	podSliceManager      = "endpointslice-controller.k8s.io"
+	PodSliceManager      = "endpointslice-controller.k8s.io"
 	mirrorSliceManager   = "endpointslicemirroring-controller.k8s.io"
-	endpointsManagedBy   = "endpoints.kubernetes.io/managed-by"
-	podEndpointsManager  = "endpoint-controller"
-	leaderElectionRecord = "control-plane.alpha.kubernetes.io/leader"
+	EndpointsManagedBy   = "endpoints.kubernetes.io/managed-by"
+	PodEndpointsManager  = "endpoint-controller"
+	LeaderElectionRecord = "control-plane.alpha.kubernetes.io/leader"
 )
 
-// conflict says who else publishes for the Service, and what to do about it.
-type conflict struct {
-	reason, message string
+// Conflict says who else publishes for the Service, and what to do about it.
+type Conflict struct {
+	Reason, Message string
 }
 
-// neighbours are all that leads a Service's traffic somewhere besides the slices of one
+// Neighbours are all that leads a Service's traffic somewhere besides the slices of one
 // ExternalService.
-type neighbours struct {
-	service *corev1.Service
-	// rivals are slices of other ExternalServices.
-	rivals []*discoveryv1.EndpointSlice
+type Neighbours struct {
+	Service *corev1.Service
+	// Rivals are slices of other ExternalServices.
+	Rivals []*discoveryv1.EndpointSlice
 	// foreign are slices of neither an ExternalService nor Pods.
 	foreign []*discoveryv1.EndpointSlice
-	// pods are slices of Pods.
-	pods []*discoveryv1.EndpointSlice
-	// endpoints has the Service's name; nil if there is none, or nobody takes notice.
-	endpoints metav1.Object
+	// Pods are slices of Pods.
+	Pods []*discoveryv1.EndpointSlice
+	// Endpoints has the Service's name; nil if there is none, or nobody takes notice.
+	Endpoints metav1.Object
 }
 
-// sort puts a slice of the Service where it belongs, unless it is the owner's own.
-func (n *neighbours) sort(slice *discoveryv1.EndpointSlice, owner types.NamespacedName) {
+// Add puts a slice of the Service where it belongs, unless it is the owner's own.
+func (n *Neighbours) Add(slice *discoveryv1.EndpointSlice, owner types.NamespacedName) {
 	switch written, ours := ownership.OfSlice(slice); {
 	case ours && written == owner:
 	case ours:
-		n.rivals = append(n.rivals, slice)
+		n.Rivals = append(n.Rivals, slice)
 	case !ownership.IsOurs(slice): // or it is about to be repaired
 		n.foreign = append(n.foreign, slice)
 	}
 }
 
-// findConflicts looks at each kind of neighbour. The first conflict that is found gives
+// Find looks at each kind of neighbour. The first conflict that is found gives
 // the reason, all of them speak in the message.
-func findConflicts(own []endpoint.Endpoint, around neighbours) *conflict {
-	var found *conflict
-	for _, look := range []func([]endpoint.Endpoint, neighbours) *conflict{leftoverPodSlices, mirroredEndpoints, foreignSlices, sharedEndpoints} {
+func Find(own []endpoint.Endpoint, around Neighbours) *Conflict {
+	var found *Conflict
+	for _, look := range []func([]endpoint.Endpoint, Neighbours) *Conflict{leftoverPodSlices, mirroredEndpoints, foreignSlices, sharedEndpoints} {
 		switch next := look(own, around); {
 		case next == nil:
 		case found == nil:
 			found = next
 		default:
-			found.message += ". Also, " + next.message
+			found.Message += ". Also, " + next.Message
 		}
 	}
 	return found
@@ -89,37 +89,37 @@ func findConflicts(own []endpoint.Endpoint, around neighbours) *conflict {
 
 // leftoverPodSlices finds what Kubernetes' own controller leaves behind when a Service
 // loses its selector: from then on it looks away.
-func leftoverPodSlices(_ []endpoint.Endpoint, around neighbours) *conflict {
-	if len(around.service.Spec.Selector) > 0 || len(around.pods) == 0 {
+func leftoverPodSlices(_ []endpoint.Endpoint, around Neighbours) *Conflict {
+	if len(around.Service.Spec.Selector) > 0 || len(around.Pods) == 0 {
 		return nil
 	}
-	return &conflict{farpointv1.LeftoverPodSlicesReason, fmt.Sprintf("%s left from when Service %s had a selector, and the Pods still get traffic: kubectl delete endpointslices --namespace %s --selector %s=%s,%s=%s",
-		enumerated("EndpointSlice %s is", "EndpointSlices %s are", around.pods), around.service.Name,
-		around.service.Namespace, discoveryv1.LabelServiceName, around.service.Name, discoveryv1.LabelManagedBy, podSliceManager)}
+	return &Conflict{farpointv1.LeftoverPodSlicesReason, fmt.Sprintf("%s left from when Service %s had a selector, and the Pods still get traffic: kubectl delete endpointslices --namespace %s --selector %s=%s,%s=%s",
+		enumerated("EndpointSlice %s is", "EndpointSlices %s are", around.Pods), around.Service.Name,
+		around.Service.Namespace, discoveryv1.LabelServiceName, around.Service.Name, discoveryv1.LabelManagedBy, PodSliceManager)}
 }
 
 // mirroredEndpoints finds an Endpoints object that Kubernetes copies into slices, or the
 // copies.
-func mirroredEndpoints(_ []endpoint.Endpoint, around neighbours) *conflict {
-	mirrored := around.endpoints != nil && isMirrored(around.endpoints)
+func mirroredEndpoints(_ []endpoint.Endpoint, around Neighbours) *Conflict {
+	mirrored := around.Endpoints != nil && IsMirrored(around.Endpoints)
 	for _, slice := range around.foreign {
 		mirrored = mirrored || slice.Labels[discoveryv1.LabelManagedBy] == mirrorSliceManager
 	}
-	if !mirrored || len(around.service.Spec.Selector) > 0 {
+	if !mirrored || len(around.Service.Spec.Selector) > 0 {
 		return nil
 	}
-	return &conflict{farpointv1.MirroredEndpointsReason, fmt.Sprintf("Kubernetes copies Endpoints %[1]s, which does not belong to this object, into EndpointSlices of the Service: delete it, or stop that with kubectl label endpoints --namespace %[2]s %[1]s %[3]s=true",
-		around.service.Name, around.service.Namespace, discoveryv1.LabelSkipMirror)}
+	return &Conflict{farpointv1.MirroredEndpointsReason, fmt.Sprintf("Kubernetes copies Endpoints %[1]s, which does not belong to this object, into EndpointSlices of the Service: delete it, or stop that with kubectl label endpoints --namespace %[2]s %[1]s %[3]s=true",
+		around.Service.Name, around.Service.Namespace, discoveryv1.LabelSkipMirror)}
 }
 
-// isMirrored follows shouldMirror of Kubernetes' endpointslicemirroring controller.
-func isMirrored(endpoints metav1.Object) bool {
-	_, elects := endpoints.GetAnnotations()[leaderElectionRecord]
+// IsMirrored follows shouldMirror of Kubernetes' endpointslicemirroring controller.
+func IsMirrored(endpoints metav1.Object) bool {
+	_, elects := endpoints.GetAnnotations()[LeaderElectionRecord]
 	return endpoints.GetLabels()[discoveryv1.LabelSkipMirror] != "true" && !elects
 }
 
 // foreignSlices finds slices of others, except those that mirroredEndpoints reports.
-func foreignSlices(_ []endpoint.Endpoint, around neighbours) *conflict {
+func foreignSlices(_ []endpoint.Endpoint, around Neighbours) *Conflict {
 	var found []*discoveryv1.EndpointSlice
 	for _, slice := range around.foreign {
 		if slice.Labels[discoveryv1.LabelManagedBy] != mirrorSliceManager {
@@ -129,15 +129,15 @@ func foreignSlices(_ []endpoint.Endpoint, around neighbours) *conflict {
 	if len(found) == 0 {
 		return nil
 	}
-	return &conflict{farpointv1.ForeignEndpointSlicesReason, fmt.Sprintf("%s written for Service %s by somebody else: delete what should not be there, or use a separate Service for these endpoints",
-		enumerated("EndpointSlice %s is", "EndpointSlices %s are", found), around.service.Name)}
+	return &Conflict{farpointv1.ForeignEndpointSlicesReason, fmt.Sprintf("%s written for Service %s by somebody else: delete what should not be there, or use a separate Service for these endpoints",
+		enumerated("EndpointSlice %s is", "EndpointSlices %s are", found), around.Service.Name)}
 }
 
 // sharedEndpoints finds endpoints that slices of other ExternalServices for the same
 // Service publish as well, or those of its Pods. kube-proxy takes the conditions of
 // either, at random.
-func sharedEndpoints(own []endpoint.Endpoint, around neighbours) *conflict {
-	if len(around.rivals) == 0 && len(around.pods) == 0 {
+func sharedEndpoints(own []endpoint.Endpoint, around Neighbours) *Conflict {
+	if len(around.Rivals) == 0 && len(around.Pods) == 0 {
 		return nil
 	}
 	mine := make(map[endpoint.Key]string, len(own))
@@ -154,17 +154,17 @@ func sharedEndpoints(own []endpoint.Endpoint, around neighbours) *conflict {
 			}
 		}
 	}
-	for _, slice := range around.rivals {
+	for _, slice := range around.Rivals {
 		owner, _ := ownership.Labelled(slice)
 		look(slice, "ExternalService "+phrase.NameFrom(slice.Namespace, owner))
 	}
-	for _, slice := range around.pods {
+	for _, slice := range around.Pods {
 		look(slice, fmt.Sprintf("EndpointSlice %s of the Service's Pods", slice.Name))
 	}
 	if len(found) == 0 {
 		return nil
 	}
-	return &conflict{farpointv1.SharedEndpointReason, phrase.List(slices.Sorted(slices.Values(found)), "; ") + ": consumers follow either of them, so keep each address and port in one of them"}
+	return &Conflict{farpointv1.SharedEndpointReason, phrase.List(slices.Sorted(slices.Values(found)), "; ") + ": consumers follow either of them, so keep each address and port in one of them"}
 }
 
 func sharedWith(mine map[endpoint.Key]string, published *discoveryv1.Endpoint, ports []discoveryv1.EndpointPort) (name string, ok bool) {
@@ -184,7 +184,7 @@ func enumerated(one, several string, list []*discoveryv1.EndpointSlice) string {
 	var names []string
 	for _, slice := range list {
 		name := slice.Name
-		if manager := slice.Labels[discoveryv1.LabelManagedBy]; manager != "" && manager != podSliceManager {
+		if manager := slice.Labels[discoveryv1.LabelManagedBy]; manager != "" && manager != PodSliceManager {
 			name += " (of " + manager + ")"
 		}
 		names = append(names, name)

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package conflicts
 
 import (
 	"fmt"
@@ -32,11 +32,11 @@ import (
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
-// familyMismatch compares the address families of endpoints with those of the Service; "" if if
+// FamilyMismatch compares the address families of endpoints with those of the Service; "" if if
 // they match. That a headless Service has a second family that no endpoint has needs no fix:
 // the API server gives it both, and it has no addresses that lead nowhere.
-func familyMismatch(endpoints []endpoint.Endpoint, around neighbours) (reason, message string) {
-	service := around.service
+func FamilyMismatch(endpoints []endpoint.Endpoint, around Neighbours) (reason, message string) {
+	service := around.Service
 	if len(endpoints) == 0 || len(service.Spec.IPFamilies) == 0 {
 		return "", ""
 	}
@@ -57,7 +57,7 @@ func familyMismatch(endpoints []endpoint.Endpoint, around neighbours) (reason, m
 		return farpointv1.AddressFamilyNotInServiceReason, fmt.Sprintf("%s of an address family that the Service lacks, which has only %s: clients do not reach them; give the Service both families (ipFamilyPolicy, ipFamilies), or remove the endpoints",
 			lacking.With("is", "are"), strings.Join(families, " and "))
 	}
-	for _, slice := range around.rivals {
+	for _, slice := range around.Rivals {
 		has[slice.AddressType] = true
 	}
 	if service.Spec.ClusterIP == corev1.ClusterIPNone || len(service.Spec.Selector) > 0 || has[discoveryv1.AddressTypeFQDN] {
@@ -71,15 +71,15 @@ func familyMismatch(endpoints []endpoint.Endpoint, around neighbours) (reason, m
 	return "", ""
 }
 
-// portMismatch compares what is published with what the Service has; "" if they match.
+// PortMismatch compares what is published with what the Service has; "" if they match.
 // kube-proxy matches ports by name and protocol. A port of the Service may also lead to
 // Pods, or to what other ExternalServices publish.
-func portMismatch(endpoints []endpoint.Endpoint, around neighbours) (reason, message string) {
-	if len(around.service.Spec.Ports) == 0 {
+func PortMismatch(endpoints []endpoint.Endpoint, around Neighbours) (reason, message string) {
+	if len(around.Service.Spec.Ports) == 0 {
 		return "", "" // a headless Service without ports takes any
 	}
 	has, served := map[string]corev1.ServicePort{}, map[string]bool{}
-	for _, port := range around.service.Spec.Ports {
+	for _, port := range around.Service.Spec.Ports {
 		has[endpoint.PortLabel(port.Name, port.Protocol)] = port
 	}
 	for i := range endpoints {
@@ -95,10 +95,10 @@ func portMismatch(endpoints []endpoint.Endpoint, around neighbours) (reason, mes
 			return farpointv1.PortNotInServiceReason, fmt.Sprintf("the Service has no port %s, only %s, so clients cannot reach it: use the Service's name and protocol in ports", label, strings.Join(slices.Sorted(maps.Keys(has)), ", "))
 		}
 	}
-	if len(endpoints) == 0 || len(around.service.Spec.Selector) > 0 {
+	if len(endpoints) == 0 || len(around.Service.Spec.Selector) > 0 {
 		return "", ""
 	}
-	for _, slice := range around.rivals {
+	for _, slice := range around.Rivals {
 		for _, port := range slice.Ports {
 			served[endpoint.PortLabel(ptr.Deref(port.Name, ""), ptr.Deref(port.Protocol, ""))] = true
 		}

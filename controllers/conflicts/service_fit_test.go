@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package conflicts
 
 import (
 	"strings"
@@ -29,47 +29,47 @@ import (
 )
 
 func TestPortMismatch(t *testing.T) {
-	serving := func(ports []corev1.ServicePort) neighbours {
+	serving := func(ports []corev1.ServicePort) Neighbours {
 		service := fixtures.Service()
 		service.Spec.Ports = ports
-		return neighbours{service: service}
+		return Neighbours{Service: service}
 	}
 	endpoints := fixtures.Planned(t, farpointv1.ExternalServiceSpec{
 		Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1", Ports: []farpointv1.EndpointPort{{Name: "htpp", Port: 80}}}},
 	}, fixtures.OnePort).Accepted
-	if reason, message := portMismatch(endpoints, serving(fixtures.OnePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "htpp"/TCP, only "http"/TCP`) {
+	if reason, message := PortMismatch(endpoints, serving(fixtures.OnePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "htpp"/TCP, only "http"/TCP`) {
 		t.Errorf("%s: %s", reason, message)
 	}
 	udp := []corev1.ServicePort{{Name: "htpp", Port: 80, Protocol: corev1.ProtocolUDP}}
-	if reason, _ := portMismatch(endpoints, serving(udp)); reason != farpointv1.PortNotInServiceReason {
+	if reason, _ := PortMismatch(endpoints, serving(udp)); reason != farpointv1.PortNotInServiceReason {
 		t.Errorf("%q for a port of another protocol", reason)
 	}
 	own := func(name string, protocol corev1.Protocol) farpointv1.Endpoint {
 		return farpointv1.Endpoint{Address: "192.0.2.1", HealthCheckURL: "tcp://:80", Ports: []farpointv1.EndpointPort{{Name: name, Port: 80, Protocol: protocol}}}
 	}
 	endpoints = fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("htpp", corev1.ProtocolUDP)}}, udp).Accepted
-	if reason, message := portMismatch(endpoints, serving(udp)); reason != "" {
+	if reason, message := PortMismatch(endpoints, serving(udp)); reason != "" {
 		t.Errorf("%s: %s, although name and protocol match", reason, message)
 	}
 	endpoints = fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{own("http", corev1.ProtocolTCP), own("https", corev1.ProtocolUDP)}}, fixtures.OnePort).Accepted
-	if reason, message := portMismatch(endpoints, serving(fixtures.OnePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "https"/UDP`) {
+	if reason, message := PortMismatch(endpoints, serving(fixtures.OnePort)); reason != farpointv1.PortNotInServiceReason || !strings.Contains(message, `no port "https"/UDP`) {
 		t.Errorf("%s: %s, for a port of the second endpoint", reason, message)
 	}
 	endpoints = fixtures.Planned(t, farpointv1.ExternalServiceSpec{Ports: []farpointv1.EndpointPort{{Name: "http", Port: 80}}, Endpoints: []farpointv1.Endpoint{{Address: "192.0.2.1"}}}, fixtures.TwoPorts).Accepted
-	if reason, message := portMismatch(endpoints, serving(fixtures.TwoPorts)); reason != farpointv1.PortWithoutEndpointsReason || !strings.Contains(message, `"admin"/TCP (its targetPort "admin" is a name`) {
+	if reason, message := PortMismatch(endpoints, serving(fixtures.TwoPorts)); reason != farpointv1.PortWithoutEndpointsReason || !strings.Contains(message, `"admin"/TCP (its targetPort "admin" is a name`) {
 		t.Errorf("%s: %s, for a Service's port without endpoints", reason, message)
 	}
-	if reason, _ := portMismatch(endpoints, serving(fixtures.OnePort)); reason != "" {
+	if reason, _ := PortMismatch(endpoints, serving(fixtures.OnePort)); reason != "" {
 		t.Errorf("%q although all ports match", reason)
 	}
-	if reason, _ := portMismatch(endpoints, serving(nil)); reason != "" {
+	if reason, _ := PortMismatch(endpoints, serving(nil)); reason != "" {
 		t.Errorf("%q for a headless Service without ports", reason)
 	}
 	elsewhere := fixtures.RivalSlice("other", "192.0.2.9")
 	elsewhere.Ports = []discoveryv1.EndpointPort{endpoint.NewPort("admin", corev1.ProtocolTCP, 9090, nil)}
 	around := serving(fixtures.TwoPorts)
-	around.rivals = []*discoveryv1.EndpointSlice{elsewhere}
-	if reason, message := portMismatch(endpoints, around); reason != "" {
+	around.Rivals = []*discoveryv1.EndpointSlice{elsewhere}
+	if reason, message := PortMismatch(endpoints, around); reason != "" {
 		t.Errorf("%s: %s, although another ExternalService has it", reason, message)
 	}
 }
@@ -80,15 +80,15 @@ func TestFamilyMismatch_HeadlessService_NeedNotHaveEndpointsOfBoth(t *testing.T)
 	service := fixtures.Service()
 	service.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
 	endpoints := []endpoint.Endpoint{*fixtures.Healthy("192.0.2.1", fixtures.HTTPPort(80)).Endpoint}
-	if reason, _ := familyMismatch(endpoints, neighbours{service: service}); reason != farpointv1.AddressFamilyWithoutEndpointsReason {
+	if reason, _ := FamilyMismatch(endpoints, Neighbours{Service: service}); reason != farpointv1.AddressFamilyWithoutEndpointsReason {
 		t.Errorf("with a cluster IP: %q", reason)
 	}
 	rival := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv6}
-	if reason, _ := familyMismatch(endpoints, neighbours{service: service, rivals: []*discoveryv1.EndpointSlice{rival}}); reason != "" {
+	if reason, _ := FamilyMismatch(endpoints, Neighbours{Service: service, Rivals: []*discoveryv1.EndpointSlice{rival}}); reason != "" {
 		t.Errorf("with IPv6 endpoints of another ExternalService: %q", reason)
 	}
 	service.Spec.ClusterIP = corev1.ClusterIPNone
-	if reason, _ := familyMismatch(endpoints, neighbours{service: service}); reason != "" {
+	if reason, _ := FamilyMismatch(endpoints, Neighbours{Service: service}); reason != "" {
 		t.Errorf("headless: %q", reason)
 	}
 }

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package conflicts
 
 import (
 	"fmt"
@@ -70,32 +70,32 @@ func TestConflicts(t *testing.T) {
 			want: "MirroredEndpoints Kubernetes copies Endpoints legacy, which does not belong to this object, into EndpointSlices of the Service: delete it, or stop that with kubectl label endpoints --namespace integration legacy endpointslice.kubernetes.io/skip-mirror=true"},
 		{name: "Endpoints beside Pods", service: selecting, named: named(nil, nil)},
 		{name: "Endpoints that are not mirrored", named: named(map[string]string{discoveryv1.LabelSkipMirror: "true"}, nil)},
-		{name: "Endpoints of a leader election", named: named(nil, map[string]string{leaderElectionRecord: "{}"})},
+		{name: "Endpoints of a leader election", named: named(nil, map[string]string{LeaderElectionRecord: "{}"})},
 		{name: "a mirror of Endpoints that are not seen", slices: []*discoveryv1.EndpointSlice{fixtures.Slice(mirrorSliceManager, "legacy-x")},
 			want: "MirroredEndpoints Kubernetes copies Endpoints legacy,"},
-		{name: "Pods that may be there", service: selecting, pods: []*discoveryv1.EndpointSlice{fixtures.Slice(podSliceManager, "legacy-p", "10.0.0.9")}},
-		{name: "Pods at the same place", service: selecting, pods: []*discoveryv1.EndpointSlice{fixtures.Slice(podSliceManager, "legacy-p", "10.0.0.2")},
+		{name: "Pods that may be there", service: selecting, pods: []*discoveryv1.EndpointSlice{fixtures.Slice(PodSliceManager, "legacy-p", "10.0.0.9")}},
+		{name: "Pods at the same place", service: selecting, pods: []*discoveryv1.EndpointSlice{fixtures.Slice(PodSliceManager, "legacy-p", "10.0.0.2")},
 			want: "SharedEndpoint 10.0.0.2:8080 is also in EndpointSlice legacy-p of the Service's Pods: consumers"},
-		{name: "Pods left behind", pods: []*discoveryv1.EndpointSlice{fixtures.Slice(podSliceManager, "legacy-p", "10.0.0.9")},
+		{name: "Pods left behind", pods: []*discoveryv1.EndpointSlice{fixtures.Slice(PodSliceManager, "legacy-p", "10.0.0.9")},
 			want: "LeftoverPodSlices EndpointSlice legacy-p is left from when Service legacy had a selector, and the Pods still get traffic: kubectl delete endpointslices --namespace integration --selector kubernetes.io/service-name=legacy,endpointslice.kubernetes.io/managed-by=endpointslice-controller.k8s.io"},
 		{name: "all at once", slices: []*discoveryv1.EndpointSlice{fixtures.RivalSlice("other", "10.0.0.1"), fixtures.Slice("", "by-hand")}, named: named(nil, nil),
 			want: "MirroredEndpoints Kubernetes copies Endpoints legacy, which does not belong to this object, into EndpointSlices of the Service: delete it, or stop that with kubectl label endpoints --namespace integration legacy endpointslice.kubernetes.io/skip-mirror=true. Also, EndpointSlice by-hand is written for Service legacy by somebody else: delete what should not be there, or use a separate Service for these endpoints. Also, 10.0.0.1:8080 is also"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			around := neighbours{service: fixtures.Service(), pods: test.pods}
+			around := Neighbours{Service: fixtures.Service(), Pods: test.pods}
 			if test.service != nil {
-				around.service = test.service
+				around.Service = test.service
 			}
 			if test.named != nil {
-				around.endpoints = test.named
+				around.Endpoints = test.named
 			}
 			for _, slice := range test.slices {
-				around.sort(slice, types.NamespacedName{Namespace: "integration", Name: "legacy-api"})
+				around.Add(slice, types.NamespacedName{Namespace: "integration", Name: "legacy-api"})
 			}
 			got := ""
-			if found := findConflicts(own, around); found != nil {
-				got = found.reason + " " + found.message
+			if found := Find(own, around); found != nil {
+				got = found.Reason + " " + found.Message
 			}
 			if !strings.HasPrefix(got, test.want) || test.want == "" && got != "" || strings.Count(got, "Also") != strings.Count(test.want, "Also") {
 				t.Errorf("got  %s\nwant %s", got, test.want)
@@ -114,8 +114,8 @@ func TestConflictsOfManyAreShortened(t *testing.T) {
 		addresses = append(addresses, own[i].Address.String())
 		foreign = append(foreign, fixtures.Slice("", fmt.Sprintf("by-hand-%02d", i)))
 	}
-	around := neighbours{service: fixtures.Service(), rivals: []*discoveryv1.EndpointSlice{fixtures.RivalSlice("other", addresses...)}, foreign: foreign}
-	got := findConflicts(own, around).message
+	around := Neighbours{Service: fixtures.Service(), Rivals: []*discoveryv1.EndpointSlice{fixtures.RivalSlice("other", addresses...)}, foreign: foreign}
+	got := Find(own, around).Message
 	for _, want := range []string{"; and 7 more: consumers", "by-hand-04, and 7 more are written"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got %s, want %s", got, want)
