@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package controllers turns ExternalServices into targets for the probes, and what the probes probes
+// Package controllers turns ExternalServices into targets for the probes, and what the probes
 // find into EndpointSlices, status and Events: reconcilers, watches, flags and wiring. The
 // packages below it hold the decisions; each of them says what it is for. All that is written
 // to the API server is written here, except the record of package alerting.

@@ -35,6 +35,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/conflicts"
 	"farpoint.dev/farpoint/controllers/ownership"
+	"farpoint.dev/farpoint/controllers/report"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 )
 
@@ -62,50 +63,50 @@ func newEndpointsKeeper(writer client.Client, live client.Reader, clock clock.Pa
 
 // keep makes the Endpoints object match the slices, and removes it if it is not wanted. The
 // Service is nil if there is none that may lead to the endpoints.
-func (k *endpointsKeeper) keep(ctx context.Context, owner *farpointv1.ExternalService, service *corev1.Service, published []*discoveryv1.EndpointSlice) (endpointsFinding, error) {
+func (k *endpointsKeeper) keep(ctx context.Context, owner *farpointv1.ExternalService, service *corev1.Service, published []*discoveryv1.EndpointSlice) (report.EndpointsObject, error) {
 	finding := judgeEndpoints(owner, service)
-	present, err := k.removeOthers(ctx, owner, finding.published)
-	if err != nil || !finding.published {
+	present, err := k.removeOthers(ctx, owner, finding.Published)
+	if err != nil || !finding.Published {
 		return finding, err
 	}
 	if present == nil && owner.DeletionTimestamp != nil {
-		return endpointsFinding{wanted: true}, nil // it has gone before its owner
+		return report.EndpointsObject{Wanted: true}, nil // it has gone before its owner
 	}
 	content := sliceplan.NewEndpointsContent(service, published)
 	wanted := desiredEndpoints(owner, service, &content, present)
 	switch {
 	case present == nil:
-		finding.published, err = k.create(ctx, owner, wanted)
+		finding.Published, err = k.create(ctx, owner, wanted)
 	case !sameEndpoints(present, wanted):
 		err = wrapped(k.client.Update(ctx, wanted), "update Endpoints %s", wanted.Name)
 	}
 	key := client.ObjectKeyFromObject(service)
 	switch {
 	case err != nil:
-		return endpointsFinding{}, err
-	case !finding.published:
-		return endpointsFinding{
-			wanted:  true,
-			reason:  farpointv1.EndpointsNotOwnedReason,
-			message: fmt.Sprintf("Endpoints %s exists and was not written for this object: delete it, or unset publishEndpoints; of several ExternalServices with one Service, only one may set it", key),
-			retry:   k.isBlocked(client.ObjectKeyFromObject(owner)),
+		return report.EndpointsObject{}, err
+	case !finding.Published:
+		return report.EndpointsObject{
+			Wanted:  true,
+			Reason:  farpointv1.EndpointsNotOwnedReason,
+			Message: fmt.Sprintf("Endpoints %s exists and was not written for this object: delete it, or unset publishEndpoints; of several ExternalServices with one Service, only one may set it", key),
+			Retry:   k.isBlocked(client.ObjectKeyFromObject(owner)),
 		}, nil
 	}
-	finding.reason, finding.message = describeEndpoints(key, service, &content)
+	finding.Reason, finding.Message = describeEndpoints(key, service, &content)
 	return finding, nil
 }
 
 // judgeEndpoints decides whether there is to be an Endpoints object.
-func judgeEndpoints(owner *farpointv1.ExternalService, service *corev1.Service) endpointsFinding {
+func judgeEndpoints(owner *farpointv1.ExternalService, service *corev1.Service) report.EndpointsObject {
 	switch {
 	case !owner.Spec.PublishEndpoints:
-		return endpointsFinding{}
+		return report.EndpointsObject{}
 	case service == nil:
-		return endpointsFinding{wanted: true, reason: farpointv1.NotJudgedReason, message: "there is no Service to publish Endpoints for; see TargetServiceResolved"}
+		return report.EndpointsObject{Wanted: true, Reason: farpointv1.NotJudgedReason, Message: "there is no Service to publish Endpoints for; see TargetServiceResolved"}
 	case len(service.Spec.Selector) > 0:
-		return endpointsFinding{wanted: true, reason: farpointv1.ServiceHasSelectorReason, message: fmt.Sprintf("Kubernetes maintains the Endpoints of Service %s, because it has a selector: unset publishEndpoints", ownership.TargetService(owner))}
+		return report.EndpointsObject{Wanted: true, Reason: farpointv1.ServiceHasSelectorReason, Message: fmt.Sprintf("Kubernetes maintains the Endpoints of Service %s, because it has a selector: unset publishEndpoints", ownership.TargetService(owner))}
 	}
-	return endpointsFinding{wanted: true, published: true}
+	return report.EndpointsObject{Wanted: true, Published: true}
 }
 
 func describeEndpoints(key types.NamespacedName, service *corev1.Service, content *sliceplan.EndpointsContent) (reason, message string) {

@@ -38,6 +38,7 @@ import (
 	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
+	"farpoint.dev/farpoint/controllers/report"
 	"farpoint.dev/farpoint/controllers/telemetry"
 )
 
@@ -106,7 +107,7 @@ func newEventQueue(c client.Client, leading func(context.Context) error) *eventQ
 }
 
 // add puts Events about an object into the queue. It does not block.
-func (q *eventQueue) add(about *farpointv1.ExternalService, told []occurrence, now metav1.MicroTime) {
+func (q *eventQueue) add(about *farpointv1.ExternalService, told []report.PendingEvent, now metav1.MicroTime) {
 	overflow := 0
 	q.mu.Lock()
 	for i, each := range told {
@@ -249,10 +250,10 @@ func (q *eventQueue) create(ctx context.Context, event *eventsv1.Event) error {
 	return err
 }
 
-func (q *eventQueue) event(about *farpointv1.ExternalService, told occurrence, ordinal int, now metav1.MicroTime) *eventsv1.Event {
+func (q *eventQueue) event(about *farpointv1.ExternalService, told report.PendingEvent, ordinal int, now metav1.MicroTime) *eventsv1.Event {
 	const longest = 1024 // the API server's limit
 	kindOfEvent := corev1.EventTypeNormal
-	if told.warning {
+	if told.Warning {
 		kindOfEvent = corev1.EventTypeWarning
 	}
 	return &eventsv1.Event{
@@ -265,8 +266,8 @@ func (q *eventQueue) event(about *farpointv1.ExternalService, told occurrence, o
 		ReportingInstance:   q.instance[:min(len(q.instance), 128)], // the API server's limit
 		Action:              "Probe",
 		Type:                kindOfEvent,
-		Reason:              told.reason,
-		Note:                phrase.Cut(told.note, longest),
+		Reason:              told.Reason,
+		Note:                phrase.Cut(told.Note, longest),
 		Regarding: corev1.ObjectReference{
 			APIVersion:      farpointv1.GroupVersion.String(),
 			Kind:            ownership.Kind,

@@ -32,6 +32,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/controllers/report"
 	"farpoint.dev/farpoint/test/effort"
 )
 
@@ -111,7 +112,7 @@ func TestEventQueue_SlowAPI_AddsAtOnceAndKeepsTheOrder(t *testing.T) {
 			note := fmt.Sprint(i)
 			want = append(want, note)
 			for object := range 50 {
-				queue.add(about("shop", fmt.Sprint(object)), []occurrence{{true, "Reason", note}}, metav1.NowMicro())
+				queue.add(about("shop", fmt.Sprint(object)), []report.PendingEvent{{Warning: true, Reason: "Reason", Note: note}}, metav1.NowMicro())
 			}
 		}
 		if took := time.Since(begun); took != 0 {
@@ -132,10 +133,10 @@ func TestEventQueue_OneNamespaceIsSlow_WritesThoseOfOthers(t *testing.T) {
 		api := &eventsAPI{takes: map[string]time.Duration{"slow": 4 * time.Second}}
 		queue, stop := runEvents(api)
 		for i := range 1000 {
-			queue.add(about("slow", fmt.Sprint(i)), []occurrence{{true, "Reason", "x"}}, metav1.NowMicro())
+			queue.add(about("slow", fmt.Sprint(i)), []report.PendingEvent{{Warning: true, Reason: "Reason", Note: "x"}}, metav1.NowMicro())
 		}
 		time.Sleep(time.Second)
-		queue.add(about("shop", "api"), []occurrence{{false, "Reason", "x"}}, metav1.NowMicro())
+		queue.add(about("shop", "api"), []report.PendingEvent{{Warning: false, Reason: "Reason", Note: "x"}}, metav1.NowMicro())
 		synctest.Wait()
 		if got := api.notesOf("shop", "api"); len(got) != 1 {
 			t.Errorf("the Event of the other namespace waits: %v", got)
@@ -147,13 +148,13 @@ func TestEventQueue_OneNamespaceIsSlow_WritesThoseOfOthers(t *testing.T) {
 func TestEventQueue_Overflow_DropsTheLeastUsefulAndCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		queue := newEventQueue(&eventsAPI{}, alwaysLeading) // nobody writes
-		queue.add(about("shop", "api"), []occurrence{{false, "Normal", "first"}}, metav1.NowMicro())
-		queue.add(about("small", "api"), []occurrence{{true, "Warning", "of a small tenant"}}, metav1.NowMicro())
+		queue.add(about("shop", "api"), []report.PendingEvent{{Warning: false, Reason: "Normal", Note: "first"}}, metav1.NowMicro())
+		queue.add(about("small", "api"), []report.PendingEvent{{Warning: true, Reason: "Warning", Note: "of a small tenant"}}, metav1.NowMicro())
 		dropped := effort.Rounds(maxPendingEvents, maxPendingEvents/10)
 		for i := range maxPendingEvents + dropped {
-			queue.add(about("shop", "api"), []occurrence{{true, "Warning", fmt.Sprint(i)}}, metav1.NowMicro())
+			queue.add(about("shop", "api"), []report.PendingEvent{{Warning: true, Reason: "Warning", Note: fmt.Sprint(i)}}, metav1.NowMicro())
 		}
-		queue.add(about("shop", "api"), []occurrence{{false, "Normal", "last"}}, metav1.NowMicro())
+		queue.add(about("shop", "api"), []report.PendingEvent{{Warning: false, Reason: "Normal", Note: "last"}}, metav1.NowMicro())
 		var left []string
 		for _, event := range queue.pending {
 			left = append(left, event.Note)
@@ -172,7 +173,7 @@ func TestEventQueue_Stop_WritesWhatThereIsTimeFor(t *testing.T) {
 		api := &eventsAPI{takes: map[string]time.Duration{"shop": 100 * time.Millisecond}}
 		queue, stop := runEvents(api)
 		for i := range 1000 {
-			queue.add(about("shop", fmt.Sprint(i)), []occurrence{{true, "Reason", "x"}}, metav1.NowMicro())
+			queue.add(about("shop", fmt.Sprint(i)), []report.PendingEvent{{Warning: true, Reason: "Reason", Note: "x"}}, metav1.NowMicro())
 		}
 		synctest.Wait()
 		begun := time.Now()
@@ -201,7 +202,7 @@ func TestEventQueue_APIServerRefusesOrIsSilent_CountsAndGoesOn(t *testing.T) {
 		}}
 		queue, stop := runEvents(api)
 		for _, namespace := range []string{"refused", "silent", "shop"} {
-			queue.add(about(namespace, "api"), []occurrence{{true, "Reason", "x"}}, metav1.NowMicro())
+			queue.add(about(namespace, "api"), []report.PendingEvent{{Warning: true, Reason: "Reason", Note: "x"}}, metav1.NowMicro())
 		}
 		time.Sleep(eventTries*eventTimeout + time.Second)
 		if got := testutil.ToFloat64(queue.dropped.WithLabelValues("failure")); got != 2 {

@@ -37,6 +37,7 @@ import (
 	"farpoint.dev/farpoint/controllers/conflicts"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/policy"
+	"farpoint.dev/farpoint/controllers/report"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
@@ -185,11 +186,11 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 	due := again(found, r.clock.Now())
-	if err := r.report(ctx, object, summarize(object, found, r.now())); err != nil {
+	if err := r.report(ctx, object, report.Summarize(object, found, r.now())); err != nil {
 		return retryInTime(ctx, due, err)
 	}
-	if found.writeFailed != nil {
-		return retryInTime(ctx, due, found.writeFailed)
+	if found.WriteFailed != nil {
+		return retryInTime(ctx, due, found.WriteFailed)
 	}
 	return due, nil
 }
@@ -218,7 +219,7 @@ func (r *Reconciler) forget(owner probes.Owner) {
 
 // publish carries the object out, and measures how long the news of its health took to
 // get into the slices. What could not be written is news still.
-func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits) (findings, error) {
+func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits) (report.Findings, error) {
 	changed := r.transitions.taken(owner) // before the health is read, which may be newer
 	trigger := changed
 	if trigger.IsZero() {
@@ -228,7 +229,7 @@ func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalSer
 	found, err := r.carryOut(ctx, object, owner, within, trigger)
 	switch {
 	case changed.IsZero():
-	case err != nil || found.writeFailed != nil:
+	case err != nil || found.WriteFailed != nil:
 		r.transitions.untaken(owner, changed)
 	default:
 		r.measured.Latency.Observe(r.clock.Since(changed).Seconds())
@@ -239,39 +240,39 @@ func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalSer
 // carryOut finds the Service, has the endpoints probed and writes the slices. The trigger
 // is when what is news came about. It returns an error if it could not get as far as
 // having findings.
-func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits, trigger time.Time) (findings, error) {
+func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits, trigger time.Time) (report.Findings, error) {
 	all, unconfirmed, err := r.allSlicesOf(ctx, types.NamespacedName(owner))
 	if err != nil {
-		return findings{}, err
+		return report.Findings{}, err
 	}
-	found := findings{within: within, unconfirmed: unconfirmed}
-	if found.service, err = r.services.resolve(ctx, object, all); err != nil {
-		return findings{}, err
+	found := report.Findings{Within: within, Unconfirmed: unconfirmed}
+	if found.Service, err = r.services.resolve(ctx, object, all); err != nil {
+		return report.Findings{}, err
 	}
-	existing, elsewhere := slicesIn(found.service.namespace(object), all)
-	if found.service.service == nil {
+	existing, elsewhere := slicesIn(found.Service.Namespace(object), all)
+	if found.Service.Service == nil {
 		r.probeOn(owner, within) // its health is known when the Service comes back
 	} else if err := r.judge(ctx, object, owner, slicestate.Read(existing), &found); err != nil {
-		return findings{}, err
+		return report.Findings{}, err
 	}
 	plan := r.plan(object, found, existing, trigger)
 	plan.Delete = append(plan.Delete, elsewhere...)
 	done := r.slices.apply(ctx, object, existing, plan)
 	if done.refused == nil && done.undecided != nil {
-		return findings{}, done.undecided
+		return report.Findings{}, done.undecided
 	}
-	found.published, found.refused, found.writeFailed = done.slices, done.refused, done.err()
-	found.unconfirmed = found.unconfirmed || !plan.IsEmpty()
+	found.Published, found.Refused, found.WriteFailed = done.slices, done.refused, done.err()
+	found.Unconfirmed = found.Unconfirmed || !plan.IsEmpty()
 	switch {
-	case found.service.service == nil:
+	case found.Service.Service == nil:
 		r.decisions.Forget(owner) // a Service that comes back starts again
-	case found.availability != nil && found.writeFailed == nil:
-		r.decisions.Set(owner, found.availability)
+	case found.Availability != nil && found.WriteFailed == nil:
+		r.decisions.Set(owner, found.Availability)
 	}
-	found.withheld = len(plan.Withheld) > 0 || done.withheld
-	if !plan.IsEmpty() && found.refused == nil && !found.withheld && found.targets != nil {
+	found.Withheld = len(plan.Withheld) > 0 || done.withheld
+	if !plan.IsEmpty() && found.Refused == nil && !found.Withheld && found.Targets != nil {
 		next := r.plan(object, found, done.slices, trigger)
-		found.altered = !next.IsEmpty()
+		found.Altered = !next.IsEmpty()
 	}
 	return found, nil
 }
@@ -282,15 +283,15 @@ func undecided(err error) bool { return apierrors.IsConflict(err) || apiserver.I
 
 // keepEndpoints follows the slices once they are written. It returns an error only if that
 // is undecided.
-func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
+func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.ExternalService, found *report.Findings) error {
 	var err error
-	found.endpoints, err = r.endpoints.keep(ctx, object, found.service.service, found.published)
+	found.Endpoints, err = r.endpoints.keep(ctx, object, found.Service.Service, found.Published)
 	if undecided(err) {
 		return err
 	}
 	if err != nil {
-		found.writeFailed = errors.Join(found.writeFailed, err)
-		found.endpoints = endpointsFinding{wanted: object.Spec.PublishEndpoints, reason: farpointv1.WriteFailedReason, message: err.Error()}
+		found.WriteFailed = errors.Join(found.WriteFailed, err)
+		found.Endpoints = report.EndpointsObject{Wanted: object.Spec.PublishEndpoints, Reason: farpointv1.WriteFailedReason, Message: err.Error()}
 	}
 	return nil
 }
@@ -298,44 +299,44 @@ func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.Exter
 // removeFormerServices deletes the Services that were created for the object and are not
 // its target any more, once the slices of the one that is are written. It returns an error
 // only if that is undecided.
-func (r *Reconciler) removeFormerServices(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
+func (r *Reconciler) removeFormerServices(ctx context.Context, object *farpointv1.ExternalService, found *report.Findings) error {
 	target := ownership.TargetService(object)
-	if found.service.service == nil || client.ObjectKeyFromObject(found.service.service) != target || found.writeFailed != nil || object.DeletionTimestamp != nil {
+	if found.Service.Service == nil || client.ObjectKeyFromObject(found.Service.Service) != target || found.WriteFailed != nil || object.DeletionTimestamp != nil {
 		return nil
 	}
 	err := r.services.removeCreated(ctx, client.ObjectKeyFromObject(object), target)
 	if undecided(err) {
 		return err
 	}
-	found.writeFailed = err
+	found.WriteFailed = err
 	return nil
 }
 
 // lookAround finds out who else publishes for the Service. It comes last, since it may
 // have to ask the API server about a Service that is new or has changed.
-func (r *Reconciler) lookAround(ctx context.Context, owner probes.Owner, found *findings) error {
+func (r *Reconciler) lookAround(ctx context.Context, owner probes.Owner, found *report.Findings) error {
 	asker := types.NamespacedName(owner)
-	if found.service.service == nil {
+	if found.Service.Service == nil {
 		r.pods.forget(asker)
 		return nil
 	}
-	if found.targets == nil {
-		found.conflictsUnknown = true
+	if found.Targets == nil {
+		found.ConflictsUnknown = true
 		return nil
 	}
-	pods, known, err := r.pods.of(ctx, asker, found.service.service)
-	found.around.Pods, found.conflictsUnknown = pods, !known
-	found.conflict = conflicts.Find(found.targets.Accepted, found.around)
+	pods, known, err := r.pods.of(ctx, asker, found.Service.Service)
+	found.Around.Pods, found.ConflictsUnknown = pods, !known
+	found.Conflict = conflicts.Find(found.Targets.Accepted, found.Around)
 	return err
 }
 
 // plan takes the slices away where there is no Service to publish for.
-func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, existing []*discoveryv1.EndpointSlice, trigger time.Time) sliceplan.Plan {
-	if found.service.service == nil {
+func (r *Reconciler) plan(object *farpointv1.ExternalService, found report.Findings, existing []*discoveryv1.EndpointSlice, trigger time.Time) sliceplan.Plan {
+	if found.Service.Service == nil {
 		return sliceplan.Plan{Delete: existing}
 	}
 	wants := sliceplan.Wants{
-		Owner: object, Service: found.service.service, Endpoints: availability.SplitByRole(found.verdicts), Hints: found.traffic.Hints,
+		Owner: object, Service: found.Service.Service, Endpoints: availability.SplitByRole(found.Verdicts), Hints: found.Traffic.Hints,
 		MaxEndpoints: r.maxEndpoints, Trigger: trigger,
 	}
 	if options := object.Spec.EndpointSlices; options != nil && options.MaxEndpoints != nil {
@@ -364,9 +365,9 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 		return fmt.Errorf("write status: %w", err)
 	}
 	r.own.wrote(client.ObjectKeyFromObject(object), object)
-	flipped := flipsBetween(&before, &status)
-	r.activity.Add(client.ObjectKeyFromObject(object), telemetry.Counts{Up: len(flipped.found) + len(flipped.up), Draining: len(flipped.draining), Down: len(flipped.down)})
-	told := occurrences(&before, &status)
+	up, draining, down := report.CountFlips(&before, &status)
+	r.activity.Add(client.ObjectKeyFromObject(object), telemetry.Counts{Up: up, Draining: draining, Down: down})
+	told := report.Events(&before, &status)
 	r.events.add(object, told, metav1.NewMicroTime(r.clock.Now()))
 	return nil
 }
@@ -402,20 +403,20 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 // credentials that are rotated, what made the API server refuse a Service, such as a quota,
 // Endpoints of somebody else that the cache does not hold, and own writes that the cache never
 // shows.
-func again(found findings, now time.Time) ctrl.Result {
-	result := ctrl.Result{RequeueAfter: availability.DrainedIn(found.verdicts, now)}
+func again(found report.Findings, now time.Time) ctrl.Result {
+	result := ctrl.Result{RequeueAfter: availability.DrainedIn(found.Verdicts, now)}
 	sooner := func(wait time.Duration) {
 		if result.RequeueAfter == 0 || wait < result.RequeueAfter {
 			result.RequeueAfter = wait
 		}
 	}
-	if found.referencesDue > 0 {
-		sooner(found.referencesDue)
+	if found.ReferencesDue > 0 {
+		sooner(found.ReferencesDue)
 	}
-	if found.service.reason == farpointv1.ServiceInvalidReason || found.endpoints.retry || found.altered {
+	if found.Service.Reason == farpointv1.ServiceInvalidReason || found.Endpoints.Retry || found.Altered {
 		sooner(refusedInterval)
 	}
-	if found.unconfirmed {
+	if found.Unconfirmed {
 		sooner(ownWriteLifetime) // at the latest; the watch calls before
 	}
 	return result

@@ -29,6 +29,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/availability"
+	"farpoint.dev/farpoint/controllers/report"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
@@ -123,13 +124,13 @@ func (w *world) reconcile(probe func(name string, current health.Health) health.
 		}
 	}
 	w.known = known
-	found := findings{service: judgeService(w.object, w.service), targets: &planned, verdicts: verdicts(planned.Accepted, w.known, prior)}
-	found.availability = availability.RulesOf(&w.object.Spec.Availability).Assign(found.verdicts, availability.Past{Decided: w.decided, Published: prior.At})
-	w.decided = found.availability
-	found.verdicts = append(found.verdicts, leaving...)
-	_, w.slices = fixtures.CarryOut(w.t, sliceplan.Wants{Owner: w.object, Service: w.service, Endpoints: availability.SplitByRole(found.verdicts), MaxEndpoints: 3}, w.slices)
-	found.published = w.slices
-	w.object.Status = summarize(w.object, found, metav1.NewTime(w.now))
+	found := report.Findings{Service: report.JudgeService(w.object, w.service), Targets: &planned, Verdicts: verdicts(planned.Accepted, w.known, prior)}
+	found.Availability = availability.RulesOf(&w.object.Spec.Availability).Assign(found.Verdicts, availability.Past{Decided: w.decided, Published: prior.At})
+	w.decided = found.Availability
+	found.Verdicts = append(found.Verdicts, leaving...)
+	_, w.slices = fixtures.CarryOut(w.t, sliceplan.Wants{Owner: w.object, Service: w.service, Endpoints: availability.SplitByRole(found.Verdicts), MaxEndpoints: 3}, w.slices)
+	found.Published = w.slices
+	w.object.Status = report.Summarize(w.object, found, metav1.NewTime(w.now))
 }
 
 // published maps every place in the slices to its conditions.

@@ -31,6 +31,7 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/references"
+	"farpoint.dev/farpoint/controllers/report"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
@@ -42,41 +43,41 @@ import (
 // judge finds out which endpoints are sound, has the scheduler probe them and fetches
 // what it knows. What has a fault is probed by the last definition that was sound, and as
 // any other within what the namespace is confined to now.
-func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, prior *slicestate.Prior, found *findings) error {
+func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, prior *slicestate.Prior, found *report.Findings) error {
 	known := r.definitions.update(ctx, object, r.clock.Now())
 	if wait := references.Patience - known.references.UnansweredFor(r.clock.Now()); !known.HasProbers() && wait > 0 && wait <= references.Patience {
 		return answersAwaited(min(wait, references.RetryInterval))
 	}
-	found.fault = known.Fault()
-	found.referencesDue = known.references.DueIn(r.clock.Now(), r.definitions.grace)
+	found.Fault = known.Fault()
+	found.ReferencesDue = known.references.DueIn(r.clock.Now(), r.definitions.grace)
 	common := targets.ScheduleOf(&object.Spec)
-	slowed := found.within.ClampTiming(&common.Timing)
-	room, err := r.roomFor(ctx, object, found.within)
+	slowed := found.Within.ClampTiming(&common.Timing)
+	room, err := r.roomFor(ctx, object, found.Within)
 	if err != nil {
 		return err
 	}
-	service := found.service.service
-	planner := r.targets.Within(found.within, room)
+	service := found.Service.Service
+	planner := r.targets.Within(found.Within, room)
 	names := r.resolve(object, owner, service, planner, prior)
 	if wait := names.Awaited(r.clock.Now()); wait > 0 {
 		return answersAwaited(wait)
 	}
-	planned := planner.Plan(names, service.Spec.Ports, known.Probing(found.within, planner.Egress.Version()), prior)
+	planned := planner.Plan(names, service.Spec.Ports, known.Probing(found.Within, planner.Egress.Version()), prior)
 	known.Keep(&planned)
 	planned.Slowed = slowed
-	if found.around, err = r.neighbours(ctx, service, types.NamespacedName(owner)); err != nil {
+	if found.Around, err = r.neighbours(ctx, service, types.NamespacedName(owner)); err != nil {
 		return err
 	}
-	leaving := r.leaving(object, owner, planner, planned, prior, found.around)
-	r.probe(owner, found.within, append(planned.ProbeTargets(common, prior), keepProbing(leaving)...))
-	found.targets = &planned
-	found.held = r.scheduler.Held(owner)
-	found.verdicts = verdicts(planned.Accepted, r.scheduler.Health(owner), prior)
-	found.availability = availability.RulesOf(&object.Spec.Availability).Assign(found.verdicts, availability.Past{Decided: r.decisions.Of(owner), Published: prior.At})
-	found.verdicts = append(found.verdicts, leaving...)
-	found.portsReason, found.portsMessage = conflicts.PortMismatch(planned.Accepted, found.around)
-	found.familiesReason, found.familiesMessage = conflicts.FamilyMismatch(planned.Accepted, found.around)
-	found.traffic = sliceplan.DecideHints(service, found.verdicts).BesideOthers(service, found.around.Rivals)
+	leaving := r.leaving(object, owner, planner, planned, prior, found.Around)
+	r.probe(owner, found.Within, append(planned.ProbeTargets(common, prior), keepProbing(leaving)...))
+	found.Targets = &planned
+	found.Held = r.scheduler.Held(owner)
+	found.Verdicts = verdicts(planned.Accepted, r.scheduler.Health(owner), prior)
+	found.Availability = availability.RulesOf(&object.Spec.Availability).Assign(found.Verdicts, availability.Past{Decided: r.decisions.Of(owner), Published: prior.At})
+	found.Verdicts = append(found.Verdicts, leaving...)
+	found.PortsReason, found.PortsMessage = conflicts.PortMismatch(planned.Accepted, found.Around)
+	found.FamiliesReason, found.FamiliesMessage = conflicts.FamilyMismatch(planned.Accepted, found.Around)
+	found.Traffic = sliceplan.DecideHints(service, found.Verdicts).BesideOthers(service, found.Around.Rivals)
 	return nil
 }
 

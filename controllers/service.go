@@ -35,6 +35,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
+	"farpoint.dev/farpoint/controllers/report"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/tenancy"
 )
@@ -49,17 +50,17 @@ type serviceResolver struct {
 // resolve returns an error only if the API server could not be asked or told. Where the
 // target cannot lead to the endpoints, another Service that the slices belong to goes on
 // doing so: a target is given up for another one, and not for none.
-func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) (serviceFinding, error) {
+func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) (report.TargetService, error) {
 	finding, err := r.resolveTarget(ctx, owner)
-	if err != nil || finding.service != nil {
+	if err != nil || finding.Service != nil {
 		return finding, err
 	}
 	former, err := r.formerTarget(ctx, owner, published)
 	if err != nil || former == nil {
 		return finding, err
 	}
-	finding.service = former
-	finding.message += fmt.Sprintf("; until then Service %s still leads to the endpoints", phrase.NameFrom(owner.Namespace, client.ObjectKeyFromObject(former)))
+	finding.Service = former
+	finding.Message += fmt.Sprintf("; until then Service %s still leads to the endpoints", phrase.NameFrom(owner.Namespace, client.ObjectKeyFromObject(former)))
 	return finding, nil
 }
 
@@ -83,7 +84,7 @@ func (r serviceResolver) formerTarget(ctx context.Context, owner *farpointv1.Ext
 		case apierrors.IsNotFound(err):
 		case err != nil:
 			return nil, fmt.Errorf("read Service %s: %w", key, err)
-		case judgeService(owner, service).service != nil:
+		case report.JudgeService(owner, service).Service != nil:
 			return service, nil
 		}
 	}
@@ -91,30 +92,30 @@ func (r serviceResolver) formerTarget(ctx context.Context, owner *farpointv1.Ext
 }
 
 // resolveTarget finds the target Service.
-func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.ExternalService) (serviceFinding, error) {
+func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.ExternalService) (report.TargetService, error) {
 	key := ownership.TargetService(owner)
 	if key.Namespace != owner.Namespace && owner.Spec.ServiceTemplate != nil {
-		return serviceFinding{
-			reason:  farpointv1.ServiceInOtherNamespaceReason,
-			message: fmt.Sprintf("serviceTemplate cannot create Service %s in another namespace than this object's: remove targetService.namespace, or remove serviceTemplate and create the Service there", key),
+		return report.TargetService{
+			Reason:  farpointv1.ServiceInOtherNamespaceReason,
+			Message: fmt.Sprintf("serviceTemplate cannot create Service %s in another namespace than this object's: remove targetService.namespace, or remove serviceTemplate and create the Service there", key),
 		}, nil
 	}
 	// Before the Service is looked for: whether there is one is nobody's business otherwise.
 	if refused, err := r.refusal(owner); err != nil {
-		return serviceFinding{}, err
+		return report.TargetService{}, err
 	} else if refused != nil {
-		return serviceFinding{reason: refused.Reason, message: refused.Message, awaited: refused.Awaited}, nil
+		return report.TargetService{Reason: refused.Reason, Message: refused.Message, Awaited: refused.Awaited}, nil
 	}
 	service := &corev1.Service{}
 	err := r.client.Get(ctx, key, service)
 	if client.IgnoreNotFound(err) != nil {
-		return serviceFinding{}, fmt.Errorf("read Service %s: %w", key, err)
+		return report.TargetService{}, fmt.Errorf("read Service %s: %w", key, err)
 	}
 	if apierrors.IsNotFound(err) {
 		service = nil
 	}
 	if owner.Spec.ServiceTemplate == nil || owner.DeletionTimestamp != nil {
-		return judgeService(owner, service), nil
+		return report.JudgeService(owner, service), nil
 	}
 	return r.keep(ctx, owner, key, service)
 }
@@ -147,53 +148,19 @@ func (r serviceResolver) removeCreated(ctx context.Context, owner, save types.Na
 	return nil
 }
 
-func allowsSelector(owner *farpointv1.ExternalService) bool {
-	return owner.Spec.TargetService != nil && owner.Spec.TargetService.AllowSelector
-}
-
-// judgeService decides whether the owner's endpoints may be published for a Service; nil
-// is one that does not exist.
-func judgeService(owner *farpointv1.ExternalService, service *corev1.Service) serviceFinding {
-	key := ownership.TargetService(owner)
-	switch {
-	case service == nil:
-		return serviceFinding{
-			reason:  farpointv1.ServiceNotFoundReason,
-			message: fmt.Sprintf("Service %s does not exist: create it without a selector, or set serviceTemplate", key),
-			awaited: true,
-		}
-	case service.Spec.Type == corev1.ServiceTypeExternalName:
-		return serviceFinding{
-			reason:  farpointv1.ServiceIsExternalNameReason,
-			message: fmt.Sprintf("Service %s is of type ExternalName, a DNS alias without endpoints: use type ClusterIP", key),
-		}
-	case len(service.Spec.Selector) > 0 && !allowsSelector(owner):
-		return serviceFinding{
-			reason:  farpointv1.ServiceHasSelectorReason,
-			message: fmt.Sprintf("Service %s has a selector, so its endpoints are Pods: remove its spec.selector, target another Service, or set targetService.allowSelector to have it lead to Pods and to these endpoints", key),
-		}
-	}
-	finding := serviceFinding{service: service, reason: farpointv1.ServiceResolvedReason, message: fmt.Sprintf("Service %s leads to the endpoints", key)}
-	if service.DeletionTimestamp != nil {
-		// A finalizer holds it, of a load balancer perhaps, and clients are served meanwhile.
-		finding.message += " until its deletion is over"
-	}
-	return finding
-}
-
 // keep makes the Service match the template. A Service that was not created from the template
 // is left alone, and one that was orphaned is adopted.
-func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalService, key types.NamespacedName, present *corev1.Service) (serviceFinding, error) {
+func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalService, key types.NamespacedName, present *corev1.Service) (report.TargetService, error) {
 	if present != nil && !ownership.IsOwnedBy(present, owner.Name) && !orphanedBy(present, owner) {
-		finding := judgeService(owner, present)
-		if finding.resolved() {
-			finding.reason = farpointv1.ServiceNotOwnedReason
-			finding.message = fmt.Sprintf("Service %s exists and was not created from serviceTemplate, which is not applied to it: remove serviceTemplate, or delete the Service so that the operator creates it", key)
+		finding := report.JudgeService(owner, present)
+		if finding.Resolved() {
+			finding.Reason = farpointv1.ServiceNotOwnedReason
+			finding.Message = fmt.Sprintf("Service %s exists and was not created from serviceTemplate, which is not applied to it: remove serviceTemplate, or delete the Service so that the operator creates it", key)
 		}
 		return finding, nil
 	}
 	if present != nil && present.DeletionTimestamp != nil {
-		return judgeService(owner, present), nil
+		return report.JudgeService(owner, present), nil
 	}
 	wanted := desiredService(owner, key, present)
 	var err error
@@ -208,12 +175,12 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 	switch {
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err):
 		finding := invalidService(owner, present, err.Error())
-		finding.awaited = apierrors.IsForbidden(err) // by a quota, perhaps
+		finding.Awaited = apierrors.IsForbidden(err) // by a quota, perhaps
 		return finding, nil
 	case err != nil:
-		return serviceFinding{}, fmt.Errorf("write Service %s: %w", key, err)
+		return report.TargetService{}, fmt.Errorf("write Service %s: %w", key, err)
 	}
-	return judgeService(owner, wanted), nil
+	return report.JudgeService(owner, wanted), nil
 }
 
 // orphanedBy reports whether the Service was created from the template of an ExternalService
@@ -224,10 +191,10 @@ func orphanedBy(service *corev1.Service, owner *farpointv1.ExternalService) bool
 	return service.Labels[farpointv1.OwnerLabel] == owner.Name && metav1.GetControllerOf(service) == nil && len(service.Spec.Selector) == 0
 }
 
-func invalidService(owner *farpointv1.ExternalService, present *corev1.Service, why string) serviceFinding {
-	finding := serviceFinding{reason: farpointv1.ServiceInvalidReason, message: fmt.Sprintf("serviceTemplate cannot be applied to Service %s: %s", ownership.TargetService(owner), why)}
-	if present != nil && judgeService(owner, present).resolved() {
-		finding.service = present
+func invalidService(owner *farpointv1.ExternalService, present *corev1.Service, why string) report.TargetService {
+	finding := report.TargetService{Reason: farpointv1.ServiceInvalidReason, Message: fmt.Sprintf("serviceTemplate cannot be applied to Service %s: %s", ownership.TargetService(owner), why)}
+	if present != nil && report.JudgeService(owner, present).Resolved() {
+		finding.Service = present
 	}
 	return finding
 }

@@ -28,6 +28,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/policy"
+	"farpoint.dev/farpoint/controllers/report"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 )
 
@@ -48,21 +49,13 @@ func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalSer
 			if done.refused == nil {
 				return err
 			}
-			status := *object.Status.DeepCopy()
-			setProgrammed(conditionSetter{status: &status, generation: object.Generation, now: r.now()}, done.refused, false)
-			return errors.Join(err, r.report(ctx, object, status))
+			return errors.Join(err, r.report(ctx, object, report.NotProgrammed(object, done.refused, r.now())))
 		}
 		if err := r.keepSuspended(ctx, object, published); err != nil {
 			return err
 		}
 	}
-	status := suspended(object, r.now())
-	if len(existing) > 0 {
-		status.Endpoints = withPublished(status.Endpoints, published)
-		count(&status, int(status.Total), status.Ready > 0)
-	}
-	status.EndpointSlices = int32(plan.Kept)
-	return r.report(ctx, object, status)
+	return r.report(ctx, object, report.Suspended(object, existing, published, r.now()))
 }
 
 // keepSuspended makes the Endpoints object of a suspended object follow the slices.

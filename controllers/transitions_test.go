@@ -56,7 +56,7 @@ func TestTransitionsRememberTheFirstUnpublishedChange(t *testing.T) {
 	turns := newTransitions(clock)
 	owner := probes.Owner{Namespace: "integration", Name: "legacy-api"}
 	turns.notify(owner)
-	clock.SetTime(one.Time)
+	clock.SetTime(fixtures.Noon.Add(time.Hour))
 	turns.notify(owner)
 	if since := turns.taken(owner); !since.Equal(fixtures.Noon.Time) {
 		t.Errorf("first change at %v, want %v", since, fixtures.Noon)

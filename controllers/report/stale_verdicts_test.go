@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package report
 
 import (
 	"testing"
@@ -31,7 +31,7 @@ func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
 	targets := fixtures.Planned(t, spec, fixtures.OnePort)
 	object := fixtures.Owner()
 	object.Spec = spec
-	look := func(reasons ...probes.Reason) []occurrence {
+	look := func(reasons ...probes.Reason) []PendingEvent {
 		all := make([]endpoint.Verdict, len(reasons))
 		for i, reason := range reasons {
 			current := health.Seeded(health.StateHealthy)
@@ -40,8 +40,8 @@ func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
 			}
 			all[i] = endpoint.Verdict{Endpoint: &targets.Accepted[i], Health: current}
 		}
-		found := findings{service: judgeService(object, fixtures.Service()), targets: &targets, verdicts: all}
-		status := summarize(object, found, fixtures.Noon)
+		found := Findings{Service: JudgeService(object, fixtures.Service()), Targets: &targets, Verdicts: all}
+		status := Summarize(object, found, fixtures.Noon)
 		told := staleChange(object.Status.Conditions, status.Conditions)
 		object.Status = status
 		return told
@@ -51,13 +51,13 @@ func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
 	}
 	told := look(probes.ReasonNetworkUnreachable, probes.ReasonNone)
 	row := object.Status.Endpoints[0]
-	if len(told) != 1 || !told[0].warning || object.Status.Stale != 1 || !row.Stale || row.Reason != "NetworkUnreachable" || row.Health != farpointv1.EndpointHealthy {
+	if len(told) != 1 || !told[0].Warning || object.Status.Stale != 1 || !row.Stale || row.Reason != "NetworkUnreachable" || row.Health != farpointv1.EndpointHealthy {
 		t.Errorf("told %v, status %+v", told, object.Status)
 	}
 	if told := look(probes.ReasonNetworkUnreachable, probes.ReasonNameResolution); told != nil || object.Status.Stale != 2 {
 		t.Errorf("told %v again", told)
 	}
-	if told := look(probes.ReasonNone, probes.ReasonNone); len(told) != 1 || told[0].warning || object.Status.Endpoints[0].Reason != "" {
+	if told := look(probes.ReasonNone, probes.ReasonNone); len(told) != 1 || told[0].Warning || object.Status.Endpoints[0].Reason != "" {
 		t.Errorf("told %v of the end, status %+v", told, object.Status.Endpoints[0])
 	}
 	// Another condition reports what the operator holds back itself.

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package report
 
 import (
 	"fmt"
@@ -33,7 +33,7 @@ import (
 )
 
 // tiered is an object with an endpoint for each health, one per tier if so asked.
-func tiered(rules farpointv1.Availability, tiers bool, healths ...health.Health) (*farpointv1.ExternalService, findings) {
+func tiered(rules farpointv1.Availability, tiers bool, healths ...health.Health) (*farpointv1.ExternalService, Findings) {
 	object, found := observed(healths...)
 	object.Spec.Availability = rules
 	for i := range object.Spec.Endpoints {
@@ -115,13 +115,13 @@ func TestStatusOfAvailability(t *testing.T) {
 func TestStatusRemembersTheLastHealthy(t *testing.T) {
 	object, found := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishLastHealthy}, false, up, down)
 	object.Status = told(object, found, fixtures.Noon)
-	found.verdicts[0].Health = down
+	found.Verdicts[0].Health = down
 	object.Status = told(object, found, fixtures.Noon)
 	want := "Available False FailingOpen: 1 of 2 endpoints get traffic, 1 of them unhealthy\nFailOpen True LastHealthyPublished: no endpoint is healthy: the 1 of 2 that were healthy last get traffic (whenNoneHealthy: PublishLastHealthy)"
 	if got := availabilityOf(object.Status); got != want {
 		t.Errorf("conditions are\n%s, want\n%s", got, want)
 	}
-	object.Status = told(object, findings{service: judgeService(object, nil)}, fixtures.Noon)
+	object.Status = told(object, Findings{Service: JudgeService(object, nil)}, fixtures.Noon)
 	if got := availabilityOf(object.Status); got != "Available False NoEndpointsReady: 0 of 2 endpoints are ready" {
 		t.Errorf("without a Service, conditions are\n%s", got)
 	}
@@ -131,7 +131,7 @@ func TestStatusKeepsWhatIsInForceWhileTheHealthCheckIsAtFault(t *testing.T) {
 	object, found := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishAll}, true, down, down)
 	object.Status = told(object, found, fixtures.Noon)
 	want := availabilityOf(object.Status)
-	found.targets, found.verdicts, found.fault = nil, nil, &targets.Fault{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}
+	found.Targets, found.Verdicts, found.Fault = nil, nil, &targets.Fault{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}
 	if got := told(object, found, one); availabilityOf(got) != want || got.Tier != 1 {
 		t.Errorf("tier %d, conditions are\n%s, want\n%s", got.Tier, availabilityOf(got), want)
 	}
@@ -167,14 +167,14 @@ func TestOccurrencesOfAvailability(t *testing.T) {
 			object, found := tiered(test.rules, test.tiers, test.before...)
 			before := told(object, found, fixtures.Noon)
 			object.Status = before
-			for i := range found.verdicts {
-				found.verdicts[i].Health = test.after[i]
+			for i := range found.Verdicts {
+				found.Verdicts[i].Health = test.after[i]
 			}
 			after := told(object, found, one)
 			var got []string
-			for _, each := range occurrences(&before, &after) {
-				if !strings.HasPrefix(each.reason, "Endpoint") && each.reason != farpointv1.PublishedReason {
-					got = append(got, each.reason+" "+each.note)
+			for _, each := range Events(&before, &after) {
+				if !strings.HasPrefix(each.Reason, "Endpoint") && each.Reason != farpointv1.PublishedReason {
+					got = append(got, each.Reason+" "+each.Note)
 				}
 			}
 			if !slices.Equal(got, test.want) {
@@ -190,8 +190,8 @@ func TestNoOccurrenceOfATierThatTheSpecPutsFirst(t *testing.T) {
 	object.Status = told(object, found, fixtures.Noon)
 	before := object.Status
 	object.Spec.Endpoints = object.Spec.Endpoints[1:]
-	found.verdicts = found.verdicts[1:]
-	found.verdicts[0].Index = 0
+	found.Verdicts = found.Verdicts[1:]
+	found.Verdicts[0].Index = 0
 	after := told(object, found, one)
 	if got := tierChange(&before, &after); got != nil {
 		t.Errorf("after the primary has left: %v", got)
@@ -207,15 +207,15 @@ func TestStatusOfDrainingEndpoints(t *testing.T) {
 	object.Status = before
 	until := one.Rfc3339Copy()
 	leaving := func(i int) endpoint.Verdict {
-		left := *found.verdicts[i].Endpoint
+		left := *found.Verdicts[i].Endpoint
 		left.Index, left.DrainUntil = 2, until.Time
 		left.Spec = &farpointv1.Endpoint{Address: left.Spec.Address, State: farpointv1.EndpointDraining}
-		return endpoint.Verdict{Endpoint: &left, Health: found.verdicts[i].Health, Role: endpoint.Draining}
+		return endpoint.Verdict{Endpoint: &left, Health: found.Verdicts[i].Health, Role: endpoint.Draining}
 	}
 	object.Spec.Endpoints = object.Spec.Endpoints[1:]
-	found.verdicts[1].Index = 0
-	found.verdicts = []endpoint.Verdict{found.verdicts[1], leaving(0)}
-	status := summarize(object, found, fixtures.Noon)
+	found.Verdicts[1].Index = 0
+	found.Verdicts = []endpoint.Verdict{found.Verdicts[1], leaving(0)}
+	status := Summarize(object, found, fixtures.Noon)
 	if status.ReadyEndpoints != "0/1" || status.Total != 1 || status.Draining != 1 || status.Unhealthy != 1 || len(status.Endpoints) != 2 {
 		t.Errorf("%+v", status)
 	}
@@ -223,21 +223,21 @@ func TestStatusOfDrainingEndpoints(t *testing.T) {
 		t.Errorf("the one that has left: %+v", left)
 	}
 	object.Status = status
-	if again := summarize(object, found, one); !equality.Semantic.DeepEqual(status, again) {
+	if again := Summarize(object, found, one); !equality.Semantic.DeepEqual(status, again) {
 		t.Errorf("a second look makes %+v of %+v", again, status)
 	}
 	told := func(before, after farpointv1.ExternalServiceStatus) string {
 		var notes []string
 		for _, each := range departures(&before, &after) {
-			notes = append(notes, each.reason+" "+each.note)
+			notes = append(notes, each.Reason+" "+each.Note)
 		}
 		return strings.Join(notes, "\n")
 	}
 	if got, want := told(before, status), "EndpointDraining Endpoint 192.0.2.1:80 is draining: it left the spec, and will be removed at 2026-11-21T13:00:00Z"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
-	found.verdicts = found.verdicts[:1]
-	drained := summarize(object, found, one)
+	found.Verdicts = found.Verdicts[:1]
+	drained := Summarize(object, found, one)
 	if got, want := told(status, drained), "EndpointDrained Endpoint 192.0.2.1:80 is gone: it left the spec, and its drain period is over"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
@@ -248,8 +248,8 @@ func TestStatusOfDrainingEndpoints(t *testing.T) {
 		t.Errorf("told %q of one that is back", got)
 	}
 
-	found.targets, found.verdicts, found.service = nil, nil, judgeService(object, nil)
-	if gone := summarize(object, found, one); len(gone.Endpoints) != 1 || gone.Draining != 0 {
+	found.Targets, found.Verdicts, found.Service = nil, nil, JudgeService(object, nil)
+	if gone := Summarize(object, found, one); len(gone.Endpoints) != 1 || gone.Draining != 0 {
 		t.Errorf("without a Service %+v", gone.Endpoints)
 	}
 }

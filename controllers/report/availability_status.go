@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package report
 
 import (
 	"fmt"
@@ -29,58 +29,58 @@ import (
 )
 
 // setFailOpen leaves the condition as it is while the slices are left as they are.
-func setFailOpen(set conditionSetter, present *farpointv1.ExternalService, found findings) {
-	served := found.availability.Served(found.service.service)
+func setFailOpen(set conditionSetter, present *farpointv1.ExternalService, found Findings) {
+	served := found.Availability.Served(found.Service.Service)
 	switch reason := served.FailOpenReason(); {
-	case found.targets != nil && reason != "":
+	case found.Targets != nil && reason != "":
 		set.set(farpointv1.FailOpenCondition, metav1.ConditionTrue, reason, served.FailOpenMessage(availability.RulesOf(&present.Spec.Availability)))
-	case found.targets != nil || found.service.service == nil:
+	case found.Targets != nil || found.Service.Service == nil:
 		set.remove(farpointv1.FailOpenCondition)
 	}
 }
 
 // setFailedOver leaves the condition as it is while the slices are left as they are.
-func setFailedOver(set conditionSetter, present *farpointv1.ExternalService, found findings) {
-	served := found.availability.Served(found.service.service)
+func setFailedOver(set conditionSetter, present *farpointv1.ExternalService, found Findings) {
+	served := found.Availability.Served(found.Service.Service)
 	switch {
-	case found.targets != nil && served.FailedOver():
+	case found.Targets != nil && served.FailedOver():
 		set.set(farpointv1.FailedOverCondition, metav1.ConditionTrue, farpointv1.TooFewHealthyReason, served.FailedOverMessage(availability.RulesOf(&present.Spec.Availability)))
-	case found.targets != nil || found.service.service == nil:
+	case found.Targets != nil || found.Service.Service == nil:
 		set.remove(farpointv1.FailedOverCondition)
 	}
 }
 
 // setFamiliesMatched leaves the condition as it is while nothing better is known.
-func setFamiliesMatched(set conditionSetter, found findings) {
+func setFamiliesMatched(set conditionSetter, found Findings) {
 	switch {
-	case found.targets != nil && found.familiesReason != "":
-		set.set(farpointv1.FamiliesMatchedCondition, metav1.ConditionFalse, found.familiesReason, found.familiesMessage)
-	case found.targets != nil || found.service.service == nil:
+	case found.Targets != nil && found.FamiliesReason != "":
+		set.set(farpointv1.FamiliesMatchedCondition, metav1.ConditionFalse, found.FamiliesReason, found.FamiliesMessage)
+	case found.Targets != nil || found.Service.Service == nil:
 		set.remove(farpointv1.FamiliesMatchedCondition)
 	}
 }
 
 // familyChange reports that the address families of the endpoints are not those of the Service.
-func familyChange(before, after []metav1.Condition) []occurrence {
+func familyChange(before, after []metav1.Condition) []PendingEvent {
 	was, is := meta.FindStatusCondition(before, farpointv1.FamiliesMatchedCondition), meta.FindStatusCondition(after, farpointv1.FamiliesMatchedCondition)
 	if is == nil || was != nil && was.Reason == is.Reason {
 		return nil
 	}
-	return []occurrence{{true, is.Reason, is.Message}}
+	return []PendingEvent{{true, is.Reason, is.Message}}
 }
 
 // setAvailable comes after setFailOpen. The least available of the groups that clients can
 // reach decides.
-func setAvailable(set conditionSetter, present *farpointv1.ExternalService, found findings) {
-	if len(found.availability) == 0 {
+func setAvailable(set conditionSetter, present *farpointv1.ExternalService, found Findings) {
+	if len(found.Availability) == 0 {
 		setAvailableByCounts(set, present, found)
 		return
 	}
-	status, served := set.status, found.availability.Served(found.service.service)
+	status, served := set.status, found.Availability.Served(found.Service.Service)
 	minReady := availability.RulesOf(&present.Spec.Availability).MinReady
 	pending := int(status.Unknown) // DNS names may lead to endpoints of any group
-	for i := range found.verdicts {
-		if each := &found.verdicts[i]; each.IsActive() && each.Health.State == health.StateUnknown {
+	for i := range found.Verdicts {
+		if each := &found.Verdicts[i]; each.IsActive() && each.Health.State == health.StateUnknown {
 			pending--
 		}
 	}
@@ -142,13 +142,13 @@ func availableStatusOf(r availability.GroupReadiness, minReady int) availableSta
 // setAvailableByCounts goes by the endpoints' statuses, for want of a decision: there is no
 // Service or no endpoint, or the slices are left as they are. In the last case they cannot
 // have become better.
-func setAvailableByCounts(set conditionSetter, present *farpointv1.ExternalService, found findings) {
+func setAvailableByCounts(set conditionSetter, present *farpointv1.ExternalService, found Findings) {
 	status := set.status
 	opened, minReady := countOpened(status), availability.RulesOf(&present.Spec.Availability).MinReady
 	counted := availability.GroupReadiness{Ready: int(status.Ready) - opened, Unknown: int(status.Unknown), Open: meta.IsStatusConditionTrue(status.Conditions, farpointv1.FailOpenCondition)}
 	decided, message := availableStatusOf(counted, minReady), readiness(status, opened, minReady)
 	before := meta.FindStatusCondition(status.Conditions, farpointv1.AvailableCondition)
-	if found.targets == nil && found.service.service != nil && before != nil && before.Status != metav1.ConditionTrue && decided.value == metav1.ConditionTrue {
+	if found.Targets == nil && found.Service.Service != nil && before != nil && before.Status != metav1.ConditionTrue && decided.value == metav1.ConditionTrue {
 		return
 	}
 	if decided.value == metav1.ConditionUnknown {
@@ -216,14 +216,14 @@ func outline(status *farpointv1.ExternalServiceStatus) string {
 	return text
 }
 
-func setTrafficPolicyEffective(set conditionSetter, found findings) {
-	if found.traffic.Reason == "" {
+func setTrafficPolicyEffective(set conditionSetter, found Findings) {
+	if found.Traffic.Reason == "" {
 		set.remove(farpointv1.TrafficPolicyEffectiveCondition)
 		return
 	}
 	value := metav1.ConditionFalse
-	if found.traffic.Effective {
+	if found.Traffic.Effective {
 		value = metav1.ConditionTrue
 	}
-	set.set(farpointv1.TrafficPolicyEffectiveCondition, value, found.traffic.Reason, found.traffic.Message)
+	set.set(farpointv1.TrafficPolicyEffectiveCondition, value, found.Traffic.Reason, found.Traffic.Message)
 }

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package report
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,28 +22,28 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// endpointsFinding is what came of keeping an Endpoints object.
-type endpointsFinding struct {
-	// wanted: it was asked for. Nothing else is set otherwise.
-	wanted, published bool
-	// reason and message are those of the condition EndpointsPublished.
-	reason, message string
-	// retry: no watch reports when the object that is in the way is gone.
-	retry bool
+// EndpointsObject is what came of keeping an Endpoints object.
+type EndpointsObject struct {
+	// Wanted: it was asked for. Nothing else is set otherwise.
+	Wanted, Published bool
+	// Reason and message are those of the condition EndpointsPublished.
+	Reason, Message string
+	// Retry: no watch reports when the object that is in the way is gone.
+	Retry bool
 }
 
-func setEndpointsPublished(set conditionSetter, kept endpointsFinding) {
+func setEndpointsPublished(set conditionSetter, kept EndpointsObject) {
 	value := metav1.ConditionFalse
 	switch {
-	case !kept.wanted:
+	case !kept.Wanted:
 		set.remove(farpointv1.EndpointsPublishedCondition)
 		return
-	case kept.reason == "":
+	case kept.Reason == "":
 		return // nothing was done about it
-	case kept.published:
+	case kept.Published:
 		value = metav1.ConditionTrue
-	case kept.reason == farpointv1.NotJudgedReason:
+	case kept.Reason == farpointv1.NotJudgedReason:
 		value = metav1.ConditionUnknown
 	}
-	set.set(farpointv1.EndpointsPublishedCondition, value, kept.reason, kept.message)
+	set.set(farpointv1.EndpointsPublishedCondition, value, kept.Reason, kept.Message)
 }

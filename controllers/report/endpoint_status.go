@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package report
 
 import (
 	"fmt"
@@ -36,19 +36,19 @@ const longestMessage = 512
 
 // endpointStatuses are in the order of the spec; those that have left it follow. The
 // present ones stay if the endpoints could not be judged.
-func endpointStatuses(present *farpointv1.ExternalService, found findings, now metav1.Time) []farpointv1.EndpointStatus {
-	if found.targets == nil {
+func endpointStatuses(present *farpointv1.ExternalService, found Findings, now metav1.Time) []farpointv1.EndpointStatus {
+	if found.Targets == nil {
 		return slices.DeleteFunc(slices.Clone(present.Status.Endpoints), func(endpoint farpointv1.EndpointStatus) bool {
-			return endpoint.DrainUntil != nil && found.service.service == nil // its slice has gone
+			return endpoint.DrainUntil != nil && found.Service.Service == nil // its slice has gone
 		})
 	}
-	before := toldBefore{list: present.Status.Endpoints}
-	names := found.targets.Names
+	before := previousStatus{list: present.Status.Endpoints}
+	names := found.Targets.Names
 	statuses := make([]farpointv1.EndpointStatus, 0, names.Len())
-	verdicts := found.verdicts
+	verdicts := found.Verdicts
 	lastRejected := -1 // of one name that is set aside with several addresses, there is one entry
 	for i := range names.Len() {
-		refused, isRefused := found.targets.Rejected[i]
+		refused, isRefused := found.Targets.Rejected[i]
 		var status farpointv1.EndpointStatus
 		switch {
 		case len(verdicts) > 0 && verdicts[0].Index == i:
@@ -209,15 +209,15 @@ func counterOf(status *farpointv1.ExternalServiceStatus, endpoint *farpointv1.En
 	return nil
 }
 
-// toldBefore finds an endpoint in a status.
-type toldBefore struct {
+// previousStatus finds an endpoint in a status.
+type previousStatus struct {
 	list   []farpointv1.EndpointStatus
 	byName map[string]*farpointv1.EndpointStatus
 }
 
 // find looks first where the endpoint was if no other was added or removed before it; nil if if
 // the status does not have it.
-func (t *toldBefore) find(index int, name string) *farpointv1.EndpointStatus {
+func (t *previousStatus) find(index int, name string) *farpointv1.EndpointStatus {
 	if index < len(t.list) && t.list[index].Name == name {
 		return &t.list[index]
 	}

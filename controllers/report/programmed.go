@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package report
 
 import (
 	"errors"
@@ -30,7 +30,7 @@ import (
 
 // differs reports whether the API server may hold other slices than those that the verdicts
 // on the endpoints ask for.
-func (f *findings) differs() bool { return f.refused != nil || f.altered || f.withheld }
+func (f *Findings) differs() bool { return f.Refused != nil || f.Altered || f.Withheld }
 
 // setProgrammed says whether the API server holds what is to be published.
 func setProgrammed(set conditionSetter, refused error, altered bool) {

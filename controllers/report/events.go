@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package report
 
 import (
 	"fmt"
@@ -51,33 +51,33 @@ const (
 	failedBackEvent = "FailedBack"
 )
 
-// occurrence is something that an Event is to tell.
-type occurrence struct {
-	warning      bool
-	reason, note string
+// PendingEvent is something that an Event is to tell.
+type PendingEvent struct {
+	Warning      bool
+	Reason, Note string
 }
 
-// crowd is how many endpoints may change at once and still have an Event each, and the
+// maxIndividualEvents is how many endpoints may change at once and still have an Event each, and the
 // most that one Event names.
-const crowd = 10
+const maxIndividualEvents = 10
 
-// occurrences compares two statuses. There is one for each endpoint whose health changed, or changed, or
+// Events compares two statuses. There is one for each endpoint whose health changed, or changed, or
 // that has left, or one for all if that is a crowd, one for all that were found healthy at
 // first, one if another tier is the last in use, and one for each change of a condition about
 // all endpoints together.
-func occurrences(before, after *farpointv1.ExternalServiceStatus) []occurrence {
+func Events(before, after *farpointv1.ExternalServiceStatus) []PendingEvent {
 	told := append(healthChanges(before, after), departures(before, after)...)
 	told = append(told, tierChange(before, after)...)
 	return append(told, conditionChanges(before.Conditions, after.Conditions)...)
 }
 
-func healthChanges(before, after *farpointv1.ExternalServiceStatus) []occurrence {
+func healthChanges(before, after *farpointv1.ExternalServiceStatus) []PendingEvent {
 	flipped := flipsBetween(before, after)
 	return slices.Concat(
-		changes(flipped.down, crowd, true, endpointUnhealthyEvent, "unhealthy"),
-		changes(flipped.draining, crowd, false, endpointDrainingEvent, "draining"),
+		changes(flipped.down, maxIndividualEvents, true, endpointUnhealthyEvent, "unhealthy"),
+		changes(flipped.draining, maxIndividualEvents, false, endpointDrainingEvent, "draining"),
 		changes(flipped.found, 1, false, endpointHealthyEvent, "healthy"),
-		changes(flipped.up, crowd, false, endpointHealthyEvent, "healthy"),
+		changes(flipped.up, maxIndividualEvents, false, endpointHealthyEvent, "healthy"),
 	)
 }
 
@@ -88,7 +88,7 @@ type flips struct {
 }
 
 func flipsBetween(before, after *farpointv1.ExternalServiceStatus) flips {
-	known := toldBefore{list: before.Endpoints}
+	known := previousStatus{list: before.Endpoints}
 	var all flips
 	for i, endpoint := range after.Endpoints {
 		was := known.find(i, endpoint.Name)
@@ -108,9 +108,15 @@ func flipsBetween(before, after *farpointv1.ExternalServiceStatus) flips {
 	return all
 }
 
+// CountFlips counts the endpoints that have become healthy, draining and unhealthy.
+func CountFlips(before, after *farpointv1.ExternalServiceStatus) (up, draining, down int) {
+	all := flipsBetween(before, after)
+	return len(all.found) + len(all.up), len(all.draining), len(all.down)
+}
+
 // departures reports endpoints that have left the spec, and then the slices.
-func departures(before, after *farpointv1.ExternalServiceStatus) []occurrence {
-	was, is := toldBefore{list: before.Endpoints}, toldBefore{list: after.Endpoints}
+func departures(before, after *farpointv1.ExternalServiceStatus) []PendingEvent {
+	was, is := previousStatus{list: before.Endpoints}, previousStatus{list: after.Endpoints}
 	var leaving, gone []farpointv1.EndpointStatus
 	for i, endpoint := range after.Endpoints {
 		if known := was.find(i, endpoint.Name); endpoint.DrainUntil != nil && (known == nil || known.DrainUntil == nil) {
@@ -124,30 +130,30 @@ func departures(before, after *farpointv1.ExternalServiceStatus) []occurrence {
 			gone = append(gone, endpoint)
 		}
 	}
-	return append(changes(leaving, crowd, false, endpointDrainingEvent, "draining"), changes(gone, crowd, false, endpointDrainedEvent, "gone")...)
+	return append(changes(leaving, maxIndividualEvents, false, endpointDrainingEvent, "draining"), changes(gone, maxIndividualEvents, false, endpointDrainedEvent, "gone")...)
 }
 
 // tierChange reports a standby tier that has taken over, and its end.
-func tierChange(before, after *farpointv1.ExternalServiceStatus) []occurrence {
+func tierChange(before, after *farpointv1.ExternalServiceStatus) []PendingEvent {
 	was := meta.IsStatusConditionTrue(before.Conditions, farpointv1.FailedOverCondition)
 	is := meta.FindStatusCondition(after.Conditions, farpointv1.FailedOverCondition)
 	switch {
 	case is != nil && (!was || after.Tier > before.Tier):
-		return []occurrence{{true, farpointv1.FailedOverCondition, is.Message}}
+		return []PendingEvent{{true, farpointv1.FailedOverCondition, is.Message}}
 	case was && after.Tier < before.Tier:
 		note := fmt.Sprintf("Tier %d is the last in use again", after.Tier)
 		if available := meta.FindStatusCondition(after.Conditions, farpointv1.AvailableCondition); available != nil {
 			note += ": " + available.Message
 		}
-		return []occurrence{{false, failedBackEvent, note}}
+		return []PendingEvent{{false, failedBackEvent, note}}
 	}
 	return nil
 }
 
 // changes reports each endpoint, or all together if they are more than most.
-func changes(endpoints []farpointv1.EndpointStatus, most int, warning bool, reason, word string) []occurrence {
+func changes(endpoints []farpointv1.EndpointStatus, most int, warning bool, reason, word string) []PendingEvent {
 	if len(endpoints) > most {
-		names := make([]string, min(crowd, len(endpoints)))
+		names := make([]string, min(maxIndividualEvents, len(endpoints)))
 		for i := range names {
 			names[i] = endpoints[i].Name
 		}
@@ -155,36 +161,36 @@ func changes(endpoints []farpointv1.EndpointStatus, most int, warning bool, reas
 		if len(endpoints) > len(names) {
 			note += " and others"
 		}
-		return []occurrence{{warning, reason, note}}
+		return []PendingEvent{{warning, reason, note}}
 	}
-	told := make([]occurrence, len(endpoints))
+	told := make([]PendingEvent, len(endpoints))
 	for i, endpoint := range endpoints {
 		note := fmt.Sprintf("Endpoint %s is %s", endpoint.Name, word)
 		if endpoint.Message != "" {
 			note += ": " + endpoint.Message
 		}
-		told[i] = occurrence{warning, reason, note}
+		told[i] = PendingEvent{warning, reason, note}
 	}
 	return told
 }
 
-func conditionChanges(before, after []metav1.Condition) []occurrence {
-	var told []occurrence
+func conditionChanges(before, after []metav1.Condition) []PendingEvent {
+	var told []PendingEvent
 	was, is := meta.FindStatusCondition(before, farpointv1.AvailableCondition), meta.FindStatusCondition(after, farpointv1.AvailableCondition)
 	switch {
 	case was == nil || is == nil || was.Status == is.Status:
 	case is.Status == metav1.ConditionFalse:
-		told = append(told, occurrence{true, unavailableEvent, is.Message})
+		told = append(told, PendingEvent{true, unavailableEvent, is.Message})
 	case was.Status == metav1.ConditionFalse && is.Status == metav1.ConditionTrue:
-		told = append(told, occurrence{false, availableEvent, is.Message})
+		told = append(told, PendingEvent{false, availableEvent, is.Message})
 	}
 	for _, kind := range []string{farpointv1.FailOpenCondition, farpointv1.OperatorIsolatedCondition} { // present only while they are True
 		was, is = meta.FindStatusCondition(before, kind), meta.FindStatusCondition(after, kind)
 		switch {
 		case is != nil && (was == nil || was.Reason != is.Reason):
-			told = append(told, occurrence{true, kind, is.Message})
+			told = append(told, PendingEvent{true, kind, is.Message})
 		case is == nil && was != nil && kind == farpointv1.FailOpenCondition:
-			told = append(told, occurrence{false, failOpenEndedEvent, meta.FindStatusCondition(after, farpointv1.AvailableCondition).Message})
+			told = append(told, PendingEvent{false, failOpenEndedEvent, meta.FindStatusCondition(after, farpointv1.AvailableCondition).Message})
 		}
 	}
 	told = append(told, nameChange(before, after)...)
@@ -192,33 +198,33 @@ func conditionChanges(before, after []metav1.Condition) []occurrence {
 	told = append(told, staleChange(before, after)...)
 	was, is = meta.FindStatusCondition(before, farpointv1.ReadyCondition), meta.FindStatusCondition(after, farpointv1.ReadyCondition)
 	if is != nil && (was == nil || was.Reason != is.Reason) && (was != nil || is.Status != metav1.ConditionTrue) {
-		told = append(told, occurrence{is.Status != metav1.ConditionTrue, is.Reason, is.Message})
+		told = append(told, PendingEvent{is.Status != metav1.ConditionTrue, is.Reason, is.Message})
 	}
 	return told
 }
 
 // staleChange reports verdicts that have become stale, and the end of that.
-func staleChange(before, after []metav1.Condition) []occurrence {
+func staleChange(before, after []metav1.Condition) []PendingEvent {
 	was, is := meta.FindStatusCondition(before, farpointv1.VerdictsCurrentCondition), meta.FindStatusCondition(after, farpointv1.VerdictsCurrentCondition)
 	switch {
 	case is != nil && was == nil:
-		return []occurrence{{true, farpointv1.VerdictsStaleReason, is.Message}}
+		return []PendingEvent{{true, farpointv1.VerdictsStaleReason, is.Message}}
 	case is == nil && was != nil:
-		return []occurrence{{false, farpointv1.VerdictsCurrentCondition, "Probes yield results for all endpoints again"}}
+		return []PendingEvent{{false, farpointv1.VerdictsCurrentCondition, "Probes yield results for all endpoints again"}}
 	}
 	return nil
 }
 
 // nameChange reports names that cannot be resolved, unless Ready does, and their end.
-func nameChange(before, after []metav1.Condition) []occurrence {
+func nameChange(before, after []metav1.Condition) []PendingEvent {
 	was, is := meta.FindStatusCondition(before, farpointv1.AddressesResolvedCondition), meta.FindStatusCondition(after, farpointv1.AddressesResolvedCondition)
 	ready := meta.FindStatusCondition(after, farpointv1.ReadyCondition)
 	switch {
 	case is == nil:
 	case is.Status == metav1.ConditionFalse && (was == nil || was.Reason != is.Reason) && (ready == nil || ready.Reason != is.Reason):
-		return []occurrence{{true, is.Reason, is.Message}}
+		return []PendingEvent{{true, is.Reason, is.Message}}
 	case is.Status == metav1.ConditionTrue && was != nil && was.Status == metav1.ConditionFalse:
-		return []occurrence{{false, farpointv1.AddressesResolvedCondition, is.Message}}
+		return []PendingEvent{{false, farpointv1.AddressesResolvedCondition, is.Message}}
 	}
 	return nil
 }

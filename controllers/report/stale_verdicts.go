@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package report
 
 import (
 	"fmt"
@@ -26,8 +26,8 @@ import (
 )
 
 // setVerdictsCurrent leaves the condition as it is while the endpoints are not judged.
-func setVerdictsCurrent(set conditionSetter, found findings) {
-	if found.targets == nil {
+func setVerdictsCurrent(set conditionSetter, found Findings) {
+	if found.Targets == nil {
 		return
 	}
 	var stale []string

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package report
 
 import (
 	"fmt"
@@ -45,17 +45,17 @@ func groupStatus(t *testing.T, rules farpointv1.Availability, families []corev1.
 	for _, port := range ports {
 		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: port, Protocol: corev1.ProtocolTCP, Port: 80})
 	}
-	found := findings{service: judgeService(object, service), targets: &targets.Targets{Rejected: map[int]endpoint.Rejection{}, Names: &targets.Expansion{Spec: &object.Spec}}}
-	found.verdicts = fixtures.Verdicts(t, lines...)
-	for i := range found.verdicts {
-		object.Spec.Endpoints = append(object.Spec.Endpoints, *found.verdicts[i].Spec)
-		found.targets.Accepted = append(found.targets.Accepted, *found.verdicts[i].Endpoint)
+	found := Findings{Service: JudgeService(object, service), Targets: &targets.Targets{Rejected: map[int]endpoint.Rejection{}, Names: &targets.Expansion{Spec: &object.Spec}}}
+	found.Verdicts = fixtures.Verdicts(t, lines...)
+	for i := range found.Verdicts {
+		object.Spec.Endpoints = append(object.Spec.Endpoints, *found.Verdicts[i].Spec)
+		found.Targets.Accepted = append(found.Targets.Accepted, *found.Verdicts[i].Endpoint)
 	}
-	found.availability = availability.RulesOf(&object.Spec.Availability).Assign(found.verdicts, availability.Past{Published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
+	found.Availability = availability.RulesOf(&object.Spec.Availability).Assign(found.Verdicts, availability.Past{Published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
 		return slicestate.Published{}, false
 	}})
-	found.familiesReason, found.familiesMessage = conflicts.FamilyMismatch(found.targets.Accepted, conflicts.Neighbours{Service: service})
-	return summarize(object, found, fixtures.Noon)
+	found.FamiliesReason, found.FamiliesMessage = conflicts.FamilyMismatch(found.Targets.Accepted, conflicts.Neighbours{Service: service})
+	return Summarize(object, found, fixtures.Noon)
 }
 
 func TestStatus_FamiliesAndPorts_TheLeastAvailableDecides(t *testing.T) {

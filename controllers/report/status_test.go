@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package report
 
 import (
 	"encoding/json"
@@ -51,33 +51,33 @@ var (
 )
 
 // observed is an object with an endpoint for each health, and what was found about it.
-func observed(healths ...health.Health) (*farpointv1.ExternalService, findings) {
+func observed(healths ...health.Health) (*farpointv1.ExternalService, Findings) {
 	object := fixtures.Owner()
 	object.Generation = 3
 	for i := range healths {
 		object.Spec.Endpoints = append(object.Spec.Endpoints, fixtures.At(fmt.Sprintf("192.0.2.%d", i+1), 80))
 	}
-	found := findings{service: judgeService(object, fixtures.Service()), targets: &targets.Targets{Rejected: map[int]endpoint.Rejection{}, Names: &targets.Expansion{Spec: &object.Spec}}, published: []*discoveryv1.EndpointSlice{{}}}
+	found := Findings{Service: JudgeService(object, fixtures.Service()), Targets: &targets.Targets{Rejected: map[int]endpoint.Rejection{}, Names: &targets.Expansion{Spec: &object.Spec}}, Published: []*discoveryv1.EndpointSlice{{}}}
 	ports := fixtures.HTTPPort(80)
 	for i := range object.Spec.Endpoints {
 		made := endpoint.Endpoint{Index: i, Name: fmt.Sprintf("192.0.2.%d:80", i+1), Spec: &object.Spec.Endpoints[i], Ports: ports}
-		found.targets.Accepted = append(found.targets.Accepted, made)
-		found.verdicts = append(found.verdicts, endpoint.Verdict{Endpoint: &made, Health: healths[i]})
+		found.Targets.Accepted = append(found.Targets.Accepted, made)
+		found.Verdicts = append(found.Verdicts, endpoint.Verdict{Endpoint: &made, Health: healths[i]})
 	}
 	return object, found
 }
 
 // told is the status that comes of what was found, with the roles that it leads to.
-func told(object *farpointv1.ExternalService, found findings, now metav1.Time) farpointv1.ExternalServiceStatus {
-	if found.targets != nil {
-		found.availability = availability.RulesOf(&object.Spec.Availability).Assign(found.verdicts, pastIn(&object.Status))
+func told(object *farpointv1.ExternalService, found Findings, now metav1.Time) farpointv1.ExternalServiceStatus {
+	if found.Targets != nil {
+		found.Availability = availability.RulesOf(&object.Spec.Availability).Assign(found.Verdicts, pastIn(&object.Status))
 	}
-	return summarize(object, found, now)
+	return Summarize(object, found, now)
 }
 
 // pastIn is the past of the slices that a status describes.
 func pastIn(status *farpointv1.ExternalServiceStatus) availability.Past {
-	before := toldBefore{list: status.Endpoints}
+	before := previousStatus{list: status.Endpoints}
 	return availability.Past{Published: func(of *endpoint.Endpoint, _ discoveryv1.EndpointPort) (slicestate.Published, bool) {
 		known := before.find(of.Index, of.Name)
 		if known == nil || known.Published == "" {
@@ -109,7 +109,7 @@ func TestStatusOfHealth(t *testing.T) {
 	tests := []struct {
 		name    string
 		healths []health.Health
-		change  func(*farpointv1.ExternalService, *findings)
+		change  func(*farpointv1.ExternalService, *Findings)
 		column  string
 		want    string
 	}{
@@ -121,7 +121,7 @@ func TestStatusOfHealth(t *testing.T) {
 			"Available=False(NoEndpointsReady) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"no verdict yet", []health.Health{{}, down}, nil, "0/2",
 			"Available=Unknown(AwaitingProbes) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"draining and disabled", []health.Health{up, down, {}}, func(o *farpointv1.ExternalService, _ *findings) {
+		{"draining and disabled", []health.Health{up, down, {}}, func(o *farpointv1.ExternalService, _ *Findings) {
 			o.Spec.Endpoints[1].State, o.Spec.Endpoints[2].State = farpointv1.EndpointDraining, farpointv1.EndpointDisabled
 		}, "1/3",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
@@ -129,25 +129,25 @@ func TestStatusOfHealth(t *testing.T) {
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"all drain", []health.Health{away, away}, nil, "0/2",
 			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"published anyway", []health.Health{down, {}}, func(_ *farpointv1.ExternalService, f *findings) {
-			f.service.service.Spec.PublishNotReadyAddresses = true
+		{"published anyway", []health.Health{down, {}}, func(_ *farpointv1.ExternalService, f *Findings) {
+			f.Service.Service.Spec.PublishNotReadyAddresses = true
 		}, "2/2",
 			"Available=True(EndpointsReady) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"write failed", []health.Health{up}, func(_ *farpointv1.ExternalService, f *findings) { f.writeFailed = errors.New("quota") }, "1/1",
+		{"write failed", []health.Health{up}, func(_ *farpointv1.ExternalService, f *Findings) { f.WriteFailed = errors.New("quota") }, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=False(WriteFailed) Reconciling=True(WriteFailed) TargetServiceResolved=True(Resolved)"},
-		{"port not in the Service", []health.Health{up}, func(_ *farpointv1.ExternalService, f *findings) {
-			f.portsReason, f.portsMessage = farpointv1.PortNotInServiceReason, "no port"
+		{"port not in the Service", []health.Health{up}, func(_ *farpointv1.ExternalService, f *Findings) {
+			f.PortsReason, f.PortsMessage = farpointv1.PortNotInServiceReason, "no port"
 		}, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) PortsMatched=False(PortNotInService) Programmed=True(Programmed) Ready=False(PortNotInService) Stalled=True(PortNotInService) TargetServiceResolved=True(Resolved)"},
-		{"port without endpoints and a conflict only warn", []health.Health{up}, func(_ *farpointv1.ExternalService, f *findings) {
-			f.portsReason, f.portsMessage = farpointv1.PortWithoutEndpointsReason, "leads nowhere"
-			f.conflict = &conflicts.Conflict{Reason: farpointv1.SharedEndpointReason, Message: "twice"}
+		{"port without endpoints and a conflict only warn", []health.Health{up}, func(_ *farpointv1.ExternalService, f *Findings) {
+			f.PortsReason, f.PortsMessage = farpointv1.PortWithoutEndpointsReason, "leads nowhere"
+			f.Conflict = &conflicts.Conflict{Reason: farpointv1.SharedEndpointReason, Message: "twice"}
 		}, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=False(SharedEndpoint) PortsMatched=False(PortWithoutEndpoints) Programmed=True(Programmed) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"held", []health.Health{up}, func(_ *farpointv1.ExternalService, f *findings) { f.held = true }, "1/1",
+		{"held", []health.Health{up}, func(_ *farpointv1.ExternalService, f *Findings) { f.Held = true }, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) OperatorIsolated=True(VerdictsHeld) PortsMatched=True(Matched) Programmed=True(Programmed) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
-		{"no Service", nil, func(o *farpointv1.ExternalService, f *findings) {
-			*f = findings{service: judgeService(o, nil)}
+		{"no Service", nil, func(o *farpointv1.ExternalService, f *Findings) {
+			*f = Findings{Service: JudgeService(o, nil)}
 		}, "0/0",
 			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=Unknown(NotJudged) NoConflicts=True(NoConflicts) PortsMatched=Unknown(NotJudged) Programmed=True(Programmed) Ready=False(ServiceNotFound) Reconciling=True(ServiceNotFound) TargetServiceResolved=False(ServiceNotFound)"},
 	}
@@ -164,22 +164,22 @@ func TestStatusOfHealth(t *testing.T) {
 			if status.ReadyEndpoints != test.column {
 				t.Errorf("column %s, want %s", status.ReadyEndpoints, test.column)
 			}
-			if sum := status.Ready + status.Standby + status.Unhealthy + status.Unknown + status.Draining + status.Disabled + status.Rejected; found.targets != nil && !found.service.publishesAll() && sum != status.Total {
+			if sum := status.Ready + status.Standby + status.Unhealthy + status.Unknown + status.Draining + status.Disabled + status.Rejected; found.Targets != nil && !found.Service.publishesAll() && sum != status.Total {
 				t.Errorf("counts add up to %d of %d: %+v", sum, status.Total, status)
 			}
 		})
 	}
 }
 
-func (f serviceFinding) publishesAll() bool {
-	return f.service != nil && f.service.Spec.PublishNotReadyAddresses
+func (f TargetService) publishesAll() bool {
+	return f.Service != nil && f.Service.Spec.PublishNotReadyAddresses
 }
 
 func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
 	object, found := observed(up, up)
 	object.Spec.Endpoints = append([]farpointv1.Endpoint{fixtures.At("10.300.1.10", 80)}, object.Spec.Endpoints...)
-	found.verdicts[0].Index, found.verdicts[1].Index = 1, 2
-	found.targets.Rejected[0] = endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: "is not an address"}
+	found.Verdicts[0].Index, found.Verdicts[1].Index = 1, 2
+	found.Targets.Rejected[0] = endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: "is not an address"}
 	status := told(object, found, fixtures.Noon)
 	if status.ReadyEndpoints != "2/3" || status.Rejected != 1 || status.Endpoints[0].Name != "endpoints[0]" || status.Endpoints[1].Name != "192.0.2.1:80" {
 		t.Errorf("%+v", status)
@@ -191,13 +191,13 @@ func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
 }
 
 func TestStatusStaysTheSameWhileNothingChanges(t *testing.T) {
-	for name, change := range map[string]func(*farpointv1.ExternalService, *findings){
-		"well":    func(*farpointv1.ExternalService, *findings) {},
-		"awaited": func(o *farpointv1.ExternalService, f *findings) { f.service = judgeService(o, nil) },
-		"stalled": func(_ *farpointv1.ExternalService, f *findings) { f.portsReason = farpointv1.PortNotInServiceReason },
-		"held":    func(_ *farpointv1.ExternalService, f *findings) { f.held = true },
-		"rejected": func(_ *farpointv1.ExternalService, f *findings) {
-			f.targets.Rejected[0] = endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "no port"}
+	for name, change := range map[string]func(*farpointv1.ExternalService, *Findings){
+		"well":    func(*farpointv1.ExternalService, *Findings) {},
+		"awaited": func(o *farpointv1.ExternalService, f *Findings) { f.Service = JudgeService(o, nil) },
+		"stalled": func(_ *farpointv1.ExternalService, f *Findings) { f.PortsReason = farpointv1.PortNotInServiceReason },
+		"held":    func(_ *farpointv1.ExternalService, f *Findings) { f.Held = true },
+		"rejected": func(_ *farpointv1.ExternalService, f *Findings) {
+			f.Targets.Rejected[0] = endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "no port"}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestStatusIsEitherReconcilingOrStalled(t *testing.T) {
 		{fixtures.Service(), farpointv1.PortNotInServiceReason, "Stalled=True(PortNotInService)"},
 		{fixtures.Service(), "", ""},
 	} {
-		found.service, found.portsReason = judgeService(object, step.service), step.port
+		found.Service, found.PortsReason = JudgeService(object, step.service), step.port
 		object.Status = told(object, found, fixtures.Noon)
 		var progress []string
 		for _, word := range strings.Fields(conditionsOf(object.Status)) {
@@ -242,8 +242,8 @@ func TestStatusSurvivesARestart(t *testing.T) {
 	unreachable := health.Health{Cause: probes.Result{Reason: probes.ReasonNetworkUnreachable}}
 	object, found := observed(up, down, unreachable)
 	object.Status = told(object, found, fixtures.Noon)
-	for i := range found.verdicts {
-		found.verdicts[i].Health = health.Seeded(found.verdicts[i].Health.State)
+	for i := range found.Verdicts {
+		found.Verdicts[i].Health = health.Seeded(found.Verdicts[i].Health.State)
 	}
 	if again := told(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
 		t.Errorf("changed from %+v to %+v", object.Status.Endpoints, again.Endpoints)
@@ -253,7 +253,7 @@ func TestStatusSurvivesARestart(t *testing.T) {
 func TestStatusTellsSinceWhen(t *testing.T) {
 	object, found := observed(up)
 	object.Status = told(object, found, fixtures.Noon)
-	found.verdicts[0].Health.Observe(down.Cause, health.Thresholds{Failure: 1, Success: 1}, one.Time)
+	found.Verdicts[0].Health.Observe(down.Cause, health.Thresholds{Failure: 1, Success: 1}, one.Time)
 	if got := told(object, found, one).Endpoints[0].LastTransitionTime; !got.Equal(new(one.Rfc3339Copy())) {
 		t.Errorf("since %v, want %v", got, one)
 	}
@@ -263,7 +263,7 @@ func TestStatusOfASuspendedObject(t *testing.T) {
 	object, found := observed(up, down)
 	object.Status = told(object, found, fixtures.Noon)
 	object.Generation = 4
-	status := suspended(object, one)
+	status := Suspended(object, nil, nil, one)
 	if status.ReadyEndpoints != "1/2" || status.ObservedGeneration != 4 || !strings.Contains(conditionsOf(status), "Ready=True(Suspended)") {
 		t.Errorf("%+v", status)
 	}
@@ -271,7 +271,7 @@ func TestStatusOfASuspendedObject(t *testing.T) {
 
 func TestLongMessagesAreCut(t *testing.T) {
 	object, found := observed(up)
-	found.writeFailed = errors.New(strings.Repeat("ä", 40000))
+	found.WriteFailed = errors.New(strings.Repeat("ä", 40000))
 	if n := len(meta.FindStatusCondition(told(object, found, fixtures.Noon).Conditions, farpointv1.ReadyCondition).Message); n > 5000 {
 		t.Errorf("a message of %d bytes", n)
 	}
@@ -281,10 +281,10 @@ func TestLongMessagesAreCut(t *testing.T) {
 func TestStatusOfAThousandSlipsFitsIntoAnObject(t *testing.T) {
 	object, found := observed(make([]health.Health, 1000)...)
 	for i := range object.Spec.Endpoints {
-		found.targets.Rejected[i] = endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckURLReason, Message: strings.Repeat("ä", 2000)}
-		found.targets.Accepted[i].Held = i%2 == 0
+		found.Targets.Rejected[i] = endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckURLReason, Message: strings.Repeat("ä", 2000)}
+		found.Targets.Accepted[i].Held = i%2 == 0
 	}
-	found.verdicts = slices.DeleteFunc(found.verdicts, func(v endpoint.Verdict) bool { return v.Index%2 == 1 })
+	found.Verdicts = slices.DeleteFunc(found.Verdicts, func(v endpoint.Verdict) bool { return v.Index%2 == 1 })
 	text, err := json.Marshal(told(object, found, fixtures.Noon))
 	if err != nil {
 		t.Fatal(err)
@@ -300,10 +300,12 @@ func TestOccurrences(t *testing.T) {
 		status := told(object, found, fixtures.Noon)
 		return &status
 	}
-	many := func(current health.Health) []health.Health { return slices.Repeat([]health.Health{current}, crowd+1) }
+	many := func(current health.Health) []health.Health {
+		return slices.Repeat([]health.Health{current}, maxIndividualEvents+1)
+	}
 	unready := func() *farpointv1.ExternalServiceStatus {
 		object, found := observed(up)
-		found.service = judgeService(object, nil)
+		found.Service = JudgeService(object, nil)
 		status := told(object, found, fixtures.Noon)
 		return &status
 	}
@@ -355,12 +357,12 @@ func TestOccurrences(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string
-			for _, each := range occurrences(test.before, test.after) {
+			for _, each := range Events(test.before, test.after) {
 				kind := corev1.EventTypeNormal
-				if each.warning {
+				if each.Warning {
 					kind = corev1.EventTypeWarning
 				}
-				got = append(got, kind+" "+each.reason+" "+each.note)
+				got = append(got, kind+" "+each.Reason+" "+each.Note)
 			}
 			if !slices.Equal(got, test.want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))

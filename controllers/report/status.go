@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package report
 
 import (
 	"time"
@@ -34,83 +34,83 @@ import (
 	"farpoint.dev/farpoint/controllers/targets"
 )
 
-// findings are all that a status is made from.
-type findings struct {
-	service serviceFinding
-	// within is what the object is confined to.
-	within *policy.Limits
-	// fault is what keeps the spec's health check from being carried out; nil if nothing
+// Findings are all that a status is made from.
+type Findings struct {
+	Service TargetService
+	// Within is what the object is confined to.
+	Within *policy.Limits
+	// Fault is what keeps the spec's health check from being carried out; nil if nothing
 	// does. Endpoints are then probed by the last one that was sound.
-	fault *targets.Fault
-	// referencesDue is after how long what the health check refers to is to be read again; 0
+	Fault *targets.Fault
+	// ReferencesDue is after how long what the health check refers to is to be read again; 0
 	// if it refers to nothing.
-	referencesDue time.Duration
-	// targets are nil if the endpoints could not be judged for want of a Service.
-	targets  *targets.Targets
-	verdicts []endpoint.Verdict
-	// availability is what the roles of the endpoints amount to; nil without targets.
-	availability availability.Decisions
-	// portsReason and portsMessage tell of ports that do not match; "" if all do.
-	portsReason, portsMessage string
-	// familiesReason and familiesMessage tell of address families that do not match; "" if all
+	ReferencesDue time.Duration
+	// Targets are nil if the endpoints could not be judged for want of a Service.
+	Targets  *targets.Targets
+	Verdicts []endpoint.Verdict
+	// Availability is what the roles of the endpoints amount to; nil without targets.
+	Availability availability.Decisions
+	// PortsReason and portsMessage tell of ports that do not match; "" if all do.
+	PortsReason, PortsMessage string
+	// FamiliesReason and familiesMessage tell of address families that do not match; "" if all
 	// do.
-	familiesReason, familiesMessage string
-	// traffic is what came of the wish to keep traffic near.
-	traffic sliceplan.HintDecision
-	// around is what else leads the Service's traffic somewhere.
-	around conflicts.Neighbours
-	// conflict says what of it is in the way; nil if nothing is. With conflictsUnknown, not all of
+	FamiliesReason, FamiliesMessage string
+	// Traffic is what came of the wish to keep traffic near.
+	Traffic sliceplan.HintDecision
+	// Around is what else leads the Service's traffic somewhere.
+	Around conflicts.Neighbours
+	// Conflict says what of it is in the way; nil if nothing is. With conflictsUnknown, not all of
 	// it is known yet.
-	conflict         *conflicts.Conflict
-	conflictsUnknown bool
-	// held: an endpoint would have been taken out, had the operator not lost its network.
-	held bool
-	// published are the slices of this object that the API server holds.
-	published []*discoveryv1.EndpointSlice
-	// refused joins the errors of slices that the API server refused; nil if there was none.
+	Conflict         *conflicts.Conflict
+	ConflictsUnknown bool
+	// Held: an endpoint would have been taken out, had the operator not lost its network.
+	Held bool
+	// Published are the slices of this object that the API server holds.
+	Published []*discoveryv1.EndpointSlice
+	// Refused joins the errors of slices that the API server refused; nil if there was none.
 	// With altered, it holds something else than was written.
-	refused error
-	altered bool
-	// withheld: slices were not created, since what they depend on is being deleted.
-	withheld bool
-	// endpoints is what came of keeping an Endpoints object.
-	endpoints endpointsFinding
-	// unconfirmed: the cache has not shown all own writes of slices yet.
-	unconfirmed bool
-	// writeFailed is the error of the last write; nil if there was none.
-	writeFailed error
+	Refused error
+	Altered bool
+	// Withheld: slices were not created, since what they depend on is being deleted.
+	Withheld bool
+	// Endpoints is what came of keeping an Endpoints object.
+	Endpoints EndpointsObject
+	// Unconfirmed: the cache has not shown all own writes of slices yet.
+	Unconfirmed bool
+	// WriteFailed is the error of the last write; nil if there was none.
+	WriteFailed error
 }
 
-func (f findings) publishesNotReady() bool {
-	return f.service.service != nil && f.service.service.Spec.PublishNotReadyAddresses
+func (f Findings) publishesNotReady() bool {
+	return f.Service.Service != nil && f.Service.Service.Spec.PublishNotReadyAddresses
 }
 
-// summarize makes the status that the findings amount to. What has not changed since the
+// Summarize makes the status that the findings amount to. What has not changed since the
 // present status keeps its time. It changes neither argument.
-func summarize(present *farpointv1.ExternalService, found findings, now metav1.Time) farpointv1.ExternalServiceStatus {
+func Summarize(present *farpointv1.ExternalService, found Findings, now metav1.Time) farpointv1.ExternalServiceStatus {
 	status := *present.Status.DeepCopy()
 	status.TargetService = phrase.NameFrom(present.Namespace, ownership.TargetService(present))
-	status.EndpointSlices = int32(len(found.published))
+	status.EndpointSlices = int32(len(found.Published))
 	status.Endpoints = endpointStatuses(present, found, now)
 	if found.differs() {
-		correctPublished(status.Endpoints, found.published)
+		correctPublished(status.Endpoints, found.Published)
 	}
 	total := len(present.Spec.Endpoints)
-	if found.targets != nil {
-		status.Tier = found.availability.LastTier(found.service.service)
+	if found.Targets != nil {
+		status.Tier = found.Availability.LastTier(found.Service.Service)
 		total = len(status.Endpoints) - countLeft(status.Endpoints)
 	}
-	count(&status, total, found.service.service != nil)
+	count(&status, total, found.Service.Service != nil)
 	set := conditionSetter{status: &status, generation: present.Generation, now: now}
 	setTargetServiceResolved(set, found)
 	setPortsMatched(set, found)
 	setFamiliesMatched(set, found)
 	setEndpointsAccepted(set, found)
-	setProgrammed(set, found.refused, found.altered)
+	setProgrammed(set, found.Refused, found.Altered)
 	setAddressesResolved(set, found)
 	setTrafficPolicyEffective(set, found)
 	setNoConflicts(set, found)
-	setEndpointsPublished(set, found.endpoints)
+	setEndpointsPublished(set, found.Endpoints)
 	setFailOpen(set, present, found)
 	setFailedOver(set, present, found)
 	setAvailable(set, present, found)
@@ -118,7 +118,7 @@ func summarize(present *farpointv1.ExternalService, found findings, now metav1.T
 	setOperatorIsolated(set, found)
 	setVerdictsCurrent(set, found)
 	setReady(set, found)
-	if found.writeFailed == nil {
+	if found.WriteFailed == nil {
 		status.ObservedGeneration = present.Generation
 	}
 	return status
@@ -143,35 +143,35 @@ func (s conditionSetter) remove(kind string) {
 	meta.RemoveStatusCondition(&s.status.Conditions, kind)
 }
 
-func setTargetServiceResolved(set conditionSetter, found findings) {
+func setTargetServiceResolved(set conditionSetter, found Findings) {
 	value := metav1.ConditionFalse
-	if found.service.resolved() {
+	if found.Service.Resolved() {
 		value = metav1.ConditionTrue
 	}
-	set.set(farpointv1.TargetServiceResolvedCondition, value, found.service.reason, found.service.message)
+	set.set(farpointv1.TargetServiceResolvedCondition, value, found.Service.Reason, found.Service.Message)
 }
 
-func setPortsMatched(set conditionSetter, found findings) {
+func setPortsMatched(set conditionSetter, found Findings) {
 	switch {
-	case found.targets == nil:
+	case found.Targets == nil:
 		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints were not checked: see the condition Ready")
-	case found.portsReason != "":
-		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionFalse, found.portsReason, found.portsMessage)
+	case found.PortsReason != "":
+		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionFalse, found.PortsReason, found.PortsMessage)
 	default:
 		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionTrue, farpointv1.PortsMatchedReason, "ports match the Service's")
 	}
 }
 
-func setEndpointsAccepted(set conditionSetter, found findings) {
-	if found.targets == nil {
+func setEndpointsAccepted(set conditionSetter, found Findings) {
+	if found.Targets == nil {
 		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints were not checked: see the condition Ready")
 		return
 	}
-	if reason, message := found.targets.Rejections(); reason != "" {
+	if reason, message := found.Targets.Rejections(); reason != "" {
 		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionFalse, reason, message)
 		return
 	}
-	if reason, message := withheldCredentials(found.verdicts); reason != "" {
+	if reason, message := withheldCredentials(found.Verdicts); reason != "" {
 		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionFalse, reason, message)
 		return
 	}
@@ -179,37 +179,37 @@ func setEndpointsAccepted(set conditionSetter, found findings) {
 }
 
 // setAddressesResolved leaves the condition as it is while nothing better is known.
-func setAddressesResolved(set conditionSetter, found findings) {
-	if found.targets == nil {
+func setAddressesResolved(set conditionSetter, found Findings) {
+	if found.Targets == nil {
 		return
 	}
-	if found.targets.Names.Names == 0 {
+	if found.Targets.Names.Names == 0 {
 		set.remove(farpointv1.AddressesResolvedCondition)
 		return
 	}
-	value, reason, message := found.targets.Names.Condition()
+	value, reason, message := found.Targets.Names.Condition()
 	if value == metav1.ConditionUnknown && meta.FindStatusCondition(set.status.Conditions, farpointv1.AddressesResolvedCondition) != nil {
 		return
 	}
-	if shared := found.targets.SharedNames(); shared != "" {
+	if shared := found.Targets.SharedNames(); shared != "" {
 		message += "; " + shared
 	}
 	set.set(farpointv1.AddressesResolvedCondition, value, reason, message)
 }
 
-func setNoConflicts(set conditionSetter, found findings) {
-	if found.conflictsUnknown && meta.FindStatusCondition(set.status.Conditions, farpointv1.NoConflictsCondition) != nil {
+func setNoConflicts(set conditionSetter, found Findings) {
+	if found.ConflictsUnknown && meta.FindStatusCondition(set.status.Conditions, farpointv1.NoConflictsCondition) != nil {
 		return // as it was, rather than there and back
 	}
-	if found.conflict != nil {
-		set.set(farpointv1.NoConflictsCondition, metav1.ConditionFalse, found.conflict.Reason, found.conflict.Message)
+	if found.Conflict != nil {
+		set.set(farpointv1.NoConflictsCondition, metav1.ConditionFalse, found.Conflict.Reason, found.Conflict.Message)
 		return
 	}
 	set.set(farpointv1.NoConflictsCondition, metav1.ConditionTrue, farpointv1.NoConflictsReason, "nobody else publishes conflicting endpoints")
 }
 
-func setOperatorIsolated(set conditionSetter, found findings) {
-	if !found.held {
+func setOperatorIsolated(set conditionSetter, found Findings) {
+	if !found.Held {
 		set.remove(farpointv1.OperatorIsolatedCondition)
 		return
 	}
@@ -219,7 +219,7 @@ func setOperatorIsolated(set conditionSetter, found findings) {
 
 // setReady draws Ready, Reconciling and Stalled from the conditions before them. The first first
 // thing that is wrong wins, in the order in which a user would have to fix them.
-func setReady(set conditionSetter, found findings) {
+func setReady(set conditionSetter, found Findings) {
 	obstacle := found.obstacle(set.status)
 	if obstacle == nil {
 		set.remove(farpointv1.ReconcilingCondition)
@@ -237,38 +237,46 @@ func setReady(set conditionSetter, found findings) {
 }
 
 // obstacle is what keeps the object from being ready; nil if nothing does.
-func (f findings) obstacle(status *farpointv1.ExternalServiceStatus) *targets.Fault {
-	if !f.service.resolved() {
-		return &targets.Fault{Reason: f.service.reason, Message: f.service.message, Awaited: f.service.awaited}
+func (f Findings) obstacle(status *farpointv1.ExternalServiceStatus) *targets.Fault {
+	if !f.Service.Resolved() {
+		return &targets.Fault{Reason: f.Service.Reason, Message: f.Service.Message, Awaited: f.Service.Awaited}
 	}
-	if f.fault != nil {
-		return f.fault
+	if f.Fault != nil {
+		return f.Fault
 	}
 	if condition := meta.FindStatusCondition(status.Conditions, farpointv1.EndpointsAcceptedCondition); condition.Status == metav1.ConditionFalse {
 		// A Secret may come; an endpoint of the spec never fixes itself.
 		return &targets.Fault{Reason: condition.Reason, Message: condition.Message, Awaited: condition.Reason == farpointv1.CredentialsUnavailableReason || condition.Reason == farpointv1.CertificatesUnavailableReason}
 	}
-	if unresolved := f.targets.Unresolved(); unresolved != nil {
+	if unresolved := f.Targets.Unresolved(); unresolved != nil {
 		return &targets.Fault{Reason: unresolved.Reason, Message: unresolved.Message, Awaited: true}
 	}
-	if f.portsReason == farpointv1.PortNotInServiceReason {
-		return &targets.Fault{Reason: f.portsReason, Message: f.portsMessage}
+	if f.PortsReason == farpointv1.PortNotInServiceReason {
+		return &targets.Fault{Reason: f.PortsReason, Message: f.PortsMessage}
 	}
-	if f.writeFailed != nil {
-		return &targets.Fault{Reason: farpointv1.WriteFailedReason, Message: f.writeFailed.Error(), Awaited: true}
+	if f.WriteFailed != nil {
+		return &targets.Fault{Reason: farpointv1.WriteFailedReason, Message: f.WriteFailed.Error(), Awaited: true}
 	}
-	if f.altered {
+	if f.Altered {
 		condition := meta.FindStatusCondition(status.Conditions, farpointv1.ProgrammedCondition)
 		return &targets.Fault{Reason: condition.Reason, Message: condition.Message, Awaited: true}
 	}
-	if kept := f.endpoints; kept.wanted && !kept.published && kept.reason != "" {
-		return &targets.Fault{Reason: kept.reason, Message: kept.message}
+	if kept := f.Endpoints; kept.Wanted && !kept.Published && kept.Reason != "" {
+		return &targets.Fault{Reason: kept.Reason, Message: kept.Message}
 	}
 	return nil
 }
 
-// suspended is the status of an object whose slices are left as they are.
-func suspended(present *farpointv1.ExternalService, now metav1.Time) farpointv1.ExternalServiceStatus {
+// NotProgrammed is the present status, except that the API server refuses what it is to hold.
+func NotProgrammed(present *farpointv1.ExternalService, refused error, now metav1.Time) farpointv1.ExternalServiceStatus {
+	status := *present.Status.DeepCopy()
+	setProgrammed(conditionSetter{status: &status, generation: present.Generation, now: now}, refused, false)
+	return status
+}
+
+// Suspended is the status of an object whose slices are left as they are, except for endpoints
+// that may not be published any more: there were existing slices, and there are published ones.
+func Suspended(present *farpointv1.ExternalService, existing, published []*discoveryv1.EndpointSlice, now metav1.Time) farpointv1.ExternalServiceStatus {
 	status := *present.Status.DeepCopy()
 	status.TargetService = phrase.NameFrom(present.Namespace, ownership.TargetService(present))
 	status.ObservedGeneration = present.Generation
@@ -276,5 +284,10 @@ func suspended(present *farpointv1.ExternalService, now metav1.Time) farpointv1.
 	set.remove(farpointv1.ReconcilingCondition)
 	set.remove(farpointv1.StalledCondition)
 	set.set(farpointv1.ReadyCondition, metav1.ConditionTrue, farpointv1.SuspendedReason, "suspended: nothing is probed, and the EndpointSlices stay as they are")
+	if len(existing) > 0 {
+		status.Endpoints = withPublished(status.Endpoints, published)
+		count(&status, int(status.Total), status.Ready > 0)
+	}
+	status.EndpointSlices = int32(len(published))
 	return status
 }
