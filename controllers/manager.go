@@ -142,7 +142,7 @@ func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Opti
 
 // addReconciler adds the scheduler and the reconciler, which know each other.
 func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options) error {
-	egress := egress.NewEgressPolicy(options.Egress)
+	egress := egress.NewPolicy(options.Egress)
 	ranges, err := findRanges(manager, egress, options)
 	if err != nil {
 		return err
@@ -390,7 +390,7 @@ func addHealth(manager ctrl.Manager) error {
 }
 
 // findRanges has the policy go by the cluster's own ranges, as far as they can be found out.
-func findRanges(manager ctrl.Manager, policy *egress.EgressPolicy, options Options) (startFunc, error) {
+func findRanges(manager ctrl.Manager, policy *egress.Policy, options Options) (startFunc, error) {
 	if len(options.WatchNamespaces) == 0 {
 		ranges, err := tenancy.NewRanges(manager, policy, options.Egress)
 		if err != nil {

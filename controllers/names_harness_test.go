@@ -78,7 +78,7 @@ func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1
 		}
 		maps.DeleteFunc(s.answers, func(question resolver.Question, _ resolver.Answer) bool { return !wanted[question] })
 	}
-	policy := egress.NewEgressPolicy(egress.EgressRules{})
+	policy := egress.NewPolicy(egress.Rules{})
 	return targets.Expander{
 		Rules: rules, Ports: service.Spec.Ports, Answer: answer, Before: object.Status.Endpoints,
 		Refused: func(address netip.Addr) bool { return policy.CheckPublished(address) != nil },

@@ -43,7 +43,7 @@ func objections(policies []farpointv1.ExternalServicePolicy, of map[string]strin
 			read = append(read, made)
 		}
 	}
-	rules := egress.NewEgressPolicy(egress.EgressRules{})
+	rules := egress.NewPolicy(egress.Rules{})
 	dialer := transport.NewDialer(rules)
 	within := policy.NewLimits(read, dialer)
 	common, err := targets.NewSettings(&object.Spec, targets.Certificates{}, targets.Login{})

@@ -115,7 +115,7 @@ type Options struct {
 	RemovedCredentialGrace time.Duration
 	// Egress defines which addresses may be probed and published, except for the cluster's own
 	// ranges, which the operator detects.
-	Egress egress.EgressRules
+	Egress egress.Rules
 }
 
 // NewOptions returns the defaults.

@@ -31,7 +31,9 @@ const (
 	// LoginPostgresPassword is PostgreSQL's AuthenticationCleartextPassword, by which it also
 	// asks for passwords that it checks by LDAP, RADIUS or PAM.
 	LoginPostgresPassword
+	// LoginPostgresMD5 is PostgreSQL's AuthenticationMD5Password.
 	LoginPostgresMD5
+	// LoginPostgresSCRAM is SCRAM-SHA-256.
 	LoginPostgresSCRAM
 	LoginMySQLClear
 	LoginMySQLSHA256
@@ -52,7 +54,7 @@ const (
 	withheld loginRule = iota
 	// withheldUnlessAllowed: only if Definition.SendCredentialsToUnverifiedServers is set.
 	withheldUnlessAllowed
-	// Sent: what is sent answers one challenge and cannot be used a second time. A weak
+	// Sent means always: what is sent answers one challenge and cannot be used a second time. A weak
 	// password can still be found by trying, as from a stolen table of hashes.
 	Sent
 )

@@ -245,6 +245,11 @@ func (r Result) Message() string {
 	return reasons[r.Reason].sentence
 }
 
-func SuccessResult() Result              { return Result{Outcome: Success} }
+// SuccessResult is the result of a probe that passed.
+func SuccessResult() Result { return Result{Outcome: Success} }
+
+// FailureResult is the result of a probe that failed by the endpoint's fault.
 func FailureResult(reason Reason) Result { return Result{Outcome: Failure, Reason: reason} }
+
+// UnknownResult is the result of a probe that says nothing about the endpoint.
 func UnknownResult(reason Reason) Result { return Result{Outcome: Unknown, Reason: reason} }

@@ -46,7 +46,7 @@ func plannedWithin(t *testing.T, within *policy.Limits, spec farpointv1.External
 	if err != nil {
 		t.Fatal(err)
 	}
-	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	egress := egress.NewPolicy(egress.Rules{})
 	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	return planner.Within(within, room).Plan(&targets.Expansion{Spec: &spec}, fixtures.OnePort, fixtures.ProbedBy(common), &slicestate.Prior{})
 }
@@ -197,7 +197,7 @@ func TestWhatCannotBeReadIsNotAllowed(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "spec.allowedCIDRs: ") {
 		t.Error(err)
 	}
-	within := policy.NewLimits([]*policy.Policy{bad}, transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{})))
+	within := policy.NewLimits([]*policy.Policy{bad}, transport.NewDialer(egress.NewPolicy(egress.Rules{})))
 	got := plannedWithin(t, within, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("10.0.0.1", 1), fixtures.At("2001:db8::1", 1)}}, 2)
 	if len(got.Accepted) != 0 {
 		t.Errorf("%d endpoints are published", len(got.Accepted))
@@ -221,7 +221,7 @@ func TestExpelTakesOutWhatIsRefusedAndNothingElse(t *testing.T) {
 	within := fixtures.LimitsOf(t, fixtures.PolicyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
 		s.DeniedCIDRs, s.DeniedPorts = []farpointv1.CIDR{"192.0.2.7/32"}, []farpointv1.PolicyPort{{Port: 22}}
 	}))
-	planner := targets.Planner{Egress: egress.NewEgressPolicy(egress.EgressRules{})}.Within(within, 0)
+	planner := targets.Planner{Egress: egress.NewPolicy(egress.Rules{})}.Within(within, 0)
 	existing := []*discoveryv1.EndpointSlice{
 		slice("untouched", 80, "192.0.2.1", "192.0.2.2"), slice("smaller", 80, "192.0.2.3", "192.0.2.7"), slice("gone", 22, "192.0.2.4"), slice("name", 80, "a.example"),
 	}

@@ -61,7 +61,7 @@ func records(list ...resolver.ServiceRecord) resolver.Answer {
 }
 
 func expanding(z zone) targets.Expander {
-	policy := egress.NewEgressPolicy(egress.EgressRules{})
+	policy := egress.NewPolicy(egress.Rules{})
 	return targets.Expander{
 		Rules:   targets.NameRules{Types: []resolver.RecordType{resolver.RecordA, resolver.RecordAAAA}},
 		Answer:  z.answer,
@@ -301,7 +301,7 @@ func TestPoliciesOnNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		egress := egress.NewEgressPolicy(egress.EgressRules{})
+		egress := egress.NewPolicy(egress.Rules{})
 		planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 		got := planner.Within(within, 100).Plan(names, fixtures.OnePort, fixtures.ProbedBy(common), &slicestate.Prior{})
 		var accepted []string

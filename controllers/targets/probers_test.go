@@ -53,7 +53,7 @@ func soundSettings(t *testing.T, spec *farpointv1.ExternalServiceSpec) targets.S
 
 func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.T) {
 	spec := &farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080)}}
-	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	egress := egress.NewPolicy(egress.Rules{})
 	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	for _, ready := range []bool{true, false} {
 		prior := publishedAt("192.0.2.1", ready)
@@ -80,7 +80,7 @@ func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.
 
 func TestProbers_UnchangedEndpoint_IsNotPreparedAgain(t *testing.T) {
 	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080)}}
-	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	egress := egress.NewPolicy(egress.Rules{})
 	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	by := fixtures.ProbedBy(soundSettings(t, spec))
 	first := planner.Plan(&targets.Expansion{Spec: spec}, fixtures.OnePort, by, &slicestate.Prior{})
@@ -99,7 +99,7 @@ func TestProbers_UnchangedEndpoint_IsNotPreparedAgain(t *testing.T) {
 
 func TestProbers_PolicyThatForbidsTheLastSoundDefinition_TakesItOut(t *testing.T) {
 	spec := &farpointv1.ExternalServiceSpec{HealthCheckURL: "http:///", Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080)}}
-	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	egress := egress.NewPolicy(egress.Rules{})
 	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	by := fixtures.ProbedBy(soundSettings(t, spec))
 	by.Sound[0].Url = "http:///"

@@ -62,7 +62,7 @@ type Targets struct {
 // Planner judges the endpoints of a spec. It is pure.
 type Planner struct {
 	Registry protocol.Registry
-	Egress   *egress.EgressPolicy
+	Egress   *egress.Policy
 	// confines are those of the object's namespace; nil are none.
 	confines *policy.Limits
 	// room is how many endpoints the object may have.

@@ -248,7 +248,7 @@ func TestCredentialsTellProbesApart(t *testing.T) {
 	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080)}}
 	spec.HealthCheck.SendCredentialsToUnverifiedServers = true
 	spec.Endpoints[0].HealthCheckURL = "http:///" // the other one's probe takes no credentials
-	egress := egress.NewEgressPolicy(egress.EgressRules{})
+	egress := egress.NewPolicy(egress.Rules{})
 	planner := targets.Planner{Registry: protocol.NewRegistry(transport.NewDialer(egress)), Egress: egress}
 	targetsBy := func(credentials *protocol.Credentials) []scheduler.Target {
 		common, err := targets.NewSettings(&spec, targets.Certificates{}, targets.Login{Credentials: credentials})

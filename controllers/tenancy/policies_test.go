@@ -31,7 +31,7 @@ import (
 )
 
 func TestConfinementFollowsLabelsAndPolicies(t *testing.T) {
-	dialer := transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{}))
+	dialer := transport.NewDialer(egress.NewPolicy(egress.Rules{}))
 	namespace := func(name, team string) metav1.PartialObjectMetadata {
 		return metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": team}}}
 	}

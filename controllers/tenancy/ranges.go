@@ -60,9 +60,9 @@ type Ranges struct {
 	cluster cluster.Cluster
 	// objects reads ExternalServices from the manager's cache.
 	objects client.Reader
-	policy  *egress.EgressPolicy
+	policy  *egress.Policy
 	// rules are the administrator's.
-	rules egress.EgressRules
+	rules egress.Rules
 	// known are the ranges that the policy goes by.
 	known []egress.ClusterRange
 	// changed holds a token while there may be others.
@@ -84,7 +84,7 @@ func APIServerRange(host string) []egress.ClusterRange {
 }
 
 // NewRanges adds what it needs to the manager. The policy has the rules already.
-func NewRanges(manager ctrl.Manager, policy *egress.EgressPolicy, rules egress.EgressRules) (*Ranges, error) {
+func NewRanges(manager ctrl.Manager, policy *egress.Policy, rules egress.Rules) (*Ranges, error) {
 	ranges, err := cluster.New(manager.GetConfig(), func(options *cluster.Options) {
 		options.Scheme = manager.GetScheme()
 		options.Cache.NewInformer = apiserver.NewInformer
@@ -220,7 +220,7 @@ func (r *Ranges) follow(ctx context.Context, lists []client.ObjectList, queue wo
 	if err != nil || slices.Equal(found, r.known) {
 		return err
 	}
-	before := egress.NewEgressPolicy(r.rulesWith(r.known))
+	before := egress.NewPolicy(r.rulesWith(r.known))
 	r.known = found
 	r.policy.Set(r.rulesWith(found))
 	all := &farpointv1.ExternalServiceList{}
@@ -244,7 +244,7 @@ func (r *Ranges) follow(ctx context.Context, lists []client.ObjectList, queue wo
 	return nil
 }
 
-func (r *Ranges) rulesWith(known []egress.ClusterRange) egress.EgressRules {
+func (r *Ranges) rulesWith(known []egress.ClusterRange) egress.Rules {
 	rules := r.rules
 	rules.Cluster = known
 	return rules
@@ -252,7 +252,7 @@ func (r *Ranges) rulesWith(known []egress.ClusterRange) egress.EgressRules {
 
 // publishedOtherwise reports whether two policies differ about an address in a slice, which
 // may have left the spec.
-func publishedOtherwise(slice *discoveryv1.EndpointSlice, a, b *egress.EgressPolicy) bool {
+func publishedOtherwise(slice *discoveryv1.EndpointSlice, a, b *egress.Policy) bool {
 	return slices.ContainsFunc(slice.Endpoints, func(endpoint discoveryv1.Endpoint) bool {
 		return slices.ContainsFunc(endpoint.Addresses, func(text string) bool { return differ(text, a, b) })
 	})
@@ -260,13 +260,13 @@ func publishedOtherwise(slice *discoveryv1.EndpointSlice, a, b *egress.EgressPol
 
 // differ reports whether two policies differ about an address. They do not about a text that
 // is no address.
-func differ(text string, a, b *egress.EgressPolicy) bool {
+func differ(text string, a, b *egress.Policy) bool {
 	addr, err := netip.ParseAddr(text)
 	return err == nil && (a.CheckProbe(addr) == nil) != (b.CheckProbe(addr) == nil)
 }
 
 // specJudgedOtherwise reports whether two policies may differ about an address in a spec.
-func specJudgedOtherwise(object *farpointv1.ExternalService, a, b *egress.EgressPolicy) bool {
+func specJudgedOtherwise(object *farpointv1.ExternalService, a, b *egress.Policy) bool {
 	probed := func(text farpointv1.HealthCheckURL) bool {
 		u, err := url.Parse(string(text))
 		return err == nil && differ(u.Hostname(), a, b)

@@ -44,8 +44,8 @@ func TestRangesOfANode(t *testing.T) {
 }
 
 func TestWhoIsLookedAtWhenRangesChange(t *testing.T) {
-	before := egress.NewEgressPolicy(egress.EgressRules{})
-	after := egress.NewEgressPolicy(egress.EgressRules{Cluster: []egress.ClusterRange{{Prefix: netip.MustParsePrefix("198.51.100.0/26"), Kind: "a Pod of this cluster"}}})
+	before := egress.NewPolicy(egress.Rules{})
+	after := egress.NewPolicy(egress.Rules{Cluster: []egress.ClusterRange{{Prefix: netip.MustParsePrefix("198.51.100.0/26"), Kind: "a Pod of this cluster"}}})
 	with := func(spec farpointv1.ExternalServiceSpec) *farpointv1.ExternalService {
 		return &farpointv1.ExternalService{Spec: spec}
 	}

@@ -50,6 +50,7 @@ type waitQueue struct {
 	begun, fresh []chan struct{}
 }
 
+// NewCPULimiter returns a limiter that lets at most so many probes compute at a time.
 func NewCPULimiter(most int) *CPULimiter {
 	return &CPULimiter{Free: most, lines: map[string]*waitQueue{}}
 }

@@ -16,7 +16,7 @@ limitations under the License.
 
 // Package egress decides which addresses may be probed and published.
 //
-// [EgressPolicy] holds for the whole operator: nothing on the operator's own host or link, no
+// [Policy] holds for the whole operator: nothing on the operator's own host or link, no
 // metadata service, nothing of the cluster's own, unless a flag allows it. [Bounds] are what
 // policies leave to a tenant. In come addresses, ports and names; out comes nil or an error
 // that says why not. It is pure except for the ranges that are replaced while probes run; it

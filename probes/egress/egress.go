@@ -30,10 +30,10 @@ import (
 // not connect to.
 var ErrAddressRefused = errors.New("address refused")
 
-// EgressRules are what an EgressPolicy decides by, besides what it refuses anyway
+// Rules are what an EgressPolicy decides by, besides what it refuses anyway
 // (refusedByDefault). The longest prefix that an address is in decides; of equal ones the
 // administrator's.
-type EgressRules struct {
+type Rules struct {
 	// Allowed and Denied are the administrator's word. No prefix may be in both.
 	Allowed, Denied []netip.Prefix
 	// Cluster are the ranges that belong to the cluster itself: what is in there is no
@@ -51,35 +51,35 @@ type ClusterRange struct {
 	Kind string
 }
 
-// EgressPolicy decides which addresses Farpoint has to do with: where probes may
+// Policy decides which addresses Farpoint has to do with: where probes may
 // connect and what may be published. Its rules may be changed while it is in use.
-type EgressPolicy struct {
+type Policy struct {
 	table atomic.Pointer[egressTable]
 	// version counts the sets of rules.
 	version atomic.Uint64
 }
 
-// NewEgressPolicy returns a policy with these rules.
-func NewEgressPolicy(rules EgressRules) *EgressPolicy {
-	p := &EgressPolicy{}
+// NewPolicy returns a policy with these rules.
+func NewPolicy(rules Rules) *Policy {
+	p := &Policy{}
 	p.Set(rules)
 	return p
 }
 
 // Set changes the rules. What is connected stays so; every dial after it goes by the new
 // ones.
-func (p *EgressPolicy) Set(rules EgressRules) {
+func (p *Policy) Set(rules Rules) {
 	p.table.Store(newEgressTable(rules))
 	p.version.Add(1)
 }
 
 // Version is another one after each change of the rules: what has been decided by them may
 // be decided otherwise now.
-func (p *EgressPolicy) Version() uint64 { return p.version.Load() }
+func (p *Policy) Version() uint64 { return p.version.Load() }
 
 // CheckProbe returns an error wrapping ErrAddressRefused if no probe may connect
 // to the address.
-func (p *EgressPolicy) CheckProbe(addr netip.Addr) error {
+func (p *Policy) CheckProbe(addr netip.Addr) error {
 	table := p.table.Load()
 	if table.allowLoopbackProbes && addr.Unmap().IsLoopback() {
 		return nil
@@ -94,7 +94,7 @@ func (p *EgressPolicy) CheckProbe(addr netip.Addr) error {
 // server refuses some of these itself, but then with the whole slice (ValidateNonSpecialIP in
 // k8s.io/kubernetes pkg/apis/core/validation), so that no rule allows them; others it lets
 // through although no data plane can mean them.
-func (p *EgressPolicy) CheckPublished(addr netip.Addr) error {
+func (p *Policy) CheckPublished(addr netip.Addr) error {
 	if addr.Is4In6() {
 		return fmt.Errorf("%s is an IPv4 address mapped into IPv6: write %s", addr, addr.Unmap())
 	}
@@ -139,7 +139,7 @@ type egressTable struct {
 	allowLoopbackProbes bool
 }
 
-func newEgressTable(rules EgressRules) *egressTable {
+func newEgressTable(rules Rules) *egressTable {
 	t := &egressTable{allowLoopbackProbes: rules.AllowLoopbackProbes}
 	for prefix, kind := range refusedByDefault {
 		t.kinds.Insert(netip.MustParsePrefix(prefix), kind)

@@ -24,8 +24,8 @@ import (
 )
 
 // clusterRules are those of a cluster of which everything is known.
-func clusterRules() EgressRules {
-	return EgressRules{
+func clusterRules() Rules {
+	return Rules{
 		Denied:  prefixes("203.0.113.0/24", "2001:db8:dead::/48", "192.168.7.0/24"),
 		Allowed: prefixes("203.0.113.128/25", "10.96.0.53/32", "169.254.7.0/24"),
 		Cluster: []ClusterRange{
@@ -104,7 +104,7 @@ var egressCases = map[string]string{
 }
 
 func TestEgressPolicyKnowsAddressesInEveryForm(t *testing.T) {
-	policy := NewEgressPolicy(clusterRules())
+	policy := NewPolicy(clusterRules())
 	checked := 0
 	for want, list := range egressCases {
 		for _, text := range strings.Fields(list) {
@@ -125,13 +125,13 @@ func TestEgressPolicyKnowsAddressesInEveryForm(t *testing.T) {
 
 // What the API server would refuse together with a whole slice cannot be allowed.
 func TestEgressPolicyPublishesWhatTheAPIServerTakes(t *testing.T) {
-	everything := NewEgressPolicy(EgressRules{Allowed: prefixes("0.0.0.0/0", "::/0", "127.0.0.0/8", "169.254.0.0/16", "fe80::/10", "224.0.0.0/4", "0.0.0.0/32")})
+	everything := NewPolicy(Rules{Allowed: prefixes("0.0.0.0/0", "::/0", "127.0.0.0/8", "169.254.0.0/16", "fe80::/10", "224.0.0.0/4", "0.0.0.0/32")})
 	for _, text := range []string{"0.0.0.0", "::", "127.0.0.1", "::1", "169.254.1.1", "fe80::1", "224.0.0.1", "ff02::1", "255.255.255.255", "::ffff:192.0.2.1"} {
 		if everything.CheckPublished(netip.MustParseAddr(text)) == nil {
 			t.Errorf("%s may be published", text)
 		}
 	}
-	known := NewEgressPolicy(clusterRules())
+	known := NewPolicy(clusterRules())
 	for text, allowed := range map[string]bool{
 		"192.0.2.1": true, "2001:db8::1": true, "10.0.0.1": true, "10.96.0.53": true, "203.0.113.200": true,
 		"10.96.0.1": false, "10.244.0.9": false, "172.18.0.2": false, "100.100.100.200": false, "2002:a60:1::": false, "203.0.113.1": false,
@@ -143,7 +143,7 @@ func TestEgressPolicyPublishesWhatTheAPIServerTakes(t *testing.T) {
 }
 
 func TestEgressPolicyAllowsLoopbackProbesForDemos(t *testing.T) {
-	policy := NewEgressPolicy(EgressRules{AllowLoopbackProbes: true})
+	policy := NewPolicy(Rules{AllowLoopbackProbes: true})
 	for _, text := range []string{"127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"} {
 		if err := policy.CheckProbe(netip.MustParseAddr(text)); err != nil {
 			t.Error(err)
@@ -166,7 +166,7 @@ func FuzzEgressPolicy(f *testing.F) {
 			f.Add(addr.AsSlice())
 		}
 	}
-	policy := NewEgressPolicy(clusterRules())
+	policy := NewPolicy(clusterRules())
 	f.Fuzz(func(t *testing.T, bytes []byte) {
 		addr, ok := netip.AddrFromSlice(bytes)
 		if !ok {

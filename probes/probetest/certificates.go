@@ -41,6 +41,7 @@ type Authority struct {
 	key         *ecdsa.PrivateKey
 }
 
+// NewAuthority returns an authority of its own for each test.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	template := &x509.Certificate{
@@ -96,14 +97,18 @@ func (a *Authority) Issue(t testing.TB, spoil ...func(*x509.Certificate)) tls.Ce
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
+// Expired makes a certificate expired; the functions below make it invalid in other ways.
 func Expired(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
 
+// NotYetValid makes a certificate valid only from a minute from now on.
 func NotYetValid(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }
 
+// ForOthers makes a certificate valid for other names only.
 func ForOthers(c *x509.Certificate) {
 	c.DNSNames, c.IPAddresses = []string{"other.example"}, []net.IP{net.IPv4(192, 0, 2, 1)}
 }
 
+// ForClients makes a certificate valid for clients only.
 func ForClients(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }
 
 // Secure talks TLS with the config before it talks.

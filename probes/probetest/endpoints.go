@@ -45,6 +45,7 @@ func Serve(t testing.TB, talk func(net.Conn)) netip.AddrPort {
 	return ServeOn(t, "127.0.0.1:0", talk)
 }
 
+// ServeOn is Serve on a given address.
 func ServeOn(t testing.TB, address string, talk func(net.Conn)) netip.AddrPort {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
@@ -76,6 +77,7 @@ func ServeOn(t testing.TB, address string, talk func(net.Conn)) netip.AddrPort {
 	return AddrOf(listener)
 }
 
+// AddrOf returns the address that a listener listens on.
 func AddrOf(listener net.Listener) netip.AddrPort {
 	return listener.Addr().(*net.TCPAddr).AddrPort()
 }

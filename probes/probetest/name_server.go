@@ -56,7 +56,8 @@ func Message(t testing.TB, rcode int, change func(*dns.Msg), records ...string) 
 	return packed
 }
 
-const Soa = "example. 900 IN SOA ns.example. me.example. 1 7200 900 1209600 30"
+// SOA is the record that goes with negative answers.
+const SOA = "example. 900 IN SOA ns.example. me.example. 1 7200 900 1209600 30"
 
 // NameServer answers each UDP query with what answer makes of it, datagram by datagram,
 // and hands TCP connections, of the same port, to talk.
@@ -130,10 +131,11 @@ func Holding(zone map[string][]string) func(string) (int, []string) {
 		if records, ok := zone[question]; ok {
 			return dns.RcodeSuccess, records
 		}
-		return dns.RcodeNameError, []string{"--", Soa}
+		return dns.RcodeNameError, []string{"--", SOA}
 	}
 }
 
+// WithCode is a zone that answers everything by one code.
 func WithCode(rcode int) func(string) (int, []string) {
 	return func(string) (int, []string) { return rcode, nil }
 }

@@ -34,7 +34,7 @@ func InNamespace(t *testing.T) bool {
 	t.Helper()
 	const inside = "FARPOINT_TEST_IN_NAMESPACE"
 	if os.Getenv(inside) != "" {
-		Ip(t, "link", "set", "lo", "up")
+		IP(t, "link", "set", "lo", "up")
 		return true
 	}
 	servers.Program(t, "ip")
@@ -61,13 +61,15 @@ func InNamespace(t *testing.T) bool {
 	return false
 }
 
-func Ip(t testing.TB, args ...string) {
+// IP runs the ip command.
+func IP(t testing.TB, args ...string) {
 	t.Helper()
 	if said, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 		t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, said)
 	}
 }
 
+// Sysctl sets a kernel parameter below net.
 func Sysctl(t testing.TB, name, value string) {
 	t.Helper()
 	if err := os.WriteFile("/proc/sys/net/"+name, []byte(value), 0); err != nil {

@@ -144,7 +144,7 @@ func TestProbesOfANameByGivenNameServers(t *testing.T) {
 	good := probetest.NameServer(t, func(query []byte) [][]byte {
 		return probetest.AnswersBy(t, func(question string) (int, []string) {
 			asked <- question
-			return probetest.Holding(map[string][]string{"legacy.example. A": {"legacy.example. 1 IN A 127.0.0.1"}, "legacy.example. AAAA": {"--", probetest.Soa}})(question)
+			return probetest.Holding(map[string][]string{"legacy.example. A": {"legacy.example. 1 IN A 127.0.0.1"}, "legacy.example. AAAA": {"--", probetest.SOA}})(question)
 		})(query)
 	}, probetest.Silence)
 	dialer := testDialer(loopback)

@@ -84,7 +84,7 @@ func resolving(t *testing.T, answer zone) {
 var testNameServers []netip.AddrPort
 
 // testDialer is NewDialer with the name servers of the test.
-func testDialer(policy *egress.EgressPolicy) *transport.Dialer {
+func testDialer(policy *egress.Policy) *transport.Dialer {
 	dialer := transport.NewDialer(policy)
 	if testNameServers != nil {
 		dialer.ResolveBy(testNameServers)
@@ -200,7 +200,7 @@ func TestLoopbackIsRefused(t *testing.T) {
 	resolving(t, always("127.0.0.1", "::1"))
 	hidden := probetest.Unvisited(t)
 	port := hidden.Port()
-	registry := NewRegistry(testDialer(egress.NewEgressPolicy(egress.EgressRules{})))
+	registry := NewRegistry(testDialer(egress.NewPolicy(egress.Rules{})))
 	for _, scheme := range []string{"tcp", "http", "https"} {
 		for _, host := range []string{
 			"", "127.0.0.1", "127.1.2.3", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "localhost", "legacy.example.",

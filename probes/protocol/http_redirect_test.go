@@ -174,7 +174,7 @@ func TestRedirectGuard(t *testing.T) {
 			}
 			s.redirects(fmt.Sprintf("/%d", hops-1), 307, fmt.Sprintf("http://%s:%d/latest/meta-data", host, hidden.Port()))
 			// Only the first address is allowed here: as if it were no loopback.
-			dialer := testDialer(egress.NewEgressPolicy(egress.EgressRules{}))
+			dialer := testDialer(egress.NewPolicy(egress.Rules{}))
 			guard := dialer.Check
 			dialer.Check = func(to netip.AddrPort) error {
 				if to == s.at {

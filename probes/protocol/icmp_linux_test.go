@@ -63,9 +63,9 @@ func TestICMPProbe(t *testing.T) {
 	resolving(t, always("169.254.169.254"))
 	probe("icmp://legacy.example", probetest.Ample, probes.FailureResult(probes.ReasonAddressRefused))
 	probe("icmp://198.51.100.1", probetest.Ample, probes.UnknownResult(probes.ReasonNetworkUnreachable))
-	probetest.Ip(t, "route", "add", "unreachable", "192.0.2.9/32")
+	probetest.IP(t, "route", "add", "unreachable", "192.0.2.9/32")
 	probe("icmp://192.0.2.9", probetest.Ample, probes.UnknownResult(probes.ReasonNetworkUnreachable)) // it is our own route
-	probetest.Ip(t, "route", "add", "192.0.2.10/32", "dev", "lo")                                     // where nobody has it
+	probetest.IP(t, "route", "add", "192.0.2.10/32", "dev", "lo")                                     // where nobody has it
 	probe("icmp://192.0.2.10", probetest.Brief, probes.FailureResult(probes.ReasonTimeout))
 	underWay := make(chan struct{})
 	time.AfterFunc(50*time.Millisecond, func() { close(underWay) })
@@ -84,7 +84,7 @@ func TestICMPRepliesAreOnesOwn(t *testing.T) {
 		return
 	}
 	probetest.Sysctl(t, "ipv4/ping_group_range", "0 0")
-	probetest.Ip(t, "route", "add", "192.0.2.10/32", "dev", "lo") // where nobody has it
+	probetest.IP(t, "route", "add", "192.0.2.10/32", "dev", "lo") // where nobody has it
 	var count sync.WaitGroup
 	silent := prepare(t, Definition{URL: "icmp://192.0.2.10"})
 	count.Go(func() {
@@ -205,7 +205,7 @@ func benchmarkICMPProbe(b *testing.B) {
 		b.Skipf("no network namespace for this benchmark (%v): run it as root", err)
 	}
 	servers.Program(b, "ip")
-	probetest.Ip(b, "link", "set", "lo", "up")
+	probetest.IP(b, "link", "set", "lo", "up")
 	probetest.Sysctl(b, "ipv4/ping_group_range", "0 0")
 	benchmark(b, Definition{URL: "icmp://127.0.0.1"})
 }

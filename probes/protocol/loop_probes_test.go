@@ -58,7 +58,7 @@ func TestLoopHandsOverWhatTakesMore(t *testing.T) {
 
 // TestLoopAsksThePolicyAtEveryProbe, which may have changed since the prober was prepared.
 func TestLoopAsksThePolicyAtEveryProbe(t *testing.T) {
-	strict := transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{}))
+	strict := transport.NewDialer(egress.NewPolicy(egress.Rules{}))
 	overHTTP := prepare(t, at(probetest.Unvisited(t), "http://")).(*httpProber)
 	overHTTP.dialer = strict
 	overTCP := prepare(t, at(probetest.Unvisited(t), "tcp://")).(*tcpProber)

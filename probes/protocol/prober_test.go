@@ -214,7 +214,7 @@ func FuzzHealthCheckURL(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}
-	registry := NewRegistry(transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{})))
+	registry := NewRegistry(transport.NewDialer(egress.NewPolicy(egress.Rules{})))
 	f.Fuzz(func(t *testing.T, scheme, user, password, rest string) {
 		const secret = "hunter2"
 		withPassword := fmt.Sprintf("%s://%s:%s%s@%s", scheme, user, secret, password, rest)

@@ -62,7 +62,7 @@ func TestHealth_ReachableResults_EndFailuresAndHealNothing(t *testing.T) {
 }
 
 func TestReachability_Port_IsReachableOrDead(t *testing.T) {
-	registry := NewRegistry(transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{AllowLoopbackProbes: true})))
+	registry := NewRegistry(transport.NewDialer(egress.NewPolicy(egress.Rules{AllowLoopbackProbes: true})))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ func TestEgressPolicyChangesWhileProbersAreInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	policy := egress.NewEgressPolicy(egress.EgressRules{AllowLoopbackProbes: true})
+	policy := egress.NewPolicy(egress.Rules{AllowLoopbackProbes: true})
 	registry := NewRegistry(transport.NewDialer(policy))
 	prober, err := registry.New(Definition{URL: "tcp://" + listener.Addr().String()})
 	if err != nil {
@@ -47,7 +47,7 @@ func TestEgressPolicyChangesWhileProbersAreInUse(t *testing.T) {
 	if got := prober.Probe(ctx); got != probes.SuccessResult() {
 		t.Fatalf("%v", got)
 	}
-	policy.Set(egress.EgressRules{})
+	policy.Set(egress.Rules{})
 	if got := prober.Probe(ctx); got != probes.FailureResult(probes.ReasonAddressRefused) {
 		t.Errorf("%v", got)
 	}
@@ -81,7 +81,7 @@ func TestRefusedAddressesSeeNoConnection(t *testing.T) {
 	hosts = append(hosts, strings.Fields(`0.0.0.0 0.1.2.3 127.0.0.1 127.1.2.3 169.254.169.254 224.0.0.1 255.255.255.255 10.96.0.1
 		:: ::1 ::ffff:127.0.0.1 ::127.0.0.1 64:ff9b::7f00:1 64:ff9b:1::127.0.0.1 2002:7f00:1::1 fe80::1 ff02::1 fd00:ec2::254`)...)
 	cluster := egress.ClusterRange{Prefix: netip.MustParsePrefix("10.96.0.0/16"), Kind: "a Service of this cluster"}
-	registry := NewRegistry(transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{Cluster: []egress.ClusterRange{cluster}})))
+	registry := NewRegistry(transport.NewDialer(egress.NewPolicy(egress.Rules{Cluster: []egress.ClusterRange{cluster}})))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for _, host := range hosts {

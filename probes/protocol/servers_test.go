@@ -40,7 +40,7 @@ var (
 )
 
 // loopback lets probes reach the servers of these tests.
-var loopback = egress.NewEgressPolicy(egress.EgressRules{AllowLoopbackProbes: true})
+var loopback = egress.NewPolicy(egress.Rules{AllowLoopbackProbes: true})
 
 // result is that of a probe by a definition that must be valid, on the loopback. A plain
 // prober's probe is made twice, in a goroutine and by a scheduler's loop, which must come

@@ -72,6 +72,7 @@ func PackQuestion(question dnsmessage.Question) ([]byte, error) {
 // that go ahead by TCP. It asks by UDP and by TCP: they are the same question.
 type dnsMessage []byte
 
+// NewDNSMessage gives a packed query an identifier and a length.
 func NewDNSMessage(query []byte) dnsMessage {
 	message := make(dnsMessage, 2, 2+len(query))
 	message = append(message, query...)
@@ -153,4 +154,5 @@ func IsAnswerTo(query, answer []byte) bool {
 // query (RFC 6891, 6.1.2).
 const optBytes = 11
 
+// ErrNotDNS is the error of a reply that does not answer the question.
 var ErrNotDNS = &probes.ReasonError{Reason: probes.ReasonProtocol, Err: errors.New("no DNS answer to the query")}

@@ -57,18 +57,18 @@ func TestReadReply(t *testing.T) {
 			dnsReply{LookupFound, addresses("192.0.2.9", "192.0.2.10"), 50 * time.Second, ""}},
 		{"in capitals", a, probetest.Message(t, 0, nil, "DB.Example. 60 IN A 192.0.2.9"), dnsReply{LookupFound, addresses("192.0.2.9"), time.Minute, ""}},
 		{"IPv6", aaaa, probetest.Message(t, 0, nil, "db.example. 60 IN AAAA 2001:db8::1"), dnsReply{LookupFound, addresses("2001:db8::1"), time.Minute, ""}},
-		{"of somebody else", a, probetest.Message(t, 0, nil, "other.example. 60 IN A 192.0.2.9", "--", probetest.Soa), dnsReply{LookupEmpty, RecordSet{}, 30 * time.Second, ""}},
-		{"of another type", aaaa, probetest.Message(t, 0, nil, "db.example. 60 IN A 192.0.2.9", "--", probetest.Soa), dnsReply{LookupEmpty, RecordSet{}, 30 * time.Second, ""}},
-		{"of another class", a, probetest.Message(t, 0, nil, "db.example. 60 CH A 192.0.2.9", "--", probetest.Soa), dnsReply{LookupEmpty, RecordSet{}, 30 * time.Second, ""}},
+		{"of somebody else", a, probetest.Message(t, 0, nil, "other.example. 60 IN A 192.0.2.9", "--", probetest.SOA), dnsReply{LookupEmpty, RecordSet{}, 30 * time.Second, ""}},
+		{"of another type", aaaa, probetest.Message(t, 0, nil, "db.example. 60 IN A 192.0.2.9", "--", probetest.SOA), dnsReply{LookupEmpty, RecordSet{}, 30 * time.Second, ""}},
+		{"of another class", a, probetest.Message(t, 0, nil, "db.example. 60 CH A 192.0.2.9", "--", probetest.SOA), dnsReply{LookupEmpty, RecordSet{}, 30 * time.Second, ""}},
 		{"alias", a, probetest.Message(t, 0, nil, "db.example. 20 IN CNAME lb.example.", "lb.example. 60 IN A 192.0.2.9"), dnsReply{LookupFound, addresses("192.0.2.9"), 20 * time.Second, ""}},
 		{"aliases in any order", a, probetest.Message(t, 0, nil, chain(8)...), dnsReply{LookupFound, addresses("192.0.2.1"), time.Minute, ""}},
 		{"alias to ask for", a, probetest.Message(t, 0, nil, "db.example. 20 IN CNAME lb.example."), dnsReply{LookupPending, RecordSet{}, 20 * time.Second, "lb.example"}},
-		{"alias without an address", a, probetest.Message(t, 0, nil, "db.example. 20 IN CNAME lb.example.", "--", probetest.Soa), dnsReply{LookupEmpty, RecordSet{}, 20 * time.Second, ""}},
+		{"alias without an address", a, probetest.Message(t, 0, nil, "db.example. 20 IN CNAME lb.example.", "--", probetest.SOA), dnsReply{LookupEmpty, RecordSet{}, 20 * time.Second, ""}},
 		{"alias of itself", a, probetest.Message(t, 0, nil, "db.example. 20 IN CNAME db.example."), dnsReply{outcome: LookupAliasLoop}},
 		{"two aliases of each other", a, probetest.Message(t, 0, nil, "db.example. 20 IN CNAME lb.example.", "lb.example. 20 IN CNAME db.example."), dnsReply{outcome: LookupAliasLoop}},
 		{"too many aliases", a, probetest.Message(t, 0, nil, chain(MaxAliases)...), dnsReply{outcome: LookupAliasLoop}},
-		{"no such name", a, probetest.Message(t, dns.RcodeNameError, nil, "--", probetest.Soa), dnsReply{LookupMissing, RecordSet{}, 30 * time.Second, ""}},
-		{"alias of no such name", a, probetest.Message(t, dns.RcodeNameError, nil, "db.example. 20 IN CNAME lb.example.", "--", probetest.Soa), dnsReply{LookupMissing, RecordSet{}, 20 * time.Second, ""}},
+		{"no such name", a, probetest.Message(t, dns.RcodeNameError, nil, "--", probetest.SOA), dnsReply{LookupMissing, RecordSet{}, 30 * time.Second, ""}},
+		{"alias of no such name", a, probetest.Message(t, dns.RcodeNameError, nil, "db.example. 20 IN CNAME lb.example.", "--", probetest.SOA), dnsReply{LookupMissing, RecordSet{}, 20 * time.Second, ""}},
 		{"no SOA", a, probetest.Message(t, 0, nil), dnsReply{outcome: LookupEmpty}},
 		{"a server that is lame", a, probetest.Message(t, 0, func(m *dns.Msg) { m.RecursionAvailable = false }, "--", "example. 60 IN NS ns.example."), dnsReply{outcome: LookupRefused}},
 		{"SERVFAIL", a, probetest.Message(t, dns.RcodeServerFailure, nil), dnsReply{outcome: LookupServerFailure}},
@@ -107,7 +107,7 @@ func TestReadReplyOfManyRecords(t *testing.T) {
 func FuzzReadReply(f *testing.F) {
 	for _, records := range [][]string{
 		{"db.example. 60 IN A 192.0.2.9"}, {"db.example. 20 IN CNAME lb.example.", "lb.example. 60 IN AAAA 2001:db8::1"},
-		{"db.example. 60 IN SRV 20 0 5432 b.example."}, {"--", probetest.Soa}, {"db.example. 20 IN CNAME db.example."},
+		{"db.example. 60 IN SRV 20 0 5432 b.example."}, {"--", probetest.SOA}, {"db.example. 20 IN CNAME db.example."},
 	} {
 		f.Add(probetest.Message(f, 0, nil, records...), uint16(RecordA))
 		f.Add(probetest.Message(f, dns.RcodeNameError, nil, records...), uint16(RecordSRV))

@@ -155,4 +155,5 @@ func IsHostName(name string) bool {
 	return strings.Trim(last, "0123456789") != "" && !strings.HasPrefix(last, "0x")
 }
 
+// HostNameBytes are the characters of host names, in small letters.
 const HostNameBytes = "abcdefghijklmnopqrstuvwxyz0123456789-_"

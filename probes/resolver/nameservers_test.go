@@ -40,7 +40,7 @@ func TestLookup(t *testing.T) {
 	}
 	zone := probetest.Holding(map[string][]string{
 		"db.example. A":            {"db.example. 60 IN A 192.0.2.9"},
-		"db.example. AAAA":         {"--", probetest.Soa},
+		"db.example. AAAA":         {"--", probetest.SOA},
 		"many.example. A":          many,
 		"alias.example. A":         {"alias.example. 20 IN CNAME db.example."},
 		"far.example. A":           {"far.example. 90 IN CNAME alias.example."},

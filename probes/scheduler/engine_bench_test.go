@@ -19,7 +19,6 @@ package scheduler
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
@@ -35,20 +34,6 @@ func BenchmarkHealthObserve(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		health.Observe(probes.SuccessResult(), thresholds, time.Time{})
-	}
-}
-
-// BenchmarkReadHead parses a response of the usual size.
-func BenchmarkReadHead(b *testing.B) {
-	const response = "HTTP/1.1 200 OK\r\nServer: test\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n" +
-		"Content-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
-	b.ReportAllocs()
-	for b.Loop() {
-		r := protocol.NewResponseReader(strings.NewReader(response))
-		if answer, err := r.ReadHead("GET"); err != nil || answer.StatusCode != 200 {
-			b.Fatal(answer, err)
-		}
-		r.Release()
 	}
 }
 

@@ -30,7 +30,7 @@ import (
 )
 
 // loopbackOnly lets probes reach the servers of these tests.
-var loopbackOnly = egress.NewEgressPolicy(egress.EgressRules{AllowLoopbackProbes: true})
+var loopbackOnly = egress.NewPolicy(egress.Rules{AllowLoopbackProbes: true})
 
 // probeOf is a definition of a probe of that endpoint.
 func probeOf(endpoint netip.AddrPort, url string) protocol.Definition {

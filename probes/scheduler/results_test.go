@@ -23,7 +23,6 @@ import (
 var (
 	pass    = probes.SuccessResult()
 	refused = probes.FailureResult(probes.ReasonConnectionRefused)
-	silent  = probes.FailureResult(probes.ReasonTimeout)
 	noRoute = probes.UnknownResult(probes.ReasonNetworkUnreachable)
 	drains  = probes.Result{Outcome: probes.Draining, Reason: probes.ReasonDraining, Code: 503}
 )

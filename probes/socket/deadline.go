@@ -27,4 +27,5 @@ func EndWithContext(ctx context.Context, conn interface{ SetDeadline(time.Time) 
 	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(PastDeadline) })
 }
 
+// PastDeadline is a deadline that is over: it ends what reads or writes.
 var PastDeadline = time.Unix(1, 0)

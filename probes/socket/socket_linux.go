@@ -69,6 +69,7 @@ func newSocketOf(to netip.AddrPort, kind, protocol int) (int, error) {
 	return fd, nil
 }
 
+// SocketOf returns the socket of a file descriptor that is connected, or connecting, to an address.
 func SocketOf(fd int, to netip.AddrPort) *Socket {
 	return &Socket{File: os.NewFile(uintptr(fd), "probe"), to: to}
 }

@@ -27,7 +27,7 @@ import (
 // about to connect to, after name resolution, so that a name that resolves
 // differently the second time gains nothing.
 type Dialer struct {
-	policy *egress.EgressPolicy
+	policy *egress.Policy
 	// Bounds are those of the tenant whose probes these are; nil are none.
 	Bounds *egress.Bounds
 	// Check returns an error if no probe may connect to a place. Port 0 is that of what has
@@ -39,7 +39,7 @@ type Dialer struct {
 }
 
 // NewDialer returns a dialer that connects only where the policy lets it.
-func NewDialer(policy *egress.EgressPolicy) *Dialer {
+func NewDialer(policy *egress.Policy) *Dialer {
 	d := &Dialer{
 		policy: policy,
 		names:  resolver.NewCache(nil),

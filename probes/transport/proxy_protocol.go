@@ -37,7 +37,9 @@ import (
 type ProxyProtocol uint8
 
 const (
+	// NoProxyProtocol sends no header.
 	NoProxyProtocol ProxyProtocol = iota
+	// ProxyProtocolV1 sends the text header.
 	ProxyProtocolV1
 	ProxyProtocolV2
 )

@@ -156,8 +156,13 @@ func EndTLS(ctx context.Context, conn Stream, client *tls.Conn, how Ending) {
 // moving the deadline.
 type FixedDeadline struct{ net.Conn }
 
-func (FixedDeadline) SetDeadline(time.Time) error      { return nil }
-func (FixedDeadline) SetReadDeadline(time.Time) error  { return nil }
+// SetDeadline does nothing.
+func (FixedDeadline) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline does nothing.
+func (FixedDeadline) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline does nothing.
 func (FixedDeadline) SetWriteDeadline(time.Time) error { return nil }
 
 // session remembers the session of one prober. It is not shared with probers of

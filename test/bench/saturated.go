@@ -45,7 +45,7 @@ const probeTimeout = 2 * time.Second
 
 // registry returns the real probers, let loose on the loopback.
 func registry() protocol.Registry {
-	return protocol.NewRegistry(transport.NewDialer(egress.NewEgressPolicy(egress.EgressRules{AllowLoopbackProbes: true})))
+	return protocol.NewRegistry(transport.NewDialer(egress.NewPolicy(egress.Rules{AllowLoopbackProbes: true})))
 }
 
 func (t task) definition(index int) protocol.Definition {
