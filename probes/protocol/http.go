@@ -269,9 +269,9 @@ func (p *httpProber) exchange(ctx context.Context, below transport.Stream, conn 
 
 // receive reads as much of the response as matters.
 func (p *httpProber) receive(conn io.Reader, h *hop) (answer, error) {
-	r := NewResponseReader(conn)
-	defer r.Release()
-	response, err := r.ReadHead(h.method)
+	r := newResponseReader(conn)
+	defer r.release()
+	response, err := r.readHead(h.method)
 	if err != nil {
 		return answer{}, err
 	}

@@ -49,9 +49,9 @@ type responseHead struct {
 
 const noLength = -1
 
-// ReadHead reads the head of the final response to a request. What it returns is valid until
+// readHead reads the head of the final response to a request. What it returns is valid until
 // release.
-func (r *responseReader) ReadHead(method string) (*responseHead, error) {
+func (r *responseReader) readHead(method string) (*responseHead, error) {
 	r.left = maxHeadBytes
 	for range 1 + maxInterim {
 		status, err := r.readStatus()

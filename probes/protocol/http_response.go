@@ -66,15 +66,15 @@ var responseReaders = sync.Pool{New: func() any {
 	return r
 }}
 
-func NewResponseReader(conn io.Reader) *responseReader {
+func newResponseReader(conn io.Reader) *responseReader {
 	r := responseReaders.Get().(*responseReader)
 	r.conn = conn
 	r.buffered.Reset(r)
 	return r
 }
 
-// Release ends the use of the reader and of all responses and bodies read by it.
-func (r *responseReader) Release() {
+// release ends the use of the reader and of all responses and bodies read by it.
+func (r *responseReader) release() {
 	r.conn, r.head = nil, responseHead{}
 	responseReaders.Put(r)
 }

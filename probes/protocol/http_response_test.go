@@ -60,9 +60,9 @@ func TestResponseBytesAreBounded(t *testing.T) {
 		{"interim", endless{drop: "HTTP/1.1 100 Continue\r\n\r\n"}, 16 << 10, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := NewResponseReader(&test.endless)
-			defer r.Release()
-			response, err := r.ReadHead("GET")
+			r := newResponseReader(&test.endless)
+			defer r.release()
+			response, err := r.readHead("GET")
 			if test.said > test.head {
 				t.Errorf("%d bytes parsed as the head, more than %d", test.said, test.head)
 			}
@@ -133,9 +133,9 @@ func FuzzResponseReader(f *testing.F) {
 	f.Add("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "GET")
 	f.Add("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"+gzipped("ok"), "GET")
 	f.Fuzz(func(t *testing.T, response, method string) {
-		r := NewResponseReader(strings.NewReader(response))
-		defer r.Release()
-		head, err := r.ReadHead(method)
+		r := newResponseReader(strings.NewReader(response))
+		defer r.release()
+		head, err := r.readHead(method)
 		if err != nil {
 			return
 		}
@@ -154,10 +154,10 @@ func BenchmarkReadHead(b *testing.B) {
 		"Content-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
 	b.ReportAllocs()
 	for b.Loop() {
-		r := NewResponseReader(strings.NewReader(response))
-		if answer, err := r.ReadHead("GET"); err != nil || answer.StatusCode != 200 {
+		r := newResponseReader(strings.NewReader(response))
+		if answer, err := r.readHead("GET"); err != nil || answer.StatusCode != 200 {
 			b.Fatal(answer, err)
 		}
-		r.Release()
+		r.release()
 	}
 }

@@ -397,7 +397,7 @@ func (l *loop) handOver(ctx context.Context, fd int, t talk, unsaid, heard []byt
 	left := max(t.deadline-l.scheduler.now(), lateSlack)
 	l.scheduler.handRest(ctx, t.probe, left, func(ctx context.Context) probes.Result {
 		to, _ := t.Address()
-		return transport.ResumeProbe(ctx, t.LoopProber, socket.SocketOf(fd, to), unsaid, heard)
+		return transport.ResumeProbe(ctx, t.LoopProber, socket.Of(fd, to), unsaid, heard)
 	})
 }
 

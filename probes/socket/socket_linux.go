@@ -45,7 +45,7 @@ func OpenSocket(_ context.Context, to netip.AddrPort) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return SocketOf(fd, to), nil
+	return Of(fd, to), nil
 }
 
 // NewSocket returns the descriptor of a TCP socket that blocks nobody.
@@ -69,8 +69,8 @@ func newSocketOf(to netip.AddrPort, kind, protocol int) (int, error) {
 	return fd, nil
 }
 
-// SocketOf returns the socket of a file descriptor that is connected, or connecting, to an address.
-func SocketOf(fd int, to netip.AddrPort) *Socket {
+// Of returns the socket of a file descriptor that is connected, or connecting, to an address.
+func Of(fd int, to netip.AddrPort) *Socket {
 	return &Socket{File: os.NewFile(uintptr(fd), "probe"), to: to}
 }
 
@@ -90,7 +90,7 @@ func NewDatagrams(to netip.AddrPort, protocol int) (*Socket, error) {
 		syscall.Close(fd)
 		return nil, err
 	}
-	conn := SocketOf(fd, to)
+	conn := Of(fd, to)
 	conn.datagrams = true
 	return conn, nil
 }
