@@ -40,7 +40,7 @@ var _ = Describe("a database", func() {
 		second := first.Replica("log_connections = on")
 		second.Start()
 
-		startOperator(adminConfig)
+		startOperator(adminConfig, readingReferencesOften)
 		const one, two = "198.51.100.41", "198.51.100.42"
 		ledger := loadWith("postgresql-roles.yaml", map[string]netip.AddrPort{one: first.Address(), two: second.Address()})
 		const (
@@ -121,7 +121,7 @@ var _ = Describe("a password that a server may not have yet", func() {
 		server.Start()
 		server.Exec("CREATE ROLE probe LOGIN PASSWORD 'hunter2'; CREATE ROLE hashed LOGIN PASSWORD 'hunter2'")
 		web := newGuarded("Basic cHJvYmU6aHVudGVyMg==")
-		startOperator(adminConfig)
+		startOperator(adminConfig, readingReferencesOften)
 		namespace := newNamespace(ctx)
 		address := server.Address().String()
 		// The API server refuses what it can read of the URL. It reads small letters only.

@@ -33,8 +33,8 @@ import (
 // definitions keeps what the endpoints of each ExternalService are probed by.
 type definitions struct {
 	live client.Reader
-	// grace is for how long a credential or client key is used that has been removed.
-	grace time.Duration
+	// cadence says when what they refer to is read.
+	cadence references.Cadence
 	// mu guards what follows. Nothing waits while holding it.
 	mu  sync.Mutex
 	all map[probes.Owner]*knownDefinitions
@@ -48,8 +48,8 @@ type knownDefinitions struct {
 	references references.Set
 }
 
-func newDefinitions(live client.Reader, grace time.Duration) *definitions {
-	return &definitions{live: live, grace: grace, all: map[probes.Owner]*knownDefinitions{}}
+func newDefinitions(live client.Reader, cadence references.Cadence) *definitions {
+	return &definitions{live: live, cadence: cadence, all: map[probes.Owner]*knownDefinitions{}}
 }
 
 // update returns what is known of an object, brought up to its present generation. It starts
@@ -58,8 +58,8 @@ func (d *definitions) update(ctx context.Context, object *farpointv1.ExternalSer
 	known := d.of(probes.Owner{Namespace: object.Namespace, Name: object.Name}, object.UID)
 	reader := references.Reader{Live: d.live, Namespace: object.Namespace}
 	known.History.Update(object, func(check *farpointv1.HealthCheck, edited bool) (targets.Certificates, targets.Login) {
-		known.references.Read(ctx, reader, check, now, edited)
-		return known.references.Inputs(check, now, d.grace)
+		known.references.Read(ctx, reader, check, now, d.cadence, edited)
+		return known.references.Inputs(check, now, d.cadence)
 	})
 	known.references.Retain(known.Checks())
 	return known

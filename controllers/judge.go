@@ -49,7 +49,7 @@ func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalServi
 		return answersAwaited(min(wait, references.RetryInterval))
 	}
 	found.Fault = known.Fault()
-	found.ReferencesDue = known.references.DueIn(r.clock.Now(), r.definitions.grace)
+	found.ReferencesDue = known.references.DueIn(r.clock.Now(), r.definitions.cadence)
 	common := targets.ScheduleOf(&object.Spec)
 	slowed := found.Within.ClampTiming(&common.Timing)
 	room, err := r.roomFor(ctx, object, found.Within)

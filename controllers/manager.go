@@ -53,6 +53,7 @@ import (
 	"farpoint.dev/farpoint/controllers/alerting"
 	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/controllers/availability"
+	"farpoint.dev/farpoint/controllers/references"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/controllers/tenancy"
@@ -189,7 +190,7 @@ func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options)
 		own:          own,
 		pods:         newPodSlices(live, clock.RealClock{}),
 		events:       events,
-		definitions:  newDefinitions(manager.GetAPIReader(), options.RemovedCredentialGrace),
+		definitions:  newDefinitions(manager.GetAPIReader(), references.Cadence{Interval: options.ReferencesInterval, Grace: options.RemovedCredentialGrace}),
 		policies:     tenancy.NewPolicies(manager.GetCache(), dialer, inNamespace(manager.GetCache())),
 		measured:     measured,
 		activity:     counted,

@@ -110,6 +110,9 @@ type Options struct {
 	// MissingNameGrace is how long the addresses of a DNS name are kept after the name has ceased
 	// to exist.
 	MissingNameGrace time.Duration
+	// ReferencesInterval is how often the Secrets and ConfigMaps that health checks refer to are
+	// read. It has no flag; tests shorten it.
+	ReferencesInterval time.Duration
 	// RemovedCredentialGrace is how long a credential or a client key is used after its Secret or
 	// the key in it has been deleted.
 	RemovedCredentialGrace time.Duration
@@ -134,6 +137,7 @@ func NewOptions() Options {
 		Guard:                           guard.DefaultOptions(),
 		WatchGateway:                    true,
 		MissingNameGrace:                resolver.DefaultMissingGrace,
+		ReferencesInterval:              references.DefaultInterval,
 		RemovedCredentialGrace:          references.DefaultGrace,
 	}
 }

@@ -119,7 +119,7 @@ var _ = Describe("a fault in the health check", func() {
 	)
 
 	It("of one endpoint leaves it to be probed as before, also with what is rotated", func(ctx SpecContext) {
-		startOperator(adminConfig)
+		startOperator(adminConfig, readingReferencesOften)
 		namespace, api := newNamespace(ctx), newGuarded("Bearer first")
 		object := externalService(namespace, "slip", api.url())
 		object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "login"}

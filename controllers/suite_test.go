@@ -156,6 +156,9 @@ func startOperator(config *rest.Config, change ...func(*controllers.Options)) *o
 	return started
 }
 
+// readingReferencesOften has what is rotated in use soon.
+func readingReferencesOften(options *controllers.Options) { options.ReferencesInterval = time.Second }
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }

@@ -35,9 +35,6 @@ import (
 )
 
 const (
-	// referencesInterval is how often the Secrets and ConfigMaps that a spec refers to are
-	// read. A rotated Secret is in use after this time and one probe.
-	referencesInterval = 20 * time.Second
 	// RetryInterval is after how long a read is tried again that the API server has not
 	// answered.
 	RetryInterval = 2 * time.Second
@@ -48,8 +45,18 @@ const (
 	referenceTimeout = 5 * time.Second
 )
 
-// DefaultGrace is time to create a Secret again that was deleted by mistake.
-const DefaultGrace = 10 * time.Minute
+// Cadence says when references are read, and for how long what they held is used.
+type Cadence struct {
+	// Interval is how often the Secrets and ConfigMaps that a spec refers to are read. A rotated
+	// Secret is in use after this time and one probe.
+	Interval time.Duration
+	// Grace is how long a credential or client key is used after it has been removed.
+	Grace time.Duration
+}
+
+// DefaultInterval is short enough for rotations by hand, and DefaultGrace long enough to create
+// a Secret again that was deleted by mistake.
+const DefaultInterval, DefaultGrace = 20 * time.Second, 10 * time.Minute
 
 // Reference names an object that a health check refers to, and what for.
 type Reference struct {
@@ -127,11 +134,11 @@ func (r *Referenced) usableUntil(use referenceUse, grace time.Duration) (until t
 }
 
 // dueIn is after how long the object is to be read again.
-func (r *Referenced) dueIn(now time.Time) time.Duration {
+func (r *Referenced) dueIn(now time.Time, interval time.Duration) time.Duration {
 	if r.readAt.IsZero() {
 		return 0
 	}
-	wait := referencesInterval
+	wait := interval
 	if r.err != nil && r.unanswered() {
 		wait = RetryInterval
 	}
@@ -140,10 +147,10 @@ func (r *Referenced) dueIn(now time.Time) time.Duration {
 
 // fault says in words what is wrong with the object, and what becomes of the probes; ""
 // while nothing is, or while the API server has not answered for a moment only.
-func (r *Referenced) fault(of Reference, now time.Time, grace time.Duration) string {
-	until, usable := r.usableUntil(of.use, grace)
+func (r *Referenced) fault(of Reference, now time.Time, cadence Cadence) string {
+	until, usable := r.usableUntil(of.use, cadence.Grace)
 	switch {
-	case r.err == nil, r.unanswered() && usable && now.Sub(r.failingSince) < referencesInterval:
+	case r.err == nil, r.unanswered() && usable && now.Sub(r.failingSince) < cadence.Interval:
 		return ""
 	case !usable:
 		return fmt.Sprintf("%s refers to %v", of.field(), r.err)
@@ -159,14 +166,14 @@ func (r *Referenced) fault(of Reference, now time.Time, grace time.Duration) str
 type Set map[Reference]*Referenced
 
 // Read reads what a health check refers to, as far as it is due, or all of it.
-func (s Set) Read(ctx context.Context, reader Reader, check *farpointv1.HealthCheck, now time.Time, all bool) {
+func (s Set) Read(ctx context.Context, reader Reader, check *farpointv1.HealthCheck, now time.Time, cadence Cadence, all bool) {
 	for _, each := range referencesOf(check) {
 		known := s[each]
 		if known == nil {
 			known = &Referenced{}
 			s[each] = known
 		}
-		if all || known.dueIn(now) == 0 {
+		if all || known.dueIn(now, cadence.Interval) == 0 {
 			known.note(reader.read(ctx, each), now)
 		}
 	}
@@ -204,12 +211,12 @@ func (r *Referenced) note(found Referenced, now time.Time) {
 }
 
 // Inputs are what a health check takes from the objects that it refers to.
-func (s Set) Inputs(check *farpointv1.HealthCheck, now time.Time, grace time.Duration) (trust targets.Certificates, credentials targets.Login) {
+func (s Set) Inputs(check *farpointv1.HealthCheck, now time.Time, cadence Cadence) (trust targets.Certificates, credentials targets.Login) {
 	for _, each := range referencesOf(check) {
 		known := s[each]
-		until, usable := known.usableUntil(each.use, grace)
+		until, usable := known.usableUntil(each.use, cadence.Grace)
 		usable = usable && (until.IsZero() || now.Before(until))
-		fault := known.fault(each, now, grace)
+		fault := known.fault(each, now, cadence)
 		if each.use == credentialsUse {
 			if credentials.Fault = fault; usable {
 				credentials.Credentials = known.credentials
@@ -233,7 +240,7 @@ func (s Set) Inputs(check *farpointv1.HealthCheck, now time.Time, grace time.Dur
 
 // DueIn is after how long something is to be read again, or not to be used any more; 0 if
 // there are no references.
-func (s Set) DueIn(now time.Time, grace time.Duration) time.Duration {
+func (s Set) DueIn(now time.Time, cadence Cadence) time.Duration {
 	first := time.Duration(0)
 	sooner := func(wait time.Duration) {
 		if wait = max(wait, time.Millisecond); first == 0 || wait < first {
@@ -241,8 +248,8 @@ func (s Set) DueIn(now time.Time, grace time.Duration) time.Duration {
 		}
 	}
 	for of, known := range s {
-		sooner(known.dueIn(now))
-		if until, _ := known.usableUntil(of.use, grace); until.After(now) {
+		sooner(known.dueIn(now, cadence.Interval))
+		if until, _ := known.usableUntil(of.use, cadence.Grace); until.After(now) {
 			sooner(until.Sub(now))
 		}
 	}

@@ -35,6 +35,7 @@ var (
 
 func TestReferences_RemovedSecret_IsUsedForTheGraceTime(t *testing.T) {
 	const grace = time.Minute
+	cadence := Cadence{Interval: DefaultInterval, Grace: grace}
 	check := &farpointv1.HealthCheck{CredentialsSecretRef: &farpointv1.SecretReference{Name: "login"}}
 	set := Set{}
 	login := Reference{use: credentialsUse, name: "login"}
@@ -55,7 +56,7 @@ func TestReferences_RemovedSecret_IsUsedForTheGraceTime(t *testing.T) {
 		if test.err != nil {
 			set[login].note(Referenced{err: test.err}, now.Add(test.after))
 		}
-		_, got := set.Inputs(check, now.Add(test.after), grace)
+		_, got := set.Inputs(check, now.Add(test.after), cadence)
 		if (got.Credentials != nil) != test.usable || (got.Fault != "") != test.isFault {
 			t.Errorf("after %v: %+v", test.after, got)
 		}
@@ -65,13 +66,13 @@ func TestReferences_RemovedSecret_IsUsedForTheGraceTime(t *testing.T) {
 		t.Error("what has not changed is another pointer")
 	}
 	set[login].note(Referenced{err: errGone}, now.Add(time.Second))
-	if _, got := set.Inputs(check, now.Add(grace-1), grace); got.Credentials == nil || got.Fault == "" {
+	if _, got := set.Inputs(check, now.Add(grace-1), cadence); got.Credentials == nil || got.Fault == "" {
 		t.Errorf("within the grace time: %+v", got)
 	}
-	if _, got := set.Inputs(check, now.Add(grace), grace); got.Credentials != nil || got.Fault == "" {
+	if _, got := set.Inputs(check, now.Add(grace), cadence); got.Credentials != nil || got.Fault == "" {
 		t.Errorf("after the grace time: %+v", got)
 	}
-	if wait := set.DueIn(now.Add(50*time.Second), grace); wait <= 0 || wait > 10*time.Second {
+	if wait := set.DueIn(now.Add(50*time.Second), cadence); wait <= 0 || wait > 10*time.Second {
 		t.Errorf("looked at again after %v, which is after the grace time", wait)
 	}
 }
