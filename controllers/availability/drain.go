@@ -54,7 +54,7 @@ type Drain struct {
 	// Rivals are slices of others for the same Service: what has moved there is not to be
 	// published twice.
 	Rivals []*discoveryv1.EndpointSlice
-	// Refused tells of places that may not be published, or not any more.
+	// Refused reports whether an address and its ports may not be published (any more).
 	Refused func(netip.Addr, []discoveryv1.EndpointPort) bool
 	Prior   *slicestate.Prior
 	// Health is what the probes know of an endpoint with this name; false if nothing.

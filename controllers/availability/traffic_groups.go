@@ -79,10 +79,10 @@ type Decisions []groupDecision
 
 // Past is what was in force up to now.
 type Past struct {
-	// Decided is what this process has decided and written last; nil if it has not. It goes
-	// the slices, which may have been edited or deleted since.
+	// Decided is what this process decided and wrote last; nil if it wrote nothing yet. It
+	// outranks the slices, which may have been edited or deleted since.
 	Decided Decisions
-	// Published is what the slices say of an endpoint at a port.
+	// Published is the state in the slices of an endpoint at a port.
 	Published func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool)
 }
 

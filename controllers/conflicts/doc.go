@@ -15,7 +15,7 @@ limitations under the License.
 */
 
 // Package conflicts compares the endpoints of an ExternalService with the Service that they are
-// published for, and with whoever else publishes for it ([Neighbours]).
+// published for, and with the other publishers of that Service ([Neighbours]).
 //
 // [Find] says who is in the way and what to do about it; [PortMismatch] and [FamilyMismatch] say
 // which ports and address families lead nowhere. The package changes nothing about what is

@@ -18,7 +18,7 @@ limitations under the License.
 //
 // [Summarize] makes the status that [Findings] amount to: counts, the endpoints, and the
 // conditions, each of which has one function. What has not changed keeps its time. [Events]
-// compares two statuses, so that an Event is told once and only after the status was written.
+// compares two statuses, so that each Event is sent once and only after the status was written.
 //
 // Nothing is decided here, and nothing that the operator goes by is read from a status. The
 // package knows no client and no clock.
