@@ -47,7 +47,7 @@ type slicesApplier struct {
 	own *ownWrites
 	// writes counts by operation, activity by object and operation.
 	writes   *prometheus.CounterVec
-	activity *telemetry.ObjectCounters
+	counters *telemetry.ObjectCounters
 }
 
 // applied is what came of carrying out a plan.
@@ -186,7 +186,7 @@ func (a slicesApplier) count(owner *farpointv1.ExternalService, done telemetry.C
 	a.writes.WithLabelValues("update").Add(float64(done.Updated))
 	a.writes.WithLabelValues("delete").Add(float64(done.Deleted))
 	if owner != nil {
-		a.activity.Add(client.ObjectKeyFromObject(owner), done)
+		a.counters.Add(client.ObjectKeyFromObject(owner), done)
 	}
 }
 

@@ -43,7 +43,7 @@ import (
 )
 
 func applierOn(c client.Client) testApplier {
-	return testApplier{slicesApplier{client: c, live: c, own: newOwnWrites(clock.RealClock{}), writes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes"}, []string{"operation"}), activity: telemetry.NewObjectCounters()}}
+	return testApplier{slicesApplier{client: c, live: c, own: newOwnWrites(clock.RealClock{}), writes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes"}, []string{"operation"}), counters: telemetry.NewObjectCounters()}}
 }
 
 // testApplier applies plans of which only the errors matter.
@@ -150,7 +150,7 @@ func TestWritesAreCounted(t *testing.T) {
 	apply := func(plan sliceplan.Plan) { _ = applier.apply(t.Context(), wants.Owner, plan) }
 	expect := func(want telemetry.Counts) {
 		t.Helper()
-		if got := applier.activity.Of(client.ObjectKeyFromObject(wants.Owner)); got != want {
+		if got := applier.counters.Of(client.ObjectKeyFromObject(wants.Owner)); got != want {
 			t.Errorf("counted %+v, want %+v", got, want)
 		}
 		for operation, count := range map[string]int{"create": want.Created, "update": want.Updated, "delete": want.Deleted} {

@@ -152,7 +152,7 @@ var _ = Describe("what was written", func() {
 		installGrants(ctx)
 		running := startOperator(adminConfig)
 		here, there, backends := newNamespace(ctx), newNamespace(ctx), newSite()
-		local, far := fromTemplate(publishing(here, "local", backends.url("/"))), crossing(here, there, "far", backends.url("/"))
+		local, far := fromTemplate(publishing(here, "local", backends.url("/"))), acrossNamespaces(here, there, "far", backends.url("/"))
 		far.Spec.PublishEndpoints = true
 		create(ctx, grant(here, there), service(there, "far"), local, far)
 		Eventually(legacy(ctx, here, "local")).Should(HavePrefix("http"))

@@ -285,7 +285,7 @@ var _ = Describe("an Endpoints object", func() {
 		installGrants(ctx)
 		startOperator(adminConfig)
 		here, there, backends := newNamespace(ctx), newNamespace(ctx), newSite()
-		object, allowed := crossing(here, there, "far", backends.url("/")), grant(here, there)
+		object, allowed := acrossNamespaces(here, there, "far", backends.url("/")), grant(here, there)
 		object.Spec.PublishEndpoints = true
 		target := service(there, "far")
 		create(ctx, allowed, target, object)

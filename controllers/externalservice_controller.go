@@ -100,7 +100,7 @@ type Reconciler struct {
 	pods     *podSlices
 	events   *eventQueue
 	measured *telemetry.PublishMetrics
-	activity *telemetry.ObjectCounters
+	counters *telemetry.ObjectCounters
 	// definitions are what endpoints are probed by.
 	definitions *definitions
 	// policies confine what an object may do, by its namespace.
@@ -142,7 +142,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	case apierrors.IsNotFound(err):
 		r.forget(owner)
 		r.definitions.forget(owner)
-		r.activity.Forget(request.NamespacedName)
+		r.counters.Forget(request.NamespacedName)
 		return ctrl.Result{}, r.removeAll(ctx, request)
 	case err != nil:
 		return ctrl.Result{}, fmt.Errorf("read ExternalService: %w", err)
@@ -182,11 +182,11 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := r.removeFormerServices(ctx, object, &found); err != nil {
 		return ctrl.Result{}, err
 	}
-	if err := r.lookAround(ctx, owner, &found); err != nil {
+	if err := r.detectConflicts(ctx, owner, &found); err != nil {
 		return ctrl.Result{}, err
 	}
-	due := again(found, r.clock.Now())
-	if err := r.report(ctx, object, report.Summarize(object, found, r.now())); err != nil {
+	due := requeueAfter(found, r.clock.Now())
+	if err := r.report(ctx, object, report.Summarize(object, found.Findings, r.now())); err != nil {
 		return retryInTime(ctx, due, err)
 	}
 	if found.WriteFailed != nil {
@@ -211,7 +211,7 @@ func (r *Reconciler) forget(owner probes.Owner) {
 	r.scheduler.Remove(owner)
 	r.resolver.Remove(owner)
 	r.decisions.Forget(owner)
-	r.transitions.taken(owner)
+	r.transitions.claim(owner)
 	r.policies.Forget(owner)
 	r.pods.forget(types.NamespacedName(owner))
 	r.endpoints.forget(types.NamespacedName(owner))
@@ -219,50 +219,50 @@ func (r *Reconciler) forget(owner probes.Owner) {
 
 // publish carries the object out, and measures how long the news of its health took to
 // get into the slices. What could not be written is news still.
-func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits) (report.Findings, error) {
-	changed := r.transitions.taken(owner) // before the health is read, which may be newer
+func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits) (findings, error) {
+	changed := r.transitions.claim(owner) // before the health is read, which may be newer
 	trigger := changed
 	if trigger.IsZero() {
 		// It is an edit, or a repair. When it was made nobody tells; it was seen now.
 		trigger = r.clock.Now()
 	}
-	found, err := r.carryOut(ctx, object, owner, within, trigger)
+	found, err := r.syncSlices(ctx, object, owner, within, trigger)
 	switch {
 	case changed.IsZero():
 	case err != nil || found.WriteFailed != nil:
-		r.transitions.untaken(owner, changed)
+		r.transitions.restore(owner, changed)
 	default:
 		r.measured.Latency.Observe(r.clock.Since(changed).Seconds())
 	}
 	return found, err
 }
 
-// carryOut finds the Service, has the endpoints probed and writes the slices. The trigger
+// syncSlices finds the Service, has the endpoints probed and writes the slices. The trigger
 // is when what is news came about. It returns an error if it could not get as far as
 // having findings.
-func (r *Reconciler) carryOut(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits, trigger time.Time) (report.Findings, error) {
+func (r *Reconciler) syncSlices(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits, trigger time.Time) (findings, error) {
 	all, unconfirmed, err := r.allSlicesOf(ctx, types.NamespacedName(owner))
 	if err != nil {
-		return report.Findings{}, err
+		return findings{}, err
 	}
-	found := report.Findings{Within: within, Unconfirmed: unconfirmed}
+	found := findings{within: within, unconfirmed: unconfirmed}
 	if found.Service, err = r.services.resolve(ctx, object, all); err != nil {
-		return report.Findings{}, err
+		return findings{}, err
 	}
 	existing, elsewhere := slicesIn(found.Service.Namespace(object), all)
 	if found.Service.Service == nil {
-		r.probeOn(owner, within) // its health is known when the Service comes back
-	} else if err := r.judge(ctx, object, owner, slicestate.Read(existing), &found); err != nil {
-		return report.Findings{}, err
+		r.keepProbes(owner, within) // its health is known when the Service comes back
+	} else if err := r.evaluate(ctx, object, owner, slicestate.Read(existing), &found); err != nil {
+		return findings{}, err
 	}
 	plan := r.plan(object, found, existing, trigger)
 	plan.Delete = append(plan.Delete, elsewhere...)
 	done := r.slices.apply(ctx, object, existing, plan)
 	if done.refused == nil && done.undecided != nil {
-		return report.Findings{}, done.undecided
+		return findings{}, done.undecided
 	}
 	found.Published, found.Refused, found.WriteFailed = done.slices, done.refused, done.err()
-	found.Unconfirmed = found.Unconfirmed || !plan.IsEmpty()
+	found.unconfirmed = found.unconfirmed || !plan.IsEmpty()
 	switch {
 	case found.Service.Service == nil:
 		r.decisions.Forget(owner) // a Service that comes back starts again
@@ -283,7 +283,7 @@ func undecided(err error) bool { return apierrors.IsConflict(err) || apiserver.I
 
 // keepEndpoints follows the slices once they are written. It returns an error only if that
 // is undecided.
-func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.ExternalService, found *report.Findings) error {
+func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
 	var err error
 	found.Endpoints, err = r.endpoints.keep(ctx, object, found.Service.Service, found.Published)
 	if undecided(err) {
@@ -299,7 +299,7 @@ func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.Exter
 // removeFormerServices deletes the Services that were created for the object and are not
 // its target any more, once the slices of the one that is are written. It returns an error
 // only if that is undecided.
-func (r *Reconciler) removeFormerServices(ctx context.Context, object *farpointv1.ExternalService, found *report.Findings) error {
+func (r *Reconciler) removeFormerServices(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
 	target := ownership.TargetService(object)
 	if found.Service.Service == nil || client.ObjectKeyFromObject(found.Service.Service) != target || found.WriteFailed != nil || object.DeletionTimestamp != nil {
 		return nil
@@ -312,9 +312,9 @@ func (r *Reconciler) removeFormerServices(ctx context.Context, object *farpointv
 	return nil
 }
 
-// lookAround finds out who else publishes for the Service. It comes last, since it may
+// detectConflicts finds out who else publishes for the Service. It comes last, since it may
 // have to ask the API server about a Service that is new or has changed.
-func (r *Reconciler) lookAround(ctx context.Context, owner probes.Owner, found *report.Findings) error {
+func (r *Reconciler) detectConflicts(ctx context.Context, owner probes.Owner, found *findings) error {
 	asker := types.NamespacedName(owner)
 	if found.Service.Service == nil {
 		r.pods.forget(asker)
@@ -325,13 +325,13 @@ func (r *Reconciler) lookAround(ctx context.Context, owner probes.Owner, found *
 		return nil
 	}
 	pods, known, err := r.pods.of(ctx, asker, found.Service.Service)
-	found.Around.Pods, found.ConflictsUnknown = pods, !known
-	found.Conflict = conflicts.Find(found.Targets.Accepted, found.Around)
+	found.around.Pods, found.ConflictsUnknown = pods, !known
+	found.Conflict = conflicts.Find(found.Targets.Accepted, found.around)
 	return err
 }
 
 // plan takes the slices away where there is no Service to publish for.
-func (r *Reconciler) plan(object *farpointv1.ExternalService, found report.Findings, existing []*discoveryv1.EndpointSlice, trigger time.Time) sliceplan.Plan {
+func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, existing []*discoveryv1.EndpointSlice, trigger time.Time) sliceplan.Plan {
 	if found.Service.Service == nil {
 		return sliceplan.Plan{Delete: existing}
 	}
@@ -366,7 +366,7 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	}
 	r.own.wrote(client.ObjectKeyFromObject(object), object)
 	up, draining, down := report.CountFlips(&before, &status)
-	r.activity.Add(client.ObjectKeyFromObject(object), telemetry.Counts{Up: up, Draining: draining, Down: down})
+	r.counters.Add(client.ObjectKeyFromObject(object), telemetry.Counts{Up: up, Draining: draining, Down: down})
 	told := report.Events(&before, &status)
 	r.events.add(object, told, metav1.NewMicroTime(r.clock.Now()))
 	return nil
@@ -399,24 +399,24 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 	return r.services.removeCreated(ctx, request.NamespacedName, types.NamespacedName{})
 }
 
-// again comes back to what no watch reports: endpoints that have drained, certificates and
+// requeueAfter comes back to what no watch reports: endpoints that have drained, certificates and
 // credentials that are rotated, what made the API server refuse a Service, such as a quota,
 // Endpoints of somebody else that the cache does not hold, and own writes that the cache never
 // shows.
-func again(found report.Findings, now time.Time) ctrl.Result {
+func requeueAfter(found findings, now time.Time) ctrl.Result {
 	result := ctrl.Result{RequeueAfter: availability.DrainedIn(found.Verdicts, now)}
 	sooner := func(wait time.Duration) {
 		if result.RequeueAfter == 0 || wait < result.RequeueAfter {
 			result.RequeueAfter = wait
 		}
 	}
-	if found.ReferencesDue > 0 {
-		sooner(found.ReferencesDue)
+	if found.referencesDue > 0 {
+		sooner(found.referencesDue)
 	}
 	if found.Service.Reason == farpointv1.ServiceInvalidReason || found.Endpoints.Retry || found.Altered {
 		sooner(refusedInterval)
 	}
-	if found.Unconfirmed {
+	if found.unconfirmed {
 		sooner(ownWriteLifetime) // at the latest; the watch calls before
 	}
 	return result

@@ -38,9 +38,9 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-// world is an object, its Service, its slices and what is out there. It is looked at as
+// harness is an object, its Service, its slices and what is out there. It is looked at as
 // the reconciler does, without an API server or probes.
-type world struct {
+type harness struct {
 	t       *testing.T
 	object  *farpointv1.ExternalService
 	service *corev1.Service
@@ -56,14 +56,14 @@ type world struct {
 	names nameServers
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{t: t, object: fixtures.Owner(), service: fixtures.Service(), now: fixtures.Noon.Truncate(time.Second), verdicts: map[string]health.State{}}
+func newHarness(t *testing.T) *harness {
+	w := &harness{t: t, object: fixtures.Owner(), service: fixtures.Service(), now: fixtures.Noon.Truncate(time.Second), verdicts: map[string]health.State{}}
 	w.service.Spec.Ports = fixtures.OnePort
 	return w
 }
 
 // look reconciles once all probes have been made.
-func (w *world) look() {
+func (w *harness) look() {
 	w.t.Helper()
 	w.reconcile(func(name string, current health.Health) health.Health {
 		if state := w.verdicts[name]; state != health.StateUnknown && state != current.State {
@@ -76,7 +76,7 @@ func (w *world) look() {
 
 // restart reconciles with an operator that knows nothing and has not probed yet. It must
 // change nothing, nor what is published if the status has been emptied.
-func (w *world) restart() {
+func (w *harness) restart() {
 	w.t.Helper()
 	status := *w.object.Status.DeepCopy()
 	w.object.Status = farpointv1.ExternalServiceStatus{}
@@ -89,7 +89,7 @@ func (w *world) restart() {
 }
 
 // restartUnseen is a restart that users of the slices do not see.
-func (w *world) restartUnseen() {
+func (w *harness) restartUnseen() {
 	w.t.Helper()
 	before := w.slices
 	w.known, w.names.answers, w.decided = nil, nil, nil
@@ -99,12 +99,12 @@ func (w *world) restartUnseen() {
 	}
 }
 
-func (w *world) reconcile(probe func(name string, current health.Health) health.Health) {
+func (w *harness) reconcile(probe func(name string, current health.Health) health.Health) {
 	w.t.Helper()
 	prior := slicestate.Read(w.slices)
 	planned := fixtures.PlannedWith(w.t, w.names.expand(w.object, w.service, prior), w.service.Spec.Ports)
 	leaving := availability.Drain{
-		Service: w.service, Period: availability.DrainPeriod(&w.object.Spec), Now: w.now, Taken: planned.Taken, Prior: prior,
+		Service: w.service, Period: availability.DrainPeriod(&w.object.Spec), Now: w.now, Claimed: planned.Claimed, Prior: prior,
 		Refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },
 		Health: func(name string) (health.Health, bool) {
 			current, ok := w.known[name]
@@ -112,7 +112,7 @@ func (w *world) reconcile(probe func(name string, current health.Health) health.
 		},
 	}.Leaving(prior.Existing)
 	known := map[string]health.Health{}
-	for _, target := range append(planned.ProbeTargets(targets.Schedule{}, prior), keepProbing(leaving)...) {
+	for _, target := range append(planned.ProbeTargets(targets.Schedule{}, prior), unchangedTargets(leaving)...) {
 		current, ok := w.known[target.Key]
 		switch {
 		case ok && target.Prober == nil:
@@ -134,7 +134,7 @@ func (w *world) reconcile(probe func(name string, current health.Health) health.
 }
 
 // published maps every place in the slices to its conditions.
-func (w *world) published() map[string]string {
+func (w *harness) published() map[string]string {
 	w.t.Helper()
 	found := map[string]string{}
 	for _, slice := range w.slices {

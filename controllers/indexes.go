@@ -42,10 +42,10 @@ const (
 	serviceIndex = "service"
 	// targetIndex finds ExternalServices by the Service they target, as namespace/name.
 	targetIndex = "target"
-	// crossingIndex finds ExternalServices with a Service in another namespace, by that and
+	// crossNamespaceIndex finds ExternalServices with a Service in another namespace, by that and
 	// by anyNamespace.
-	crossingIndex = "crossing"
-	anyNamespace  = "*"
+	crossNamespaceIndex = "crossing"
+	anyNamespace        = "*"
 )
 
 func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
@@ -88,7 +88,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		{&corev1.Endpoints{}, ownerIndex, byEndpointsOwner},
 		{&corev1.Service{}, ownerIndex, byLabel(farpointv1.OwnerLabel)},
 		{&farpointv1.ExternalService{}, targetIndex, byTarget},
-		{&farpointv1.ExternalService{}, crossingIndex, byCrossing},
+		{&farpointv1.ExternalService{}, crossNamespaceIndex, byCrossing},
 	}
 	for _, index := range indexes {
 		if err := indexer.IndexField(ctx, index.object, index.name, index.extract); err != nil {
@@ -127,7 +127,7 @@ func withServiceIn(reader client.Reader) func(context.Context, string) []reconci
 		if namespace == "" {
 			namespace = anyNamespace
 		}
-		return requestsBy(ctx, reader, client.MatchingFields{crossingIndex: namespace})
+		return requestsBy(ctx, reader, client.MatchingFields{crossNamespaceIndex: namespace})
 	}
 }
 

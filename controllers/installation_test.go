@@ -254,7 +254,7 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 		By("a Service of another namespace")
 		installGrants(ctx)
 		there := newNamespace(ctx)
-		create(ctx, grant(namespace, there), service(there, "shared"), crossing(namespace, there, "shared", newBackend().url()))
+		create(ctx, grant(namespace, there), service(there, "shared"), acrossNamespaces(namespace, there, "shared", newBackend().url()))
 		Eventually(conditions(ctx, there, "shared")).Should(Equal(map[string]string{"192.0.2.10": "TTF"}))
 
 		By("a policy")

@@ -163,7 +163,7 @@ func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options)
 		return err
 	}
 	measured, counted, own := telemetry.NewPublishMetrics(), telemetry.NewObjectCounters(), newOwnWrites(clock.RealClock{})
-	state := &telemetry.StateCollector{Objects: manager.GetCache(), Observer: engine, Activity: counted, PerEndpoint: options.PerEndpointMetrics}
+	state := &telemetry.StateCollector{Objects: manager.GetCache(), Observer: engine, Counters: counted, PerEndpoint: options.PerEndpointMetrics}
 	if err := measureWhileRunning(manager, append(measured.Collectors(), state)); err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options)
 		clock:        clock.RealClock{},
 		targets:      targets.Planner{Registry: registry, Egress: egress},
 		services:     serviceResolver{client: manager.GetClient(), grants: tenancy.NewGrants(live, clock.RealClock{}, options.WatchNamespaces, withServiceIn(manager.GetClient()))},
-		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), own: own, writes: measured.Writes, activity: counted},
+		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), own: own, writes: measured.Writes, counters: counted},
 		endpoints:    newEndpointsKeeper(manager.GetClient(), manager.GetAPIReader(), clock.RealClock{}),
 		own:          own,
 		pods:         newPodSlices(live, clock.RealClock{}),
@@ -193,7 +193,7 @@ func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options)
 		definitions:  newDefinitions(manager.GetAPIReader(), references.Cadence{Interval: options.ReferencesInterval, Grace: options.RemovedCredentialGrace}),
 		policies:     tenancy.NewPolicies(manager.GetCache(), dialer, inNamespace(manager.GetCache())),
 		measured:     measured,
-		activity:     counted,
+		counters:     counted,
 		maxEndpoints: options.MaxEndpointsPerSlice,
 	}
 	sources := []namedSource{

@@ -82,7 +82,7 @@ func documented(t *testing.T) []*dto.MetricFamily {
 	state := &telemetry.StateCollector{
 		Objects:     fake.NewClientBuilder().WithScheme(scheme(t)).WithObjects(documentedObject()).Build(),
 		Observer:    documentedObservations{},
-		Activity:    telemetry.NewObjectCounters(),
+		Counters:    telemetry.NewObjectCounters(),
 		PerEndpoint: true,
 	}
 	collectors := append(scheduler.NewMetrics().Collectors(), append(telemetry.NewPublishMetrics().Collectors(), newEventQueue(nil, nil).dropped)...)

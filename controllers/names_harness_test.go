@@ -104,14 +104,14 @@ func (s *nameServers) host(name string, texts ...string) {
 	s.set(name, resolver.RecordA, set)
 }
 
-func namedWorld(t *testing.T, addresses ...string) *world {
-	w := newWorld(t)
+func namedHarness(t *testing.T, addresses ...string) *harness {
+	w := newHarness(t)
 	w.service.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
 	w.object.Spec.Endpoints = fixtures.SpecOf(addresses...).Endpoints
 	return w
 }
 
-func (w *world) condition(kind string) string {
+func (w *harness) condition(kind string) string {
 	found := meta.FindStatusCondition(w.object.Status.Conditions, kind)
 	if found == nil {
 		return ""
@@ -119,7 +119,7 @@ func (w *world) condition(kind string) string {
 	return string(found.Status) + " " + found.Reason
 }
 
-func (w *world) expect(what string, want map[string]string, resolved string) {
+func (w *harness) expect(what string, want map[string]string, resolved string) {
 	w.t.Helper()
 	if got := w.published(); !maps.Equal(got, want) {
 		w.t.Errorf("%s: published %v, want %v", what, got, want)
@@ -130,7 +130,7 @@ func (w *world) expect(what string, want map[string]string, resolved string) {
 }
 
 func TestAnswersThatChangeAddAndDrain(t *testing.T) {
-	w := namedWorld(t, "db.example")
+	w := namedHarness(t, "db.example")
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 	w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy, "192.0.2.2:8080": health.StateHealthy}
 	w.look()
@@ -154,7 +154,7 @@ func TestAnswersThatChangeAddAndDrain(t *testing.T) {
 
 // A resolver outage of any length changes nothing, and neither does a restart in it.
 func TestOutageOfNameServers(t *testing.T) {
-	w := namedWorld(t, "db.example", "192.0.2.9", "srv://_http._tcp.example")
+	w := namedHarness(t, "db.example", "192.0.2.9", "srv://_http._tcp.example")
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 	w.names.host("a.example", "192.0.2.5")
 	w.names.host("b.example", "192.0.2.6")
@@ -197,7 +197,7 @@ func TestOutageOfNameServers(t *testing.T) {
 }
 
 func TestNameThatNeverResolved(t *testing.T) {
-	w := namedWorld(t, "db.example", "192.0.2.9")
+	w := namedHarness(t, "db.example", "192.0.2.9")
 	w.names.fail = resolver.LookupMissing
 	w.verdicts["192.0.2.9:8080"] = health.StateHealthy
 	w.look()
@@ -224,7 +224,7 @@ func TestNameThatNeverResolved(t *testing.T) {
 }
 
 func TestNamesArePublished(t *testing.T) {
-	w := namedWorld(t, "db.example", "192.0.2.9", "srv://_http._tcp.example", "single")
+	w := namedHarness(t, "db.example", "192.0.2.9", "srv://_http._tcp.example", "single")
 	w.object.Spec.DNS = &farpointv1.DNSOptions{Publish: farpointv1.PublishFQDN}
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 	w.names.host("a.example", "192.0.2.5")
@@ -260,7 +260,7 @@ func TestNamesArePublished(t *testing.T) {
 
 // What is refused shows nowhere.
 func TestRefusedAddressesAreNotTold(t *testing.T) {
-	w := namedWorld(t, "db.example")
+	w := namedHarness(t, "db.example")
 	w.names.host("db.example", "192.0.2.1", "169.254.169.254", "127.0.0.53")
 	w.look()
 	w.expect("what may be published is", map[string]string{"192.0.2.1:8080": "FFF"}, "True NamesResolved")
@@ -281,7 +281,7 @@ func TestRefusedAddressesAreNotTold(t *testing.T) {
 func TestRestartsAndOutagesWithNames(t *testing.T) {
 	for seed := range uint64(effort.Rounds(50, 5)) {
 		random := rand.New(rand.NewPCG(seed, 7))
-		w := namedWorld(t, "a.example", "192.0.2.9", "srv://_http._tcp.example", "b.example")
+		w := namedHarness(t, "a.example", "192.0.2.9", "srv://_http._tcp.example", "b.example")
 		w.object.Spec.Availability.DrainPeriod = &metav1.Duration{Duration: time.Duration(random.IntN(20)) * time.Second}
 		for range 25 {
 			w.now = w.now.Add(time.Duration(random.IntN(5)) * time.Second)

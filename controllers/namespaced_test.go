@@ -149,8 +149,8 @@ var _ = Describe("the installation for some namespaces", Ordered, ContinueOnFail
 
 		By("Services of other namespaces")
 		installGrants(ctx)
-		beyond := crossing(here, elsewhere, "beyond", newBackend().url())
-		create(ctx, grant(here, there), service(there, "shared"), crossing(here, there, "shared", newBackend().url()))
+		beyond := acrossNamespaces(here, elsewhere, "beyond", newBackend().url())
+		create(ctx, grant(here, there), service(there, "shared"), acrossNamespaces(here, there, "shared", newBackend().url()))
 		create(ctx, grant(here, elsewhere), service(elsewhere, "beyond"), beyond)
 		Eventually(conditions(ctx, there, "shared")).Should(Equal(map[string]string{"192.0.2.10": "TTF"}))
 		Eventually(condition(ctx, beyond, farpointv1.TargetServiceResolvedCondition)).Should(Equal("False " + farpointv1.RefNotPermittedReason))

@@ -44,7 +44,7 @@ import (
 func TestDrainOverAnyEdits(t *testing.T) {
 	for seed := range uint64(effort.Rounds(200, 10)) {
 		random := rand.New(rand.NewPCG(seed, 5))
-		w := newWorld(t)
+		w := newHarness(t)
 		w.object.Spec.Availability.DrainPeriod = &metav1.Duration{Duration: 10 * time.Second}
 		due := map[string]time.Time{}
 		for range 40 {
@@ -98,7 +98,7 @@ func TestRestartsChangeNothing(t *testing.T) {
 	seen := map[farpointv1.EndpointPublication]int{}
 	for seed := range uint64(effort.Rounds(200, 20)) {
 		random := rand.New(rand.NewPCG(seed, 6))
-		w := newWorld(t)
+		w := newHarness(t)
 		w.service.Spec.PublishNotReadyAddresses = random.IntN(4) == 0
 		w.object.Spec.Availability = farpointv1.Availability{
 			MinReady: int32(1 + random.IntN(3)), WhenNoneHealthy: policies[random.IntN(3)], MinHealthyPercent: int32(random.IntN(3) * 40),
@@ -135,7 +135,7 @@ func TestRestartsChangeNothing(t *testing.T) {
 
 // One that was published goes on as before, unless a valid one takes its place.
 func TestPlaces_HeldEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.object.Spec.Endpoints = []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080)}
 	w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy}
 	w.look()
@@ -152,7 +152,7 @@ func TestPlaces_HeldEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
 }
 
 func TestPlaces_NameBesideARejectedAddress_IsPublished(t *testing.T) {
-	w := namedWorld(t, "192.0.2.1", "db.example")
+	w := namedHarness(t, "192.0.2.1", "db.example")
 	w.object.Spec.Endpoints[0].HealthCheckURL = "ftp://192.0.2.1/"
 	w.names.host("db.example", "192.0.2.1")
 	w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy}
@@ -165,7 +165,7 @@ func TestPlaces_NameBesideARejectedAddress_IsPublished(t *testing.T) {
 }
 
 func TestPlaces_SameNameWithOtherPorts_IsPublishedWithBoth(t *testing.T) {
-	w := namedWorld(t, "db.example", "db.example")
+	w := namedHarness(t, "db.example", "db.example")
 	w.service.Spec.Ports = nil
 	for i, port := range []int32{5432, 6432} {
 		w.object.Spec.Endpoints[i].Port = &port
@@ -188,7 +188,7 @@ func TestPlaces_SameNameWithOtherPorts_IsPublishedWithBoth(t *testing.T) {
 
 func TestPlaces_NameBesideItsOwnAddress_IsNoDuplicate(t *testing.T) {
 	for _, order := range [][]string{{"db.example", "192.0.2.1"}, {"192.0.2.1", "db.example"}} {
-		w := namedWorld(t, order...)
+		w := namedHarness(t, order...)
 		w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 		w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy, "192.0.2.2:8080": health.StateHealthy}
 		w.look()
@@ -212,7 +212,7 @@ func TestPlaces_NameBesideItsOwnAddress_IsNoDuplicate(t *testing.T) {
 }
 
 func TestPlaces_NameTwiceWithTheSamePort_IsSaid(t *testing.T) {
-	w := namedWorld(t, "db.example", "db.example")
+	w := namedHarness(t, "db.example", "db.example")
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 	w.look()
 	if said := meta.FindStatusCondition(w.object.Status.Conditions, farpointv1.AddressesResolvedCondition).Message; !strings.HasSuffix(said, "; spec.endpoints[1] (db.example) adds no address to spec.endpoints[0]") {
@@ -233,8 +233,8 @@ func TestRestarts_MixedPortsAndFamilies_ChangeNothing(t *testing.T) {
 			DrainPeriod: &metav1.Duration{},
 		}
 		names := []string{"web", "db", "admin"}
-		newMixed := func() *world {
-			w := newWorld(t)
+		newMixed := func() *harness {
+			w := newHarness(t)
 			w.service.Spec.Ports = nil
 			for i, name := range names {
 				w.service.Spec.Ports = append(w.service.Spec.Ports, corev1.ServicePort{Name: name, Protocol: corev1.ProtocolTCP, Port: int32(80 + i)})
@@ -242,7 +242,7 @@ func TestRestarts_MixedPortsAndFamilies_ChangeNothing(t *testing.T) {
 			w.object.Spec.Availability = rules
 			return w
 		}
-		mixed, alone := newMixed(), map[string]*world{}
+		mixed, alone := newMixed(), map[string]*harness{}
 		var endpoints []farpointv1.Endpoint
 		for i := range 6 {
 			address := fmt.Sprintf("192.0.2.%d", i)

@@ -41,8 +41,8 @@ type transitions struct {
 	// mu guards what follows. Nothing waits while holding it.
 	mu    sync.Mutex
 	queue priorityqueue.PriorityQueue[reconcile.Request]
-	// turns are when each owner's last turn was, or its next one will be.
-	turns map[probes.Owner]time.Time
+	// scheduled are when each owner's last turn was, or its next one will be.
+	scheduled map[probes.Owner]time.Time
 	// unpublished are when the first change was reported that the slices do not have yet.
 	unpublished map[probes.Owner]time.Time
 	// swept is when owners that have been quiet were last forgotten.
@@ -59,7 +59,7 @@ const (
 )
 
 func newTransitions(clock clock.PassiveClock) *transitions {
-	return &transitions{clock: clock, turns: map[probes.Owner]time.Time{}, unpublished: map[probes.Owner]time.Time{}}
+	return &transitions{clock: clock, scheduled: map[probes.Owner]time.Time{}, unpublished: map[probes.Owner]time.Time{}}
 }
 
 // start is called once, when the controller starts.
@@ -109,34 +109,34 @@ func (t *transitions) wait(owner probes.Owner) time.Duration {
 	if _, ok := t.unpublished[owner]; !ok {
 		t.unpublished[owner] = now
 	}
-	turn, known := t.turns[owner]
+	next, known := t.scheduled[owner]
 	switch {
-	case !known || now.Sub(turn) >= batchWindow:
-		t.turns[owner] = now
+	case !known || now.Sub(next) >= batchWindow:
+		t.scheduled[owner] = now
 		return 0
-	case turn.After(now): // there is one to come
-		return turn.Sub(now)
+	case next.After(now): // there is one to come
+		return next.Sub(now)
 	}
-	t.turns[owner] = turn.Add(batchWindow)
-	return t.turns[owner].Sub(now)
+	t.scheduled[owner] = next.Add(batchWindow)
+	return t.scheduled[owner].Sub(now)
 }
 
-// taken is called by who is about to publish what is known. It returns when the first change change
+// claim is called by who is about to publish what is known. It returns when the first change change
 // was reported that is news; zero if none is. The batch window starts again: a turn may have
 // waited long in the queue.
-func (t *transitions) taken(owner probes.Owner) time.Time {
+func (t *transitions) claim(owner probes.Owner) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	since, ok := t.unpublished[owner]
 	if ok {
 		delete(t.unpublished, owner)
-		t.turns[owner] = t.clock.Now()
+		t.scheduled[owner] = t.clock.Now()
 	}
 	return since
 }
 
-// untaken is called by who could not publish what was taken: it remains news since then.
-func (t *transitions) untaken(owner probes.Owner, since time.Time) {
+// restore is called by who could not publish what was taken: it remains news since then.
+func (t *transitions) restore(owner probes.Owner, since time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.unpublished[owner] = since // which is before anything that was reported meanwhile
@@ -148,9 +148,9 @@ func (t *transitions) sweep(now time.Time) {
 		return
 	}
 	t.swept = now
-	for owner, turn := range t.turns {
-		if now.Sub(turn) >= batchWindow {
-			delete(t.turns, owner)
+	for owner, next := range t.scheduled {
+		if now.Sub(next) >= batchWindow {
+			delete(t.scheduled, owner)
 		}
 	}
 }

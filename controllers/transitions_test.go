@@ -46,8 +46,8 @@ func TestTransitionsGoTogetherWithinTheWindow(t *testing.T) {
 	}
 	clock.SetTime(fixtures.Noon.Add(time.Hour))
 	turns.wait(probes.Owner{Name: "third"})
-	if len(turns.turns) != 1 {
-		t.Errorf("%d owners remembered after an hour", len(turns.turns))
+	if len(turns.scheduled) != 1 {
+		t.Errorf("%d owners remembered after an hour", len(turns.scheduled))
 	}
 }
 
@@ -58,15 +58,15 @@ func TestTransitionsRememberTheFirstUnpublishedChange(t *testing.T) {
 	turns.notify(owner)
 	clock.SetTime(fixtures.Noon.Add(time.Hour))
 	turns.notify(owner)
-	if since := turns.taken(owner); !since.Equal(fixtures.Noon.Time) {
+	if since := turns.claim(owner); !since.Equal(fixtures.Noon.Time) {
 		t.Errorf("first change at %v, want %v", since, fixtures.Noon)
 	}
-	if since := turns.taken(owner); !since.IsZero() {
+	if since := turns.claim(owner); !since.IsZero() {
 		t.Errorf("a change at %v is reported twice", since)
 	}
-	turns.untaken(owner, fixtures.Noon.Time) // it could not be written
+	turns.restore(owner, fixtures.Noon.Time) // it could not be written
 	turns.notify(owner)
-	if since := turns.taken(owner); !since.Equal(fixtures.Noon.Time) {
+	if since := turns.claim(owner); !since.Equal(fixtures.Noon.Time) {
 		t.Errorf("first change at %v after a failure, want %v", since, fixtures.Noon)
 	}
 }

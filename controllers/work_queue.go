@@ -40,8 +40,8 @@ type tenantQueue struct {
 	priorityqueue.PriorityQueue[reconcile.Request]
 	clock  clock.WithDelayedExecution
 	limits reconcileLimits
-	// places holds a token for each reconcile that may begin besides those that are slow.
-	places chan struct{}
+	// slots holds a token for each reconcile that may begin besides those that are slow.
+	slots chan struct{}
 
 	// mu guards what follows. No I/O happens while holding it.
 	mu      sync.Mutex
@@ -86,8 +86,8 @@ func (l reconcileLimits) workers() int { return l.quick + l.slow }
 
 // runningReconcile is a request that a worker has been given.
 type runningReconcile struct {
-	begun time.Time
-	slow  bool
+	startedAt time.Time
+	slow      bool
 	// overdue: it is slow, but there is no room for it among those that are.
 	overdue bool
 	// timer calls when it has become slow; nil if it counted as slow from the start.
@@ -99,7 +99,7 @@ func newTenantQueue(queue priorityqueue.PriorityQueue[reconcile.Request], limits
 		PriorityQueue: queue,
 		clock:         clock.RealClock{},
 		limits:        limits,
-		places:        make(chan struct{}, limits.quick),
+		slots:         make(chan struct{}, limits.quick),
 		running:       map[reconcile.Request]*runningReconcile{},
 		runningIn:     map[string]int{},
 		slow:          map[string]int{},
@@ -110,7 +110,7 @@ func newTenantQueue(queue priorityqueue.PriorityQueue[reconcile.Request], limits
 		order:         map[string][]reconcile.Request{},
 	}
 	for range limits.quick {
-		made.places <- struct{}{}
+		made.slots <- struct{}{}
 	}
 	return made
 }
@@ -118,11 +118,11 @@ func newTenantQueue(queue priorityqueue.PriorityQueue[reconcile.Request], limits
 // GetWithPriority waits for a place and for a request whose namespace may have another
 // reconcile.
 func (q *tenantQueue) GetWithPriority() (request reconcile.Request, priority int, shutdown bool) {
-	<-q.places
+	<-q.slots
 	for {
 		request, priority, shutdown = q.PriorityQueue.GetWithPriority()
 		if shutdown {
-			q.places <- struct{}{}
+			q.slots <- struct{}{}
 			return request, priority, shutdown
 		}
 		if q.begin(request, priority) {
@@ -146,9 +146,9 @@ func (q *tenantQueue) begin(request reconcile.Request, priority int) bool {
 		delete(q.released, request)
 		countDown(q.releasedIn, request.Namespace)
 	}
-	started := &runningReconcile{begun: q.clock.Now()}
+	started := &runningReconcile{startedAt: q.clock.Now()}
 	last, wasSlow := q.lastSlow[request.Namespace]
-	isSlow := q.slow[request.Namespace] > 0 || wasSlow && started.begun.Sub(last) < slowMemory
+	isSlow := q.slow[request.Namespace] > 0 || wasSlow && started.startedAt.Sub(last) < slowMemory
 	if isSlow && (q.runningIn[request.Namespace] >= q.limits.slowPerNamespace || q.allSlow >= q.limits.slow) {
 		q.wait(request, priority)
 		return false
@@ -186,7 +186,7 @@ func (q *tenantQueue) becomeSlow(namespace string, started *runningReconcile) {
 	started.slow, started.overdue = true, false
 	q.slow[namespace]++
 	q.allSlow++
-	q.places <- struct{}{}
+	q.slots <- struct{}{}
 }
 
 // wait is called with mu held.
@@ -224,9 +224,9 @@ func (q *tenantQueue) end(request reconcile.Request) map[reconcile.Request]int {
 		ended.timer.Stop()
 	}
 	if ended.slow {
-		q.endSlow(request.Namespace, q.clock.Since(ended.begun) >= slowAfter)
+		q.endSlow(request.Namespace, q.clock.Since(ended.startedAt) >= slowAfter)
 	} else {
-		q.places <- struct{}{}
+		q.slots <- struct{}{}
 	}
 	var next map[reconcile.Request]int
 	for namespace := range q.waiting { // in random order, which is fair

@@ -98,8 +98,8 @@ func (r *queueRun) stop(t *testing.T) {
 	t.Helper()
 	r.ShutDown()
 	r.workers.Wait()
-	if len(r.places) != r.limits.quick || len(r.running)+len(r.runningIn)+len(r.slow)+r.allSlow+len(r.waiting)+len(r.order)+len(r.released)+len(r.releasedIn) != 0 {
-		t.Errorf("%d places, running %v, slow %v, waiting %v are left", len(r.places), r.running, r.slow, r.waiting)
+	if len(r.slots) != r.limits.quick || len(r.running)+len(r.runningIn)+len(r.slow)+r.allSlow+len(r.waiting)+len(r.order)+len(r.released)+len(r.releasedIn) != 0 {
+		t.Errorf("%d places, running %v, slow %v, waiting %v are left", len(r.slots), r.running, r.slow, r.waiting)
 	}
 }
 
@@ -240,8 +240,8 @@ func TestTenantQueue_RequestAddedWhileReconciled_IsReconciledAgain(t *testing.T)
 	time.Sleep(time.Second)
 	queue.ShutDown()
 	workers.Wait()
-	if len(queue.running) != 0 || len(queue.places) != queue.limits.quick {
-		t.Errorf("running %v and %d places are left, want all given back", queue.running, len(queue.places))
+	if len(queue.running) != 0 || len(queue.slots) != queue.limits.quick {
+		t.Errorf("running %v and %d places are left, want all given back", queue.running, len(queue.slots))
 	}
 }
 

@@ -205,15 +205,15 @@ func (w endlessWatch) ResultChan() <-chan watch.Event { return w.events }
 
 // begin begins a watch. One that has expired already has begun and ended nevertheless, unless
 // it were to send everything.
-func (p *resilientListWatch) begin(ctx context.Context, options metav1.ListOptions) (begun watch.Interface, err error) {
+func (p *resilientListWatch) begin(ctx context.Context, options metav1.ListOptions) (started watch.Interface, err error) {
 	err = p.retry(ctx, func() error {
-		begun, err = p.from.WatchWithContext(ctx, options)
+		started, err = p.from.WatchWithContext(ctx, options)
 		return err
 	})
 	if isExpired(err) && options.SendInitialEvents == nil {
 		return endedBy(err), nil
 	}
-	return begun, err
+	return started, err
 }
 
 // endedBy is a watch that has ended with an error of the API server's.

@@ -94,13 +94,13 @@ func (s *stormy) Watch(options metav1.ListOptions) (watch.Interface, error) {
 	if err != nil || from < s.kept {
 		return nil, apierrors.NewResourceExpired("too old")
 	}
-	begun := watch.NewFakeWithChanSize(1000, false)
+	started := watch.NewFakeWithChanSize(1000, false)
 	for _, event := range s.news[from:] {
-		begun.Action(event.Type, event.Object)
+		started.Action(event.Type, event.Object)
 	}
-	s.watches = append(s.watches, begun)
+	s.watches = append(s.watches, started)
 	// The cache's watches are filtered as well.
-	return watch.Filter(begun, func(event watch.Event) (watch.Event, bool) { return event, true }), nil
+	return watch.Filter(started, func(event watch.Event) (watch.Event, bool) { return event, true }), nil
 }
 
 // happen makes the object known to all watches.

@@ -49,8 +49,8 @@ type Drain struct {
 	// no longer.
 	Period time.Duration
 	Now    time.Time
-	// Taken are the places of the endpoints that are wanted.
-	Taken map[endpoint.Key]int
+	// Claimed are the places of the endpoints that are wanted.
+	Claimed map[endpoint.Key]int
 	// Rivals are slices of others for the same Service: what has moved there is not to be
 	// published twice.
 	Rivals []*discoveryv1.EndpointSlice
@@ -83,7 +83,7 @@ func (d Drain) Leaving(existing []*discoveryv1.EndpointSlice) []endpoint.Verdict
 	if len(found) == 0 {
 		return nil
 	}
-	found = latest(d.withoutDoubles(found))
+	found = latest(d.withoutDuplicates(found))
 	slices.SortFunc(found, func(a, b endpoint.Verdict) int { return strings.Compare(a.Name, b.Name) })
 	return found
 }
@@ -122,7 +122,7 @@ func (d Drain) leavingOf(slice *discoveryv1.EndpointSlice, found []endpoint.Verd
 		}
 		address, err := netip.ParseAddr(published.Addresses[0])
 		// A name goes at once: it may lead to where nothing may go any more.
-		if err != nil || d.isTaken(address, slice.Ports) || d.Refused(address, slice.Ports) {
+		if err != nil || d.isClaimed(address, slice.Ports) || d.Refused(address, slice.Ports) {
 			continue
 		}
 		if ports == nil {
@@ -141,9 +141,9 @@ func (d Drain) leavingOf(slice *discoveryv1.EndpointSlice, found []endpoint.Verd
 	return found
 }
 
-func (d Drain) isTaken(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
+func (d Drain) isClaimed(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
 	for _, port := range ports {
-		if _, ok := d.Taken[endpoint.Host{Address: address}.Key(port)]; ok {
+		if _, ok := d.Claimed[endpoint.Host{Address: address}.Key(port)]; ok {
 			return true
 		}
 	}
@@ -202,8 +202,8 @@ func wholeSecond(t time.Time) time.Time {
 	return t
 }
 
-// withoutDoubles drops what others publish as well, or another slice.
-func (d Drain) withoutDoubles(found []endpoint.Verdict) []endpoint.Verdict {
+// withoutDuplicates drops what others publish as well, or another slice.
+func (d Drain) withoutDuplicates(found []endpoint.Verdict) []endpoint.Verdict {
 	published := map[endpoint.Key]bool{}
 	for _, slice := range d.Rivals {
 		for i := range slice.Endpoints {
@@ -220,9 +220,9 @@ func (d Drain) withoutDoubles(found []endpoint.Verdict) []endpoint.Verdict {
 		}
 	}
 	return slices.DeleteFunc(found, func(left endpoint.Verdict) bool {
-		places := left.Keys()
-		double := slices.ContainsFunc(places, func(at endpoint.Key) bool { return published[at] })
-		for _, at := range places {
+		keys := left.Keys()
+		double := slices.ContainsFunc(keys, func(at endpoint.Key) bool { return published[at] })
+		for _, at := range keys {
 			published[at] = true
 		}
 		return double

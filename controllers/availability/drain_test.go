@@ -117,10 +117,10 @@ func TestDrain(t *testing.T) {
 			d.Refused = func(netip.Addr, []discoveryv1.EndpointPort) bool { return true }
 		}, ""},
 		{"it has not left", "TTF", written, func(d *Drain, _ *discoveryv1.EndpointSlice) {
-			d.Taken = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(fixtures.HTTPPort(8080).Ports[0]): 3}
+			d.Claimed = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(fixtures.HTTPPort(8080).Ports[0]): 3}
 		}, ""},
 		{"its port has changed", "TTF", written, func(d *Drain, _ *discoveryv1.EndpointSlice) {
-			d.Taken = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(fixtures.HTTPPort(9090).Ports[0]): 3}
+			d.Claimed = map[endpoint.Key]int{endpoint.HostOf("192.0.2.1").Key(fixtures.HTTPPort(9090).Ports[0]): 3}
 		}, "FTT 31"},
 		{"it was published for another Service", "TTF", written, func(_ *Drain, s *discoveryv1.EndpointSlice) {
 			s.Labels[discoveryv1.LabelServiceName] = "other"
@@ -235,9 +235,9 @@ func BenchmarkDrainNothing(b *testing.B) {
 	wants := fixtures.Wants(fixtures.Numbered(1000))
 	existing := sliceplan.Make(wants, nil).Create
 	drain, _ := departed("TTF", nil)
-	drain.Taken = map[endpoint.Key]int{}
+	drain.Claimed = map[endpoint.Key]int{}
 	for i := range wants.Endpoints {
-		drain.Taken[endpoint.Key{Host: wants.Endpoints[i].Host(), Protocol: corev1.ProtocolTCP, Port: 8080}] = i
+		drain.Claimed[endpoint.Key{Host: wants.Endpoints[i].Host(), Protocol: corev1.ProtocolTCP, Port: 8080}] = i
 	}
 	b.ReportAllocs()
 	for b.Loop() {

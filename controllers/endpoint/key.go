@@ -62,11 +62,11 @@ func (e *Endpoint) Host() Host {
 }
 
 func (e *Endpoint) Keys() []Key {
-	places := make([]Key, len(e.Ports.Ports))
+	keys := make([]Key, len(e.Ports.Ports))
 	for i, port := range e.Ports.Ports {
-		places[i] = e.Host().Key(port)
+		keys[i] = e.Host().Key(port)
 	}
-	return places
+	return keys
 }
 
 // NameOf is what an endpoint is called by one of its ports, mostly the first.

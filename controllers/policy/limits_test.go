@@ -97,7 +97,7 @@ func TestPoliciesSetEndpointsAside(t *testing.T) {
 				t.Errorf("%+v, want %q", refused, test.want)
 			case test.want != "" && len(got.Accepted) != 0:
 				t.Error("it is published nevertheless")
-			case len(got.Taken) != 1:
+			case len(got.Claimed) != 1:
 				t.Error("it counts as one that has left the spec, and would drain")
 			}
 		})

@@ -17,8 +17,6 @@ limitations under the License.
 package report
 
 import (
-	"time"
-
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,7 +27,6 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
 	"farpoint.dev/farpoint/controllers/phrase"
-	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/targets"
 )
@@ -37,14 +34,9 @@ import (
 // Findings are all that a status is made from.
 type Findings struct {
 	Service TargetService
-	// Within is what the object is confined to.
-	Within *policy.Limits
 	// Fault is what keeps the spec's health check from being carried out; nil if nothing
 	// does. Endpoints are then probed by the last one that was sound.
 	Fault *targets.Fault
-	// ReferencesDue is after how long what the health check refers to is to be read again; 0
-	// if it refers to nothing.
-	ReferencesDue time.Duration
 	// Targets are nil if the endpoints could not be judged for want of a Service.
 	Targets  *targets.Targets
 	Verdicts []endpoint.Verdict
@@ -57,8 +49,6 @@ type Findings struct {
 	FamiliesReason, FamiliesMessage string
 	// Traffic is what came of the wish to keep traffic near.
 	Traffic sliceplan.HintDecision
-	// Around is what else leads the Service's traffic somewhere.
-	Around conflicts.Neighbours
 	// Conflict says what of it is in the way; nil if nothing is. With conflictsUnknown, not all of
 	// it is known yet.
 	Conflict         *conflicts.Conflict
@@ -75,8 +65,6 @@ type Findings struct {
 	Withheld bool
 	// Endpoints is what came of keeping an Endpoints object.
 	Endpoints EndpointsObject
-	// Unconfirmed: the cache has not shown all own writes of slices yet.
-	Unconfirmed bool
 	// WriteFailed is the error of the last write; nil if there was none.
 	WriteFailed error
 }

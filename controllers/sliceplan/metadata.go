@@ -41,8 +41,8 @@ type metadata struct {
 	trigger string
 	// byZone: each zone's endpoints are in separate slices.
 	byZone bool
-	// taken are the names of slices that there are.
-	taken map[string]bool
+	// usedNames are the names of slices that there are.
+	usedNames map[string]bool
 }
 
 func newMetadata(wants Wants) metadata {
@@ -52,7 +52,7 @@ func newMetadata(wants Wants) metadata {
 		reference:   ownership.DependentReference(wants.Owner, wants.Service),
 		annotations: sliceAnnotations(options),
 		byZone:      options != nil && options.GroupBy == farpointv1.GroupByZone,
-		taken:       map[string]bool{},
+		usedNames:   map[string]bool{},
 	}
 	made.labels = sliceLabels(wants, made.byZone)
 	if !wants.Trigger.IsZero() {
@@ -147,8 +147,8 @@ func (m *metadata) name(group *sliceGroup) string {
 	}
 	for ordinal := 0; ; ordinal++ {
 		name := fmt.Sprintf("%s-%08x-%d", m.owner.Name, digest.Sum32(), ordinal)
-		if !m.taken[name] {
-			m.taken[name] = true
+		if !m.usedNames[name] {
+			m.usedNames[name] = true
 			return name
 		}
 	}

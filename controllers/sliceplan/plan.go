@@ -180,7 +180,7 @@ func (p *planner) matchExisting(existing []*discoveryv1.EndpointSlice) {
 	}
 	var strays []*discoveryv1.EndpointSlice
 	for _, slice := range slices.SortedFunc(slices.Values(existing), ByName) {
-		p.metadata.taken[slice.Name] = true
+		p.metadata.usedNames[slice.Name] = true
 		group := byKey[groupKey{slice.AddressType, endpoint.PortsKeyOf(slice.Ports), p.metadata.zoneOfSlice(slice)}]
 		if group == nil {
 			strays = append(strays, slice)

@@ -81,11 +81,11 @@ func (p Published) FailedOpen() bool {
 }
 
 func Read(existing []*discoveryv1.EndpointSlice) *Prior {
-	places := 0
+	total := 0
 	for _, slice := range existing {
-		places += len(slice.Endpoints) * len(slice.Ports)
+		total += len(slice.Endpoints) * len(slice.Ports)
 	}
-	read := &Prior{Existing: existing, published: make(map[endpoint.Key]Published, places)}
+	read := &Prior{Existing: existing, published: make(map[endpoint.Key]Published, total)}
 	for _, slice := range existing {
 		state, annotated := Parse(slice.Annotations[farpointv1.SliceStateAnnotation])
 		for i := range slice.Endpoints {

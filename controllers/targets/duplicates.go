@@ -55,9 +55,9 @@ func claimOf(made *endpoint.Endpoint, rejected bool) claim {
 	return validAddress
 }
 
-// assignPlaces accepts the candidates that get the places that they want, by the rank of
+// assignKeys accepts the candidates that get the places that they want, by the rank of
 // their claims and then in the order of the spec.
-func (t *Targets) assignPlaces(candidates []candidate) {
+func (t *Targets) assignKeys(candidates []candidate) {
 	accepted, n := make([]bool, len(candidates)), 0
 	for rank := range claims {
 		for i := range candidates {
@@ -67,11 +67,11 @@ func (t *Targets) assignPlaces(candidates []candidate) {
 				continue
 			}
 			origin := t.Names.At(i).Origin
-			if first, isTaken := t.takenBy(made); isTaken {
-				t.refuseTaken(i, made, first)
+			if first, isTaken := t.claimedBy(made); isTaken {
+				t.refuseClaimed(i, made, first)
 				continue
 			}
-			t.take(made, origin)
+			t.claim(made, origin)
 			accepted[i] = true
 			n++
 		}
@@ -79,7 +79,7 @@ func (t *Targets) assignPlaces(candidates []candidate) {
 	for i := range candidates {
 		// What a policy took out leaves at once, and does not drain.
 		if !accepted[i] && t.Rejected[i].Reason == farpointv1.NotAllowedByPolicyReason && candidates[i].Ports != nil {
-			t.take(&candidates[i].Endpoint, t.Names.At(i).Origin)
+			t.claim(&candidates[i].Endpoint, t.Names.At(i).Origin)
 		}
 	}
 	t.Accepted, t.Probers = make([]endpoint.Endpoint, 0, n), make([]preparedProber, 0, n)
@@ -91,29 +91,29 @@ func (t *Targets) assignPlaces(candidates []candidate) {
 	}
 }
 
-// takenBy returns the index in the spec of the endpoint that has one of the places.
-func (t *Targets) takenBy(made *endpoint.Endpoint) (origin int, isTaken bool) {
+// claimedBy returns the index in the spec of the endpoint that has one of the places.
+func (t *Targets) claimedBy(made *endpoint.Endpoint) (origin int, isTaken bool) {
 	for _, port := range made.Ports.Ports {
-		if origin, isTaken = t.Taken[made.Host().Key(port)]; isTaken {
+		if origin, isTaken = t.Claimed[made.Host().Key(port)]; isTaken {
 			return origin, true
 		}
 	}
 	return 0, false
 }
 
-// take takes the places of an endpoint that nobody has.
-func (t *Targets) take(made *endpoint.Endpoint, origin int) {
+// claim takes the places of an endpoint that nobody has.
+func (t *Targets) claim(made *endpoint.Endpoint, origin int) {
 	for _, port := range made.Ports.Ports {
 		at := made.Host().Key(port)
-		if _, isTaken := t.Taken[at]; !isTaken {
-			t.Taken[at] = origin
+		if _, isTaken := t.Claimed[at]; !isTaken {
+			t.Claimed[at] = origin
 		}
 	}
 }
 
-// refuseTaken notes that a candidate's place is another endpoint's. One that is rejected
+// refuseClaimed notes that a candidate's place is another endpoint's. One that is rejected
 // for another reason keeps that one.
-func (t *Targets) refuseTaken(i int, made *endpoint.Endpoint, first int) {
+func (t *Targets) refuseClaimed(i int, made *endpoint.Endpoint, first int) {
 	made.Held = false
 	switch _, rejected := t.Rejected[i]; {
 	case rejected:

@@ -51,8 +51,8 @@ type Targets struct {
 	// shared are addresses that names lead to and that another endpoint of the spec has with
 	// the same port: by their index in the expansion, that endpoint's index in the spec.
 	shared map[int]int
-	// Taken are the places of endpoints, with their index in the spec.
-	Taken map[endpoint.Key]int
+	// Claimed are the places of endpoints, with their index in the spec.
+	Claimed map[endpoint.Key]int
 	// Slowed says that endpoints are probed less often than the spec says; empty if not.
 	Slowed string
 	// Names are the spec's, resolved.
@@ -70,9 +70,9 @@ type Planner struct {
 }
 
 // Within is the planner for an object that is confined, and has so much room.
-func (p Planner) Within(confines *policy.Limits, room int) Planner {
-	if confines != nil {
-		p.Registry, p.confines = confines.Registry, confines
+func (p Planner) Within(limits *policy.Limits, room int) Planner {
+	if limits != nil {
+		p.Registry, p.confines = limits.Registry, limits
 	}
 	p.room = room
 	return p
@@ -90,7 +90,7 @@ func (p Planner) Plan(names *Expansion, ports []corev1.ServicePort, by Probing, 
 	spec := names.Spec
 	planned := Targets{
 		Rejected: map[int]endpoint.Rejection{},
-		Taken:    make(map[endpoint.Key]int, names.Len()),
+		Claimed:  make(map[endpoint.Key]int, names.Len()),
 		Names:    names,
 	}
 	resolver := &portResolver{common: spec.Ports, service: ports}
@@ -109,7 +109,7 @@ func (p Planner) Plan(names *Expansion, ports []corev1.ServicePort, by Probing, 
 			planned.Rejected[i] = *refused
 		}
 	}
-	planned.assignPlaces(candidates)
+	planned.assignKeys(candidates)
 	return planned
 }
 

@@ -40,7 +40,7 @@ type StateCollector struct {
 	// Objects is the cache. What it lists is only read.
 	Objects  client.Reader
 	Observer observer
-	Activity *ObjectCounters
+	Counters *ObjectCounters
 	// PerEndpoint adds series for each endpoint.
 	PerEndpoint bool
 }
@@ -113,7 +113,7 @@ func (c *StateCollector) Collect(out chan<- prometheus.Metric) {
 		observed = c.Observer.Observations(probes.Owner{Namespace: object.Namespace, Name: object.Name}, observed[:0])
 		state.counts()
 		state.conditions("")
-		state.activity(c.Activity.Of(types.NamespacedName{Namespace: object.Namespace, Name: object.Name}))
+		state.objectCounts(c.Counters.Of(types.NamespacedName{Namespace: object.Namespace, Name: object.Name}))
 		state.observations(observed)
 		if c.PerEndpoint {
 			state.endpoints(observed)
@@ -186,7 +186,7 @@ func (s *stateSamples) conditions(only string) {
 	}
 }
 
-func (s *stateSamples) activity(counted Counts) {
+func (s *stateSamples) objectCounts(counted Counts) {
 	s.counter(transitionsMetric, counted.Up, s.pairs.of("to", "healthy"))
 	s.counter(transitionsMetric, counted.Draining, s.pairs.of("to", "draining"))
 	s.counter(transitionsMetric, counted.Down, s.pairs.of("to", "unhealthy"))

@@ -88,7 +88,7 @@ func halfDead() *farpointv1.ExternalService {
 }
 
 func collector(objects ...*farpointv1.ExternalService) *StateCollector {
-	made := &StateCollector{Activity: NewObjectCounters(), Observer: observedAs{}}
+	made := &StateCollector{Counters: NewObjectCounters(), Observer: observedAs{}}
 	var list cached
 	for _, object := range objects {
 		list = append(list, *object)
@@ -131,8 +131,8 @@ func expectMetrics(t *testing.T, made *StateCollector, want string, names ...str
 func TestStateMetricsSayWhatTheStatusSays(t *testing.T) {
 	made := collector(halfDead())
 	key := types.NamespacedName{Namespace: "shop", Name: "api"}
-	made.Activity.Add(key, Counts{Up: 2, Down: 1, Created: 1})
-	made.Activity.Add(key, Counts{Updated: 3, Deleted: 1})
+	made.Counters.Add(key, Counts{Up: 2, Down: 1, Created: 1})
+	made.Counters.Add(key, Counts{Updated: 3, Deleted: 1})
 	made.Observer = observedAs{
 		{Key: "192.0.2.0:80", Took: time.Second, CertificateExpiry: someTime.Add(2 * time.Hour)},
 		{Key: "192.0.2.1:80", CertificateExpiry: someTime.Add(time.Hour), Flapping: true},

@@ -34,8 +34,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// witness sees every change of a Service's slices.
-type witness struct {
+// sliceWatcher sees every change of a Service's slices.
+type sliceWatcher struct {
 	namespace, service string
 
 	mu      sync.Mutex // guards what follows
@@ -46,11 +46,11 @@ type witness struct {
 	faults []string
 }
 
-func watchSlices(ctx context.Context, namespace, service string, check func([]*discoveryv1.EndpointSlice) []string) *witness {
+func watchSlices(ctx context.Context, namespace, service string, check func([]*discoveryv1.EndpointSlice) []string) *sliceWatcher {
 	GinkgoHelper()
 	watcher, err := client.NewWithWatch(adminConfig, client.Options{Scheme: k8s.Scheme()})
 	Expect(err).NotTo(HaveOccurred())
-	seen := &witness{namespace: namespace, service: service, slices: map[string]*discoveryv1.EndpointSlice{}, check: check}
+	seen := &sliceWatcher{namespace: namespace, service: service, slices: map[string]*discoveryv1.EndpointSlice{}, check: check}
 	present := &discoveryv1.EndpointSliceList{}
 	of := []client.ListOption{client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: service}}
 	Expect(k8s.List(ctx, present, of...)).To(Succeed())
@@ -71,7 +71,7 @@ func watchSlices(ctx context.Context, namespace, service string, check func([]*d
 	return seen
 }
 
-func (w *witness) observe(kind watch.EventType, slice *discoveryv1.EndpointSlice) {
+func (w *sliceWatcher) observe(kind watch.EventType, slice *discoveryv1.EndpointSlice) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.changed++
@@ -88,7 +88,7 @@ func (w *witness) observe(kind watch.EventType, slice *discoveryv1.EndpointSlice
 }
 
 // expectNoFaults waits until all changes up to now have been seen.
-func (w *witness) expectNoFaults(ctx context.Context) {
+func (w *sliceWatcher) expectNoFaults(ctx context.Context) {
 	GinkgoHelper()
 	Eventually(func() map[string]string {
 		w.mu.Lock()

@@ -85,10 +85,10 @@ func (p *podSlices) of(ctx context.Context, asker types.NamespacedName, service 
 	followed, clean := p.ask(asker, key, version)
 	if followed == nil && len(service.Spec.Selector) == 0 {
 		if !clean {
-			clean, err = p.none(ctx, key)
+			clean, err = p.isClean(ctx, key)
 		}
 		if clean {
-			p.settle(asker, key, version)
+			p.markClean(asker, key, version)
 		}
 		if clean || err != nil {
 			return nil, err == nil, err
@@ -99,7 +99,7 @@ func (p *podSlices) of(ctx context.Context, asker types.NamespacedName, service 
 	}
 	objects, state := followed.All(key.Namespace)
 	if state == apiserver.Present && len(objects) == 0 && len(service.Spec.Selector) == 0 {
-		p.settle(asker, key, version) // who was left behind is gone
+		p.markClean(asker, key, version) // who was left behind is gone
 	}
 	for _, object := range objects {
 		slices = append(slices, object.(*discoveryv1.EndpointSlice))
@@ -130,8 +130,8 @@ func (p *podSlices) ask(asker, service types.NamespacedName, version string) (fo
 	return p.followed[service].slices, clean
 }
 
-// settle notes that there is nothing to be followed.
-func (p *podSlices) settle(asker, service types.NamespacedName, version string) {
+// markClean notes that there is nothing to be followed.
+func (p *podSlices) markClean(asker, service types.NamespacedName, version string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked[asker] = question{service: service, clean: version}
@@ -153,8 +153,8 @@ func (p *podSlices) unfollow(service types.NamespacedName) {
 	delete(p.followed, service)
 }
 
-// none asks the API server whether there is none.
-func (p *podSlices) none(ctx context.Context, service types.NamespacedName) (bool, error) {
+// isClean asks the API server whether there is none.
+func (p *podSlices) isClean(ctx context.Context, service types.NamespacedName) (bool, error) {
 	found := &metav1.PartialObjectMetadataList{}
 	found.SetGroupVersionKind(discoveryv1.SchemeGroupVersion.WithKind("EndpointSliceList"))
 	if err := p.client.List(ctx, found, append(podSlicesOf(service), client.Limit(1))...); err != nil {
@@ -170,7 +170,7 @@ func (p *podSlices) follow(service types.NamespacedName) *apiserver.WatchedList 
 	if present, ok := p.followed[service]; ok {
 		return present.slices
 	}
-	slices := apiserver.NewWatchedList(membersOf, func(string) { p.tell(service) })
+	slices := apiserver.NewWatchedList(membersOf, func(string) { p.requeueAskers(service) })
 	ctx, stop := context.WithCancel(p.run)
 	kind := apiserver.Kind{Object: &discoveryv1.EndpointSlice{}, List: &discoveryv1.EndpointSliceList{}}
 	go slices.Follow(ctx, p.client, p.clock, []apiserver.Kind{kind}, podSlicesOf(service)...)
@@ -178,8 +178,8 @@ func (p *podSlices) follow(service types.NamespacedName) *apiserver.WatchedList 
 	return slices
 }
 
-// tell calls who asked about the Service.
-func (p *podSlices) tell(service types.NamespacedName) {
+// requeueAskers calls who asked about the Service.
+func (p *podSlices) requeueAskers(service types.NamespacedName) {
 	p.mu.Lock()
 	var askers []reconcile.Request
 	for asker, question := range p.asked {

@@ -96,8 +96,8 @@ func grant(from, to string) *gatewayv1beta1.ReferenceGrant {
 	}
 }
 
-// crossing is an ExternalService whose Service is in another namespace.
-func crossing(from, to, name string, urls ...farpointv1.HealthCheckURL) *farpointv1.ExternalService {
+// acrossNamespaces is an ExternalService whose Service is in another namespace.
+func acrossNamespaces(from, to, name string, urls ...farpointv1.HealthCheckURL) *farpointv1.ExternalService {
 	object := externalService(from, name, urls...)
 	object.Spec.TargetService = &farpointv1.TargetServiceReference{Namespace: to}
 	return object
@@ -109,7 +109,7 @@ var _ = Describe("a Service of another namespace", func() {
 	It("is fronted while a ReferenceGrant is there that allows it", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		here, there, backends := newNamespace(ctx), newNamespace(ctx), newSite()
-		object := crossing(here, there, "shared", backends.url("/"))
+		object := acrossNamespaces(here, there, "shared", backends.url("/"))
 		create(ctx, service(there, "shared"), object)
 		Eventually(condition(ctx, object, farpointv1.ReconcilingCondition)).Should(Equal("True ReferenceGrantNotInstalled"))
 		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring("install the Gateway API"))
@@ -193,7 +193,7 @@ var _ = Describe("a Service of another namespace", func() {
 			if version == "v1" {
 				allowed = (*gatewayv1.ReferenceGrant)(grant(here, there))
 			}
-			object := crossing(here, there, "old", backends.url("/"))
+			object := acrossNamespaces(here, there, "old", backends.url("/"))
 			create(ctx, allowed, service(there, "old"), object)
 			Eventually(conditions(ctx, there, "old")).Should(Equal(published))
 			Expect(k8s.Delete(ctx, allowed)).To(Succeed())
@@ -207,7 +207,7 @@ var _ = Describe("a Service of another namespace", func() {
 		installGrants(ctx)
 		startOperator(adminConfig)
 		one, two, there, backends := newNamespace(ctx), newNamespace(ctx), newNamespace(ctx), newSite()
-		first, second, local := crossing(one, there, "shared", backends.url("/")), crossing(two, there, "shared", backends.url("/")), externalService(there, "shared", backends.url("/"))
+		first, second, local := acrossNamespaces(one, there, "shared", backends.url("/")), acrossNamespaces(two, there, "shared", backends.url("/")), externalService(there, "shared", backends.url("/"))
 		second.Spec.Endpoints[0].Address = "192.0.2.11"
 		local.Spec.Endpoints[0].Address = "192.0.2.12"
 		create(ctx, grant(one, there), grant(two, there), service(there, "shared"), first, second, local)
@@ -232,7 +232,7 @@ var _ = Describe("a Service of another namespace", func() {
 		installGrants(ctx)
 		first := startOperator(adminConfig)
 		here, there, backends := newNamespace(ctx), newNamespace(ctx), newSite()
-		gone, stays := crossing(here, there, "gone", backends.url("/")), crossing(here, there, "stays", backends.url("/"))
+		gone, stays := acrossNamespaces(here, there, "gone", backends.url("/")), acrossNamespaces(here, there, "stays", backends.url("/"))
 		create(ctx, grant(here, there), service(there, "gone"), service(there, "stays"), gone, stays)
 		Eventually(conditions(ctx, there, "gone")).Should(Equal(published))
 		Eventually(conditions(ctx, there, "stays")).Should(Equal(published))
@@ -257,7 +257,7 @@ var _ = Describe("a Service of another namespace", func() {
 		installGrants(ctx)
 		startOperator(adminConfig)
 		here, there, backends := newNamespace(ctx), newNamespace(ctx), newSite()
-		object := crossing(here, there, "replaced", backends.url("/"))
+		object := acrossNamespaces(here, there, "replaced", backends.url("/"))
 		create(ctx, grant(here, there), service(there, "replaced"), object)
 		Eventually(conditions(ctx, there, "replaced")).Should(Equal(published))
 		target := service(there, "replaced")
@@ -303,7 +303,7 @@ var _ = Describe("a Service of another namespace", func() {
 		installGrants(ctx)
 		startOperator(adminConfig)
 		here, there, backends := newNamespace(ctx), newNamespace(ctx), newSite()
-		create(ctx, grant(here, there), service(there, "drift"), crossing(here, there, "drift", backends.url("/")))
+		create(ctx, grant(here, there), service(there, "drift"), acrossNamespaces(here, there, "drift", backends.url("/")))
 		Eventually(conditions(ctx, there, "drift")).Should(Equal(published))
 		sound := slicesFor(ctx, there, "drift")[0]
 		for name, damage := range map[string]func(*discoveryv1.EndpointSlice){

@@ -20,6 +20,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -40,44 +41,58 @@ import (
 	"farpoint.dev/farpoint/probes/scheduler"
 )
 
-// judge finds out which endpoints are sound, has the scheduler probe them and fetches
+// findings are what a reconcile has found out so far.
+type findings struct {
+	report.Findings
+	// within is what the policies allow.
+	within *policy.Limits
+	// around is what else leads the Service's traffic somewhere.
+	around conflicts.Neighbours
+	// referencesDue is after how long what the health check refers to is to be read again; 0
+	// if it refers to nothing.
+	referencesDue time.Duration
+	// unconfirmed: the cache has not shown all own writes of slices yet.
+	unconfirmed bool
+}
+
+// evaluate finds out which endpoints are sound, has the scheduler probe them and fetches
 // what it knows. What has a fault is probed by the last definition that was sound, and as
 // any other within what the namespace is confined to now.
-func (r *Reconciler) judge(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, prior *slicestate.Prior, found *report.Findings) error {
+func (r *Reconciler) evaluate(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, prior *slicestate.Prior, found *findings) error {
 	known := r.definitions.update(ctx, object, r.clock.Now())
 	if wait := references.Patience - known.references.UnansweredFor(r.clock.Now()); !known.HasProbers() && wait > 0 && wait <= references.Patience {
 		return answersAwaited(min(wait, references.RetryInterval))
 	}
 	found.Fault = known.Fault()
-	found.ReferencesDue = known.references.DueIn(r.clock.Now(), r.definitions.cadence)
+	found.referencesDue = known.references.DueIn(r.clock.Now(), r.definitions.cadence)
 	common := targets.ScheduleOf(&object.Spec)
-	slowed := found.Within.ClampTiming(&common.Timing)
-	room, err := r.roomFor(ctx, object, found.Within)
+	slowed := found.within.ClampTiming(&common.Timing)
+	room, err := r.roomFor(ctx, object, found.within)
 	if err != nil {
 		return err
 	}
 	service := found.Service.Service
-	planner := r.targets.Within(found.Within, room)
+	planner := r.targets.Within(found.within, room)
 	names := r.resolve(object, owner, service, planner, prior)
 	if wait := names.Awaited(r.clock.Now()); wait > 0 {
 		return answersAwaited(wait)
 	}
-	planned := planner.Plan(names, service.Spec.Ports, known.Probing(found.Within, planner.Egress.Version()), prior)
+	planned := planner.Plan(names, service.Spec.Ports, known.Probing(found.within, planner.Egress.Version()), prior)
 	known.Keep(&planned)
 	planned.Slowed = slowed
-	if found.Around, err = r.neighbours(ctx, service, types.NamespacedName(owner)); err != nil {
+	if found.around, err = r.neighbours(ctx, service, types.NamespacedName(owner)); err != nil {
 		return err
 	}
-	leaving := r.leaving(object, owner, planner, planned, prior, found.Around)
-	r.probe(owner, found.Within, append(planned.ProbeTargets(common, prior), keepProbing(leaving)...))
+	leaving := r.leaving(object, owner, planner, planned, prior, found.around)
+	r.probe(owner, found.within, append(planned.ProbeTargets(common, prior), unchangedTargets(leaving)...))
 	found.Targets = &planned
 	found.Held = r.scheduler.Held(owner)
 	found.Verdicts = verdicts(planned.Accepted, r.scheduler.Health(owner), prior)
 	found.Availability = availability.RulesOf(&object.Spec.Availability).Assign(found.Verdicts, availability.Past{Decided: r.decisions.Of(owner), Published: prior.At})
 	found.Verdicts = append(found.Verdicts, leaving...)
-	found.PortsReason, found.PortsMessage = conflicts.PortMismatch(planned.Accepted, found.Around)
-	found.FamiliesReason, found.FamiliesMessage = conflicts.FamilyMismatch(planned.Accepted, found.Around)
-	found.Traffic = sliceplan.DecideHints(service, found.Verdicts).BesideOthers(service, found.Around.Rivals)
+	found.PortsReason, found.PortsMessage = conflicts.PortMismatch(planned.Accepted, found.around)
+	found.FamiliesReason, found.FamiliesMessage = conflicts.FamilyMismatch(planned.Accepted, found.around)
+	found.Traffic = sliceplan.DecideHints(service, found.Verdicts).BesideOthers(service, found.around.Rivals)
 	return nil
 }
 
@@ -88,7 +103,7 @@ func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Ow
 		Service: around.Service,
 		Period:  availability.DrainPeriod(&object.Spec),
 		Now:     r.clock.Now(),
-		Taken:   planned.Taken,
+		Claimed: planned.Claimed,
 		Rivals:  around.Rivals,
 		Refused: planner.Refuses,
 		Prior:   prior,
@@ -118,9 +133,9 @@ func verdicts(accepted []endpoint.Endpoint, known map[string]health.Health, prio
 	return all
 }
 
-// keepProbing has the probes go on of endpoints that have left the spec, as far as there
+// unchangedTargets has the probes go on of endpoints that have left the spec, as far as there
 // are any.
-func keepProbing(leaving []endpoint.Verdict) []scheduler.Target {
+func unchangedTargets(leaving []endpoint.Verdict) []scheduler.Target {
 	list := make([]scheduler.Target, len(leaving))
 	for i := range leaving {
 		list[i].Key = leaving[i].Name
@@ -137,9 +152,9 @@ func (r *Reconciler) probe(owner probes.Owner, within *policy.Limits, targets []
 	r.scheduler.Set(owner, targets)
 }
 
-// probeOn has the probes of an owner whose endpoints cannot be judged go on as they were
+// keepProbes has the probes of an owner whose endpoints cannot be judged go on as they were
 // begun, unless that was within other confines.
-func (r *Reconciler) probeOn(owner probes.Owner, within *policy.Limits) {
+func (r *Reconciler) keepProbes(owner probes.Owner, within *policy.Limits) {
 	if !r.policies.Enter(owner, within) {
 		r.scheduler.Remove(owner)
 	}
