@@ -79,7 +79,7 @@ func TestAStaleCacheMakesNoDuplicates(t *testing.T) {
 	views := make([][]*discoveryv1.EndpointSlice, behind)
 	for range reconciles {
 		flipped := &wants.Endpoints[random.IntN(50)]
-		flipped.Health = health.Seeded(health.State(1 + random.IntN(2)))
+		flipped.Health = health.New(health.State(1 + random.IntN(2)))
 		view := views[0]
 		if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, view)); err != nil && !conflictsOnly(err) {
 			t.Fatal(err)
@@ -243,7 +243,7 @@ func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
 			refuse = true
 			version := written(t, c)[0].ResourceVersion
 			for i, state := range []health.State{health.StateHealthy, health.StateUnhealthy, health.StateUnhealthy} {
-				wants.Endpoints[0].Health = health.Seeded(state)
+				wants.Endpoints[0].Health = health.New(state)
 				if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, written(t, c))); err == nil {
 					t.Error("says nothing of the failure")
 				}
@@ -322,7 +322,7 @@ func TestNoSliceIsTurnedIntoAnotherThatHoldsWhatCouldNotBeWrittenElsewhere(t *te
 func TestWhatIsHeldBackSaysNothingOfOtherPorts(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(1))
 	present := sliceplan.Make(wants, nil).Create[0]
-	wants.Endpoints[0].Ports, wants.Endpoints[0].Health = fixtures.HTTPPort(1), health.Seeded(health.StateUnhealthy)
+	wants.Endpoints[0].Ports, wants.Endpoints[0].Health = fixtures.HTTPPort(1), health.New(health.StateUnhealthy)
 	if held := heldBack(present, sliceplan.Make(wants, nil).Create[0], nil); held != nil {
 		t.Errorf("%v is written of an endpoint whose other port is dead", held)
 	}

@@ -126,7 +126,7 @@ func verdicts(accepted []endpoint.Endpoint, known map[string]health.Health, prio
 		current, ok := known[ep.Name]
 		if !ok && ep.Held {
 			state, _ := prior.State(ep)
-			current = health.Seeded(state)
+			current = health.New(state)
 		}
 		all[i] = endpoint.Verdict{Endpoint: ep, Health: current, WrittenReason: prior.Reason(ep, current.State)}
 	}

@@ -67,7 +67,7 @@ func (w *harness) look() {
 	w.t.Helper()
 	w.reconcile(func(name string, current health.Health) health.Health {
 		if state := w.verdicts[name]; state != health.StateUnknown && state != current.State {
-			current = health.Seeded(state)
+			current = health.New(state)
 			current.Cause.Reason = map[health.State]probes.Reason{health.StateUnhealthy: probes.ReasonTimeout, health.StateDraining: probes.ReasonDraining}[state]
 		}
 		return current

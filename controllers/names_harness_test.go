@@ -63,7 +63,7 @@ func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1
 			wanted[each.Question] = true
 			known, ok := s.answers[each.Question]
 			if !ok {
-				known.RecordSet, known.Remembered = each.Known, true
+				known.RecordSet, known.Stale = each.Known, true
 			}
 			records, there := s.records[each.Question]
 			switch {

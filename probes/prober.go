@@ -31,8 +31,8 @@ type Prober interface {
 	Probe(ctx context.Context) Result
 }
 
-// Place is a host that probes connect to: an address or a name.
-type Place struct {
+// Location is a host that probes connect to: an address or a name.
+type Location struct {
 	Addr netip.Addr
 	Name string
 }
@@ -52,8 +52,8 @@ type CPUHeavyProber interface {
 
 // EndpointInfo is a prober that tells about itself.
 type EndpointInfo interface {
-	// Place is where it connects to.
-	Place() Place
+	// Location is where it connects to.
+	Location() Location
 	// Scheme is that of its URL.
 	Scheme() string
 }
@@ -70,5 +70,5 @@ type Watcher interface {
 	// which decides at once, see [Health.Declare]. It returns when the context is done or the
 	// connection has ended, which by itself says nothing about the endpoint. It may run while
 	// Probe does.
-	Watch(ctx context.Context, declare func(Result))
+	Watch(ctx context.Context, report func(Result))
 }

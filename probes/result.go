@@ -218,8 +218,8 @@ func Reasons() []Reason { return slices.Sorted(maps.Keys(reasons)) }
 // String is the reason in one word, as in a status; empty for none.
 func (r Reason) String() string { return reasons[r].word }
 
-// OwnWord reports whether the reason is an endpoint's own report.
-func (r Reason) OwnWord() bool { return r == ReasonNotServing || r == ReasonServiceUnknown }
+// IsSelfReported reports whether the reason is an endpoint's own report.
+func (r Reason) IsSelfReported() bool { return r == ReasonNotServing || r == ReasonServiceUnknown }
 
 // Result is the answer of one probe.
 type Result struct {

@@ -181,7 +181,7 @@ func (d Drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time,
 	}
 	if !known {
 		state, _ := d.Prior.State(left)
-		current = health.Seeded(state)
+		current = health.New(state)
 	}
 	end := wholeSecond(d.Now.Add(d.Period))
 	if !more.DrainUntil.IsZero() {

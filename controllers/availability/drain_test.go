@@ -76,7 +76,7 @@ func TestDrain(t *testing.T) {
 	byOwnWord := hidden("", farpointv1.EndpointHealthDraining)
 	byOwnWord.Drains = leaving(at(10)).Drains
 	probed := func(d *Drain) {
-		d.Health = func(string) (health.Health, bool) { return health.Seeded(health.StateHealthy), true }
+		d.Health = func(string) (health.Health, bool) { return health.New(health.StateHealthy), true }
 	}
 	tests := []struct {
 		name   string

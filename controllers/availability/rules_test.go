@@ -43,19 +43,19 @@ func verdictsOf(words string) (all []endpoint.Verdict, ready map[string]bool) {
 		ready[made.Name] = strings.ToLower(word) != word
 		switch strings.ToLower(word[1:]) {
 		case "up":
-			made.Health = health.Seeded(health.StateHealthy)
+			made.Health = health.New(health.StateHealthy)
 		case "down":
-			made.Health = health.Seeded(health.StateUnhealthy)
+			made.Health = health.New(health.StateUnhealthy)
 		case "new":
 		case "dark": // cannot be probed
 			made.Health.Cause = probes.Result{Reason: probes.ReasonNetworkUnreachable}
 		case "held":
 			made.Held = true
 		case "drains": // by its own word
-			made.Health = health.Seeded(health.StateDraining)
+			made.Health = health.New(health.StateDraining)
 		case "draining":
 			made.Spec.State = farpointv1.EndpointDraining
-			made.Health = health.Seeded(health.StateHealthy)
+			made.Health = health.New(health.StateHealthy)
 		case "disabled":
 			made.Spec.State = farpointv1.EndpointDisabled
 		default:
@@ -196,7 +196,7 @@ func thousand() []endpoint.Verdict {
 	for i := range all {
 		all[i].Spec = &farpointv1.Endpoint{Priority: int32(i % 4)}
 		if i%4 == 0 {
-			all[i].Health = health.Seeded(health.StateUnhealthy)
+			all[i].Health = health.New(health.StateUnhealthy)
 		}
 	}
 	return all
@@ -212,7 +212,7 @@ func TestTakeoverIsOneWriteOfEachSlice(t *testing.T) {
 	_, present := fixtures.CarryOut(t, wants, nil)
 	for _, state := range []health.State{health.StateUnhealthy, health.StateHealthy} {
 		for i := 0; i < len(wants.Endpoints); i += 2 {
-			wants.Endpoints[i].Health = health.Seeded(state)
+			wants.Endpoints[i].Health = health.New(state)
 		}
 		rules.Assign(wants.Endpoints, noPast())
 		var plan sliceplan.Plan

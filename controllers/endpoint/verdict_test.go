@@ -63,7 +63,7 @@ func TestWhatIsPublished(t *testing.T) {
 		{endpoint.FailOpen, unhealthy, true, "TTF", farpointv1.PublishedFailOpen},
 	}
 	for _, test := range tests {
-		of := &endpoint.Verdict{Role: test.role, Health: health.Seeded(test.health)}
+		of := &endpoint.Verdict{Role: test.role, Health: health.New(test.health)}
 		c := of.Conditions(test.notReady)
 		if got := fixtures.Letter(c.Ready) + fixtures.Letter(c.Serving) + fixtures.Letter(c.Terminating); got != test.want {
 			t.Errorf("role %d, %v, publishNotReadyAddresses %v: %s, want %s", test.role, test.health, test.notReady, got, test.want)

@@ -34,7 +34,7 @@ func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
 	look := func(reasons ...probes.Reason) []PendingEvent {
 		all := make([]endpoint.Verdict, len(reasons))
 		for i, reason := range reasons {
-			current := health.Seeded(health.StateHealthy)
+			current := health.New(health.StateHealthy)
 			if reason != probes.ReasonNone {
 				current = health.SeededStale(health.StateHealthy, reason)
 			}

@@ -243,7 +243,7 @@ func TestStatusSurvivesARestart(t *testing.T) {
 	object, found := observed(up, down, unreachable)
 	object.Status = told(object, found, fixtures.Noon)
 	for i := range found.Verdicts {
-		found.Verdicts[i].Health = health.Seeded(found.Verdicts[i].Health.State)
+		found.Verdicts[i].Health = health.New(found.Verdicts[i].Health.State)
 	}
 	if again := told(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
 		t.Errorf("changed from %+v to %+v", object.Status.Endpoints, again.Endpoints)

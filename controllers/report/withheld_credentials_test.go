@@ -30,9 +30,9 @@ import (
 // its verdict.
 func TestWithheldCredentials_OfAnyVerdict_AreReported(t *testing.T) {
 	asked := probes.Result{Outcome: probes.Unknown, Reason: probes.ReasonCredentialsWithheld}
-	stale := health.Seeded(health.StateHealthy)
+	stale := health.New(health.StateHealthy)
 	stale.StaleReason = probes.ReasonCredentialsWithheld
-	other := health.Seeded(health.StateHealthy)
+	other := health.New(health.StateHealthy)
 	other.StaleReason = probes.ReasonNameResolution
 	of := func(name string, current health.Health) endpoint.Verdict {
 		return endpoint.Verdict{Endpoint: &endpoint.Endpoint{Name: name}, Health: current}
@@ -41,7 +41,7 @@ func TestWithheldCredentials_OfAnyVerdict_AreReported(t *testing.T) {
 		verdicts     []endpoint.Verdict
 		reason, want string
 	}{
-		"none":            {[]endpoint.Verdict{of("a", health.Seeded(health.StateHealthy)), of("b", other)}, "", ""},
+		"none":            {[]endpoint.Verdict{of("a", health.New(health.StateHealthy)), of("b", other)}, "", ""},
 		"healthy":         {[]endpoint.Verdict{of("a", other), of("b", stale)}, farpointv1.CredentialsWithheldReason, "endpoint b: credentials withheld: "},
 		"without verdict": {[]endpoint.Verdict{of("a", health.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "endpoint a: credentials withheld: "},
 		"several":         {[]endpoint.Verdict{of("a", stale), of("b", stale), of("c", health.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "; and 2 more, see status.endpoints"},

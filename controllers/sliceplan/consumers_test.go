@@ -283,9 +283,9 @@ func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, said) {
 		if random.IntN(5) == 0 {
 			made.Spec.ForZones = []string{"a", "c"}
 		}
-		made.Health = health.Seeded(health.State(random.IntN(4)))
+		made.Health = health.New(health.State(random.IntN(4)))
 		if fewHealthy && random.IntN(10) > 0 {
-			made.Health = health.Seeded(health.StateUnhealthy)
+			made.Health = health.New(health.StateUnhealthy)
 		}
 		wants.Endpoints = append(wants.Endpoints, made)
 	}

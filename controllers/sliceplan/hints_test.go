@@ -224,7 +224,7 @@ func TestHintsDoNotFollowHealth(t *testing.T) {
 	_, present := fixtures.CarryOut(t, wants, nil)
 	for _, state := range []health.State{health.StateUnhealthy, health.StateHealthy, health.StateUnknown} {
 		wants.Endpoints = slices.Clone(wants.Endpoints)
-		wants.Endpoints[7].Health = health.Seeded(state)
+		wants.Endpoints[7].Health = health.New(state)
 		wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
 		var plan sliceplan.Plan
 		if plan, present = fixtures.CarryOut(t, wants, present); fixtures.Writes(plan)[0]+fixtures.Writes(plan)[1]+fixtures.Writes(plan)[2] > 1 {

@@ -50,7 +50,7 @@ func oneFlip() (sliceplan.Wants, []*discoveryv1.EndpointSlice) {
 	existing := sliceplan.Make(wants, nil).Create
 	random := rand.New(rand.NewPCG(1, 2))
 	random.Shuffle(len(endpoints), func(i, j int) { endpoints[i], endpoints[j] = endpoints[j], endpoints[i] })
-	endpoints[500].Health = health.Seeded(health.StateUnhealthy)
+	endpoints[500].Health = health.New(health.StateUnhealthy)
 	return wants, existing
 }
 

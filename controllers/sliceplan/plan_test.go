@@ -45,7 +45,7 @@ func TestPlanPacks250EndpointsInto3Slices(t *testing.T) {
 	if fixtures.Writes(plan) != [3]int{} {
 		t.Fatalf("create, update, delete = %v while nothing changed", fixtures.Writes(plan))
 	}
-	endpoints[120].Health = health.Seeded(health.StateUnhealthy)
+	endpoints[120].Health = health.New(health.StateUnhealthy)
 	plan, after = fixtures.CarryOut(t, fixtures.Wants(endpoints), after)
 	if fixtures.Writes(plan) != [3]int{0, 1, 0} {
 		t.Fatalf("create, update, delete = %v for one flip, want one update", fixtures.Writes(plan))
@@ -222,7 +222,7 @@ func TestPlanCreatesNothingForAServiceThatGoesAway(t *testing.T) {
 	_, present := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(150)), nil)
 	wants := fixtures.Wants(fixtures.Numbered(250))
 	wants.Service.DeletionTimestamp = &fixtures.Noon
-	wants.Endpoints[120].Health = health.Seeded(health.StateUnhealthy)
+	wants.Endpoints[120].Health = health.New(health.StateUnhealthy)
 	if plan, _ := fixtures.CarryOut(t, wants, present); fixtures.Writes(plan) != [3]int{0, 1, 0} {
 		t.Errorf("create, update, delete = %v, want one update", fixtures.Writes(plan))
 	}

@@ -196,7 +196,7 @@ func (m *simulation) wants() sliceplan.Wants {
 			ports[each.port] = fixtures.HTTPPort(each.port)
 		}
 		wanted := fixtures.Healthy(each.Address, ports[each.port])
-		wanted.Spec, wanted.Health = each.DeepCopy(), health.Seeded(each.health)
+		wanted.Spec, wanted.Health = each.DeepCopy(), health.New(each.health)
 		wanted.Role = availability.RoleOf(&wanted, endpoint.LastTier)
 		made.Endpoints = append(made.Endpoints, wanted)
 	}

@@ -76,7 +76,7 @@ func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
 					continue // there is no such thing
 				}
 				endpoints := fixtures.Numbered(2)
-				endpoints[0].Role, endpoints[0].Health = given, health.Seeded(state)
+				endpoints[0].Role, endpoints[0].Health = given, health.New(state)
 				if state == health.StateUnhealthy {
 					endpoints[0].Health.Cause.Reason = probes.ReasonTimeout
 				}
@@ -127,7 +127,7 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 		"no time":              `{"version":1,"drains":[{"until":"soon","addresses":["10.0.0.1"]}]}`,
 	} {
 		endpoints := fixtures.Numbered(2)
-		endpoints[0].Health = health.Seeded(health.StateUnhealthy)
+		endpoints[0].Health = health.New(health.StateUnhealthy)
 		_, written := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
 		written[0].Annotations[farpointv1.SliceStateAnnotation] = text
 		read := slicestate.Read(written)
@@ -180,7 +180,7 @@ func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 // A dead standby that fails in another way now writes nothing.
 func TestSliceState_OtherReason_WritesNothing(t *testing.T) {
 	endpoints := fixtures.Numbered(2)
-	endpoints[0].Role, endpoints[0].Health = endpoint.Standby, health.Seeded(health.StateUnhealthy)
+	endpoints[0].Role, endpoints[0].Health = endpoint.Standby, health.New(health.StateUnhealthy)
 	endpoints[0].Health.Cause.Reason = probes.ReasonTimeout
 	_, written := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
 	endpoints[0].Health.Cause.Reason = probes.ReasonConnectionRefused
@@ -197,7 +197,7 @@ func TestSliceState_OneStandbyFlips_WritesOneSlice(t *testing.T) {
 		endpoints[i].Role = endpoint.Standby
 	}
 	_, written := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
-	endpoints[500].Health = health.Seeded(health.StateUnhealthy)
+	endpoints[500].Health = health.New(health.StateUnhealthy)
 	if plan, _ := fixtures.CarryOut(t, fixtures.Wants(endpoints), written); fixtures.Writes(plan) != [3]int{0, 1, 0} {
 		t.Errorf("%v writes", fixtures.Writes(plan))
 	}

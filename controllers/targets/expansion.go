@@ -204,7 +204,7 @@ func (x *Expander) expandServices(wanted Wanted, service *resolver.ServiceName) 
 		named.Name, named.target = record.Target, record.Target
 		changed := *wanted.Spec
 		changed.Priority = min(wanted.Spec.Priority+rank, endpoint.LastTier)
-		if answer.Remembered {
+		if answer.Stale {
 			changed.Priority = int32(record.Priority) // not all that there were may be remembered
 		}
 		changed.Ports = []farpointv1.EndpointPort{{

@@ -201,7 +201,7 @@ func (t Targets) ProbeTargets(common Schedule, prior *slicestate.Prior) []schedu
 			Prober:     by.Prober,
 			Timing:     common.Timing,
 			Thresholds: common.thresholds,
-			Initial:    health.Seeded(initial),
+			Initial:    health.New(initial),
 			Private:    by.private,
 		}
 		if endpoint.Unprobed {

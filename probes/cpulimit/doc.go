@@ -17,9 +17,9 @@ limitations under the License.
 // Package cpulimit shares the CPU between probes that need much of it: TLS handshakes, logins and
 // expressions to match.
 //
-// A [CPULimiter] lets as many of them compute at a time as there are processors, and namespaces
+// A [Limiter] lets as many of them compute at a time as there are processors, and namespaces
 // take turns, so that one with ten thousand endpoints delays nobody who has ten. A probe gets its
-// [CPUSlot] by its context and computes by [ComputeOver]; waiting for the network occupies no
+// [Slot] by its context and computes by [ComputeOver]; waiting for the network occupies no
 // slot. A timeout that a probe spent waiting here is the operator's, and says so. The package
 // knows no protocols.
 package cpulimit

@@ -30,10 +30,10 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// CPULimiter lets only so many probes compute at one time what takes long: TLS handshakes,
+// Limiter lets only so many probes compute at one time what takes long: TLS handshakes,
 // logins, patterns in bodies. A crowd of them then delays no other probe for long. Namespaces
 // take turns: one with ten thousand endpoints makes nobody wait who has ten.
-type CPULimiter struct {
+type Limiter struct {
 	// Mu guards everything below. Nothing waits while holding it.
 	Mu   sync.Mutex
 	Free int
@@ -45,18 +45,18 @@ type CPULimiter struct {
 // waitQueue is where the probes of one namespace wait, each for its channel to be closed.
 type waitQueue struct {
 	namespace string
-	// begun have had a turn before. They go first: what they have computed would be lost if
+	// resumed have had a turn before. They go first: what they have computed would be lost if
 	// they ran out of time.
-	begun, fresh []chan struct{}
+	resumed, fresh []chan struct{}
 }
 
-// NewCPULimiter returns a limiter that lets at most so many probes compute at a time.
-func NewCPULimiter(most int) *CPULimiter {
-	return &CPULimiter{Free: most, lines: map[string]*waitQueue{}}
+// New returns a limiter that lets at most so many probes compute at a time.
+func New(most int) *Limiter {
+	return &Limiter{Free: most, lines: map[string]*waitQueue{}}
 }
 
 // Waiting counts the probes of a namespace that wait for their first turn.
-func (c *CPULimiter) Waiting(namespace string) int {
+func (c *Limiter) Waiting(namespace string) int {
 	c.Mu.Lock()
 	defer c.Mu.Unlock()
 	if at := c.lines[namespace]; at != nil {
@@ -66,24 +66,24 @@ func (c *CPULimiter) Waiting(namespace string) int {
 }
 
 // Take waits for a turn, and returns false if the context is done first.
-func (c *CPULimiter) Take(ctx context.Context, namespace string, begun bool) bool {
-	turn := c.join(namespace, begun)
-	if turn == nil {
+func (c *Limiter) Take(ctx context.Context, namespace string, resumed bool) bool {
+	slot := c.join(namespace, resumed)
+	if slot == nil {
 		// A probe that is about to wait, too, has a place in the line before this one computes.
 		// Otherwise the line would be that of the runtime, which knows no namespaces.
 		runtime.Gosched()
 		return true
 	}
 	select {
-	case <-turn:
+	case <-slot:
 		return true
 	case <-ctx.Done():
-		return !c.leave(namespace, turn)
+		return !c.leave(namespace, slot)
 	}
 }
 
 // join returns nil to who may compute at once, and to others what to wait for.
-func (c *CPULimiter) join(namespace string, begun bool) chan struct{} {
+func (c *Limiter) join(namespace string, resumed bool) chan struct{} {
 	c.Mu.Lock()
 	defer c.Mu.Unlock()
 	if c.Free > 0 {
@@ -96,21 +96,21 @@ func (c *CPULimiter) join(namespace string, begun bool) chan struct{} {
 		c.lines[namespace] = at
 		c.order = append(c.order, at)
 	}
-	turn := make(chan struct{})
-	if begun {
-		at.begun = append(at.begun, turn)
+	slot := make(chan struct{})
+	if resumed {
+		at.resumed = append(at.resumed, slot)
 	} else {
-		at.fresh = append(at.fresh, turn)
+		at.fresh = append(at.fresh, slot)
 	}
-	return turn
+	return slot
 }
 
 // leave gives up waiting, and returns false if it is too late for that: it is our turn.
-func (c *CPULimiter) leave(namespace string, turn chan struct{}) bool {
+func (c *Limiter) leave(namespace string, slot chan struct{}) bool {
 	c.Mu.Lock()
 	defer c.Mu.Unlock()
 	at := c.lines[namespace]
-	if at == nil || !at.remove(turn) {
+	if at == nil || !at.remove(slot) {
 		return false
 	}
 	c.keep(at)
@@ -118,7 +118,7 @@ func (c *CPULimiter) leave(namespace string, turn chan struct{}) bool {
 }
 
 // Give ends a turn: the next line has one.
-func (c *CPULimiter) Give() {
+func (c *Limiter) Give() {
 	c.Mu.Lock()
 	defer c.Mu.Unlock()
 	if len(c.order) == 0 {
@@ -132,17 +132,17 @@ func (c *CPULimiter) Give() {
 }
 
 // keep forgets a line in which nobody waits any more.
-func (c *CPULimiter) keep(at *waitQueue) {
-	if len(at.begun)+len(at.fresh) == 0 {
+func (c *Limiter) keep(at *waitQueue) {
+	if len(at.resumed)+len(at.fresh) == 0 {
 		delete(c.lines, at.namespace)
-		c.order = slices.DeleteFunc(c.order, func(each *waitQueue) bool { return each == at })
+		c.order = slices.DeleteFunc(c.order, func(other *waitQueue) bool { return other == at })
 	}
 }
 
 // pop takes the first of the line, which is not empty.
 func (l *waitQueue) pop() (first chan struct{}) {
-	from := &l.begun
-	if len(l.begun) == 0 {
+	from := &l.resumed
+	if len(l.resumed) == 0 {
 		from = &l.fresh
 	}
 	first, *from = (*from)[0], (*from)[1:]
@@ -150,9 +150,9 @@ func (l *waitQueue) pop() (first chan struct{}) {
 }
 
 // remove takes somebody out of the line, who may not be in it.
-func (l *waitQueue) remove(turn chan struct{}) bool {
-	for _, of := range []*[]chan struct{}{&l.begun, &l.fresh} {
-		if at := slices.Index(*of, turn); at >= 0 {
+func (l *waitQueue) remove(slot chan struct{}) bool {
+	for _, of := range []*[]chan struct{}{&l.resumed, &l.fresh} {
+		if at := slices.Index(*of, slot); at >= 0 {
 			*of = slices.Delete(*of, at, at+1)
 			return true
 		}
@@ -160,18 +160,18 @@ func (l *waitQueue) remove(turn chan struct{}) bool {
 	return false
 }
 
-// CPUSlot is the context of a probe that may have much to compute.
-type CPUSlot struct {
+// Slot is the context of a probe that may have much to compute.
+type Slot struct {
 	context.Context
-	Limiter   *CPULimiter
+	Limiter   *Limiter
 	Namespace string
 	Timeout   time.Duration
 
 	// mu guards what follows: pgconn may read in a goroutine of its own. Nothing waits while
 	// holding it.
 	mu sync.Mutex
-	// begun: it has had a turn before. holds: it has one.
-	begun, holds bool
+	// resumed: it has had a turn before. holds: it has one.
+	resumed, holds bool
 	// waited is for how long in all.
 	waited time.Duration
 }
@@ -179,7 +179,7 @@ type CPUSlot struct {
 type turnKey struct{}
 
 // Value implements context.Context.
-func (t *CPUSlot) Value(key any) any {
+func (t *Slot) Value(key any) any {
 	if key == (turnKey{}) {
 		return t
 	}
@@ -187,30 +187,30 @@ func (t *CPUSlot) Value(key any) any {
 }
 
 // SlotOf returns nil for a probe that has the machine to itself.
-func SlotOf(ctx context.Context) *CPUSlot {
-	t, _ := ctx.Value(turnKey{}).(*CPUSlot)
+func SlotOf(ctx context.Context) *Slot {
+	t, _ := ctx.Value(turnKey{}).(*Slot)
 	return t
 }
 
 // take waits until the probe may compute.
-func (t *CPUSlot) take() error {
+func (t *Slot) take() error {
 	t.mu.Lock()
-	begun := t.begun
+	resumed := t.resumed
 	t.mu.Unlock()
 	since := time.Now() //nolint:forbidigo // to compare with a context's deadline
-	holds := t.Limiter.Take(t.Context, t.Namespace, begun)
+	holds := t.Limiter.Take(t.Context, t.Namespace, resumed)
 	t.mu.Lock()
-	t.begun, t.holds = true, holds
+	t.resumed, t.holds = true, holds
 	t.waited += time.Since(since) //nolint:forbidigo // see above
 	t.mu.Unlock()
 	if !holds {
-		return t.blame(os.ErrDeadlineExceeded)
+		return t.attributeTimeout(os.ErrDeadlineExceeded)
 	}
 	return nil
 }
 
 // give lets others compute, if it is the probe's turn.
-func (t *CPUSlot) give() {
+func (t *Slot) give() {
 	t.mu.Lock()
 	held := t.holds
 	t.holds = false
@@ -229,8 +229,8 @@ func (e *crowdedError) Unwrap() error { return e.error }
 // ProbeResult implements resultError.
 func (e *crowdedError) ProbeResult() probes.Result { return probes.UnknownResult(probes.ReasonCrowded) }
 
-// blame marks a timeout as our own fault if the endpoint had less than half of the time.
-func (t *CPUSlot) blame(err error) error {
+// attributeTimeout marks a timeout as our own fault if the endpoint had less than half of the time.
+func (t *Slot) attributeTimeout(err error) error {
 	var timeout net.Error
 	if !errors.As(err, &timeout) || !timeout.Timeout() {
 		return err
@@ -247,7 +247,7 @@ func (t *CPUSlot) blame(err error) error {
 // that waits for the network holds nothing up.
 type inTurn struct {
 	net.Conn
-	turn *CPUSlot
+	slot *Slot
 	// computes: a read is followed by computing.
 	computes atomic.Bool
 }
@@ -255,15 +255,15 @@ type inTurn struct {
 // ComputeOver hands the connection to work, which is to compute, when it is the probe's
 // turn. Its timeouts are blamed on who caused them, also later.
 func ComputeOver(ctx context.Context, conn net.Conn, work func(net.Conn) error) error {
-	turn := SlotOf(ctx)
-	if turn == nil {
+	slot := SlotOf(ctx)
+	if slot == nil {
 		return work(conn)
 	}
-	if err := turn.take(); err != nil {
+	if err := slot.take(); err != nil {
 		return err
 	}
-	defer turn.give()
-	over := &inTurn{Conn: conn, turn: turn}
+	defer slot.give()
+	over := &inTurn{Conn: conn, slot: slot}
 	over.computes.Store(true)
 	defer over.computes.Store(false)
 	return work(over)
@@ -273,13 +273,13 @@ func ComputeOver(ctx context.Context, conn net.Conn, work func(net.Conn) error) 
 func (c *inTurn) Read(p []byte) (int, error) {
 	computes := c.computes.Load()
 	if computes {
-		c.turn.give()
+		c.slot.give()
 	}
 	n, err := c.Conn.Read(p)
 	if computes && err == nil {
-		if err = c.turn.take(); !c.computes.Load() {
-			c.turn.give() // pgconn read ahead, and the work is over
+		if err = c.slot.take(); !c.computes.Load() {
+			c.slot.give() // pgconn read ahead, and the work is over
 		}
 	}
-	return n, c.turn.blame(err)
+	return n, c.slot.attributeTimeout(err)
 }

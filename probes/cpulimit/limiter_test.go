@@ -29,16 +29,16 @@ import (
 // Turns go round the namespaces, and within one to those who have begun.
 func TestTurnsToCompute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := NewCPULimiter(1)
+		c := New(1)
 		c.Take(t.Context(), "first", false)
 		order := make(chan string, 10)
-		for _, each := range []struct {
+		for _, other := range []struct {
 			name, namespace string
-			begun           bool
+			resumed         bool
 		}{{"a1", "a", false}, {"a2", "a", false}, {"a3, begun", "a", true}, {"b1", "b", false}, {"b2", "b", false}, {"c1", "c", false}} {
 			go func() {
-				c.Take(t.Context(), each.namespace, each.begun)
-				order <- each.name
+				c.Take(t.Context(), other.namespace, other.resumed)
+				order <- other.name
 			}()
 			synctest.Wait() // they come one after the other
 		}
@@ -57,7 +57,7 @@ func TestTurnsToCompute(t *testing.T) {
 func TestNoTurnIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 3
-		c := NewCPULimiter(most)
+		c := New(most)
 		var all sync.WaitGroup
 		var mu sync.Mutex
 		compute, atOnce, gaveUp := 0, 0, 0
@@ -72,8 +72,8 @@ func TestNoTurnIsLost(t *testing.T) {
 				time.Sleep(rand.N(time.Second))
 				ctx, cancel := context.WithTimeout(t.Context(), rand.N(20*time.Millisecond))
 				defer cancel()
-				for turn := range 3 {
-					if !c.Take(ctx, []string{"a", "b", "c"}[i%3], turn > 0) {
+				for slot := range 3 {
+					if !c.Take(ctx, []string{"a", "b", "c"}[i%3], slot > 0) {
 						mu.Lock()
 						gaveUp++
 						mu.Unlock()

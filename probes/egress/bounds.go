@@ -53,7 +53,7 @@ func (r PortRange) contains(port uint16) bool { return r.First <= port && port <
 // Bounds are the rules that hold for a tenant: each of them must allow what he does. They
 // narrow what an EgressPolicy lets everybody do, and are never changed. nil are none.
 type Bounds struct {
-	each []bound
+	rules []bound
 }
 
 // bound are TenantRules made ready to decide by.
@@ -65,9 +65,9 @@ type bound struct {
 
 // NewBounds returns bounds that keep to all of the rules.
 func NewBounds(rules ...TenantRules) *Bounds {
-	b := &Bounds{each: make([]bound, len(rules))}
+	b := &Bounds{rules: make([]bound, len(rules))}
 	for i := range rules {
-		b.each[i].set(rules[i])
+		b.rules[i].set(rules[i])
 	}
 	return b
 }
@@ -100,23 +100,23 @@ var (
 
 // CheckAddress returns an error if no endpoint may have the address and no probe go there.
 func (b *Bounds) CheckAddress(addr netip.Addr) error {
-	return b.check(func(each *bound) bool { return each.allowsAddress(addr) }, "the address", addr)
+	return b.check(func(rule *bound) bool { return rule.allowsAddress(addr) }, "the address", addr)
 }
 
 // CheckName returns an error if no endpoint may have the DNS name and no probe go there.
 // What it resolves to has to be allowed as well.
 func (b *Bounds) CheckName(name string) error {
-	return b.check(func(each *bound) bool { return each.allowsName(name) }, "the name", name)
+	return b.check(func(rule *bound) bool { return rule.allowsName(name) }, "the name", name)
 }
 
 // CheckPort returns an error if no endpoint may have the port and no probe go there.
 func (b *Bounds) CheckPort(port uint16) error {
-	return b.check(func(each *bound) bool { return each.allowsPort(port) }, "port", port)
+	return b.check(func(rule *bound) bool { return rule.allowsPort(port) }, "port", port)
 }
 
 // CheckScheme returns an error if no probe may have the scheme.
 func (b *Bounds) CheckScheme(scheme string) error {
-	return b.check(func(each *bound) bool { return each.allowsScheme(scheme) }, "the scheme", scheme)
+	return b.check(func(rule *bound) bool { return rule.allowsScheme(scheme) }, "the scheme", scheme)
 }
 
 // check names the first rules that do not allow something.
@@ -124,9 +124,9 @@ func (b *Bounds) check(allows func(*bound) bool, what string, value any) error {
 	if b == nil {
 		return nil
 	}
-	for i := range b.each {
-		if !allows(&b.each[i]) {
-			return fmt.Errorf("%s %v is %w by %s", what, value, ErrOutOfBounds, b.each[i].Source)
+	for i := range b.rules {
+		if !allows(&b.rules[i]) {
+			return fmt.Errorf("%s %v is %w by %s", what, value, ErrOutOfBounds, b.rules[i].Source)
 		}
 	}
 	return nil

@@ -27,7 +27,7 @@ type canaries[K comparable] struct {
 
 // canary is how one fares: how often in a row it has passed, or failed.
 type canary struct {
-	place          Place
+	location       Location
 	passes, failed int
 }
 
@@ -36,16 +36,16 @@ type canary struct {
 const canaryTurns = 2
 
 // Canary notes the result of a canary's probe.
-func (g *Guard[K]) Canary(k K, at Place, passed bool, begun, now time.Duration) {
-	g.settle(k)
+func (g *Guard[K]) Canary(k K, at Location, passed bool, startedAt, now time.Duration) {
+	g.noteWitness(k)
 	c := g.canaries.known[k]
 	if c == nil {
-		c = &canary{place: at}
+		c = &canary{location: at}
 		g.canaries.known[k] = c
 	}
 	if passed {
 		c.passes, c.failed = c.passes+1, 0
-		g.canaryReached(at, begun, now)
+		g.canaryReached(at, startedAt, now)
 	} else {
 		c.passes, c.failed = 0, c.failed+1
 	}
@@ -54,13 +54,13 @@ func (g *Guard[K]) Canary(k K, at Place, passed bool, begun, now time.Duration) 
 	}
 }
 
-func (g *Guard[K]) canaryReached(at Place, begun, now time.Duration) {
-	if now-begun >= retransmission {
-		begun = now
+func (g *Guard[K]) canaryReached(at Location, startedAt, now time.Duration) {
+	if now-startedAt >= retransmission {
+		startedAt = now
 	}
 	for _, w := range g.windows {
-		for side := at.side(); begun >= w.begun && side < sides; side++ { // the link is on the way to what is remote
-			w.canary[side].earliest(begun)
+		for side := at.side(); startedAt >= w.startedAt && side < sides; side++ { // the link is on the way to what is remote
+			w.canary[side].earliest(startedAt)
 		}
 	}
 }
@@ -69,15 +69,15 @@ func (g *Guard[K]) canaryReached(at Place, begun, now time.Duration) {
 // these are the remote ones; but if all that there are on the link are down, so is it.
 func (c *canaries[K]) update(at side, now time.Duration) {
 	all, down, back := 0, 0, 0
-	for _, each := range c.known {
-		if at == remote && each.place.OnLink && c.speakFor(remote) {
+	for _, item := range c.known {
+		if at == remote && item.location.OnLink && c.speakFor(remote) {
 			continue
 		}
 		all++
-		if each.failed >= canaryTurns {
+		if item.failed >= canaryTurns {
 			down++
 		}
-		if each.passes >= canaryTurns {
+		if item.passes >= canaryTurns {
 			back++
 		}
 	}
@@ -92,8 +92,8 @@ func (c *canaries[K]) update(at side, now time.Duration) {
 // speakFor reports whether there are canaries that can tell whether what is on a side of our
 // router can be reached.
 func (c *canaries[K]) speakFor(at side) bool {
-	for _, each := range c.known {
-		if at == onLink || !each.place.OnLink {
+	for _, item := range c.known {
+		if at == onLink || !item.location.OnLink {
 			return true
 		}
 	}

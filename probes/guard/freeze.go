@@ -21,28 +21,28 @@ import "time"
 // freeze is a time in which no endpoint is taken out, because of what the suspects have in
 // common.
 type freeze struct {
-	begun time.Duration
+	startedAt time.Duration
 	// most is how many addresses failed at the worst.
 	most int
-	// standing is how the addresses with results have fared meanwhile, and count how many of them
+	// progress is how the addresses with results have fared meanwhile, and count how many of them
 	// have fared so.
-	standing map[Place]standing
+	progress map[Location]progress
 	count    [standings]int
 	// recovery is when the last one recovered, and patience for how long to wait for more.
 	recovery, patience time.Duration
 }
 
-// standing is how an address has fared since the freeze began.
-type standing uint8
+// progress is how an address has fared since the freeze began.
+type progress uint8
 
 const (
-	unheard standing = iota
+	unheard progress = iota
 	// failing: it has failed, and has not been reached since.
 	failing
 	// recovered: it has failed, and has been reached since.
 	recovered
-	// steady: it has been reached all the time.
-	steady
+	// unaffected: it has been reached all the time.
+	unaffected
 	standings
 )
 
@@ -50,31 +50,31 @@ const (
 // others: each of them is tried again anyway before it is judged.
 const maxPatience = time.Minute
 
-func newFreeze(suspects int, begun, now time.Duration) *freeze {
-	return &freeze{begun: begun, most: suspects, standing: map[Place]standing{}, recovery: now}
+func newFreeze(suspects int, startedAt, now time.Duration) *freeze {
+	return &freeze{startedAt: startedAt, most: suspects, progress: map[Location]progress{}, recovery: now}
 }
 
 func (f *freeze) fail(run Run, suspects int) {
 	f.most = max(f.most, suspects)
 	f.patience = max(f.patience, min(run.Patience, maxPatience))
-	f.note(run.Place, failing)
+	f.note(run.Location, failing)
 }
 
-func (f *freeze) reach(at Place, now time.Duration) {
-	switch f.standing[at] {
+func (f *freeze) reach(at Location, now time.Duration) {
+	switch f.progress[at] {
 	case failing:
 		f.note(at, recovered)
 		f.recovery = now
 	case unheard:
-		f.note(at, steady)
+		f.note(at, unaffected)
 	}
 }
 
-func (f *freeze) note(at Place, now standing) {
-	if before := f.standing[at]; before != unheard {
+func (f *freeze) note(at Location, now progress) {
+	if before := f.progress[at]; before != unheard {
 		f.count[before]--
 	}
-	f.standing[at] = now
+	f.progress[at] = now
 	f.count[now]++
 }
 
@@ -84,17 +84,17 @@ func (g *Guard[K]) Frozen(now time.Duration) bool {
 }
 
 func (g *Guard[K]) frozen(at side, now time.Duration) bool {
-	return g.freeze != nil && !g.over(g.freeze.begun, now) ||
+	return g.freeze != nil && !g.over(g.freeze.startedAt, now) ||
 		g.canaries.down[at].known && !g.over(g.canaries.down[at].at, now) ||
 		g.ownDown[at].known && !g.over(g.ownDown[at].at, now)
 }
 
 // over reports whether a freeze has lasted for its longest time.
-func (g *Guard[K]) over(begun, now time.Duration) bool { return now-begun >= g.options.MaxHold }
+func (g *Guard[K]) over(startedAt, now time.Duration) bool { return now-startedAt >= g.options.MaxHold }
 
 // spent reports whether there is a freeze that has lasted for its longest time.
 func (g *Guard[K]) spent(now time.Duration) bool {
-	return g.freeze != nil && g.over(g.freeze.begun, now)
+	return g.freeze != nil && g.over(g.freeze.startedAt, now)
 }
 
 // canariesSpent reports whether the canaries of a side have been down for longer than they may
@@ -107,7 +107,7 @@ func (g *Guard[K]) canariesSpent(at side, now time.Duration) bool {
 // the other makes no freeze longer; but what was over when the suspect began to fail is no
 // cause of it.
 func (g *Guard[K]) heldSince(s *suspect, now time.Duration) time.Duration {
-	at := s.Place.side()
+	at := s.Location.side()
 	for _, since := range [...]moment{g.canaries.down[at], g.ownDown[at]} {
 		if since.known && !g.over(since.at, s.since) {
 			now = min(now, since.at)
@@ -121,13 +121,13 @@ func (g *Guard[K]) heldSince(s *suspect, now time.Duration) time.Duration {
 // recovered for a while. One that is over ends with its last suspect.
 func (g *Guard[K]) reconsider(now time.Duration) {
 	f := g.freeze
-	if f == nil || g.over(f.begun, now) {
+	if f == nil || g.over(f.startedAt, now) {
 		return
 	}
 	suspects := float64(g.failing.all())
-	few := func(reached int) bool { return suspects < g.options.Share*(suspects+float64(reached)) }
-	if suspects <= float64(f.most)*(1-g.options.Release) || few(f.count[steady]) ||
-		now-f.recovery > f.patience && few(f.count[steady]+f.count[recovered]) {
+	tooFew := func(reached int) bool { return suspects < g.options.Share*(suspects+float64(reached)) }
+	if suspects <= float64(f.most)*(1-g.options.Release) || tooFew(f.count[unaffected]) ||
+		now-f.recovery > f.patience && tooFew(f.count[unaffected]+f.count[recovered]) {
 		g.freeze, g.thawed = nil, now
 	}
 }
@@ -149,9 +149,9 @@ func (g *Guard[K]) SetOwnNetwork(noCarrier, noGateway bool, now time.Duration) {
 
 // refuteOwnDown notes that a place was reached by a probe that began at a time. What is
 // behind a gateway is reached by way of the link.
-func (g *Guard[K]) refuteOwnDown(at Place, begun, now time.Duration) {
+func (g *Guard[K]) refuteOwnDown(at Location, startedAt, now time.Duration) {
 	for reached := at.side(); reached < sides; reached++ {
-		if g.ownDown[reached].known && begun >= g.ownDown[reached].at {
+		if g.ownDown[reached].known && startedAt >= g.ownDown[reached].at {
 			g.endOwnDown(reached, now)
 			g.ownRefuted[reached] = true
 		}

@@ -93,8 +93,8 @@ func DefaultOptions() Options {
 	return Options{Share: 0.9, Networks: 3, Release: 0.5, MaxHold: 10 * time.Minute}
 }
 
-// Place is where a target is: the zero Place if that is not known.
-type Place struct {
+// Location is where a target is: the zero Place if that is not known.
+type Location struct {
 	Addr netip.Addr
 	// Name is used if there is no address.
 	Name string
@@ -103,7 +103,7 @@ type Place struct {
 }
 
 // network is the failure domain above the address. Names are one of their own.
-func (p Place) network() netip.Prefix {
+func (p Location) network() netip.Prefix {
 	addr := p.Addr.Unmap()
 	bits := 24
 	if addr.Is6() {
@@ -115,11 +115,11 @@ func (p Place) network() netip.Prefix {
 
 // Run is a run of failures of one target, as of its last probe.
 type Run struct {
-	Place Place
+	Location Location
 	// Class is that of the last failure.
 	Class Class
-	// Begun is when the last probe began.
-	Begun time.Duration
+	// StartedAt is when the last probe began.
+	StartedAt time.Duration
 	// Threshold is how many failures make the target unhealthy.
 	Threshold int
 	// Patience is for how long the target is waited for in a freeze when others recover.
@@ -150,8 +150,8 @@ type suspect struct {
 	// failures is how many failures the run is worth, by what [Guard.Multiplier] was at each
 	// of them. silent is how many of them were silent, and lost how many of these while
 	// others were reached.
-	failures     float64
-	silent, lost int
+	failures       float64
+	silences, lost int
 }
 
 // Guard is not safe for concurrent use. Its keys tell targets apart. Times are counted from
@@ -189,10 +189,10 @@ func (g *Guard[K]) IsSuspect(k K) bool { return g.suspects[k] != nil }
 
 // Failed notes that a probe of a target that serves has failed.
 func (g *Guard[K]) Failed(k K, run Run, now time.Duration) {
-	g.settle(k)
+	g.noteWitness(k)
 	s := g.suspects[k]
 	if s == nil {
-		s = &suspect{since: run.Begun + (now-run.Begun)/2}
+		s = &suspect{since: run.StartedAt + (now-run.StartedAt)/2}
 		g.suspects[k] = s
 		for _, w := range g.windows {
 			w.lose(run)
@@ -201,17 +201,17 @@ func (g *Guard[K]) Failed(k K, run Run, now time.Duration) {
 		for _, w := range g.windows {
 			w.loseAgain(run)
 		}
-		g.failing.remove(s.Class, s.Place)
+		g.failing.remove(s.Class, s.Location)
 	}
 	s.Run = run
-	g.failing.add(s.Class, s.Place)
+	g.failing.add(s.Class, s.Location)
 	switch {
 	case run.Class != Silence:
 		s.failures++
 	default:
-		s.silent++
+		s.silences++
 		s.failures += 1 / float64(g.Multiplier(now))
-		if g.freeze == nil && g.local.reachedAround(run.Begun) {
+		if g.freeze == nil && g.local.reachedAround(run.StartedAt) {
 			s.lost++
 		}
 	}
@@ -221,25 +221,25 @@ func (g *Guard[K]) Failed(k K, run Run, now time.Duration) {
 }
 
 // Passed notes that a probe reached a target that serves.
-func (g *Guard[K]) Passed(k K, at Place, begun, now time.Duration) {
-	g.settle(k)
+func (g *Guard[K]) Passed(k K, at Location, startedAt, now time.Duration) {
+	g.noteWitness(k)
 	lost := 0
 	if s := g.suspects[k]; s != nil {
 		lost = s.lost
 		for _, w := range g.windows {
-			w.returned = w.returned || s.silent > 0 && begun >= w.begun
+			w.returned = w.returned || s.silences > 0 && startedAt >= w.startedAt
 		}
 		g.drop(k, s, now)
 	}
-	g.refuteOwnDown(at, begun, now)
-	g.local.passed(at.network(), lost, begun, now)
+	g.refuteOwnDown(at, startedAt, now)
+	g.local.passed(at.network(), lost, startedAt, now)
 	// What a probe has sent at first went through. If the answer took so long that this may
 	// have been lost, only the end of it is known.
-	if now-begun >= retransmission {
-		begun = now
+	if now-startedAt >= retransmission {
+		startedAt = now
 	}
 	for _, w := range g.windows {
-		w.reach(at, begun, g.failing.all())
+		w.reach(at, startedAt, g.failing.all())
 	}
 	if g.freeze != nil {
 		g.freeze.reach(at, now)
@@ -252,7 +252,7 @@ const retransmission = time.Second
 
 // Removed forgets a target that is gone, or was taken out. Nobody has recovered by that.
 func (g *Guard[K]) Removed(k K, now time.Duration) {
-	g.settle(k)
+	g.noteWitness(k)
 	if s := g.suspects[k]; s != nil {
 		g.drop(k, s, now)
 		if g.freeze != nil {
@@ -262,7 +262,7 @@ func (g *Guard[K]) Removed(k K, now time.Duration) {
 }
 
 func (g *Guard[K]) drop(k K, s *suspect, now time.Duration) {
-	g.failing.remove(s.Class, s.Place)
+	g.failing.remove(s.Class, s.Location)
 	delete(g.suspects, k)
 	if len(g.suspects) > 0 {
 		return
@@ -272,8 +272,8 @@ func (g *Guard[K]) drop(k K, s *suspect, now time.Duration) {
 	}
 }
 
-// Judge decides about a target that has failed as often as its threshold says.
-func (g *Guard[K]) Judge(k K, now time.Duration) Decision {
+// Evaluate decides about a target that has failed as often as its threshold says.
+func (g *Guard[K]) Evaluate(k K, now time.Duration) Decision {
 	s := g.suspects[k]
 	switch {
 	case s == nil || s.Class == Answered:
@@ -282,7 +282,7 @@ func (g *Guard[K]) Judge(k K, now time.Duration) Decision {
 		return Doubt
 	}
 	g.reconsider(now)
-	side := s.Place.side()
+	side := s.Location.side()
 	switch {
 	case g.frozen(side, now):
 		return Hold
@@ -293,7 +293,7 @@ func (g *Guard[K]) Judge(k K, now time.Duration) Decision {
 	switch {
 	case w == nil:
 		return Ask
-	case s.Class == Silence && s.silent < s.Threshold+onsetFailures && w.showsLoss(s.Place):
+	case s.Class == Silence && s.silences < s.Threshold+onsetFailures && w.showsLoss(s.Location):
 		return Doubt
 	case !g.canaries.speakFor(side), g.canariesSpent(side, now):
 		return g.judgeByShare(s, w, now)
@@ -306,11 +306,11 @@ func (g *Guard[K]) Judge(k K, now time.Duration) Decision {
 // doubts reports whether the run would be too short if the loss that is known of now, and
 // perhaps was not when it began, had been there all the time.
 func (g *Guard[K]) doubts(s *suspect, now time.Duration) bool {
-	return s.Class == Silence && s.silent < s.Threshold*g.Multiplier(now)
+	return s.Class == Silence && s.silences < s.Threshold*g.Multiplier(now)
 }
 
 func (g *Guard[K]) judgeByShare(s *suspect, w *window[K], now time.Duration) Decision {
-	reached, first := w.reached(s.Place)
+	reached, first := w.reached(s.Location)
 	switch {
 	case g.widespread(s, reached) && !w.isHeard(now):
 		return Ask
@@ -328,10 +328,10 @@ func (g *Guard[K]) judgeByShare(s *suspect, w *window[K], now time.Duration) Dec
 // widespread reports whether too many addresses fail in the suspect's way, beside so many
 // that were reached, for it to be their own fault.
 func (g *Guard[K]) widespread(s *suspect, reached int) bool {
-	failing, all := g.failing.count(s.Class, s.Place), g.failing.count(classes, s.Place)
+	failing, all := g.failing.count(s.Class, s.Location), g.failing.count(classes, s.Location)
 	return g.spread(s) && float64(failing) >= g.options.Share*float64(all+reached)
 }
 
 func (g *Guard[K]) spread(s *suspect) bool {
-	return g.failing.networks(s.Class, s.Place) >= g.options.Networks
+	return g.failing.networks(s.Class, s.Location) >= g.options.Networks
 }

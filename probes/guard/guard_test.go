@@ -23,19 +23,19 @@ import (
 )
 
 // at is a place in a network of its own for each number divided by 100.
-func at(n int) Place {
-	return Place{Addr: netip.AddrFrom4([4]byte{10, 0, byte(n / 100), byte(n % 100)})}
+func at(n int) Location {
+	return Location{Addr: netip.AddrFrom4([4]byte{10, 0, byte(n / 100), byte(n % 100)})}
 }
 
 // fails has targets fail three times by the second, as refusals if that is their class, with
 // witnesses asked at the first failure.
-func fails(g *Guard[int], places map[int]Place, class Class) (now time.Duration) {
+func fails(g *Guard[int], places map[int]Location, class Class) (now time.Duration) {
 	for i := range 3 {
 		now = time.Duration(10+i) * time.Second
-		for k, place := range places {
-			g.Failed(k, Run{Place: place, Class: class, Begun: now, Threshold: 3}, now)
+		for k, location := range places {
+			g.Failed(k, Run{Location: location, Class: class, StartedAt: now, Threshold: 3}, now)
 			if g.WantsWitnesses(k, now) > 0 {
-				g.Asked(nil, now+time.Second, now)
+				g.WitnessesAsked(nil, now+time.Second, now)
 			}
 		}
 	}
@@ -61,7 +61,7 @@ func TestJudge_ByShare(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := New[int](DefaultOptions())
-			places := map[int]Place{}
+			places := map[int]Location{}
 			for i := range test.failing {
 				places[i] = at(i%test.networks*100 + i/test.networks)
 			}
@@ -69,13 +69,13 @@ func TestJudge_ByShare(t *testing.T) {
 			for i := range test.well {
 				g.Passed(1000+i, at(5000+i), now, now)
 			}
-			if got := g.Judge(0, now); got != test.want {
+			if got := g.Evaluate(0, now); got != test.want {
 				t.Errorf("decision %v, want %v", got, test.want)
 			}
 			if frozen := g.Frozen(now); frozen != (test.want == Hold) {
 				t.Errorf("frozen %v", frozen)
 			}
-			if got := g.Judge(0, now+DefaultOptions().MaxHold); got != Dead {
+			if got := g.Evaluate(0, now+DefaultOptions().MaxHold); got != Dead {
 				t.Errorf("decision %v after the longest time", got)
 			}
 		})
@@ -85,7 +85,7 @@ func TestJudge_ByShare(t *testing.T) {
 // A loss leads some of those back that fall silent, and a death none of them.
 func TestJudge_ManyFallSilentAndOneReturns_TakesNobodyOutYet(t *testing.T) {
 	g := New[int](DefaultOptions())
-	places := map[int]Place{}
+	places := map[int]Location{}
 	for i := range 12 {
 		places[i] = at(i%3*100 + i/3)
 	}
@@ -94,41 +94,41 @@ func TestJudge_ManyFallSilentAndOneReturns_TakesNobodyOutYet(t *testing.T) {
 	for i := range 3 {
 		g.Passed(1000+i, at(5000+i), now, now)
 	}
-	if got := g.Judge(0, now); got != Doubt {
+	if got := g.Evaluate(0, now); got != Doubt {
 		t.Errorf("decision %v, want %v", got, Doubt)
 	}
 }
 
 func TestJudge_OneAddressWithManyTargets_IsOneDomain(t *testing.T) {
 	g := New[int](DefaultOptions())
-	places := map[int]Place{}
+	places := map[int]Location{}
 	for i := range 300 { // three hosts, in three networks
 		places[i] = at(i % 3 * 100)
 	}
 	now := fails(g, places, Refusal)
 	g.Passed(1000, at(5000), now, now)
-	if got := g.Judge(0, now); got != Dead {
+	if got := g.Evaluate(0, now); got != Dead {
 		t.Errorf("decision %v though one of four hosts is well", got)
 	}
 }
 
 func TestJudge_ByCanaries(t *testing.T) {
-	near := Place{Addr: netip.MustParseAddr("10.9.9.9"), OnLink: true}
+	near := Location{Addr: netip.MustParseAddr("10.9.9.9"), OnLink: true}
 	for name, test := range map[string]struct {
-		canary  Place
+		canary  Location
 		passed  bool
-		suspect Place
+		suspect Location
 		want    Decision
 	}{
 		"a remote one passes":                      {at(9000), true, at(1), Dead},
 		"a remote one fails":                       {at(9000), false, at(1), Hold},
 		"one on our link fails":                    {near, false, at(1), Hold},
-		"one on our link passes, for its neighbor": {near, true, Place{Addr: netip.MustParseAddr("10.9.9.1"), OnLink: true}, Dead},
+		"one on our link passes, for its neighbor": {near, true, Location{Addr: netip.MustParseAddr("10.9.9.1"), OnLink: true}, Dead},
 		"one on our link passes, nine are away":    {near, true, at(1), Hold},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := New[int](DefaultOptions())
-			places := map[int]Place{0: test.suspect}
+			places := map[int]Location{0: test.suspect}
 			for i := 1; i < 9; i++ {
 				places[i] = at(i * 100)
 			}
@@ -136,7 +136,7 @@ func TestJudge_ByCanaries(t *testing.T) {
 			for range canaryTurns {
 				g.Canary(-1, test.canary, test.passed, now, now)
 			}
-			if got := g.Judge(0, now); got != test.want {
+			if got := g.Evaluate(0, now); got != test.want {
 				t.Errorf("decision %v, want %v", got, test.want)
 			}
 		})
@@ -163,7 +163,7 @@ func TestMultiplier(t *testing.T) {
 				k := i % 100
 				if i%test.lostOf == 0 {
 					k = i / test.lostOf % test.networks
-					g.Failed(k, Run{Place: at(k * 100), Class: Silence, Begun: now - time.Second, Threshold: 3}, now)
+					g.Failed(k, Run{Location: at(k * 100), Class: Silence, StartedAt: now - time.Second, Threshold: 3}, now)
 					g.Passed(k, at(k*100), now, now)
 				} else {
 					g.Passed(10000+k, at(7000+k), now, now)
@@ -173,8 +173,8 @@ func TestMultiplier(t *testing.T) {
 			if highest < test.least || highest > test.most {
 				t.Errorf("multiplier up to %d, want %d to %d", highest, test.least, test.most)
 			}
-			if again := g.Multiplier(now + time.Hour); again != 1 {
-				t.Errorf("multiplier %d after an hour of peace", again)
+			if repeated := g.Multiplier(now + time.Hour); repeated != 1 {
+				t.Errorf("multiplier %d after an hour of peace", repeated)
 			}
 		})
 	}

@@ -100,7 +100,7 @@ func (t *tally) share() float64 {
 }
 
 // passed counts a probe that reached its target, after some that were lost.
-func (l *localHealth) passed(network netip.Prefix, lost int, begun, now time.Duration) {
+func (l *localHealth) passed(network netip.Prefix, lost int, startedAt, now time.Duration) {
 	l.short.add(float64(lost), 1, 0, 0, now)
 	l.long.add(float64(lost), 1, 0, 0, now)
 	if now-l.period >= lossyPeriod {
@@ -112,7 +112,7 @@ func (l *localHealth) passed(network netip.Prefix, lost int, begun, now time.Dur
 		}
 		l.lossy[network] = struct{}{}
 	}
-	slot := int64(begun / slotLength)
+	slot := int64(startedAt / slotLength)
 	if slot > l.slot {
 		l.reached <<= min(slot-l.slot, 64)
 		l.slot = slot

@@ -25,25 +25,25 @@ import (
 const second = time.Second
 
 var (
-	near    = Place{Addr: netip.MustParseAddr("192.0.2.10"), OnLink: true}
-	distant = Place{Addr: netip.MustParseAddr("198.51.100.10")}
+	near    = Location{Addr: netip.MustParseAddr("192.0.2.10"), OnLink: true}
+	distant = Location{Addr: netip.MustParseAddr("198.51.100.10")}
 )
 
 // suspecting returns a guard whose only target has failed three times in a row, since its
 // own network is down or not.
-func suspecting(at Place, noCarrier, noGateway bool) *Guard[string] {
+func suspecting(at Location, noCarrier, noGateway bool) *Guard[string] {
 	g := New[string](DefaultOptions())
 	g.SetOwnNetwork(noCarrier, noGateway, 9*second)
 	for i := range 3 {
-		begun := time.Duration(10+i) * second
-		g.Failed("target", Run{Place: at, Class: Silence, Begun: begun, Threshold: 3, Patience: second}, begun+second/2)
+		startedAt := time.Duration(10+i) * second
+		g.Failed("target", Run{Location: at, Class: Silence, StartedAt: startedAt, Threshold: 3, Patience: second}, startedAt+second/2)
 	}
 	return g
 }
 
 func TestGuard_OwnNetworkIsDown_HoldsWhatIsReachedByIt(t *testing.T) {
-	for _, each := range []struct {
-		at                   Place
+	for _, item := range []struct {
+		at                   Location
 		noCarrier, noGateway bool
 		want                 bool
 	}{
@@ -54,16 +54,16 @@ func TestGuard_OwnNetworkIsDown_HoldsWhatIsReachedByIt(t *testing.T) {
 		{distant, false, true, true},
 		{distant, true, false, true},
 	} {
-		got := suspecting(each.at, each.noCarrier, each.noGateway).Judge("target", 13*second)
-		if (got == Hold) != each.want {
-			t.Errorf("%+v: decision %d", each, got)
+		got := suspecting(item.at, item.noCarrier, item.noGateway).Evaluate("target", 13*second)
+		if (got == Hold) != item.want {
+			t.Errorf("%+v: decision %d", item, got)
 		}
 	}
 }
 
 func TestGuard_OwnNetworkIsDownForTooLong_HoldsNoMore(t *testing.T) {
 	g := suspecting(distant, true, true)
-	if got := g.Judge("target", 9*second+DefaultOptions().MaxHold); got == Hold {
+	if got := g.Evaluate("target", 9*second+DefaultOptions().MaxHold); got == Hold {
 		t.Error("held for longer than MaxHold")
 	}
 }
@@ -72,23 +72,23 @@ func TestGuard_OwnNetworkIsDownForTooLong_HoldsNoMore(t *testing.T) {
 func TestGuard_GatewaySeemsLostAndSomethingBeyondIsReached_HoldsNoMore(t *testing.T) {
 	g := suspecting(distant, false, true)
 	g.Passed("on link", near, 12*second, 12*second+1)
-	if got := g.Judge("target", 13*second); got != Hold {
+	if got := g.Evaluate("target", 13*second); got != Hold {
 		t.Errorf("decision %d after a target on the link was reached, want Hold", got)
 	}
-	g.Passed("asked before", Place{Addr: netip.MustParseAddr("203.0.113.9")}, 8*second, 8*second+1)
-	if got := g.Judge("target", 13*second); got != Hold {
+	g.Passed("asked before", Location{Addr: netip.MustParseAddr("203.0.113.9")}, 8*second, 8*second+1)
+	if got := g.Evaluate("target", 13*second); got != Hold {
 		t.Errorf("decision %d after a target was reached before, want Hold", got)
 	}
-	g.Passed("beyond", Place{Addr: netip.MustParseAddr("203.0.113.10")}, 12*second, 12*second+1)
+	g.Passed("beyond", Location{Addr: netip.MustParseAddr("203.0.113.10")}, 12*second, 12*second+1)
 	for range 2 {
 		g.SetOwnNetwork(false, true, 13*second)
-		if got := g.Judge("target", 13*second); got == Hold {
+		if got := g.Evaluate("target", 13*second); got == Hold {
 			t.Error("held although a target beyond the link was reached")
 		}
 	}
 	g.SetOwnNetwork(false, false, 14*second)
 	g.SetOwnNetwork(false, true, 15*second)
-	if got := g.Judge("target", 16*second); got != Hold {
+	if got := g.Evaluate("target", 16*second); got != Hold {
 		t.Errorf("decision %d when the gateway is lost once more, want Hold", got)
 	}
 }
@@ -106,16 +106,16 @@ func TestGuard_CanariesAreDeadForGood_DecideNoMore(t *testing.T) {
 		for range 3 {
 			now += second
 			for i := range endpoints {
-				g.Failed(i, Run{Place: at(i * 100), Class: Refusal, Begun: now, Threshold: 3, Patience: second}, now)
+				g.Failed(i, Run{Location: at(i * 100), Class: Refusal, StartedAt: now, Threshold: 3, Patience: second}, now)
 				if g.WantsWitnesses(i, now) > 0 {
-					g.Asked(nil, now, now)
+					g.WitnessesAsked(nil, now, now)
 				}
 			}
 		}
-		if got := g.Judge(0, now); got != want {
+		if got := g.Evaluate(0, now); got != want {
 			t.Errorf("%d endpoints fail alike: decision %d, want %d", endpoints, got, want)
 		}
-		if got := g.Judge(0, now+options.MaxHold); got != Dead {
+		if got := g.Evaluate(0, now+options.MaxHold); got != Dead {
 			t.Errorf("%d endpoints fail alike for the longest time: decision %d, want Dead", endpoints, got)
 		}
 	}

@@ -28,22 +28,22 @@ const maxWindows = 8
 
 // window is the time since some witnesses were asked.
 type window[K comparable] struct {
-	begun time.Duration
+	startedAt time.Duration
 	// awaited are the witnesses that have neither answered nor failed, and heard is when the
 	// last of them will have.
 	awaited map[K]struct{}
 	heard   time.Duration
 	// places are the addresses that were reached since, by side of our router; first is when
 	// the first of the probes began that reached them, and canary that of the canaries.
-	places        [sides]map[Place]struct{}
+	places        [sides]map[Location]struct{}
 	first, canary [sides]moment
 	// answered counts the probes that began since and reached a target, and lost those that
 	// ended in silence, of targets that were well; lossy are the networks of these.
 	answered, lost int
 	lossy          []netip.Prefix
-	// again counts the further probes of suspects since that ended in silence, and returned
+	// repeated counts the further probes of suspects since that ended in silence, and returned
 	// reports whether one passed.
-	again    int
+	repeated int
 	returned bool
 }
 
@@ -56,7 +56,7 @@ const (
 	sides
 )
 
-func (p Place) side() side {
+func (p Location) side() side {
 	if p.OnLink {
 		return onLink
 	}
@@ -78,7 +78,7 @@ func (m *moment) earliest(at time.Duration) {
 // within reports whether the moment, which is not before the suspect's first failure, is
 // early enough to speak against it.
 func (m moment) within(s *suspect) bool {
-	return m.known && (m.at <= s.Begun || s.Class != Silence)
+	return m.known && (m.at <= s.StartedAt || s.Class != Silence)
 }
 
 // minCounted is how many addresses a window counts at least, and otherwise no more than
@@ -86,16 +86,16 @@ func (m moment) within(s *suspect) bool {
 const minCounted = 256
 
 // reach notes that a probe that began at a time reached a place.
-func (w *window[K]) reach(at Place, begun time.Duration, failing int) {
-	if begun < w.begun {
+func (w *window[K]) reach(at Location, startedAt time.Duration, failing int) {
+	if startedAt < w.startedAt {
 		return
 	}
 	w.answered++
 	side := at.side()
-	w.first[side].earliest(begun)
+	w.first[side].earliest(startedAt)
 	if len(w.places[side]) < max(minCounted, failing) {
 		if w.places[side] == nil {
-			w.places[side] = map[Place]struct{}{}
+			w.places[side] = map[Location]struct{}{}
 		}
 		w.places[side][at] = struct{}{}
 	}
@@ -103,19 +103,19 @@ func (w *window[K]) reach(at Place, begun time.Duration, failing int) {
 
 // lose notes that a target fails that was well.
 func (w *window[K]) lose(run Run) {
-	if run.Begun < w.begun || run.Class != Silence {
+	if run.StartedAt < w.startedAt || run.Class != Silence {
 		return
 	}
 	w.lost++
-	if len(w.lossy) < minLossy && !slices.Contains(w.lossy, run.Place.network()) {
-		w.lossy = append(w.lossy, run.Place.network())
+	if len(w.lossy) < minLossy && !slices.Contains(w.lossy, run.Location.network()) {
+		w.lossy = append(w.lossy, run.Location.network())
 	}
 }
 
 // loseAgain notes that a suspect is silent once more.
 func (w *window[K]) loseAgain(run Run) {
-	if run.Begun >= w.begun && run.Class == Silence {
-		w.again++
+	if run.StartedAt >= w.startedAt && run.Class == Silence {
+		w.repeated++
 	}
 }
 
@@ -132,12 +132,12 @@ const (
 
 // showsLoss reports whether so many of the probes got lost, beside those of a suspect, that
 // this may be the beginning of what [Guard.Multiplier] is for.
-func (w *window[K]) showsLoss(of Place) bool {
+func (w *window[K]) showsLoss(of Location) bool {
 	networks := 1 + len(w.lossy)
 	if slices.Contains(w.lossy, of.network()) {
 		networks--
 	}
-	if w.again >= minAgain && !w.returned {
+	if w.repeated >= minAgain && !w.returned {
 		return false
 	}
 	return w.answered > 0 && networks >= minLossy && float64(w.lost) >= onsetShare*float64(w.lost+w.answered)
@@ -145,7 +145,7 @@ func (w *window[K]) showsLoss(of Place) bool {
 
 // reached returns how many addresses were reached that speak for a place, and the first of
 // these probes.
-func (w *window[K]) reached(of Place) (count int, first moment) {
+func (w *window[K]) reached(of Location) (count int, first moment) {
 	count, first = len(w.places[remote]), w.first[remote]
 	if of.OnLink {
 		count += len(w.places[onLink])
@@ -160,7 +160,7 @@ func (w *window[K]) reached(of Place) (count int, first moment) {
 // there is none.
 func (g *Guard[K]) windowOf(s *suspect) *window[K] {
 	for _, w := range g.windows {
-		if w.begun >= max(s.since, g.thawed) {
+		if w.startedAt >= max(s.since, g.thawed) {
 			return w
 		}
 	}
@@ -179,7 +179,7 @@ const (
 )
 
 // WantsWitnesses returns how many targets that serve, and are no suspects, should be probed
-// now because of a suspect; 0 if none should. [Guard.Asked] must follow.
+// now because of a suspect; 0 if none should. [Guard.WitnessesAsked] must follow.
 func (g *Guard[K]) WantsWitnesses(k K, now time.Duration) int {
 	s := g.suspects[k]
 	switch {
@@ -191,25 +191,25 @@ func (g *Guard[K]) WantsWitnesses(k K, now time.Duration) int {
 	return minWitnesses + g.failing.all()/2 // so many outnumber the share, if they are well
 }
 
-// Asked notes that witnesses were asked, and canaries, who will all have answered or failed
+// WitnessesAsked notes that witnesses were asked, and canaries, who will all have answered or failed
 // by a time.
-func (g *Guard[K]) Asked(witnesses []K, until, now time.Duration) {
+func (g *Guard[K]) WitnessesAsked(witnesses []K, until, now time.Duration) {
 	switch last := len(g.windows) - 1; {
-	case last > 0 && g.windows[last].begun < g.windows[last-1].begun+windowDistance:
+	case last > 0 && g.windows[last].startedAt < g.windows[last-1].startedAt+windowDistance:
 		g.windows = g.windows[:last]
 	case len(g.windows) == maxWindows:
 		g.windows = slices.Delete(g.windows, 0, 1)
 	}
 	g.mayAskAt = now + time.Duration(max(len(witnesses), minWitnesses))*witnessPause
-	w := &window[K]{begun: now, awaited: make(map[K]struct{}, len(witnesses)), heard: min(until, now+maxHeard)}
+	w := &window[K]{startedAt: now, awaited: make(map[K]struct{}, len(witnesses)), heard: min(until, now+maxHeard)}
 	for _, k := range witnesses {
 		w.awaited[k] = struct{}{}
 	}
 	g.windows = append(g.windows, w)
 }
 
-// settle notes that a witness has answered or failed, if it is one.
-func (g *Guard[K]) settle(k K) {
+// noteWitness notes that a witness has answered or failed, if it is one.
+func (g *Guard[K]) noteWitness(k K) {
 	for _, w := range g.windows {
 		delete(w.awaited, k)
 	}
@@ -220,13 +220,13 @@ func (w *window[K]) isHeard(now time.Duration) bool { return len(w.awaited) == 0
 // domains counts the places of suspects, by class and side; classes is for all of them.
 type domains struct {
 	// places has how many suspects are there, of each class.
-	places map[Place]*[classes + 1]int32
+	places map[Location]*[classes + 1]int32
 	counts [classes + 1][sides]int
 	nets   [classes + 1][sides]map[netip.Prefix]int
 }
 
 func newDomains() domains {
-	d := domains{places: map[Place]*[classes + 1]int32{}}
+	d := domains{places: map[Location]*[classes + 1]int32{}}
 	for class := range d.nets {
 		for side := range d.nets[class] {
 			d.nets[class][side] = map[netip.Prefix]int{}
@@ -235,7 +235,7 @@ func newDomains() domains {
 	return d
 }
 
-func (d *domains) add(class Class, at Place) {
+func (d *domains) add(class Class, at Location) {
 	there := d.places[at]
 	if there == nil {
 		there = new([classes + 1]int32)
@@ -249,7 +249,7 @@ func (d *domains) add(class Class, at Place) {
 	}
 }
 
-func (d *domains) remove(class Class, at Place) {
+func (d *domains) remove(class Class, at Location) {
 	there := d.places[at]
 	for _, of := range [...]Class{class, classes} {
 		if there[of]--; there[of] > 0 {
@@ -267,7 +267,7 @@ func (d *domains) remove(class Class, at Place) {
 }
 
 // count returns how many addresses fail that a suspect at a place is to be compared with.
-func (d *domains) count(class Class, at Place) int {
+func (d *domains) count(class Class, at Location) int {
 	count := d.counts[class][remote]
 	if at.OnLink {
 		count += d.counts[class][onLink]
@@ -275,7 +275,7 @@ func (d *domains) count(class Class, at Place) int {
 	return count
 }
 
-func (d *domains) networks(class Class, at Place) int {
+func (d *domains) networks(class Class, at Location) int {
 	count := len(d.nets[class][remote])
 	if at.OnLink {
 		count += len(d.nets[class][onLink])

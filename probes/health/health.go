@@ -72,7 +72,7 @@ type Health struct {
 	// target without a verdict has none that could be stale.
 	StaleReason probes.Reason
 	// Cause is the result that the verdict rests on. Its reason is ReasonNone for a
-	// verdict that was not reached by probing, see [Seeded].
+	// verdict that was not reached by probing, see [New].
 	Cause probes.Result
 
 	runs
@@ -108,16 +108,16 @@ func (r *runs) add(outcome probes.Outcome) {
 	r.failed, r.unfailed = extended(r.failed, outcome == probes.Failure), extended(r.unfailed, outcome != probes.Failure)
 }
 
-// Seeded is a health that is known from elsewhere than probing: what was published before a
+// New is a health that is known from elsewhere than probing: what was published before a
 // restart, or the initial state of a new target.
-func Seeded(state State) Health {
+func New(state State) Health {
 	return Health{State: state}
 }
 
 // SeededStale is a health that is known from elsewhere and cannot be probed, for this
 // reason. It is stale until a probe passes or fails.
 func SeededStale(state State, reason probes.Reason) Health {
-	health := Seeded(state)
+	health := New(state)
 	health.Expire(reason)
 	return health
 }
@@ -158,8 +158,8 @@ func (h *Health) Pending() bool {
 	return true
 }
 
-// Condemns reports whether this result would make a target that serves unhealthy.
-func (h *Health) Condemns(result probes.Result, limits Thresholds) bool {
+// WouldMarkDown reports whether this result would make a target that serves unhealthy.
+func (h *Health) WouldMarkDown(result probes.Result, limits Thresholds) bool {
 	return h.State.Serves() && result.Outcome == probes.Failure && int(h.failed)+1 >= int(limits.Failure)
 }
 
@@ -184,10 +184,10 @@ func (h *Health) count(result probes.Result, limits Thresholds, now time.Time) b
 	switch {
 	case stateFor(result.Outcome) == h.State:
 		return h.explain(result, limits.Failure)
-	case h.backing(result.Outcome) < h.needed(result.Outcome, limits, now):
+	case h.streak(result.Outcome) < h.needed(result.Outcome, limits, now):
 		return false
 	}
-	h.turn(result, now)
+	h.transition(result, now)
 	return true
 }
 
@@ -204,8 +204,8 @@ func stateFor(o probes.Outcome) State {
 	return StateUnknown
 }
 
-// backing is how many results in a row speak for the change that the last one does.
-func (h *Health) backing(outcome probes.Outcome) int {
+// streak is how many results in a row speak for the change that the last one does.
+func (h *Health) streak(outcome probes.Outcome) int {
 	switch {
 	case outcome == probes.Success:
 		return int(h.passed)
@@ -217,17 +217,17 @@ func (h *Health) backing(outcome probes.Outcome) int {
 	return int(h.unfailed)
 }
 
-// Declare takes into account what an endpoint reports of itself without being asked. That it
+// ApplySelfReport takes into account what an endpoint reports of itself without being asked. That it
 // takes no calls is its own word, which no lost packet can have made up, and decides at once;
 // so does taking that back, unless it is flapping. For the rest the probes decide: being well
 // is nothing that an endpoint can declare against them. It returns true if the verdict changed.
-func (h *Health) Declare(said probes.Result, limits Thresholds, now time.Time) bool {
+func (h *Health) ApplySelfReport(said probes.Result, limits Thresholds, now time.Time) bool {
 	switch {
 	case said.Outcome == probes.Failure && h.State != StateUnhealthy,
 		said.Outcome == probes.Success && h.State == StateUnknown,
-		said.Outcome == probes.Success && h.State == StateUnhealthy && h.Cause.Reason.OwnWord() &&
+		said.Outcome == probes.Success && h.State == StateUnhealthy && h.Cause.Reason.IsSelfReported() &&
 			h.needed(probes.Success, limits, now) <= int(limits.Success):
-		h.turn(said, now)
+		h.transition(said, now)
 		return true
 	}
 	return false
@@ -252,17 +252,17 @@ func (h *Health) needed(outcome probes.Outcome, limits Thresholds, now time.Time
 	return min(int(limits.Success)*min(1<<(h.falls-FreeFalls), maxDamping), 255)
 }
 
-// turn changes the verdict.
-func (h *Health) turn(result probes.Result, now time.Time) {
+// transition changes the verdict.
+func (h *Health) transition(result probes.Result, now time.Time) {
 	turned := Health{State: stateFor(result.Outcome), Cause: result, since: now.UnixNano(), falls: h.falls, firstFall: h.firstFall}
 	if h.State == StateHealthy || h.State == StateDraining && turned.State == StateUnhealthy {
-		turned.fall()
+		turned.recordDown()
 	}
 	*h = turned
 }
 
-// fall counts a fall.
-func (h *Health) fall() {
+// recordDown counts a fall.
+func (h *Health) recordDown() {
 	if h.falls == 0 || h.since-h.firstFall > int64(FlapWindow) {
 		h.falls, h.firstFall = 0, h.since
 	}

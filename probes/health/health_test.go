@@ -78,7 +78,7 @@ func TestHealth(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			health, changes := Seeded(test.from), 0
+			health, changes := New(test.from), 0
 			now := time.Unix(0, 0)
 			for _, result := range test.results {
 				now = now.Add(time.Second)
@@ -109,7 +109,7 @@ func TestManyFacesAreNoNews(t *testing.T) {
 		"codes":   {status(500), status(502), status(503)},
 	} {
 		for failures := uint8(1); failures <= 3; failures++ {
-			health, limits, told := Seeded(StateHealthy), Thresholds{Failure: failures, Success: 2}, 0
+			health, limits, told := New(StateHealthy), Thresholds{Failure: failures, Success: 2}, 0
 			for i := range 100 {
 				if health.Observe(faces[i%len(faces)], limits, time.Unix(0, 0)) {
 					told++
@@ -154,14 +154,14 @@ func TestDeclare(t *testing.T) {
 		{"flapping", StateHealthy, nil, slices.Repeat([]probes.Result{away, okResult}, 10), StateUnhealthy, 2*FreeFalls + 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			health, changes := Seeded(test.from), 0
+			health, changes := New(test.from), 0
 			now := time.Unix(0, 0)
 			for _, result := range test.probed {
 				health.Observe(result, limits, now)
 			}
 			for _, said := range test.declared {
 				now = now.Add(time.Second)
-				if health.Declare(said, limits, now) {
+				if health.ApplySelfReport(said, limits, now) {
 					changes++
 				}
 			}
@@ -171,11 +171,11 @@ func TestDeclare(t *testing.T) {
 		})
 	}
 	t.Run("counts for no probe", func(t *testing.T) {
-		health := Seeded(StateHealthy)
+		health := New(StateHealthy)
 		for range limits.Failure - 1 {
 			health.Observe(silentResult, limits, time.Time{})
 		}
-		health.Declare(okResult, limits, time.Time{})
+		health.ApplySelfReport(okResult, limits, time.Time{})
 		if !health.Observe(silentResult, limits, time.Time{}) || health.State != StateUnhealthy {
 			t.Error("a word has undone failed probes")
 		}
@@ -188,7 +188,7 @@ func TestHealthAgainstOracle(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		limits := Thresholds{Failure: 1 + uint8(random.IntN(4)), Success: 1 + uint8(random.IntN(4))}
 		from := State(random.IntN(4))
-		health, history := Seeded(from), []probes.Outcome{}
+		health, history := New(from), []probes.Outcome{}
 		now := time.Unix(0, 0)
 		for range 60 {
 			now = now.Add(FlapWindow) // far enough apart for no damping
@@ -235,7 +235,7 @@ func verdictOf(state State, history []probes.Outcome, limits Thresholds) State {
 
 func TestFlapDamping(t *testing.T) {
 	limits := Thresholds{Failure: 1, Success: 2}
-	health, now := Seeded(StateHealthy), time.Unix(1000, 0)
+	health, now := New(StateHealthy), time.Unix(1000, 0)
 	// passesToRecover kills the target and counts what it takes to come back.
 	passesToRecover := func() int {
 		now = now.Add(time.Second)
@@ -267,7 +267,7 @@ func TestFlapDamping(t *testing.T) {
 // TestFlapDampingOfDrains: who now drains and now does not is flapping as well.
 func TestFlapDampingOfDrains(t *testing.T) {
 	limits := Thresholds{Failure: 1, Success: 1}
-	health, now := Seeded(StateHealthy), time.Unix(1000, 0)
+	health, now := New(StateHealthy), time.Unix(1000, 0)
 	var got []int
 	for range FreeFalls + 2 {
 		now = now.Add(time.Second)

@@ -112,11 +112,11 @@ func ForOthers(c *x509.Certificate) {
 func ForClients(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }
 
 // Secure talks TLS with the config before it talks.
-func Secure(config *tls.Config, talk func(net.Conn)) func(net.Conn) {
+func Secure(config *tls.Config, handler func(net.Conn)) func(net.Conn) {
 	return func(conn net.Conn) {
 		server := tls.Server(conn, config)
 		if server.Handshake() == nil {
-			talk(server)
+			handler(server)
 			_ = server.CloseWrite()
 		}
 	}

@@ -40,13 +40,13 @@ const (
 
 // Serve hands every connection to talk and closes it afterwards. At the end of the
 // test it fails the test if a prober has not closed its side.
-func Serve(t testing.TB, talk func(net.Conn)) netip.AddrPort {
+func Serve(t testing.TB, handler func(net.Conn)) netip.AddrPort {
 	t.Helper()
-	return ServeOn(t, "127.0.0.1:0", talk)
+	return ServeOn(t, "127.0.0.1:0", handler)
 }
 
 // ServeOn is Serve on a given address.
-func ServeOn(t testing.TB, address string, talk func(net.Conn)) netip.AddrPort {
+func ServeOn(t testing.TB, address string, handler func(net.Conn)) netip.AddrPort {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -63,7 +63,7 @@ func ServeOn(t testing.TB, address string, talk func(net.Conn)) netip.AddrPort {
 			_ = conn.SetDeadline(time.Now().Add(2 * Ample))
 			talks.Go(func() {
 				defer conn.Close()
-				talk(conn)
+				handler(conn)
 				if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("the prober left the connection from %s open", conn.RemoteAddr())
 				}
@@ -83,17 +83,17 @@ func AddrOf(listener net.Listener) netip.AddrPort {
 }
 
 // Closing ends the sending side once talk is done, and what comes is still read.
-func Closing(talk func(net.Conn)) func(net.Conn) {
+func Closing(handler func(net.Conn)) func(net.Conn) {
 	return func(conn net.Conn) {
-		talk(conn)
+		handler(conn)
 		_ = conn.(interface{ CloseWrite() error }).CloseWrite()
 	}
 }
 
 // Aborting ends the connection with a RST.
-func Aborting(talk func(net.Conn)) func(net.Conn) {
+func Aborting(handler func(net.Conn)) func(net.Conn) {
 	return func(conn net.Conn) {
-		talk(conn)
+		handler(conn)
 		_ = conn.(*net.TCPConn).SetLinger(0)
 		conn.Close()
 	}

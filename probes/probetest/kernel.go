@@ -65,9 +65,9 @@ func limitFileDescriptors(t testing.TB) (restore func()) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
 		t.Fatal(err)
 	}
-	few := before
-	few.Cur = min(few.Cur, 256)
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+	lowered := before
+	lowered.Cur = min(lowered.Cur, 256)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lowered); err != nil {
 		t.Fatal(err)
 	}
 	return func() { _ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before) }

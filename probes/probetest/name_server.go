@@ -61,10 +61,10 @@ const SOA = "example. 900 IN SOA ns.example. me.example. 1 7200 900 1209600 30"
 
 // NameServer answers each UDP query with what answer makes of it, datagram by datagram,
 // and hands TCP connections, of the same port, to talk.
-func NameServer(t testing.TB, answer func(query []byte) [][]byte, talk func(net.Conn)) netip.AddrPort {
+func NameServer(t testing.TB, answer func(query []byte) [][]byte, handler func(net.Conn)) netip.AddrPort {
 	t.Helper()
-	place := Serve(t, talk)
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(place))
+	address := Serve(t, handler)
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(address))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func NameServer(t testing.TB, answer func(query []byte) [][]byte, talk func(net.
 		conn.Close()
 		answering.Wait()
 	})
-	return place
+	return address
 }
 
 // ByTCP answers one query over a connection as over UDP.

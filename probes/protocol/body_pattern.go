@@ -23,12 +23,12 @@ import (
 )
 
 const (
-	// mostBodySteps bounds what it takes to look for a pattern in a body. A step is one
+	// maxBodySteps bounds what it takes to look for a pattern in a body. A step is one
 	// instruction of the pattern's program at one byte, of which all are taken at the worst.
 	// It takes some 6 ns, so that this is 25 ms.
-	mostBodySteps = 4 << 20
-	// mostInstructions bounds the program, which is kept.
-	mostInstructions = 4096
+	maxBodySteps = 4 << 20
+	// maxInstructions bounds the program, which is kept.
+	maxInstructions = 4096
 )
 
 // CompileBody reads the regular expression that must match in the first maxBytes of a body; 0
@@ -47,9 +47,9 @@ func CompileBody(pattern string, maxBytes int) (*regexp.Regexp, error) {
 		return nil, fmt.Errorf("healthCheck.http.expectedBody is not a regular expression in RE2 syntax: %w", err)
 	}
 	_, literal := compiled.LiteralPrefix() // for which there are faster ways
-	switch most := mostBodySteps / size; {
-	case size > mostInstructions:
-		return nil, fmt.Errorf("healthCheck.http.expectedBody repeats too much: shorten it, it expands to more than %d characters", mostInstructions)
+	switch most := maxBodySteps / size; {
+	case size > maxInstructions:
+		return nil, fmt.Errorf("healthCheck.http.expectedBody repeats too much: shorten it, it expands to more than %d characters", maxInstructions)
 	case !literal && maxBytes > most:
 		return nil, fmt.Errorf("healthCheck.http.expectedBody takes too long to match against %d bytes: shorten its repetitions, or set maxBodyBytes to %d", maxBytes, most)
 	}

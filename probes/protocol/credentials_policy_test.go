@@ -373,11 +373,11 @@ func TestLoginMethods_AreComplete(t *testing.T) {
 // Credentials go where the user sent them, and nowhere else, whatever a redirect says.
 func TestHTTPProbe_RedirectFromTLS_DoesNotCarryCredentials(t *testing.T) {
 	ca := probetest.NewAuthority(t)
-	plain := newSite(t).has("/", probetest.Well)
+	plaintext := newSite(t).has("/", probetest.Well)
 	var seen []string
 	secured := probetest.Serve(t, probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, func(conn net.Conn) {
 		seen = append(seen, probetest.ReadRequest(conn))
-		_, _ = io.WriteString(conn, "HTTP/1.1 302 Found\r\nLocation: http://"+plain.at.String()+"/\r\nContent-Length: 0\r\n\r\n")
+		_, _ = io.WriteString(conn, "HTTP/1.1 302 Found\r\nLocation: http://"+plaintext.at.String()+"/\r\nContent-Length: 0\r\n\r\n")
 	}))
 	def := at(secured, "https:///")
 	def.HTTP, def.TLS = &HTTPSettings{FollowRedirects: true}, &transport.TLSSettings{CABundle: ca.Bundle()}
@@ -391,7 +391,7 @@ func TestHTTPProbe_RedirectFromTLS_DoesNotCarryCredentials(t *testing.T) {
 	if got := authorizations(seen); len(got) != 2 {
 		t.Errorf("to the place that they are for: %q", got)
 	}
-	if got := plain.seen(); len(got) != 0 {
+	if got := plaintext.seen(); len(got) != 0 {
 		t.Errorf("in plain: %q", got)
 	}
 }

@@ -62,7 +62,7 @@ func newDNSProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Probe
 	if def.UDPPort != 0 && (!p.tcp || def.Port == 0) {
 		def.Port = def.UDPPort
 	}
-	p.to, err = destinationFor(d, def.withDefaultPort(resolver.DnsPort), u)
+	p.to, err = destinationFor(d, def.withDefaultPort(resolver.DNSPort), u)
 	return p, err
 }
 
@@ -110,7 +110,7 @@ func isQueryName(name string) bool {
 	return len(name) <= 253
 }
 
-func (p *dnsProber) Place() probes.Place { return p.to.Place() }
+func (p *dnsProber) Location() probes.Location { return p.to.Location() }
 
 func (p *dnsProber) Scheme() string { return "dns" }
 

@@ -41,9 +41,9 @@ func pause() { time.Sleep(30 * time.Millisecond) }
 
 // watchEnd is talk, whose error it reports, as it does if the connection ends otherwise than by
 // a FIN.
-func watchEnd(t *testing.T, talk func(net.Conn) error) func(net.Conn) {
+func watchEnd(t *testing.T, exchange func(net.Conn) error) func(net.Conn) {
 	return func(conn net.Conn) {
-		err := talk(conn)
+		err := exchange(conn)
 		if err == nil {
 			_, err = io.Copy(io.Discard, conn)
 		}
@@ -77,9 +77,9 @@ func answersIn(pieces ...string) func(net.Conn) error {
 }
 
 // closingFirst has the server close its side once it has said all.
-func closingFirst(talk func(net.Conn) error) func(net.Conn) error {
+func closingFirst(exchange func(net.Conn) error) func(net.Conn) error {
 	return func(conn net.Conn) error {
-		err := talk(conn)
+		err := exchange(conn)
 		if err == nil {
 			err = conn.(interface{ CloseWrite() error }).CloseWrite()
 		}
@@ -91,7 +91,7 @@ func TestTCPProbe_Ending_IsNoReset(t *testing.T) {
 	quiet := func(net.Conn) error { return nil }
 	for _, test := range []struct {
 		name     string
-		talk     func(net.Conn) error
+		exchange func(net.Conn) error
 		settings TCPSettings
 	}{
 		{"nothing said", quiet, TCPSettings{}},
@@ -104,7 +104,7 @@ func TestTCPProbe_Ending_IsNoReset(t *testing.T) {
 		{"question and answer", answersIn("+PONG\r\n", "+PONG\r\n"), TCPSettings{Send: "PING\r\n\r\n", Expect: "PONG"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			endpoint := probetest.Serve(t, watchEnd(t, test.talk))
+			endpoint := probetest.Serve(t, watchEnd(t, test.exchange))
 			for _, url := range []string{"tcp://", "tcp://?proxyProtocol=v1"} {
 				if strings.Contains(url, "proxy") && test.settings.Send != "" {
 					continue // the server is none for that
@@ -122,7 +122,7 @@ func TestTCPProbe_Ending_IsNoReset(t *testing.T) {
 func TestHTTPProbe_BodyBehindTheHead_IsReadBeforeTheEnd(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\n"
 	big := strings.Repeat("A", 30_000)
-	for name, talk := range map[string]func(net.Conn) error{
+	for name, exchange := range map[string]func(net.Conn) error{
 		"body of a length":            answersIn(ok+"Content-Length: 2\r\n\r\n", "o", "k"),
 		"long body of a length":       answersIn(ok+"Content-Length: 60000\r\n\r\n", big, big),
 		"long body at once":           answersIn(ok + "Content-Length: 60000\r\n\r\n" + big + big),
@@ -139,11 +139,11 @@ func TestHTTPProbe_BodyBehindTheHead_IsReadBeforeTheEnd(t *testing.T) {
 			if strings.Contains(name, "unexpected") {
 				want = httpStatus(503)
 			}
-			if got := result(t, at(probetest.Serve(t, watchEnd(t, talk)), "http://"), probetest.Ample); got != want {
+			if got := result(t, at(probetest.Serve(t, watchEnd(t, exchange)), "http://"), probetest.Ample); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 			ca := probetest.NewAuthority(t)
-			secured := probetest.Serve(t, probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, watchEnd(t, talk)))
+			secured := probetest.Serve(t, probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, watchEnd(t, exchange)))
 			def := at(secured, "https://")
 			def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 			if got := result(t, def, probetest.Ample); got != want {
@@ -157,7 +157,7 @@ func TestHTTPProbe_BodyBehindTheHead_IsReadBeforeTheEnd(t *testing.T) {
 // net/http ends when a client is gone.
 func TestHTTPProbe_OfAHandlerThatFlushes_LetsItFinish(t *testing.T) {
 	handled := make(chan error, 10)
-	plain, secured, trust := speakingBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	plaintext, secured, trust := speakingBoth(t, func(w http.ResponseWriter, r *http.Request) {
 		err := http.NewResponseController(w).Flush()
 		pause()
 		if err == nil {
@@ -166,7 +166,7 @@ func TestHTTPProbe_OfAHandlerThatFlushes_LetsItFinish(t *testing.T) {
 		handled <- errors.Join(err, r.Context().Err())
 	})
 	for url, place := range map[string]netip.AddrPort{
-		"http:///": plain, "http:///?http2=true": plain, "https:///": secured, "https:///?http2=true": secured,
+		"http:///": plaintext, "http:///?http2=true": plaintext, "https:///": secured, "https:///?http2=true": secured,
 	} {
 		for _, expected := range []*regexp.Regexp{nil, regexp.MustCompile("^(fine )+$")} {
 			def := at(place, url)
@@ -183,7 +183,7 @@ func TestHTTPProbe_OfAHandlerThatFlushes_LetsItFinish(t *testing.T) {
 
 func TestHTTPProbe_BodyWithoutEnd_DelaysTheVerdictLittle(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\n"
-	for name, talk := range map[string]func(net.Conn){
+	for name, exchange := range map[string]func(net.Conn){
 		"silent after the head":   probetest.Responding(ok + "Content-Length: 10000000000\r\n\r\n"),
 		"drips":                   probetest.Dripping(ok+"\r\n", "a"),
 		"drips chunks":            probetest.Dripping(ok+"Transfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n"),
@@ -194,13 +194,13 @@ func TestHTTPProbe_BodyWithoutEnd_DelaysTheVerdictLittle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			start := time.Now()
-			if got := probeOnce(t, prepare(t, at(probetest.Serve(t, talk), "http://")), probetest.Ample); got != probes.SuccessResult() {
+			if got := probeOnce(t, prepare(t, at(probetest.Serve(t, exchange), "http://")), probetest.Ample); got != probes.SuccessResult() {
 				t.Errorf("got %+v", got)
 			}
 			if took := time.Since(start); took > probetest.Ample/2 {
 				t.Errorf("the verdict took %v", took)
 			}
-			if got := probeByScheduler(t, prepare(t, at(probetest.Serve(t, talk), "http://")), probetest.Brief); got != probes.SuccessResult() {
+			if got := probeByScheduler(t, prepare(t, at(probetest.Serve(t, exchange), "http://")), probetest.Brief); got != probes.SuccessResult() {
 				t.Errorf("by the loop: got %+v", got)
 			}
 		})

@@ -144,7 +144,7 @@ func grpcRequest(headers []hpack.HeaderField, service string) ([]byte, error) {
 	return http2Request(headers, append(body, message...))
 }
 
-func (p *grpcProber) Place() probes.Place { return p.to.Place() }
+func (p *grpcProber) Location() probes.Location { return p.to.Location() }
 
 // CertificateExpiry implements tlsInfo.
 func (p *grpcProber) CertificateExpiry() time.Time { return p.tls.CertificateExpiry() }
@@ -212,7 +212,7 @@ const maxGRPCBytes = 1 << 10
 
 // end ends the call and the use of what it returned.
 func (c *grpcCall) end() {
-	c.reader.goodbye()
+	c.reader.closeNotify()
 	if client, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		_ = client.CloseWrite() // whether it is heard does not matter either
 	}

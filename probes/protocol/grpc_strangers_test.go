@@ -48,10 +48,10 @@ func TestGRPCProbeOfOddServers(t *testing.T) {
 		}
 	}
 	for _, test := range []struct {
-		name    string
-		talk    func(net.Conn)
-		timeout time.Duration
-		want    probes.Result
+		name     string
+		exchange func(net.Conn)
+		timeout  time.Duration
+		want     probes.Result
 	}{
 		{"as it should be", frames(data(false, grpcMessage(1)...)), probetest.Ample, probes.SuccessResult()},
 		{"in pieces", frames(func(framer *http2.Framer) {
@@ -155,7 +155,7 @@ func TestGRPCProbeOfOddServers(t *testing.T) {
 		}), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := result(t, at(probetest.Serve(t, test.talk), "grpc:///shop.Cart"), test.timeout); got != test.want {
+			if got := result(t, at(probetest.Serve(t, test.exchange), "grpc:///shop.Cart"), test.timeout); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
@@ -165,9 +165,9 @@ func TestGRPCProbeOfOddServers(t *testing.T) {
 // FuzzGRPCAnswer: whatever a server sends, reading it ends without a panic, and what is
 // read is bounded.
 func FuzzGRPCAnswer(f *testing.F) {
-	well := func(talk func(*http2.Framer)) []byte {
+	well := func(exchange func(*http2.Framer)) []byte {
 		var answer strings.Builder
-		talk(http2.NewFramer(&answer, nil))
+		exchange(http2.NewFramer(&answer, nil))
 		return []byte(answer.String())
 	}
 	f.Add(well(func(framer *http2.Framer) {

@@ -168,10 +168,10 @@ func TestGRPCSProbe(t *testing.T) {
 			}
 		})
 	}
-	plain, secured := at(server(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}), "grpc://"), at(probetest.Refusing(t), "grpcs://")
+	plaintext, secured := at(server(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}), "grpc://"), at(probetest.Refusing(t), "grpcs://")
 	_, place := grpcServer(t, health.NewServer())
 	secured.Address, secured.Port = place.Addr(), place.Port()
-	for _, def := range []Definition{plain, secured} {
+	for _, def := range []Definition{plaintext, secured} {
 		if got := result(t, def, probetest.Ample); got.Outcome != probes.Failure {
 			t.Errorf("%s of the other kind of server: got %+v", def.URL, got)
 		}
@@ -179,14 +179,14 @@ func TestGRPCSProbe(t *testing.T) {
 }
 
 // frames is a server that reads the preface and speaks by a framer.
-func frames(talk func(*http2.Framer)) func(net.Conn) {
+func frames(exchange func(*http2.Framer)) func(net.Conn) {
 	return func(conn net.Conn) {
 		if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
 			return
 		}
 		framer := http2.NewFramer(conn, conn)
 		framer.AllowIllegalWrites = true
-		talk(framer)
+		exchange(framer)
 	}
 }
 
@@ -220,15 +220,15 @@ func TestGRPCProbeThroughNginx(t *testing.T) {
 	states := health.NewServer()
 	backend, behind := grpcServer(t, states)
 	ca := probetest.NewAuthority(t)
-	plain, secured := probetest.Refusing(t), probetest.Refusing(t)
+	plaintext, secured := probetest.Refusing(t), probetest.Refusing(t)
 	server := servers.NewNginx(t)
-	server.Serve(plain, fmt.Sprintf(`
+	server.Serve(plaintext, fmt.Sprintf(`
 		server { listen %s http2; location / { grpc_pass grpc://%s; } }
 		server { listen %s ssl http2; %s location / { grpc_pass grpc://%[2]s; } }`,
-		plain, behind, secured, server.TLS(inPEM(t, ca.Issue(t)))))
+		plaintext, behind, secured, server.TLS(inPEM(t, ca.Issue(t)))))
 	probe := func(name string, timeout time.Duration, want probes.Result) {
 		t.Helper()
-		for _, def := range []Definition{at(plain, "grpc:///"), at(secured, "grpcs:///")} {
+		for _, def := range []Definition{at(plaintext, "grpc:///"), at(secured, "grpcs:///")} {
 			def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 			if got := result(t, def, timeout); got != want {
 				t.Errorf("%s, %s: got %+v, want %+v", name, def.URL, got, want)

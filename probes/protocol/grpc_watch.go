@@ -37,7 +37,7 @@ type grpcWatcher struct {
 var watchKeepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
 
 // Watch implements Watcher.
-func (w *grpcWatcher) Watch(ctx context.Context, declare func(probes.Result)) {
+func (w *grpcWatcher) Watch(ctx context.Context, report func(probes.Result)) {
 	// The probes tell why a stream cannot be had, or ends.
 	_ = w.dialer.Converse(ctx, w.to, func(conn transport.Stream) error {
 		if err := conn.SetKeepAliveConfig(watchKeepAlive); err != nil {
@@ -53,7 +53,7 @@ func (w *grpcWatcher) Watch(ctx context.Context, declare func(probes.Result)) {
 			if err != nil {
 				return err
 			}
-			declare(said)
+			report(said)
 			call.reader.allow(maxHTTP2Bytes)
 		}
 	})

@@ -146,9 +146,9 @@ func TestGRPCWatchOfOddServers(t *testing.T) {
 	}
 	_, without := grpcServer(t, nil)
 	for _, test := range []struct {
-		name string
-		talk func(net.Conn)
-		want []probes.Result
+		name     string
+		exchange func(net.Conn)
+		want     []probes.Result
 	}{
 		{"three words", frames(words(3)), []probes.Result{aSuccess, goingAway, aSuccess}},
 		{"many words", frames(words(10_000)), slices.Repeat([]probes.Result{aSuccess, goingAway}, 5_000)},
@@ -186,7 +186,7 @@ func TestGRPCWatchOfOddServers(t *testing.T) {
 		{"no health service", func(conn net.Conn) { forward(conn, without) }, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			watcher := prepare(t, at(probetest.Serve(t, test.talk), "grpc:///?watch=true")).(probes.Watcher)
+			watcher := prepare(t, at(probetest.Serve(t, test.exchange), "grpc:///?watch=true")).(probes.Watcher)
 			ctx, cancel := context.WithTimeout(t.Context(), probetest.Ample)
 			defer cancel()
 			var heard []probes.Result
@@ -215,13 +215,13 @@ func forward(client net.Conn, to netip.AddrPort) {
 }
 
 func TestGRPCWatchCanceled(t *testing.T) {
-	for name, talk := range map[string]func(net.Conn){
+	for name, exchange := range map[string]func(net.Conn){
 		"silent":       probetest.Silence,
 		"after a word": frames(func(framer *http2.Framer) { okay(framer); _ = framer.WriteData(1, false, grpcMessage(1)) }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			connected := make(chan struct{})
-			watcher := prepare(t, at(probetest.Serve(t, func(conn net.Conn) { talk(conn); close(connected) }), "grpc:///?watch=true")).(probes.Watcher)
+			watcher := prepare(t, at(probetest.Serve(t, func(conn net.Conn) { exchange(conn); close(connected) }), "grpc:///?watch=true")).(probes.Watcher)
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan struct{})
 			go func() {
@@ -285,13 +285,13 @@ func TestGRPCWatchIsCheap(t *testing.T) {
 		watching.Go(func() { watcher.Watch(ctx, func(probes.Result) { heard.Done() }) })
 	}
 	heard.Wait()
-	each := (memoryInUse() - before) / watches
-	t.Logf("%d bytes for each watch", each)
+	item := (memoryInUse() - before) / watches
+	t.Logf("%d bytes for each watch", item)
 	if more := runtime.NumGoroutine() - goroutines; more > watches {
 		t.Errorf("%d goroutines for %d watches", more, watches)
 	}
-	if each > 32<<10 {
-		t.Errorf("%d bytes for each watch", each)
+	if item > 32<<10 {
+		t.Errorf("%d bytes for each watch", item)
 	}
 	cancel()
 	watching.Wait()

@@ -38,7 +38,7 @@ import (
 type httpProber struct {
 	dialer   *transport.Dialer
 	settings *HTTPSettings
-	first    hop
+	first    httpRequest
 	// redirects is nil unless they are followed.
 	redirects *redirects
 	// http2: all requests are made by HTTP/2, and answers by another version are none.
@@ -48,8 +48,8 @@ type httpProber struct {
 // alpnHTTP1 keeps servers from answering in HTTP/2.
 const alpnHTTP1 = "http/1.1"
 
-// hop is one request of a probe, and where it goes.
-type hop struct {
+// httpRequest is one request of a probe, and where it goes.
+type httpRequest struct {
 	to      transport.Destination
 	tls     *transport.TLSClient // nil for http
 	method  string
@@ -136,7 +136,7 @@ func (p *httpProber) written(head requestHead) ([]byte, error) {
 	return head.http1(), nil
 }
 
-func (p *httpProber) Place() probes.Place { return p.first.to.Place() }
+func (p *httpProber) Location() probes.Location { return p.first.to.Location() }
 
 // CertificateExpiry implements tlsInfo.
 func (p *httpProber) CertificateExpiry() time.Time { return p.first.tls.CertificateExpiry() }
@@ -209,7 +209,7 @@ func (p *httpProber) verdict(a answer) probes.Result {
 }
 
 // visit makes one request over a connection of its own.
-func (p *httpProber) visit(ctx context.Context, h *hop) (answer, error) {
+func (p *httpProber) visit(ctx context.Context, h *httpRequest) (answer, error) {
 	var a answer
 	err := p.dialer.Converse(ctx, h.to, func(conn transport.Stream) (err error) {
 		if h.tls == nil {
@@ -247,7 +247,7 @@ func (p *httpProber) handshake(ctx context.Context, client *transport.TLSClient,
 
 // exchange writes the request and reads as much of the response as matters. below is the
 // connection itself, which conn may be TLS on.
-func (p *httpProber) exchange(ctx context.Context, below transport.Stream, conn net.Conn, h *hop) (a answer, err error) {
+func (p *httpProber) exchange(ctx context.Context, below transport.Stream, conn net.Conn, h *httpRequest) (a answer, err error) {
 	// An endpoint may answer, or send an alert, and close before it has read the request. Its
 	// response counts then, and without one, the read fails like the write did: at once.
 	_, _ = conn.Write(h.request)
@@ -268,7 +268,7 @@ func (p *httpProber) exchange(ctx context.Context, below transport.Stream, conn 
 }
 
 // receive reads as much of the response as matters.
-func (p *httpProber) receive(conn io.Reader, h *hop) (answer, error) {
+func (p *httpProber) receive(conn io.Reader, h *httpRequest) (answer, error) {
 	r := newResponseReader(conn)
 	defer r.release()
 	response, err := r.readHead(h.method)
@@ -296,7 +296,7 @@ func (p *httpProber) receive(conn io.Reader, h *hop) (answer, error) {
 func (p *httpProber) receiveHTTP2(conn io.ReadWriter, hurry func()) (answer, error) {
 	r := newHTTP2Reader(conn)
 	defer r.release()
-	defer r.goodbye()
+	defer r.closeNotify()
 	a, err := p.readHTTP2(r)
 	if err == nil && !r.ended {
 		hurry()

@@ -301,9 +301,9 @@ func (r *http2Reader) discardBody() {
 	}
 }
 
-// goodbye ends the connection as a client should. It does not matter whether the server
+// closeNotify ends the connection as a client should. It does not matter whether the server
 // hears it.
-func (r *http2Reader) goodbye() {
+func (r *http2Reader) closeNotify() {
 	if !r.ended {
 		_ = r.framer.WriteRSTStream(http2Stream, http2.ErrCodeCancel)
 	}

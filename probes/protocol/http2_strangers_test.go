@@ -75,10 +75,10 @@ func TestHTTP2ProbeOfHostileServers(t *testing.T) {
 	})
 	const closed, protocol = probes.ReasonConnectionClosed, probes.ReasonProtocol
 	for _, test := range []struct {
-		name    string
-		talk    func(net.Conn)
-		timeout time.Duration
-		want    probes.Result
+		name     string
+		exchange func(net.Conn)
+		timeout  time.Duration
+		want     probes.Result
 		// wantBody is the request of a probe that wants the body as well.
 		wantBody probes.Result
 	}{
@@ -128,7 +128,7 @@ func TestHTTP2ProbeOfHostileServers(t *testing.T) {
 		}), probetest.Ample, probes.SuccessResult(), probes.FailureResult(probes.ReasonContent)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			place := probetest.Serve(t, test.talk)
+			place := probetest.Serve(t, test.exchange)
 			if got := result(t, over2(place, ""), test.timeout); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
@@ -144,13 +144,13 @@ func TestHTTP2ProbeMemoryIsBounded(t *testing.T) {
 	for i := range 1000 {
 		many = append(many, fmt.Sprintf("a%d", i), "")
 	}
-	for name, talk := range map[string]func(net.Conn){
+	for name, exchange := range map[string]func(net.Conn){
 		"endless body": hostile2(true, func(f *http2.Framer) error { return f.WriteData(1, false, make([]byte, 1<<10)) }),
 		"pings":        hostile2(true, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }),
 		"header names": answering2(many),
 	} {
 		t.Run(name, func(t *testing.T) {
-			testMemoryIsBounded(t, over2(probetest.Serve(t, talk), "healthy"))
+			testMemoryIsBounded(t, over2(probetest.Serve(t, exchange), "healthy"))
 		})
 	}
 }
@@ -158,9 +158,9 @@ func TestHTTP2ProbeMemoryIsBounded(t *testing.T) {
 // FuzzHTTP2Answer: whatever an endpoint sends, reading it ends without a panic and with a
 // verdict on the endpoint, and what is read is bounded.
 func FuzzHTTP2Answer(f *testing.F) {
-	add := func(talk func(*http2.Framer)) {
+	add := func(exchange func(*http2.Framer)) {
 		var answer bytes.Buffer
-		talk(http2.NewFramer(&answer, nil))
+		exchange(http2.NewFramer(&answer, nil))
 		f.Add(answer.Bytes(), true)
 		f.Add(answer.Bytes(), false)
 	}

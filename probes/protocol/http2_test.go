@@ -65,7 +65,7 @@ func TestHTTP2Probe(t *testing.T) {
 	status := func(code string, more ...string) []string { return append([]string{":status", code}, more...) }
 	for _, test := range []struct {
 		name     string
-		talk     func(net.Conn)
+		exchange func(net.Conn)
 		settings HTTPSettings
 		want     probes.Result
 	}{
@@ -120,7 +120,7 @@ func TestHTTP2Probe(t *testing.T) {
 		}), HTTPSettings{}, probes.SuccessResult()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			def := over2(probetest.Serve(t, test.talk), "")
+			def := over2(probetest.Serve(t, test.exchange), "")
 			def.HTTP = &test.settings
 			if got := result(t, def, probetest.Ample); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
@@ -159,7 +159,7 @@ func TestHTTP2ProbeEndsPolitely(t *testing.T) {
 }
 
 // speakingBoth runs net/http's server, which speaks both versions, in plain and by TLS.
-func speakingBoth(t testing.TB, handler http.HandlerFunc) (plain, secured netip.AddrPort, trust *transport.TLSSettings) {
+func speakingBoth(t testing.TB, handler http.HandlerFunc) (plaintext, secured netip.AddrPort, trust *transport.TLSSettings) {
 	t.Helper()
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -205,7 +205,7 @@ func TestHTTP2ProbeAgainstNetHTTP(t *testing.T) {
 			body = body[n:]
 		}
 	}
-	plain, secured, trust := speakingBoth(t, page)
+	plaintext, secured, trust := speakingBoth(t, page)
 	seen := map[probes.Result]int{}
 	for seed := range uint64(effort.Rounds(300, 30)) {
 		random := rand.New(rand.NewPCG(seed, 8))
@@ -217,7 +217,7 @@ func TestHTTP2ProbeAgainstNetHTTP(t *testing.T) {
 		query := string(rune('a'+random.IntN(26))) + strings.Repeat("x", random.IntN(40))
 		var results []probes.Result
 		for _, def := range []Definition{
-			at(plain, "http:///?"+query), at(plain, "http:///?"+query+"&http2=true"),
+			at(plaintext, "http:///?"+query), at(plaintext, "http:///?"+query+"&http2=true"),
 			at(secured, "https:///?"+query), at(secured, "https:///?http2=true&"+query),
 		} {
 			def.HTTP, def.TLS = &settings, trust
@@ -238,7 +238,7 @@ func TestHTTP2ProbeRedirects(t *testing.T) {
 	other, _, _ := speakingBoth(t, func(_ http.ResponseWriter, r *http.Request) {
 		versions = append(versions, r.Proto+" "+r.Header.Get("Authorization"))
 	})
-	plain, secured, trust := speakingBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	plaintext, secured, trust := speakingBoth(t, func(w http.ResponseWriter, r *http.Request) {
 		versions = append(versions, r.Proto+" "+r.Header.Get("Authorization"))
 		if to := map[string]string{"/here": "/", "/there": "http://" + other.String() + "/"}[r.URL.Path]; to != "" {
 			http.Redirect(w, r, to, http.StatusFound)
@@ -249,10 +249,10 @@ func TestHTTP2ProbeRedirects(t *testing.T) {
 		url   string
 		want  string
 	}{
-		{plain, "http:///here?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 Bearer s3cret"},
+		{plaintext, "http:///here?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 Bearer s3cret"},
 		{secured, "https:///here?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 Bearer s3cret"},
-		{plain, "http:///there?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 "},
-		{plain, "http:///here", "HTTP/1.1 Bearer s3cret, HTTP/1.1 Bearer s3cret"},
+		{plaintext, "http:///there?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 "},
+		{plaintext, "http:///here", "HTTP/1.1 Bearer s3cret, HTTP/1.1 Bearer s3cret"},
 	} {
 		versions = nil
 		def := at(test.place, test.url)
@@ -302,19 +302,19 @@ func TestHTTPSByHTTP2(t *testing.T) {
 
 func TestHTTP2ProbesOfNginx(t *testing.T) {
 	ca := probetest.NewAuthority(t)
-	plain, secured, old := probetest.Refusing(t), probetest.Refusing(t), probetest.Refusing(t)
+	plaintext, secured, old := probetest.Refusing(t), probetest.Refusing(t), probetest.Refusing(t)
 	site := `location /ok { return 200 "it is ok"; } location /moved { return 302 /ok; } location /away { return 503; }
 		location /big { alias BIG; } location /lost { return 444; }`
 	server := servers.NewNginx(t)
 	site = strings.ReplaceAll(site, "BIG", server.File(strings.Repeat("A", 1<<22)))
-	server.Serve(plain, fmt.Sprintf(`
+	server.Serve(plaintext, fmt.Sprintf(`
 		server { listen %s http2; %s }
 		server { listen %s ssl http2; %s %s }
 		server { listen %s ssl; %s %s }`,
-		plain, site, secured, server.TLS(inPEM(t, ca.Issue(t))), site, old, server.TLS(inPEM(t, ca.Issue(t))), site))
+		plaintext, site, secured, server.TLS(inPEM(t, ca.Issue(t))), site, old, server.TLS(inPEM(t, ca.Issue(t))), site))
 	probe := func(path string, settings HTTPSettings, timeout time.Duration, want probes.Result) {
 		t.Helper()
-		for _, def := range []Definition{at(plain, "http://"+path+"?http2=true"), at(secured, "https://"+path+"?http2=true"), at(secured, "https://"+path)} {
+		for _, def := range []Definition{at(plaintext, "http://"+path+"?http2=true"), at(secured, "https://"+path+"?http2=true"), at(secured, "https://"+path)} {
 			def.HTTP, def.TLS = &settings, &transport.TLSSettings{CABundle: ca.Bundle()}
 			if got := result(t, def, timeout); got != want {
 				t.Errorf("%s: got %+v, want %+v", def.URL, got, want)
@@ -342,7 +342,7 @@ func TestHTTP2ProbesOfNginx(t *testing.T) {
 	if got, want := result(t, def, probetest.Ample), probes.FailureResult(probes.ReasonALPN); got != want {
 		t.Errorf("without HTTP/2: got %+v, want %+v", got, want)
 	}
-	if got := result(t, at(plain, "http:///ok"), probetest.Ample); got.Outcome != probes.Failure {
+	if got := result(t, at(plaintext, "http:///ok"), probetest.Ample); got.Outcome != probes.Failure {
 		t.Errorf("HTTP/1.1 to where HTTP/2 is spoken: got %+v", got)
 	}
 	server.Freeze()

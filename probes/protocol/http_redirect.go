@@ -79,12 +79,12 @@ var errForbiddenRedirect = errors.New("redirect to an address that probes may no
 
 // nextHop is the request that follows upon a redirect from the hop before. Only the
 // place that the user named gets the user's headers, Host, server name and certificate.
-func (p *httpProber) nextHop(before hop, status int, u *url.URL) (hop, error) {
+func (p *httpProber) nextHop(before httpRequest, status int, u *url.URL) (httpRequest, error) {
 	downgrade := before.tls != nil && u.Scheme != "https"
 	known := u.Scheme == "https" || u.Scheme == "http"
 	target := u.RequestURI()
 	if downgrade || !known || p.dialer.Bounds.CheckScheme(u.Scheme) != nil || u.Opaque != "" || u.Hostname() == "" || !isVisibleASCII(target) {
-		return hop{}, errForbiddenRedirect
+		return httpRequest{}, errForbiddenRedirect
 	}
 	// What a URL leaves out is the scheme's default here, not the endpoint's own. The name
 	// that the endpoint is called by means this endpoint, and not another one of the name's.
@@ -92,12 +92,12 @@ func (p *httpProber) nextHop(before hop, status int, u *url.URL) (hop, error) {
 	own.Addr = netip.AddrPortFrom(own.Addr.Addr(), defaultPort(u.Scheme))
 	to, err := destinationOf(u, own)
 	if err != nil {
-		return hop{}, err
+		return httpRequest{}, err
 	}
 	if err := p.dialer.Admit(to); err != nil {
-		return hop{}, err
+		return httpRequest{}, err
 	}
-	h := hop{to: to, method: methodAfter(status, before.method)}
+	h := httpRequest{to: to, method: methodAfter(status, before.method)}
 	asFirst := to
 	asFirst.Proxy = p.first.to.Proxy
 	samePlace := asFirst == p.first.to
@@ -106,7 +106,7 @@ func (p *httpProber) nextHop(before hop, status int, u *url.URL) (hop, error) {
 	}
 	if u.Scheme == "https" {
 		if h.tls, err = p.hopTLS(to, samePlace); err != nil {
-			return hop{}, err
+			return httpRequest{}, err
 		}
 	}
 	host, headers := hostHeader(to, u), []Header(nil)

@@ -43,11 +43,11 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	s := &site{pages: map[string]string{}}
-	s.at = probetest.Serve(t, s.talk)
+	s.at = probetest.Serve(t, s.exchange)
 	return s
 }
 
-func (s *site) talk(conn net.Conn) {
+func (s *site) exchange(conn net.Conn) {
 	request := probetest.ReadRequest(conn)
 	_, path, _ := strings.Cut(request, " ")
 	path, _, _ = strings.Cut(path, " ")

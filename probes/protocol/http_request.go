@@ -64,8 +64,8 @@ func (s *HTTPSettings) expects(status int) bool { return hold(s.expectedStatuses
 func (s *HTTPSettings) drains(status int) bool { return hold(s.DrainStatuses, status) }
 
 func hold(ranges []StatusRange, status int) bool {
-	for _, each := range ranges {
-		if each.holds(status) {
+	for _, item := range ranges {
+		if item.holds(status) {
 			return true
 		}
 	}
@@ -100,9 +100,9 @@ func (s *HTTPSettings) validateStatuses() error {
 		name   string
 		ranges []StatusRange
 	}{{"expectedStatuses", s.ExpectedStatuses}, {"drainStatuses", s.DrainStatuses}} {
-		for _, each := range field.ranges {
-			if each.First < 100 || each.First > each.Last || each.Last > 999 {
-				return fmt.Errorf("healthCheck.http.%s has the impossible range %d-%d: write one such as 200-399", field.name, each.First, each.Last)
+		for _, item := range field.ranges {
+			if item.First < 100 || item.First > item.Last || item.Last > 999 {
+				return fmt.Errorf("healthCheck.http.%s has the impossible range %d-%d: write one such as 200-399", field.name, item.First, item.Last)
 			}
 		}
 	}

@@ -126,10 +126,10 @@ func TestHTTPProbeOfHostileServers(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\n"
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", 1<<16, strings.Repeat("A", 1<<16))
 	for _, test := range []struct {
-		name    string
-		talk    func(net.Conn)
-		timeout time.Duration
-		want    probes.Result
+		name     string
+		exchange func(net.Conn)
+		timeout  time.Duration
+		want     probes.Result
 		// wantBody is the request of a probe that wants the body as well.
 		wantBody probes.Result
 	}{
@@ -155,7 +155,7 @@ func TestHTTPProbeOfHostileServers(t *testing.T) {
 		{"endless empty gzip members", probetest.Flooding(ok+"Content-Encoding: gzip\r\n\r\n", gzipped("")), probetest.Ample, probes.SuccessResult(), probes.FailureResult(probes.ReasonContent)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			def := at(probetest.Serve(t, test.talk), "http://")
+			def := at(probetest.Serve(t, test.exchange), "http://")
 			if got := result(t, def, test.timeout); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
@@ -168,14 +168,14 @@ func TestHTTPProbeOfHostileServers(t *testing.T) {
 }
 
 func TestHTTPProbeMemoryIsBounded(t *testing.T) {
-	for name, talk := range map[string]func(net.Conn){
+	for name, exchange := range map[string]func(net.Conn){
 		"endless body": probetest.Flooding("HTTP/1.1 200 OK\r\n\r\n", strings.Repeat("A", 1<<16)),
 		"gzip bomb":    probetest.Flooding("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", gzipped(strings.Repeat("A", 1<<24))),
 		"headers":      probetest.Flooding("HTTP/1.1 200 OK\r\n", strings.Repeat("A: b\r\n", 1000)),
 		"header names": probetest.Flooding("HTTP/1.1 200 OK\r\n", distinctHeaders(1<<15)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			def := at(probetest.Serve(t, talk), "http://")
+			def := at(probetest.Serve(t, exchange), "http://")
 			def.HTTP = &HTTPSettings{ExpectedBody: regexp.MustCompile("healthy"), MaxBodyBytes: MaxBodyBytes}
 			testMemoryIsBounded(t, def)
 		})

@@ -60,7 +60,7 @@ func newICMPProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prob
 	return &icmpProber{dialer: d, to: to}, nil
 }
 
-func (p *icmpProber) Place() probes.Place { return p.to.Place() }
+func (p *icmpProber) Location() probes.Location { return p.to.Location() }
 
 func (p *icmpProber) Scheme() string { return "icmp" }
 

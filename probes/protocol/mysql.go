@@ -117,7 +117,7 @@ func (p *mysqlProber) setTLS(settings *transport.TLSSettings, given parameters) 
 	return err
 }
 
-func (p *mysqlProber) Place() probes.Place { return p.to.Place() }
+func (p *mysqlProber) Location() probes.Location { return p.to.Location() }
 
 // CertificateExpiry implements tlsInfo.
 func (p *mysqlProber) CertificateExpiry() time.Time { return p.tls.CertificateExpiry() }
@@ -187,7 +187,7 @@ func isRefusal(err error) bool {
 }
 
 // secure goes over to TLS if both sides want to, and reports whether they do.
-func (p *mysqlProber) secure(ctx context.Context, s *mysqlSession, conn transport.Stream, said greeting) (bool, error) {
+func (p *mysqlProber) secure(ctx context.Context, s *mysqlSession, conn transport.Stream, said handshakePacket) (bool, error) {
 	offered := said.capabilities&mysqlSSL != 0
 	switch {
 	case !offered && p.plainToo:
@@ -208,7 +208,7 @@ func (p *mysqlProber) secure(ctx context.Context, s *mysqlSession, conn transpor
 }
 
 // examine finds out whether the server is what it must be.
-func (p *mysqlProber) examine(s *mysqlSession, said greeting) error {
+func (p *mysqlProber) examine(s *mysqlSession, said handshakePacket) error {
 	variables, err := p.checkAccepting(s)
 	if err != nil {
 		return err
@@ -225,7 +225,7 @@ func (p *mysqlProber) examine(s *mysqlSession, said greeting) error {
 
 // checkLag asks for the lag behind all sources of a replica. A server that has none is a
 // primary, unless it is to be a replica.
-func (p *mysqlProber) checkLag(s *mysqlSession, said greeting, now time.Duration) error {
+func (p *mysqlProber) checkLag(s *mysqlSession, said handshakePacket, now time.Duration) error {
 	question := "SHOW REPLICA STATUS"
 	if said.isMariaDB() {
 		question = "SHOW ALL SLAVES STATUS"

@@ -42,8 +42,8 @@ const (
 	mysqlLongAuthData     = 1 << 21
 )
 
-// greeting is the first packet of a server.
-type greeting struct {
+// handshakePacket is the first packet of a server.
+type handshakePacket struct {
 	version      string
 	capabilities uint32
 	// scramble is what the server wants to see mixed with the password.
@@ -53,19 +53,19 @@ type greeting struct {
 }
 
 // readGreeting reads the first packet. The server may refuse us already there.
-func (s *mysqlSession) readGreeting() (greeting, error) {
+func (s *mysqlSession) readGreeting() (handshakePacket, error) {
 	// What speaks another protocol is known by its first bytes.
 	if head, err := s.buffered.Peek(5); err != nil {
-		return greeting{}, err
+		return handshakePacket{}, err
 	} else if head[2] != 0 || head[3] != 0 || head[4] != 10 && head[4] != mysqlError {
-		return greeting{}, fault(probes.ReasonProtocol)
+		return handshakePacket{}, fault(probes.ReasonProtocol)
 	}
 	p, err := s.receive()
 	if err != nil {
-		return greeting{}, err
+		return handshakePacket{}, err
 	}
 	p.bytes(1) // the protocol's version, 10
-	said := greeting{version: p.terminated(), plugin: "mysql_native_password"}
+	said := handshakePacket{version: p.terminated(), plugin: "mysql_native_password"}
 	p.bytes(4) // the number of the connection
 	said.scramble = append(said.scramble, p.bytes(8)...)
 	p.bytes(1)
@@ -80,7 +80,7 @@ func (s *mysqlSession) readGreeting() (greeting, error) {
 	}
 	said.scramble = said.scramble[:max(len(said.scramble)-1, 0)] // a zero ends it
 	if p.bad || said.capabilities&mysqlProtocol41 == 0 || said.capabilities&mysqlSecureConnection == 0 {
-		return greeting{}, fault(probes.ReasonProtocol) // or is older than MySQL 4.1
+		return handshakePacket{}, fault(probes.ReasonProtocol) // or is older than MySQL 4.1
 	}
 	return said, nil
 }
@@ -105,7 +105,7 @@ func (l *mysqlLogin) capabilities() uint32 {
 }
 
 // head is what a request for TLS and a login begin with.
-func (l *mysqlLogin) head(said greeting) []byte {
+func (l *mysqlLogin) head(said handshakePacket) []byte {
 	const utf8mb4 = 45
 	head := binary.LittleEndian.AppendUint32(nil, l.capabilities()&said.capabilities)
 	head = binary.LittleEndian.AppendUint32(head, maxDatabaseBytes)
@@ -113,18 +113,18 @@ func (l *mysqlLogin) head(said greeting) []byte {
 }
 
 // logIn answers the greeting and all that the server wants to know then.
-func (s *mysqlSession) logIn(login mysqlLogin, said greeting) error {
+func (s *mysqlSession) logIn(login mysqlLogin, said handshakePacket) error {
 	plugin, scramble := said.plugin, said.scramble
-	proof, err := login.prove(plugin, scramble)
+	authResponse, err := login.authenticate(plugin, scramble)
 	if err != nil { // the server may have another method for this user
 		plugin = "mysql_native_password"
-		if proof, err = login.prove(plugin, scramble); err != nil {
+		if authResponse, err = login.authenticate(plugin, scramble); err != nil {
 			return err
 		}
 	}
 	attributes := appendLengthAnd(appendLengthAnd(nil, "program_name"), "farpoint")
 	answer := append(append(login.head(said), login.user...), 0)
-	answer = appendLengthAnd(answer, string(proof))
+	answer = appendLengthAnd(answer, string(authResponse))
 	if said.capabilities&mysqlConnectWithDB != 0 && login.database != "" {
 		answer = append(append(answer, login.database...), 0)
 	}
@@ -151,8 +151,8 @@ func (s *mysqlSession) logIn(login mysqlLogin, said greeting) error {
 			if n := len(scramble); plugin != mysqlEd25519 && n > 0 && scramble[n-1] == 0 {
 				scramble = scramble[:n-1]
 			}
-			if proof, err = login.prove(plugin, scramble); err == nil {
-				err = s.send(proof...)
+			if authResponse, err = login.authenticate(plugin, scramble); err == nil {
+				err = s.send(authResponse...)
 			}
 		case mysqlMoreData:
 			err = s.proveMore(login, plugin, question.rest)
@@ -202,8 +202,8 @@ var mysqlPlugins = map[string]probes.LoginMethod{
 	mysqlEd25519:            probes.LoginMySQLEd25519,
 }
 
-// prove makes of the password what a method wants to see of it.
-func (l *mysqlLogin) prove(plugin string, scramble []byte) ([]byte, error) {
+// authenticate makes of the password what a method wants to see of it.
+func (l *mysqlLogin) authenticate(plugin string, scramble []byte) ([]byte, error) {
 	method, ok := mysqlPlugins[plugin]
 	if !ok {
 		return nil, fault(probes.ReasonAuthentication)
@@ -322,4 +322,4 @@ func hashedScalar(parts ...[]byte) (*edwards25519.Scalar, error) {
 }
 
 // isMariaDB tells the two kinds of servers apart.
-func (g greeting) isMariaDB() bool { return strings.Contains(g.version, "MariaDB") }
+func (g handshakePacket) isMariaDB() bool { return strings.Contains(g.version, "MariaDB") }

@@ -51,9 +51,9 @@ type mysqlMethod struct {
 
 const mysqlPassword = "correct horse"
 
-// talk is the server's side. It checks proofs in another way than they are made: by what
+// exchange is the server's side. It checks proofs in another way than they are made: by what
 // a server keeps of a password.
-func (m mysqlMethod) talk(conn net.Conn) {
+func (m mysqlMethod) exchange(conn net.Conn) {
 	capabilities := uint32(mysqlCapable)
 	if m.tls != nil {
 		capabilities |= mysqlSSL
@@ -75,12 +75,12 @@ func (m mysqlMethod) talk(conn net.Conn) {
 	p := payload{rest: login[32:]}
 	p.terminated()
 	length, _ := p.length()
-	proof := p.bytes(int(length))
+	authResponse := p.bytes(int(length))
 	if plugin := p.terminated(); plugin != m.plugin {
 		_, _ = io.WriteString(conn, mysqlPacket(sequence+1, "\xfe"+m.plugin+"\x00"+m.scramble+"\x00"))
-		proof, sequence = readPacket(conn)
+		authResponse, sequence = readPacket(conn)
 	}
-	good, sequence := m.check(conn, proof, sequence)
+	good, sequence := m.check(conn, authResponse, sequence)
 	if !good {
 		_, _ = io.WriteString(conn, mysqlPacket(sequence+1, "\xff\x15\x04#28000no"))
 		return
@@ -104,52 +104,52 @@ func readPacket(conn net.Conn) (content []byte, sequence byte) {
 }
 
 // check looks at a proof and may ask for another one.
-func (m mysqlMethod) check(conn net.Conn, proof []byte, sequence byte) (good bool, last byte) {
+func (m mysqlMethod) check(conn net.Conn, authResponse []byte, sequence byte) (good bool, last byte) {
 	ask := func(question string) []byte {
 		_, _ = io.WriteString(conn, mysqlPacket(sequence+1, "\x01"+question))
-		proof, sequence = readPacket(conn)
-		return proof
+		authResponse, sequence = readPacket(conn)
+		return authResponse
 	}
 	_, secure := conn.(*tls.Conn)
-	plain := mysqlPassword + "\x00"
+	plaintext := mysqlPassword + "\x00"
 	encrypted := func() bool {
 		der, _ := x509.MarshalPKIXPublicKey(&m.key.PublicKey)
 		sealed := ask(string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})))
 		mixed, err := rsa.DecryptOAEP(sha1.New(), nil, m.key, sealed, nil)
-		return err == nil && string(xor(mixed, []byte(m.scramble))) == plain
+		return err == nil && string(xor(mixed, []byte(m.scramble))) == plaintext
 	}
 	switch m.plugin {
 	case "mysql_native_password":
 		once := sha1.Sum([]byte(mysqlPassword))
 		kept := sha1.Sum(once[:])
 		mask := sha1.Sum(append([]byte(m.scramble), kept[:]...))
-		if len(proof) != len(mask) {
+		if len(authResponse) != len(mask) {
 			return false, sequence
 		}
-		candidate := sha1.Sum(xor(proof, mask[:]))
+		candidate := sha1.Sum(xor(authResponse, mask[:]))
 		return candidate == kept, sequence
 	case "caching_sha2_password":
 		once := sha256.Sum256([]byte(mysqlPassword))
 		kept := sha256.Sum256(once[:])
 		if m.cached {
 			mask := sha256.Sum256(append(bytes.Clone(kept[:]), m.scramble...))
-			if len(proof) != len(mask) || sha256.Sum256(xor(proof, mask[:])) != kept {
+			if len(authResponse) != len(mask) || sha256.Sum256(xor(authResponse, mask[:])) != kept {
 				return false, sequence
 			}
 			_, _ = io.WriteString(conn, mysqlPacket(sequence+1, "\x01\x03"))
 			return true, sequence + 1
 		}
-		if proof = ask("\x04"); secure {
-			return string(proof) == plain, sequence
+		if authResponse = ask("\x04"); secure {
+			return string(authResponse) == plaintext, sequence
 		}
-		return string(proof) == "\x02" && encrypted(), sequence
+		return string(authResponse) == "\x02" && encrypted(), sequence
 	case "sha256_password":
 		if secure {
-			return string(proof) == plain, sequence
+			return string(authResponse) == plaintext, sequence
 		}
-		return string(proof) == "\x01" && encrypted(), sequence
+		return string(authResponse) == "\x01" && encrypted(), sequence
 	case "mysql_clear_password":
-		return string(proof) == plain, sequence
+		return string(authResponse) == plaintext, sequence
 	}
 	return false, sequence
 }
@@ -201,7 +201,7 @@ func TestMySQLMethods(t *testing.T) {
 		}
 		method.key, method.scramble = key, mysqlScramble
 		t.Run(name, func(t *testing.T) {
-			endpoint := probetest.Serve(t, method.talk)
+			endpoint := probetest.Serve(t, method.exchange)
 			for password, want := range map[string]probes.Result{mysqlPassword: probes.SuccessResult(), "wrong": probes.FailureResult(probes.ReasonAuthentication), "": probes.FailureResult(probes.ReasonAuthentication)} {
 				knows := want == probes.SuccessResult()
 				def := at(endpoint, "mysql://probe@")

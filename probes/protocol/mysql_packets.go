@@ -250,8 +250,8 @@ func (p *payload) uint16() uint16 { return binary.LittleEndian.Uint16(p.bytes(2)
 
 // terminated reads up to a zero, or up to the end.
 func (p *payload) terminated() string {
-	for i, each := range p.rest {
-		if each == 0 {
+	for i, item := range p.rest {
+		if item == 0 {
 			read := string(p.rest[:i])
 			p.rest = p.rest[i+1:]
 			return read

@@ -114,7 +114,7 @@ func isOn(value string) bool { return value != "" && value != "0" && !strings.Eq
 
 // checkRole returns an error if the server is not what the role is for: a primary takes
 // writes, and a replica is meant not to.
-func (p *mysqlProber) checkRole(variables map[string]string, said greeting) error {
+func (p *mysqlProber) checkRole(variables map[string]string, said handshakePacket) error {
 	if p.role == "" {
 		return nil
 	}
@@ -132,7 +132,7 @@ func (p *mysqlProber) checkRole(variables map[string]string, said greeting) erro
 
 // recovers reports whether innodb_force_recovery keeps InnoDB from taking writes. MySQL takes
 // none as soon as it is set, MariaDB from 4 on.
-func recovers(value string, said greeting) bool {
+func recovers(value string, said handshakePacket) bool {
 	level, err := strconv.Atoi(value)
 	if err != nil {
 		return false // the server does not have it

@@ -57,7 +57,7 @@ func parametersOf(u *url.URL, known ...string) (parameters, error) {
 // the rest as it is, which is the endpoint's. Only what is written exactly like that is
 // taken: with a letter percent-encoded, the endpoint gets a parameter of the same name.
 func takeParameters(u *url.URL, names ...string) (parameters, *url.URL, error) {
-	taken := parameters{}
+	claimed := parameters{}
 	var left []string
 	for pair := range strings.SplitSeq(u.RawQuery, "&") {
 		name, value, _ := strings.Cut(pair, "=")
@@ -65,17 +65,17 @@ func takeParameters(u *url.URL, names ...string) (parameters, *url.URL, error) {
 			left = append(left, pair)
 			continue
 		}
-		if _, twice := taken[name]; twice {
+		if _, twice := claimed[name]; twice {
 			return nil, nil, fmt.Errorf("healthCheckURL has the parameter %s twice: remove one of them", name)
 		}
-		taken[name] = value
+		claimed[name] = value
 	}
-	if len(taken) == 0 {
-		return taken, u, nil
+	if len(claimed) == 0 {
+		return claimed, u, nil
 	}
 	rest := *u
 	rest.RawQuery, rest.ForceQuery = strings.Join(left, "&"), false
-	return taken, &rest, nil
+	return claimed, &rest, nil
 }
 
 // flag is a parameter that is true or false; false if it is left out.

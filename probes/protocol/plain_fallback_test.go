@@ -111,7 +111,7 @@ func TestPreferredTLS_ServerBreaksHandshakeOff_ProbesInPlain(t *testing.T) {
 		"has no versions": func(conn net.Conn) { _, _ = io.WriteString(conn, "\x15\x03\x01\x00\x02\x02\x46") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			var plain atomic.Int32
+			var plaintext atomic.Int32
 			endpoint := probetest.Serve(t, probetest.Closing(func(conn net.Conn) {
 				var request [8]byte
 				if _, err := io.ReadFull(conn, request[:]); err != nil {
@@ -123,7 +123,7 @@ func TestPreferredTLS_ServerBreaksHandshakeOff_ProbesInPlain(t *testing.T) {
 					broken(conn)
 					return
 				}
-				plain.Add(1)
+				plaintext.Add(1)
 				_, _ = conn.Read(make([]byte, 4096))
 				_, _ = io.WriteString(conn, welcome)
 			}))
@@ -133,8 +133,8 @@ func TestPreferredTLS_ServerBreaksHandshakeOff_ProbesInPlain(t *testing.T) {
 			if got := probeOnce(t, prepare(t, at(endpoint, "postgres://probe@/app?sslmode=require")), probetest.Ample); got.Outcome != probes.Failure {
 				t.Errorf("TLS is required: got %+v", got)
 			}
-			if plain.Load() != 1 {
-				t.Errorf("%d probes without TLS", plain.Load())
+			if plaintext.Load() != 1 {
+				t.Errorf("%d probes without TLS", plaintext.Load())
 			}
 		})
 	}

@@ -152,7 +152,7 @@ func postgresDefaults() (*pgconn.Config, error) {
 	return made, nil
 }
 
-func (p *postgresProber) Place() probes.Place { return p.to.Place() }
+func (p *postgresProber) Location() probes.Location { return p.to.Location() }
 
 // CertificateExpiry implements tlsInfo.
 func (p *postgresProber) CertificateExpiry() time.Time { return p.tls.CertificateExpiry() }
@@ -176,7 +176,7 @@ func (p *postgresProber) connect(ctx context.Context, encrypt bool) error {
 		}
 		client, encrypted := secured.(*tls.Conn)
 		if p.user == "" {
-			err = p.knock(secured)
+			err = p.checkAccepting(secured)
 		} else {
 			verified := encrypted && p.tls.VerifiesServer()
 			err = cpulimit.ComputeOver(ctx, secured, func(conn net.Conn) error { return p.visit(ctx, conn, verified) })
@@ -190,9 +190,9 @@ func (p *postgresProber) connect(ctx context.Context, encrypt bool) error {
 
 // secure asks the server for TLS, if the connection is to be encrypted.
 func (p *postgresProber) secure(ctx context.Context, conn transport.Stream, encrypt bool) (net.Conn, error) {
-	plain := transport.FixedDeadline{Conn: conn}
+	plaintext := transport.FixedDeadline{Conn: conn}
 	if !encrypt {
-		return plain, nil
+		return plaintext, nil
 	}
 	const request = "\x00\x00\x00\x08\x04\xd2\x16\x2f" // SSLRequest
 	if _, err := io.WriteString(conn, request); err != nil {
@@ -206,16 +206,16 @@ func (p *postgresProber) secure(ctx context.Context, conn transport.Stream, encr
 	case answer[0] == 'S':
 		return p.tls.Handshake(ctx, conn)
 	case answer[0] == 'N' && p.plainToo:
-		return plain, nil
+		return plaintext, nil
 	case answer[0] == 'N':
 		return nil, fault(probes.ReasonTLSHandshake)
 	}
 	return nil, fault(probes.ReasonProtocol)
 }
 
-// knock finds out whether the server takes connections: if it wants to know who we are,
+// checkAccepting finds out whether the server takes connections: if it wants to know who we are,
 // or says that it does not want us, it does.
-func (p *postgresProber) knock(conn net.Conn) error {
+func (p *postgresProber) checkAccepting(conn net.Conn) error {
 	reader := newPostgresReader(conn)
 	frontend := pgproto3.NewFrontend(reader, conn)
 	frontend.SetMaxBodyLen(maxDatabaseBytes)
@@ -261,12 +261,12 @@ func (p *postgresProber) visit(ctx context.Context, conn net.Conn, verified bool
 		reader.from = r
 		return pgproto3.NewFrontend(reader, w)
 	}
-	dialled := false
+	dialAddr := false
 	config.DialFunc = func(context.Context, string, string) (net.Conn, error) {
-		if dialled { // a second connection would be to cancel what went wrong, which ends with this one
+		if dialAddr { // a second connection would be to cancel what went wrong, which ends with this one
 			return nil, errOneConnection
 		}
-		dialled = true
+		dialAddr = true
 		return conn, nil
 	}
 	// The connection ends with the context by itself.

@@ -133,7 +133,7 @@ func (r *postgresReader) inspect(stream []byte) error {
 			return nil
 		}
 		if r.head[0] == 'R' {
-			if err := r.judge(); err != nil {
+			if err := r.evaluate(); err != nil {
 				return err
 			}
 		}
@@ -149,8 +149,8 @@ var postgresMethods = map[uint32]probes.LoginMethod{
 	10: probes.LoginPostgresSCRAM,
 }
 
-// judge looks at a whole authentication request.
-func (r *postgresReader) judge() error {
+// evaluate looks at a whole authentication request.
+func (r *postgresReader) evaluate() error {
 	const ok, saslContinue = 0, 11
 	if len(r.request) < 4 {
 		return nil

@@ -214,6 +214,6 @@ func FuzzPostgresServer(f *testing.F) {
 	knocks := prepare(f, Definition{URL: "postgres://192.0.2.10/app"}).(*postgresProber)
 	f.Fuzz(func(t *testing.T, sent string) {
 		_ = asks.visit(t.Context(), recited{Reader: strings.NewReader(sent)}, false)
-		_ = knocks.knock(recited{Reader: strings.NewReader(sent)})
+		_ = knocks.checkAccepting(recited{Reader: strings.NewReader(sent)})
 	})
 }

@@ -85,7 +85,7 @@ func introduced(conn net.Conn) string {
 // TestProxyProtocolIsSaidFirst: whatever is spoken, by IPv4 and IPv6, and by name.
 func TestProxyProtocolIsSaidFirst(t *testing.T) {
 	seen := make(chan [2]string, 1)
-	talk := func(conn net.Conn) {
+	exchange := func(conn net.Conn) {
 		said := introduced(conn)
 		family := "TCP4"
 		if conn.RemoteAddr().(*net.TCPAddr).IP.To4() == nil {
@@ -95,7 +95,7 @@ func TestProxyProtocolIsSaidFirst(t *testing.T) {
 		_ = conn.(*net.TCPConn).SetLinger(0)
 		conn.Close()
 	}
-	v4, v6 := probetest.Serve(t, talk), probetest.ServeOn(t, probetest.Ipv6Loopback(t), talk)
+	v4, v6 := probetest.Serve(t, exchange), probetest.ServeOn(t, probetest.Ipv6Loopback(t), exchange)
 	named := fmt.Sprintf("localhost:%d", v4.Port())
 	for _, scheme := range []string{"tcp", "tls", "http", "https", "grpc", "grpcs", "mysql", "postgres", "redis", "rediss"} {
 		for _, version := range []string{"v1", "v2"} {

@@ -65,7 +65,7 @@ func (p *reachability) Probe(ctx context.Context) probes.Result {
 	return result
 }
 
-func (p *reachability) Place() probes.Place { return p.Prober.(probes.EndpointInfo).Place() }
+func (p *reachability) Location() probes.Location { return p.Prober.(probes.EndpointInfo).Location() }
 
 func (p *reachability) Scheme() string { return p.Prober.(probes.EndpointInfo).Scheme() }
 

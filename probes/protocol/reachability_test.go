@@ -37,11 +37,11 @@ func TestHealth_ReachableResults_EndFailuresAndHealNothing(t *testing.T) {
 		want    health.State
 		stale   bool
 	}{
-		"lost packets kill nothing": {health.Seeded(health.StateHealthy), []probes.Result{aTimeout, aTimeout, there, aTimeout, aTimeout, there, aTimeout, aTimeout}, health.StateHealthy, false},
-		"a death is found":          {health.Seeded(health.StateHealthy), []probes.Result{there, aTimeout, aRefusal, aRefusal}, health.StateUnhealthy, false},
-		"the dead stay dead":        {health.Seeded(health.StateUnhealthy), []probes.Result{there, there, there, there}, health.StateUnhealthy, false},
+		"lost packets kill nothing": {health.New(health.StateHealthy), []probes.Result{aTimeout, aTimeout, there, aTimeout, aTimeout, there, aTimeout, aTimeout}, health.StateHealthy, false},
+		"a death is found":          {health.New(health.StateHealthy), []probes.Result{there, aTimeout, aRefusal, aRefusal}, health.StateUnhealthy, false},
+		"the dead stay dead":        {health.New(health.StateUnhealthy), []probes.Result{there, there, there, there}, health.StateUnhealthy, false},
 		"no verdict comes of it":    {health.Health{}, []probes.Result{there, there}, health.StateUnknown, false},
-		"who drains goes on to":     {health.Seeded(health.StateDraining), []probes.Result{there, there, there}, health.StateDraining, false},
+		"who drains goes on to":     {health.New(health.StateDraining), []probes.Result{there, there, there}, health.StateDraining, false},
 		"what is stale stays so":    {health.SeededStale(health.StateHealthy, probes.ReasonUnsoundDefinition), []probes.Result{there, there}, health.StateHealthy, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestHealth_ReachableResults_EndFailuresAndHealNothing(t *testing.T) {
 			}
 		})
 	}
-	steady := health.Seeded(health.StateHealthy)
+	steady := health.New(health.StateHealthy)
 	steady.Observe(aTimeout, limits, time.Unix(0, 0))
 	if steady.Observe(there, limits, time.Unix(0, 0)); steady.Pending() {
 		t.Error("it is probed at the fast interval although the failures have ended")

@@ -117,7 +117,7 @@ func (p *redisProber) commands(user, password string) []byte {
 	return request
 }
 
-func (p *redisProber) Place() probes.Place { return p.to.Place() }
+func (p *redisProber) Location() probes.Location { return p.to.Location() }
 
 // CertificateExpiry implements tlsInfo.
 func (p *redisProber) CertificateExpiry() time.Time { return p.tls.CertificateExpiry() }
@@ -136,13 +136,13 @@ func (p *redisProber) Scheme() string {
 func (p *redisProber) Probe(ctx context.Context) probes.Result {
 	err := p.dialer.Converse(ctx, p.to, func(conn transport.Stream) error {
 		if p.tls == nil {
-			return p.talk(conn)
+			return p.exchange(conn)
 		}
 		client, err := p.tls.Handshake(ctx, conn)
 		if err != nil {
 			return err
 		}
-		err = p.talk(client)
+		err = p.exchange(client)
 		_ = client.CloseWrite() // a goodbye; whether it is heard does not matter
 		return err
 	})
@@ -152,8 +152,8 @@ func (p *redisProber) Probe(ctx context.Context) probes.Result {
 	return probes.SuccessResult()
 }
 
-// talk sends the commands and reads the replies.
-func (p *redisProber) talk(conn net.Conn) error {
+// exchange sends the commands and reads the replies.
+func (p *redisProber) exchange(conn net.Conn) error {
 	// A server that is full says so and closes, before it has read the request. If it
 	// said nothing, the read fails like the write did.
 	_, _ = conn.Write(p.request)

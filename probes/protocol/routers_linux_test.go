@@ -95,7 +95,7 @@ func (f *networkFault) probe(t *testing.T, at netip.Addr) {
 			t.Parallel()
 			prober := prepare(t, Definition{URL: url})
 			f.expect(t, url+" in a goroutine", want, timeout, func(timeout time.Duration) probes.Result { return probeOnce(t, prober, timeout) })
-			if plain, ok := prober.(transport.LoopProber); ok && plain.LoopEligible() {
+			if plaintext, ok := prober.(transport.LoopProber); ok && plaintext.LoopEligible() {
 				f.expect(t, url+" by the loop", want, timeout, func(timeout time.Duration) probes.Result { return probeByScheduler(t, prober, timeout) })
 			}
 		})
@@ -278,14 +278,14 @@ func newRoutedNetwork(t *testing.T) routedNetwork {
 	own, router, endpoint := network["own"], network["router"], network["endpoint"]
 	own.run(t, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", router.path())
 	router.run(t, "ip", "link", "add", "eth1", "type", "veth", "peer", "name", "eth0", "netns", endpoint.path())
-	for _, each := range network {
-		each.sysctl(t, "ipv4/icmp_ratelimit", "0")
-		each.sysctl(t, "ipv4/icmp_msgs_per_sec", "1000000")
-		each.sysctl(t, "ipv4/icmp_msgs_burst", "100000")
-		each.sysctl(t, "ipv6/icmp/ratelimit", "0")
-		each.sysctl(t, "ipv6/conf/all/forwarding", "1")
-		each.sysctl(t, "ipv6/conf/eth0/forwarding", "1")
-		each.sysctl(t, "ipv4/ping_group_range", "0 0")
+	for _, item := range network {
+		item.sysctl(t, "ipv4/icmp_ratelimit", "0")
+		item.sysctl(t, "ipv4/icmp_msgs_per_sec", "1000000")
+		item.sysctl(t, "ipv4/icmp_msgs_burst", "100000")
+		item.sysctl(t, "ipv6/icmp/ratelimit", "0")
+		item.sysctl(t, "ipv6/conf/all/forwarding", "1")
+		item.sysctl(t, "ipv6/conf/eth0/forwarding", "1")
+		item.sysctl(t, "ipv4/ping_group_range", "0 0")
 	}
 	own.sysctl(t, "ipv6/conf/all/forwarding", "0")
 	router.sysctl(t, "ipv4/ip_forward", "1")
@@ -304,8 +304,8 @@ func newRoutedNetwork(t *testing.T) routedNetwork {
 	endpoint.ip(t, "route add local 198.51.100.0/24 dev lo", "route add local fd00:2::/64 dev lo",
 		"route add default via 10.1.0.1", "route add ::/0 via fd00:1::1")
 	for _, device := range []string{"ipv4/neigh/eth0", "ipv6/neigh/eth0"} {
-		for _, each := range []*testNamespace{own, router} {
-			each.sysctl(t, device+"/retrans_time_ms", "50")
+		for _, item := range []*testNamespace{own, router} {
+			item.sysctl(t, device+"/retrans_time_ms", "50")
 		}
 	}
 	router.sysctl(t, "ipv4/neigh/eth1/retrans_time_ms", "50")

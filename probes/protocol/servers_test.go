@@ -49,7 +49,7 @@ func result(t testing.TB, def Definition, timeout time.Duration) probes.Result {
 	t.Helper()
 	prober := prepare(t, def)
 	result := probeOnce(t, prober, timeout)
-	if plain, ok := prober.(transport.LoopProber); ok && plain.LoopEligible() {
+	if plaintext, ok := prober.(transport.LoopProber); ok && plaintext.LoopEligible() {
 		if looped := probeByScheduler(t, prober, timeout); looped != result {
 			t.Errorf("got %+v in a goroutine and %+v by the loop", result, looped)
 		}
@@ -71,9 +71,9 @@ func probeOnce(t testing.TB, prober probes.Prober, timeout time.Duration) probes
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	alone := cpulimit.NewCPULimiter(1)
+	alone := cpulimit.New(1)
 	start := time.Now()
-	result := prober.Probe(&cpulimit.CPUSlot{Context: ctx, Limiter: alone, Timeout: timeout})
+	result := prober.Probe(&cpulimit.Slot{Context: ctx, Limiter: alone, Timeout: timeout})
 	if alone.Mu.Lock(); alone.Free != 1 {
 		t.Error("the probe has kept its turn")
 	}

@@ -59,7 +59,7 @@ func newTCPProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Probe
 	return p, nil
 }
 
-func (p *tcpProber) Place() probes.Place { return p.to.Place() }
+func (p *tcpProber) Location() probes.Location { return p.to.Location() }
 
 func (p *tcpProber) Scheme() string { return "tcp" }
 
@@ -86,7 +86,7 @@ func (p *tcpProber) ParseResponse(answer io.Reader) (probes.Result, transport.En
 // Probe implements Prober.
 func (p *tcpProber) Probe(ctx context.Context) probes.Result {
 	err := p.dialer.Converse(ctx, p.to, func(conn transport.Stream) error {
-		err := p.talk(conn)
+		err := p.exchange(conn)
 		if err == nil {
 			transport.CloseAfterResponse.Apply(ctx, conn)
 		}
@@ -98,8 +98,8 @@ func (p *tcpProber) Probe(ctx context.Context) probes.Result {
 	return probes.SuccessResult()
 }
 
-// talk sends what is to be sent and waits for what is expected.
-func (p *tcpProber) talk(conn transport.Stream) error {
+// exchange sends what is to be sent and waits for what is expected.
+func (p *tcpProber) exchange(conn transport.Stream) error {
 	if len(p.send) > 0 {
 		if _, err := conn.Write(p.send); err != nil {
 			return err

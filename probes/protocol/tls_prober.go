@@ -65,7 +65,7 @@ func newTLSProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Probe
 	return p, nil
 }
 
-func (p *tlsProber) Place() probes.Place { return p.to.Place() }
+func (p *tlsProber) Location() probes.Location { return p.to.Location() }
 
 func (p *tlsProber) Scheme() string { return "tls" }
 
@@ -91,13 +91,13 @@ func (p *tlsProber) clientCertificate(ours []tls.Certificate) func(*tls.Certific
 
 // Probe implements Prober.
 func (p *tlsProber) Probe(ctx context.Context) probes.Result {
-	if err := p.dialer.Converse(ctx, p.to, func(conn transport.Stream) error { return p.talk(ctx, conn) }); err != nil {
+	if err := p.dialer.Converse(ctx, p.to, func(conn transport.Stream) error { return p.exchange(ctx, conn) }); err != nil {
 		return transport.Classify(ctx, err)
 	}
 	return probes.SuccessResult()
 }
 
-func (p *tlsProber) talk(ctx context.Context, conn transport.Stream) error {
+func (p *tlsProber) exchange(ctx context.Context, conn transport.Stream) error {
 	p.wanted = false
 	client, err := p.client.Handshake(ctx, conn)
 	if err != nil {

@@ -47,7 +47,7 @@ func TestTLSProbe(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name     string
-		talk     func(net.Conn)
+		exchange func(net.Conn)
 		query    string
 		settings transport.TLSSettings
 		timeout  time.Duration
@@ -91,7 +91,7 @@ func TestTLSProbe(t *testing.T) {
 		}, "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			def := at(probetest.Serve(t, test.talk), "tls://"+test.query)
+			def := at(probetest.Serve(t, test.exchange), "tls://"+test.query)
 			def.TLS = &test.settings
 			prober := prepare(t, def)
 			for range 2 {

@@ -45,7 +45,7 @@ func TestHTTPSProbe(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name     string
-		talk     func(net.Conn)
+		exchange func(net.Conn)
 		settings transport.TLSSettings
 		timeout  time.Duration
 		want     probes.Result
@@ -84,7 +84,7 @@ func TestHTTPSProbe(t *testing.T) {
 		{"alert", probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x15\x03\x03\x00\x02\x02\x28") }), trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			def := at(probetest.Serve(t, test.talk), "https:///")
+			def := at(probetest.Serve(t, test.exchange), "https:///")
 			def.TLS = &test.settings
 			// Twice, since the second handshake may resume what the first has begun.
 			prober := prepare(t, def)
@@ -248,7 +248,7 @@ func TestBundlesAreShared(t *testing.T) {
 func TestRedirectsAndTLS(t *testing.T) {
 	ca := probetest.NewAuthority(t)
 	securely := func(s *site) string {
-		place := probetest.Serve(t, probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, s.talk))
+		place := probetest.Serve(t, probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, s.exchange))
 		s.at = place
 		return "https://" + place.String()
 	}
@@ -288,8 +288,8 @@ func TestRedirectsAndTLS(t *testing.T) {
 		}
 	})
 	t.Run("down to http", func(t *testing.T) {
-		plain := probetest.Unvisited(t)
-		s := newSite(t).redirects("/", 301, "http://"+plain.String()+"/ok")
+		plaintext := probetest.Unvisited(t)
+		s := newSite(t).redirects("/", 301, "http://"+plaintext.String()+"/ok")
 		securely(s)
 		if got, want := follow(t, s, "https", settings), probes.FailureResult(probes.ReasonRedirect); got != want {
 			t.Errorf("got %+v, want %+v", got, want)

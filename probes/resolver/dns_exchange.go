@@ -31,8 +31,8 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// DnsPort is the port of name servers.
-const DnsPort = 53
+// DNSPort is the port of name servers.
+const DNSPort = 53
 
 // MaxDatagram is the longest answer that is asked for by UDP: it gets through without
 // being fragmented (https://www.dnsflagday.net/2020).

@@ -29,8 +29,8 @@ type Answer struct {
 	// the name servers answer later, if they do, except that a name that does not exist loses them
 	// after a grace time.
 	RecordSet
-	// Remembered: no name server has said them yet, they are Wanted.Known.
-	Remembered bool
+	// Stale: no name server has said them yet, they are Wanted.Known.
+	Stale bool
 	// Outcome is that of the last lookup. Of several that failed in a row it is the first
 	// one's.
 	Outcome LookupOutcome
@@ -70,8 +70,8 @@ type lookup struct {
 	exactly bool
 	// failures counts lookups that failed in a row.
 	failures int
-	// missing is since when the name does not exist; zero if it does.
-	missing time.Time
+	// nxdomainSince is since when the name does not exist; zero if it does.
+	nxdomainSince time.Time
 
 	due time.Time
 	// position is its index in its queue; absent while it is being asked.
@@ -104,18 +104,18 @@ func (l *lookup) take(said dnsReply, now time.Time, grace time.Duration) {
 		l.miss(now, grace)
 		return
 	}
-	l.missing, l.answer.KeptUntil = time.Time{}, time.Time{}
+	l.nxdomainSince, l.answer.KeptUntil = time.Time{}, time.Time{}
 	if said.outcome == LookupFound {
-		l.answer.RecordSet, l.answer.Remembered = said.records, false
+		l.answer.RecordSet, l.answer.Stale = said.records, false
 	}
 }
 
 // miss lets the records go once the name has not existed for the grace time.
 func (l *lookup) miss(now time.Time, grace time.Duration) {
-	if l.missing.IsZero() {
-		l.missing = now
+	if l.nxdomainSince.IsZero() {
+		l.nxdomainSince = now
 	}
-	l.answer.KeptUntil = l.missing.Add(grace)
+	l.answer.KeptUntil = l.nxdomainSince.Add(grace)
 	if !now.Before(l.answer.KeptUntil) {
 		l.answer.RecordSet = RecordSet{}
 	}

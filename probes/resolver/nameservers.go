@@ -185,7 +185,7 @@ func (s *nameServers) follow() {
 	}
 	if len(s.servers) == 0 {
 		// Without any, a name server on this host is meant, as to resolv.conf(5).
-		s.servers = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), DnsPort)}
+		s.servers = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), DNSPort)}
 	}
 }
 
@@ -205,7 +205,7 @@ func parseResolvConf(text []byte) []netip.AddrPort {
 			continue
 		}
 		if addr, err := netip.ParseAddr(words[1]); err == nil {
-			servers = append(servers, netip.AddrPortFrom(addr, DnsPort))
+			servers = append(servers, netip.AddrPortFrom(addr, DNSPort))
 		}
 	}
 	return servers

@@ -175,7 +175,7 @@ func (r *Resolver) want(owner probes.Owner, wanted *Wanted) {
 		r.nudge()
 	}
 	if known.answer.Outcome == LookupPending && known.answer.empty() {
-		known.answer.RecordSet, known.answer.Remembered = wanted.Known, !wanted.Known.empty()
+		known.answer.RecordSet, known.answer.Stale = wanted.Known, !wanted.Known.empty()
 	}
 	if bounds, ok := known.bounds[owner]; ok && bounds == wanted.TTLBounds {
 		return
@@ -256,7 +256,7 @@ func (r *Resolver) ask(ctx context.Context, of *lookup, inFlight *int) {
 	}
 	now := r.options.Clock.Now()
 	r.options.Metrics.observe(said.outcome, now.Sub(began))
-	for _, owner := range r.settle(of, said, now, inFlight) {
+	for _, owner := range r.recordResult(of, said, now, inFlight) {
 		r.options.Notify(owner)
 	}
 	r.nudge()
@@ -273,8 +273,8 @@ func (r *Resolver) lookup(ctx context.Context, question Question) (said dnsReply
 	return r.options.lookup(ctx, question)
 }
 
-// settle learns from a reply, and returns whom it is news for.
-func (r *Resolver) settle(of *lookup, said dnsReply, now time.Time, inFlight *int) []probes.Owner {
+// recordResult learns from a reply, and returns whom it is news for.
+func (r *Resolver) recordResult(of *lookup, said dnsReply, now time.Time, inFlight *int) []probes.Owner {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	*inFlight--
@@ -331,9 +331,9 @@ func (q *lookupQueue) Push(x any) {
 // Pop implements heap.Interface.
 func (q *lookupQueue) Pop() any {
 	last := len(*q) - 1
-	taken := (*q)[last]
+	claimed := (*q)[last]
 	(*q)[last] = nil
 	*q = (*q)[:last]
-	taken.position = absent
-	return taken
+	claimed.position = absent
+	return claimed
 }

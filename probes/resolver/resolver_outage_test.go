@@ -76,10 +76,10 @@ func TestNameThatDoesNotExistGoesAfterAGraceTime(t *testing.T) {
 		a.say(dbA, dnsReply{outcome: LookupMissing, ttl: 2 * time.Minute})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		missing := a.times(dbA)[1]
+		nxdomainSince := a.times(dbA)[1]
 		got := r.settled(dbA)
-		if !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupMissing || !got.KeptUntil.Equal(missing.Add(DefaultMissingGrace)) {
-			t.Fatalf("%+v, missing since %v", got, missing)
+		if !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupMissing || !got.KeptUntil.Equal(nxdomainSince.Add(DefaultMissingGrace)) {
+			t.Fatalf("%+v, missing since %v", got, nxdomainSince)
 		}
 		time.Sleep(time.Until(got.KeptUntil) - time.Second)
 		if got := r.settled(dbA); got.empty() || a.toldTimes(asker) != 2 {
@@ -147,12 +147,12 @@ func TestRestartDuringAnOutage(t *testing.T) {
 			t.Errorf("before the first reply: %+v", got)
 		}
 		time.Sleep(100 * time.Hour)
-		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupServerFailure || !got.Remembered {
+		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupServerFailure || !got.Stale {
 			t.Errorf("%+v", got)
 		}
 		a.say(dbA, found(time.Minute, "192.0.2.1"))
 		time.Sleep(longestPause)
-		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupFound || got.Remembered {
+		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupFound || got.Stale {
 			t.Errorf("after it: %+v", got)
 		}
 	})

@@ -328,9 +328,9 @@ func TestResolverOfDnsmasq(t *testing.T) {
 		}
 	}()
 	far, many := Question{"far.example", RecordA}, Question{"many.example", RecordA}
-	wide, service, missing := Question{"far.example", RecordAAAA}, Question{"_db._tcp.example", RecordSRV}, Question{"missing.example", RecordA}
+	wide, service, nxdomainSince := Question{"far.example", RecordAAAA}, Question{"_db._tcp.example", RecordSRV}, Question{"missing.example", RecordA}
 	var wanted []Wanted
-	for _, question := range []Question{far, many, wide, service, missing} {
+	for _, question := range []Question{far, many, wide, service, nxdomainSince} {
 		wanted = append(wanted, Wanted{Question: question, TTLBounds: TTLBounds{Min: time.Second, Max: time.Second}})
 	}
 	r.Set(asker, wanted)
@@ -347,7 +347,7 @@ func TestResolverOfDnsmasq(t *testing.T) {
 	}
 	until("the first answers", func() bool {
 		return r.Answer(far).equal(addresses("192.0.2.1")) && r.Answer(wide).equal(addresses("2001:db8::1")) &&
-			len(r.Answer(many).Addresses) == 200 && r.Answer(missing).Outcome == LookupMissing &&
+			len(r.Answer(many).Addresses) == 200 && r.Answer(nxdomainSince).Outcome == LookupMissing &&
 			r.Answer(service).equal(RecordSet{Services: []ServiceRecord{{10, 5, "db.example", 5432}}})
 	})
 	for i := range 3 {

@@ -65,10 +65,10 @@ func many(n int, prober func(i int) probes.Prober) []Target {
 // elsewhere is a scripted prober with a place of its own.
 type elsewhere struct {
 	*scripted
-	at probes.Place
+	at probes.Location
 }
 
-func (e elsewhere) Place() probes.Place { return e.at }
+func (e elsewhere) Location() probes.Location { return e.at }
 
 func (e elsewhere) Scheme() string { return "tcp" }
 
@@ -140,7 +140,7 @@ func TestLimitsByNamespaceAndDestination(t *testing.T) {
 			}}
 		}
 		s := started(t, Options{MaxInFlightPerNamespace: 7, MaxInFlightPerDestination: 3})
-		gateway := probes.Place{Addr: netip.MustParseAddr("192.0.2.1")}
+		gateway := probes.Location{Addr: netip.MustParseAddr("192.0.2.1")}
 		s.Set(probes.Owner{Namespace: "greedy", Name: "a"}, many(30, func(int) probes.Prober { return slow("greedy") }))
 		modest := many(5, func(int) probes.Prober { return elsewhere{slow("modest", "gateway"), gateway} })
 		for i := range modest {
@@ -176,7 +176,7 @@ func TestAmongThoseWhoWaitTheLongestIsNext(t *testing.T) {
 		for _, options := range []Options{{MaxInFlightPerNamespace: 10}, {MaxInFlightPerDestination: 10}, {MaxInFlight: 10, MaxInFlightPerNamespace: 10}} {
 			s := started(t, options)
 			var all []*scripted
-			gateway := probes.Place{Addr: netip.MustParseAddr("192.0.2.1")}
+			gateway := probes.Location{Addr: netip.MustParseAddr("192.0.2.1")}
 			s.Set(owner, many(300, func(int) probes.Prober {
 				slow := &scripted{answer: func(context.Context) probes.Result {
 					time.Sleep(timing.Timeout / 2)
@@ -188,8 +188,8 @@ func TestAmongThoseWhoWaitTheLongestIsNext(t *testing.T) {
 			time.Sleep(10 * 300 / 10 * timing.Timeout / 2) // ten times each
 			synctest.Wait()
 			least, most := len(all[0].times()), 0
-			for _, each := range all {
-				least, most = min(least, len(each.times())), max(most, len(each.times()))
+			for _, item := range all {
+				least, most = min(least, len(item.times())), max(most, len(item.times()))
 			}
 			if least < 8 || most > least+3 { // at first, new targets go ahead of those that have been probed
 				t.Errorf("with limits %d, %d, %d: targets were probed %d to %d times",
@@ -203,20 +203,20 @@ func TestAmongThoseWhoWaitTheLongestIsNext(t *testing.T) {
 func TestWhoWaitsForOneLimitHoldsNobodyUpAtAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := started(t, Options{MaxInFlightPerNamespace: 4, MaxInFlightPerDestination: 1})
-		gateway := probes.Place{Addr: netip.MustParseAddr("192.0.2.1")}
+		gateway := probes.Location{Addr: netip.MustParseAddr("192.0.2.1")}
 		slow := &scripted{answer: func(context.Context) probes.Result {
 			time.Sleep(timing.Timeout * 9 / 10)
 			return probes.SuccessResult()
 		}}
 		s.Set(probes.Owner{Namespace: owner.Namespace, Name: "slow"}, many(20, func(int) probes.Prober { return elsewhere{slow, gateway} }))
-		var swift []*scripted
+		var failedFast []*scripted
 		targets := many(60, func(i int) probes.Prober {
-			each := &scripted{answer: func(context.Context) probes.Result {
+			item := &scripted{answer: func(context.Context) probes.Result {
 				time.Sleep(timing.Interval / 60)
 				return probes.SuccessResult()
 			}}
-			swift = append(swift, each)
-			return elsewhere{each, probes.Place{Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i)})}}
+			failedFast = append(failedFast, item)
+			return elsewhere{item, probes.Location{Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i)})}}
 		})
 		for i := range targets {
 			targets[i].Identity[5] = 1
@@ -224,8 +224,8 @@ func TestWhoWaitsForOneLimitHoldsNobodyUpAtAnother(t *testing.T) {
 		s.Set(owner, targets)
 		time.Sleep(10 * timing.Interval)
 		synctest.Wait()
-		for i, each := range swift {
-			if n := len(each.times()); n < 9 {
+		for i, item := range failedFast {
+			if n := len(item.times()); n < 9 {
 				t.Errorf("%d was probed %d times in 10 intervals", i, n)
 			}
 		}
@@ -234,34 +234,34 @@ func TestWhoWaitsForOneLimitHoldsNobodyUpAtAnother(t *testing.T) {
 
 func TestEqualTargetsShareAProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told := make(chan probes.Owner, 100)
-		s := started(t, Options{Notify: func(o probes.Owner) { told <- o }})
+		notified := make(chan probes.Owner, 100)
+		s := started(t, Options{Notify: func(o probes.Owner) { notified <- o }})
 		shared, private := answering(pass), answering(pass)
 		owners := []probes.Owner{{Namespace: "a", Name: "x"}, {Namespace: "a", Name: "y"}, {Namespace: "b", Name: "z"}}
-		for _, each := range owners {
+		for _, item := range owners {
 			secret := target(private)
 			secret.Key, secret.Identity, secret.Private = "secret", Identity{9}, true
-			s.Set(each, []Target{target(shared), secret})
+			s.Set(item, []Target{target(shared), secret})
 		}
 		synctest.Wait()
 		if n, m := len(shared.times()), len(private.times()); n != 1 || m != 2 {
 			t.Errorf("%d probes of the shared, %d of the private target; want 1, and 2: one in each namespace", n, m)
 		}
-		for len(told) > 0 {
-			<-told
+		for len(notified) > 0 {
+			<-notified
 		}
 
 		shared.set(func(context.Context) probes.Result { return refused })
 		time.Sleep(timing.Interval + 2*timing.FastInterval)
 		synctest.Wait()
-		close(told)
+		close(notified)
 		heard := map[probes.Owner]int{}
-		for each := range told {
-			heard[each]++
+		for item := range notified {
+			heard[item]++
 		}
-		for _, each := range owners {
-			if heard[each] != 1 || s.Health(each)["a"].State != health.StateUnhealthy {
-				t.Errorf("%v was notified %d times and has %v", each, heard[each], s.Health(each)["a"].State)
+		for _, item := range owners {
+			if heard[item] != 1 || s.Health(item)["a"].State != health.StateUnhealthy {
+				t.Errorf("%v was notified %d times and has %v", item, heard[item], s.Health(item)["a"].State)
 			}
 		}
 	})
@@ -292,18 +292,18 @@ func TestWhoIsSharedWaitsInOnePlace(t *testing.T) {
 // probe will change it.
 func TestTheVerdictThatAnotherOwnerHasIsNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told := make(chan probes.Owner, 100)
-		s := started(t, Options{Notify: func(o probes.Owner) { told <- o }})
+		owners := make(chan probes.Owner, 100)
+		s := started(t, Options{Notify: func(o probes.Owner) { owners <- o }})
 		slow := &scripted{answer: func(context.Context) probes.Result { time.Sleep(time.Second); return pass }}
 		first, second := probes.Owner{Namespace: "a", Name: "x"}, probes.Owner{Namespace: "b", Name: "y"}
 		s.Set(first, []Target{target(slow)})
 		synctest.Wait()
 		seeded := target(slow)
-		seeded.Initial = health.Seeded(health.StateHealthy)
+		seeded.Initial = health.New(health.StateHealthy)
 		s.Set(second, []Target{seeded})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := len(told); n != 1 || <-told != first {
+		if n := len(owners); n != 1 || <-owners != first {
 			t.Errorf("%d are notified of a verdict that is new for the first owner", n)
 		}
 	})
@@ -348,12 +348,12 @@ func TestSharingEndsWithTheLastOwner(t *testing.T) {
 
 func TestWhatDiesTogetherIsFoundTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var told []time.Time
+		var owners []time.Time
 		var mu sync.Mutex
 		s := started(t, Options{Notify: func(probes.Owner) {
 			mu.Lock()
 			defer mu.Unlock()
-			told = append(told, time.Now())
+			owners = append(owners, time.Now())
 		}})
 		prober := answering(pass)
 		targets := many(10, func(int) probes.Prober { return prober })
@@ -365,14 +365,14 @@ func TestWhatDiesTogetherIsFoundTogether(t *testing.T) {
 		time.Sleep(time.Minute)
 		for _, answer := range []probes.Result{refused, pass} {
 			synctest.Wait()
-			told = nil
+			owners = nil
 			prober.set(func(context.Context) probes.Result { return answer })
 			time.Sleep(time.Minute)
 			synctest.Wait()
-			if len(told) != len(targets) {
-				t.Fatalf("%d of %d turned", len(told), len(targets))
+			if len(owners) != len(targets) {
+				t.Fatalf("%d of %d turned", len(owners), len(targets))
 			}
-			if spread := told[len(told)-1].Sub(told[0]); spread > 2*timing.FastInterval {
+			if spread := owners[len(owners)-1].Sub(owners[0]); spread > 2*timing.FastInterval {
 				t.Errorf("with %v, found over %v of the interval", answer, spread)
 			}
 		}

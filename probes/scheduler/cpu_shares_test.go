@@ -51,7 +51,7 @@ func TestHandshakesOfOneNamespaceMakeNoOtherWait(t *testing.T) {
 		var mu sync.Mutex
 		var took []time.Duration
 		compute := func(ctx context.Context) probes.Result {
-			begun := time.Now()
+			startedAt := time.Now()
 			err := cpulimit.ComputeOver(ctx, nil, func(net.Conn) error {
 				time.Sleep(handshake)
 				return nil
@@ -61,7 +61,7 @@ func TestHandshakesOfOneNamespaceMakeNoOtherWait(t *testing.T) {
 			}
 			if cpulimit.SlotOf(ctx).Namespace == "modest" {
 				mu.Lock()
-				took = append(took, time.Since(begun))
+				took = append(took, time.Since(startedAt))
 				mu.Unlock()
 			}
 			return probes.SuccessResult()
@@ -73,10 +73,10 @@ func TestHandshakesOfOneNamespaceMakeNoOtherWait(t *testing.T) {
 		})
 		few := many(20, func(int) probes.Prober { return sweating{&scripted{answer: compute}} })
 		for i := range few {
-			few[i].Identity[3], few[i].Initial = 1, health.Seeded(health.StateHealthy)
+			few[i].Identity[3], few[i].Initial = 1, health.New(health.StateHealthy)
 		}
 		for i := range crowd { // they would take ten times as long as there is
-			crowd[i].Initial = health.Seeded(health.StateHealthy)
+			crowd[i].Initial = health.New(health.StateHealthy)
 			crowd[i].Timing = Timing{Interval: 500 * time.Millisecond, FastInterval: 500 * time.Millisecond, Timeout: 500 * time.Millisecond}
 		}
 		s.Set(probes.Owner{Namespace: "greedy", Name: "crowd"}, crowd)
@@ -97,8 +97,8 @@ func TestHandshakesOfOneNamespaceMakeNoOtherWait(t *testing.T) {
 			}
 		}
 		least, most := len(greedy[0].times()), 0
-		for _, each := range greedy {
-			least, most = min(least, len(each.times())), max(most, len(each.times()))
+		for _, item := range greedy {
+			least, most = min(least, len(item.times())), max(most, len(item.times()))
 		}
 		if least < 10 || most > least+least/2 {
 			t.Errorf("targets of the greedy namespace were probed %d to %d times", least, most)
@@ -139,14 +139,14 @@ func TestWaitingForATurnIsNoFaultOfTheEndpoint(t *testing.T) {
 			})), "https://")
 			def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 			prober := newProber(t, def)
-			c := cpulimit.NewCPULimiter(1)
+			c := cpulimit.New(1)
 			if test.busy > 0 {
 				c.Take(t.Context(), "another", false)
 				time.AfterFunc(test.busy, c.Give)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			defer cancel()
-			if got := prober.Probe(&cpulimit.CPUSlot{Context: ctx, Limiter: c, Timeout: timeout}); got != test.want {
+			if got := prober.Probe(&cpulimit.Slot{Context: ctx, Limiter: c, Timeout: timeout}); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})

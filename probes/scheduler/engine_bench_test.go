@@ -30,7 +30,7 @@ import (
 
 // BenchmarkHealthObserve is the state machine at work on a steady target.
 func BenchmarkHealthObserve(b *testing.B) {
-	health := health.Seeded(health.StateHealthy)
+	health := health.New(health.StateHealthy)
 	b.ReportAllocs()
 	for b.Loop() {
 		health.Observe(probes.SuccessResult(), thresholds, time.Time{})
@@ -71,17 +71,17 @@ func BenchmarkSchedulerHealth(b *testing.B) {
 }
 
 // crowd returns a scheduler, not started, with targets of many owners.
-func crowd(ownerCount, each int) (*Scheduler, []probes.Owner, [][]Target) {
+func crowd(ownerCount, item int) (*Scheduler, []probes.Owner, [][]Target) {
 	scheduler := New(Options{Notify: func(probes.Owner) {}})
 	owners, targets := make([]probes.Owner, ownerCount), make([][]Target, ownerCount)
 	for i := range owners {
 		owners[i] = probes.Owner{Namespace: fmt.Sprintf("namespace-%d", i%100), Name: fmt.Sprintf("owner-%d", i)}
-		for j := range each {
+		for j := range item {
 			targets[i] = append(targets[i], Target{
 				Key:      fmt.Sprintf("endpoint-%d", j),
 				Identity: Identity{byte(i >> 8), byte(i), byte(j)},
 				Prober:   answering(probes.SuccessResult()), Timing: timing, Thresholds: thresholds,
-				Initial: health.Seeded(health.StateHealthy),
+				Initial: health.New(health.StateHealthy),
 			})
 		}
 		scheduler.Set(owners[i], targets[i])

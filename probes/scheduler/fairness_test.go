@@ -47,7 +47,7 @@ func TestGreedyTenantsMakeNobodyWait(t *testing.T) {
 		time.Sleep(450 * time.Millisecond)
 		return probes.SuccessResult()
 	}
-	gateway := probes.Place{Addr: netip.MustParseAddr("192.0.2.1")}
+	gateway := probes.Location{Addr: netip.MustParseAddr("192.0.2.1")}
 	for _, test := range []struct {
 		name string
 		// greedy and modest are what the tenants' endpoints do.
@@ -67,7 +67,7 @@ func TestGreedyTenantsMakeNobodyWait(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := started(t, Options{MaxInFlight: most, Guard: guard.Options{Share: 1, Networks: 1 << 20, Release: 1, MaxHold: time.Minute}})
 				prober := func(answer func(context.Context) probes.Result, i int) probes.Prober {
-					at := probes.Place{Addr: netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})}
+					at := probes.Location{Addr: netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})}
 					if test.same {
 						at = gateway
 					}

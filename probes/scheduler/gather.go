@@ -27,7 +27,7 @@ import (
 // and of the rest a quarter for the steadily down. What one of these does not make use of is for
 // the others. Thus whatever there is too much of holds up the others for a while, but does not
 // keep them from being probed.
-func (s *Scheduler) gatherAll(ctx context.Context, now time.Duration, batch []begun) []begun {
+func (s *Scheduler) gatherAll(ctx context.Context, now time.Duration, batch []probeRun) []probeRun {
 	most := min(s.starts.left(now), burst)
 	s.turns++ // who has a share of less than one has it now and then
 	share := func(quarters int) int { return len(batch) + (quarters*(most-len(batch))+s.turns%4)/4 }
@@ -50,7 +50,7 @@ func (s *Scheduler) pendingMayBegin(now time.Duration) bool {
 }
 
 // gatherWaiting takes those who wait for a limit.
-func (s *Scheduler) gatherWaiting(ctx context.Context, now time.Duration, batch []begun, most int) []begun {
+func (s *Scheduler) gatherWaiting(ctx context.Context, now time.Duration, batch []probeRun, most int) []probeRun {
 	for of, queue := range s.limits.waiting { // in no order, which is fair
 		if batch = s.gatherFrom(ctx, queue, of, now, batch, most); len(*queue) == 0 {
 			delete(s.limits.waiting, of)
@@ -59,13 +59,13 @@ func (s *Scheduler) gatherWaiting(ctx context.Context, now time.Duration, batch 
 	return batch
 }
 
-func (s *Scheduler) gatherLane(ctx context.Context, lane lane, now time.Duration, batch []begun, most int) []begun {
-	return s.gatherFrom(ctx, &s.queues[lane], bottleneck{lane: lane}, now, batch, most)
+func (s *Scheduler) gatherLane(ctx context.Context, lane lane, now time.Duration, batch []probeRun, most int) []probeRun {
+	return s.gatherFrom(ctx, &s.queues[lane], limitKey{lane: lane}, now, batch, most)
 }
 
 // gatherFrom takes from a queue who is due, until there are as many as may be, or a limit keeps
 // the first of it. Others go to where they wait for theirs.
-func (s *Scheduler) gatherFrom(ctx context.Context, queue *dueQueue, of bottleneck, now time.Duration, batch []begun, most int) []begun {
+func (s *Scheduler) gatherFrom(ctx context.Context, queue *dueQueue, of limitKey, now time.Duration, batch []probeRun, most int) []probeRun {
 	for len(*queue) > 0 && !s.limits.full(of.lane) {
 		first := (*queue)[0]
 		if first.due > now {

@@ -67,7 +67,7 @@ func (n *network) whole(from, to time.Time) bool {
 // again after a second and after three, as TCP does.
 type remote struct {
 	network *network
-	at      probes.Place
+	at      probes.Location
 	latency time.Duration
 
 	mu sync.Mutex
@@ -76,12 +76,12 @@ type remote struct {
 }
 
 func (r *remote) Probe(ctx context.Context) probes.Result {
-	begun := time.Now()
+	startedAt := time.Now()
 	r.mu.Lock()
 	died := r.died
 	r.mu.Unlock()
 	for _, again := range []time.Duration{0, retransmission, 3 * retransmission} {
-		from := begun.Add(again)
+		from := startedAt.Add(again)
 		to := from.Add(r.latency)
 		if !r.network.whole(from, to) || !died.IsZero() && to.After(died) {
 			continue
@@ -96,7 +96,7 @@ func (r *remote) Probe(ctx context.Context) probes.Result {
 	return hang(ctx)
 }
 
-func (r *remote) Place() probes.Place { return r.at }
+func (r *remote) Location() probes.Location { return r.at }
 
 func (r *remote) Scheme() string { return "tcp" }
 
@@ -148,7 +148,7 @@ func newRealm(t *testing.T, random *rand.Rand, leastFailures int) *realm {
 		}
 		targets := many(1+random.IntN(6), func(k int) probes.Prober {
 			one := &remote{
-				network: r.network, at: probes.Place{Addr: netip.AddrFrom4([4]byte{10, 1, byte(i), byte(k)})},
+				network: r.network, at: probes.Location{Addr: netip.AddrFrom4([4]byte{10, 1, byte(i), byte(k)})},
 				latency: time.Duration(1+random.IntN(100)) * time.Millisecond,
 			}
 			made.endpoints = append(made.endpoints, one)
@@ -202,12 +202,12 @@ func worlds(t *testing.T, count int, test func(t *testing.T, random *rand.Rand))
 func TestNoCutTakesAnythingOut(t *testing.T) {
 	worlds(t, 300, func(t *testing.T, random *rand.Rand) {
 		r := newRealm(t, random, 2)
-		begun := time.Now()
+		startedAt := time.Now()
 		for range 5 {
 			length := time.Duration(random.ExpFloat64() * float64(3*time.Second))
 			r.cut(time.Since(r.origin)+time.Duration(random.IntN(2000))*time.Millisecond, length)
 			time.Sleep(length + 40*time.Second)
-			if turned := r.turned(begun); len(turned) > 0 {
+			if turned := r.turned(startedAt); len(turned) > 0 {
 				t.Fatalf("%d owners, cut for %v, taken out: %v", len(r.owners), length, turned)
 			}
 		}
@@ -254,10 +254,10 @@ func (r *realm) someDie() map[*remote]bool {
 	}
 	for i := range r.owners {
 		wholeSite := r.random.IntN(3) == 0
-		for _, each := range r.owners[i].endpoints {
+		for _, item := range r.owners[i].endpoints {
 			if (wholeSite || r.random.IntN(4) == 0) && len(dying) < all*4/5 {
-				dying[each] = true
-				each.die()
+				dying[item] = true
+				item.die()
 			}
 		}
 	}
@@ -276,13 +276,13 @@ func (r *realm) outInTime(t *testing.T, dying map[*remote]bool, since time.Time,
 		for i := range r.owners {
 			owner := &r.owners[i]
 			known := r.scheduler.Health(owner.Owner)
-			for k, each := range owner.endpoints {
+			for k, item := range owner.endpoints {
 				out := known[fmt.Sprintf("%04d", k)].State != health.StateHealthy
 				late := time.Since(since) - owner.bound() - patience
-				if out && !dying[each] {
+				if out && !dying[item] {
 					t.Fatalf("%d die; endpoint %d of %s was taken out, too", len(dying), k, owner.Name)
 				}
-				if !out && dying[each] && late > 3*max(owner.timing.Timeout, owner.timing.FastInterval)+slack {
+				if !out && dying[item] && late > 3*max(owner.timing.Timeout, owner.timing.FastInterval)+slack {
 					t.Fatalf("%d die; endpoint %d of %s (%v, %v) is late by %v", len(dying), k, owner.Name, owner.timing, owner.thresholds, late)
 				}
 			}

@@ -67,7 +67,7 @@ func TestOneThatIsNearSpeaksAgainstNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3, 10, Options{})
 		patient := many(10, func(i int) probes.Prober {
-			return elsewhere{w.sites[2][i], probes.Place{Addr: netip.AddrFrom4([4]byte{10, 0, 2, byte(i)})}}
+			return elsewhere{w.sites[2][i], probes.Location{Addr: netip.AddrFrom4([4]byte{10, 0, 2, byte(i)})}}
 		})
 		for i := range patient {
 			patient[i].Identity[3], patient[i].Timing.Timeout = 2, 7*time.Second
@@ -119,7 +119,7 @@ func TestEditsOfTheSilentEndNoIsolation(t *testing.T) {
 		time.Sleep(3*timing.Interval + 300*time.Millisecond)
 		for site := range 6 {
 			edited := many(10, func(i int) probes.Prober {
-				return elsewhere{&scripted{answer: hang}, probes.Place{Addr: netip.AddrFrom4([4]byte{10, 0, byte(site), byte(i)})}}
+				return elsewhere{&scripted{answer: hang}, probes.Location{Addr: netip.AddrFrom4([4]byte{10, 0, byte(site), byte(i)})}}
 			})
 			for i := range edited {
 				edited[i].Identity[3], edited[i].Identity[4], edited[i].Identity[6] = byte(site), byte(i), 1
@@ -149,7 +149,7 @@ func TestIsolationEndsWithTheTargets(t *testing.T) {
 // hours because somebody has a target that is probed so slowly.
 func TestTheSlowHoldUpNoVerdicts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slow := Target{Key: "slow", Identity: Identity{6: 9}, Prober: answering(probes.FailureResult(probes.ReasonTimeout)), Thresholds: thresholds, Initial: health.Seeded(health.StateHealthy)}
+		slow := Target{Key: "slow", Identity: Identity{6: 9}, Prober: answering(probes.FailureResult(probes.ReasonTimeout)), Thresholds: thresholds, Initial: health.New(health.StateHealthy)}
 		slow.Timing = Timing{Interval: time.Hour, FastInterval: time.Hour, Timeout: time.Second}
 		w := newWorld(t, 9, 1, Options{})
 		w.scheduler.Set(owner, []Target{slow})

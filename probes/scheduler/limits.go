@@ -36,34 +36,34 @@ type limits struct {
 	perDestination int
 	// computing has a lock of its own. mostWaiting bounds the probes of one namespace that
 	// wait there or have begun to go there in this tick: more would run out of time.
-	computing   *cpulimit.CPULimiter
-	mostWaiting int
+	computing  *cpulimit.Limiter
+	maxWaiting int
 
 	inFlight      [lanes]int
 	byNamespace   map[string][lanes]int
-	byDestination map[visit]int
+	byDestination map[namespaceHost]int
 	// entered counts the probes with much to compute that have begun since ticked, by
 	// namespace.
 	entered map[string]int
 	ticked  time.Duration
 	// waiting are the probes that are due and wait for a limit. Each goes by its own due
 	// time: who has waited longest is the next one.
-	waiting map[bottleneck]*dueQueue
+	waiting map[limitKey]*dueQueue
 }
 
-// bottleneck is a limit that keeps a probe from beginning.
-type bottleneck struct {
+// limitKey is a limit that keeps a probe from beginning.
+type limitKey struct {
 	// limit is its name in the metrics; empty if there is none.
 	limit string
 	// visit has a place if the limit is that of a destination.
-	visit
+	namespaceHost
 	lane lane
 }
 
-// visit is what a namespace has to do with a place.
-type visit struct {
+// namespaceHost is what a namespace has to do with a place.
+type namespaceHost struct {
 	namespace string
-	place     probes.Place
+	location  probes.Location
 }
 
 func newLimits(options Options) limits {
@@ -73,12 +73,12 @@ func newLimits(options Options) limits {
 		perNamespace:     options.MaxInFlightPerNamespace,
 		downPerNamespace: max(min(down*options.MaxInFlightPerNamespace/options.MaxInFlight, down), 1),
 		perDestination:   options.MaxInFlightPerDestination,
-		computing:        cpulimit.NewCPULimiter(options.MaxHandshakes),
-		mostWaiting:      waitingPerTurn * options.MaxHandshakes,
+		computing:        cpulimit.New(options.MaxHandshakes),
+		maxWaiting:       waitingPerTurn * options.MaxHandshakes,
 		entered:          map[string]int{},
 		byNamespace:      map[string][lanes]int{},
-		byDestination:    map[visit]int{},
-		waiting:          map[bottleneck]*dueQueue{},
+		byDestination:    map[namespaceHost]int{},
+		waiting:          map[limitKey]*dueQueue{},
 	}
 }
 
@@ -110,7 +110,7 @@ func sum(inFlight [lanes]int) (all int) {
 // take lets the probe begin, or names the limit that it would exceed. One that several
 // namespaces share counts for the first that has room, or waits where the fewest do: nobody
 // waits for another's limit.
-func (l *limits) take(p *probe) (exceeded bottleneck) {
+func (l *limits) take(p *probe) (exceeded limitKey) {
 	exceeded = l.charge(p, p.first)
 	for _, of := range p.others {
 		if exceeded.limit == "" {
@@ -124,7 +124,7 @@ func (l *limits) take(p *probe) (exceeded bottleneck) {
 }
 
 // before is how many others wait for a limit than this one, which may do so already.
-func (l *limits) before(p *probe, at bottleneck) int {
+func (l *limits) before(p *probe, at limitKey) int {
 	queue := l.waiting[at]
 	switch queue {
 	case nil:
@@ -136,7 +136,7 @@ func (l *limits) before(p *probe, at bottleneck) int {
 }
 
 // defers has a probe wait for a limit.
-func (l *limits) defers(p *probe, exceeded bottleneck) {
+func (l *limits) defers(p *probe, exceeded limitKey) {
 	queue := l.waiting[exceeded]
 	if queue == nil {
 		queue = &dueQueue{}
@@ -145,9 +145,9 @@ func (l *limits) defers(p *probe, exceeded bottleneck) {
 	heap.Push(queue, p)
 }
 
-func (l *limits) charge(p *probe, to *account) (exceeded bottleneck) {
+func (l *limits) charge(p *probe, to *account) (exceeded limitKey) {
 	namespace := to.owner.Namespace
-	exceeded = bottleneck{visit: visit{namespace: namespace}, lane: p.lane}
+	exceeded = limitKey{namespaceHost: namespaceHost{namespace: namespace}, lane: p.lane}
 	inFlight := l.byNamespace[namespace]
 	exceeded.limit = "namespace"
 	if sum(inFlight) >= l.perNamespace || p.lane == laneDown && inFlight[laneDown] >= l.downPerNamespace || l.overtakes(p, exceeded) {
@@ -155,12 +155,12 @@ func (l *limits) charge(p *probe, to *account) (exceeded bottleneck) {
 	}
 	computes := isCPUHeavy(p.prober)
 	exceeded.limit = "cpu"
-	if computes && (l.computing.Waiting(namespace)+l.entered[namespace] >= l.mostWaiting || l.overtakes(p, exceeded)) {
+	if computes && (l.computing.Waiting(namespace)+l.entered[namespace] >= l.maxWaiting || l.overtakes(p, exceeded)) {
 		return exceeded
 	}
 	if at, ok := p.prober.(probes.EndpointInfo); ok {
-		to := visit{namespace, at.Place()}
-		exceeded = bottleneck{"destination", to, p.lane}
+		to := namespaceHost{namespace, at.Location()}
+		exceeded = limitKey{"destination", to, p.lane}
 		if l.byDestination[to] >= l.perDestination || l.overtakes(p, exceeded) {
 			return exceeded
 		}
@@ -173,7 +173,7 @@ func (l *limits) charge(p *probe, to *account) (exceeded bottleneck) {
 	l.byNamespace[namespace] = inFlight
 	l.inFlight[p.lane]++
 	p.charged = namespace
-	return bottleneck{}
+	return limitKey{}
 }
 
 // give is called once for each probe that take let begin.
@@ -181,12 +181,12 @@ func (l *limits) give(p *probe) {
 	l.inFlight[p.lane]--
 	l.release(p.charged, p.lane)
 	if at, ok := p.prober.(probes.EndpointInfo); ok {
-		lower(l.byDestination, visit{p.charged, at.Place()})
+		lower(l.byDestination, namespaceHost{p.charged, at.Location()})
 	}
 }
 
 // overtakes reports whether a probe would begin before others that wait for a limit of its own.
-func (l *limits) overtakes(p *probe, at bottleneck) bool {
+func (l *limits) overtakes(p *probe, at limitKey) bool {
 	if len(l.waiting) == 0 {
 		return false
 	}

@@ -37,7 +37,7 @@ type lingering struct {
 }
 
 // leave ends a probe with a result, and its connection politely.
-func (l *loop) leave(fd int, t talk, result probes.Result, how transport.Ending) {
+func (l *loop) leave(fd int, t exchange, result probes.Result, how transport.Ending) {
 	delete(l.talks, fd)
 	if how.ClosesFirst {
 		_ = syscall.Shutdown(fd, syscall.SHUT_WR)

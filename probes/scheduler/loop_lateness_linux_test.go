@@ -51,8 +51,8 @@ func driveLoop(t *testing.T, targets []Target) *drivenLoop {
 	d.Set(owner, targets)
 	for range 1 + len(targets)/burst {
 		batch, _, _ := d.gather(t.Context(), nil)
-		for _, each := range batch {
-			d.loop.begin(t.Context(), each.probe)
+		for _, item := range batch {
+			d.loop.begin(t.Context(), item.probe)
 		}
 	}
 	t.Cleanup(func() { d.loop.close() })
@@ -111,7 +111,7 @@ func httpTargets(t *testing.T, count int, serveOne func(net.Conn)) []Target {
 	prober := newProber(t, probeOf(probetest.Serve(t, serveOne), "http://"))
 	targets := many(count, func(int) probes.Prober { return prober })
 	for i := range targets {
-		targets[i].Timing, targets[i].Initial = shortTimeout, health.Seeded(health.StateUnknown)
+		targets[i].Timing, targets[i].Initial = shortTimeout, health.New(health.StateUnknown)
 	}
 	return targets
 }

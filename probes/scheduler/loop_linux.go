@@ -45,8 +45,8 @@ import (
 type loop struct {
 	scheduler *Scheduler
 	epoll     int
-	// bell is a pipe. Writing to its end [1] ends the wait.
-	bell [2]int
+	// wakePipe is a pipe. Writing to its end [1] ends the wait.
+	wakePipe [2]int
 	// asleep: the loop hears the bell only.
 	asleep atomic.Bool
 	// abandoned: there is a probe under way that nobody wants any more.
@@ -55,7 +55,7 @@ type loop struct {
 	// The rest is only for Start's goroutine.
 
 	// talks are the probes under way, by their sockets.
-	talks map[int]talk
+	talks map[int]exchange
 	// lingering are the connections of probes that are over.
 	lingering map[int]lingering
 	// expires is a time before which none of these does.
@@ -70,8 +70,8 @@ type loop struct {
 	part    transport.PartialResponse
 }
 
-// talk is a probe under way.
-type talk struct {
+// exchange is a probe under way.
+type exchange struct {
 	*probe
 	transport.LoopProber
 	// asked: the request has been said.
@@ -82,23 +82,23 @@ type talk struct {
 }
 
 // to is where the probe connects.
-func (t talk) to() netip.AddrPort {
+func (t exchange) to() netip.AddrPort {
 	to, _ := t.Address() // it was admitted when the probe began
 	return to
 }
 
 // newLoop returns nil if the system has no room for a loop.
 func newLoop(s *Scheduler) *loop {
-	l := &loop{scheduler: s, talks: map[int]talk{}, lingering: map[int]lingering{}, expires: math.MaxInt64}
+	l := &loop{scheduler: s, talks: map[int]exchange{}, lingering: map[int]lingering{}, expires: math.MaxInt64}
 	var err error
 	if l.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
 		return nil
 	}
-	if err = syscall.Pipe2(l.bell[:], syscall.O_NONBLOCK|syscall.O_CLOEXEC); err != nil {
+	if err = syscall.Pipe2(l.wakePipe[:], syscall.O_NONBLOCK|syscall.O_CLOEXEC); err != nil {
 		syscall.Close(l.epoll)
 		return nil
 	}
-	if err = l.watch(l.bell[0]); err != nil {
+	if err = l.watch(l.wakePipe[0]); err != nil {
 		l.closeFiles()
 		return nil
 	}
@@ -116,8 +116,8 @@ func (l *loop) close() {
 	if l == nil {
 		return
 	}
-	for fd, each := range l.talks {
-		l.end(fd, each, probes.UnknownResult(probes.ReasonCanceled))
+	for fd, item := range l.talks {
+		l.end(fd, item, probes.UnknownResult(probes.ReasonCanceled))
 	}
 	for fd := range l.lingering {
 		l.forget(fd)
@@ -129,24 +129,24 @@ func (l *loop) close() {
 }
 
 func (l *loop) closeFiles() {
-	for _, fd := range []int{l.epoll, l.bell[0], l.bell[1]} {
+	for _, fd := range []int{l.epoll, l.wakePipe[0], l.wakePipe[1]} {
 		syscall.Close(fd)
 	}
 }
 
 // begin begins a probe.
 func (l *loop) begin(ctx context.Context, p *probe) {
-	t := talk{probe: p, LoopProber: p.prober.(transport.LoopProber)}
-	fd, dialled := 0, false
+	t := exchange{probe: p, LoopProber: p.prober.(transport.LoopProber)}
+	fd, dialAddr := 0, false
 	result := l.scheduler.guarded(func() probes.Result {
 		var err error
 		if fd, err = l.dial(t); err != nil {
 			return transport.Classify(ctx, err)
 		}
-		dialled = true
+		dialAddr = true
 		return probes.Result{}
 	})
-	if !dialled {
+	if !dialAddr {
 		l.scheduler.finish(p, result)
 		return
 	}
@@ -155,12 +155,12 @@ func (l *loop) begin(ctx context.Context, p *probe) {
 }
 
 // keep has the loop watch a probe until its deadline.
-func (l *loop) keep(fd int, t talk) {
+func (l *loop) keep(fd int, t exchange) {
 	l.talks[fd] = t
 	l.expires = min(l.expires, tickAfter(t.deadline))
 }
 
-func (l *loop) dial(t talk) (fd int, err error) {
+func (l *loop) dial(t exchange) (fd int, err error) {
 	to, err := t.Address()
 	if err != nil {
 		return 0, err
@@ -191,7 +191,7 @@ func (l *loop) wait(ctx context.Context, until time.Duration) {
 	if l.abandoned.Swap(false) {
 		l.giveUp()
 	}
-	l.hush() // the scheduler looks now in any case
+	l.drainWake() // the scheduler looks now in any case
 }
 
 // sleepAndAdvance waits until something happens, and sees to it as advanceAll does.
@@ -201,7 +201,7 @@ func (l *loop) sleepAndAdvance(ctx context.Context, until time.Duration) (now ti
 	l.yield()
 	// Rounded up: too early would be in vain.
 	most := (until - l.scheduler.now() + time.Millisecond - 1) / time.Millisecond
-	if l.hush() {
+	if l.drainWake() {
 		most = 0
 	}
 	return l.advanceAll(ctx, max(most, 0))
@@ -222,8 +222,8 @@ func (l *loop) advanceAll(ctx context.Context, milliseconds time.Duration) (now 
 	}
 	l.asleep.Store(false)
 	for i := range count {
-		if event := &l.events[i]; event.Fd == int32(l.bell[0]) {
-			_, _ = syscall.Read(l.bell[0], l.buffer[:])
+		if event := &l.events[i]; event.Fd == int32(l.wakePipe[0]) {
+			_, _ = syscall.Read(l.wakePipe[0], l.buffer[:])
 		} else if t, ok := l.talks[int(event.Fd)]; ok {
 			l.advance(ctx, int(event.Fd), t, event.Events, since)
 		} else {
@@ -249,8 +249,8 @@ func (l *loop) yield() {
 // yieldPause is how long the loop may keep its processor to itself.
 const yieldPause = 2 * time.Millisecond
 
-// hush reports whether somebody has nudged the scheduler, which is about to look then.
-func (l *loop) hush() bool {
+// drainWake reports whether somebody has nudged the scheduler, which is about to look then.
+func (l *loop) drainWake() bool {
 	select {
 	case <-l.scheduler.wake:
 		return true
@@ -259,10 +259,10 @@ func (l *loop) hush() bool {
 	}
 }
 
-// ring ends a wait. It is for all goroutines, which hold the scheduler's lock.
-func (l *loop) ring() {
+// wakeUp ends a wait. It is for all goroutines, which hold the scheduler's lock.
+func (l *loop) wakeUp() {
 	if l != nil && l.asleep.CompareAndSwap(true, false) {
-		_, _ = syscall.Write(l.bell[1], []byte{0})
+		_, _ = syscall.Write(l.wakePipe[1], []byte{0})
 	}
 }
 
@@ -276,7 +276,7 @@ func (l *loop) abandon() {
 
 // advance goes on with a probe after something happened to its socket. since is when the loop
 // last looked and nothing had happened.
-func (l *loop) advance(ctx context.Context, fd int, t talk, events uint32, since time.Duration) {
+func (l *loop) advance(ctx context.Context, fd int, t exchange, events uint32, since time.Duration) {
 	now := l.scheduler.now()
 	if !t.asked && now-since > lateSlack {
 		l.scheduler.options.Metrics.late[lateExchange].Inc()
@@ -303,7 +303,7 @@ func (l *loop) missed(since, now time.Duration) probes.Result {
 }
 
 // ask says the request, on a connection that stands or has failed.
-func (l *loop) ask(ctx context.Context, fd int, t talk, events uint32) {
+func (l *loop) ask(ctx context.Context, fd int, t exchange, events uint32) {
 	if events&syscall.EPOLLERR != 0 {
 		if err := socket.ConnectError(fd, t.to()); err != nil {
 			// An endpoint may answer and close before it has read the request.
@@ -312,10 +312,10 @@ func (l *loop) ask(ctx context.Context, fd int, t talk, events uint32) {
 		}
 	}
 	request := t.Request()
-	said, err := say(fd, request, events)
+	said, err := write(fd, request, events)
 	switch {
 	case err == nil && said < len(request):
-		l.handOver(ctx, fd, t, request[said:], nil)
+		l.promote(ctx, fd, t, request[said:], nil)
 	case err != nil:
 		// An endpoint may answer and close before it has read the request.
 		l.listen(ctx, fd, t, err)
@@ -330,9 +330,9 @@ func (l *loop) ask(ctx context.Context, fd int, t talk, events uint32) {
 	}
 }
 
-// say writes what the kernel takes, or finds what has become of the connection if there
+// write writes what the kernel takes, or finds what has become of the connection if there
 // is nothing to write.
-func say(fd int, request []byte, events uint32) (said int, err error) {
+func write(fd int, request []byte, events uint32) (said int, err error) {
 	switch {
 	case len(request) > 0:
 		said, err = syscall.Write(fd, request)
@@ -349,14 +349,14 @@ func say(fd int, request []byte, events uint32) (said int, err error) {
 }
 
 // listen takes what has come of the answer. failed is why the request could not be said.
-func (l *loop) listen(ctx context.Context, fd int, t talk, failed error) {
+func (l *loop) listen(ctx context.Context, fd int, t exchange, failed error) {
 	count, err := 0, failed
 	if t.ReadsResponse() {
 		count, err = syscall.Read(fd, l.buffer[:])
 	}
 	switch {
 	case count > 0:
-		l.judge(ctx, fd, t, l.buffer[:count])
+		l.evaluate(ctx, fd, t, l.buffer[:count])
 		return
 	case failed != nil:
 		err = failed
@@ -368,8 +368,8 @@ func (l *loop) listen(ctx context.Context, fd int, t talk, failed error) {
 	l.end(fd, t, transport.Classify(ctx, socket.AttributeError(fd, true, t.to().Addr(), err)))
 }
 
-// judge makes a result of the answer, if it is all here.
-func (l *loop) judge(ctx context.Context, fd int, t talk, heard []byte) {
+// evaluate makes a result of the answer, if it is all here.
+func (l *loop) evaluate(ctx context.Context, fd int, t exchange, heard []byte) {
 	var (
 		how transport.Ending
 		err error
@@ -381,7 +381,7 @@ func (l *loop) judge(ctx context.Context, fd int, t talk, heard []byte) {
 	})
 	switch {
 	case errors.Is(err, transport.ErrIncomplete):
-		l.handOver(ctx, fd, t, nil, slices.Clone(heard))
+		l.promote(ctx, fd, t, nil, slices.Clone(heard))
 	case err != nil:
 		l.end(fd, t, transport.Classify(ctx, err))
 	default:
@@ -389,13 +389,13 @@ func (l *loop) judge(ctx context.Context, fd int, t talk, heard []byte) {
 	}
 }
 
-// handOver has a goroutine make the rest of a probe.
-func (l *loop) handOver(ctx context.Context, fd int, t talk, unsaid, heard []byte) {
+// promote has a goroutine make the rest of a probe.
+func (l *loop) promote(ctx context.Context, fd int, t exchange, unsaid, heard []byte) {
 	_ = syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_DEL, fd, nil)
 	delete(l.talks, fd)
 	// What has arrived is read, however late it is.
 	left := max(t.deadline-l.scheduler.now(), lateSlack)
-	l.scheduler.handRest(ctx, t.probe, left, func(ctx context.Context) probes.Result {
+	l.scheduler.dispatchRest(ctx, t.probe, left, func(ctx context.Context) probes.Result {
 		to, _ := t.Address()
 		return transport.ResumeProbe(ctx, t.LoopProber, socket.Of(fd, to), unsaid, heard)
 	})
@@ -405,11 +405,11 @@ func (l *loop) handOver(ctx context.Context, fd int, t talk, unsaid, heard []byt
 // nothing for them.
 func (l *loop) expire(now time.Duration) {
 	l.expires = math.MaxInt64
-	for fd, each := range l.talks {
-		if each.deadline > now {
-			l.expires = min(l.expires, tickAfter(each.deadline))
+	for fd, item := range l.talks {
+		if item.deadline > now {
+			l.expires = min(l.expires, tickAfter(item.deadline))
 		} else {
-			l.end(fd, each, probes.FailureResult(probes.ReasonTimeout))
+			l.end(fd, item, probes.FailureResult(probes.ReasonTimeout))
 		}
 	}
 	l.endLingering(now)
@@ -425,15 +425,15 @@ func (l *loop) giveUp() {
 func (l *loop) unwanted() (fds []int) {
 	l.scheduler.mu.Lock()
 	defer l.scheduler.mu.Unlock()
-	for fd, each := range l.talks {
-		if each.first == nil {
+	for fd, item := range l.talks {
+		if item.first == nil {
 			fds = append(fds, fd)
 		}
 	}
 	return fds
 }
 
-func (l *loop) end(fd int, t talk, result probes.Result) {
+func (l *loop) end(fd int, t exchange, result probes.Result) {
 	delete(l.talks, fd)
 	syscall.Close(fd)
 	l.scheduler.finish(t.probe, result)

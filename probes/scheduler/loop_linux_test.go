@@ -103,12 +103,12 @@ func TestLoopEndsProbesThatNobodyWants(t *testing.T) {
 // buggy is a plain prober that panics at first, in each of its methods that do something.
 type buggy struct {
 	transport.LoopProber
-	dialled, heard bool
+	dialAddr, heard bool
 }
 
 func (b *buggy) Address() (netip.AddrPort, error) {
-	if !b.dialled {
-		b.dialled = true
+	if !b.dialAddr {
+		b.dialAddr = true
 		panic("bug")
 	}
 	return b.LoopProber.Address()

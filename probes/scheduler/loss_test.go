@@ -38,7 +38,7 @@ import (
 
 // lossyRemote is an HTTP endpoint behind a network that loses packets at random, both ways.
 type lossyRemote struct {
-	at      probes.Place
+	at      probes.Location
 	latency time.Duration
 	// loss is the share of the packets that get lost.
 	loss func() float64
@@ -54,7 +54,7 @@ type lossShare struct{ bits atomic.Uint64 }
 func (l *lossShare) get() float64      { return math.Float64frombits(l.bits.Load()) }
 func (l *lossShare) set(share float64) { l.bits.Store(math.Float64bits(share)) }
 
-func (r *lossyRemote) Place() probes.Place { return r.at }
+func (r *lossyRemote) Location() probes.Location { return r.at }
 
 func (r *lossyRemote) Scheme() string { return "http" }
 
@@ -107,7 +107,7 @@ func newLossyWorld(t *testing.T, random *rand.Rand, endpoints, networks int, tim
 	w := &lossyWorld{scheduler: started(t, Options{}), timing: timing}
 	targets := many(endpoints, func(i int) probes.Prober {
 		one := &lossyRemote{
-			at:      probes.Place{Addr: netip.AddrFrom4([4]byte{10, 2, byte(i % networks), byte(i / networks)})},
+			at:      probes.Location{Addr: netip.AddrFrom4([4]byte{10, 2, byte(i % networks), byte(i / networks)})},
 			latency: time.Duration(1+random.IntN(50)) * time.Millisecond,
 			loss:    loss, random: rand.New(rand.NewPCG(random.Uint64(), 0)),
 		}
@@ -167,12 +167,12 @@ func TestGuard_RandomLoss_TakesNobodyOut(t *testing.T) {
 							for second := range 180 {
 								time.Sleep(time.Second)
 								highest = max(highest, w.multiplier())
-								for _, each := range w.out() {
-									if !out[each] {
-										out[each] = true
+								for _, item := range w.out() {
+									if !out[item] {
+										out[item] = true
 										falls++
 										if share <= 0.3 {
-											t.Logf("endpoint %d of seed %d after %d s, multiplier %d", each, seed, second, w.multiplier())
+											t.Logf("endpoint %d of seed %d after %d s, multiplier %d", item, seed, second, w.multiplier())
 										}
 									}
 								}
@@ -202,15 +202,15 @@ func TestGuard_DeathUnderLoss_IsFoundWithinTheMultipliedBound(t *testing.T) {
 				time.Sleep(time.Minute)
 				dead := random.IntN(60)
 				w.endpoints[dead].die()
-				begun := time.Now()
+				startedAt := time.Now()
 				bound := timing.Interval + 3*timing.Timeout
 				for len(w.out()) == 0 {
-					if time.Since(begun) > guard.MaxMultiplier*bound {
-						t.Fatalf("not found within %v", time.Since(begun))
+					if time.Since(startedAt) > guard.MaxMultiplier*bound {
+						t.Fatalf("not found within %v", time.Since(startedAt))
 					}
 					time.Sleep(50 * time.Millisecond)
 				}
-				t.Logf("loss of %v: found after %v, with a bound of %v", share, time.Since(begun), bound)
+				t.Logf("loss of %v: found after %v, with a bound of %v", share, time.Since(startedAt), bound)
 				if out := w.out(); len(out) != 1 || out[0] != dead {
 					t.Errorf("out are %v, want %d", out, dead)
 				}

@@ -90,7 +90,7 @@ func TestObservations(t *testing.T) {
 // A target that keeps dying is said to be flapping until it has been quiet for a while.
 func TestFlapping(t *testing.T) {
 	limits, at := health.Thresholds{Failure: 1, Success: 1}, time.Unix(1_000_000, 0)
-	current := health.Seeded(health.StateHealthy)
+	current := health.New(health.StateHealthy)
 	for death := 1; death <= health.FreeFalls+1; death++ {
 		if current.Flapping(at) {
 			t.Fatalf("flapping before death %d", death)

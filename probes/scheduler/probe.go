@@ -42,9 +42,9 @@ type probe struct {
 
 	// due is when the next probe begins, counted from the scheduler's origin.
 	due time.Duration
-	// begun is when the probe under way began, and begunAwake the same in the time that
+	// startedAt is when the probe under way began, and begunAwake the same in the time that
 	// [stalls.awake] counts.
-	begun, begunAwake time.Duration
+	startedAt, begunAwake time.Duration
 	// informed is when a probe last said something about the target, or when it became one,
 	// in the time that [stalls.awake] counts.
 	informed time.Duration
@@ -56,15 +56,15 @@ type probe struct {
 	queue    *dueQueue
 	position int32
 	lane     lane
-	// swift: the last probe took less than half of its timeout.
-	swift bool
+	// failedFast: the last probe took less than half of its timeout.
+	failedFast bool
 	// accepted: the endpoint has accepted the connection of the last probe, as far as the loop
 	// knows.
 	accepted bool
 	// suspect: it serves, but its last probe failed, see [guard.Guard].
 	suspect bool
-	// overtaken: the endpoint said of itself how it is while the probe was under way.
-	overtaken bool
+	// superseded: the endpoint said of itself how it is while the probe was under way.
+	superseded bool
 	// cancel ends the probe under way; nil if there is none or the loop makes it.
 	cancel context.CancelFunc
 	// first and others are the accounts that it stands for a target of. Nearly always
@@ -132,7 +132,7 @@ type shareable struct {
 // black hole would be found later than a closed port by more than its timeouts.
 func (p *probe) nextDue(origin time.Time, now time.Duration) time.Duration {
 	if p.health.Pending() || p.suspect {
-		return max(p.begun+p.rules.timing.FastInterval, now)
+		return max(p.startedAt+p.rules.timing.FastInterval, now)
 	}
 	return p.nextOnGrid(origin, now)
 }

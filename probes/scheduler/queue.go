@@ -46,7 +46,7 @@ func laneOf(p *probe) lane {
 	switch {
 	case p.health.Pending() || p.suspect:
 		return lanePending
-	case p.health.State == health.StateUnhealthy && !p.swift:
+	case p.health.State == health.StateUnhealthy && !p.failedFast:
 		return laneDown
 	}
 	return laneLive

@@ -120,7 +120,7 @@ type Scheduler struct {
 	// probing counts the probes' goroutines.
 	probing sync.WaitGroup
 	// handed reaches the goroutines, idle in number, that wait for the next probe.
-	handed chan begun
+	handed chan probeRun
 	idle   atomic.Int32
 
 	// mu guards everything below. Nothing waits while holding it, neither for the
@@ -150,8 +150,8 @@ type Scheduler struct {
 	frozen bool
 	// sweepAt is when to look for stale verdicts next.
 	sweepAt time.Duration
-	// untold are owners to be notified as soon as the lock is given back.
-	untold []probes.Owner
+	// pending are owners to be notified as soon as the lock is given back.
+	pending []probes.Owner
 }
 
 // canaries is the owner of the canaries; no namespace has an empty name.
@@ -165,7 +165,7 @@ func New(options Options) *Scheduler {
 		origin:  options.Clock.Now(),
 		seed:    maphash.MakeSeed(),
 		wake:    make(chan struct{}, 1),
-		handed:  make(chan begun),
+		handed:  make(chan probeRun),
 		owners:  map[probes.Owner]*account{},
 		shared:  map[uint64]*probe{},
 		limits:  newLimits(options),
@@ -221,17 +221,17 @@ func (s *Scheduler) Start(ctx context.Context) error {
 	s.stalls.start(s.now())
 	s.mu.Unlock()
 	s.setCanaries()
-	var batch []begun
+	var batch []probeRun
 	for ctx.Err() == nil {
 		var until time.Duration
 		var stale []probes.Owner
 		batch, until, stale = s.gather(ctx, batch[:0])
 		s.notify(stale)
-		for _, each := range batch {
-			if each.ctx == nil {
-				s.loop.begin(ctx, each.probe)
+		for _, item := range batch {
+			if item.ctx == nil {
+				s.loop.begin(ctx, item.probe)
 			} else {
-				s.hand(each) //nolint:contextcheck // it is in each
+				s.dispatch(item) //nolint:contextcheck // it is in each
 			}
 		}
 		clear(batch) // or it would keep what each probe held
@@ -273,7 +273,7 @@ const (
 
 // gather takes what is due and may begin, and returns when to look again, and the owners of
 // verdicts that have become stale.
-func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Duration, []probes.Owner) {
+func (s *Scheduler) gather(ctx context.Context, batch []probeRun) ([]probeRun, time.Duration, []probes.Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -302,24 +302,24 @@ func (s *Scheduler) gather(ctx context.Context, batch []begun) ([]begun, time.Du
 }
 
 // begin takes the first probe out of a queue. It has been charged for.
-func (s *Scheduler) begin(ctx context.Context, queue *dueQueue, of bottleneck, now time.Duration) begun {
+func (s *Scheduler) begin(ctx context.Context, queue *dueQueue, of limitKey, now time.Duration) probeRun {
 	p := heap.Pop(queue).(*probe)
 	s.options.Metrics.began(now-p.due, p.rules.timing.Interval, of.limit == "")
 	s.starts.begin(now)
 	s.options.Metrics.inFlight[p.lane].Inc()
-	p.begun, p.begunAwake, p.accepted = now, s.stalls.awake(now), false
+	p.startedAt, p.begunAwake, p.accepted = now, s.stalls.awake(now), false
 	if s.loops(p.prober) {
-		return begun{probe: p}
+		return probeRun{probe: p}
 	}
-	return begun{probe: p, ctx: ctx, left: p.rules.timing.Timeout}
+	return probeRun{probe: p, ctx: ctx, left: p.rules.timing.Timeout}
 }
 
 // finish takes the result of a probe and tells the owners who should know.
-func (s *Scheduler) finish(p *probe, result probes.Result) { s.notify(s.settle(p, result)) }
+func (s *Scheduler) finish(p *probe, result probes.Result) { s.notify(s.recordResult(p, result)) }
 
-// settle takes the result into account and makes the probe due again. It returns the
+// recordResult takes the result into account and makes the probe due again. It returns the
 // owners who should know.
-func (s *Scheduler) settle(p *probe, result probes.Result) (told []probes.Owner) {
+func (s *Scheduler) recordResult(p *probe, result probes.Result) (owners []probes.Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -331,19 +331,19 @@ func (s *Scheduler) settle(p *probe, result probes.Result) (told []probes.Owner)
 		s.nudge() // others may be waiting for this one's place
 	}
 	s.limits.give(p)
-	s.starts.end(startedProbe{p.begun, p.rules.timing.Timeout, p.usual.duration(), p.accepted && p.lane != laneDown, result.Outcome}, now)
+	s.starts.end(startedProbe{p.startedAt, p.rules.timing.Timeout, p.usual.duration(), p.accepted && p.lane != laneDown, result.Outcome}, now)
 	s.options.Metrics.inFlight[p.lane].Dec()
 	if p.first == nil {
 		return nil
 	}
-	if p.overtaken { // by the endpoint's own report
-		p.overtaken = false
+	if p.superseded { // by the endpoint's own report
+		p.superseded = false
 		s.enqueue(p, now+p.rules.timing.FastInterval)
 		return nil
 	}
 	result = s.applyGuard(p, result, now)
-	took := now - p.begun
-	p.took, p.swift = inMicroseconds(took), took < p.rules.timing.Timeout/2
+	took := now - p.startedAt
+	p.took, p.failedFast = inMicroseconds(took), took < p.rules.timing.Timeout/2
 	if result.Outcome == probes.Success {
 		p.usual.learn(took)
 	}
@@ -358,7 +358,7 @@ func (s *Scheduler) settle(p *probe, result probes.Result) (told []probes.Owner)
 	}
 	s.enqueue(p, p.nextDue(s.origin, now))
 	s.recheckUnconfirmed(now)
-	return s.conclude()
+	return s.flush()
 }
 
 // enqueue makes the probe due, and Start look earlier if it must.
@@ -378,5 +378,5 @@ func (s *Scheduler) nudge() {
 	case s.wake <- struct{}{}:
 	default: // it is about to look anyway
 	}
-	s.loop.ring()
+	s.loop.wakeUp()
 }

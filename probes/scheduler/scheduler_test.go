@@ -38,9 +38,9 @@ var (
 
 // scripted answers probes by a script and records when they came.
 type scripted struct {
-	mu     sync.Mutex
-	answer func(context.Context) probes.Result
-	begun  []time.Time
+	mu        sync.Mutex
+	answer    func(context.Context) probes.Result
+	startedAt []time.Time
 }
 
 func answering(result probes.Result) *scripted {
@@ -57,7 +57,7 @@ func (s *scripted) set(answer func(context.Context) probes.Result) {
 
 func (s *scripted) Probe(ctx context.Context) probes.Result {
 	s.mu.Lock()
-	s.begun = append(s.begun, time.Now())
+	s.startedAt = append(s.startedAt, time.Now())
 	answer := s.answer
 	s.mu.Unlock()
 	return answer(ctx)
@@ -66,7 +66,7 @@ func (s *scripted) Probe(ctx context.Context) probes.Result {
 func (s *scripted) times() []time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.begun)
+	return slices.Clone(s.startedAt)
 }
 
 // hang waits for the context, as a prober before a black hole does.
@@ -81,7 +81,7 @@ func target(prober probes.Prober) Target {
 
 // running runs a test in a bubble of fake time with a scheduler that is stopped and
 // awaited at its end. told counts the notifications.
-func running(t *testing.T, test func(t *testing.T, s *Scheduler, told func() int)) {
+func running(t *testing.T, test func(t *testing.T, s *Scheduler, owners func() int)) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		count := 0
@@ -114,11 +114,11 @@ func (s *Scheduler) stateOf(key string) health.State {
 }
 
 func TestNewTargetIsProbedAtOnceThenOnItsGrid(t *testing.T) {
-	running(t, func(t *testing.T, s *Scheduler, told func() int) {
+	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
 		prober := answering(pass)
 		s.Set(owner, []Target{target(prober)})
-		if s.stateOf("a") != health.StateHealthy || told() != 1 {
-			t.Fatalf("state %v, told %d times; want healthy, once", s.stateOf("a"), told())
+		if s.stateOf("a") != health.StateHealthy || owners() != 1 {
+			t.Fatalf("state %v, told %d times; want healthy, once", s.stateOf("a"), owners())
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -131,8 +131,8 @@ func TestNewTargetIsProbedAtOnceThenOnItsGrid(t *testing.T) {
 				t.Errorf("gap %v on the grid, want %v", gap, timing.Interval)
 			}
 		}
-		if told() != 1 {
-			t.Errorf("told %d times while nothing changed", told())
+		if owners() != 1 {
+			t.Errorf("told %d times while nothing changed", owners())
 		}
 	})
 }
@@ -147,7 +147,7 @@ func TestGridSurvivesARestart(t *testing.T) {
 			go func() { done <- s.Start(ctx) }()
 			prober := answering(pass)
 			seeded := target(prober)
-			seeded.Initial = health.Seeded(health.StateHealthy)
+			seeded.Initial = health.New(health.StateHealthy)
 			s.Set(owner, []Target{seeded})
 			time.Sleep(timing.Interval)
 			cancel()
@@ -194,26 +194,26 @@ func TestDeathIsFoundWithinTheBound(t *testing.T) {
 }
 
 func TestSeededHealthIsKeptForFullThresholds(t *testing.T) {
-	running(t, func(t *testing.T, s *Scheduler, told func() int) {
+	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
 		prober := answering(refused)
 		seeded := target(prober)
-		seeded.Initial = health.Seeded(health.StateHealthy)
+		seeded.Initial = health.New(health.StateHealthy)
 		s.Set(owner, []Target{seeded})
 		for len(prober.times()) < int(thresholds.Failure) {
-			if s.stateOf("a") != health.StateHealthy || told() != 0 {
+			if s.stateOf("a") != health.StateHealthy || owners() != 0 {
 				t.Fatalf("state %v after %d failures", s.stateOf("a"), len(prober.times()))
 			}
 			time.Sleep(100 * time.Millisecond)
 			synctest.Wait()
 		}
-		if s.stateOf("a") != health.StateUnhealthy || told() != 1 {
-			t.Errorf("state %v, told %d times after %d failures", s.stateOf("a"), told(), thresholds.Failure)
+		if s.stateOf("a") != health.StateUnhealthy || owners() != 1 {
+			t.Errorf("state %v, told %d times after %d failures", s.stateOf("a"), owners(), thresholds.Failure)
 		}
 	})
 }
 
 func TestEditKeepsWhatIsKnown(t *testing.T) {
-	running(t, func(t *testing.T, s *Scheduler, told func() int) {
+	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
 		first, second := answering(pass), answering(pass)
 		sibling := Target{Key: "b", Identity: Identity{8}, Prober: second, Timing: timing, Thresholds: thresholds}
 		s.Set(owner, []Target{target(first), sibling})
@@ -230,8 +230,8 @@ func TestEditKeepsWhatIsKnown(t *testing.T) {
 			t.Errorf("%d probes by the new definition, %d of the sibling; want 1 and 2", len(replaced.times()), len(second.times()))
 		}
 		time.Sleep(2 * timing.FastInterval)
-		if s.stateOf("a") != health.StateUnhealthy || told() != 3 {
-			t.Errorf("state %v, told %d times after the new definition failed", s.stateOf("a"), told())
+		if s.stateOf("a") != health.StateUnhealthy || owners() != 3 {
+			t.Errorf("state %v, told %d times after the new definition failed", s.stateOf("a"), owners())
 		}
 
 		s.Set(owner, []Target{sibling})
@@ -277,14 +277,14 @@ func TestEditDuringAProbeVoidsItsResult(t *testing.T) {
 }
 
 func TestRemovalEndsTheProbeUnderWay(t *testing.T) {
-	running(t, func(t *testing.T, s *Scheduler, told func() int) {
+	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
 		slow := &scripted{answer: hang}
 		s.Set(owner, []Target{target(slow)})
 		synctest.Wait()
 		s.Remove(owner)
 		time.Sleep(time.Hour)
-		if len(slow.times()) != 1 || told() != 0 || len(s.Health(owner)) != 0 {
-			t.Errorf("%d probes, told %d times, %v known after removal", len(slow.times()), told(), s.Health(owner))
+		if len(slow.times()) != 1 || owners() != 0 || len(s.Health(owner)) != 0 {
+			t.Errorf("%d probes, told %d times, %v known after removal", len(slow.times()), owners(), s.Health(owner))
 		}
 	})
 }

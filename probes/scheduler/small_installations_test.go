@@ -62,7 +62,7 @@ func newSmallWorld(t *testing.T, addresses []string, withCanary bool) *smallWorl
 }
 
 func (w *smallWorld) remote(address string) *remote {
-	return &remote{network: w.network, at: probes.Place{Addr: netip.MustParseAddr(address)}, latency: 5 * time.Millisecond}
+	return &remote{network: w.network, at: probes.Location{Addr: netip.MustParseAddr(address)}, latency: 5 * time.Millisecond}
 }
 
 // out lists the endpoints that are not in use.
@@ -85,9 +85,9 @@ func (w *smallWorld) wantOut(t *testing.T, want ...int) {
 	}
 }
 
-func addressesIn(networks, each int) (list []string) {
+func addressesIn(networks, item int) (list []string) {
 	for i := range networks {
-		for k := range each {
+		for k := range item {
 			list = append(list, fmt.Sprintf("192.0.%d.%d", i, k+1))
 		}
 	}
@@ -144,11 +144,11 @@ func TestGuard_SmallInstallation_OutlivesCuts(t *testing.T) {
 							w.cut(time.Since(w.origin), length)
 							// A recovery: probes that are lost still, and the passes that it takes.
 							recovery := timing.Timeout + time.Duration(thresholds.Success)*max(timing.FastInterval, timing.Timeout)
-							for begun := time.Now(); time.Since(begun) < length+3*timing.Interval; {
+							for startedAt := time.Now(); time.Since(startedAt) < length+3*timing.Interval; {
 								time.Sleep(100 * time.Millisecond)
-								late := time.Since(begun) > length+timing.Interval+recovery
+								late := time.Since(startedAt) > length+timing.Interval+recovery
 								if out := w.out(); len(out) > 0 && (canary || late) {
-									t.Fatalf("cut of %v at phase %d: %v out after %v", length, phase, out, time.Since(begun))
+									t.Fatalf("cut of %v at phase %d: %v out after %v", length, phase, out, time.Since(startedAt))
 								}
 							}
 						})

@@ -51,7 +51,7 @@ func (s *Scheduler) age(p *probe, result probes.Result, now time.Duration) {
 
 func (s *Scheduler) expire(p *probe, reason probes.Reason) {
 	if p.health.Expire(reason) {
-		s.tell(p.accounts()...)
+		s.queueNotify(p.accounts()...)
 	}
 }
 
@@ -59,7 +59,7 @@ func (s *Scheduler) expire(p *probe, reason probes.Reason) {
 // returns the owners to be notified.
 func (s *Scheduler) sweep(now time.Duration) []probes.Owner {
 	if now < s.sweepAt {
-		return s.conclude()
+		return s.flush()
 	}
 	s.sweepAt = now + sweepInterval
 	s.options.Metrics.multiplier.Set(float64(s.guard.Multiplier(now)))
@@ -70,7 +70,7 @@ func (s *Scheduler) sweep(now time.Duration) []probes.Owner {
 	for _, queue := range s.limits.waiting {
 		s.sweepQueue(*queue, 0, now, awake)
 	}
-	return s.conclude()
+	return s.flush()
 }
 
 // sweepQueue looks at the overdue part of a queue, which is a heap, from an index on.

@@ -39,14 +39,14 @@ func TestStale_ProbesThatSayNothing_MakeVerdictsStaleOnce(t *testing.T) {
 	} {
 		for _, last := range []probes.Result{pass, refused, drains} {
 			t.Run(name+", "+last.Reason.String(), func(t *testing.T) {
-				running(t, func(t *testing.T, s *Scheduler, told func() int) {
+				running(t, func(t *testing.T, s *Scheduler, owners func() int) {
 					prober, timing := answering(last), timing
 					timing.Interval = test.interval
 					one := target(prober)
 					one.Timing = timing
 					s.Set(owner, []Target{one})
 					time.Sleep(5 * test.interval)
-					before, verdict := told(), s.stateOf("a")
+					before, verdict := owners(), s.stateOf("a")
 					prober.set(func(context.Context) probes.Result { return test.answer })
 					time.Sleep(timing.StaleAfter() - test.interval)
 					synctest.Wait()
@@ -64,7 +64,7 @@ func TestStale_ProbesThatSayNothing_MakeVerdictsStaleOnce(t *testing.T) {
 						wantTold++
 					}
 					time.Sleep(time.Hour)
-					if n := told(); n != wantTold {
+					if n := owners(); n != wantTold {
 						t.Errorf("told %d times that it is stale, want %d", n-before, wantTold-before)
 					}
 					prober.set(func(context.Context) probes.Result { return last })
@@ -73,7 +73,7 @@ func TestStale_ProbesThatSayNothing_MakeVerdictsStaleOnce(t *testing.T) {
 					if health := s.Health(owner)["a"]; health.IsStale() || health.State != verdict {
 						t.Errorf("stale for %q in state %v after a probe that said something", health.StaleReason, health.State)
 					}
-					if n := told(); n != wantTold+1 {
+					if n := owners(); n != wantTold+1 {
 						t.Errorf("told %d times of the end, want once", n-wantTold)
 					}
 				})
@@ -107,10 +107,10 @@ func TestStale_TargetThatNoLimitLetsIn_IsStale(t *testing.T) {
 
 func TestStale_SchedulerThatStartsLate_MakesNothingStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told := 0
-		s := New(Options{Notify: func(probes.Owner) { told++ }})
+		owners := 0
+		s := New(Options{Notify: func(probes.Owner) { owners++ }})
 		seeded := target(answering(pass))
-		seeded.Initial = health.Seeded(health.StateHealthy)
+		seeded.Initial = health.New(health.StateHealthy)
 		s.Set(owner, []Target{seeded})
 		time.Sleep(time.Hour)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -121,8 +121,8 @@ func TestStale_SchedulerThatStartsLate_MakesNothingStale(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if told != 0 {
-			t.Errorf("told %d times though nothing changed", told)
+		if owners != 0 {
+			t.Errorf("told %d times though nothing changed", owners)
 		}
 	})
 }

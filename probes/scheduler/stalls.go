@@ -50,6 +50,6 @@ func (s *stalls) awake(now time.Duration) time.Duration {
 
 // robbed reports whether stalls took half of its timeout or more from a probe that began at
 // a time, and then in the time that awake counts.
-func (s *stalls) robbed(begun, begunAwake, now, timeout time.Duration) bool {
-	return (now-begun)-(s.awake(now)-begunAwake) >= timeout/2
+func (s *stalls) robbed(startedAt, begunAwake, now, timeout time.Duration) bool {
+	return (now-startedAt)-(s.awake(now)-begunAwake) >= timeout/2
 }

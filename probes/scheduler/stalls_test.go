@@ -82,11 +82,11 @@ func engineProcess(endpoint string) error {
 // TestStoppedProcess stops a process in the midst of its probes, and lets it go on when
 // their time is over. The endpoints had no chance.
 func TestStoppedProcess(t *testing.T) {
-	var silent atomic.Bool
+	var silences atomic.Bool
 	var answered, waiting atomic.Int32
 	endpoint := probetest.Serve(t, func(conn net.Conn) {
 		probetest.ReadRequest(conn)
-		if silent.Load() {
+		if silences.Load() {
 			waiting.Add(1)
 			return
 		}
@@ -107,10 +107,10 @@ func TestStoppedProcess(t *testing.T) {
 	defer func() { _ = process.Process.Kill() }()
 
 	probetest.Eventually(t, "it probes", func() bool { return answered.Load() >= 10 })
-	silent.Store(true)
+	silences.Store(true)
 	probetest.Eventually(t, "both probes are under way", func() bool { return waiting.Load() == 2 })
 	signal(t, process, syscall.SIGSTOP)
-	silent.Store(false)
+	silences.Store(false)
 	time.Sleep(stopLength)
 	before := answered.Load()
 	signal(t, process, syscall.SIGCONT)

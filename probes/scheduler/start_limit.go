@@ -44,8 +44,8 @@ type startLimit struct {
 	// known are the probes of other endpoints that have passed since the limit was last found
 	// right or wrong, and first those of endpoints that had never passed before.
 	known, first startSample
-	// silent counts the endpoints meanwhile that accepted a connection and did not answer.
-	silent int
+	// silences counts the endpoints meanwhile that accepted a connection and did not answer.
+	silences int
 	// changed is when the limit was last looked at.
 	changed time.Duration
 	// reached: the limit has kept a probe from beginning.
@@ -94,7 +94,7 @@ func (l *startLimit) begin(now time.Duration) {
 
 // startedProbe is a probe that has ended, as startLimit sees it.
 type startedProbe struct {
-	begun, timeout time.Duration
+	startedAt, timeout time.Duration
 	// usual is how long it takes if it passes; 0 if that is not known.
 	usual time.Duration
 	// accepted: the endpoint, which is not known to be down, has accepted the connection.
@@ -105,18 +105,18 @@ type startedProbe struct {
 // end takes a probe into account.
 func (l *startLimit) end(p startedProbe, now time.Duration) {
 	l.advance(now)
-	if at := p.begun / tick; at > l.tick-recentTicks && l.recent[at%recentTicks] > 0 {
+	if at := p.startedAt / tick; at > l.tick-recentTicks && l.recent[at%recentTicks] > 0 {
 		l.recent[at%recentTicks]--
 		l.total--
 	}
-	took := now - p.begun
+	took := now - p.startedAt
 	switch {
 	case p.outcome == probes.Success && p.usual == 0:
 		l.first.add(took, 0, p.timeout)
 	case p.outcome == probes.Success:
 		l.known.add(took, p.usual, p.timeout)
 	case p.accepted && took >= p.timeout:
-		l.silent++
+		l.silences++
 	}
 }
 
@@ -138,7 +138,7 @@ func (l *startLimit) advance(now time.Duration) {
 
 // adapt changes the limit.
 func (l *startLimit) adapt(now time.Duration) {
-	ended := l.known.count + l.first.count + l.silent
+	ended := l.known.count + l.first.count + l.silences
 	switch {
 	case l.tooMany(ended):
 		l.limit = max(min(l.limit, max(l.total, fewestStarts))/2, fewestStarts)
@@ -156,7 +156,7 @@ func (l *startLimit) adapt(now time.Duration) {
 		}
 		l.typical = min(mean, l.typical+l.typical/16+time.Millisecond)
 	}
-	l.known, l.first, l.silent = startSample{}, startSample{}, 0
+	l.known, l.first, l.silences = startSample{}, startSample{}, 0
 }
 
 // tooMany reports whether too many probes were under way for those that have ended.
@@ -169,5 +169,5 @@ func (l *startLimit) tooMany(ended int) bool {
 	}
 	l.first.usual = l.typical * time.Duration(l.first.count) // some are near, and some far away
 	took, usual := l.known.took+l.first.took, l.known.usual+l.first.usual
-	return l.silent > ended/4 || took > usual+l.known.slack+l.first.slack
+	return l.silences > ended/4 || took > usual+l.known.slack+l.first.slack
 }

@@ -38,9 +38,9 @@ func (f *fakeServer) answer(at time.Duration) time.Duration {
 
 // underWay is a probe of a simulation.
 type underWay struct {
-	begun, ends time.Duration
-	target      int
-	result      probes.Result
+	startedAt, ends time.Duration
+	target          int
+	result          probes.Result
 }
 
 // simulation lets as many probes begin as the limit says, each millisecond, and returns how
@@ -50,15 +50,15 @@ type simulation struct {
 	usual   []microseconds
 	latency func(target int, at time.Duration) time.Duration
 	timeout time.Duration
-	// silent endpoints do not accept connections.
-	silent bool
+	// silences endpoints do not accept connections.
+	silences bool
 	// demand is how many probes are due in a millisecond.
 	demand int
 
-	now                     time.Duration
-	next                    int
-	probes                  []underWay
-	begun, passed, timedOut int
+	now                         time.Duration
+	next                        int
+	probes                      []underWay
+	startedAt, passed, timedOut int
 }
 
 func (s *simulation) run(length time.Duration) (passed, failed int) {
@@ -78,8 +78,8 @@ func (s *simulation) run(length time.Duration) (passed, failed int) {
 
 func (s *simulation) begin() {
 	s.limit.begin(s.now)
-	s.begun++
-	probe := underWay{begun: s.now, ends: s.latency(s.next, s.now), target: s.next, result: probes.SuccessResult()}
+	s.startedAt++
+	probe := underWay{startedAt: s.now, ends: s.latency(s.next, s.now), target: s.next, result: probes.SuccessResult()}
 	if probe.ends > s.now+s.timeout {
 		probe.ends, probe.result = s.now+s.timeout, probes.FailureResult(probes.ReasonTimeout)
 	}
@@ -92,9 +92,9 @@ func (s *simulation) finish() {
 		if p.ends > s.now {
 			return false
 		}
-		s.limit.end(startedProbe{p.begun, s.timeout, s.usual[p.target].duration(), !s.silent, p.result.Outcome}, s.now)
+		s.limit.end(startedProbe{p.startedAt, s.timeout, s.usual[p.target].duration(), !s.silences, p.result.Outcome}, s.now)
 		if p.result.Outcome == probes.Success {
-			s.usual[p.target].learn(s.now - p.begun)
+			s.usual[p.target].learn(s.now - p.startedAt)
 			s.passed++
 		} else {
 			s.timedOut++
@@ -164,11 +164,11 @@ func TestStartLimit_EndpointsFarOrSilent_NobodyWaits(t *testing.T) {
 			const demand = 10
 			s := newSimulation(demand, latency)
 			s.run(2 * time.Second)
-			s.silent = true
-			s.begun = 0
+			s.silences = true
+			s.startedAt = 0
 			s.run(10 * time.Second)
-			if due := demand * 10_000; s.begun < due*95/100 {
-				t.Errorf("%d probes of %d were made", s.begun, due)
+			if due := demand * 10_000; s.startedAt < due*95/100 {
+				t.Errorf("%d probes of %d were made", s.startedAt, due)
 			}
 		})
 	}

@@ -32,7 +32,7 @@ import (
 func (s *Scheduler) Set(owner probes.Owner, targets []Target) { s.notify(s.set(owner, targets)) }
 
 // set returns the other owners who should know.
-func (s *Scheduler) set(owner probes.Owner, targets []Target) (told []probes.Owner) {
+func (s *Scheduler) set(owner probes.Owner, targets []Target) (owners []probes.Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	of := s.owners[owner]
@@ -71,13 +71,13 @@ func (s *Scheduler) set(owner probes.Owner, targets []Target) (told []probes.Own
 	}
 	s.fillWatches()
 	s.options.Metrics.targets.Set(float64(len(s.shared)))
-	return s.conclude()
+	return s.flush()
 }
 
 // Remove gives up all targets of the owner and forgets their health.
 func (s *Scheduler) Remove(owner probes.Owner) { s.notify(s.remove(owner)) }
 
-func (s *Scheduler) remove(owner probes.Owner) (told []probes.Owner) {
+func (s *Scheduler) remove(owner probes.Owner) (owners []probes.Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	of := s.owners[owner]
@@ -90,7 +90,7 @@ func (s *Scheduler) remove(owner probes.Owner) (told []probes.Owner) {
 	delete(s.owners, owner)
 	delete(s.held, of)
 	s.options.Metrics.targets.Set(float64(len(s.shared)))
-	return s.conclude()
+	return s.flush()
 }
 
 // join returns a probe for the target, one that there is or a new one. before is the one
@@ -109,7 +109,7 @@ func (s *Scheduler) join(of *account, target *Target, rules *rules, before *prob
 	if there, ok := s.shared[key]; ok && there.sameAs(target, of.owner) {
 		if there.health.State == health.StateUnknown && current.State != health.StateUnknown {
 			there.health, there.informed = current, informed
-			s.tell(there.accounts()...)
+			s.queueNotify(there.accounts()...)
 		}
 		there.subscribe(of)
 		return there

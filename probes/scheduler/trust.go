@@ -40,7 +40,7 @@ type LocalNetwork interface {
 // applyGuard returns the result, or Unknown in its place if it says more about the operator
 // than about the target.
 func (s *Scheduler) applyGuard(p *probe, result probes.Result, now time.Duration) probes.Result {
-	if result.Outcome == probes.Failure && s.stalls.robbed(p.begun, p.begunAwake, now, p.rules.timing.Timeout) {
+	if result.Outcome == probes.Failure && s.stalls.robbed(p.startedAt, p.begunAwake, now, p.rules.timing.Timeout) {
 		result = probes.UnknownResult(probes.ReasonStalled)
 	}
 	if isOwnFault(result.Reason) {
@@ -54,18 +54,18 @@ func (s *Scheduler) applyGuard(p *probe, result probes.Result, now time.Duration
 		return result
 	case result.Outcome.Reached():
 		p.suspect = false
-		s.guard.Passed(p, s.placeOf(p), p.begun, now)
+		s.guard.Passed(p, s.placeOf(p), p.startedAt, now)
 		return result
 	}
 	run := guard.Run{
-		Place: s.placeOf(p), Class: guardClass(result.Reason), Begun: p.begun,
+		Location: s.placeOf(p), Class: guardClass(result.Reason), StartedAt: p.startedAt,
 		Threshold: int(p.rules.thresholds.Failure),
 		Patience:  2 * max(p.rules.timing.Timeout, p.rules.timing.FastInterval),
 	}
 	p.suspect = true
 	s.guard.Failed(p, run, now)
 	s.askWitnesses(p, now)
-	if !p.health.Condemns(result, p.rules.thresholds) {
+	if !p.health.WouldMarkDown(result, p.rules.thresholds) {
 		return result
 	}
 	return s.decide(p, result, now)
@@ -74,7 +74,7 @@ func (s *Scheduler) applyGuard(p *probe, result probes.Result, now time.Duration
 // decide returns the result if the guard lets it take out the target.
 func (s *Scheduler) decide(p *probe, result probes.Result, now time.Duration) probes.Result {
 	s.observeLink(now)
-	switch s.guard.Judge(p, now) {
+	switch s.guard.Evaluate(p, now) {
 	case guard.Dead:
 		return result
 	case guard.Hold:
@@ -91,7 +91,7 @@ func (s *Scheduler) decide(p *probe, result probes.Result, now time.Duration) pr
 func (s *Scheduler) applyCanary(p *probe, result probes.Result, now time.Duration) {
 	switch {
 	case result.Outcome != probes.Unknown, result.Reason == probes.ReasonNetworkUnreachable, result.Reason == probes.ReasonNameResolution:
-		s.guard.Canary(p, s.placeOf(p), result.Outcome.Reached(), p.begun, now)
+		s.guard.Canary(p, s.placeOf(p), result.Outcome.Reached(), p.startedAt, now)
 	}
 }
 
@@ -133,11 +133,11 @@ func (s *Scheduler) recheckUnconfirmed(now time.Duration) {
 	}
 	s.recheckAt = now + min(tick, time.Duration(len(s.unconfirmed))*recheckPause)
 	for p, result := range s.unconfirmed {
-		if !p.suspect || p.queue == nil && now > p.begun+confirmation {
+		if !p.suspect || p.queue == nil && now > p.startedAt+confirmation {
 			delete(s.unconfirmed, p)
 			continue
 		}
-		if s.guard.Judge(p, now) != guard.Dead {
+		if s.guard.Evaluate(p, now) != guard.Dead {
 			s.askWitnesses(p, now) // they may not have been asked since it began to fail
 			continue
 		}
@@ -170,7 +170,7 @@ func (s *Scheduler) hold(p *probe) {
 	for _, of := range p.accounts() {
 		if !s.held[of] {
 			s.held[of] = true
-			s.tell(of)
+			s.queueNotify(of)
 		}
 	}
 }
@@ -183,7 +183,7 @@ func (s *Scheduler) setFrozen(frozen bool) {
 		return
 	}
 	for of := range s.held {
-		s.tell(of)
+		s.queueNotify(of)
 	}
 	clear(s.held)
 }
@@ -220,7 +220,7 @@ func (s *Scheduler) askWitnesses(suspect *probe, now time.Duration) {
 	ask := func(p *probe) {
 		begins := now
 		if p.queue == nil { // it is being asked
-			begins = p.begun
+			begins = p.startedAt
 		} else {
 			p.dueAt(min(p.due, now))
 		}
@@ -246,18 +246,18 @@ func (s *Scheduler) askWitnesses(suspect *probe, now time.Duration) {
 			ask(entry.probe)
 		}
 	}
-	s.guard.Asked(asked, until, now)
+	s.guard.WitnessesAsked(asked, until, now)
 	s.nudge()
 }
 
 // placeOf is where a probe connects to; the zero Place if its prober does not say.
-func (s *Scheduler) placeOf(p *probe) guard.Place {
+func (s *Scheduler) placeOf(p *probe) guard.Location {
 	of, ok := p.prober.(probes.EndpointInfo)
 	if !ok {
-		return guard.Place{}
+		return guard.Location{}
 	}
-	at := of.Place()
-	return guard.Place{Addr: at.Addr, Name: at.Name, OnLink: s.options.Network != nil && s.options.Network.OnLink(at.Addr)}
+	at := of.Location()
+	return guard.Location{Addr: at.Addr, Name: at.Name, OnLink: s.options.Network != nil && s.options.Network.OnLink(at.Addr)}
 }
 
 // schemeOf is that of a probe's URL; "other" if its prober does not say.

@@ -46,7 +46,7 @@ func newWorld(t *testing.T, sites, endpoints int, options Options) *world {
 		targets := many(endpoints, func(i int) probes.Prober {
 			prober := answering(pass)
 			probers = append(probers, prober)
-			return elsewhere{prober, probes.Place{Addr: netip.AddrFrom4([4]byte{10, 0, byte(site), byte(i)})}}
+			return elsewhere{prober, probes.Location{Addr: netip.AddrFrom4([4]byte{10, 0, byte(site), byte(i)})}}
 		})
 		for i := range targets {
 			targets[i].Identity[3] = byte(site)
@@ -145,7 +145,7 @@ func TestSingleFailures_ShortlyAfterOneAnother_AreConfirmedAtOnce(t *testing.T) 
 		impatient.Failure = 1
 		for site := range 3 {
 			targets := many(10, func(i int) probes.Prober {
-				return elsewhere{w.sites[site][i], probes.Place{Addr: netip.AddrFrom4([4]byte{10, 0, byte(site), byte(i)})}}
+				return elsewhere{w.sites[site][i], probes.Location{Addr: netip.AddrFrom4([4]byte{10, 0, byte(site), byte(i)})}}
 			})
 			for i := range targets {
 				targets[i].Thresholds = impatient
@@ -357,9 +357,9 @@ func TestStalls_RobbedProbes_AreFound(t *testing.T) {
 	for name, test := range map[string]struct {
 		// wakes are when the process wakes up: it should have done so 100 ms after the one
 		// before. stands is that it has not yet.
-		wakes               []time.Duration
-		begun, now, timeout time.Duration
-		want, stands        bool
+		wakes                   []time.Duration
+		startedAt, now, timeout time.Duration
+		want, stands            bool
 	}{
 		"no stall":                         {nil, 100 * ms, 140 * ms, 20 * ms, false, false},
 		"one that is not over yet":         {nil, 100 * ms, 11000 * ms, 2000 * ms, true, true},
@@ -372,8 +372,8 @@ func TestStalls_RobbedProbes_AreFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var s stalls
 			s.start(0)
-			s.planned = test.begun + 100*ms
-			begunAwake := s.awake(test.begun)
+			s.planned = test.startedAt + 100*ms
+			begunAwake := s.awake(test.startedAt)
 			for _, wake := range test.wakes {
 				s.beat(wake)
 				s.planned = wake + 100*ms
@@ -381,7 +381,7 @@ func TestStalls_RobbedProbes_AreFound(t *testing.T) {
 			if !test.stands {
 				s.planned = test.now
 			}
-			if got := s.robbed(test.begun, begunAwake, test.now, test.timeout); got != test.want {
+			if got := s.robbed(test.startedAt, begunAwake, test.now, test.timeout); got != test.want {
 				t.Errorf("robbed %v, want %v", got, test.want)
 			}
 		})

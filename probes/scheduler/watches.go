@@ -102,18 +102,18 @@ func (s *Scheduler) makeRoom(p *probe) {
 // How long it takes from the end of a connection to the next attempt: at first the least,
 // then twice as long each time up to the most, and the least again after one that lasted.
 const (
-	leastWatchPause = time.Second
-	mostWatchPause  = time.Minute
+	minWatchPause = time.Second
+	maxWatchPause = time.Minute
 )
 
 // watchOn watches until the context is done.
 func (s *Scheduler) watchOn(ctx context.Context, p *probe) {
 	defer s.makeRoom(p)
-	for pause := leastWatchPause; ctx.Err() == nil; pause = min(2*pause, mostWatchPause) {
-		begun := s.now()
+	for pause := minWatchPause; ctx.Err() == nil; pause = min(2*pause, maxWatchPause) {
+		startedAt := s.now()
 		s.watchOnce(ctx, p)
-		if s.now()-begun > mostWatchPause {
-			pause = leastWatchPause
+		if s.now()-startedAt > maxWatchPause {
+			pause = minWatchPause
 		}
 		s.sleep(ctx, pause/2+rand.N(pause/2)) // not all at once to a server that comes back
 	}
@@ -132,7 +132,7 @@ func (s *Scheduler) watchOnce(ctx context.Context, p *probe) {
 		p.prober.(probes.Watcher).Watch(s.inTurn(ctx, p, p.namespace), func(said probes.Result) {
 			lasts()
 			heard()
-			s.declare(p, said)
+			s.applySelfReport(p, said)
 			s.sleep(ctx, pace.next(s.now()))
 		})
 		return probes.SuccessResult()
@@ -172,17 +172,19 @@ func (s *Scheduler) sleep(ctx context.Context, pause time.Duration) {
 	}
 }
 
-// declare takes into account what an endpoint reported of itself, and notifies the owners.
-func (s *Scheduler) declare(p *probe, said probes.Result) { s.notify(s.settleDeclared(p, said)) }
+// applySelfReport takes into account what an endpoint reported of itself, and notifies the owners.
+func (s *Scheduler) applySelfReport(p *probe, said probes.Result) {
+	s.notify(s.settleDeclared(p, said))
+}
 
 // settleDeclared is settle for what an endpoint reported of itself. The result of a probe that
 // is under way is older, perhaps, and void. A probe soon afterwards reports whether the
 // endpoint does as it says.
-func (s *Scheduler) settleDeclared(p *probe, said probes.Result) (told []probes.Owner) {
+func (s *Scheduler) settleDeclared(p *probe, said probes.Result) (owners []probes.Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := p.health.State
-	if p.first == nil || !p.health.Declare(said, p.rules.thresholds, s.options.Clock.Now()) {
+	if p.first == nil || !p.health.ApplySelfReport(said, p.rules.thresholds, s.options.Clock.Now()) {
 		return nil
 	}
 	now := s.now()
@@ -190,10 +192,10 @@ func (s *Scheduler) settleDeclared(p *probe, said probes.Result) (told []probes.
 	s.changed(p, before, now)
 	s.clearSuspect(p, now)
 	if p.queue == nil {
-		p.overtaken = true
+		p.superseded = true
 	} else {
 		heap.Remove(p.queue, int(p.position))
 		s.enqueue(p, min(p.due, now+p.rules.timing.FastInterval))
 	}
-	return s.conclude()
+	return s.flush()
 }

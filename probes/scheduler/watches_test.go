@@ -32,7 +32,7 @@ type talkative struct {
 	*scripted
 	mu sync.Mutex
 	// says is what each connection is made to say; it returns at its end.
-	says func(ctx context.Context, declare func(probes.Result))
+	says func(ctx context.Context, applySelfReport func(probes.Result))
 	// watched are when the connections began; now how many there are, most how many there
 	// have been at one time.
 	watched   []time.Time
@@ -43,7 +43,7 @@ func talking(result probes.Result, says func(context.Context, func(probes.Result
 	return &talkative{scripted: answering(result), says: says}
 }
 
-func (s *talkative) Watch(ctx context.Context, declare func(probes.Result)) {
+func (s *talkative) Watch(ctx context.Context, applySelfReport func(probes.Result)) {
 	s.mu.Lock()
 	s.watched = append(s.watched, time.Now())
 	s.now++
@@ -54,7 +54,7 @@ func (s *talkative) Watch(ctx context.Context, declare func(probes.Result)) {
 		defer s.mu.Unlock()
 		s.now--
 	}()
-	s.says(ctx, declare)
+	s.says(ctx, applySelfReport)
 }
 
 func (s *talkative) connections() []time.Time {
@@ -66,13 +66,13 @@ func (s *talkative) connections() []time.Time {
 
 // saying hands over what the test sends, until the context is done.
 func saying(words chan probes.Result) func(context.Context, func(probes.Result)) {
-	return func(ctx context.Context, declare func(probes.Result)) {
+	return func(ctx context.Context, applySelfReport func(probes.Result)) {
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case word := <-words:
-				declare(word)
+				applySelfReport(word)
 			}
 		}
 	}
@@ -81,25 +81,25 @@ func saying(words chan probes.Result) func(context.Context, func(probes.Result))
 var away = probes.FailureResult(probes.ReasonNotServing)
 
 func TestWordsDecideAtOnce(t *testing.T) {
-	running(t, func(t *testing.T, s *Scheduler, told func() int) {
+	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
 		words := make(chan probes.Result)
 		prober := talking(pass, saying(words))
 		s.Set(owner, []Target{target(prober)})
 		words <- pass
-		if s.stateOf("a") != health.StateHealthy || told() != 1 {
-			t.Fatalf("state %v, told %d times", s.stateOf("a"), told())
+		if s.stateOf("a") != health.StateHealthy || owners() != 1 {
+			t.Fatalf("state %v, told %d times", s.stateOf("a"), owners())
 		}
 		for range 3 {
-			before := told()
+			before := owners()
 			prober.set(func(context.Context) probes.Result { return away })
 			words <- away
-			if s.stateOf("a") != health.StateUnhealthy || told() != before+1 {
-				t.Fatalf("state %v, told %d times more after it said that it is away", s.stateOf("a"), told()-before)
+			if s.stateOf("a") != health.StateUnhealthy || owners() != before+1 {
+				t.Fatalf("state %v, told %d times more after it said that it is away", s.stateOf("a"), owners()-before)
 			}
 			prober.set(func(context.Context) probes.Result { return pass })
 			words <- pass
-			if s.stateOf("a") != health.StateHealthy || told() != before+2 {
-				t.Fatalf("state %v, told %d times more after it took that back", s.stateOf("a"), told()-before)
+			if s.stateOf("a") != health.StateHealthy || owners() != before+2 {
+				t.Fatalf("state %v, told %d times more after it took that back", s.stateOf("a"), owners()-before)
 			}
 		}
 	})
@@ -139,7 +139,7 @@ func TestAnOlderProbeIsVoid(t *testing.T) {
 		s.Set(owner, []Target{quick})
 		words <- pass
 		prober.set(func(context.Context) probes.Result { time.Sleep(timing.Timeout / 2); return pass })
-		for begun := len(prober.times()); len(prober.times()) == begun; {
+		for startedAt := len(prober.times()); len(prober.times()) == startedAt; {
 			time.Sleep(100 * time.Millisecond)
 			synctest.Wait()
 		}
@@ -157,19 +157,19 @@ func TestAnOlderProbeIsVoid(t *testing.T) {
 // TestABrokenWatchIsNoFailure: the probes decide, and the watch is renewed, less and less
 // often.
 func TestABrokenWatchIsNoFailure(t *testing.T) {
-	running(t, func(t *testing.T, s *Scheduler, told func() int) {
-		prober := talking(pass, func(_ context.Context, declare func(probes.Result)) { declare(pass) })
+	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
+		prober := talking(pass, func(_ context.Context, applySelfReport func(probes.Result)) { applySelfReport(pass) })
 		s.Set(owner, []Target{target(prober)})
 		time.Sleep(10 * time.Minute)
-		if s.stateOf("a") != health.StateHealthy || told() != 1 {
-			t.Errorf("state %v, told %d times", s.stateOf("a"), told())
+		if s.stateOf("a") != health.StateHealthy || owners() != 1 {
+			t.Errorf("state %v, told %d times", s.stateOf("a"), owners())
 		}
 		times := prober.connections()
 		if len(times) < 10+5 || len(times) > 20+7 {
 			t.Errorf("%d connections in ten minutes", len(times))
 		}
 		for i := 1; i < len(times); i++ {
-			if gap := times[i].Sub(times[i-1]); gap < leastWatchPause/2 || gap > mostWatchPause {
+			if gap := times[i].Sub(times[i-1]); gap < minWatchPause/2 || gap > maxWatchPause {
 				t.Errorf("a connection %v after the one before", gap)
 			}
 		}
@@ -179,12 +179,12 @@ func TestABrokenWatchIsNoFailure(t *testing.T) {
 func TestALastingWatchIsRenewedSoon(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, _ func() int) {
 		const lasts = 5 * time.Minute
-		prober := talking(pass, func(_ context.Context, declare func(probes.Result)) { declare(pass); time.Sleep(lasts) })
+		prober := talking(pass, func(_ context.Context, applySelfReport func(probes.Result)) { applySelfReport(pass); time.Sleep(lasts) })
 		s.Set(owner, []Target{target(prober)})
 		time.Sleep(time.Hour)
 		times := prober.connections()
 		for i := 1; i < len(times); i++ {
-			if gap := times[i].Sub(times[i-1]); gap > lasts+leastWatchPause {
+			if gap := times[i].Sub(times[i-1]); gap > lasts+minWatchPause {
 				t.Errorf("a connection %v after the end of the one before", gap-lasts)
 			}
 		}
@@ -233,10 +233,10 @@ func TestTheFirstWordHasATimeout(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, _ func() int) {
 		ended := make(chan time.Duration, 1)
 		prober := talking(pass, func(ctx context.Context, _ func(probes.Result)) {
-			begun := time.Now()
+			startedAt := time.Now()
 			<-ctx.Done()
 			select {
-			case ended <- time.Since(begun):
+			case ended <- time.Since(startedAt):
 			default:
 			}
 		})
@@ -251,11 +251,11 @@ func TestTheFirstWordHasATimeout(t *testing.T) {
 }
 
 func TestWordsAreTakenSlowly(t *testing.T) {
-	running(t, func(t *testing.T, s *Scheduler, told func() int) {
+	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
 		said := 0
-		prober := talking(pass, func(ctx context.Context, declare func(probes.Result)) {
+		prober := talking(pass, func(ctx context.Context, applySelfReport func(probes.Result)) {
 			for ctx.Err() == nil {
-				declare([]probes.Result{pass, away}[said%2])
+				applySelfReport([]probes.Result{pass, away}[said%2])
 				said++
 			}
 		})
@@ -265,8 +265,8 @@ func TestWordsAreTakenSlowly(t *testing.T) {
 		if said > 60*maxWords+maxWords || said < 30*maxWords {
 			t.Errorf("%d words in a minute", said)
 		}
-		if told() > 60 {
-			t.Errorf("told %d times in a minute", told())
+		if owners() > 60 {
+			t.Errorf("told %d times in a minute", owners())
 		}
 	})
 }
@@ -283,17 +283,17 @@ func TestAPanicOfAWatchEndsIt(t *testing.T) {
 }
 
 func TestEqualTargetsShareAWatch(t *testing.T) {
-	running(t, func(t *testing.T, s *Scheduler, told func() int) {
+	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
 		words := make(chan probes.Result)
 		prober := talking(pass, saying(words))
 		other := probes.Owner{Namespace: "elsewhere", Name: "legacy-api"}
 		s.Set(owner, []Target{target(prober)})
 		s.Set(other, []Target{target(prober)})
 		words <- pass
-		before := told()
+		before := owners()
 		words <- away
-		if n := len(prober.connections()); n != 1 || told() != before+2 {
-			t.Errorf("%d connections, told %d times", n, told()-before)
+		if n := len(prober.connections()); n != 1 || owners() != before+2 {
+			t.Errorf("%d connections, told %d times", n, owners()-before)
 		}
 		s.Remove(owner)
 		words <- pass
@@ -309,12 +309,12 @@ func TestEqualTargetsShareAWatch(t *testing.T) {
 func TestWatchesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Options{MaxWatches: 2, Notify: func(probes.Owner) {}})
-		prober := talking(pass, func(ctx context.Context, declare func(probes.Result)) { declare(pass); <-ctx.Done() })
+		prober := talking(pass, func(ctx context.Context, applySelfReport func(probes.Result)) { applySelfReport(pass); <-ctx.Done() })
 		var targets []Target
 		for i := range 5 {
-			each := target(prober)
-			each.Key, each.Identity = string(rune('a'+i)), Identity{byte(i)}
-			targets = append(targets, each)
+			item := target(prober)
+			item.Key, item.Identity = string(rune('a'+i)), Identity{byte(i)}
+			targets = append(targets, item)
 		}
 		s.Set(owner, targets[:2]) // before the start
 		ctx, cancel := context.WithCancel(t.Context())

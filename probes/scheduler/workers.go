@@ -25,8 +25,8 @@ import (
 	"farpoint.dev/farpoint/probes/transport"
 )
 
-// begun is a probe that has its turn, and the scheduler's context.
-type begun struct {
+// probeRun is a probe that has its turn, and the scheduler's context.
+type probeRun struct {
 	*probe
 	// ctx is nil if the loop makes the probe.
 	ctx context.Context
@@ -47,9 +47,9 @@ func (s *Scheduler) loops(prober probes.Prober) bool {
 	return s.loop != nil
 }
 
-// hand gives a probe to a goroutine that has nothing to do, whose stack has grown to
+// dispatch gives a probe to a goroutine that has nothing to do, whose stack has grown to
 // what a probe needs already, or to a new one.
-func (s *Scheduler) hand(b begun) {
+func (s *Scheduler) dispatch(b probeRun) {
 	select {
 	case s.handed <- b:
 	default:
@@ -57,9 +57,9 @@ func (s *Scheduler) hand(b begun) {
 	}
 }
 
-// handRest hands over the rest of a probe that the loop has begun.
-func (s *Scheduler) handRest(ctx context.Context, p *probe, left time.Duration, rest func(context.Context) probes.Result) {
-	s.hand(begun{p, ctx, left, rest}) //nolint:contextcheck // it is in begun
+// dispatchRest hands over the rest of a probe that the loop has begun.
+func (s *Scheduler) dispatchRest(ctx context.Context, p *probe, left time.Duration, rest func(context.Context) probes.Result) {
+	s.dispatch(probeRun{p, ctx, left, rest}) //nolint:contextcheck // it is in begun
 }
 
 // limit makes the context of a probe under way, which has so much time left. The probe has
@@ -71,7 +71,7 @@ func (s *Scheduler) limit(ctx context.Context, p *probe, left time.Duration) con
 
 // inTurn lets a probe compute with others in the namespace's turn.
 func (s *Scheduler) inTurn(ctx context.Context, p *probe, namespace string) context.Context {
-	return &cpulimit.CPUSlot{Context: ctx, Limiter: s.limits.computing, Namespace: namespace, Timeout: p.rules.timing.Timeout}
+	return &cpulimit.Slot{Context: ctx, Limiter: s.limits.computing, Namespace: namespace, Timeout: p.rules.timing.Timeout}
 }
 
 // idleWorkers is how many goroutines wait for probes to make. After a burst the others
@@ -80,7 +80,7 @@ const idleWorkers = 64
 
 // work makes a probe and then those that it is handed, until there is no more use for
 // it.
-func (s *Scheduler) work(b begun) {
+func (s *Scheduler) work(b probeRun) {
 	for {
 		s.run(b)
 		if s.idle.Add(1) > idleWorkers {
@@ -98,7 +98,7 @@ func (s *Scheduler) work(b begun) {
 
 // run makes one probe, or the rest of it. The time that it has waited for a goroutine is not
 // the endpoint's.
-func (s *Scheduler) run(b begun) {
+func (s *Scheduler) run(b probeRun) {
 	s.mu.Lock()
 	deadline := s.now() + b.left
 	ctx := s.limit(b.ctx, b.probe, b.left)

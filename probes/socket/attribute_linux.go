@@ -73,8 +73,8 @@ func attribute(entry *queuedError, errno syscall.Errno, stream bool, to netip.Ad
 	case isReset(errno):
 		return &Error{errno, false}
 	case isUnreachable(errno):
-		hop := tables.nextHopOf(to)
-		return &Error{errno, hop.Missing || hop.Unresolved && !hop.OnLink}
+		nextHop := tables.nextHopOf(to)
+		return &Error{errno, nextHop.Missing || nextHop.Unresolved && !nextHop.OnLink}
 	}
 	return &Error{errno, true}
 }
@@ -89,8 +89,8 @@ func isLocal(entry queuedError, to netip.Addr, tables hostTables) bool {
 	case !tables.isOwn(entry.offender):
 		return false
 	case entry.hostUnreachable():
-		hop := tables.nextHopOf(to)
-		return !hop.OnLink || !hop.Unresolved
+		nextHop := tables.nextHopOf(to)
+		return !nextHop.OnLink || !nextHop.Unresolved
 	}
 	return true
 }

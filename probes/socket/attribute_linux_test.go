@@ -30,12 +30,12 @@ import (
 
 // fakeTables has one address of its own, and knows what the route to everywhere leads to.
 type fakeTables struct {
-	own netip.Addr
-	hop localnet.Hop
+	own     netip.Addr
+	nextHop localnet.Hop
 }
 
 func (f fakeTables) isOwn(addr netip.Addr) bool        { return addr == f.own }
-func (f fakeTables) nextHopOf(netip.Addr) localnet.Hop { return f.hop }
+func (f fakeTables) nextHopOf(netip.Addr) localnet.Hop { return f.nextHop }
 
 func TestAttribute(t *testing.T) {
 	own, endpoint, router := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("203.0.113.1")
@@ -51,12 +51,12 @@ func TestAttribute(t *testing.T) {
 	)
 	local, refused, unreachable := probes.UnknownResult(probes.ReasonNetworkUnreachable), probes.FailureResult(probes.ReasonConnectionRefused), probes.FailureResult(probes.ReasonHostUnreachable)
 	for _, test := range []struct {
-		name   string
-		entry  *queuedError
-		errno  syscall.Errno
-		stream bool
-		hop    localnet.Hop
-		want   probes.Result
+		name    string
+		entry   *queuedError
+		errno   syscall.Errno
+		stream  bool
+		nextHop localnet.Hop
+		want    probes.Result
 	}{
 		{"endpoint refuses", message(syscall.ECONNREFUSED, 3, 3, endpoint), syscall.ECONNREFUSED, false, reachable, refused},
 		{"endpoint prohibits", message(syscall.EHOSTUNREACH, 3, 13, endpoint), syscall.EHOSTUNREACH, true, reachable, unreachable},
@@ -84,7 +84,7 @@ func TestAttribute(t *testing.T) {
 		{"message for a connection, lost route", nil, syscall.ENETUNREACH, true, noRoute, local},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := attribute(test.entry, test.errno, test.stream, endpoint, fakeTables{own, test.hop})
+			got := attribute(test.entry, test.errno, test.stream, endpoint, fakeTables{own, test.nextHop})
 			if result := got.ProbeResult(); result != test.want {
 				t.Errorf("got %+v, want %+v", result, test.want)
 			}
@@ -108,8 +108,8 @@ func TestKernelTables(t *testing.T) {
 	if (kernelTables{}).isOwn(netip.MustParseAddr("198.51.100.1")) || !(kernelTables{}).isOwn(loopback) {
 		t.Error("an address of somebody else is our own, or the loopback's is not")
 	}
-	if hop := (kernelTables{}).nextHopOf(loopback); hop.Missing || hop.Unresolved {
-		t.Errorf("the way to ourselves is %+v", hop)
+	if nextHop := (kernelTables{}).nextHopOf(loopback); nextHop.Missing || nextHop.Unresolved {
+		t.Errorf("the way to ourselves is %+v", nextHop)
 	}
 }
 

@@ -47,12 +47,12 @@ type Stream interface {
 // context's deadline and its cancellation hold for all of it: talk need not look
 // at the context, and must not set deadlines. It must end when the connection
 // fails.
-func (d *Dialer) Converse(ctx context.Context, to Destination, talk func(Stream) error) error {
+func (d *Dialer) Converse(ctx context.Context, to Destination, exchange func(Stream) error) error {
 	if err := ctx.Err(); err != nil {
 		return err // a dial would still send its SYN
 	}
 	if to.DialName != "" {
-		return d.converseByName(ctx, to, talk)
+		return d.converseByName(ctx, to, exchange)
 	}
 	if err := d.Check(to.Addr); err != nil {
 		return err
@@ -65,41 +65,41 @@ func (d *Dialer) Converse(ctx context.Context, to Destination, talk func(Stream)
 		if err := conn.Connect(); err != nil {
 			return err
 		}
-		return to.talkOn(conn, talk)
+		return to.talkOn(conn, exchange)
 	})
 }
 
 // converseOn is converse on a connection that there is already.
-func converseOn(ctx context.Context, conn Stream, talk func(Stream) error) error {
+func converseOn(ctx context.Context, conn Stream, exchange func(Stream) error) error {
 	defer conn.Close()
 	defer socket.EndWithContext(ctx, conn)()
-	return talk(conn)
+	return exchange(conn)
 }
 
 // converseByName is converse for a destination that has to be resolved first.
-func (d *Dialer) converseByName(ctx context.Context, to Destination, talk func(Stream) error) error {
+func (d *Dialer) converseByName(ctx context.Context, to Destination, exchange func(Stream) error) error {
 	addrs, lookup, err := d.resolve(ctx, to)
 	if err != nil {
 		return err
 	}
 	conn, err := d.connectFirst(ctx, addrs)
 	if err != nil {
-		return lookup.blame(ctx, err)
+		return lookup.attributeTimeout(ctx, err)
 	}
-	return lookup.blame(ctx, converseOn(ctx, conn, func(conn Stream) error { return to.talkOn(conn, talk) }))
+	return lookup.attributeTimeout(ctx, converseOn(ctx, conn, func(conn Stream) error { return to.talkOn(conn, exchange) }))
 }
 
 // talkOn sends the PROXY protocol's header, if there is to be one, and hands the connection to
 // talk.
-func (d Destination) talkOn(conn Stream, talk func(Stream) error) error {
+func (d Destination) talkOn(conn Stream, exchange func(Stream) error) error {
 	if err := d.Proxy.writeHeader(conn); err != nil {
 		return err
 	}
-	return talk(conn)
+	return exchange(conn)
 }
 
 // ExchangeDatagrams is converse by UDP.
-func (d *Dialer) ExchangeDatagrams(ctx context.Context, to Destination, talk func(net.Conn) error) error {
+func (d *Dialer) ExchangeDatagrams(ctx context.Context, to Destination, exchange func(net.Conn) error) error {
 	return d.TryEach(ctx, to, func(to netip.AddrPort) error {
 		conn, err := socket.OpenDatagrams(ctx, to)
 		if err != nil {
@@ -107,7 +107,7 @@ func (d *Dialer) ExchangeDatagrams(ctx context.Context, to Destination, talk fun
 		}
 		defer conn.Close()
 		defer socket.EndWithContext(ctx, conn)()
-		return talk(conn)
+		return exchange(conn)
 	})
 }
 
@@ -130,11 +130,11 @@ func (d *Dialer) TryEach(ctx context.Context, to Destination, try func(netip.Add
 		}
 		var network *socket.Error
 		if err == nil || !errors.As(err, &network) && errorStanding(ctx, err) == endpointsFault {
-			return lookup.blame(ctx, err)
+			return lookup.attributeTimeout(ctx, err)
 		}
 		failed = append(failed, err)
 	}
-	return lookup.blame(ctx, mostTelling(ctx, failed))
+	return lookup.attributeTimeout(ctx, mostInformative(ctx, failed))
 }
 
 // attemptDelay is how long a connection to one address of a name has before the next address
@@ -177,21 +177,21 @@ func (d *Dialer) connectFirst(ctx context.Context, addrs []netip.AddrPort) (*soc
 				ended <- attempt{conn, err}
 			}()
 			next.Reset(attemptDelay)
-		case each := <-ended:
+		case result := <-ended:
 			underWay--
-			if each.err == nil {
+			if result.err == nil {
 				cancel()
 				closeLate(ended, underWay)
-				return each.conn, nil
+				return result.conn, nil
 			}
-			failed = append(failed, each.err)
+			failed = append(failed, result.err)
 			if ctx.Err() != nil {
 				left = nil
 			}
 			next.Reset(0)
 		}
 	}
-	return nil, mostTelling(ctx, failed)
+	return nil, mostInformative(ctx, failed)
 }
 
 // closeLate closes the connections of attempts that came too late.
@@ -242,10 +242,10 @@ func errorStanding(ctx context.Context, err error) int {
 	return endpointsFault
 }
 
-// mostTelling is the error that says most about an endpoint, of those of its addresses: the
+// mostInformative is the error that says most about an endpoint, of those of its addresses: the
 // first one of the lowest standing. An address family that our host lacks thus excuses nobody
 // who is dead in the other one.
-func mostTelling(ctx context.Context, failed []error) error {
+func mostInformative(ctx context.Context, failed []error) error {
 	return slices.MinFunc(failed, func(a, b error) int { return cmp.Compare(errorStanding(ctx, a), errorStanding(ctx, b)) })
 }
 
@@ -282,9 +282,9 @@ func (e *slowLookupError) ProbeResult() probes.Result {
 	return probes.UnknownResult(probes.ReasonNameResolution)
 }
 
-// blame marks a timeout as the resolver's fault if the lookup had left the
+// attributeTimeout marks a timeout as the resolver's fault if the lookup had left the
 // endpoint less than half of the time.
-func (l nameLookup) blame(ctx context.Context, err error) error {
+func (l nameLookup) attributeTimeout(ctx context.Context, err error) error {
 	deadline, ok := ctx.Deadline()
 	if err == nil || !ok || l.end.IsZero() || !IsTimeout(err) || l.end.Sub(l.start) < deadline.Sub(l.end) {
 		return err

@@ -37,8 +37,10 @@ type Destination struct {
 	Proxy ProxyProtocol
 }
 
-// Place is the destination without its port.
-func (d Destination) Place() probes.Place { return probes.Place{Addr: d.Addr.Addr(), Name: d.DialName} }
+// Location is the destination without its port.
+func (d Destination) Location() probes.Location {
+	return probes.Location{Addr: d.Addr.Addr(), Name: d.DialName}
+}
 
 // Host is the name or the address by which the place is spoken to, without brackets.
 func (d Destination) Host() string {

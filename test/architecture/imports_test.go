@@ -35,7 +35,7 @@ import (
 const module = "farpoint.dev/farpoint/"
 
 // arrows are the packages of this module that each package below controllers imports. The same
-// arrows stand in .golangci.yml, where depguard holds them while one writes.
+// arrows are in .golangci.yml, where depguard checks them while somebody writes.
 var arrows = map[string][]string{
 	"controllers/alerting":     {"api/v1"},
 	"controllers/apiserver":    {},

@@ -83,11 +83,11 @@ func (t task) isBlackHoled(index int) bool { return index%100 < t.BlackHoled }
 
 func (t task) target(known protocol.Registry, index int) (scheduler.Target, error) {
 	def := t.definition(index)
-	initial := health.Seeded(health.StateHealthy)
+	initial := health.New(health.StateHealthy)
 	switch {
 	case t.isBlackHoled(index):
 		def.URL = t.Places.url("black hole", index)
-		initial = health.Seeded(health.StateUnhealthy)
+		initial = health.New(health.StateUnhealthy)
 	case t.Unseeded:
 		initial = health.Health{}
 	}

@@ -27,41 +27,41 @@ import (
 // know. Before is the verdict that there was.
 func (s *Scheduler) changed(p *probe, before health.State, now time.Duration) {
 	if before != health.StateUnknown && p.health.State != before {
-		s.rush(p, before, now)
+		s.expedite(p, before, now)
 	}
-	s.tell(p.accounts()...)
+	s.queueNotify(p.accounts()...)
 	s.options.Metrics.transitions.Inc()
 }
 
 // notify is called without the lock.
-func (s *Scheduler) notify(told []probes.Owner) {
-	for _, owner := range told {
+func (s *Scheduler) notify(owners []probes.Owner) {
+	for _, owner := range owners {
 		s.options.Notify(owner)
 	}
 }
 
-// conclude draws what follows for all targets from what happened to one, and returns the owners
+// flush draws what follows for all targets from what happened to one, and returns the owners
 // to notify.
-func (s *Scheduler) conclude() (told []probes.Owner) {
+func (s *Scheduler) flush() (owners []probes.Owner) {
 	if frozen := s.guard.Frozen(s.now()); frozen != s.frozen {
 		s.setFrozen(frozen)
 	}
-	told, s.untold = s.untold, nil
-	return told
+	owners, s.pending = s.pending, nil
+	return owners
 }
 
-// tell remembers owners to be notified. The canaries are nobody's.
-func (s *Scheduler) tell(accounts ...*account) {
+// queueNotify remembers owners to be notified. The canaries are nobody's.
+func (s *Scheduler) queueNotify(accounts ...*account) {
 	for _, of := range accounts {
 		if of.owner != canaries {
-			s.untold = append(s.untold, of.owner)
+			s.pending = append(s.pending, of.owner)
 		}
 	}
 }
 
-// rush makes siblings due at once when one of them has turned, those that are still what
+// expedite makes siblings due at once when one of them has turned, those that are still what
 // it was: what dies or comes back together is then found, and published, together.
-func (s *Scheduler) rush(turned *probe, before health.State, now time.Duration) {
+func (s *Scheduler) expedite(turned *probe, before health.State, now time.Duration) {
 	for _, of := range turned.accounts() {
 		if now < of.rushed+rushPause {
 			continue
