@@ -57,7 +57,7 @@ func newDefinitions(live client.Reader, cadence references.Cadence) *definitions
 func (d *definitions) update(ctx context.Context, object *farpointv1.ExternalService, now time.Time) *knownDefinitions {
 	known := d.of(probes.Owner{Namespace: object.Namespace, Name: object.Name}, object.UID)
 	reader := references.Reader{Live: d.live, Namespace: object.Namespace}
-	known.History.Update(object, func(check *farpointv1.HealthCheck, edited bool) (targets.Certificates, targets.Login) {
+	known.Update(object, func(check *farpointv1.HealthCheck, edited bool) (targets.Certificates, targets.Login) {
 		known.references.Read(ctx, reader, check, now, d.cadence, edited)
 		return known.references.Inputs(check, now, d.cadence)
 	})

@@ -35,14 +35,18 @@ const (
 	LoginPostgresMD5
 	// LoginPostgresSCRAM is SCRAM-SHA-256.
 	LoginPostgresSCRAM
+	// LoginMySQLClear is mysql_clear_password.
 	LoginMySQLClear
+	// LoginMySQLSHA256 is sha256_password.
 	LoginMySQLSHA256
 	// LoginMySQLCachingFast is caching_sha2_password while the server has the password in its
 	// cache, loginMySQLCachingFull what it asks for otherwise: the password itself, encrypted
 	// by TLS or for a key that the server sends.
 	LoginMySQLCachingFast
 	LoginMySQLCachingFull
+	// LoginMySQLNative is mysql_native_password.
 	LoginMySQLNative
+	// LoginMySQLEd25519 is client_ed25519.
 	LoginMySQLEd25519
 )
 

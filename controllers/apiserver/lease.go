@@ -86,6 +86,7 @@ type Lease struct {
 	changed chan struct{}
 }
 
+// NewLease returns a lease without a lock: set its Interface before the election begins.
 func NewLease(clock clock.PassiveClock) *Lease {
 	return &Lease{clock: clock, changed: make(chan struct{})}
 }

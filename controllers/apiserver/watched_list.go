@@ -62,14 +62,16 @@ type WatchedList struct {
 type WatchState int
 
 const (
-	// Unknown: the API server has not answered yet.
+	// Unknown means that the API server has not answered yet.
 	Unknown WatchState = iota
-	// Absent: it has no such kind.
+	// Absent means that the API server has no such kind.
 	Absent
-	// Present: the objects are known.
+	// Present means that the objects are known.
 	Present
 )
 
+// NewWatchedList returns a list that keeps what reduce leaves of objects, and calls changed
+// after that has changed in a namespace.
 func NewWatchedList(reduce func(any) client.Object, changed func(string)) *WatchedList {
 	return &WatchedList{reduce: reduce, changed: changed, objects: map[types.NamespacedName]client.Object{}}
 }

@@ -31,6 +31,7 @@ type DecisionStore struct {
 	byOwner map[probes.Owner]Decisions
 }
 
+// Of returns what was decided last; nil if nothing was.
 func (d *DecisionStore) Of(owner probes.Owner) Decisions {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -47,6 +48,7 @@ func (d *DecisionStore) Set(owner probes.Owner, decided Decisions) {
 	d.byOwner[owner] = decided
 }
 
+// Forget is called for an object that is gone.
 func (d *DecisionStore) Forget(owner probes.Owner) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

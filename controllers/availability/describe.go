@@ -108,6 +108,7 @@ func (a Decisions) FailOpenMessage(rules Rules) string {
 	})
 }
 
+// FailedOver reports whether a standby tier is in use in any group.
 func (a Decisions) FailedOver() bool {
 	return slices.ContainsFunc(a, func(d groupDecision) bool { return d.failedOver })
 }

@@ -61,6 +61,7 @@ type Drain struct {
 	Health func(name string) (health.Health, bool)
 }
 
+// DrainPeriod returns how long endpoints drain that leave the spec.
 func DrainPeriod(spec *farpointv1.ExternalServiceSpec) time.Duration {
 	if spec.Availability.DrainPeriod == nil {
 		return DefaultDrainPeriod

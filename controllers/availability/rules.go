@@ -190,6 +190,7 @@ func (d *tierDecision) admitsUnhealthy(each *endpoint.Verdict, wasReady func() b
 	return each.Health.State != health.StateDraining
 }
 
+// RoleOf returns the role of an endpoint, without failing open, where this is the last tier in use.
 func RoleOf(each *endpoint.Verdict, tier int32) endpoint.Role {
 	switch endpoint.StateOf(each.Spec) {
 	case farpointv1.EndpointDisabled:

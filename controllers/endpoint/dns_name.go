@@ -35,6 +35,7 @@ func IsDNSName(address string) bool {
 	})
 }
 
+// HasDNSName reports whether any endpoint of a spec has a DNS name for an address.
 func HasDNSName(spec *farpointv1.ExternalServiceSpec) bool {
 	return slices.ContainsFunc(spec.Endpoints, func(endpoint farpointv1.Endpoint) bool { return IsDNSName(endpoint.Address) })
 }
@@ -47,6 +48,7 @@ type DNSName struct {
 	Service *resolver.ServiceName
 }
 
+// ParseName reads an address for which IsDNSName reports true.
 func ParseName(address string) (DNSName, error) {
 	if rest, ok := strings.CutPrefix(address, resolver.ServiceScheme); ok {
 		service, err := resolver.ParseServiceName(rest)

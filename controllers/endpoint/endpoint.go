@@ -33,6 +33,7 @@ func HasFamily(service *corev1.Service, family discoveryv1.AddressType) bool {
 	return family == discoveryv1.AddressTypeFQDN || len(service.Spec.IPFamilies) == 0 || slices.Contains(service.Spec.IPFamilies, corev1.IPFamily(family))
 }
 
+// StateOf returns the state that the spec asks for, which is Active by default.
 func StateOf(spec *farpointv1.Endpoint) farpointv1.EndpointState {
 	if spec.State == "" {
 		return farpointv1.EndpointActive
@@ -44,6 +45,7 @@ func StateOf(spec *farpointv1.Endpoint) farpointv1.EndpointState {
 // written down.
 const MaxPerObject = 1000
 
+// AddressTypeOf returns the type of the slices that an endpoint is published in.
 func AddressTypeOf(wanted *Endpoint) discoveryv1.AddressType {
 	switch {
 	case !wanted.Address.IsValid():

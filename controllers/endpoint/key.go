@@ -49,6 +49,7 @@ func HostOf(published string) Host {
 	return Host{Address: address}
 }
 
+// Key returns the key of a host at a port.
 func (h Host) Key(port discoveryv1.EndpointPort) Key {
 	return Key{Host: h, Protocol: ptr.Deref(port.Protocol, corev1.ProtocolTCP), Port: ptr.Deref(port.Port, 0)}
 }
@@ -61,6 +62,7 @@ func (e *Endpoint) Host() Host {
 	return Host{name: e.Text}
 }
 
+// Keys returns the keys of an endpoint, one for each of its ports.
 func (e *Endpoint) Keys() []Key {
 	keys := make([]Key, len(e.Ports.Ports))
 	for i, port := range e.Ports.Ports {

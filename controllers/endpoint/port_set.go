@@ -43,6 +43,7 @@ func NewPortSet(ports []discoveryv1.EndpointPort) *PortSet {
 	return &PortSet{Ports: ports, Key: PortsKeyOf(ports)}
 }
 
+// PortsKeyOf returns the key of ports, in whatever order.
 func PortsKeyOf(ports []discoveryv1.EndpointPort) PortsKey {
 	words := make([]string, len(ports))
 	for i := range ports {
@@ -69,6 +70,7 @@ func (p *PortSet) FirstOf(protocol corev1.Protocol) uint16 {
 	return 0
 }
 
+// NewPort returns a port without nil fields, except for the protocol of the application.
 func NewPort(name string, protocol corev1.Protocol, number int32, appProtocol *string) discoveryv1.EndpointPort {
 	if protocol == "" {
 		protocol = corev1.ProtocolTCP

@@ -27,6 +27,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
+// Kind is the kind of the owners.
 const Kind = "ExternalService"
 
 // Reference makes the garbage collector remove what we wrote once the

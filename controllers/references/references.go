@@ -54,9 +54,12 @@ type Cadence struct {
 	Grace time.Duration
 }
 
-// DefaultInterval is short enough for rotations by hand, and DefaultGrace long enough to create
-// a Secret again that was deleted by mistake.
-const DefaultInterval, DefaultGrace = 20 * time.Second, 10 * time.Minute
+const (
+	// DefaultInterval is short enough for rotations by hand.
+	DefaultInterval = 20 * time.Second
+	// DefaultGrace is long enough to create a Secret again that was deleted by mistake.
+	DefaultGrace = 10 * time.Minute
+)
 
 // Reference names an object that a health check refers to, and what for.
 type Reference struct {

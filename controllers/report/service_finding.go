@@ -36,6 +36,7 @@ type TargetService struct {
 	Awaited bool
 }
 
+// Resolved reports whether the target itself leads to the endpoints.
 func (f TargetService) Resolved() bool { return f.Reason == farpointv1.ServiceResolvedReason }
 
 // Namespace is where the slices belong.

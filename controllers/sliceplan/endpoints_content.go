@@ -86,6 +86,7 @@ func NewEndpointsContent(service *corev1.Service, from []*discoveryv1.EndpointSl
 	return made
 }
 
+// Truncated reports whether addresses are left out, since there are too many.
 func (c *EndpointsContent) Truncated() bool { return c.Total > EndpointsCapacity }
 
 func inFirstFamily(service *corev1.Service, addresses discoveryv1.AddressType) bool {

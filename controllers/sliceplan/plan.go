@@ -383,4 +383,5 @@ func (p *planner) reuse() {
 	}
 }
 
+// ByName orders slices by their names.
 func ByName(a, b *discoveryv1.EndpointSlice) int { return cmp.Compare(a.Name, b.Name) }

@@ -80,6 +80,7 @@ func (p Published) FailedOpen() bool {
 	return p.Ready && p.Serving && !p.Terminating && p.State != health.StateHealthy
 }
 
+// Read returns what slices say.
 func Read(existing []*discoveryv1.EndpointSlice) *Prior {
 	total := 0
 	for _, slice := range existing {

@@ -72,13 +72,17 @@ type NameOrigin struct {
 }
 
 const (
+	// Version is that of the annotation's format.
 	Version = 1
 	// MaxLength is the most bytes of the annotation: half of what the API server allows
 	// for all annotations of an object. 1,000 IP addresses in each of its three lists fit. What
 	// does not, such as a thousand DNS names of 200 bytes each, is left out.
 	MaxLength = 128 << 10
 
-	StandbyWord, DisabledWord = "Standby", "Disabled"
+	// StandbyWord is the role of endpoints that stand by.
+	StandbyWord = "Standby"
+	// DisabledWord is the role of endpoints that get no traffic.
+	DisabledWord = "Disabled"
 )
 
 // The annotation of a slice whose conditions say everything consists of these and the sum.

@@ -75,6 +75,7 @@ type nameFault struct {
 	resolution
 }
 
+// Len returns how many endpoints there are.
 func (e *Expansion) Len() int {
 	if e.list == nil {
 		return len(e.Spec.Endpoints)
@@ -82,6 +83,7 @@ func (e *Expansion) Len() int {
 	return len(e.list)
 }
 
+// At returns an endpoint by its index, in the order of the spec.
 func (e *Expansion) At(i int) Wanted {
 	if e.list == nil {
 		return Wanted{Spec: &e.Spec.Endpoints[i], Origin: i}

@@ -64,6 +64,7 @@ type Schedule struct {
 	initial health.State
 }
 
+// ScheduleOf reads when and how often a spec has its endpoints probed.
 func ScheduleOf(spec *farpointv1.ExternalServiceSpec) Schedule {
 	check := &spec.HealthCheck
 	made := Schedule{
@@ -100,6 +101,7 @@ func NewSettings(spec *farpointv1.ExternalServiceSpec, trust Certificates, login
 // threshold keeps within the bounds of the CRD, whatever its version.
 func threshold(count int32) uint8 { return uint8(min(max(count, 1), 100)) }
 
+// TimingOf reads the intervals and the timeout of a spec, with their defaults.
 func TimingOf(spec *farpointv1.ExternalServiceSpec) scheduler.Timing {
 	timing := scheduler.Timing{Interval: defaultInterval}
 	if spec.HealthCheckInterval != nil {

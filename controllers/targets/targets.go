@@ -162,6 +162,7 @@ func (p Planner) locateName(wanted Wanted, index int, resolver *portResolver) (e
 	}, nil
 }
 
+// IdentityOf returns an identity that probes share which do the same.
 func IdentityOf(definition protocol.Definition, common Settings) scheduler.Identity {
 	digest := sha256.New()
 	digest.Write(common.digest[:])

@@ -39,6 +39,7 @@ type Counts struct {
 	Created, Updated, Deleted int
 }
 
+// NewObjectCounters returns counters that are zero.
 func NewObjectCounters() *ObjectCounters {
 	return &ObjectCounters{objects: map[types.NamespacedName]*Counts{}}
 }

@@ -32,6 +32,7 @@ type PublishMetrics struct {
 	Writes *prometheus.CounterVec
 }
 
+// NewPublishMetrics returns metrics that are not registered yet.
 func NewPublishMetrics() *PublishMetrics {
 	return &PublishMetrics{
 		Latency: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: Namespace, Name: "publish_latency_seconds", Help: "Time from a change of health to its publication in the EndpointSlices, the batch window included.",
@@ -40,6 +41,7 @@ func NewPublishMetrics() *PublishMetrics {
 	}
 }
 
+// Collectors are what has to be registered.
 func (m *PublishMetrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.Latency, m.Writes}
 }

@@ -61,6 +61,8 @@ type Grants struct {
 	lists map[string]*apiserver.WatchedList
 }
 
+// NewGrants returns grants that follow nothing until somebody asks. Without namespaces, grants of
+// all namespaces are read.
 func NewGrants(from client.WithWatch, clock clock.Clock, namespaces []string, requests func(ctx context.Context, namespace string) []reconcile.Request) *Grants {
 	return &Grants{client: from, requests: requests, clock: clock, namespaces: namespaces, lists: map[string]*apiserver.WatchedList{}}
 }

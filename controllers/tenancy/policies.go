@@ -73,6 +73,7 @@ type policySnapshot struct {
 	made map[string]*policy.Limits
 }
 
+// NewPolicies returns policies that limit nothing until they are started.
 func NewPolicies(from cache.Cache, dialer *transport.Dialer, requests func(ctx context.Context, namespace string) []reconcile.Request) *Policies {
 	made := &Policies{cache: from, dialer: dialer, requests: requests, changed: make(chan struct{}, 1), entered: map[probes.Owner]*policy.Limits{}}
 	made.present.Store(&policySnapshot{none: true})
@@ -198,6 +199,7 @@ func (p *Policies) refresh(ctx context.Context, queue workqueue.TypedRateLimitin
 	return nil
 }
 
+// ListNamespaces lists the names and labels of all namespaces.
 func ListNamespaces(ctx context.Context, from client.Reader) ([]metav1.PartialObjectMetadata, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))

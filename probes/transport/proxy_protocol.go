@@ -41,6 +41,7 @@ const (
 	NoProxyProtocol ProxyProtocol = iota
 	// ProxyProtocolV1 sends the text header.
 	ProxyProtocolV1
+	// ProxyProtocolV2 sends the binary header.
 	ProxyProtocolV2
 )
 
