@@ -41,7 +41,7 @@ func NewMariaDB(t TB, settings ...string) *MariaDB {
 	installer := Program(t, "mariadb-install-db")
 	m := &MariaDB{Server: newServer(t, Program(t, "mariadbd"), syscall.SIGTERM)}
 	data := filepath.Join(m.folder, "data")
-	m.run(installer, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db",
+	m.prepare(installer, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db",
 		"--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M")
 	m.args = append([]string{
 		"--no-defaults", "--datadir=" + data, "--socket=" + filepath.Join(m.folder, "socket"), "--pid-file=" + filepath.Join(m.folder, "pid"),

@@ -40,7 +40,7 @@ type Postgres struct {
 func NewPostgres(t TB, settings ...string) *Postgres {
 	t.Helper()
 	p := newPostgres(t)
-	p.run(filepath.Join(p.programs, "initdb"), "--pgdata", p.data(), "--username", "postgres", "--auth", "trust", "--no-sync", "--encoding", "UTF8", "--locale", "C")
+	p.prepare(filepath.Join(p.programs, "initdb"), "--pgdata="+p.data(), "--username", "postgres", "--auth", "trust", "--no-sync", "--encoding", "UTF8", "--locale", "C")
 	p.configure(settings)
 	return p
 }
