@@ -33,8 +33,7 @@ const (
 	// patience is how long the slices may take to follow a backend. The user may be editing
 	// them in a second terminal.
 	patience = 20 * time.Second
-	// forever is longer than any demo.
-	forever = 1000 * time.Hour
+	forever  = 1000 * time.Hour
 )
 
 // stage is what the story needs of the show.
@@ -93,9 +92,9 @@ func (s *story) kill(ctx context.Context, i int, pause time.Duration) error {
 	if err := s.wait(ctx, pause, address+": backend down. Soon it is started again.", never); err != nil {
 		return err
 	}
-	recoveries := &s.recoveries
-	if !died || !s.is(address, dead) {
-		recoveries = nil
+	var recoveries *[]time.Duration // counted only after a death
+	if died && s.is(address, dead) {
+		recoveries = &s.recoveries
 	}
 	if err := s.start(ctx, i); err != nil {
 		return err
