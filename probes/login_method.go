@@ -43,6 +43,7 @@ const (
 	// cache, loginMySQLCachingFull what it asks for otherwise: the password itself, encrypted
 	// by TLS or for a key that the server sends.
 	LoginMySQLCachingFast
+	// LoginMySQLCachingFull is the full exchange of caching_sha2_password.
 	LoginMySQLCachingFull
 	// LoginMySQLNative is mysql_native_password.
 	LoginMySQLNative
