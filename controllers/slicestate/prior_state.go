@@ -80,7 +80,7 @@ func (p Published) FailedOpen() bool {
 	return p.Ready && p.Serving && !p.Terminating && p.State != health.StateHealthy
 }
 
-// Read returns what slices say.
+// Read returns the state that slices hold.
 func Read(existing []*discoveryv1.EndpointSlice) *Prior {
 	total := 0
 	for _, slice := range existing {
