@@ -67,7 +67,7 @@ type Owner struct {
 type Watcher interface {
 	Prober
 	// Watch holds a connection and hands to declare what the endpoint reports of itself on it,
-	// which decides at once, see [Health.Declare]. It returns when the context is done or the
+	// which decides at once, see ApplySelfReport in package health. It returns when the context is done or the
 	// connection has ended, which by itself says nothing about the endpoint. It may run while
 	// Probe does.
 	Watch(ctx context.Context, report func(Result))

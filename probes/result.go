@@ -38,7 +38,7 @@ const (
 	// Draining means that the endpoint is well and says that it takes no new traffic.
 	Draining
 	// Reachable means that the endpoint accepts connections, and that nothing more was asked
-	// of it, see [Registry.NewReachability]. It ends a run of failures, but never makes an
+	// of it (package protocol makes such probers). It ends a run of failures, but never makes an
 	// endpoint healthy, and renews no verdict.
 	Reachable
 )
