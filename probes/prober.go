@@ -66,7 +66,7 @@ type Owner struct {
 // Watcher is a prober whose endpoint can be asked to say by itself when it changes.
 type Watcher interface {
 	Prober
-	// Watch holds a connection and calls report with what the endpoint says of itself on it,
+	// Watch holds a connection and calls report with what the endpoint reports about itself on it,
 	// which decides at once, see ApplySelfReport in package health. It returns when the context
 	// is done or the connection has ended, which by itself says nothing about the endpoint. It
 	// may run while Probe does.

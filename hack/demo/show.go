@@ -53,14 +53,14 @@ func (s *show) tellAt(at time.Time, changes ...change) {
 
 func (s *show) stop(i int) {
 	s.backends[i].stop()
-	s.tell("backend", fmt.Sprintf("stopped the one of %s (%s)", addresses[i], s.backends[i].address))
+	s.tell("backend", fmt.Sprintf("stopped the backend of %s (%s)", addresses[i], s.backends[i].address))
 }
 
 func (s *show) start(ctx context.Context, i int) error {
 	if err := s.backends[i].start(ctx); err != nil {
 		return err
 	}
-	s.tell("backend", fmt.Sprintf("started the one of %s (%s) again", addresses[i], s.backends[i].address))
+	s.tell("backend", fmt.Sprintf("restarted the backend of %s (%s)", addresses[i], s.backends[i].address))
 	return nil
 }
 
