@@ -51,17 +51,23 @@ type findings struct {
 	// referencesDue is after how long what the health check refers to is to be read again; 0
 	// if it refers to nothing.
 	referencesDue time.Duration
+	// pending: something has to be known before the object can be carried out. retryAfter is
+	// the longest time to wait for it; 0 if a watch requeues the object.
+	pending    bool
+	retryAfter time.Duration
 	// unconfirmed: the cache has not shown all own writes of slices yet.
 	unconfirmed bool
 }
 
 // evaluate finds out which endpoints are sound, has the scheduler probe them and fetches
 // what it knows. What has a fault is probed by the last definition that was sound, and as
-// any other within what the namespace is confined to now.
+// any other within what the policies allow now. Findings that are pending wait for the first
+// answers about DNS names, or about Secrets and ConfigMaps.
 func (r *Reconciler) evaluate(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, prior *slicestate.Prior, found *findings) error {
 	known := r.definitions.update(ctx, object, r.clock.Now())
 	if wait := references.Patience - known.references.UnansweredFor(r.clock.Now()); !known.HasProbers() && wait > 0 && wait <= references.Patience {
-		return answersAwaited(min(wait, references.RetryInterval))
+		found.pending, found.retryAfter = true, min(wait, references.RetryInterval)
+		return nil
 	}
 	found.Fault = known.Fault()
 	found.referencesDue = known.references.DueIn(r.clock.Now(), r.definitions.cadence)
@@ -75,7 +81,8 @@ func (r *Reconciler) evaluate(ctx context.Context, object *farpointv1.ExternalSe
 	planner := r.targets.Within(found.within, room)
 	names := r.resolve(object, owner, service, planner, prior)
 	if wait := names.Awaited(r.clock.Now()); wait > 0 {
-		return answersAwaited(wait)
+		found.pending, found.retryAfter = true, wait // or less: the resolver requeues
+		return nil
 	}
 	planned := planner.Plan(names, service.Spec.Ports, known.Probing(found.within, planner.Egress.Version()), prior)
 	known.Keep(&planned)

@@ -18,11 +18,9 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,12 +32,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/controllers/availability"
-	"farpoint.dev/farpoint/controllers/conflicts"
-	"farpoint.dev/farpoint/controllers/ownership"
-	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/report"
-	"farpoint.dev/farpoint/controllers/sliceplan"
-	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/controllers/tenancy"
@@ -109,80 +102,51 @@ type Reconciler struct {
 	maxEndpoints int
 }
 
-// Reconcile carries out one ExternalService.
+// Reconcile makes what is published for one ExternalService what it should be.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	if err := r.leading(ctx); err != nil {
 		return ctrl.Result{}, err
 	}
 	result, err := r.reconcile(ctx, request)
-	if errors.Is(err, tenancy.ErrGrantsUnknown) {
-		return ctrl.Result{}, nil // who asked is called
-	}
-	var answers answersAwaited
-	if errors.As(err, &answers) {
-		return ctrl.Result{RequeueAfter: time.Duration(answers)}, nil // or before, by the resolver
-	}
-	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+	switch {
+	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
 		// Somebody was faster, or the cache is behind. The watch brings what was written;
 		// nothing is wrong.
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
-	}
-	if apiserver.IsUnreachable(err) && ctx.Err() == nil {
+	case apiserver.IsUnreachable(err) && ctx.Err() == nil:
 		ctrl.LoggerFrom(ctx).Error(err, "The API server does not answer")
 		return ctrl.Result{RequeueAfter: unansweredDelay}, nil
 	}
 	return result, err
 }
 
+// reconcile goes through the stages in their order. Slices come before everything that only
+// says how things are.
 func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	owner := probes.Owner{Namespace: request.Namespace, Name: request.Name}
-	object := &farpointv1.ExternalService{}
-	err := r.client.Get(ctx, request.NamespacedName, object)
-	switch {
-	case apierrors.IsNotFound(err):
-		r.forget(owner)
-		r.definitions.forget(owner)
-		r.counters.Forget(request.NamespacedName)
-		return ctrl.Result{}, r.removeAll(ctx, request)
-	case err != nil:
-		return ctrl.Result{}, fmt.Errorf("read ExternalService: %w", err)
-	}
-	object = r.own.externalService(object)
-	if object.DeletionTimestamp != nil {
-		// Somebody's finalizer holds it. What depends on it goes when it is gone, or by the
-		// garbage collector before; until then clients follow what is published.
-		published, _, err := r.allSlicesOf(ctx, request.NamespacedName)
-		if err != nil || len(published) == 0 || object.Spec.Suspend {
-			r.forget(owner)
-			return ctrl.Result{}, err
-		}
+	object, err := r.read(ctx, request)
+	if err != nil || object == nil {
+		return ctrl.Result{}, err
 	}
 	within, known := r.policies.Of(request.Namespace)
 	if !known {
-		return ctrl.Result{}, nil // it is looked at again when the namespace is known
+		return ctrl.Result{}, nil // it is requeued when the namespace is known
 	}
 	if object.Spec.Suspend {
-		r.forget(owner)
-		refused, err := r.services.refusal(object)
-		if err != nil {
-			return ctrl.Result{}, err
+		r.forget(ownerOfProbes(object))
+		refused, known := r.services.refusal(object)
+		if !known {
+			return ctrl.Result{}, nil // the grants requeue it
 		}
 		if refused == nil {
 			return ctrl.Result{}, r.suspend(ctx, object, within)
 		}
 		// A grant that is revoked takes the slices away anyway.
 	}
-	found, err := r.publish(ctx, object, owner, within)
-	if err != nil {
-		return ctrl.Result{}, err
+	found, err := r.publish(ctx, object, within)
+	if err != nil || found.pending {
+		return ctrl.Result{RequeueAfter: found.retryAfter}, err
 	}
-	if err := r.keepEndpoints(ctx, object, &found); err != nil {
-		return ctrl.Result{}, err
-	}
-	if err := r.removeFormerServices(ctx, object, &found); err != nil {
-		return ctrl.Result{}, err
-	}
-	if err := r.detectConflicts(ctx, owner, &found); err != nil {
+	if err := r.followSlices(ctx, object, &found); err != nil {
 		return ctrl.Result{}, err
 	}
 	due := requeueAfter(found, r.clock.Now())
@@ -193,6 +157,53 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return retryInTime(ctx, due, found.WriteFailed)
 	}
 	return due, nil
+}
+
+// read returns the object after all writes of this process, or nil if nothing is to be carried
+// out: it is gone, and what was written for it is removed, or about to go, and nothing is
+// published.
+func (r *Reconciler) read(ctx context.Context, request ctrl.Request) (*farpointv1.ExternalService, error) {
+	object := &farpointv1.ExternalService{}
+	err := r.client.Get(ctx, request.NamespacedName, object)
+	switch {
+	case apierrors.IsNotFound(err):
+		owner := probes.Owner{Namespace: request.Namespace, Name: request.Name}
+		r.forget(owner)
+		r.definitions.forget(owner)
+		r.counters.Forget(request.NamespacedName)
+		return nil, r.removeAll(ctx, request)
+	case err != nil:
+		return nil, fmt.Errorf("read ExternalService: %w", err)
+	}
+	object = r.own.externalService(object)
+	if object.DeletionTimestamp == nil {
+		return object, nil
+	}
+	// Somebody's finalizer holds it. What depends on it goes when it is gone, or by the
+	// garbage collector before; until then clients follow what is published.
+	published, _, err := r.allSlicesOf(ctx, request.NamespacedName)
+	if err != nil || len(published) == 0 || object.Spec.Suspend {
+		r.forget(ownerOfProbes(object))
+		return nil, err
+	}
+	return object, nil
+}
+
+func ownerOfProbes(object *farpointv1.ExternalService) probes.Owner {
+	return probes.Owner{Namespace: object.Namespace, Name: object.Name}
+}
+
+// followSlices does what follows the slices once they are written: the Endpoints object, Services
+// that are no longer the target, and who else publishes. It returns an error only if something
+// is undecided.
+func (r *Reconciler) followSlices(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
+	if err := r.keepEndpoints(ctx, object, found); err != nil {
+		return err
+	}
+	if err := r.removeFormerServices(ctx, object, found); err != nil {
+		return err
+	}
+	return r.detectConflicts(ctx, ownerOfProbes(object), found)
 }
 
 // retryInTime has a refused write tried again no later than when something is due. After an
@@ -215,134 +226,6 @@ func (r *Reconciler) forget(owner probes.Owner) {
 	r.policies.Forget(owner)
 	r.pods.forget(types.NamespacedName(owner))
 	r.endpoints.forget(types.NamespacedName(owner))
-}
-
-// publish carries the object out, and measures how long the news of its health took to
-// get into the slices. What could not be written is news still.
-func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits) (findings, error) {
-	changed := r.transitions.claim(owner) // before the health is read, which may be newer
-	trigger := changed
-	if trigger.IsZero() {
-		// It is an edit, or a repair. When it was made nobody tells; it was seen now.
-		trigger = r.clock.Now()
-	}
-	found, err := r.syncSlices(ctx, object, owner, within, trigger)
-	switch {
-	case changed.IsZero():
-	case err != nil || found.WriteFailed != nil:
-		r.transitions.restore(owner, changed)
-	default:
-		r.measured.Latency.Observe(r.clock.Since(changed).Seconds())
-	}
-	return found, err
-}
-
-// syncSlices finds the Service, has the endpoints probed and writes the slices. The trigger
-// is when what is news came about. It returns an error if it could not get as far as
-// having findings.
-func (r *Reconciler) syncSlices(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits, trigger time.Time) (findings, error) {
-	all, unconfirmed, err := r.allSlicesOf(ctx, types.NamespacedName(owner))
-	if err != nil {
-		return findings{}, err
-	}
-	found := findings{within: within, unconfirmed: unconfirmed}
-	if found.Service, err = r.services.resolve(ctx, object, all); err != nil {
-		return findings{}, err
-	}
-	existing, elsewhere := slicesIn(found.Service.Namespace(object), all)
-	if found.Service.Service == nil {
-		r.keepProbes(owner, within) // its health is known when the Service comes back
-	} else if err := r.evaluate(ctx, object, owner, slicestate.Read(existing), &found); err != nil {
-		return findings{}, err
-	}
-	plan := r.plan(object, found, existing, trigger)
-	plan.Delete = append(plan.Delete, elsewhere...)
-	done := r.slices.apply(ctx, object, existing, plan)
-	if done.refused == nil && done.undecided != nil {
-		return findings{}, done.undecided
-	}
-	found.Published, found.Refused, found.WriteFailed = done.slices, done.refused, done.err()
-	found.unconfirmed = found.unconfirmed || !plan.IsEmpty()
-	switch {
-	case found.Service.Service == nil:
-		r.decisions.Forget(owner) // a Service that comes back starts again
-	case found.Availability != nil && found.WriteFailed == nil:
-		r.decisions.Set(owner, found.Availability)
-	}
-	found.Withheld = len(plan.Withheld) > 0 || done.withheld
-	if !plan.IsEmpty() && found.Refused == nil && !found.Withheld && found.Targets != nil {
-		next := r.plan(object, found, done.slices, trigger)
-		found.Altered = !next.IsEmpty()
-	}
-	return found, nil
-}
-
-// undecided reports whether nobody has refused a write: somebody was faster, or the API server
-// did not answer. There is nothing to report, only to try again.
-func undecided(err error) bool { return apierrors.IsConflict(err) || apiserver.IsUnreachable(err) }
-
-// keepEndpoints follows the slices once they are written. It returns an error only if that
-// is undecided.
-func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
-	var err error
-	found.Endpoints, err = r.endpoints.keep(ctx, object, found.Service.Service, found.Published)
-	if undecided(err) {
-		return err
-	}
-	if err != nil {
-		found.WriteFailed = errors.Join(found.WriteFailed, err)
-		found.Endpoints = report.EndpointsObject{Wanted: object.Spec.PublishEndpoints, Reason: farpointv1.WriteFailedReason, Message: err.Error()}
-	}
-	return nil
-}
-
-// removeFormerServices deletes the Services that were created for the object and are not
-// its target any more, once the slices of the one that is are written. It returns an error
-// only if that is undecided.
-func (r *Reconciler) removeFormerServices(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
-	target := ownership.TargetService(object)
-	if found.Service.Service == nil || client.ObjectKeyFromObject(found.Service.Service) != target || found.WriteFailed != nil || object.DeletionTimestamp != nil {
-		return nil
-	}
-	err := r.services.removeCreated(ctx, client.ObjectKeyFromObject(object), target)
-	if undecided(err) {
-		return err
-	}
-	found.WriteFailed = err
-	return nil
-}
-
-// detectConflicts finds out who else publishes for the Service. It comes last, since it may
-// have to ask the API server about a Service that is new or has changed.
-func (r *Reconciler) detectConflicts(ctx context.Context, owner probes.Owner, found *findings) error {
-	asker := types.NamespacedName(owner)
-	if found.Service.Service == nil {
-		r.pods.forget(asker)
-		return nil
-	}
-	if found.Targets == nil {
-		found.ConflictsUnknown = true
-		return nil
-	}
-	pods, known, err := r.pods.of(ctx, asker, found.Service.Service)
-	found.around.Pods, found.ConflictsUnknown = pods, !known
-	found.Conflict = conflicts.Find(found.Targets.Accepted, found.around)
-	return err
-}
-
-// plan takes the slices away where there is no Service to publish for.
-func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, existing []*discoveryv1.EndpointSlice, trigger time.Time) sliceplan.Plan {
-	if found.Service.Service == nil {
-		return sliceplan.Plan{Delete: existing}
-	}
-	wants := sliceplan.Wants{
-		Owner: object, Service: found.Service.Service, Endpoints: availability.SplitByRole(found.Verdicts), Hints: found.Traffic.Hints,
-		MaxEndpoints: r.maxEndpoints, Trigger: trigger,
-	}
-	if options := object.Spec.EndpointSlices; options != nil && options.MaxEndpoints != nil {
-		wants.MaxEndpoints = int(*options.MaxEndpoints)
-	}
-	return sliceplan.Make(wants, existing)
 }
 
 // report writes the status if it changed, and then reports the changes in Events.
@@ -370,33 +253,6 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	told := report.Events(&before, &status)
 	r.events.add(object, told, metav1.NewMicroTime(r.clock.Now()))
 	return nil
-}
-
-// removeAll removes what was written for an ExternalService that is gone. The garbage
-// collector would as well, but later, and not while it is away.
-func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error {
-	here, elsewhere, _, err := r.slicesOf(ctx, request.NamespacedName, request.Namespace)
-	if err != nil {
-		return err
-	}
-	plan := sliceplan.Plan{Delete: elsewhere}
-	for _, slice := range here {
-		// One without the reference was orphaned on purpose: kubectl delete --cascade=orphan.
-		// That is not said of those elsewhere, and they could not stay if it were: the
-		// namespace that they are in could not revoke its grant any more.
-		if ownership.IsOwnedBy(slice, request.Name) {
-			plan.Delete = append(plan.Delete, slice)
-		}
-	}
-	done := r.slices.apply(ctx, nil, nil, plan)
-	if err := done.err(); err != nil {
-		return err
-	}
-	r.own.forget(request.NamespacedName)
-	if err := r.endpoints.removeAll(ctx, request.NamespacedName); err != nil {
-		return err
-	}
-	return r.services.removeCreated(ctx, request.NamespacedName, types.NamespacedName{})
 }
 
 // requeueAfter comes back to what no watch reports: endpoints that have drained, certificates and

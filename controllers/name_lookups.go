@@ -18,7 +18,6 @@ package controllers
 
 import (
 	"net/netip"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -35,13 +34,6 @@ type nameResolver interface {
 	Remove(probes.Owner)
 	Answer(resolver.Question) resolver.Answer
 }
-
-// answersAwaited is the error of an ExternalService that has to wait for the first answers
-// about DNS names, or about Secrets and ConfigMaps, for no longer than this.
-type answersAwaited time.Duration
-
-// Error implements error.
-func (answersAwaited) Error() string { return "there are no DNS answers yet" }
 
 // resolve has the names of an object asked for, and finds out where they lead as far as is
 // known.

@@ -47,26 +47,28 @@ type serviceResolver struct {
 	grants *tenancy.Grants
 }
 
-// resolve returns an error only if the API server could not be asked or told. Where the
+// resolve returns an error only if the API server could not be asked or told, and knows
+// nothing until the grants are known, which requeue the object. Where the
 // target cannot lead to the endpoints, another Service that the slices belong to goes on
 // doing so: a target is given up for another one, and not for none.
-func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) (report.TargetService, error) {
-	finding, err := r.resolveTarget(ctx, owner)
-	if err != nil || finding.Service != nil {
-		return finding, err
+func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) (finding report.TargetService, known bool, err error) {
+	finding, known, err = r.resolveTarget(ctx, owner)
+	if err != nil || !known || finding.Service != nil {
+		return finding, known, err
 	}
-	former, err := r.formerTarget(ctx, owner, published)
+	former, known, err := r.formerTarget(ctx, owner, published)
 	if err != nil || former == nil {
-		return finding, err
+		return finding, known, err
 	}
 	finding.Service = former
 	finding.Message += fmt.Sprintf("; until then Service %s still leads to the endpoints", phrase.NameFrom(owner.Namespace, client.ObjectKeyFromObject(former)))
-	return finding, nil
+	return finding, true, nil
 }
 
 // formerTarget returns a Service besides the target that slices of the owner belong to, and
-// that may lead to the endpoints still; nil if there is none.
-func (r serviceResolver) formerTarget(ctx context.Context, owner *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) (*corev1.Service, error) {
+// that may lead to the endpoints still; nil if there is none. Until the grants are known,
+// neither is that.
+func (r serviceResolver) formerTarget(ctx context.Context, owner *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) (former *corev1.Service, known bool, err error) {
 	asked := map[types.NamespacedName]bool{ownership.TargetService(owner): true}
 	for _, slice := range slices.SortedFunc(slices.Values(published), sliceplan.ByName) {
 		key := types.NamespacedName{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}
@@ -75,56 +77,60 @@ func (r serviceResolver) formerTarget(ctx context.Context, owner *farpointv1.Ext
 		}
 		asked[key] = true
 		if key.Namespace != owner.Namespace {
-			if refused, err := r.grants.Refusal(owner.Namespace, key); err != nil || refused != nil {
-				return nil, err
+			if refused, known := r.grants.Refusal(owner.Namespace, key); !known || refused != nil {
+				return nil, known, nil
 			}
 		}
 		service := &corev1.Service{}
 		switch err := r.client.Get(ctx, key, service); {
 		case apierrors.IsNotFound(err):
 		case err != nil:
-			return nil, fmt.Errorf("read Service %s: %w", key, err)
+			return nil, false, fmt.Errorf("read Service %s: %w", key, err)
 		case report.JudgeService(owner, service).Service != nil:
-			return service, nil
+			return service, true, nil
 		}
 	}
-	return nil, nil
+	return nil, true, nil
 }
 
 // resolveTarget finds the target Service.
-func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.ExternalService) (report.TargetService, error) {
+func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.ExternalService) (finding report.TargetService, known bool, err error) {
 	key := ownership.TargetService(owner)
 	if key.Namespace != owner.Namespace && owner.Spec.ServiceTemplate != nil {
 		return report.TargetService{
 			Reason:  farpointv1.ServiceInOtherNamespaceReason,
 			Message: fmt.Sprintf("serviceTemplate cannot create Service %s in another namespace than this object's: remove targetService.namespace, or remove serviceTemplate and create the Service there", key),
-		}, nil
+		}, true, nil
 	}
 	// Before the Service is looked for: whether there is one is nobody's business otherwise.
-	if refused, err := r.refusal(owner); err != nil {
-		return report.TargetService{}, err
-	} else if refused != nil {
-		return report.TargetService{Reason: refused.Reason, Message: refused.Message, Awaited: refused.Awaited}, nil
+	refused, known := r.refusal(owner)
+	switch {
+	case !known:
+		return report.TargetService{}, false, nil
+	case refused != nil:
+		return report.TargetService{Reason: refused.Reason, Message: refused.Message, Awaited: refused.Awaited}, true, nil
 	}
 	service := &corev1.Service{}
-	err := r.client.Get(ctx, key, service)
+	err = r.client.Get(ctx, key, service)
 	if client.IgnoreNotFound(err) != nil {
-		return report.TargetService{}, fmt.Errorf("read Service %s: %w", key, err)
+		return report.TargetService{}, false, fmt.Errorf("read Service %s: %w", key, err)
 	}
 	if apierrors.IsNotFound(err) {
 		service = nil
 	}
 	if owner.Spec.ServiceTemplate == nil || owner.DeletionTimestamp != nil {
-		return report.JudgeService(owner, service), nil
+		return report.JudgeService(owner, service), true, nil
 	}
-	return r.keep(ctx, owner, key, service)
+	finding, err = r.keep(ctx, owner, key, service)
+	return finding, true, err
 }
 
-// refusal says why the owner may not refer to its Service; nil if it may.
-func (r serviceResolver) refusal(owner *farpointv1.ExternalService) (*tenancy.Refusal, error) {
+// refusal says why the owner may not refer to its Service; nil if it may. Until the grants are
+// known, neither is that.
+func (r serviceResolver) refusal(owner *farpointv1.ExternalService) (refused *tenancy.Refusal, known bool) {
 	key := ownership.TargetService(owner)
 	if key.Namespace == owner.Namespace {
-		return nil, nil
+		return nil, true
 	}
 	return r.grants.Refusal(owner.Namespace, key)
 }

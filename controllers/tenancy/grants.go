@@ -18,7 +18,6 @@ package tenancy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -75,10 +74,6 @@ type Refusal struct {
 	Awaited bool
 }
 
-// ErrGrantsUnknown is returned until the API server has answered. Then who asked is
-// called again.
-var ErrGrantsUnknown = errors.New("the ReferenceGrants are not known yet")
-
 // grantKinds are the versions that ReferenceGrants come in, the one that will stay first.
 var grantKinds = []apiserver.Kind{
 	{Object: &gatewayv1.ReferenceGrant{}, List: &gatewayv1.ReferenceGrantList{}},
@@ -94,36 +89,37 @@ func (g *Grants) Start(ctx context.Context, queue workqueue.TypedRateLimitingInt
 }
 
 // Refusal says why ExternalServices of a namespace may not front a Service of another
-// one; nil if they may.
-func (g *Grants) Refusal(from string, to types.NamespacedName) (*Refusal, error) {
+// one; nil if they may. It is not known until the API server has answered: the
+// ExternalServices are requeued then.
+func (g *Grants) Refusal(from string, to types.NamespacedName) (refused *Refusal, known bool) {
 	if len(g.namespaces) > 0 && !slices.Contains(g.namespaces, to.Namespace) {
 		return &Refusal{
 			Reason:  farpointv1.RefNotPermittedReason,
 			Message: fmt.Sprintf("Service %s is in another namespace, which the operator does not watch: add the namespace to --watch-namespaces, or create the ExternalService there, with an operator that watches it", to),
-		}, nil
+		}, true
 	}
 	objects, state := g.follow(to.Namespace).All(to.Namespace)
 	switch state {
 	case apiserver.Unknown:
-		return nil, ErrGrantsUnknown
+		return nil, false
 	case apiserver.Absent:
 		return &Refusal{
 			Reason:  farpointv1.ReferenceGrantNotInstalledReason,
 			Message: fmt.Sprintf("Service %s is in another namespace, which must allow that with a ReferenceGrant, a kind that this cluster lacks: install the Gateway API (gateway.networking.k8s.io), or create the ExternalService in namespace %s", to, to.Namespace),
 			Awaited: true,
-		}, nil
+		}, true
 	}
 	permits := func(object client.Object) bool {
 		return permits(&object.(*gatewayv1.ReferenceGrant).Spec, from, to.Name)
 	}
 	if slices.ContainsFunc(objects, permits) {
-		return nil, nil
+		return nil, true
 	}
 	return &Refusal{
 		Reason:  farpointv1.RefNotPermittedReason,
 		Message: fmt.Sprintf("Service %s is in another namespace, where no ReferenceGrant allows that: create one in namespace %s, from group %s, kind %s, namespace %s, to group \"\", kind Service, name %s", to, to.Namespace, farpointv1.GroupVersion.Group, ownership.Kind, from, to.Name),
 		Awaited: true,
-	}, nil
+	}, true
 }
 
 // permits reports whether a grant lets ExternalServices of a namespace refer to a Service
