@@ -70,53 +70,6 @@ func ProbeState(current farpointv1.EndpointHealth) health.State {
 	return health.StateUnknown
 }
 
-// Conditions are an endpoint's health in a slice. All three are always written, since nil means
-// different things to different consumers.
-type Conditions struct {
-	Ready, Serving, Terminating bool
-}
-
-// Conditions says of an endpoint what consumers are to know. It is false, false, false
-// wherever there is to be no traffic, and never serving alone, which some consumers send
-// traffic to and some don't.
-func (v *Verdict) Conditions(publishNotReady bool) Conditions {
-	switch {
-	case v.Role == FailOpen:
-		return Conditions{Ready: true, Serving: true}
-	case v.isDraining():
-		return Conditions{Ready: publishNotReady, Serving: v.Health.State.Serves(), Terminating: true}
-	case v.Role == InUse:
-		healthy := v.Health.State == health.StateHealthy
-		return Conditions{Ready: healthy || publishNotReady, Serving: healthy}
-	}
-	return Conditions{}
-}
-
-// isDraining reports whether an endpoint in use keeps its connections and gets no new ones, by
-// the spec or by its own report.
-func (v *Verdict) isDraining() bool {
-	return v.Role == Draining || v.Role == InUse && v.Health.State == health.StateDraining
-}
-
-// Publication is the same in a word.
-func (v *Verdict) Publication(publishNotReady bool) farpointv1.EndpointPublication {
-	switch {
-	case v.Role == FailOpen:
-		return farpointv1.PublishedFailOpen
-	case v.Role == Standby:
-		return farpointv1.PublishedStandby
-	case v.isDraining():
-		return farpointv1.PublishedDraining
-	case v.Role == Disabled:
-		return farpointv1.PublishedDisabled
-	case v.Health.State == health.StateHealthy:
-		return farpointv1.PublishedReady
-	case publishNotReady:
-		return farpointv1.PublishedAlways
-	}
-	return farpointv1.PublishedNotReady
-}
-
 // Verdict is an endpoint, what is known of it, and what it is published as.
 type Verdict struct {
 	*Endpoint

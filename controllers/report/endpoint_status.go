@@ -159,14 +159,14 @@ func count(status *farpointv1.ExternalServiceStatus, total int, served bool) {
 	status.Ready, status.Standby, status.Unhealthy, status.Unknown = 0, 0, 0, 0
 	status.Draining, status.Disabled, status.Rejected, status.Stale = 0, 0, 0, 0
 	for i := range status.Endpoints {
-		endpoint := &status.Endpoints[i]
-		if endpoint.Stale {
+		ep := &status.Endpoints[i]
+		if ep.Stale {
 			status.Stale++
 		}
-		if counter := counterOf(status, endpoint); counter != nil {
+		if counter := counterOf(status, ep); counter != nil {
 			*counter++
 		}
-		if served && isReady(endpoint.Published) {
+		if served && endpoint.GetsTraffic(ep.Published) {
 			status.Ready++
 		}
 	}
@@ -182,11 +182,6 @@ func countLeft(endpoints []farpointv1.EndpointStatus) int {
 		}
 	}
 	return left
-}
-
-// isReady reports whether an endpoint that is published in this way gets traffic.
-func isReady(published farpointv1.EndpointPublication) bool {
-	return published == farpointv1.PublishedReady || published == farpointv1.PublishedFailOpen || published == farpointv1.PublishedAlways
 }
 
 // counterOf is the count that an endpoint belongs to; nil for one that is ready and

@@ -74,34 +74,8 @@ func correctPublished(statuses []farpointv1.EndpointStatus, in []*discoveryv1.En
 		case statuses[i].Published == "": // it is set aside
 		case !ok:
 			statuses[i].Published = ""
-		case !isPublishedAs(&statuses[i], says):
-			statuses[i].Published = publicationOf(says)
+		case !endpoint.IsPublishedAs(&statuses[i], says):
+			statuses[i].Published = endpoint.PublicationOf(says)
 		}
 	}
-}
-
-// isPublishedAs reports whether an endpoint with this status has these conditions.
-func isPublishedAs(status *farpointv1.EndpointStatus, says endpoint.Conditions) bool {
-	switch status.Published {
-	case farpointv1.PublishedReady, farpointv1.PublishedFailOpen:
-		return says == endpoint.Conditions{Ready: true, Serving: true}
-	case farpointv1.PublishedAlways:
-		return says == endpoint.Conditions{Ready: true}
-	case farpointv1.PublishedDraining:
-		return says.Terminating && says.Serving == endpoint.ProbeState(status.Health).Serves()
-	}
-	return says == endpoint.Conditions{}
-}
-
-// publicationOf is how an endpoint with these conditions is published.
-func publicationOf(conditions endpoint.Conditions) farpointv1.EndpointPublication {
-	switch {
-	case conditions.Terminating:
-		return farpointv1.PublishedDraining
-	case conditions.Ready && conditions.Serving:
-		return farpointv1.PublishedReady
-	case conditions.Ready:
-		return farpointv1.PublishedAlways
-	}
-	return farpointv1.PublishedNotReady
 }
