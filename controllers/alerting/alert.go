@@ -122,7 +122,7 @@ func Evaluate(object *farpointv1.ExternalService) Evaluation {
 	if object == nil || object.Spec.Suspend {
 		return Evaluation{}
 	}
-	made := Evaluation{
+	evaluation := Evaluation{
 		holding:   map[subject]notice{},
 		watched:   true,
 		endpoints: make(map[string]*farpointv1.EndpointStatus, len(object.Status.Endpoints)),
@@ -135,18 +135,18 @@ func Evaluate(object *farpointv1.ExternalService) Evaluation {
 	key := types.NamespacedName{Namespace: object.Namespace, Name: object.Name}
 	for i := range object.Status.Endpoints {
 		endpoint := &object.Status.Endpoints[i]
-		made.endpoints[endpoint.Name] = endpoint
+		evaluation.endpoints[endpoint.Name] = endpoint
 		if endpoint.State == farpointv1.EndpointActive && endpoint.Health == farpointv1.EndpointUnhealthy {
 			zone := zones[cmp.Or(endpoint.ResolvedFrom, endpoint.Address)]
-			made.hold(notice{alert: alert{EndpointDown, key, endpoint.Name, zone, endpoint.Reason}, message: endpoint.Message, since: endpoint.LastTransitionTime.Time})
+			evaluation.hold(notice{alert: alert{EndpointDown, key, endpoint.Name, zone, endpoint.Reason}, message: endpoint.Message, since: endpoint.LastTransitionTime.Time})
 		}
 	}
 	for name, holds := range conditionAlerts {
-		if found := meta.FindStatusCondition(object.Status.Conditions, holds.condition); found != nil && found.Status == holds.status {
-			made.hold(notice{alert: alert{name: name, object: key, reason: found.Reason}, message: found.Message, since: found.LastTransitionTime.Time})
+		if condition := meta.FindStatusCondition(object.Status.Conditions, holds.condition); condition != nil && condition.Status == holds.status {
+			evaluation.hold(notice{alert: alert{name: name, object: key, reason: condition.Reason}, message: condition.Message, since: condition.LastTransitionTime.Time})
 		}
 	}
-	return made
+	return evaluation
 }
 
 func (e *Evaluation) hold(present notice) { e.holding[present.subject()] = present }
@@ -174,8 +174,8 @@ func (e *Evaluation) endingOf(before alert) ending {
 	if before.name == EndpointDown {
 		return endpointEnding(e.endpoints[before.endpoint])
 	}
-	found := meta.FindStatusCondition(e.object.Status.Conditions, conditionAlerts[before.name].condition)
-	if before.name == ServiceUnavailable && (found == nil || found.Status == metav1.ConditionUnknown) {
+	condition := meta.FindStatusCondition(e.object.Status.Conditions, conditionAlerts[before.name].condition)
+	if before.name == ServiceUnavailable && (condition == nil || condition.Status == metav1.ConditionUnknown) {
 		return notEnded // perhaps it is available and perhaps not
 	}
 	return recovered

@@ -93,7 +93,7 @@ func TestEvaluation_AlertThatHeldBefore_EndsAsItDid(t *testing.T) {
 	available := func(status metav1.ConditionStatus, reason string) *farpointv1.ExternalService {
 		return withCondition(externalService("api", healthy), farpointv1.AvailableCondition, status, reason)
 	}
-	for name, each := range map[string]struct {
+	for name, test := range map[string]struct {
 		before alert
 		object *farpointv1.ExternalService
 		want   ending
@@ -118,9 +118,9 @@ func TestEvaluation_AlertThatHeldBefore_EndsAsItDid(t *testing.T) {
 		"fail-open ended":                 {failOpen, externalService("api", healthy), recovered},
 		"fail-open, object is deleted":    {failOpen, nil, unwatched},
 	} {
-		found := Evaluate(each.object)
-		if got := found.endingOf(each.before); got != each.want {
-			t.Errorf("%s: ending %d, want %d", name, got, each.want)
+		evaluation := Evaluate(test.object)
+		if got := evaluation.endingOf(test.before); got != test.want {
+			t.Errorf("%s: ending %d, want %d", name, got, test.want)
 		}
 	}
 }

@@ -64,8 +64,8 @@ func (a alertmanager) deliver(ctx context.Context, notices []notice, now time.Ti
 	notices = slices.DeleteFunc(notices, func(n notice) bool { return !n.ended.IsZero() && now.Sub(n.ended) > endedRetention })
 	for part := range slices.Chunk(notices, maxAlerts) {
 		alerts := make([]alertmanagerAlert, len(part))
-		for i, each := range part {
-			alerts[i] = a.alert(each, now)
+		for i, n := range part {
+			alerts[i] = a.alert(n, now)
 		}
 		if err := post(ctx, a.client, a.url, "application/json", alerts); err != nil {
 			return err
@@ -75,7 +75,7 @@ func (a alertmanager) deliver(ctx context.Context, notices []notice, now time.Ti
 }
 
 func (a alertmanager) alert(reported notice, now time.Time) alertmanagerAlert {
-	made := alertmanagerAlert{
+	postable := alertmanagerAlert{
 		Labels:   maps.Clone(a.labels),
 		StartsAt: reported.since,
 		EndsAt:   now.Add(repeatGrace),
@@ -86,17 +86,17 @@ func (a alertmanager) alert(reported notice, now time.Time) alertmanagerAlert {
 		},
 	}
 	if !reported.ended.IsZero() {
-		made.EndsAt = reported.ended
+		postable.EndsAt = reported.ended
 	}
-	if made.Labels == nil {
-		made.Labels = map[string]string{}
+	if postable.Labels == nil {
+		postable.Labels = map[string]string{}
 	}
 	for name, value := range reported.labels() {
 		if value != "" {
-			made.Labels[name] = value
+			postable.Labels[name] = value
 		}
 	}
-	return made
+	return postable
 }
 
 // labels are what Alertmanager identifies an alert by; empty ones are left out.
@@ -151,8 +151,8 @@ func post(ctx context.Context, client *http.Client, to, contentType string, valu
 
 // withoutURL takes the URL out of an error of net/http.
 func withoutURL(err error) error {
-	if described := new(url.Error); errors.As(err, &described) {
-		return fmt.Errorf("post: %w", described.Err)
+	if urlErr := new(url.Error); errors.As(err, &urlErr) {
+		return fmt.Errorf("post: %w", urlErr.Err)
 	}
 	return err
 }

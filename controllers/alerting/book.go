@@ -46,15 +46,15 @@ const endedRetention = 15 * time.Minute
 func (b *book) restore(alerts map[alert]time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for each, since := range alerts {
-		if _, known := b.notices[each.object][each]; !known {
-			b.add(notice{alert: each, since: since})
+	for key, since := range alerts {
+		if _, known := b.notices[key.object][key]; !known {
+			b.add(notice{alert: key, since: since})
 		}
 	}
 }
 
 // record notes an object's evaluation and reports whether that brings anything new.
-func (b *book) record(object types.NamespacedName, found Evaluation, now time.Time) bool {
+func (b *book) record(object types.NamespacedName, evaluation Evaluation, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before := b.serial
@@ -62,12 +62,12 @@ func (b *book) record(object types.NamespacedName, found Evaluation, now time.Ti
 		if !entry.ended.IsZero() {
 			continue
 		}
-		if ending := found.endingOf(entry.alert); ending != notEnded {
+		if ending := evaluation.endingOf(entry.alert); ending != notEnded {
 			entry.ended, entry.ending = now, ending
 			entry.serial = b.next()
 		}
 	}
-	for _, present := range found.holding {
+	for _, present := range evaluation.holding {
 		if entry, ok := b.notices[object][present.alert]; ok && entry.ended.IsZero() {
 			entry.message = present.message
 			continue

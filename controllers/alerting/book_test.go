@@ -88,22 +88,22 @@ func TestBook_ManyEndpointsOfOneObject_AreRecordedInLinearTime(t *testing.T) {
 		return time.Since(started)
 	}
 	// 16 times as many take 16 times as long, or 256 times if it is quadratic.
-	few, many := record(1000), record(16000)
-	if many > 100*few {
-		t.Errorf("1,000 endpoints take %v and 16,000 take %v", few, many)
+	small, large := record(1000), record(16000)
+	if large > 100*small {
+		t.Errorf("1,000 endpoints take %v and 16,000 take %v", small, large)
 	}
 }
 
 // short writes notices in a few characters: + begins, - recovered, ~ replaced, ? unwatched.
 func short(list []notice) string {
 	text := ""
-	for _, each := range list {
-		mark := map[ending]string{notEnded: "+", recovered: "-", replaced: "~", unwatched: "?"}[each.ending]
+	for _, n := range list {
+		mark := map[ending]string{notEnded: "+", recovered: "-", replaced: "~", unwatched: "?"}[n.ending]
 		zone := "0"
-		if len(each.zone) > len("zone-") {
-			zone = each.zone[len("zone-"):]
+		if len(n.zone) > len("zone-") {
+			zone = n.zone[len("zone-"):]
 		}
-		text += fmt.Sprintf("%s%s/%s ", mark, each.object.Name, zone)
+		text += fmt.Sprintf("%s%s/%s ", mark, n.object.Name, zone)
 	}
 	return text
 }

@@ -101,7 +101,7 @@ func New(cache cache.Cache, live client.Client, clock clock.Clock, config Config
 		if err != nil {
 			return nil, err
 		}
-		to := &webhook{url: url, client: client, told: map[alert]told{}}
+		to := &webhook{url: url, client: client, posted: map[alert]postedAlert{}}
 		if config.Namespace != "" {
 			to.record = newRecord(live, config.Namespace, url, maxRecords/len(config.WebhookURLs))
 		}
@@ -171,8 +171,8 @@ func (n *Notifier) Start(ctx context.Context) error {
 			return err
 		}
 		var running sync.WaitGroup
-		for _, each := range n.queues {
-			running.Go(func() { n.serve(ctx, each) })
+		for _, q := range n.queues {
+			running.Go(func() { n.serve(ctx, q) })
 		}
 		running.Wait()
 	}
@@ -184,8 +184,8 @@ func (n *Notifier) Start(ctx context.Context) error {
 
 // restore loads the record of what the previous leaders posted to webhooks.
 func (n *Notifier) restore(ctx context.Context) error {
-	for _, each := range n.queues {
-		to, ok := each.receiver.(*webhook)
+	for _, q := range n.queues {
+		to, ok := q.receiver.(*webhook)
 		if !ok || to.record == nil {
 			continue
 		}
@@ -199,7 +199,7 @@ func (n *Notifier) restore(ctx context.Context) error {
 		}
 		since := make(map[alert]time.Time, len(list))
 		for key, known := range list {
-			to.told[key] = known
+			to.posted[key] = known
 			since[key] = known.since
 		}
 		n.book.restore(since)
@@ -209,7 +209,7 @@ func (n *Notifier) restore(ctx context.Context) error {
 
 // load reads a record, again and again while the API server does not answer. An error is
 // one that will not go away, such as a missing right.
-func (n *Notifier) load(ctx context.Context, from *record) (list map[alert]told, err error) {
+func (n *Notifier) load(ctx context.Context, from *record) (list map[alert]postedAlert, err error) {
 	for retry := firstRetry; ctx.Err() == nil; retry = min(2*retry, lastRetry) {
 		if list, err = from.load(ctx); err == nil || apierrors.IsForbidden(err) {
 			return list, err
@@ -251,11 +251,11 @@ func (n *Notifier) observeDeletion(object any) {
 	}
 }
 
-func (n *Notifier) record(object types.NamespacedName, found Evaluation) {
-	if !n.book.record(object, found, n.clock.Now()) {
+func (n *Notifier) record(object types.NamespacedName, evaluation Evaluation) {
+	if !n.book.record(object, evaluation, n.clock.Now()) {
 		return
 	}
-	for _, each := range n.queues {
-		each.wakeUp()
+	for _, q := range n.queues {
+		q.wakeUp()
 	}
 }

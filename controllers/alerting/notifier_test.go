@@ -34,10 +34,10 @@ import (
 
 // fakeReceiver notes what it is sent, unless it is away.
 type fakeReceiver struct {
-	mu    sync.Mutex
-	away  bool
-	told  []string
-	tries []time.Time
+	mu         sync.Mutex
+	away       bool
+	deliveries []string
+	tries      []time.Time
 }
 
 func (r *fakeReceiver) deliver(_ context.Context, notices []notice, now time.Time) error {
@@ -47,7 +47,7 @@ func (r *fakeReceiver) deliver(_ context.Context, notices []notice, now time.Tim
 	if r.away {
 		return errors.New("away")
 	}
-	r.told = append(r.told, short(notices))
+	r.deliveries = append(r.deliveries, short(notices))
 	return nil
 }
 
@@ -62,10 +62,10 @@ func (r *fakeReceiver) received(t *testing.T, want ...string) {
 	synctest.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !slices.Equal(r.told, want) {
-		t.Errorf("received %q, want %q", r.told, want)
+	if !slices.Equal(r.deliveries, want) {
+		t.Errorf("received %q, want %q", r.deliveries, want)
 	}
-	r.told = nil
+	r.deliveries = nil
 }
 
 // inBubble runs a notifier with two receivers on fake time. One of them is repeated to.
@@ -78,8 +78,8 @@ func inBubble(t *testing.T, run func(observe func(*farpointv1.ExternalService), 
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		for _, each := range n.queues {
-			running.Go(func() { n.serve(ctx, each) })
+		for _, q := range n.queues {
+			running.Go(func() { n.serve(ctx, q) })
 		}
 		run(func(object *farpointv1.ExternalService) { n.observe(object) }, once, often)
 		cancel()
@@ -113,12 +113,12 @@ func TestNotifier_AlertAmidOthers_IsRepeatedInTime(t *testing.T) {
 		synctest.Wait()
 		often.mu.Lock()
 		defer often.mu.Unlock()
-		again := 0
-		for _, told := range often.told {
-			again += strings.Count(told, "+a/0 ")
+		repeats := 0
+		for _, delivery := range often.deliveries {
+			repeats += strings.Count(delivery, "+a/0 ")
 		}
-		if again != 3 {
-			t.Errorf("told %d times again in three intervals: %q", again, often.told)
+		if repeats != 3 {
+			t.Errorf("told %d times again in three intervals: %q", repeats, often.deliveries)
 		}
 	})
 }
@@ -135,7 +135,7 @@ func TestNotifier_ReceiverThatIsAway_DelaysNoOtherAndLearnsWhatHolds(t *testing.
 		observe(externalService("a", unhealthy, healthy))
 		time.Sleep(10 * time.Minute)
 		often.mu.Lock()
-		if len(often.told) == 0 {
+		if len(often.deliveries) == 0 {
 			t.Error("the other receiver was held up")
 		}
 		often.mu.Unlock()
@@ -150,8 +150,8 @@ func TestNotifier_ReceiverThatIsAway_DelaysNoOtherAndLearnsWhatHolds(t *testing.
 		synctest.Wait()
 		once.mu.Lock()
 		defer once.mu.Unlock()
-		if all := strings.Join(once.told, ""); len(once.told) != 1 || strings.Count(all, "+") != 1 || !strings.Contains(all, "+a/0 ") {
-			t.Errorf("sent %q, want one delivery in which a/0 alone begins", once.told)
+		if all := strings.Join(once.deliveries, ""); len(once.deliveries) != 1 || strings.Count(all, "+") != 1 || !strings.Contains(all, "+a/0 ") {
+			t.Errorf("sent %q, want one delivery in which a/0 alone begins", once.deliveries)
 		}
 	})
 }

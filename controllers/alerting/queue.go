@@ -67,9 +67,9 @@ const (
 func (n *Notifier) serve(ctx context.Context, to *queue) {
 	log := ctrl.LoggerFrom(ctx).WithValues("receiver", to.kind, "host", hostOf(to.url))
 	ctx = ctrl.LoggerInto(ctx, log)
-	var again <-chan time.Time // never
+	var repeat <-chan time.Time // never
 	if to.repeat > 0 {
-		again = n.clock.Tick(to.repeat)
+		repeat = n.clock.Tick(to.repeat)
 	}
 	var seen uint64
 	retry := firstRetry
@@ -77,8 +77,8 @@ func (n *Notifier) serve(ctx context.Context, to *queue) {
 		// Also while the receiver is away, since the book forgets what ended long ago.
 		var changed []notice
 		changed, seen = n.book.after(seen, n.clock.Now())
-		for _, each := range changed {
-			to.pending[each.alert] = each
+		for _, entry := range changed {
+			to.pending[entry.alert] = entry
 		}
 		err := n.deliver(ctx, to)
 		switch {
@@ -102,7 +102,7 @@ func (n *Notifier) serve(ctx context.Context, to *queue) {
 		select {
 		case <-ctx.Done():
 		case <-to.wake:
-		case <-again: // however much else there was to send meanwhile
+		case <-repeat: // however much else there was to send meanwhile
 			seen = 0
 		}
 	}

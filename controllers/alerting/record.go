@@ -45,8 +45,8 @@ import (
 // namespace.
 const RecordName = "farpoint-webhooks"
 
-// told says what a webhook knows of an alert.
-type told struct {
+// postedAlert says what a webhook knows of an alert.
+type postedAlert struct {
 	// since tells one beginning of an alert from another.
 	since time.Time
 	// delivered is false while the beginning is about to be posted. It may have arrived.
@@ -92,7 +92,7 @@ func newRecord(live client.Client, namespace, url string, maxBytes int) *record 
 
 // load returns what was posted to the webhook. A record that cannot be decoded counts as empty:
 // somebody edited it, and nothing can be known from it.
-func (r *record) load(ctx context.Context) (map[alert]told, error) {
+func (r *record) load(ctx context.Context) (map[alert]postedAlert, error) {
 	stored := &corev1.ConfigMap{}
 	if err := r.live.Get(ctx, r.object, stored); client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("read ConfigMap %s: %w", r.object, err)
@@ -106,7 +106,7 @@ func (r *record) load(ctx context.Context) (map[alert]told, error) {
 }
 
 // save stores what was posted to the webhook, if that differs from what is stored.
-func (r *record) save(ctx context.Context, list map[alert]told) error {
+func (r *record) save(ctx context.Context, list map[alert]postedAlert) error {
 	content, err := encodeRecord(list, r.maxBytes)
 	if err != nil || bytes.Equal(content, r.saved) {
 		return err
@@ -142,10 +142,10 @@ func (r *record) write(ctx context.Context, content []byte) error {
 // encodeRecord returns the entries as compressed JSON, always the same for the same
 // entries. If they are more than fit, the oldest ones are left out: of those, the end will
 // not be posted after a restart.
-func encodeRecord(list map[alert]told, maxBytes int) ([]byte, error) {
+func encodeRecord(list map[alert]postedAlert, maxBytes int) ([]byte, error) {
 	entries := make([]recordEntry, 0, len(list))
-	for each, known := range list {
-		entries = append(entries, recordEntry{each.name, each.object.Namespace, each.object.Name, each.endpoint, each.zone, each.reason, known.since.UTC(), known.delivered})
+	for key, known := range list {
+		entries = append(entries, recordEntry{key.name, key.object.Namespace, key.object.Name, key.endpoint, key.zone, key.reason, known.since.UTC(), known.delivered})
 	}
 	slices.SortFunc(entries, func(x, y recordEntry) int {
 		return cmp.Or(y.Since.Compare(x.Since), cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Object, y.Object),
@@ -176,7 +176,7 @@ func compressed(entries []recordEntry) ([]byte, error) {
 // edit ConfigMaps in the operator's namespace.
 const maxDecompressed = 64 << 20
 
-func decodeRecord(content []byte) (map[alert]told, error) {
+func decodeRecord(content []byte) (map[alert]postedAlert, error) {
 	if len(content) == 0 {
 		return nil, nil
 	}
@@ -188,13 +188,13 @@ func decodeRecord(content []byte) (map[alert]told, error) {
 	if err := json.NewDecoder(io.LimitReader(reader, maxDecompressed)).Decode(&entries); err != nil {
 		return nil, fmt.Errorf("decode the record of alerts: %w", err)
 	}
-	list := make(map[alert]told, len(entries))
-	for _, each := range entries {
-		if _, known := eventTypes[each.Alert]; !known {
+	list := make(map[alert]postedAlert, len(entries))
+	for _, entry := range entries {
+		if _, known := eventTypes[entry.Alert]; !known {
 			continue // of another version of the operator
 		}
-		key := alert{each.Alert, types.NamespacedName{Namespace: each.Namespace, Name: each.Object}, each.Endpoint, each.Zone, each.Reason}
-		list[key] = told{each.Since, each.Delivered}
+		key := alert{entry.Alert, types.NamespacedName{Namespace: entry.Namespace, Name: entry.Object}, entry.Endpoint, entry.Zone, entry.Reason}
+		list[key] = postedAlert{entry.Since, entry.Delivered}
 	}
 	return list, nil
 }

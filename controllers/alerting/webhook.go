@@ -39,9 +39,9 @@ type webhook struct {
 	client *http.Client
 	// record keeps told for the next leader; nil if there is nowhere to keep it.
 	record *record
-	// told are the alerts whose beginning was posted, or is about to be, and whose end was
+	// posted are the alerts whose beginning was posted, or is about to be, and whose end was
 	// not.
-	told map[alert]told
+	posted map[alert]postedAlert
 }
 
 // cloudEvent is an event of specversion 1.0; see https://cloudevents.io.
@@ -83,21 +83,21 @@ var eventTypes = map[Name]struct{ begins, recovered, unwatched string }{
 // process ends between the two, the next leader takes back what may have arrived.
 func (w *webhook) deliver(ctx context.Context, notices []notice, _ time.Time) error {
 	pending := slices.DeleteFunc(notices, w.isKnown)
-	for _, each := range pending {
-		if each.ended.IsZero() {
-			w.told[each.alert] = told{since: each.since}
+	for _, n := range pending {
+		if n.ended.IsZero() {
+			w.posted[n.alert] = postedAlert{since: n.since}
 		}
 	}
 	w.keep(ctx)
 	defer w.keep(ctx)
-	for _, each := range pending {
-		if err := post(ctx, w.client, w.url, "application/cloudevents+json; charset=utf-8", eventOf(each)); err != nil {
+	for _, n := range pending {
+		if err := post(ctx, w.client, w.url, "application/cloudevents+json; charset=utf-8", eventOf(n)); err != nil {
 			return err
 		}
-		if each.ended.IsZero() {
-			w.told[each.alert] = told{since: each.since, delivered: true}
+		if n.ended.IsZero() {
+			w.posted[n.alert] = postedAlert{since: n.since, delivered: true}
 		} else {
-			delete(w.told, each.alert)
+			delete(w.posted, n.alert)
 		}
 	}
 	return nil
@@ -106,12 +106,12 @@ func (w *webhook) deliver(ctx context.Context, notices []notice, _ time.Time) er
 // isKnown reports whether there is nothing to post of a notice. An alert that another one
 // replaced needs no end: its successor says more.
 func (w *webhook) isKnown(n notice) bool {
-	before, known := w.told[n.alert]
+	before, known := w.posted[n.alert]
 	switch {
 	case n.ended.IsZero():
 		return known && before.delivered && before.since.Equal(n.since)
 	case n.ending == replaced:
-		delete(w.told, n.alert)
+		delete(w.posted, n.alert)
 		return true
 	}
 	return !known
@@ -126,7 +126,7 @@ func (w *webhook) keep(ctx context.Context) {
 	// Also when this replica stops leading, while another one may take over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
-	if err := w.record.save(ctx, w.told); err != nil {
+	if err := w.record.save(ctx, w.posted); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Could not write the record of webhooks; after a restart they may not learn that alerts have ended")
 	}
 }

@@ -83,13 +83,13 @@ func (s *sink) received() string {
 // newLeader returns the webhook of a replica that has just begun to lead.
 func newLeader(t *testing.T, cluster client.Client, url string) *webhook {
 	t.Helper()
-	made := &webhook{url: url, client: http.DefaultClient, told: map[alert]told{}, record: newRecord(cluster, "system", url, maxRecords)}
-	list, err := made.record.load(t.Context())
+	leader := &webhook{url: url, client: http.DefaultClient, posted: map[alert]postedAlert{}, record: newRecord(cluster, "system", url, maxRecords)}
+	list, err := leader.record.load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	maps.Copy(made.told, list)
-	return made
+	maps.Copy(leader.posted, list)
+	return leader
 }
 
 func endpointAlert(since time.Time, how ending) notice {
@@ -120,7 +120,7 @@ func TestWebhook_NextLeader_TakesBackWhatWasTold(t *testing.T) {
 		if got := to.received(); got != want {
 			t.Errorf("ending %d: %q, want %q", how, got, want)
 		}
-		if left := newLeader(t, cluster, to.URL).told; len(left) != 0 {
+		if left := newLeader(t, cluster, to.URL).posted; len(left) != 0 {
 			t.Errorf("ending %d: %v is left in the record", how, left)
 		}
 	}
@@ -221,10 +221,10 @@ func TestWebhook_NothingNew_WritesNothing(t *testing.T) {
 }
 
 func TestRecord_MoreThanFits_LeavesOutTheOldest(t *testing.T) {
-	list := map[alert]told{}
+	list := map[alert]postedAlert{}
 	for i := range 20_000 {
 		key := alert{EndpointDown, types.NamespacedName{Namespace: "shop", Name: fmt.Sprintf("api-%d", i*7919)}, fmt.Sprintf("10.%d.%d.1:443", i/250, i%250), "", "Timeout"}
-		list[key] = told{someTime.Add(time.Duration(i) * time.Second), true}
+		list[key] = postedAlert{someTime.Add(time.Duration(i) * time.Second), true}
 	}
 	content, err := encodeRecord(list, 32<<10)
 	if err != nil || len(content) > 32<<10 {
@@ -234,7 +234,7 @@ func TestRecord_MoreThanFits_LeavesOutTheOldest(t *testing.T) {
 	if err != nil || len(kept) < 1000 {
 		t.Fatalf("%d of %d are kept, %v", len(kept), len(list), err)
 	}
-	oldest := slices.MinFunc(slices.Collect(maps.Values(kept)), func(x, y told) int { return x.since.Compare(y.since) }).since
+	oldest := slices.MinFunc(slices.Collect(maps.Values(kept)), func(x, y postedAlert) int { return x.since.Compare(y.since) }).since
 	if want := someTime.Add(time.Duration(len(list)-len(kept)) * time.Second); !oldest.Equal(want) {
 		t.Errorf("the oldest that is kept began at %v, want %v", oldest, want)
 	}
