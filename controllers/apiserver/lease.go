@@ -97,7 +97,7 @@ func (l *Lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []
 	record, raw, err := l.Interface.Get(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.heard(err)
+	l.recordAnswer(err)
 	if err == nil {
 		l.record, l.raw = record, raw
 		if record.HolderIdentity != l.Identity() {
@@ -129,7 +129,7 @@ func (l *Lease) Create(ctx context.Context, record resourcelock.LeaderElectionRe
 	err := l.Interface.Create(ctx, record)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.heard(err)
+	l.recordAnswer(err)
 	if err == nil {
 		l.confirmed = sent
 	}
@@ -143,7 +143,7 @@ func (l *Lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 	err := l.Interface.Update(ctx, record)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.heard(err)
+	l.recordAnswer(err)
 	switch {
 	case record.HolderIdentity != l.Identity(): // released
 		l.confirmed = time.Time{}
@@ -155,9 +155,9 @@ func (l *Lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 	return err
 }
 
-// heard notes whether the API server has answered, and lets who waits look again. It is
+// recordAnswer notes whether the API server has answered, and lets who waits look again. It is
 // called with mu held.
-func (l *Lease) heard(err error) {
+func (l *Lease) recordAnswer(err error) {
 	l.away = IsUnreachable(err)
 	close(l.changed)
 	l.changed = make(chan struct{})

@@ -177,13 +177,13 @@ func (p *resilientListWatch) watch(ctx context.Context, options metav1.ListOptio
 		p.known, p.version = map[toolscache.ObjectName]knownObject{}, ""
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	made := endlessWatch{events: make(chan watch.Event), cancel: cancel, ended: make(chan struct{})}
+	endless := endlessWatch{events: make(chan watch.Event), cancel: cancel, ended: make(chan struct{})}
 	go func() {
-		defer close(made.ended)
-		defer close(made.events)
-		p.follow(ctx, from, at, made.events)
+		defer close(endless.ended)
+		defer close(endless.events)
+		p.follow(ctx, from, at, endless.events)
 	}()
-	return made, nil
+	return endless, nil
 }
 
 // endlessWatch ends when it is stopped.

@@ -43,10 +43,10 @@ import (
 type stormy struct {
 	mu     sync.Mutex
 	faults []error
-	asked  int
-	// news are the events so far; the resource version is their number. Those before the
+	calls  int
+	// history are the events so far; the resource version is their number. Those before the
 	// first kept one are forgotten.
-	news    []watch.Event
+	history []watch.Event
 	kept    int
 	watches []*watch.FakeWatcher
 }
@@ -56,11 +56,11 @@ func (s *stormy) IsWatchListSemanticsUnSupported() bool { return true }
 
 // fault is called with mu held.
 func (s *stormy) fault() error {
-	s.asked++
+	s.calls++
 	if len(s.faults) == 0 {
 		return nil
 	}
-	return s.faults[s.asked%len(s.faults)]
+	return s.faults[s.calls%len(s.faults)]
 }
 
 func (s *stormy) List(metav1.ListOptions) (runtime.Object, error) {
@@ -70,14 +70,14 @@ func (s *stormy) List(metav1.ListOptions) (runtime.Object, error) {
 		return nil, err
 	}
 	there := map[string]*corev1.ConfigMap{}
-	for _, event := range s.news {
+	for _, event := range s.history {
 		object := event.Object.(*corev1.ConfigMap)
 		there[object.Name] = object
 		if event.Type == watch.Deleted {
 			delete(there, object.Name)
 		}
 	}
-	list := &corev1.ConfigMapList{ListMeta: metav1.ListMeta{ResourceVersion: strconv.Itoa(len(s.news))}}
+	list := &corev1.ConfigMapList{ListMeta: metav1.ListMeta{ResourceVersion: strconv.Itoa(len(s.history))}}
 	for _, object := range there {
 		list.Items = append(list.Items, *object)
 	}
@@ -95,7 +95,7 @@ func (s *stormy) Watch(options metav1.ListOptions) (watch.Interface, error) {
 		return nil, apierrors.NewResourceExpired("too old")
 	}
 	started := watch.NewFakeWithChanSize(1000, false)
-	for _, event := range s.news[from:] {
+	for _, event := range s.history[from:] {
 		started.Action(event.Type, event.Object)
 	}
 	s.watches = append(s.watches, started)
@@ -107,12 +107,12 @@ func (s *stormy) Watch(options metav1.ListOptions) (watch.Interface, error) {
 func (s *stormy) happen(kind watch.EventType, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	version := strconv.Itoa(len(s.news) + 1)
+	version := strconv.Itoa(len(s.history) + 1)
 	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, ResourceVersion: version, UID: types.UID("uid-" + version)}}
-	s.news = append(s.news, watch.Event{Type: kind, Object: object})
-	for _, each := range s.watches {
-		if !each.IsStopped() {
-			each.Action(kind, object)
+	s.history = append(s.history, watch.Event{Type: kind, Object: object})
+	for _, watcher := range s.watches {
+		if !watcher.IsStopped() {
+			watcher.Action(kind, object)
 		}
 	}
 }
@@ -121,11 +121,11 @@ func (s *stormy) happen(kind watch.EventType, name string) {
 func (s *stormy) breakOff(by *metav1.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, each := range s.watches {
-		if by != nil && !each.IsStopped() {
-			each.Error(by)
+	for _, watcher := range s.watches {
+		if by != nil && !watcher.IsStopped() {
+			watcher.Error(by)
 		}
-		each.Stop()
+		watcher.Stop()
 	}
 	s.watches = nil
 }
@@ -141,7 +141,7 @@ func (s *stormy) answer(faults ...error) {
 func (s *stormy) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kept = len(s.news)
+	s.kept = len(s.history)
 }
 
 // neverFresh has watches expire as soon as they begin.
@@ -155,7 +155,7 @@ func (s *stormy) neverFresh() {
 func (s *stormy) requests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.asked
+	return s.calls
 }
 
 // followed runs a test in a bubble of fake time with an informer of a stormy API server.
@@ -177,8 +177,8 @@ func followed(t *testing.T, test func(api *stormy, known func(name string) bool)
 		}()
 		test(api, func(name string) bool {
 			synctest.Wait()
-			_, found, err := informer.GetStore().GetByKey("default/" + name)
-			return err == nil && found
+			_, exists, err := informer.GetStore().GetByKey("default/" + name)
+			return err == nil && exists
 		})
 	})
 }
@@ -306,8 +306,8 @@ func TestExpiryIsNoBusyLoop(t *testing.T) {
 		before := api.requests()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if asked := api.requests() - before; asked > 2*int(time.Minute/shortestWatch)+2 {
-			t.Errorf("asked %d times in a minute", asked)
+		if calls := api.requests() - before; calls > 2*int(time.Minute/shortestWatch)+2 {
+			t.Errorf("asked %d times in a minute", calls)
 		}
 	})
 }
@@ -320,8 +320,8 @@ func TestStormIsNoBusyLoop(t *testing.T) {
 		before := api.requests()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if asked := api.requests() - before; asked < int(time.Minute/(2*lastRelist)) || asked > int(time.Minute/lastRelist) {
-			t.Errorf("asked %d times in a minute", asked)
+		if calls := api.requests() - before; calls < int(time.Minute/(2*lastRelist)) || calls > int(time.Minute/lastRelist) {
+			t.Errorf("asked %d times in a minute", calls)
 		}
 	})
 }

@@ -127,8 +127,8 @@ func listWatch(from client.WithWatch, list client.ObjectList, options []client.L
 	}
 	return &toolscache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, raw metav1.ListOptions) (runtime.Object, error) {
-			found := list.DeepCopyObject().(client.ObjectList)
-			return found, from.List(ctx, found, with(raw)...)
+			objects := list.DeepCopyObject().(client.ObjectList)
+			return objects, from.List(ctx, objects, with(raw)...)
 		},
 		WatchFuncWithContext: func(ctx context.Context, raw metav1.ListOptions) (watch.Interface, error) {
 			return from.Watch(ctx, list.DeepCopyObject().(client.ObjectList), with(raw)...)

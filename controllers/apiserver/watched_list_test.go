@@ -47,8 +47,8 @@ func TestWatchedListTellsOfChanges(t *testing.T) {
 		slice.ObjectMeta = metav1.ObjectMeta{Namespace: namespace, Name: name, ResourceVersion: version}
 		return slice
 	}
-	var told []string
-	list := NewWatchedList(addressesOf, func(namespace string) { told = append(told, namespace) })
+	var changed []string
+	list := NewWatchedList(addressesOf, func(namespace string) { changed = append(changed, namespace) })
 	steps := []struct {
 		name string
 		do   func() error
@@ -69,14 +69,14 @@ func TestWatchedListTellsOfChanges(t *testing.T) {
 		{"the kind that comes back", func() error { return list.Replace(nil, "9") }, `""`},
 	}
 	for _, step := range steps {
-		told = nil
+		changed = nil
 		if err := step.do(); err != nil {
 			t.Fatal(err)
 		}
-		slices.Sort(told)
+		slices.Sort(changed)
 		quoted := ""
-		if told != nil {
-			quoted = `"` + strings.Join(told, `" "`) + `"`
+		if changed != nil {
+			quoted = `"` + strings.Join(changed, `" "`) + `"`
 		}
 		if quoted != step.want {
 			t.Errorf("%s: told of %s, want %s", step.name, quoted, step.want)
@@ -86,23 +86,23 @@ func TestWatchedListTellsOfChanges(t *testing.T) {
 
 func TestWatchedListHoldsWhatThereIs(t *testing.T) {
 	list := NewWatchedList(addressesOf, func(string) {})
-	names := func() (found []string, state WatchState) {
+	names := func() (keys []string, state WatchState) {
 		objects, state := list.All("integration")
 		for _, object := range objects {
-			found = append(found, client.ObjectKeyFromObject(object).String())
+			keys = append(keys, client.ObjectKeyFromObject(object).String())
 		}
-		slices.Sort(found)
-		return found, state
+		slices.Sort(keys)
+		return keys, state
 	}
-	if found, state := names(); found != nil || state != Unknown {
-		t.Errorf("before the first answer: %v in state %v", found, state)
+	if keys, state := names(); keys != nil || state != Unknown {
+		t.Errorf("before the first answer: %v in state %v", keys, state)
 	}
 	elsewhere := listedSlice("z")
 	elsewhere.Namespace = "elsewhere"
 	if err := list.Replace([]any{listedSlice("x"), listedSlice("y"), elsewhere}, "1"); err != nil {
 		t.Fatal(err)
 	}
-	if found, state := names(); !slices.Equal(found, []string{"integration/x", "integration/y"}) || state != Present {
-		t.Errorf("%v in state %v", found, state)
+	if keys, state := names(); !slices.Equal(keys, []string{"integration/x", "integration/y"}) || state != Present {
+		t.Errorf("%v in state %v", keys, state)
 	}
 }
