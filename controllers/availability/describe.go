@@ -75,8 +75,8 @@ func (a Decisions) where(decision tierDecision) string {
 func (a Decisions) describe(applies func(*groupDecision) bool, sentence func(*groupDecision) string) string {
 	var sentences []string
 	for i := range a {
-		said := func(d groupDecision) bool { return d.tierDecision == a[i].tierDecision }
-		if applies(&a[i]) && slices.IndexFunc(a, said) == i {
+		same := func(d groupDecision) bool { return d.tierDecision == a[i].tierDecision }
+		if applies(&a[i]) && slices.IndexFunc(a, same) == i {
 			sentences = append(sentences, a.where(a[i].tierDecision)+sentence(&a[i]))
 		}
 	}
@@ -134,9 +134,9 @@ type GroupReadiness struct {
 // Readiness is that of a group. Endpoints that are always published are ready; those that
 // get traffic by failing open are not known to serve.
 func (d *groupDecision) Readiness(publishNotReady bool) GroupReadiness {
-	found := GroupReadiness{Ready: d.healthy, Unknown: d.unknown, Open: d.failOpen != ""}
+	readiness := GroupReadiness{Ready: d.healthy, Unknown: d.unknown, Open: d.failOpen != ""}
 	if publishNotReady {
-		found.Ready = d.active - d.opened
+		readiness.Ready = d.active - d.opened
 	}
-	return found
+	return readiness
 }

@@ -75,18 +75,18 @@ func (d Drain) Leaving(existing []*discoveryv1.EndpointSlice) []endpoint.Verdict
 	if d.Period <= 0 {
 		return nil
 	}
-	var found []endpoint.Verdict
+	var leaving []endpoint.Verdict
 	for _, slice := range slices.SortedFunc(slices.Values(existing), func(a, b *discoveryv1.EndpointSlice) int { return strings.Compare(a.Name, b.Name) }) {
 		if slice.Labels[discoveryv1.LabelServiceName] == d.Service.Name && slice.Namespace == d.Service.Namespace && arePublished(slice.Ports) {
-			found = d.leavingOf(slice, found)
+			leaving = d.leavingOf(slice, leaving)
 		}
 	}
-	if len(found) == 0 {
+	if len(leaving) == 0 {
 		return nil
 	}
-	found = latest(d.withoutDuplicates(found))
-	slices.SortFunc(found, func(a, b endpoint.Verdict) int { return strings.Compare(a.Name, b.Name) })
-	return found
+	leaving = latest(d.withoutDuplicates(leaving))
+	slices.SortFunc(leaving, func(a, b endpoint.Verdict) int { return strings.Compare(a.Name, b.Name) })
+	return leaving
 }
 
 // maxLeaving is how many endpoints may drain at once beside those of the spec: as many as a
@@ -95,14 +95,14 @@ const maxLeaving = endpoint.MaxPerObject
 
 // latest are the endpoints that drain as far as there may be so many: the oldest, which have
 // had most of their time, go at once.
-func latest(found []endpoint.Verdict) []endpoint.Verdict {
-	if len(found) <= maxLeaving {
-		return found
+func latest(leaving []endpoint.Verdict) []endpoint.Verdict {
+	if len(leaving) <= maxLeaving {
+		return leaving
 	}
-	slices.SortFunc(found, func(a, b endpoint.Verdict) int {
+	slices.SortFunc(leaving, func(a, b endpoint.Verdict) int {
 		return cmp.Or(b.DrainUntil.Compare(a.DrainUntil), strings.Compare(a.Name, b.Name))
 	})
-	return found[:maxLeaving]
+	return leaving[:maxLeaving]
 }
 
 // arePublished reports whether ports are such as are published: somebody may have edited
@@ -113,7 +113,7 @@ func arePublished(ports []discoveryv1.EndpointPort) bool {
 	})
 }
 
-func (d Drain) leavingOf(slice *discoveryv1.EndpointSlice, found []endpoint.Verdict) []endpoint.Verdict {
+func (d Drain) leavingOf(slice *discoveryv1.EndpointSlice, leaving []endpoint.Verdict) []endpoint.Verdict {
 	var ports *endpoint.PortSet
 	asWritten := sync.OnceValue(func() bool { return slicestate.IsAsWritten(slice) })
 	for i := range slice.Endpoints {
@@ -136,10 +136,10 @@ func (d Drain) leavingOf(slice *discoveryv1.EndpointSlice, found []endpoint.Verd
 		left.Index = math.MaxInt
 		if until, current, ok := d.until(left, asWritten); ok {
 			left.DrainUntil = until
-			found = append(found, endpoint.Verdict{Endpoint: left, Health: current, Role: endpoint.Draining, WrittenReason: d.Prior.Reason(left, current.State)})
+			leaving = append(leaving, endpoint.Verdict{Endpoint: left, Health: current, Role: endpoint.Draining, WrittenReason: d.Prior.Reason(left, current.State)})
 		}
 	}
-	return found
+	return leaving
 }
 
 func (d Drain) isClaimed(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
@@ -170,12 +170,12 @@ func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *en
 // yet and is not probed may have been put into the slice by somebody else: it is ours if
 // the slice holds what the operator has written.
 func (d Drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time, health.Health, bool) {
-	said, _ := d.Prior.Find(left)
+	published, _ := d.Prior.Find(left)
 	current, known := d.Health(left.Name)
-	if !known && !said.Terminating && !asWritten() {
+	if !known && !published.Terminating && !asWritten() {
 		return time.Time{}, health.Health{}, false
 	}
-	more := said.Details()
+	more := published.Details()
 	if more.Origin.Name != "" {
 		left.Resolved = &endpoint.ResolvedFrom{Address: more.Origin.Name, Target: more.Origin.Target}
 		left.Spec.Priority = more.Origin.Tier
@@ -192,7 +192,7 @@ func (d Drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time,
 		return end, current, d.Now.Before(end)
 	}
 	// It leaves now, or when it goes got lost.
-	return end, current, said.Serving && current.State.Serves()
+	return end, current, published.Serving && current.State.Serves()
 }
 
 // wholeSecond is the next one, since the API keeps no fractions.
@@ -204,7 +204,7 @@ func wholeSecond(t time.Time) time.Time {
 }
 
 // withoutDuplicates drops what others publish as well, or another slice.
-func (d Drain) withoutDuplicates(found []endpoint.Verdict) []endpoint.Verdict {
+func (d Drain) withoutDuplicates(leaving []endpoint.Verdict) []endpoint.Verdict {
 	published := map[endpoint.Key]bool{}
 	for _, slice := range d.Rivals {
 		for i := range slice.Endpoints {
@@ -220,7 +220,7 @@ func (d Drain) withoutDuplicates(found []endpoint.Verdict) []endpoint.Verdict {
 			}
 		}
 	}
-	return slices.DeleteFunc(found, func(left endpoint.Verdict) bool {
+	return slices.DeleteFunc(leaving, func(left endpoint.Verdict) bool {
 		keys := left.Keys()
 		double := slices.ContainsFunc(keys, func(at endpoint.Key) bool { return published[at] })
 		for _, at := range keys {

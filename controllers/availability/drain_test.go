@@ -39,13 +39,13 @@ import (
 
 // departed is a drain of what 192.0.2.1:8080 left behind: a slice with these conditions, and
 // with this of it in the annotation, if anything is.
-func departed(said string, hidden *slicestate.State) (Drain, *discoveryv1.EndpointSlice) {
+func departed(conditions string, hidden *slicestate.State) (Drain, *discoveryv1.EndpointSlice) {
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: "a", Labels: map[string]string{discoveryv1.LabelServiceName: "legacy"}},
 		Ports:      fixtures.HTTPPort(8080).Ports,
 		Endpoints: []discoveryv1.Endpoint{{
 			Addresses: []string{"192.0.2.1"}, Zone: new("eu-1"), NodeName: new("node-a"), Hostname: new("db-0"),
-			Conditions: discoveryv1.EndpointConditions{Ready: new(said[0] == 'T'), Serving: new(said[1] == 'T'), Terminating: new(said[2] == 'T')},
+			Conditions: discoveryv1.EndpointConditions{Ready: new(conditions[0] == 'T'), Serving: new(conditions[1] == 'T'), Terminating: new(conditions[2] == 'T')},
 		}},
 	}
 	if hidden != nil {
@@ -79,11 +79,11 @@ func TestDrain(t *testing.T) {
 		d.Health = func(string) (health.Health, bool) { return health.New(health.StateHealthy), true }
 	}
 	tests := []struct {
-		name   string
-		said   string
-		hidden *slicestate.State
-		change func(*Drain, *discoveryv1.EndpointSlice)
-		want   string // conditions, and seconds after noon, rounded up to whole ones
+		name       string
+		conditions string
+		hidden     *slicestate.State
+		change     func(*Drain, *discoveryv1.EndpointSlice)
+		want       string // conditions, and seconds after noon, rounded up to whole ones
 	}{
 		{"leaves while it is healthy", "TTF", written, nil, "FTT 31"},
 		{"leaves while it is drained by hand", "FTT", written, nil, "FTT 31"},
@@ -145,7 +145,7 @@ func TestDrain(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			drain, slice := departed(test.said, test.hidden)
+			drain, slice := departed(test.conditions, test.hidden)
 			if test.change != nil {
 				test.change(&drain, slice)
 			}
@@ -200,8 +200,8 @@ func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
 		t.Fatalf("%d of 20 drain", len(first))
 	}
 	rand.New(rand.NewPCG(1, 1)).Shuffle(len(existing), func(i, j int) { existing[i], existing[j] = existing[j], existing[i] })
-	if again := order(); !slices.Equal(first, again) {
-		t.Errorf("%v, then %v", first, again)
+	if second := order(); !slices.Equal(first, second) {
+		t.Errorf("%v, then %v", first, second)
 	}
 }
 

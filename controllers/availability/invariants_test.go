@@ -45,10 +45,10 @@ func TestRolesOfAnything(t *testing.T) {
 		was := past{tier: int32(random.IntN(3)), failingOpen: random.IntN(2) == 0}
 		now := rules.Assign(all, pastOf(was, ready))[0].tierDecision
 		check := &roleChecker{t: t, what: fmt.Sprintf("%+v, before %d %v: %v as %s", rules, was.tier, was.failingOpen, words, published(all)), all: all, rules: rules, was: was, ready: ready, now: now}
-		check.eachHasItsRole()
-		check.standbysAreNotNeeded()
-		check.nobodyIsLetInWithoutNeed()
-		check.aSecondLookChangesNothing()
+		check.checkRoles()
+		check.checkStandbys()
+		check.checkFailOpen()
+		check.checkSecondAssign()
 	}
 }
 
@@ -66,8 +66,8 @@ type roleChecker struct {
 func (c *roleChecker) count(first, last int32, which func(*endpoint.Verdict) bool) int {
 	n := 0
 	for i := range c.all {
-		each := &c.all[i]
-		if endpoint.StateOf(each.Spec) == farpointv1.EndpointActive && each.Spec.Priority >= first && each.Spec.Priority <= last && which(each) {
+		v := &c.all[i]
+		if endpoint.StateOf(v.Spec) == farpointv1.EndpointActive && v.Spec.Priority >= first && v.Spec.Priority <= last && which(v) {
 			n++
 		}
 	}
@@ -80,39 +80,39 @@ func drains(v *endpoint.Verdict) bool     { return v.Health.State == health.Stat
 func stays(v *endpoint.Verdict) bool      { return !drains(v) }
 func hasVerdict(v *endpoint.Verdict) bool { return !isAwaited(v) }
 
-func (c *roleChecker) eachHasItsRole() {
+func (c *roleChecker) checkRoles() {
 	for i := range c.all {
-		each := &c.all[i]
-		said := each.Conditions(false)
-		if said.Serving && !said.Ready && !said.Terminating {
+		v := &c.all[i]
+		conditions := v.Conditions(false)
+		if conditions.Serving && !conditions.Ready && !conditions.Terminating {
 			c.t.Fatalf("%s: %d is serving alone", c.what, i)
 		}
 		var right bool
-		switch endpoint.StateOf(each.Spec) {
+		switch endpoint.StateOf(v.Spec) {
 		case farpointv1.EndpointDisabled:
-			right = each.Role == endpoint.Disabled && said == endpoint.Conditions{}
+			right = v.Role == endpoint.Disabled && conditions == endpoint.Conditions{}
 		case farpointv1.EndpointDraining:
-			right = each.Role == endpoint.Draining && said == endpoint.Conditions{Serving: isHealthy(each), Terminating: true}
+			right = v.Role == endpoint.Draining && conditions == endpoint.Conditions{Serving: isHealthy(v), Terminating: true}
 		default:
-			switch each.Role {
+			switch v.Role {
 			case endpoint.Standby:
-				right = each.Spec.Priority > c.now.tier && said == endpoint.Conditions{}
+				right = v.Spec.Priority > c.now.tier && conditions == endpoint.Conditions{}
 			case endpoint.FailOpen:
-				right = each.Spec.Priority <= c.now.tier && !isHealthy(each) && said == endpoint.Conditions{Ready: true, Serving: true}
+				right = v.Spec.Priority <= c.now.tier && !isHealthy(v) && conditions == endpoint.Conditions{Ready: true, Serving: true}
 			case endpoint.InUse:
-				right = each.Spec.Priority <= c.now.tier && said == endpoint.Conditions{Ready: isHealthy(each), Serving: isHealthy(each) || drains(each), Terminating: drains(each)}
+				right = v.Spec.Priority <= c.now.tier && conditions == endpoint.Conditions{Ready: isHealthy(v), Serving: isHealthy(v) || drains(v), Terminating: drains(v)}
 			}
 		}
 		if !right {
-			c.t.Fatalf("%s: %d has the role %d and is published %v", c.what, i, each.Role, said)
+			c.t.Fatalf("%s: %d has the role %d and is published %v", c.what, i, v.Role, conditions)
 		}
 	}
 }
 
-// standbysAreNotNeeded: a tier is on standby only if those before it have enough healthy
+// checkStandbys: a tier is on standby only if those before it have enough healthy
 // endpoints, or may have with the verdicts to come. It is in use only if they do not have
 // enough.
-func (c *roleChecker) standbysAreNotNeeded() {
+func (c *roleChecker) checkStandbys() {
 	notDown := func(v *endpoint.Verdict) bool { return isHealthy(v) || isAwaited(v) }
 	if c.count(c.now.tier+1, 9, isAny) > 0 && c.count(0, c.now.tier, notDown) < c.rules.MinReady {
 		c.t.Fatalf("%s: tier %d does not suffice, and the next one is on standby", c.what, c.now.tier)
@@ -128,7 +128,7 @@ func (c *roleChecker) standbysAreNotNeeded() {
 	}
 }
 
-func (c *roleChecker) nobodyIsLetInWithoutNeed() {
+func (c *roleChecker) checkFailOpen() {
 	opened := 0
 	for i := range c.all {
 		if c.all[i].Role == endpoint.FailOpen {
@@ -164,15 +164,15 @@ func (c *roleChecker) nobodyIsLetInWithoutNeed() {
 	}
 }
 
-// aSecondLookChangesNothing: what is in force now is what was before.
-func (c *roleChecker) aSecondLookChangesNothing() {
-	again := slices.Clone(c.all)
+// checkSecondAssign: what is in force now is what was before.
+func (c *roleChecker) checkSecondAssign() {
+	reassigned := slices.Clone(c.all)
 	wasReady := map[string]bool{}
 	for i := range c.all {
 		wasReady[c.all[i].Name] = c.all[i].Conditions(false).Ready
 	}
-	next := c.rules.Assign(again, pastOf(past{tier: c.now.tier, failingOpen: c.now.failOpen != ""}, wasReady))[0].tierDecision
-	if published(again) != published(c.all) || next != c.now {
-		c.t.Fatalf("%s: a second look makes %s of it", c.what, published(again))
+	next := c.rules.Assign(reassigned, pastOf(past{tier: c.now.tier, failingOpen: c.now.failOpen != ""}, wasReady))[0].tierDecision
+	if published(reassigned) != published(c.all) || next != c.now {
+		c.t.Fatalf("%s: a second look makes %s of it", c.what, published(reassigned))
 	}
 }

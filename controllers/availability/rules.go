@@ -88,18 +88,18 @@ func (t tally) suffices(percent int, doubt bool) bool {
 
 func tierOf(of *endpoint.Verdict) int32 { return min(max(of.Spec.Priority, 0), endpoint.LastTier) }
 
-func (t *tally) add(each *endpoint.Verdict) {
+func (t *tally) add(v *endpoint.Verdict) {
 	t.all++
-	if !each.IsActive() {
+	if !v.IsActive() {
 		return
 	}
 	t.active++
 	switch {
-	case each.Health.State == health.StateHealthy:
+	case v.Health.State == health.StateHealthy:
 		t.healthy++
-	case each.Health.State == health.StateDraining:
+	case v.Health.State == health.StateDraining:
 		t.draining++
-	case isAwaited(each):
+	case isAwaited(v):
 		t.awaited++
 	}
 }
@@ -178,27 +178,27 @@ func (r Rules) failOpenReasonWithoutDrains(tiers *[endpoint.LastTier + 1]tally, 
 
 // admitsUnhealthy reports whether an endpoint in use gets traffic although it is not
 // healthy. Whether it was ready is asked only where that decides.
-func (d *tierDecision) admitsUnhealthy(each *endpoint.Verdict, wasReady func() bool) bool {
+func (d *tierDecision) admitsUnhealthy(v *endpoint.Verdict, wasReady func() bool) bool {
 	switch d.failOpen {
 	case "":
 		return false
 	case farpointv1.DrainingPublishedReason:
-		return each.Health.State == health.StateDraining
+		return v.Health.State == health.StateDraining
 	case farpointv1.LastHealthyPublishedReason:
 		return wasReady()
 	}
-	return each.Health.State != health.StateDraining
+	return v.Health.State != health.StateDraining
 }
 
 // RoleOf returns the role of an endpoint, without failing open, where this is the last tier in use.
-func RoleOf(each *endpoint.Verdict, tier int32) endpoint.Role {
-	switch endpoint.StateOf(each.Spec) {
+func RoleOf(v *endpoint.Verdict, tier int32) endpoint.Role {
+	switch endpoint.StateOf(v.Spec) {
 	case farpointv1.EndpointDisabled:
 		return endpoint.Disabled
 	case farpointv1.EndpointDraining:
 		return endpoint.Draining
 	}
-	if tierOf(each) > tier {
+	if tierOf(v) > tier {
 		return endpoint.Standby
 	}
 	return endpoint.InUse

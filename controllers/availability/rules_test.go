@@ -39,29 +39,29 @@ func verdictsOf(words string) (all []endpoint.Verdict, ready map[string]bool) {
 	ready = map[string]bool{}
 	ports := fixtures.HTTPPort(8080)
 	for i, word := range strings.Fields(words) {
-		made := endpoint.Verdict{Endpoint: &endpoint.Endpoint{Index: i, Name: fmt.Sprint(i), Ports: ports, Spec: &farpointv1.Endpoint{Priority: int32(word[0] - '0')}}}
-		ready[made.Name] = strings.ToLower(word) != word
+		v := endpoint.Verdict{Endpoint: &endpoint.Endpoint{Index: i, Name: fmt.Sprint(i), Ports: ports, Spec: &farpointv1.Endpoint{Priority: int32(word[0] - '0')}}}
+		ready[v.Name] = strings.ToLower(word) != word
 		switch strings.ToLower(word[1:]) {
 		case "up":
-			made.Health = health.New(health.StateHealthy)
+			v.Health = health.New(health.StateHealthy)
 		case "down":
-			made.Health = health.New(health.StateUnhealthy)
+			v.Health = health.New(health.StateUnhealthy)
 		case "new":
 		case "dark": // cannot be probed
-			made.Health.Cause = probes.Result{Reason: probes.ReasonNetworkUnreachable}
+			v.Health.Cause = probes.Result{Reason: probes.ReasonNetworkUnreachable}
 		case "held":
-			made.Held = true
+			v.Held = true
 		case "drains": // by its own word
-			made.Health = health.New(health.StateDraining)
+			v.Health = health.New(health.StateDraining)
 		case "draining":
-			made.Spec.State = farpointv1.EndpointDraining
-			made.Health = health.New(health.StateHealthy)
+			v.Spec.State = farpointv1.EndpointDraining
+			v.Health = health.New(health.StateHealthy)
 		case "disabled":
-			made.Spec.State = farpointv1.EndpointDisabled
+			v.Spec.State = farpointv1.EndpointDisabled
 		default:
 			panic(word)
 		}
-		all = append(all, made)
+		all = append(all, v)
 	}
 	return all, ready
 }
@@ -73,8 +73,8 @@ func pastOf(was past, ready map[string]bool) Past {
 		decided.failOpen = "whatever"
 	}
 	return Past{Decided: Decisions{decided}, Published: func(of *endpoint.Endpoint, _ discoveryv1.EndpointPort) (slicestate.Published, bool) {
-		said := endpoint.Conditions{Ready: ready[of.Name], Serving: ready[of.Name]}
-		return slicestate.Published{Conditions: said}, true
+		conditions := endpoint.Conditions{Ready: ready[of.Name], Serving: ready[of.Name]}
+		return slicestate.Published{Conditions: conditions}, true
 	}}
 }
 
@@ -114,7 +114,7 @@ func TestRoles(t *testing.T) {
 		was       past
 		endpoints string
 		want      string
-		standing  string // tier, whether failed over, reason to fail open
+		decision  string // tier, whether failed over, reason to fail open
 	}{
 		{"one tier", rules{MinReady: 1}, past{}, "0up 0down 0new", "TTF FFF FFF", "0 false "},
 		{"by hand", rules{MinReady: 1}, past{}, "0up 0draining 0disabled", "TTF FTT off", "0 false "},
@@ -182,8 +182,8 @@ func TestRoles(t *testing.T) {
 			if got := published(all); got != test.want {
 				t.Errorf("%s are published as %s, want %s", test.endpoints, got, test.want)
 			}
-			if got := fmt.Sprintf("%d %v %s", now.tier, now.failedOver, now.failOpen); got != test.standing {
-				t.Errorf("tier, failed over, fail open: %s, want %s", got, test.standing)
+			if got := fmt.Sprintf("%d %v %s", now.tier, now.failedOver, now.failOpen); got != test.decision {
+				t.Errorf("tier, failed over, fail open: %s, want %s", got, test.decision)
 			}
 		})
 	}

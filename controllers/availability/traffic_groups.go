@@ -120,14 +120,14 @@ func (x *groupIndex) of(e *endpoint.Endpoint) []int {
 func (r Rules) Assign(all []endpoint.Verdict, was Past) Decisions {
 	index := groupIndex{byKey: map[GroupKey]int{}}
 	for i := range all {
-		each := &all[i]
-		for k, at := range index.of(each.Endpoint) {
+		v := &all[i]
+		for k, at := range index.of(v.Endpoint) {
 			group := index.groups[at]
-			group.tiers[tierOf(each)].add(each)
-			if each.IsActive() && each.Health.State == health.StateUnknown {
+			group.tiers[tierOf(v)].add(v)
+			if v.IsActive() && v.Health.State == health.StateUnknown {
 				group.unknown++
 			}
-			group.recall(each, k, was)
+			group.recall(v, k, was)
 		}
 	}
 	for _, group := range index.groups {
@@ -137,11 +137,11 @@ func (r Rules) Assign(all []endpoint.Verdict, was Past) Decisions {
 	for i := range all {
 		assignRoles(&all[i], &index, was)
 	}
-	made := make(Decisions, len(index.groups))
+	decisions := make(Decisions, len(index.groups))
 	for i, group := range index.groups {
-		made[i] = group.decision(all)
+		decisions[i] = group.decision(all)
 	}
-	return made
+	return decisions
 }
 
 // recall finds out what was in force, from what this process has decided, or otherwise from the
@@ -156,25 +156,25 @@ func (g *trafficGroup) recall(member *endpoint.Verdict, port int, was Past) {
 		g.was = past{tier: known.tier, failingOpen: known.failOpen != ""}
 		return
 	}
-	said, ok := was.Published(member.Endpoint, member.Ports.Ports[port])
+	published, ok := was.Published(member.Endpoint, member.Ports.Ports[port])
 	if !ok {
 		return
 	}
-	if member.IsActive() && said.InUse() {
+	if member.IsActive() && published.InUse() {
 		g.was.tier = max(g.was.tier, tierOf(member))
 	}
-	g.was.failingOpen = g.was.failingOpen || said.FailedOpen()
+	g.was.failingOpen = g.was.failingOpen || published.FailedOpen()
 }
 
 // wasReady reports whether an endpoint got traffic because it was healthy, or had been
 // last.
 func (g *trafficGroup) wasReady(member *endpoint.Verdict, port int, was Past) bool {
 	if g.lastHealthy != nil {
-		_, found := slices.BinarySearch(g.lastHealthy, member.Name)
-		return found
+		_, ok := slices.BinarySearch(g.lastHealthy, member.Name)
+		return ok
 	}
-	said, _ := was.Published(member.Endpoint, member.Ports.Ports[port])
-	return said.Ready && said.Serving && !said.Terminating
+	published, _ := was.Published(member.Endpoint, member.Ports.Ports[port])
+	return published.Ready && published.Serving && !published.Terminating
 }
 
 // assignRoles gives the endpoint its role for each of its ports.
@@ -227,16 +227,16 @@ func (g *trafficGroup) decision(all []endpoint.Verdict) groupDecision {
 	if g.now.opened == 0 {
 		g.now.failOpen = ""
 	}
-	made := groupDecision{GroupKey: g.GroupKey, tierDecision: g.now, unknown: g.unknown}
+	decision := groupDecision{GroupKey: g.GroupKey, tierDecision: g.now, unknown: g.unknown}
 	if g.now.failOpen == farpointv1.LastHealthyPublishedReason {
 		for i := range all {
 			if roleAt(&all[i], g.GroupKey) == endpoint.FailOpen {
-				made.lastHealthy = append(made.lastHealthy, all[i].Name)
+				decision.lastHealthy = append(decision.lastHealthy, all[i].Name)
 			}
 		}
-		slices.Sort(made.lastHealthy)
+		slices.Sort(decision.lastHealthy)
 	}
-	return made
+	return decision
 }
 
 // roleAt is the role of an endpoint for one port; disabled if it has no such port.
@@ -267,17 +267,17 @@ func SplitByRole(all []endpoint.Verdict) []endpoint.Verdict {
 			parts = append(parts, *whole)
 			continue
 		}
-		for _, each := range []endpoint.Role{endpoint.InUse, endpoint.FailOpen, endpoint.Standby} {
+		for _, role := range []endpoint.Role{endpoint.InUse, endpoint.FailOpen, endpoint.Standby} {
 			var ports []discoveryv1.EndpointPort
 			for k, given := range whole.PortRoles {
-				if given == each {
+				if given == role {
 					ports = append(ports, whole.Ports.Ports[k])
 				}
 			}
 			if len(ports) > 0 {
 				part := *whole.Endpoint
 				part.Ports = endpoint.NewPortSet(ports)
-				parts = append(parts, endpoint.Verdict{Endpoint: &part, Health: whole.Health, Role: each, WrittenReason: whole.WrittenReason})
+				parts = append(parts, endpoint.Verdict{Endpoint: &part, Health: whole.Health, Role: role, WrittenReason: whole.WrittenReason})
 			}
 		}
 	}

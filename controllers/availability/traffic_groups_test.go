@@ -34,11 +34,11 @@ func publishedAtPorts(t *testing.T, all []endpoint.Verdict) string {
 	t.Helper()
 	wants := fixtures.Wants(SplitByRole(all))
 	_, written := fixtures.CarryOut(t, wants, nil)
-	found := fixtures.ConditionsAtPorts(t, written)
+	conditions := fixtures.ConditionsAtPorts(t, written)
 	var words []string
 	for i := range all {
 		for _, port := range all[i].Ports.Ports {
-			words = append(words, found[fmt.Sprintf("%s %s/%s", all[i].Text, *port.Name, *port.Protocol)])
+			words = append(words, conditions[fmt.Sprintf("%s %s/%s", all[i].Text, *port.Name, *port.Protocol)])
 		}
 	}
 	return strings.Join(words, " ")
@@ -113,10 +113,10 @@ func TestSplitByRole_Restart_ReadsBackBothRoles(t *testing.T) {
 	if state, ok := read.State(all[2].Endpoint); !ok || state != health.StateHealthy {
 		t.Errorf("the split endpoint is read back %v", state)
 	}
-	again := rules.Assign(all, Past{Published: read.At})
+	second := rules.Assign(all, Past{Published: read.At})
 	for i := range first {
-		if first[i].tierDecision != again[i].tierDecision {
-			t.Errorf("%s: %+v, after a restart %+v", first[i], first[i].tierDecision, again[i].tierDecision)
+		if first[i].tierDecision != second[i].tierDecision {
+			t.Errorf("%s: %+v, after a restart %+v", first[i], first[i].tierDecision, second[i].tierDecision)
 		}
 	}
 	if plan, _ := fixtures.CarryOut(t, fixtures.Wants(SplitByRole(all)), written); fixtures.Writes(plan) != [3]int{} {

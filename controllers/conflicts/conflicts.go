@@ -74,17 +74,17 @@ func (n *Neighbours) Add(slice *discoveryv1.EndpointSlice, owner types.Namespace
 // Find looks at each kind of neighbour. The first conflict that is found gives
 // the reason, all of them speak in the message.
 func Find(own []endpoint.Endpoint, around Neighbours) *Conflict {
-	var found *Conflict
+	var conflict *Conflict
 	for _, look := range []func([]endpoint.Endpoint, Neighbours) *Conflict{leftoverPodSlices, mirroredEndpoints, foreignSlices, sharedEndpoints} {
 		switch next := look(own, around); {
 		case next == nil:
-		case found == nil:
-			found = next
+		case conflict == nil:
+			conflict = next
 		default:
-			found.Message += ". Also, " + next.Message
+			conflict.Message += ". Also, " + next.Message
 		}
 	}
-	return found
+	return conflict
 }
 
 // leftoverPodSlices finds what Kubernetes' own controller leaves behind when a Service
@@ -120,17 +120,17 @@ func IsMirrored(endpoints metav1.Object) bool {
 
 // foreignSlices finds slices of others, except those that mirroredEndpoints reports.
 func foreignSlices(_ []endpoint.Endpoint, around Neighbours) *Conflict {
-	var found []*discoveryv1.EndpointSlice
+	var foreign []*discoveryv1.EndpointSlice
 	for _, slice := range around.foreign {
 		if slice.Labels[discoveryv1.LabelManagedBy] != mirrorSliceManager {
-			found = append(found, slice)
+			foreign = append(foreign, slice)
 		}
 	}
-	if len(found) == 0 {
+	if len(foreign) == 0 {
 		return nil
 	}
 	return &Conflict{farpointv1.ForeignEndpointSlicesReason, fmt.Sprintf("%s written for Service %s by somebody else: delete what should not be there, or use a separate Service for these endpoints",
-		enumerated("EndpointSlice %s is", "EndpointSlices %s are", found), around.Service.Name)}
+		enumerated("EndpointSlice %s is", "EndpointSlices %s are", foreign), around.Service.Name)}
 }
 
 // sharedEndpoints finds endpoints that slices of other ExternalServices for the same
@@ -146,11 +146,11 @@ func sharedEndpoints(own []endpoint.Endpoint, around Neighbours) *Conflict {
 			mine[at] = own[i].Name
 		}
 	}
-	var found []string
+	var shared []string
 	look := func(slice *discoveryv1.EndpointSlice, where string) {
 		for i := range slice.Endpoints {
 			if name, ok := sharedWith(mine, &slice.Endpoints[i], slice.Ports); ok {
-				found = append(found, name+" is also in "+where)
+				shared = append(shared, name+" is also in "+where)
 			}
 		}
 	}
@@ -161,10 +161,10 @@ func sharedEndpoints(own []endpoint.Endpoint, around Neighbours) *Conflict {
 	for _, slice := range around.Pods {
 		look(slice, fmt.Sprintf("EndpointSlice %s of the Service's Pods", slice.Name))
 	}
-	if len(found) == 0 {
+	if len(shared) == 0 {
 		return nil
 	}
-	return &Conflict{farpointv1.SharedEndpointReason, phrase.List(slices.Sorted(slices.Values(found)), "; ") + ": consumers follow either of them, so keep each address and port in one of them"}
+	return &Conflict{farpointv1.SharedEndpointReason, phrase.List(slices.Sorted(slices.Values(shared)), "; ") + ": consumers follow either of them, so keep each address and port in one of them"}
 }
 
 func sharedWith(mine map[endpoint.Key]string, published *discoveryv1.Endpoint, ports []discoveryv1.EndpointPort) (name string, ok bool) {

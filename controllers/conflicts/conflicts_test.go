@@ -94,8 +94,8 @@ func TestConflicts(t *testing.T) {
 				around.Add(slice, types.NamespacedName{Namespace: "integration", Name: "legacy-api"})
 			}
 			got := ""
-			if found := Find(own, around); found != nil {
-				got = found.Reason + " " + found.Message
+			if conflict := Find(own, around); conflict != nil {
+				got = conflict.Reason + " " + conflict.Message
 			}
 			if !strings.HasPrefix(got, test.want) || test.want == "" && got != "" || strings.Count(got, "Also") != strings.Count(test.want, "Also") {
 				t.Errorf("got  %s\nwant %s", got, test.want)

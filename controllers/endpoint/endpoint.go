@@ -46,11 +46,11 @@ func StateOf(spec *farpointv1.Endpoint) farpointv1.EndpointState {
 const MaxPerObject = 1000
 
 // AddressTypeOf returns the type of the slices that an endpoint is published in.
-func AddressTypeOf(wanted *Endpoint) discoveryv1.AddressType {
+func AddressTypeOf(e *Endpoint) discoveryv1.AddressType {
 	switch {
-	case !wanted.Address.IsValid():
+	case !e.Address.IsValid():
 		return discoveryv1.AddressTypeFQDN
-	case wanted.Address.Is4():
+	case e.Address.Is4():
 		return discoveryv1.AddressTypeIPv4
 	}
 	return discoveryv1.AddressTypeIPv6

@@ -28,14 +28,14 @@ import (
 // TopologyFault finds what the API server would refuse together with the whole slice
 // and all other endpoints in it. The CRD's own rules say the same; this holds where
 // the CRD is older than the operator.
-func TopologyFault(wanted *farpointv1.Endpoint) string {
+func TopologyFault(spec *farpointv1.Endpoint) string {
 	checks := [...]struct {
 		field, value string
 		faults       func(string) []string
 	}{
-		{"zone", wanted.Zone, validation.IsValidLabelValue},
-		{"hostname", wanted.Hostname, validation.IsDNS1123Label},
-		{"nodeName", wanted.NodeName, validation.IsDNS1123Subdomain},
+		{"zone", spec.Zone, validation.IsValidLabelValue},
+		{"hostname", spec.Hostname, validation.IsDNS1123Label},
+		{"nodeName", spec.NodeName, validation.IsDNS1123Subdomain},
 	}
 	for _, check := range checks {
 		if check.value == "" {
@@ -45,7 +45,7 @@ func TopologyFault(wanted *farpointv1.Endpoint) string {
 			return fmt.Sprintf("%s %q: %s", check.field, check.value, faults[0])
 		}
 	}
-	return forZonesFault(wanted.ForZones)
+	return forZonesFault(spec.ForZones)
 }
 
 func forZonesFault(zones []string) string {
