@@ -41,12 +41,12 @@ func newAddressIndex(endpoints []endpoint.Verdict) addressIndex {
 	for size < len(endpoints) {
 		size *= 2
 	}
-	made := addressIndex{endpoints: endpoints, seed: maphash.MakeSeed(), first: make([]int32, size), next: make([]int32, len(endpoints))}
+	index := addressIndex{endpoints: endpoints, seed: maphash.MakeSeed(), first: make([]int32, size), next: make([]int32, len(endpoints))}
 	for i := len(endpoints) - 1; i >= 0; i-- { // so that those with one address are found in their order
-		bucket := made.bucket(endpoints[i].Text)
-		made.next[i], made.first[bucket] = made.first[bucket], int32(i+1)
+		bucket := index.bucket(endpoints[i].Text)
+		index.next[i], index.first[bucket] = index.first[bucket], int32(i+1)
 	}
-	return made
+	return index
 }
 
 func (x *addressIndex) bucket(address string) uint64 {

@@ -24,37 +24,37 @@ import (
 
 // agrees reports whether a slice says of an endpoint all that it should, and nothing that
 // somebody else has put there. The address is known to be right.
-func (p *planner) agrees(present *discoveryv1.Endpoint, wanted *endpoint.Verdict) bool {
-	conditions := wanted.Conditions(p.wants.Service.Spec.PublishNotReadyAddresses)
+func (p *planner) agrees(present *discoveryv1.Endpoint, v *endpoint.Verdict) bool {
+	conditions := v.Conditions(p.wants.Service.Spec.PublishNotReadyAddresses)
 	return isBool(present.Conditions.Ready, conditions.Ready) &&
 		isBool(present.Conditions.Serving, conditions.Serving) &&
 		isBool(present.Conditions.Terminating, conditions.Terminating) &&
-		isText(present.Hostname, wanted.Spec.Hostname) &&
-		isText(present.NodeName, wanted.Spec.NodeName) &&
-		isText(present.Zone, wanted.Spec.Zone) &&
+		isText(present.Hostname, v.Spec.Hostname) &&
+		isText(present.NodeName, v.Spec.NodeName) &&
+		isText(present.Zone, v.Spec.Zone) &&
 		present.TargetRef == nil && len(present.DeprecatedTopology) == 0 &&
-		p.wants.Hints.agree(present.Hints, wanted.Spec)
+		p.wants.Hints.agree(present.Hints, v.Spec)
 }
 
 // build makes the slice of a draft: the existing one, in the version that was seen, so
 // that nothing newer is overwritten, with all that is ours as it should be.
 func (p *planner) build(draft *draft) *discoveryv1.EndpointSlice {
-	made := &discoveryv1.EndpointSlice{AddressType: draft.group.addressType, Endpoints: p.endpoints(draft)}
+	slice := &discoveryv1.EndpointSlice{AddressType: draft.group.addressType, Endpoints: p.endpoints(draft)}
 	if draft.existing != nil {
-		draft.existing.ObjectMeta.DeepCopyInto(&made.ObjectMeta)
+		draft.existing.ObjectMeta.DeepCopyInto(&slice.ObjectMeta)
 	} else {
-		made.Name, made.Namespace = p.metadata.name(draft.group), p.wants.Service.Namespace
+		slice.Name, slice.Namespace = p.metadata.name(draft.group), p.wants.Service.Namespace
 	}
-	p.metadata.put(made, draft.group, string(p.stateOf(draft)))
-	made.Ports = make([]discoveryv1.EndpointPort, len(draft.group.ports.Ports))
-	for i := range made.Ports {
-		draft.group.ports.Ports[i].DeepCopyInto(&made.Ports[i])
+	p.metadata.put(slice, draft.group, string(p.stateOf(draft)))
+	slice.Ports = make([]discoveryv1.EndpointPort, len(draft.group.ports.Ports))
+	for i := range slice.Ports {
+		draft.group.ports.Ports[i].DeepCopyInto(&slice.Ports[i])
 	}
-	return made
+	return slice
 }
 
 func (p *planner) endpoints(draft *draft) []discoveryv1.Endpoint {
-	made := make([]discoveryv1.Endpoint, len(draft.endpoints))
+	endpoints := make([]discoveryv1.Endpoint, len(draft.endpoints))
 	addresses := make([]string, len(draft.endpoints))
 	values := [...]bool{false, true} // one of each will do for all endpoints of a slice
 	no, yes := &values[0], &values[1]
@@ -65,31 +65,31 @@ func (p *planner) endpoints(draft *draft) []discoveryv1.Endpoint {
 		return no
 	}
 	for i, index := range draft.endpoints {
-		wanted := &p.wants.Endpoints[index]
-		addresses[i] = wanted.Text
-		conditions := wanted.Conditions(p.wants.Service.Spec.PublishNotReadyAddresses)
-		made[i] = discoveryv1.Endpoint{
+		v := &p.wants.Endpoints[index]
+		addresses[i] = v.Text
+		conditions := v.Conditions(p.wants.Service.Spec.PublishNotReadyAddresses)
+		endpoints[i] = discoveryv1.Endpoint{
 			Addresses: addresses[i : i+1 : i+1],
 			Conditions: discoveryv1.EndpointConditions{
 				Ready: pointer(conditions.Ready), Serving: pointer(conditions.Serving), Terminating: pointer(conditions.Terminating),
 			},
-			Hostname: nonEmpty(wanted.Spec.Hostname),
-			NodeName: nonEmpty(wanted.Spec.NodeName),
-			Zone:     nonEmpty(wanted.Spec.Zone),
-			Hints:    p.wants.Hints.of(wanted.Spec),
+			Hostname: nonEmpty(v.Spec.Hostname),
+			NodeName: nonEmpty(v.Spec.NodeName),
+			Zone:     nonEmpty(v.Spec.Zone),
+			Hints:    p.wants.Hints.of(v.Spec),
 		}
 	}
-	return made
+	return endpoints
 }
 
-func isBool(present *bool, wanted bool) bool { return present != nil && *present == wanted }
+func isBool(present *bool, want bool) bool { return present != nil && *present == want }
 
 // isText takes no text for an empty one, as nonEmpty does.
-func isText(present *string, wanted string) bool {
-	if wanted == "" {
+func isText(present *string, want string) bool {
+	if want == "" {
 		return present == nil
 	}
-	return present != nil && *present == wanted
+	return present != nil && *present == want
 }
 
 func nonEmpty(text string) *string {

@@ -47,21 +47,21 @@ type consumer struct {
 	routes func([]*discoveryv1.EndpointSlice) routes
 	// expected is what it is to find. It differs from the endpoints that are ready only
 	// with a reason.
-	expected func(said) routes
+	expected func(expectedRoutes) routes
 	because  string
 }
 
-// said is what the slices are to say, told from the table of states.
-type said struct {
+// expectedRoutes is what the slices are to say, told from the table of states.
+type expectedRoutes struct {
 	ready, serving, terminating routes
 }
 
 // usable are the ready endpoints, which is all there is to most consumers.
-func (s said) usable() routes { return s.ready }
+func (s expectedRoutes) usable() routes { return s.ready }
 
 // usableOrLingering are the ready ones or, if there are none, those that are on their way
 // out and still answer.
-func (s said) usableOrLingering() routes {
+func (s expectedRoutes) usableOrLingering() routes {
 	if len(s.ready) > 0 {
 		return s.ready
 	}
@@ -69,7 +69,7 @@ func (s said) usableOrLingering() routes {
 }
 
 // honest are those that answer and are not on their way out, whatever ready says.
-func (s said) honest() routes { return s.serving.without(s.terminating) }
+func (s expectedRoutes) honest() routes { return s.serving.without(s.terminating) }
 
 func (r routes) and(other routes) routes {
 	both := routes{}
@@ -98,55 +98,55 @@ const (
 )
 
 var consumers = []consumer{
-	{"kube-proxy", kubeProxyFrom("nowhere"), said.usableOrLingering, lastResort},
+	{"kube-proxy", kubeProxyFrom("nowhere"), expectedRoutes.usableOrLingering, lastResort},
 	{"Traefik, HTTP", reading(func(c discoveryv1.EndpointConditions) bool {
 		fenced := ptr.Deref(c.Terminating, false) && ptr.Deref(c.Serving, false) // gets clients that it had before
 		return ptr.Deref(c.Serving, true) && !fenced
-	}), said.honest, goesByServing},
+	}), expectedRoutes.honest, goesByServing},
 	{"Traefik, TCP and UDP", reading(func(c discoveryv1.EndpointConditions) bool {
 		return ptr.Deref(c.Ready, false)
-	}), said.usable, ""},
+	}), expectedRoutes.usable, ""},
 	{"Envoy Gateway", reading(func(c discoveryv1.EndpointConditions) bool {
 		if c.Serving == nil || c.Terminating == nil {
 			return ptr.Deref(c.Ready, true)
 		}
 		return *c.Serving && !*c.Terminating
-	}), said.honest, goesByServing},
-	{"Cilium", cilium, said.usableOrLingering, lastResort},
+	}), expectedRoutes.honest, goesByServing},
+	{"Cilium", cilium, expectedRoutes.usableOrLingering, lastResort},
 	{"Istio", reading(func(c discoveryv1.EndpointConditions) bool {
 		return ptr.Deref(c.Ready, true) // others are terminating (also if that is nil) or unhealthy, and get nothing
-	}), said.usable, ""},
+	}), expectedRoutes.usable, ""},
 	{"CoreDNS", reading(func(c discoveryv1.EndpointConditions) bool {
 		return ptr.Deref(c.Ready, true)
-	}), said.usable, ""},
+	}), expectedRoutes.usable, ""},
 	{"ingress-nginx", reading(func(c discoveryv1.EndpointConditions) bool {
 		return *c.Ready // nil would end the process
-	}), said.usable, ""},
+	}), expectedRoutes.usable, ""},
 }
 
 // reading makes a reader of one that looks at each endpoint by itself.
 func reading(takes func(discoveryv1.EndpointConditions) bool) func([]*discoveryv1.EndpointSlice) routes {
 	return func(slices []*discoveryv1.EndpointSlice) routes {
-		found := routes{}
-		each(slices, func(key string, endpoint *discoveryv1.Endpoint) {
+		used := routes{}
+		forEachEndpoint(slices, func(key string, endpoint *discoveryv1.Endpoint) {
 			if takes(endpoint.Conditions) {
-				found[key] = true
+				used[key] = true
 			}
 		})
-		return found
+		return used
 	}
 }
 
-// each goes through the endpoints behind the port http. Consumers match ports by name, and
+// forEachEndpoint goes through the endpoints behind the port http. Consumers match ports by name, and
 // skip one without a number.
-func each(slices []*discoveryv1.EndpointSlice, visit func(key string, endpoint *discoveryv1.Endpoint)) {
+func forEachEndpoint(slices []*discoveryv1.EndpointSlice, fn func(key string, endpoint *discoveryv1.Endpoint)) {
 	for _, slice := range slices {
 		for _, port := range slice.Ports {
 			if port.Name == nil || *port.Name != "http" || ptr.Deref(port.Port, 0) == 0 || ptr.Deref(port.Protocol, "") != corev1.ProtocolTCP {
 				continue
 			}
 			for i := range slice.Endpoints { // the first address is all that kube-proxy reads
-				visit(fmt.Sprintf("%s %d", slice.Endpoints[i].Addresses[0], *port.Port), &slice.Endpoints[i])
+				fn(fmt.Sprintf("%s %d", slice.Endpoints[i].Addresses[0], *port.Port), &slice.Endpoints[i])
 			}
 		}
 	}
@@ -158,7 +158,7 @@ func each(slices []*discoveryv1.EndpointSlice, visit func(key string, endpoint *
 func kubeProxyFrom(zone string) func([]*discoveryv1.EndpointSlice) routes {
 	return func(slices []*discoveryv1.EndpointSlice) routes {
 		ready, near, lingering, allHinted := routes{}, routes{}, routes{}, true
-		each(slices, func(key string, endpoint *discoveryv1.Endpoint) {
+		forEachEndpoint(slices, func(key string, endpoint *discoveryv1.Endpoint) {
 			c := endpoint.Conditions
 			switch {
 			case ptr.Deref(c.Ready, true):
@@ -187,7 +187,7 @@ func kubeProxyFrom(zone string) func([]*discoveryv1.EndpointSlice) routes {
 // there are no others (pkg/k8s/endpoints.go, ParseEndpointSliceV1).
 func cilium(slices []*discoveryv1.EndpointSlice) routes {
 	active, terminating := routes{}, routes{}
-	each(slices, func(key string, endpoint *discoveryv1.Endpoint) {
+	forEachEndpoint(slices, func(key string, endpoint *discoveryv1.Endpoint) {
 		c := endpoint.Conditions
 		ready := ptr.Deref(c.Ready, true)
 		serving := ptr.Deref(c.Serving, ready)
@@ -242,8 +242,8 @@ func stateOfVerdict(v *endpoint.Verdict) string {
 	return "active and not known"
 }
 
-// tell adds the row of an endpoint.
-func (s said) tell(v *endpoint.Verdict, publishNotReady bool) {
+// add adds the row of an endpoint.
+func (s expectedRoutes) add(v *endpoint.Verdict, publishNotReady bool) {
 	row := states[stateOfVerdict(v)]
 	key := fmt.Sprintf("%s %d", v.Text, *v.Ports.Ports[0].Port)
 	if row[0] == 'T' || publishNotReady && v.Role != endpoint.Disabled && v.Role != endpoint.Standby {
@@ -258,7 +258,7 @@ func (s said) tell(v *endpoint.Verdict, publishNotReady bool) {
 }
 
 // anyService is a Service with endpoints of all kinds, and what the slices are to say.
-func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, said) {
+func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, expectedRoutes) {
 	wants := fixtures.Wants(nil)
 	wants.MaxEndpoints = 1 + random.IntN(10)
 	wants.Service.Spec.PublishNotReadyAddresses = random.IntN(4) == 0
@@ -275,19 +275,19 @@ func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, said) {
 		if random.IntN(4) == 0 {
 			address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(i)})
 		}
-		made := fixtures.Healthy(address.String(), portSets[random.IntN(3)])
-		made.Spec = &farpointv1.Endpoint{State: specStates[random.IntN(5)], Priority: int32(random.IntN(3)), Zone: []string{"a", "b", "c"}[random.IntN(3)]}
+		v := fixtures.Healthy(address.String(), portSets[random.IntN(3)])
+		v.Spec = &farpointv1.Endpoint{State: specStates[random.IntN(5)], Priority: int32(random.IntN(3)), Zone: []string{"a", "b", "c"}[random.IntN(3)]}
 		if random.IntN(20) == 0 {
-			made.Spec.Zone = ""
+			v.Spec.Zone = ""
 		}
 		if random.IntN(5) == 0 {
-			made.Spec.ForZones = []string{"a", "c"}
+			v.Spec.ForZones = []string{"a", "c"}
 		}
-		made.Health = health.New(health.State(random.IntN(4)))
+		v.Health = health.New(health.State(random.IntN(4)))
 		if fewHealthy && random.IntN(10) > 0 {
-			made.Health = health.New(health.StateUnhealthy)
+			v.Health = health.New(health.StateUnhealthy)
 		}
-		wants.Endpoints = append(wants.Endpoints, made)
+		wants.Endpoints = append(wants.Endpoints, v)
 	}
 	rules := availability.Rules{
 		MinReady:          1 + random.IntN(5),
@@ -299,12 +299,12 @@ func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, said) {
 		return slicestate.Published{Conditions: endpoint.Conditions{Ready: open, Serving: open}, State: health.StateUnhealthy}, true
 	}})
 	wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
-	told := said{routes{}, routes{}, routes{}}
+	expected := expectedRoutes{routes{}, routes{}, routes{}}
 	for i := range wants.Endpoints {
 		met[stateOfVerdict(&wants.Endpoints[i])]++
-		told.tell(&wants.Endpoints[i], wants.Service.Spec.PublishNotReadyAddresses)
+		expected.add(&wants.Endpoints[i], wants.Service.Spec.PublishNotReadyAddresses)
 	}
-	return wants, told
+	return wants, expected
 }
 
 // TestConsumersAgree publishes Services at random and reads the slices by the rules of
@@ -312,22 +312,22 @@ func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, said) {
 func TestConsumersAgree(t *testing.T) {
 	met := map[string]int{}
 	for seed := range uint64(1000) {
-		wants, told := anyService(rand.New(rand.NewPCG(seed, 4)), met)
+		wants, expected := anyService(rand.New(rand.NewPCG(seed, 4)), met)
 		published := sliceplan.Make(wants, nil).Create
 		checkConditions(t, published)
-		for _, each := range consumers {
-			if got, want := each.routes(published), each.expected(told); !maps.Equal(got, want) {
-				t.Fatalf("seed %d: %s sends traffic to %v, want %v %s", seed, each.name, got, want, each.because)
+		for _, c := range consumers {
+			if got, want := c.routes(published), c.expected(expected); !maps.Equal(got, want) {
+				t.Fatalf("seed %d: %s sends traffic to %v, want %v %s", seed, c.name, got, want, c.because)
 			}
 			// The differences above are the only ones there may be.
-			if got := each.routes(published); !wants.Service.Spec.PublishNotReadyAddresses && len(told.ready) > 0 && !maps.Equal(got, told.ready) {
-				t.Fatalf("seed %d: %s sends traffic to %v and not to what is ready, %v", seed, each.name, got, told.ready)
+			if got := c.routes(published); !wants.Service.Spec.PublishNotReadyAddresses && len(expected.ready) > 0 && !maps.Equal(got, expected.ready) {
+				t.Fatalf("seed %d: %s sends traffic to %v and not to what is ready, %v", seed, c.name, got, expected.ready)
 			}
-			if each.because == "" && !maps.Equal(each.expected(told), told.ready) {
-				t.Fatalf("%s differs from others without a reason", each.name)
+			if c.because == "" && !maps.Equal(c.expected(expected), expected.ready) {
+				t.Fatalf("%s differs from others without a reason", c.name)
 			}
 		}
-		checkZones(t, published, told)
+		checkZones(t, published, expected)
 	}
 	for state := range states {
 		if met[state] == 0 {
@@ -354,20 +354,20 @@ func checkConditions(t *testing.T, published []*discoveryv1.EndpointSlice) {
 
 // checkZones reads as the kube-proxies of all zones: each has endpoints as long as there
 // are some, and together they use all that are ready.
-func checkZones(t *testing.T, published []*discoveryv1.EndpointSlice, told said) {
+func checkZones(t *testing.T, published []*discoveryv1.EndpointSlice, expected expectedRoutes) {
 	t.Helper()
-	if len(told.ready) == 0 {
+	if len(expected.ready) == 0 {
 		return
 	}
 	all := routes{}
 	for _, zone := range []string{"a", "b", "c"} {
-		found := kubeProxyFrom(zone)(published)
-		if len(found) == 0 || len(found.without(told.ready)) > 0 {
-			t.Fatalf("clients in zone %s use %v of %v", zone, found, told.ready)
+		used := kubeProxyFrom(zone)(published)
+		if len(used) == 0 || len(used.without(expected.ready)) > 0 {
+			t.Fatalf("clients in zone %s use %v of %v", zone, used, expected.ready)
 		}
-		maps.Copy(all, found)
+		maps.Copy(all, used)
 	}
-	if !maps.Equal(all, told.ready) {
-		t.Fatalf("all zones together use %v, want %v", all, told.ready)
+	if !maps.Equal(all, expected.ready) {
+		t.Fatalf("all zones together use %v, want %v", all, expected.ready)
 	}
 }

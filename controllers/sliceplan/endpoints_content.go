@@ -53,11 +53,11 @@ type EndpointsContent struct {
 // is one that is not ready, and what is terminating is left out. An Endpoints object has
 // one IP family. Equal slices make equal contents.
 func NewEndpointsContent(service *corev1.Service, from []*discoveryv1.EndpointSlice) EndpointsContent {
-	var made EndpointsContent
+	var content EndpointsContent
 	byPorts := map[endpoint.PortsKey]*corev1.EndpointSubset{}
 	for _, slice := range from {
 		if !inFirstFamily(service, slice.AddressType) {
-			made.OtherFamily += len(slice.Endpoints)
+			content.OtherFamily += len(slice.Endpoints)
 			continue
 		}
 		key := endpoint.PortsKeyOf(slice.Ports)
@@ -74,16 +74,16 @@ func NewEndpointsContent(service *corev1.Service, from []*discoveryv1.EndpointSl
 		subset := byPorts[key]
 		slices.SortFunc(subset.Addresses, byIP)
 		slices.SortFunc(subset.NotReadyAddresses, byIP)
-		made.Subsets = append(made.Subsets, *subset)
-		made.Total += len(subset.Addresses) + len(subset.NotReadyAddresses)
+		content.Subsets = append(content.Subsets, *subset)
+		content.Total += len(subset.Addresses) + len(subset.NotReadyAddresses)
 	}
-	if made.Total > EndpointsCapacity {
-		truncate(made.Subsets)
+	if content.Total > EndpointsCapacity {
+		truncate(content.Subsets)
 	}
-	made.Subsets = slices.DeleteFunc(made.Subsets, func(subset corev1.EndpointSubset) bool {
+	content.Subsets = slices.DeleteFunc(content.Subsets, func(subset corev1.EndpointSubset) bool {
 		return len(subset.Addresses) == 0 && len(subset.NotReadyAddresses) == 0 // which the API server refuses
 	})
-	return made
+	return content
 }
 
 // Truncated reports whether addresses are left out, since there are too many.
@@ -110,17 +110,17 @@ func addTo(subset *corev1.EndpointSubset, published *discoveryv1.Endpoint) {
 }
 
 func subsetPorts(ports []discoveryv1.EndpointPort) []corev1.EndpointPort {
-	made := make([]corev1.EndpointPort, len(ports))
+	result := make([]corev1.EndpointPort, len(ports))
 	for i, port := range ports {
-		made[i] = corev1.EndpointPort{Name: ptr.Deref(port.Name, ""), Port: ptr.Deref(port.Port, 0), Protocol: ptr.Deref(port.Protocol, corev1.ProtocolTCP)}
+		result[i] = corev1.EndpointPort{Name: ptr.Deref(port.Name, ""), Port: ptr.Deref(port.Port, 0), Protocol: ptr.Deref(port.Protocol, corev1.ProtocolTCP)}
 		if port.AppProtocol != nil {
-			made[i].AppProtocol = ptr.To(*port.AppProtocol)
+			result[i].AppProtocol = ptr.To(*port.AppProtocol)
 		}
 	}
-	slices.SortFunc(made, func(a, b corev1.EndpointPort) int {
+	slices.SortFunc(result, func(a, b corev1.EndpointPort) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(string(a.Protocol), string(b.Protocol)), cmp.Compare(a.Port, b.Port))
 	})
-	return made
+	return result
 }
 
 func byIP(a, b corev1.EndpointAddress) int {

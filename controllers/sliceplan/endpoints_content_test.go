@@ -55,11 +55,11 @@ func sliceWith(kind discoveryv1.AddressType, ports *endpoint.PortSet, endpoints 
 func subsetLines(subsets []corev1.EndpointSubset) []string {
 	lines := make([]string, len(subsets))
 	texts := func(addresses []corev1.EndpointAddress) string {
-		var found []string
+		var ips []string
 		for _, address := range addresses {
-			found = append(found, address.IP)
+			ips = append(ips, address.IP)
 		}
-		return strings.Join(found, " ")
+		return strings.Join(ips, " ")
 	}
 	for i, subset := range subsets {
 		var ports []string

@@ -59,7 +59,7 @@ type HintDecision struct {
 // a zone would give hints to all the others, and its return take them away: each time a
 // write of every slice there is.
 func DecideHints(service *corev1.Service, endpoints []endpoint.Verdict) HintDecision {
-	asked := distributionOf(service)
+	preference := distributionOf(service)
 	var nowhere, nodeless phrase.Sample
 	candidates, byHand := 0, false
 	for i := range endpoints {
@@ -69,37 +69,37 @@ func DecideHints(service *corev1.Service, endpoints []endpoint.Verdict) HintDeci
 			continue
 		}
 		candidates++
-		if len(candidate.Spec.ForZones) == 0 && (asked.value == "" || candidate.Spec.Zone == "") {
+		if len(candidate.Spec.ForZones) == 0 && (preference.value == "" || candidate.Spec.Zone == "") {
 			nowhere.Add(candidate.Name)
 		}
 		if candidate.Spec.NodeName == "" {
 			nodeless.Add(candidate.Name)
 		}
 	}
-	found := HintDecision{Hints: Hints{
-		zones:   nowhere.Count == 0 && (asked.value != "" || byHand),
-		ownZone: asked.value != "",
-		nodes:   nodeless.Count == 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode,
+	decision := HintDecision{Hints: Hints{
+		zones:   nowhere.Count == 0 && (preference.value != "" || byHand),
+		ownZone: preference.value != "",
+		nodes:   nodeless.Count == 0 && preference.value == corev1.ServiceTrafficDistributionPreferSameNode,
 	}}
 	switch local := localPolicy(service); {
 	case candidates == 0: // nothing gets traffic anyway
 	case local != "" && nodeless.Count > 0:
-		found.explain(false, farpointv1.LocalTrafficPolicyReason,
+		decision.explain(false, farpointv1.LocalTrafficPolicyReason,
 			"the Service's %s Local leads only to endpoints on the client's node, and %s on no node: set it to Cluster", local, nodeless.With("is", "are"))
-	case asked.value == "" && !byHand:
-	case nowhere.Count > 0 && !found.Hints.nodes:
-		found.explain(false, farpointv1.EndpointWithoutZoneReason,
-			"%s %s: no hints are written, and clients use endpoints of all zones", nowhere.With("has", "have"), asked.missing())
-	case nodeless.Count > 0 && asked.value == corev1.ServiceTrafficDistributionPreferSameNode:
-		found.explain(false, farpointv1.EndpointWithoutNodeReason,
+	case preference.value == "" && !byHand:
+	case nowhere.Count > 0 && !decision.Hints.nodes:
+		decision.explain(false, farpointv1.EndpointWithoutZoneReason,
+			"%s %s: no hints are written, and clients use endpoints of all zones", nowhere.With("has", "have"), preference.zoneAdvice())
+	case nodeless.Count > 0 && preference.value == corev1.ServiceTrafficDistributionPreferSameNode:
+		decision.explain(false, farpointv1.EndpointWithoutNodeReason,
 			"%s no nodeName, so trafficDistribution PreferSameNode acts as PreferSameZone", nodeless.With("has", "have"))
-	case asked.annotation != "":
-		found.explain(true, farpointv1.TopologyModeDeprecatedReason,
-			"the Service's annotation %s is deprecated and acts as trafficDistribution: PreferSameZone: set that instead", asked.annotation)
+	case preference.annotation != "":
+		decision.explain(true, farpointv1.TopologyModeDeprecatedReason,
+			"the Service's annotation %s is deprecated and acts as trafficDistribution: PreferSameZone: set that instead", preference.annotation)
 	default:
-		found.explain(true, farpointv1.HintsWrittenReason, "endpoints have hints")
+		decision.explain(true, farpointv1.HintsWrittenReason, "endpoints have hints")
 	}
-	return found
+	return decision
 }
 
 func (f *HintDecision) explain(effective bool, reason, format string, args ...any) {
@@ -180,8 +180,8 @@ func distributionOf(service *corev1.Service) distribution {
 	return distribution{}
 }
 
-// missing says what endpoints have not that have no zones to be used from.
-func (d distribution) missing() string {
+// zoneAdvice says what endpoints have not that have no zones to be used from.
+func (d distribution) zoneAdvice() string {
 	if d.value == "" {
 		return "no forZones, although others have: set forZones for all endpoints, or set the Service's trafficDistribution to use zone"
 	}
@@ -203,20 +203,20 @@ func localPolicy(service *corev1.Service) string {
 // of makes an endpoint's hints; nil if it gets none.
 func (h Hints) of(spec *farpointv1.Endpoint) *discoveryv1.EndpointHints {
 	byHand, own, node := h.choose(spec)
-	made := &discoveryv1.EndpointHints{}
+	hints := &discoveryv1.EndpointHints{}
 	for _, zone := range byHand {
-		made.ForZones = append(made.ForZones, discoveryv1.ForZone{Name: zone})
+		hints.ForZones = append(hints.ForZones, discoveryv1.ForZone{Name: zone})
 	}
 	if own != "" {
-		made.ForZones = []discoveryv1.ForZone{{Name: own}}
+		hints.ForZones = []discoveryv1.ForZone{{Name: own}}
 	}
 	if node != "" {
-		made.ForNodes = []discoveryv1.ForNode{{Name: node}}
+		hints.ForNodes = []discoveryv1.ForNode{{Name: node}}
 	}
-	if made.ForZones == nil && made.ForNodes == nil {
+	if hints.ForZones == nil && hints.ForNodes == nil {
 		return nil
 	}
-	return made
+	return hints
 }
 
 // agree reports whether these are an endpoint's hints.
@@ -225,18 +225,18 @@ func (h Hints) agree(present *discoveryv1.EndpointHints, spec *farpointv1.Endpoi
 	if present == nil {
 		return len(byHand) == 0 && own == "" && node == ""
 	}
-	var zonesSaid, nodeSaid bool
+	var zonesMatch, nodeMatches bool
 	if own != "" {
-		zonesSaid = len(present.ForZones) == 1 && present.ForZones[0].Name == own
+		zonesMatch = len(present.ForZones) == 1 && present.ForZones[0].Name == own
 	} else {
-		zonesSaid = slices.EqualFunc(present.ForZones, byHand, func(zone discoveryv1.ForZone, wanted string) bool { return zone.Name == wanted })
+		zonesMatch = slices.EqualFunc(present.ForZones, byHand, func(zone discoveryv1.ForZone, want string) bool { return zone.Name == want })
 	}
 	if node != "" {
-		nodeSaid = len(present.ForNodes) == 1 && present.ForNodes[0].Name == node
+		nodeMatches = len(present.ForNodes) == 1 && present.ForNodes[0].Name == node
 	} else {
-		nodeSaid = len(present.ForNodes) == 0
+		nodeMatches = len(present.ForNodes) == 0
 	}
-	return zonesSaid && nodeSaid
+	return zonesMatch && nodeMatches
 }
 
 // choose returns the zones that are set by hand, or else the endpoint's own, and its node,

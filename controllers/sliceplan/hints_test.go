@@ -131,21 +131,21 @@ func TestHints(t *testing.T) {
 				wants.Endpoints[i].Spec = spec
 				wants.Endpoints[i].Name = fmt.Sprintf("%s:8080", wants.Endpoints[i].Text)
 			}
-			found := sliceplan.DecideHints(wants.Service, wants.Endpoints)
-			wants.Hints = found.Hints
+			decision := sliceplan.DecideHints(wants.Service, wants.Endpoints)
+			wants.Hints = decision.Hints
 			_, after := fixtures.CarryOut(t, wants, nil)
 			if got := strings.Join(hinted(after), "|"); got != test.hints {
 				t.Errorf("hints %q, want %q", got, test.hints)
 			}
 			condition := ""
-			if found.Reason != "" {
-				condition = fmt.Sprintf("%v %s", found.Effective, found.Reason)
+			if decision.Reason != "" {
+				condition = fmt.Sprintf("%v %s", decision.Effective, decision.Reason)
 			}
-			if condition != test.condition || !strings.Contains(found.Message, test.message) {
-				t.Errorf("condition %q: %s; want %q: %s", condition, found.Message, test.condition, test.message)
+			if condition != test.condition || !strings.Contains(decision.Message, test.message) {
+				t.Errorf("condition %q: %s; want %q: %s", condition, decision.Message, test.condition, test.message)
 			}
-			if again, _ := fixtures.CarryOut(t, wants, after); fixtures.Writes(again) != [3]int{} {
-				t.Errorf("a second plan still has %v", fixtures.Writes(again))
+			if second, _ := fixtures.CarryOut(t, wants, after); fixtures.Writes(second) != [3]int{} {
+				t.Errorf("a second plan still has %v", fixtures.Writes(second))
 			}
 			wants.Hints = sliceplan.Hints{}
 			if _, cleared := fixtures.CarryOut(t, wants, after); strings.Trim(strings.Join(hinted(cleared), ""), "|") != "" {
@@ -158,11 +158,11 @@ func TestHints(t *testing.T) {
 // kube-proxy looks at all endpoints of a Service, regardless of their writer.
 func TestHintsBesideOthers(t *testing.T) {
 	const effective, void = "true HintsWritten", "false OthersWithoutHints"
-	slice := func(made *discoveryv1.EndpointSlice, hints ...*discoveryv1.EndpointHints) *discoveryv1.EndpointSlice {
+	slice := func(s *discoveryv1.EndpointSlice, hints ...*discoveryv1.EndpointHints) *discoveryv1.EndpointSlice {
 		for i := range hints {
-			made.Endpoints[i].Hints = hints[i]
+			s.Endpoints[i].Hints = hints[i]
 		}
-		return made
+		return s
 	}
 	near := &discoveryv1.EndpointHints{ForZones: []discoveryv1.ForZone{{Name: "a"}}}
 	onNode := &discoveryv1.EndpointHints{ForNodes: []discoveryv1.ForNode{{Name: "n1"}}}
@@ -196,16 +196,16 @@ func TestHintsBesideOthers(t *testing.T) {
 			test.change(wants.Service)
 			wants.Endpoints[0].Spec = test.endpoint
 			alone := sliceplan.DecideHints(wants.Service, wants.Endpoints)
-			found := alone.BesideOthers(wants.Service, test.rivals)
+			decision := alone.BesideOthers(wants.Service, test.rivals)
 			condition := ""
-			if found.Reason != "" {
-				condition = fmt.Sprintf("%v %s", found.Effective, found.Reason)
+			if decision.Reason != "" {
+				condition = fmt.Sprintf("%v %s", decision.Effective, decision.Reason)
 			}
-			if condition != test.condition || !strings.Contains(found.Message, test.message) {
-				t.Errorf("condition %q: %s; want %q: %s", condition, found.Message, test.condition, test.message)
+			if condition != test.condition || !strings.Contains(decision.Message, test.message) {
+				t.Errorf("condition %q: %s; want %q: %s", condition, decision.Message, test.condition, test.message)
 			}
-			if found.Hints != alone.Hints {
-				t.Errorf("others change the hints from %+v to %+v", alone.Hints, found.Hints)
+			if decision.Hints != alone.Hints {
+				t.Errorf("others change the hints from %+v to %+v", alone.Hints, decision.Hints)
 			}
 		})
 	}

@@ -47,26 +47,26 @@ type metadata struct {
 
 func newMetadata(wants Wants) metadata {
 	options := wants.Owner.Spec.EndpointSlices
-	made := metadata{
+	m := metadata{
 		owner:       wants.Owner,
 		reference:   ownership.DependentReference(wants.Owner, wants.Service),
 		annotations: sliceAnnotations(options),
 		byZone:      options != nil && options.GroupBy == farpointv1.GroupByZone,
 		usedNames:   map[string]bool{},
 	}
-	made.labels = sliceLabels(wants, made.byZone)
+	m.labels = sliceLabels(wants, m.byZone)
 	if !wants.Trigger.IsZero() {
-		made.trigger = wants.Trigger.UTC().Format(time.RFC3339Nano)
+		m.trigger = wants.Trigger.UTC().Format(time.RFC3339Nano)
 	}
-	return made
+	return m
 }
 
 // zoneOf is the zone by which an endpoint is grouped.
-func (m *metadata) zoneOf(wanted *endpoint.Endpoint) string {
+func (m *metadata) zoneOf(e *endpoint.Endpoint) string {
 	if !m.byZone {
 		return ""
 	}
-	return wanted.Spec.Zone
+	return e.Spec.Zone
 }
 
 func (m *metadata) zoneOfSlice(slice *discoveryv1.EndpointSlice) string {
@@ -104,7 +104,7 @@ func (m *metadata) sameAnnotations(present map[string]string) bool {
 		}
 	}
 	for key, value := range m.annotations {
-		if found, ok := present[key]; !ok || found != value {
+		if got, ok := present[key]; !ok || got != value {
 			return false
 		}
 	}

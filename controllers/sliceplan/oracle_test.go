@@ -41,31 +41,31 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-// asked is what all slices together are to say, found out without regard to slices.
-func (m *simulation) asked() map[string]string {
+// expectedStates is what all slices together are to say, found out without regard to slices.
+func (m *simulation) expectedStates() map[string]string {
 	hinted := m.service.Spec.TrafficDistribution != nil
 	byHand := false
-	for _, each := range m.endpoints {
-		byHand = byHand || len(each.ForZones) > 0
+	for _, e := range m.endpoints {
+		byHand = byHand || len(e.ForZones) > 0
 	}
 	lacking := false
-	for _, each := range m.endpoints {
-		matters := each.State == "" || each.State == farpointv1.EndpointActive || each.State == farpointv1.EndpointDraining && m.service.Spec.PublishNotReadyAddresses
-		lacking = lacking || matters && len(each.ForZones) == 0 && (!hinted || each.Zone == "")
+	for _, e := range m.endpoints {
+		matters := e.State == "" || e.State == farpointv1.EndpointActive || e.State == farpointv1.EndpointDraining && m.service.Spec.PublishNotReadyAddresses
+		lacking = lacking || matters && len(e.ForZones) == 0 && (!hinted || e.Zone == "")
 	}
-	found := map[string]string{}
-	for _, each := range m.endpoints {
+	states := map[string]string{}
+	for _, e := range m.endpoints {
 		var zones []string
 		switch {
 		case lacking:
-		case len(each.ForZones) > 0:
-			zones = each.ForZones
-		case hinted && each.Zone != "":
-			zones = []string{each.Zone}
+		case len(e.ForZones) > 0:
+			zones = e.ForZones
+		case hinted && e.Zone != "":
+			zones = []string{e.Zone}
 		}
-		drains := each.health == health.StateDraining
-		ready, serving, terminating := false, each.health == health.StateHealthy || drains, false
-		switch each.State {
+		drains := e.health == health.StateDraining
+		ready, serving, terminating := false, e.health == health.StateHealthy || drains, false
+		switch e.State {
 		case farpointv1.EndpointDraining:
 			terminating = true
 		case farpointv1.EndpointDisabled:
@@ -73,25 +73,25 @@ func (m *simulation) asked() map[string]string {
 		default:
 			ready, terminating = serving && !drains, drains
 		}
-		if m.service.Spec.PublishNotReadyAddresses && each.State != farpointv1.EndpointDisabled {
+		if m.service.Spec.PublishNotReadyAddresses && e.State != farpointv1.EndpointDisabled {
 			ready = true
 		}
 		hidden := ""
 		switch implied := map[bool]health.State{false: health.StateUnhealthy, true: health.StateHealthy}[serving]; {
-		case each.State == farpointv1.EndpointDisabled:
+		case e.State == farpointv1.EndpointDisabled:
 			hidden = slicestate.DisabledWord
-		case each.health != implied:
-			hidden = string(endpoint.HealthOf(each.health))
+		case e.health != implied:
+			hidden = string(endpoint.HealthOf(e.health))
 		}
-		found[fmt.Sprintf("%s %d", each.Address, each.port)] = fmt.Sprintf("%v %v %v zone=%q host=%q hints=%q hidden=%s", ready, serving, terminating, each.Zone, each.Hostname, zones, hidden)
+		states[fmt.Sprintf("%s %d", e.Address, e.port)] = fmt.Sprintf("%v %v %v zone=%q host=%q hints=%q hidden=%s", ready, serving, terminating, e.Zone, e.Hostname, zones, hidden)
 	}
-	return found
+	return states
 }
 
-// told is the state in slices, and fails if they could not be written or belong to nobody.
-func (m *simulation) told(t *testing.T, present []*discoveryv1.EndpointSlice) map[string]string {
+// actualStates is the state in slices, and fails if they could not be written or belong to nobody.
+func (m *simulation) actualStates(t *testing.T, present []*discoveryv1.EndpointSlice) map[string]string {
 	t.Helper()
-	found := map[string]string{}
+	states := map[string]string{}
 	for _, slice := range present {
 		if n := len(slice.Endpoints); n == 0 || n > m.max {
 			t.Fatalf("%s holds %d endpoints, and may hold %d", slice.Name, n, m.max)
@@ -107,10 +107,10 @@ func (m *simulation) told(t *testing.T, present []*discoveryv1.EndpointSlice) ma
 				t.Fatalf("an endpoint of zone %q is in a slice of zone %q", of, zone)
 			}
 			key := fmt.Sprintf("%s %d", address, *slice.Ports[0].Port)
-			if _, twice := found[key]; twice {
+			if _, twice := states[key]; twice {
 				t.Fatalf("%s stands twice", key)
 			}
-			found[key] = saying(slice, &endpoint)
+			states[key] = saying(slice, &endpoint)
 		}
 		if !maps.Equal(slice.Annotations, map[string]string{
 			"note": "ours", corev1.EndpointsLastChangeTriggerTime: slice.Annotations[corev1.EndpointsLastChangeTriggerTime],
@@ -119,7 +119,7 @@ func (m *simulation) told(t *testing.T, present []*discoveryv1.EndpointSlice) ma
 			t.Fatalf("%s has the annotations %v", slice.Name, slice.Annotations)
 		}
 	}
-	return found
+	return states
 }
 
 // saying is an endpoint's state in a slice, by its conditions and its annotation.
@@ -168,9 +168,9 @@ func (m *simulation) step(t *testing.T, edit string, calm bool) sliceplan.Plan {
 		t.Fatalf("after %s: what is written shares memory with what the planner was given", edit)
 	}
 	plan.Create, plan.Update = created, updated
-	for i, shed := range plan.ShrinkLast {
-		if last := updated[len(updated)-len(plan.ShrinkLast)+i]; last.Name != shed.Name {
-			t.Fatalf("after %s: %s is said to lose endpoints, but %s is written in its place", edit, shed.Name, last.Name)
+	for i, shrinking := range plan.ShrinkLast {
+		if last := updated[len(updated)-len(plan.ShrinkLast)+i]; last.Name != shrinking.Name {
+			t.Fatalf("after %s: %s is said to lose endpoints, but %s is written in its place", edit, shrinking.Name, last.Name)
 		}
 	}
 	if calm {
@@ -178,33 +178,33 @@ func (m *simulation) step(t *testing.T, edit string, calm bool) sliceplan.Plan {
 			t.Fatalf("after %s: %v writes, core's rules make %d", edit, fixtures.Writes(plan), budget)
 		}
 	}
-	m.carryOut(t, edit, plan)
-	if got, want := m.told(t, m.present), m.asked(); !maps.Equal(got, want) {
+	m.applyPlan(t, edit, plan)
+	if got, want := m.actualStates(t, m.present), m.expectedStates(); !maps.Equal(got, want) {
 		t.Fatalf("after %s: slices say\n%v, want\n%v", edit, got, want)
 	}
 	if plan.Kept != len(m.present) {
 		t.Fatalf("after %s: says that %d slices remain, but %d do", edit, plan.Kept, len(m.present))
 	}
 	wants.Trigger = m.trigger.Add(time.Hour)
-	if again := sliceplan.Make(wants, m.present); total(again) != 0 {
-		t.Fatalf("after %s: a second plan still has %v", edit, fixtures.Writes(again))
+	if second := sliceplan.Make(wants, m.present); total(second) != 0 {
+		t.Fatalf("after %s: a second plan still has %v", edit, fixtures.Writes(second))
 	}
 	return plan
 }
 
-// carryOut makes one write after the other, as the API server would, and fails if an
+// applyPlan makes one write after the other, as the API server would, and fails if an
 // endpoint is missing after one of them that was there before and is wanted still.
-func (m *simulation) carryOut(t *testing.T, edit string, plan sliceplan.Plan) {
+func (m *simulation) applyPlan(t *testing.T, edit string, plan sliceplan.Plan) {
 	t.Helper()
-	wanted := map[string]bool{}
-	for _, each := range m.endpoints {
-		wanted[each.Address] = true
+	requested := map[string]bool{}
+	for _, e := range m.endpoints {
+		requested[e.Address] = true
 	}
 	byName, stay := map[string]*discoveryv1.EndpointSlice{}, map[string]bool{}
 	for _, slice := range m.present {
 		byName[slice.Name] = slice
 		for _, endpoint := range slice.Endpoints {
-			if wanted[endpoint.Addresses[0]] {
+			if requested[endpoint.Addresses[0]] {
 				stay[endpoint.Addresses[0]] = true
 			}
 		}
@@ -260,7 +260,7 @@ func (m *simulation) store(byName map[string]*discoveryv1.EndpointSlice, slice *
 func (m *simulation) coreWrites() int {
 	type group struct {
 		family  bool
-		wanted  map[string]string
+		want    map[string]string
 		dirty   []int
 		clean   []int
 		emptied int
@@ -272,13 +272,13 @@ func (m *simulation) coreWrites() int {
 		}
 		key := fmt.Sprint(address.Is4(), port, zone)
 		if groups[key] == nil {
-			groups[key] = &group{family: address.Is4(), wanted: map[string]string{}}
+			groups[key] = &group{family: address.Is4(), want: map[string]string{}}
 		}
 		return groups[key]
 	}
-	asked := m.asked()
-	for _, each := range m.endpoints {
-		of(netip.MustParseAddr(each.Address), each.port, each.Zone).wanted[each.Address] = asked[fmt.Sprintf("%s %d", each.Address, each.port)]
+	expected := m.expectedStates()
+	for _, e := range m.endpoints {
+		of(netip.MustParseAddr(e.Address), e.port, e.Zone).want[e.Address] = expected[fmt.Sprintf("%s %d", e.Address, e.port)]
 	}
 	for _, slice := range m.present {
 		first := netip.MustParseAddr(slice.Endpoints[0].Addresses[0])
@@ -286,8 +286,8 @@ func (m *simulation) coreWrites() int {
 		kept, changed := 0, false
 		for _, endpoint := range slice.Endpoints {
 			address := endpoint.Addresses[0]
-			want, ok := mine.wanted[address]
-			delete(mine.wanted, address)
+			want, ok := mine.want[address]
+			delete(mine.want, address)
 			if ok {
 				kept++
 			}
@@ -303,18 +303,18 @@ func (m *simulation) coreWrites() int {
 		}
 	}
 	count, creates, deletes := 0, map[bool]int{}, map[bool]int{}
-	for _, each := range groups {
-		left := len(each.wanted)
-		for _, size := range each.dirty {
+	for _, g := range groups {
+		left := len(g.want)
+		for _, size := range g.dirty {
 			left -= min(left, m.max-size)
 		}
-		count += len(each.dirty)
-		deletes[each.family] += each.emptied
+		count += len(g.dirty)
+		deletes[g.family] += g.emptied
 		for left > 0 {
-			if slices.ContainsFunc(each.clean, func(size int) bool { return size+left <= m.max }) {
+			if slices.ContainsFunc(g.clean, func(size int) bool { return size+left <= m.max }) {
 				count, left = count+1, 0
 			} else {
-				creates[each.family]++
+				creates[g.family]++
 				left -= min(left, m.max)
 			}
 		}
@@ -376,17 +376,17 @@ func backwards(list []*discoveryv1.EndpointSlice) []*discoveryv1.EndpointSlice {
 func total(plan sliceplan.Plan) int { return len(plan.Create) + len(plan.Update) + len(plan.Delete) }
 
 // run makes edits for as long as there are choices.
-func (m *simulation) run(t *testing.T, made *choices) {
+func (m *simulation) run(t *testing.T, c *choices) {
 	t.Helper()
-	for len(made.bytes) > 0 {
-		edit := edits[made.of(len(edits))]
-		before := m.asked()
-		edit.do(m, made)
+	for len(c.bytes) > 0 {
+		edit := edits[c.of(len(edits))]
+		before := m.expectedStates()
+		edit.do(m, c)
 		plan := m.step(t, edit.name, edit.calm)
 		if edit.name == "flip" && total(plan) > 1 {
 			t.Fatalf("one flip is %v writes", fixtures.Writes(plan))
 		}
-		if edit.name == "flip" && !maps.Equal(before, m.asked()) && fixtures.Writes(plan) != [3]int{0, 1, 0} {
+		if edit.name == "flip" && !maps.Equal(before, m.expectedStates()) && fixtures.Writes(plan) != [3]int{0, 1, 0} {
 			t.Fatalf("one flip is %v writes, want one update", fixtures.Writes(plan))
 		}
 	}

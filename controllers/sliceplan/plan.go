@@ -159,11 +159,11 @@ func (p *planner) findGroups() {
 	byKey := map[groupKey]*sliceGroup{}
 	var group *sliceGroup
 	for i := range p.wants.Endpoints {
-		wanted := p.wants.Endpoints[i].Endpoint
-		key := groupKey{endpoint.AddressTypeOf(wanted), wanted.Ports.Key, p.metadata.zoneOf(wanted)}
+		e := p.wants.Endpoints[i].Endpoint
+		key := groupKey{endpoint.AddressTypeOf(e), e.Ports.Key, p.metadata.zoneOf(e)}
 		if group == nil || group.groupKey != key { // mostly it is that of the one before
 			if group = byKey[key]; group == nil {
-				group = &sliceGroup{groupKey: key, index: int32(len(p.groups)), ports: wanted.Ports, labels: p.metadata.labelsFor(key.zone)}
+				group = &sliceGroup{groupKey: key, index: int32(len(p.groups)), ports: e.Ports, labels: p.metadata.labelsFor(key.zone)}
 				byKey[key] = group
 				p.groups = append(p.groups, group)
 			}
@@ -209,8 +209,8 @@ func (p *planner) keep(group *sliceGroup, slice *discoveryv1.EndpointSlice) *dra
 	}
 	for i := range slice.Endpoints {
 		present := &slice.Endpoints[i]
-		wanted := p.findIn(group, present)
-		if wanted < 0 || len(kept.endpoints) == p.wants.MaxEndpoints {
+		index := p.findIn(group, present)
+		if index < 0 || len(kept.endpoints) == p.wants.MaxEndpoints {
 			kept.changed = true
 			for elsewhere := range p.byAddress.find(present) {
 				p.moved[elsewhere] = true
@@ -218,9 +218,9 @@ func (p *planner) keep(group *sliceGroup, slice *discoveryv1.EndpointSlice) *dra
 			}
 			continue
 		}
-		p.placed[wanted] = true
-		kept.endpoints = append(kept.endpoints, wanted)
-		kept.changed = kept.changed || !p.agrees(present, &p.wants.Endpoints[wanted])
+		p.placed[index] = true
+		kept.endpoints = append(kept.endpoints, index)
+		kept.changed = kept.changed || !p.agrees(present, &p.wants.Endpoints[index])
 	}
 	if group != nil && !kept.changed { // otherwise it is written anyway
 		kept.changed = string(p.stateOf(kept)) != slice.Annotations[farpointv1.SliceStateAnnotation]
@@ -234,9 +234,9 @@ func (p *planner) findIn(group *sliceGroup, present *discoveryv1.Endpoint) int32
 	if group == nil {
 		return -1
 	}
-	for wanted := range p.byAddress.find(present) {
-		if p.groupOf[wanted] == group.index && !p.placed[wanted] {
-			return wanted
+	for index := range p.byAddress.find(present) {
+		if p.groupOf[index] == group.index && !p.placed[index] {
+			return index
 		}
 	}
 	return -1
@@ -247,8 +247,8 @@ func (p *planner) findIn(group *sliceGroup, present *discoveryv1.Endpoint) int32
 func (p *planner) reusableGroup(slice *discoveryv1.EndpointSlice) *sliceGroup {
 	var reusing *sliceGroup
 	for i := range slice.Endpoints {
-		for wanted := range p.byAddress.find(&slice.Endpoints[i]) {
-			group := p.groups[p.groupOf[wanted]]
+		for index := range p.byAddress.find(&slice.Endpoints[i]) {
+			group := p.groups[p.groupOf[index]]
 			if reusing != nil && reusing != group || group.addressType != slice.AddressType {
 				return nil
 			}

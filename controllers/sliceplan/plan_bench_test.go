@@ -39,10 +39,10 @@ import (
 func oneFlip() (sliceplan.Wants, []*discoveryv1.EndpointSlice) {
 	endpoints := fixtures.Numbered(1000)
 	for i := range endpoints {
-		wanted := endpoints[i].Endpoint
-		wanted.Spec = &farpointv1.Endpoint{Hostname: fmt.Sprintf("db-%d", i), NodeName: "node-a", Zone: fmt.Sprintf("zone-%d", i%3)}
-		wanted.Address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 14: byte(i >> 8), 15: byte(i)})
-		wanted.Text = wanted.Address.String()
+		e := endpoints[i].Endpoint
+		e.Spec = &farpointv1.Endpoint{Hostname: fmt.Sprintf("db-%d", i), NodeName: "node-a", Zone: fmt.Sprintf("zone-%d", i%3)}
+		e.Address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 14: byte(i >> 8), 15: byte(i)})
+		e.Text = e.Address.String()
 	}
 	wants := fixtures.Wants(endpoints)
 	distributed("PreferSameNode")(wants.Service)

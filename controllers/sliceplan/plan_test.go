@@ -67,16 +67,16 @@ func TestPlanSeparatesAddressTypesAndPorts(t *testing.T) {
 		fixtures.Healthy("192.0.2.4", only("https", corev1.ProtocolTCP, nil)), fixtures.Healthy("192.0.2.5", only("http", corev1.ProtocolUDP, nil)), fixtures.Healthy("192.0.2.6", only("http", corev1.ProtocolTCP, &h2c)),
 	}
 	_, after := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
-	found := map[string]int{}
+	counts := map[string]int{}
 	for _, slice := range after {
 		port := slice.Ports[0]
-		found[strings.TrimSpace(fmt.Sprintf("%s %s %d/%s %s", slice.AddressType, *port.Name, *port.Port, *port.Protocol, ptr.Deref(port.AppProtocol, "")))] += len(slice.Endpoints)
+		counts[strings.TrimSpace(fmt.Sprintf("%s %s %d/%s %s", slice.AddressType, *port.Name, *port.Port, *port.Protocol, ptr.Deref(port.AppProtocol, "")))] += len(slice.Endpoints)
 	}
 	if want := map[string]int{
 		"IPv4 http 80/TCP": 2, "IPv4 http 8080/TCP": 1, "IPv6 http 80/TCP": 1,
 		"IPv4 https 80/TCP": 1, "IPv4 http 80/UDP": 1, "IPv4 http 80/TCP kubernetes.io/h2c": 1,
-	}; !maps.Equal(found, want) {
-		t.Errorf("got %v, want %v", found, want)
+	}; !maps.Equal(counts, want) {
+		t.Errorf("got %v, want %v", counts, want)
 	}
 }
 
@@ -91,28 +91,28 @@ func TestPlanGroupsByZone(t *testing.T) {
 		return wants
 	}
 	labels := func(present []*discoveryv1.EndpointSlice) map[string]int {
-		found := map[string]int{}
+		counts := map[string]int{}
 		for _, slice := range present {
 			zone, ok := slice.Labels[corev1.LabelTopologyZone]
 			if !ok {
 				zone = "none"
 			}
-			found[zone] += len(slice.Endpoints)
+			counts[zone] += len(slice.Endpoints)
 			for i := range slice.Endpoints {
 				if of := ptr.Deref(slice.Endpoints[i].Zone, "none"); of != zone && zone != "the Service's own" {
 					t.Errorf("an endpoint of zone %s is in a slice of zone %s", of, zone)
 				}
 			}
 		}
-		return found
+		return counts
 	}
 	wants := inZones("a", "b", "", "a", "b")
 	plan, after := fixtures.CarryOut(t, wants, nil)
 	if got, want := labels(after), map[string]int{"a": 2, "b": 2, "none": 1}; fixtures.Writes(plan) != [3]int{3, 0, 0} || !maps.Equal(got, want) {
 		t.Fatalf("create, update, delete = %v, zones %v; want %v", fixtures.Writes(plan), got, want)
 	}
-	if again, _ := fixtures.CarryOut(t, wants, after); fixtures.Writes(again) != [3]int{} {
-		t.Errorf("a second plan still has %v", fixtures.Writes(again))
+	if second, _ := fixtures.CarryOut(t, wants, after); fixtures.Writes(second) != [3]int{} {
+		t.Errorf("a second plan still has %v", fixtures.Writes(second))
 	}
 	_, after = fixtures.CarryOut(t, inZones("a", "b", "", "b", "b"), after)
 	if got, want := labels(after), map[string]int{"a": 1, "b": 3, "none": 1}; !maps.Equal(got, want) {
@@ -170,9 +170,9 @@ func TestPlanPacking(t *testing.T) {
 			if fixtures.Writes(plan) != test.want {
 				t.Errorf("create, update, delete = %v, want %v", fixtures.Writes(plan), test.want)
 			}
-			again, _ := fixtures.CarryOut(t, fixtures.Wants(test.endpoints), after)
-			if fixtures.Writes(again) != [3]int{} {
-				t.Errorf("a second plan still has %v", fixtures.Writes(again))
+			second, _ := fixtures.CarryOut(t, fixtures.Wants(test.endpoints), after)
+			if fixtures.Writes(second) != [3]int{} {
+				t.Errorf("a second plan still has %v", fixtures.Writes(second))
 			}
 		})
 	}
@@ -304,13 +304,13 @@ func TestPlanRepairsDrift(t *testing.T) {
 
 func TestPlanNamesSlicesByWhatTheyHold(t *testing.T) {
 	_, first := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(250)), nil)
-	_, again := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(250)), nil)
+	_, second := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(250)), nil)
 	other := fixtures.Wants(fixtures.Numbered(250))
 	other.Owner.Namespace = "elsewhere"
 	_, elsewhere := fixtures.CarryOut(t, other, nil)
 	for i := range first {
-		if first[i].Name != again[i].Name {
-			t.Errorf("slice %d is called %s now and %s then", i, first[i].Name, again[i].Name)
+		if first[i].Name != second[i].Name {
+			t.Errorf("slice %d is called %s now and %s then", i, first[i].Name, second[i].Name)
 		}
 		if first[i].Name == elsewhere[i].Name {
 			t.Errorf("%s is also the name of another object's slice", first[i].Name)

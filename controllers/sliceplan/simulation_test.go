@@ -38,7 +38,7 @@ import (
 // endpoints flip and others meddle with its slices.
 type simulation struct {
 	endpoints []modelEndpoint
-	made      int
+	added     int
 	max       int
 	options   *farpointv1.EndpointSliceOptions
 	service   *corev1.Service
@@ -131,16 +131,16 @@ var edits = []struct {
 
 func (m *simulation) add(c *choices) {
 	for range 1 + c.of(9) {
-		m.made++
-		address := netip.AddrFrom4([4]byte{192, 0, 2, byte(m.made)}) // they come back after 255
+		m.added++
+		address := netip.AddrFrom4([4]byte{192, 0, 2, byte(m.added)}) // they come back after 255
 		if c.of(5) == 4 {
-			address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(m.made)})
+			address = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(m.added)})
 		}
-		made := modelEndpoint{port: 8080, health: health.State(c.of(4))}
-		made.Address, made.Zone = address.String(), modelZones[c.of(2)]
-		made.Hostname = fmt.Sprintf("db-%d", m.made)
-		if !slices.ContainsFunc(m.endpoints, func(e modelEndpoint) bool { return e.Address == made.Address }) {
-			m.endpoints = append(slices.Clone(m.endpoints), made)
+		next := modelEndpoint{port: 8080, health: health.State(c.of(4))}
+		next.Address, next.Zone = address.String(), modelZones[c.of(2)]
+		next.Hostname = fmt.Sprintf("db-%d", m.added)
+		if !slices.ContainsFunc(m.endpoints, func(e modelEndpoint) bool { return e.Address == next.Address }) {
+			m.endpoints = append(slices.Clone(m.endpoints), next)
 		}
 	}
 }
@@ -188,18 +188,18 @@ func (m *simulation) meddle(c *choices) {
 
 // wants are made again each time, so that what a planner has changed shows.
 func (m *simulation) wants() sliceplan.Wants {
-	made := sliceplan.Wants{Owner: fixtures.Owner(), Service: m.service.DeepCopy(), MaxEndpoints: m.max, Trigger: m.trigger}
-	made.Owner.Spec.EndpointSlices = m.options.DeepCopy()
+	wants := sliceplan.Wants{Owner: fixtures.Owner(), Service: m.service.DeepCopy(), MaxEndpoints: m.max, Trigger: m.trigger}
+	wants.Owner.Spec.EndpointSlices = m.options.DeepCopy()
 	ports := map[int32]*endpoint.PortSet{}
-	for _, each := range m.endpoints {
-		if ports[each.port] == nil {
-			ports[each.port] = fixtures.HTTPPort(each.port)
+	for _, e := range m.endpoints {
+		if ports[e.port] == nil {
+			ports[e.port] = fixtures.HTTPPort(e.port)
 		}
-		wanted := fixtures.Healthy(each.Address, ports[each.port])
-		wanted.Spec, wanted.Health = each.DeepCopy(), health.New(each.health)
-		wanted.Role = availability.RoleOf(&wanted, endpoint.LastTier)
-		made.Endpoints = append(made.Endpoints, wanted)
+		v := fixtures.Healthy(e.Address, ports[e.port])
+		v.Spec, v.Health = e.DeepCopy(), health.New(e.health)
+		v.Role = availability.RoleOf(&v, endpoint.LastTier)
+		wants.Endpoints = append(wants.Endpoints, v)
 	}
-	made.Hints = sliceplan.DecideHints(made.Service, made.Endpoints).Hints
-	return made
+	wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
+	return wants
 }

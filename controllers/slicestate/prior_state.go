@@ -102,14 +102,14 @@ func (s *Prior) noteConditions(published *discoveryv1.Endpoint, ports []discover
 	if len(published.Addresses) == 0 || published.Conditions.Serving == nil {
 		return
 	}
-	said := Published{annotated: annotated, Role: endpoint.InUse, Conditions: endpoint.Conditions{
+	entry := Published{annotated: annotated, Role: endpoint.InUse, Conditions: endpoint.Conditions{
 		Ready:       ptr.Deref(published.Conditions.Ready, false),
 		Serving:     *published.Conditions.Serving,
 		Terminating: ptr.Deref(published.Conditions.Terminating, false),
 	}}
-	said.State = impliedState(said.Conditions)
+	entry.State = impliedState(entry.Conditions)
 	for _, port := range ports {
-		s.published[endpoint.HostOf(published.Addresses[0]).Key(port)] = said
+		s.published[endpoint.HostOf(published.Addresses[0]).Key(port)] = entry
 	}
 }
 
@@ -118,31 +118,31 @@ func (s *Prior) noteConditions(published *discoveryv1.Endpoint, ports []discover
 func (s *Prior) noteState(state State, ports []discoveryv1.EndpointPort) {
 	for i := range state.Endpoints {
 		entry := &state.Endpoints[i]
-		s.change(entry.Addresses, ports, func(said *Published, more *Details) {
+		s.change(entry.Addresses, ports, func(published *Published, more *Details) {
 			current := endpoint.ProbeState(farpointv1.EndpointHealth(entry.Health))
 			switch {
-			case entry.Role == StandbyWord && said.Conditions == endpoint.Conditions{}:
-				said.Role = endpoint.Standby
-			case entry.Role == DisabledWord && said.Conditions == endpoint.Conditions{}:
-				said.Role = endpoint.Disabled
+			case entry.Role == StandbyWord && published.Conditions == endpoint.Conditions{}:
+				published.Role = endpoint.Standby
+			case entry.Role == DisabledWord && published.Conditions == endpoint.Conditions{}:
+				published.Role = endpoint.Disabled
 			case entry.Role != "":
 				return
 			}
-			said.State = current
+			published.State = current
 			more.reason = phrase.Cut(entry.Reason, longestReason)
 		})
 	}
 	for i := range state.Drains {
 		entry := &state.Drains[i]
-		s.change(entry.Addresses, ports, func(said *Published, more *Details) {
-			if said.Terminating {
+		s.change(entry.Addresses, ports, func(published *Published, more *Details) {
+			if published.Terminating {
 				more.DrainUntil = entry.Until
 			}
 		})
 	}
 	for i := range state.Names {
 		entry := &state.Names[i]
-		s.change(entry.Addresses, ports, func(said *Published, more *Details) {
+		s.change(entry.Addresses, ports, func(published *Published, more *Details) {
 			more.Origin = Origin{Name: entry.Name, Target: entry.Target, Tier: min(max(entry.Tier, 0), endpoint.LastTier)}
 		})
 	}
@@ -155,12 +155,12 @@ func (s *Prior) change(addresses []string, ports []discoveryv1.EndpointPort, cha
 	for _, address := range addresses {
 		for _, port := range ports {
 			at := endpoint.HostOf(address).Key(port)
-			if said, ok := s.published[at]; ok {
-				more := said.Details()
-				if change(&said, &more); more != (Details{}) {
-					said.more = &more
+			if published, ok := s.published[at]; ok {
+				more := published.Details()
+				if change(&published, &more); more != (Details{}) {
+					published.more = &more
 				}
-				s.published[at] = said
+				s.published[at] = published
 			}
 		}
 	}
@@ -170,8 +170,8 @@ func (s *Prior) change(addresses []string, ports []discoveryv1.EndpointPort, cha
 // to an endpoint, or naming another one first, forgets nothing.
 func (s *Prior) Find(of *endpoint.Endpoint) (Published, bool) {
 	for _, port := range of.Ports.Ports {
-		if said, ok := s.published[of.Host().Key(port)]; ok {
-			return said, true
+		if published, ok := s.published[of.Host().Key(port)]; ok {
+			return published, true
 		}
 	}
 	return Published{}, false
@@ -180,31 +180,31 @@ func (s *Prior) Find(of *endpoint.Endpoint) (Published, bool) {
 // At returns an endpoint's state in the slices at one of its ports, or at another one if that
 // is new.
 func (s *Prior) At(of *endpoint.Endpoint, port discoveryv1.EndpointPort) (Published, bool) {
-	if said, ok := s.published[of.Host().Key(port)]; ok {
-		return said, true
+	if published, ok := s.published[of.Host().Key(port)]; ok {
+		return published, true
 	}
 	return s.Find(of)
 }
 
 // State is the verdict on an endpoint that has been published.
 func (s *Prior) State(ep *endpoint.Endpoint) (health.State, bool) {
-	said, ok := s.Find(ep)
+	published, ok := s.Find(ep)
 	switch {
 	case !ok:
 		return health.StateUnknown, false
-	case !said.annotated && said.Serving && said.Terminating && endpoint.StateOf(ep.Spec) == farpointv1.EndpointActive:
+	case !published.annotated && published.Serving && published.Terminating && endpoint.StateOf(ep.Spec) == farpointv1.EndpointActive:
 		// It is active and the slices say otherwise: by its own word, as far as anybody knows.
 		return health.StateDraining, true
 	}
-	return said.State, true
+	return published.State, true
 }
 
 // Reason is the reason of this verdict on an endpoint in the slices, at any of its places; ""
 // if they have none.
 func (s *Prior) Reason(endpoint *endpoint.Endpoint, state health.State) string {
 	for _, port := range endpoint.Ports.Ports {
-		if said, ok := s.published[endpoint.Host().Key(port)]; ok && said.more != nil && said.State == state && said.more.reason != "" {
-			return said.more.reason
+		if published, ok := s.published[endpoint.Host().Key(port)]; ok && published.more != nil && published.State == state && published.more.reason != "" {
+			return published.more.reason
 		}
 	}
 	return ""
@@ -214,8 +214,8 @@ func (s *Prior) Reason(endpoint *endpoint.Endpoint, state health.State) string {
 // the spec, with where each of these is.
 func (s *Prior) Origins() iter.Seq2[endpoint.Key, Origin] {
 	return func(yield func(endpoint.Key, Origin) bool) {
-		for at, said := range s.published {
-			more := said.Details()
+		for at, published := range s.published {
+			more := published.Details()
 			if more.Origin.Name != "" && more.DrainUntil.IsZero() && !yield(at, more.Origin) {
 				return
 			}

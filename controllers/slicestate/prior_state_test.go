@@ -88,14 +88,14 @@ func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
 				_, written := fixtures.CarryOut(t, wants, nil)
 				what := fmt.Sprintf("role %d, %v, publishNotReadyAddresses %v", given, state, publishNotReady)
 				read := slicestate.Read(written)
-				said, ok := read.At(endpoints[0].Endpoint, endpoints[0].Ports.First())
-				if seeded, _ := read.State(endpoints[0].Endpoint); !ok || said.State != state || seeded != state {
-					t.Errorf("%s: read back as %+v", what, said)
+				published, ok := read.At(endpoints[0].Endpoint, endpoints[0].Ports.First())
+				if prior, _ := read.State(endpoints[0].Endpoint); !ok || published.State != state || prior != state {
+					t.Errorf("%s: read back as %+v", what, published)
 				}
-				if said.FailedOpen() != (given == endpoint.FailOpen) {
-					t.Errorf("%s: failed open %v", what, said.FailedOpen())
+				if published.FailedOpen() != (given == endpoint.FailOpen) {
+					t.Errorf("%s: failed open %v", what, published.FailedOpen())
 				}
-				if got, want := said.Role == endpoint.InUse, given != endpoint.Standby && given != endpoint.Disabled; got != want {
+				if got, want := published.Role == endpoint.InUse, given != endpoint.Standby && given != endpoint.Disabled; got != want {
 					t.Errorf("%s: in use %v", what, got)
 				}
 				if reason := read.Reason(endpoints[0].Endpoint, state); (given == endpoint.Standby || given == endpoint.FailOpen) && state == health.StateUnhealthy && reason != "Timeout" {
@@ -132,8 +132,8 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 		written[0].Annotations[farpointv1.SliceStateAnnotation] = text
 		read := slicestate.Read(written)
 		for i, want := range []health.State{health.StateUnhealthy, health.StateHealthy} {
-			if said, _ := read.Find(endpoints[i].Endpoint); said.State != want || said.Role != endpoint.InUse || !said.Details().DrainUntil.IsZero() {
-				t.Errorf("%s: endpoint %d is read as %+v", name, i, said)
+			if published, _ := read.Find(endpoints[i].Endpoint); published.State != want || published.Role != endpoint.InUse || !published.Details().DrainUntil.IsZero() {
+				t.Errorf("%s: endpoint %d is read as %+v", name, i, published)
 			}
 		}
 		if records := targets.KnownRecords(read); len(records) > 0 {
@@ -149,12 +149,12 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 	endpoints := fixtures.Numbered(1000)
 	for i := range endpoints {
-		each := &endpoints[i]
+		v := &endpoints[i]
 		if i%2 == 0 {
-			each.Role, each.DrainUntil = endpoint.Draining, fixtures.Noon.Add(time.Duration(i)*time.Second)
+			v.Role, v.DrainUntil = endpoint.Draining, fixtures.Noon.Add(time.Duration(i)*time.Second)
 		}
 		long := strings.Repeat(strings.Repeat("x", 60)+".", 3)
-		each.Resolved = &endpoint.ResolvedFrom{Address: "srv://_db._tcp." + long + "example", Target: fmt.Sprintf("%sdb%d.example", long, i)}
+		v.Resolved = &endpoint.ResolvedFrom{Address: "srv://_db._tcp." + long + "example", Target: fmt.Sprintf("%sdb%d.example", long, i)}
 	}
 	wants := fixtures.Wants(endpoints)
 	wants.MaxEndpoints = 1000
@@ -168,8 +168,8 @@ func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 	}
 	read := slicestate.Read(written)
 	for i := range endpoints {
-		if said, _ := read.Find(endpoints[i].Endpoint); i%2 == 0 && !said.Details().DrainUntil.Equal(endpoints[i].DrainUntil.Truncate(time.Second)) {
-			t.Fatalf("endpoint %d drains until %v, want %v", i, said.Details().DrainUntil, endpoints[i].DrainUntil)
+		if published, _ := read.Find(endpoints[i].Endpoint); i%2 == 0 && !published.Details().DrainUntil.Equal(endpoints[i].DrainUntil.Truncate(time.Second)) {
+			t.Fatalf("endpoint %d drains until %v, want %v", i, published.Details().DrainUntil, endpoints[i].DrainUntil)
 		}
 	}
 	if len(targets.KnownRecords(read)) == 0 {
