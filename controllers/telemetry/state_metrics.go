@@ -81,8 +81,8 @@ func endpointMetric(name, help string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (c *StateCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, each := range []*prometheus.Desc{endpointsMetric, specMetric, availableMetric, conditionMetric, flappingMetric, unhealthyMetric, certificatesMetric, transitionsMetric, writesMetric} {
-		out <- each
+	for _, desc := range []*prometheus.Desc{endpointsMetric, specMetric, availableMetric, conditionMetric, flappingMetric, unhealthyMetric, certificatesMetric, transitionsMetric, writesMetric} {
+		out <- desc
 	}
 	if c.PerEndpoint {
 		out <- upMetric
@@ -145,14 +145,14 @@ func (s *stateSamples) counter(desc *prometheus.Desc, value int, more *labelPair
 
 func (s *stateSamples) counts() {
 	status := &s.object.Status
-	for _, each := range []struct {
+	for _, row := range []struct {
 		state string
 		count int32
 	}{
 		{"ready", status.Ready}, {"standby", status.Standby}, {"unhealthy", status.Unhealthy}, {"unknown", status.Unknown},
 		{"draining", status.Draining}, {"disabled", status.Disabled}, {"rejected", status.Rejected}, {"stale", status.Stale},
 	} {
-		s.gauge(endpointsMetric, float64(each.count), s.pairs.of("state", each.state))
+		s.gauge(endpointsMetric, float64(row.count), s.pairs.of("state", row.state))
 	}
 	s.gauge(specMetric, float64(len(s.object.Spec.Endpoints)))
 	var since time.Time
@@ -170,14 +170,14 @@ func (s *stateSamples) counts() {
 // conditions are those of the type; all if it is empty.
 func (s *stateSamples) conditions(only string) {
 	available := 0.0
-	for _, each := range s.object.Status.Conditions {
-		if each.Type == farpointv1.AvailableCondition && each.Status == metav1.ConditionTrue {
+	for _, condition := range s.object.Status.Conditions {
+		if condition.Type == farpointv1.AvailableCondition && condition.Status == metav1.ConditionTrue {
 			available = 1
 		}
-		if only == "" || only == each.Type {
+		if only == "" || only == condition.Type {
 			s.out <- &sample{desc: conditionMetric, value: 1, labels: []*labelPair{
-				s.pairs.of("condition", each.Type), s.name, s.namespace,
-				s.pairs.of("reason", each.Reason), s.pairs.of("status", strings.ToLower(string(each.Status))),
+				s.pairs.of("condition", condition.Type), s.name, s.namespace,
+				s.pairs.of("reason", condition.Reason), s.pairs.of("status", strings.ToLower(string(condition.Status))),
 			}}
 		}
 	}
@@ -197,11 +197,11 @@ func (s *stateSamples) objectCounts(counted Counts) {
 
 func (s *stateSamples) observations(observed []scheduler.Observation) {
 	flapping, expiry := 0, time.Time{}
-	for _, each := range observed {
-		if each.Flapping {
+	for _, observation := range observed {
+		if observation.Flapping {
 			flapping++
 		}
-		if at := each.CertificateExpiry; !at.IsZero() && (expiry.IsZero() || at.Before(expiry)) {
+		if at := observation.CertificateExpiry; !at.IsZero() && (expiry.IsZero() || at.Before(expiry)) {
 			expiry = at
 		}
 	}
@@ -217,13 +217,13 @@ func (s *stateSamples) endpoints(observed []scheduler.Observation) {
 	for i := range observed {
 		known[observed[i].Key] = &observed[i]
 	}
-	told := make(map[string]bool, len(observed)) // the API does not keep a name from standing there twice
+	seen := make(map[string]bool, len(observed)) // the API does not keep a name from standing there twice
 	for i := range s.object.Status.Endpoints {
 		endpoint := &s.object.Status.Endpoints[i]
-		if endpoint.Health == farpointv1.EndpointRejected || told[endpoint.Name] {
+		if endpoint.Health == farpointv1.EndpointRejected || seen[endpoint.Name] {
 			continue
 		}
-		told[endpoint.Name] = true
+		seen[endpoint.Name] = true
 		labels := []*labelPair{newPair("endpoint", endpoint.Name), s.name, s.namespace, s.pairs.of("zone", s.zone(i))}
 		one := func(desc *prometheus.Desc, value float64) {
 			s.out <- &sample{desc: desc, value: value, labels: labels}

@@ -88,22 +88,22 @@ func halfDead() *farpointv1.ExternalService {
 }
 
 func collector(objects ...*farpointv1.ExternalService) *StateCollector {
-	made := &StateCollector{Counters: NewObjectCounters(), Observer: observedAs{}}
+	c := &StateCollector{Counters: NewObjectCounters(), Observer: observedAs{}}
 	var list cached
 	for _, object := range objects {
 		list = append(list, *object)
 	}
-	made.Objects = list
-	return made
+	c.Objects = list
+	return c
 }
 
 // expectMetrics compares the metrics, without their HELP and TYPE. Without names, it
 // compares all that there are.
-func expectMetrics(t *testing.T, made *StateCollector, want string, names ...string) {
+func expectMetrics(t *testing.T, c *StateCollector, want string, names ...string) {
 	t.Helper()
 	var text strings.Builder
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(made)
+	registry.MustRegister(c)
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -129,15 +129,15 @@ func expectMetrics(t *testing.T, made *StateCollector, want string, names ...str
 }
 
 func TestStateMetricsSayWhatTheStatusSays(t *testing.T) {
-	made := collector(halfDead())
+	c := collector(halfDead())
 	key := types.NamespacedName{Namespace: "shop", Name: "api"}
-	made.Counters.Add(key, Counts{Up: 2, Down: 1, Created: 1})
-	made.Counters.Add(key, Counts{Updated: 3, Deleted: 1})
-	made.Observer = observedAs{
+	c.Counters.Add(key, Counts{Up: 2, Down: 1, Created: 1})
+	c.Counters.Add(key, Counts{Updated: 3, Deleted: 1})
+	c.Observer = observedAs{
 		{Key: "192.0.2.0:80", Took: time.Second, CertificateExpiry: someTime.Add(2 * time.Hour)},
 		{Key: "192.0.2.1:80", CertificateExpiry: someTime.Add(time.Hour), Flapping: true},
 	}
-	expectMetrics(t, made, `
+	expectMetrics(t, c, `
 externalservice_available{externalservice=api,namespace=shop} 1
 externalservice_certificate_expiry_timestamp_seconds{externalservice=api,namespace=shop} 1.7776404e+09
 externalservice_condition{condition=Available,externalservice=api,namespace=shop,reason=EndpointsReady,status=true} 1
@@ -160,8 +160,8 @@ externalservice_flapping_endpoints{externalservice=api,namespace=shop} 1
 externalservice_spec_endpoints{externalservice=api,namespace=shop} 2
 externalservice_unhealthy_since_timestamp_seconds{externalservice=api,namespace=shop} 1.7776368e+09
 `)
-	made.PerEndpoint = true
-	expectMetrics(t, made, `
+	c.PerEndpoint = true
+	expectMetrics(t, c, `
 endpoint_certificate_expiry_timestamp_seconds{endpoint=192.0.2.0:80,externalservice=api,namespace=shop,zone=zone-0} 1.777644e+09
 endpoint_certificate_expiry_timestamp_seconds{endpoint=192.0.2.1:80,externalservice=api,namespace=shop,zone=zone-1} 1.7776404e+09
 endpoint_probe_duration_seconds{endpoint=192.0.2.0:80,externalservice=api,namespace=shop,zone=zone-0} 1
@@ -186,9 +186,9 @@ func TestStateMetricsOutliveAStrangeStatus(t *testing.T) {
 		Name: "192.0.2.9:80", State: farpointv1.EndpointDisabled, Health: farpointv1.EndpointHealthUnknown,
 	})
 	object.Status.Endpoints[1].Health = farpointv1.EndpointRejected
-	made := collector(object)
-	made.PerEndpoint = true
-	expectMetrics(t, made, "endpoint_up{endpoint=192.0.2.0:80,externalservice=api,namespace=shop,zone=zone-0} 1", "endpoint_")
+	c := collector(object)
+	c.PerEndpoint = true
+	expectMetrics(t, c, "endpoint_up{endpoint=192.0.2.0:80,externalservice=api,namespace=shop,zone=zone-0} 1", "endpoint_")
 }
 
 func TestActivityForgets(t *testing.T) {
@@ -209,21 +209,21 @@ func fleet(size int) *StateCollector {
 			objects[i].Status.Conditions = append(objects[i].Status.Conditions, metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: "Reason"})
 		}
 	}
-	made := collector(objects...)
+	c := collector(objects...)
 	for i := range 10 {
-		made.Observer = append(made.Observer.(observedAs), scheduler.Observation{Key: fmt.Sprintf("192.0.2.%d:80", i), Took: time.Second, CertificateExpiry: someTime})
+		c.Observer = append(c.Observer.(observedAs), scheduler.Observation{Key: fmt.Sprintf("192.0.2.%d:80", i), Took: time.Second, CertificateExpiry: someTime})
 	}
-	return made
+	return c
 }
 
 func BenchmarkScrape(b *testing.B) {
 	for _, perEndpoint := range []bool{false, true} {
 		b.Run(fmt.Sprintf("perEndpoint=%v", perEndpoint), func(b *testing.B) {
-			made := fleet(5000)
-			made.PerEndpoint = perEndpoint
+			c := fleet(5000)
+			c.PerEndpoint = perEndpoint
 			registry := prometheus.NewRegistry()
-			registry.MustRegister(made)
-			series := testutil.CollectAndCount(made)
+			registry.MustRegister(c)
+			series := testutil.CollectAndCount(c)
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := registry.Gather(); err != nil {
@@ -239,12 +239,12 @@ func BenchmarkScrape(b *testing.B) {
 // How many series a scrape has is its cost, here and in Prometheus.
 func TestSeriesAreBounded(t *testing.T) {
 	objects := effort.Rounds(5000, 250)
-	made := fleet(objects)
-	if got := testutil.CollectAndCount(made); got > 30*objects {
+	c := fleet(objects)
+	if got := testutil.CollectAndCount(c); got > 30*objects {
 		t.Errorf("%d series for %d objects, more than 30 each", got, objects)
 	}
-	made.PerEndpoint = true
-	if got := testutil.CollectAndCount(made); got > 30*objects+3*10*objects {
+	c.PerEndpoint = true
+	if got := testutil.CollectAndCount(c); got > 30*objects+3*10*objects {
 		t.Errorf("%d series for %d endpoints, more than 3 each", got, 10*objects)
 	}
 }
