@@ -57,22 +57,22 @@ type Policy struct {
 // Read makes a policy ready. One with an error allows nothing in the namespaces that
 // it selects, or, if it is the selector that cannot be read, selects none.
 func Read(from *farpointv1.ExternalServicePolicy) (*Policy, error) {
-	made := &Policy{
+	policy := &Policy{
 		Version: fmt.Sprintf("%s/%d", from.UID, from.Generation),
 		Source:  "ExternalServicePolicy " + from.Name,
 		spec:    from.Spec.DeepCopy(),
 	}
 	var err error
-	if made.Namespaces, err = selectorOf(&from.Spec.NamespaceSelector); err != nil {
-		made.Namespaces = labels.Nothing()
-		return made, fmt.Errorf("spec.namespaceSelector: %w", err)
+	if policy.Namespaces, err = selectorOf(&from.Spec.NamespaceSelector); err != nil {
+		policy.Namespaces = labels.Nothing()
+		return policy, fmt.Errorf("spec.namespaceSelector: %w", err)
 	}
-	made.rules, err = rulesFrom(&from.Spec)
+	policy.rules, err = rulesFrom(&from.Spec)
 	if err != nil {
-		made.rules = egress.TenantRules{DeniedCIDRs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}
+		policy.rules = egress.TenantRules{DeniedCIDRs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}
 	}
-	made.rules.Source = made.Source
-	return made, err
+	policy.rules.Source = policy.Source
+	return policy, err
 }
 
 func selectorOf(from *farpointv1.NamespaceSelector) (labels.Selector, error) {
@@ -106,30 +106,30 @@ func rulesFrom(spec *farpointv1.ExternalServicePolicySpec) (egress.TenantRules, 
 }
 
 func prefixesOf(cidrs []farpointv1.CIDR) ([]netip.Prefix, error) {
-	made := make([]netip.Prefix, len(cidrs))
+	prefixes := make([]netip.Prefix, len(cidrs))
 	for i, cidr := range cidrs {
 		var err error
-		if made[i], err = ParsePrefix(string(cidr)); err != nil {
+		if prefixes[i], err = ParsePrefix(string(cidr)); err != nil {
 			return nil, err
 		}
 	}
-	return made, nil
+	return prefixes, nil
 }
 
 func portRanges(ports []farpointv1.PolicyPort) []egress.PortRange {
-	made := make([]egress.PortRange, len(ports))
+	ranges := make([]egress.PortRange, len(ports))
 	for i, port := range ports {
-		made[i] = egress.PortRange{First: uint16(port.Port), Last: uint16(ptr.Deref(port.EndPort, port.Port))}
+		ranges[i] = egress.PortRange{First: uint16(port.Port), Last: uint16(ptr.Deref(port.EndPort, port.Port))}
 	}
-	return made
+	return ranges
 }
 
 func texts[T ~string](from []T) []string {
-	made := make([]string, len(from))
+	result := make([]string, len(from))
 	for i := range from {
-		made[i] = string(from[i])
+		result[i] = string(from[i])
 	}
-	return made
+	return result
 }
 
 // Limits are what the policies that select a namespace say together: each of them must
@@ -151,27 +151,27 @@ func NewLimits(all []*Policy, dialer *transport.Dialer) *Limits {
 	if len(all) == 0 {
 		return nil
 	}
-	made := &Limits{}
+	limits := &Limits{}
 	rules := make([]egress.TenantRules, len(all))
 	specs := make([]any, 0, 2*len(all))
-	for i, each := range all {
-		rules[i] = each.rules
-		specs = append(specs, each.Source, each.spec)
-		if shortest := each.spec.MinInterval; shortest != nil && shortest.Duration > made.minInterval() {
-			made.slowest = each
+	for i, p := range all {
+		rules[i] = p.rules
+		specs = append(specs, p.Source, p.spec)
+		if shortest := p.spec.MinInterval; shortest != nil && shortest.Duration > limits.minInterval() {
+			limits.slowest = p
 		}
-		if most := each.spec.MaxEndpoints; most != nil && (made.tightest == nil || *most < *made.tightest.spec.MaxEndpoints) {
-			made.tightest = each
+		if most := p.spec.MaxEndpoints; most != nil && (limits.tightest == nil || *most < *limits.tightest.spec.MaxEndpoints) {
+			limits.tightest = p
 		}
 	}
 	text, err := json.Marshal(specs)
 	if err != nil {
 		panic(err) // these types are marshalled whenever the API is spoken to
 	}
-	made.Digest = sha256.Sum256(text)
-	made.bounds = egress.NewBounds(rules...)
-	made.Registry = protocol.NewRegistry(dialer.Within(made.bounds))
-	return made
+	limits.Digest = sha256.Sum256(text)
+	limits.bounds = egress.NewBounds(rules...)
+	limits.Registry = protocol.NewRegistry(dialer.Within(limits.bounds))
+	return limits
 }
 
 // minInterval is the shortest time from one probe to the next; 0 if none is set.
@@ -232,22 +232,22 @@ func (c *Limits) checkPorts(ports []discoveryv1.EndpointPort) error {
 
 // Refusal says why an endpoint is set aside; nil if it is not. room is how many endpoints
 // its ExternalService may have.
-func (c *Limits) Refusal(made *endpoint.Endpoint, room int) *endpoint.Rejection {
+func (c *Limits) Refusal(e *endpoint.Endpoint, room int) *endpoint.Rejection {
 	if c == nil {
 		return nil
 	}
-	err := c.checkNames(made.Resolved)
+	err := c.checkNames(e.Resolved)
 	switch {
 	case err != nil:
-	case made.Address.IsValid():
-		err = c.CheckPublished(made.Address, made.Ports.Ports)
+	case e.Address.IsValid():
+		err = c.CheckPublished(e.Address, e.Ports.Ports)
 	default:
-		err = c.checkPorts(made.Ports.Ports)
+		err = c.checkPorts(e.Ports.Ports)
 	}
 	if err != nil {
 		return RejectionFor(err)
 	}
-	if c.tightest != nil && made.Index >= room {
+	if c.tightest != nil && e.Index >= room {
 		message := fmt.Sprintf("the ExternalServices of this namespace have more endpoints than the %d that %s allows: remove some, or have the policy changed", *c.tightest.spec.MaxEndpoints, c.tightest.Source)
 		return &endpoint.Rejection{Reason: farpointv1.NotAllowedByPolicyReason, Message: message}
 	}

@@ -212,11 +212,11 @@ func TestWhatCannotBeReadIsNotAllowed(t *testing.T) {
 
 func TestExpelTakesOutWhatIsRefusedAndNothingElse(t *testing.T) {
 	slice := func(name string, port int32, addresses ...string) *discoveryv1.EndpointSlice {
-		made := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: name}, Ports: []discoveryv1.EndpointPort{{Port: &port}, {}}}
+		result := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: name}, Ports: []discoveryv1.EndpointPort{{Port: &port}, {}}}
 		for _, address := range addresses {
-			made.Endpoints = append(made.Endpoints, discoveryv1.Endpoint{Addresses: []string{address}})
+			result.Endpoints = append(result.Endpoints, discoveryv1.Endpoint{Addresses: []string{address}})
 		}
-		return made
+		return result
 	}
 	within := fixtures.LimitsOf(t, fixtures.PolicyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
 		s.DeniedCIDRs, s.DeniedPorts = []farpointv1.CIDR{"192.0.2.7/32"}, []farpointv1.PolicyPort{{Port: 22}}

@@ -79,12 +79,12 @@ func (r Reader) keyPair(ctx context.Context, name string) (*tls.Certificate, err
 	if err != nil {
 		return nil, fmt.Errorf("%s %s, whose keys tls.crt and tls.key are not a certificate and its private key in PEM: create it with kubectl create secret tls", kind, name)
 	}
-	if key, ok := pair.Leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > mostRSABits {
-		return nil, fmt.Errorf("%s %s, which contains an RSA key of %d bits, which makes every handshake too slow: use one of at most %d bits, or an ECDSA key", kind, name, key.N.BitLen(), mostRSABits)
+	if key, ok := pair.Leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits {
+		return nil, fmt.Errorf("%s %s, which contains an RSA key of %d bits, which makes every handshake too slow: use one of at most %d bits, or an ECDSA key", kind, name, key.N.BitLen(), maxRSABits)
 	}
 	return &pair, nil
 }
 
-// mostRSABits bounds the keys that handshakes are signed by. With 4,096 bits that takes 5 ms
+// maxRSABits bounds the keys that handshakes are signed by. With 4,096 bits that takes 5 ms
 // of CPU, and with 8,192 more than 100.
-const mostRSABits = 4096
+const maxRSABits = 4096

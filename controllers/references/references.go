@@ -170,14 +170,14 @@ type Set map[Reference]*Referenced
 
 // Read reads what a health check refers to, as far as it is due, or all of it.
 func (s Set) Read(ctx context.Context, reader Reader, check *farpointv1.HealthCheck, now time.Time, cadence Cadence, all bool) {
-	for _, each := range referencesOf(check) {
-		known := s[each]
+	for _, reference := range referencesOf(check) {
+		known := s[reference]
 		if known == nil {
 			known = &Referenced{}
-			s[each] = known
+			s[reference] = known
 		}
 		if all || known.dueIn(now, cadence.Interval) == 0 {
-			known.note(reader.read(ctx, each), now)
+			known.note(reader.read(ctx, reference), now)
 		}
 	}
 }
@@ -186,41 +186,41 @@ func (s Set) Read(ctx context.Context, reader Reader, check *farpointv1.HealthCh
 func (s Set) Retain(checks []*farpointv1.HealthCheck) {
 	used := map[Reference]bool{}
 	for _, check := range checks {
-		for _, each := range referencesOf(check) {
-			used[each] = true
+		for _, reference := range referencesOf(check) {
+			used[reference] = true
 		}
 	}
-	maps.DeleteFunc(s, func(each Reference, _ *Referenced) bool { return !used[each] })
+	maps.DeleteFunc(s, func(reference Reference, _ *Referenced) bool { return !used[reference] })
 }
 
 // note takes over what was read. What has not changed stays the same pointer.
-func (r *Referenced) note(found Referenced, now time.Time) {
+func (r *Referenced) note(latest Referenced, now time.Time) {
 	r.readAt = now
-	if found.err != nil {
+	if latest.err != nil {
 		if r.err == nil {
 			r.failingSince = now
 		}
-		r.err = found.err
+		r.err = latest.err
 		return
 	}
 	r.err, r.failingSince, r.soundAt = nil, time.Time{}, now
-	r.authorities = found.authorities
-	if r.client == nil || found.client == nil || !bytes.Equal(bytes.Join(r.client.Certificate, nil), bytes.Join(found.client.Certificate, nil)) {
-		r.client = found.client
+	r.authorities = latest.authorities
+	if r.client == nil || latest.client == nil || !bytes.Equal(bytes.Join(r.client.Certificate, nil), bytes.Join(latest.client.Certificate, nil)) {
+		r.client = latest.client
 	}
-	if r.credentials == nil || found.credentials == nil || *r.credentials != *found.credentials {
-		r.credentials = found.credentials
+	if r.credentials == nil || latest.credentials == nil || *r.credentials != *latest.credentials {
+		r.credentials = latest.credentials
 	}
 }
 
 // Inputs are what a health check takes from the objects that it refers to.
 func (s Set) Inputs(check *farpointv1.HealthCheck, now time.Time, cadence Cadence) (trust targets.Certificates, credentials targets.Login) {
-	for _, each := range referencesOf(check) {
-		known := s[each]
-		until, usable := known.usableUntil(each.use, cadence.Grace)
+	for _, reference := range referencesOf(check) {
+		known := s[reference]
+		until, usable := known.usableUntil(reference.use, cadence.Grace)
 		usable = usable && (until.IsZero() || now.Before(until))
-		fault := known.fault(each, now, cadence)
-		if each.use == credentialsUse {
+		fault := known.fault(reference, now, cadence)
+		if reference.use == credentialsUse {
 			if credentials.Fault = fault; usable {
 				credentials.Credentials = known.credentials
 			}
@@ -228,8 +228,8 @@ func (s Set) Inputs(check *farpointv1.HealthCheck, now time.Time, cadence Cadenc
 		}
 		switch {
 		case !usable:
-			trust.Missing = true
-		case each.use == authoritiesUse:
+			trust.Unavailable = true
+		case reference.use == authoritiesUse:
 			trust.Authorities = known.authorities
 		default:
 			trust.Client = known.client
@@ -272,19 +272,19 @@ func (s Set) UnansweredFor(now time.Time) time.Duration {
 }
 
 // read reads what one reference leads to.
-func (r Reader) read(ctx context.Context, of Reference) (found Referenced) {
+func (r Reader) read(ctx context.Context, of Reference) (result Referenced) {
 	ctx, cancel := context.WithTimeout(ctx, referenceTimeout)
 	defer cancel()
 	key := farpointv1.KeyReference{Name: of.name, Key: of.key}
 	switch {
 	case of.use == credentialsUse:
-		found.credentials, found.err = r.credentials(ctx, of.name)
+		result.credentials, result.err = r.credentials(ctx, of.name)
 	case of.use == clientCertificateUse:
-		found.client, found.err = r.keyPair(ctx, of.name)
+		result.client, result.err = r.keyPair(ctx, of.name)
 	case of.configMap:
-		found.authorities, found.err = r.authorities(ctx, &corev1.ConfigMap{}, key)
+		result.authorities, result.err = r.authorities(ctx, &corev1.ConfigMap{}, key)
 	default:
-		found.authorities, found.err = r.authorities(ctx, &corev1.Secret{}, key)
+		result.authorities, result.err = r.authorities(ctx, &corev1.Secret{}, key)
 	}
-	return found
+	return result
 }

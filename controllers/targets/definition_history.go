@@ -45,7 +45,7 @@ type Definition struct {
 // compile makes the settings of what the check refers to, unless that is what they are made
 // of already.
 func (d *Definition) compile(trust Certificates, credentials Login) {
-	same := d.trust.Missing == trust.Missing && d.trust.Client == trust.Client && string(d.trust.Authorities) == string(trust.Authorities)
+	same := d.trust.Unavailable == trust.Unavailable && d.trust.Client == trust.Client && string(d.trust.Authorities) == string(trust.Authorities)
 	if !d.compiled || !same || d.Settings.login.Credentials != credentials.Credentials {
 		d.Settings, d.err = NewSettings(&farpointv1.ExternalServiceSpec{HealthCheck: d.check}, trust, credentials)
 		d.compiled = true
@@ -81,8 +81,8 @@ func (h *History) Update(object *farpointv1.ExternalService, inputs func(check *
 	} else if edited {
 		h.present = &Definition{generation: object.Generation, Url: object.Spec.HealthCheckURL, check: *object.Spec.HealthCheck.DeepCopy()}
 	}
-	for i, each := range h.definitions() {
-		each.compile(inputs(&each.check, edited && i == 0))
+	for i, definition := range h.definitions() {
+		definition.compile(inputs(&definition.check, edited && i == 0))
 	}
 	if h.present.err == nil && (len(h.sound) == 0 || h.sound[0] != h.present) {
 		h.sound = slices.Insert(h.sound, 0, h.present)
@@ -103,8 +103,8 @@ func (h *History) HasProbers() bool { return len(h.probers.List) > 0 }
 // Checks are the health checks of all definitions that are in use.
 func (h *History) Checks() []*farpointv1.HealthCheck {
 	var all []*farpointv1.HealthCheck
-	for _, each := range h.definitions() {
-		all = append(all, &each.check)
+	for _, definition := range h.definitions() {
+		all = append(all, &definition.check)
 	}
 	return all
 }
@@ -132,9 +132,9 @@ func (h *History) Keep(planned *Targets) {
 		inUse[h.probers.List[i].definition] = true
 	}
 	kept := h.sound[:0]
-	for i, each := range h.sound {
-		if i == 0 || inUse[each] && len(kept) < maxDefinitions {
-			kept = append(kept, each)
+	for i, definition := range h.sound {
+		if i == 0 || inUse[definition] && len(kept) < maxDefinitions {
+			kept = append(kept, definition)
 		}
 	}
 	clear(h.sound[len(kept):])
@@ -147,7 +147,7 @@ func (h *History) Fault() *Fault {
 	switch {
 	case h.present.err != nil:
 		return &Fault{Reason: farpointv1.InvalidHealthCheckReason, Message: h.present.err.Error() + h.meanwhile(h.sound)}
-	case h.present.trust.Missing:
+	case h.present.trust.Unavailable:
 		return &Fault{farpointv1.CertificatesUnavailableReason, h.present.trust.Fault + h.meanwhile(h.sound[1:]), true}
 	case h.present.trust.Fault != "":
 		return &Fault{farpointv1.CertificatesUnavailableReason, h.present.trust.Fault, true}
@@ -158,9 +158,9 @@ func (h *History) Fault() *Fault {
 // meanwhile says by which definition endpoints are probed that cannot be by the present
 // one.
 func (h *History) meanwhile(sound []*Definition) string {
-	for _, each := range sound {
-		if !each.trust.Missing {
-			return fmt.Sprintf("; endpoints are probed by the last valid health check, that of generation %d", each.generation)
+	for _, definition := range sound {
+		if !definition.trust.Unavailable {
+			return fmt.Sprintf("; endpoints are probed by the last valid health check, that of generation %d", definition.generation)
 		}
 	}
 	return "; no valid health check is known: published endpoints stay as they are, unless nothing accepts connections on their port"

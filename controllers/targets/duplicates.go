@@ -41,15 +41,15 @@ const (
 	noClaim claim = 255
 )
 
-func claimOf(made *endpoint.Endpoint, rejected bool) claim {
+func claimOf(e *endpoint.Endpoint, rejected bool) claim {
 	switch {
-	case rejected && !made.Held:
+	case rejected && !e.Held:
 		return noClaim
-	case rejected && made.Resolved != nil:
+	case rejected && e.Resolved != nil:
 		return heldName
 	case rejected:
 		return heldAddress
-	case made.Resolved != nil:
+	case e.Resolved != nil:
 		return validName
 	}
 	return validAddress
@@ -61,17 +61,17 @@ func (t *Targets) assignKeys(candidates []candidate) {
 	accepted, n := make([]bool, len(candidates)), 0
 	for rank := range claims {
 		for i := range candidates {
-			made := &candidates[i].Endpoint
+			e := &candidates[i].Endpoint
 			_, rejected := t.Rejected[i]
-			if claimOf(made, rejected) != rank {
+			if claimOf(e, rejected) != rank {
 				continue
 			}
 			origin := t.Names.At(i).Origin
-			if first, isTaken := t.claimedBy(made); isTaken {
-				t.refuseClaimed(i, made, first)
+			if first, isTaken := t.claimedBy(e); isTaken {
+				t.refuseClaimed(i, e, first)
 				continue
 			}
-			t.claim(made, origin)
+			t.claim(e, origin)
 			accepted[i] = true
 			n++
 		}
@@ -92,9 +92,9 @@ func (t *Targets) assignKeys(candidates []candidate) {
 }
 
 // claimedBy returns the index in the spec of the endpoint that has one of the places.
-func (t *Targets) claimedBy(made *endpoint.Endpoint) (origin int, isTaken bool) {
-	for _, port := range made.Ports.Ports {
-		if origin, isTaken = t.Claimed[made.Host().Key(port)]; isTaken {
+func (t *Targets) claimedBy(e *endpoint.Endpoint) (origin int, isTaken bool) {
+	for _, port := range e.Ports.Ports {
+		if origin, isTaken = t.Claimed[e.Host().Key(port)]; isTaken {
 			return origin, true
 		}
 	}
@@ -102,9 +102,9 @@ func (t *Targets) claimedBy(made *endpoint.Endpoint) (origin int, isTaken bool) 
 }
 
 // claim takes the places of an endpoint that nobody has.
-func (t *Targets) claim(made *endpoint.Endpoint, origin int) {
-	for _, port := range made.Ports.Ports {
-		at := made.Host().Key(port)
+func (t *Targets) claim(e *endpoint.Endpoint, origin int) {
+	for _, port := range e.Ports.Ports {
+		at := e.Host().Key(port)
 		if _, isTaken := t.Claimed[at]; !isTaken {
 			t.Claimed[at] = origin
 		}
@@ -113,11 +113,11 @@ func (t *Targets) claim(made *endpoint.Endpoint, origin int) {
 
 // refuseClaimed notes that a candidate's place is another endpoint's. One that is rejected
 // for another reason keeps that one.
-func (t *Targets) refuseClaimed(i int, made *endpoint.Endpoint, first int) {
-	made.Held = false
+func (t *Targets) refuseClaimed(i int, e *endpoint.Endpoint, first int) {
+	e.Held = false
 	switch _, rejected := t.Rejected[i]; {
 	case rejected:
-	case made.Resolved != nil:
+	case e.Resolved != nil:
 		if t.shared == nil {
 			t.shared = map[int]int{}
 		}

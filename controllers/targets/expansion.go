@@ -32,8 +32,8 @@ import (
 	"farpoint.dev/farpoint/probes/resolver"
 )
 
-// Wanted is an endpoint that is to be judged.
-type Wanted struct {
+// ExpandedEndpoint is an endpoint that is to be judged.
+type ExpandedEndpoint struct {
 	// Spec is that of the spec, or for one that a name leads to a copy with its address.
 	Spec *farpointv1.Endpoint
 	// Origin is its index in the spec.
@@ -55,7 +55,7 @@ type Wanted struct {
 type Expansion struct {
 	Spec *farpointv1.ExternalServiceSpec
 	// list is nil if there is no name: it is then that of the spec.
-	list []Wanted
+	list []ExpandedEndpoint
 	// faults are the names with which something is wrong, and names counts all.
 	faults []nameFault
 	Names  int
@@ -84,9 +84,9 @@ func (e *Expansion) Len() int {
 }
 
 // At returns an endpoint by its index, in the order of the spec.
-func (e *Expansion) At(i int) Wanted {
+func (e *Expansion) At(i int) ExpandedEndpoint {
 	if e.list == nil {
-		return Wanted{Spec: &e.Spec.Endpoints[i], Origin: i}
+		return ExpandedEndpoint{Spec: &e.Spec.Endpoints[i], Origin: i}
 	}
 	return e.list[i]
 }
@@ -103,7 +103,7 @@ type Expander struct {
 	// long as no name server has answered.
 	Before []farpointv1.EndpointStatus
 
-	made *Expansion
+	expansion *Expansion
 	// room is how many more endpoints there may be than entries in the spec.
 	room int
 }
@@ -112,67 +112,67 @@ type Expander struct {
 // nothing but the answers. What the spec has as an address has its place before names get
 // more than one each.
 func (x Expander) Expand(spec *farpointv1.ExternalServiceSpec) *Expansion {
-	x.made = &Expansion{Spec: spec, asNames: x.Rules.asNames}
+	x.expansion = &Expansion{Spec: spec, asNames: x.Rules.asNames}
 	if !endpoint.HasDNSName(spec) {
-		return x.made
+		return x.expansion
 	}
 	x.room = max(endpoint.MaxPerObject-len(spec.Endpoints), 0)
-	x.made.list = make([]Wanted, 0, len(spec.Endpoints))
+	x.expansion.list = make([]ExpandedEndpoint, 0, len(spec.Endpoints))
 	for i := range spec.Endpoints {
-		wanted := Wanted{Spec: &spec.Endpoints[i], Origin: i}
-		if !endpoint.IsDNSName(wanted.Spec.Address) {
-			x.made.list = append(x.made.list, wanted)
+		e := ExpandedEndpoint{Spec: &spec.Endpoints[i], Origin: i}
+		if !endpoint.IsDNSName(e.Spec.Address) {
+			x.expansion.list = append(x.expansion.list, e)
 			continue
 		}
-		x.made.Names++
-		wanted.from = wanted.Spec.Address
-		parsed, err := endpoint.ParseName(wanted.Spec.Address)
+		x.expansion.Names++
+		e.from = e.Spec.Address
+		parsed, err := endpoint.ParseName(e.Spec.Address)
 		switch {
 		case err != nil:
-			wanted.Refused = &endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: err.Error()}
-			x.made.list = append(x.made.list, wanted)
+			e.Refused = &endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: err.Error()}
+			x.expansion.list = append(x.expansion.list, e)
 		case parsed.Service != nil:
-			x.expandServices(wanted, parsed.Service)
+			x.expandServices(e, parsed.Service)
 		default:
-			wanted.Name = parsed.Name
-			x.collect(wanted, x.hosts(wanted))
+			e.Name = parsed.Name
+			x.collect(e, x.hosts(e))
 		}
 	}
-	return x.made
+	return x.expansion
 }
 
 // hosts are the endpoints of a host's name.
-func (x *Expander) hosts(wanted Wanted) []Wanted {
-	found := resolutionOf(wanted.Name, x.Rules.Types, x.Answer)
-	if found.outcome != resolver.LookupFound {
-		fault := nameFault{origin: wanted.Origin, name: wanted.Name, kept: len(found.addresses), resolution: found}
+func (x *Expander) hosts(e ExpandedEndpoint) []ExpandedEndpoint {
+	resolved := resolutionOf(e.Name, x.Rules.Types, x.Answer)
+	if resolved.outcome != resolver.LookupFound {
+		fault := nameFault{origin: e.Origin, name: e.Name, kept: len(resolved.addresses), resolution: resolved}
 		if x.Rules.asNames {
 			fault.kept = 0 // the name is what is published
 		}
-		x.made.faults = append(x.made.faults, fault)
+		x.expansion.faults = append(x.expansion.faults, fault)
 	}
 	if x.Rules.asNames {
-		return []Wanted{x.asName(wanted, found.addresses)}
+		return []ExpandedEndpoint{x.asName(e, resolved.addresses)}
 	}
-	made := make([]Wanted, len(found.addresses))
-	for i, address := range found.addresses {
-		made[i] = wanted
-		made[i].Spec = with(wanted.Spec, address.String())
+	endpoints := make([]ExpandedEndpoint, len(resolved.addresses))
+	for i, address := range resolved.addresses {
+		endpoints[i] = e
+		endpoints[i].Spec = with(e.Spec, address.String())
 		if x.Refused(address) {
-			made[i].Refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason}
+			endpoints[i].Refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason}
 		}
 	}
-	return made
+	return endpoints
 }
 
 // asName is the endpoint of a name that is published as such. It is refused if it leads to
 // any address that is: who resolves it could get there.
-func (x *Expander) asName(wanted Wanted, addresses []netip.Addr) Wanted {
-	wanted.Spec, wanted.asName = with(wanted.Spec, wanted.Name), true
+func (x *Expander) asName(e ExpandedEndpoint, addresses []netip.Addr) ExpandedEndpoint {
+	e.Spec, e.asName = with(e.Spec, e.Name), true
 	if slices.ContainsFunc(addresses, x.Refused) {
-		wanted.Refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason}
+		e.Refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason}
 	}
-	return wanted
+	return e
 }
 
 func with(spec *farpointv1.Endpoint, address string) *farpointv1.Endpoint {
@@ -183,29 +183,29 @@ func with(spec *farpointv1.Endpoint, address string) *farpointv1.Endpoint {
 
 // expandServices expands SRV records. Their priorities become tiers, in their order, from the the
 // one on that the spec gives. Slices cannot express their weights.
-func (x *Expander) expandServices(wanted Wanted, service *resolver.ServiceName) {
-	if wanted.Spec.Port != nil || len(wanted.Spec.Ports) > 0 {
-		wanted.Refused = &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "srv:// takes the ports from SRV records: remove port and ports"}
-		x.made.list = append(x.made.list, wanted)
+func (x *Expander) expandServices(e ExpandedEndpoint, service *resolver.ServiceName) {
+	if e.Spec.Port != nil || len(e.Spec.Ports) > 0 {
+		e.Refused = &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "srv:// takes the ports from SRV records: remove port and ports"}
+		x.expansion.list = append(x.expansion.list, e)
 		return
 	}
 	answer := x.Answer(resolver.Question{Name: service.Name, Type: resolver.RecordSRV})
 	if answer.Outcome != resolver.LookupFound {
-		x.made.faults = append(x.made.faults, nameFault{
-			origin: wanted.Origin, name: service.Name, kept: len(answer.Services),
-			resolution: resolution{outcome: answer.Outcome, keptUntil: answer.KeptUntil, asked: answer.Asked},
+		x.expansion.faults = append(x.expansion.faults, nameFault{
+			origin: e.Origin, name: service.Name, kept: len(answer.Services),
+			resolution: resolution{outcome: answer.Outcome, keptUntil: answer.KeptUntil, requestedAt: answer.Asked},
 		})
 	}
-	var found []Wanted
+	var endpoints []ExpandedEndpoint
 	rank := int32(0)
 	for i, record := range answer.Services {
 		if i > 0 && record.Priority != answer.Services[i-1].Priority {
 			rank++
 		}
-		named := wanted
+		named := e
 		named.Name, named.target = record.Target, record.Target
-		changed := *wanted.Spec
-		changed.Priority = min(wanted.Spec.Priority+rank, endpoint.LastTier)
+		changed := *e.Spec
+		changed.Priority = min(e.Spec.Priority+rank, endpoint.LastTier)
 		if answer.Stale {
 			changed.Priority = int32(record.Priority) // not all that there were may be remembered
 		}
@@ -213,9 +213,9 @@ func (x *Expander) expandServices(wanted Wanted, service *resolver.ServiceName) 
 			Name: x.portNamed(service.Service), Protocol: corev1.Protocol(strings.ToUpper(service.Protocol)), Port: int32(record.Port),
 		}}
 		named.Spec = &changed
-		found = append(found, x.hosts(named)...)
+		endpoints = append(endpoints, x.hosts(named)...)
 	}
-	x.collect(wanted, found)
+	x.collect(e, endpoints)
 }
 
 // portNamed is the name of the Service's port for the service of SRV records: "" for the
@@ -230,25 +230,25 @@ func (x *Expander) portNamed(service string) string {
 // collect adds what a name of the spec leads to. What is refused of it is one entry, which does does
 // not tell the addresses: people who can write names could learn from it what is where. What
 // leads nowhere is one entry, too.
-func (x *Expander) collect(wanted Wanted, found []Wanted) {
-	all := len(found)
-	found = slices.DeleteFunc(found, func(each Wanted) bool { return each.Refused != nil })
-	refused := all - len(found)
-	if surplus := len(found) - 1 - x.room; surplus > 0 {
-		x.made.Surplus += surplus
-		found = found[:len(found)-surplus]
+func (x *Expander) collect(e ExpandedEndpoint, endpoints []ExpandedEndpoint) {
+	all := len(endpoints)
+	endpoints = slices.DeleteFunc(endpoints, func(other ExpandedEndpoint) bool { return other.Refused != nil })
+	refused := all - len(endpoints)
+	if surplus := len(endpoints) - 1 - x.room; surplus > 0 {
+		x.expansion.Surplus += surplus
+		endpoints = endpoints[:len(endpoints)-surplus]
 	}
-	x.room -= max(len(found)-1, 0)
-	x.made.list = append(x.made.list, found...)
+	x.room -= max(len(endpoints)-1, 0)
+	x.expansion.list = append(x.expansion.list, endpoints...)
 	switch {
 	case refused > 0:
-		wanted.Refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason, Message: refusedMessage(refused, all)}
-	case len(found) > 0:
+		e.Refused = &endpoint.Rejection{Reason: farpointv1.RefusedAddressReason, Message: refusedMessage(refused, all)}
+	case len(endpoints) > 0:
 		return
 	default:
-		wanted.Refused, wanted.unresolved = x.unresolved(wanted)
+		e.Refused, e.unresolved = x.unresolved(e)
 	}
-	x.made.list = append(x.made.list, wanted)
+	x.expansion.list = append(x.expansion.list, e)
 }
 
 func refusedMessage(refused, all int) string {
@@ -260,18 +260,18 @@ func refusedMessage(refused, all int) string {
 }
 
 // unresolved says why a name leads nowhere.
-func (x *Expander) unresolved(wanted Wanted) (why *endpoint.Rejection, unresolved bool) {
+func (x *Expander) unresolved(e ExpandedEndpoint) (why *endpoint.Rejection, unresolved bool) {
 	worst := nameFault{resolution: resolution{outcome: resolver.LookupEmpty}}
-	for _, fault := range x.made.faults {
-		if fault.origin == wanted.Origin && (worst.name == "" || worse(fault.outcome, worst.outcome)) {
+	for _, fault := range x.expansion.faults {
+		if fault.origin == e.Origin && (worst.name == "" || worse(fault.outcome, worst.outcome)) {
 			worst = fault
 		}
 	}
 	if worst.outcome == resolver.LookupPending {
 		// The status may know better, from before the operator was started.
 		for i := range x.Before {
-			if told := &x.Before[i]; told.Address == wanted.Spec.Address && told.Health == farpointv1.EndpointRejected {
-				return &endpoint.Rejection{Reason: told.Reason, Message: told.Message}, told.Reason != farpointv1.RefusedAddressReason
+			if previous := &x.Before[i]; previous.Address == e.Spec.Address && previous.Health == farpointv1.EndpointRejected {
+				return &endpoint.Rejection{Reason: previous.Reason, Message: previous.Message}, previous.Reason != farpointv1.RefusedAddressReason
 			}
 		}
 	}
@@ -325,7 +325,7 @@ func (e *Expansion) Awaited(now time.Time) time.Duration {
 	var longest time.Duration
 	for i := range e.faults {
 		if fault := &e.faults[i]; fault.outcome == resolver.LookupPending {
-			longest = max(longest, fault.asked.Add(answerPatience).Sub(now))
+			longest = max(longest, fault.requestedAt.Add(answerPatience).Sub(now))
 		}
 	}
 	return longest

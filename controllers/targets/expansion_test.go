@@ -54,7 +54,7 @@ func known(outcome resolver.LookupOutcome, texts ...string) resolver.Answer {
 	return answer
 }
 
-func found(texts ...string) resolver.Answer { return known(resolver.LookupFound, texts...) }
+func resolved(texts ...string) resolver.Answer { return known(resolver.LookupFound, texts...) }
 
 func records(list ...resolver.ServiceRecord) resolver.Answer {
 	return resolver.Answer{Outcome: resolver.LookupFound, RecordSet: resolver.RecordSet{Services: list}}
@@ -71,18 +71,18 @@ func expanding(z zone) targets.Expander {
 }
 
 // shown is an expansion in short: index, address, priority and port, or why it is refused.
-func shown(made *targets.Expansion) string {
+func shown(expansion *targets.Expansion) string {
 	var lines []string
-	for i := range made.Len() {
-		wanted := made.At(i)
+	for i := range expansion.Len() {
+		e := expansion.At(i)
 		switch {
-		case wanted.Refused != nil:
-			lines = append(lines, fmt.Sprintf("%d %s: %s", wanted.Origin, wanted.Refused.Reason, wanted.Refused.Message))
-		case len(wanted.Spec.Ports) > 0:
-			port := wanted.Spec.Ports[0]
-			lines = append(lines, fmt.Sprintf("%d %s %s/%s:%d tier %d of %s", wanted.Origin, wanted.Spec.Address, port.Name, port.Protocol, port.Port, wanted.Spec.Priority, wanted.Name))
+		case e.Refused != nil:
+			lines = append(lines, fmt.Sprintf("%d %s: %s", e.Origin, e.Refused.Reason, e.Refused.Message))
+		case len(e.Spec.Ports) > 0:
+			port := e.Spec.Ports[0]
+			lines = append(lines, fmt.Sprintf("%d %s %s/%s:%d tier %d of %s", e.Origin, e.Spec.Address, port.Name, port.Protocol, port.Port, e.Spec.Priority, e.Name))
 		default:
-			lines = append(lines, strings.TrimSpace(fmt.Sprintf("%d %s %s", wanted.Origin, wanted.Spec.Address, wanted.Name)))
+			lines = append(lines, strings.TrimSpace(fmt.Sprintf("%d %s %s", e.Origin, e.Spec.Address, e.Name)))
 		}
 	}
 	return strings.Join(lines, "\n")
@@ -91,8 +91,8 @@ func shown(made *targets.Expansion) string {
 func TestExpansion(t *testing.T) {
 	const leadsNowhere = "its addresses may not be published: correct the name's records, or have the operator's administrator allow the range (--allowed-cidrs)"
 	until := fixtures.Noon.Add(5 * time.Minute)
-	missing := known(resolver.LookupMissing, "192.0.2.1")
-	missing.KeptUntil = until
+	nxdomain := known(resolver.LookupMissing, "192.0.2.1")
+	nxdomain.KeptUntil = until
 	for _, test := range []struct {
 		name      string
 		zone      zone
@@ -101,18 +101,18 @@ func TestExpansion(t *testing.T) {
 		condition string
 	}{
 		{"no names", nil, []string{"192.0.2.1", "2001:db8::1"}, "0 192.0.2.1\n1 2001:db8::1", ""},
-		{"dual stack", zone{"db.example A": found("192.0.2.1", "192.0.2.2"), "db.example AAAA": found("2001:db8::1")}, []string{"192.0.2.9", "DB.example."},
+		{"dual stack", zone{"db.example A": resolved("192.0.2.1", "192.0.2.2"), "db.example AAAA": resolved("2001:db8::1")}, []string{"192.0.2.9", "DB.example."},
 			"0 192.0.2.9\n1 192.0.2.1 db.example\n1 192.0.2.2 db.example\n1 2001:db8::1 db.example", "True NamesResolved: all DNS names are resolved"},
-		{"one family only", zone{"db.example A": found("192.0.2.1"), "db.example AAAA": known(resolver.LookupEmpty, "2001:db8::1")}, []string{"db.example"},
+		{"one family only", zone{"db.example A": resolved("192.0.2.1"), "db.example AAAA": known(resolver.LookupEmpty, "2001:db8::1")}, []string{"db.example"},
 			"0 192.0.2.1 db.example", "True NamesResolved: all DNS names are resolved"},
-		{"server that denies the other family", zone{"db.example A": found("192.0.2.1"), "db.example AAAA": known(resolver.LookupMissing, "2001:db8::1")}, []string{"db.example"},
+		{"server that denies the other family", zone{"db.example A": resolved("192.0.2.1"), "db.example AAAA": known(resolver.LookupMissing, "2001:db8::1")}, []string{"db.example"},
 			"0 192.0.2.1 db.example", "True NamesResolved: all DNS names are resolved"},
-		{"one family fails", zone{"db.example A": found("192.0.2.1"), "db.example AAAA": known(resolver.LookupTimeout, "2001:db8::1")}, []string{"db.example"},
+		{"one family fails", zone{"db.example A": resolved("192.0.2.1"), "db.example AAAA": known(resolver.LookupTimeout, "2001:db8::1")}, []string{"db.example"},
 			"0 192.0.2.1 db.example\n0 2001:db8::1 db.example",
 			"False NameServerTimeout: spec.endpoints[0]: db.example cannot be resolved, the name servers do not answer: check the operator's DNS and the name servers of the zone; its previous addresses (2) are kept"},
 		{"empty", zone{"db.example A": known(resolver.LookupEmpty, "192.0.2.1"), "db.example AAAA": known(resolver.LookupEmpty)}, []string{"db.example"},
 			"0 192.0.2.1 db.example", "False NoAddresses: spec.endpoints[0]: db.example has no record of the queried types: create one, or set spec.dns.ipFamilies; its previous addresses (1) are kept"},
-		{"missing", zone{"db.example A": missing, "db.example AAAA": known(resolver.LookupMissing)}, []string{"db.example"},
+		{"missing", zone{"db.example A": nxdomain, "db.example AAAA": known(resolver.LookupMissing)}, []string{"db.example"},
 			"0 192.0.2.1 db.example", "False NameNotFound: spec.endpoints[0]: db.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path; its previous addresses (1) are kept until " + until.UTC().Format(time.RFC3339)},
 		{"gone", zone{"db.example A": known(resolver.LookupMissing), "db.example AAAA": known(resolver.LookupMissing)}, []string{"db.example", "192.0.2.9"},
 			"0 NameNotFound: db.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path\n1 192.0.2.9",
@@ -121,19 +121,19 @@ func TestExpansion(t *testing.T) {
 			"0 AliasLoop: db.example is an alias of itself, or follows too many aliases: correct its CNAME records",
 			"False AliasLoop: spec.endpoints[0]: db.example is an alias of itself, or follows too many aliases: correct its CNAME records"},
 		{"not answered yet", zone{}, []string{"db.example"}, "0 Resolving: db.example has no answer yet", "Unknown Resolving: not all DNS names have an answer yet"},
-		{"refused addresses", zone{"db.example A": found("10.0.0.1", "169.254.169.254", "127.0.0.1"), "db.example AAAA": found("::1")}, []string{"db.example"},
+		{"refused addresses", zone{"db.example A": resolved("10.0.0.1", "169.254.169.254", "127.0.0.1"), "db.example AAAA": resolved("::1")}, []string{"db.example"},
 			"0 10.0.0.1 db.example\n0 RefusedAddress: 3 of its 4 addresses may not be published, and are left out: correct the name's records, or have the operator's administrator allow the range (--allowed-cidrs)", "True NamesResolved: all DNS names are resolved"},
-		{"nothing but refused addresses", zone{"db.example A": found("127.0.0.1"), "db.example AAAA": known(resolver.LookupEmpty)}, []string{"db.example"}, "0 RefusedAddress: " + leadsNowhere, "True NamesResolved: all DNS names are resolved"},
+		{"nothing but refused addresses", zone{"db.example A": resolved("127.0.0.1"), "db.example AAAA": known(resolver.LookupEmpty)}, []string{"db.example"}, "0 RefusedAddress: " + leadsNowhere, "True NamesResolved: all DNS names are resolved"},
 		{"no names at all", nil, []string{"exämple.com", "a..b", "db_example", "10.300.1.1"},
 			`0 InvalidAddress: "exämple.com" is not in ASCII: write xn--exmple-cua.com` + "\n" + `1 InvalidAddress: "a..b" is neither an IPv4 or IPv6 address nor a DNS name` + "\n2 Resolving: db_example has no answer yet\n3 10.300.1.1", "Unknown Resolving: not all DNS names have an answer yet"},
 		{"services", zone{
 			"_postgresql._tcp.example SRV": records(resolver.ServiceRecord{Priority: 10, Target: "a.example", Port: 5432}, resolver.ServiceRecord{Priority: 10, Target: "b.example", Port: 5433}, resolver.ServiceRecord{Priority: 700, Target: "c.example", Port: 5432}),
-			"a.example A":                  found("192.0.2.1"), "a.example AAAA": known(resolver.LookupEmpty),
-			"b.example A": found("192.0.2.1"), "b.example AAAA": known(resolver.LookupEmpty), "c.example A": found("192.0.2.3", "192.0.2.4"), "c.example AAAA": known(resolver.LookupEmpty),
+			"a.example A":                  resolved("192.0.2.1"), "a.example AAAA": known(resolver.LookupEmpty),
+			"b.example A": resolved("192.0.2.1"), "b.example AAAA": known(resolver.LookupEmpty), "c.example A": resolved("192.0.2.3", "192.0.2.4"), "c.example AAAA": known(resolver.LookupEmpty),
 		}, []string{"srv://_postgresql._tcp.example"},
 			"0 192.0.2.1 postgresql/TCP:5432 tier 0 of a.example\n0 192.0.2.1 postgresql/TCP:5433 tier 0 of b.example\n0 192.0.2.3 postgresql/TCP:5432 tier 1 of c.example\n0 192.0.2.4 postgresql/TCP:5432 tier 1 of c.example", "True NamesResolved: all DNS names are resolved"},
 		{"services of no port's name", zone{
-			"_db._udp.example SRV": records(resolver.ServiceRecord{Target: "a.example", Port: 53}), "a.example A": found("192.0.2.1"), "a.example AAAA": known(resolver.LookupEmpty),
+			"_db._udp.example SRV": records(resolver.ServiceRecord{Target: "a.example", Port: 53}), "a.example A": resolved("192.0.2.1"), "a.example AAAA": known(resolver.LookupEmpty),
 		}, []string{"srv://_db._udp.example"}, "0 192.0.2.1 /UDP:53 tier 0 of a.example", "True NamesResolved: all DNS names are resolved"},
 		{"a service's host that fails", zone{
 			"_db._tcp.example SRV": records(resolver.ServiceRecord{Target: "a.example", Port: 53}), "a.example A": known(resolver.LookupServerFailure), "a.example AAAA": known(resolver.LookupServerFailure),
@@ -146,14 +146,14 @@ func TestExpansion(t *testing.T) {
 		{"no name of services", nil, []string{"srv://db.example"}, "0 InvalidAddress: write srv:// and the name of SRV records, as in srv://_postgresql._tcp.example.internal", "True NamesResolved: all DNS names are resolved"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			made := expanding(test.zone).Expand(fixtures.SpecOf(test.addresses...))
-			if got := shown(made); got != test.want {
+			expansion := expanding(test.zone).Expand(fixtures.SpecOf(test.addresses...))
+			if got := shown(expansion); got != test.want {
 				t.Errorf("got\n%s\nwant\n%s", got, test.want)
 			}
-			if made.Names == 0 {
+			if expansion.Names == 0 {
 				return
 			}
-			status, reason, message := made.Condition()
+			status, reason, message := expansion.Condition()
 			if got := fmt.Sprintf("%s %s: %s", status, reason, message); got != test.condition {
 				t.Errorf("got\n%s\nwant\n%s", got, test.condition)
 			}
@@ -174,50 +174,50 @@ func TestExpansionHasBounds(t *testing.T) {
 	for i := range 700 {
 		many = append(many, fmt.Sprintf("10.0.%d.%d", i/250, 1+i%250))
 	}
-	z := zone{"a.example A": found(many...), "b.example A": found(many...), "a.example AAAA": known(resolver.LookupEmpty), "b.example AAAA": known(resolver.LookupEmpty)}
+	z := zone{"a.example A": resolved(many...), "b.example A": resolved(many...), "a.example AAAA": known(resolver.LookupEmpty), "b.example AAAA": known(resolver.LookupEmpty)}
 	addresses := []string{"a.example", "b.example", "192.0.2.1"}
-	made := expanding(z).Expand(fixtures.SpecOf(addresses...))
-	if made.Len() != 1000 || made.At(999).Spec.Address != "192.0.2.1" || made.Surplus != 401 {
-		t.Errorf("%d endpoints, the last one %+v, and %d too many", made.Len(), made.At(made.Len()-1), made.Surplus)
+	expansion := expanding(z).Expand(fixtures.SpecOf(addresses...))
+	if expansion.Len() != 1000 || expansion.At(999).Spec.Address != "192.0.2.1" || expansion.Surplus != 401 {
+		t.Errorf("%d endpoints, the last one %+v, and %d too many", expansion.Len(), expansion.At(expansion.Len()-1), expansion.Surplus)
 	}
-	status, reason, message := made.Condition()
+	status, reason, message := expansion.Condition()
 	if want := "DNS names yield 401 endpoints more than the 1000 allowed: the last ones are left out"; status != "False" || reason != farpointv1.TooManyAddressesReason || message != want {
 		t.Errorf("%s %s: %s", status, reason, message)
 	}
-	again := expanding(z).Expand(fixtures.SpecOf(addresses...))
-	if shown(made) != shown(again) {
+	second := expanding(z).Expand(fixtures.SpecOf(addresses...))
+	if shown(expansion) != shown(second) {
 		t.Error("two expansions of the same differ")
 	}
 	var literals []string
 	for i := range 999 {
 		literals = append(literals, fmt.Sprintf("10.1.%d.%d", i/250, 1+i%250))
 	}
-	if made := expanding(z).Expand(fixtures.SpecOf(append(literals, "a.example")...)); made.Len() != 1000 || made.At(999).Spec.Address != "10.0.0.1" {
-		t.Errorf("%d endpoints, the last one %+v", made.Len(), made.At(made.Len()-1).Spec)
+	if expansion := expanding(z).Expand(fixtures.SpecOf(append(literals, "a.example")...)); expansion.Len() != 1000 || expansion.At(999).Spec.Address != "10.0.0.1" {
+		t.Errorf("%d endpoints, the last one %+v", expansion.Len(), expansion.At(expansion.Len()-1).Spec)
 	}
 }
 
 func TestQuestions(t *testing.T) {
 	spec := fixtures.SpecOf("db.example", "192.0.2.1", "DB.Example.", "srv://_db._tcp.example", "a..b")
 	service := &corev1.Service{Spec: corev1.ServiceSpec{IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}}}
-	asked := func(options *farpointv1.DNSOptions, told *slicestate.Prior, z zone) []string {
+	questions := func(options *farpointv1.DNSOptions, prior *slicestate.Prior, z zone) []string {
 		var words []string
-		for _, wanted := range targets.QuestionsOf(spec, targets.NameRulesOf(options, service), told, z.answer) {
-			words = append(words, fmt.Sprintf("%s %d %v-%v %v%v", wanted.Name, wanted.Type, wanted.Min, wanted.Max, wanted.Known.Addresses, wanted.Known.Services))
+		for _, request := range targets.QuestionsOf(spec, targets.NameRulesOf(options, service), prior, z.answer) {
+			words = append(words, fmt.Sprintf("%s %d %v-%v %v%v", request.Name, request.Type, request.Min, request.Max, request.Known.Addresses, request.Known.Services))
 		}
 		return words
 	}
 	slice := func(port int32, protocol corev1.Protocol, names ...slicestate.NameOrigin) *discoveryv1.EndpointSlice {
 		ports := fixtures.HTTPPort(port).Ports
 		*ports[0].Protocol = protocol
-		made := &discoveryv1.EndpointSlice{Ports: ports}
+		s := &discoveryv1.EndpointSlice{Ports: ports}
 		for i, address := range []string{"192.0.2.7", "192.0.2.6", "192.0.2.8", "192.0.2.1", "192.0.2.9"} {
-			made.Endpoints = append(made.Endpoints, discoveryv1.Endpoint{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Serving: new(true), Terminating: new(i == 2)}})
+			s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Serving: new(true), Terminating: new(i == 2)}})
 		}
-		fixtures.Annotate(made, slicestate.State{Names: names, Drains: []slicestate.DrainEnd{{Until: fixtures.Noon.Time, Addresses: []string{"192.0.2.8"}}}})
-		return made
+		fixtures.Annotate(s, slicestate.State{Names: names, Drains: []slicestate.DrainEnd{{Until: fixtures.Noon.Time, Addresses: []string{"192.0.2.8"}}}})
+		return s
 	}
-	told := slicestate.Read([]*discoveryv1.EndpointSlice{
+	prior := slicestate.Read([]*discoveryv1.EndpointSlice{
 		slice(80, corev1.ProtocolTCP, slicestate.NameOrigin{Name: "db.example.", Addresses: []string{"192.0.2.7", "192.0.2.6", "192.0.2.8"}}),
 		slice(5433, corev1.ProtocolTCP, slicestate.NameOrigin{Name: "srv://_db._tcp.example", Target: "b.example", Tier: 1, Addresses: []string{"192.0.2.9"}}),
 		slice(5432, corev1.ProtocolUDP, slicestate.NameOrigin{Name: "srv://_db._tcp.example", Target: "b.example", Addresses: []string{"192.0.2.9"}}),
@@ -226,25 +226,25 @@ func TestQuestions(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		options *farpointv1.DNSOptions
-		told    *slicestate.Prior
+		prior   *slicestate.Prior
 		zone    zone
 		want    []string
 	}{
 		{"nothing known", nil, nothing, nil, []string{"db.example 1 5s-5m0s [][]", "_db._tcp.example 33 5s-5m0s [][]"}},
 		{"both families", &farpointv1.DNSOptions{IPFamilies: []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol}}, nothing, nil,
 			[]string{"db.example 1 5s-5m0s [][]", "db.example 28 5s-5m0s [][]", "_db._tcp.example 33 5s-5m0s [][]"}},
-		{"after a restart", nil, told, nil, []string{
+		{"after a restart", nil, prior, nil, []string{
 			"db.example 1 5s-5m0s [192.0.2.6 192.0.2.7][]", "_db._tcp.example 33 5s-5m0s [][{0 0 b.example 5432} {1 0 b.example 5433}]", "b.example 1 5s-5m0s [192.0.2.9][]",
 		}},
-		{"the present answer counts", nil, told, zone{"_db._tcp.example SRV": records(resolver.ServiceRecord{Target: "c.example", Port: 1})}, []string{
+		{"the present answer counts", nil, prior, zone{"_db._tcp.example SRV": records(resolver.ServiceRecord{Target: "c.example", Port: 1})}, []string{
 			"db.example 1 5s-5m0s [192.0.2.6 192.0.2.7][]", "_db._tcp.example 33 5s-5m0s [][{0 0 b.example 5432} {1 0 b.example 5433}]", "c.example 1 5s-5m0s [][]",
 		}},
 	} {
-		if got := asked(test.options, test.told, test.zone); !slices.Equal(got, test.want) {
+		if got := questions(test.options, test.prior, test.zone); !slices.Equal(got, test.want) {
 			t.Errorf("%s: got\n%s\nwant\n%s", test.name, strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 		}
 	}
-	if got := targets.QuestionsOf(fixtures.SpecOf("192.0.2.1", "2001:db8::abc"), targets.NameRules{}, told, zone{}.answer); len(got) > 0 {
+	if got := targets.QuestionsOf(fixtures.SpecOf("192.0.2.1", "2001:db8::abc"), targets.NameRules{}, prior, zone{}.answer); len(got) > 0 {
 		t.Errorf("asked %v for addresses", got)
 	}
 }
@@ -252,7 +252,7 @@ func TestQuestions(t *testing.T) {
 // What a name leads to is one endpoint, whatever else leads there.
 func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 	spec := fixtures.SpecOf("a.example", "b.example")
-	z := zone{"a.example A": found("192.0.2.1", "192.0.2.2"), "b.example A": found("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(resolver.LookupEmpty), "b.example AAAA": known(resolver.LookupEmpty)}
+	z := zone{"a.example A": resolved("192.0.2.1", "192.0.2.2"), "b.example A": resolved("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(resolver.LookupEmpty), "b.example AAAA": known(resolver.LookupEmpty)}
 	got := fixtures.PlannedWith(t, expanding(z).Expand(spec), fixtures.OnePort)
 	var names []string
 	for _, endpoint := range got.Accepted {
@@ -266,7 +266,7 @@ func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 // A probe by another name is another probe.
 func TestIdentityOfNames(t *testing.T) {
 	identity := func(name string) scheduler.Identity {
-		z := zone{name + " A": found("192.0.2.1"), name + " AAAA": known(resolver.LookupEmpty)}
+		z := zone{name + " A": resolved("192.0.2.1"), name + " AAAA": known(resolver.LookupEmpty)}
 		return fixtures.PlannedWith(t, expanding(z).Expand(fixtures.SpecOf(name)), fixtures.OnePort).Probers[0].Identity
 	}
 	literal := fixtures.Planned(t, *fixtures.SpecOf("192.0.2.1"), fixtures.OnePort).Probers[0].Identity
@@ -283,8 +283,8 @@ func TestIdentityOfNames(t *testing.T) {
 // name.
 func TestPoliciesOnNames(t *testing.T) {
 	z := zone{
-		"db.corp.example A": found("192.0.2.1", "192.0.2.2"), "_db._tcp.corp.example SRV": records(resolver.ServiceRecord{Target: "a.elsewhere.example", Port: 1}),
-		"a.elsewhere.example A": found("192.0.2.3"), "web.example A": found("192.0.2.4"),
+		"db.corp.example A": resolved("192.0.2.1", "192.0.2.2"), "_db._tcp.corp.example SRV": records(resolver.ServiceRecord{Target: "a.elsewhere.example", Port: 1}),
+		"a.elsewhere.example A": resolved("192.0.2.3"), "web.example A": resolved("192.0.2.4"),
 	}
 	for suffix, want := range map[farpointv1.DNSSuffix]string{
 		"corp.example":      "192.0.2.4:8080",

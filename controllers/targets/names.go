@@ -80,14 +80,14 @@ func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *s
 		return nil
 	}
 	known := KnownRecords(prior)
-	var wanted []resolver.Wanted
-	asked := map[resolver.Question]bool{}
+	var requested []resolver.Wanted
+	seen := map[resolver.Question]bool{}
 	ask := func(name string, types ...resolver.RecordType) {
 		for _, kind := range types {
 			question := resolver.Question{Name: name, Type: kind}
-			if !asked[question] {
-				asked[question] = true
-				wanted = append(wanted, resolver.Wanted{Question: question, TTLBounds: rules.bounds, Known: known[question]})
+			if !seen[question] {
+				seen[question] = true
+				requested = append(requested, resolver.Wanted{Question: question, TTLBounds: rules.bounds, Known: known[question]})
 			}
 		}
 	}
@@ -112,7 +112,7 @@ func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *s
 			}
 		}
 	}
-	return wanted
+	return requested
 }
 
 // KnownRecords are where the DNS names of a spec led to, as far as that is published. The
@@ -163,15 +163,15 @@ type resolution struct {
 	outcome resolver.LookupOutcome
 	// keptUntil is when addresses go of a name that does not exist; zero for none.
 	keptUntil time.Time
-	// asked is when it was first asked for.
-	asked time.Time
+	// requestedAt is when it was first asked for.
+	requestedAt time.Time
 }
 
 // resolutionOf puts together what is known of a name's families. A family without records
 // has none while the other one has some: only where nothing is left, what there was last
 // is kept.
 func resolutionOf(name string, types []resolver.RecordType, answer func(resolver.Question) resolver.Answer) resolution {
-	var found resolution
+	var result resolution
 	var answers []resolver.Answer
 	alive := false
 	for _, kind := range types {
@@ -179,22 +179,22 @@ func resolutionOf(name string, types []resolver.RecordType, answer func(resolver
 		alive = alive || got.Outcome == resolver.LookupFound
 		answers = append(answers, got)
 	}
-	found.outcome = resolver.LookupFound
+	result.outcome = resolver.LookupFound
 	for i, got := range answers {
 		gone := got.Outcome == resolver.LookupEmpty || got.Outcome == resolver.LookupMissing
-		if i == 0 || got.Asked.After(found.asked) {
-			found.asked = got.Asked
+		if i == 0 || got.Asked.After(result.requestedAt) {
+			result.requestedAt = got.Asked
 		}
 		if gone && alive {
 			continue
 		}
-		found.addresses = append(found.addresses, got.Addresses...)
-		if worse(got.Outcome, found.outcome) {
-			found.outcome, found.keptUntil = got.Outcome, got.KeptUntil
+		result.addresses = append(result.addresses, got.Addresses...)
+		if worse(got.Outcome, result.outcome) {
+			result.outcome, result.keptUntil = got.Outcome, got.KeptUntil
 		}
 	}
-	slices.SortFunc(found.addresses, netip.Addr.Compare)
-	return found
+	slices.SortFunc(result.addresses, netip.Addr.Compare)
+	return result
 }
 
 // worse orders outcomes by which to report: that a name has no answer yet, that it cannot be

@@ -124,12 +124,12 @@ func (r *portResolver) numbered(number int32) (*endpoint.PortSet, error) {
 		only = endpoint.NewPort("", corev1.ProtocolTCP, number, nil)
 	}
 	only.Port = &number
-	made := endpoint.NewPortSet([]discoveryv1.EndpointPort{only})
+	set := endpoint.NewPortSet([]discoveryv1.EndpointPort{only})
 	if r.byNumber == nil {
 		r.byNumber = map[int32]*endpoint.PortSet{}
 	}
-	r.byNumber[number] = made
-	return made, nil
+	r.byNumber[number] = set
+	return set, nil
 }
 
 // targeted takes the Service's numeric target ports.

@@ -32,8 +32,8 @@ type Certificates struct {
 	Client *tls.Certificate
 	// Fault is what is wrong with what is referred to; "" if nothing is. If something is
 	// missing, no probe over TLS can be made.
-	Fault   string
-	Missing bool
+	Fault       string
+	Unavailable bool
 }
 
 // Login is what spec.healthCheck.credentialsSecretRef leads to.

@@ -108,7 +108,7 @@ func (l *proberList) ForgetProbers() {
 
 // ActiveProbers are those of the endpoints that are probed.
 func (t *Targets) ActiveProbers() proberList {
-	return proberList{List: slices.DeleteFunc(slices.Clone(t.Probers), func(each preparedProber) bool { return each.Prober == nil })}
+	return proberList{List: slices.DeleteFunc(slices.Clone(t.Probers), func(p preparedProber) bool { return p.Prober == nil })}
 }
 
 // attachProber gives an endpoint its prober, unless it is disabled. The prober is made from the
@@ -116,15 +116,15 @@ func (t *Targets) ActiveProbers() proberList {
 // before, and for a new endpoint the last sound one. If none works, an endpoint that was
 // published is only watched for its death. attachProber returns what is wrong with the present
 // definition of this endpoint; the endpoint is held if it is probed nevertheless.
-func (p Planner) attachProber(made *candidate, spec *farpointv1.ExternalServiceSpec, by Probing, prior *slicestate.Prior) *endpoint.Rejection {
-	if made.Spec.State == farpointv1.EndpointDisabled {
+func (p Planner) attachProber(c *candidate, spec *farpointv1.ExternalServiceSpec, by Probing, prior *slicestate.Prior) *endpoint.Rejection {
+	if c.Spec.State == farpointv1.EndpointDisabled {
 		return nil
 	}
-	before := by.Before.find(made.Index, made.Name)
+	before := by.Before.find(c.Index, c.Name)
 	refused := by.Fault
 	if present := by.present(); present != nil {
-		if refused = p.prepare(made, urlOf(made.Spec, spec.HealthCheckURL), present, before); refused == nil {
-			return p.checkCredentials(made, present)
+		if refused = p.prepare(c, urlOf(c.Spec, spec.HealthCheckURL), present, before); refused == nil {
+			return p.checkCredentials(c, present)
 		}
 	}
 	if refused.Reason == farpointv1.NotAllowedByPolicyReason {
@@ -133,33 +133,33 @@ func (p Planner) attachProber(made *candidate, spec *farpointv1.ExternalServiceS
 	// A fault of the check as a whole is not this endpoint's.
 	ofCheck := refused.Reason == farpointv1.InvalidHealthCheckReason || refused.Reason == farpointv1.CertificatesUnavailableReason
 	if before != nil && before.definition != nil {
-		switch again := p.prepare(made, before.url, before.definition, before); {
-		case again == nil && ofCheck:
+		switch rejection := p.prepare(c, before.url, before.definition, before); {
+		case rejection == nil && ofCheck:
 			return nil
-		case again == nil:
-			made.Held = true
+		case rejection == nil:
+			c.Held = true
 			return refused
-		case again.Reason == farpointv1.NotAllowedByPolicyReason:
-			return again
+		case rejection.Reason == farpointv1.NotAllowedByPolicyReason:
+			return rejection
 		}
 	} else if refused.Reason != farpointv1.InvalidHealthCheckURLReason {
 		for _, sound := range by.Sound {
-			if p.prepare(made, urlOf(made.Spec, sound.Url), sound, before) == nil {
-				made.Held = !ofCheck
-				return heldBy(made, refused)
+			if p.prepare(c, urlOf(c.Spec, sound.Url), sound, before) == nil {
+				c.Held = !ofCheck
+				return heldBy(c, refused)
 			}
 		}
 	}
-	if _, published := prior.State(&made.Endpoint); before != nil || published {
-		p.watchForDeath(made, before)
-		made.Held, made.Unprobed = true, true
+	if _, published := prior.State(&c.Endpoint); before != nil || published {
+		p.watchForDeath(c, before)
+		c.Held, c.Unprobed = true, true
 	}
 	return refused
 }
 
 // heldBy is the rejection of an endpoint that is probed nevertheless, if it is held.
-func heldBy(made *candidate, refused *endpoint.Rejection) *endpoint.Rejection {
-	if made.Held {
+func heldBy(c *candidate, refused *endpoint.Rejection) *endpoint.Rejection {
+	if c.Held {
 		return refused
 	}
 	return nil
@@ -167,11 +167,11 @@ func heldBy(made *candidate, refused *endpoint.Rejection) *endpoint.Rejection {
 
 // checkCredentials returns what is wrong with the Secret of an endpoint that is probed by the
 // present definition: it may no longer hold the credentials, which are used for a while.
-func (p Planner) checkCredentials(made *candidate, by *Definition) *endpoint.Rejection {
-	if by.Settings.login.Fault == "" || !protocol.TakesCredentials(made.url) {
+func (p Planner) checkCredentials(c *candidate, by *Definition) *endpoint.Rejection {
+	if by.Settings.login.Fault == "" || !protocol.TakesCredentials(c.url) {
 		return nil
 	}
-	made.Held = true
+	c.Held = true
 	return &endpoint.Rejection{Reason: farpointv1.CredentialsUnavailableReason, Message: by.Settings.login.Fault}
 }
 
@@ -187,21 +187,21 @@ func urlOf(endpoint *farpointv1.Endpoint, common farpointv1.HealthCheckURL) stri
 
 // prepare gives an endpoint the prober of a definition, the present one if that does the
 // same.
-func (p Planner) prepare(made *candidate, url string, by *Definition, before *preparedProber) *endpoint.Rejection {
+func (p Planner) prepare(c *candidate, url string, by *Definition, before *preparedProber) *endpoint.Rejection {
 	common := &by.Settings
-	probe := definitionOf(&made.Endpoint, url, common)
+	probe := definitionOf(&c.Endpoint, url, common)
 	takesCredentials := protocol.TakesCredentials(url)
 	switch {
 	case takesCredentials && common.login.Fault != "" && common.login.Credentials == nil:
 		return &endpoint.Rejection{Reason: farpointv1.CredentialsUnavailableReason, Message: common.login.Fault}
-	case by.trust.Missing && protocol.UsesTLS(probe):
+	case by.trust.Unavailable && protocol.UsesTLS(probe):
 		return &endpoint.Rejection{Reason: farpointv1.CertificatesUnavailableReason, Message: by.trust.Fault}
 	case takesCredentials:
 		probe.Credentials = common.login.Credentials
 	}
 	identity := IdentityOf(probe, *common)
-	if p.confines != nil && policy.MayLeaveTarget(&probe) {
-		identity = confinedIdentity(identity, p.confines)
+	if p.limits != nil && policy.MayLeaveTarget(&probe) {
+		identity = identityWithin(identity, p.limits)
 	}
 	prober := before.same(identity)
 	if prober == nil {
@@ -217,7 +217,7 @@ func (p Planner) prepare(made *candidate, url string, by *Definition, before *pr
 			return &endpoint.Rejection{Reason: reason, Message: err.Error()}
 		}
 	}
-	made.preparedProber = preparedProber{made.Name, identity, prober, url, by, common.private}
+	c.preparedProber = preparedProber{c.Name, identity, prober, url, by, common.private}
 	return nil
 }
 
@@ -231,33 +231,33 @@ func (b *preparedProber) same(identity scheduler.Identity) probes.Prober {
 
 // watchForDeath gives an endpoint that cannot be probed a prober that finds out whether
 // anybody is there at all. How it was probed before is kept in mind.
-func (p Planner) watchForDeath(made *candidate, before *preparedProber) {
-	probe := definitionOf(&made.Endpoint, "", &Settings{})
+func (p Planner) watchForDeath(c *candidate, before *preparedProber) {
+	probe := definitionOf(&c.Endpoint, "", &Settings{})
 	digest := sha256.Sum256(fmt.Appendf(nil, "reachability %s %d %s", probe.Address, probe.Port, probe.Name))
 	identity := scheduler.Identity(digest[:len(scheduler.Identity{})])
-	if p.confines != nil {
-		identity = confinedIdentity(identity, p.confines)
+	if p.limits != nil {
+		identity = identityWithin(identity, p.limits)
 	}
-	made.preparedProber = preparedProber{key: made.Name, Identity: identity, Prober: before.same(identity)}
-	if made.Prober == nil {
-		made.Prober = p.Registry.NewReachability(probe, probes.ReasonUnsoundDefinition)
+	c.preparedProber = preparedProber{key: c.Name, Identity: identity, Prober: before.same(identity)}
+	if c.Prober == nil {
+		c.Prober = p.Registry.NewReachability(probe, probes.ReasonUnsoundDefinition)
 	}
 	if before != nil {
-		made.url, made.definition = before.url, before.definition
+		c.url, c.definition = before.url, before.definition
 	}
 }
 
-func definitionOf(made *endpoint.Endpoint, url string, common *Settings) protocol.Definition {
+func definitionOf(e *endpoint.Endpoint, url string, common *Settings) protocol.Definition {
 	name := ""
-	if made.Resolved != nil {
-		name = made.Resolved.Name
+	if e.Resolved != nil {
+		name = e.Resolved.Name
 	}
 	return protocol.Definition{
 		Name:    name,
 		URL:     url,
-		Address: made.Address,
-		Port:    made.Ports.FirstOf(corev1.ProtocolTCP),
-		UDPPort: made.Ports.FirstOf(corev1.ProtocolUDP),
+		Address: e.Address,
+		Port:    e.Ports.FirstOf(corev1.ProtocolTCP),
+		UDPPort: e.Ports.FirstOf(corev1.ProtocolUDP),
 		HTTP:    common.http,
 		TLS:     common.tls,
 		TCP:     common.tcp,

@@ -44,11 +44,11 @@ func publishedAt(address string, ready bool) *slicestate.Prior {
 
 func soundSettings(t *testing.T, spec *farpointv1.ExternalServiceSpec) targets.Settings {
 	t.Helper()
-	made, err := targets.NewSettings(spec, targets.Certificates{}, targets.Login{})
+	settings, err := targets.NewSettings(spec, targets.Certificates{}, targets.Login{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return made
+	return settings
 }
 
 func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.T) {
@@ -62,11 +62,11 @@ func TestProbers_NoSoundDefinition_WatchesWhatIsPublishedForItsDeath(t *testing.
 		if len(got.Accepted) != 1 || !got.Accepted[0].Held || !got.Accepted[0].Unprobed || got.Rejected[1].Reason != farpointv1.InvalidHealthCheckReason {
 			t.Fatalf("accepted %+v, rejected %v", got.Accepted, got.Rejected)
 		}
-		made := got.ProbeTargets(targets.Schedule{}, prior)[0]
-		if made.Prober == nil || !made.Initial.IsStale() || made.Initial.State == health.StateUnknown {
-			t.Errorf("a target %+v", made)
+		target := got.ProbeTargets(targets.Schedule{}, prior)[0]
+		if target.Prober == nil || !target.Initial.IsStale() || target.Initial.State == health.StateUnknown {
+			t.Errorf("a target %+v", target)
 		}
-		known := endpoint.Verdict{Endpoint: &got.Accepted[0], Health: made.Initial}
+		known := endpoint.Verdict{Endpoint: &got.Accepted[0], Health: target.Initial}
 		if reason := endpoint.StaleReason(&known); reason != probes.ReasonUnsoundDefinition {
 			t.Errorf("stale for %q", reason)
 		}
@@ -87,8 +87,8 @@ func TestProbers_UnchangedEndpoint_IsNotPreparedAgain(t *testing.T) {
 	before := first.ActiveProbers()
 	by.Before = &before
 	spec.Endpoints = spec.Endpoints[1:] // at another place now
-	again := planner.Plan(&targets.Expansion{Spec: spec}, fixtures.OnePort, by, &slicestate.Prior{})
-	if again.Probers[0].Prober != first.Probers[1].Prober {
+	second := planner.Plan(&targets.Expansion{Spec: spec}, fixtures.OnePort, by, &slicestate.Prior{})
+	if second.Probers[0].Prober != first.Probers[1].Prober {
 		t.Error("it was prepared again")
 	}
 	before.ForgetProbers()

@@ -67,35 +67,35 @@ type Schedule struct {
 // ScheduleOf reads when and how often a spec has its endpoints probed.
 func ScheduleOf(spec *farpointv1.ExternalServiceSpec) Schedule {
 	check := &spec.HealthCheck
-	made := Schedule{
+	schedule := Schedule{
 		Timing:     TimingOf(spec),
 		thresholds: health.Thresholds{Failure: threshold(check.FailureThreshold), Success: threshold(check.SuccessThreshold)},
 	}
 	if check.InitialState == farpointv1.InitiallyReady {
-		made.initial = health.StateHealthy
+		schedule.initial = health.StateHealthy
 	}
-	return made
+	return schedule
 }
 
 // NewSettings reads spec.healthCheck. The certificates and the login are what it refers
 // to. The error tells the user what to change.
 func NewSettings(spec *farpointv1.ExternalServiceSpec, trust Certificates, login Login) (Settings, error) {
 	check := &spec.HealthCheck
-	made := Settings{login: login, sendUnverified: check.SendCredentialsToUnverifiedServers}
+	settings := Settings{login: login, sendUnverified: check.SendCredentialsToUnverifiedServers}
 	var err error
-	if made.http, err = httpSettings(check.HTTP); err != nil {
+	if settings.http, err = httpSettings(check.HTTP); err != nil {
 		return Settings{}, err
 	}
-	made.private = check.HTTP != nil && len(check.HTTP.Headers) > 0 || len(trust.Authorities) > 0 || trust.Client != nil ||
+	settings.private = check.HTTP != nil && len(check.HTTP.Headers) > 0 || len(trust.Authorities) > 0 || trust.Client != nil ||
 		login.Credentials != nil
 	if tls := check.TLS; tls != nil {
-		made.tls = &transport.TLSSettings{ServerName: tls.ServerName, CABundle: trust.Authorities, ClientCertificate: trust.Client, InsecureSkipVerify: tls.InsecureSkipVerify}
+		settings.tls = &transport.TLSSettings{ServerName: tls.ServerName, CABundle: trust.Authorities, ClientCertificate: trust.Client, InsecureSkipVerify: tls.InsecureSkipVerify}
 	}
 	if tcp := check.TCP; tcp != nil {
-		made.tcp = &protocol.TCPSettings{Send: tcp.Send, Expect: tcp.Expect}
+		settings.tcp = &protocol.TCPSettings{Send: tcp.Send, Expect: tcp.Expect}
 	}
-	made.digest, err = digestOf(check, trust)
-	return made, err
+	settings.digest, err = digestOf(check, trust)
+	return settings, err
 }
 
 // threshold keeps within the bounds of the CRD, whatever its version.
@@ -122,28 +122,28 @@ func httpSettings(check *farpointv1.HTTPHealthCheck) (*protocol.HTTPSettings, er
 	if check == nil {
 		return nil, nil
 	}
-	made := &protocol.HTTPSettings{
+	settings := &protocol.HTTPSettings{
 		Method:          check.Method,
 		Host:            check.Host,
 		FollowRedirects: check.FollowRedirects,
 		MaxBodyBytes:    int(check.MaxBodyBytes),
 	}
 	for _, header := range check.Headers {
-		made.Headers = append(made.Headers, protocol.Header{Name: header.Name, Value: header.Value})
+		settings.Headers = append(settings.Headers, protocol.Header{Name: header.Name, Value: header.Value})
 	}
 	var err error
-	if made.ExpectedStatuses, err = statusRanges("expectedStatuses", check.ExpectedStatuses); err != nil {
+	if settings.ExpectedStatuses, err = statusRanges("expectedStatuses", check.ExpectedStatuses); err != nil {
 		return nil, err
 	}
-	if made.DrainStatuses, err = statusRanges("drainStatuses", check.DrainStatuses); err != nil {
+	if settings.DrainStatuses, err = statusRanges("drainStatuses", check.DrainStatuses); err != nil {
 		return nil, err
 	}
 	if check.ExpectedBody != "" {
-		if made.ExpectedBody, err = protocol.CompileBody(check.ExpectedBody, made.MaxBodyBytes); err != nil {
+		if settings.ExpectedBody, err = protocol.CompileBody(check.ExpectedBody, settings.MaxBodyBytes); err != nil {
 			return nil, err
 		}
 	}
-	return made, nil
+	return settings, nil
 }
 
 func statusRanges(field string, texts []string) ([]protocol.StatusRange, error) {

@@ -63,8 +63,8 @@ type Targets struct {
 type Planner struct {
 	Registry protocol.Registry
 	Egress   *egress.Policy
-	// confines are those of the object's namespace; nil are none.
-	confines *policy.Limits
+	// limits are those of the object's namespace; nil are none.
+	limits *policy.Limits
 	// room is how many endpoints the object may have.
 	room int
 }
@@ -72,7 +72,7 @@ type Planner struct {
 // Within is the planner for an object that is confined, and has so much room.
 func (p Planner) Within(limits *policy.Limits, room int) Planner {
 	if limits != nil {
-		p.Registry, p.confines = limits.Registry, limits
+		p.Registry, p.limits = limits.Registry, limits
 	}
 	p.room = room
 	return p
@@ -80,7 +80,7 @@ func (p Planner) Within(limits *policy.Limits, room int) Planner {
 
 // Refuses reports whether nothing may be published at a place, or not any more.
 func (p Planner) Refuses(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
-	return p.Egress.CheckPublished(address) != nil || p.confines.CheckPublished(address, ports) != nil
+	return p.Egress.CheckPublished(address) != nil || p.limits.CheckPublished(address, ports) != nil
 }
 
 // Plan judges each endpoint of the spec, with its names resolved, by itself, so that a bad
@@ -96,14 +96,14 @@ func (p Planner) Plan(names *Expansion, ports []corev1.ServicePort, by Probing, 
 	resolver := &portResolver{common: spec.Ports, service: ports}
 	candidates := make([]candidate, names.Len())
 	for i := range candidates {
-		wanted := &candidates[i]
+		c := &candidates[i]
 		var refused *endpoint.Rejection
-		wanted.Endpoint, refused = p.locate(names.At(i), i, resolver)
+		c.Endpoint, refused = p.locate(names.At(i), i, resolver)
 		if refused == nil {
-			refused = p.confines.Refusal(&wanted.Endpoint, p.room)
+			refused = p.limits.Refusal(&c.Endpoint, p.room)
 		}
 		if refused == nil {
-			refused = p.attachProber(wanted, spec, by, prior)
+			refused = p.attachProber(c, spec, by, prior)
 		}
 		if refused != nil {
 			planned.Rejected[i] = *refused
@@ -114,13 +114,13 @@ func (p Planner) Plan(names *Expansion, ports []corev1.ServicePort, by Probing, 
 }
 
 // locate finds out where an endpoint is.
-func (p Planner) locate(wanted Wanted, index int, resolver *portResolver) (endpoint.Endpoint, *endpoint.Rejection) {
-	if wanted.Refused != nil {
-		return endpoint.Endpoint{}, wanted.Refused
+func (p Planner) locate(e ExpandedEndpoint, index int, resolver *portResolver) (endpoint.Endpoint, *endpoint.Rejection) {
+	if e.Refused != nil {
+		return endpoint.Endpoint{}, e.Refused
 	}
-	spec := wanted.Spec
-	if wanted.asName {
-		return p.locateName(wanted, index, resolver)
+	spec := e.Spec
+	if e.asName {
+		return p.locateName(e, index, resolver)
 	}
 	address, err := netip.ParseAddr(spec.Address)
 	if err != nil || address.Zone() != "" {
@@ -137,28 +137,28 @@ func (p Planner) locate(wanted Wanted, index int, resolver *portResolver) (endpo
 		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: err.Error()}
 	}
 	text := address.String()
-	made := endpoint.Endpoint{Index: index, Name: endpoint.NameOf(text, ports.First()), Spec: spec, Address: address, Text: text, Ports: ports}
-	if wanted.Name != "" {
-		made.Resolved = &endpoint.ResolvedFrom{Address: wanted.from, Name: wanted.Name, Target: wanted.target}
+	ep := endpoint.Endpoint{Index: index, Name: endpoint.NameOf(text, ports.First()), Spec: spec, Address: address, Text: text, Ports: ports}
+	if e.Name != "" {
+		ep.Resolved = &endpoint.ResolvedFrom{Address: e.from, Name: e.Name, Target: e.target}
 	}
-	return made, nil
+	return ep, nil
 }
 
 // locateName is locate for a name that is published as such.
-func (p Planner) locateName(wanted Wanted, index int, resolver *portResolver) (endpoint.Endpoint, *endpoint.Rejection) {
-	if faults := validation.IsFullyQualifiedDomainName(nil, wanted.Name); len(faults) > 0 {
-		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: fmt.Sprintf("%q cannot be published as a name: it needs a dot, and labels of lower-case letters, digits and dashes", wanted.Name)}
+func (p Planner) locateName(e ExpandedEndpoint, index int, resolver *portResolver) (endpoint.Endpoint, *endpoint.Rejection) {
+	if faults := validation.IsFullyQualifiedDomainName(nil, e.Name); len(faults) > 0 {
+		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: fmt.Sprintf("%q cannot be published as a name: it needs a dot, and labels of lower-case letters, digits and dashes", e.Name)}
 	}
-	if message := endpoint.TopologyFault(wanted.Spec); message != "" {
+	if message := endpoint.TopologyFault(e.Spec); message != "" {
 		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidTopologyReason, Message: message}
 	}
-	ports, err := resolver.resolve(wanted.Spec)
+	ports, err := resolver.resolve(e.Spec)
 	if err != nil {
 		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: err.Error()}
 	}
 	return endpoint.Endpoint{
-		Index: index, Name: endpoint.NameOf(wanted.Name, ports.First()), Spec: wanted.Spec, Text: wanted.Name, Ports: ports,
-		Resolved: &endpoint.ResolvedFrom{Address: wanted.from, Name: wanted.Name, Target: wanted.target},
+		Index: index, Name: endpoint.NameOf(e.Name, ports.First()), Spec: e.Spec, Text: e.Name, Ports: ports,
+		Resolved: &endpoint.ResolvedFrom{Address: e.from, Name: e.Name, Target: e.target},
 	}, nil
 }
 
@@ -176,9 +176,9 @@ func IdentityOf(definition protocol.Definition, common Settings) scheduler.Ident
 	return scheduler.Identity(digest.Sum(nil)[:len(scheduler.Identity{})])
 }
 
-// confinedIdentity tells probes apart that do the same as long as nothing leads them to
+// identityWithin tells probes apart that do the same as long as nothing leads them to
 // where only one of them may go.
-func confinedIdentity(identity scheduler.Identity, within *policy.Limits) scheduler.Identity {
+func identityWithin(identity scheduler.Identity, within *policy.Limits) scheduler.Identity {
 	digest := sha256.Sum256(append(identity[:], within.Digest[:]...))
 	return scheduler.Identity(digest[:len(identity)])
 }
@@ -252,8 +252,8 @@ func (t Targets) Rejections() (reason, message string) {
 // Unresolved is the first name that leads nowhere; nil if there is none.
 func (t Targets) Unresolved() *endpoint.Rejection {
 	for i := range t.Names.list {
-		if wanted := &t.Names.list[i]; wanted.unresolved {
-			return &endpoint.Rejection{Reason: wanted.Refused.Reason, Message: fmt.Sprintf("spec.endpoints[%d]: %s", wanted.Origin, wanted.Refused.Message)}
+		if e := &t.Names.list[i]; e.unresolved {
+			return &endpoint.Rejection{Reason: e.Refused.Reason, Message: fmt.Sprintf("spec.endpoints[%d]: %s", e.Origin, e.Refused.Message)}
 		}
 	}
 	return nil

@@ -262,12 +262,12 @@ func TestCredentialsTellProbesApart(t *testing.T) {
 	for _, credentials := range []protocol.Credentials{
 		{Username: "ab", Password: "c"}, {Username: "a", Password: "bc"}, {Password: "abc"}, {Token: "abc"},
 	} {
-		made := targetsBy(&credentials)
-		if seen[made[0].Identity] || !made[0].Private {
+		got := targetsBy(&credentials)
+		if seen[got[0].Identity] || !got[0].Private {
 			t.Errorf("%q, %q: shared with others", credentials.Username, credentials.Password)
 		}
-		seen[made[0].Identity] = true
-		if made[1].Identity != none[1].Identity {
+		seen[got[0].Identity] = true
+		if got[1].Identity != none[1].Identity {
 			t.Error("a probe that takes no credentials depends on them")
 		}
 	}
