@@ -42,11 +42,11 @@ const (
 // newPolicy creates a policy that goes with the spec.
 func newPolicy(ctx SpecContext, name string, change func(*farpointv1.ExternalServicePolicySpec)) *farpointv1.ExternalServicePolicy {
 	GinkgoHelper()
-	made := &farpointv1.ExternalServicePolicy{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	change(&made.Spec)
-	create(ctx, made)
-	DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(k8s.Delete(ctx, made))).To(Succeed()) })
-	return made
+	policy := &farpointv1.ExternalServicePolicy{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	change(&policy.Spec)
+	create(ctx, policy)
+	DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(k8s.Delete(ctx, policy))).To(Succeed()) })
+	return policy
 }
 
 // labelled gives a namespace labels besides those that it has.
@@ -210,9 +210,9 @@ var _ = Describe("admission by policies", Ordered, func() {
 			})
 		}
 		last := &object.Spec.Endpoints[999]
-		begun := time.Now()
+		start := time.Now()
 		Expect(admitted(ctx, object)).To(Succeed())
-		AddReportEntry("time to admit 1,000 endpoints by 256 rules", time.Since(begun))
+		AddReportEntry("time to admit 1,000 endpoints by 256 rules", time.Since(start))
 		address := last.Address
 		last.Address = "10.63.255.7"
 		Expect(admitted(ctx, object)).To(MatchError(ContainSubstring("the address 10.63.255.7 is not allowed")))

@@ -210,10 +210,10 @@ func TestExpressionsAskForWhatThereIs(t *testing.T) {
 	for where, expression := range dashboardExpressions(t) {
 		expressions[where] = expression
 	}
-	places := slices.Sorted(maps.Keys(expressions))
+	sources := slices.Sorted(maps.Keys(expressions))
 	var list []string
-	for _, place := range places {
-		list = append(list, expressions[place])
+	for _, source := range sources {
+		list = append(list, expressions[source])
 	}
 	input, err := json.Marshal(list)
 	if err != nil {
@@ -232,7 +232,7 @@ func TestExpressionsAskForWhatThereIs(t *testing.T) {
 	}
 	for i, answer := range answers {
 		fail := func(format string, arguments ...any) {
-			t.Errorf("%s: %s\n%s", places[i], fmt.Sprintf(format, arguments...), list[i])
+			t.Errorf("%s: %s\n%s", sources[i], fmt.Sprintf(format, arguments...), list[i])
 		}
 		if answer.Error != "" || len(answer.Selectors) == 0 {
 			fail("it reads nothing: %s", answer.Error)
@@ -290,19 +290,19 @@ func dashboardExpressions(t *testing.T) map[string]string {
 		}
 	}
 	readYAML(t, dashboardFile, &dashboard)
-	found := map[string]string{}
+	expressions := map[string]string{}
 	for _, panel := range dashboard.Panels {
 		for _, target := range panel.Targets {
-			found["panel "+panel.Title+" "+target.RefID] = strings.ReplaceAll(target.Expr, "$__rate_interval", "5m")
+			expressions["panel "+panel.Title+" "+target.RefID] = strings.ReplaceAll(target.Expr, "$__rate_interval", "5m")
 		}
 	}
 	for _, variable := range dashboard.Templating.List {
 		if ask := regexp.MustCompile(`^label_values\((.*), (\w+)\)$`).FindStringSubmatch(variable.Definition); ask != nil {
-			found["variable "+variable.Name] = fmt.Sprintf("count by (%s) (%s)", ask[2], ask[1])
+			expressions["variable "+variable.Name] = fmt.Sprintf("count by (%s) (%s)", ask[2], ask[1])
 		}
 	}
-	if len(found) < 20 {
-		t.Fatalf("only %d expressions in %s", len(found), dashboardFile)
+	if len(expressions) < 20 {
+		t.Fatalf("only %d expressions in %s", len(expressions), dashboardFile)
 	}
-	return found
+	return expressions
 }

@@ -69,9 +69,9 @@ func load(file string) *sample {
 func loadWith(file string, databases map[string]netip.AddrPort) *sample {
 	GinkgoHelper()
 	text := read(file)
-	found := shown.FindStringSubmatch(text)
-	Expect(found).NotTo(BeNil(), "the comment shows what kubectl get extsvc prints")
-	loaded := &sample{table: strings.ReplaceAll(found[1], "#   ", ""), backends: newSite(), gateway: newGateway(), databases: databases}
+	match := shown.FindStringSubmatch(text)
+	Expect(match).NotTo(BeNil(), "the comment shows what kubectl get extsvc prints")
+	loaded := &sample{table: strings.ReplaceAll(match[1], "#   ", ""), backends: newSite(), gateway: newGateway(), databases: databases}
 	for _, object := range decoded(text) {
 		switch object.GetKind() {
 		case "ExternalService":
@@ -172,12 +172,12 @@ func (s *sample) apply(ctx SpecContext) {
 // externalServices are those of the sample, in the order of their names.
 func (s *sample) externalServices() []*farpointv1.ExternalService {
 	GinkgoHelper()
-	var found []*farpointv1.ExternalService
-	for _, each := range ofKind[farpointv1.ExternalService](s.manifests, "ExternalService") {
-		found = append(found, &each)
+	var objects []*farpointv1.ExternalService
+	for _, object := range ofKind[farpointv1.ExternalService](s.manifests, "ExternalService") {
+		objects = append(objects, &object)
 	}
-	slices.SortFunc(found, func(a, b *farpointv1.ExternalService) int { return strings.Compare(a.Name, b.Name) })
-	return found
+	slices.SortFunc(objects, func(a, b *farpointv1.ExternalService) int { return strings.Compare(a.Name, b.Name) })
+	return objects
 }
 
 // namespace is the one that all of the sample is in.
@@ -185,13 +185,13 @@ func (s *sample) namespace() string { return s.externalServices()[0].Namespace }
 
 // comesOut waits until kubectl prints what the comment shows, and holds the slices of the
 // namespace against the ones that are wanted.
-func (s *sample) comesOut(ctx SpecContext, wanted ...string) {
+func (s *sample) comesOut(ctx SpecContext, want ...string) {
 	GinkgoHelper()
 	printed := func() []string {
 		return table(kubectl(ctx, "", "get", "extsvc", "--namespace", s.namespace()))
 	}
 	Eventually(printed).Should(Equal(table(s.table)))
-	s.publishes(ctx, wanted...)
+	s.publishes(ctx, want...)
 }
 
 // table is what kubectl prints, except the ages.
@@ -204,10 +204,10 @@ func table(text string) []string {
 }
 
 // publishes waits until the namespace has the slices that are wanted.
-func (s *sample) publishes(ctx SpecContext, wanted ...string) {
+func (s *sample) publishes(ctx SpecContext, want ...string) {
 	GinkgoHelper()
-	all := make([]any, len(wanted))
-	for i, text := range wanted {
+	all := make([]any, len(want))
+	for i, text := range want {
 		all[i] = strings.TrimPrefix(text, "\n")
 	}
 	Eventually(func() []string {
@@ -241,15 +241,15 @@ func unusual(ctx SpecContext, object *farpointv1.ExternalService) func() map[str
 		farpointv1.ProgrammedCondition:            "True Programmed",
 	}
 	return func() map[string]string {
-		found := statuses(now(ctx, object))
+		remaining := statuses(now(ctx, object))
 		for kind, status := range usual {
-			if found[kind] == status {
-				delete(found, kind)
-			} else if _, ok := found[kind]; !ok {
-				found[kind] = "absent"
+			if remaining[kind] == status {
+				delete(remaining, kind)
+			} else if _, ok := remaining[kind]; !ok {
+				remaining[kind] = "absent"
 			}
 		}
-		return found
+		return remaining
 	}
 }
 

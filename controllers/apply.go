@@ -76,12 +76,12 @@ type sliceWriter struct {
 	refused, undecided []error
 	// withheld reports whether slices were not created since the namespace is going away.
 	withheld bool
-	// missing are the endpoints that could not be written, by their addresses.
-	missing map[string][]missingEndpoint
+	// unwritten are the endpoints that could not be written, by their addresses.
+	unwritten map[string][]unwrittenEndpoint
 }
 
-// missingEndpoint is an endpoint that could not be written in a slice with these ports.
-type missingEndpoint struct {
+// unwrittenEndpoint is an endpoint that could not be written in a slice with these ports.
+type unwrittenEndpoint struct {
 	ports    endpoint.PortsKey
 	endpoint *discoveryv1.Endpoint
 }
@@ -90,12 +90,12 @@ type missingEndpoint struct {
 // the others from being tried, except that no slice is deleted, nor any endpoint taken out of
 // one, that holds an endpoint which could not be written elsewhere.
 func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, existing []*discoveryv1.EndpointSlice, plan sliceplan.Plan) applied {
-	w := &sliceWriter{slicesApplier: a, owner: owner, held: make(map[types.NamespacedName]*discoveryv1.EndpointSlice, len(existing)+len(plan.Create)), missing: map[string][]missingEndpoint{}}
+	w := &sliceWriter{slicesApplier: a, owner: owner, held: make(map[types.NamespacedName]*discoveryv1.EndpointSlice, len(existing)+len(plan.Create)), unwritten: map[string][]unwrittenEndpoint{}}
 	for _, slice := range existing {
 		w.held[client.ObjectKeyFromObject(slice)] = slice
 	}
 	for _, slice := range plan.Withheld {
-		w.miss(slice)
+		w.noteUnwritten(slice)
 	}
 	for _, slice := range plan.Create {
 		created, err := w.create(ctx, slice)
@@ -105,23 +105,23 @@ func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalServ
 			w.done.Created++
 		case err == nil:
 			w.withheld = true
-			w.miss(slice)
+			w.noteUnwritten(slice)
 		}
 		w.note(slice, err)
 	}
-	firstShed := len(plan.Update) - len(plan.ShrinkLast)
+	firstShrink := len(plan.Update) - len(plan.ShrinkLast)
 	for i, slice := range plan.Update {
-		if i >= firstShed && holdsAny(plan.ShrinkLast[i-firstShed], w.missing) {
-			if slice = heldBack(plan.ShrinkLast[i-firstShed], slice, w.missing); slice == nil {
+		if i >= firstShrink && holdsAny(plan.ShrinkLast[i-firstShrink], w.unwritten) {
+			if slice = heldBack(plan.ShrinkLast[i-firstShrink], slice, w.unwritten); slice == nil {
 				continue
 			}
 		}
 		w.note(slice, w.update(ctx, slice))
 	}
 	for _, slice := range plan.Delete {
-		if !holdsAny(slice, w.missing) {
+		if !holdsAny(slice, w.unwritten) {
 			w.fail(slice, w.delete(ctx, slice))
-		} else if held := heldBack(slice, nil, w.missing); held != nil {
+		} else if held := heldBack(slice, nil, w.unwritten); held != nil {
 			w.fail(slice, w.update(ctx, held))
 		}
 	}
@@ -136,15 +136,15 @@ func (w *sliceWriter) note(slice *discoveryv1.EndpointSlice, err error) {
 		return
 	}
 	w.fail(slice, err)
-	w.miss(slice)
+	w.noteUnwritten(slice)
 }
 
-// miss notes that a slice's endpoints are missing.
-func (w *sliceWriter) miss(slice *discoveryv1.EndpointSlice) {
+// noteUnwritten notes that a slice's endpoints are missing.
+func (w *sliceWriter) noteUnwritten(slice *discoveryv1.EndpointSlice) {
 	ports := endpoint.PortsKeyOf(slice.Ports)
 	for i := range slice.Endpoints {
 		address := slice.Endpoints[i].Addresses[0]
-		w.missing[address] = append(w.missing[address], missingEndpoint{ports, &slice.Endpoints[i]})
+		w.unwritten[address] = append(w.unwritten[address], unwrittenEndpoint{ports, &slice.Endpoints[i]})
 	}
 }
 
@@ -190,9 +190,9 @@ func (a slicesApplier) count(owner *farpointv1.ExternalService, done telemetry.C
 	}
 }
 
-func holdsAny(slice *discoveryv1.EndpointSlice, missing map[string][]missingEndpoint) bool {
+func holdsAny(slice *discoveryv1.EndpointSlice, unwritten map[string][]unwrittenEndpoint) bool {
 	return slices.ContainsFunc(slice.Endpoints, func(endpoint discoveryv1.Endpoint) bool {
-		return slices.ContainsFunc(endpoint.Addresses, func(address string) bool { return len(missing[address]) > 0 })
+		return slices.ContainsFunc(endpoint.Addresses, func(address string) bool { return len(unwritten[address]) > 0 })
 	})
 }
 
@@ -201,21 +201,21 @@ func holdsAny(slice *discoveryv1.EndpointSlice, missing map[string][]missingEndp
 // written elsewhere with the same ports. The slice that is wanted instead is nil if it was to be
 // deleted. heldBack returns nil if nothing changes: a write without a change would requeue the
 // object, which would try again at once.
-func heldBack(present, wanted *discoveryv1.EndpointSlice, missing map[string][]missingEndpoint) *discoveryv1.EndpointSlice {
+func heldBack(present, desired *discoveryv1.EndpointSlice, unwritten map[string][]unwrittenEndpoint) *discoveryv1.EndpointSlice {
 	ports := endpoint.PortsKeyOf(present.Ports)
 	held := present.DeepCopy()
 	for i := range held.Endpoints {
 		addresses := held.Endpoints[i].Addresses
 		same := func(endpoint discoveryv1.Endpoint) bool { return slices.Equal(endpoint.Addresses, addresses) }
-		if wanted != nil && ports == endpoint.PortsKeyOf(wanted.Ports) {
-			if at := slices.IndexFunc(wanted.Endpoints, same); at >= 0 {
-				held.Endpoints[i] = wanted.Endpoints[at]
+		if desired != nil && ports == endpoint.PortsKeyOf(desired.Ports) {
+			if at := slices.IndexFunc(desired.Endpoints, same); at >= 0 {
+				held.Endpoints[i] = desired.Endpoints[at]
 				continue
 			}
 		}
-		for _, each := range missing[addresses[0]] {
-			if each.ports == ports {
-				each.endpoint.Conditions.DeepCopyInto(&held.Endpoints[i].Conditions)
+		for _, e := range unwritten[addresses[0]] {
+			if e.ports == ports {
+				e.endpoint.Conditions.DeepCopyInto(&held.Endpoints[i].Conditions)
 			}
 		}
 	}

@@ -96,13 +96,13 @@ func TestAStaleCacheMakesNoDuplicates(t *testing.T) {
 // conflictsOnly reports whether nothing went wrong but that the cache was behind.
 func conflictsOnly(err error) bool {
 	var all interface{ Unwrap() []error }
-	return errors.As(err, &all) && !slices.ContainsFunc(all.Unwrap(), func(each error) bool { return !apierrors.IsConflict(each) })
+	return errors.As(err, &all) && !slices.ContainsFunc(all.Unwrap(), func(err error) bool { return !apierrors.IsConflict(err) })
 }
 
 // Somebody has made a slice with the name of one of ours, or has taken the labels off ours.
 func TestASliceWithTheNameIsTakenOverIfItIsOurs(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(2))
-	wanted := sliceplan.Make(wants, nil).Create[0]
+	desired := sliceplan.Make(wants, nil).Create[0]
 	tests := map[string]struct {
 		damage func(*discoveryv1.EndpointSlice)
 		ours   bool
@@ -113,7 +113,7 @@ func TestASliceWithTheNameIsTakenOverIfItIsOurs(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			present := wanted.DeepCopy()
+			present := desired.DeepCopy()
 			present.Endpoints = nil
 			test.damage(present)
 			c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(present).Build()
@@ -122,7 +122,7 @@ func TestASliceWithTheNameIsTakenOverIfItIsOurs(t *testing.T) {
 			switch {
 			case !test.ours && (err == nil || len(after) != 1 || len(after[0].Endpoints) != 0):
 				t.Errorf("%v; there are %v, want an error and what there was", err, after)
-			case test.ours && (err != nil || len(after) != 1 || after[0].AddressType != wanted.AddressType || len(after[0].Endpoints) != 2 || len(after[0].Labels) == 0):
+			case test.ours && (err != nil || len(after) != 1 || after[0].AddressType != desired.AddressType || len(after[0].Endpoints) != 2 || len(after[0].Labels) == 0):
 				t.Errorf("%v; there are %v, want the one that is ours", err, after)
 			}
 		})
@@ -254,8 +254,8 @@ func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
 				if first := present[0].Endpoints[0]; *first.Conditions.Ready != (state == health.StateHealthy) {
 					t.Errorf("%v is published, although it is %v", first, state)
 				}
-				if news, wrote := i == 1, present[0].ResourceVersion != version; news != wrote {
-					t.Errorf("try %d: there is news: %v, written: %v", i, news, wrote)
+				if changed, wrote := i == 1, present[0].ResourceVersion != version; changed != wrote {
+					t.Errorf("try %d: there is news: %v, written: %v", i, changed, wrote)
 				}
 				version = present[0].ResourceVersion
 			}

@@ -52,11 +52,11 @@ var _ = Describe("what was written", func() {
 		v6 := farpointv1.Endpoint{Address: "2001:db8::1", Port: new(int32(8080)), HealthCheckURL: backends.url("/")}
 		object.Spec.Endpoints = append(object.Spec.Endpoints, v6)
 		create(ctx, service(namespace, "edited"), object)
-		outline := func() (found []string) {
+		outline := func() (lines []string) {
 			for _, slice := range slicesFor(ctx, namespace, "edited") {
-				found = append(found, fmt.Sprintf("%d %s %d", len(slice.Endpoints), slice.AddressType, *slice.Ports[0].Port))
+				lines = append(lines, fmt.Sprintf("%d %s %d", len(slice.Endpoints), slice.AddressType, *slice.Ports[0].Port))
 			}
-			return found
+			return lines
 		}
 		Eventually(outline).Should(ConsistOf("1 IPv4 8080", "1 IPv6 8080"))
 

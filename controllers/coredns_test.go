@@ -71,19 +71,19 @@ func (s *nameServer) answers(kind uint16, name string) func(Gomega) []string {
 		reply, _, err := s.client.Exchange(question, s.address)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(reply.Rcode).To(BeElementOf(dns.RcodeSuccess, dns.RcodeNameError), "%s", reply)
-		found := []string{}
+		answers := []string{}
 		for _, record := range reply.Answer {
 			switch record := record.(type) {
 			case *dns.A:
-				found = append(found, record.A.String())
+				answers = append(answers, record.A.String())
 			case *dns.AAAA:
-				found = append(found, record.AAAA.String())
+				answers = append(answers, record.AAAA.String())
 			case *dns.SRV:
-				found = append(found, fmt.Sprintf("%s:%d", strings.TrimSuffix(record.Target, "."), record.Port))
+				answers = append(answers, fmt.Sprintf("%s:%d", strings.TrimSuffix(record.Target, "."), record.Port))
 			}
 		}
-		slices.Sort(found)
-		return found
+		slices.Sort(answers)
+		return answers
 	}
 }
 

@@ -37,15 +37,15 @@ import (
 // requires.
 type guarded struct {
 	*httptest.Server
-	// wanted is the Authorization header.
-	wanted atomic.Value
+	// authorization is the Authorization header.
+	authorization atomic.Value
 }
 
-func newGuarded(wanted string) *guarded {
+func newGuarded(authorization string) *guarded {
 	g := &guarded{}
-	g.wanted.Store(wanted)
+	g.authorization.Store(authorization)
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		if request.Header.Get("Authorization") != g.wanted.Load() {
+		if request.Header.Get("Authorization") != g.authorization.Load() {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	}))
@@ -109,15 +109,15 @@ var _ = Describe("credentials", func() {
 		look()
 		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal("False CredentialsUnavailable"))
 		Expect(conditions(ctx, namespace, "guarded")()).To(Equal(map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "TTF"}))
-		api.wanted.Store("nobody")
+		api.authorization.Store("nobody")
 		Eventually(conditions(ctx, namespace, "guarded")).Should(Equal(map[string]string{"192.0.2.10": "FFF", "192.0.2.11": "TTF"}), "it is probed still")
 
 		By("and showing nobody what is in it")
 		text, err := json.Marshal(now(ctx, object))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(CurrentSpecReport().CapturedGinkgoWriterOutput).NotTo(BeEmpty(), "the log")
-		told := string(text) + strings.Join(notes(ctx, object)(), "\n") + CurrentSpecReport().CapturedGinkgoWriterOutput
-		Expect(told).NotTo(Or(ContainSubstring("hunter2"), ContainSubstring("Ym9iOmh1bnRlcjI")))
+		output := string(text) + strings.Join(notes(ctx, object)(), "\n") + CurrentSpecReport().CapturedGinkgoWriterOutput
+		Expect(output).NotTo(Or(ContainSubstring("hunter2"), ContainSubstring("Ym9iOmh1bnRlcjI")))
 	})
 
 	It("that are rotated are in use without an edit", func(ctx SpecContext) {
@@ -132,7 +132,7 @@ var _ = Describe("credentials", func() {
 		create(ctx, token, service(namespace, "rotated"), object)
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
 
-		api.wanted.Store("Bearer second")
+		api.authorization.Store("Bearer second")
 		Eventually(column(ctx, object)).Should(Equal("0/1"))
 		token.StringData = map[string]string{"token": "second"}
 		Expect(k8s.Update(ctx, token)).To(Succeed())

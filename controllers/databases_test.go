@@ -59,14 +59,14 @@ var _ = Describe("a database", func() {
 		second.Promote()
 		first.Follow(second)
 		first.Start()
-		begun := time.Now()
+		start := time.Now()
 		switched := []string{
 			writes + "\n  " + one + notNow + "\n  " + two + inUse,
 			reads + "\n  " + one + inUse + "\n  " + two + notNow,
 		}
 		ledger.publishes(ctx, switched...)
 		for _, object := range ledger.externalServices() {
-			Expect(time.Since(begun)).To(BeNumerically("<", detectionBound(&object.Spec)))
+			Expect(time.Since(start)).To(BeNumerically("<", detectionBound(&object.Spec)))
 		}
 
 		By("handing the probes over to another user")
@@ -101,17 +101,17 @@ var _ = Describe("a database", func() {
 		create(ctx, loginSecret(namespace, corev1.SecretTypeBasicAuth, map[string]string{"password": "hunter2"}), service(namespace, "cache"), object)
 
 		reasons := func() []string {
-			var found []string
+			var lines []string
 			for _, endpoint := range now(ctx, object).Status.Endpoints {
-				found = append(found, endpoint.Reason)
+				lines = append(lines, endpoint.Reason)
 			}
-			return found
+			return lines
 		}
 		Eventually(reasons).Should(Equal([]string{"", "WrongRole", "AuthenticationFailed", farpointv1.InvalidHealthCheckURLReason}))
 		Expect(column(ctx, object)()).To(Equal("1/4"))
-		told := strings.Join(notes(ctx, object)(), "\n") + message(ctx, object, farpointv1.ReadyCondition) + message(ctx, object, farpointv1.DegradedCondition)
-		Expect(told).NotTo(ContainSubstring("hunter2"))
-		Expect(told).NotTo(ContainSubstring("WRONGPASS"), "nor does the server's answer")
+		output := strings.Join(notes(ctx, object)(), "\n") + message(ctx, object, farpointv1.ReadyCondition) + message(ctx, object, farpointv1.DegradedCondition)
+		Expect(output).NotTo(ContainSubstring("hunter2"))
+		Expect(output).NotTo(ContainSubstring("WRONGPASS"), "nor does the server's answer")
 	})
 })
 
@@ -132,11 +132,11 @@ var _ = Describe("a password that a server may not have yet", func() {
 			service(namespace, "withheld"), object)
 
 		endpoints := func() []string {
-			var found []string
+			var lines []string
 			for _, endpoint := range now(ctx, object).Status.Endpoints {
-				found = append(found, string(endpoint.Health)+" "+endpoint.Reason)
+				lines = append(lines, string(endpoint.Health)+" "+endpoint.Reason)
 			}
-			return found
+			return lines
 		}
 		Eventually(endpoints).Should(Equal([]string{"Unknown CredentialsWithheld", "Rejected CredentialsWithheld"}))
 		Expect(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)()).To(Equal("False CredentialsWithheld"))
@@ -156,7 +156,7 @@ var _ = Describe("a password that a server may not have yet", func() {
 			spec.Endpoints[0].HealthCheckURL = farpointv1.HealthCheckURL("postgres://hashed@" + address + "/postgres")
 		})
 		Expect(k8s.Update(ctx, loginSecret(namespace, corev1.SecretTypeBasicAuth, map[string]string{"username": "hashed", "password": "hunter2"}))).To(Succeed())
-		web.wanted.Store("Basic aGFzaGVkOmh1bnRlcjI=")
+		web.authorization.Store("Basic aGFzaGVkOmh1bnRlcjI=")
 		Eventually(endpoints).WithTimeout(30 * time.Second).Should(Equal([]string{"Healthy ", "Healthy "}))
 		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal("True Accepted"))
 	})

@@ -27,11 +27,11 @@ import (
 
 func TestDesiredEndpoints_TooManyAddresses_AnnotationComesAndGoes(t *testing.T) {
 	tooMany := sliceplan.EndpointsContent{Total: sliceplan.EndpointsCapacity + 1}
-	made := desiredEndpoints(fixtures.Owner(), fixtures.Service(), &tooMany, nil)
-	if got := made.Annotations[corev1.EndpointsOverCapacity]; got != "truncated" {
+	endpoints := desiredEndpoints(fixtures.Owner(), fixtures.Service(), &tooMany, nil)
+	if got := endpoints.Annotations[corev1.EndpointsOverCapacity]; got != "truncated" {
 		t.Errorf("the annotation is %q", got)
 	}
-	if annotations := desiredEndpoints(fixtures.Owner(), fixtures.Service(), &sliceplan.EndpointsContent{}, made).Annotations; len(annotations) > 0 {
+	if annotations := desiredEndpoints(fixtures.Owner(), fixtures.Service(), &sliceplan.EndpointsContent{}, endpoints).Annotations; len(annotations) > 0 {
 		t.Errorf("annotations stay: %v", annotations)
 	}
 }

@@ -64,21 +64,21 @@ func newEndpointsKeeper(writer client.Client, live client.Reader, clock clock.Pa
 // keep makes the Endpoints object match the slices, and removes it if it is not wanted. The
 // Service is nil if there is none that may lead to the endpoints.
 func (k *endpointsKeeper) keep(ctx context.Context, owner *farpointv1.ExternalService, service *corev1.Service, published []*discoveryv1.EndpointSlice) (report.EndpointsObject, error) {
-	finding := judgeEndpoints(owner, service)
+	finding := evaluateEndpoints(owner, service)
 	present, err := k.removeOthers(ctx, owner, finding.Published)
 	if err != nil || !finding.Published {
 		return finding, err
 	}
 	if present == nil && owner.DeletionTimestamp != nil {
-		return report.EndpointsObject{Wanted: true}, nil // it has gone before its owner
+		return report.EndpointsObject{Requested: true}, nil // it has gone before its owner
 	}
 	content := sliceplan.NewEndpointsContent(service, published)
-	wanted := desiredEndpoints(owner, service, &content, present)
+	desired := desiredEndpoints(owner, service, &content, present)
 	switch {
 	case present == nil:
-		finding.Published, err = k.create(ctx, owner, wanted)
-	case !sameEndpoints(present, wanted):
-		err = wrapped(k.client.Update(ctx, wanted), "update Endpoints %s", wanted.Name)
+		finding.Published, err = k.create(ctx, owner, desired)
+	case !sameEndpoints(present, desired):
+		err = wrapped(k.client.Update(ctx, desired), "update Endpoints %s", desired.Name)
 	}
 	key := client.ObjectKeyFromObject(service)
 	switch {
@@ -86,27 +86,27 @@ func (k *endpointsKeeper) keep(ctx context.Context, owner *farpointv1.ExternalSe
 		return report.EndpointsObject{}, err
 	case !finding.Published:
 		return report.EndpointsObject{
-			Wanted:  true,
-			Reason:  farpointv1.EndpointsNotOwnedReason,
-			Message: fmt.Sprintf("Endpoints %s exists and was not written for this object: delete it, or unset publishEndpoints; of several ExternalServices with one Service, only one may set it", key),
-			Retry:   k.isBlocked(client.ObjectKeyFromObject(owner)),
+			Requested: true,
+			Reason:    farpointv1.EndpointsNotOwnedReason,
+			Message:   fmt.Sprintf("Endpoints %s exists and was not written for this object: delete it, or unset publishEndpoints; of several ExternalServices with one Service, only one may set it", key),
+			Retry:     k.isBlocked(client.ObjectKeyFromObject(owner)),
 		}, nil
 	}
 	finding.Reason, finding.Message = describeEndpoints(key, service, &content)
 	return finding, nil
 }
 
-// judgeEndpoints decides whether there is to be an Endpoints object.
-func judgeEndpoints(owner *farpointv1.ExternalService, service *corev1.Service) report.EndpointsObject {
+// evaluateEndpoints decides whether there is to be an Endpoints object.
+func evaluateEndpoints(owner *farpointv1.ExternalService, service *corev1.Service) report.EndpointsObject {
 	switch {
 	case !owner.Spec.PublishEndpoints:
 		return report.EndpointsObject{}
 	case service == nil:
-		return report.EndpointsObject{Wanted: true, Reason: farpointv1.NotJudgedReason, Message: "there is no Service to publish Endpoints for; see TargetServiceResolved"}
+		return report.EndpointsObject{Requested: true, Reason: farpointv1.NotJudgedReason, Message: "there is no Service to publish Endpoints for; see TargetServiceResolved"}
 	case len(service.Spec.Selector) > 0:
-		return report.EndpointsObject{Wanted: true, Reason: farpointv1.ServiceHasSelectorReason, Message: fmt.Sprintf("Kubernetes maintains the Endpoints of Service %s, because it has a selector: unset publishEndpoints", ownership.TargetService(owner))}
+		return report.EndpointsObject{Requested: true, Reason: farpointv1.ServiceHasSelectorReason, Message: fmt.Sprintf("Kubernetes maintains the Endpoints of Service %s, because it has a selector: unset publishEndpoints", ownership.TargetService(owner))}
 	}
-	return report.EndpointsObject{Wanted: true, Published: true}
+	return report.EndpointsObject{Requested: true, Published: true}
 }
 
 func describeEndpoints(key types.NamespacedName, service *corev1.Service, content *sliceplan.EndpointsContent) (reason, message string) {
@@ -124,33 +124,33 @@ func describeEndpoints(key types.NamespacedName, service *corev1.Service, conten
 // desiredEndpoints is the present object, or a new one if that is nil, with all that is
 // ours as it should be. Annotations of others stay.
 func desiredEndpoints(owner *farpointv1.ExternalService, service *corev1.Service, content *sliceplan.EndpointsContent, present *corev1.Endpoints) *corev1.Endpoints {
-	wanted := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: service.Name, Namespace: service.Namespace}}
+	desired := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: service.Name, Namespace: service.Namespace}}
 	if present != nil {
-		present.ObjectMeta.DeepCopyInto(&wanted.ObjectMeta)
+		present.ObjectMeta.DeepCopyInto(&desired.ObjectMeta)
 	}
-	wanted.Labels = maps.Clone(service.Labels)
-	if wanted.Labels == nil {
-		wanted.Labels = map[string]string{}
+	desired.Labels = maps.Clone(service.Labels)
+	if desired.Labels == nil {
+		desired.Labels = map[string]string{}
 	}
-	delete(wanted.Labels, corev1.IsHeadlessService)
+	delete(desired.Labels, corev1.IsHeadlessService)
 	if service.Spec.ClusterIP == corev1.ClusterIPNone {
-		wanted.Labels[corev1.IsHeadlessService] = ""
+		desired.Labels[corev1.IsHeadlessService] = ""
 	}
-	wanted.Labels[discoveryv1.LabelSkipMirror] = "true"
-	wanted.Labels[conflicts.EndpointsManagedBy] = farpointv1.ManagedBy
-	ownership.Label(wanted.Labels, owner, service.Namespace)
-	delete(wanted.Annotations, corev1.EndpointsOverCapacity)
+	desired.Labels[discoveryv1.LabelSkipMirror] = "true"
+	desired.Labels[conflicts.EndpointsManagedBy] = farpointv1.ManagedBy
+	ownership.Label(desired.Labels, owner, service.Namespace)
+	delete(desired.Annotations, corev1.EndpointsOverCapacity)
 	if content.Truncated() {
-		if wanted.Annotations == nil {
-			wanted.Annotations = map[string]string{}
+		if desired.Annotations == nil {
+			desired.Annotations = map[string]string{}
 		}
-		wanted.Annotations[corev1.EndpointsOverCapacity] = sliceplan.EndpointsTruncated
+		desired.Annotations[corev1.EndpointsOverCapacity] = sliceplan.EndpointsTruncated
 	}
 	if owner.DeletionTimestamp == nil { // or the garbage collector may be orphaning it
-		wanted.OwnerReferences = []metav1.OwnerReference{ownership.DependentReference(owner, service)}
+		desired.OwnerReferences = []metav1.OwnerReference{ownership.DependentReference(owner, service)}
 	}
-	wanted.Subsets = content.Subsets
-	return wanted
+	desired.Subsets = content.Subsets
+	return desired
 }
 
 // sameEndpoints compares what desiredEndpoints sets.
@@ -160,32 +160,32 @@ func sameEndpoints(a, b *corev1.Endpoints) bool {
 }
 
 // create returns false if somebody else has written the object.
-func (k *endpointsKeeper) create(ctx context.Context, owner *farpointv1.ExternalService, wanted *corev1.Endpoints) (bool, error) {
+func (k *endpointsKeeper) create(ctx context.Context, owner *farpointv1.ExternalService, desired *corev1.Endpoints) (bool, error) {
 	present := &corev1.Endpoints{}
-	err := k.client.Get(ctx, client.ObjectKeyFromObject(wanted), present, client.UnsafeDisableDeepCopy)
+	err := k.client.Get(ctx, client.ObjectKeyFromObject(desired), present, client.UnsafeDisableDeepCopy)
 	if apierrors.IsNotFound(err) {
 		if k.isBlocked(client.ObjectKeyFromObject(owner)) {
 			return false, nil
 		}
-		err = k.client.Create(ctx, wanted)
+		err = k.client.Create(ctx, desired)
 		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 			return true, nil // all of it is about to go
 		}
 		if !apierrors.IsAlreadyExists(err) {
-			return true, wrapped(err, "create Endpoints %s", wanted.Name)
+			return true, wrapped(err, "create Endpoints %s", desired.Name)
 		}
-		if err = k.live.Get(ctx, client.ObjectKeyFromObject(wanted), present); err == nil && !ownership.IsOwnedBy(present, owner.Name) {
+		if err = k.live.Get(ctx, client.ObjectKeyFromObject(desired), present); err == nil && !ownership.IsOwnedBy(present, owner.Name) {
 			k.block(client.ObjectKeyFromObject(owner))
 		}
 	}
 	if err != nil {
-		return false, fmt.Errorf("read Endpoints %s: %w", wanted.Name, err)
+		return false, fmt.Errorf("read Endpoints %s: %w", desired.Name, err)
 	}
 	if !ownership.IsOwnedBy(present, owner.Name) || present.Namespace != owner.Namespace {
 		return false, nil
 	}
-	wanted.ResourceVersion = present.ResourceVersion // ours, without its labels
-	return true, wrapped(k.client.Update(ctx, wanted), "take over Endpoints %s", wanted.Name)
+	desired.ResourceVersion = present.ResourceVersion // ours, without its labels
+	return true, wrapped(k.client.Update(ctx, desired), "take over Endpoints %s", desired.Name)
 }
 
 // removeOthers removes all Endpoints objects that were written for the owner, except that of

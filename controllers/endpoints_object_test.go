@@ -39,14 +39,14 @@ import (
 // what is not ready after the slash; "none" if there is no such object.
 func legacy(ctx SpecContext, namespace, name string) func() string {
 	return func() string {
-		found := &corev1.Endpoints{}
-		if err := k8s.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, found); apierrors.IsNotFound(err) {
+		endpoints := &corev1.Endpoints{}
+		if err := k8s.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, endpoints); apierrors.IsNotFound(err) {
 			return "none"
 		} else {
 			Expect(err).NotTo(HaveOccurred())
 		}
 		text := ""
-		for i, subset := range found.Subsets {
+		for i, subset := range endpoints.Subsets {
 			if i > 0 {
 				text += "; "
 			}
@@ -94,9 +94,9 @@ var _ = Describe("an Endpoints object", func() {
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("True Published"))
 		Expect(condition(ctx, object, farpointv1.NoConflictsCondition)()).To(Equal("True NoConflicts"))
 		get := func() *corev1.Endpoints {
-			found := &corev1.Endpoints{}
-			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(object), found)).To(Succeed())
-			return found
+			endpoints := &corev1.Endpoints{}
+			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(object), endpoints)).To(Succeed())
+			return endpoints
 		}
 		sound := get()
 		Expect(sound.Labels).To(Equal(map[string]string{
@@ -290,10 +290,10 @@ var _ = Describe("an Endpoints object", func() {
 		target := service(there, "far")
 		create(ctx, allowed, target, object)
 		Eventually(legacy(ctx, there, "far")).Should(Equal("http 8080: 192.0.2.10"))
-		found := &corev1.Endpoints{}
-		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(target), found)).To(Succeed())
-		Expect(found.Labels).To(HaveKeyWithValue("farpoint.dev/externalservice-namespace", here))
-		Expect(found.OwnerReferences).To(ConsistOf(And(HaveField("Kind", "Service"), HaveField("UID", target.UID))))
+		endpoints := &corev1.Endpoints{}
+		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(target), endpoints)).To(Succeed())
+		Expect(endpoints.Labels).To(HaveKeyWithValue("farpoint.dev/externalservice-namespace", here))
+		Expect(endpoints.OwnerReferences).To(ConsistOf(And(HaveField("Kind", "Service"), HaveField("UID", target.UID))))
 
 		Expect(k8s.Delete(ctx, allowed)).To(Succeed())
 		Eventually(legacy(ctx, there, "far")).Should(Equal("none"))

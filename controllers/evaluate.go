@@ -41,8 +41,8 @@ import (
 	"farpoint.dev/farpoint/probes/scheduler"
 )
 
-// findings are what a reconcile has found out so far.
-type findings struct {
+// reconcileFindings are what a reconcile has found out so far.
+type reconcileFindings struct {
 	report.Findings
 	// within is what the policies allow.
 	within *policy.Limits
@@ -63,43 +63,43 @@ type findings struct {
 // what it knows. What has a fault is probed by the last definition that was sound, and as
 // any other within what the policies allow now. Findings that are pending wait for the first
 // answers about DNS names, or about Secrets and ConfigMaps.
-func (r *Reconciler) evaluate(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, prior *slicestate.Prior, found *findings) error {
+func (r *Reconciler) evaluate(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, prior *slicestate.Prior, findings *reconcileFindings) error {
 	known := r.definitions.update(ctx, object, r.clock.Now())
 	if wait := references.Patience - known.references.UnansweredFor(r.clock.Now()); !known.HasProbers() && wait > 0 && wait <= references.Patience {
-		found.pending, found.retryAfter = true, min(wait, references.RetryInterval)
+		findings.pending, findings.retryAfter = true, min(wait, references.RetryInterval)
 		return nil
 	}
-	found.Fault = known.Fault()
-	found.referencesDue = known.references.DueIn(r.clock.Now(), r.definitions.cadence)
+	findings.Fault = known.Fault()
+	findings.referencesDue = known.references.DueIn(r.clock.Now(), r.definitions.cadence)
 	common := targets.ScheduleOf(&object.Spec)
-	slowed := found.within.ClampTiming(&common.Timing)
-	room, err := r.roomFor(ctx, object, found.within)
+	slowed := findings.within.ClampTiming(&common.Timing)
+	room, err := r.roomFor(ctx, object, findings.within)
 	if err != nil {
 		return err
 	}
-	service := found.Service.Service
-	planner := r.targets.Within(found.within, room)
+	service := findings.Service.Service
+	planner := r.targets.Within(findings.within, room)
 	names := r.resolve(object, owner, service, planner, prior)
 	if wait := names.Awaited(r.clock.Now()); wait > 0 {
-		found.pending, found.retryAfter = true, wait // or less: the resolver requeues
+		findings.pending, findings.retryAfter = true, wait // or less: the resolver requeues
 		return nil
 	}
-	planned := planner.Plan(names, service.Spec.Ports, known.Probing(found.within, planner.Egress.Version()), prior)
+	planned := planner.Plan(names, service.Spec.Ports, known.Probing(findings.within, planner.Egress.Version()), prior)
 	known.Keep(&planned)
 	planned.Slowed = slowed
-	if found.around, err = r.neighbours(ctx, service, types.NamespacedName(owner)); err != nil {
+	if findings.around, err = r.neighbours(ctx, service, types.NamespacedName(owner)); err != nil {
 		return err
 	}
-	leaving := r.leaving(object, owner, planner, planned, prior, found.around)
-	r.probe(owner, found.within, append(planned.ProbeTargets(common, prior), unchangedTargets(leaving)...))
-	found.Targets = &planned
-	found.Held = r.scheduler.Held(owner)
-	found.Verdicts = verdicts(planned.Accepted, r.scheduler.Health(owner), prior)
-	found.Availability = availability.RulesOf(&object.Spec.Availability).Assign(found.Verdicts, availability.Past{Decided: r.decisions.Of(owner), Published: prior.At})
-	found.Verdicts = append(found.Verdicts, leaving...)
-	found.PortsReason, found.PortsMessage = conflicts.PortMismatch(planned.Accepted, found.around)
-	found.FamiliesReason, found.FamiliesMessage = conflicts.FamilyMismatch(planned.Accepted, found.around)
-	found.Traffic = sliceplan.DecideHints(service, found.Verdicts).BesideOthers(service, found.around.Rivals)
+	leaving := r.leaving(object, owner, planner, planned, prior, findings.around)
+	r.probe(owner, findings.within, append(planned.ProbeTargets(common, prior), unchangedTargets(leaving)...))
+	findings.Targets = &planned
+	findings.Held = r.scheduler.Held(owner)
+	findings.Verdicts = verdicts(planned.Accepted, r.scheduler.Health(owner), prior)
+	findings.Availability = availability.RulesOf(&object.Spec.Availability).Assign(findings.Verdicts, availability.Past{Decided: r.decisions.Of(owner), Published: prior.At})
+	findings.Verdicts = append(findings.Verdicts, leaving...)
+	findings.PortsReason, findings.PortsMessage = conflicts.PortMismatch(planned.Accepted, findings.around)
+	findings.FamiliesReason, findings.FamiliesMessage = conflicts.FamilyMismatch(planned.Accepted, findings.around)
+	findings.Traffic = sliceplan.DecideHints(service, findings.Verdicts).BesideOthers(service, findings.around.Rivals)
 	return nil
 }
 
@@ -153,7 +153,7 @@ func unchangedTargets(leaving []endpoint.Verdict) []scheduler.Target {
 // probe has the scheduler probe the targets. Those without a prober go on as they were
 // begun, unless that was within other confines: what these let them do is not known.
 func (r *Reconciler) probe(owner probes.Owner, within *policy.Limits, targets []scheduler.Target) {
-	if !r.policies.Enter(owner, within) {
+	if !r.policies.RecordLimits(owner, within) {
 		targets = slices.DeleteFunc(targets, func(target scheduler.Target) bool { return target.Prober == nil })
 	}
 	r.scheduler.Set(owner, targets)
@@ -162,7 +162,7 @@ func (r *Reconciler) probe(owner probes.Owner, within *policy.Limits, targets []
 // keepProbes has the probes of an owner whose endpoints cannot be judged go on as they were
 // begun, unless that was within other confines.
 func (r *Reconciler) keepProbes(owner probes.Owner, within *policy.Limits) {
-	if !r.policies.Enter(owner, within) {
+	if !r.policies.RecordLimits(owner, within) {
 		r.scheduler.Remove(owner)
 	}
 }

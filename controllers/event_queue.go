@@ -107,20 +107,20 @@ func newEventQueue(c client.Client, leading func(context.Context) error) *eventQ
 }
 
 // add puts Events about an object into the queue. It does not block.
-func (q *eventQueue) add(about *farpointv1.ExternalService, told []report.PendingEvent, now metav1.MicroTime) {
+func (q *eventQueue) add(about *farpointv1.ExternalService, events []report.PendingEvent, now metav1.MicroTime) {
 	overflow := 0
 	q.mu.Lock()
-	for i, each := range told {
-		q.pending = append(q.pending, q.event(about, each, i, now))
+	for i, event := range events {
+		q.pending = append(q.pending, q.event(about, event, i, now))
 		q.pendingIn[about.Namespace]++
 		if len(q.pending) > maxPendingEvents {
-			q.remove(q.leastUseful())
+			q.remove(q.indexToDrop())
 			overflow++
 		}
 	}
 	q.mu.Unlock()
 	q.dropped.WithLabelValues("overflow").Add(float64(overflow))
-	for range told {
+	for range events {
 		q.wakeWriter()
 	}
 }
@@ -133,21 +133,21 @@ func (q *eventQueue) wakeWriter() {
 	}
 }
 
-// leastUseful is the index of the Event to drop: one that is no warning, if there is one,
+// indexToDrop is the index of the Event to drop: one that is no warning, if there is one,
 // of the namespace with the most Events, the oldest. It is called with mu held.
-func (q *eventQueue) leastUseful() int {
-	least := 0
+func (q *eventQueue) indexToDrop() int {
+	index := 0
 	for i, event := range q.pending {
-		candidate := q.pending[least]
+		candidate := q.pending[index]
 		if warns, than := event.Type == corev1.EventTypeWarning, candidate.Type == corev1.EventTypeWarning; warns != than {
 			if than {
-				least = i
+				index = i
 			}
 		} else if q.pendingIn[event.Namespace] > q.pendingIn[candidate.Namespace] {
-			least = i
+			index = i
 		}
 	}
-	return least
+	return index
 }
 
 // remove is called with mu held.
@@ -250,10 +250,10 @@ func (q *eventQueue) create(ctx context.Context, event *eventsv1.Event) error {
 	return err
 }
 
-func (q *eventQueue) event(about *farpointv1.ExternalService, told report.PendingEvent, ordinal int, now metav1.MicroTime) *eventsv1.Event {
+func (q *eventQueue) event(about *farpointv1.ExternalService, pending report.PendingEvent, ordinal int, now metav1.MicroTime) *eventsv1.Event {
 	const longest = 1024 // the API server's limit
 	kindOfEvent := corev1.EventTypeNormal
-	if told.Warning {
+	if pending.Warning {
 		kindOfEvent = corev1.EventTypeWarning
 	}
 	return &eventsv1.Event{
@@ -266,8 +266,8 @@ func (q *eventQueue) event(about *farpointv1.ExternalService, told report.Pendin
 		ReportingInstance:   q.instance[:min(len(q.instance), 128)], // the API server's limit
 		Action:              "Probe",
 		Type:                kindOfEvent,
-		Reason:              told.Reason,
-		Note:                phrase.Cut(told.Note, longest),
+		Reason:              pending.Reason,
+		Note:                phrase.Cut(pending.Note, longest),
 		Regarding: corev1.ObjectReference{
 			APIVersion:      farpointv1.GroupVersion.String(),
 			Kind:            ownership.Kind,

@@ -106,7 +106,7 @@ func TestEventQueue_SlowAPI_AddsAtOnceAndKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &eventsAPI{takes: map[string]time.Duration{"shop": time.Second}}
 		queue, stop := runEvents(api)
-		begun := time.Now()
+		start := time.Now()
 		var want []string
 		for i := range 20 {
 			note := fmt.Sprint(i)
@@ -115,7 +115,7 @@ func TestEventQueue_SlowAPI_AddsAtOnceAndKeepsTheOrder(t *testing.T) {
 				queue.add(about("shop", fmt.Sprint(object)), []report.PendingEvent{{Warning: true, Reason: "Reason", Note: note}}, metav1.NowMicro())
 			}
 		}
-		if took := time.Since(begun); took != 0 {
+		if took := time.Since(start); took != 0 {
 			t.Errorf("adding took %v, want no waiting", took)
 		}
 		time.Sleep(10 * time.Minute)
@@ -176,9 +176,9 @@ func TestEventQueue_Stop_WritesWhatThereIsTimeFor(t *testing.T) {
 			queue.add(about("shop", fmt.Sprint(i)), []report.PendingEvent{{Warning: true, Reason: "Reason", Note: "x"}}, metav1.NowMicro())
 		}
 		synctest.Wait()
-		begun := time.Now()
+		start := time.Now()
 		stop()
-		if took := time.Since(begun); took > eventFlushTime {
+		if took := time.Since(start); took > eventFlushTime {
 			t.Errorf("stopping took %v, want at most %v", took, eventFlushTime)
 		}
 		written := api.count()

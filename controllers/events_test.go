@@ -70,10 +70,10 @@ var _ = Describe("Events", func() {
 		}
 		Eventually(ready, "60s").Should(Equal(objects))
 		slow.Store(true)
-		begun := time.Now()
+		start := time.Now()
 		backends.down.Store("/", true)
 		Eventually(ready, "60s").Should(BeZero())
-		took := time.Since(begun)
+		took := time.Since(start)
 		AddReportEntry("all endpoints were taken out after", took)
 		// Two Events each, written by four workers.
 		Expect(took).To(BeNumerically("<", objects*2/4*takes/2))
@@ -107,22 +107,22 @@ var _ = Describe("Events", func() {
 			backends.down.Delete(fmt.Sprint("/", i))
 		}
 		Eventually(column(ctx, object), "60s").Should(Equal("500/500"))
-		told := notes(ctx, object)()[len(atFirst):]
+		added := notes(ctx, object)()[len(atFirst):]
 		// Each kind of change comes in one batch after the other, of which the
 		// smallest name up to 10 endpoints one by one.
-		Expect(len(told)).To(BeNumerically("<", many/5), "for a thousand changes:\n%s", strings.Join(told, "\n"))
-		Expect(told).To(ContainElement(MatchRegexp(`^Warning EndpointUnhealthy: \d{2,3} endpoints are unhealthy: 198\.18\.[01]\.\d+:80(, 198\.18\.[01]\.\d+:80){9} and others$`)))
+		Expect(len(added)).To(BeNumerically("<", many/5), "for a thousand changes:\n%s", strings.Join(added, "\n"))
+		Expect(added).To(ContainElement(MatchRegexp(`^Warning EndpointUnhealthy: \d{2,3} endpoints are unhealthy: 198\.18\.[01]\.\d+:80(, 198\.18\.[01]\.\d+:80){9} and others$`)))
 	})
 })
 
 // counted is how many endpoints Events with this reason are about.
 func counted(ctx SpecContext, object *farpointv1.ExternalService, reason, word string) func() int {
-	crowd := regexp.MustCompile(reason + `: (\d+) endpoints are ` + word)
+	pattern := regexp.MustCompile(reason + `: (\d+) endpoints are ` + word)
 	return func() int {
 		sum := 0
 		for _, note := range notes(ctx, object)() {
-			if found := crowd.FindStringSubmatch(note); found != nil {
-				number, err := strconv.Atoi(found[1])
+			if match := pattern.FindStringSubmatch(note); match != nil {
+				number, err := strconv.Atoi(match[1])
 				Expect(err).NotTo(HaveOccurred())
 				sum += number
 			} else if strings.Contains(note, reason+": Endpoint ") {

@@ -142,19 +142,19 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		}
 		// A grant that is revoked takes the slices away anyway.
 	}
-	found, err := r.publish(ctx, object, within)
-	if err != nil || found.pending {
-		return ctrl.Result{RequeueAfter: found.retryAfter}, err
+	findings, err := r.publish(ctx, object, within)
+	if err != nil || findings.pending {
+		return ctrl.Result{RequeueAfter: findings.retryAfter}, err
 	}
-	if err := r.followSlices(ctx, object, &found); err != nil {
+	if err := r.followSlices(ctx, object, &findings); err != nil {
 		return ctrl.Result{}, err
 	}
-	due := requeueAfter(found, r.clock.Now())
-	if err := r.report(ctx, object, report.Summarize(object, found.Findings, r.now())); err != nil {
+	due := requeueAfter(findings, r.clock.Now())
+	if err := r.report(ctx, object, report.Summarize(object, findings.Findings, r.now())); err != nil {
 		return retryInTime(ctx, due, err)
 	}
-	if found.WriteFailed != nil {
-		return retryInTime(ctx, due, found.WriteFailed)
+	if findings.WriteFailed != nil {
+		return retryInTime(ctx, due, findings.WriteFailed)
 	}
 	return due, nil
 }
@@ -196,14 +196,14 @@ func ownerOfProbes(object *farpointv1.ExternalService) probes.Owner {
 // followSlices does what follows the slices once they are written: the Endpoints object, Services
 // that are no longer the target, and who else publishes. It returns an error only if something
 // is undecided.
-func (r *Reconciler) followSlices(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
-	if err := r.keepEndpoints(ctx, object, found); err != nil {
+func (r *Reconciler) followSlices(ctx context.Context, object *farpointv1.ExternalService, findings *reconcileFindings) error {
+	if err := r.keepEndpoints(ctx, object, findings); err != nil {
 		return err
 	}
-	if err := r.removeFormerServices(ctx, object, found); err != nil {
+	if err := r.removeFormerServices(ctx, object, findings); err != nil {
 		return err
 	}
-	return r.detectConflicts(ctx, ownerOfProbes(object), found)
+	return r.detectConflicts(ctx, ownerOfProbes(object), findings)
 }
 
 // retryInTime has a refused write tried again no later than when something is due. After an
@@ -250,8 +250,8 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	r.own.wrote(client.ObjectKeyFromObject(object), object)
 	up, draining, down := report.CountFlips(&before, &status)
 	r.counters.Add(client.ObjectKeyFromObject(object), telemetry.Counts{Up: up, Draining: draining, Down: down})
-	told := report.Events(&before, &status)
-	r.events.add(object, told, metav1.NewMicroTime(r.clock.Now()))
+	events := report.Events(&before, &status)
+	r.events.add(object, events, metav1.NewMicroTime(r.clock.Now()))
 	return nil
 }
 
@@ -259,20 +259,20 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 // credentials that are rotated, what made the API server refuse a Service, such as a quota,
 // Endpoints of somebody else that the cache does not hold, and own writes that the cache never
 // shows.
-func requeueAfter(found findings, now time.Time) ctrl.Result {
-	result := ctrl.Result{RequeueAfter: availability.DrainedIn(found.Verdicts, now)}
+func requeueAfter(findings reconcileFindings, now time.Time) ctrl.Result {
+	result := ctrl.Result{RequeueAfter: availability.DrainedIn(findings.Verdicts, now)}
 	sooner := func(wait time.Duration) {
 		if result.RequeueAfter == 0 || wait < result.RequeueAfter {
 			result.RequeueAfter = wait
 		}
 	}
-	if found.referencesDue > 0 {
-		sooner(found.referencesDue)
+	if findings.referencesDue > 0 {
+		sooner(findings.referencesDue)
 	}
-	if found.Service.Reason == farpointv1.ServiceInvalidReason || found.Endpoints.Retry || found.Altered {
+	if findings.Service.Reason == farpointv1.ServiceInvalidReason || findings.Endpoints.Retry || findings.Altered {
 		sooner(refusedInterval)
 	}
-	if found.unconfirmed {
+	if findings.unconfirmed {
 		sooner(ownWriteLifetime) // at the latest; the watch calls before
 	}
 	return result

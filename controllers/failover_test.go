@@ -35,11 +35,11 @@ import (
 // published, as in "Healthy Standby".
 func forms(ctx SpecContext, object *farpointv1.ExternalService) func() map[string]string {
 	return func() map[string]string {
-		found := map[string]string{}
+		states := map[string]string{}
 		for _, endpoint := range now(ctx, object).Status.Endpoints {
-			found[endpoint.Name] = string(endpoint.Health) + " " + string(endpoint.Published)
+			states[endpoint.Name] = string(endpoint.Health) + " " + string(endpoint.Published)
 		}
-		return found
+		return states
 	}
 }
 
@@ -164,8 +164,8 @@ var _ = Describe("tiers", func() {
 
 var _ = Describe("failing open", func() {
 	down := func(backends ...*backend) {
-		for _, each := range backends {
-			each.status.Store(http.StatusServiceUnavailable)
+		for _, b := range backends {
+			b.status.Store(http.StatusServiceUnavailable)
 		}
 	}
 

@@ -125,10 +125,10 @@ func timed(seen <-chan sliceEvent, want sliceEvent, act func()) time.Duration {
 	for len(seen) > 0 {
 		<-seen
 	}
-	begun := time.Now()
+	start := time.Now()
 	act()
 	Eventually(seen).Should(Receive(Equal(want)))
-	return time.Since(begun)
+	return time.Since(start)
 }
 
 // endpointReason is that of the first endpoint in the status.

@@ -124,28 +124,28 @@ func (w *harness) reconcile(probe func(name string, current health.Health) healt
 		}
 	}
 	w.known = known
-	found := report.Findings{Service: report.JudgeService(w.object, w.service), Targets: &planned, Verdicts: verdicts(planned.Accepted, w.known, prior)}
-	found.Availability = availability.RulesOf(&w.object.Spec.Availability).Assign(found.Verdicts, availability.Past{Decided: w.decided, Published: prior.At})
-	w.decided = found.Availability
-	found.Verdicts = append(found.Verdicts, leaving...)
-	_, w.slices = fixtures.CarryOut(w.t, sliceplan.Wants{Owner: w.object, Service: w.service, Endpoints: availability.SplitByRole(found.Verdicts), MaxEndpoints: 3}, w.slices)
-	found.Published = w.slices
-	w.object.Status = report.Summarize(w.object, found, metav1.NewTime(w.now))
+	findings := report.Findings{Service: report.EvaluateService(w.object, w.service), Targets: &planned, Verdicts: verdicts(planned.Accepted, w.known, prior)}
+	findings.Availability = availability.RulesOf(&w.object.Spec.Availability).Assign(findings.Verdicts, availability.Past{Decided: w.decided, Published: prior.At})
+	w.decided = findings.Availability
+	findings.Verdicts = append(findings.Verdicts, leaving...)
+	_, w.slices = fixtures.CarryOut(w.t, sliceplan.Wants{Owner: w.object, Service: w.service, Endpoints: availability.SplitByRole(findings.Verdicts), MaxEndpoints: 3}, w.slices)
+	findings.Published = w.slices
+	w.object.Status = report.Summarize(w.object, findings, metav1.NewTime(w.now))
 }
 
 // published maps every place in the slices to its conditions.
 func (w *harness) published() map[string]string {
 	w.t.Helper()
-	found := map[string]string{}
+	conditions := map[string]string{}
 	for _, slice := range w.slices {
 		for _, endpoint := range slice.Endpoints {
 			key := fmt.Sprintf("%s:%d", endpoint.Addresses[0], *slice.Ports[0].Port)
-			if _, twice := found[key]; twice {
+			if _, twice := conditions[key]; twice {
 				w.t.Fatalf("%s is published twice", key)
 			}
 			c := endpoint.Conditions
-			found[key] = fixtures.Letter(*c.Ready) + fixtures.Letter(*c.Serving) + fixtures.Letter(*c.Terminating)
+			conditions[key] = fixtures.Letter(*c.Ready) + fixtures.Letter(*c.Serving) + fixtures.Letter(*c.Terminating)
 		}
 	}
-	return found
+	return conditions
 }

@@ -99,7 +99,7 @@ var _ = Describe("quiet", func() {
 	})
 
 	It("leaves nothing running when it stops", func(ctx SpecContext) {
-		standing := gleak.Goroutines()
+		before := gleak.Goroutines()
 		running := startOperator(adminConfig)
 		namespace, hanging := newNamespace(ctx), newBackend()
 		object := externalService(namespace, "leak", hanging.url())
@@ -107,15 +107,15 @@ var _ = Describe("quiet", func() {
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
 		running.stop()
 		hanging.Close()
-		Eventually(gleak.Goroutines).ShouldNot(gleak.HaveLeaked(standing))
+		Eventually(gleak.Goroutines).ShouldNot(gleak.HaveLeaked(before))
 	})
 })
 
 // probedOnceMore waits until both backends have had a probe from each of the objects.
 func probedOnceMore(up, down *backend, objects int) {
 	GinkgoHelper()
-	for _, each := range []*backend{up, down} {
-		reached := each.probes.Load() + int64(objects)
-		Eventually(each.probes.Load).WithTimeout(time.Minute).Should(BeNumerically(">=", reached))
+	for _, b := range []*backend{up, down} {
+		reached := b.probes.Load() + int64(objects)
+		Eventually(b.probes.Load).WithTimeout(time.Minute).Should(BeNumerically(">=", reached))
 	}
 }

@@ -72,7 +72,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	byTarget := func(object client.Object) []string {
 		return []string{ownership.TargetService(object.(*farpointv1.ExternalService)).String()}
 	}
-	byCrossing := func(object client.Object) []string {
+	byTargetNamespace := func(object client.Object) []string {
 		if target := ownership.TargetService(object.(*farpointv1.ExternalService)); target.Namespace != object.GetNamespace() {
 			return []string{target.Namespace, anyNamespace}
 		}
@@ -88,7 +88,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		{&corev1.Endpoints{}, ownerIndex, byEndpointsOwner},
 		{&corev1.Service{}, ownerIndex, byLabel(farpointv1.OwnerLabel)},
 		{&farpointv1.ExternalService{}, targetIndex, byTarget},
-		{&farpointv1.ExternalService{}, crossNamespaceIndex, byCrossing},
+		{&farpointv1.ExternalService{}, crossNamespaceIndex, byTargetNamespace},
 	}
 	for _, index := range indexes {
 		if err := indexer.IndexField(ctx, index.object, index.name, index.extract); err != nil {
@@ -163,22 +163,22 @@ func slicesIn(namespace string, all []*discoveryv1.EndpointSlice) (here, elsewhe
 // neighbours finds what else leads the Service's traffic somewhere, as far as the cache
 // knows: not the Pods. It is the cache's own: not to be changed.
 func (r *Reconciler) neighbours(ctx context.Context, service *corev1.Service, owner types.NamespacedName) (conflicts.Neighbours, error) {
-	found := conflicts.Neighbours{Service: service}
+	neighbours := conflicts.Neighbours{Service: service}
 	all, err := r.listSlices(ctx, client.InNamespace(service.Namespace), client.MatchingFields{serviceIndex: service.Name})
 	if err != nil {
-		return found, err
+		return neighbours, err
 	}
 	for _, slice := range all {
-		found.Add(slice, owner)
+		neighbours.Add(slice, owner)
 	}
 	endpoints := &corev1.Endpoints{}
 	switch err := r.client.Get(ctx, client.ObjectKeyFromObject(service), endpoints, client.UnsafeDisableDeepCopy); {
 	case err == nil:
-		found.Endpoints = endpoints
+		neighbours.Endpoints = endpoints
 	case !apierrors.IsNotFound(err):
-		return found, fmt.Errorf("read Endpoints %s: %w", service.Name, err)
+		return neighbours, fmt.Errorf("read Endpoints %s: %w", service.Name, err)
 	}
-	return found, nil
+	return neighbours, nil
 }
 
 func (r *Reconciler) listSlices(ctx context.Context, options ...client.ListOption) ([]*discoveryv1.EndpointSlice, error) {

@@ -78,8 +78,8 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 	})
 
 	It("refers to nothing that is missing", func(ctx SpecContext) {
-		Expect(missing(installed)).To(BeEmpty())
-		Expect(missing(append(rendered(ctx, "../config/prometheus"), installed...))).To(BeEmpty())
+		Expect(unresolvedReferences(installed)).To(BeEmpty())
+		Expect(unresolvedReferences(append(rendered(ctx, "../config/prometheus"), installed...))).To(BeEmpty())
 	})
 
 	It("runs the operator with flags and ports that it has", func() {
@@ -288,9 +288,9 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 // deployment is the only one.
 func deployment(among manifests) appsv1.Deployment {
 	GinkgoHelper()
-	found := ofKind[appsv1.Deployment](among, "Deployment")
-	Expect(found).To(HaveLen(1))
-	return found[0]
+	deployments := ofKind[appsv1.Deployment](among, "Deployment")
+	Expect(deployments).To(HaveLen(1))
+	return deployments[0]
 }
 
 func portNamed(ports []corev1.ContainerPort, name string) int32 {

@@ -304,25 +304,25 @@ func newResolver(manager ctrl.Manager, options Options, notify func(probes.Owner
 	if err := measureWhileRunning(manager, measured.Collectors()); err != nil {
 		return nil, err
 	}
-	made := resolver.New(resolver.Options{
+	names := resolver.New(resolver.Options{
 		Notify:  notify,
 		Servers: options.NameServers,
 		Grace:   options.MissingNameGrace,
 		Metrics: measured,
 		Log:     manager.GetLogger().WithName("names"),
 	})
-	return made, wrapped(manager.Add(made), "add the resolver")
+	return names, wrapped(manager.Add(names), "add the resolver")
 }
 
 // measureWhileRunning registers metrics while the manager does its work. One that waits
 // for its turn as the leader has nothing to tell.
 func measureWhileRunning(manager ctrl.Manager, collectors []prometheus.Collector) error {
 	err := manager.Add(crmanager.RunnableFunc(func(ctx context.Context) error {
-		for _, each := range collectors {
-			if err := metrics.Registry.Register(each); err != nil {
+		for _, collector := range collectors {
+			if err := metrics.Registry.Register(collector); err != nil {
 				return fmt.Errorf("register metrics: %w", err)
 			}
-			defer metrics.Registry.Unregister(each)
+			defer metrics.Registry.Unregister(collector)
 		}
 		<-ctx.Done()
 		return nil
@@ -354,23 +354,23 @@ func canaryTargets(registry protocol.Registry, urls []string) ([]scheduler.Targe
 // metricsOptions has the API server asked who may read the metrics, or has clients show a
 // certificate.
 func metricsOptions(options Options) (metricsserver.Options, error) {
-	made := metricsserver.Options{BindAddress: options.MetricsBindAddress, SecureServing: true, CertDir: options.MetricsCertDir}
+	serverOptions := metricsserver.Options{BindAddress: options.MetricsBindAddress, SecureServing: true, CertDir: options.MetricsCertDir}
 	if options.MetricsClientCA == "" {
-		made.FilterProvider = filters.WithAuthenticationAndAuthorization
-		return made, nil
+		serverOptions.FilterProvider = filters.WithAuthenticationAndAuthorization
+		return serverOptions, nil
 	}
 	text, err := os.ReadFile(options.MetricsClientCA)
 	if err != nil {
-		return made, fmt.Errorf("--metrics-client-ca: %w", err)
+		return serverOptions, fmt.Errorf("--metrics-client-ca: %w", err)
 	}
 	authorities := x509.NewCertPool()
 	if !authorities.AppendCertsFromPEM(text) {
-		return made, fmt.Errorf("--metrics-client-ca=%s: contains no certificate: write PEM, with BEGIN CERTIFICATE lines", options.MetricsClientCA)
+		return serverOptions, fmt.Errorf("--metrics-client-ca=%s: contains no certificate: write PEM, with BEGIN CERTIFICATE lines", options.MetricsClientCA)
 	}
-	made.TLSOpts = []func(*tls.Config){func(config *tls.Config) {
+	serverOptions.TLSOpts = []func(*tls.Config){func(config *tls.Config) {
 		config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, authorities
 	}}
-	return made, nil
+	return serverOptions, nil
 }
 
 // addHealth makes the operator ready once its caches are filled, and alive as long as it

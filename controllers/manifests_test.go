@@ -98,15 +98,15 @@ func rendered(ctx SpecContext, folder string) manifests {
 
 func decoded(text string) manifests {
 	GinkgoHelper()
-	var found manifests
+	var objects manifests
 	for decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), len(text)); ; {
 		object := &unstructured.Unstructured{}
 		err := decoder.Decode(object)
 		if errors.Is(err, io.EOF) {
-			return found
+			return objects
 		}
 		Expect(err).NotTo(HaveOccurred())
-		found = append(found, object)
+		objects = append(objects, object)
 	}
 }
 
@@ -124,20 +124,20 @@ func (m manifests) has(kind, namespace, name string) bool {
 // ofKind are the objects of the kind.
 func ofKind[T any](from manifests, kind string) []T {
 	GinkgoHelper()
-	var found []T
+	var objects []T
 	for _, object := range from {
 		if object.GetKind() == kind {
-			found = append(found, typed[T](object))
+			objects = append(objects, typed[T](object))
 		}
 	}
-	return found
+	return objects
 }
 
 func typed[T any](object *unstructured.Unstructured) T {
 	GinkgoHelper()
-	var made T
-	Expect(runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, &made, true)).To(Succeed())
-	return made
+	var value T
+	Expect(runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, &value, true)).To(Succeed())
+	return value
 }
 
 // remove deletes the objects, save those that an API server without controllers would
@@ -152,13 +152,13 @@ func (m manifests) remove(ctx SpecContext) {
 	}
 }
 
-// missing names what objects refer to and is not among them.
-func missing(among manifests) []string {
+// unresolvedReferences names what objects refer to and is not among them.
+func unresolvedReferences(among manifests) []string {
 	GinkgoHelper()
-	var found []string
+	var unresolved []string
 	need := func(ok bool, format string, arguments ...any) {
 		if !ok {
-			found = append(found, fmt.Sprintf(format, arguments...))
+			unresolved = append(unresolved, fmt.Sprintf(format, arguments...))
 		}
 	}
 	bound := func(namespace string, role rbacv1.RoleRef, subjects []rbacv1.Subject) {
@@ -218,31 +218,31 @@ func missing(among manifests) []string {
 		account := secret.Annotations[corev1.ServiceAccountNameKey]
 		need(among.has("ServiceAccount", secret.Namespace, account), "ServiceAccount %s of Secret %s", account, secret.Name)
 	}
-	return found
+	return unresolved
 }
 
 // monitors reports whether a ServiceMonitor finds all of its endpoints in the Service.
 func monitors(monitor *unstructured.Unstructured, service corev1.Service) bool {
 	GinkgoHelper()
-	wanted, found, err := unstructured.NestedStringMap(monitor.Object, "spec", "selector", "matchLabels")
-	Expect(found, err).To(BeTrue())
-	endpoints, found, err := unstructured.NestedSlice(monitor.Object, "spec", "endpoints")
-	Expect(found, err).To(BeTrue())
+	selector, ok, err := unstructured.NestedStringMap(monitor.Object, "spec", "selector", "matchLabels")
+	Expect(ok, err).To(BeTrue())
+	endpoints, ok, err := unstructured.NestedSlice(monitor.Object, "spec", "endpoints")
+	Expect(ok, err).To(BeTrue())
 	for _, endpoint := range endpoints {
 		named := func(port corev1.ServicePort) bool { return port.Name == endpoint.(map[string]any)["port"] }
 		if !slices.ContainsFunc(service.Spec.Ports, named) {
 			return false
 		}
 	}
-	return service.Namespace == monitor.GetNamespace() && labels.SelectorFromSet(wanted).Matches(labels.Set(service.Labels))
+	return service.Namespace == monitor.GetNamespace() && labels.SelectorFromSet(selector).Matches(labels.Set(service.Labels))
 }
 
 // tokenOf is the Secret that a ServiceMonitor takes its token from.
 func tokenOf(monitor *unstructured.Unstructured) string {
 	GinkgoHelper()
-	endpoints, found, err := unstructured.NestedSlice(monitor.Object, "spec", "endpoints")
-	Expect(found, err).To(BeTrue())
-	name, found, err := unstructured.NestedString(endpoints[0].(map[string]any), "authorization", "credentials", "name")
-	Expect(found, err).To(BeTrue())
+	endpoints, ok, err := unstructured.NestedSlice(monitor.Object, "spec", "endpoints")
+	Expect(ok, err).To(BeTrue())
+	name, ok, err := unstructured.NestedString(endpoints[0].(map[string]any), "authorization", "credentials", "name")
+	Expect(ok, err).To(BeTrue())
 	return name
 }

@@ -89,15 +89,15 @@ func documented(t *testing.T) []*dto.MetricFamily {
 	collectors = append(append(collectors, resolver.NewMetrics().Collectors()...), state)
 	collectors = append(collectors, (*alerting.Notifier)(nil).Collectors()...)
 	registry, named := prometheus.NewPedanticRegistry(), map[string]bool{}
-	for _, each := range collectors {
-		registry.MustRegister(each)
+	for _, collector := range collectors {
+		registry.MustRegister(collector)
 		descs := make(chan *prometheus.Desc, 100)
-		each.Describe(descs)
+		collector.Describe(descs)
 		close(descs)
 		for desc := range descs {
 			name, labels := readDesc(t, desc)
 			named[name] = true
-			touch(each, make([]string, len(labels)))
+			touch(collector, make([]string, len(labels)))
 		}
 	}
 	families, err := registry.Gather()
@@ -130,14 +130,14 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 // readDesc reads what a Desc has only in its String.
 func readDesc(t *testing.T, desc *prometheus.Desc) (name string, labels []string) {
 	t.Helper()
-	found := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`).FindStringSubmatch(desc.String())
-	if found == nil {
+	match := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`).FindStringSubmatch(desc.String())
+	if match == nil {
 		t.Fatalf("%s cannot be read", desc)
 	}
-	if found[2] != "" {
-		labels = strings.Split(found[2], ",")
+	if match[2] != "" {
+		labels = strings.Split(match[2], ",")
 	}
-	return found[1], labels
+	return match[1], labels
 }
 
 // touch makes a series of what would have none before something happens.

@@ -144,14 +144,14 @@ type renewable struct {
 }
 
 func newRenewable(certificate tls.Certificate) *renewable {
-	made := &renewable{Server: httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))}
-	made.certificate.Store(&certificate)
-	made.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		return &tls.Config{Certificates: []tls.Certificate{*made.certificate.Load()}}, nil
+	server := &renewable{Server: httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))}
+	server.certificate.Store(&certificate)
+	server.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return &tls.Config{Certificates: []tls.Certificate{*server.certificate.Load()}}, nil
 	}}
-	made.StartTLS()
-	DeferCleanup(made.Close)
-	return made
+	server.StartTLS()
+	DeferCleanup(server.Close)
+	return server
 }
 
 func (r *renewable) url() farpointv1.HealthCheckURL { return farpointv1.HealthCheckURL(r.URL) }
@@ -165,13 +165,13 @@ func (m *monitoring) health(ctx SpecContext) func(Gomega) map[string]string {
 			}
 		}
 		m.ask(ctx, g, "rules", &answer)
-		found := map[string]string{}
+		healths := map[string]string{}
 		for _, group := range answer.Groups {
 			for _, rule := range group.Rules {
-				found[rule.Name] = rule.Health
+				healths[rule.Name] = rule.Health
 			}
 		}
-		return found
+		return healths
 	}
 }
 
@@ -179,14 +179,14 @@ func (m *monitoring) health(ctx SpecContext) func(Gomega) map[string]string {
 // from the operator, each as "name object endpoint".
 func (a *alertmanager) firing(ctx SpecContext, prometheus bool) func() []string {
 	return func() []string {
-		var found []string
+		var lines []string
 		for _, alert := range a.alerts(ctx)() {
 			if _, came := alert.Labels["from"]; came == prometheus {
-				found = append(found, strings.TrimSpace(fmt.Sprintf("%s %s %s", alert.Labels["alertname"], alert.Labels["externalservice"], alert.Labels["endpoint"])))
+				lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s %s", alert.Labels["alertname"], alert.Labels["externalservice"], alert.Labels["endpoint"])))
 			}
 		}
-		slices.Sort(found)
-		return found
+		slices.Sort(lines)
+		return lines
 	}
 }
 

@@ -58,14 +58,14 @@ func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1
 		s.answers = map[resolver.Question]resolver.Answer{}
 	}
 	for range 2 { // the second time for the hosts of services
-		wanted := map[resolver.Question]bool{}
-		for _, each := range targets.QuestionsOf(&object.Spec, rules, prior, answer) {
-			wanted[each.Question] = true
-			known, ok := s.answers[each.Question]
+		requested := map[resolver.Question]bool{}
+		for _, request := range targets.QuestionsOf(&object.Spec, rules, prior, answer) {
+			requested[request.Question] = true
+			known, ok := s.answers[request.Question]
 			if !ok {
-				known.RecordSet, known.Stale = each.Known, true
+				known.RecordSet, known.Stale = request.Known, true
 			}
-			records, there := s.records[each.Question]
+			records, there := s.records[request.Question]
 			switch {
 			case s.fail != resolver.LookupPending:
 				known.Outcome = s.fail
@@ -74,9 +74,9 @@ func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1
 			default:
 				known.Outcome = resolver.LookupEmpty
 			}
-			s.answers[each.Question] = known
+			s.answers[request.Question] = known
 		}
-		maps.DeleteFunc(s.answers, func(question resolver.Question, _ resolver.Answer) bool { return !wanted[question] })
+		maps.DeleteFunc(s.answers, func(question resolver.Question, _ resolver.Answer) bool { return !requested[question] })
 	}
 	policy := egress.NewPolicy(egress.Rules{})
 	return targets.Expander{
@@ -112,11 +112,11 @@ func namedHarness(t *testing.T, addresses ...string) *harness {
 }
 
 func (w *harness) condition(kind string) string {
-	found := meta.FindStatusCondition(w.object.Status.Conditions, kind)
-	if found == nil {
+	condition := meta.FindStatusCondition(w.object.Status.Conditions, kind)
+	if condition == nil {
 		return ""
 	}
-	return string(found.Status) + " " + found.Reason
+	return string(condition.Status) + " " + condition.Reason
 }
 
 func (w *harness) expect(what string, want map[string]string, resolved string) {

@@ -196,9 +196,9 @@ var _ = Describe("a DNS name", func() {
 		By("leading elsewhere from one answer to the next")
 		server.Hold("127.0.0.55 db.example", "192.0.2.7 inner.example")
 		Eventually(conditions(ctx, namespace, "inner")).Should(Equal(map[string]string{"192.0.2.7": "TTF"}))
-		told := fmt.Sprint(now(ctx, object).Status, notes(ctx, object)(), string(logged.Contents()))
+		output := fmt.Sprint(now(ctx, object).Status, notes(ctx, object)(), string(logged.Contents()))
 		for _, secret := range []string{"169.254.169.254", "127.0.0.5", "10.96.7.7"} {
-			Expect(strings.Contains(told, secret)).To(BeFalse(), secret)
+			Expect(strings.Contains(output, secret)).To(BeFalse(), secret)
 		}
 	})
 

@@ -60,8 +60,8 @@ var _ = Describe("the installation for some namespaces", Ordered, ContinueOnFail
 	letIn := func(ctx SpecContext, namespace string) {
 		GinkgoHelper()
 		var there manifests
-		for _, each := range watched {
-			object := each.DeepCopy()
+		for _, original := range watched {
+			object := original.DeepCopy()
 			object.SetNamespace(namespace)
 			Expect(k8s.Create(ctx, object.DeepCopy())).To(Succeed())
 			there = append(there, object)
@@ -89,7 +89,7 @@ var _ = Describe("the installation for some namespaces", Ordered, ContinueOnFail
 			"Role farpoint-watched: update externalservices.farpoint.dev/status",
 		}))
 		home := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": systemNamespace}}}
-		Expect(missing(append(installed[:len(installed):len(installed)], home))).To(BeEmpty())
+		Expect(unresolvedReferences(append(installed[:len(installed):len(installed)], home))).To(BeEmpty())
 	})
 
 	It("runs the operator with flags that it has, for the namespace that it is in", func() {
@@ -194,12 +194,12 @@ func newAuthority() *authority {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	Expect(err).NotTo(HaveOccurred())
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "monitoring"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	made, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	Expect(err).NotTo(HaveOccurred())
-	certificate, err := x509.ParseCertificate(made)
+	certificate, err := x509.ParseCertificate(der)
 	Expect(err).NotTo(HaveOccurred())
 	file := filepath.Join(GinkgoT().TempDir(), "ca.crt")
-	Expect(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: made}), 0o600)).To(Succeed())
+	Expect(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)).To(Succeed())
 	return &authority{key: key, certificate: certificate, file: file}
 }
 
@@ -210,9 +210,9 @@ func (a *authority) get(ctx SpecContext, url string, known bool) int {
 	settings := &tls.Config{InsecureSkipVerify: true} // the operator signs its certificate itself
 	if known {
 		template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "prometheus"}, NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
-		made, err := x509.CreateCertificate(rand.Reader, template, a.certificate, a.key.Public(), a.key)
+		der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, a.key.Public(), a.key)
 		Expect(err).NotTo(HaveOccurred())
-		settings.Certificates = []tls.Certificate{{Certificate: [][]byte{made}, PrivateKey: a.key}}
+		settings.Certificates = []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: a.key}}
 	}
 	transport := &http.Transport{TLSClientConfig: settings}
 	defer transport.CloseIdleConnections()

@@ -56,23 +56,23 @@ const (
 // newAlertmanager runs one until the spec ends.
 func newAlertmanager() *alertmanager {
 	GinkgoHelper()
-	made := &alertmanager{folder: GinkgoT().TempDir(), address: freeAddress()}
+	a := &alertmanager{folder: GinkgoT().TempDir(), address: freeAddress()}
 	borrowed := httptest.NewUnstartedServer(nil) // for a certificate for 127.0.0.1
 	borrowed.StartTLS()
 	defer borrowed.Close()
-	made.client = borrowed.Client()
+	a.client = borrowed.Client()
 	pair := borrowed.TLS.Certificates[0]
 	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	Expect(err).NotTo(HaveOccurred())
-	made.write("tls.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})))
-	made.write("tls.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
-	made.write("password", alertmanagerPassword)
-	made.write("web.yaml", fmt.Sprintf("tls_server_config: {cert_file: tls.crt, key_file: tls.key}\nbasic_auth_users: {farpoint: %q}\n", alertmanagerHash))
-	made.write("config.yaml", "route: {receiver: nobody, group_wait: 1s}\nreceivers: [{name: nobody}]\n")
+	a.write("tls.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})))
+	a.write("tls.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	a.write("password", alertmanagerPassword)
+	a.write("web.yaml", fmt.Sprintf("tls_server_config: {cert_file: tls.crt, key_file: tls.key}\nbasic_auth_users: {farpoint: %q}\n", alertmanagerHash))
+	a.write("config.yaml", "route: {receiver: nobody, group_wait: 1s}\nreceivers: [{name: nobody}]\n")
 	// What the operator reads. The paths are relative to the file.
-	made.write("http.yaml", "basic_auth: {username: farpoint, password_file: password}\ntls_config: {ca_file: tls.crt}\n")
-	made.start()
-	return made
+	a.write("http.yaml", "basic_auth: {username: farpoint, password_file: password}\ntls_config: {ca_file: tls.crt}\n")
+	a.start()
+	return a
 }
 
 func (a *alertmanager) write(name, text string) {
@@ -172,9 +172,9 @@ var _ = Describe("An Alertmanager", func() {
 })
 
 func startOf(alerts []receivedAlert, labels map[string]string) time.Time {
-	for _, each := range alerts {
-		if fmt.Sprint(each.Labels) == fmt.Sprint(labels) {
-			return each.StartsAt
+	for _, alert := range alerts {
+		if fmt.Sprint(alert.Labels) == fmt.Sprint(labels) {
+			return alert.StartsAt
 		}
 	}
 	return time.Time{}

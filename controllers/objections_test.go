@@ -35,12 +35,12 @@ import (
 func objections(policies []farpointv1.ExternalServicePolicy, of map[string]string, object *farpointv1.ExternalService) (byPolicies, others []string) {
 	var read []*policy.Policy
 	for i := range policies {
-		made, err := policy.Read(&policies[i])
+		parsed, err := policy.Read(&policies[i])
 		if err != nil {
 			others = append(others, err.Error())
 		}
-		if made.Namespaces.Matches(labels.Set(of)) {
-			read = append(read, made)
+		if parsed.Namespaces.Matches(labels.Set(of)) {
+			read = append(read, parsed)
 		}
 	}
 	rules := egress.NewPolicy(egress.Rules{})
@@ -55,11 +55,11 @@ func objections(policies []farpointv1.ExternalServicePolicy, of map[string]strin
 		byPolicies = append(byPolicies, slowed)
 	}
 	planner := targets.Planner{Registry: protocol.NewRegistry(dialer), Egress: rules}
-	for _, each := range planner.Within(within, within.Room(object, nil)).Plan(&targets.Expansion{Spec: &object.Spec}, nil, targets.Probing{Sound: []*targets.Definition{{Settings: common}}}, &slicestate.Prior{}).Rejected {
-		if each.Reason == farpointv1.NotAllowedByPolicyReason {
-			byPolicies = append(byPolicies, each.Message)
+	for _, rejection := range planner.Within(within, within.Room(object, nil)).Plan(&targets.Expansion{Spec: &object.Spec}, nil, targets.Probing{Sound: []*targets.Definition{{Settings: common}}}, &slicestate.Prior{}).Rejected {
+		if rejection.Reason == farpointv1.NotAllowedByPolicyReason {
+			byPolicies = append(byPolicies, rejection.Message)
 		} else {
-			others = append(others, each.Message)
+			others = append(others, rejection.Message)
 		}
 	}
 	slices.Sort(byPolicies)

@@ -113,9 +113,9 @@ func TestOwnWrites_NeverShownByTheCache_AreForgotten(t *testing.T) {
 
 func TestOwnWrites_OfAStatus_AreHeldUntilTheWatchBringsThem(t *testing.T) {
 	object := func(version int, ready string) *farpointv1.ExternalService {
-		made := &farpointv1.ExternalService{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "db", UID: "o", ResourceVersion: strconv.Itoa(version)}}
-		made.Status.ReadyEndpoints = ready
-		return made
+		es := &farpointv1.ExternalService{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "db", UID: "o", ResourceVersion: strconv.Itoa(version)}}
+		es.Status.ReadyEndpoints = ready
+		return es
 	}
 	writes := newOwnWrites(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
 	brought := func(object client.Object) { writes.observe().Update(event.UpdateEvent{ObjectNew: object}) }

@@ -118,15 +118,15 @@ var _ = Describe("packing", func() {
 		Eventually(column(ctx, object)).Should(Equal("22/22"))
 		seen := watchSlices(ctx, namespace, "zones", absentOf(conditions(ctx, namespace, "zones")()))
 		zones := func() map[string]int {
-			found := map[string]int{}
+			counts := map[string]int{}
 			for _, slice := range slicesFor(ctx, namespace, "zones") {
 				zone, ok := slice.Labels[corev1.LabelTopologyZone]
 				if !ok {
 					zone = "none"
 				}
-				found[zone] += len(slice.Endpoints)
+				counts[zone] += len(slice.Endpoints)
 			}
-			return found
+			return counts
 		}
 		Expect(zones()).To(Equal(map[string]int{"none": 22}))
 		for range 2 {
@@ -200,7 +200,7 @@ var _ = Describe("topology", func() {
 		create(ctx, target, object)
 		Eventually(column(ctx, object)).Should(Equal("2/2"))
 		hints := func() map[string]string {
-			found := map[string]string{}
+			byAddress := map[string]string{}
 			for _, slice := range slicesFor(ctx, namespace, "hints") {
 				for _, endpoint := range slice.Endpoints {
 					var words []string
@@ -212,10 +212,10 @@ var _ = Describe("topology", func() {
 							words = append(words, node.Name)
 						}
 					}
-					found[endpoint.Addresses[0]] = strings.Join(words, " ")
+					byAddress[endpoint.Addresses[0]] = strings.Join(words, " ")
 				}
 			}
-			return found
+			return byAddress
 		}
 		effective := condition(ctx, object, farpointv1.TrafficPolicyEffectiveCondition)
 		editTarget := func(change func(*corev1.Service)) {

@@ -48,8 +48,8 @@ type podSlices struct {
 	// run is the context of all watches; queue takes who asked when the answer changes.
 	run   context.Context
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
-	// asked is what each ExternalService asked about last.
-	asked map[types.NamespacedName]question
+	// questions is what each ExternalService asked about last.
+	questions map[types.NamespacedName]question
 	// followed are the Services with a watch.
 	followed map[types.NamespacedName]followedService
 }
@@ -66,7 +66,7 @@ type followedService struct {
 }
 
 func newPodSlices(from client.WithWatch, clock clock.Clock) *podSlices {
-	return &podSlices{client: from, clock: clock, asked: map[types.NamespacedName]question{}, followed: map[types.NamespacedName]followedService{}}
+	return &podSlices{client: from, clock: clock, questions: map[types.NamespacedName]question{}, followed: map[types.NamespacedName]followedService{}}
 }
 
 // start is called once, when the controller starts.
@@ -111,8 +111,8 @@ func (p *podSlices) of(ctx context.Context, asker types.NamespacedName, service 
 func (p *podSlices) forget(asker types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := p.asked[asker]
-	delete(p.asked, asker)
+	before := p.questions[asker]
+	delete(p.questions, asker)
 	p.unfollow(before.service)
 }
 
@@ -120,9 +120,9 @@ func (p *podSlices) forget(asker types.NamespacedName) {
 func (p *podSlices) ask(asker, service types.NamespacedName, version string) (followed *apiserver.WatchedList, clean bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := p.asked[asker]
+	before := p.questions[asker]
 	if clean = before == (question{service: service, clean: version}); !clean {
-		p.asked[asker] = question{service: service} // it waits for the answer
+		p.questions[asker] = question{service: service} // it waits for the answer
 	}
 	if before.service != service {
 		p.unfollow(before.service)
@@ -134,7 +134,7 @@ func (p *podSlices) ask(asker, service types.NamespacedName, version string) (fo
 func (p *podSlices) markClean(asker, service types.NamespacedName, version string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.asked[asker] = question{service: service, clean: version}
+	p.questions[asker] = question{service: service, clean: version}
 	p.unfollow(service)
 }
 
@@ -144,8 +144,8 @@ func (p *podSlices) unfollow(service types.NamespacedName) {
 	if !ok {
 		return
 	}
-	for _, each := range p.asked {
-		if each.service == service && each.clean == "" {
+	for _, q := range p.questions {
+		if q.service == service && q.clean == "" {
 			return
 		}
 	}
@@ -155,12 +155,12 @@ func (p *podSlices) unfollow(service types.NamespacedName) {
 
 // isClean asks the API server whether there is none.
 func (p *podSlices) isClean(ctx context.Context, service types.NamespacedName) (bool, error) {
-	found := &metav1.PartialObjectMetadataList{}
-	found.SetGroupVersionKind(discoveryv1.SchemeGroupVersion.WithKind("EndpointSliceList"))
-	if err := p.client.List(ctx, found, append(podSlicesOf(service), client.Limit(1))...); err != nil {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(discoveryv1.SchemeGroupVersion.WithKind("EndpointSliceList"))
+	if err := p.client.List(ctx, list, append(podSlicesOf(service), client.Limit(1))...); err != nil {
 		return false, fmt.Errorf("list EndpointSlices of the Pods of Service %s: %w", service, err)
 	}
-	return len(found.Items) == 0, nil
+	return len(list.Items) == 0, nil
 }
 
 // follow starts a watch, unless there is one.
@@ -182,7 +182,7 @@ func (p *podSlices) follow(service types.NamespacedName) *apiserver.WatchedList 
 func (p *podSlices) requeueAskers(service types.NamespacedName) {
 	p.mu.Lock()
 	var askers []reconcile.Request
-	for asker, question := range p.asked {
+	for asker, question := range p.questions {
 		if question.service == service {
 			askers = append(askers, reconcile.Request{NamespacedName: asker})
 		}

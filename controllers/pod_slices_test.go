@@ -67,9 +67,9 @@ func newFollowedPods(t *testing.T, slices ...client.Object) *followedPods {
 			return server.List(ctx, list, options...)
 		},
 		Watch: func(ctx context.Context, server client.WithWatch, list client.ObjectList, options ...client.ListOption) (watch.Interface, error) {
-			made, err := server.Watch(ctx, list, options...)
+			watcher, err := server.Watch(ctx, list, options...)
 			f.watching <- struct{}{}
-			return made, err
+			return watcher, err
 		},
 	}).Build()
 	f.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
@@ -84,28 +84,28 @@ func newFollowedPods(t *testing.T, slices ...client.Object) *followedPods {
 // ask returns the names of the slices, and whether they are known.
 func (f *followedPods) ask(asker string) (names []string, known bool) {
 	f.t.Helper()
-	found, known, err := f.of(f.t.Context(), types.NamespacedName{Name: asker}, f.service)
+	list, known, err := f.of(f.t.Context(), types.NamespacedName{Name: asker}, f.service)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	for _, slice := range found {
+	for _, slice := range list {
 		names = append(names, slice.Name)
 	}
 	slices.Sort(names)
 	return names, known
 }
 
-// told waits until the asker is called.
-func (f *followedPods) told(asker string) {
+// expectRequeued waits until the asker is called.
+func (f *followedPods) expectRequeued(asker string) {
 	f.t.Helper()
-	called := make(chan reconcile.Request)
+	requeued := make(chan reconcile.Request)
 	go func() {
 		request, _ := f.queue.Get()
 		f.queue.Done(request)
-		called <- request
+		requeued <- request
 	}()
 	select {
-	case request := <-called:
+	case request := <-requeued:
 		if request.Name != asker {
 			f.t.Fatalf("%s is called, want %s", request.Name, asker)
 		}
@@ -118,7 +118,7 @@ func (f *followedPods) told(asker string) {
 func (f *followedPods) expect(asker string, lists int, following bool, want ...string) {
 	f.t.Helper()
 	for got, known := f.ask(asker); !known || !slices.Equal(got, want); got, known = f.ask(asker) {
-		f.told(asker)
+		f.expectRequeued(asker)
 	}
 	if f.lists != lists {
 		f.t.Errorf("the API server was asked %d times, want %d", f.lists, lists)
@@ -170,8 +170,8 @@ func TestPodSlicesAreFollowedWhileSomebodyAsks(t *testing.T) {
 		t.Error("the Service is followed, although nobody asks about it")
 	}
 	f.forget(types.NamespacedName{Name: "b"})
-	if len(f.asked) > 0 {
-		t.Errorf("%d are remembered", len(f.asked))
+	if len(f.questions) > 0 {
+		t.Errorf("%d are remembered", len(f.questions))
 	}
 }
 

@@ -80,24 +80,24 @@ var _ = Describe("policies", func() {
 		startOperator(adminConfig)
 		namespace, other := tenant(ctx), tenant(ctx)
 		object, neighbour := api(ctx, namespace), api(ctx, other)
-		begun := time.Now()
-		made := policyFor(ctx, namespace, "a", func(spec *farpointv1.ExternalServicePolicySpec) {
+		start := time.Now()
+		policy := policyFor(ctx, namespace, "a", func(spec *farpointv1.ExternalServicePolicySpec) {
 			spec.DeniedCIDRs = []farpointv1.CIDR{"192.0.2.11/32"}
 		})
 		Eventually(conditions(ctx, namespace, "api")).Should(Equal(first))
-		Expect(time.Since(begun)).To(BeNumerically("<", 2*time.Second))
+		Expect(time.Since(start)).To(BeNumerically("<", 2*time.Second))
 		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal(notAllowed))
 		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(Equal(fmt.Sprintf(
-			"1 of 2 endpoints rejected: spec.endpoints[1] (192.0.2.11): the address 192.0.2.11 is not allowed by ExternalServicePolicy %s: choose another one, or have the policy changed", made.Name)))
+			"1 of 2 endpoints rejected: spec.endpoints[1] (192.0.2.11): the address 192.0.2.11 is not allowed by ExternalServicePolicy %s: choose another one, or have the policy changed", policy.Name)))
 		Expect(condition(ctx, object, farpointv1.StalledCondition)()).To(Equal("True " + farpointv1.NotAllowedByPolicyReason))
 		Expect(now(ctx, object).Status.Endpoints[1]).To(And(HaveField("Health", farpointv1.EndpointRejected), HaveField("Reason", farpointv1.NotAllowedByPolicyReason)))
 		Expect(conditions(ctx, other, "api")()).To(Equal(both))
 
 		By("an edit of the policy")
-		editPolicy(ctx, made, func(spec *farpointv1.ExternalServicePolicySpec) { spec.DeniedCIDRs = nil })
+		editPolicy(ctx, policy, func(spec *farpointv1.ExternalServicePolicySpec) { spec.DeniedCIDRs = nil })
 		Eventually(conditions(ctx, namespace, "api")).Should(Equal(both))
 		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal(acceptedAll))
-		editPolicy(ctx, made, func(spec *farpointv1.ExternalServicePolicySpec) {
+		editPolicy(ctx, policy, func(spec *farpointv1.ExternalServicePolicySpec) {
 			spec.DeniedPorts = []farpointv1.PolicyPort{{Port: 8080}}
 		})
 		Eventually(conditions(ctx, namespace, "api")).Should(BeEmpty())
@@ -109,7 +109,7 @@ var _ = Describe("policies", func() {
 		Eventually(conditions(ctx, namespace, "api")).Should(BeEmpty())
 
 		By("the policy's end")
-		Expect(k8s.Delete(ctx, made)).To(Succeed())
+		Expect(k8s.Delete(ctx, policy)).To(Succeed())
 		Eventually(conditions(ctx, namespace, "api")).Should(Equal(both))
 		Expect(conditions(ctx, other, "api")()).To(Equal(both))
 		Expect(now(ctx, neighbour).Status.Conditions).NotTo(ContainElement(HaveField("Reason", farpointv1.NotAllowedByPolicyReason)))
@@ -153,21 +153,21 @@ var _ = Describe("policies", func() {
 
 	It("slow probes down that are made too often", func(ctx SpecContext) {
 		startOperator(adminConfig)
-		namespace, asked := tenant(ctx), newBackend()
-		object := externalService(namespace, "api", asked.url())
+		namespace, backend := tenant(ctx), newBackend()
+		object := externalService(namespace, "api", backend.url())
 		create(ctx, service(namespace, "api"), object)
-		Eventually(func() int64 { return asked.probes.Load() }).Should(BeNumerically(">", 3))
-		made := policyFor(ctx, namespace, "a", func(spec *farpointv1.ExternalServicePolicySpec) {
+		Eventually(func() int64 { return backend.probes.Load() }).Should(BeNumerically(">", 3))
+		policy := policyFor(ctx, namespace, "a", func(spec *farpointv1.ExternalServicePolicySpec) {
 			spec.MinInterval = &metav1.Duration{Duration: time.Hour}
 		})
 		Eventually(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)).Should(Equal(notAllowed))
-		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(Equal("healthCheckInterval 500ms is shorter than the 1h0m0s that ExternalServicePolicy " + made.Name + " allows, and is replaced by that: lengthen it"))
-		before := asked.probes.Load()
-		Consistently(func() int64 { return asked.probes.Load() - before }, 2*time.Second).Should(BeNumerically("<=", 2), "one under way, and the first by the new interval")
+		Expect(message(ctx, object, farpointv1.EndpointsAcceptedCondition)).To(Equal("healthCheckInterval 500ms is shorter than the 1h0m0s that ExternalServicePolicy " + policy.Name + " allows, and is replaced by that: lengthen it"))
+		before := backend.probes.Load()
+		Consistently(func() int64 { return backend.probes.Load() - before }, 2*time.Second).Should(BeNumerically("<=", 2), "one under way, and the first by the new interval")
 		Expect(conditions(ctx, namespace, "api")()).To(Equal(first), "nothing is taken out for it")
 
-		editPolicy(ctx, made, func(spec *farpointv1.ExternalServicePolicySpec) { spec.MinInterval = nil })
-		Eventually(func() int64 { return asked.probes.Load() - before }).Should(BeNumerically(">", 5))
+		editPolicy(ctx, policy, func(spec *farpointv1.ExternalServicePolicySpec) { spec.MinInterval = nil })
+		Eventually(func() int64 { return backend.probes.Load() - before }).Should(BeNumerically(">", 5))
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("True Published"))
 	})
 
@@ -175,18 +175,18 @@ var _ = Describe("policies", func() {
 		startOperator(adminConfig)
 		namespace := tenant(ctx)
 		object := api(ctx, namespace)
-		made := policyFor(ctx, namespace, "a", func(spec *farpointv1.ExternalServicePolicySpec) { spec.MaxEndpoints = new(int32(3)) })
+		policy := policyFor(ctx, namespace, "a", func(spec *farpointv1.ExternalServicePolicySpec) { spec.MaxEndpoints = new(int32(3)) })
 		// By name, should it be created within the same second.
 		later := externalService(namespace, "later", newBackend().url(), newBackend().url())
 		later.Spec.Endpoints[0].Address, later.Spec.Endpoints[1].Address = "198.51.100.10", "198.51.100.11"
 		create(ctx, service(namespace, "later"), later)
 		Eventually(column(ctx, later)).Should(Equal("1/2"))
-		Expect(message(ctx, later, farpointv1.EndpointsAcceptedCondition)).To(ContainSubstring("spec.endpoints[1] (198.51.100.11): the ExternalServices of this namespace have more endpoints than the 3 that ExternalServicePolicy " + made.Name + " allows"))
+		Expect(message(ctx, later, farpointv1.EndpointsAcceptedCondition)).To(ContainSubstring("spec.endpoints[1] (198.51.100.11): the ExternalServices of this namespace have more endpoints than the 3 that ExternalServicePolicy " + policy.Name + " allows"))
 		Expect(column(ctx, object)()).To(Equal("2/2"))
 
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Endpoints = spec.Endpoints[:1] })
 		Eventually(column(ctx, later)).Should(Equal("2/2"))
-		editPolicy(ctx, made, func(spec *farpointv1.ExternalServicePolicySpec) { spec.MaxEndpoints = new(int32(2)) })
+		editPolicy(ctx, policy, func(spec *farpointv1.ExternalServicePolicySpec) { spec.MaxEndpoints = new(int32(2)) })
 		Eventually(column(ctx, later)).Should(Equal("1/2"))
 		Expect(k8s.Delete(ctx, object)).To(Succeed())
 		Eventually(column(ctx, later)).Should(Equal("2/2"))
@@ -279,23 +279,23 @@ var _ = Describe("policies", func() {
 
 	DescribeTable("end the probes that are left behind, which may lead anywhere", func(ctx SpecContext, leave func(SpecContext, *farpointv1.ExternalService), kind, why string) {
 		startOperator(adminConfig)
-		namespace, asked := tenant(ctx), newBackend()
-		at, err := url.Parse(asked.URL)
+		namespace, backend := tenant(ctx), newBackend()
+		at, err := url.Parse(backend.URL)
 		Expect(err).NotTo(HaveOccurred())
 		object := externalService(namespace, "api", farpointv1.HealthCheckURL("http://localhost:"+at.Port()+"/"))
 		create(ctx, service(namespace, "api"), object)
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
 		leave(ctx, object)
 		Eventually(condition(ctx, object, kind)).Should(Equal("False " + why))
-		before := asked.probes.Load()
-		Eventually(func() int64 { return asked.probes.Load() }).Should(BeNumerically(">", before+1), "it is probed as it was")
+		before := backend.probes.Load()
+		Eventually(func() int64 { return backend.probes.Load() }).Should(BeNumerically(">", before+1), "it is probed as it was")
 		policyFor(ctx, namespace, "a", func(spec *farpointv1.ExternalServicePolicySpec) {
 			spec.DeniedDNSSuffixes = []farpointv1.DNSSuffix{"localhost"}
 		})
 		Eventually(func() bool {
-			seen := asked.probes.Load()
+			seen := backend.probes.Load()
 			time.Sleep(700 * time.Millisecond) // longer than the interval
-			return asked.probes.Load() == seen
+			return backend.probes.Load() == seen
 		}).Should(BeTrue())
 		Eventually(conditions(ctx, namespace, "api")).Should(BeEmpty())
 	},
@@ -311,20 +311,20 @@ var _ = Describe("policies", func() {
 		startOperator(adminConfig)
 		namespace, other := tenant(ctx), newNamespace(ctx)
 		object := api(ctx, namespace)
-		made := policyFor(ctx, namespace, "a", func(spec *farpointv1.ExternalServicePolicySpec) {
+		policy := policyFor(ctx, namespace, "a", func(spec *farpointv1.ExternalServicePolicySpec) {
 			spec.MinInterval, spec.MaxEndpoints = &metav1.Duration{Duration: 500 * time.Millisecond}, new(int32(100))
 		})
-		line := func() string { return row(kubectl(ctx, "", "get", "extsvcpol", made.Name, "--no-headers")) }
-		Eventually(line).Should(Equal(made.Name + " 1 1 500ms 100 True"))
+		line := func() string { return row(kubectl(ctx, "", "get", "extsvcpol", policy.Name, "--no-headers")) }
+		Eventually(line).Should(Equal(policy.Name + " 1 1 500ms 100 True"))
 		labelled(ctx, other, map[string]string{"tenant": namespace})
 		create(ctx, externalService(other, "api", "tcp://"))
-		Eventually(line).Should(Equal(made.Name + " 2 2 500ms 100 True"))
+		Eventually(line).Should(Equal(policy.Name + " 2 2 500ms 100 True"))
 		Expect(k8s.Delete(ctx, object)).To(Succeed())
-		Eventually(line).Should(Equal(made.Name + " 2 1 500ms 100 True"))
+		Eventually(line).Should(Equal(policy.Name + " 2 1 500ms 100 True"))
 		labelled(ctx, namespace, map[string]string{"tenant": ""})
-		Eventually(line).Should(Equal(made.Name + " 1 1 500ms 100 True"))
-		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(made), made)).To(Succeed())
-		Expect(made.Status.ObservedGeneration).To(Equal(made.Generation))
-		Expect(meta.FindStatusCondition(made.Status.Conditions, farpointv1.ReadyCondition).Reason).To(Equal(farpointv1.EnforcedReason))
+		Eventually(line).Should(Equal(policy.Name + " 1 1 500ms 100 True"))
+		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(policy), policy)).To(Succeed())
+		Expect(policy.Status.ObservedGeneration).To(Equal(policy.Generation))
+		Expect(meta.FindStatusCondition(policy.Status.Conditions, farpointv1.ReadyCondition).Reason).To(Equal(farpointv1.EnforcedReason))
 	})
 })

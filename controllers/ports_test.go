@@ -36,7 +36,7 @@ import (
 // portsOf maps the addresses of an object's endpoints to their ports.
 func portsOf(ctx context.Context, object *farpointv1.ExternalService) func() map[string]string {
 	return func() map[string]string {
-		found := map[string]string{}
+		byAddress := map[string]string{}
 		for _, slice := range slicesFor(ctx, object.Namespace, object.Name) {
 			var words []string
 			for _, port := range slice.Ports {
@@ -44,10 +44,10 @@ func portsOf(ctx context.Context, object *farpointv1.ExternalService) func() map
 			}
 			slices.Sort(words)
 			for _, endpoint := range slice.Endpoints {
-				found[endpoint.Addresses[0]] = strings.Join(words, ", ")
+				byAddress[endpoint.Addresses[0]] = strings.Join(words, ", ")
 			}
 		}
-		return found
+		return byAddress
 	}
 }
 

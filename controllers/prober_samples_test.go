@@ -39,11 +39,11 @@ func roles(name, port, writer, reader string) []string {
 	slice := func(suffix, ready string) string {
 		text := fmt.Sprintf("\n%[1]s-%[2]s: IPv4, %[3]s, farpoint.dev/externalservice=%[1]s-%[2]s", name, suffix, port)
 		for _, address := range []string{first, second} {
-			said := "FFF"
+			state := "FFF"
 			if address == ready {
-				said = "TTF"
+				state = "TTF"
 			}
-			text += "\n  " + address + " " + said
+			text += "\n  " + address + " " + state
 		}
 		return text
 	}
@@ -128,14 +128,14 @@ wiki-read: IPv4, mysql 3306/TCP, farpoint.dev/externalservice=wiki-read
 
 	It("reaches nginx by HTTP/2 and the PROXY protocol", func(ctx SpecContext) {
 		startOperator(adminConfig)
-		place := netip.MustParseAddrPort(freeAddress())
-		web := loadWith("behind-a-load-balancer.yaml", map[string]netip.AddrPort{"192.0.2.131": place, "192.0.2.132": place})
+		addr := netip.MustParseAddrPort(freeAddress())
+		web := loadWith("behind-a-load-balancer.yaml", map[string]netip.AddrPort{"192.0.2.131": addr, "192.0.2.132": addr})
 		nginx := servers.NewNginx(GinkgoT())
-		nginx.Serve(place, fmt.Sprintf(`server { listen %s proxy_protocol ssl http2; %s location = /healthz {
+		nginx.Serve(addr, fmt.Sprintf(`server { listen %s proxy_protocol ssl http2; %s location = /healthz {
 			if ($server_protocol != HTTP/2.0) { return 505; }
 			if ($is_args) { return 400; }
 			return 200;
-		} }`, place, nginx.TLS(web.gateway.pair())))
+		} }`, addr, nginx.TLS(web.gateway.pair())))
 		web.apply(ctx)
 		web.comesOut(ctx, `
 frontend: IPv4, https 443/TCP https, farpoint.dev/externalservice=frontend

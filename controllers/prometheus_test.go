@@ -109,15 +109,15 @@ func (s *scraper) query(ctx SpecContext, g Gomega, metric string, labels ...stri
 		}
 	}
 	s.ask(ctx, g, "query?query="+url.QueryEscape(metric), &answer)
-	found := map[string]string{}
-	for _, each := range answer.Result {
+	samples := map[string]string{}
+	for _, series := range answer.Result {
 		var values []string
 		for _, label := range labels {
-			values = append(values, each.Metric[label])
+			values = append(values, series.Metric[label])
 		}
-		found[strings.Join(values, " ")] = fmt.Sprint(each.Value[1])
+		samples[strings.Join(values, " ")] = fmt.Sprint(series.Value[1])
 	}
-	return found
+	return samples
 }
 
 // discovered maps the addresses of the targets to Prometheus' metadata of them: the conditions
@@ -128,15 +128,15 @@ func (s *scraper) discovered(ctx SpecContext) func(Gomega) map[string]string {
 			ActiveTargets []struct{ DiscoveredLabels map[string]string }
 		}
 		s.ask(ctx, g, "targets", &targets)
-		found := map[string]string{}
+		endpoints := map[string]string{}
 		for _, target := range targets.ActiveTargets {
 			of := func(label string) string {
 				return target.DiscoveredLabels["__meta_kubernetes_endpointslice_endpoint_"+label]
 			}
-			found[target.DiscoveredLabels["__address__"]] = fmt.Sprintf("%s %s %s %s %s",
+			endpoints[target.DiscoveredLabels["__address__"]] = fmt.Sprintf("%s %s %s %s %s",
 				of("conditions_ready"), of("conditions_serving"), of("conditions_terminating"), of("hostname"), of("zone"))
 		}
-		return found
+		return endpoints
 	}
 }
 
@@ -153,8 +153,8 @@ var _ = Describe("Prometheus", func() {
 		}
 		create(ctx, object)
 		prometheus := startPrometheus(discovery(namespace))
-		told := prometheus.discovered(ctx)
-		Eventually(told).Should(Equal(map[string]string{
+		discovered := prometheus.discovered(ctx)
+		Eventually(discovered).Should(Equal(map[string]string{
 			"192.0.2.10:9187": "true true false db-0 eu-1a",
 			"192.0.2.11:9187": "true true false db-1 eu-1b",
 			"192.0.2.12:9187": "false true true db-2 eu-1a",
@@ -163,14 +163,14 @@ var _ = Describe("Prometheus", func() {
 		By("following deaths")
 		backends.down.Store("/1", true)
 		backends.down.Store("/2", true)
-		Eventually(told).Should(And(
+		Eventually(discovered).Should(And(
 			HaveKeyWithValue("192.0.2.10:9187", "true true false db-0 eu-1a"),
 			HaveKeyWithValue("192.0.2.11:9187", "false false false db-1 eu-1b"),
 			HaveKeyWithValue("192.0.2.12:9187", "false false true db-2 eu-1a"),
 		))
 		By("following a return")
 		backends.down.Delete("/1")
-		Eventually(told).Should(HaveKeyWithValue("192.0.2.11:9187", "true true false db-1 eu-1b"))
+		Eventually(discovered).Should(HaveKeyWithValue("192.0.2.11:9187", "true true false db-1 eu-1b"))
 	})
 
 	// It treats a Service of two families like one of Pods, which have an address of each.

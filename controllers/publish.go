@@ -38,7 +38,7 @@ import (
 
 // publish carries the object out, and measures how long the news of its health took to
 // get into the slices. What could not be written is news still.
-func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalService, within *policy.Limits) (findings, error) {
+func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalService, within *policy.Limits) (reconcileFindings, error) {
 	owner := ownerOfProbes(object)
 	changed := r.transitions.claim(owner) // before the health is read, which may be newer
 	trigger := changed
@@ -46,59 +46,59 @@ func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalSer
 		// It is an edit, or a repair. When it was made nobody tells; it was seen now.
 		trigger = r.clock.Now()
 	}
-	found, err := r.syncSlices(ctx, object, owner, within, trigger)
+	findings, err := r.syncSlices(ctx, object, owner, within, trigger)
 	switch {
 	case changed.IsZero():
-	case err != nil || found.pending || found.WriteFailed != nil:
+	case err != nil || findings.pending || findings.WriteFailed != nil:
 		r.transitions.restore(owner, changed)
 	default:
 		r.measured.Latency.Observe(r.clock.Since(changed).Seconds())
 	}
-	return found, err
+	return findings, err
 }
 
 // syncSlices finds the Service, has the endpoints probed and writes the slices. The trigger
 // is when what is news came about. It returns an error, or findings that are pending, if it
 // could not get as far as writing.
-func (r *Reconciler) syncSlices(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits, trigger time.Time) (findings, error) {
+func (r *Reconciler) syncSlices(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits, trigger time.Time) (reconcileFindings, error) {
 	all, unconfirmed, err := r.allSlicesOf(ctx, types.NamespacedName(owner))
 	if err != nil {
-		return findings{}, err
+		return reconcileFindings{}, err
 	}
-	found := findings{within: within, unconfirmed: unconfirmed}
+	findings := reconcileFindings{within: within, unconfirmed: unconfirmed}
 	var known bool
-	if found.Service, known, err = r.services.resolve(ctx, object, all); err != nil {
-		return findings{}, err
+	if findings.Service, known, err = r.services.resolve(ctx, object, all); err != nil {
+		return reconcileFindings{}, err
 	}
 	if !known {
-		return findings{pending: true}, nil // the grants requeue it
+		return reconcileFindings{pending: true}, nil // the grants requeue it
 	}
-	existing, elsewhere := slicesIn(found.Service.Namespace(object), all)
-	if found.Service.Service == nil {
+	existing, elsewhere := slicesIn(findings.Service.Namespace(object), all)
+	if findings.Service.Service == nil {
 		r.keepProbes(owner, within) // its health is known when the Service comes back
-	} else if err := r.evaluate(ctx, object, owner, slicestate.Read(existing), &found); err != nil || found.pending {
-		return found, err
+	} else if err := r.evaluate(ctx, object, owner, slicestate.Read(existing), &findings); err != nil || findings.pending {
+		return findings, err
 	}
-	plan := r.plan(object, found, existing, trigger)
+	plan := r.plan(object, findings, existing, trigger)
 	plan.Delete = append(plan.Delete, elsewhere...)
 	done := r.slices.apply(ctx, object, existing, plan)
 	if done.refused == nil && done.undecided != nil {
-		return findings{}, done.undecided
+		return reconcileFindings{}, done.undecided
 	}
-	found.Published, found.Refused, found.WriteFailed = done.slices, done.refused, done.err()
-	found.unconfirmed = found.unconfirmed || !plan.IsEmpty()
+	findings.Published, findings.Refused, findings.WriteFailed = done.slices, done.refused, done.err()
+	findings.unconfirmed = findings.unconfirmed || !plan.IsEmpty()
 	switch {
-	case found.Service.Service == nil:
+	case findings.Service.Service == nil:
 		r.decisions.Forget(owner) // a Service that comes back starts again
-	case found.Availability != nil && found.WriteFailed == nil:
-		r.decisions.Set(owner, found.Availability)
+	case findings.Availability != nil && findings.WriteFailed == nil:
+		r.decisions.Set(owner, findings.Availability)
 	}
-	found.Withheld = len(plan.Withheld) > 0 || done.withheld
-	if !plan.IsEmpty() && found.Refused == nil && !found.Withheld && found.Targets != nil {
-		next := r.plan(object, found, done.slices, trigger)
-		found.Altered = !next.IsEmpty()
+	findings.Withheld = len(plan.Withheld) > 0 || done.withheld
+	if !plan.IsEmpty() && findings.Refused == nil && !findings.Withheld && findings.Targets != nil {
+		next := r.plan(object, findings, done.slices, trigger)
+		findings.Altered = !next.IsEmpty()
 	}
-	return found, nil
+	return findings, nil
 }
 
 // undecided reports whether nobody has refused a write: somebody was faster, or the API server
@@ -107,44 +107,44 @@ func undecided(err error) bool { return apierrors.IsConflict(err) || apiserver.I
 
 // keepEndpoints follows the slices once they are written. It returns an error only if that
 // is undecided.
-func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
+func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.ExternalService, findings *reconcileFindings) error {
 	var err error
-	found.Endpoints, err = r.endpoints.keep(ctx, object, found.Service.Service, found.Published)
+	findings.Endpoints, err = r.endpoints.keep(ctx, object, findings.Service.Service, findings.Published)
 	if undecided(err) {
 		return err
 	}
 	if err != nil {
-		found.WriteFailed = errors.Join(found.WriteFailed, err)
-		found.Endpoints = report.EndpointsObject{Wanted: object.Spec.PublishEndpoints, Reason: farpointv1.WriteFailedReason, Message: err.Error()}
+		findings.WriteFailed = errors.Join(findings.WriteFailed, err)
+		findings.Endpoints = report.EndpointsObject{Requested: object.Spec.PublishEndpoints, Reason: farpointv1.WriteFailedReason, Message: err.Error()}
 	}
 	return nil
 }
 
 // detectConflicts finds out who else publishes for the Service. It comes last, since it may
 // have to ask the API server about a Service that is new or has changed.
-func (r *Reconciler) detectConflicts(ctx context.Context, owner probes.Owner, found *findings) error {
+func (r *Reconciler) detectConflicts(ctx context.Context, owner probes.Owner, findings *reconcileFindings) error {
 	asker := types.NamespacedName(owner)
-	if found.Service.Service == nil {
+	if findings.Service.Service == nil {
 		r.pods.forget(asker)
 		return nil
 	}
-	if found.Targets == nil {
-		found.ConflictsUnknown = true
+	if findings.Targets == nil {
+		findings.ConflictsUnknown = true
 		return nil
 	}
-	pods, known, err := r.pods.of(ctx, asker, found.Service.Service)
-	found.around.Pods, found.ConflictsUnknown = pods, !known
-	found.Conflict = conflicts.Find(found.Targets.Accepted, found.around)
+	pods, known, err := r.pods.of(ctx, asker, findings.Service.Service)
+	findings.around.Pods, findings.ConflictsUnknown = pods, !known
+	findings.Conflict = conflicts.Find(findings.Targets.Accepted, findings.around)
 	return err
 }
 
 // plan takes the slices away where there is no Service to publish for.
-func (r *Reconciler) plan(object *farpointv1.ExternalService, found findings, existing []*discoveryv1.EndpointSlice, trigger time.Time) sliceplan.Plan {
-	if found.Service.Service == nil {
+func (r *Reconciler) plan(object *farpointv1.ExternalService, findings reconcileFindings, existing []*discoveryv1.EndpointSlice, trigger time.Time) sliceplan.Plan {
+	if findings.Service.Service == nil {
 		return sliceplan.Plan{Delete: existing}
 	}
 	wants := sliceplan.Wants{
-		Owner: object, Service: found.Service.Service, Endpoints: availability.SplitByRole(found.Verdicts), Hints: found.Traffic.Hints,
+		Owner: object, Service: findings.Service.Service, Endpoints: availability.SplitByRole(findings.Verdicts), Hints: findings.Traffic.Hints,
 		MaxEndpoints: r.maxEndpoints, Trigger: trigger,
 	}
 	if options := object.Spec.EndpointSlices; options != nil && options.MaxEndpoints != nil {

@@ -58,11 +58,11 @@ func (s *site) url(path string) farpointv1.HealthCheckURL {
 // versions maps the names of a Service's slices to their generations.
 func versions(ctx context.Context, namespace, service string) map[string]int64 {
 	GinkgoHelper()
-	found := map[string]int64{}
+	generations := map[string]int64{}
 	for _, slice := range slicesFor(ctx, namespace, service) {
-		found[slice.Name] = slice.Generation
+		generations[slice.Name] = slice.Generation
 	}
-	return found
+	return generations
 }
 
 var _ = Describe("publishing", func() {
@@ -104,9 +104,9 @@ var _ = Describe("publishing", func() {
 		}
 		create(ctx, service(namespace, "mixed"), object)
 		Eventually(column(ctx, object)).Should(Equal("4/4"))
-		found := map[string]int{}
+		sizes := map[string]int{}
 		for _, slice := range slicesFor(ctx, namespace, "mixed") {
-			found[fmt.Sprintf("%s %s %d", slice.AddressType, *slice.Ports[0].Name, *slice.Ports[0].Port)] = len(slice.Endpoints)
+			sizes[fmt.Sprintf("%s %s %d", slice.AddressType, *slice.Ports[0].Name, *slice.Ports[0].Port)] = len(slice.Endpoints)
 			Expect(slice.Labels).To(HaveKeyWithValue(discoveryv1.LabelManagedBy, "externalservice-controller.farpoint.dev"))
 			Expect(slice.Labels).To(HaveKeyWithValue("farpoint.dev/externalservice", "mixed"))
 			for _, endpoint := range slice.Endpoints {
@@ -114,7 +114,7 @@ var _ = Describe("publishing", func() {
 				Expect(*endpoint.Hostname).To(HavePrefix("db-"))
 			}
 		}
-		Expect(found).To(Equal(map[string]int{"IPv4 http 8080": 2, "IPv6 http 8080": 1, "IPv4 http 8081": 1}))
+		Expect(sizes).To(Equal(map[string]int{"IPv4 http 8080": 2, "IPv6 http 8080": 1, "IPv4 http 8081": 1}))
 		Expect(conditions(ctx, namespace, "mixed")()).To(HaveKey("2001:db8::1"))
 	})
 
@@ -160,13 +160,13 @@ var _ = Describe("publishing", func() {
 			damage(&slice)
 			Expect(k8s.Update(ctx, &slice)).To(Succeed())
 			Eventually(func(g Gomega) {
-				found := slicesFor(ctx, namespace, "drift")
-				g.Expect(found).To(HaveLen(1))
+				current := slicesFor(ctx, namespace, "drift")
+				g.Expect(current).To(HaveLen(1))
 				g.Expect(conditions(ctx, namespace, "drift")()).To(Equal(sound))
-				g.Expect(found[0].Labels).To(HaveKeyWithValue(discoveryv1.LabelManagedBy, farpointv1.ManagedBy))
-				g.Expect(found[0].Labels).To(HaveKeyWithValue(farpointv1.OwnerLabel, "drift"))
-				g.Expect(found[0].OwnerReferences).To(HaveLen(1))
-				g.Expect(*found[0].Ports[0].Port).To(BeEquivalentTo(8080))
+				g.Expect(current[0].Labels).To(HaveKeyWithValue(discoveryv1.LabelManagedBy, farpointv1.ManagedBy))
+				g.Expect(current[0].Labels).To(HaveKeyWithValue(farpointv1.OwnerLabel, "drift"))
+				g.Expect(current[0].OwnerReferences).To(HaveLen(1))
+				g.Expect(*current[0].Ports[0].Port).To(BeEquivalentTo(8080))
 			}).Should(Succeed())
 		}
 		By("restoring what was deleted")

@@ -53,13 +53,13 @@ func without[T comparable](list, those []T) []T {
 }
 
 func (r randomPolicies) labels() map[string]string {
-	made := map[string]string{}
+	set := map[string]string{}
 	for _, key := range []string{"stage", "team"} {
 		if value := pick(r, "", "a", "b", "c"); value != "" {
-			made[key] = value
+			set[key] = value
 		}
 	}
-	return made
+	return set
 }
 
 func (r randomPolicies) policy(spec *farpointv1.ExternalServicePolicySpec) {
@@ -98,15 +98,15 @@ func (r randomPolicies) suffixes(spec *farpointv1.ExternalServicePolicySpec) {
 }
 
 func (r randomPolicies) ports(spec *farpointv1.ExternalServicePolicySpec) {
-	ranges := func(from, to int) (made []farpointv1.PolicyPort) {
+	ranges := func(from, to int) (ports []farpointv1.PolicyPort) {
 		for range r.IntN(3) {
 			port := farpointv1.PolicyPort{Port: int32(from + r.IntN(to-from))}
 			if r.IntN(2) == 0 {
 				port.EndPort = new(port.Port + int32(r.IntN(10)))
 			}
-			made = append(made, port)
+			ports = append(ports, port)
 		}
-		return made
+		return ports
 	}
 	if spec.AllowedPorts = ranges(1, 9000); spec.AllowedPorts != nil {
 		spec.AllowedPorts = append(spec.AllowedPorts, farpointv1.PolicyPort{Port: 80}, farpointv1.PolicyPort{Port: 443, EndPort: new(int32(8443 + r.IntN(2000)))})

@@ -37,19 +37,19 @@ func (r right) String() string { return r.verb + " " + r.resource }
 
 // rules are those of a role, each as verbs by resource.
 func rules(of []rbacv1.PolicyRule) map[string][]string {
-	found := map[string][]string{}
+	verbs := map[string][]string{}
 	for _, rule := range of {
 		for _, path := range rule.NonResourceURLs {
-			found[path] = append(found[path], rule.Verbs...)
+			verbs[path] = append(verbs[path], rule.Verbs...)
 		}
 		for _, group := range rule.APIGroups {
 			for _, resource := range rule.Resources {
 				name := qualified(group, resource)
-				found[name] = append(found[name], rule.Verbs...)
+				verbs[name] = append(verbs[name], rule.Verbs...)
 			}
 		}
 	}
-	return found
+	return verbs
 }
 
 func qualified(group, resource string) string {
@@ -142,16 +142,16 @@ func (u *usedRights) unused(among manifests) []string {
 	for _, role := range ofKind[rbacv1.Role](among, "Role") {
 		maps.Copy(all, rules(role.Rules))
 	}
-	var found []string
+	var unused []string
 	for resource, verbs := range all {
 		for _, verb := range verbs {
 			seen := (verb == "get" || verb == "list") && u.used[right{"watch", resource}]
 			if !seen && !u.used[right{verb, resource}] {
-				found = append(found, right{verb, resource}.String())
+				unused = append(unused, right{verb, resource}.String())
 			}
 		}
 	}
-	return found
+	return unused
 }
 
 // rightFor is what a request to the API server needs; false for one that is about no

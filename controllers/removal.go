@@ -31,16 +31,16 @@ import (
 // removeFormerServices deletes the Services that were created for the object and are not
 // its target any more, once the slices of the one that is are written. It returns an error
 // only if that is undecided.
-func (r *Reconciler) removeFormerServices(ctx context.Context, object *farpointv1.ExternalService, found *findings) error {
+func (r *Reconciler) removeFormerServices(ctx context.Context, object *farpointv1.ExternalService, findings *reconcileFindings) error {
 	target := ownership.TargetService(object)
-	if found.Service.Service == nil || client.ObjectKeyFromObject(found.Service.Service) != target || found.WriteFailed != nil || object.DeletionTimestamp != nil {
+	if findings.Service.Service == nil || client.ObjectKeyFromObject(findings.Service.Service) != target || findings.WriteFailed != nil || object.DeletionTimestamp != nil {
 		return nil
 	}
 	err := r.services.removeCreated(ctx, client.ObjectKeyFromObject(object), target)
 	if undecided(err) {
 		return err
 	}
-	found.WriteFailed = err
+	findings.WriteFailed = err
 	return nil
 }
 

@@ -51,12 +51,12 @@ func TestDrainOverAnyEdits(t *testing.T) {
 			before := w.published()
 			w.now = w.now.Add(time.Duration(random.IntN(5)) * time.Second)
 			w.object.Spec.Endpoints = nil
-			wanted := map[string]bool{}
+			requested := map[string]bool{}
 			for i := range 8 {
 				if random.IntN(3) > 0 {
 					port := int32(8080 + random.IntN(2))
 					name := fmt.Sprintf("192.0.2.%d:%d", i, port)
-					wanted[name], w.verdicts[name] = true, health.StateHealthy
+					requested[name], w.verdicts[name] = true, health.StateHealthy
 					if random.IntN(4) == 0 {
 						w.verdicts[name] = health.StateUnhealthy
 					}
@@ -65,17 +65,17 @@ func TestDrainOverAnyEdits(t *testing.T) {
 			}
 			w.look()
 			after := w.published()
-			for name, said := range before {
+			for name, conditions := range before {
 				switch {
-				case wanted[name]:
+				case requested[name]:
 					delete(due, name)
-				case due[name].IsZero() && said == "TTF":
+				case due[name].IsZero() && conditions == "TTF":
 					due[name] = w.now.Add(10 * time.Second)
 				}
 			}
-			for name, said := range after {
-				if drains := !due[name].IsZero(); drains != (said == "FTT") || !drains && !wanted[name] {
-					t.Fatalf("seed %d: %s is published %s; wanted %v, drains until %v", seed, name, said, wanted[name], due[name])
+			for name, conditions := range after {
+				if drains := !due[name].IsZero(); drains != (conditions == "FTT") || !drains && !requested[name] {
+					t.Fatalf("seed %d: %s is published %s; wanted %v, drains until %v", seed, name, conditions, requested[name], due[name])
 				}
 			}
 			maps.DeleteFunc(due, func(name string, until time.Time) bool {
@@ -204,9 +204,9 @@ func TestPlaces_NameBesideItsOwnAddress_IsNoDuplicate(t *testing.T) {
 		if status := w.object.Status; status.ReadyEndpoints != "1/1" || w.condition(farpointv1.ReadyCondition) != "True Published" {
 			t.Errorf("%v: %+v", order, status)
 		}
-		said := meta.FindStatusCondition(w.object.Status.Conditions, farpointv1.AddressesResolvedCondition).Message
-		if !strings.Contains(said, "(db.example) adds no address to spec.endpoints[") {
-			t.Errorf("%v: AddressesResolved says %q, and nothing of the name", order, said)
+		message := meta.FindStatusCondition(w.object.Status.Conditions, farpointv1.AddressesResolvedCondition).Message
+		if !strings.Contains(message, "(db.example) adds no address to spec.endpoints[") {
+			t.Errorf("%v: AddressesResolved says %q, and nothing of the name", order, message)
 		}
 	}
 }
@@ -215,8 +215,8 @@ func TestPlaces_NameTwiceWithTheSamePort_IsSaid(t *testing.T) {
 	w := namedHarness(t, "db.example", "db.example")
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 	w.look()
-	if said := meta.FindStatusCondition(w.object.Status.Conditions, farpointv1.AddressesResolvedCondition).Message; !strings.HasSuffix(said, "; spec.endpoints[1] (db.example) adds no address to spec.endpoints[0]") {
-		t.Errorf("AddressesResolved says %q", said)
+	if message := meta.FindStatusCondition(w.object.Status.Conditions, farpointv1.AddressesResolvedCondition).Message; !strings.HasSuffix(message, "; spec.endpoints[1] (db.example) adds no address to spec.endpoints[0]") {
+		t.Errorf("AddressesResolved says %q", message)
 	}
 }
 
@@ -249,23 +249,23 @@ func TestRestarts_MixedPortsAndFamilies_ChangeNothing(t *testing.T) {
 			if random.IntN(3) == 0 {
 				address = fmt.Sprintf("2001:db8::%d", i)
 			}
-			made := farpointv1.Endpoint{Address: address, Priority: int32(random.IntN(3))}
+			e := farpointv1.Endpoint{Address: address, Priority: int32(random.IntN(3))}
 			for k, name := range names {
 				if k == i%3 || random.IntN(2) == 0 {
-					made.Ports = append(made.Ports, farpointv1.EndpointPort{Name: name, Port: int32(8080 + k)})
+					e.Ports = append(e.Ports, farpointv1.EndpointPort{Name: name, Port: int32(8080 + k)})
 				}
 			}
-			endpoints = append(endpoints, made)
+			endpoints = append(endpoints, e)
 		}
 		mixed.object.Spec.Endpoints = endpoints
 		for _, family := range []string{"192.0.2.", "2001:db8::"} {
 			for _, name := range names {
 				w := newMixed()
-				for _, each := range endpoints {
-					at := slices.IndexFunc(each.Ports, func(port farpointv1.EndpointPort) bool { return port.Name == name })
-					if at >= 0 && strings.HasPrefix(each.Address, family) {
-						each.Ports = each.Ports[at : at+1]
-						w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, each)
+				for _, e := range endpoints {
+					at := slices.IndexFunc(e.Ports, func(port farpointv1.EndpointPort) bool { return port.Name == name })
+					if at >= 0 && strings.HasPrefix(e.Address, family) {
+						e.Ports = e.Ports[at : at+1]
+						w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, e)
 					}
 				}
 				alone[family+name] = w

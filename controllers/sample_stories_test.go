@@ -171,11 +171,11 @@ search: IPv4, http 9201/TCP, farpoint.dev/externalservice=search
 		search.comesOut(ctx, first+"TTF", second+"FFF")
 		object := search.externalServices()[0]
 		Eventually(unusual(ctx, object)).Should(Equal(map[string]string{farpointv1.AddressesResolvedCondition: "True NamesResolved"}))
-		var told []string
+		var rows []string
 		for _, endpoint := range now(ctx, object).Status.Endpoints {
-			told = append(told, fmt.Sprint(endpoint.Name, " ", endpoint.ResolvedFrom, " ", endpoint.Target, " ", endpoint.Priority))
+			rows = append(rows, fmt.Sprint(endpoint.Name, " ", endpoint.ResolvedFrom, " ", endpoint.Target, " ", endpoint.Priority))
 		}
-		Expect(told).To(Equal([]string{
+		Expect(rows).To(Equal([]string{
 			"198.51.100.91:9200 srv://_http._tcp.search.example a.search.example 0",
 			"198.51.100.92:9201 srv://_http._tcp.search.example b.search.example 1",
 		}))
@@ -301,7 +301,7 @@ var commented = regexp.MustCompile(`(?m)^#   - job_name:.*\n(?:#     .*\n)+`)
 // scrapeConfigs are those that a sample's comment shows.
 func scrapeConfigs(sample string) string {
 	GinkgoHelper()
-	found := commented.FindString(sample)
-	Expect(found).NotTo(BeEmpty())
-	return strings.ReplaceAll(found, "#   ", "")
+	match := commented.FindString(sample)
+	Expect(match).NotTo(BeEmpty())
+	return strings.ReplaceAll(match, "#   ", "")
 }

@@ -54,28 +54,28 @@ var _ = Describe("the samples", func() {
 			netip.MustParsePrefix("2001:db8::/32"), // RFC 3849
 		}
 		for _, file := range sampleFiles() {
-			var places []string
+			var hosts []string
 			for _, object := range ofKind[farpointv1.ExternalService](decoded(read(file)), "ExternalService") {
-				places = append(places, hostOf(object.Spec.HealthCheckURL))
+				hosts = append(hosts, hostOf(object.Spec.HealthCheckURL))
 				for _, endpoint := range object.Spec.Endpoints {
-					places = append(places, endpoint.Address, hostOf(endpoint.HealthCheckURL))
+					hosts = append(hosts, endpoint.Address, hostOf(endpoint.HealthCheckURL))
 				}
 			}
-			for _, place := range places {
-				if place != "" && !strings.HasSuffix(place, ".example") { // RFC 2606
-					address := netip.MustParseAddr(place)
-					Expect(slices.ContainsFunc(documentation, func(p netip.Prefix) bool { return p.Contains(address) })).To(BeTrue(), "%s: %s", file, place)
+			for _, host := range hosts {
+				if host != "" && !strings.HasSuffix(host, ".example") { // RFC 2606
+					address := netip.MustParseAddr(host)
+					Expect(slices.ContainsFunc(documentation, func(p netip.Prefix) bool { return p.Contains(address) })).To(BeTrue(), "%s: %s", file, host)
 				}
 			}
 		}
 	})
 
 	DescribeTable("come out as their comments say",
-		func(ctx SpecContext, file string, wanted ...string) {
+		func(ctx SpecContext, file string, want ...string) {
 			startOperator(adminConfig)
 			shown := load(file)
 			shown.apply(ctx)
-			shown.comesOut(ctx, wanted...)
+			shown.comesOut(ctx, want...)
 			for _, object := range shown.externalServices() {
 				Eventually(unusual(ctx, object)).Should(BeEmpty())
 			}

@@ -61,24 +61,24 @@ import (
 // of a DNS name, so that they can be planted nearly everywhere.
 type words map[string]string
 
-func (w words) plant(place string) string {
+func (w words) plant(origin string) string {
 	GinkgoHelper()
 	random := make([]byte, 8)
 	_, err := rand.Read(random)
 	Expect(err).NotTo(HaveOccurred())
-	w[place] = "canary" + hex.EncodeToString(random)
-	return w[place]
+	w[origin] = "canary" + hex.EncodeToString(random)
+	return w[origin]
 }
 
 // in are the places whose words a text repeats, be it in base64.
 func (w words) in(text string) []string {
-	var found []string
-	for place, word := range w {
+	var origins []string
+	for origin, word := range w {
 		if strings.Contains(text, word) || strings.Contains(text, base64.StdEncoding.EncodeToString([]byte(word))) {
-			found = append(found, place)
+			origins = append(origins, origin)
 		}
 	}
-	return found
+	return origins
 }
 
 // talker answers each connection like this, once something was said or at once.
@@ -219,25 +219,25 @@ func protocols(namespace string, planted words) talkative {
 		{"grpc://" + talkativeGRPC(word("gRPC message"), word("gRPC trailer")), "UnexpectedStatus"},
 		{"dns://" + talkativeDNS(word("DNS zone")) + "/www.example.com", "NameNotFound"},
 	}
-	made := talkative{object: externalService(namespace, "protocols")}
+	result := talkative{object: externalService(namespace, "protocols")}
 	for i, endpoint := range endpoints {
-		made.object.Spec.Endpoints = append(made.object.Spec.Endpoints, farpointv1.Endpoint{
+		result.object.Spec.Endpoints = append(result.object.Spec.Endpoints, farpointv1.Endpoint{
 			Address: fmt.Sprintf("192.0.2.%d", 10+i), Port: new(int32(8080)), HealthCheckURL: farpointv1.HealthCheckURL(endpoint.url),
 		})
-		made.reasons = append(made.reasons, endpoint.reason)
+		result.reasons = append(result.reasons, endpoint.reason)
 	}
-	check := &made.object.Spec.HealthCheck
+	check := &result.object.Spec.HealthCheck
 	check.HTTP = &farpointv1.HTTPHealthCheck{ExpectedBody: "^fine$", FollowRedirects: true, Headers: []farpointv1.HTTPHeader{{Name: "X-Key", Value: word("request header")}}}
 	check.TCP = &farpointv1.TCPHealthCheck{Expect: "fine"}
 	check.CredentialsSecretRef, check.SendCredentialsToUnverifiedServers = &farpointv1.SecretReference{Name: "password"}, true
-	made.secrets = []*corev1.Secret{login(namespace, "password", map[string]string{"username": "probe", "password": word("password")})}
-	return made
+	result.secrets = []*corev1.Secret{login(namespace, "password", map[string]string{"username": "probe", "password": word("password")})}
+	return result
 }
 
 func login(namespace, name string, data map[string]string) *corev1.Secret {
-	made := loginSecret(namespace, corev1.SecretTypeOpaque, data)
-	made.Name = name
-	return made
+	secret := loginSecret(namespace, corev1.SecretTypeOpaque, data)
+	secret.Name = name
+	return secret
 }
 
 // notProbed are the reasons of an endpoint that is listed, and that nothing probes yet: the
@@ -289,21 +289,21 @@ var _ = Describe("what endpoints and Secrets say", func() {
 		})
 		all := append(talkativeCertificates(namespace, planted), protocols(namespace, planted))
 		down := 0
-		for _, each := range all {
-			for _, secret := range each.secrets {
+		for _, source := range all {
+			for _, secret := range source.secrets {
 				create(ctx, secret)
 			}
-			create(ctx, service(namespace, each.object.Name), each.object)
-			if !slices.Equal(each.reasons, notProbed) {
-				down += len(each.reasons)
+			create(ctx, service(namespace, source.object.Name), source.object)
+			if !slices.Equal(source.reasons, notProbed) {
+				down += len(source.reasons)
 			}
 		}
 		userInfo := externalService(namespace, "userinfo", farpointv1.HealthCheckURL("http://"+planted.plant("user")+":"+planted.plant("password in a URL")+"@192.0.2.1/"))
 		Expect(k8s.Create(ctx, userInfo)).NotTo(Succeed(), "nothing that is stored has a password in it")
 
 		By("waiting until all of it was heard, and told of")
-		for _, each := range all {
-			Eventually(reasonsOf(ctx, each.object)).Should(Equal(each.reasons), each.object.Name)
+		for _, source := range all {
+			Eventually(reasonsOf(ctx, source.object)).Should(Equal(source.reasons), source.object.Name)
 		}
 		for _, name := range []string{"broken", "authority"} {
 			Eventually(condition(ctx, externalService(namespace, name), farpointv1.ReadyCondition)).Should(Equal("False CertificatesUnavailable"))
@@ -311,22 +311,22 @@ var _ = Describe("what endpoints and Secrets say", func() {
 		Eventually(func() int { return strings.Count(alerts.read(), "FarpointEndpointDown") }).Should(BeNumerically(">=", down))
 		Eventually(func() int { return strings.Count(hooks.read(), "dev.farpoint.endpoint.down") }).Should(BeNumerically(">=", down))
 		Eventually(func() int { return strings.Count(string(logged.Contents()[heard:]), "Could not deliver alerts") }).Should(Equal(2))
-		told := map[string]string{
+		outputs := map[string]string{
 			"alerts": alerts.read(), "webhooks": hooks.read(), "log": informed(string(logged.Contents()[heard:])),
 			"metrics": scrape(ctx, metrics, newToken(ctx, namespace, "reader", admin)),
 			"events":  everything(ctx, namespace, &eventsv1.EventList{}),
 			"slices":  everything(ctx, namespace, &discoveryv1.EndpointSliceList{}),
 		}
-		for _, each := range all {
-			text, err := json.Marshal(now(ctx, each.object).Status)
+		for _, source := range all {
+			text, err := json.Marshal(now(ctx, source.object).Status)
 			Expect(err).NotTo(HaveOccurred())
-			told["status of "+each.object.Name] = string(text)
+			outputs["status of "+source.object.Name] = string(text)
 		}
-		Expect(told["metrics"]).To(ContainSubstring(`farpoint_endpoint_up{endpoint="192.0.2.10:8080",externalservice="protocols"`))
-		Expect(told["events"]).To(ContainSubstring("EndpointUnhealthy"))
-		Expect(words{"an address": "192.0.2.10:8080"}.in(told["alerts"])).NotTo(BeEmpty(), "what is sent is found")
+		Expect(outputs["metrics"]).To(ContainSubstring(`farpoint_endpoint_up{endpoint="192.0.2.10:8080",externalservice="protocols"`))
+		Expect(outputs["events"]).To(ContainSubstring("EndpointUnhealthy"))
+		Expect(words{"an address": "192.0.2.10:8080"}.in(outputs["alerts"])).NotTo(BeEmpty(), "what is sent is found")
 		Expect(len(planted)).To(BeNumerically(">", 20))
-		for where, text := range told {
+		for where, text := range outputs {
 			Expect(text).NotTo(BeEmpty(), where)
 			Expect(planted.in(text)).To(BeEmpty(), "%s:\n%s", where, text)
 		}
@@ -339,11 +339,11 @@ const admin = "cluster-admin"
 // reasonsOf are those of the endpoints, if there are any.
 func reasonsOf(ctx context.Context, object *farpointv1.ExternalService) func() []string {
 	return func() []string {
-		var found []string
+		var reasons []string
 		for _, endpoint := range now(ctx, object).Status.Endpoints {
-			found = append(found, endpoint.Reason)
+			reasons = append(reasons, endpoint.Reason)
 		}
-		return found
+		return reasons
 	}
 }
 

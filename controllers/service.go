@@ -69,13 +69,13 @@ func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.External
 // that may lead to the endpoints still; nil if there is none. Until the grants are known,
 // neither is that.
 func (r serviceResolver) formerTarget(ctx context.Context, owner *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) (former *corev1.Service, known bool, err error) {
-	asked := map[types.NamespacedName]bool{ownership.TargetService(owner): true}
+	checked := map[types.NamespacedName]bool{ownership.TargetService(owner): true}
 	for _, slice := range slices.SortedFunc(slices.Values(published), sliceplan.ByName) {
 		key := types.NamespacedName{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}
-		if asked[key] {
+		if checked[key] {
 			continue
 		}
-		asked[key] = true
+		checked[key] = true
 		if key.Namespace != owner.Namespace {
 			if refused, known := r.grants.Refusal(owner.Namespace, key); !known || refused != nil {
 				return nil, known, nil
@@ -86,7 +86,7 @@ func (r serviceResolver) formerTarget(ctx context.Context, owner *farpointv1.Ext
 		case apierrors.IsNotFound(err):
 		case err != nil:
 			return nil, false, fmt.Errorf("read Service %s: %w", key, err)
-		case report.JudgeService(owner, service).Service != nil:
+		case report.EvaluateService(owner, service).Service != nil:
 			return service, true, nil
 		}
 	}
@@ -119,7 +119,7 @@ func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.Ex
 		service = nil
 	}
 	if owner.Spec.ServiceTemplate == nil || owner.DeletionTimestamp != nil {
-		return report.JudgeService(owner, service), true, nil
+		return report.EvaluateService(owner, service), true, nil
 	}
 	finding, err = r.keep(ctx, owner, key, service)
 	return finding, true, err
@@ -137,14 +137,14 @@ func (r serviceResolver) refusal(owner *farpointv1.ExternalService) (refused *te
 
 // removeCreated deletes the Services that were created for the owner, save the one of
 // this key.
-func (r serviceResolver) removeCreated(ctx context.Context, owner, save types.NamespacedName) error {
+func (r serviceResolver) removeCreated(ctx context.Context, owner, except types.NamespacedName) error {
 	created := &corev1.ServiceList{}
 	if err := r.client.List(ctx, created, client.InNamespace(owner.Namespace), client.MatchingFields{ownerIndex: owner.Name}); err != nil {
 		return fmt.Errorf("list Services created for the object: %w", err)
 	}
 	for i := range created.Items {
 		service := &created.Items[i]
-		if client.ObjectKeyFromObject(service) == save || service.DeletionTimestamp != nil || !ownership.IsOwnedBy(service, owner.Name) {
+		if client.ObjectKeyFromObject(service) == except || service.DeletionTimestamp != nil || !ownership.IsOwnedBy(service, owner.Name) {
 			continue
 		}
 		if err := r.client.Delete(ctx, service, client.Preconditions{UID: &service.UID}); client.IgnoreNotFound(err) != nil {
@@ -158,7 +158,7 @@ func (r serviceResolver) removeCreated(ctx context.Context, owner, save types.Na
 // is left alone, and one that was orphaned is adopted.
 func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalService, key types.NamespacedName, present *corev1.Service) (report.TargetService, error) {
 	if present != nil && !ownership.IsOwnedBy(present, owner.Name) && !orphanedBy(present, owner) {
-		finding := report.JudgeService(owner, present)
+		finding := report.EvaluateService(owner, present)
 		if finding.Resolved() {
 			finding.Reason = farpointv1.ServiceNotOwnedReason
 			finding.Message = fmt.Sprintf("Service %s exists and was not created from serviceTemplate, which is not applied to it: remove serviceTemplate, or delete the Service so that the operator creates it", key)
@@ -166,17 +166,17 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 		return finding, nil
 	}
 	if present != nil && present.DeletionTimestamp != nil {
-		return report.JudgeService(owner, present), nil
+		return report.EvaluateService(owner, present), nil
 	}
-	wanted := desiredService(owner, key, present)
+	desired := desiredService(owner, key, present)
 	var err error
 	switch {
 	case present == nil:
-		err = r.client.Create(ctx, wanted)
+		err = r.client.Create(ctx, desired)
 	case (present.Spec.ClusterIP == corev1.ClusterIPNone) != (owner.Spec.ServiceTemplate.Spec.ClusterIP == corev1.ClusterIPNone):
 		return invalidService(owner, present, "clusterIP cannot be changed: delete the Service so that the operator creates it again"), nil
-	case !equality.Semantic.DeepEqual(present, wanted):
-		err = r.client.Update(ctx, wanted)
+	case !equality.Semantic.DeepEqual(present, desired):
+		err = r.client.Update(ctx, desired)
 	}
 	switch {
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err):
@@ -186,7 +186,7 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 	case err != nil:
 		return report.TargetService{}, fmt.Errorf("write Service %s: %w", key, err)
 	}
-	return report.JudgeService(owner, wanted), nil
+	return report.EvaluateService(owner, desired), nil
 }
 
 // orphanedBy reports whether the Service was created from the template of an ExternalService
@@ -199,7 +199,7 @@ func orphanedBy(service *corev1.Service, owner *farpointv1.ExternalService) bool
 
 func invalidService(owner *farpointv1.ExternalService, present *corev1.Service, why string) report.TargetService {
 	finding := report.TargetService{Reason: farpointv1.ServiceInvalidReason, Message: fmt.Sprintf("serviceTemplate cannot be applied to Service %s: %s", ownership.TargetService(owner), why)}
-	if present != nil && report.JudgeService(owner, present).Resolved() {
+	if present != nil && report.EvaluateService(owner, present).Resolved() {
 		finding.Service = present
 	}
 	return finding
@@ -208,18 +208,18 @@ func invalidService(owner *farpointv1.ExternalService, present *corev1.Service, 
 // desiredService is the present Service, or a new one if that is nil, with all fields that the
 // template sets. The rest is left to the API server's defaults and to others.
 func desiredService(owner *farpointv1.ExternalService, key types.NamespacedName, present *corev1.Service) *corev1.Service {
-	wanted := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: key.Name, Namespace: key.Namespace}}
+	desired := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: key.Name, Namespace: key.Namespace}}
 	if present != nil {
-		wanted = present.DeepCopy()
+		desired = present.DeepCopy()
 	}
 	template := owner.Spec.ServiceTemplate
-	wanted.OwnerReferences = []metav1.OwnerReference{ownership.Reference(owner)}
-	wanted.Labels = merged(wanted.Labels, template.Metadata.Labels)
-	wanted.Labels[farpointv1.OwnerLabel] = owner.Name
+	desired.OwnerReferences = []metav1.OwnerReference{ownership.Reference(owner)}
+	desired.Labels = merged(desired.Labels, template.Metadata.Labels)
+	desired.Labels[farpointv1.OwnerLabel] = owner.Name
 	if len(template.Metadata.Annotations) > 0 {
-		wanted.Annotations = merged(wanted.Annotations, template.Metadata.Annotations)
+		desired.Annotations = merged(desired.Annotations, template.Metadata.Annotations)
 	}
-	spec := &wanted.Spec
+	spec := &desired.Spec
 	spec.Selector = nil
 	spec.Ports = servicePorts(template.Spec.Ports, spec.Ports)
 	if present == nil {
@@ -229,7 +229,7 @@ func desiredService(owner *farpointv1.ExternalService, key types.NamespacedName,
 	setAffinity(spec, template.Spec)
 	spec.TrafficDistribution = template.Spec.TrafficDistribution
 	spec.PublishNotReadyAddresses = template.Spec.PublishNotReadyAddresses
-	return wanted
+	return desired
 }
 
 // setFamilies leaves a second family that the API server has added by the policy: it lets

@@ -53,9 +53,9 @@ func podSlice(namespace, service, name string, addresses ...string) *discoveryv1
 
 // selecting is a Service for Pods.
 func selecting(namespace, name string) *corev1.Service {
-	made := service(namespace, name)
-	made.Spec.Selector = map[string]string{"app": name}
-	return made
+	svc := service(namespace, name)
+	svc.Spec.Selector = map[string]string{"app": name}
+	return svc
 }
 
 func setSelector(ctx SpecContext, namespace, name string, selector map[string]string) {
@@ -225,11 +225,11 @@ var _ = Describe("a Service that somebody else publishes for", func() {
 	It("costs nothing more when an endpoint changes", func(ctx SpecContext) {
 		running := startOperator(adminConfig)
 		namespace, backend := newNamespace(ctx), newBackend()
-		plain, mixed, left := externalService(namespace, "plain", backend.url()), externalService(namespace, "mixed", backend.url()), externalService(namespace, "left", backend.url())
+		unshared, mixed, left := externalService(namespace, "plain", backend.url()), externalService(namespace, "mixed", backend.url()), externalService(namespace, "left", backend.url())
 		mixed.Spec.TargetService = &farpointv1.TargetServiceReference{AllowSelector: true}
 		create(ctx, podSlice(namespace, "mixed", "mixed-pods", "192.0.2.10"), podSlice(namespace, "left", "left-pods", "10.0.0.1"), sliceBy("", namespace, "left", "by-hand", "10.0.0.2"))
-		create(ctx, service(namespace, "plain"), selecting(namespace, "mixed"), service(namespace, "left"), plain, mixed, left)
-		objects := []*farpointv1.ExternalService{plain, mixed, left}
+		create(ctx, service(namespace, "plain"), selecting(namespace, "mixed"), service(namespace, "left"), unshared, mixed, left)
+		objects := []*farpointv1.ExternalService{unshared, mixed, left}
 		conflicts := []string{"True NoConflicts", "False SharedEndpoint", "False LeftoverPodSlices"}
 		settled := func(ready string) {
 			GinkgoHelper()

@@ -79,8 +79,8 @@ func (w *sliceWatcher) observe(kind watch.EventType, slice *discoveryv1.Endpoint
 		delete(w.slices, slice.Name)
 	}
 	var present []*discoveryv1.EndpointSlice
-	for _, each := range w.slices {
-		present = append(present, each)
+	for _, s := range w.slices {
+		present = append(present, s)
 	}
 	for _, fault := range w.check(present) {
 		w.faults = append(w.faults, fmt.Sprintf("after %s was %s: %s", slice.Name, kind, fault))
@@ -107,11 +107,11 @@ func (w *sliceWatcher) expectNoFaults(ctx context.Context) {
 }
 
 func versionsOf(slices map[string]*discoveryv1.EndpointSlice) map[string]string {
-	found := map[string]string{}
+	versions := map[string]string{}
 	for name, slice := range slices {
-		found[name] = slice.ResourceVersion
+		versions[name] = slice.ResourceVersion
 	}
-	return found
+	return versions
 }
 
 // absentOf finds out which of the addresses are not ready.

@@ -94,7 +94,7 @@ func startSlowWebhook(ctx SpecContext, namespace string, takes time.Duration) *s
 var _ = Describe("a tenant whose admission webhook is slow", func() {
 	It("does not hold up another tenant's changes of health", func(ctx SpecContext) {
 		startOperator(adminConfig)
-		slow, quick, backend, steady := newNamespace(ctx), newNamespace(ctx), newBackend(), newBackend()
+		slow, quick, backend, healthy := newNamespace(ctx), newNamespace(ctx), newBackend(), newBackend()
 		object := externalService(quick, "quick", backend.url())
 		create(ctx, service(quick, "quick"), object)
 		Eventually(conditions(ctx, quick, "quick")).Should(Equal(map[string]string{"192.0.2.10": "TTF"}))
@@ -104,10 +104,10 @@ var _ = Describe("a tenant whose admission webhook is slow", func() {
 			if conditions(ctx, quick, "quick")()["192.0.2.10"] == "FFF" {
 				status, want = http.StatusOK, "TTF"
 			}
-			begun := time.Now()
+			start := time.Now()
 			backend.status.Store(int32(status))
 			Eventually(conditions(ctx, quick, "quick"), "60s").Should(Equal(map[string]string{"192.0.2.10": want}))
-			return time.Since(begun)
+			return time.Since(start)
 		}
 		alone := max(flip(), flip())
 
@@ -123,7 +123,7 @@ var _ = Describe("a tenant whose admission webhook is slow", func() {
 		Eventually(webhook.waiting.Load).Should(BeZero())
 		for i := range objects {
 			name := fmt.Sprint("slow-", i)
-			create(ctx, service(slow, name), externalService(slow, name, steady.url()))
+			create(ctx, service(slow, name), externalService(slow, name, healthy.url()))
 		}
 		Eventually(webhook.waiting.Load).Should(BeNumerically(">", 0), "a write waits")
 		for range 3 {

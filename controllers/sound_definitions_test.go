@@ -45,7 +45,7 @@ type faulty struct {
 var _ = Describe("a fault in the health check", func() {
 	const ready = "True Published"
 	DescribeTable("does not keep a death from being published, nor a new endpoint from being probed",
-		func(ctx SpecContext, wanted string, said string, breakIt func(context.Context, faulty)) {
+		func(ctx SpecContext, want string, wantMessage string, breakIt func(context.Context, faulty)) {
 			var unavailable atomic.Pointer[error]
 			startOperator(failing(adminConfig, func(request *http.Request) error {
 				if err := unavailable.Load(); err != nil && strings.Contains(request.URL.Path, "/secrets/") {
@@ -73,8 +73,8 @@ var _ = Describe("a fault in the health check", func() {
 				spec.Endpoints = append(spec.Endpoints, farpointv1.Endpoint{Address: "192.0.2.12", Port: new(int32(8080)), HealthCheckURL: third.url()})
 			})
 			Eventually(conditions(ctx, namespace, "faulty")).Should(Equal(map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "TTF", "192.0.2.12": "TTF"}))
-			Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal(wanted))
-			Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring(said))
+			Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal(want))
+			Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring(wantMessage))
 
 			first.status.Store(http.StatusServiceUnavailable)
 			Eventually(conditions(ctx, namespace, "faulty")).Should(Equal(map[string]string{"192.0.2.10": "FFF", "192.0.2.11": "TTF", "192.0.2.12": "TTF"}))
@@ -129,7 +129,7 @@ var _ = Describe("a fault in the health check", func() {
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Endpoints[0].HealthCheckURL = "ftp://192.0.2.10/" })
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("False InvalidHealthCheckURL"))
-		api.wanted.Store("Bearer second")
+		api.authorization.Store("Bearer second")
 		Eventually(column(ctx, object)).Should(Equal("0/1"))
 		token.StringData = map[string]string{"token": "second"}
 		Expect(k8s.Update(ctx, token)).To(Succeed())

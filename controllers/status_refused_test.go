@@ -52,11 +52,11 @@ func refusingStatus(config *rest.Config) *rest.Config {
 var _ = Describe("an operator that may write no status", func() {
 	state := func(ctx SpecContext, namespace, service string) func() string {
 		return func() string {
-			found := ""
+			annotations := ""
 			for _, slice := range slicesFor(ctx, namespace, service) {
-				found += slice.Annotations[farpointv1.SliceStateAnnotation]
+				annotations += slice.Annotations[farpointv1.SliceStateAnnotation]
 			}
-			return found
+			return annotations
 		}
 	}
 	hourly := func(ctx SpecContext, object *farpointv1.ExternalService) {

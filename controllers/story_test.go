@@ -75,11 +75,11 @@ var _ = Describe("the story of two backends", func() {
 
 // statuses maps the types of an object's conditions to their statuses and reasons.
 func statuses(object *farpointv1.ExternalService) map[string]string {
-	found := map[string]string{}
-	for _, each := range object.Status.Conditions {
-		found[each.Type] = string(each.Status) + " " + each.Reason
+	byType := map[string]string{}
+	for _, c := range object.Status.Conditions {
+		byType[c.Type] = string(c.Status) + " " + c.Reason
 	}
-	return found
+	return byType
 }
 
 // notes are the Events about an object.
@@ -87,12 +87,12 @@ func notes(ctx SpecContext, object *farpointv1.ExternalService) func() []string 
 	return func() []string {
 		list := &eventsv1.EventList{}
 		Expect(k8s.List(ctx, list, client.InNamespace(object.Namespace))).To(Succeed())
-		var found []string
+		var lines []string
 		for _, event := range list.Items {
 			if event.Regarding.UID == now(ctx, object).UID {
-				found = append(found, event.Type+" "+event.Reason+": "+event.Note)
+				lines = append(lines, event.Type+" "+event.Reason+": "+event.Note)
 			}
 		}
-		return found
+		return lines
 	}
 }

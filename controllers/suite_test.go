@@ -134,8 +134,8 @@ func startOperator(config *rest.Config, change ...func(*controllers.Options)) *o
 	options := controllers.NewOptions()
 	options.MetricsBindAddress, options.HealthBindAddress = "0", "0"
 	options.Egress.AllowLoopbackProbes = true
-	for _, each := range change {
-		each(&options)
+	for _, configure := range change {
+		configure(&options)
 	}
 	manager, err := controllers.NewManager(config, options)
 	Expect(err).NotTo(HaveOccurred())
@@ -281,20 +281,20 @@ func column(ctx context.Context, object *farpointv1.ExternalService) func() stri
 // condition is the status and reason of a condition, as in "True Resolved".
 func condition(ctx context.Context, object *farpointv1.ExternalService, kind string) func() string {
 	return func() string {
-		found := meta.FindStatusCondition(now(ctx, object).Status.Conditions, kind)
-		if found == nil {
+		c := meta.FindStatusCondition(now(ctx, object).Status.Conditions, kind)
+		if c == nil {
 			return ""
 		}
-		return string(found.Status) + " " + found.Reason
+		return string(c.Status) + " " + c.Reason
 	}
 }
 
 // message is that of a condition.
 func message(ctx context.Context, object *farpointv1.ExternalService, kind string) string {
 	GinkgoHelper()
-	found := meta.FindStatusCondition(now(ctx, object).Status.Conditions, kind)
-	Expect(found).NotTo(BeNil())
-	return found.Message
+	c := meta.FindStatusCondition(now(ctx, object).Status.Conditions, kind)
+	Expect(c).NotTo(BeNil())
+	return c.Message
 }
 
 // slicesFor lists the slices of a Service.
@@ -309,14 +309,14 @@ func slicesFor(ctx context.Context, namespace, service string) []discoveryv1.End
 // serving and terminating, as in "TTF".
 func conditions(ctx context.Context, namespace, service string) func() map[string]string {
 	return func() map[string]string {
-		found := map[string]string{}
+		byAddress := map[string]string{}
 		for _, slice := range slicesFor(ctx, namespace, service) {
 			for _, endpoint := range slice.Endpoints {
 				c := endpoint.Conditions
-				found[endpoint.Addresses[0]] = letter(c.Ready) + letter(c.Serving) + letter(c.Terminating)
+				byAddress[endpoint.Addresses[0]] = letter(c.Ready) + letter(c.Serving) + letter(c.Terminating)
 			}
 		}
-		return found
+		return byAddress
 	}
 }
 

@@ -151,26 +151,26 @@ var _ = Describe("the target Service", func() {
 		object.Spec.Endpoints[0].Port = nil
 		create(ctx, object)
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
-		made := &corev1.Service{}
+		created := &corev1.Service{}
 		get := func() *corev1.Service {
-			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(object), made)).To(Succeed())
-			return made
+			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(object), created)).To(Succeed())
+			return created
 		}
 		Expect(get().Spec.Selector).To(BeEmpty())
-		Expect(made.Spec.SessionAffinityConfig.ClientIP.TimeoutSeconds).To(HaveValue(BeEquivalentTo(60)))
-		Expect(made.Labels).To(HaveKeyWithValue("team", "payments"))
-		Expect(made.Annotations).To(HaveKeyWithValue("note", "from outside"))
+		Expect(created.Spec.SessionAffinityConfig.ClientIP.TimeoutSeconds).To(HaveValue(BeEquivalentTo(60)))
+		Expect(created.Labels).To(HaveKeyWithValue("team", "payments"))
+		Expect(created.Annotations).To(HaveKeyWithValue("note", "from outside"))
 		slice := slicesFor(ctx, namespace, "made")[0]
 		Expect(*slice.Ports[0].Name + " " + string(*slice.Ports[0].Protocol)).To(Equal("postgres TCP"))
 		Expect(*slice.Ports[0].Port).To(BeEquivalentTo(6432))
 		Expect(slice.Labels).To(HaveKeyWithValue("team", "payments"))
 
 		By("undoing a change by hand")
-		made.Spec.Selector = map[string]string{"app": "db"}
-		made.Spec.Ports[0].Port = 1
-		Expect(k8s.Update(ctx, made)).To(Succeed())
+		created.Spec.Selector = map[string]string{"app": "db"}
+		created.Spec.Ports[0].Port = 1
+		Expect(k8s.Update(ctx, created)).To(Succeed())
 		Eventually(func() int32 { return get().Spec.Ports[0].Port }).Should(BeEquivalentTo(5432))
-		Expect(made.Spec.Selector).To(BeEmpty())
+		Expect(created.Spec.Selector).To(BeEmpty())
 
 		By("following an edit")
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.ServiceTemplate.Spec.Ports[0].Port = 5433 })
@@ -191,12 +191,12 @@ var _ = Describe("the target Service", func() {
 			spec.TargetService = &farpointv1.TargetServiceReference{Name: "moved"}
 		})
 		Eventually(conditions(ctx, namespace, "moved")).Should(Equal(map[string]string{"192.0.2.10": "TTF"}))
-		Eventually(func() bool { return apierrors.IsNotFound(k8s.Get(ctx, client.ObjectKeyFromObject(object), made)) }).Should(BeTrue())
+		Eventually(func() bool { return apierrors.IsNotFound(k8s.Get(ctx, client.ObjectKeyFromObject(object), created)) }).Should(BeTrue())
 
 		By("going with the object")
 		Expect(k8s.Delete(ctx, object)).To(Succeed())
 		Eventually(func() bool {
-			return apierrors.IsNotFound(k8s.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "moved"}, made))
+			return apierrors.IsNotFound(k8s.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "moved"}, created))
 		}).Should(BeTrue())
 		Expect(slicesFor(ctx, namespace, "moved")).To(BeEmpty())
 	})
@@ -213,14 +213,14 @@ var _ = Describe("the target Service", func() {
 		}}
 		create(ctx, object)
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
-		made := &corev1.Service{}
+		created := &corev1.Service{}
 		families := func() []corev1.IPFamily {
-			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(object), made)).To(Succeed())
-			return made.Spec.IPFamilies
+			Expect(k8s.Get(ctx, client.ObjectKeyFromObject(object), created)).To(Succeed())
+			return created.Spec.IPFamilies
 		}
 		Expect(families()).To(HaveLen(2))
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.ServiceTemplate.Spec.Ports[0].Port = 81 })
-		Eventually(func() int32 { families(); return made.Spec.Ports[0].Port }).Should(BeEquivalentTo(81))
+		Eventually(func() int32 { families(); return created.Spec.Ports[0].Port }).Should(BeEquivalentTo(81))
 		Expect(condition(ctx, object, farpointv1.TargetServiceResolvedCondition)()).To(Equal("True Resolved"))
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
 			spec.ServiceTemplate.Spec.IPFamilyPolicy = new(corev1.IPFamilyPolicySingleStack)
@@ -255,8 +255,8 @@ var _ = Describe("the target Service", func() {
 		Eventually(conditions(ctx, namespace, "found")).Should(Equal(map[string]string{"192.0.2.10": "TTF"}), "it is fronted nevertheless")
 		Expect(k8s.Delete(ctx, object)).To(Succeed())
 		Eventually(conditions(ctx, namespace, "found")).Should(BeEmpty())
-		found := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "found"}}
-		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(found), found)).To(Succeed())
-		Expect(found.Spec.Ports[0].Port).To(BeEquivalentTo(80))
+		existing := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "found"}}
+		Expect(k8s.Get(ctx, client.ObjectKeyFromObject(existing), existing)).To(Succeed())
+		Expect(existing.Spec.Ports[0].Port).To(BeEquivalentTo(80))
 	})
 })

@@ -62,7 +62,7 @@ func (s namedSource) String() string {
 
 // watch has the reconciler called for whatever may change what it would do.
 func (r *Reconciler) watch(manager ctrl.Manager, sources []namedSource, options controller.Options) error {
-	made := ctrl.NewControllerManagedBy(manager).
+	b := ctrl.NewControllerManagedBy(manager).
 		Named("externalservice").
 		For(&farpointv1.ExternalService{}, builder.WithPredicates(r.own.observe(), predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.targeting)).
@@ -72,9 +72,9 @@ func (r *Reconciler) watch(manager ctrl.Manager, sources []namedSource, options 
 		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(r.namedLike), builder.WithPredicates(mirroringChanged())).
 		Watches(&farpointv1.ExternalService{}, handler.EnqueueRequestsFromMapFunc(r.sharingRoom), builder.WithPredicates(sizeChanged()))
 	for _, named := range sources {
-		made = made.WatchesRawSource(named)
+		b = b.WatchesRawSource(named)
 	}
-	return made.WithOptions(options).Complete(r)
+	return b.WithOptions(options).Complete(r)
 }
 
 // sharingRoom names the ExternalServices that have to do with the room that another one

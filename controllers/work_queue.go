@@ -95,7 +95,7 @@ type runningReconcile struct {
 }
 
 func newTenantQueue(queue priorityqueue.PriorityQueue[reconcile.Request], limits reconcileLimits) *tenantQueue {
-	made := &tenantQueue{
+	q := &tenantQueue{
 		PriorityQueue: queue,
 		clock:         clock.RealClock{},
 		limits:        limits,
@@ -110,9 +110,9 @@ func newTenantQueue(queue priorityqueue.PriorityQueue[reconcile.Request], limits
 		order:         map[string][]reconcile.Request{},
 	}
 	for range limits.quick {
-		made.slots <- struct{}{}
+		q.slots <- struct{}{}
 	}
-	return made
+	return q
 }
 
 // GetWithPriority waits for a place and for a request whose namespace may have another

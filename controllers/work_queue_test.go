@@ -36,7 +36,7 @@ func requestFor(namespace string, number int) reconcile.Request {
 // queueRun is a tenantQueue with workers, as a controller has them.
 type queueRun struct {
 	*tenantQueue
-	begun time.Time
+	startedAt time.Time
 	// takes is how long a reconcile takes.
 	takes func(reconcile.Request) time.Duration
 
@@ -51,7 +51,7 @@ type queueRun struct {
 
 func runQueue(concurrent int, takes func(reconcile.Request) time.Duration) *queueRun {
 	limits := limitsFor(concurrent)
-	run := &queueRun{tenantQueue: newTenantQueue(priorityqueue.New[reconcile.Request]("test"), limits), begun: time.Now(), takes: takes, ended: map[reconcile.Request]time.Duration{}}
+	run := &queueRun{tenantQueue: newTenantQueue(priorityqueue.New[reconcile.Request]("test"), limits), startedAt: time.Now(), takes: takes, ended: map[reconcile.Request]time.Duration{}}
 	for range limits.workers() {
 		run.workers.Go(func() {
 			for {
@@ -61,7 +61,7 @@ func runQueue(concurrent int, takes func(reconcile.Request) time.Duration) *queu
 				}
 				time.Sleep(run.takes(request))
 				run.mu.Lock()
-				run.ended[request] = time.Since(run.begun)
+				run.ended[request] = time.Since(run.startedAt)
 				run.history = append(run.history, request)
 				run.mu.Unlock()
 				run.Done(request)
@@ -125,11 +125,11 @@ func TestTenantQueue_SlowTenants_DoNotHoldUpOthers(t *testing.T) {
 				}
 				time.Sleep(warmUp)
 				for i := range 50 {
-					asked := time.Since(run.begun)
+					added := time.Since(run.startedAt)
 					run.Add(requestFor("quick", i))
 					time.Sleep(time.Second)
 					ended, ok := run.endOf(requestFor("quick", i))
-					if took := ended - asked; !ok || took > 2*slowAfter {
+					if took := ended - added; !ok || took > 2*slowAfter {
 						t.Errorf("request %d was reconciled after %v (%v), want at once", i, took, ok)
 					}
 				}

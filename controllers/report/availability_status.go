@@ -29,33 +29,33 @@ import (
 )
 
 // setFailOpen leaves the condition as it is while the slices are left as they are.
-func setFailOpen(set conditionSetter, present *farpointv1.ExternalService, found Findings) {
-	served := found.Availability.Served(found.Service.Service)
+func setFailOpen(set conditionSetter, present *farpointv1.ExternalService, findings Findings) {
+	served := findings.Availability.Served(findings.Service.Service)
 	switch reason := served.FailOpenReason(); {
-	case found.Targets != nil && reason != "":
+	case findings.Targets != nil && reason != "":
 		set.set(farpointv1.FailOpenCondition, metav1.ConditionTrue, reason, served.FailOpenMessage(availability.RulesOf(&present.Spec.Availability)))
-	case found.Targets != nil || found.Service.Service == nil:
+	case findings.Targets != nil || findings.Service.Service == nil:
 		set.remove(farpointv1.FailOpenCondition)
 	}
 }
 
 // setFailedOver leaves the condition as it is while the slices are left as they are.
-func setFailedOver(set conditionSetter, present *farpointv1.ExternalService, found Findings) {
-	served := found.Availability.Served(found.Service.Service)
+func setFailedOver(set conditionSetter, present *farpointv1.ExternalService, findings Findings) {
+	served := findings.Availability.Served(findings.Service.Service)
 	switch {
-	case found.Targets != nil && served.FailedOver():
+	case findings.Targets != nil && served.FailedOver():
 		set.set(farpointv1.FailedOverCondition, metav1.ConditionTrue, farpointv1.TooFewHealthyReason, served.FailedOverMessage(availability.RulesOf(&present.Spec.Availability)))
-	case found.Targets != nil || found.Service.Service == nil:
+	case findings.Targets != nil || findings.Service.Service == nil:
 		set.remove(farpointv1.FailedOverCondition)
 	}
 }
 
 // setFamiliesMatched leaves the condition as it is while nothing better is known.
-func setFamiliesMatched(set conditionSetter, found Findings) {
+func setFamiliesMatched(set conditionSetter, findings Findings) {
 	switch {
-	case found.Targets != nil && found.FamiliesReason != "":
-		set.set(farpointv1.FamiliesMatchedCondition, metav1.ConditionFalse, found.FamiliesReason, found.FamiliesMessage)
-	case found.Targets != nil || found.Service.Service == nil:
+	case findings.Targets != nil && findings.FamiliesReason != "":
+		set.set(farpointv1.FamiliesMatchedCondition, metav1.ConditionFalse, findings.FamiliesReason, findings.FamiliesMessage)
+	case findings.Targets != nil || findings.Service.Service == nil:
 		set.remove(farpointv1.FamiliesMatchedCondition)
 	}
 }
@@ -71,16 +71,16 @@ func familyChange(before, after []metav1.Condition) []PendingEvent {
 
 // setAvailable comes after setFailOpen. The least available of the groups that clients can
 // reach decides.
-func setAvailable(set conditionSetter, present *farpointv1.ExternalService, found Findings) {
-	if len(found.Availability) == 0 {
-		setAvailableByCounts(set, present, found)
+func setAvailable(set conditionSetter, present *farpointv1.ExternalService, findings Findings) {
+	if len(findings.Availability) == 0 {
+		setAvailableByCounts(set, present, findings)
 		return
 	}
-	status, served := set.status, found.Availability.Served(found.Service.Service)
+	status, served := set.status, findings.Availability.Served(findings.Service.Service)
 	minReady := availability.RulesOf(&present.Spec.Availability).MinReady
 	pending := int(status.Unknown) // DNS names may lead to endpoints of any group
-	for i := range found.Verdicts {
-		if each := &found.Verdicts[i]; each.IsActive() && each.Health.State == health.StateUnknown {
+	for i := range findings.Verdicts {
+		if v := &findings.Verdicts[i]; v.IsActive() && v.Health.State == health.StateUnknown {
 			pending--
 		}
 	}
@@ -89,7 +89,7 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, foun
 		worst.Ready, lacking = 0, []string{"none has an address family and a port of the Service"}
 	}
 	for i := range served {
-		group := served[i].Readiness(found.publishesNotReady())
+		group := served[i].Readiness(findings.publishesNotReady())
 		group.Unknown += pending
 		if group.Ready < minReady {
 			lacking = append(lacking, fmt.Sprintf("%s has %d", served[i], group.Ready))
@@ -103,7 +103,7 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, foun
 		message += "; " + phrase.List(lacking, ", ")
 	}
 	decided := availableStatusOf(worst, minReady)
-	if found.differs() { // what the API server holds may be worse than what was decided
+	if findings.differs() { // what the API server holds may be worse than what was decided
 		held := availability.GroupReadiness{Ready: int(status.Ready) - countOpened(status), Unknown: int(status.Unknown), Open: worst.Open}
 		if now := availableStatusOf(held, minReady); now.rank < decided.rank {
 			decided = now
@@ -142,13 +142,13 @@ func availableStatusOf(r availability.GroupReadiness, minReady int) availableSta
 // setAvailableByCounts goes by the endpoints' statuses, for want of a decision: there is no
 // Service or no endpoint, or the slices are left as they are. In the last case they cannot
 // have become better.
-func setAvailableByCounts(set conditionSetter, present *farpointv1.ExternalService, found Findings) {
+func setAvailableByCounts(set conditionSetter, present *farpointv1.ExternalService, findings Findings) {
 	status := set.status
 	opened, minReady := countOpened(status), availability.RulesOf(&present.Spec.Availability).MinReady
 	counted := availability.GroupReadiness{Ready: int(status.Ready) - opened, Unknown: int(status.Unknown), Open: meta.IsStatusConditionTrue(status.Conditions, farpointv1.FailOpenCondition)}
 	decided, message := availableStatusOf(counted, minReady), readiness(status, opened, minReady)
 	before := meta.FindStatusCondition(status.Conditions, farpointv1.AvailableCondition)
-	if found.Targets == nil && found.Service.Service != nil && before != nil && before.Status != metav1.ConditionTrue && decided.value == metav1.ConditionTrue {
+	if findings.Targets == nil && findings.Service.Service != nil && before != nil && before.Status != metav1.ConditionTrue && decided.value == metav1.ConditionTrue {
 		return
 	}
 	if decided.value == metav1.ConditionUnknown {
@@ -209,21 +209,21 @@ func setDegraded(set conditionSetter) {
 func outline(status *farpointv1.ExternalServiceStatus) string {
 	text := meta.FindStatusCondition(status.Conditions, farpointv1.AvailableCondition).Message
 	for _, kind := range []string{farpointv1.FailedOverCondition, farpointv1.FailOpenCondition, farpointv1.DegradedCondition} {
-		if found := meta.FindStatusCondition(status.Conditions, kind); found != nil && found.Status == metav1.ConditionTrue {
-			text += "; " + found.Message
+		if condition := meta.FindStatusCondition(status.Conditions, kind); condition != nil && condition.Status == metav1.ConditionTrue {
+			text += "; " + condition.Message
 		}
 	}
 	return text
 }
 
-func setTrafficPolicyEffective(set conditionSetter, found Findings) {
-	if found.Traffic.Reason == "" {
+func setTrafficPolicyEffective(set conditionSetter, findings Findings) {
+	if findings.Traffic.Reason == "" {
 		set.remove(farpointv1.TrafficPolicyEffectiveCondition)
 		return
 	}
 	value := metav1.ConditionFalse
-	if found.Traffic.Effective {
+	if findings.Traffic.Effective {
 		value = metav1.ConditionTrue
 	}
-	set.set(farpointv1.TrafficPolicyEffectiveCondition, value, found.Traffic.Reason, found.Traffic.Message)
+	set.set(farpointv1.TrafficPolicyEffectiveCondition, value, findings.Traffic.Reason, findings.Traffic.Message)
 }

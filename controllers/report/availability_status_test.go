@@ -34,22 +34,22 @@ import (
 
 // tiered is an object with an endpoint for each health, one per tier if so asked.
 func tiered(rules farpointv1.Availability, tiers bool, healths ...health.Health) (*farpointv1.ExternalService, Findings) {
-	object, found := observed(healths...)
+	object, findings := observed(healths...)
 	object.Spec.Availability = rules
 	for i := range object.Spec.Endpoints {
 		if tiers {
 			object.Spec.Endpoints[i].Priority = int32(i)
 		}
 	}
-	return object, found
+	return object, findings
 }
 
 // availabilityOf are the conditions about availability, with their messages.
 func availabilityOf(status farpointv1.ExternalServiceStatus) string {
 	var lines []string
 	for _, kind := range []string{farpointv1.AvailableCondition, farpointv1.FailedOverCondition, farpointv1.FailOpenCondition} {
-		if found := meta.FindStatusCondition(status.Conditions, kind); found != nil {
-			lines = append(lines, fmt.Sprintf("%s %s %s: %s", kind, found.Status, found.Reason, found.Message))
+		if condition := meta.FindStatusCondition(status.Conditions, kind); condition != nil {
+			lines = append(lines, fmt.Sprintf("%s %s %s: %s", kind, condition.Status, condition.Reason, condition.Message))
 		}
 	}
 	return strings.Join(lines, "\n")
@@ -89,8 +89,8 @@ func TestStatusOfAvailability(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			object, found := tiered(test.rules, test.tiers, test.healths...)
-			status := told(object, found, fixtures.Noon)
+			object, findings := tiered(test.rules, test.tiers, test.healths...)
+			status := summarizeWithRoles(object, findings, fixtures.Noon)
 			if got, want := availabilityOf(status), strings.Join(test.want, "\n"); got != want {
 				t.Errorf("conditions are\n%s, want\n%s", got, want)
 			}
@@ -104,8 +104,8 @@ func TestStatusOfAvailability(t *testing.T) {
 				}
 			}
 			object.Status = status
-			if again := told(object, found, one); !equality.Semantic.DeepEqual(status, again) {
-				t.Errorf("a second look makes %+v of %+v", again, status)
+			if second := summarizeWithRoles(object, findings, one); !equality.Semantic.DeepEqual(status, second) {
+				t.Errorf("a second look makes %+v of %+v", second, status)
 			}
 		})
 	}
@@ -113,26 +113,26 @@ func TestStatusOfAvailability(t *testing.T) {
 
 // What was healthy last goes on, for as long as the Service is there.
 func TestStatusRemembersTheLastHealthy(t *testing.T) {
-	object, found := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishLastHealthy}, false, up, down)
-	object.Status = told(object, found, fixtures.Noon)
-	found.Verdicts[0].Health = down
-	object.Status = told(object, found, fixtures.Noon)
+	object, findings := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishLastHealthy}, false, up, down)
+	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
+	findings.Verdicts[0].Health = down
+	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
 	want := "Available False FailingOpen: 1 of 2 endpoints get traffic, 1 of them unhealthy\nFailOpen True LastHealthyPublished: no endpoint is healthy: the 1 of 2 that were healthy last get traffic (whenNoneHealthy: PublishLastHealthy)"
 	if got := availabilityOf(object.Status); got != want {
 		t.Errorf("conditions are\n%s, want\n%s", got, want)
 	}
-	object.Status = told(object, Findings{Service: JudgeService(object, nil)}, fixtures.Noon)
+	object.Status = summarizeWithRoles(object, Findings{Service: EvaluateService(object, nil)}, fixtures.Noon)
 	if got := availabilityOf(object.Status); got != "Available False NoEndpointsReady: 0 of 2 endpoints are ready" {
 		t.Errorf("without a Service, conditions are\n%s", got)
 	}
 }
 
 func TestStatusKeepsWhatIsInForceWhileTheHealthCheckIsAtFault(t *testing.T) {
-	object, found := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishAll}, true, down, down)
-	object.Status = told(object, found, fixtures.Noon)
+	object, findings := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishAll}, true, down, down)
+	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
 	want := availabilityOf(object.Status)
-	found.Targets, found.Verdicts, found.Fault = nil, nil, &targets.Fault{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}
-	if got := told(object, found, one); availabilityOf(got) != want || got.Tier != 1 {
+	findings.Targets, findings.Verdicts, findings.Fault = nil, nil, &targets.Fault{Reason: farpointv1.InvalidHealthCheckReason, Message: "wrong"}
+	if got := summarizeWithRoles(object, findings, one); availabilityOf(got) != want || got.Tier != 1 {
 		t.Errorf("tier %d, conditions are\n%s, want\n%s", got.Tier, availabilityOf(got), want)
 	}
 }
@@ -164,17 +164,17 @@ func TestOccurrencesOfAvailability(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			object, found := tiered(test.rules, test.tiers, test.before...)
-			before := told(object, found, fixtures.Noon)
+			object, findings := tiered(test.rules, test.tiers, test.before...)
+			before := summarizeWithRoles(object, findings, fixtures.Noon)
 			object.Status = before
-			for i := range found.Verdicts {
-				found.Verdicts[i].Health = test.after[i]
+			for i := range findings.Verdicts {
+				findings.Verdicts[i].Health = test.after[i]
 			}
-			after := told(object, found, one)
+			after := summarizeWithRoles(object, findings, one)
 			var got []string
-			for _, each := range Events(&before, &after) {
-				if !strings.HasPrefix(each.Reason, "Endpoint") && each.Reason != farpointv1.PublishedReason {
-					got = append(got, each.Reason+" "+each.Note)
+			for _, event := range Events(&before, &after) {
+				if !strings.HasPrefix(event.Reason, "Endpoint") && event.Reason != farpointv1.PublishedReason {
+					got = append(got, event.Reason+" "+event.Note)
 				}
 			}
 			if !slices.Equal(got, test.want) {
@@ -186,13 +186,13 @@ func TestOccurrencesOfAvailability(t *testing.T) {
 
 // The first tier of all is no failover, nor is one that the spec puts first.
 func TestNoOccurrenceOfATierThatTheSpecPutsFirst(t *testing.T) {
-	object, found := tiered(farpointv1.Availability{}, true, down, up)
-	object.Status = told(object, found, fixtures.Noon)
+	object, findings := tiered(farpointv1.Availability{}, true, down, up)
+	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
 	before := object.Status
 	object.Spec.Endpoints = object.Spec.Endpoints[1:]
-	found.Verdicts = found.Verdicts[1:]
-	found.Verdicts[0].Index = 0
-	after := told(object, found, one)
+	findings.Verdicts = findings.Verdicts[1:]
+	findings.Verdicts[0].Index = 0
+	after := summarizeWithRoles(object, findings, one)
 	if got := tierChange(&before, &after); got != nil {
 		t.Errorf("after the primary has left: %v", got)
 	}
@@ -202,20 +202,20 @@ func TestNoOccurrenceOfATierThatTheSpecPutsFirst(t *testing.T) {
 }
 
 func TestStatusOfDrainingEndpoints(t *testing.T) {
-	object, found := observed(up, down)
-	before := told(object, found, fixtures.Noon)
+	object, findings := observed(up, down)
+	before := summarizeWithRoles(object, findings, fixtures.Noon)
 	object.Status = before
 	until := one.Rfc3339Copy()
 	leaving := func(i int) endpoint.Verdict {
-		left := *found.Verdicts[i].Endpoint
+		left := *findings.Verdicts[i].Endpoint
 		left.Index, left.DrainUntil = 2, until.Time
 		left.Spec = &farpointv1.Endpoint{Address: left.Spec.Address, State: farpointv1.EndpointDraining}
-		return endpoint.Verdict{Endpoint: &left, Health: found.Verdicts[i].Health, Role: endpoint.Draining}
+		return endpoint.Verdict{Endpoint: &left, Health: findings.Verdicts[i].Health, Role: endpoint.Draining}
 	}
 	object.Spec.Endpoints = object.Spec.Endpoints[1:]
-	found.Verdicts[1].Index = 0
-	found.Verdicts = []endpoint.Verdict{found.Verdicts[1], leaving(0)}
-	status := Summarize(object, found, fixtures.Noon)
+	findings.Verdicts[1].Index = 0
+	findings.Verdicts = []endpoint.Verdict{findings.Verdicts[1], leaving(0)}
+	status := Summarize(object, findings, fixtures.Noon)
 	if status.ReadyEndpoints != "0/1" || status.Total != 1 || status.Draining != 1 || status.Unhealthy != 1 || len(status.Endpoints) != 2 {
 		t.Errorf("%+v", status)
 	}
@@ -223,33 +223,33 @@ func TestStatusOfDrainingEndpoints(t *testing.T) {
 		t.Errorf("the one that has left: %+v", left)
 	}
 	object.Status = status
-	if again := Summarize(object, found, one); !equality.Semantic.DeepEqual(status, again) {
-		t.Errorf("a second look makes %+v of %+v", again, status)
+	if second := Summarize(object, findings, one); !equality.Semantic.DeepEqual(status, second) {
+		t.Errorf("a second look makes %+v of %+v", second, status)
 	}
-	told := func(before, after farpointv1.ExternalServiceStatus) string {
+	departureNotes := func(before, after farpointv1.ExternalServiceStatus) string {
 		var notes []string
-		for _, each := range departures(&before, &after) {
-			notes = append(notes, each.Reason+" "+each.Note)
+		for _, event := range departures(&before, &after) {
+			notes = append(notes, event.Reason+" "+event.Note)
 		}
 		return strings.Join(notes, "\n")
 	}
-	if got, want := told(before, status), "EndpointDraining Endpoint 192.0.2.1:80 is draining: it left the spec, and will be removed at 2026-11-21T13:00:00Z"; got != want {
+	if got, want := departureNotes(before, status), "EndpointDraining Endpoint 192.0.2.1:80 is draining: it left the spec, and will be removed at 2026-11-21T13:00:00Z"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
-	found.Verdicts = found.Verdicts[:1]
-	drained := Summarize(object, found, one)
-	if got, want := told(status, drained), "EndpointDrained Endpoint 192.0.2.1:80 is gone: it left the spec, and its drain period is over"; got != want {
+	findings.Verdicts = findings.Verdicts[:1]
+	drained := Summarize(object, findings, one)
+	if got, want := departureNotes(status, drained), "EndpointDrained Endpoint 192.0.2.1:80 is gone: it left the spec, and its drain period is over"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
-	if got := told(status, status) + told(drained, drained); got != "" {
+	if got := departureNotes(status, status) + departureNotes(drained, drained); got != "" {
 		t.Errorf("told %q without a change", got)
 	}
-	if got := told(status, before); got != "" {
+	if got := departureNotes(status, before); got != "" {
 		t.Errorf("told %q of one that is back", got)
 	}
 
-	found.Targets, found.Verdicts, found.Service = nil, nil, JudgeService(object, nil)
-	if gone := Summarize(object, found, one); len(gone.Endpoints) != 1 || gone.Draining != 0 {
+	findings.Targets, findings.Verdicts, findings.Service = nil, nil, EvaluateService(object, nil)
+	if gone := Summarize(object, findings, one); len(gone.Endpoints) != 1 || gone.Draining != 0 {
 		t.Errorf("without a Service %+v", gone.Endpoints)
 	}
 }

@@ -36,23 +36,23 @@ const longestMessage = 512
 
 // endpointStatuses are in the order of the spec; those that have left it follow. The
 // present ones stay if the endpoints could not be judged.
-func endpointStatuses(present *farpointv1.ExternalService, found Findings, now metav1.Time) []farpointv1.EndpointStatus {
-	if found.Targets == nil {
+func endpointStatuses(present *farpointv1.ExternalService, findings Findings, now metav1.Time) []farpointv1.EndpointStatus {
+	if findings.Targets == nil {
 		return slices.DeleteFunc(slices.Clone(present.Status.Endpoints), func(endpoint farpointv1.EndpointStatus) bool {
-			return endpoint.DrainUntil != nil && found.Service.Service == nil // its slice has gone
+			return endpoint.DrainUntil != nil && findings.Service.Service == nil // its slice has gone
 		})
 	}
 	before := previousStatus{list: present.Status.Endpoints}
-	names := found.Targets.Names
+	names := findings.Targets.Names
 	statuses := make([]farpointv1.EndpointStatus, 0, names.Len())
-	verdicts := found.Verdicts
+	verdicts := findings.Verdicts
 	lastRejected := -1 // of one name that is set aside with several addresses, there is one entry
 	for i := range names.Len() {
-		refused, isRefused := found.Targets.Rejected[i]
+		refused, isRefused := findings.Targets.Rejected[i]
 		var status farpointv1.EndpointStatus
 		switch {
 		case len(verdicts) > 0 && verdicts[0].Index == i:
-			status = endpointStatus(&verdicts[0], found.publishesNotReady())
+			status = endpointStatus(&verdicts[0], findings.publishesNotReady())
 			verdicts = verdicts[1:]
 			if isRefused { // it is held
 				status.Reason, status.Message = refused.Reason, phrase.Cut(refused.Message, longestMessage)
@@ -67,7 +67,7 @@ func endpointStatuses(present *farpointv1.ExternalService, found Findings, now m
 		statuses = append(statuses, status)
 	}
 	for i := range verdicts { // they have left the spec
-		status := endpointStatus(&verdicts[i], found.publishesNotReady())
+		status := endpointStatus(&verdicts[i], findings.publishesNotReady())
 		keepKnown(&status, before.find(len(statuses), status.Name), now)
 		statuses = append(statuses, status)
 	}

@@ -24,8 +24,8 @@ import (
 
 // EndpointsObject is what came of keeping an Endpoints object.
 type EndpointsObject struct {
-	// Wanted: it was asked for. Nothing else is set otherwise.
-	Wanted, Published bool
+	// Requested: it was asked for. Nothing else is set otherwise.
+	Requested, Published bool
 	// Reason and message are those of the condition EndpointsPublished.
 	Reason, Message string
 	// Retry: no watch reports when the object that is in the way is gone.
@@ -35,7 +35,7 @@ type EndpointsObject struct {
 func setEndpointsPublished(set conditionSetter, kept EndpointsObject) {
 	value := metav1.ConditionFalse
 	switch {
-	case !kept.Wanted:
+	case !kept.Requested:
 		set.remove(farpointv1.EndpointsPublishedCondition)
 		return
 	case kept.Reason == "":

@@ -66,9 +66,9 @@ const maxIndividualEvents = 10
 // first, one if another tier is the last in use, and one for each change of a condition about
 // all endpoints together.
 func Events(before, after *farpointv1.ExternalServiceStatus) []PendingEvent {
-	told := append(healthChanges(before, after), departures(before, after)...)
-	told = append(told, tierChange(before, after)...)
-	return append(told, conditionChanges(before.Conditions, after.Conditions)...)
+	events := append(healthChanges(before, after), departures(before, after)...)
+	events = append(events, tierChange(before, after)...)
+	return append(events, conditionChanges(before.Conditions, after.Conditions)...)
 }
 
 func healthChanges(before, after *farpointv1.ExternalServiceStatus) []PendingEvent {
@@ -76,7 +76,7 @@ func healthChanges(before, after *farpointv1.ExternalServiceStatus) []PendingEve
 	return slices.Concat(
 		changes(flipped.down, maxIndividualEvents, true, endpointUnhealthyEvent, "unhealthy"),
 		changes(flipped.draining, maxIndividualEvents, false, endpointDrainingEvent, "draining"),
-		changes(flipped.found, 1, false, endpointHealthyEvent, "healthy"),
+		changes(flipped.initiallyHealthy, 1, false, endpointHealthyEvent, "healthy"),
 		changes(flipped.up, maxIndividualEvents, false, endpointHealthyEvent, "healthy"),
 	)
 }
@@ -84,7 +84,7 @@ func healthChanges(before, after *farpointv1.ExternalServiceStatus) []PendingEve
 // flips are the endpoints that were found healthy at first, those that are healthy again,
 // those that say that they drain, and those that have become unhealthy.
 type flips struct {
-	found, up, draining, down []farpointv1.EndpointStatus
+	initiallyHealthy, up, draining, down []farpointv1.EndpointStatus
 }
 
 func flipsBetween(before, after *farpointv1.ExternalServiceStatus) flips {
@@ -100,7 +100,7 @@ func flipsBetween(before, after *farpointv1.ExternalServiceStatus) flips {
 			all.draining = append(all.draining, endpoint)
 		case endpoint.Health != farpointv1.EndpointHealthy:
 		case was == nil || was.Health == farpointv1.EndpointHealthUnknown:
-			all.found = append(all.found, endpoint)
+			all.initiallyHealthy = append(all.initiallyHealthy, endpoint)
 		default:
 			all.up = append(all.up, endpoint)
 		}
@@ -111,7 +111,7 @@ func flipsBetween(before, after *farpointv1.ExternalServiceStatus) flips {
 // CountFlips counts the endpoints that have become healthy, draining and unhealthy.
 func CountFlips(before, after *farpointv1.ExternalServiceStatus) (up, draining, down int) {
 	all := flipsBetween(before, after)
-	return len(all.found) + len(all.up), len(all.draining), len(all.down)
+	return len(all.initiallyHealthy) + len(all.up), len(all.draining), len(all.down)
 }
 
 // departures reports endpoints that have left the spec, and then the slices.
@@ -163,44 +163,44 @@ func changes(endpoints []farpointv1.EndpointStatus, most int, warning bool, reas
 		}
 		return []PendingEvent{{warning, reason, note}}
 	}
-	told := make([]PendingEvent, len(endpoints))
+	events := make([]PendingEvent, len(endpoints))
 	for i, endpoint := range endpoints {
 		note := fmt.Sprintf("Endpoint %s is %s", endpoint.Name, word)
 		if endpoint.Message != "" {
 			note += ": " + endpoint.Message
 		}
-		told[i] = PendingEvent{warning, reason, note}
+		events[i] = PendingEvent{warning, reason, note}
 	}
-	return told
+	return events
 }
 
 func conditionChanges(before, after []metav1.Condition) []PendingEvent {
-	var told []PendingEvent
+	var events []PendingEvent
 	was, is := meta.FindStatusCondition(before, farpointv1.AvailableCondition), meta.FindStatusCondition(after, farpointv1.AvailableCondition)
 	switch {
 	case was == nil || is == nil || was.Status == is.Status:
 	case is.Status == metav1.ConditionFalse:
-		told = append(told, PendingEvent{true, unavailableEvent, is.Message})
+		events = append(events, PendingEvent{true, unavailableEvent, is.Message})
 	case was.Status == metav1.ConditionFalse && is.Status == metav1.ConditionTrue:
-		told = append(told, PendingEvent{false, availableEvent, is.Message})
+		events = append(events, PendingEvent{false, availableEvent, is.Message})
 	}
 	for _, kind := range []string{farpointv1.FailOpenCondition, farpointv1.OperatorIsolatedCondition} { // present only while they are True
 		was, is = meta.FindStatusCondition(before, kind), meta.FindStatusCondition(after, kind)
 		switch {
 		case is != nil && (was == nil || was.Reason != is.Reason):
-			told = append(told, PendingEvent{true, kind, is.Message})
+			events = append(events, PendingEvent{true, kind, is.Message})
 		case is == nil && was != nil && kind == farpointv1.FailOpenCondition:
-			told = append(told, PendingEvent{false, failOpenEndedEvent, meta.FindStatusCondition(after, farpointv1.AvailableCondition).Message})
+			events = append(events, PendingEvent{false, failOpenEndedEvent, meta.FindStatusCondition(after, farpointv1.AvailableCondition).Message})
 		}
 	}
-	told = append(told, nameChange(before, after)...)
-	told = append(told, familyChange(before, after)...)
-	told = append(told, staleChange(before, after)...)
+	events = append(events, nameChange(before, after)...)
+	events = append(events, familyChange(before, after)...)
+	events = append(events, staleChange(before, after)...)
 	was, is = meta.FindStatusCondition(before, farpointv1.ReadyCondition), meta.FindStatusCondition(after, farpointv1.ReadyCondition)
 	if is != nil && (was == nil || was.Reason != is.Reason) && (was != nil || is.Status != metav1.ConditionTrue) {
-		told = append(told, PendingEvent{is.Status != metav1.ConditionTrue, is.Reason, is.Message})
+		events = append(events, PendingEvent{is.Status != metav1.ConditionTrue, is.Reason, is.Message})
 	}
-	return told
+	return events
 }
 
 // staleChange reports verdicts that have become stale, and the end of that.

@@ -45,17 +45,17 @@ func groupStatus(t *testing.T, rules farpointv1.Availability, families []corev1.
 	for _, port := range ports {
 		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: port, Protocol: corev1.ProtocolTCP, Port: 80})
 	}
-	found := Findings{Service: JudgeService(object, service), Targets: &targets.Targets{Rejected: map[int]endpoint.Rejection{}, Names: &targets.Expansion{Spec: &object.Spec}}}
-	found.Verdicts = fixtures.Verdicts(t, lines...)
-	for i := range found.Verdicts {
-		object.Spec.Endpoints = append(object.Spec.Endpoints, *found.Verdicts[i].Spec)
-		found.Targets.Accepted = append(found.Targets.Accepted, *found.Verdicts[i].Endpoint)
+	findings := Findings{Service: EvaluateService(object, service), Targets: &targets.Targets{Rejected: map[int]endpoint.Rejection{}, Names: &targets.Expansion{Spec: &object.Spec}}}
+	findings.Verdicts = fixtures.Verdicts(t, lines...)
+	for i := range findings.Verdicts {
+		object.Spec.Endpoints = append(object.Spec.Endpoints, *findings.Verdicts[i].Spec)
+		findings.Targets.Accepted = append(findings.Targets.Accepted, *findings.Verdicts[i].Endpoint)
 	}
-	found.Availability = availability.RulesOf(&object.Spec.Availability).Assign(found.Verdicts, availability.Past{Published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
+	findings.Availability = availability.RulesOf(&object.Spec.Availability).Assign(findings.Verdicts, availability.Past{Published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
 		return slicestate.Published{}, false
 	}})
-	found.FamiliesReason, found.FamiliesMessage = conflicts.FamilyMismatch(found.Targets.Accepted, conflicts.Neighbours{Service: service})
-	return Summarize(object, found, fixtures.Noon)
+	findings.FamiliesReason, findings.FamiliesMessage = conflicts.FamilyMismatch(findings.Targets.Accepted, conflicts.Neighbours{Service: service})
+	return Summarize(object, findings, fixtures.Noon)
 }
 
 func TestStatus_FamiliesAndPorts_TheLeastAvailableDecides(t *testing.T) {
@@ -119,8 +119,8 @@ func TestStatus_FamiliesAndPorts_TheLeastAvailableDecides(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			status := groupStatus(t, test.rules, test.families, test.ports, test.endpoints...)
 			got := availabilityOf(status)
-			if found := meta.FindStatusCondition(status.Conditions, farpointv1.FamiliesMatchedCondition); found != nil {
-				got += fmt.Sprintf("\n%s %s %s: %s", found.Type, found.Status, found.Reason, found.Message)
+			if condition := meta.FindStatusCondition(status.Conditions, farpointv1.FamiliesMatchedCondition); condition != nil {
+				got += fmt.Sprintf("\n%s %s %s: %s", condition.Type, condition.Status, condition.Reason, condition.Message)
 			}
 			if got != test.want && (!strings.HasSuffix(test.want, ": ") || !strings.HasPrefix(got, test.want)) {
 				t.Errorf("got\n%s\nwant\n%s", got, test.want)

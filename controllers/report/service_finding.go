@@ -51,9 +51,9 @@ func allowsSelector(owner *farpointv1.ExternalService) bool {
 	return owner.Spec.TargetService != nil && owner.Spec.TargetService.AllowSelector
 }
 
-// JudgeService decides whether the owner's endpoints may be published for a Service; nil
+// EvaluateService decides whether the owner's endpoints may be published for a Service; nil
 // is one that does not exist.
-func JudgeService(owner *farpointv1.ExternalService, service *corev1.Service) TargetService {
+func EvaluateService(owner *farpointv1.ExternalService, service *corev1.Service) TargetService {
 	key := ownership.TargetService(owner)
 	switch {
 	case service == nil:

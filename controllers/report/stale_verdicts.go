@@ -26,8 +26,8 @@ import (
 )
 
 // setVerdictsCurrent leaves the condition as it is while the endpoints are not judged.
-func setVerdictsCurrent(set conditionSetter, found Findings) {
-	if found.Targets == nil {
+func setVerdictsCurrent(set conditionSetter, findings Findings) {
+	if findings.Targets == nil {
 		return
 	}
 	var stale []string

@@ -40,28 +40,28 @@ func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
 			}
 			all[i] = endpoint.Verdict{Endpoint: &targets.Accepted[i], Health: current}
 		}
-		found := Findings{Service: JudgeService(object, fixtures.Service()), Targets: &targets, Verdicts: all}
-		status := Summarize(object, found, fixtures.Noon)
-		told := staleChange(object.Status.Conditions, status.Conditions)
+		findings := Findings{Service: EvaluateService(object, fixtures.Service()), Targets: &targets, Verdicts: all}
+		status := Summarize(object, findings, fixtures.Noon)
+		events := staleChange(object.Status.Conditions, status.Conditions)
 		object.Status = status
-		return told
+		return events
 	}
-	if told := look(probes.ReasonNone, probes.ReasonNone); told != nil || object.Status.Stale != 0 {
-		t.Errorf("told %v while nothing is stale", told)
+	if events := look(probes.ReasonNone, probes.ReasonNone); events != nil || object.Status.Stale != 0 {
+		t.Errorf("told %v while nothing is stale", events)
 	}
-	told := look(probes.ReasonNetworkUnreachable, probes.ReasonNone)
+	events := look(probes.ReasonNetworkUnreachable, probes.ReasonNone)
 	row := object.Status.Endpoints[0]
-	if len(told) != 1 || !told[0].Warning || object.Status.Stale != 1 || !row.Stale || row.Reason != "NetworkUnreachable" || row.Health != farpointv1.EndpointHealthy {
-		t.Errorf("told %v, status %+v", told, object.Status)
+	if len(events) != 1 || !events[0].Warning || object.Status.Stale != 1 || !row.Stale || row.Reason != "NetworkUnreachable" || row.Health != farpointv1.EndpointHealthy {
+		t.Errorf("told %v, status %+v", events, object.Status)
 	}
-	if told := look(probes.ReasonNetworkUnreachable, probes.ReasonNameResolution); told != nil || object.Status.Stale != 2 {
-		t.Errorf("told %v again", told)
+	if events := look(probes.ReasonNetworkUnreachable, probes.ReasonNameResolution); events != nil || object.Status.Stale != 2 {
+		t.Errorf("told %v again", events)
 	}
-	if told := look(probes.ReasonNone, probes.ReasonNone); len(told) != 1 || told[0].Warning || object.Status.Endpoints[0].Reason != "" {
-		t.Errorf("told %v of the end, status %+v", told, object.Status.Endpoints[0])
+	if events := look(probes.ReasonNone, probes.ReasonNone); len(events) != 1 || events[0].Warning || object.Status.Endpoints[0].Reason != "" {
+		t.Errorf("told %v of the end, status %+v", events, object.Status.Endpoints[0])
 	}
 	// Another condition reports what the operator holds back itself.
-	if told := look(probes.ReasonIsolated, probes.ReasonIsolated); told != nil || object.Status.Stale != 0 {
-		t.Errorf("told %v of what is held back", told)
+	if events := look(probes.ReasonIsolated, probes.ReasonIsolated); events != nil || object.Status.Stale != 0 {
+		t.Errorf("told %v of what is held back", events)
 	}
 }

@@ -75,38 +75,38 @@ func (f Findings) publishesNotReady() bool {
 
 // Summarize makes the status that the findings amount to. What has not changed since the
 // present status keeps its time. It changes neither argument.
-func Summarize(present *farpointv1.ExternalService, found Findings, now metav1.Time) farpointv1.ExternalServiceStatus {
+func Summarize(present *farpointv1.ExternalService, findings Findings, now metav1.Time) farpointv1.ExternalServiceStatus {
 	status := *present.Status.DeepCopy()
 	status.TargetService = phrase.NameFrom(present.Namespace, ownership.TargetService(present))
-	status.EndpointSlices = int32(len(found.Published))
-	status.Endpoints = endpointStatuses(present, found, now)
-	if found.differs() {
-		correctPublished(status.Endpoints, found.Published)
+	status.EndpointSlices = int32(len(findings.Published))
+	status.Endpoints = endpointStatuses(present, findings, now)
+	if findings.differs() {
+		correctPublished(status.Endpoints, findings.Published)
 	}
 	total := len(present.Spec.Endpoints)
-	if found.Targets != nil {
-		status.Tier = found.Availability.LastTier(found.Service.Service)
+	if findings.Targets != nil {
+		status.Tier = findings.Availability.LastTier(findings.Service.Service)
 		total = len(status.Endpoints) - countLeft(status.Endpoints)
 	}
-	count(&status, total, found.Service.Service != nil)
+	count(&status, total, findings.Service.Service != nil)
 	set := conditionSetter{status: &status, generation: present.Generation, now: now}
-	setTargetServiceResolved(set, found)
-	setPortsMatched(set, found)
-	setFamiliesMatched(set, found)
-	setEndpointsAccepted(set, found)
-	setProgrammed(set, found.Refused, found.Altered)
-	setAddressesResolved(set, found)
-	setTrafficPolicyEffective(set, found)
-	setNoConflicts(set, found)
-	setEndpointsPublished(set, found.Endpoints)
-	setFailOpen(set, present, found)
-	setFailedOver(set, present, found)
-	setAvailable(set, present, found)
+	setTargetServiceResolved(set, findings)
+	setPortsMatched(set, findings)
+	setFamiliesMatched(set, findings)
+	setEndpointsAccepted(set, findings)
+	setProgrammed(set, findings.Refused, findings.Altered)
+	setAddressesResolved(set, findings)
+	setTrafficPolicyEffective(set, findings)
+	setNoConflicts(set, findings)
+	setEndpointsPublished(set, findings.Endpoints)
+	setFailOpen(set, present, findings)
+	setFailedOver(set, present, findings)
+	setAvailable(set, present, findings)
 	setDegraded(set)
-	setOperatorIsolated(set, found)
-	setVerdictsCurrent(set, found)
-	setReady(set, found)
-	if found.WriteFailed == nil {
+	setOperatorIsolated(set, findings)
+	setVerdictsCurrent(set, findings)
+	setReady(set, findings)
+	if findings.WriteFailed == nil {
 		status.ObservedGeneration = present.Generation
 	}
 	return status
@@ -131,35 +131,35 @@ func (s conditionSetter) remove(kind string) {
 	meta.RemoveStatusCondition(&s.status.Conditions, kind)
 }
 
-func setTargetServiceResolved(set conditionSetter, found Findings) {
+func setTargetServiceResolved(set conditionSetter, findings Findings) {
 	value := metav1.ConditionFalse
-	if found.Service.Resolved() {
+	if findings.Service.Resolved() {
 		value = metav1.ConditionTrue
 	}
-	set.set(farpointv1.TargetServiceResolvedCondition, value, found.Service.Reason, found.Service.Message)
+	set.set(farpointv1.TargetServiceResolvedCondition, value, findings.Service.Reason, findings.Service.Message)
 }
 
-func setPortsMatched(set conditionSetter, found Findings) {
+func setPortsMatched(set conditionSetter, findings Findings) {
 	switch {
-	case found.Targets == nil:
+	case findings.Targets == nil:
 		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints were not checked: see the condition Ready")
-	case found.PortsReason != "":
-		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionFalse, found.PortsReason, found.PortsMessage)
+	case findings.PortsReason != "":
+		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionFalse, findings.PortsReason, findings.PortsMessage)
 	default:
 		set.set(farpointv1.PortsMatchedCondition, metav1.ConditionTrue, farpointv1.PortsMatchedReason, "ports match the Service's")
 	}
 }
 
-func setEndpointsAccepted(set conditionSetter, found Findings) {
-	if found.Targets == nil {
+func setEndpointsAccepted(set conditionSetter, findings Findings) {
+	if findings.Targets == nil {
 		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionUnknown, farpointv1.NotJudgedReason, "the endpoints were not checked: see the condition Ready")
 		return
 	}
-	if reason, message := found.Targets.Rejections(); reason != "" {
+	if reason, message := findings.Targets.Rejections(); reason != "" {
 		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionFalse, reason, message)
 		return
 	}
-	if reason, message := withheldCredentials(found.Verdicts); reason != "" {
+	if reason, message := withheldCredentials(findings.Verdicts); reason != "" {
 		set.set(farpointv1.EndpointsAcceptedCondition, metav1.ConditionFalse, reason, message)
 		return
 	}
@@ -167,37 +167,37 @@ func setEndpointsAccepted(set conditionSetter, found Findings) {
 }
 
 // setAddressesResolved leaves the condition as it is while nothing better is known.
-func setAddressesResolved(set conditionSetter, found Findings) {
-	if found.Targets == nil {
+func setAddressesResolved(set conditionSetter, findings Findings) {
+	if findings.Targets == nil {
 		return
 	}
-	if found.Targets.Names.Names == 0 {
+	if findings.Targets.Names.Names == 0 {
 		set.remove(farpointv1.AddressesResolvedCondition)
 		return
 	}
-	value, reason, message := found.Targets.Names.Condition()
+	value, reason, message := findings.Targets.Names.Condition()
 	if value == metav1.ConditionUnknown && meta.FindStatusCondition(set.status.Conditions, farpointv1.AddressesResolvedCondition) != nil {
 		return
 	}
-	if shared := found.Targets.SharedNames(); shared != "" {
+	if shared := findings.Targets.SharedNames(); shared != "" {
 		message += "; " + shared
 	}
 	set.set(farpointv1.AddressesResolvedCondition, value, reason, message)
 }
 
-func setNoConflicts(set conditionSetter, found Findings) {
-	if found.ConflictsUnknown && meta.FindStatusCondition(set.status.Conditions, farpointv1.NoConflictsCondition) != nil {
+func setNoConflicts(set conditionSetter, findings Findings) {
+	if findings.ConflictsUnknown && meta.FindStatusCondition(set.status.Conditions, farpointv1.NoConflictsCondition) != nil {
 		return // as it was, rather than there and back
 	}
-	if found.Conflict != nil {
-		set.set(farpointv1.NoConflictsCondition, metav1.ConditionFalse, found.Conflict.Reason, found.Conflict.Message)
+	if findings.Conflict != nil {
+		set.set(farpointv1.NoConflictsCondition, metav1.ConditionFalse, findings.Conflict.Reason, findings.Conflict.Message)
 		return
 	}
 	set.set(farpointv1.NoConflictsCondition, metav1.ConditionTrue, farpointv1.NoConflictsReason, "nobody else publishes conflicting endpoints")
 }
 
-func setOperatorIsolated(set conditionSetter, found Findings) {
-	if !found.Held {
+func setOperatorIsolated(set conditionSetter, findings Findings) {
+	if !findings.Held {
 		set.remove(farpointv1.OperatorIsolatedCondition)
 		return
 	}
@@ -207,8 +207,8 @@ func setOperatorIsolated(set conditionSetter, found Findings) {
 
 // setReady draws Ready, Reconciling and Stalled from the conditions before them. The first first
 // thing that is wrong wins, in the order in which a user would have to fix them.
-func setReady(set conditionSetter, found Findings) {
-	obstacle := found.obstacle(set.status)
+func setReady(set conditionSetter, findings Findings) {
+	obstacle := findings.obstacle(set.status)
 	if obstacle == nil {
 		set.remove(farpointv1.ReconcilingCondition)
 		set.remove(farpointv1.StalledCondition)
@@ -249,7 +249,7 @@ func (f Findings) obstacle(status *farpointv1.ExternalServiceStatus) *targets.Fa
 		condition := meta.FindStatusCondition(status.Conditions, farpointv1.ProgrammedCondition)
 		return &targets.Fault{Reason: condition.Reason, Message: condition.Message, Awaited: true}
 	}
-	if kept := f.Endpoints; kept.Wanted && !kept.Published && kept.Reason != "" {
+	if kept := f.Endpoints; kept.Requested && !kept.Published && kept.Reason != "" {
 		return &targets.Fault{Reason: kept.Reason, Message: kept.Message}
 	}
 	return nil

@@ -57,22 +57,22 @@ func observed(healths ...health.Health) (*farpointv1.ExternalService, Findings) 
 	for i := range healths {
 		object.Spec.Endpoints = append(object.Spec.Endpoints, fixtures.At(fmt.Sprintf("192.0.2.%d", i+1), 80))
 	}
-	found := Findings{Service: JudgeService(object, fixtures.Service()), Targets: &targets.Targets{Rejected: map[int]endpoint.Rejection{}, Names: &targets.Expansion{Spec: &object.Spec}}, Published: []*discoveryv1.EndpointSlice{{}}}
+	findings := Findings{Service: EvaluateService(object, fixtures.Service()), Targets: &targets.Targets{Rejected: map[int]endpoint.Rejection{}, Names: &targets.Expansion{Spec: &object.Spec}}, Published: []*discoveryv1.EndpointSlice{{}}}
 	ports := fixtures.HTTPPort(80)
 	for i := range object.Spec.Endpoints {
-		made := endpoint.Endpoint{Index: i, Name: fmt.Sprintf("192.0.2.%d:80", i+1), Spec: &object.Spec.Endpoints[i], Ports: ports}
-		found.Targets.Accepted = append(found.Targets.Accepted, made)
-		found.Verdicts = append(found.Verdicts, endpoint.Verdict{Endpoint: &made, Health: healths[i]})
+		e := endpoint.Endpoint{Index: i, Name: fmt.Sprintf("192.0.2.%d:80", i+1), Spec: &object.Spec.Endpoints[i], Ports: ports}
+		findings.Targets.Accepted = append(findings.Targets.Accepted, e)
+		findings.Verdicts = append(findings.Verdicts, endpoint.Verdict{Endpoint: &e, Health: healths[i]})
 	}
-	return object, found
+	return object, findings
 }
 
-// told is the status that comes of what was found, with the roles that it leads to.
-func told(object *farpointv1.ExternalService, found Findings, now metav1.Time) farpointv1.ExternalServiceStatus {
-	if found.Targets != nil {
-		found.Availability = availability.RulesOf(&object.Spec.Availability).Assign(found.Verdicts, pastIn(&object.Status))
+// summarizeWithRoles is the status that comes of what was found, with the roles that it leads to.
+func summarizeWithRoles(object *farpointv1.ExternalService, findings Findings, now metav1.Time) farpointv1.ExternalServiceStatus {
+	if findings.Targets != nil {
+		findings.Availability = availability.RulesOf(&object.Spec.Availability).Assign(findings.Verdicts, pastIn(&object.Status))
 	}
-	return Summarize(object, found, now)
+	return Summarize(object, findings, now)
 }
 
 // pastIn is the past of the slices that a status describes.
@@ -83,21 +83,21 @@ func pastIn(status *farpointv1.ExternalServiceStatus) availability.Past {
 		if known == nil || known.Published == "" {
 			return slicestate.Published{}, false
 		}
-		said := slicestate.Published{State: endpoint.ProbeState(known.Health), Role: endpoint.InUse}
+		published := slicestate.Published{State: endpoint.ProbeState(known.Health), Role: endpoint.InUse}
 		switch known.Published {
 		case farpointv1.PublishedReady, farpointv1.PublishedFailOpen:
-			said.Conditions = endpoint.Conditions{Ready: true, Serving: true}
+			published.Conditions = endpoint.Conditions{Ready: true, Serving: true}
 		case farpointv1.PublishedStandby:
-			said.Role = endpoint.Standby
+			published.Role = endpoint.Standby
 		}
-		return said, true
+		return published, true
 	}}
 }
 
 func conditionsOf(status farpointv1.ExternalServiceStatus) string {
 	var words []string
-	for _, each := range status.Conditions {
-		words = append(words, fmt.Sprintf("%s=%s(%s)", each.Type, each.Status, each.Reason))
+	for _, condition := range status.Conditions {
+		words = append(words, fmt.Sprintf("%s=%s(%s)", condition.Type, condition.Status, condition.Reason))
 	}
 	slices.Sort(words)
 	return strings.Join(words, " ")
@@ -147,24 +147,24 @@ func TestStatusOfHealth(t *testing.T) {
 		{"held", []health.Health{up}, func(_ *farpointv1.ExternalService, f *Findings) { f.Held = true }, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) OperatorIsolated=True(VerdictsHeld) PortsMatched=True(Matched) Programmed=True(Programmed) Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"no Service", nil, func(o *farpointv1.ExternalService, f *Findings) {
-			*f = Findings{Service: JudgeService(o, nil)}
+			*f = Findings{Service: EvaluateService(o, nil)}
 		}, "0/0",
 			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=Unknown(NotJudged) NoConflicts=True(NoConflicts) PortsMatched=Unknown(NotJudged) Programmed=True(Programmed) Ready=False(ServiceNotFound) Reconciling=True(ServiceNotFound) TargetServiceResolved=False(ServiceNotFound)"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			object, found := observed(test.healths...)
+			object, findings := observed(test.healths...)
 			if test.change != nil {
-				test.change(object, &found)
+				test.change(object, &findings)
 			}
-			status := told(object, found, fixtures.Noon)
+			status := summarizeWithRoles(object, findings, fixtures.Noon)
 			if got := conditionsOf(status); got != test.want {
 				t.Errorf("conditions are\n%s, want\n%s", got, test.want)
 			}
 			if status.ReadyEndpoints != test.column {
 				t.Errorf("column %s, want %s", status.ReadyEndpoints, test.column)
 			}
-			if sum := status.Ready + status.Standby + status.Unhealthy + status.Unknown + status.Draining + status.Disabled + status.Rejected; found.Targets != nil && !found.Service.publishesAll() && sum != status.Total {
+			if sum := status.Ready + status.Standby + status.Unhealthy + status.Unknown + status.Draining + status.Disabled + status.Rejected; findings.Targets != nil && !findings.Service.publishesAll() && sum != status.Total {
 				t.Errorf("counts add up to %d of %d: %+v", sum, status.Total, status)
 			}
 		})
@@ -176,11 +176,11 @@ func (f TargetService) publishesAll() bool {
 }
 
 func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
-	object, found := observed(up, up)
+	object, findings := observed(up, up)
 	object.Spec.Endpoints = append([]farpointv1.Endpoint{fixtures.At("10.300.1.10", 80)}, object.Spec.Endpoints...)
-	found.Verdicts[0].Index, found.Verdicts[1].Index = 1, 2
-	found.Targets.Rejected[0] = endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: "is not an address"}
-	status := told(object, found, fixtures.Noon)
+	findings.Verdicts[0].Index, findings.Verdicts[1].Index = 1, 2
+	findings.Targets.Rejected[0] = endpoint.Rejection{Reason: farpointv1.InvalidAddressReason, Message: "is not an address"}
+	status := summarizeWithRoles(object, findings, fixtures.Noon)
 	if status.ReadyEndpoints != "2/3" || status.Rejected != 1 || status.Endpoints[0].Name != "endpoints[0]" || status.Endpoints[1].Name != "192.0.2.1:80" {
 		t.Errorf("%+v", status)
 	}
@@ -193,7 +193,7 @@ func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
 func TestStatusStaysTheSameWhileNothingChanges(t *testing.T) {
 	for name, change := range map[string]func(*farpointv1.ExternalService, *Findings){
 		"well":    func(*farpointv1.ExternalService, *Findings) {},
-		"awaited": func(o *farpointv1.ExternalService, f *Findings) { f.Service = JudgeService(o, nil) },
+		"awaited": func(o *farpointv1.ExternalService, f *Findings) { f.Service = EvaluateService(o, nil) },
 		"stalled": func(_ *farpointv1.ExternalService, f *Findings) { f.PortsReason = farpointv1.PortNotInServiceReason },
 		"held":    func(_ *farpointv1.ExternalService, f *Findings) { f.Held = true },
 		"rejected": func(_ *farpointv1.ExternalService, f *Findings) {
@@ -201,11 +201,11 @@ func TestStatusStaysTheSameWhileNothingChanges(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			object, found := observed(up, down)
-			change(object, &found)
-			object.Status = told(object, found, fixtures.Noon)
-			if again := told(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
-				t.Errorf("changed from %+v to %+v", object.Status, again)
+			object, findings := observed(up, down)
+			change(object, &findings)
+			object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
+			if second := summarizeWithRoles(object, findings, one); !equality.Semantic.DeepEqual(object.Status, second) {
+				t.Errorf("changed from %+v to %+v", object.Status, second)
 			}
 		})
 	}
@@ -213,7 +213,7 @@ func TestStatusStaysTheSameWhileNothingChanges(t *testing.T) {
 
 // What is wrong may turn from what somebody has to fix into what is awaited, and back.
 func TestStatusIsEitherReconcilingOrStalled(t *testing.T) {
-	object, found := observed(up)
+	object, findings := observed(up)
 	for _, step := range []struct {
 		service *corev1.Service
 		port    string
@@ -224,8 +224,8 @@ func TestStatusIsEitherReconcilingOrStalled(t *testing.T) {
 		{fixtures.Service(), farpointv1.PortNotInServiceReason, "Stalled=True(PortNotInService)"},
 		{fixtures.Service(), "", ""},
 	} {
-		found.Service, found.PortsReason = JudgeService(object, step.service), step.port
-		object.Status = told(object, found, fixtures.Noon)
+		findings.Service, findings.PortsReason = EvaluateService(object, step.service), step.port
+		object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
 		var progress []string
 		for _, word := range strings.Fields(conditionsOf(object.Status)) {
 			if strings.HasPrefix(word, "Reconciling") || strings.HasPrefix(word, "Stalled") {
@@ -240,28 +240,28 @@ func TestStatusIsEitherReconcilingOrStalled(t *testing.T) {
 
 func TestStatusSurvivesARestart(t *testing.T) {
 	unreachable := health.Health{Cause: probes.Result{Reason: probes.ReasonNetworkUnreachable}}
-	object, found := observed(up, down, unreachable)
-	object.Status = told(object, found, fixtures.Noon)
-	for i := range found.Verdicts {
-		found.Verdicts[i].Health = health.New(found.Verdicts[i].Health.State)
+	object, findings := observed(up, down, unreachable)
+	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
+	for i := range findings.Verdicts {
+		findings.Verdicts[i].Health = health.New(findings.Verdicts[i].Health.State)
 	}
-	if again := told(object, found, one); !equality.Semantic.DeepEqual(object.Status, again) {
-		t.Errorf("changed from %+v to %+v", object.Status.Endpoints, again.Endpoints)
+	if second := summarizeWithRoles(object, findings, one); !equality.Semantic.DeepEqual(object.Status, second) {
+		t.Errorf("changed from %+v to %+v", object.Status.Endpoints, second.Endpoints)
 	}
 }
 
 func TestStatusTellsSinceWhen(t *testing.T) {
-	object, found := observed(up)
-	object.Status = told(object, found, fixtures.Noon)
-	found.Verdicts[0].Health.Observe(down.Cause, health.Thresholds{Failure: 1, Success: 1}, one.Time)
-	if got := told(object, found, one).Endpoints[0].LastTransitionTime; !got.Equal(new(one.Rfc3339Copy())) {
+	object, findings := observed(up)
+	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
+	findings.Verdicts[0].Health.Observe(down.Cause, health.Thresholds{Failure: 1, Success: 1}, one.Time)
+	if got := summarizeWithRoles(object, findings, one).Endpoints[0].LastTransitionTime; !got.Equal(new(one.Rfc3339Copy())) {
 		t.Errorf("since %v, want %v", got, one)
 	}
 }
 
 func TestStatusOfASuspendedObject(t *testing.T) {
-	object, found := observed(up, down)
-	object.Status = told(object, found, fixtures.Noon)
+	object, findings := observed(up, down)
+	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
 	object.Generation = 4
 	status := Suspended(object, nil, nil, one)
 	if status.ReadyEndpoints != "1/2" || status.ObservedGeneration != 4 || !strings.Contains(conditionsOf(status), "Ready=True(Suspended)") {
@@ -270,22 +270,22 @@ func TestStatusOfASuspendedObject(t *testing.T) {
 }
 
 func TestLongMessagesAreCut(t *testing.T) {
-	object, found := observed(up)
-	found.WriteFailed = errors.New(strings.Repeat("ä", 40000))
-	if n := len(meta.FindStatusCondition(told(object, found, fixtures.Noon).Conditions, farpointv1.ReadyCondition).Message); n > 5000 {
+	object, findings := observed(up)
+	findings.WriteFailed = errors.New(strings.Repeat("ä", 40000))
+	if n := len(meta.FindStatusCondition(summarizeWithRoles(object, findings, fixtures.Noon).Conditions, farpointv1.ReadyCondition).Message); n > 5000 {
 		t.Errorf("a message of %d bytes", n)
 	}
 }
 
 // A URL may be 2 KiB long, and be wrong for all endpoints.
 func TestStatusOfAThousandSlipsFitsIntoAnObject(t *testing.T) {
-	object, found := observed(make([]health.Health, 1000)...)
+	object, findings := observed(make([]health.Health, 1000)...)
 	for i := range object.Spec.Endpoints {
-		found.Targets.Rejected[i] = endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckURLReason, Message: strings.Repeat("ä", 2000)}
-		found.Targets.Accepted[i].Held = i%2 == 0
+		findings.Targets.Rejected[i] = endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckURLReason, Message: strings.Repeat("ä", 2000)}
+		findings.Targets.Accepted[i].Held = i%2 == 0
 	}
-	found.Verdicts = slices.DeleteFunc(found.Verdicts, func(v endpoint.Verdict) bool { return v.Index%2 == 1 })
-	text, err := json.Marshal(told(object, found, fixtures.Noon))
+	findings.Verdicts = slices.DeleteFunc(findings.Verdicts, func(v endpoint.Verdict) bool { return v.Index%2 == 1 })
+	text, err := json.Marshal(summarizeWithRoles(object, findings, fixtures.Noon))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,17 +296,17 @@ func TestStatusOfAThousandSlipsFitsIntoAnObject(t *testing.T) {
 
 func TestOccurrences(t *testing.T) {
 	statusOf := func(healths ...health.Health) *farpointv1.ExternalServiceStatus {
-		object, found := observed(healths...)
-		status := told(object, found, fixtures.Noon)
+		object, findings := observed(healths...)
+		status := summarizeWithRoles(object, findings, fixtures.Noon)
 		return &status
 	}
 	many := func(current health.Health) []health.Health {
 		return slices.Repeat([]health.Health{current}, maxIndividualEvents+1)
 	}
 	unready := func() *farpointv1.ExternalServiceStatus {
-		object, found := observed(up)
-		found.Service = JudgeService(object, nil)
-		status := told(object, found, fixtures.Noon)
+		object, findings := observed(up)
+		findings.Service = EvaluateService(object, nil)
+		status := summarizeWithRoles(object, findings, fixtures.Noon)
 		return &status
 	}
 	tests := []struct {
@@ -357,12 +357,12 @@ func TestOccurrences(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string
-			for _, each := range Events(test.before, test.after) {
+			for _, event := range Events(test.before, test.after) {
 				kind := corev1.EventTypeNormal
-				if each.Warning {
+				if event.Warning {
 					kind = corev1.EventTypeWarning
 				}
-				got = append(got, kind+" "+each.Reason+" "+each.Note)
+				got = append(got, kind+" "+event.Reason+" "+event.Note)
 			}
 			if !slices.Equal(got, test.want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))

@@ -29,7 +29,7 @@ import (
 // A healthy endpoint shows it by a verdict that has become stale, another one by the cause of
 // its verdict.
 func TestWithheldCredentials_OfAnyVerdict_AreReported(t *testing.T) {
-	asked := probes.Result{Outcome: probes.Unknown, Reason: probes.ReasonCredentialsWithheld}
+	withheld := probes.Result{Outcome: probes.Unknown, Reason: probes.ReasonCredentialsWithheld}
 	stale := health.New(health.StateHealthy)
 	stale.StaleReason = probes.ReasonCredentialsWithheld
 	other := health.New(health.StateHealthy)
@@ -43,8 +43,8 @@ func TestWithheldCredentials_OfAnyVerdict_AreReported(t *testing.T) {
 	}{
 		"none":            {[]endpoint.Verdict{of("a", health.New(health.StateHealthy)), of("b", other)}, "", ""},
 		"healthy":         {[]endpoint.Verdict{of("a", other), of("b", stale)}, farpointv1.CredentialsWithheldReason, "endpoint b: credentials withheld: "},
-		"without verdict": {[]endpoint.Verdict{of("a", health.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "endpoint a: credentials withheld: "},
-		"several":         {[]endpoint.Verdict{of("a", stale), of("b", stale), of("c", health.Health{Cause: asked})}, farpointv1.CredentialsWithheldReason, "; and 2 more, see status.endpoints"},
+		"without verdict": {[]endpoint.Verdict{of("a", health.Health{Cause: withheld})}, farpointv1.CredentialsWithheldReason, "endpoint a: credentials withheld: "},
+		"several":         {[]endpoint.Verdict{of("a", stale), of("b", stale), of("c", health.Health{Cause: withheld})}, farpointv1.CredentialsWithheldReason, "; and 2 more, see status.endpoints"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reason, message := withheldCredentials(test.verdicts)

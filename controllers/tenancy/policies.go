@@ -59,8 +59,8 @@ type Policies struct {
 
 	// mu guards what follows. Nothing waits while holding it.
 	mu sync.Mutex
-	// entered are the confines that the probes of each owner were planned in last.
-	entered map[probes.Owner]*policy.Limits
+	// lastLimits are the confines that the probes of each owner were planned in last.
+	lastLimits map[probes.Owner]*policy.Limits
 }
 
 // policySnapshot is what holds for all namespaces at one time. It is never changed.
@@ -69,32 +69,32 @@ type policySnapshot struct {
 	none bool
 	// of has each namespace there is.
 	of map[string]*policy.Limits
-	// made finds the confines that there are, by the versions of their policies.
-	made map[string]*policy.Limits
+	// byVersions finds the confines that there are, by the versions of their policies.
+	byVersions map[string]*policy.Limits
 }
 
 // NewPolicies returns policies that limit nothing until they are started.
 func NewPolicies(from cache.Cache, dialer *transport.Dialer, requests func(ctx context.Context, namespace string) []reconcile.Request) *Policies {
-	made := &Policies{cache: from, dialer: dialer, requests: requests, changed: make(chan struct{}, 1), entered: map[probes.Owner]*policy.Limits{}}
-	made.present.Store(&policySnapshot{none: true})
-	return made
+	p := &Policies{cache: from, dialer: dialer, requests: requests, changed: make(chan struct{}, 1), lastLimits: map[probes.Owner]*policy.Limits{}}
+	p.present.Store(&policySnapshot{none: true})
+	return p
 }
 
 // Of returns the confines of a namespace, and false if it is not known yet that there is
 // one: its ExternalServices are looked at again when it is.
 func (p *Policies) Of(namespace string) (*policy.Limits, bool) {
 	present := p.present.Load()
-	found, known := present.of[namespace]
-	return found, known || present.none
+	limits, known := present.of[namespace]
+	return limits, known || present.none
 }
 
-// Enter notes that the probes of an owner are planned within the confines, and reports
+// RecordLimits notes that the probes of an owner are planned within the confines, and reports
 // whether those before were planned within the same.
-func (p *Policies) Enter(owner probes.Owner, within *policy.Limits) (same bool) {
+func (p *Policies) RecordLimits(owner probes.Owner, within *policy.Limits) (same bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, known := p.entered[owner]
-	p.entered[owner] = within
+	before, known := p.lastLimits[owner]
+	p.lastLimits[owner] = within
 	return !known || before == within
 }
 
@@ -102,7 +102,7 @@ func (p *Policies) Enter(owner probes.Owner, within *policy.Limits) (same bool) 
 func (p *Policies) Forget(owner probes.Owner) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.entered, owner)
+	delete(p.lastLimits, owner)
 }
 
 // Start is called once, before the controller carries out anything: when it returns, the
@@ -141,9 +141,9 @@ func (p *Policies) Start(ctx context.Context, queue workqueue.TypedRateLimitingI
 
 // NamespaceMetadata stands for Namespaces as the cache has them: names and labels.
 func NamespaceMetadata() *metav1.PartialObjectMetadata {
-	made := &metav1.PartialObjectMetadata{}
-	made.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	return made
+	metadata := &metav1.PartialObjectMetadata{}
+	metadata.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	return metadata
 }
 
 // StripNamespace leaves of a Namespace what policies select it by.
@@ -186,7 +186,7 @@ func (p *Policies) refresh(ctx context.Context, queue workqueue.TypedRateLimitin
 		return err
 	}
 	before := p.present.Load()
-	next := newSnapshot(readPolicies(ctx, all.Items), namespaces, before.made, p.dialer)
+	next := newSnapshot(readPolicies(ctx, all.Items), namespaces, before.byVersions, p.dialer)
 	p.present.Store(next)
 	if queue == nil {
 		return nil
@@ -211,39 +211,39 @@ func ListNamespaces(ctx context.Context, from client.Reader) ([]metav1.PartialOb
 
 // readPolicies are the policies in the order of their names.
 func readPolicies(ctx context.Context, from []farpointv1.ExternalServicePolicy) []*policy.Policy {
-	made := make([]*policy.Policy, len(from))
+	policies := make([]*policy.Policy, len(from))
 	for i := range from {
 		var err error
-		if made[i], err = policy.Read(&from[i]); err != nil {
+		if policies[i], err = policy.Read(&from[i]); err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "An ExternalServicePolicy is invalid", "policy", from[i].Name)
 		}
 	}
-	slices.SortFunc(made, func(a, b *policy.Policy) int { return strings.Compare(a.Source, b.Source) })
-	return made
+	slices.SortFunc(policies, func(a, b *policy.Policy) int { return strings.Compare(a.Source, b.Source) })
+	return policies
 }
 
 // newSnapshot finds out what holds in each namespace. Confines that were made for the
 // same policies before are taken again.
 func newSnapshot(all []*policy.Policy, namespaces []metav1.PartialObjectMetadata, before map[string]*policy.Limits, dialer *transport.Dialer) *policySnapshot {
-	next := &policySnapshot{none: len(all) == 0, of: make(map[string]*policy.Limits, len(namespaces)), made: map[string]*policy.Limits{}}
+	next := &policySnapshot{none: len(all) == 0, of: make(map[string]*policy.Limits, len(namespaces)), byVersions: map[string]*policy.Limits{}}
 	for i := range namespaces {
 		var selecting []*policy.Policy
 		var versions strings.Builder
-		for _, each := range all {
-			if each.Namespaces.Matches(labels.Set(namespaces[i].Labels)) {
-				selecting = append(selecting, each)
-				versions.WriteString(each.Version + " ")
+		for _, p := range all {
+			if p.Namespaces.Matches(labels.Set(namespaces[i].Labels)) {
+				selecting = append(selecting, p)
+				versions.WriteString(p.Version + " ")
 			}
 		}
 		key := versions.String()
-		found, ok := next.made[key]
+		limits, ok := next.byVersions[key]
 		if !ok {
-			if found, ok = before[key]; !ok {
-				found = policy.NewLimits(selecting, dialer)
+			if limits, ok = before[key]; !ok {
+				limits = policy.NewLimits(selecting, dialer)
 			}
-			next.made[key] = found
+			next.byVersions[key] = limits
 		}
-		next.of[namespaces[i].Name] = found
+		next.of[namespaces[i].Name] = limits
 	}
 	return next
 }
@@ -251,11 +251,11 @@ func newSnapshot(all []*policy.Policy, namespaces []metav1.PartialObjectMetadata
 // differences are the namespaces for which something else held before, or nothing was
 // known.
 func (c *policySnapshot) differences(before *policySnapshot) []string {
-	var found []string
+	var changed []string
 	for namespace, now := range c.of {
 		if then, known := before.of[namespace]; then != now || !known && !before.none {
-			found = append(found, namespace)
+			changed = append(changed, namespace)
 		}
 	}
-	return found
+	return changed
 }

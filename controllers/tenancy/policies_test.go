@@ -40,11 +40,11 @@ func TestConfinementFollowsLabelsAndPolicies(t *testing.T) {
 			s.NamespaceSelector.MatchLabels = map[string]farpointv1.LabelValue{"team": farpointv1.LabelValue(team)}
 		})
 		from.Generation = generation
-		made, err := policy.Read(from)
+		p, err := policy.Read(from)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return made
+		return p
 	}
 	none := &policySnapshot{none: true}
 	first := newSnapshot([]*policy.Policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "a"), namespace("z", "b")}, nil, dialer)
@@ -55,9 +55,9 @@ func TestConfinementFollowsLabelsAndPolicies(t *testing.T) {
 		list := now.differences(then)
 		return strings.Join(slices.Sorted(slices.Values(list)), " ")
 	}
-	same := newSnapshot([]*policy.Policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "b"), namespace("z", "b"), namespace("new", "b")}, first.made, dialer)
-	edited := newSnapshot([]*policy.Policy{selecting("p", "a", 2)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, same.made, dialer)
-	gone := newSnapshot(nil, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, edited.made, dialer)
+	same := newSnapshot([]*policy.Policy{selecting("p", "a", 1)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("y", "b"), namespace("z", "b"), namespace("new", "b")}, first.byVersions, dialer)
+	edited := newSnapshot([]*policy.Policy{selecting("p", "a", 2)}, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, same.byVersions, dialer)
+	gone := newSnapshot(nil, []metav1.PartialObjectMetadata{namespace("x", "a"), namespace("z", "b")}, edited.byVersions, dialer)
 	for _, test := range []struct {
 		now, then *policySnapshot
 		want      string

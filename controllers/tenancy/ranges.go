@@ -197,38 +197,38 @@ func (r *Ranges) handler() toolscache.ResourceEventHandler {
 }
 
 func (r *Ranges) read(ctx context.Context, lists []client.ObjectList) ([]egress.ClusterRange, error) {
-	var found []egress.ClusterRange
+	var ranges []egress.ClusterRange
 	for _, list := range lists {
 		if err := r.cluster.GetCache().List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 			return nil, fmt.Errorf("list %T: %w", list, err)
 		}
 		err := meta.EachListItem(list, func(object runtime.Object) error {
-			found = append(found, rangesOf(object)...)
+			ranges = append(ranges, rangesOf(object)...)
 			return nil
 		})
 		if err != nil {
 			return nil, fmt.Errorf("go through %T: %w", list, err)
 		}
 	}
-	slices.SortFunc(found, func(a, b egress.ClusterRange) int { return a.Prefix.Compare(b.Prefix) })
-	return slices.Compact(found), nil
+	slices.SortFunc(ranges, func(a, b egress.ClusterRange) int { return a.Prefix.Compare(b.Prefix) })
+	return slices.Compact(ranges), nil
 }
 
 // follow makes the policy go by the ranges as they are now.
 func (r *Ranges) follow(ctx context.Context, lists []client.ObjectList, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	found, err := r.read(ctx, lists)
-	if err != nil || slices.Equal(found, r.known) {
+	ranges, err := r.read(ctx, lists)
+	if err != nil || slices.Equal(ranges, r.known) {
 		return err
 	}
 	before := egress.NewPolicy(r.rulesWith(r.known))
-	r.known = found
-	r.policy.Set(r.rulesWith(found))
+	r.known = ranges
+	r.policy.Set(r.rulesWith(ranges))
 	all := &farpointv1.ExternalServiceList{}
 	if err := r.objects.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list ExternalServices: %w", err)
 	}
 	for i := range all.Items {
-		if specJudgedOtherwise(&all.Items[i], before, r.policy) {
+		if specAffected(&all.Items[i], before, r.policy) {
 			queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
 		}
 	}
@@ -237,7 +237,7 @@ func (r *Ranges) follow(ctx context.Context, lists []client.ObjectList, queue wo
 		return fmt.Errorf("list EndpointSlices: %w", err)
 	}
 	for i := range published.Items {
-		if owner, ours := ownership.OfSlice(&published.Items[i]); ours && publishedOtherwise(&published.Items[i], before, r.policy) {
+		if owner, ours := ownership.OfSlice(&published.Items[i]); ours && sliceAffected(&published.Items[i], before, r.policy) {
 			queue.Add(reconcile.Request{NamespacedName: owner})
 		}
 	}
@@ -250,9 +250,9 @@ func (r *Ranges) rulesWith(known []egress.ClusterRange) egress.Rules {
 	return rules
 }
 
-// publishedOtherwise reports whether two policies differ about an address in a slice, which
+// sliceAffected reports whether two policies differ about an address in a slice, which
 // may have left the spec.
-func publishedOtherwise(slice *discoveryv1.EndpointSlice, a, b *egress.Policy) bool {
+func sliceAffected(slice *discoveryv1.EndpointSlice, a, b *egress.Policy) bool {
 	return slices.ContainsFunc(slice.Endpoints, func(endpoint discoveryv1.Endpoint) bool {
 		return slices.ContainsFunc(endpoint.Addresses, func(text string) bool { return differ(text, a, b) })
 	})
@@ -265,22 +265,22 @@ func differ(text string, a, b *egress.Policy) bool {
 	return err == nil && (a.CheckProbe(addr) == nil) != (b.CheckProbe(addr) == nil)
 }
 
-// specJudgedOtherwise reports whether two policies may differ about an address in a spec.
-func specJudgedOtherwise(object *farpointv1.ExternalService, a, b *egress.Policy) bool {
+// specAffected reports whether two policies may differ about an address in a spec.
+func specAffected(object *farpointv1.ExternalService, a, b *egress.Policy) bool {
 	probed := func(text farpointv1.HealthCheckURL) bool {
 		u, err := url.Parse(string(text))
 		return err == nil && differ(u.Hostname(), a, b)
 	}
-	wanted := func(ep farpointv1.Endpoint) bool {
+	affected := func(ep farpointv1.Endpoint) bool {
 		// Where a name leads is not in the spec, and not all of it in the slices.
 		return endpoint.IsDNSName(ep.Address) || differ(ep.Address, a, b) || probed(ep.HealthCheckURL)
 	}
-	return probed(object.Spec.HealthCheckURL) || slices.ContainsFunc(object.Spec.Endpoints, wanted)
+	return probed(object.Spec.HealthCheckURL) || slices.ContainsFunc(object.Spec.Endpoints, affected)
 }
 
 // rangesOf are the addresses that an object says to be the cluster's own.
 func rangesOf(object any) []egress.ClusterRange {
-	var found []egress.ClusterRange
+	var ranges []egress.ClusterRange
 	add := func(kind string, texts ...string) {
 		for _, text := range texts {
 			prefix, err := netip.ParsePrefix(text) // with whatever bits it has set
@@ -288,7 +288,7 @@ func rangesOf(object any) []egress.ClusterRange {
 				prefix, err = policy.ParsePrefix(text)
 			}
 			if err == nil { // a node may have a name among its addresses
-				found = append(found, egress.ClusterRange{Prefix: prefix.Masked(), Kind: kind})
+				ranges = append(ranges, egress.ClusterRange{Prefix: prefix.Masked(), Kind: kind})
 			}
 		}
 	}
@@ -305,7 +305,7 @@ func rangesOf(object any) []egress.ClusterRange {
 			add("an API server of this cluster", endpoint.Addresses...)
 		}
 	}
-	return found
+	return ranges
 }
 
 // logRanges writes the cluster's own ranges, a few of each kind.

@@ -62,14 +62,14 @@ func TestWhoIsLookedAtWhenRangesChange(t *testing.T) {
 		"in the common URL":     {with(farpointv1.ExternalServiceSpec{HealthCheckURL: "tcp://198.51.100.7:80"}), true},
 		"wherever a name leads": {with(at("db.example", "")), true},
 	} {
-		if got := specJudgedOtherwise(test.object, before, after); got != test.want {
+		if got := specAffected(test.object, before, after); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
 	}
 	// What drains, or is left by a suspend, is only in a slice.
 	for address, want := range map[string]bool{"198.51.100.7": true, "192.0.2.1": false, "db.example": false} {
 		slice := &discoveryv1.EndpointSlice{Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"192.0.2.2"}}, {Addresses: []string{address}}}}
-		if got := publishedOtherwise(slice, before, after); got != want {
+		if got := sliceAffected(slice, before, after); got != want {
 			t.Errorf("%s in a slice: %v, want %v", address, got, want)
 		}
 	}
