@@ -30,7 +30,7 @@ import (
 
 // nameResolver asks for DNS names; see resolver.Resolver.
 type nameResolver interface {
-	Set(probes.Owner, []resolver.Wanted)
+	Set(probes.Owner, []resolver.Request)
 	Remove(probes.Owner)
 	Answer(resolver.Question) resolver.Answer
 }

@@ -193,7 +193,7 @@ func (x *Expander) expandServices(e ExpandedEndpoint, service *resolver.ServiceN
 	if answer.Outcome != resolver.LookupFound {
 		x.expansion.faults = append(x.expansion.faults, nameFault{
 			origin: e.Origin, name: service.Name, kept: len(answer.Services),
-			resolution: resolution{outcome: answer.Outcome, keptUntil: answer.KeptUntil, requestedAt: answer.Asked},
+			resolution: resolution{outcome: answer.Outcome, keptUntil: answer.KeptUntil, requestedAt: answer.FirstAsked},
 		})
 	}
 	var endpoints []ExpandedEndpoint

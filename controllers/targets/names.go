@@ -75,19 +75,19 @@ func NameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) NameRu
 // QuestionsOf are all that has to be known to resolve the names of a spec. The slices' contents
 // are what to begin with: they have the addresses that each name led to last. For the hosts
 // that SRV records name, it is the present answer that counts.
-func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *slicestate.Prior, answer func(resolver.Question) resolver.Answer) []resolver.Wanted {
+func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *slicestate.Prior, answer func(resolver.Question) resolver.Answer) []resolver.Request {
 	if !endpoint.HasDNSName(spec) {
 		return nil
 	}
 	known := KnownRecords(prior)
-	var requested []resolver.Wanted
+	var requested []resolver.Request
 	seen := map[resolver.Question]bool{}
 	ask := func(name string, types ...resolver.RecordType) {
 		for _, kind := range types {
 			question := resolver.Question{Name: name, Type: kind}
 			if !seen[question] {
 				seen[question] = true
-				requested = append(requested, resolver.Wanted{Question: question, TTLBounds: rules.bounds, Known: known[question]})
+				requested = append(requested, resolver.Request{Question: question, TTLBounds: rules.bounds, Known: known[question]})
 			}
 		}
 	}
@@ -182,8 +182,8 @@ func resolutionOf(name string, types []resolver.RecordType, answer func(resolver
 	result.outcome = resolver.LookupFound
 	for i, got := range answers {
 		gone := got.Outcome == resolver.LookupEmpty || got.Outcome == resolver.LookupMissing
-		if i == 0 || got.Asked.After(result.requestedAt) {
-			result.requestedAt = got.Asked
+		if i == 0 || got.FirstAsked.After(result.requestedAt) {
+			result.requestedAt = got.FirstAsked
 		}
 		if gone && alive {
 			continue

@@ -221,13 +221,13 @@ func (h *Health) streak(outcome probes.Outcome) int {
 // takes no calls is its own word, which no lost packet can have made up, and decides at once;
 // so does taking that back, unless it is flapping. For the rest the probes decide: being well
 // is nothing that an endpoint can declare against them. It returns true if the verdict changed.
-func (h *Health) ApplySelfReport(said probes.Result, limits Thresholds, now time.Time) bool {
+func (h *Health) ApplySelfReport(result probes.Result, limits Thresholds, now time.Time) bool {
 	switch {
-	case said.Outcome == probes.Failure && h.State != StateUnhealthy,
-		said.Outcome == probes.Success && h.State == StateUnknown,
-		said.Outcome == probes.Success && h.State == StateUnhealthy && h.Cause.Reason.IsSelfReported() &&
+	case result.Outcome == probes.Failure && h.State != StateUnhealthy,
+		result.Outcome == probes.Success && h.State == StateUnknown,
+		result.Outcome == probes.Success && h.State == StateUnhealthy && h.Cause.Reason.IsSelfReported() &&
 			h.needed(probes.Success, limits, now) <= int(limits.Success):
-		h.transition(said, now)
+		h.transition(result, now)
 		return true
 	}
 	return false

@@ -98,9 +98,9 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestManyFacesAreNoNews: what is dead may be so in many ways, and nobody writes them all
-// down, however few failures make a verdict.
-func TestManyFacesAreNoNews(t *testing.T) {
+// TestHealth_ReasonOfFailuresChanges_IsNoChange: a target that is down may fail in many ways. No
+// change of the reason is reported, however few failures make a verdict.
+func TestHealth_ReasonOfFailuresChanges_IsNoChange(t *testing.T) {
 	status := func(code uint16) probes.Result {
 		return probes.Result{Outcome: probes.Failure, Reason: probes.ReasonStatus, Code: code}
 	}
@@ -109,14 +109,14 @@ func TestManyFacesAreNoNews(t *testing.T) {
 		"codes":   {status(500), status(502), status(503)},
 	} {
 		for failures := uint8(1); failures <= 3; failures++ {
-			health, limits, told := New(StateHealthy), Thresholds{Failure: failures, Success: 2}, 0
+			health, limits, changes := New(StateHealthy), Thresholds{Failure: failures, Success: 2}, 0
 			for i := range 100 {
 				if health.Observe(faces[i%len(faces)], limits, time.Unix(0, 0)) {
-					told++
+					changes++
 				}
 			}
-			if told != 1 || health.State != StateUnhealthy {
-				t.Errorf("%s, threshold %d: told %d times, state %v", name, failures, told, health.State)
+			if changes != 1 || health.State != StateUnhealthy {
+				t.Errorf("%s, threshold %d: told %d times, state %v", name, failures, changes, health.State)
 			}
 			for range 3 {
 				health.Observe(noRouteResult, limits, time.Unix(0, 0))
@@ -128,11 +128,11 @@ func TestManyFacesAreNoNews(t *testing.T) {
 	}
 }
 
-// TestDeclare: what an endpoint reports of itself decides at once where it may, and never
-// against the probes.
-func TestDeclare(t *testing.T) {
+// TestHealth_ApplySelfReport_DecidesOnlyWhereItMay: what an endpoint reports of itself decides at
+// once where it may, and never against the probes.
+func TestHealth_ApplySelfReport_DecidesOnlyWhereItMay(t *testing.T) {
 	limits := Thresholds{Failure: 3, Success: 2}
-	away, missing := probes.FailureResult(probes.ReasonNotServing), probes.FailureResult(probes.ReasonServiceUnknown)
+	away, unknown := probes.FailureResult(probes.ReasonNotServing), probes.FailureResult(probes.ReasonServiceUnknown)
 	for _, test := range []struct {
 		name     string
 		from     State
@@ -142,7 +142,7 @@ func TestDeclare(t *testing.T) {
 		changes  int
 	}{
 		{"away", StateHealthy, nil, []probes.Result{away}, StateUnhealthy, 1},
-		{"away, twice", StateHealthy, nil, []probes.Result{away, missing}, StateUnhealthy, 1},
+		{"away, twice", StateHealthy, nil, []probes.Result{away, unknown}, StateUnhealthy, 1},
 		{"away before any verdict", StateUnknown, nil, []probes.Result{away}, StateUnhealthy, 1},
 		{"well before any verdict", StateUnknown, nil, []probes.Result{okResult}, StateHealthy, 1},
 		{"well, which is known", StateHealthy, nil, []probes.Result{okResult}, StateHealthy, 0},
@@ -159,9 +159,9 @@ func TestDeclare(t *testing.T) {
 			for _, result := range test.probed {
 				health.Observe(result, limits, now)
 			}
-			for _, said := range test.declared {
+			for _, result := range test.declared {
 				now = now.Add(time.Second)
-				if health.ApplySelfReport(said, limits, now) {
+				if health.ApplySelfReport(result, limits, now) {
 					changes++
 				}
 			}
@@ -197,8 +197,8 @@ func TestHealthAgainstOracle(t *testing.T) {
 				history = append(history, result.Outcome)
 			}
 			before := health
-			told := health.Observe(result, limits, now)
-			if health.State != before.State && (!told || health.Cause != result) {
+			changed := health.Observe(result, limits, now)
+			if health.State != before.State && (!changed || health.Cause != result) {
 				t.Fatalf("seed %d: a verdict without its cause, or that nobody is notified of", seed)
 			}
 			if want := verdictOf(from, history, limits); health.State != want {
@@ -259,8 +259,8 @@ func TestFlapDamping(t *testing.T) {
 		t.Errorf("recoveries took %v passes, want %v", got, want)
 	}
 	now = now.Add(FlapWindow + time.Minute)
-	if again := passesToRecover(); again != 2 {
-		t.Errorf("after a quiet time it still takes %d passes", again)
+	if passes := passesToRecover(); passes != 2 {
+		t.Errorf("after a quiet time it still takes %d passes", passes)
 	}
 }
 

@@ -89,7 +89,7 @@ func (m *Monitor) look(ctx context.Context) (reading time.Duration) {
 	reading = m.options.Clock.Since(started)
 	if err != nil {
 		// It is no evidence of anything; what was known may be outdated.
-		m.conclude(false, false, fmt.Sprintf("cannot read the state of the network: %v", err))
+		m.update(false, false, fmt.Sprintf("cannot read the state of the network: %v", err))
 		return reading
 	}
 	m.latest.Store(&snapshot)
@@ -97,7 +97,7 @@ func (m *Monitor) look(ctx context.Context) (reading time.Duration) {
 		m.askAll(ctx, snapshot.Gateways)
 	}
 	if ctx.Err() == nil {
-		m.conclude(m.evaluate(&snapshot))
+		m.update(m.evaluate(&snapshot))
 	}
 	return reading
 }
@@ -140,7 +140,7 @@ func (m *Monitor) evaluate(snapshot *Snapshot) (noCarrier, noGateway bool, why s
 	return noCarrier, len(causes) > 0, strings.Join(causes, "; ")
 }
 
-func (m *Monitor) conclude(noCarrier, noGateway bool, why string) {
+func (m *Monitor) update(noCarrier, noGateway bool, why string) {
 	m.noCarrier.Store(noCarrier)
 	switch before := m.noGateway.Swap(noGateway); {
 	case noGateway && !before:

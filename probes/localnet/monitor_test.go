@@ -33,10 +33,10 @@ var (
 // healthySnapshot has two gateways on two links with carrier.
 func healthySnapshot() Snapshot {
 	return Snapshot{
-		Carrier:   map[int]bool{1: true, 2: true, 3: true},
-		Gateways:  []Gateway{first, second},
-		Failed:    map[Gateway]bool{},
-		Connected: []Network{{netip.MustParsePrefix("192.0.2.0/24"), 2}, {netip.MustParsePrefix("2001:db8::/64"), 3}},
+		Carrier:  map[int]bool{1: true, 2: true, 3: true},
+		Gateways: []Gateway{first, second},
+		Failed:   map[Gateway]bool{},
+		OnLink:   []Network{{netip.MustParsePrefix("192.0.2.0/24"), 2}, {netip.MustParsePrefix("2001:db8::/64"), 3}},
 	}
 }
 
@@ -124,14 +124,14 @@ func TestMonitor_GatewayThatAnsweredStops_IsDownUntilItAnswers(t *testing.T) {
 
 // A gateway that bounds the rate of its answers must not pass for a lost one.
 func TestMonitor_GatewayAnswersNowAndThen_IsNotDown(t *testing.T) {
-	turn := 0
+	requests := 0
 	m, snapshot := New(Options{Echo: true}), healthySnapshot()
 	snapshot.Gateways = snapshot.Gateways[:1]
 	m.read = func() (Snapshot, error) { return snapshot, nil }
-	m.ask = func(context.Context, Gateway) (bool, bool) { turn++; return turn%3 == 0, true }
+	m.ask = func(context.Context, Gateway) (bool, bool) { requests++; return requests%3 == 0, true }
 	for range 300 {
 		if m.look(t.Context()); gatewayLost(m) {
-			t.Fatalf("down at request %d", turn)
+			t.Fatalf("down at request %d", requests)
 		}
 	}
 }
@@ -174,7 +174,7 @@ func TestMonitor_OnLink_IsWhatIsConnected(t *testing.T) {
 func TestMonitor_NoLinkHasACarrier_IsTheLinks(t *testing.T) {
 	m, snapshot := New(Options{}), healthySnapshot()
 	m.read = func() (Snapshot, error) { return snapshot, nil }
-	for name, each := range map[string]struct {
+	for name, test := range map[string]struct {
 		change func(*Snapshot)
 		want   bool
 	}{
@@ -182,12 +182,12 @@ func TestMonitor_NoLinkHasACarrier_IsTheLinks(t *testing.T) {
 		"one link":        {func(s *Snapshot) { s.Carrier[2] = false }, false},
 		"dead gateways":   {func(s *Snapshot) { s.Failed[first], s.Failed[second] = true, true }, false},
 		"no gateway":      {func(s *Snapshot) { s.Gateways, s.Carrier = nil, nil }, true},
-		"no route at all": {func(s *Snapshot) { s.Gateways, s.Connected, s.Carrier = nil, nil, nil }, false},
+		"no route at all": {func(s *Snapshot) { s.Gateways, s.OnLink, s.Carrier = nil, nil, nil }, false},
 	} {
 		snapshot = healthySnapshot()
-		each.change(&snapshot)
+		test.change(&snapshot)
 		m.look(t.Context())
-		if noCarrier, _ := m.Down(); noCarrier != each.want {
+		if noCarrier, _ := m.Down(); noCarrier != test.want {
 			t.Errorf("%s: no carrier is %t", name, noCarrier)
 		}
 	}

@@ -29,7 +29,7 @@ import (
 // read asks the kernel, by rtnetlink(7). It needs no privilege.
 func read() (Snapshot, error) {
 	snapshot := Snapshot{Carrier: map[int]bool{}, Failed: map[Gateway]bool{}}
-	for _, each := range []struct {
+	for _, query := range []struct {
 		request, answer int
 		note            func(*Snapshot, []byte)
 	}{
@@ -37,17 +37,17 @@ func read() (Snapshot, error) {
 		{unix.RTM_GETROUTE, unix.RTM_NEWROUTE, (*Snapshot).noteRoute},
 		{unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, (*Snapshot).noteNeighbour},
 	} {
-		answer, err := syscall.NetlinkRIB(each.request, unix.AF_UNSPEC)
+		answer, err := syscall.NetlinkRIB(query.request, unix.AF_UNSPEC)
 		if err != nil {
-			return Snapshot{}, fmt.Errorf("query rtnetlink for %d: %w", each.request, err)
+			return Snapshot{}, fmt.Errorf("query rtnetlink for %d: %w", query.request, err)
 		}
 		messages, err := syscall.ParseNetlinkMessage(answer)
 		if err != nil {
 			return Snapshot{}, fmt.Errorf("parse the answer of rtnetlink: %w", os.NewSyscallError("netlink", err))
 		}
 		for _, message := range messages {
-			if int(message.Header.Type) == each.answer {
-				each.note(&snapshot, message.Data)
+			if int(message.Header.Type) == query.answer {
+				query.note(&snapshot, message.Data)
 			}
 		}
 	}
@@ -85,7 +85,7 @@ func (s *Snapshot) noteRoute(data []byte) {
 	case routed && bits == 0:
 		s.Gateways = append(s.Gateways, Gateway{via, through})
 	case !routed && ok && bits > 0:
-		s.Connected = append(s.Connected, Network{netip.PrefixFrom(to, bits), through})
+		s.OnLink = append(s.OnLink, Network{netip.PrefixFrom(to, bits), through})
 	case bits == 0:
 		s.addHops(attributes[unix.RTA_MULTIPATH])
 	}
@@ -120,11 +120,11 @@ func (s *Snapshot) noteNeighbour(data []byte) {
 
 // attributesOf returns the attributes behind a header by their kinds.
 func attributesOf(data []byte) map[uint16][]byte {
-	found := map[uint16][]byte{}
+	byKind := map[uint16][]byte{}
 	for kind, value := range attributes(data) {
-		found[kind] = value
+		byKind[kind] = value
 	}
-	return found
+	return byKind
 }
 
 func addrOf(value []byte) (netip.Addr, bool) { return netip.AddrFromSlice(value) }

@@ -139,7 +139,7 @@ func TestMonitor_RealLinkAndRouter_AreSeen(t *testing.T) {
 
 // A router that is dead on a live link shows by its neighbour entry, once something is sent.
 func TestMonitor_RealRouterIsDead_IsDown(t *testing.T) {
-	for family, each := range map[string]struct{ route, remove, ask string }{
+	for family, test := range map[string]struct{ route, remove, ask string }{
 		"IPv4": {"ip route add default via 192.0.2.1", "ip address del 192.0.2.1/24 dev down0", "198.51.100.1"},
 		"IPv6": {"ip -6 route add default via 2001:db8::1", "ip -6 address del 2001:db8::1/64 dev down0", "2001:db8:1::1"},
 	} {
@@ -148,12 +148,12 @@ func TestMonitor_RealRouterIsDead_IsDown(t *testing.T) {
 				return
 			}
 			n := newNetwork(t)
-			n.run(strings.Fields(each.route)...)
-			n.onRouter(strings.Fields(each.remove)...)
+			n.run(strings.Fields(test.route)...)
+			n.onRouter(strings.Fields(test.remove)...)
 			m := New(Options{})
 			n.becomes(m, false, "before anything is sent")
 			// The neighbour table is asked by whatever is sent. Nobody answers.
-			send(t, each.ask)
+			send(t, test.ask)
 			n.becomes(m, true, "after something was sent")
 		})
 	}

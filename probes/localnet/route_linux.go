@@ -26,42 +26,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Hop is where packets for an address go first.
-type Hop struct {
+// NextHop is where packets for an address go first.
+type NextHop struct {
 	// OnLink: there is no router between, the next hop is the address itself.
 	OnLink bool
 	// Unresolved: the neighbour table knows the next hop, and no link-layer address of it,
 	// since it does not answer (NUD_INCOMPLETE, NUD_FAILED).
 	Unresolved bool
-	// Missing: there is no route.
-	Missing bool
+	// NoRoute: there is no route.
+	NoRoute bool
 }
 
 // IsOwn asks the kernel whether an address is one of this host's, on any interface of the
 // network namespace. A question costs a few microseconds: what a cache of addresses holds may
 // be out of date just when the network changes.
 func IsOwn(addr netip.Addr) bool {
-	found, err := findRoute(addr)
-	return err == nil && found.kind == unix.RTN_LOCAL
+	r, err := findRoute(addr)
+	return err == nil && r.kind == unix.RTN_LOCAL
 }
 
-// NextHop asks the kernel where packets for an address go first. The zero Hop is also the
-// answer if the kernel gives none.
-func NextHop(addr netip.Addr) Hop {
-	found, err := findRoute(addr)
+// FindNextHop asks the kernel where packets for an address go first. The zero NextHop is also
+// the answer if the kernel gives none.
+func FindNextHop(addr netip.Addr) NextHop {
+	r, err := findRoute(addr)
 	switch {
 	case errors.Is(err, errNetlink):
-		return Hop{}
-	case err != nil, found.kind != unix.RTN_UNICAST && found.kind != unix.RTN_LOCAL:
-		return Hop{Missing: true}
+		return NextHop{}
+	case err != nil, r.kind != unix.RTN_UNICAST && r.kind != unix.RTN_LOCAL:
+		return NextHop{NoRoute: true}
 	}
-	hop := Hop{OnLink: !found.gateway.IsValid()}
-	neighbour := found.gateway
-	if hop.OnLink {
+	next := NextHop{OnLink: !r.gateway.IsValid()}
+	neighbour := r.gateway
+	if next.OnLink {
 		neighbour = addr
 	}
-	hop.Unresolved = isUnresolved(neighbour, found.device)
-	return hop
+	next.Unresolved = isUnresolved(neighbour, r.device)
+	return next
 }
 
 // route is the kernel's route to an address.
@@ -87,22 +87,22 @@ func findRoute(addr netip.Addr) (route, error) {
 	if len(answer) < unix.SizeofRtMsg {
 		return route{}, errNetlink
 	}
-	found := route{kind: (*unix.RtMsg)(unsafe.Pointer(&answer[0])).Type}
+	r := route{kind: (*unix.RtMsg)(unsafe.Pointer(&answer[0])).Type}
 	for kind, value := range attributes(answer[unix.SizeofRtMsg:]) {
 		switch kind {
 		case unix.RTA_OIF:
 			if len(value) == 4 {
-				found.device = binary.NativeEndian.Uint32(value)
+				r.device = binary.NativeEndian.Uint32(value)
 			}
 		case unix.RTA_GATEWAY:
-			found.gateway, _ = netip.AddrFromSlice(value)
+			r.gateway, _ = netip.AddrFromSlice(value)
 		case unix.RTA_VIA: // a gateway of the other family (RFC 8950)
 			if len(value) > 2 {
-				found.gateway, _ = netip.AddrFromSlice(value[2:])
+				r.gateway, _ = netip.AddrFromSlice(value[2:])
 			}
 		}
 	}
-	return found, nil
+	return r, nil
 }
 
 // isUnresolved reports whether the neighbour table has an entry for an address that does not

@@ -27,8 +27,8 @@ type Snapshot struct {
 	Gateways []Gateway
 	// Failed are the gateways that do not answer ARP or neighbour discovery.
 	Failed map[Gateway]bool
-	// Connected are the networks that are reached without a router.
-	Connected []Network
+	// OnLink are the networks that are reached without a router.
+	OnLink []Network
 }
 
 // Network is a directly connected one, and the index of its interface.
@@ -64,18 +64,18 @@ func (s *Snapshot) noCarrier() bool {
 			return false
 		}
 	}
-	for _, network := range s.Connected {
+	for _, network := range s.OnLink {
 		if s.Carrier[network.Interface] {
 			return false
 		}
 	}
-	return len(s.Gateways)+len(s.Connected) > 0
+	return len(s.Gateways)+len(s.OnLink) > 0
 }
 
 // connects reports whether an address is directly connected.
 func (s *Snapshot) connects(addr netip.Addr) bool {
 	addr = addr.Unmap()
-	for _, network := range s.Connected {
+	for _, network := range s.OnLink {
 		if network.Contains(addr) {
 			return true
 		}

@@ -33,11 +33,11 @@ import (
 // authority section behind "--".
 func Message(t testing.TB, rcode int, change func(*dns.Msg), records ...string) []byte {
 	t.Helper()
-	made := &dns.Msg{MsgHdr: dns.MsgHdr{Response: true, RecursionAvailable: true, Rcode: rcode}, Compress: true}
-	section := &made.Answer
+	msg := &dns.Msg{MsgHdr: dns.MsgHdr{Response: true, RecursionAvailable: true, Rcode: rcode}, Compress: true}
+	section := &msg.Answer
 	for _, text := range records {
 		if text == "--" {
-			section = &made.Ns
+			section = &msg.Ns
 			continue
 		}
 		record, err := dns.NewRR(text)
@@ -47,9 +47,9 @@ func Message(t testing.TB, rcode int, change func(*dns.Msg), records ...string) 
 		*section = append(*section, record)
 	}
 	if change != nil {
-		change(made)
+		change(msg)
 	}
-	packed, err := made.Pack()
+	packed, err := msg.Pack()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,14 +110,14 @@ func ByTCP(answer func([]byte) [][]byte) func(net.Conn) {
 // letters, as in "db.example. A".
 func AnswersBy(t testing.TB, zone func(question string) (rcode int, records []string), change ...func(*dns.Msg)) func([]byte) [][]byte {
 	return func(query []byte) [][]byte {
-		var asked dns.Msg
-		if err := asked.Unpack(query); err != nil {
+		var msg dns.Msg
+		if err := msg.Unpack(query); err != nil {
 			return nil
 		}
-		question := asked.Question[0]
+		question := msg.Question[0]
 		rcode, records := zone(strings.ToLower(question.Name) + " " + dns.TypeToString[question.Qtype])
 		return [][]byte{Message(t, rcode, func(m *dns.Msg) {
-			m.Id, m.Question = asked.Id, asked.Question
+			m.Id, m.Question = msg.Id, msg.Question
 			for _, change := range change {
 				change(m)
 			}

@@ -46,8 +46,8 @@ func InNamespace(t *testing.T) bool {
 		test.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 		test.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
-	var said bytes.Buffer
-	test.Stdout, test.Stderr = &said, &said
+	var output bytes.Buffer
+	test.Stdout, test.Stderr = &output, &output
 	err := test.Start()
 	if err != nil && os.Getenv("CI") != "true" {
 		t.Skipf("no network namespace for this test (%v): run it as root, or allow user namespaces", err)
@@ -56,7 +56,7 @@ func InNamespace(t *testing.T) bool {
 		err = test.Wait()
 	}
 	if err != nil {
-		t.Errorf("in a network namespace: %v\n%s", err, &said)
+		t.Errorf("in a network namespace: %v\n%s", err, &output)
 	}
 	return false
 }
@@ -64,8 +64,8 @@ func InNamespace(t *testing.T) bool {
 // IP runs the ip command.
 func IP(t testing.TB, args ...string) {
 	t.Helper()
-	if said, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, said)
+	if output, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, output)
 	}
 }
 

@@ -375,11 +375,11 @@ func TestHTTPProbe_RedirectFromTLS_DoesNotCarryCredentials(t *testing.T) {
 	ca := probetest.NewAuthority(t)
 	plaintext := newSite(t).has("/", probetest.Well)
 	var seen []string
-	secured := probetest.Serve(t, probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, func(conn net.Conn) {
+	encrypted := probetest.Serve(t, probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, func(conn net.Conn) {
 		seen = append(seen, probetest.ReadRequest(conn))
 		_, _ = io.WriteString(conn, "HTTP/1.1 302 Found\r\nLocation: http://"+plaintext.at.String()+"/\r\nContent-Length: 0\r\n\r\n")
 	}))
-	def := at(secured, "https:///")
+	def := at(encrypted, "https:///")
 	def.HTTP, def.TLS = &HTTPSettings{FollowRedirects: true}, &transport.TLSSettings{CABundle: ca.Bundle()}
 	def.Credentials = &Credentials{Token: "s3cret"}
 	for _, allowed := range []bool{false, true} {

@@ -46,15 +46,15 @@ func TestCredentialsAreNeverPrinted(t *testing.T) {
 
 // authorizations are the header lines of this name in the requests.
 func authorizations(requests []string) []string {
-	var found []string
+	var values []string
 	for _, request := range requests {
 		for line := range strings.SplitSeq(request, "\r\n") {
 			if value, ok := strings.CutPrefix(line, "Authorization: "); ok {
-				found = append(found, value)
+				values = append(values, value)
 			}
 		}
 	}
-	return found
+	return values
 }
 
 func TestHTTPCredentials(t *testing.T) {

@@ -123,8 +123,8 @@ func testStrangers(t *testing.T, url string) {
 		})
 	}
 	t.Run("canceled", func(t *testing.T) {
-		connected := make(chan struct{})
-		testCanceled(t, openLoginAt(probetest.Serve(t, func(net.Conn) { close(connected) }), url, "probe", "hunter2"), connected)
+		accepted := make(chan struct{})
+		testCanceled(t, openLoginAt(probetest.Serve(t, func(net.Conn) { close(accepted) }), url, "probe", "hunter2"), accepted)
 	})
 }
 

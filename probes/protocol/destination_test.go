@@ -30,8 +30,8 @@ import (
 	"farpoint.dev/farpoint/probes/transport"
 )
 
-// called is a definition of a probe of that endpoint, to which a name led.
-func called(name string, endpoint netip.AddrPort, url string) Definition {
+// atName is a definition of a probe of that endpoint, to which a name led.
+func atName(name string, endpoint netip.AddrPort, url string) Definition {
 	def := at(endpoint, url)
 	def.Name = name
 	return def
@@ -54,7 +54,7 @@ func TestProbesCallAnAddressByItsName(t *testing.T) {
 		{"http://legacy.example" + port + "/", "legacy.example" + port},
 		{"http://127.0.0.1/", web.String()},
 	} {
-		if got := probeOnce(t, prepare(t, called("legacy.example", web, test.url)), probetest.Ample); got != probes.SuccessResult() {
+		if got := probeOnce(t, prepare(t, atName("legacy.example", web, test.url)), probetest.Ample); got != probes.SuccessResult() {
 			t.Errorf("%s: %+v", test.url, got)
 			continue
 		}
@@ -62,7 +62,7 @@ func TestProbesCallAnAddressByItsName(t *testing.T) {
 			t.Errorf("%s: got %q, want the host %s", test.url, request, test.host)
 		}
 	}
-	set := called("legacy.example", web, "http:///")
+	set := atName("legacy.example", web, "http:///")
 	set.HTTP = &HTTPSettings{Host: "www.example"}
 	if got := probeOnce(t, prepare(t, set), probetest.Ample); got != probes.SuccessResult() || !strings.Contains(<-requests, "\r\nHost: www.example\r\n") {
 		t.Errorf("healthCheck.http.host does not count: %+v", got)
@@ -88,7 +88,7 @@ func TestProbesVerifyTheNameOfAnAddress(t *testing.T) {
 	}
 	for _, url := range []string{"https:///", "tls://"} {
 		for name, want := range map[string]probes.Result{"legacy.example": probes.SuccessResult(), "other.example": probes.FailureResult(probes.ReasonCertificate)} {
-			def := called(name, server(), url)
+			def := atName(name, server(), url)
 			def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 			if got := probeOnce(t, prepare(t, def), probetest.Ample); got != want {
 				t.Errorf("%s, %s: got %+v, want %+v", url, name, got, want)
@@ -114,7 +114,7 @@ func TestRedirectToTheNameStaysAtTheAddress(t *testing.T) {
 		}
 		_, _ = conn.Write([]byte(probetest.Well))
 	})
-	def := called("legacy.example", web, "http:///")
+	def := atName("legacy.example", web, "http:///")
 	def.HTTP = &HTTPSettings{FollowRedirects: true}
 	if got := probeOnce(t, prepare(t, def), probetest.Ample); got != probes.SuccessResult() {
 		t.Fatalf("%+v", got)
@@ -129,7 +129,7 @@ func TestRedirectToTheNameStaysAtTheAddress(t *testing.T) {
 func TestURLWithAnotherNameLeadsThere(t *testing.T) {
 	resolving(t, always("127.0.0.1"))
 	web := probetest.Serve(t, probetest.Responding(probetest.Well))
-	elsewhere := called("db.example", netip.AddrPortFrom(netip.MustParseAddr("192.0.2.66"), web.Port()), "http://health.example./")
+	elsewhere := atName("db.example", netip.AddrPortFrom(netip.MustParseAddr("192.0.2.66"), web.Port()), "http://health.example./")
 	if got := probeOnce(t, prepare(t, elsewhere), probetest.Ample); got != probes.SuccessResult() {
 		t.Errorf("%+v", got)
 	}
@@ -139,16 +139,16 @@ func TestURLWithAnotherNameLeadsThere(t *testing.T) {
 // the administrator gives, and no search path.
 func TestProbesOfANameByGivenNameServers(t *testing.T) {
 	web := probetest.Serve(t, probetest.Responding(probetest.Well))
-	silent := probetest.Refusing(t)
-	asked := make(chan string, 100)
+	refusing := probetest.Refusing(t)
+	questions := make(chan string, 100)
 	good := probetest.NameServer(t, func(query []byte) [][]byte {
 		return probetest.AnswersBy(t, func(question string) (int, []string) {
-			asked <- question
+			questions <- question
 			return probetest.Holding(map[string][]string{"legacy.example. A": {"legacy.example. 1 IN A 127.0.0.1"}, "legacy.example. AAAA": {"--", probetest.SOA}})(question)
 		})(query)
 	}, probetest.Silence)
 	dialer := testDialer(loopback)
-	dialer.ResolveBy([]netip.AddrPort{silent, good})
+	dialer.ResolveBy([]netip.AddrPort{refusing, good})
 	for name, want := range map[string]probes.Result{"legacy.example": probes.SuccessResult(), "missing.example": probes.UnknownResult(probes.ReasonNameResolution)} {
 		prober, err := NewRegistry(dialer).New(Definition{URL: "http:///", Port: web.Port(), Name: name})
 		if err != nil {
@@ -158,8 +158,8 @@ func TestProbesOfANameByGivenNameServers(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
 	}
-	for len(asked) > 0 {
-		question := <-asked
+	for len(questions) > 0 {
+		question := <-questions
 		if name, _, _ := strings.Cut(question, " "); dns.CountLabel(name) != 2 {
 			t.Errorf("asked for %s", question)
 		}

@@ -120,7 +120,7 @@ func (p *dnsProber) Probe(ctx context.Context) probes.Result {
 	switch {
 	case err != nil:
 		return transport.Classify(ctx, err)
-	case answer.code == dnsmessage.RCodeSuccess && !answer.found:
+	case answer.code == dnsmessage.RCodeSuccess && !answer.hasRecord:
 		return probes.FailureResult(probes.ReasonDNSNoRecords)
 	case answer.code == dnsmessage.RCodeSuccess:
 		return probes.SuccessResult()

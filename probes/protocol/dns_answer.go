@@ -28,8 +28,8 @@ import (
 type dnsAnswer struct {
 	code      dnsmessage.RCode
 	truncated bool
-	// found: the answer holds the requested record.
-	found bool
+	// hasRecord: the answer holds the requested record.
+	hasRecord bool
 }
 
 // readAnswer reads the answer to a question. A record of another type or of another name
@@ -48,7 +48,7 @@ func readAnswer(message []byte, question dnsmessage.Question) (dnsAnswer, error)
 	if err := parser.SkipAllQuestions(); err != nil && !a.truncated {
 		return dnsAnswer{}, resolver.ErrNotDNS
 	}
-	a.found, err = findRecord(parser, question)
+	a.hasRecord, err = findRecord(parser, question)
 	if err != nil && !a.truncated {
 		return dnsAnswer{}, resolver.ErrNotDNS
 	}

@@ -125,8 +125,8 @@ func TestDNSProbe(t *testing.T) {
 		{"drip", nothing, func(conn net.Conn) { probetest.Drip(conn, "\xff\xff", "x") }, "?tcp=true", probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			place := probetest.NameServer(t, test.udp, test.tcp)
-			def := Definition{URL: "dns:///www.example.com" + test.query, Address: place.Addr(), UDPPort: place.Port()}
+			server := probetest.NameServer(t, test.udp, test.tcp)
+			def := Definition{URL: "dns:///www.example.com" + test.query, Address: server.Addr(), UDPPort: server.Port()}
 			if got := result(t, def, test.timeout); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
@@ -136,12 +136,12 @@ func TestDNSProbe(t *testing.T) {
 
 func TestDNSProbeQuestions(t *testing.T) {
 	queries := make(chan dnsmessage.Message, 1)
-	place := probetest.NameServer(t, func(query []byte) [][]byte {
-		var asked dnsmessage.Message
-		if err := asked.Unpack(query); err != nil {
+	server := probetest.NameServer(t, func(query []byte) [][]byte {
+		var msg dnsmessage.Message
+		if err := msg.Unpack(query); err != nil {
 			t.Errorf("%x: %v", query, err)
 		}
-		queries <- asked
+		queries <- msg
 		return replying(1, func(m *dnsmessage.Message) {
 			kind := m.Questions[0].Type
 			m.Answers[0].Header.Type, m.Answers[0].Body = kind, &dnsmessage.UnknownResource{Type: kind, Data: []byte{0}}
@@ -156,12 +156,12 @@ func TestDNSProbeQuestions(t *testing.T) {
 		{".?type=NS", ". TypeNS"},
 		{"example?type=HTTPS", "example. TypeHTTPS"},
 	} {
-		if got := result(t, Definition{URL: fmt.Sprintf("dns://%s/%s", place, test.path)}, probetest.Ample); got != probes.SuccessResult() {
+		if got := result(t, Definition{URL: fmt.Sprintf("dns://%s/%s", server, test.path)}, probetest.Ample); got != probes.SuccessResult() {
 			t.Errorf("%s: got %+v", test.path, got)
 		}
-		asked := <-queries
-		question := asked.Questions[0]
-		if got := question.Name.String() + " " + question.Type.String(); got != test.want || !asked.RecursionDesired || len(asked.Questions) != 1 {
+		msg := <-queries
+		question := msg.Questions[0]
+		if got := question.Name.String() + " " + question.Type.String(); got != test.want || !msg.RecursionDesired || len(msg.Questions) != 1 {
 			t.Errorf("%s: asked for %s, want %s", test.path, got, test.want)
 		}
 	}
@@ -201,9 +201,9 @@ func TestDNSProbeOfNowhere(t *testing.T) {
 		}
 	})
 	t.Run("canceled", func(t *testing.T) {
-		asked := make(chan struct{})
-		place := probetest.NameServer(t, func([]byte) [][]byte { close(asked); return nil }, probetest.Silence)
-		testCanceled(t, Definition{URL: "dns://" + place.String() + "/a"}, asked)
+		queried := make(chan struct{})
+		server := probetest.NameServer(t, func([]byte) [][]byte { close(queried); return nil }, probetest.Silence)
+		testCanceled(t, Definition{URL: "dns://" + server.String() + "/a"}, queried)
 	})
 }
 
@@ -211,10 +211,10 @@ func TestDNSProbeOfDnsmasq(t *testing.T) {
 	server := servers.NewDnsmasq(t, 60, "--srv-host=_ldap._tcp.example,www.example,389")
 	server.Hold(append(servers.Addresses("many.example", 200), "192.0.2.1 www.example")...)
 	server.Start()
-	place := server.Address()
+	addr := server.Address()
 	probe := func(name string, timeout time.Duration, want probes.Result) {
 		t.Helper()
-		if got := result(t, Definition{URL: "dns://" + place.String() + "/" + name}, timeout); got != want {
+		if got := result(t, Definition{URL: "dns://" + addr.String() + "/" + name}, timeout); got != want {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
 	}
@@ -250,7 +250,7 @@ func FuzzDNSAnswer(f *testing.F) {
 			return
 		}
 		read, err := readAnswer(answer, prober.question)
-		if err != nil || !read.found {
+		if err != nil || !read.hasRecord {
 			return
 		}
 		var whole dns.Msg
@@ -265,6 +265,6 @@ func FuzzDNSAnswer(f *testing.F) {
 }
 
 func benchmarkDNSProbe(b *testing.B) {
-	place := probetest.NameServer(b, replying(1), probetest.Silence)
-	benchmark(b, Definition{URL: "dns://" + place.String() + "/www.example.com"})
+	server := probetest.NameServer(b, replying(1), probetest.Silence)
+	benchmark(b, Definition{URL: "dns://" + server.String() + "/www.example.com"})
 }

@@ -143,8 +143,8 @@ func TestHTTPProbe_BodyBehindTheHead_IsReadBeforeTheEnd(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 			ca := probetest.NewAuthority(t)
-			secured := probetest.Serve(t, probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, watchEnd(t, exchange)))
-			def := at(secured, "https://")
+			encrypted := probetest.Serve(t, probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, watchEnd(t, exchange)))
+			def := at(encrypted, "https://")
 			def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 			if got := result(t, def, probetest.Ample); got != want {
 				t.Errorf("over TLS: got %+v, want %+v", got, want)
@@ -157,7 +157,7 @@ func TestHTTPProbe_BodyBehindTheHead_IsReadBeforeTheEnd(t *testing.T) {
 // net/http ends when a client is gone.
 func TestHTTPProbe_OfAHandlerThatFlushes_LetsItFinish(t *testing.T) {
 	handled := make(chan error, 10)
-	plaintext, secured, trust := speakingBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	plaintext, encrypted, trust := speakingBoth(t, func(w http.ResponseWriter, r *http.Request) {
 		err := http.NewResponseController(w).Flush()
 		pause()
 		if err == nil {
@@ -165,11 +165,11 @@ func TestHTTPProbe_OfAHandlerThatFlushes_LetsItFinish(t *testing.T) {
 		}
 		handled <- errors.Join(err, r.Context().Err())
 	})
-	for url, place := range map[string]netip.AddrPort{
-		"http:///": plaintext, "http:///?http2=true": plaintext, "https:///": secured, "https:///?http2=true": secured,
+	for url, addr := range map[string]netip.AddrPort{
+		"http:///": plaintext, "http:///?http2=true": plaintext, "https:///": encrypted, "https:///?http2=true": encrypted,
 	} {
 		for _, expected := range []*regexp.Regexp{nil, regexp.MustCompile("^(fine )+$")} {
-			def := at(place, url)
+			def := at(addr, url)
 			def.TLS, def.HTTP = trust, &HTTPSettings{ExpectedBody: expected}
 			if got := probeOnce(t, prepare(t, def), probetest.Ample); got != probes.SuccessResult() {
 				t.Errorf("%s: got %+v", url, got)
@@ -210,26 +210,26 @@ func TestHTTPProbe_BodyWithoutEnd_DelaysTheVerdictLittle(t *testing.T) {
 // TestHTTPProbe_OfNginx_LeavesNoErrorInItsLog looks at what nginx logs of clients that are gone
 // before the end of a response.
 func TestHTTPProbe_OfNginx_LeavesNoErrorInItsLog(t *testing.T) {
-	place := probetest.Refusing(t)
+	addr := probetest.Refusing(t)
 	origin := probetest.Serve(t, func(conn net.Conn) { _ = closingFirst(answersIn("HTTP/1.0 200 OK\r\n\r\nslow", " body"))(conn) })
 	nginx := servers.NewNginx(t)
 	file := nginx.File(strings.Repeat("A", 50_000))
-	nginx.Serve(place, fmt.Sprintf(`
+	nginx.Serve(addr, fmt.Sprintf(`
 	error_log stderr info;
 	server {
 		listen %s;
 		location = /file { alias %s; }
 		location = /return { return 200 "ok"; }
 		location / { proxy_pass http://%s; proxy_buffering off; }
-	}`, place, file, origin))
+	}`, addr, file, origin))
 	for _, path := range []string{"/file", "/return", "/proxied"} {
 		for range 5 {
-			if got := result(t, at(place, "http://"+path), probetest.Ample); got != probes.SuccessResult() {
+			if got := result(t, at(addr, "http://"+path), probetest.Ample); got != probes.SuccessResult() {
 				t.Errorf("%s: got %+v", path, got)
 			}
 		}
 	}
-	if got := result(t, at(place, "tcp://"), probetest.Ample); got != probes.SuccessResult() {
+	if got := result(t, at(addr, "tcp://"), probetest.Ample); got != probes.SuccessResult() {
 		t.Errorf("got %+v", got)
 	}
 	for line := range strings.Lines(nginx.Log()) {

@@ -78,7 +78,7 @@ func TestGRPCProbe(t *testing.T) {
 	states.SetServingStatus("shop.Cart", serving)
 	states.SetServingStatus("shop.Stock", notServing)
 	states.SetServingStatus("shop.New", grpc_health_v1.HealthCheckResponse_UNKNOWN)
-	_, place := grpcServer(t, states)
+	_, addr := grpcServer(t, states)
 	_, without := grpcServer(t, nil)
 	_, strict := grpcServer(t, states, grpc.UnaryInterceptor(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 		if given, _ := metadata.FromIncomingContext(ctx); len(given["authorization"]) != 1 || given["authorization"][0] != "Bearer s3cret" {
@@ -87,24 +87,24 @@ func TestGRPCProbe(t *testing.T) {
 		return handle(ctx, request)
 	}))
 	failing := func(code codes.Code) netip.AddrPort {
-		_, place := grpcServer(t, states, grpc.UnaryInterceptor(func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
+		_, addr := grpcServer(t, states, grpc.UnaryInterceptor(func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
 			return nil, status.Error(code, "s3cret")
 		}))
-		return place
+		return addr
 	}
 	for _, test := range []struct {
 		name  string
-		place netip.AddrPort
+		addr  netip.AddrPort
 		path  string
 		login *Credentials
 		want  probes.Result
 	}{
-		{"the server", place, "", nil, probes.SuccessResult()},
-		{"the server, with a slash", place, "/", nil, probes.SuccessResult()},
-		{"serving", place, "/shop.Cart", nil, probes.SuccessResult()},
-		{"not serving", place, "/shop.Stock", nil, probes.FailureResult(probes.ReasonNotServing)},
-		{"not known yet", place, "/shop.New", nil, probes.FailureResult(probes.ReasonNotServing)},
-		{"no such service", place, "/shop.Nothing", nil, probes.FailureResult(probes.ReasonServiceUnknown)},
+		{"the server", addr, "", nil, probes.SuccessResult()},
+		{"the server, with a slash", addr, "/", nil, probes.SuccessResult()},
+		{"serving", addr, "/shop.Cart", nil, probes.SuccessResult()},
+		{"not serving", addr, "/shop.Stock", nil, probes.FailureResult(probes.ReasonNotServing)},
+		{"not known yet", addr, "/shop.New", nil, probes.FailureResult(probes.ReasonNotServing)},
+		{"no such service", addr, "/shop.Nothing", nil, probes.FailureResult(probes.ReasonServiceUnknown)},
 		{"no health service", without, "", nil, probes.FailureResult(probes.ReasonHealthUnimplemented)},
 		{"no login", strict, "", nil, probes.FailureResult(probes.ReasonAuthentication)},
 		{"wrong token", strict, "", &Credentials{Token: "other"}, probes.FailureResult(probes.ReasonAuthentication)},
@@ -114,7 +114,7 @@ func TestGRPCProbe(t *testing.T) {
 		{"nobody listens", probetest.Refusing(t), "", nil, probes.FailureResult(probes.ReasonConnectionRefused)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			def := at(test.place, "grpc://"+test.path)
+			def := at(test.addr, "grpc://"+test.path)
 			def.Credentials, def.SendCredentialsToUnverifiedServers = test.login, true
 			if got := result(t, def, probetest.Ample); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
@@ -122,7 +122,7 @@ func TestGRPCProbe(t *testing.T) {
 		})
 	}
 	states.Shutdown()
-	if got, want := result(t, at(place, "grpc:///shop.Cart"), probetest.Ample), probes.FailureResult(probes.ReasonNotServing); got != want {
+	if got, want := result(t, at(addr, "grpc:///shop.Cart"), probetest.Ample), probes.FailureResult(probes.ReasonNotServing); got != want {
 		t.Errorf("shut down: got %+v, want %+v", got, want)
 	}
 }
@@ -137,13 +137,13 @@ func TestGRPCSProbe(t *testing.T) {
 	ca := probetest.NewAuthority(t)
 	ours := ca.Issue(t, probetest.ForClients)
 	server := func(config *tls.Config) netip.AddrPort {
-		_, place := grpcServer(t, health.NewServer(), grpc.Creds(credentials.NewTLS(config)))
-		return place
+		_, addr := grpcServer(t, health.NewServer(), grpc.Creds(credentials.NewTLS(config)))
+		return addr
 	}
 	trusting := &transport.TLSSettings{CABundle: ca.Bundle()}
 	for _, test := range []struct {
 		name     string
-		place    netip.AddrPort
+		addr     netip.AddrPort
 		settings *transport.TLSSettings
 		want     probes.Result
 	}{
@@ -158,7 +158,7 @@ func TestGRPCSProbe(t *testing.T) {
 		{"only HTTP/1.1", probetest.Serve(t, probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}, NextProtos: []string{alpnHTTP1}}, probetest.Silence)), trusting, probes.FailureResult(probes.ReasonALPN)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			def := at(test.place, "grpcs://")
+			def := at(test.addr, "grpcs://")
 			def.TLS = test.settings
 			prober := prepare(t, def)
 			for range 2 {
@@ -168,10 +168,10 @@ func TestGRPCSProbe(t *testing.T) {
 			}
 		})
 	}
-	plaintext, secured := at(server(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}), "grpc://"), at(probetest.Refusing(t), "grpcs://")
-	_, place := grpcServer(t, health.NewServer())
-	secured.Address, secured.Port = place.Addr(), place.Port()
-	for _, def := range []Definition{plaintext, secured} {
+	plaintext, encrypted := at(server(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}), "grpc://"), at(probetest.Refusing(t), "grpcs://")
+	_, addr := grpcServer(t, health.NewServer())
+	encrypted.Address, encrypted.Port = addr.Addr(), addr.Port()
+	for _, def := range []Definition{plaintext, encrypted} {
 		if got := result(t, def, probetest.Ample); got.Outcome != probes.Failure {
 			t.Errorf("%s of the other kind of server: got %+v", def.URL, got)
 		}
@@ -220,15 +220,15 @@ func TestGRPCProbeThroughNginx(t *testing.T) {
 	states := health.NewServer()
 	backend, behind := grpcServer(t, states)
 	ca := probetest.NewAuthority(t)
-	plaintext, secured := probetest.Refusing(t), probetest.Refusing(t)
+	plaintext, encrypted := probetest.Refusing(t), probetest.Refusing(t)
 	server := servers.NewNginx(t)
 	server.Serve(plaintext, fmt.Sprintf(`
 		server { listen %s http2; location / { grpc_pass grpc://%s; } }
 		server { listen %s ssl http2; %s location / { grpc_pass grpc://%[2]s; } }`,
-		plaintext, behind, secured, server.TLS(inPEM(t, ca.Issue(t)))))
+		plaintext, behind, encrypted, server.TLS(inPEM(t, ca.Issue(t)))))
 	probe := func(name string, timeout time.Duration, want probes.Result) {
 		t.Helper()
-		for _, def := range []Definition{at(plaintext, "grpc:///"), at(secured, "grpcs:///")} {
+		for _, def := range []Definition{at(plaintext, "grpc:///"), at(encrypted, "grpcs:///")} {
 			def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 			if got := result(t, def, timeout); got != want {
 				t.Errorf("%s, %s: got %+v, want %+v", name, def.URL, got, want)
@@ -248,20 +248,20 @@ func TestGRPCProbeThroughNginx(t *testing.T) {
 }
 
 func TestGRPCProbeCanceled(t *testing.T) {
-	connected := make(chan struct{})
-	testCanceled(t, at(probetest.Serve(t, func(net.Conn) { close(connected) }), "grpc://"), connected)
+	accepted := make(chan struct{})
+	testCanceled(t, at(probetest.Serve(t, func(net.Conn) { close(accepted) }), "grpc://"), accepted)
 }
 
 // TestGRPCProbeEndsPolitely looks at what the server reads.
 func TestGRPCProbeEndsPolitely(t *testing.T) {
 	seen := make(chan string, 10)
-	place := probetest.Serve(t, frames(func(framer *http2.Framer) {
+	addr := probetest.Serve(t, frames(func(framer *http2.Framer) {
 		okay(framer)
 		_ = framer.WriteData(1, false, grpcMessage(1))
 		headers(framer, true, "grpc-status", "0")
 		tellFrames(framer, seen)
 	}))
-	if got := result(t, at(place, "grpc://"), probetest.Ample); got != probes.SuccessResult() {
+	if got := result(t, at(addr, "grpc://"), probetest.Ample); got != probes.SuccessResult() {
 		t.Fatalf("got %+v", got)
 	}
 	wantFrames(t, seen, "SETTINGS", "WINDOW_UPDATE", "HEADERS", "DATA", "SETTINGS", "WINDOW_UPDATE", "WINDOW_UPDATE", "GOAWAY")
@@ -305,8 +305,8 @@ func benchmarkGRPCProbe(b *testing.B) {
 
 func benchmarkGRPCSProbe(b *testing.B) {
 	ca := probetest.NewAuthority(b)
-	_, place := grpcServer(b, health.NewServer(), grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{ca.Issue(b)}})))
-	def := at(place, "grpcs:///")
+	_, addr := grpcServer(b, health.NewServer(), grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{ca.Issue(b)}})))
+	def := at(addr, "grpcs:///")
 	def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 	benchmark(b, def)
 }

@@ -49,11 +49,11 @@ func (w *grpcWatcher) Watch(ctx context.Context, report func(probes.Result)) {
 		}
 		defer call.end()
 		for {
-			said, err := call.next()
+			result, err := call.next()
 			if err != nil {
 				return err
 			}
-			report(said)
+			report(result)
 			call.reader.allow(maxHTTP2Bytes)
 		}
 	})

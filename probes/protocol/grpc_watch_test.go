@@ -90,8 +90,8 @@ func TestGRPCWatch(t *testing.T) {
 		t.Run(test.scheme, func(t *testing.T) {
 			states := grpchealth.NewServer()
 			states.SetServingStatus("shop.Cart", serving)
-			_, place := grpcServer(t, states, test.options...)
-			def := at(place, test.scheme+":///shop.Cart?watch=true")
+			_, addr := grpcServer(t, states, test.options...)
+			def := at(addr, test.scheme+":///shop.Cart?watch=true")
 			def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 			turned := watching(t, def)
 			turns(t, turned, health.StateHealthy, probes.ReasonNone)
@@ -113,14 +113,14 @@ func TestGRPCWatchIsRenewed(t *testing.T) {
 	states := grpchealth.NewServer()
 	var streams atomic.Int32
 	ending := make(chan struct{})
-	_, place := grpcServer(t, states, grpc.StreamInterceptor(func(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	_, addr := grpcServer(t, states, grpc.StreamInterceptor(func(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 		if streams.Add(1) > 1 {
 			return handle(server, stream)
 		}
 		<-ending
 		return errors.New("s3cret")
 	}))
-	turned := watching(t, at(place, "grpc:///?watch=true"))
+	turned := watching(t, at(addr, "grpc:///?watch=true"))
 	turns(t, turned, health.StateHealthy, probes.ReasonNone) // by a probe
 	close(ending)
 	for end := time.Now().Add(probetest.Ample); streams.Load() < 2; time.Sleep(10 * time.Millisecond) {
@@ -190,7 +190,7 @@ func TestGRPCWatchOfOddServers(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), probetest.Ample)
 			defer cancel()
 			var heard []probes.Result
-			watcher.Watch(ctx, func(said probes.Result) { heard = append(heard, said) })
+			watcher.Watch(ctx, func(result probes.Result) { heard = append(heard, result) })
 			if ctx.Err() != nil {
 				t.Error("the watch does not end")
 			}
@@ -220,15 +220,15 @@ func TestGRPCWatchCanceled(t *testing.T) {
 		"after a word": frames(func(framer *http2.Framer) { okay(framer); _ = framer.WriteData(1, false, grpcMessage(1)) }),
 	} {
 		t.Run(name, func(t *testing.T) {
-			connected := make(chan struct{})
-			watcher := prepare(t, at(probetest.Serve(t, func(conn net.Conn) { exchange(conn); close(connected) }), "grpc:///?watch=true")).(probes.Watcher)
+			accepted := make(chan struct{})
+			watcher := prepare(t, at(probetest.Serve(t, func(conn net.Conn) { exchange(conn); close(accepted) }), "grpc:///?watch=true")).(probes.Watcher)
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan struct{})
 			go func() {
 				watcher.Watch(ctx, func(probes.Result) {})
 				close(ended)
 			}()
-			<-connected
+			<-accepted
 			cancel()
 			select {
 			case <-ended:
@@ -274,14 +274,14 @@ func TestGRPCWatchIsCheap(t *testing.T) {
 	framer := http2.NewFramer(&answer, nil)
 	okay(framer)
 	_ = framer.WriteData(1, false, grpcMessage(1))
-	place := quietServer(t, []byte(answer.String()))
+	addr := quietServer(t, []byte(answer.String()))
 	const watches = 200
 	goroutines, before := runtime.NumGoroutine(), memoryInUse()
 	ctx, cancel := context.WithCancel(t.Context())
 	var watching, heard sync.WaitGroup
 	heard.Add(watches)
 	for range watches {
-		watcher := prepare(t, at(place, "grpc:///?watch=true")).(probes.Watcher)
+		watcher := prepare(t, at(addr, "grpc:///?watch=true")).(probes.Watcher)
 		watching.Go(func() { watcher.Watch(ctx, func(probes.Result) { heard.Done() }) })
 	}
 	heard.Wait()

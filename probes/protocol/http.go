@@ -153,7 +153,7 @@ func (p *httpProber) Scheme() string {
 
 // Probe implements Prober.
 func (p *httpProber) Probe(ctx context.Context) probes.Result {
-	answer, err := p.visit(ctx, &p.first)
+	answer, err := p.roundTrip(ctx, &p.first)
 	switch {
 	case err != nil:
 		return transport.Classify(ctx, err)
@@ -208,8 +208,8 @@ func (p *httpProber) verdict(a answer) probes.Result {
 	return probes.SuccessResult()
 }
 
-// visit makes one request over a connection of its own.
-func (p *httpProber) visit(ctx context.Context, h *httpRequest) (answer, error) {
+// roundTrip makes one request over a connection of its own.
+func (p *httpProber) roundTrip(ctx context.Context, h *httpRequest) (answer, error) {
 	var a answer
 	err := p.dialer.Converse(ctx, h.to, func(conn transport.Stream) (err error) {
 		if h.tls == nil {
@@ -230,7 +230,7 @@ func (p *httpProber) visit(ctx context.Context, h *httpRequest) (answer, error) 
 	return a, err
 }
 
-// endingAfter ends a connection without TLS. By HTTP/2 the probe has said goodbye already.
+// endingAfter ends a connection without TLS. By HTTP/2 the probe has sent GOAWAY already.
 func (p *httpProber) endingAfter(a answer) transport.Ending {
 	if p.http2 {
 		return transport.CloseAfterResponse

@@ -128,11 +128,11 @@ func TestHTTP2ProbeOfHostileServers(t *testing.T) {
 		}), probetest.Ample, probes.SuccessResult(), probes.FailureResult(probes.ReasonContent)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			place := probetest.Serve(t, test.exchange)
-			if got := result(t, over2(place, ""), test.timeout); got != test.want {
+			addr := probetest.Serve(t, test.exchange)
+			if got := result(t, over2(addr, ""), test.timeout); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
-			if got := result(t, over2(place, "^healthy$"), test.timeout); got != test.wantBody {
+			if got := result(t, over2(addr, "^healthy$"), test.timeout); got != test.wantBody {
 				t.Errorf("wanting the body: got %+v, want %+v", got, test.wantBody)
 			}
 		})
@@ -186,11 +186,11 @@ func FuzzHTTP2Answer(f *testing.F) {
 			most += DefaultMaxBodyBytes + maxFramingBytes
 		}
 		from := strings.NewReader(string(answer) + endless)
-		said, err := p.receiveHTTP2(struct {
+		received, err := p.receiveHTTP2(struct {
 			io.Reader
 			io.Writer
 		}{from, io.Discard}, func() {})
-		verdict := p.verdict(said)
+		verdict := p.verdict(received)
 		if err != nil {
 			verdict = transport.Classify(t.Context(), err)
 		}

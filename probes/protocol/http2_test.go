@@ -42,8 +42,8 @@ import (
 )
 
 // over2 is a definition of a probe by HTTP/2 that wants this body, or none if it is empty.
-func over2(place netip.AddrPort, body string) Definition {
-	def := at(place, "http:///health?http2=true")
+func over2(addr netip.AddrPort, body string) Definition {
+	def := at(addr, "http:///health?http2=true")
 	if body != "" {
 		def.HTTP = &HTTPSettings{ExpectedBody: regexp.MustCompile(body), MaxBodyBytes: MaxBodyBytes}
 	}
@@ -130,8 +130,8 @@ func TestHTTP2Probe(t *testing.T) {
 }
 
 func TestHTTP2ProbeCanceled(t *testing.T) {
-	connected := make(chan struct{})
-	testCanceled(t, over2(probetest.Serve(t, func(net.Conn) { close(connected) }), "ok"), connected)
+	accepted := make(chan struct{})
+	testCanceled(t, over2(probetest.Serve(t, func(net.Conn) { close(accepted) }), "ok"), accepted)
 }
 
 // TestHTTP2ProbeEndsPolitely looks at what the server reads.
@@ -145,12 +145,12 @@ func TestHTTP2ProbeEndsPolitely(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen := make(chan string, 10)
-			place := probetest.Serve(t, frames(func(framer *http2.Framer) {
+			addr := probetest.Serve(t, frames(func(framer *http2.Framer) {
 				_ = framer.WriteSettings()
 				headers(framer, test.ended, ":status", "200")
 				tellFrames(framer, seen)
 			}))
-			if got := result(t, over2(place, ""), probetest.Ample); got != probes.SuccessResult() {
+			if got := result(t, over2(addr, ""), probetest.Ample); got != probes.SuccessResult() {
 				t.Fatalf("got %+v", got)
 			}
 			wantFrames(t, seen, test.want...)
@@ -159,7 +159,7 @@ func TestHTTP2ProbeEndsPolitely(t *testing.T) {
 }
 
 // speakingBoth runs net/http's server, which speaks both versions, in plain and by TLS.
-func speakingBoth(t testing.TB, handler http.HandlerFunc) (plaintext, secured netip.AddrPort, trust *transport.TLSSettings) {
+func speakingBoth(t testing.TB, handler http.HandlerFunc) (plaintext, encrypted netip.AddrPort, trust *transport.TLSSettings) {
 	t.Helper()
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -205,7 +205,7 @@ func TestHTTP2ProbeAgainstNetHTTP(t *testing.T) {
 			body = body[n:]
 		}
 	}
-	plaintext, secured, trust := speakingBoth(t, page)
+	plaintext, encrypted, trust := speakingBoth(t, page)
 	seen := map[probes.Result]int{}
 	for seed := range uint64(effort.Rounds(300, 30)) {
 		random := rand.New(rand.NewPCG(seed, 8))
@@ -218,7 +218,7 @@ func TestHTTP2ProbeAgainstNetHTTP(t *testing.T) {
 		var results []probes.Result
 		for _, def := range []Definition{
 			at(plaintext, "http:///?"+query), at(plaintext, "http:///?"+query+"&http2=true"),
-			at(secured, "https:///?"+query), at(secured, "https:///?http2=true&"+query),
+			at(encrypted, "https:///?"+query), at(encrypted, "https:///?http2=true&"+query),
 		} {
 			def.HTTP, def.TLS = &settings, trust
 			results = append(results, result(t, def, probetest.Ample))
@@ -238,24 +238,24 @@ func TestHTTP2ProbeRedirects(t *testing.T) {
 	other, _, _ := speakingBoth(t, func(_ http.ResponseWriter, r *http.Request) {
 		versions = append(versions, r.Proto+" "+r.Header.Get("Authorization"))
 	})
-	plaintext, secured, trust := speakingBoth(t, func(w http.ResponseWriter, r *http.Request) {
+	plaintext, encrypted, trust := speakingBoth(t, func(w http.ResponseWriter, r *http.Request) {
 		versions = append(versions, r.Proto+" "+r.Header.Get("Authorization"))
 		if to := map[string]string{"/here": "/", "/there": "http://" + other.String() + "/"}[r.URL.Path]; to != "" {
 			http.Redirect(w, r, to, http.StatusFound)
 		}
 	})
 	for _, test := range []struct {
-		place netip.AddrPort
-		url   string
-		want  string
+		addr netip.AddrPort
+		url  string
+		want string
 	}{
 		{plaintext, "http:///here?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 Bearer s3cret"},
-		{secured, "https:///here?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 Bearer s3cret"},
+		{encrypted, "https:///here?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 Bearer s3cret"},
 		{plaintext, "http:///there?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 "},
 		{plaintext, "http:///here", "HTTP/1.1 Bearer s3cret, HTTP/1.1 Bearer s3cret"},
 	} {
 		versions = nil
-		def := at(test.place, test.url)
+		def := at(test.addr, test.url)
 		def.HTTP, def.TLS = &HTTPSettings{FollowRedirects: true}, trust
 		def.Credentials, def.SendCredentialsToUnverifiedServers = &Credentials{Token: "s3cret"}, true
 		if got := result(t, def, probetest.Ample); got != probes.SuccessResult() {
@@ -274,9 +274,9 @@ func TestHTTPSByHTTP2(t *testing.T) {
 		return probetest.Serve(t, probetest.Secure(&tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: protocols}, answer))
 	}
 	for _, test := range []struct {
-		name  string
-		place netip.AddrPort
-		want  probes.Result
+		name string
+		addr netip.AddrPort
+		want probes.Result
 	}{
 		{"HTTP/2", server(ca.Issue(t), alpnHTTP2), probes.SuccessResult()},
 		{"both", server(ca.Issue(t), alpnHTTP2, alpnHTTP1), probes.SuccessResult()},
@@ -288,7 +288,7 @@ func TestHTTPSByHTTP2(t *testing.T) {
 		{"no TLS", probetest.Serve(t, answer), probes.FailureResult(probes.ReasonProtocol)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			def := at(test.place, "https:///?http2=true")
+			def := at(test.addr, "https:///?http2=true")
 			def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 			prober := prepare(t, def)
 			for range 2 { // in full, and resuming
@@ -302,7 +302,7 @@ func TestHTTPSByHTTP2(t *testing.T) {
 
 func TestHTTP2ProbesOfNginx(t *testing.T) {
 	ca := probetest.NewAuthority(t)
-	plaintext, secured, old := probetest.Refusing(t), probetest.Refusing(t), probetest.Refusing(t)
+	plaintext, encrypted, old := probetest.Refusing(t), probetest.Refusing(t), probetest.Refusing(t)
 	site := `location /ok { return 200 "it is ok"; } location /moved { return 302 /ok; } location /away { return 503; }
 		location /big { alias BIG; } location /lost { return 444; }`
 	server := servers.NewNginx(t)
@@ -311,10 +311,10 @@ func TestHTTP2ProbesOfNginx(t *testing.T) {
 		server { listen %s http2; %s }
 		server { listen %s ssl http2; %s %s }
 		server { listen %s ssl; %s %s }`,
-		plaintext, site, secured, server.TLS(inPEM(t, ca.Issue(t))), site, old, server.TLS(inPEM(t, ca.Issue(t))), site))
+		plaintext, site, encrypted, server.TLS(inPEM(t, ca.Issue(t))), site, old, server.TLS(inPEM(t, ca.Issue(t))), site))
 	probe := func(path string, settings HTTPSettings, timeout time.Duration, want probes.Result) {
 		t.Helper()
-		for _, def := range []Definition{at(plaintext, "http://"+path+"?http2=true"), at(secured, "https://"+path+"?http2=true"), at(secured, "https://"+path)} {
+		for _, def := range []Definition{at(plaintext, "http://"+path+"?http2=true"), at(encrypted, "https://"+path+"?http2=true"), at(encrypted, "https://"+path)} {
 			def.HTTP, def.TLS = &settings, &transport.TLSSettings{CABundle: ca.Bundle()}
 			if got := result(t, def, timeout); got != want {
 				t.Errorf("%s: got %+v, want %+v", def.URL, got, want)

@@ -158,7 +158,7 @@ func (r *responseReader) readFields() error {
 			return nil
 		}
 		last = ""
-		if name, content, found := bytes.Cut(line, []byte{':'}); found {
+		if name, content, ok := bytes.Cut(line, []byte{':'}); ok {
 			if last = fieldName(bytes.TrimSpace(name)); last != "" {
 				value = append(value[:0], content...) // the line is valid until the next one
 			}

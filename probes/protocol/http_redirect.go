@@ -51,7 +51,7 @@ func (p *httpProber) follow(ctx context.Context, a answer) probes.Result {
 		if h, err = p.nextHop(h, a.status, next); err != nil {
 			return probes.FailureResult(probes.ReasonRedirect)
 		}
-		if a, err = p.visit(ctx, &h); err != nil {
+		if a, err = p.roundTrip(ctx, &h); err != nil {
 			return classifyHop(ctx, err)
 		}
 		if a.location == "" {

@@ -27,10 +27,10 @@ import (
 	"farpoint.dev/farpoint/probes/probetest"
 )
 
-// endless says its start once and then its drop for ever, and counts.
+// endless sends its start once and then its drop for ever, and counts what it has sent.
 type endless struct {
 	start, drop string
-	at, said    int
+	at, sent    int
 }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -41,7 +41,7 @@ func (e *endless) Read(p []byte) (int, error) {
 		e.at = (e.at + part) % len(e.drop)
 		n += part
 	}
-	e.said += n
+	e.sent += n
 	return n, nil
 }
 
@@ -63,8 +63,8 @@ func TestResponseBytesAreBounded(t *testing.T) {
 			r := newResponseReader(&test.endless)
 			defer r.release()
 			response, err := r.readHead("GET")
-			if test.said > test.head {
-				t.Errorf("%d bytes parsed as the head, more than %d", test.said, test.head)
+			if test.sent > test.head {
+				t.Errorf("%d bytes parsed as the head, more than %d", test.sent, test.head)
 			}
 			if test.body == 0 {
 				if err == nil {
@@ -76,8 +76,8 @@ func TestResponseBytesAreBounded(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			if len(body) > DefaultMaxBodyBytes || test.said > test.body {
-				t.Errorf("%d bytes of body, %d taken in all", len(body), test.said)
+			if len(body) > DefaultMaxBodyBytes || test.sent > test.body {
+				t.Errorf("%d bytes of body, %d taken in all", len(body), test.sent)
 			}
 		})
 	}

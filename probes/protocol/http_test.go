@@ -228,13 +228,13 @@ func TestHTTPProbeCanceled(t *testing.T) {
 		"awaiting the body":     "HTTP/1.1 200 OK\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			connected := make(chan struct{})
+			accepted := make(chan struct{})
 			def := at(probetest.Serve(t, func(conn net.Conn) {
 				probetest.Responding(response)(conn)
-				close(connected)
+				close(accepted)
 			}), "http://")
 			def.HTTP = &HTTPSettings{ExpectedBody: regexp.MustCompile("ok")}
-			testCanceled(t, def, connected)
+			testCanceled(t, def, accepted)
 		})
 	}
 }

@@ -110,9 +110,9 @@ const (
 func echo(conn io.ReadWriter, v6 bool) error {
 	var request, reply [24]byte // type, code, checksum (2 bytes), identifier (2), sequence number (2), data
 	request[0] = echoRequest4
-	wanted := byte(echoReply4)
+	replyType := byte(echoReply4)
 	if v6 {
-		request[0], wanted = echoRequest6, echoReply6
+		request[0], replyType = echoRequest6, echoReply6
 	}
 	const sequence = 6
 	binary.BigEndian.PutUint16(request[sequence:], uint16(rand.Uint32()))
@@ -126,7 +126,7 @@ func echo(conn io.ReadWriter, v6 bool) error {
 		if err != nil {
 			return err
 		}
-		if n == len(reply) && reply[0] == wanted && reply[1] == 0 && bytes.Equal(reply[sequence:], request[sequence:]) {
+		if n == len(reply) && reply[0] == replyType && reply[1] == 0 && bytes.Equal(reply[sequence:], request[sequence:]) {
 			return nil
 		}
 	}

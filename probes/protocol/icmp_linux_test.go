@@ -86,9 +86,9 @@ func TestICMPRepliesAreOnesOwn(t *testing.T) {
 	probetest.Sysctl(t, "ipv4/ping_group_range", "0 0")
 	probetest.IP(t, "route", "add", "192.0.2.10/32", "dev", "lo") // where nobody has it
 	var count sync.WaitGroup
-	silent := prepare(t, Definition{URL: "icmp://192.0.2.10"})
+	unanswered := prepare(t, Definition{URL: "icmp://192.0.2.10"})
 	count.Go(func() {
-		if got, want := probeOnce(t, silent, time.Second), probes.FailureResult(probes.ReasonTimeout); got != want {
+		if got, want := probeOnce(t, unanswered, time.Second), probes.FailureResult(probes.ReasonTimeout); got != want {
 			t.Errorf("silent: got %+v, want %+v", got, want)
 		}
 	})

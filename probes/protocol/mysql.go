@@ -99,21 +99,21 @@ func (p *mysqlProber) setTLS(settings *transport.TLSSettings, given parameters) 
 	if err != nil {
 		return err
 	}
-	wanted := transport.TLSSettings{}
+	effective := transport.TLSSettings{}
 	if settings != nil {
-		wanted = *settings
+		effective = *settings
 	}
 	switch {
 	case mode == "false":
 		return nil
-	case mode == "true" && wanted.InsecureSkipVerify:
+	case mode == "true" && effective.InsecureSkipVerify:
 		return errors.New("healthCheckURL has tls=true, and healthCheck.tls has insecureSkipVerify: remove one of them")
 	case mode == "" && settings == nil:
 		mode = "preferred"
 	}
 	p.plainToo = mode == "preferred"
-	wanted.InsecureSkipVerify = wanted.InsecureSkipVerify || mode == "preferred" || mode == "skip-verify"
-	p.tls, err = p.dialer.NewTLSClient(&wanted, p.to.Host())
+	effective.InsecureSkipVerify = effective.InsecureSkipVerify || mode == "preferred" || mode == "skip-verify"
+	p.tls, err = p.dialer.NewTLSClient(&effective, p.to.Host())
 	return err
 }
 
@@ -137,32 +137,33 @@ func (p *mysqlProber) connect(ctx context.Context, encrypt bool) error {
 	return p.dialer.Converse(ctx, p.to, func(conn transport.Stream) error {
 		s := newMySQLSession(conn)
 		defer s.release()
-		err := p.visit(ctx, s, conn, encrypt)
+		err := p.check(ctx, s, conn, encrypt)
 		if client, ok := s.conn.(*tls.Conn); ok {
-			_ = client.CloseWrite() // a goodbye; whether it is heard does not matter
+			_ = client.CloseWrite() // close_notify; it does not matter whether it arrives
 		}
 		return err
 	})
 }
 
-// visit goes to see the server.
-func (p *mysqlProber) visit(ctx context.Context, s *mysqlSession, conn transport.Stream, encrypt bool) error {
-	err := p.enter(ctx, s, conn, encrypt)
+// check runs one probe over a connection. Without a user, a refused login is a success: the
+// server is at work.
+func (p *mysqlProber) check(ctx context.Context, s *mysqlSession, conn transport.Stream, encrypt bool) error {
+	err := p.loginAndCheck(ctx, s, conn, encrypt)
 	if p.login.user == "" && isRefusal(err) {
-		return nil // there is somebody who decides
+		return nil
 	}
 	return err
 }
 
-// enter logs in, looks around and leaves.
-func (p *mysqlProber) enter(ctx context.Context, s *mysqlSession, conn transport.Stream, encrypt bool) error {
-	said, err := s.readGreeting()
+// loginAndCheck logs in, runs the checks and ends the session.
+func (p *mysqlProber) loginAndCheck(ctx context.Context, s *mysqlSession, conn transport.Stream, encrypt bool) error {
+	handshake, err := s.readHandshake()
 	if err != nil {
 		return mysqlFault(err, probes.ReasonServerError)
 	}
 	login := p.login
 	if encrypt {
-		if login.secure, err = p.secure(ctx, s, conn, said); err != nil {
+		if login.secure, err = p.secure(ctx, s, conn, handshake); err != nil {
 			return err
 		}
 	}
@@ -171,24 +172,24 @@ func (p *mysqlProber) enter(ctx context.Context, s *mysqlSession, conn transport
 		// A login that is refused does no harm. Servers block hosts that leave before.
 		login.user = "farpoint"
 	}
-	if err := s.logIn(login, said); err != nil {
+	if err := s.logIn(login, handshake); err != nil {
 		return mysqlFault(err, probes.ReasonServerError)
 	}
-	err = p.examine(s, said)
-	// What is left to say is goodbye, and nothing hangs on whether it is heard.
+	err = p.examine(s, handshake)
+	// The session only has to be ended, and it does not matter whether the server reads that.
 	_ = s.command(mysqlQuit, "")
 	return err
 }
 
 // isRefusal reports whether an error is a working server's refusal of a login.
 func isRefusal(err error) bool {
-	var told *probes.ReasonError
-	return errors.As(err, &told) && (told.Reason == probes.ReasonAuthentication || told.Reason == probes.ReasonServerError)
+	var reasonErr *probes.ReasonError
+	return errors.As(err, &reasonErr) && (reasonErr.Reason == probes.ReasonAuthentication || reasonErr.Reason == probes.ReasonServerError)
 }
 
 // secure goes over to TLS if both sides want to, and reports whether they do.
-func (p *mysqlProber) secure(ctx context.Context, s *mysqlSession, conn transport.Stream, said handshakePacket) (bool, error) {
-	offered := said.capabilities&mysqlSSL != 0
+func (p *mysqlProber) secure(ctx context.Context, s *mysqlSession, conn transport.Stream, handshake handshakePacket) (bool, error) {
+	offered := handshake.capabilities&mysqlSSL != 0
 	switch {
 	case !offered && p.plainToo:
 		return false, nil
@@ -197,7 +198,7 @@ func (p *mysqlProber) secure(ctx context.Context, s *mysqlSession, conn transpor
 	}
 	login := p.login
 	login.secure = true
-	if err := s.send(login.head(said)...); err != nil {
+	if err := s.send(login.head(handshake)...); err != nil {
 		return false, err
 	}
 	client, err := p.tls.Handshake(ctx, conn)
@@ -208,31 +209,31 @@ func (p *mysqlProber) secure(ctx context.Context, s *mysqlSession, conn transpor
 }
 
 // examine finds out whether the server is what it must be.
-func (p *mysqlProber) examine(s *mysqlSession, said handshakePacket) error {
+func (p *mysqlProber) examine(s *mysqlSession, handshake handshakePacket) error {
 	variables, err := p.checkAccepting(s)
 	if err != nil {
 		return err
 	}
-	if err := p.checkRole(variables, said); err != nil || p.maxLag == 0 {
+	if err := p.checkRole(variables, handshake); err != nil || p.maxLag == 0 {
 		return err
 	}
 	now, err := s.serverTime()
 	if err != nil {
 		return err
 	}
-	return p.checkLag(s, said, now)
+	return p.checkLag(s, handshake, now)
 }
 
 // checkLag asks for the lag behind all sources of a replica. A server that has none is a
 // primary, unless it is to be a replica.
-func (p *mysqlProber) checkLag(s *mysqlSession, said handshakePacket, now time.Duration) error {
+func (p *mysqlProber) checkLag(s *mysqlSession, handshake handshakePacket, now time.Duration) error {
 	question := "SHOW REPLICA STATUS"
-	if said.isMariaDB() {
+	if handshake.isMariaDB() {
 		question = "SHOW ALL SLAVES STATUS"
 	}
 	table, err := s.query(question)
 	const syntaxError = 1064
-	if told := (errMySQL{}); errors.As(err, &told) && told.code == syntaxError { // before MySQL 8.0.22
+	if mysqlErr := (errMySQL{}); errors.As(err, &mysqlErr) && mysqlErr.code == syntaxError { // before MySQL 8.0.22
 		table, err = s.query("SHOW SLAVE STATUS")
 	}
 	if err != nil {

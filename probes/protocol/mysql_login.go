@@ -52,8 +52,8 @@ type handshakePacket struct {
 	plugin string
 }
 
-// readGreeting reads the first packet. The server may refuse us already there.
-func (s *mysqlSession) readGreeting() (handshakePacket, error) {
+// readHandshake reads the first packet. The server may refuse us already there.
+func (s *mysqlSession) readHandshake() (handshakePacket, error) {
 	// What speaks another protocol is known by its first bytes.
 	if head, err := s.buffered.Peek(5); err != nil {
 		return handshakePacket{}, err
@@ -65,24 +65,24 @@ func (s *mysqlSession) readGreeting() (handshakePacket, error) {
 		return handshakePacket{}, err
 	}
 	p.bytes(1) // the protocol's version, 10
-	said := handshakePacket{version: p.terminated(), plugin: "mysql_native_password"}
+	handshake := handshakePacket{version: p.terminated(), plugin: "mysql_native_password"}
 	p.bytes(4) // the number of the connection
-	said.scramble = append(said.scramble, p.bytes(8)...)
+	handshake.scramble = append(handshake.scramble, p.bytes(8)...)
 	p.bytes(1)
-	said.capabilities = uint32(p.uint16())
+	handshake.capabilities = uint32(p.uint16())
 	p.bytes(3) // character set and status
-	said.capabilities |= uint32(p.uint16()) << 16
+	handshake.capabilities |= uint32(p.uint16()) << 16
 	length := int(p.byte())
 	p.bytes(10)
-	said.scramble = append(said.scramble, p.bytes(max(13, length-8))...)
-	if said.capabilities&mysqlPluginAuth != 0 {
-		said.plugin = p.terminated()
+	handshake.scramble = append(handshake.scramble, p.bytes(max(13, length-8))...)
+	if handshake.capabilities&mysqlPluginAuth != 0 {
+		handshake.plugin = p.terminated()
 	}
-	said.scramble = said.scramble[:max(len(said.scramble)-1, 0)] // a zero ends it
-	if p.bad || said.capabilities&mysqlProtocol41 == 0 || said.capabilities&mysqlSecureConnection == 0 {
+	handshake.scramble = handshake.scramble[:max(len(handshake.scramble)-1, 0)] // a zero ends it
+	if p.bad || handshake.capabilities&mysqlProtocol41 == 0 || handshake.capabilities&mysqlSecureConnection == 0 {
 		return handshakePacket{}, fault(probes.ReasonProtocol) // or is older than MySQL 4.1
 	}
-	return said, nil
+	return handshake, nil
 }
 
 // mysqlLogin is who logs in.
@@ -94,27 +94,27 @@ type mysqlLogin struct {
 }
 
 func (l *mysqlLogin) capabilities() uint32 {
-	wanted := uint32(mysqlLongPassword | mysqlProtocol41 | mysqlTransactions | mysqlSecureConnection | mysqlPluginAuth | mysqlConnectAttrs | mysqlLongAuthData)
+	flags := uint32(mysqlLongPassword | mysqlProtocol41 | mysqlTransactions | mysqlSecureConnection | mysqlPluginAuth | mysqlConnectAttrs | mysqlLongAuthData)
 	if l.database != "" {
-		wanted |= mysqlConnectWithDB
+		flags |= mysqlConnectWithDB
 	}
 	if l.secure {
-		wanted |= mysqlSSL
+		flags |= mysqlSSL
 	}
-	return wanted
+	return flags
 }
 
 // head is what a request for TLS and a login begin with.
-func (l *mysqlLogin) head(said handshakePacket) []byte {
+func (l *mysqlLogin) head(handshake handshakePacket) []byte {
 	const utf8mb4 = 45
-	head := binary.LittleEndian.AppendUint32(nil, l.capabilities()&said.capabilities)
+	head := binary.LittleEndian.AppendUint32(nil, l.capabilities()&handshake.capabilities)
 	head = binary.LittleEndian.AppendUint32(head, maxDatabaseBytes)
 	return append(append(head, utf8mb4), make([]byte, 23)...)
 }
 
-// logIn answers the greeting and all that the server wants to know then.
-func (s *mysqlSession) logIn(login mysqlLogin, said handshakePacket) error {
-	plugin, scramble := said.plugin, said.scramble
+// logIn answers the handshake packet and the authentication requests that follow.
+func (s *mysqlSession) logIn(login mysqlLogin, handshake handshakePacket) error {
+	plugin, scramble := handshake.plugin, handshake.scramble
 	authResponse, err := login.authenticate(plugin, scramble)
 	if err != nil { // the server may have another method for this user
 		plugin = "mysql_native_password"
@@ -123,9 +123,9 @@ func (s *mysqlSession) logIn(login mysqlLogin, said handshakePacket) error {
 		}
 	}
 	attributes := appendLengthAnd(appendLengthAnd(nil, "program_name"), "farpoint")
-	answer := append(append(login.head(said), login.user...), 0)
+	answer := append(append(login.head(handshake), login.user...), 0)
 	answer = appendLengthAnd(answer, string(authResponse))
-	if said.capabilities&mysqlConnectWithDB != 0 && login.database != "" {
+	if handshake.capabilities&mysqlConnectWithDB != 0 && login.database != "" {
 		answer = append(append(answer, login.database...), 0)
 	}
 	answer = append(append(answer, plugin...), 0)

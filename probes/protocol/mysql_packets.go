@@ -303,11 +303,11 @@ func (p *payload) isEOF() bool { return len(p.rest) > 0 && len(p.rest) < 9 && p.
 // mysqlFault is what an error says about the server, or otherwise if it is one that the
 // server reports and nothing is known of.
 func mysqlFault(err error, otherwise probes.Reason) error {
-	var told errMySQL
-	if !errors.As(err, &told) {
+	var mysqlErr errMySQL
+	if !errors.As(err, &mysqlErr) {
 		return err
 	}
-	if reason, ok := mysqlReasons[told.code]; ok {
+	if reason, ok := mysqlReasons[mysqlErr.code]; ok {
 		return fault(reason)
 	}
 	return fault(otherwise)

@@ -86,13 +86,13 @@ func TestMySQLPackets(t *testing.T) {
 	}
 	clock := table([]string{"t"}, "\x0a1000.00000")
 	replica := shown("read_only", "ON") + clock
-	asked := welcome + shown("read_only", "OFF")
+	primary := welcome + shown("read_only", "OFF")
 	for _, test := range []struct {
 		name, query, sent string
 		// login and nobody are the results with a user and without one.
 		login, nobody probes.Result
 	}{
-		{"well", "", hello + asked, probes.SuccessResult(), probes.SuccessResult()},
+		{"well", "", hello + primary, probes.SuccessResult(), probes.SuccessResult()},
 		{"has no variables", "", hello + welcome + shown(), probes.SuccessResult(), probes.SuccessResult()},
 		{"knows no SHOW", "", hello + welcome + fail(1, 1064), probes.SuccessResult(), probes.SuccessResult()},
 		{"says that all is well, whatever it is asked", "", hello + welcome + mysqlPacket(1, ok), probes.SuccessResult(), probes.SuccessResult()},
@@ -217,6 +217,6 @@ func FuzzMySQLServer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent string) {
 		s := newMySQLSession(recited{Reader: strings.NewReader(sent)})
 		defer s.release()
-		_ = asks.visit(t.Context(), s, nil, false)
+		_ = asks.check(t.Context(), s, nil, false)
 	})
 }

@@ -98,8 +98,8 @@ func TestMySQLIsLeftInPeace(t *testing.T) {
 			probeOnce(t, prober, probetest.Ample)
 		}
 	}
-	if found := regexp.MustCompile(`(?i).*abort.*`).FindString(server.Log()); found != "" {
-		t.Errorf("the server complains: %s", found)
+	if complaint := regexp.MustCompile(`(?i).*abort.*`).FindString(server.Log()); complaint != "" {
+		t.Errorf("the server complains: %s", complaint)
 	}
 	if got := result(t, mysqlAt(server, ""), probetest.Ample); got != probes.SuccessResult() {
 		t.Errorf("finally: got %+v", got)

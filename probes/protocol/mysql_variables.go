@@ -80,11 +80,11 @@ func (p *mysqlProber) checkAccepting(s *mysqlSession) (map[string]string, error)
 // asked of it but to serve, it may be of a kind that has none, or the user's password may
 // have expired: others are served.
 func (p *mysqlProber) variablesFault(err error) error {
-	var told errMySQL
-	if p.role != "" || p.maxLag != 0 || !errors.As(err, &told) {
+	var mysqlErr errMySQL
+	if p.role != "" || p.maxLag != 0 || !errors.As(err, &mysqlErr) {
 		return mysqlFault(err, probes.ReasonRoleUnknown)
 	}
-	if reason := mysqlReasons[told.code]; reason == probes.ReasonNotAccepting || reason == probes.ReasonTooManyConnections {
+	if reason := mysqlReasons[mysqlErr.code]; reason == probes.ReasonNotAccepting || reason == probes.ReasonTooManyConnections {
 		return fault(reason)
 	}
 	return nil
@@ -114,7 +114,7 @@ func isOn(value string) bool { return value != "" && value != "0" && !strings.Eq
 
 // checkRole returns an error if the server is not what the role is for: a primary takes
 // writes, and a replica is meant not to.
-func (p *mysqlProber) checkRole(variables map[string]string, said handshakePacket) error {
+func (p *mysqlProber) checkRole(variables map[string]string, handshake handshakePacket) error {
 	if p.role == "" {
 		return nil
 	}
@@ -123,7 +123,7 @@ func (p *mysqlProber) checkRole(variables map[string]string, said handshakePacke
 	}
 	readOnly := isOn(variables["read_only"]) || isOn(variables["innodb_read_only"])
 	takesWrites := !readOnly && !isOn(variables["tx_read_only"]) && !isOn(variables["transaction_read_only"]) &&
-		!recovers(variables["innodb_force_recovery"], said)
+		!recovers(variables["innodb_force_recovery"], handshake)
 	if p.role == "primary" && !takesWrites || p.role == "replica" && !readOnly {
 		return fault(probes.ReasonRole)
 	}
@@ -132,12 +132,12 @@ func (p *mysqlProber) checkRole(variables map[string]string, said handshakePacke
 
 // recovers reports whether innodb_force_recovery keeps InnoDB from taking writes. MySQL takes
 // none as soon as it is set, MariaDB from 4 on.
-func recovers(value string, said handshakePacket) bool {
+func recovers(value string, handshake handshakePacket) bool {
 	level, err := strconv.Atoi(value)
 	if err != nil {
 		return false // the server does not have it
 	}
-	if said.isMariaDB() {
+	if handshake.isMariaDB() {
 		return level >= 4
 	}
 	return level > 0

@@ -49,17 +49,17 @@ func currentNamespace(t *testing.T) *testNamespace {
 // newTestNamespace makes a namespace whose loopback is up.
 func newTestNamespace(t *testing.T) *testNamespace {
 	t.Helper()
-	made := make(chan *testNamespace)
+	created := make(chan *testNamespace)
 	go func() {
 		runtime.LockOSThread() // for good: the thread ends with the goroutine
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			t.Error(err)
-			close(made)
+			close(created)
 			return
 		}
-		made <- currentNamespace(t)
+		created <- currentNamespace(t)
 	}()
-	namespace := <-made
+	namespace := <-created
 	if namespace == nil {
 		t.FailNow()
 	}
@@ -94,8 +94,8 @@ func (n *testNamespace) feed(t *testing.T, stdin, name string, args ...string) {
 	n.do(t, func() error {
 		command := exec.Command(name, args...)
 		command.Stdin = strings.NewReader(stdin)
-		if said, err := command.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, stdin, said)
+		if output, err := command.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, stdin, output)
 		}
 		return nil
 	})

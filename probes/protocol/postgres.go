@@ -108,25 +108,25 @@ func (p *postgresProber) setTLS(settings *transport.TLSSettings, given parameter
 	if err != nil {
 		return err
 	}
-	wanted := transport.TLSSettings{}
+	effective := transport.TLSSettings{}
 	if settings != nil {
-		wanted = *settings
+		effective = *settings
 	}
 	switch {
 	case mode == "disable":
 		return nil
-	case strings.HasPrefix(mode, "verify-") && wanted.InsecureSkipVerify:
+	case strings.HasPrefix(mode, "verify-") && effective.InsecureSkipVerify:
 		return fmt.Errorf("healthCheckURL has sslmode=%s, and healthCheck.tls has insecureSkipVerify: remove one of them", mode)
 	case mode == "" && settings == nil:
 		mode = "prefer"
 	case mode == "":
 		mode = "verify-full"
-	case mode == "require" && len(wanted.CABundle) > 0 && !wanted.InsecureSkipVerify:
+	case mode == "require" && len(effective.CABundle) > 0 && !effective.InsecureSkipVerify:
 		mode = "verify-ca" // as libpq does
 	}
 	p.plainToo = mode == "prefer"
-	wanted.InsecureSkipVerify = wanted.InsecureSkipVerify || mode == "prefer" || mode == "require"
-	if p.tls, err = p.dialer.NewTLSClient(&wanted, p.to.Host()); err != nil {
+	effective.InsecureSkipVerify = effective.InsecureSkipVerify || mode == "prefer" || mode == "require"
+	if p.tls, err = p.dialer.NewTLSClient(&effective, p.to.Host()); err != nil {
 		return err
 	}
 	if mode == "verify-ca" {
@@ -138,18 +138,18 @@ func (p *postgresProber) setTLS(settings *transport.TLSSettings, given parameter
 // postgresDefaults are the settings of pgconn without what it looks for in the
 // environment and in files, which are the operator's and not the user's.
 func postgresDefaults() (*pgconn.Config, error) {
-	made, err := pgconn.ParseConfig("host=localhost port=5432 user=farpoint password=none sslmode=disable target_session_attrs=any" +
+	config, err := pgconn.ParseConfig("host=localhost port=5432 user=farpoint password=none sslmode=disable target_session_attrs=any" +
 		" sslcertmode=disable sslnegotiation=postgres channel_binding=prefer min_protocol_version=3.0 max_protocol_version=3.0 connect_timeout=0")
 	if err != nil {
 		return nil, err
 	}
-	made.Fallbacks, made.ValidateConnect, made.ConnectTimeout, made.RequireAuth = nil, nil, 0, ""
-	made.KerberosSrvName, made.KerberosSpn = "", ""
-	made.RuntimeParams = map[string]string{"application_name": "farpoint"}
-	made.MaxProtocolMessageBodyLen = maxDatabaseBytes
+	config.Fallbacks, config.ValidateConnect, config.ConnectTimeout, config.RequireAuth = nil, nil, 0, ""
+	config.KerberosSrvName, config.KerberosSpn = "", ""
+	config.RuntimeParams = map[string]string{"application_name": "farpoint"}
+	config.MaxProtocolMessageBodyLen = maxDatabaseBytes
 	// The name is resolved by the dialer.
-	made.LookupFunc = func(context.Context, string) ([]string, error) { return []string{"192.0.2.1"}, nil }
-	return made, nil
+	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{"192.0.2.1"}, nil }
+	return config, nil
 }
 
 func (p *postgresProber) Location() probes.Location { return p.to.Location() }
@@ -170,19 +170,19 @@ func (p *postgresProber) Probe(ctx context.Context) probes.Result {
 // connect makes the probe by one connection.
 func (p *postgresProber) connect(ctx context.Context, encrypt bool) error {
 	return p.dialer.Converse(ctx, p.to, func(conn transport.Stream) error {
-		secured, err := p.secure(ctx, conn, encrypt)
+		stream, err := p.secure(ctx, conn, encrypt)
 		if err != nil {
 			return err
 		}
-		client, encrypted := secured.(*tls.Conn)
+		client, encrypted := stream.(*tls.Conn)
 		if p.user == "" {
-			err = p.checkAccepting(secured)
+			err = p.checkAccepting(stream)
 		} else {
 			verified := encrypted && p.tls.VerifiesServer()
-			err = cpulimit.ComputeOver(ctx, secured, func(conn net.Conn) error { return p.visit(ctx, conn, verified) })
+			err = cpulimit.ComputeOver(ctx, stream, func(conn net.Conn) error { return p.loginAndCheck(ctx, conn, verified) })
 		}
 		if encrypted {
-			_ = client.CloseWrite() // a goodbye; whether it is heard does not matter
+			_ = client.CloseWrite() // close_notify; it does not matter whether it arrives
 		}
 		return err
 	})
@@ -250,9 +250,9 @@ func (p *postgresProber) checkAccepting(conn net.Conn) error {
 	}
 }
 
-// visit logs in, looks around and leaves. verified says that the server has proved who it
-// is.
-func (p *postgresProber) visit(ctx context.Context, conn net.Conn, verified bool) error {
+// loginAndCheck logs in, runs the checks and ends the session. verified says that the server has
+// proved who it is.
+func (p *postgresProber) loginAndCheck(ctx context.Context, conn net.Conn, verified bool) error {
 	reader := newPostgresReader(nil)
 	reader.withholds = p.password != "" && !verified
 	config := *p.defaults
@@ -272,14 +272,14 @@ func (p *postgresProber) visit(ctx context.Context, conn net.Conn, verified bool
 	// The connection ends with the context by itself.
 	session, err := pgconn.ConnectConfig(context.WithoutCancel(ctx), &config)
 	switch {
-	case err != nil && reader.asked:
+	case err != nil && reader.authRequested:
 		return reader.fault(err, probes.ReasonAuthentication)
 	case err != nil:
 		return reader.fault(err, probes.ReasonProtocol)
 	}
 	err = p.examine(ctx, session, reader)
 	if !session.IsClosed() {
-		// What is left to say is goodbye, and nothing hangs on whether it is heard.
+		// The session only has to be ended, and it does not matter whether the server reads that.
 		session.Frontend().Send(&pgproto3.Terminate{})
 		_ = session.Frontend().Flush()
 	}

@@ -75,13 +75,13 @@ func (p *postgresProber) checkReplication(ctx context.Context, session *pgconn.P
 	if len(results) != 1 || len(results[0].Rows) != 1 {
 		return fault(probes.ReasonRoleUnknown)
 	}
-	said, err := readReplication(results[0].Rows[0])
+	state, err := readReplication(results[0].Rows[0])
 	switch {
 	case err != nil:
 		return err
-	case p.role == "primary" && (said.replica || said.readOnly), p.role == "replica" && !said.replica:
+	case p.role == "primary" && (state.replica || state.readOnly), p.role == "replica" && !state.replica:
 		return fault(probes.ReasonRole)
-	case p.maxLag != 0 && said.replica && p.lag.observe(said) > p.maxLag:
+	case p.maxLag != 0 && state.replica && p.lag.observe(state) > p.maxLag:
 		return fault(probes.ReasonLag)
 	}
 	return nil
@@ -139,21 +139,21 @@ func readReplication(row [][]byte) (replication, error) {
 	if len(row) != 2 && len(row) != 7 {
 		return replication{}, fault(probes.ReasonRoleUnknown)
 	}
-	said := replication{replica: string(row[0]) == "t", readOnly: string(row[1]) == "t"}
-	if len(row) == 2 || !said.replica {
-		return said, nil
+	state := replication{replica: string(row[0]) == "t", readOnly: string(row[1]) == "t"}
+	if len(row) == 2 || !state.replica {
+		return state, nil
 	}
 	row = row[1:]
 	var errs [4]error
-	said.now, errs[0] = readSeconds(row[1])
-	said.committed, errs[1] = readSeconds(row[2])
-	said.received, errs[2] = readPosition(row[3])
-	said.replayed, errs[3] = readPosition(row[4])
-	said.streaming = string(row[5]) == "t"
+	state.now, errs[0] = readSeconds(row[1])
+	state.committed, errs[1] = readSeconds(row[2])
+	state.received, errs[2] = readPosition(row[3])
+	state.replayed, errs[3] = readPosition(row[4])
+	state.streaming = string(row[5]) == "t"
 	if errors.Join(errs[:]...) != nil {
 		return replication{}, fault(probes.ReasonRoleUnknown)
 	}
-	return said, nil
+	return state, nil
 }
 
 // readSeconds reads seconds with a fraction; 0 for NULL.
@@ -196,27 +196,27 @@ type replayLag struct {
 const unknownLag = time.Duration(math.MaxInt64)
 
 // observe takes a report of the replica into account and returns a bound of its lag.
-func (l *replayLag) observe(said replication) time.Duration {
-	if said.now < l.caughtUp || said.now < l.markedAt {
+func (l *replayLag) observe(state replication) time.Duration {
+	if state.now < l.caughtUp || state.now < l.markedAt {
 		*l = replayLag{} // its clock was set back
 	}
-	if l.markedAt != 0 && said.replayed >= l.mark {
+	if l.markedAt != 0 && state.replayed >= l.mark {
 		l.caughtUp = max(l.caughtUp, l.markedAt)
 	}
-	if said.streaming {
-		if said.replayed >= said.received {
-			l.caughtUp = said.now
+	if state.streaming {
+		if state.replayed >= state.received {
+			l.caughtUp = state.now
 		}
-		if l.markedAt == 0 || said.replayed >= l.mark || said.received < l.mark {
-			l.mark, l.markedAt = said.received, said.now
+		if l.markedAt == 0 || state.replayed >= l.mark || state.received < l.mark {
+			l.mark, l.markedAt = state.received, state.now
 		}
 	}
 	lag := unknownLag
-	if said.committed != 0 {
-		lag = max(said.now-said.committed, 0)
+	if state.committed != 0 {
+		lag = max(state.now-state.committed, 0)
 	}
 	if l.caughtUp != 0 {
-		lag = min(lag, said.now-l.caughtUp)
+		lag = min(lag, state.now-l.caughtUp)
 	}
 	return lag
 }

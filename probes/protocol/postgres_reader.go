@@ -43,8 +43,8 @@ type postgresReader struct {
 	bounded
 	// failed is how the stream ended, which pgconn does not always pass on; nil before.
 	failed error
-	// asked: the server has asked for something to authenticate us by.
-	asked bool
+	// authRequested: the server has requested authentication.
+	authRequested bool
 	// withholds: the server has not proved who it is, and there is a password that it may
 	// only get as the table loginMethods says.
 	withholds bool
@@ -76,10 +76,10 @@ func (r *postgresReader) Read(p []byte) (int, error) {
 // fault is what an error of pgconn's says about the server, or otherwise if it is neither
 // the server's nor the network's.
 func (r *postgresReader) fault(err error, otherwise probes.Reason) error {
-	var told *pgconn.PgError
+	var pgErr *pgconn.PgError
 	switch {
-	case errors.As(err, &told):
-		return fault(reasonOfSQLState(told.Code, probes.ReasonServerError))
+	case errors.As(err, &pgErr):
+		return fault(reasonOfSQLState(pgErr.Code, probes.ReasonServerError))
 	case r.failed != nil:
 		err = r.failed
 	}
@@ -88,14 +88,14 @@ func (r *postgresReader) fault(err error, otherwise probes.Reason) error {
 
 // refusal is fault where the server has refused what it was asked for.
 func (r *postgresReader) refusal(err error, reason probes.Reason) error {
-	var told *pgconn.PgError
+	var pgErr *pgconn.PgError
 	switch {
-	case !errors.As(err, &told):
+	case !errors.As(err, &pgErr):
 		return r.fault(err, probes.ReasonProtocol)
-	case told.Code == "57014": // cancelled by statement_timeout
+	case pgErr.Code == "57014": // cancelled by statement_timeout
 		return fault(probes.ReasonTimeout)
 	}
-	return fault(reasonOfSQLState(told.Code, reason))
+	return fault(reasonOfSQLState(pgErr.Code, reason))
 }
 
 // reasonOfSQLState sorts the codes of errors
@@ -156,7 +156,7 @@ func (r *postgresReader) evaluate() error {
 		return nil
 	}
 	kind, body := binary.BigEndian.Uint32(r.request), r.request[4:]
-	r.asked = r.asked || kind != ok
+	r.authRequested = r.authRequested || kind != ok
 	if method, ok := postgresMethods[kind]; ok && r.withholds && !method.MaySend(false, false) {
 		return &credentialsWithheld{method}
 	}

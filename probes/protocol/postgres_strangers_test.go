@@ -94,14 +94,14 @@ func TestPostgresMessages(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			endpoint := probetest.Serve(t, probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, test.sent) }))
-			begun := time.Now()
+			start := time.Now()
 			if got := result(t, loginAt(endpoint, "postgres:///app"+join(test.query, "sslmode=disable"), "probe", "hunter2"), probetest.Ample); got != test.login {
 				t.Errorf("got %+v, want %+v", got, test.login)
 			}
 			if got := result(t, at(endpoint, "postgres:///app?sslmode=disable"), probetest.Ample); got != test.nobody {
 				t.Errorf("without a user: got %+v, want %+v", got, test.nobody)
 			}
-			if took := time.Since(begun); took > probetest.Ample/4 {
+			if took := time.Since(start); took > probetest.Ample/4 {
 				t.Errorf("took %v", took)
 			}
 		})
@@ -131,8 +131,8 @@ func FuzzPostgresReader(f *testing.F) {
 			got = pieces.inspect(rest[:n]) != nil
 			rest = rest[n:]
 		}
-		if got != want || !want && whole.asked != pieces.asked {
-			t.Errorf("refused %v, in pieces %v; asked %v, in pieces %v", want, got, whole.asked, pieces.asked)
+		if got != want || !want && whole.authRequested != pieces.authRequested {
+			t.Errorf("refused %v, in pieces %v; asked %v, in pieces %v", want, got, whole.authRequested, pieces.authRequested)
 		}
 		if len(whole.request) > maxAuthentication {
 			t.Errorf("kept %d bytes", len(whole.request))
@@ -144,16 +144,16 @@ func TestReplayLag(t *testing.T) {
 	const never = unknownLag
 	// Each step is one probe: the replica's report, and the bound of its lag.
 	type step struct {
-		said replication
-		want time.Duration
+		state replication
+		want  time.Duration
 	}
 	streaming := func(now, committed time.Duration, received, replayed uint64) replication {
 		return replication{replica: true, now: now * time.Second, committed: committed * time.Second, received: received, replayed: replayed, streaming: true}
 	}
 	alone := func(now, committed time.Duration, received, replayed uint64) replication {
-		said := streaming(now, committed, received, replayed)
-		said.streaming = false
-		return said
+		state := streaming(now, committed, received, replayed)
+		state.streaming = false
+		return state
 	}
 	for _, test := range []struct {
 		name  string
@@ -181,7 +181,7 @@ func TestReplayLag(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var lag replayLag
 			for i, step := range test.steps {
-				if got := lag.observe(step.said); got != step.want {
+				if got := lag.observe(step.state); got != step.want {
 					t.Errorf("probe %d: got %v, want %v", i, got, step.want)
 				}
 			}
@@ -213,7 +213,7 @@ func FuzzPostgresServer(f *testing.F) {
 	asks := prepare(f, Definition{URL: "postgres://probe@192.0.2.10/app?maxLag=1s&query=SELECT+true"}).(*postgresProber)
 	knocks := prepare(f, Definition{URL: "postgres://192.0.2.10/app"}).(*postgresProber)
 	f.Fuzz(func(t *testing.T, sent string) {
-		_ = asks.visit(t.Context(), recited{Reader: strings.NewReader(sent)}, false)
+		_ = asks.loginAndCheck(t.Context(), recited{Reader: strings.NewReader(sent)}, false)
 		_ = knocks.checkAccepting(recited{Reader: strings.NewReader(sent)})
 	})
 }

@@ -149,8 +149,8 @@ func TestPostgresIsLeftInPeace(t *testing.T) {
 	}
 	alone := "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'farpoint'"
 	expect(t, prepare(t, postgresAt(server, asking(alone))), probes.SuccessResult())
-	if found := regexp.MustCompile(`(?i).*(unexpected EOF|reset by peer|incomplete|could not receive).*`).FindString(server.Log()); found != "" {
-		t.Errorf("the server complains: %s", found)
+	if complaint := regexp.MustCompile(`(?i).*(unexpected EOF|reset by peer|incomplete|could not receive).*`).FindString(server.Log()); complaint != "" {
+		t.Errorf("the server complains: %s", complaint)
 	}
 }
 

@@ -54,8 +54,8 @@ func TestProxyProtocolHeader(t *testing.T) {
 	}
 }
 
-// introduced is the content of a header: version, family and addresses.
-func introduced(conn net.Conn) string {
+// readProxyHeader is the content of a header: version, family and addresses.
+func readProxyHeader(conn net.Conn) string {
 	from := bufio.NewReader(conn)
 	if start, err := from.Peek(5); err != nil || string(start) == "PROXY" {
 		line, _ := from.ReadString('\n')
@@ -74,24 +74,24 @@ func introduced(conn net.Conn) string {
 		return err.Error()
 	}
 	size := (len(rest) - 4) / 2
-	place := func(address, port []byte) netip.AddrPort {
+	addrPort := func(address, port []byte) netip.AddrPort {
 		addr, _ := netip.AddrFromSlice(address)
 		return netip.AddrPortFrom(addr, binary.BigEndian.Uint16(port))
 	}
 	family := map[byte]string{0x11: "TCP4", 0x21: "TCP6"}[head[13]]
-	return fmt.Sprintf("v%d %s %s %s", head[12]>>4, family, place(rest[:size], rest[2*size:]), place(rest[size:2*size], rest[2*size+2:]))
+	return fmt.Sprintf("v%d %s %s %s", head[12]>>4, family, addrPort(rest[:size], rest[2*size:]), addrPort(rest[size:2*size], rest[2*size+2:]))
 }
 
-// TestProxyProtocolIsSaidFirst: whatever is spoken, by IPv4 and IPv6, and by name.
-func TestProxyProtocolIsSaidFirst(t *testing.T) {
+// TestProxyProtocol_HeaderIsSentFirst: whatever is spoken, by IPv4 and IPv6, and by name.
+func TestProxyProtocol_HeaderIsSentFirst(t *testing.T) {
 	seen := make(chan [2]string, 1)
 	exchange := func(conn net.Conn) {
-		said := introduced(conn)
+		header := readProxyHeader(conn)
 		family := "TCP4"
 		if conn.RemoteAddr().(*net.TCPAddr).IP.To4() == nil {
 			family = "TCP6"
 		}
-		seen <- [2]string{said, fmt.Sprintf("%s %s %s", family, conn.RemoteAddr(), conn.LocalAddr())}
+		seen <- [2]string{header, fmt.Sprintf("%s %s %s", family, conn.RemoteAddr(), conn.LocalAddr())}
 		_ = conn.(*net.TCPConn).SetLinger(0)
 		conn.Close()
 	}
@@ -112,13 +112,13 @@ func TestProxyProtocolIsSaidFirst(t *testing.T) {
 
 func TestProxyProtocolOfAPort(t *testing.T) {
 	seen := make(chan string, 1)
-	place := probetest.Serve(t, func(conn net.Conn) { seen <- introduced(conn) })
+	addr := probetest.Serve(t, func(conn net.Conn) { seen <- readProxyHeader(conn) })
 	for _, version := range []string{"v1", "v2"} {
-		if got := result(t, at(place, "tcp://?proxyProtocol="+version), probetest.Ample); got != probes.SuccessResult() {
+		if got := result(t, at(addr, "tcp://?proxyProtocol="+version), probetest.Ample); got != probes.SuccessResult() {
 			t.Errorf("got %+v", got)
 		}
-		if said := <-seen; !strings.HasPrefix(said, version+" TCP4 127.0.0.1:") {
-			t.Errorf("it said %q", said)
+		if header := <-seen; !strings.HasPrefix(header, version+" TCP4 127.0.0.1:") {
+			t.Errorf("it said %q", header)
 		}
 	}
 	if got, want := result(t, at(probetest.Refusing(t), "tcp://?proxyProtocol=v1"), probetest.Ample), probes.FailureResult(probes.ReasonConnectionRefused); got != want {
@@ -132,7 +132,7 @@ func TestProxyProtocolOfAPort(t *testing.T) {
 func TestProxyProtocolOfNginx(t *testing.T) {
 	ca := probetest.NewAuthority(t)
 	const page = `location / { return 200 "it is $proxy_protocol_addr"; } location /moved { return 302 /; }`
-	behind, secured, open := probetest.Refusing(t), probetest.Refusing(t), probetest.Refusing(t)
+	behind, encrypted, open := probetest.Refusing(t), probetest.Refusing(t), probetest.Refusing(t)
 	listener, err := net.Listen("tcp", probetest.Ipv6Loopback(t))
 	if err != nil {
 		t.Fatal(err)
@@ -145,10 +145,10 @@ func TestProxyProtocolOfNginx(t *testing.T) {
 		server { listen %[3]s proxy_protocol ssl http2; %[4]s absolute_redirect off; %[2]s }
 		server { listen %[5]s proxy_protocol; absolute_redirect off; %[2]s }
 		server { listen %[6]s; %[2]s }`,
-		behind, page, secured, server.TLS(inPEM(t, ca.Issue(t))), six, open))
-	probe := func(place netip.AddrPort, url string, want probes.Result) {
+		behind, page, encrypted, server.TLS(inPEM(t, ca.Issue(t))), six, open))
+	probe := func(addr netip.AddrPort, url string, want probes.Result) {
 		t.Helper()
-		def := at(place, url)
+		def := at(addr, url)
 		def.HTTP = &HTTPSettings{ExpectedBody: regexp.MustCompile("^it is (127.0.0.1|::1)$"), FollowRedirects: true}
 		def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 		if got := result(t, def, probetest.Ample); got != want {
@@ -159,14 +159,14 @@ func TestProxyProtocolOfNginx(t *testing.T) {
 		probe(behind, "http:///?proxyProtocol="+version, probes.SuccessResult())
 		probe(behind, "http:///moved?proxyProtocol="+version, probes.SuccessResult())
 		probe(six, "http:///?proxyProtocol="+version, probes.SuccessResult())
-		probe(secured, "https:///?proxyProtocol="+version, probes.SuccessResult())
-		probe(secured, "https:///moved?http2=true&proxyProtocol="+version, probes.SuccessResult())
-		probe(secured, "tls://?minValidity=1m&proxyProtocol="+version, probes.SuccessResult())
+		probe(encrypted, "https:///?proxyProtocol="+version, probes.SuccessResult())
+		probe(encrypted, "https:///moved?http2=true&proxyProtocol="+version, probes.SuccessResult())
+		probe(encrypted, "tls://?minValidity=1m&proxyProtocol="+version, probes.SuccessResult())
 		probe(open, "http:///?proxyProtocol="+version, httpStatus(400))
 	}
 	// Without it, nginx logs a broken header and closes the connection.
-	for url, place := range map[string]netip.AddrPort{"http:///": behind, "https:///": secured, "tls://": secured} {
-		probe(place, url, probes.FailureResult(probes.ReasonConnectionClosed))
+	for url, addr := range map[string]netip.AddrPort{"http:///": behind, "https:///": encrypted, "tls://": encrypted} {
+		probe(addr, url, probes.FailureResult(probes.ReasonConnectionClosed))
 	}
 	server.Freeze()
 	if got, want := result(t, at(behind, "http:///?proxyProtocol=v2"), probetest.Brief), probes.FailureResult(probes.ReasonTimeout); got != want {

@@ -54,9 +54,9 @@ func TestHealth_ReachableResults_EndFailuresAndHealNothing(t *testing.T) {
 			}
 		})
 	}
-	steady := health.New(health.StateHealthy)
-	steady.Observe(aTimeout, limits, time.Unix(0, 0))
-	if steady.Observe(there, limits, time.Unix(0, 0)); steady.Pending() {
+	h := health.New(health.StateHealthy)
+	h.Observe(aTimeout, limits, time.Unix(0, 0))
+	if h.Observe(there, limits, time.Unix(0, 0)); h.Pending() {
 		t.Error("it is probed at the fast interval although the failures have ended")
 	}
 }

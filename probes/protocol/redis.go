@@ -143,7 +143,7 @@ func (p *redisProber) Probe(ctx context.Context) probes.Result {
 			return err
 		}
 		err = p.exchange(client)
-		_ = client.CloseWrite() // a goodbye; whether it is heard does not matter
+		_ = client.CloseWrite() // close_notify; it does not matter whether it arrives
 		return err
 	})
 	if err != nil {

@@ -113,9 +113,9 @@ func TestRedisProbe_ServerIgnoresEndOfSession_EndsAtOnce(t *testing.T) {
 	endpoint := probetest.Serve(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "+PONG\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n:0\r\n") })
 	for _, query := range []string{"", "?role=master"} {
 		prober := prepare(t, at(endpoint, "redis://"+query))
-		begun := time.Now()
+		start := time.Now()
 		got := probeOnce(t, prober, probetest.Ample)
-		if took := time.Since(begun); got.Reason == probes.ReasonTimeout || took > probetest.Ample/2 {
+		if took := time.Since(start); got.Reason == probes.ReasonTimeout || took > probetest.Ample/2 {
 			t.Errorf("%s: got %+v after %v", query, got, took)
 		}
 	}

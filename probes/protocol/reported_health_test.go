@@ -31,10 +31,10 @@ import (
 // meanwhile it is not that of the first probe.
 func probeByScheduler(t testing.TB, prober probes.Prober, timeout time.Duration) probes.Result {
 	t.Helper()
-	told := make(chan struct{}, 1)
+	notified := make(chan struct{}, 1)
 	s := startedScheduler(t, scheduler.Options{Notify: func(probes.Owner) {
 		select {
-		case told <- struct{}{}:
+		case notified <- struct{}{}:
 		default:
 		}
 	}})
@@ -45,7 +45,7 @@ func probeByScheduler(t testing.TB, prober probes.Prober, timeout time.Duration)
 	s.Set(watcherOwner, []scheduler.Target{only})
 	for {
 		select {
-		case <-told:
+		case <-notified:
 		case <-time.After(timeout + probetest.Ample):
 			t.Fatal("the scheduler's probe does not end")
 		}

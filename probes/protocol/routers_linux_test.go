@@ -354,8 +354,8 @@ func (n routedNetwork) make(t *testing.T, faults []networkFault) {
 	for host, commands := range routes {
 		n[host].ip(t, commands...)
 	}
-	for place, lines := range rules {
-		host, hook, _ := strings.Cut(place, " ")
+	for key, lines := range rules {
+		host, hook, _ := strings.Cut(key, " ")
 		n[host].nft(t, fmt.Sprintf("table inet faults {\nchain faults {\ntype filter hook %s priority 0\n%s\n}\n}\n", hook, strings.Join(lines, "\n")))
 	}
 }

@@ -117,10 +117,10 @@ func TestTCPProbeCanceled(t *testing.T) {
 		testCanceled(t, at(probetest.BlackHole(t), "tcp://"), soon)
 	})
 	t.Run("while reading", func(t *testing.T) {
-		connected := make(chan struct{})
-		def := at(probetest.Serve(t, func(net.Conn) { close(connected) }), "tcp://")
+		accepted := make(chan struct{})
+		def := at(probetest.Serve(t, func(net.Conn) { close(accepted) }), "tcp://")
 		def.TCP = &TCPSettings{Expect: "220"}
-		testCanceled(t, def, connected)
+		testCanceled(t, def, accepted)
 	})
 }
 

@@ -37,9 +37,9 @@ type tlsProber struct {
 	// minValidity is how long the certificate must still be valid; 0 means that being
 	// valid now is enough.
 	minValidity time.Duration
-	// wanted is set when the endpoint asks for a certificate of ours. A prober makes one
-	// probe at a time.
-	wanted bool
+	// certificateRequested is set when the endpoint asks for a client certificate. A prober makes
+	// one probe at a time.
+	certificateRequested bool
 }
 
 // httpsPort is where TLS is met most often.
@@ -79,7 +79,7 @@ func (p *tlsProber) CpuHeavy() bool { return true }
 // called.
 func (p *tlsProber) clientCertificate(ours []tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	return func(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		p.wanted = true
+		p.certificateRequested = true
 		for i := range ours {
 			if request.SupportsCertificate(&ours[i]) == nil {
 				return &ours[i], nil
@@ -98,13 +98,13 @@ func (p *tlsProber) Probe(ctx context.Context) probes.Result {
 }
 
 func (p *tlsProber) exchange(ctx context.Context, conn transport.Stream) error {
-	p.wanted = false
+	p.certificateRequested = false
 	client, err := p.client.Handshake(ctx, conn)
 	if err != nil {
 		return err
 	}
 	state := client.ConnectionState()
-	if p.wanted {
+	if p.certificateRequested {
 		_ = client.CloseWrite() // which servers answer, if they consent
 		if err := refusal(client); err != nil {
 			return err

@@ -137,8 +137,8 @@ func TestTLSProbeByName(t *testing.T) {
 }
 
 func TestTLSProbeCanceled(t *testing.T) {
-	connected := make(chan struct{})
-	testCanceled(t, at(probetest.Serve(t, func(net.Conn) { close(connected) }), "tls://"), connected)
+	accepted := make(chan struct{})
+	testCanceled(t, at(probetest.Serve(t, func(net.Conn) { close(accepted) }), "tls://"), accepted)
 }
 
 func TestTLSProbeOfNginx(t *testing.T) {

@@ -77,11 +77,11 @@ func TestTLSClient_ProbesAtAnyInterval_NoticeAReplacedCertificate(t *testing.T) 
 				}
 				resumed := false
 				for range 4 {
-					again, err := handshake()
+					didResume, err := handshake()
 					if err != nil {
 						t.Fatal(err)
 					}
-					resumed = resumed || again
+					resumed = resumed || didResume
 				}
 				if resumed != test.resumed {
 					t.Errorf("sessions were resumed: %v", resumed)

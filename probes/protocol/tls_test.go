@@ -109,11 +109,11 @@ func dripTLS(conn net.Conn) {
 func TestHTTPSProbeByName(t *testing.T) {
 	resolving(t, always("127.0.0.1"))
 	ca := probetest.NewAuthority(t)
-	asked := make(chan string, 1)
+	hellos := make(chan string, 1)
 	config := &tls.Config{
 		Certificates: []tls.Certificate{ca.Issue(t, func(c *x509.Certificate) { c.IPAddresses = nil })},
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			asked <- hello.ServerName + " " + strings.Join(hello.SupportedProtos, ",")
+			hellos <- hello.ServerName + " " + strings.Join(hello.SupportedProtos, ",")
 			return nil, nil
 		},
 	}
@@ -131,15 +131,15 @@ func TestHTTPSProbeByName(t *testing.T) {
 		if got := result(t, def, probetest.Ample); got != test.want {
 			t.Errorf("%s: got %+v, want %+v", url, got, test.want)
 		}
-		if got := <-asked; got != test.hello {
+		if got := <-hellos; got != test.hello {
 			t.Errorf("%s: the server was asked for %q, want %q", url, got, test.hello)
 		}
 	}
 }
 
 func TestHTTPSProbeCanceled(t *testing.T) {
-	connected := make(chan struct{})
-	testCanceled(t, at(probetest.Serve(t, func(net.Conn) { close(connected) }), "https://"), connected)
+	accepted := make(chan struct{})
+	testCanceled(t, at(probetest.Serve(t, func(net.Conn) { close(accepted) }), "https://"), accepted)
 }
 
 // TestHandshakesResume: most handshakes are short ones, and yet a replaced
@@ -248,9 +248,9 @@ func TestBundlesAreShared(t *testing.T) {
 func TestRedirectsAndTLS(t *testing.T) {
 	ca := probetest.NewAuthority(t)
 	securely := func(s *site) string {
-		place := probetest.Serve(t, probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, s.exchange))
-		s.at = place
-		return "https://" + place.String()
+		addr := probetest.Serve(t, probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, s.exchange))
+		s.at = addr
+		return "https://" + addr.String()
 	}
 	settings := &transport.TLSSettings{CABundle: ca.Bundle(), ServerName: "legacy.example"}
 	follow := func(t *testing.T, s *site, scheme string, tls *transport.TLSSettings) probes.Result {

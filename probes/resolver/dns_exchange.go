@@ -142,7 +142,7 @@ func IsAnswerTo(query, answer []byte) bool {
 	if len(answer) < dnsHeaderBytes || !bytes.Equal(query[:2], answer[:2]) || answer[2]&0x80 == 0 {
 		return false
 	}
-	if asked := binary.BigEndian.Uint16(answer[4:]); asked == 0 {
+	if questions := binary.BigEndian.Uint16(answer[4:]); questions == 0 {
 		return answer[3]&0xf != 0
 	}
 	question := query[dnsHeaderBytes : len(query)-optBytes]

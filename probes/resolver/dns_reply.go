@@ -107,15 +107,15 @@ func readReply(message []byte, question Question) dnsReply {
 	if !ok {
 		return dnsReply{outcome: LookupAliasLoop}
 	}
-	found := read.records[end]
+	entry := read.records[end]
 	switch {
 	case header.RCode == dnsmessage.RCodeNameError:
 		return dnsReply{outcome: LookupMissing, ttl: min(ttl, negative)}
-	case found != nil && !found.records.empty():
-		found.records.Sort()
-		return dnsReply{outcome: LookupFound, records: found.records, ttl: min(ttl, found.ttl)}
-	case found != nil: // the one target of SRV that means that there is none
-		return dnsReply{outcome: LookupEmpty, ttl: min(ttl, found.ttl)}
+	case entry != nil && !entry.records.empty():
+		entry.records.Sort()
+		return dnsReply{outcome: LookupFound, records: entry.records, ttl: min(ttl, entry.ttl)}
+	case entry != nil: // the one target of SRV that means that there is none
+		return dnsReply{outcome: LookupEmpty, ttl: min(ttl, entry.ttl)}
 	case end != question.Name && end != "" && !hasSOA:
 		return dnsReply{alias: end, ttl: ttl}
 	case !hasSOA && !header.Authoritative && !header.RecursionAvailable:
@@ -180,18 +180,18 @@ func readRecords(parser *dnsmessage.Parser, kind RecordType) (recordsRead, error
 func (s *RecordSet) add(parser *dnsmessage.Parser, kind RecordType) error {
 	switch kind {
 	case RecordA:
-		found, err := parser.AResource()
-		s.Addresses = append(s.Addresses, netip.AddrFrom4(found.A))
+		resource, err := parser.AResource()
+		s.Addresses = append(s.Addresses, netip.AddrFrom4(resource.A))
 		return err
 	case RecordAAAA:
-		found, err := parser.AAAAResource()
-		s.Addresses = append(s.Addresses, netip.AddrFrom16(found.AAAA))
+		resource, err := parser.AAAAResource()
+		s.Addresses = append(s.Addresses, netip.AddrFrom16(resource.AAAA))
 		return err
 	}
-	found, err := parser.SRVResource()
+	resource, err := parser.SRVResource()
 	// "." says that there is no such service, and what is no host's name cannot be asked for.
-	if target := nameOf(found.Target); IsHostName(target) {
-		s.Services = append(s.Services, ServiceRecord{Priority: found.Priority, Weight: found.Weight, Target: target, Port: found.Port})
+	if target := nameOf(resource.Target); IsHostName(target) {
+		s.Services = append(s.Services, ServiceRecord{Priority: resource.Priority, Weight: resource.Weight, Target: target, Port: resource.Port})
 	}
 	return err
 }

@@ -29,7 +29,7 @@ type Answer struct {
 	// the name servers answer later, if they do, except that a name that does not exist loses them
 	// after a grace time.
 	RecordSet
-	// Stale: no name server has said them yet, they are Wanted.Known.
+	// Stale: no name server has said them yet, they are Request.Known.
 	Stale bool
 	// Outcome is that of the last lookup. Of several that failed in a row it is the first
 	// one's.
@@ -37,8 +37,8 @@ type Answer struct {
 	// KeptUntil is when the records of a name that does not exist go; zero if there are
 	// none, or the name exists.
 	KeptUntil time.Time
-	// Asked is when the question was first asked.
-	Asked time.Time
+	// FirstAsked is when the question was first asked.
+	FirstAsked time.Time
 }
 
 // same leaves out what is no news.
@@ -84,29 +84,29 @@ type lookup struct {
 const absent = -1
 
 // take learns from a reply.
-func (l *lookup) take(said dnsReply, now time.Time, grace time.Duration) {
+func (l *lookup) take(reply dnsReply, now time.Time, grace time.Duration) {
 	expiry := l.since.Add(l.ttl)
-	l.since, l.ttl, l.exactly = now, said.ttl, false
-	if said.outcome.failed() {
+	l.since, l.ttl, l.exactly = now, reply.ttl, false
+	if reply.outcome.failed() {
 		l.failures++
 		if !l.answer.Outcome.failed() {
-			l.answer.Outcome = said.outcome
+			l.answer.Outcome = reply.outcome
 		}
 		return
 	}
 	// A server that counts down the time that its own copy holds says what is known
 	// already, short of a second: it tells no more of it when asked a little early.
-	if left := expiry.Sub(now); said.outcome == l.answer.Outcome && left > 0 && said.ttl <= left+time.Second && said.records.equal(l.answer.RecordSet) {
+	if left := expiry.Sub(now); reply.outcome == l.answer.Outcome && left > 0 && reply.ttl <= left+time.Second && reply.records.equal(l.answer.RecordSet) {
 		l.ttl, l.exactly = left, true
 	}
-	l.failures, l.answer.Outcome = 0, said.outcome
-	if said.outcome == LookupMissing {
+	l.failures, l.answer.Outcome = 0, reply.outcome
+	if reply.outcome == LookupMissing {
 		l.miss(now, grace)
 		return
 	}
 	l.nxdomainSince, l.answer.KeptUntil = time.Time{}, time.Time{}
-	if said.outcome == LookupFound {
-		l.answer.RecordSet, l.answer.Stale = said.records, false
+	if reply.outcome == LookupFound {
+		l.answer.RecordSet, l.answer.Stale = reply.records, false
 	}
 }
 

@@ -153,10 +153,10 @@ func lookupExpired(ctx context.Context, name string) error {
 // combine merges the replies about both families. If there is no address, what a server failed
 // to say is more telling than what another reply says is missing.
 func combine(name string, first, second dnsReply) ([]netip.Addr, error) {
-	found := append(append([]netip.Addr(nil), first.records.Addresses...), second.records.Addresses...)
+	addrs := append(append([]netip.Addr(nil), first.records.Addresses...), second.records.Addresses...)
 	switch {
-	case len(found) > 0:
-		return inTurns(found), nil
+	case len(addrs) > 0:
+		return inTurns(addrs), nil
 	case second.outcome.failed():
 		return nil, &LookupError{name, second.outcome}
 	case first.outcome.failed():

@@ -38,7 +38,7 @@ import (
 // scriptedNames is a cache whose name servers answer by a function, and count the questions.
 type scriptedNames struct {
 	*Cache
-	asked atomic.Int32
+	queries atomic.Int32
 }
 
 func newScriptedNames(answer func(context.Context, Question) dnsReply) *scriptedNames {
@@ -46,7 +46,7 @@ func newScriptedNames(answer func(context.Context, Question) dnsReply) *scripted
 	s.hosts = &hostsFile{path: os.DevNull}
 	s.clock = clock.RealClock{} // of the synctest bubble
 	s.lookup = func(ctx context.Context, question Question) dnsReply {
-		s.asked.Add(1)
+		s.queries.Add(1)
 		return answer(ctx, question)
 	}
 	return s
@@ -67,7 +67,7 @@ func constantReply(reply dnsReply) func(context.Context, Question) dnsReply {
 }
 
 func TestNameCache_Reply_IsKeptForItsTTL(t *testing.T) {
-	found := func(ttl time.Duration) func(context.Context, Question) dnsReply {
+	withTTL := func(ttl time.Duration) func(context.Context, Question) dnsReply {
 		return constantReply(dnsReply{outcome: LookupFound, records: addresses("192.0.2.9"), ttl: ttl})
 	}
 	for _, test := range []struct {
@@ -75,9 +75,9 @@ func TestNameCache_Reply_IsKeptForItsTTL(t *testing.T) {
 		answer func(context.Context, Question) dnsReply
 		kept   time.Duration
 	}{
-		{"found", found(time.Minute), time.Minute},
-		{"without TTL", found(0), minCacheTTL},
-		{"for a day", found(24 * time.Hour), maxCacheTTL},
+		{"found", withTTL(time.Minute), time.Minute},
+		{"without TTL", withTTL(0), minCacheTTL},
+		{"for a day", withTTL(24 * time.Hour), maxCacheTTL},
 		{"no such name", constantReply(dnsReply{outcome: LookupMissing, ttl: time.Hour}), maxNegativeTTL},
 		{"no such name, briefly", constantReply(dnsReply{outcome: LookupMissing, ttl: 5 * time.Second}), 5 * time.Second},
 		{"failure", constantReply(dnsReply{outcome: LookupServerFailure}), failureTTL},
@@ -89,13 +89,13 @@ func TestNameCache_Reply_IsKeptForItsTTL(t *testing.T) {
 				resolve()
 				time.Sleep(test.kept - time.Millisecond)
 				resolve()
-				if asked := names.asked.Load(); asked != 2 {
-					t.Errorf("%d questions before the reply has expired, want one of each type", asked)
+				if n := names.queries.Load(); n != 2 {
+					t.Errorf("%d questions before the reply has expired, want one of each type", n)
 				}
 				time.Sleep(time.Millisecond)
 				resolve()
-				if asked := names.asked.Load(); asked != 4 {
-					t.Errorf("%d questions after the reply has expired, want two of each type", asked)
+				if n := names.queries.Load(); n != 4 {
+					t.Errorf("%d questions after the reply has expired, want two of each type", n)
 				}
 			})
 		})
@@ -111,14 +111,14 @@ func TestNameCache_ManyProbesAtOnce_AskOnce(t *testing.T) {
 		var count sync.WaitGroup
 		for range 100 {
 			count.Go(func() {
-				if found, err := names.Addresses(t.Context(), "Legacy.Example"); err != nil || len(found) != 1 {
-					t.Errorf("%v, %v", found, err)
+				if addrs, err := names.Addresses(t.Context(), "Legacy.Example"); err != nil || len(addrs) != 1 {
+					t.Errorf("%v, %v", addrs, err)
 				}
 			})
 		}
 		count.Wait()
-		if asked := names.asked.Load(); asked != 2 {
-			t.Errorf("%d questions, want one of each type", asked)
+		if n := names.queries.Load(); n != 2 {
+			t.Errorf("%d questions, want one of each type", n)
 		}
 	})
 }
@@ -144,8 +144,8 @@ func TestNameCache_LastProbeGivesUp_LookupEnds(t *testing.T) {
 			})
 		}
 		count.Wait()
-		if asked := names.asked.Load(); asked != 2 {
-			t.Errorf("%d questions, want one of each type", asked)
+		if n := names.queries.Load(); n != 2 {
+			t.Errorf("%d questions, want one of each type", n)
 		}
 	})
 }
@@ -160,9 +160,9 @@ func TestNameCache_OneFamilyIsSilent_OtherIsUsed(t *testing.T) {
 			return onlyIPv4()(ctx, question)
 		})
 		start := time.Now()
-		found, err := names.Addresses(t.Context(), "legacy.example")
-		if took := time.Since(start); err != nil || len(found) != 1 || took != resolutionDelay {
-			t.Errorf("%v, %v after %v", found, err, took)
+		addrs, err := names.Addresses(t.Context(), "legacy.example")
+		if took := time.Since(start); err != nil || len(addrs) != 1 || took != resolutionDelay {
+			t.Errorf("%v, %v after %v", addrs, err, took)
 		}
 	})
 }
@@ -176,12 +176,12 @@ func TestNameCache_Addresses_AlternateBetweenFamilies(t *testing.T) {
 	})
 	// Both replies must be there before they are combined.
 	probetest.Eventually(t, "both families are known", func() bool {
-		found, err := names.Addresses(t.Context(), "legacy.example")
+		addrs, err := names.Addresses(t.Context(), "legacy.example")
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := []string{"2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "2001:db8::3"}
-		return slices.EqualFunc(found, want, func(addr netip.Addr, text string) bool { return addr.String() == text })
+		return slices.EqualFunc(addrs, want, func(addr netip.Addr, text string) bool { return addr.String() == text })
 	})
 }
 
@@ -226,9 +226,9 @@ func TestNameCache_HostsFile_ComesFirst(t *testing.T) {
 	names.hosts = &hostsFile{path: filepath.Join(t.TempDir(), "hosts")}
 	expect := func(name string, want ...string) {
 		t.Helper()
-		found, err := names.Addresses(t.Context(), name)
-		if err != nil || !slices.EqualFunc(found, want, func(addr netip.Addr, text string) bool { return addr.String() == text }) {
-			t.Errorf("%s: got %v, %v, want %v", name, found, err, want)
+		addrs, err := names.Addresses(t.Context(), name)
+		if err != nil || !slices.EqualFunc(addrs, want, func(addr netip.Addr, text string) bool { return addr.String() == text }) {
+			t.Errorf("%s: got %v, %v, want %v", name, addrs, err, want)
 		}
 	}
 	write := func(text string) {
@@ -248,7 +248,7 @@ func TestNameCache_HostsFile_ComesFirst(t *testing.T) {
 	write("198.51.100.8 legacy.example another.example\n")
 	expect("another.example", "198.51.100.8")
 	expect("localhost", "::1", "127.0.0.1")
-	if asked := names.asked.Load(); asked != 4 {
-		t.Errorf("%d questions, want one of each type for two names", asked)
+	if n := names.queries.Load(); n != 4 {
+		t.Errorf("%d questions, want one of each type for two names", n)
 	}
 }

@@ -73,12 +73,12 @@ func (s *nameServers) lookup(ctx context.Context, question Question) dnsReply {
 	defer cancel()
 	ttl := longestTTL
 	for range MaxAliases {
-		found := s.ask(ctx, question)
-		if found.alias == "" {
-			found.ttl = min(found.ttl, ttl)
-			return found
+		reply := s.ask(ctx, question)
+		if reply.alias == "" {
+			reply.ttl = min(reply.ttl, ttl)
+			return reply
 		}
-		question.Name, ttl = found.alias, min(ttl, found.ttl)
+		question.Name, ttl = reply.alias, min(ttl, reply.ttl)
 	}
 	return dnsReply{outcome: LookupAliasLoop}
 }
@@ -94,15 +94,15 @@ func (s *nameServers) ask(ctx context.Context, question Question) dnsReply {
 	servers := s.list()
 	for _, limit := range tries {
 		for _, server := range servers {
-			found := s.askOne(ctx, server, query, question, limit)
+			reply := s.askOne(ctx, server, query, question, limit)
 			switch {
-			case found.alias != "" || !found.outcome.failed():
+			case reply.alias != "" || !reply.outcome.failed():
 				s.prefer(server)
-				return found
-			case found.outcome == LookupAliasLoop:
-				return found // the others would say the same
+				return reply
+			case reply.outcome == LookupAliasLoop:
+				return reply // the others would say the same
 			case worst.outcome == LookupTimeout:
-				worst = found
+				worst = reply
 			}
 		}
 	}

@@ -57,8 +57,8 @@ func TestLookup(t *testing.T) {
 	})
 	fits := probetest.AnswersBy(t, zone)
 	tooLong := probetest.AnswersBy(t, zone, func(m *dns.Msg) { m.Truncate(MaxDatagram) })
-	place := probetest.NameServer(t, tooLong, probetest.ByTCP(fits))
-	servers := newNameServers("", []netip.AddrPort{place})
+	server := probetest.NameServer(t, tooLong, probetest.ByTCP(fits))
+	servers := newNameServers("", []netip.AddrPort{server})
 	for _, test := range []struct {
 		question Question
 		want     dnsReply
@@ -131,37 +131,37 @@ func TestLookupGoesOnToTheNextServer(t *testing.T) {
 
 // A lost datagram, and an answer that is slow in coming.
 func TestLookupTriesAgain(t *testing.T) {
-	var asked atomic.Int32
+	var queries atomic.Int32
 	good := probetest.AnswersBy(t, probetest.Holding(map[string][]string{"db.example. A": {"db.example. 60 IN A 192.0.2.9"}}))
-	place := probetest.NameServer(t, func(query []byte) [][]byte {
-		if asked.Add(1) == 1 {
+	server := probetest.NameServer(t, func(query []byte) [][]byte {
+		if queries.Add(1) == 1 {
 			return nil
 		}
 		time.Sleep(tries[0] + 100*time.Millisecond) // too slow for the first try
 		return good(query)
 	}, probetest.Silence)
-	if got := newNameServers("", []netip.AddrPort{place}).lookup(t.Context(), Question{"db.example", RecordA}); got.outcome != LookupFound || asked.Load() != 2 {
-		t.Errorf("%v after %d queries", got.outcome, asked.Load())
+	if got := newNameServers("", []netip.AddrPort{server}).lookup(t.Context(), Question{"db.example", RecordA}); got.outcome != LookupFound || queries.Load() != 2 {
+		t.Errorf("%v after %d queries", got.outcome, queries.Load())
 	}
 }
 
 func TestLookupsDifferInTheirPortsAndIdentifiers(t *testing.T) {
 	ports, identifiers := map[string]bool{}, map[string]bool{}
-	good, asked := probetest.AnswersBy(t, probetest.Holding(nil)), make(chan string, 100)
-	place := probetest.NameServer(t, func(query []byte) [][]byte {
-		asked <- string(query[:2])
+	good, queries := probetest.AnswersBy(t, probetest.Holding(nil)), make(chan string, 100)
+	server := probetest.NameServer(t, func(query []byte) [][]byte {
+		queries <- string(query[:2])
 		return good(query)
 	}, probetest.Silence)
-	servers := newNameServers("", []netip.AddrPort{place})
+	servers := newNameServers("", []netip.AddrPort{server})
 	for range 20 {
-		conn, err := socket.OpenDatagrams(t.Context(), place)
+		conn, err := socket.OpenDatagrams(t.Context(), server)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ports[conn.LocalAddr().String()] = true
 		conn.Close()
 		servers.lookup(t.Context(), Question{"db.example", RecordA})
-		identifiers[<-asked] = true
+		identifiers[<-queries] = true
 	}
 	if len(ports) < 10 || len(identifiers) < 15 {
 		t.Errorf("%d ports and %d identifiers in 20 lookups", len(ports), len(identifiers))

@@ -82,9 +82,9 @@ type Resolver struct {
 
 	// mu guards everything below. Nothing waits while holding it, neither for the network
 	// nor for Notify.
-	mu      sync.Mutex
-	lookups map[Question]*lookup
-	wanted  map[probes.Owner]map[Question]bool
+	mu        sync.Mutex
+	lookups   map[Question]*lookup
+	requested map[probes.Owner]map[Question]bool
 	// queues hold what is not being asked; the failing have one of their own.
 	queues   [lookupLanes]lookupQueue
 	inFlight [lookupLanes]int
@@ -109,15 +109,15 @@ const maxLookups = 128
 // New returns a resolver that asks nobody before Start.
 func New(options Options) *Resolver {
 	return &Resolver{
-		options: options.withDefaults(),
-		wake:    make(chan struct{}, 1),
-		lookups: map[Question]*lookup{},
-		wanted:  map[probes.Owner]map[Question]bool{},
+		options:   options.withDefaults(),
+		wake:      make(chan struct{}, 1),
+		lookups:   map[Question]*lookup{},
+		requested: map[probes.Owner]map[Question]bool{},
 	}
 }
 
-// Wanted is a question that an owner wants answered.
-type Wanted struct {
+// Request is a question that an owner wants answered.
+type Request struct {
 	Question
 	TTLBounds
 	// Known are the records to begin with as long as nothing is known: those that were
@@ -127,10 +127,10 @@ type Wanted struct {
 
 // Set makes these the questions of the owner, each of which must be there once. What is
 // known of a question is kept as long as it has an owner.
-func (r *Resolver) Set(owner probes.Owner, questions []Wanted) {
+func (r *Resolver) Set(owner probes.Owner, questions []Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before := r.wanted[owner]
+	before := r.requested[owner]
 	if len(before)+len(questions) == 0 {
 		return
 	}
@@ -145,9 +145,9 @@ func (r *Resolver) Set(owner probes.Owner, questions []Wanted) {
 		}
 	}
 	if len(after) > 0 {
-		r.wanted[owner] = after
+		r.requested[owner] = after
 	} else {
-		delete(r.wanted, owner)
+		delete(r.requested, owner)
 	}
 	r.options.Metrics.names.Set(float64(len(r.lookups)))
 }
@@ -165,22 +165,22 @@ func (r *Resolver) Answer(question Question) Answer {
 	return Answer{}
 }
 
-func (r *Resolver) want(owner probes.Owner, wanted *Wanted) {
-	known := r.lookups[wanted.Question]
+func (r *Resolver) want(owner probes.Owner, request *Request) {
+	known := r.lookups[request.Question]
 	if known == nil {
 		now := r.options.Clock.Now()
-		known = &lookup{question: wanted.Question, bounds: map[probes.Owner]TTLBounds{}, due: now, answer: Answer{Asked: now}}
-		r.lookups[wanted.Question] = known
+		known = &lookup{question: request.Question, bounds: map[probes.Owner]TTLBounds{}, due: now, answer: Answer{FirstAsked: now}}
+		r.lookups[request.Question] = known
 		heap.Push(&r.queues[liveLookups], known)
 		r.nudge()
 	}
 	if known.answer.Outcome == LookupPending && known.answer.empty() {
-		known.answer.RecordSet, known.answer.Stale = wanted.Known, !wanted.Known.empty()
+		known.answer.RecordSet, known.answer.Stale = request.Known, !request.Known.empty()
 	}
-	if bounds, ok := known.bounds[owner]; ok && bounds == wanted.TTLBounds {
+	if bounds, ok := known.bounds[owner]; ok && bounds == request.TTLBounds {
 		return
 	}
-	known.bounds[owner] = wanted.TTLBounds
+	known.bounds[owner] = request.TTLBounds
 	r.reschedule(known)
 }
 
@@ -250,31 +250,31 @@ func (r *Resolver) begin(ctx context.Context) time.Duration {
 
 func (r *Resolver) ask(ctx context.Context, of *lookup, inFlight *int) {
 	began := r.options.Clock.Now()
-	said := r.lookup(ctx, of.question)
+	reply := r.lookup(ctx, of.question)
 	if ctx.Err() != nil {
 		return
 	}
 	now := r.options.Clock.Now()
-	r.options.Metrics.observe(said.outcome, now.Sub(began))
-	for _, owner := range r.recordResult(of, said, now, inFlight) {
+	r.options.Metrics.observe(reply.outcome, now.Sub(began))
+	for _, owner := range r.recordResult(of, reply, now, inFlight) {
 		r.options.Notify(owner)
 	}
 	r.nudge()
 }
 
 // lookup outlives whatever a name server sends.
-func (r *Resolver) lookup(ctx context.Context, question Question) (said dnsReply) {
+func (r *Resolver) lookup(ctx context.Context, question Question) (reply dnsReply) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			r.options.Log.Info("A lookup panicked: please report it", "panic", panicked)
-			said = dnsReply{outcome: LookupInvalid}
+			reply = dnsReply{outcome: LookupInvalid}
 		}
 	}()
 	return r.options.lookup(ctx, question)
 }
 
 // recordResult learns from a reply, and returns whom it is news for.
-func (r *Resolver) recordResult(of *lookup, said dnsReply, now time.Time, inFlight *int) []probes.Owner {
+func (r *Resolver) recordResult(of *lookup, reply dnsReply, now time.Time, inFlight *int) []probes.Owner {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	*inFlight--
@@ -282,7 +282,7 @@ func (r *Resolver) recordResult(of *lookup, said dnsReply, now time.Time, inFlig
 		return nil
 	}
 	before := of.answer
-	of.take(said, now, r.options.Grace)
+	of.take(reply, now, r.options.Grace)
 	of.schedule()
 	heap.Push(r.queueOf(of), of)
 	if before.same(of.answer) {

@@ -26,26 +26,26 @@ func TestOutageChangesNothing(t *testing.T) {
 	for _, outcome := range []LookupOutcome{LookupTimeout, LookupServerFailure, LookupRefused, LookupInvalid, LookupAliasLoop, LookupEmpty} {
 		t.Run(outcome.String(), func(t *testing.T) {
 			resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
-				a.say(dbA, found(time.Minute, "192.0.2.1"))
+				a.setReply(dbA, foundReply(time.Minute, "192.0.2.1"))
 				r.Set(asker, wantDB)
 				time.Sleep(time.Minute)
-				a.say(dbA, dnsReply{outcome: outcome})
+				a.setReply(dbA, dnsReply{outcome: outcome})
 				time.Sleep(time.Minute)
-				begun := len(a.times(dbA))
+				before := len(a.times(dbA))
 				time.Sleep(100 * time.Hour)
 				if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != outcome {
 					t.Errorf("%+v", got)
 				}
-				if told := a.toldTimes(asker); told != 2 {
-					t.Errorf("told %d times, want of the name and of the outage", told)
+				if notified := a.notified(asker); notified != 2 {
+					t.Errorf("told %d times, want of the name and of the outage", notified)
 				}
-				if asked := len(a.times(dbA)) - begun; outcome != LookupEmpty && (asked < 100*60 || asked > 100*3600/25) {
-					t.Errorf("asked %d times in 100 hours", asked)
+				if queries := len(a.times(dbA)) - before; outcome != LookupEmpty && (queries < 100*60 || queries > 100*3600/25) {
+					t.Errorf("asked %d times in 100 hours", queries)
 				}
-				a.say(dbA, found(time.Minute, "192.0.2.3"))
+				a.setReply(dbA, foundReply(time.Minute, "192.0.2.3"))
 				time.Sleep(longestPause)
-				if got := r.settled(dbA); !got.equal(addresses("192.0.2.3")) || got.Outcome != LookupFound || a.toldTimes(asker) != 3 {
-					t.Errorf("after the outage: %+v, told %d times", got, a.toldTimes(asker))
+				if got := r.settled(dbA); !got.equal(addresses("192.0.2.3")) || got.Outcome != LookupFound || a.notified(asker) != 3 {
+					t.Errorf("after the outage: %+v, told %d times", got, a.notified(asker))
 				}
 			})
 		})
@@ -55,25 +55,25 @@ func TestOutageChangesNothing(t *testing.T) {
 // Whether the servers are silent or say that they do not know is no news.
 func TestOutageThatChangesItsFace(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
-		a.say(dbA, found(time.Second, "192.0.2.1"))
+		a.setReply(dbA, foundReply(time.Second, "192.0.2.1"))
 		r.Set(asker, wantDB)
 		synctest.Wait()
 		for _, outcome := range []LookupOutcome{LookupTimeout, LookupServerFailure, LookupTimeout, LookupInvalid} {
-			a.say(dbA, dnsReply{outcome: outcome})
+			a.setReply(dbA, dnsReply{outcome: outcome})
 			time.Sleep(time.Minute)
 		}
-		if got := r.settled(dbA); got.Outcome != LookupTimeout || a.toldTimes(asker) != 2 {
-			t.Errorf("%v, told %d times", got.Outcome, a.toldTimes(asker))
+		if got := r.settled(dbA); got.Outcome != LookupTimeout || a.notified(asker) != 2 {
+			t.Errorf("%v, told %d times", got.Outcome, a.notified(asker))
 		}
 	})
 }
 
 func TestNameThatDoesNotExistGoesAfterAGraceTime(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
-		a.say(dbA, found(time.Minute, "192.0.2.1"))
+		a.setReply(dbA, foundReply(time.Minute, "192.0.2.1"))
 		r.Set(asker, wantDB)
 		synctest.Wait()
-		a.say(dbA, dnsReply{outcome: LookupMissing, ttl: 2 * time.Minute})
+		a.setReply(dbA, dnsReply{outcome: LookupMissing, ttl: 2 * time.Minute})
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		nxdomainSince := a.times(dbA)[1]
@@ -82,20 +82,20 @@ func TestNameThatDoesNotExistGoesAfterAGraceTime(t *testing.T) {
 			t.Fatalf("%+v, missing since %v", got, nxdomainSince)
 		}
 		time.Sleep(time.Until(got.KeptUntil) - time.Second)
-		if got := r.settled(dbA); got.empty() || a.toldTimes(asker) != 2 {
-			t.Errorf("a second before the grace time ends: %+v, told %d times", got, a.toldTimes(asker))
+		if got := r.settled(dbA); got.empty() || a.notified(asker) != 2 {
+			t.Errorf("a second before the grace time ends: %+v, told %d times", got, a.notified(asker))
 		}
 		time.Sleep(time.Second)
-		if got := r.settled(dbA); !got.empty() || got.Outcome != LookupMissing || !got.KeptUntil.IsZero() || a.toldTimes(asker) != 3 {
-			t.Errorf("after the grace time: %+v, told %d times", got, a.toldTimes(asker))
+		if got := r.settled(dbA); !got.empty() || got.Outcome != LookupMissing || !got.KeptUntil.IsZero() || a.notified(asker) != 3 {
+			t.Errorf("after the grace time: %+v, told %d times", got, a.notified(asker))
 		}
 		// What is remembered by somebody who is behind is no reason to bring it back.
-		r.Set(asker, []Wanted{{dbA, bounds, addresses("192.0.2.1")}})
+		r.Set(asker, []Request{{dbA, bounds, addresses("192.0.2.1")}})
 		time.Sleep(time.Hour)
 		if got := r.settled(dbA); !got.empty() {
 			t.Errorf("an hour later: %+v", got)
 		}
-		a.say(dbA, found(time.Minute, "192.0.2.2"))
+		a.setReply(dbA, foundReply(time.Minute, "192.0.2.2"))
 		time.Sleep(2 * time.Minute)
 		if got := r.settled(dbA); !got.equal(addresses("192.0.2.2")) {
 			t.Errorf("when it exists again: %+v", got)
@@ -105,12 +105,12 @@ func TestNameThatDoesNotExistGoesAfterAGraceTime(t *testing.T) {
 
 func TestNameThatIsBackWithinTheGraceTime(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
-		a.say(dbA, found(time.Minute, "192.0.2.1"))
+		a.setReply(dbA, foundReply(time.Minute, "192.0.2.1"))
 		r.Set(asker, wantDB)
 		for range 10 {
-			a.say(dbA, dnsReply{outcome: LookupMissing})
+			a.setReply(dbA, dnsReply{outcome: LookupMissing})
 			time.Sleep(4 * time.Minute)
-			a.say(dbA, found(time.Minute, "192.0.2.1"))
+			a.setReply(dbA, foundReply(time.Minute, "192.0.2.1"))
 			time.Sleep(time.Minute)
 			if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupFound || !got.KeptUntil.IsZero() {
 				t.Fatalf("%+v", got)
@@ -122,27 +122,27 @@ func TestNameThatIsBackWithinTheGraceTime(t *testing.T) {
 // While nobody answers, nobody says either that the name is still missing.
 func TestOutageWithinTheGraceTime(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
-		a.say(dbA, found(time.Minute, "192.0.2.1"))
+		a.setReply(dbA, foundReply(time.Minute, "192.0.2.1"))
 		r.Set(asker, wantDB)
 		synctest.Wait()
-		a.say(dbA, dnsReply{outcome: LookupMissing})
+		a.setReply(dbA, dnsReply{outcome: LookupMissing})
 		time.Sleep(2 * time.Minute)
-		a.say(dbA, dnsReply{outcome: LookupTimeout})
-		begun := len(a.times(dbA))
+		a.setReply(dbA, dnsReply{outcome: LookupTimeout})
+		before := len(a.times(dbA))
 		time.Sleep(10 * time.Hour)
 		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) {
 			t.Errorf("%+v", got)
 		}
-		if asked := len(a.times(dbA)) - begun; asked > 10*3600/25 {
-			t.Errorf("asked %d times in 10 hours", asked)
+		if queries := len(a.times(dbA)) - before; queries > 10*3600/25 {
+			t.Errorf("asked %d times in 10 hours", queries)
 		}
 	})
 }
 
 func TestRestartDuringAnOutage(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
-		a.say(dbA, dnsReply{outcome: LookupServerFailure})
-		r.Set(asker, []Wanted{{dbA, bounds, addresses("192.0.2.1")}})
+		a.setReply(dbA, dnsReply{outcome: LookupServerFailure})
+		r.Set(asker, []Request{{dbA, bounds, addresses("192.0.2.1")}})
 		if got := r.Answer(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupPending {
 			t.Errorf("before the first reply: %+v", got)
 		}
@@ -150,7 +150,7 @@ func TestRestartDuringAnOutage(t *testing.T) {
 		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupServerFailure || !got.Stale {
 			t.Errorf("%+v", got)
 		}
-		a.say(dbA, found(time.Minute, "192.0.2.1"))
+		a.setReply(dbA, foundReply(time.Minute, "192.0.2.1"))
 		time.Sleep(longestPause)
 		if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupFound || got.Stale {
 			t.Errorf("after it: %+v", got)

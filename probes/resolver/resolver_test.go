@@ -40,25 +40,25 @@ var asker = probes.Owner{Namespace: "integration", Name: "legacy-api"}
 
 // oracle is what all name servers in a bubble say, and when they were asked.
 type oracle struct {
-	mu    sync.Mutex
-	says  map[Question]dnsReply
-	asked map[Question][]time.Time
+	mu      sync.Mutex
+	replies map[Question]dnsReply
+	queries map[Question][]time.Time
 	// slow is how long they take, except for the question that is fast.
-	slow time.Duration
-	fast Question
-	told map[probes.Owner]int
+	slow          time.Duration
+	fast          Question
+	notifications map[probes.Owner]int
 }
 
-func (a *oracle) say(question Question, said dnsReply) {
+func (a *oracle) setReply(question Question, reply dnsReply) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.says[question] = said
+	a.replies[question] = reply
 }
 
 func (a *oracle) lookup(ctx context.Context, question Question) dnsReply {
 	a.mu.Lock()
-	a.asked[question] = append(a.asked[question], time.Now())
-	said, slow := a.says[question], a.slow
+	a.queries[question] = append(a.queries[question], time.Now())
+	reply, slow := a.replies[question], a.slow
 	if question == a.fast {
 		slow = 0
 	}
@@ -67,32 +67,32 @@ func (a *oracle) lookup(ctx context.Context, question Question) dnsReply {
 	case <-time.After(slow):
 	case <-ctx.Done():
 	}
-	return said
+	return reply
 }
 
 func (a *oracle) times(question Question) []time.Time {
 	synctest.Wait()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.Clone(a.asked[question])
+	return slices.Clone(a.queries[question])
 }
 
-func (a *oracle) toldTimes(asker probes.Owner) int {
+func (a *oracle) notified(asker probes.Owner) int {
 	synctest.Wait()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.told[asker]
+	return a.notifications[asker]
 }
 
 // resolve runs a resolver in a bubble, where hours pass in no time.
 func resolve(t *testing.T, test func(*testing.T, *Resolver, *oracle)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		a := &oracle{says: map[Question]dnsReply{}, asked: map[Question][]time.Time{}, told: map[probes.Owner]int{}}
+		a := &oracle{replies: map[Question]dnsReply{}, queries: map[Question][]time.Time{}, notifications: map[probes.Owner]int{}}
 		r := New(Options{Log: logr.Discard(), lookup: a.lookup, Notify: func(asker probes.Owner) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			a.told[asker]++
+			a.notifications[asker]++
 		}})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
@@ -112,14 +112,14 @@ func (r *Resolver) settled(question Question) Answer {
 	return r.Answer(question)
 }
 
-func found(ttl time.Duration, texts ...string) dnsReply {
+func foundReply(ttl time.Duration, texts ...string) dnsReply {
 	return dnsReply{outcome: LookupFound, records: addresses(texts...), ttl: ttl}
 }
 
 var (
 	dbA    = Question{"db.example", RecordA}
 	bounds = TTLBounds{Min: 5 * time.Second, Max: 5 * time.Minute}
-	wantDB = []Wanted{{Question: dbA, TTLBounds: bounds}}
+	wantDB = []Request{{Question: dbA, TTLBounds: bounds}}
 	other  = probes.Owner{Namespace: "other", Name: "object"}
 )
 
@@ -135,7 +135,7 @@ func TestChangesAreFoundWithinTheTTL(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
-				a.say(dbA, found(test.ttl, "192.0.2.1"))
+				a.setReply(dbA, foundReply(test.ttl, "192.0.2.1"))
 				r.Set(asker, wantDB)
 				if got := r.settled(dbA); !got.equal(addresses("192.0.2.1")) || got.Outcome != LookupFound {
 					t.Fatalf("%+v", got)
@@ -147,13 +147,13 @@ func TestChangesAreFoundWithinTheTTL(t *testing.T) {
 						t.Errorf("asked again after %v, want from %v to %v", gap, test.from, test.to)
 					}
 				}
-				if told := a.toldTimes(asker); told != 1 {
-					t.Errorf("told %d times while nothing changed", told)
+				if notified := a.notified(asker); notified != 1 {
+					t.Errorf("told %d times while nothing changed", notified)
 				}
-				a.say(dbA, found(test.ttl, "192.0.2.2", "192.0.2.1"))
+				a.setReply(dbA, foundReply(test.ttl, "192.0.2.2", "192.0.2.1"))
 				time.Sleep(test.to)
-				if got := r.settled(dbA); !got.equal(addresses("192.0.2.2", "192.0.2.1")) || a.toldTimes(asker) != 2 {
-					t.Errorf("%+v, told %d times", got, a.toldTimes(asker))
+				if got := r.settled(dbA); !got.equal(addresses("192.0.2.2", "192.0.2.1")) || a.notified(asker) != 2 {
+					t.Errorf("%+v, told %d times", got, a.notified(asker))
 				}
 			})
 		})
@@ -170,9 +170,9 @@ func TestServerThatCountsDown(t *testing.T) {
 			// The cache has been asked by others before: it fetches again each minute.
 			age := time.Since(start) % ttl
 			if changed.Load() && time.Since(start) >= 20*ttl {
-				return found((ttl - age).Truncate(time.Second), "192.0.2.2")
+				return foundReply((ttl - age).Truncate(time.Second), "192.0.2.2")
 			}
-			return found((ttl - age).Truncate(time.Second), "192.0.2.1")
+			return foundReply((ttl - age).Truncate(time.Second), "192.0.2.1")
 		}
 		r.Set(asker, wantDB)
 		time.Sleep(19*ttl + time.Second)
@@ -187,32 +187,32 @@ func TestServerThatCountsDown(t *testing.T) {
 
 func TestOwnersShareALookup(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
-		a.say(dbA, found(time.Minute, "192.0.2.1"))
+		a.setReply(dbA, foundReply(time.Minute, "192.0.2.1"))
 		for i := range 1000 {
 			r.Set(probes.Owner{Namespace: "many", Name: fmt.Sprint(i)}, wantDB)
 		}
 		time.Sleep(59 * time.Minute)
-		if asked := len(a.times(dbA)); asked < 59 || asked > 63 {
-			t.Errorf("asked %d times in an hour for a thousand owners, with a TTL of a minute", asked)
+		if queries := len(a.times(dbA)); queries < 59 || queries > 63 {
+			t.Errorf("asked %d times in an hour for a thousand owners, with a TTL of a minute", queries)
 		}
 		// One that is in more of a hurry.
-		r.Set(other, []Wanted{{Question: dbA, TTLBounds: TTLBounds{Min: time.Second, Max: 2 * time.Second}}})
+		r.Set(other, []Request{{Question: dbA, TTLBounds: TTLBounds{Min: time.Second, Max: 2 * time.Second}}})
 		before := len(a.times(dbA))
 		time.Sleep(time.Minute)
-		if asked := len(a.times(dbA)) - before; asked < 30 || asked > 33 {
-			t.Errorf("asked %d times in a minute, with a maxTTL of 2 s", asked)
+		if queries := len(a.times(dbA)) - before; queries < 30 || queries > 33 {
+			t.Errorf("asked %d times in a minute, with a maxTTL of 2 s", queries)
 		}
 		r.Remove(other)
 		before = len(a.times(dbA))
 		time.Sleep(10 * time.Minute)
-		if asked := len(a.times(dbA)) - before; asked > 12 {
-			t.Errorf("asked %d times in ten minutes after that one has gone", asked)
+		if queries := len(a.times(dbA)) - before; queries > 12 {
+			t.Errorf("asked %d times in ten minutes after that one has gone", queries)
 		}
-		a.say(dbA, found(time.Minute, "192.0.2.2"))
+		a.setReply(dbA, foundReply(time.Minute, "192.0.2.2"))
 		time.Sleep(time.Minute)
 		for i := range 1000 {
-			if told := a.toldTimes(probes.Owner{Namespace: "many", Name: fmt.Sprint(i)}); told != 2 && told != 1 {
-				t.Fatalf("asker %d was notified %d times", i, told)
+			if notified := a.notified(probes.Owner{Namespace: "many", Name: fmt.Sprint(i)}); notified != 2 && notified != 1 {
+				t.Fatalf("asker %d was notified %d times", i, notified)
 			}
 		}
 	})
@@ -221,20 +221,20 @@ func TestOwnersShareALookup(t *testing.T) {
 func TestNobodyWantsToKnow(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
 		second := Question{"db.example", RecordAAAA}
-		a.say(dbA, found(time.Second, "192.0.2.1"))
+		a.setReply(dbA, foundReply(time.Second, "192.0.2.1"))
 		a.slow = time.Second
-		r.Set(asker, []Wanted{{Question: dbA, TTLBounds: bounds}, {Question: second, TTLBounds: bounds}})
+		r.Set(asker, []Request{{Question: dbA, TTLBounds: bounds}, {Question: second, TTLBounds: bounds}})
 		time.Sleep(time.Millisecond)
 		r.Set(asker, wantDB) // the other one is being asked
 		time.Sleep(time.Minute)
-		if asked := len(a.times(second)); asked != 1 {
-			t.Errorf("asked %d times", asked)
+		if queries := len(a.times(second)); queries != 1 {
+			t.Errorf("asked %d times", queries)
 		}
 		r.Remove(asker)
 		before := len(a.times(dbA))
 		time.Sleep(time.Hour)
-		if asked := len(a.times(dbA)) - before; asked > 0 || len(r.lookups)+len(r.wanted) > 0 {
-			t.Errorf("asked %d times, %d lookups are left", asked, len(r.lookups))
+		if queries := len(a.times(dbA)) - before; queries > 0 || len(r.lookups)+len(r.requested) > 0 {
+			t.Errorf("asked %d times, %d lookups are left", queries, len(r.lookups))
 		}
 		if got := r.Answer(dbA); !got.empty() || got.Outcome != LookupPending {
 			t.Errorf("%+v", got)
@@ -249,18 +249,18 @@ func TestFailingNamesHoldUpNoOthers(t *testing.T) {
 		names /= 10 // see TestGreedyTenantsMakeNobodyWait
 	}
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
-		var questions []Wanted
+		var questions []Request
 		for i := range names {
 			question := Question{fmt.Sprintf("%d.example", i), RecordA}
-			questions = append(questions, Wanted{Question: question, TTLBounds: bounds})
-			a.say(question, dnsReply{outcome: LookupTimeout})
+			questions = append(questions, Request{Question: question, TTLBounds: bounds})
+			a.setReply(question, dnsReply{outcome: LookupTimeout})
 		}
 		r.Set(other, questions)
 		time.Sleep(time.Minute)
 		a.mu.Lock()
 		a.slow, a.fast = 3*time.Second, dbA
 		a.mu.Unlock()
-		a.say(dbA, found(10*time.Second, "192.0.2.1"))
+		a.setReply(dbA, foundReply(10*time.Second, "192.0.2.1"))
 		r.Set(asker, wantDB)
 		time.Sleep(10 * time.Minute)
 		times := a.times(dbA)
@@ -283,15 +283,15 @@ func TestPanicIsAnOutcome(t *testing.T) {
 }
 
 func TestResolverAsksNameServers(t *testing.T) {
-	place := probetest.NameServer(t, probetest.AnswersBy(t, probetest.Holding(map[string][]string{"db.example. A": {"db.example. 1 IN A 192.0.2.9"}})), probetest.Silence)
-	told := make(chan probes.Owner, 1)
-	r := New(Options{Servers: []netip.AddrPort{place}, Log: logr.Discard(), Notify: func(asker probes.Owner) { told <- asker }})
+	server := probetest.NameServer(t, probetest.AnswersBy(t, probetest.Holding(map[string][]string{"db.example. A": {"db.example. 1 IN A 192.0.2.9"}})), probetest.Silence)
+	notified := make(chan probes.Owner, 1)
+	r := New(Options{Servers: []netip.AddrPort{server}, Log: logr.Discard(), Notify: func(asker probes.Owner) { notified <- asker }})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- r.Start(ctx) }()
 	r.Set(asker, wantDB)
 	select {
-	case <-told:
+	case <-notified:
 	case <-time.After(probetest.Ample):
 		t.Fatal("no answer")
 	}
@@ -311,10 +311,10 @@ func TestResolverOfDnsmasq(t *testing.T) {
 		"--srv-host=_db._tcp.example,db.example,5432,10,5")
 	server.Hold(append(servers.Addresses("many.example", 200), "192.0.2.1 db.example", "2001:db8::1 db.example")...)
 	server.Start()
-	told := make(chan struct{}, 1)
+	notified := make(chan struct{}, 1)
 	r := New(Options{Servers: []netip.AddrPort{server.Address()}, Log: logr.Discard(), Notify: func(probes.Owner) {
 		select {
-		case told <- struct{}{}:
+		case notified <- struct{}{}:
 		default:
 		}
 	}})
@@ -328,18 +328,18 @@ func TestResolverOfDnsmasq(t *testing.T) {
 		}
 	}()
 	far, many := Question{"far.example", RecordA}, Question{"many.example", RecordA}
-	wide, service, nxdomainSince := Question{"far.example", RecordAAAA}, Question{"_db._tcp.example", RecordSRV}, Question{"missing.example", RecordA}
-	var wanted []Wanted
-	for _, question := range []Question{far, many, wide, service, nxdomainSince} {
-		wanted = append(wanted, Wanted{Question: question, TTLBounds: TTLBounds{Min: time.Second, Max: time.Second}})
+	wide, service, nonexistent := Question{"far.example", RecordAAAA}, Question{"_db._tcp.example", RecordSRV}, Question{"missing.example", RecordA}
+	var requests []Request
+	for _, question := range []Question{far, many, wide, service, nonexistent} {
+		requests = append(requests, Request{Question: question, TTLBounds: TTLBounds{Min: time.Second, Max: time.Second}})
 	}
-	r.Set(asker, wanted)
+	r.Set(asker, requests)
 	until := func(what string, holds func() bool) {
 		t.Helper()
 		deadline := time.After(probetest.Ample)
 		for !holds() {
 			select {
-			case <-told:
+			case <-notified:
 			case <-deadline:
 				t.Fatalf("not in time: %s", what)
 			}
@@ -347,7 +347,7 @@ func TestResolverOfDnsmasq(t *testing.T) {
 	}
 	until("the first answers", func() bool {
 		return r.Answer(far).equal(addresses("192.0.2.1")) && r.Answer(wide).equal(addresses("2001:db8::1")) &&
-			len(r.Answer(many).Addresses) == 200 && r.Answer(nxdomainSince).Outcome == LookupMissing &&
+			len(r.Answer(many).Addresses) == 200 && r.Answer(nonexistent).Outcome == LookupMissing &&
 			r.Answer(service).equal(RecordSet{Services: []ServiceRecord{{10, 5, "db.example", 5432}}})
 	})
 	for i := range 3 {

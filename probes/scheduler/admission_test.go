@@ -288,9 +288,9 @@ func TestWhoIsSharedWaitsInOnePlace(t *testing.T) {
 	})
 }
 
-// Who has a target without a verdict gets the one that the next owner begins with, and no
-// probe will change it.
-func TestTheVerdictThatAnotherOwnerHasIsNews(t *testing.T) {
+// An owner whose target has no verdict yet gets the one that the next owner brings, and is
+// notified of it: no probe will change it.
+func TestScheduler_SecondOwnerBringsAVerdict_FirstOwnerIsNotified(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		owners := make(chan probes.Owner, 100)
 		s := started(t, Options{Notify: func(o probes.Owner) { owners <- o }})
@@ -298,9 +298,9 @@ func TestTheVerdictThatAnotherOwnerHasIsNews(t *testing.T) {
 		first, second := probes.Owner{Namespace: "a", Name: "x"}, probes.Owner{Namespace: "b", Name: "y"}
 		s.Set(first, []Target{target(slow)})
 		synctest.Wait()
-		seeded := target(slow)
-		seeded.Initial = health.New(health.StateHealthy)
-		s.Set(second, []Target{seeded})
+		healthy := target(slow)
+		healthy.Initial = health.New(health.StateHealthy)
+		s.Set(second, []Target{healthy})
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if n := len(owners); n != 1 || <-owners != first {

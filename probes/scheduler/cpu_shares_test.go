@@ -67,26 +67,26 @@ func TestHandshakesOfOneNamespaceMakeNoOtherWait(t *testing.T) {
 			return probes.SuccessResult()
 		}
 		var greedy []sweating
-		crowd := many(targets, func(int) probes.Prober {
+		greedyTargets := many(targets, func(int) probes.Prober {
 			greedy = append(greedy, sweating{&scripted{answer: compute}})
 			return greedy[len(greedy)-1]
 		})
-		few := many(20, func(int) probes.Prober { return sweating{&scripted{answer: compute}} })
-		for i := range few {
-			few[i].Identity[3], few[i].Initial = 1, health.New(health.StateHealthy)
+		modest := many(20, func(int) probes.Prober { return sweating{&scripted{answer: compute}} })
+		for i := range modest {
+			modest[i].Identity[3], modest[i].Initial = 1, health.New(health.StateHealthy)
 		}
-		for i := range crowd { // they would take ten times as long as there is
-			crowd[i].Initial = health.New(health.StateHealthy)
-			crowd[i].Timing = Timing{Interval: 500 * time.Millisecond, FastInterval: 500 * time.Millisecond, Timeout: 500 * time.Millisecond}
+		for i := range greedyTargets { // they would take ten times as long as there is
+			greedyTargets[i].Initial = health.New(health.StateHealthy)
+			greedyTargets[i].Timing = Timing{Interval: 500 * time.Millisecond, FastInterval: 500 * time.Millisecond, Timeout: 500 * time.Millisecond}
 		}
-		s.Set(probes.Owner{Namespace: "greedy", Name: "crowd"}, crowd)
-		s.Set(probes.Owner{Namespace: "modest", Name: "api"}, few)
+		s.Set(probes.Owner{Namespace: "greedy", Name: "crowd"}, greedyTargets)
+		s.Set(probes.Owner{Namespace: "modest", Name: "api"}, modest)
 		time.Sleep(6 * timing.Interval)
 		synctest.Wait()
 
 		mu.Lock()
 		defer mu.Unlock()
-		if len(took) < 5*len(few) || slices.Max(took) > 10*handshake {
+		if len(took) < 5*len(modest) || slices.Max(took) > 10*handshake {
 			t.Errorf("%d probes of the modest namespace took up to %v", len(took), slices.Max(took))
 		}
 		for _, of := range []probes.Owner{{Namespace: "greedy", Name: "crowd"}, {Namespace: "modest", Name: "api"}} {

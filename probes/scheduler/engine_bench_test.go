@@ -52,7 +52,7 @@ func BenchmarkRegistryNew(b *testing.B) {
 // BenchmarkSchedulerSet hands the scheduler the targets that it has, as a reconcile without
 // a change does, among fifty thousand of them.
 func BenchmarkSchedulerSet(b *testing.B) {
-	scheduler, owners, targets := crowd(5000, 10)
+	scheduler, owners, targets := populatedScheduler(5000, 10)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		scheduler.Set(owners[i%len(owners)], targets[i%len(owners)])
@@ -61,7 +61,7 @@ func BenchmarkSchedulerSet(b *testing.B) {
 
 // BenchmarkSchedulerHealth reads what is known of an owner's targets.
 func BenchmarkSchedulerHealth(b *testing.B) {
-	scheduler, owners, _ := crowd(5000, 10)
+	scheduler, owners, _ := populatedScheduler(5000, 10)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if len(scheduler.Health(owners[i%len(owners)])) != 10 {
@@ -70,8 +70,8 @@ func BenchmarkSchedulerHealth(b *testing.B) {
 	}
 }
 
-// crowd returns a scheduler, not started, with targets of many owners.
-func crowd(ownerCount, item int) (*Scheduler, []probes.Owner, [][]Target) {
+// populatedScheduler returns a scheduler, not started, with targets of many owners.
+func populatedScheduler(ownerCount, item int) (*Scheduler, []probes.Owner, [][]Target) {
 	scheduler := New(Options{Notify: func(probes.Owner) {}})
 	owners, targets := make([]probes.Owner, ownerCount), make([][]Target, ownerCount)
 	for i := range owners {

@@ -39,9 +39,9 @@ var calm = Timing{Interval: 2 * time.Second, FastInterval: time.Second, Timeout:
 // whatever his endpoints do. The time is virtual: what is shown is whose turn it is, and
 // not how fast this machine is.
 func TestGreedyTenantsMakeNobodyWait(t *testing.T) {
-	everybody, most, few := 10000, 4096, 200
+	everybody, most, modestCount := 10000, 4096, 200
 	if effort.Bounded {
-		everybody, most, few = everybody/5, most/5, few/5
+		everybody, most, modestCount = everybody/5, most/5, modestCount/5
 	}
 	slowly := func(ctx context.Context) probes.Result {
 		time.Sleep(450 * time.Millisecond)
@@ -73,7 +73,7 @@ func TestGreedyTenantsMakeNobodyWait(t *testing.T) {
 					}
 					return elsewhere{&scripted{answer: answer}, at}
 				}
-				modest, late := modestTargets(few, func(i int, answer func(context.Context) probes.Result) probes.Prober { return prober(answer, 1<<15+i) }, test.modest)
+				modest, late := modestTargets(modestCount, func(i int, answer func(context.Context) probes.Result) probes.Prober { return prober(answer, 1<<15+i) }, test.modest)
 				greedy := many(everybody, func(i int) probes.Prober { return prober(test.greedy, i) })
 				for i := range greedy {
 					greedy[i].Timing = Timing{Interval: 500 * time.Millisecond, FastInterval: 100 * time.Millisecond, Timeout: 500 * time.Millisecond}
@@ -87,7 +87,7 @@ func TestGreedyTenantsMakeNobodyWait(t *testing.T) {
 				time.Sleep(5 * calm.Interval)
 				synctest.Wait()
 				all := late()
-				if want := few * 3; len(all) < want {
+				if want := modestCount * 3; len(all) < want {
 					t.Fatalf("%d probes of the modest tenant, want at least %d", len(all), want)
 				}
 				slices.Sort(all)
@@ -101,7 +101,7 @@ func TestGreedyTenantsMakeNobodyWait(t *testing.T) {
 
 // modestTargets are targets that write down how late they are probed: the time since the
 // point of the grid that each is due at. The first probe is due at once, whenever that is.
-func modestTargets(n int, made func(int, func(context.Context) probes.Result) probes.Prober, answer func(context.Context) probes.Result) ([]Target, func() []time.Duration) {
+func modestTargets(n int, proberFor func(int, func(context.Context) probes.Result) probes.Prober, answer func(context.Context) probes.Result) ([]Target, func() []time.Duration) {
 	if answer == nil {
 		answer = func(context.Context) probes.Result { return probes.SuccessResult() }
 	}
@@ -113,7 +113,7 @@ func modestTargets(n int, made func(int, func(context.Context) probes.Result) pr
 		binary.BigEndian.PutUint64(identity[:], uint64(i)*uint64(calm.Interval)/uint64(n))
 		before := 0
 		list[i] = Target{Key: fmt.Sprint(i), Identity: identity, Timing: calm, Thresholds: health.Thresholds{Failure: 1, Success: 1}}
-		list[i].Prober = made(i, func(ctx context.Context) probes.Result {
+		list[i].Prober = proberFor(i, func(ctx context.Context) probes.Result {
 			mu.Lock()
 			if before++; before > 2 { // and so may be the second, of one that fails
 				late = append(late, time.Duration((uint64(time.Now().UnixNano())-binary.BigEndian.Uint64(identity[:]))%uint64(calm.Interval)))

@@ -97,5 +97,5 @@ func (s *Scheduler) whenMoreMayBegin(now time.Duration) time.Duration {
 		return now
 	}
 	s.starts.reached = true
-	return now + tick // or once one of them has ended, see settle
+	return now + tick // or once one of them has ended, see recordResult
 }

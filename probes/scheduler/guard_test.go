@@ -80,8 +80,8 @@ func (r *remote) Probe(ctx context.Context) probes.Result {
 	r.mu.Lock()
 	died := r.died
 	r.mu.Unlock()
-	for _, again := range []time.Duration{0, retransmission, 3 * retransmission} {
-		from := startedAt.Add(again)
+	for _, delay := range []time.Duration{0, retransmission, 3 * retransmission} {
+		from := startedAt.Add(delay)
 		to := from.Add(r.latency)
 		if !r.network.whole(from, to) || !died.IsZero() && to.After(died) {
 			continue
@@ -111,11 +111,11 @@ func (r *remote) die() {
 type realm struct {
 	*network
 	scheduler *Scheduler
-	owners    []province
+	owners    []realmOwner
 	random    *rand.Rand
 }
 
-type province struct {
+type realmOwner struct {
 	probes.Owner
 	timing     Timing
 	thresholds health.Thresholds
@@ -123,13 +123,13 @@ type province struct {
 }
 
 // bound is the longest time until a silent endpoint is found dead.
-func (p *province) bound() time.Duration {
+func (p *realmOwner) bound() time.Duration {
 	return p.timing.Interval + time.Duration(p.thresholds.Failure)*max(p.timing.FastInterval, p.timing.Timeout)
 }
 
 func pick[T any](random *rand.Rand, from ...T) T { return from[random.IntN(len(from))] }
 
-func newRealm(t *testing.T, random *rand.Rand, leastFailures int) *realm {
+func newRealm(t *testing.T, random *rand.Rand, minFailures int) *realm {
 	r := &realm{network: &network{origin: time.Now()}, scheduler: started(t, Options{}), random: random}
 	uniform := random.IntN(2) == 0
 	var common Timing
@@ -142,26 +142,26 @@ func newRealm(t *testing.T, random *rand.Rand, leastFailures int) *realm {
 				FastInterval: min(pick(random, 100*time.Millisecond, 250*time.Millisecond, time.Second), interval),
 			}
 		}
-		made := province{
+		tenant := realmOwner{
 			Owner: probes.Owner{Namespace: "realm", Name: fmt.Sprint(i)}, timing: common,
-			thresholds: health.Thresholds{Failure: uint8(leastFailures + random.IntN(3)), Success: 2},
+			thresholds: health.Thresholds{Failure: uint8(minFailures + random.IntN(3)), Success: 2},
 		}
 		targets := many(1+random.IntN(6), func(k int) probes.Prober {
 			one := &remote{
 				network: r.network, at: probes.Location{Addr: netip.AddrFrom4([4]byte{10, 1, byte(i), byte(k)})},
 				latency: time.Duration(1+random.IntN(100)) * time.Millisecond,
 			}
-			made.endpoints = append(made.endpoints, one)
+			tenant.endpoints = append(tenant.endpoints, one)
 			return one
 		})
 		for k := range targets {
 			for at := range targets[k].Identity {
 				targets[k].Identity[at] = byte(random.IntN(256))
 			}
-			targets[k].Timing, targets[k].Thresholds = made.timing, made.thresholds
+			targets[k].Timing, targets[k].Thresholds = tenant.timing, tenant.thresholds
 		}
-		r.owners = append(r.owners, made)
-		r.scheduler.Set(made.Owner, targets)
+		r.owners = append(r.owners, tenant)
+		r.scheduler.Set(tenant.Owner, targets)
 	}
 	time.Sleep(25 * time.Second)
 	synctest.Wait()

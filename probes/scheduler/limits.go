@@ -34,9 +34,9 @@ type limits struct {
 	// perDestination bounds the probes of one namespace to a place: who probes it slowly
 	// is in nobody's way but his own.
 	perDestination int
-	// computing has a lock of its own. mostWaiting bounds the probes of one namespace that
+	// cpuLimiter has a lock of its own. maxWaiting bounds the probes of one namespace that
 	// wait there or have begun to go there in this tick: more would run out of time.
-	computing  *cpulimit.Limiter
+	cpuLimiter *cpulimit.Limiter
 	maxWaiting int
 
 	inFlight      [lanes]int
@@ -55,7 +55,7 @@ type limits struct {
 type limitKey struct {
 	// limit is its name in the metrics; empty if there is none.
 	limit string
-	// visit has a place if the limit is that of a destination.
+	// namespaceHost has a place if the limit is that of a destination.
 	namespaceHost
 	lane lane
 }
@@ -73,7 +73,7 @@ func newLimits(options Options) limits {
 		perNamespace:     options.MaxInFlightPerNamespace,
 		downPerNamespace: max(min(down*options.MaxInFlightPerNamespace/options.MaxInFlight, down), 1),
 		perDestination:   options.MaxInFlightPerDestination,
-		computing:        cpulimit.New(options.MaxHandshakes),
+		cpuLimiter:       cpulimit.New(options.MaxHandshakes),
 		maxWaiting:       waitingPerTurn * options.MaxHandshakes,
 		entered:          map[string]int{},
 		byNamespace:      map[string][lanes]int{},
@@ -155,7 +155,7 @@ func (l *limits) charge(p *probe, to *account) (exceeded limitKey) {
 	}
 	computes := isCPUHeavy(p.prober)
 	exceeded.limit = "cpu"
-	if computes && (l.computing.Waiting(namespace)+l.entered[namespace] >= l.maxWaiting || l.overtakes(p, exceeded)) {
+	if computes && (l.cpuLimiter.Waiting(namespace)+l.entered[namespace] >= l.maxWaiting || l.overtakes(p, exceeded)) {
 		return exceeded
 	}
 	if at, ok := p.prober.(probes.EndpointInfo); ok {

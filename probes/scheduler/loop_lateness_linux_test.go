@@ -62,9 +62,9 @@ func driveLoop(t *testing.T, targets []Target) *drivenLoop {
 	return d
 }
 
-// turn has the loop see to whatever has happened. It is the loop that is late, and not the
+// runOnce has the loop process what has happened. It is the loop that is late, and not the
 // whole process, see stalls.
-func (d *drivenLoop) turn(ctx context.Context) {
+func (d *drivenLoop) runOnce(ctx context.Context) {
 	d.stalls.planned = d.now()
 	d.loop.wait(ctx, d.now())
 }
@@ -82,7 +82,7 @@ func readable(fd int) bool {
 	return count > 0 && err == nil
 }
 
-func connected(fd int) bool {
+func isConnected(fd int) bool {
 	_, err := syscall.Getpeername(fd)
 	return err == nil
 }
@@ -121,11 +121,11 @@ func httpTargets(t *testing.T, count int, serveOne func(net.Conn)) []Target {
 func TestLoop_AnswersLieInSockets_NoneIsLate(t *testing.T) {
 	const count = 3 * 128
 	d := driveLoop(t, httpTargets(t, count, probetest.Closing(probetest.Responding(probetest.Well))))
-	d.awaitSockets(t, connected)
-	d.turn(t.Context())
+	d.awaitSockets(t, isConnected)
+	d.runOnce(t.Context())
 	d.awaitSockets(t, readable)
 	d.clock.Step(10 * shortTimeout.Timeout)
-	d.turn(t.Context())
+	d.runOnce(t.Context())
 	d.expect(t, probes.ReasonNone, count)
 }
 
@@ -133,14 +133,14 @@ func TestLoop_AnswersLieInSockets_NoneIsLate(t *testing.T) {
 // says nothing about the endpoint.
 func TestLoop_RequestNotSentInTime_IsOverload(t *testing.T) {
 	d := driveLoop(t, httpTargets(t, 1, probetest.Closing(probetest.Responding(probetest.Well))))
-	d.turn(t.Context()) // the loop has looked, perhaps before the connection stood
+	d.runOnce(t.Context()) // the loop has looked, perhaps before the connection stood
 	if len(d.results()) > 0 {
 		t.Fatalf("results %v", d.results())
 	}
 	d = driveLoop(t, httpTargets(t, 1, probetest.Closing(probetest.Responding(probetest.Well))))
-	d.awaitSockets(t, connected)
+	d.awaitSockets(t, isConnected)
 	d.clock.Step(shortTimeout.Timeout + lateSlack)
-	d.turn(t.Context())
+	d.runOnce(t.Context())
 	d.expect(t, probes.ReasonCrowded, 1)
 	if late := testutil.ToFloat64(d.options.Metrics.late[lateExchange]); late != 1 {
 		t.Errorf("%v probes counted as late", late)
@@ -152,34 +152,34 @@ func TestLoop_RequestSentLate_ExtendsTheDeadline(t *testing.T) {
 	const late = 200 * time.Millisecond
 	for name, answers := range map[string]bool{"answers": true, "is silent": false} {
 		t.Run(name, func(t *testing.T) {
-			asked, answer := make(chan bool), make(chan bool)
+			received, answer := make(chan bool), make(chan bool)
 			d := driveLoop(t, httpTargets(t, 1, func(conn net.Conn) {
 				probetest.ReadRequest(conn)
-				close(asked)
+				close(received)
 				if <-answer {
 					_, _ = conn.Write([]byte(probetest.Well))
 				}
 				<-answer
 			}))
 			t.Cleanup(func() { close(answer) })
-			d.awaitSockets(t, connected)
+			d.awaitSockets(t, isConnected)
 			d.clock.Step(late)
-			d.turn(t.Context())
-			<-asked
+			d.runOnce(t.Context())
+			<-received
 			d.clock.Step(shortTimeout.Timeout - time.Millisecond)
-			d.turn(t.Context())
+			d.runOnce(t.Context())
 			if got := d.results(); len(got) > 0 {
 				t.Fatalf("results %v before the endpoint has had its timeout", got)
 			}
 			answer <- answers
 			if answers {
 				d.awaitSockets(t, readable)
-				d.turn(t.Context())
+				d.runOnce(t.Context())
 				d.expect(t, probes.ReasonNone, 1)
 				return
 			}
 			d.clock.Step(2 * tick)
-			d.turn(t.Context())
+			d.runOnce(t.Context())
 			d.expect(t, probes.ReasonTimeout, 1)
 		})
 	}
@@ -199,7 +199,7 @@ func TestLoop_LateForSilenceAndRefusal_BlamesTheEndpoint(t *testing.T) {
 			d := driveLoop(t, test.targets)
 			probetest.Eventually(t, "the probe ends", func() bool {
 				d.clock.Step(timing.Timeout + 2*lateSlack)
-				d.turn(t.Context())
+				d.runOnce(t.Context())
 				return len(d.results()) > 0
 			})
 			d.expect(t, test.want, 1)

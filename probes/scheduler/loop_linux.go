@@ -74,8 +74,8 @@ type loop struct {
 type exchange struct {
 	*probe
 	transport.LoopProber
-	// asked: the request has been said.
-	asked bool
+	// requestSent: the request has been sent in full.
+	requestSent bool
 	// deadline is when the endpoint has had its timeout. The time that a connection waits
 	// for the loop to send its request does not count.
 	deadline time.Duration
@@ -107,8 +107,8 @@ func newLoop(s *Scheduler) *loop {
 
 // watch makes the loop watch a descriptor, with one event for each change.
 func (l *loop) watch(fd int) error {
-	const news = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | syscall.EPOLLET&math.MaxUint32
-	return syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: news, Fd: int32(fd)})
+	const events = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | syscall.EPOLLET&math.MaxUint32
+	return syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
 // close gives up the probes under way.
@@ -122,7 +122,7 @@ func (l *loop) close() {
 	for fd := range l.lingering {
 		l.forget(fd)
 	}
-	// Who is about to ring holds the lock. Afterwards the bell's number may be another file's.
+	// wakeUp is called with the lock held. Afterwards the pipe's descriptor may be another file's.
 	l.scheduler.mu.Lock()
 	defer l.scheduler.mu.Unlock()
 	l.closeFiles()
@@ -278,11 +278,11 @@ func (l *loop) abandon() {
 // last looked and nothing had happened.
 func (l *loop) advance(ctx context.Context, fd int, t exchange, events uint32, since time.Duration) {
 	now := l.scheduler.now()
-	if !t.asked && now-since > lateSlack {
+	if !t.requestSent && now-since > lateSlack {
 		l.scheduler.options.Metrics.late[lateExchange].Inc()
 	}
 	switch {
-	case t.asked:
+	case t.requestSent:
 		l.listen(ctx, fd, t, nil)
 	case now >= t.deadline && len(t.Request()) > 0 && events&(syscall.EPOLLERR|syscall.EPOLLHUP) == 0:
 		l.end(fd, t, l.missed(since, now))
@@ -302,7 +302,7 @@ func (l *loop) missed(since, now time.Duration) probes.Result {
 	return probes.FailureResult(probes.ReasonTimeout)
 }
 
-// ask says the request, on a connection that stands or has failed.
+// ask sends the request, on a connection that stands or has failed.
 func (l *loop) ask(ctx context.Context, fd int, t exchange, events uint32) {
 	if events&syscall.EPOLLERR != 0 {
 		if err := socket.ConnectError(fd, t.to()); err != nil {
@@ -312,15 +312,15 @@ func (l *loop) ask(ctx context.Context, fd int, t exchange, events uint32) {
 		}
 	}
 	request := t.Request()
-	said, err := write(fd, request, events)
+	n, err := write(fd, request, events)
 	switch {
-	case err == nil && said < len(request):
-		l.promote(ctx, fd, t, request[said:], nil)
+	case err == nil && n < len(request):
+		l.promote(ctx, fd, t, request[n:], nil)
 	case err != nil:
 		// An endpoint may answer and close before it has read the request.
 		l.listen(ctx, fd, t, err)
 	case t.ReadsResponse():
-		t.asked, t.accepted = true, true
+		t.requestSent, t.accepted = true, true
 		l.keep(fd, t)
 		if events&^syscall.EPOLLOUT != 0 {
 			l.listen(ctx, fd, t, nil)
@@ -332,10 +332,10 @@ func (l *loop) ask(ctx context.Context, fd int, t exchange, events uint32) {
 
 // write writes what the kernel takes, or finds what has become of the connection if there
 // is nothing to write.
-func write(fd int, request []byte, events uint32) (said int, err error) {
+func write(fd int, request []byte, events uint32) (n int, err error) {
 	switch {
 	case len(request) > 0:
-		said, err = syscall.Write(fd, request)
+		n, err = syscall.Write(fd, request)
 	case events&(syscall.EPOLLERR|syscall.EPOLLHUP) != 0:
 		var failed int
 		if failed, err = syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR); failed != 0 {
@@ -345,10 +345,10 @@ func write(fd int, request []byte, events uint32) (said int, err error) {
 	if errors.Is(err, syscall.EAGAIN) {
 		return 0, nil
 	}
-	return max(said, 0), err
+	return max(n, 0), err
 }
 
-// listen takes what has come of the answer. failed is why the request could not be said.
+// listen takes what has come of the answer. failed is why the request could not be sent.
 func (l *loop) listen(ctx context.Context, fd int, t exchange, failed error) {
 	count, err := 0, failed
 	if t.ReadsResponse() {

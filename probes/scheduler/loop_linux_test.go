@@ -37,13 +37,13 @@ import (
 // What the loop makes of endpoints is tested together with what goroutines do, see result.
 
 func TestLoopMakesManyProbesAtATime(t *testing.T) {
-	const crowd = 3 * burst
+	const count = 3 * burst
 	before := openFiles(t)
 	t.Run("and closes what it has opened", func(t *testing.T) {
 		prober := newProber(t, probeOf(probetest.Serve(t, probetest.Closing(probetest.Responding(probetest.Well))), "http://"))
-		s := started(t, Options{MaxInFlightPerDestination: crowd})
-		s.Set(owner, many(crowd, func(int) probes.Prober { return prober }))
-		probetest.Eventually(t, "all are healthy", func() bool { return healthyOf(s) == crowd })
+		s := started(t, Options{MaxInFlightPerDestination: count})
+		s.Set(owner, many(count, func(int) probes.Prober { return prober }))
+		probetest.Eventually(t, "all are healthy", func() bool { return healthyOf(s) == count })
 		if s.idle.Load() > 0 {
 			t.Error("goroutines have made probes that are the loop's")
 		}
@@ -74,10 +74,10 @@ func TestLoopEndsProbesThatNobodyWants(t *testing.T) {
 		"stopped": func(_ *Scheduler, stop func()) { stop() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			asked, ended := make(chan struct{}), make(chan error, 1)
+			received, ended := make(chan struct{}), make(chan error, 1)
 			endless := target(newProber(t, probeOf(probetest.Serve(t, func(conn net.Conn) {
 				probetest.ReadRequest(conn)
-				close(asked)
+				close(received)
 				_, err := conn.Read(make([]byte, 1))
 				ended <- err
 			}), "http://")))
@@ -87,7 +87,7 @@ func TestLoopEndsProbesThatNobodyWants(t *testing.T) {
 			s.Set(owner, []Target{endless})
 			stopped := make(chan error)
 			go func() { stopped <- s.Start(ctx) }()
-			<-asked
+			<-received
 			end(s, stop)
 			if err := <-ended; !errors.Is(err, io.EOF) {
 				t.Errorf("the connection ended with %v", err)

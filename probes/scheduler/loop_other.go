@@ -30,5 +30,5 @@ func newLoop(*Scheduler) *loop                      { return nil }
 func (l *loop) begin(context.Context, *probe)       {}
 func (l *loop) wait(context.Context, time.Duration) {}
 func (l *loop) abandon()                            {}
-func (l *loop) ring()                               {}
+func (l *loop) wakeUp()                             {}
 func (l *loop) close()                              {}

@@ -60,8 +60,8 @@ func (r *lossyRemote) Scheme() string { return "http" }
 
 // exchange returns how long it takes until a packet and its answer both arrive, which are
 // sent again at these times; none if they never do.
-func (r *lossyRemote) exchange(again ...time.Duration) (time.Duration, bool) {
-	for _, after := range again {
+func (r *lossyRemote) exchange(attempts ...time.Duration) (time.Duration, bool) {
+	for _, after := range attempts {
 		if r.random.Float64() < r.loss() {
 			continue // the packet is lost
 		}
@@ -74,7 +74,7 @@ func (r *lossyRemote) exchange(again ...time.Duration) (time.Duration, bool) {
 
 func (r *lossyRemote) Probe(ctx context.Context) probes.Result {
 	r.mu.Lock()
-	connected, ok := r.exchange(0, time.Second, 3*time.Second)
+	connectTime, ok := r.exchange(0, time.Second, 3*time.Second)
 	ms := time.Millisecond
 	answered, answers := r.exchange(0, 200*ms, 600*ms, 1400*ms, 3000*ms)
 	dead := r.dead
@@ -83,7 +83,7 @@ func (r *lossyRemote) Probe(ctx context.Context) probes.Result {
 		return hang(ctx)
 	}
 	select {
-	case <-time.After(connected + answered):
+	case <-time.After(connectTime + answered):
 		return pass
 	case <-ctx.Done():
 		return probes.FailureResult(probes.ReasonTimeout)

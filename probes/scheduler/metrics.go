@@ -47,9 +47,9 @@ type Metrics struct {
 	// deferred: how often a limit kept a probe from beginning, by limit: namespace,
 	// destination or cpu.
 	deferred *prometheus.CounterVec
-	// skipped: points of the grid that passed without a probe, and shed those of them that
+	// skipped: points of the grid that passed without a probe, and shedProbes those of them that
 	// passed because the operator had too much to do.
-	skipped, shed prometheus.Counter
+	skipped, shedProbes prometheus.Counter
 	// late: probes for which the operator was late, by stage: start or exchange.
 	late [lateStages]prometheus.Counter
 	// lateVec is what late are the members of.
@@ -85,7 +85,7 @@ func NewMetrics() *Metrics {
 		durations:     map[string]*[5]prometheus.Observer{},
 		results:       prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_total", Help: "Probes made, by reason of their result; Success for passed probes."}, []string{"reason"}),
 		deferred:      prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_deferred_total", Help: "How often a limit delayed a probe, by limit: namespace, destination or cpu."}, []string{"limit"}),
-		shed:          prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_shed_total", Help: "Routine probes left out because the operator was overloaded: the part of farpoint_probes_skipped_total that was not caused by a limit for a namespace, a destination or the CPU."}),
+		shedProbes:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_shed_total", Help: "Routine probes left out because the operator was overloaded: the part of farpoint_probes_skipped_total that was not caused by a limit for a namespace, a destination or the CPU."}),
 		lateVec:       prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_late_total", Help: "Probes that the operator processed more than 50 ms late, by stage: start for probes that started late, exchange for established connections that waited for the request to be sent."}, []string{"stage"}),
 		skipped:       prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_skipped_total", Help: "Intervals in which no probe was made."}),
 		transitions:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "health_changes_total", Help: "Changes of a target's health, or of the reason for it."}),
@@ -113,7 +113,7 @@ func NewMetrics() *Metrics {
 func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.targets, m.inFlightVec, m.watches, m.lateness, m.duration, m.results,
-		m.deferred, m.skipped, m.shed, m.lateVec, m.transitions, m.panics, m.isolation, m.multiplier, m.maxMultiplier,
+		m.deferred, m.skipped, m.shedProbes, m.lateVec, m.transitions, m.panics, m.isolation, m.multiplier, m.maxMultiplier,
 	}
 }
 
@@ -140,7 +140,7 @@ func (m *Metrics) began(late, interval time.Duration, overloaded bool) {
 	if missed := float64(late / interval); missed > 0 {
 		m.skipped.Add(missed)
 		if overloaded {
-			m.shed.Add(missed)
+			m.shedProbes.Add(missed)
 		}
 	}
 }

@@ -100,7 +100,7 @@ func TestOverload_MoreProbesDueThanCanBeMade_OnlyTheDeadIsOut(t *testing.T) {
 	}
 	t.Logf("%.0f probes a second; all endpoints in %v; the dead one was out after %v; results: %v",
 		rate, cycle, took, (&drivenLoop{Scheduler: s}).results())
-	if late := testutil.ToFloat64(metrics.late[lateStart]); cycle > 2*hurried.Interval && (late == 0 || testutil.ToFloat64(metrics.shed) == 0) {
-		t.Errorf("%v late and %v shed, although only %.0f probes a second were made", late, testutil.ToFloat64(metrics.shed), rate)
+	if late := testutil.ToFloat64(metrics.late[lateStart]); cycle > 2*hurried.Interval && (late == 0 || testutil.ToFloat64(metrics.shedProbes) == 0) {
+		t.Errorf("%v late and %v shed, although only %.0f probes a second were made", late, testutil.ToFloat64(metrics.shedProbes), rate)
 	}
 }

@@ -73,11 +73,11 @@ func (q *dueQueue) Push(x any) {
 // Pop implements heap.Interface.
 func (q *dueQueue) Pop() any {
 	last := len(*q) - 1
-	taken := (*q)[last]
+	p := (*q)[last]
 	(*q)[last] = nil
 	*q = (*q)[:last]
-	taken.queue = nil
-	return taken
+	p.queue = nil
+	return p
 }
 
 // dueAt makes a probe that waits due at another time.

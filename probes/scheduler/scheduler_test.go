@@ -80,7 +80,7 @@ func target(prober probes.Prober) Target {
 }
 
 // running runs a test in a bubble of fake time with a scheduler that is stopped and
-// awaited at its end. told counts the notifications.
+// awaited at its end. owners counts the notifications.
 func running(t *testing.T, test func(t *testing.T, s *Scheduler, owners func() int)) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -146,9 +146,9 @@ func TestGridSurvivesARestart(t *testing.T) {
 			done := make(chan error)
 			go func() { done <- s.Start(ctx) }()
 			prober := answering(pass)
-			seeded := target(prober)
-			seeded.Initial = health.New(health.StateHealthy)
-			s.Set(owner, []Target{seeded})
+			healthy := target(prober)
+			healthy.Initial = health.New(health.StateHealthy)
+			s.Set(owner, []Target{healthy})
 			time.Sleep(timing.Interval)
 			cancel()
 			if err := <-done; err != nil {
@@ -196,9 +196,9 @@ func TestDeathIsFoundWithinTheBound(t *testing.T) {
 func TestSeededHealthIsKeptForFullThresholds(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
 		prober := answering(refused)
-		seeded := target(prober)
-		seeded.Initial = health.New(health.StateHealthy)
-		s.Set(owner, []Target{seeded})
+		healthy := target(prober)
+		healthy.Initial = health.New(health.StateHealthy)
+		s.Set(owner, []Target{healthy})
 		for len(prober.times()) < int(thresholds.Failure) {
 			if s.stateOf("a") != health.StateHealthy || owners() != 0 {
 				t.Fatalf("state %v after %d failures", s.stateOf("a"), len(prober.times()))

@@ -51,10 +51,10 @@ func newSmallWorld(t *testing.T, addresses []string, withCanary bool) *smallWorl
 	for i, address := range addresses {
 		one := w.remote(address)
 		w.endpoints = append(w.endpoints, one)
-		made := target(one)
-		made.Identity = Identity{byte(i * 71), byte(i * 29), byte(i), 5}
+		newTarget := target(one)
+		newTarget.Identity = Identity{byte(i * 71), byte(i * 29), byte(i), 5}
 		w.owners = append(w.owners, probes.Owner{Namespace: "small", Name: fmt.Sprint(i)})
-		w.scheduler.Set(w.owners[i], []Target{made})
+		w.scheduler.Set(w.owners[i], []Target{newTarget})
 	}
 	time.Sleep(3 * timing.Interval)
 	synctest.Wait()

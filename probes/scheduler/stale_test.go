@@ -109,9 +109,9 @@ func TestStale_SchedulerThatStartsLate_MakesNothingStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		owners := 0
 		s := New(Options{Notify: func(probes.Owner) { owners++ }})
-		seeded := target(answering(pass))
-		seeded.Initial = health.New(health.StateHealthy)
-		s.Set(owner, []Target{seeded})
+		healthy := target(answering(pass))
+		healthy.Initial = health.New(health.StateHealthy)
+		s.Set(owner, []Target{healthy})
 		time.Sleep(time.Hour)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)

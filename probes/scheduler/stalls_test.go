@@ -95,8 +95,8 @@ func TestStoppedProcess(t *testing.T) {
 	})
 	process := exec.Command(os.Args[0])
 	process.Env = append(os.Environ(), engineProcessVariable+"="+endpoint.String())
-	var said bytes.Buffer
-	process.Stdout, process.Stderr = &said, os.Stderr
+	var output bytes.Buffer
+	process.Stdout, process.Stderr = &output, os.Stderr
 	input, err := process.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -120,8 +120,8 @@ func TestStoppedProcess(t *testing.T) {
 	if err := process.Wait(); err != nil {
 		t.Error(err)
 	}
-	if want := "told\ntold\n2 healthy\n2 stalled\n"; said.String() != want {
-		t.Errorf("it said:\n%s\nwant:\n%s", &said, want)
+	if want := "told\ntold\n2 healthy\n2 stalled\n"; output.String() != want {
+		t.Errorf("it said:\n%s\nwant:\n%s", &output, want)
 	}
 }
 

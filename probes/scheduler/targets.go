@@ -53,8 +53,8 @@ func (s *Scheduler) set(owner probes.Owner, targets []Target) (owners []probes.O
 		case known != nil && (target.Prober == nil || known.sameAs(target, owner)):
 			kept[known]++
 		default:
-			if wanted := rulesOf(target); common == nil || *common != wanted {
-				common = &wanted
+			if own := rulesOf(target); common == nil || *common != own {
+				common = &own
 			}
 			known = s.join(of, target, common, known)
 		}
@@ -114,16 +114,16 @@ func (s *Scheduler) join(of *account, target *Target, rules *rules, before *prob
 		there.subscribe(of)
 		return there
 	}
-	made := &probe{prober: target.Prober, rules: rules, identity: target.Identity, namespace: of.owner.Namespace, health: current, informed: informed}
-	made.subscribe(of)
-	s.shared[key] = made
+	p := &probe{prober: target.Prober, rules: rules, identity: target.Identity, namespace: of.owner.Namespace, health: current, informed: informed}
+	p.subscribe(of)
+	s.shared[key] = p
 	due := s.now()
-	if made.health.State != health.StateUnknown && (before == nil || before.identity == made.identity) {
-		due = made.nextOnGrid(s.origin, due)
+	if p.health.State != health.StateUnknown && (before == nil || before.identity == p.identity) {
+		due = p.nextOnGrid(s.origin, due)
 	}
-	s.enqueue(made, due)
-	s.addWatch(made)
-	return made
+	s.enqueue(p, due)
+	s.addWatch(p)
+	return p
 }
 
 // leave ends the account's share in a probe, and the probe if nobody is left.

@@ -212,11 +212,11 @@ const (
 // askWitnesses has the canaries probed, and some targets that serve and are no suspects, if
 // the guard wants them to be because of one that is.
 func (s *Scheduler) askWitnesses(suspect *probe, now time.Duration) {
-	wanted := s.guard.WantsWitnesses(suspect, now)
-	if wanted == 0 {
+	count := s.guard.WantsWitnesses(suspect, now)
+	if count == 0 {
 		return
 	}
-	until, asked := now, make([]*probe, 0, wanted)
+	until, witnesses := now, make([]*probe, 0, count)
 	ask := func(p *probe) {
 		begins := now
 		if p.queue == nil { // it is being asked
@@ -224,16 +224,16 @@ func (s *Scheduler) askWitnesses(suspect *probe, now time.Duration) {
 		} else {
 			p.dueAt(min(p.due, now))
 		}
-		until, asked = max(until, begins+p.rules.timing.Timeout+witnessDelay), append(asked, p)
+		until, witnesses = max(until, begins+p.rules.timing.Timeout+witnessDelay), append(witnesses, p)
 	}
-	for pass, ofOwner := range [...]int{witnessesOfOwner, wanted} {
+	for pass, ofOwner := range [...]int{witnessesOfOwner, count} {
 		looked := 0
 		for _, of := range s.owners { // in no order, which is what is wanted
 			if of.owner == canaries {
 				continue
 			}
-			first, enough := rand.IntN(max(len(of.entries), 1)), min(len(asked)+ofOwner, wanted)
-			for i := 0; i < len(of.entries) && len(asked) < enough && looked < maxAskable; i++ {
+			first, enough := rand.IntN(max(len(of.entries), 1)), min(len(witnesses)+ofOwner, count)
+			for i := 0; i < len(of.entries) && len(witnesses) < enough && looked < maxAskable; i++ {
 				p := of.entries[(first+i)%len(of.entries)].probe
 				if looked++; !p.suspect && p.health.State.Serves() && (pass == 0 || p.queue != nil && p.due > now) {
 					ask(p)
@@ -246,7 +246,7 @@ func (s *Scheduler) askWitnesses(suspect *probe, now time.Duration) {
 			ask(entry.probe)
 		}
 	}
-	s.guard.WitnessesAsked(asked, until, now)
+	s.guard.WitnessesAsked(witnesses, until, now)
 	s.nudge()
 }
 

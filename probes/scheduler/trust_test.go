@@ -101,10 +101,10 @@ func TestOurOwnLossTakesNothingOut(t *testing.T) {
 		for site := range w.sites {
 			w.answer(site, hang)
 		}
-		// Some of it shows as a lack of routes, which acquits nobody.
-		var turn atomic.Int32
+		// Some of it shows as a lack of routes, which clears no suspect.
+		var calls atomic.Int32
 		w.answer(3, func(ctx context.Context) probes.Result {
-			if turn.Add(1)%2 == 0 {
+			if calls.Add(1)%2 == 0 {
 				return noRoute
 			}
 			return hang(ctx)

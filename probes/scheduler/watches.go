@@ -127,13 +127,13 @@ func (s *Scheduler) watchOnce(ctx context.Context, p *probe) {
 	first, heard := context.WithTimeout(ctx, p.rules.timing.Timeout)
 	defer heard()
 	lasts := context.AfterFunc(first, end)
-	var pace pace
+	var limiter reportLimiter
 	s.guarded(func() probes.Result {
-		p.prober.(probes.Watcher).Watch(s.inTurn(ctx, p, p.namespace), func(said probes.Result) {
+		p.prober.(probes.Watcher).Watch(s.inTurn(ctx, p, p.namespace), func(result probes.Result) {
 			lasts()
 			heard()
-			s.applySelfReport(p, said)
-			s.sleep(ctx, pace.next(s.now()))
+			s.applySelfReport(p, result)
+			s.sleep(ctx, limiter.next(s.now()))
 		})
 		return probes.SuccessResult()
 	})
@@ -143,14 +143,14 @@ func (s *Scheduler) watchOnce(ctx context.Context, p *probe) {
 // the connection.
 const maxWords = 10
 
-// pace slows an endpoint down that says too much.
-type pace struct {
+// reportLimiter slows down an endpoint that reports too often.
+type reportLimiter struct {
 	second time.Duration
 	words  int
 }
 
 // next counts a word and returns the time to wait until the next one.
-func (p *pace) next(now time.Duration) time.Duration {
+func (p *reportLimiter) next(now time.Duration) time.Duration {
 	if now-p.second >= time.Second {
 		p.second, p.words = now, 0
 	}
@@ -173,18 +173,18 @@ func (s *Scheduler) sleep(ctx context.Context, pause time.Duration) {
 }
 
 // applySelfReport takes into account what an endpoint reported of itself, and notifies the owners.
-func (s *Scheduler) applySelfReport(p *probe, said probes.Result) {
-	s.notify(s.settleDeclared(p, said))
+func (s *Scheduler) applySelfReport(p *probe, result probes.Result) {
+	s.notify(s.recordSelfReport(p, result))
 }
 
-// settleDeclared is settle for what an endpoint reported of itself. The result of a probe that
-// is under way is older, perhaps, and void. A probe soon afterwards reports whether the
-// endpoint does as it says.
-func (s *Scheduler) settleDeclared(p *probe, said probes.Result) (owners []probes.Owner) {
+// recordSelfReport is recordResult for what an endpoint reported of itself. The result of a
+// probe that is under way may be older, and is discarded. A probe soon afterwards shows whether
+// the endpoint does as it says.
+func (s *Scheduler) recordSelfReport(p *probe, result probes.Result) (owners []probes.Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := p.health.State
-	if p.first == nil || !p.health.ApplySelfReport(said, p.rules.thresholds, s.options.Clock.Now()) {
+	if p.first == nil || !p.health.ApplySelfReport(result, p.rules.thresholds, s.options.Clock.Now()) {
 		return nil
 	}
 	now := s.now()

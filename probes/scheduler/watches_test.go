@@ -250,20 +250,20 @@ func TestTheFirstWordHasATimeout(t *testing.T) {
 	})
 }
 
-func TestWordsAreTakenSlowly(t *testing.T) {
+func TestWatch_EndpointReportsTooOften_IsSlowedDown(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
-		said := 0
+		reports := 0
 		prober := talking(pass, func(ctx context.Context, applySelfReport func(probes.Result)) {
 			for ctx.Err() == nil {
-				applySelfReport([]probes.Result{pass, away}[said%2])
-				said++
+				applySelfReport([]probes.Result{pass, away}[reports%2])
+				reports++
 			}
 		})
 		s.Set(owner, []Target{target(prober)})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if said > 60*maxWords+maxWords || said < 30*maxWords {
-			t.Errorf("%d words in a minute", said)
+		if reports > 60*maxWords+maxWords || reports < 30*maxWords {
+			t.Errorf("%d words in a minute", reports)
 		}
 		if owners() > 60 {
 			t.Errorf("told %d times in a minute", owners())

@@ -38,7 +38,7 @@ type probeRun struct {
 
 // loops reports whether the loop makes the probes of a prober. The first of them starts it.
 func (s *Scheduler) loops(prober probes.Prober) bool {
-	if made, ok := prober.(transport.LoopProber); !ok || !made.LoopEligible() {
+	if loopProber, ok := prober.(transport.LoopProber); !ok || !loopProber.LoopEligible() {
 		return false
 	}
 	if s.loop == nil {
@@ -71,7 +71,7 @@ func (s *Scheduler) limit(ctx context.Context, p *probe, left time.Duration) con
 
 // inTurn lets a probe compute with others in the namespace's turn.
 func (s *Scheduler) inTurn(ctx context.Context, p *probe, namespace string) context.Context {
-	return &cpulimit.Slot{Context: ctx, Limiter: s.limits.computing, Namespace: namespace, Timeout: p.rules.timing.Timeout}
+	return &cpulimit.Slot{Context: ctx, Limiter: s.limits.cpuLimiter, Namespace: namespace, Timeout: p.rules.timing.Timeout}
 }
 
 // idleWorkers is how many goroutines wait for probes to make. After a burst the others

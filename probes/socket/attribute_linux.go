@@ -30,7 +30,7 @@ type hostTables interface {
 	// network namespace.
 	isOwn(netip.Addr) bool
 	// nextHopOf returns what the route to an address leads to.
-	nextHopOf(netip.Addr) localnet.Hop
+	nextHopOf(netip.Addr) localnet.NextHop
 }
 
 // kernelTables asks the kernel, after a failure only.
@@ -38,7 +38,7 @@ type kernelTables struct{}
 
 func (kernelTables) isOwn(addr netip.Addr) bool { return localnet.IsOwn(addr) }
 
-func (kernelTables) nextHopOf(addr netip.Addr) localnet.Hop { return localnet.NextHop(addr) }
+func (kernelTables) nextHopOf(addr netip.Addr) localnet.NextHop { return localnet.FindNextHop(addr) }
 
 // attribute decides who caused an errno that a socket returned after its connection was
 // begun, from the entry of its error queue, if there is one. to is the endpoint.
@@ -74,7 +74,7 @@ func attribute(entry *queuedError, errno syscall.Errno, stream bool, to netip.Ad
 		return &Error{errno, false}
 	case isUnreachable(errno):
 		nextHop := tables.nextHopOf(to)
-		return &Error{errno, nextHop.Missing || nextHop.Unresolved && !nextHop.OnLink}
+		return &Error{errno, nextHop.NoRoute || nextHop.Unresolved && !nextHop.OnLink}
 	}
 	return &Error{errno, true}
 }

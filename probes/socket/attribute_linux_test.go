@@ -31,11 +31,11 @@ import (
 // fakeTables has one address of its own, and knows what the route to everywhere leads to.
 type fakeTables struct {
 	own     netip.Addr
-	nextHop localnet.Hop
+	nextHop localnet.NextHop
 }
 
-func (f fakeTables) isOwn(addr netip.Addr) bool        { return addr == f.own }
-func (f fakeTables) nextHopOf(netip.Addr) localnet.Hop { return f.nextHop }
+func (f fakeTables) isOwn(addr netip.Addr) bool            { return addr == f.own }
+func (f fakeTables) nextHopOf(netip.Addr) localnet.NextHop { return f.nextHop }
 
 func TestAttribute(t *testing.T) {
 	own, endpoint, router := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("203.0.113.1")
@@ -43,11 +43,11 @@ func TestAttribute(t *testing.T) {
 		return &queuedError{errno, unix.SO_EE_ORIGIN_ICMP, kind, code, from}
 	}
 	var (
-		reachable   = localnet.Hop{}
-		deadGateway = localnet.Hop{Unresolved: true}
-		deadOnLink  = localnet.Hop{OnLink: true, Unresolved: true}
-		aliveOnLink = localnet.Hop{OnLink: true}
-		noRoute     = localnet.Hop{Missing: true}
+		reachable   = localnet.NextHop{}
+		deadGateway = localnet.NextHop{Unresolved: true}
+		deadOnLink  = localnet.NextHop{OnLink: true, Unresolved: true}
+		aliveOnLink = localnet.NextHop{OnLink: true}
+		noRoute     = localnet.NextHop{NoRoute: true}
 	)
 	local, refused, unreachable := probes.UnknownResult(probes.ReasonNetworkUnreachable), probes.FailureResult(probes.ReasonConnectionRefused), probes.FailureResult(probes.ReasonHostUnreachable)
 	for _, test := range []struct {
@@ -55,7 +55,7 @@ func TestAttribute(t *testing.T) {
 		entry   *queuedError
 		errno   syscall.Errno
 		stream  bool
-		nextHop localnet.Hop
+		nextHop localnet.NextHop
 		want    probes.Result
 	}{
 		{"endpoint refuses", message(syscall.ECONNREFUSED, 3, 3, endpoint), syscall.ECONNREFUSED, false, reachable, refused},
@@ -108,7 +108,7 @@ func TestKernelTables(t *testing.T) {
 	if (kernelTables{}).isOwn(netip.MustParseAddr("198.51.100.1")) || !(kernelTables{}).isOwn(loopback) {
 		t.Error("an address of somebody else is our own, or the loopback's is not")
 	}
-	if nextHop := (kernelTables{}).nextHopOf(loopback); nextHop.Missing || nextHop.Unresolved {
+	if nextHop := (kernelTables{}).nextHopOf(loopback); nextHop.NoRoute || nextHop.Unresolved {
 		t.Errorf("the way to ourselves is %+v", nextHop)
 	}
 }

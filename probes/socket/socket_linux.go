@@ -127,13 +127,13 @@ func (s *Socket) Connect() error {
 	if err != nil {
 		return err
 	}
-	begun := false
+	started := false
 	var failed error
 	// The call is repeated whenever something happens to the socket: the kernel then says how
 	// far it is, or what went wrong.
 	err = conn.Write(func(fd uintptr) (done bool) {
-		if !begun {
-			begun = true
+		if !started {
+			started = true
 			failed = BeginConnect(int(fd), s.to)
 			return failed != nil
 		}

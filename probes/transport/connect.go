@@ -134,7 +134,7 @@ func (d *Dialer) TryEach(ctx context.Context, to Destination, try func(netip.Add
 		}
 		failed = append(failed, err)
 	}
-	return lookup.attributeTimeout(ctx, mostInformative(ctx, failed))
+	return lookup.attributeTimeout(ctx, bestError(ctx, failed))
 }
 
 // attemptDelay is how long a connection to one address of a name has before the next address
@@ -191,7 +191,7 @@ func (d *Dialer) connectFirst(ctx context.Context, addrs []netip.AddrPort) (*soc
 			next.Reset(0)
 		}
 	}
-	return nil, mostInformative(ctx, failed)
+	return nil, bestError(ctx, failed)
 }
 
 // closeLate closes the connections of attempts that came too late.
@@ -242,10 +242,10 @@ func errorStanding(ctx context.Context, err error) int {
 	return endpointsFault
 }
 
-// mostInformative is the error that says most about an endpoint, of those of its addresses: the
+// bestError is the error that says most about an endpoint, of those of its addresses: the
 // first one of the lowest standing. An address family that our host lacks thus excuses nobody
 // who is dead in the other one.
-func mostInformative(ctx context.Context, failed []error) error {
+func bestError(ctx context.Context, failed []error) error {
 	return slices.MinFunc(failed, func(a, b error) int { return cmp.Compare(errorStanding(ctx, a), errorStanding(ctx, b)) })
 }
 

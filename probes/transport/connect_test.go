@@ -38,7 +38,7 @@ func TestMostTelling(t *testing.T) {
 		{[]error{forbidden, noIPv6}, noIPv6},
 		{[]error{forbidden}, forbidden},
 	} {
-		if got := mostInformative(t.Context(), test.errs); !errors.Is(got, test.want) {
+		if got := bestError(t.Context(), test.errs); !errors.Is(got, test.want) {
 			t.Errorf("%v: got %v, want %v", test.errs, got, test.want)
 		}
 	}

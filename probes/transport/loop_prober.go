@@ -63,14 +63,14 @@ func (p *PartialResponse) Read(b []byte) (int, error) {
 }
 
 // ResumeProbe makes the rest of a plain prober's probe, on a connection where some of the
-// request has been said, or some of the answer heard.
+// request has been sent, or some of the response received.
 func ResumeProbe(ctx context.Context, prober LoopProber, conn Stream, unsaid, heard []byte) probes.Result {
 	result, how := probes.SuccessResult(), CloseAfterResponse
 	err := converseOn(ctx, conn, func(conn Stream) (err error) {
 		if len(unsaid) > 0 {
 			_, err = conn.Write(unsaid)
 		}
-		if prober.ReadsResponse() { // whether or not it could be said, see httpProber.exchange
+		if prober.ReadsResponse() { // whether or not it could be sent, see httpProber.exchange
 			result, how, err = prober.ParseResponse(io.MultiReader(bytes.NewReader(heard), conn))
 		}
 		if err == nil {
