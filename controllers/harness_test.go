@@ -128,7 +128,7 @@ func (w *harness) reconcile(probe func(name string, current health.Health) healt
 	findings.Availability = availability.RulesOf(&w.object.Spec.Availability).Assign(findings.Verdicts, availability.Past{Decided: w.decided, Published: prior.At})
 	w.decided = findings.Availability
 	findings.Verdicts = append(findings.Verdicts, leaving...)
-	_, w.slices = fixtures.CarryOut(w.t, sliceplan.Wants{Owner: w.object, Service: w.service, Endpoints: availability.SplitByRole(findings.Verdicts), MaxEndpoints: 3}, w.slices)
+	_, w.slices = fixtures.PlanAndApply(w.t, sliceplan.Wants{Owner: w.object, Service: w.service, Endpoints: availability.SplitByRole(findings.Verdicts), MaxEndpoints: 3}, w.slices)
 	findings.Published = w.slices
 	w.object.Status = report.Summarize(w.object, findings, metav1.NewTime(w.now))
 }

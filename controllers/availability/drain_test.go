@@ -185,7 +185,7 @@ func TestDrainedInTheTimeOfTheFirst(t *testing.T) {
 func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(20))
 	wants.MaxEndpoints = 3
-	_, existing := fixtures.CarryOut(t, wants, nil)
+	_, existing := fixtures.PlanAndApply(t, wants, nil)
 	order := func() []string {
 		drain, _ := departed("TTF", nil)
 		drain.Prior = slicestate.Read(existing)
@@ -212,7 +212,7 @@ func TestDrain_MoreThanThereMayBe_TheOldestGo(t *testing.T) {
 		left := &wants.Endpoints[i]
 		left.Role, left.DrainUntil = endpoint.Draining, fixtures.Noon.Truncate(time.Second).Add(time.Duration(10+i%20)*time.Second)
 	}
-	_, existing := fixtures.CarryOut(t, wants, nil)
+	_, existing := fixtures.PlanAndApply(t, wants, nil)
 	drain, _ := departed("TTF", nil)
 	drain.Prior = slicestate.Read(existing)
 	left := drain.Leaving(existing)

@@ -209,14 +209,14 @@ func TestTakeoverIsOneWriteOfEachSlice(t *testing.T) {
 		wants.Endpoints[i].Spec = &farpointv1.Endpoint{Priority: int32(i % 2)}
 	}
 	rules.Assign(wants.Endpoints, noPast())
-	_, present := fixtures.CarryOut(t, wants, nil)
+	_, present := fixtures.PlanAndApply(t, wants, nil)
 	for _, state := range []health.State{health.StateUnhealthy, health.StateHealthy} {
 		for i := 0; i < len(wants.Endpoints); i += 2 {
 			wants.Endpoints[i].Health = health.New(state)
 		}
 		rules.Assign(wants.Endpoints, noPast())
 		var plan sliceplan.Plan
-		plan, present = fixtures.CarryOut(t, wants, present)
+		plan, present = fixtures.PlanAndApply(t, wants, present)
 		if fixtures.Writes(plan) != [3]int{0, 10, 0} {
 			t.Errorf("with the primaries %v, create, update, delete = %v", state, fixtures.Writes(plan))
 		}

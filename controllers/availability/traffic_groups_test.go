@@ -33,7 +33,7 @@ import (
 func publishedAtPorts(t *testing.T, all []endpoint.Verdict) string {
 	t.Helper()
 	wants := fixtures.Wants(SplitByRole(all))
-	_, written := fixtures.CarryOut(t, wants, nil)
+	_, written := fixtures.PlanAndApply(t, wants, nil)
 	conditions := fixtures.ConditionsAtPorts(t, written)
 	var words []string
 	for i := range all {
@@ -108,7 +108,7 @@ func TestSplitByRole_Restart_ReadsBackBothRoles(t *testing.T) {
 	all := fixtures.Verdicts(t, "192.0.2.1 pg=5432 0 up", "192.0.2.2 metrics=9187 0 down", "192.0.2.3 pg=5432,metrics=9187 1 up")
 	rules := Rules{MinReady: 1}
 	first := rules.Assign(all, noPast())
-	_, written := fixtures.CarryOut(t, fixtures.Wants(SplitByRole(all)), nil)
+	_, written := fixtures.PlanAndApply(t, fixtures.Wants(SplitByRole(all)), nil)
 	read := slicestate.Read(written)
 	if state, ok := read.State(all[2].Endpoint); !ok || state != health.StateHealthy {
 		t.Errorf("the split endpoint is read back %v", state)
@@ -119,7 +119,7 @@ func TestSplitByRole_Restart_ReadsBackBothRoles(t *testing.T) {
 			t.Errorf("%s: %+v, after a restart %+v", first[i], first[i].tierDecision, second[i].tierDecision)
 		}
 	}
-	if plan, _ := fixtures.CarryOut(t, fixtures.Wants(SplitByRole(all)), written); fixtures.Writes(plan) != [3]int{} {
+	if plan, _ := fixtures.PlanAndApply(t, fixtures.Wants(SplitByRole(all)), written); fixtures.Writes(plan) != [3]int{} {
 		t.Errorf("a restart writes %v", fixtures.Writes(plan))
 	}
 }

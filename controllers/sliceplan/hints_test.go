@@ -133,7 +133,7 @@ func TestHints(t *testing.T) {
 			}
 			decision := sliceplan.DecideHints(wants.Service, wants.Endpoints)
 			wants.Hints = decision.Hints
-			_, after := fixtures.CarryOut(t, wants, nil)
+			_, after := fixtures.PlanAndApply(t, wants, nil)
 			if got := strings.Join(hinted(after), "|"); got != test.hints {
 				t.Errorf("hints %q, want %q", got, test.hints)
 			}
@@ -144,11 +144,11 @@ func TestHints(t *testing.T) {
 			if condition != test.condition || !strings.Contains(decision.Message, test.message) {
 				t.Errorf("condition %q: %s; want %q: %s", condition, decision.Message, test.condition, test.message)
 			}
-			if second, _ := fixtures.CarryOut(t, wants, after); fixtures.Writes(second) != [3]int{} {
+			if second, _ := fixtures.PlanAndApply(t, wants, after); fixtures.Writes(second) != [3]int{} {
 				t.Errorf("a second plan still has %v", fixtures.Writes(second))
 			}
 			wants.Hints = sliceplan.Hints{}
-			if _, cleared := fixtures.CarryOut(t, wants, after); strings.Trim(strings.Join(hinted(cleared), ""), "|") != "" {
+			if _, cleared := fixtures.PlanAndApply(t, wants, after); strings.Trim(strings.Join(hinted(cleared), ""), "|") != "" {
 				t.Errorf("hints that nobody wants any more are %q", hinted(cleared))
 			}
 		})
@@ -221,13 +221,13 @@ func TestHintsDoNotFollowHealth(t *testing.T) {
 	}
 	wants.Endpoints[7].Spec = inZone("")
 	wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
-	_, present := fixtures.CarryOut(t, wants, nil)
+	_, present := fixtures.PlanAndApply(t, wants, nil)
 	for _, state := range []health.State{health.StateUnhealthy, health.StateHealthy, health.StateUnknown} {
 		wants.Endpoints = slices.Clone(wants.Endpoints)
 		wants.Endpoints[7].Health = health.New(state)
 		wants.Hints = sliceplan.DecideHints(wants.Service, wants.Endpoints).Hints
 		var plan sliceplan.Plan
-		if plan, present = fixtures.CarryOut(t, wants, present); fixtures.Writes(plan)[0]+fixtures.Writes(plan)[1]+fixtures.Writes(plan)[2] > 1 {
+		if plan, present = fixtures.PlanAndApply(t, wants, present); fixtures.Writes(plan)[0]+fixtures.Writes(plan)[1]+fixtures.Writes(plan)[2] > 1 {
 			t.Errorf("create, update, delete = %v for one endpoint that is %v now", fixtures.Writes(plan), state)
 		}
 	}

@@ -37,20 +37,20 @@ import (
 
 func TestPlanPacks250EndpointsInto3Slices(t *testing.T) {
 	endpoints := fixtures.Numbered(250)
-	plan, after := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
+	plan, after := fixtures.PlanAndApply(t, fixtures.Wants(endpoints), nil)
 	if fixtures.Writes(plan) != [3]int{3, 0, 0} {
 		t.Fatalf("create, update, delete = %v, want 3, 0, 0", fixtures.Writes(plan))
 	}
-	plan, _ = fixtures.CarryOut(t, fixtures.Wants(endpoints), after)
+	plan, _ = fixtures.PlanAndApply(t, fixtures.Wants(endpoints), after)
 	if fixtures.Writes(plan) != [3]int{} {
 		t.Fatalf("create, update, delete = %v while nothing changed", fixtures.Writes(plan))
 	}
 	endpoints[120].Health = health.New(health.StateUnhealthy)
-	plan, after = fixtures.CarryOut(t, fixtures.Wants(endpoints), after)
+	plan, after = fixtures.PlanAndApply(t, fixtures.Wants(endpoints), after)
 	if fixtures.Writes(plan) != [3]int{0, 1, 0} {
 		t.Fatalf("create, update, delete = %v for one flip, want one update", fixtures.Writes(plan))
 	}
-	plan, _ = fixtures.CarryOut(t, fixtures.Wants(endpoints), after)
+	plan, _ = fixtures.PlanAndApply(t, fixtures.Wants(endpoints), after)
 	if fixtures.Writes(plan) != [3]int{} {
 		t.Fatalf("create, update, delete = %v after the flip was written", fixtures.Writes(plan))
 	}
@@ -66,7 +66,7 @@ func TestPlanSeparatesAddressTypesAndPorts(t *testing.T) {
 		fixtures.Healthy("2001:db8::1", fixtures.HTTPPort(80)), fixtures.Healthy("192.0.2.3", fixtures.HTTPPort(80)),
 		fixtures.Healthy("192.0.2.4", only("https", corev1.ProtocolTCP, nil)), fixtures.Healthy("192.0.2.5", only("http", corev1.ProtocolUDP, nil)), fixtures.Healthy("192.0.2.6", only("http", corev1.ProtocolTCP, &h2c)),
 	}
-	_, after := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
+	_, after := fixtures.PlanAndApply(t, fixtures.Wants(endpoints), nil)
 	counts := map[string]int{}
 	for _, slice := range after {
 		port := slice.Ports[0]
@@ -107,19 +107,19 @@ func TestPlanGroupsByZone(t *testing.T) {
 		return counts
 	}
 	wants := inZones("a", "b", "", "a", "b")
-	plan, after := fixtures.CarryOut(t, wants, nil)
+	plan, after := fixtures.PlanAndApply(t, wants, nil)
 	if got, want := labels(after), map[string]int{"a": 2, "b": 2, "none": 1}; fixtures.Writes(plan) != [3]int{3, 0, 0} || !maps.Equal(got, want) {
 		t.Fatalf("create, update, delete = %v, zones %v; want %v", fixtures.Writes(plan), got, want)
 	}
-	if second, _ := fixtures.CarryOut(t, wants, after); fixtures.Writes(second) != [3]int{} {
+	if second, _ := fixtures.PlanAndApply(t, wants, after); fixtures.Writes(second) != [3]int{} {
 		t.Errorf("a second plan still has %v", fixtures.Writes(second))
 	}
-	_, after = fixtures.CarryOut(t, inZones("a", "b", "", "b", "b"), after)
+	_, after = fixtures.PlanAndApply(t, inZones("a", "b", "", "b", "b"), after)
 	if got, want := labels(after), map[string]int{"a": 1, "b": 3, "none": 1}; !maps.Equal(got, want) {
 		t.Errorf("after an endpoint went from a to b: %v, want %v", got, want)
 	}
 	wants.Owner.Spec.EndpointSlices = nil
-	_, after = fixtures.CarryOut(t, wants, after)
+	_, after = fixtures.PlanAndApply(t, wants, after)
 	if got, want := labels(after), map[string]int{"the Service's own": 5}; !maps.Equal(got, want) {
 		t.Errorf("without grouping: %v, want %v", got, want)
 	}
@@ -138,19 +138,19 @@ func TestPlanLabelsSlicesAsTheServiceIs(t *testing.T) {
 		"team": "payments", "tier": "gold", corev1.IsHeadlessService: "",
 		discoveryv1.LabelManagedBy: farpointv1.ManagedBy, discoveryv1.LabelServiceName: "legacy", farpointv1.OwnerLabel: "legacy-api",
 	}
-	_, present := fixtures.CarryOut(t, wants, nil)
+	_, present := fixtures.PlanAndApply(t, wants, nil)
 	if got := present[0].Labels; !maps.Equal(got, want) {
 		t.Errorf("labels %v, want %v", got, want)
 	}
 	wants.Service.Spec.ClusterIP = "10.96.0.1"
 	delete(want, corev1.IsHeadlessService)
-	if _, present = fixtures.CarryOut(t, wants, present); !maps.Equal(present[0].Labels, want) {
+	if _, present = fixtures.PlanAndApply(t, wants, present); !maps.Equal(present[0].Labels, want) {
 		t.Errorf("labels %v once it has an address, want %v", present[0].Labels, want)
 	}
 }
 
 func TestPlanPacking(t *testing.T) {
-	_, full := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(250)), nil)
+	_, full := fixtures.PlanAndApply(t, fixtures.Wants(fixtures.Numbered(250)), nil)
 	grown := fixtures.Numbered(260)
 	tests := []struct {
 		name      string
@@ -166,11 +166,11 @@ func TestPlanPacking(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			plan, after := fixtures.CarryOut(t, fixtures.Wants(test.endpoints), full)
+			plan, after := fixtures.PlanAndApply(t, fixtures.Wants(test.endpoints), full)
 			if fixtures.Writes(plan) != test.want {
 				t.Errorf("create, update, delete = %v, want %v", fixtures.Writes(plan), test.want)
 			}
-			second, _ := fixtures.CarryOut(t, fixtures.Wants(test.endpoints), after)
+			second, _ := fixtures.PlanAndApply(t, fixtures.Wants(test.endpoints), after)
 			if fixtures.Writes(second) != [3]int{} {
 				t.Errorf("a second plan still has %v", fixtures.Writes(second))
 			}
@@ -181,10 +181,10 @@ func TestPlanPacking(t *testing.T) {
 func TestPlanFillsTheFullestFirst(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(9))
 	wants.MaxEndpoints = 3
-	_, present := fixtures.CarryOut(t, wants, nil)
+	_, present := fixtures.PlanAndApply(t, wants, nil)
 	// The first slice has room for two then, the third for one.
 	wants.Endpoints = append(wants.Endpoints[2:8:8], fixtures.Healthy("10.0.9.9", fixtures.HTTPPort(8080)))
-	_, after := fixtures.CarryOut(t, wants, present)
+	_, after := fixtures.PlanAndApply(t, wants, present)
 	sizes := []int{len(after[0].Endpoints), len(after[1].Endpoints), len(after[2].Endpoints)}
 	if !slices.Equal(sizes, []int{1, 3, 3}) {
 		t.Errorf("the slices hold %v, want the newcomer in the third", sizes)
@@ -194,9 +194,9 @@ func TestPlanFillsTheFullestFirst(t *testing.T) {
 func TestPlanFillsTheFullestWithRoomForAll(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(5))
 	wants.MaxEndpoints = 2
-	_, present := fixtures.CarryOut(t, wants, nil)
+	_, present := fixtures.PlanAndApply(t, wants, nil)
 	wants.Endpoints, wants.MaxEndpoints = fixtures.Numbered(6), 3
-	_, after := fixtures.CarryOut(t, wants, present)
+	_, after := fixtures.PlanAndApply(t, wants, present)
 	sizes := []int{len(after[0].Endpoints), len(after[1].Endpoints), len(after[2].Endpoints)}
 	if !slices.Equal(sizes, []int{3, 2, 1}) {
 		t.Errorf("the slices hold %v, want the newcomer in the first", sizes)
@@ -208,8 +208,8 @@ func TestPlanFillsTheFullestWithRoomForAll(t *testing.T) {
 func TestPlanWritesWhatLosesEndpointsLast(t *testing.T) {
 	portSets := []*endpoint.PortSet{fixtures.HTTPPort(1), fixtures.HTTPPort(2), fixtures.HTTPPort(3), fixtures.HTTPPort(4)}
 	at := func(address string, ports int) endpoint.Verdict { return fixtures.Healthy(address, portSets[ports]) }
-	_, present := fixtures.CarryOut(t, fixtures.Wants([]endpoint.Verdict{at("10.0.0.1", 0), at("10.0.0.2", 0), at("10.0.0.3", 1), at("10.0.0.4", 2)}), nil)
-	plan, _ := fixtures.CarryOut(t, fixtures.Wants([]endpoint.Verdict{at("10.0.0.9", 3), at("10.0.0.1", 1), at("10.0.0.2", 2), at("10.0.0.3", 1), at("10.0.0.4", 2)}), present)
+	_, present := fixtures.PlanAndApply(t, fixtures.Wants([]endpoint.Verdict{at("10.0.0.1", 0), at("10.0.0.2", 0), at("10.0.0.3", 1), at("10.0.0.4", 2)}), nil)
+	plan, _ := fixtures.PlanAndApply(t, fixtures.Wants([]endpoint.Verdict{at("10.0.0.9", 3), at("10.0.0.1", 1), at("10.0.0.2", 2), at("10.0.0.3", 1), at("10.0.0.4", 2)}), present)
 	if fixtures.Writes(plan) != [3]int{0, 3, 0} {
 		t.Fatalf("create, update, delete = %v, want three updates", fixtures.Writes(plan))
 	}
@@ -219,23 +219,23 @@ func TestPlanWritesWhatLosesEndpointsLast(t *testing.T) {
 }
 
 func TestPlanCreatesNothingForAServiceThatGoesAway(t *testing.T) {
-	_, present := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(150)), nil)
+	_, present := fixtures.PlanAndApply(t, fixtures.Wants(fixtures.Numbered(150)), nil)
 	wants := fixtures.Wants(fixtures.Numbered(250))
 	wants.Service.DeletionTimestamp = &fixtures.Noon
 	wants.Endpoints[120].Health = health.New(health.StateUnhealthy)
-	if plan, _ := fixtures.CarryOut(t, wants, present); fixtures.Writes(plan) != [3]int{0, 1, 0} {
+	if plan, _ := fixtures.PlanAndApply(t, wants, present); fixtures.Writes(plan) != [3]int{0, 1, 0} {
 		t.Errorf("create, update, delete = %v, want one update", fixtures.Writes(plan))
 	}
 }
 
 func TestPlanTurnsAPortChangeIntoUpdates(t *testing.T) {
 	endpoints := fixtures.Numbered(150)
-	_, before := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
+	_, before := fixtures.PlanAndApply(t, fixtures.Wants(endpoints), nil)
 	moved := fixtures.HTTPPort(9090)
 	for i := range endpoints {
 		endpoints[i].Ports = moved
 	}
-	plan, after := fixtures.CarryOut(t, fixtures.Wants(endpoints), before)
+	plan, after := fixtures.PlanAndApply(t, fixtures.Wants(endpoints), before)
 	if fixtures.Writes(plan) != [3]int{0, 2, 0} {
 		t.Errorf("create, update, delete = %v, want two updates", fixtures.Writes(plan))
 	}
@@ -253,7 +253,7 @@ func TestPlanRepairsDrift(t *testing.T) {
 		Labels:      map[string]farpointv1.LabelValue{"tier": "gold"},
 		Annotations: map[string]farpointv1.AnnotationValue{"note": "kept"},
 	}
-	_, sound := fixtures.CarryOut(t, wants, nil)
+	_, sound := fixtures.PlanAndApply(t, wants, nil)
 	no := false
 	tests := map[string]func(*discoveryv1.EndpointSlice){
 		"condition":         func(s *discoveryv1.EndpointSlice) { s.Endpoints[0].Conditions.Ready = &no },
@@ -285,7 +285,7 @@ func TestPlanRepairsDrift(t *testing.T) {
 			damaged := sound[0].DeepCopy()
 			damaged.ResourceVersion = "7"
 			damage(damaged)
-			plan, after := fixtures.CarryOut(t, wants, []*discoveryv1.EndpointSlice{damaged})
+			plan, after := fixtures.PlanAndApply(t, wants, []*discoveryv1.EndpointSlice{damaged})
 			if fixtures.Writes(plan) != [3]int{0, 1, 0} {
 				t.Fatalf("create, update, delete = %v, want one update", fixtures.Writes(plan))
 			}
@@ -303,11 +303,11 @@ func TestPlanRepairsDrift(t *testing.T) {
 }
 
 func TestPlanNamesSlicesByWhatTheyHold(t *testing.T) {
-	_, first := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(250)), nil)
-	_, second := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(250)), nil)
+	_, first := fixtures.PlanAndApply(t, fixtures.Wants(fixtures.Numbered(250)), nil)
+	_, second := fixtures.PlanAndApply(t, fixtures.Wants(fixtures.Numbered(250)), nil)
 	other := fixtures.Wants(fixtures.Numbered(250))
 	other.Owner.Namespace = "elsewhere"
-	_, elsewhere := fixtures.CarryOut(t, other, nil)
+	_, elsewhere := fixtures.PlanAndApply(t, other, nil)
 	for i := range first {
 		if first[i].Name != second[i].Name {
 			t.Errorf("slice %d is called %s now and %s then", i, first[i].Name, second[i].Name)
@@ -317,7 +317,7 @@ func TestPlanNamesSlicesByWhatTheyHold(t *testing.T) {
 		}
 	}
 	// A name in the middle that is free again is taken again.
-	_, refilled := fixtures.CarryOut(t, fixtures.Wants(fixtures.Numbered(300)), []*discoveryv1.EndpointSlice{first[0], first[2]})
+	_, refilled := fixtures.PlanAndApply(t, fixtures.Wants(fixtures.Numbered(300)), []*discoveryv1.EndpointSlice{first[0], first[2]})
 	if names := []string{refilled[0].Name, refilled[1].Name, refilled[2].Name}; !slices.Contains(names, first[1].Name) {
 		t.Errorf("names are %v, without the free %s", names, first[1].Name)
 	}

@@ -85,7 +85,7 @@ func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
 				}
 				wants := fixtures.Wants(endpoints)
 				wants.Service.Spec.PublishNotReadyAddresses = publishNotReady
-				_, written := fixtures.CarryOut(t, wants, nil)
+				_, written := fixtures.PlanAndApply(t, wants, nil)
 				what := fmt.Sprintf("role %d, %v, publishNotReadyAddresses %v", given, state, publishNotReady)
 				read := slicestate.Read(written)
 				published, ok := read.At(endpoints[0].Endpoint, endpoints[0].Ports.First())
@@ -128,7 +128,7 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 	} {
 		endpoints := fixtures.Numbered(2)
 		endpoints[0].Health = health.New(health.StateUnhealthy)
-		_, written := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
+		_, written := fixtures.PlanAndApply(t, fixtures.Wants(endpoints), nil)
 		written[0].Annotations[farpointv1.SliceStateAnnotation] = text
 		read := slicestate.Read(written)
 		for i, want := range []health.State{health.StateUnhealthy, health.StateHealthy} {
@@ -139,7 +139,7 @@ func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
 		if records := targets.KnownRecords(read); len(records) > 0 {
 			t.Errorf("%s: remembers %v", name, records)
 		}
-		if plan, _ := fixtures.CarryOut(t, fixtures.Wants(endpoints), written); fixtures.Writes(plan) != [3]int{0, 1, 0} {
+		if plan, _ := fixtures.PlanAndApply(t, fixtures.Wants(endpoints), written); fixtures.Writes(plan) != [3]int{0, 1, 0} {
 			t.Errorf("%s: restored by %v writes", name, fixtures.Writes(plan))
 		}
 	}
@@ -158,7 +158,7 @@ func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 	}
 	wants := fixtures.Wants(endpoints)
 	wants.MaxEndpoints = 1000
-	_, written := fixtures.CarryOut(t, wants, nil)
+	_, written := fixtures.PlanAndApply(t, wants, nil)
 	text := written[0].Annotations[farpointv1.SliceStateAnnotation]
 	if len(text) > slicestate.MaxLength {
 		t.Fatalf("%d bytes", len(text))
@@ -182,10 +182,10 @@ func TestSliceState_OtherReason_WritesNothing(t *testing.T) {
 	endpoints := fixtures.Numbered(2)
 	endpoints[0].Role, endpoints[0].Health = endpoint.Standby, health.New(health.StateUnhealthy)
 	endpoints[0].Health.Cause.Reason = probes.ReasonTimeout
-	_, written := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
+	_, written := fixtures.PlanAndApply(t, fixtures.Wants(endpoints), nil)
 	endpoints[0].Health.Cause.Reason = probes.ReasonConnectionRefused
 	endpoints[0].WrittenReason = slicestate.Read(written).Reason(endpoints[0].Endpoint, health.StateUnhealthy)
-	if plan, _ := fixtures.CarryOut(t, fixtures.Wants(endpoints), written); fixtures.Writes(plan) != [3]int{} {
+	if plan, _ := fixtures.PlanAndApply(t, fixtures.Wants(endpoints), written); fixtures.Writes(plan) != [3]int{} {
 		t.Errorf("%v writes", fixtures.Writes(plan))
 	}
 }
@@ -196,9 +196,9 @@ func TestSliceState_OneStandbyFlips_WritesOneSlice(t *testing.T) {
 	for i := range endpoints {
 		endpoints[i].Role = endpoint.Standby
 	}
-	_, written := fixtures.CarryOut(t, fixtures.Wants(endpoints), nil)
+	_, written := fixtures.PlanAndApply(t, fixtures.Wants(endpoints), nil)
 	endpoints[500].Health = health.New(health.StateUnhealthy)
-	if plan, _ := fixtures.CarryOut(t, fixtures.Wants(endpoints), written); fixtures.Writes(plan) != [3]int{0, 1, 0} {
+	if plan, _ := fixtures.PlanAndApply(t, fixtures.Wants(endpoints), written); fixtures.Writes(plan) != [3]int{0, 1, 0} {
 		t.Errorf("%v writes", fixtures.Writes(plan))
 	}
 }

@@ -75,20 +75,20 @@ func list(t *testing.T, patterns ...string) map[string]listed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := map[string]listed{}
+	packages := map[string]listed{}
 	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
 		var one listed
 		if err := decoder.Decode(&one); errors.Is(err, io.EOF) {
-			return found
+			return packages
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		found[strings.TrimPrefix(one.ImportPath, module)] = one
+		packages[strings.TrimPrefix(one.ImportPath, module)] = one
 	}
 }
 
 func TestImports_BelowControllers_AreTheArrowsOfTheDesign(t *testing.T) {
-	for name, found := range list(t, "./controllers/...") {
+	for name, pkg := range list(t, "./controllers/...") {
 		if name == "controllers" {
 			continue
 		}
@@ -97,7 +97,7 @@ func TestImports_BelowControllers_AreTheArrowsOfTheDesign(t *testing.T) {
 			t.Errorf("%s is not in the table: say what it may import", name)
 		}
 		var own []string
-		for _, imported := range found.Imports {
+		for _, imported := range pkg.Imports {
 			if rest, ours := strings.CutPrefix(imported, module); ours {
 				own = append(own, rest)
 			}
@@ -110,14 +110,14 @@ func TestImports_BelowControllers_AreTheArrowsOfTheDesign(t *testing.T) {
 }
 
 func TestImports_PurePackages_ReachNoClient(t *testing.T) {
-	found := list(t, "./controllers/...")
+	packages := list(t, "./controllers/...")
 	for _, name := range pure {
-		for _, dependency := range found[name].Deps {
+		for _, dependency := range packages[name].Deps {
 			if strings.HasPrefix(dependency, "k8s.io/client-go") || strings.HasPrefix(dependency, "sigs.k8s.io/controller-runtime") {
 				t.Errorf("%s depends on %s", name, dependency)
 			}
 		}
-		for _, imported := range found[name].Imports {
+		for _, imported := range packages[name].Imports {
 			switch {
 			case imported == "context", imported == "log", imported == "log/slog", imported == "net/http",
 				strings.HasPrefix(imported, "github.com/go-logr/"), strings.HasPrefix(imported, "k8s.io/klog"), strings.HasPrefix(imported, "k8s.io/utils/clock"):
@@ -129,10 +129,10 @@ func TestImports_PurePackages_ReachNoClient(t *testing.T) {
 
 func TestPurePackages_AskNoClock(t *testing.T) {
 	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
-	found := list(t, "./controllers/...")
+	packages := list(t, "./controllers/...")
 	for _, name := range pure {
-		for _, file := range found[name].GoFiles {
-			parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(found[name].Dir, file), nil, parser.SkipObjectResolution)
+		for _, file := range packages[name].GoFiles {
+			parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(packages[name].Dir, file), nil, parser.SkipObjectResolution)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -86,11 +86,11 @@ func runTask(encoded string) error {
 	if !ok {
 		return fmt.Errorf("no measurement %q", t.Kind)
 	}
-	found, err := measure(t, func() { fmt.Println("begin") })
+	result, err := measure(t, func() { fmt.Println("begin") })
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.Kind, err)
 	}
-	return json.NewEncoder(os.Stdout).Encode(found)
+	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
 // measure carries out a task in a child process, and counts from outside how many of its
@@ -98,12 +98,12 @@ func runTask(encoded string) error {
 func (t *targets) measure(ctx context.Context, work task) (figures, error) {
 	work.Places = t.places
 	if work.Greedy > 0 { // in a process of their own, whose load is not the others'
-		crowd, err := startTargets(ctx)
+		greedy, err := startTargets(ctx)
 		if err != nil {
 			return nil, err
 		}
-		defer crowd.stop() //nolint:errcheck // it has served its purpose
-		work.GreedyPlaces = crowd.places
+		defer greedy.stop() //nolint:errcheck // it has served its purpose
+		work.GreedyPlaces = greedy.places
 	}
 	encoded, err := json.Marshal(work)
 	if err != nil {
@@ -125,11 +125,11 @@ func (t *targets) measure(ctx context.Context, work task) (figures, error) {
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	found, err := t.follow(bufio.NewReader(stdout), work)
+	result, err := t.follow(bufio.NewReader(stdout), work)
 	if err != nil {
 		cancel()
 	}
-	return found, errors.Join(err, command.Wait())
+	return result, errors.Join(err, command.Wait())
 }
 
 // follow reads a child's output.
@@ -152,13 +152,13 @@ func (t *targets) follow(stdout *bufio.Reader, work task) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found figures
-	if err := json.Unmarshal(text, &found); err != nil {
+	var result figures
+	if err := json.Unmarshal(text, &result); err != nil {
 		return nil, fmt.Errorf("%s: %q: %w", work.Kind, text, err)
 	}
-	found["answered"] = float64(after.HTTP + after.TCP + after.TLS - before.HTTP - before.TCP - before.TLS)
-	found["p99_ms"] = after.LateP99
-	return found, nil
+	result["answered"] = float64(after.HTTP + after.TCP + after.TLS - before.HTTP - before.TCP - before.TLS)
+	result["p99_ms"] = after.LateP99
+	return result, nil
 }
 
 // usage is the CPU, of user and system, that this process has used by a time.

@@ -91,7 +91,7 @@ func (c *cluster) writes(ctx context.Context) (map[string]float64, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the API server's metrics: %w", err)
 	}
-	found := map[string]float64{}
+	counts := map[string]float64{}
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	lines.Buffer(nil, len(text)+1)
 	for lines.Scan() {
@@ -103,9 +103,9 @@ func (c *cluster) writes(ctx context.Context) (map[string]float64, error) {
 		if err != nil {
 			return nil, err
 		}
-		found[strings.TrimRight(labels["verb"]+" "+labels["resource"]+"/"+labels["subresource"], "/")] += count
+		counts[strings.TrimRight(labels["verb"]+" "+labels["resource"]+"/"+labels["subresource"], "/")] += count
 	}
-	return found, lines.Err()
+	return counts, lines.Err()
 }
 
 var (

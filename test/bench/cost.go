@@ -35,26 +35,26 @@ type step struct {
 // costSteps are the measurements of the engine alone, in the order of a round.
 func costSteps(short bool) []step {
 	fast := task{Targets: 2000, Warm: 300 * time.Millisecond, For: 1200 * time.Millisecond}
-	pace := task{Interval: 2 * time.Second, Warm: 2 * time.Second, For: 5 * time.Second}
+	paced := task{Interval: 2 * time.Second, Warm: 2 * time.Second, For: 5 * time.Second}
 	paceRounds := 3
 	if short {
-		fast.For, pace.Warm, pace.For, paceRounds = 700*time.Millisecond, time.Second, 2*time.Second, 1
+		fast.For, paced.Warm, paced.For, paceRounds = 700*time.Millisecond, time.Second, 2*time.Second, 1
 	}
 	saturated := func(name, kind, scheme string) step {
-		made := fast
-		made.Kind, made.Scheme = kind, scheme
+		work := fast
+		work.Kind, work.Scheme = kind, scheme
 		if scheme == "https" {
-			made.Targets = 64 // few, so that each is probed often enough to resume its sessions
+			work.Targets = 64 // few, so that each is probed often enough to resume its sessions
 		}
-		return step{name, made, 3}
+		return step{name, work, 3}
 	}
 	atPace := func(name, kind, scheme string, targets, blackHoled int) step {
-		made := pace
-		made.Kind, made.Scheme, made.Targets, made.BlackHoled = kind, scheme, targets, blackHoled
+		work := paced
+		work.Kind, work.Scheme, work.Targets, work.BlackHoled = kind, scheme, targets, blackHoled
 		if kind == "epoll, paced" {
-			return step{name, made, 1} // no ratio uses it
+			return step{name, work, 1} // no ratio uses it
 		}
-		return step{name, made, paceRounds}
+		return step{name, work, paceRounds}
 	}
 	steps := []step{
 		saturated("http", "engine, saturated", "http"),
@@ -73,15 +73,15 @@ func costSteps(short bool) []step {
 		atPace("5k_epoll", "epoll, paced", "http", 10_000, 0),
 		atPace("5k_timer", "timer, paced", "http", 10_000, 0),
 		atPace("5k_black_holed", "engine, paced", "http", 10_000, 20),
-		{"beside_greedy", task{Kind: "engine, paced", Scheme: "https", Targets: 1000, Interval: 2 * time.Second, Greedy: 10_000, Warm: pace.Warm, For: pace.For}, 1},
+		{"beside_greedy", task{Kind: "engine, paced", Scheme: "https", Targets: 1000, Interval: 2 * time.Second, Greedy: 10_000, Warm: paced.Warm, For: paced.For}, 1},
 		{"bytes", task{Kind: "engine's bytes", Scheme: "http", Targets: 50_000, Unseeded: true, Interval: time.Hour, For: 50 * time.Second}, 1},
 	}
 	if short {
 		return steps
 	}
-	crowd := atPace("tcp_50k", "engine, paced", "tcp", 50_000, 0)
-	crowd.task.Interval, crowd.task.For = 5*time.Second, 5*time.Second
-	return append(steps, crowd)
+	manyTCP := atPace("tcp_50k", "engine, paced", "tcp", 50_000, 0)
+	manyTCP.task.Interval, manyTCP.task.For = 5*time.Second, 5*time.Second
+	return append(steps, manyTCP)
 }
 
 // samples are the figures of every round, by the name of the step.
@@ -90,36 +90,36 @@ type samples map[string][]figures
 // measureCosts makes the rounds. The steps of a round follow each other, rather than the
 // rounds of a step, so that whatever else the machine does hits all of them alike.
 func measureCosts(ctx context.Context, known *targets, steps []step, progress func(string)) (samples, error) {
-	found := samples{}
+	results := samples{}
 	for round := 0; ; round++ {
 		left := false
-		for _, each := range steps {
-			if round >= each.rounds {
+		for _, step := range steps {
+			if round >= step.rounds {
 				continue
 			}
 			left = true
-			progress(fmt.Sprintf("round %d: %s, %s", round+1, each.task.Kind, each.name))
-			figures, err := measureOrRepeat(ctx, known, each.task, progress)
+			progress(fmt.Sprintf("round %d: %s, %s", round+1, step.task.Kind, step.name))
+			figures, err := measureOrRepeat(ctx, known, step.task, progress)
 			if err != nil {
 				return nil, err
 			}
-			found[each.name] = append(found[each.name], figures)
+			results[step.name] = append(results[step.name], figures)
 		}
 		if !left {
-			return found, nil
+			return results, nil
 		}
 	}
 }
 
 // measureOrRepeat measures, and does so again if the figures mean nothing: a machine that
 // has other things to do as well loses a second now and then.
-func measureOrRepeat(ctx context.Context, known *targets, t task, progress func(string)) (found figures, err error) {
+func measureOrRepeat(ctx context.Context, known *targets, t task, progress func(string)) (result figures, err error) {
 	for range 3 {
-		if found, err = known.measure(ctx, t); err != nil {
+		if result, err = known.measure(ctx, t); err != nil {
 			return nil, err
 		}
-		if err = check(t, found); err == nil {
-			return found, nil
+		if err = check(t, result); err == nil {
+			return result, nil
 		}
 		progress(err.Error())
 	}
@@ -127,18 +127,18 @@ func measureOrRepeat(ctx context.Context, known *targets, t task, progress func(
 }
 
 // check refuses figures that do not mean what they should.
-func check(t task, found figures) error {
-	if probes := max(found["probes"], found["answered"]); found["failed"] > probes/1000 {
-		return fmt.Errorf("%s: %.0f of %.0f probes failed", t.Kind, found["failed"], probes)
+func check(t task, result figures) error {
+	if probes := max(result["probes"], result["answered"]); result["failed"] > probes/1000 {
+		return fmt.Errorf("%s: %.0f of %.0f probes failed", t.Kind, result["failed"], probes)
 	}
 	if t.Kind == "timer, paced" {
 		return nil // it makes no probes
 	}
-	if total, ok := found["cpu_total_us"]; ok {
-		found["cpu_us"] = total / found["answered"]
+	if total, ok := result["cpu_total_us"]; ok {
+		result["cpu_us"] = total / result["answered"]
 	}
 	if t.Interval > 0 && !t.Unseeded {
-		return checkPace(t, found)
+		return checkPace(t, result)
 	}
 	return nil
 }
@@ -146,8 +146,8 @@ func check(t task, found figures) error {
 // of are the values of one figure.
 func (s samples) of(step, figure string) []float64 {
 	var values []float64
-	for _, each := range s[step] {
-		values = append(values, each[figure])
+	for _, figures := range s[step] {
+		values = append(values, figures[figure])
 	}
 	return values
 }
@@ -165,39 +165,39 @@ func (s samples) ratio(step, base string) float64 {
 }
 
 // reportCosts puts the medians under the names of dist/bench.json.
-func reportCosts(found samples, into *report) {
+func reportCosts(results samples, into *report) {
 	cost := func(key, step string) {
-		into.add(key, found.median(step, "cpu_us"))
-		into.spread(key, found.of(step, "cpu_us"))
+		into.add(key, results.median(step, "cpu_us"))
+		into.spread(key, results.of(step, "cpu_us"))
 	}
 	cost("http_probe_cpu_us", "http")
 	cost("http_paced_1k_cpu_us", "1k")
 	cost("http_paced_5k_cpu_us", "5k")
-	into.add("http_paced_1k_vs_nethttp", found.ratio("1k", "1k_nethttp"))
-	into.add("http_paced_5k_vs_nethttp", found.ratio("5k", "5k_nethttp"))
-	into.add("http_probe_vs_floor", found.ratio("http", "floor"))
+	into.add("http_paced_1k_vs_nethttp", results.ratio("1k", "1k_nethttp"))
+	into.add("http_paced_5k_vs_nethttp", results.ratio("5k", "5k_nethttp"))
+	into.add("http_probe_vs_floor", results.ratio("http", "floor"))
 	cost("http_goroutine_cpu_us", "goroutines")
-	into.add("http_goroutine_vs_floor", found.ratio("goroutines", "floor"))
+	into.add("http_goroutine_vs_floor", results.ratio("goroutines", "floor"))
 	cost("tcp_probe_cpu_us", "tcp")
 	cost("https_probe_cpu_us", "https")
-	into.add("https_probe_vs_nethttp", found.ratio("https", "https_nethttp"))
-	into.add("engine_bytes_per_target", found.median("bytes", "bytes"))
-	into.add("probes_per_second_per_core", 1e6/found.median("http", "cpu_us"))
+	into.add("https_probe_vs_nethttp", results.ratio("https", "https_nethttp"))
+	into.add("engine_bytes_per_target", results.median("bytes", "bytes"))
+	into.add("probes_per_second_per_core", 1e6/results.median("http", "cpu_us"))
 	late := func(key, step string) {
-		into.add(key, found.median(step, "p99_ms"))
-		into.spread(key, found.of(step, "p99_ms"))
+		into.add(key, results.median(step, "p99_ms"))
+		into.spread(key, results.of(step, "p99_ms"))
 	}
 	late("lateness_p99_ms", "5k")
 	late("lateness_p99_ms_blackholed", "5k_black_holed")
-	into.add("lateness_p99_ms_beside_greedy", found.median("beside_greedy", "p99_ms"))
-	into.add("timer_lateness_p99_ms", found.median("5k_timer", "late_p99_ms"))
+	into.add("lateness_p99_ms_beside_greedy", results.median("beside_greedy", "p99_ms"))
+	into.add("timer_lateness_p99_ms", results.median("5k_timer", "late_p99_ms"))
 	lateVsTimer := func(key, step string) {
-		into.add(key, found.median(step, "p99_ms")/found.median("5k_timer", "late_p99_ms"))
+		into.add(key, results.median(step, "p99_ms")/results.median("5k_timer", "late_p99_ms"))
 	}
 	lateVsTimer("lateness_p99_vs_timer", "5k")
 	lateVsTimer("lateness_p99_vs_timer_blackholed", "5k_black_holed")
 	lateVsTimer("lateness_p99_vs_timer_beside_greedy", "beside_greedy")
-	into.add("lateness_rate", found.median("5k", "answered")/found.median("5k", "seconds"))
+	into.add("lateness_rate", results.median("5k", "answered")/results.median("5k", "seconds"))
 	// What else was measured on the way: the baselines, and how near an event loop gets.
 	cost("floor_cpu_us", "floor")
 	cost("floor_epoll_cpu_us", "epoll")
@@ -207,9 +207,9 @@ func reportCosts(found samples, into *report) {
 	cost("nethttp_paced_1k_cpu_us", "1k_nethttp")
 	cost("nethttp_paced_5k_cpu_us", "5k_nethttp")
 	cost("nethttps_cpu_us", "https_nethttp")
-	if len(found["tcp_50k"]) > 0 {
-		into.add("tcp_50k_5s_cores", found.median("tcp_50k", "cores"))
+	if len(results["tcp_50k"]) > 0 {
+		into.add("tcp_50k_5s_cores", results.median("tcp_50k", "cores"))
 		cost("tcp_paced_10k_cpu_us", "tcp_50k")
-		into.add("tcp_paced_10k_vs_epoll", found.median("tcp_50k", "cpu_us")/found.median("5k_epoll", "cpu_us"))
+		into.add("tcp_paced_10k_vs_epoll", results.median("tcp_50k", "cpu_us")/results.median("5k_epoll", "cpu_us"))
 	}
 }

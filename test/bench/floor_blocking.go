@@ -38,15 +38,15 @@ func measureBlockingFloor(t task, begin func()) (figures, error) {
 	debug.SetGCPercent(-1)
 	var done, failed atomic.Int64
 	for worker := range workers {
-		places := make([]place, 0, t.Targets/workers+1)
+		targets := make([]floorTarget, 0, t.Targets/workers+1)
 		for index := worker; index < t.Targets; index += workers {
-			places = append(places, t.place(index))
+			targets = append(targets, t.floorTarget(index))
 		}
 		// They have no end: the process ends with them under way.
 		go func() {
 			runtime.LockOSThread()
-			for turn := 0; ; turn++ {
-				if !places[turn%len(places)].probeBlocking() {
+			for i := 0; ; i++ {
+				if !targets[i%len(targets)].probeBlocking() {
 					failed.Add(1)
 				}
 				done.Add(1)
@@ -60,15 +60,15 @@ func measureBlockingFloor(t task, begin func()) (figures, error) {
 	return perProbe(done.Load()-first, failed.Load(), elapsed, cpu), err
 }
 
-// place is where a floor's probe goes, and what it sends there.
-type place struct {
+// floorTarget is where a floor's probe goes, and what it sends there.
+type floorTarget struct {
 	address syscall.RawSockaddrInet4
 	request []byte
 }
 
-func (t task) place(index int) place {
+func (t task) floorTarget(index int) floorTarget {
 	port := uint16(t.Places.HTTP)
-	return place{
+	return floorTarget{
 		address: syscall.RawSockaddrInet4{
 			Family: syscall.AF_INET,
 			Port:   port<<8 | port>>8, // big endian
@@ -80,7 +80,7 @@ func (t task) place(index int) place {
 }
 
 // probeBlocking looks at the first byte of the status only.
-func (p *place) probeBlocking() bool {
+func (p *floorTarget) probeBlocking() bool {
 	socket, _, errno := syscall.RawSyscall(syscall.SYS_SOCKET, syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if errno != 0 {
 		return false
@@ -91,7 +91,7 @@ func (p *place) probeBlocking() bool {
 	return errno == 0 && closing == 0 && n > 12 && answer[9] == '2'
 }
 
-func (p *place) exchangeBlocking(socket uintptr, answer []byte) (n uintptr, errno syscall.Errno) {
+func (p *floorTarget) exchangeBlocking(socket uintptr, answer []byte) (n uintptr, errno syscall.Errno) {
 	if _, _, errno = syscall.RawSyscall(syscall.SYS_CONNECT, socket, uintptr(unsafe.Pointer(&p.address)), syscall.SizeofSockaddrInet4); errno != 0 {
 		return 0, errno
 	}

@@ -32,9 +32,9 @@ const epollTick = 10 * time.Millisecond
 // epollFloor makes HTTP probes by a bare event loop in one thread, as fast as possible or
 // paced. Like the blocking floor it looks at little, and has no timeouts.
 type epollFloor struct {
-	epoll  int
-	places []place
-	// probing says by socket which place is probed.
+	epoll   int
+	targets []floorTarget
+	// probing says by socket which target is probed.
 	probing map[int32]int
 	next    int
 	done    int64
@@ -49,29 +49,29 @@ func measureEpollFloor(t task, begin func()) (figures, error) {
 	}
 	floor := &epollFloor{epoll: epoll, probing: map[int32]int{}}
 	for index := range t.Targets {
-		floor.places = append(floor.places, t.place(index))
+		floor.targets = append(floor.targets, t.floorTarget(index))
 	}
-	turn := floor.saturate
+	iterate := floor.saturate
 	if t.Interval > 0 {
 		start := time.Now()
-		turn = func() error { return floor.pace(t.rate(), start) }
+		iterate = func() error { return floor.startDue(t.rate(), start) }
 	}
-	if err := floor.run(t.Warm, turn); err != nil {
+	if err := floor.run(t.Warm, iterate); err != nil {
 		return nil, err
 	}
 	begin()
 	first := floor.done
 	var failure error
-	elapsed, cpu, err := during(func() { failure = floor.run(t.For, turn) })
+	elapsed, cpu, err := during(func() { failure = floor.run(t.For, iterate) })
 	if t.Interval > 0 {
 		return total(elapsed, cpu, floor.failed), errors.Join(err, failure)
 	}
 	return perProbe(floor.done-first, floor.failed, elapsed, cpu), errors.Join(err, failure)
 }
 
-func (f *epollFloor) run(length time.Duration, turn func() error) error {
+func (f *epollFloor) run(length time.Duration, iterate func() error) error {
 	for end := time.Now().Add(length); time.Now().Before(end); {
-		if err := turn(); err != nil {
+		if err := iterate(); err != nil {
 			return err
 		}
 	}
@@ -88,8 +88,8 @@ func (f *epollFloor) saturate() error {
 	return f.wait(100)
 }
 
-// pace starts what has become due since start, and then waits out the tick.
-func (f *epollFloor) pace(rate float64, start time.Time) error {
+// startDue starts what has become due since start, and then waits out the tick.
+func (f *epollFloor) startDue(rate float64, start time.Time) error {
 	for float64(f.done)+float64(len(f.probing)) < rate*time.Since(start).Seconds() {
 		if err := f.start(); err != nil {
 			return err
@@ -111,11 +111,11 @@ func (f *epollFloor) start() error {
 	if err != nil {
 		return err
 	}
-	index := f.next % len(f.places)
+	index := f.next % len(f.targets)
 	f.next++
 	f.probing[int32(socket)] = index
-	place := &f.places[index]
-	_, _, errno := syscall.RawSyscall(syscall.SYS_CONNECT, uintptr(socket), uintptr(unsafe.Pointer(&place.address)), syscall.SizeofSockaddrInet4)
+	target := &f.targets[index]
+	_, _, errno := syscall.RawSyscall(syscall.SYS_CONNECT, uintptr(socket), uintptr(unsafe.Pointer(&target.address)), syscall.SizeofSockaddrInet4)
 	if errno != 0 && errno != syscall.EINPROGRESS {
 		f.finish(int32(socket), false)
 		return nil
@@ -142,7 +142,7 @@ func (f *epollFloor) wait(milliseconds int) error {
 func (f *epollFloor) advance(event *syscall.EpollEvent) error {
 	socket := event.Fd
 	if event.Events&syscall.EPOLLOUT != 0 {
-		if _, err := syscall.Write(int(socket), f.places[f.probing[socket]].request); err != nil {
+		if _, err := syscall.Write(int(socket), f.targets[f.probing[socket]].request); err != nil {
 			f.finish(socket, false)
 			return nil
 		}

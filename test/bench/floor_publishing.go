@@ -70,7 +70,7 @@ func (s *scene) measurePublishing(ctx context.Context) (floor publishingFloor, e
 		created = append(created, object)
 	}
 	slices := make([]*discoveryv1.EndpointSlice, count)
-	begun := time.Now()
+	start := time.Now()
 	err = inParallel(count, floorWriters, func(number int) error {
 		slices[number] = floorSlice(number)
 		if err := s.cluster.client.Create(ctx, slices[number]); err != nil {
@@ -81,13 +81,13 @@ func (s *scene) measurePublishing(ctx context.Context) (floor publishingFloor, e
 	if err != nil {
 		return floor, err
 	}
-	floor.publish = time.Since(begun) / time.Duration(count)
+	floor.publish = time.Since(start) / time.Duration(count)
 	if err := watch.readyEndpoints(ctx, count*endpointsPerOwner, time.Minute); err != nil {
 		return floor, err
 	}
 	var took []time.Duration
 	for number, slice := range slices {
-		begun := time.Now()
+		updatedAt := time.Now()
 		address := slice.Endpoints[0].Addresses[0]
 		slice.Endpoints[0].Conditions.Ready = new(false)
 		if err := s.cluster.client.Update(ctx, slice); err != nil {
@@ -96,11 +96,11 @@ func (s *scene) measurePublishing(ctx context.Context) (floor publishingFloor, e
 		if err := s.writeFloorStatus(ctx, created[number], endpointsPerOwner-1); err != nil {
 			return floor, err
 		}
-		seen, err := watch.changeAfter(ctx, address, begun, 20*time.Second)
+		seen, err := watch.changeAfter(ctx, address, updatedAt, 20*time.Second)
 		if err != nil {
 			return floor, err
 		}
-		took = append(took, seen.Sub(begun))
+		took = append(took, seen.Sub(updatedAt))
 	}
 	floor.p50, floor.p99 = percentile(took, 50), percentile(took, 99)
 	return floor, inParallel(count, floorWriters, func(number int) error {

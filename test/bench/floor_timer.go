@@ -51,7 +51,7 @@ func measureTimerFloor(t task, begin func()) (figures, error) {
 			before = now
 		}
 	})
-	found := total(elapsed, cpu, 0)
-	found["late_p99_ms"] = milliseconds(percentile(late, 99))
-	return found, err
+	result := total(elapsed, cpu, 0)
+	result["late_p99_ms"] = milliseconds(percentile(late, 99))
+	return result, err
 }

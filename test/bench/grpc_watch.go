@@ -67,13 +67,13 @@ func (s *scene) grpcWatch(ctx context.Context) error {
 	var took []time.Duration
 	for _, state := range []grpc_health_v1.HealthCheckResponse_ServingStatus{grpc_health_v1.HealthCheckResponse_NOT_SERVING, grpc_health_v1.HealthCheckResponse_SERVING} {
 		for number := range watchedServices {
-			begun := time.Now()
+			start := time.Now()
 			states.SetServingStatus(watchedName(number), state)
-			seen, err := s.watch.changeAfter(ctx, watchedAddress(number), begun, 20*time.Second)
+			seen, err := s.watch.changeAfter(ctx, watchedAddress(number), start, 20*time.Second)
 			if err != nil {
 				return err
 			}
-			took = append(took, seen.Sub(begun))
+			took = append(took, seen.Sub(start))
 		}
 	}
 	s.report.add("grpc_watch_to_slice_ms_p50", milliseconds(percentile(took, 50)))
@@ -105,9 +105,9 @@ func (s *scene) createWatched(ctx context.Context, number int, server string) er
 }
 
 // changeAfter waits until a consumer has received a change of an endpoint, and returns when.
-func (w *sliceWatch) changeAfter(ctx context.Context, address string, begun time.Time, longest time.Duration) (time.Time, error) {
+func (w *sliceWatch) changeAfter(ctx context.Context, address string, since time.Time, longest time.Duration) (time.Time, error) {
 	for end := time.Now().Add(longest); time.Now().Before(end); {
-		if at := w.changedAt(address); at.After(begun) {
+		if at := w.changedAt(address); at.After(since) {
 			return at, nil
 		}
 		if err := pause(ctx, time.Millisecond); err != nil {

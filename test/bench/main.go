@@ -87,11 +87,11 @@ func bench(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, known.stop()) }()
-	start, found := time.Now(), newReport()
+	start, report := time.Now(), newReport()
 	progress := func(what string) {
 		fmt.Fprintf(os.Stderr, "bench: %3.0fs %s\n", time.Since(start).Seconds(), what)
 	}
-	if err := errors.Join(reportAllocations(found), reportSize(found)); err != nil {
+	if err := errors.Join(reportAllocations(report), reportSize(report)); err != nil {
 		return err
 	}
 	var failure error
@@ -100,16 +100,16 @@ func bench(ctx context.Context, o options) (err error) {
 		if err != nil {
 			return err
 		}
-		reportCosts(costs, found)
+		reportCosts(costs, report)
 	}
 	if o.only != "cost" {
-		failure = measureScale(ctx, known, o.short, found, progress)
+		failure = measureScale(ctx, known, o.short, report, progress)
 	}
 	// What has been found is shown also if the rest could not be.
-	if err := errors.Join(found.print(os.Stdout), found.write("dist/bench.json"), failure); err != nil {
+	if err := errors.Join(report.print(os.Stdout), report.write("dist/bench.json"), failure); err != nil {
 		return err
 	}
-	if over := found.over(); o.strict && len(over) > 0 {
+	if over := report.over(); o.strict && len(over) > 0 {
 		return errors.New(strings.Join(over, "; "))
 	}
 	return nil

@@ -45,8 +45,8 @@ func measureEngineBytes(t task, begin func()) (figures, error) {
 		}
 	}
 	probed := settledBytes()
-	each := func(bytes uint64) float64 { return float64(int64(bytes-before)) / float64(t.Targets) }
-	return figures{"bytes": each(probed), "bytes_before_probing": each(added)}, stop()
+	perTarget := func(bytes uint64) float64 { return float64(int64(bytes-before)) / float64(t.Targets) }
+	return figures{"bytes": perTarget(probed), "bytes_before_probing": perTarget(added)}, stop()
 }
 
 // settledBytes is the memory in use once all garbage is gone, that of pools and of the

@@ -48,11 +48,11 @@ func (t task) newScheduler(options scheduler.Options) (*scheduler.Scheduler, err
 	for first := 0; first < t.Targets; first += endpointsPerOwner {
 		var list []scheduler.Target
 		for index := first; index < min(first+endpointsPerOwner, t.Targets); index++ {
-			made, err := t.target(known, index)
+			target, err := t.target(known, index)
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, made)
+			list = append(list, target)
 		}
 		engine.Set(owner(first/endpointsPerOwner), list)
 	}
@@ -61,14 +61,14 @@ func (t task) newScheduler(options scheduler.Options) (*scheduler.Scheduler, err
 
 // addGreedy gives one namespace more handshakes to make than there is CPU for.
 func (t task) addGreedy(engine *scheduler.Scheduler, known protocol.Registry) error {
-	crowd := task{Scheme: "https", Places: t.GreedyPlaces, Interval: 500 * time.Millisecond}
+	greedy := task{Scheme: "https", Places: t.GreedyPlaces, Interval: 500 * time.Millisecond}
 	var list []scheduler.Target
 	for index := range t.Greedy {
-		made, err := crowd.target(known, t.Targets+index)
+		target, err := greedy.target(known, t.Targets+index)
 		if err != nil {
 			return err
 		}
-		list = append(list, made)
+		list = append(list, target)
 	}
 	engine.Set(probes.Owner{Namespace: "greedy", Name: "crowd"}, list)
 	return nil
@@ -206,8 +206,8 @@ func total(elapsed, cpu time.Duration, failed int64) figures {
 
 // checkPace returns an error if the probes did not keep their pace, which makes their
 // cost mean nothing.
-func checkPace(t task, found figures) error {
-	rate := found["answered"] / found["seconds"]
+func checkPace(t task, result figures) error {
+	rate := result["answered"] / result["seconds"]
 	if rate < 0.97*t.rate() || rate > 1.03*t.rate() {
 		return fmt.Errorf("%s: %.0f probes/s were asked for and %.0f made", t.Kind, t.rate(), rate)
 	}

@@ -158,15 +158,15 @@ func (t task) saturate(begin func(), probe func(index int) bool) (figures, error
 	begin()
 	first := done.Load()
 	elapsed, cpu, err := during(func() { time.Sleep(t.For) })
-	made := done.Load() - first
+	count := done.Load() - first
 	ends.Store(true)
 	all.Wait()
-	return perProbe(made, failed.Load(), elapsed, cpu), err
+	return perProbe(count, failed.Load(), elapsed, cpu), err
 }
 
-func perProbe(made, failed int64, elapsed, cpu time.Duration) figures {
+func perProbe(count, failed int64, elapsed, cpu time.Duration) figures {
 	return figures{
-		"probes": float64(made), "failed": float64(failed), "seconds": elapsed.Seconds(),
-		"cpu_us": float64(cpu.Microseconds()) / float64(made),
+		"probes": float64(count), "failed": float64(failed), "seconds": elapsed.Seconds(),
+		"cpu_us": float64(cpu.Microseconds()) / float64(count),
 	}
 }

@@ -89,14 +89,14 @@ func onStage(ctx context.Context, s *scene, play func(*scene, context.Context) e
 		return err
 	}
 	defer func() { err = errors.Join(err, s.operator.stop()) }()
-	if err := s.settle(ctx); err != nil {
+	if err := s.awaitPublished(ctx); err != nil {
 		return err
 	}
 	return play(s, ctx)
 }
 
-// settle waits until everything is published and nothing more is written.
-func (s *scene) settle(ctx context.Context) error {
+// awaitPublished waits until everything is published and nothing more is written.
+func (s *scene) awaitPublished(ctx context.Context) error {
 	start := time.Now()
 	if err := s.watch.readyEndpoints(ctx, s.endpoints(), 3*time.Minute); err != nil {
 		return err
@@ -200,11 +200,11 @@ func (s *scene) flips(ctx context.Context, waves, size int, suffix string) error
 		for number := first; number < first+size; number++ {
 			fell = append(fell, number*endpointsPerOwner)
 		}
-		found, err := s.fall(ctx, fell)
+		latencies, err := s.failEndpoints(ctx, fell)
 		if err != nil {
 			return err
 		}
-		took = append(took, found...)
+		took = append(took, latencies...)
 	}
 	s.report.add("flip_to_slice_ms_p50"+suffix, milliseconds(percentile(took, 50)))
 	s.report.add("flip_to_slice_ms_p99"+suffix, milliseconds(percentile(took, 99)))
@@ -216,8 +216,8 @@ func (s *scene) flips(ctx context.Context, waves, size int, suffix string) error
 	return nil
 }
 
-// fall lets endpoints die and returns, for each, the time until a consumer knew.
-func (s *scene) fall(ctx context.Context, indexes []int) ([]time.Duration, error) {
+// failEndpoints lets endpoints die and returns, for each, the time until a consumer knew.
+func (s *scene) failEndpoints(ctx context.Context, indexes []int) ([]time.Duration, error) {
 	s.watch.mu.Lock()
 	before := s.watch.readyCount
 	s.watch.mu.Unlock()
@@ -244,7 +244,7 @@ func (s *scene) burst(ctx context.Context) error {
 	for i := range indexes {
 		indexes[i] = i
 	}
-	took, err := s.fall(ctx, indexes)
+	took, err := s.failEndpoints(ctx, indexes)
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func (w *sliceWatch) take(slice *discoveryv1.EndpointSlice, received time.Time) 
 
 // readyEndpoints waits until that many endpoints are ready, as long as their number changes at
 // least once in the time that is given.
-func (w *sliceWatch) readyEndpoints(ctx context.Context, wanted int, longest time.Duration) error {
+func (w *sliceWatch) readyEndpoints(ctx context.Context, want int, longest time.Duration) error {
 	before := -1
 	for end := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		w.mu.Lock()
@@ -103,14 +103,14 @@ func (w *sliceWatch) readyEndpoints(ctx context.Context, wanted int, longest tim
 			before, end = count, time.Now().Add(longest)
 		}
 		switch {
-		case count == wanted:
+		case count == want:
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case ended:
 			return errors.New("the watch of the slices has ended")
 		case time.Now().After(end):
-			return fmt.Errorf("%d endpoints are ready, and not %d", count, wanted)
+			return fmt.Errorf("%d endpoints are ready, and not %d", count, want)
 		}
 	}
 }

@@ -73,8 +73,8 @@ func runTargets() error {
 	}
 	go func() {
 		out := json.NewEncoder(os.Stdout)
-		for each := range messages {
-			if out.Encode(each) != nil {
+		for m := range messages {
+			if out.Encode(m) != nil {
 				return
 			}
 		}

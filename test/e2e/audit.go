@@ -58,7 +58,7 @@ func (c *Cluster) Writes(since time.Time, matching func(Write) bool) ([]Write, e
 		return nil, err
 	}
 	defer file.Close()
-	var found []Write
+	var writes []Write
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -73,13 +73,13 @@ func (c *Cluster) Writes(since time.Time, matching func(Write) bool) ([]Write, e
 			Namespace: event.ObjectRef.Namespace, Name: event.ObjectRef.Name, Status: event.ResponseStatus.Code,
 		}
 		if event.Stage == "ResponseComplete" && !write.At.Before(since) && matching(write) {
-			found = append(found, write)
+			writes = append(writes, write)
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read the audit log: %w", err)
 	}
-	return found, nil
+	return writes, nil
 }
 
 // SliceWrites are the operator's writes to the slices of a namespace since a time.

@@ -64,14 +64,14 @@ func (s *scenario) diesAndReturns(host *e2e.Host, bound time.Duration, fault fun
 
 // wellIn reports whether a host is published in every service that has ever published it.
 func (s *scenario) wellIn(host *e2e.Host) bool {
-	ready := map[e2e.Place]bool{}
+	ready := map[e2e.EndpointKey]bool{}
 	for _, change := range s.ground.watcher.Changes(s.namespace, s.started) {
 		if host.Has(change.Address) {
-			ready[change.Place] = change.Ready
+			ready[change.EndpointKey] = change.Ready
 		}
 	}
-	for _, each := range ready {
-		if !each {
+	for _, isReady := range ready {
+		if !isReady {
 			return false
 		}
 	}
@@ -102,7 +102,7 @@ func TestSiteWithNearlyEverythingIsLost(t *testing.T) {
 				s.operate(arguments...)
 				lost := s.addSites("site", site.networks, 27/site.networks)
 				s.addSites("other", 3, 1)
-				s.declare(all(s.hosts...))
+				s.create(all(s.hosts...))
 				s.begin()
 				pause(s.settings.Interval)
 				var at time.Time
@@ -142,14 +142,14 @@ func TestOwnNetworkFails(t *testing.T) {
 			installation(t, "operator's own network "+fault.name, func(s *scenario) {
 				operator := s.operate()
 				s.addSites("site", 10, 3)
-				s.declare(all(s.hosts...))
+				s.create(all(s.hosts...))
 				s.begin()
 				for range *repetitions {
 					pause(s.settings.Interval)
 					s.Expect(fault.begin(operator)).To(Succeed())
-					begun := time.Now()
+					start := time.Now()
 					s.Eventually(s.isolated).WithTimeout(10*time.Second).Should(BeTrue(), "the object is to say so")
-					s.note("noticedMs", time.Since(begun))
+					s.note("noticedMs", time.Since(start))
 					time.Sleep(2 * quick.Silence())
 					s.Expect(fault.end(operator)).To(Succeed())
 					back := time.Now()
@@ -182,26 +182,26 @@ func TestOwnNetworkLosesPackets(t *testing.T) {
 			installation(t, fmt.Sprintf("operator's own network loses %d%% of packets", percent), func(s *scenario) {
 				operator := s.operate()
 				s.addSites("site", 10, 3)
-				silent, refusing := s.addHost("silent", 1), s.addHost("refusing", 1)
-				s.declare(all(s.hosts...))
+				blackHoled, refusing := s.addHost("silent", 1), s.addHost("refusing", 1)
+				s.create(all(s.hosts...))
 				s.begin()
 				s.Expect(operator.Lose(percent)).To(Succeed())
-				begun := time.Now()
+				start := time.Now()
 				// By then it is known that packets get lost.
-				for time.Since(begun) < lossy()/3 {
+				for time.Since(start) < lossy()/3 {
 					s.multiplier(operator)
 				}
-				cut, err := silent.Cut()
+				cut, err := blackHoled.Cut()
 				s.Expect(err).NotTo(HaveOccurred())
 				killed, err := refusing.Kill()
 				s.Expect(err).NotTo(HaveOccurred())
-				for time.Since(begun) < lossy() {
+				for time.Since(start) < lossy() {
 					s.multiplier(operator)
 				}
 				multiplier, most := s.row.Further["multiplier"], s.row.Further["multiplierMax"]
 				s.Expect(most).To(BeNumerically(">=", multiplier), "the maximum is to be exported")
 				bound := time.Duration(max(multiplier, 1) * float64(quick.Silence()))
-				s.goes(cut, bound, silent)
+				s.goes(cut, bound, blackHoled)
 				s.goes(killed, bound, refusing)
 				if percent > 30 {
 					// Reported, and not judged.

@@ -72,19 +72,19 @@ func template(serial int64, name string, groups []string) *x509.Certificate {
 
 // client is the identity of a user of the API.
 func (a *authority) client(user string, groups ...string) (identity, error) {
-	wanted := template(time.Now().UnixNano(), user, groups)
-	wanted.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	return a.sign(wanted)
+	tmpl := template(time.Now().UnixNano(), user, groups)
+	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	return a.sign(tmpl)
 }
 
 // server is the identity of a server at these addresses.
 func (a *authority) server(addresses ...string) (identity, error) {
-	wanted := template(time.Now().UnixNano(), "server", nil)
-	wanted.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	tmpl := template(time.Now().UnixNano(), "server", nil)
+	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	for _, address := range addresses {
-		wanted.IPAddresses = append(wanted.IPAddresses, net.ParseIP(address))
+		tmpl.IPAddresses = append(tmpl.IPAddresses, net.ParseIP(address))
 	}
-	return a.sign(wanted)
+	return a.sign(tmpl)
 }
 
 // Authority signs certificates for hosts outside.
@@ -92,8 +92,8 @@ type Authority struct{ *authority }
 
 // NewAuthority makes one.
 func NewAuthority() (*Authority, error) {
-	made, err := newAuthority()
-	return &Authority{made}, err
+	ca, err := newAuthority()
+	return &Authority{ca}, err
 }
 
 // Certificate is what a host outside shows of itself, in PEM.
@@ -101,25 +101,25 @@ type Certificate struct{ Certificate, Key string }
 
 // Sign makes a certificate for a host that is valid between two times.
 func (a *Authority) Sign(addresses []netip.Addr, from, to time.Time) (Certificate, error) {
-	wanted := template(time.Now().UnixNano(), "outside", nil)
-	wanted.NotBefore, wanted.NotAfter = from, to
-	wanted.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	tmpl := template(time.Now().UnixNano(), "outside", nil)
+	tmpl.NotBefore, tmpl.NotAfter = from, to
+	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	for _, address := range addresses {
-		wanted.IPAddresses = append(wanted.IPAddresses, address.AsSlice())
+		tmpl.IPAddresses = append(tmpl.IPAddresses, address.AsSlice())
 	}
-	signed, err := a.sign(wanted)
+	signed, err := a.sign(tmpl)
 	return Certificate{string(signed.certificate), string(signed.key)}, err
 }
 
-func (a *authority) sign(wanted *x509.Certificate) (identity, error) {
+func (a *authority) sign(tmpl *x509.Certificate) (identity, error) {
 	key, encodedKey, err := newKey()
 	if err != nil {
 		return identity{}, err
 	}
-	wanted.KeyUsage = x509.KeyUsageDigitalSignature
-	encoded, err := x509.CreateCertificate(rand.Reader, wanted, a.certificate, key.Public(), a.key)
+	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
+	encoded, err := x509.CreateCertificate(rand.Reader, tmpl, a.certificate, key.Public(), a.key)
 	if err != nil {
-		return identity{}, fmt.Errorf("sign the certificate of %s: %w", wanted.Subject, err)
+		return identity{}, fmt.Errorf("sign the certificate of %s: %w", tmpl.Subject, err)
 	}
 	return identity{pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: encoded}), encodedKey}, nil
 }

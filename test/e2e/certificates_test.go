@@ -52,7 +52,7 @@ func TestEveryCertificateSeemsOutOfDate(t *testing.T) {
 				s.Expect(err).NotTo(HaveOccurred())
 				s.operate("--guard-max-hold=" + maxHold.String())
 				s.addSecureSites(authority, 10, 3)
-				s.declare(all(s.hosts...), s.trusting(authority))
+				s.create(all(s.hosts...), s.trusting(authority))
 				s.begin()
 				bad := s.certificates(authority, fault.from, fault.to)
 				good := s.certificates(authority, -day, day)

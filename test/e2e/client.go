@@ -132,10 +132,10 @@ func (c *Client) send(number int, due time.Time) {
 	defer cancel()
 	at := c.begin(number)
 	backend, err := c.ask(ctx, number)
-	made := Request{Number: number, At: at, Took: time.Since(at), Late: max(at.Sub(due), 0), Backend: backend, Outcome: outcomeOf(err), Err: err}
+	request := Request{Number: number, At: at, Took: time.Since(at), Late: max(at.Sub(due), 0), Backend: backend, Outcome: outcomeOf(err), Err: err}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.requests = append(c.requests, made)
+	c.requests = append(c.requests, request)
 	delete(c.pending, number)
 }
 
@@ -169,13 +169,13 @@ func (c *Client) Between(from, to time.Time) []Request {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var found []Request
-	for _, each := range c.requests {
-		if !each.At.Before(from) && each.At.Before(to) {
-			found = append(found, each)
+	var requests []Request
+	for _, request := range c.requests {
+		if !request.At.Before(from) && request.At.Before(to) {
+			requests = append(requests, request)
 		}
 	}
-	return found
+	return requests
 }
 
 // awaits reports whether a request is not over that was sent before a time.

@@ -53,9 +53,9 @@ type Cluster struct {
 	binaries     Binaries
 	folder       string
 	controlPlane *controlPlane
-	// router is the first node, and made counts those there have been.
+	// router is the first node, and nodes counts those there have been.
 	router *Node
-	made   int
+	nodes  int
 	// proxies are the kube-proxies, by node.
 	proxies map[*Node]*process
 }
@@ -65,10 +65,10 @@ func Require(binaries Binaries) error {
 	if os.Geteuid() != 0 {
 		return errors.New("network namespaces need root: run make test-e2e as root")
 	}
-	var missing []error
+	var errs []error
 	for tool, debian := range map[string]string{"ip": "iproute2", "nft": "nftables", "setpriv": "util-linux", "prlimit": "util-linux", "unshare": "util-linux", "mount": "mount", "hostname": "hostname", "dnsmasq": "dnsmasq-base"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			missing = append(missing, fmt.Errorf("%s is not to be found: install the package %s (Debian's name)", tool, debian))
+			errs = append(errs, fmt.Errorf("%s is not to be found: install the package %s (Debian's name)", tool, debian))
 		}
 	}
 	files := []string{binaries.Manager, binaries.Backend}
@@ -77,10 +77,10 @@ func Require(binaries Binaries) error {
 	}
 	for _, file := range files {
 		if _, err := os.Stat(file); err != nil {
-			missing = append(missing, fmt.Errorf("%w: make test-e2e builds it", err))
+			errs = append(errs, fmt.Errorf("%w: make test-e2e builds it", err))
 		}
 	}
-	return errors.Join(missing...)
+	return errors.Join(errs...)
 }
 
 // NewCluster starts a cluster of one node that keeps its files in the folder. After an
@@ -94,7 +94,7 @@ func NewCluster(ctx context.Context, binaries Binaries, folder string) (*Cluster
 	if err != nil {
 		return c, fmt.Errorf("make a node: %w", err)
 	}
-	c.router, c.made = node, 1
+	c.router, c.nodes = node, 1
 	if c.controlPlane, err = newControlPlane(node, binaries.Assets, folder, apiPort, "/registry"); err != nil {
 		return c, fmt.Errorf("prepare the control plane: %w", err)
 	}
@@ -118,8 +118,8 @@ func (c *Cluster) Router() *Node { return c.router }
 
 // AddNode makes one more node, in a zone of its own, with a kube-proxy.
 func (c *Cluster) AddNode(ctx context.Context) (*Node, error) {
-	c.made++
-	node, err := newNode(c.made)
+	c.nodes++
+	node, err := newNode(c.nodes)
 	if err != nil {
 		return nil, err
 	}
@@ -269,13 +269,13 @@ func (c *Cluster) ThawEtcd() error { return c.controlPlane.etcd.signal(syscall.S
 // Stop ends all processes and removes all namespaces of this process, whatever of it has
 // been started.
 func (c *Cluster) Stop() error {
-	for _, each := range c.proxies {
-		_ = each.kill() // perhaps it is dead already
+	for _, proxy := range c.proxies {
+		_ = proxy.kill() // perhaps it is dead already
 	}
 	if plane := c.controlPlane; plane != nil {
-		for _, each := range []*process{plane.controllers, plane.server, plane.etcd} {
-			if each != nil {
-				_ = each.kill()
+		for _, p := range []*process{plane.controllers, plane.server, plane.etcd} {
+			if p != nil {
+				_ = p.kill()
 			}
 		}
 	}

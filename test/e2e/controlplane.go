@@ -80,7 +80,7 @@ func newControlPlane(node *Node, assets, folder, port, prefix string) (*controlP
 	if err != nil {
 		return nil, err
 	}
-	made := &controlPlane{node: node, assets: assets, folder: folder, ca: ca, port: port, prefix: prefix}
+	plane := &controlPlane{node: node, assets: assets, folder: folder, ca: ca, port: port, prefix: prefix}
 	serving, err := ca.server(node.Address.String(), apiService)
 	if err != nil {
 		return nil, err
@@ -96,15 +96,15 @@ func newControlPlane(node *Node, assets, folder, port, prefix string) (*controlP
 		"account.key": accountKey,
 		"audit.yaml":  []byte(auditPolicy),
 	} {
-		if err := os.WriteFile(made.path(name), text, 0o600); err != nil {
+		if err := os.WriteFile(plane.path(name), text, 0o600); err != nil {
 			return nil, err
 		}
 	}
-	if err := made.writeKubeconfig("controllers", "system:kube-controller-manager"); err != nil {
+	if err := plane.writeKubeconfig("controllers", "system:kube-controller-manager"); err != nil {
 		return nil, err
 	}
-	made.config, err = made.administrator()
-	return made, err
+	plane.config, err = plane.administrator()
+	return plane, err
 }
 
 // newClient returns one with an administrator's rights.

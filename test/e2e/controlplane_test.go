@@ -35,7 +35,7 @@ const afterReturn = 2 * time.Second
 // A steady scenario, but that one more host dies while the control plane is away and the
 // dead one comes back. Everybody else goes on as if nothing were.
 func TestControlPlaneIsAway(t *testing.T) {
-	steady(t, "etcd and API server away, one host dies and one returns", func(s *scenario) {
+	playWithOneDead(t, "etcd and API server away, one host dies and one returns", func(s *scenario) {
 		leads, _ := s.leader()
 		for range *repetitions {
 			pause(time.Second)
@@ -69,8 +69,8 @@ func (s *scenario) stays(leads *e2e.Operator) {
 	s.t.Helper()
 	now, _ := s.leader()
 	s.Expect(now.Pod.Name).To(Equal(leads.Pod.Name), "the leader is to stay")
-	for _, each := range world.operators {
-		s.Expect(each.Alive()).To(Succeed(), "no replica is to end")
+	for _, operator := range world.operators {
+		s.Expect(operator.Alive()).To(Succeed(), "no replica is to end")
 	}
 }
 
@@ -86,16 +86,16 @@ func (s *scenario) reaches(host *e2e.Host) bool {
 }
 
 func TestEtcdIsFrozen(t *testing.T) {
-	steady(t, "etcd stopped (SIGSTOP) and resumed", func(s *scenario) {
+	playWithOneDead(t, "etcd stopped (SIGSTOP) and resumed", func(s *scenario) {
 		leads, _ := s.leader()
 		for range *repetitions {
 			pause(time.Second)
-			begun := time.Now()
+			start := time.Now()
 			s.Expect(world.FreezeEtcd()).To(Succeed())
 			time.Sleep(*outage)
 			s.Expect(world.ThawEtcd()).To(Succeed())
 			s.probedSince(time.Now(), takeover)
-			s.note("probingGapMs", s.longestGap(begun))
+			s.note("probingGapMs", s.longestGap(start))
 		}
 		s.unharmed()
 		s.stays(leads)
@@ -103,14 +103,14 @@ func TestEtcdIsFrozen(t *testing.T) {
 }
 
 func TestConnectionsAreCut(t *testing.T) {
-	steady(t, "all connections to the API server cut (RST)", func(s *scenario) {
+	playWithOneDead(t, "all connections to the API server cut (RST)", func(s *scenario) {
 		leads, _ := s.leader()
 		for range *repetitions {
 			pause(time.Second)
-			begun := time.Now()
+			start := time.Now()
 			s.Expect(e2e.ResetConnections(world.operators...)).To(Succeed())
 			s.probedSince(time.Now(), takeover)
-			s.note("probingGapMs", s.longestGap(begun))
+			s.note("probingGapMs", s.longestGap(start))
 		}
 		s.unharmed()
 		s.stays(leads)
@@ -134,7 +134,7 @@ func TestFaultyAPIServer(t *testing.T) {
 		{"API server answers 500, 503 and 409 to half of all", e2e.Faults{Statuses: []int{500, 503, 409}, Share: 0.5}},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
-			steady(t, fault.name, func(s *scenario) {
+			playWithOneDead(t, fault.name, func(s *scenario) {
 				leads, _ := s.leader()
 				s.divert(faulty)
 				defer faulty.Inject(e2e.Faults{})
@@ -171,13 +171,13 @@ func (s *scenario) storm() {
 // divert leads the operators to the faulty API server until the end of the test.
 func (s *scenario) divert(to *e2e.FaultyServer) {
 	s.t.Helper()
-	for _, each := range world.operators {
-		s.Expect(each.Divert(to)).To(Succeed())
+	for _, operator := range world.operators {
+		s.Expect(operator.Divert(to)).To(Succeed())
 	}
 	s.Expect(e2e.ResetConnections(world.operators...)).To(Succeed())
 	s.cleanup(func() {
-		for _, each := range world.operators {
-			s.Expect(each.Undivert()).To(Succeed())
+		for _, operator := range world.operators {
+			s.Expect(operator.Undivert()).To(Succeed())
 		}
 		s.Expect(e2e.ResetConnections(world.operators...)).To(Succeed())
 	})

@@ -40,7 +40,7 @@ func withUDP(service *corev1.ServiceSpec, _ *farpointv1.ExternalServiceSpec) {
 func TestDeathOverUDP(t *testing.T) {
 	t.Parallel()
 	play(t, "UDP backend killed", 4, quick, func(s *scenario) {
-		s.declare(s.endpoints(), withUDP)
+		s.create(s.endpoints(), withUDP)
 		client := s.send(s.pod().Namespace, "udp", s.clusterIP(7), requestRate)
 		s.begin()
 		s.deaths(client, quick.Refusal(), s.hosts[:3], kill)
@@ -53,7 +53,7 @@ func TestDeathOverUDP(t *testing.T) {
 func TestDeathOfUDPFlow(t *testing.T) {
 	t.Parallel()
 	play(t, "UDP backend killed, client with one socket, probed by DNS", 4, quick, func(s *scenario) {
-		s.declare(s.endpoints(), withUDP, func(_ *corev1.ServiceSpec, spec *farpointv1.ExternalServiceSpec) {
+		s.create(s.endpoints(), withUDP, func(_ *corev1.ServiceSpec, spec *farpointv1.ExternalServiceSpec) {
 			spec.HealthCheckURL = "dns:///example.com"
 		})
 		s.send(s.pod().Namespace, "udp", s.clusterIP(7), 10) // waits until all can be reached
@@ -100,7 +100,7 @@ func TestDeathOverIPv6(t *testing.T) {
 	t.Parallel()
 	play(t, "IPv6 backend killed, single-stack Service", 4, quick, func(s *scenario) {
 		s.ipv6 = true
-		s.declare(s.endpoints(), func(service *corev1.ServiceSpec, _ *farpointv1.ExternalServiceSpec) {
+		s.create(s.endpoints(), func(service *corev1.ServiceSpec, _ *farpointv1.ExternalServiceSpec) {
 			service.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol}
 		})
 		client := s.sendFromPod()
@@ -142,14 +142,14 @@ func TestDeathWithAffinity(t *testing.T) {
 		client := s.send(s.pod().Namespace, "tcp", s.clusterIP(5432), requestRate)
 		s.begin()
 		first := s.servedBy(client)
-		time.Sleep(settle)
-		s.Expect(client.Between(s.begun, time.Now())).To(HaveEach(HaveField("Backend", first.Name)))
+		time.Sleep(settleTime)
+		s.Expect(client.Between(s.measuredSince, time.Now())).To(HaveEach(HaveField("Backend", first.Name)))
 		at := s.death(client, quick.Refusal(), first, kill)
 		moved := at.Add(quick.Refusal() + e2e.Slack)
 		next := s.servedBy(client)
 		s.Expect(first.Start()).To(Succeed())
 		s.isIn(first, quick.Recovery()+10*time.Second)
-		time.Sleep(settle)
+		time.Sleep(settleTime)
 		s.Expect(client.Between(moved, time.Now())).To(HaveEach(HaveField("Backend", next.Name)))
 		s.inTime()
 		s.finish()
@@ -161,7 +161,7 @@ func TestDeathBehindNodePort(t *testing.T) {
 	play(t, "backend killed, clients by NodePort", 4, quick, func(s *scenario) {
 		outside := s.addHost("client", 1)
 		s.hosts = s.hosts[:4]
-		s.declare(s.endpoints(), func(service *corev1.ServiceSpec, _ *farpointv1.ExternalServiceSpec) {
+		s.create(s.endpoints(), func(service *corev1.ServiceSpec, _ *farpointv1.ExternalServiceSpec) {
 			service.Type = corev1.ServiceTypeNodePort
 		})
 		port := strconv.Itoa(int(s.service.Spec.Ports[0].NodePort))

@@ -74,8 +74,8 @@ func (c *Cluster) NewFaultyServer() (*FaultyServer, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(c.controlPlane.ca.PEM)
-	made := &FaultyServer{Address: net.JoinHostPort(node.Address.String(), faultPort)}
-	made.faults.Store(&Faults{})
+	faulty := &FaultyServer{Address: net.JoinHostPort(node.Address.String(), faultPort)}
+	faulty.faults.Store(&Faults{})
 	proxy := httputil.NewSingleHostReverseProxy(behind)
 	proxy.Transport = &http.Transport{DialContext: node.DialContext, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots}}
 	proxy.FlushInterval = -1 // watches
@@ -83,18 +83,18 @@ func (c *Cluster) NewFaultyServer() (*FaultyServer, error) {
 	proxy.ErrorLog = quiet
 	// What cannot be passed on ends as the connection to an API server does that dies.
 	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
-	listener, err := node.listen(made.Address)
+	listener, err := node.listen(faulty.Address)
 	if err != nil {
 		return nil, err
 	}
-	made.server = &http.Server{
-		Handler:           made.before(proxy),
+	faulty.server = &http.Server{
+		Handler:           faulty.before(proxy),
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"}},
 		ErrorLog:          quiet,
 		ReadHeaderTimeout: 10 * time.Second,
 	}
-	go func() { _ = made.server.ServeTLS(listener, "", "") }() // until Stop
-	return made, nil
+	go func() { _ = faulty.server.ServeTLS(listener, "", "") }() // until Stop
+	return faulty, nil
 }
 
 // before puts the faults before a handler.

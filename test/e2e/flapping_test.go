@@ -31,7 +31,7 @@ import (
 func TestFlapping(t *testing.T) {
 	t.Parallel()
 	play(t, "every other health check fails", 2, quick, func(s *scenario) {
-		s.declare(s.endpoints())
+		s.create(s.endpoints())
 		s.sendFromPod()
 		s.begin()
 		_, err := s.hosts[0].Behave(e2e.Behaviour{FailEvery: 2})
@@ -53,7 +53,7 @@ func TestFlappingIsDamped(t *testing.T) {
 		damped = 3 // further ones, each of which doubles the passes that it takes to recover
 	)
 	play(t, "backend dies and recovers again and again", 2, settings, func(s *scenario) {
-		s.declare(s.endpoints())
+		s.create(s.endpoints())
 		s.sendFromPod()
 		host := s.hosts[0]
 		s.begin()
@@ -62,7 +62,7 @@ func TestFlappingIsDamped(t *testing.T) {
 			s.Expect(err).NotTo(HaveOccurred())
 			s.isOut(host, 10*time.Second)
 			s.note("outMs", time.Since(at))
-			well := s.judge(host)
+			well := s.passChecks(host)
 			s.isIn(host, 20*time.Second)
 			took, passes := time.Since(well), settings.SuccessThreshold<<max(deaths-free, 0)
 			if deaths <= free {

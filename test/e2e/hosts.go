@@ -60,17 +60,17 @@ type Host struct {
 	// faults are the times in which the host is known not to be well. The last one may
 	// be open.
 	faults []span
-	// visits are the connections so far.
-	visits []visit
-	// told signals what the backend has acknowledged.
-	told chan struct{}
+	// connections are the connections so far.
+	connections []connection
+	// acks signals what the backend has acknowledged.
+	acks chan struct{}
 }
 
 // span is a time. A zero end is yet to come.
 type span struct{ from, to time.Time }
 
-// visit is a connection that a backend has had.
-type visit struct {
+// connection is a connection that a backend has had.
+type connection struct {
 	at       time.Time
 	from, to netip.Addr
 }
@@ -86,26 +86,26 @@ type Behaviour struct {
 
 // NewHost starts a host with as many IPv4 addresses.
 func (c *Cluster) NewHost(name string, addresses int) (*Host, error) {
-	made, err := c.prepareHost(name, addresses)
+	host, err := c.prepareHost(name, addresses)
 	if err != nil {
 		return nil, err
 	}
-	return made.started()
+	return host.started()
 }
 
 // NewSecureHost starts a host that speaks HTTPS, with a certificate by an authority that has
 // been valid for an hour.
 func (c *Cluster) NewSecureHost(name string, addresses int, by *Authority) (*Host, error) {
-	made, err := c.prepareHost(name, addresses)
+	host, err := c.prepareHost(name, addresses)
 	if err != nil {
 		return nil, err
 	}
-	certificate, err := by.Sign(made.Addresses, time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour))
+	certificate, err := by.Sign(host.Addresses, time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour))
 	if err != nil {
-		return nil, errors.Join(err, made.Remove())
+		return nil, errors.Join(err, host.Remove())
 	}
-	made.certificate = &certificate
-	return made.started()
+	host.certificate = &certificate
+	return host.started()
 }
 
 // NewNeighbours starts hosts in one network that have an IPv4 address each. They are backends
@@ -117,7 +117,7 @@ func (c *Cluster) NewNeighbours(name string, count int) ([]*Host, error) {
 	}
 	var hosts []*Host
 	for i, address := range first.Addresses {
-		made := &Host{
+		host := &Host{
 			Namespace: first.Namespace,
 			Name:      fmt.Sprintf("%s-%d", name, i+1),
 			Addresses: []netip.Addr{address},
@@ -126,13 +126,13 @@ func (c *Cluster) NewNeighbours(name string, count int) ([]*Host, error) {
 			listen:    address.String(),
 			shared:    i > 0,
 		}
-		if _, err := made.started(); err != nil {
-			for _, each := range slices.Backward(hosts) {
-				err = errors.Join(err, each.Remove())
+		if _, err := host.started(); err != nil {
+			for _, neighbour := range slices.Backward(hosts) {
+				err = errors.Join(err, neighbour.Remove())
 			}
 			return nil, err
 		}
-		hosts = append(hosts, made)
+		hosts = append(hosts, host)
 	}
 	return hosts, nil
 }
@@ -165,7 +165,7 @@ func (h *Host) Address() netip.Addr { return h.Addresses[0] }
 
 // Has reports whether an address is the host's.
 func (h *Host) Has(address string) bool {
-	return address == h.Address6.String() || slices.ContainsFunc(h.Addresses, func(each netip.Addr) bool { return each.String() == address })
+	return address == h.Address6.String() || slices.ContainsFunc(h.Addresses, func(addr netip.Addr) bool { return addr.String() == address })
 }
 
 // Start runs the backend and ends a fault that there was.
@@ -180,14 +180,14 @@ func (h *Host) Start() error {
 		return err
 	}
 	command.Stdout = writer
-	h.told = make(chan struct{}, 1)
+	h.acks = make(chan struct{}, 1)
 	h.backend, err = start(h.Name, command, h.log)
 	writer.Close() // the backend has its own
 	if err != nil {
 		return errors.Join(err, reader.Close())
 	}
 	h.stdin = stdin
-	go h.follow(reader, h.told)
+	go h.follow(reader, h.acks)
 	if err := h.acknowledged(); err != nil {
 		return err
 	}
@@ -204,11 +204,11 @@ func (h *Host) Start() error {
 // host's.
 func (h *Host) Present(certificate Certificate) error {
 	h.certificate = &certificate
-	return h.tell(Behaviour{Certificate: certificate.Certificate, Key: certificate.Key})
+	return h.setBehaviour(Behaviour{Certificate: certificate.Certificate, Key: certificate.Key})
 }
 
 // follow reads a backend's output until it is gone.
-func (h *Host) follow(stdout io.ReadCloser, told chan<- struct{}) {
+func (h *Host) follow(stdout io.ReadCloser, acks chan<- struct{}) {
 	defer stdout.Close()
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		var event struct {
@@ -219,7 +219,7 @@ func (h *Host) follow(stdout io.ReadCloser, told chan<- struct{}) {
 			continue // cut short by a kill
 		}
 		if event.From == "" {
-			told <- struct{}{}
+			acks <- struct{}{}
 			continue
 		}
 		from, err := netip.ParseAddr(event.From)
@@ -231,14 +231,14 @@ func (h *Host) follow(stdout io.ReadCloser, told chan<- struct{}) {
 			continue
 		}
 		h.mu.Lock()
-		h.visits = append(h.visits, visit{time.Unix(0, event.At), from.Unmap(), to.Unmap()})
+		h.connections = append(h.connections, connection{time.Unix(0, event.At), from.Unmap(), to.Unmap()})
 		h.mu.Unlock()
 	}
 }
 
 func (h *Host) acknowledged() error {
 	select {
-	case <-h.told:
+	case <-h.acks:
 		return nil
 	case <-h.backend.died:
 		return h.backend.alive()
@@ -296,7 +296,7 @@ func (h *Host) Behave(next Behaviour) (time.Time, error) {
 	if fault {
 		at = h.ill()
 	}
-	if err := h.tell(next); err != nil {
+	if err := h.setBehaviour(next); err != nil {
 		return at, err
 	}
 	if !fault {
@@ -305,8 +305,8 @@ func (h *Host) Behave(next Behaviour) (time.Time, error) {
 	return at, nil
 }
 
-// tell waits until the backend behaves so.
-func (h *Host) tell(next Behaviour) error {
+// setBehaviour waits until the backend behaves so.
+func (h *Host) setBehaviour(next Behaviour) error {
 	line, err := json.Marshal(next)
 	if err != nil {
 		return err
@@ -365,15 +365,15 @@ func (h *Host) WasIll(at time.Time) bool {
 	return false
 }
 
-// VisitsFrom are the times of the connections from an address since a time, by the host's
+// ConnectionsFrom are the times of the connections from an address since a time, by the host's
 // own address that each came to.
-func (h *Host) VisitsFrom(address netip.Addr, since time.Time) map[netip.Addr][]time.Time {
+func (h *Host) ConnectionsFrom(address netip.Addr, since time.Time) map[netip.Addr][]time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	times := map[netip.Addr][]time.Time{}
-	for _, visit := range h.visits {
-		if visit.from == address && visit.at.After(since) {
-			times[visit.to] = append(times[visit.to], visit.at)
+	for _, conn := range h.connections {
+		if conn.from == address && conn.at.After(since) {
+			times[conn.to] = append(times[conn.to], conn.at)
 		}
 	}
 	return times

@@ -129,7 +129,7 @@ func (s *scenario) publish(name string, endpoints []farpointv1.Endpoint, hosts .
 }
 
 func (s *scenario) readyIn(service, address string) bool {
-	return s.ground.watcher.Ready(e2e.Place{Namespace: s.namespace, Service: service, Address: address})
+	return s.ground.watcher.Ready(e2e.EndpointKey{Namespace: s.namespace, Service: service, Address: address})
 }
 
 // services are the names of those that the scenario publishes.
@@ -156,10 +156,10 @@ func (s *scenario) goes(at time.Time, bound time.Duration, hosts ...*e2e.Host) {
 			}
 		}
 	}
-	seen := map[e2e.Place]time.Time{}
+	seen := map[e2e.EndpointKey]time.Time{}
 	for _, change := range s.ground.watcher.Changes(s.namespace, at) {
 		if !change.Ready && slices.ContainsFunc(hosts, func(host *e2e.Host) bool { return host.Has(change.Address) }) {
-			seen[change.Place] = change.At
+			seen[change.EndpointKey] = change.At
 		}
 	}
 	s.Expect(seen).NotTo(BeEmpty())

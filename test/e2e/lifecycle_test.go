@@ -70,7 +70,7 @@ func TestSlicesAreTamperedWith(t *testing.T) {
 		},
 	}
 	play(t, "slices deleted and edited by somebody else in a loop", 4, quick, func(s *scenario) {
-		s.declare(s.endpoints())
+		s.create(s.endpoints())
 		s.sendFromPod()
 		s.leaving = s.hosts // they do lose their traffic for a moment
 		s.begin()
@@ -100,7 +100,7 @@ func TestSlicesAreTamperedWith(t *testing.T) {
 // A hundred objects and more come and go. Nothing of them stays, neither in the API server
 // nor in the operator.
 func TestObjectsComeAndGo(t *testing.T) {
-	steady(t, "200 objects created and deleted in a storm", func(s *scenario) {
+	playWithOneDead(t, "200 objects created and deleted in a storm", func(s *scenario) {
 		leads, _ := s.leader()
 		before := s.footprint(leads)
 		for range *repetitions {
@@ -167,7 +167,7 @@ func TestUpgrade(t *testing.T) {
 	if _, err := os.Stat(before); err != nil {
 		t.Fatalf("%v: make test-e2e builds it", err)
 	}
-	steady(t, "upgraded, downgraded and upgraded with 100 objects", func(s *scenario) {
+	playWithOneDead(t, "upgraded, downgraded and upgraded with 100 objects", func(s *scenario) {
 		many := s.addHost("many", 100)
 		s.hosts[len(s.hosts)-1], s.hosts[len(s.hosts)-2] = s.hosts[len(s.hosts)-2], many // the dead one stays last
 		for i, address := range many.Addresses {
@@ -182,17 +182,17 @@ func TestUpgrade(t *testing.T) {
 			s.Expect(world.Client.Create(s.ctx, object)).To(Succeed())
 			s.declared = append(s.declared, object)
 			s.Eventually(func() bool {
-				return world.watcher.Ready(e2e.Place{Namespace: s.namespace, Service: object.Name, Address: address.String()})
+				return world.watcher.Ready(e2e.EndpointKey{Namespace: s.namespace, Service: object.Name, Address: address.String()})
 			}).WithTimeout(15 * time.Second).Should(BeTrue())
 		}
 		s.cleanup(func() { s.Expect(s.roll(root, "")).To(Succeed()) })
 		s.begin()
 		for range *repetitions {
 			for _, version := range []struct{ folder, binary string }{{previous, before}, {root, ""}, {previous, before}, {root, ""}} {
-				begun := time.Now()
+				start := time.Now()
 				s.Expect(s.roll(version.folder, version.binary)).To(Succeed())
 				s.probedSince(time.Now(), takeover)
-				s.note("rolloutMs", time.Since(begun))
+				s.note("rolloutMs", time.Since(start))
 			}
 		}
 		s.unharmed()
@@ -205,17 +205,17 @@ func (s *scenario) roll(folder, binary string) error {
 	if err := world.Apply(filepath.Join(folder, "config/default")); err != nil {
 		return err
 	}
-	for _, each := range world.operators {
-		if each.Alive() == nil {
-			if _, err := each.Stop(); err != nil {
+	for _, operator := range world.operators {
+		if operator.Alive() == nil {
+			if _, err := operator.Stop(); err != nil {
 				return err
 			}
 		}
-		each.Use(binary)
-		if err := each.Start(ctx); err != nil {
+		operator.Use(binary)
+		if err := operator.Start(ctx); err != nil {
 			return err
 		}
-		if err := awaitReady(ctx, each); err != nil {
+		if err := awaitReady(ctx, operator); err != nil {
 			return err
 		}
 	}
@@ -237,13 +237,13 @@ func (s *scenario) removeNamespace(within time.Duration) {
 // Who removes the operator first can remove all the rest as well: nothing waits for it.
 func TestOperatorIsRemovedFirst(t *testing.T) {
 	play(t, "operator removed before its objects", 2, quick, func(s *scenario) {
-		s.declare(s.endpoints())
+		s.create(s.endpoints())
 		s.begin()
 		s.publishAnother("with-a-service", s.hosts[0])
 		s.Eventually(s.ownSlices).WithTimeout(15 * time.Second).Should(HaveLen(2))
 		s.leaving = s.hosts
-		for _, each := range world.operators {
-			_, err := each.Stop()
+		for _, operator := range world.operators {
+			_, err := operator.Stop()
 			s.Expect(err).NotTo(HaveOccurred())
 		}
 		s.cleanup(func() { s.Expect(restartOperators(context.Background())).To(Succeed()) })

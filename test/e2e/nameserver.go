@@ -47,7 +47,7 @@ func (c *Cluster) NewNameServer(records ...string) (*NameServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &NameServer{
+	server := &NameServer{
 		Namespace: namespace,
 		Address:   list[0],
 		arguments: []string{
@@ -57,12 +57,12 @@ func (c *Cluster) NewNameServer(records ...string) (*NameServer, error) {
 		log: filepath.Join(c.folder, namespace.Name+".log"),
 	}
 	for _, record := range records {
-		made.arguments = append(made.arguments, "--host-record="+record)
+		server.arguments = append(server.arguments, "--host-record="+record)
 	}
-	if err := made.Start(); err != nil {
-		return nil, errors.Join(err, made.Remove())
+	if err := server.Start(); err != nil {
+		return nil, errors.Join(err, server.Remove())
 	}
-	return made, nil
+	return server, nil
 }
 
 // Start runs dnsmasq and returns once it listens.

@@ -60,8 +60,8 @@ func newNamespace(role string) (*Namespace, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &Namespace{Name: name, file: file}
-	return made, made.ip("link set lo up")
+	namespace := &Namespace{Name: name, file: file}
+	return namespace, namespace.ip("link set lo up")
 }
 
 // remove ends what still runs in the namespace and removes it, its links included.
@@ -100,16 +100,16 @@ func leftovers(folder string) []string {
 	if err != nil {
 		return nil // nobody has ever made one
 	}
-	var found []string
+	var names []string
 	for _, entry := range entries {
 		of, ours := strings.CutPrefix(entry.Name(), prefix)
 		number, _, _ := strings.Cut(of, "-")
 		pid, err := strconv.Atoi(number)
 		if ours && err == nil && (pid == os.Getpid() || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)) {
-			found = append(found, entry.Name())
+			names = append(names, entry.Name())
 		}
 	}
-	return found
+	return names
 }
 
 // NewFolder makes a folder for a run's files, and removes those that runs have left

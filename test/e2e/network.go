@@ -55,7 +55,7 @@ func newNode(number int) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &Node{
+	node := &Node{
 		Namespace: namespace,
 		Hostname:  fmt.Sprintf("node-%d", number),
 		Zone:      fmt.Sprintf("zone-%d", number),
@@ -64,17 +64,17 @@ func newNode(number int) (*Node, error) {
 		number:    number,
 	}
 	for name, value := range map[string]string{"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1"} {
-		if err := made.sysctl(name, value); err != nil {
+		if err := node.sysctl(name, value); err != nil {
 			return nil, err
 		}
 	}
-	return made, made.ip(
-		fmt.Sprintf("address add %s/32 dev lo", made.Address),
-		fmt.Sprintf("address add %s/128 dev lo nodad", made.Address6),
+	return node, node.ip(
+		fmt.Sprintf("address add %s/32 dev lo", node.Address),
+		fmt.Sprintf("address add %s/128 dev lo nodad", node.Address6),
 		// What the node itself sends to a Service needs a route before kube-proxy changes
 		// where it goes. Real nodes have a default route.
-		fmt.Sprintf("route add 10.96.0.0/16 dev lo src %s", made.Address),
-		fmt.Sprintf("route add fd00:96::/112 dev lo src %s", made.Address6),
+		fmt.Sprintf("route add 10.96.0.0/16 dev lo src %s", node.Address),
+		fmt.Sprintf("route add fd00:96::/112 dev lo src %s", node.Address6),
 	)
 }
 
@@ -109,25 +109,25 @@ func (n *Node) NewPod(role string) (*Pod, error) {
 	n.pods++
 	index := n.pods
 	n.mu.Unlock()
-	made := &Pod{
+	pod := &Pod{
 		Address:  netip.AddrFrom4([4]byte{10, 244, byte(n.number), byte(index + 1)}),
 		Address6: netip.MustParseAddr(fmt.Sprintf("fd00:244:%x::%x", n.number, index+1)),
 		node:     n,
 		link:     fmt.Sprintf("pod%d", index),
 	}
 	var err error
-	if made.Namespace, err = newNamespace(fmt.Sprintf("%s%d-%s", made.link, n.number, role)); err != nil {
+	if pod.Namespace, err = newNamespace(fmt.Sprintf("%s%d-%s", pod.link, n.number, role)); err != nil {
 		return nil, err
 	}
-	return made, n.connect(made.Namespace, made.link, []string{
-		fmt.Sprintf("address add %s/32 dev %s", made.gateway(), made.link),
-		fmt.Sprintf("address add fe80::1/64 dev %s nodad", made.link),
-		fmt.Sprintf("route add %s/32 dev %s", made.Address, made.link),
-		fmt.Sprintf("route add %s/128 dev %s", made.Address6, made.link),
+	return pod, n.connect(pod.Namespace, pod.link, []string{
+		fmt.Sprintf("address add %s/32 dev %s", pod.gateway(), pod.link),
+		fmt.Sprintf("address add fe80::1/64 dev %s nodad", pod.link),
+		fmt.Sprintf("route add %s/32 dev %s", pod.Address, pod.link),
+		fmt.Sprintf("route add %s/128 dev %s", pod.Address6, pod.link),
 	}, append([]string{
-		fmt.Sprintf("address add %s/32 dev eth0", made.Address),
-		fmt.Sprintf("address add %s/128 dev eth0 nodad", made.Address6),
-	}, made.routes()...))
+		fmt.Sprintf("address add %s/32 dev eth0", pod.Address),
+		fmt.Sprintf("address add %s/128 dev eth0 nodad", pod.Address6),
+	}, pod.routes()...))
 }
 
 // Remove ends what still runs in the Pod and removes it.

@@ -41,7 +41,7 @@ func (s *scenario) isolated() bool {
 }
 
 func TestUplinkIsCut(t *testing.T) {
-	steady(t, "operator's uplink cut and restored", func(s *scenario) {
+	playWithOneDead(t, "operator's uplink cut and restored", func(s *scenario) {
 		for range *repetitions {
 			leads, _ := s.leader()
 			pause(time.Second)
@@ -63,7 +63,7 @@ func TestUplinkIsCut(t *testing.T) {
 
 // A cut that is over before anybody could be sure of it.
 func TestUplinkIsCutForAMoment(t *testing.T) {
-	steady(t, "operator's uplink cut for up to 3 s", func(s *scenario) {
+	playWithOneDead(t, "operator's uplink cut for up to 3 s", func(s *scenario) {
 		leads, _ := s.leader()
 		for range 2 * *repetitions {
 			pause(time.Second)
@@ -78,16 +78,16 @@ func TestUplinkIsCutForAMoment(t *testing.T) {
 
 // The operator's host loses all its links, and with them the API server and all routes.
 func TestLinkIsDown(t *testing.T) {
-	steady(t, "operator's link down and up, API server and all", func(s *scenario) {
+	playWithOneDead(t, "operator's link down and up, API server and all", func(s *scenario) {
 		for range *repetitions {
 			leads, _ := s.leader()
 			pause(time.Second)
-			begun := time.Now()
+			start := time.Now()
 			s.Expect(leads.Unplug()).To(Succeed())
 			pause(5 * time.Second)
 			s.Expect(leads.Plug()).To(Succeed())
 			s.probedSince(time.Now(), takeover)
-			s.note("probingGapMs", s.longestGap(begun))
+			s.note("probingGapMs", s.longestGap(start))
 		}
 		s.unharmed()
 	})
@@ -106,7 +106,7 @@ func TestSiteIsLost(t *testing.T) {
 				endpoints = append(endpoints, farpointv1.Endpoint{Address: address.String()})
 			}
 		}
-		s.declare(endpoints)
+		s.create(endpoints)
 		requests := s.sendFromPod()
 		s.begin()
 		for range *repetitions {
@@ -126,7 +126,7 @@ func TestSiteIsLost(t *testing.T) {
 
 // What cannot be probed is not dead.
 func TestNoFilesLeft(t *testing.T) {
-	steady(t, "operator out of file descriptors", func(s *scenario) {
+	playWithOneDead(t, "operator out of file descriptors", func(s *scenario) {
 		for range *repetitions {
 			leads, _ := s.leader()
 			open, err := leads.OpenFiles()
@@ -136,7 +136,7 @@ func TestNoFilesLeft(t *testing.T) {
 			limited := time.Now()
 			time.Sleep(quick.Silence() * 2)
 			for _, host := range s.alive() {
-				s.Expect(host.VisitsFrom(leads.Pod.Address, limited.Add(quick.Timeout))).To(BeEmpty(), "no probe can be made")
+				s.Expect(host.ConnectionsFrom(leads.Pod.Address, limited.Add(quick.Timeout))).To(BeEmpty(), "no probe can be made")
 			}
 			s.Expect(leads.LimitFiles(1024)).To(Succeed())
 			s.probedSince(time.Now(), takeover)
@@ -159,7 +159,7 @@ func TestBlackHoles(t *testing.T) {
 		for _, address := range living.Addresses {
 			endpoints = append(endpoints, farpointv1.Endpoint{Address: address.String()})
 		}
-		s.declare(endpoints)
+		s.create(endpoints)
 		for batch := range slices.Chunk(swallowed, 1000) {
 			s.declareSilent(batch)
 		}
@@ -168,9 +168,9 @@ func TestBlackHoles(t *testing.T) {
 		// with the living.
 		for _, object := range s.declared {
 			s.Eventually(func(g Gomega) {
-				silent := &farpointv1.ExternalService{}
-				g.Expect(world.Client.Get(s.ctx, client.ObjectKeyFromObject(object), silent)).To(Succeed())
-				g.Expect(silent.Status.Unhealthy).To(BeEquivalentTo(len(silent.Spec.Endpoints)))
+				got := &farpointv1.ExternalService{}
+				g.Expect(world.Client.Get(s.ctx, client.ObjectKeyFromObject(object), got)).To(Succeed())
+				g.Expect(got.Status.Unhealthy).To(BeEquivalentTo(len(got.Spec.Endpoints)))
 			}).WithTimeout(time.Minute).Should(Succeed())
 		}
 		time.Sleep(quick.Interval) // and those that waited have had their turn
@@ -181,8 +181,8 @@ func TestBlackHoles(t *testing.T) {
 			s.isIn(mortal, quick.Recovery()+10*time.Second)
 		}
 		s.finish()
-		s.row.Further["probingGapMs"] = float64(s.gapAt(living, s.begun).Milliseconds())
-		s.Expect(s.gapAt(living, s.begun)).To(BeNumerically("<=", quick.Interval+e2e.Slack))
+		s.row.Further["probingGapMs"] = float64(s.gapAt(living, s.measuredSince).Milliseconds())
+		s.Expect(s.gapAt(living, s.measuredSince)).To(BeNumerically("<=", quick.Interval+e2e.Slack))
 	})
 }
 

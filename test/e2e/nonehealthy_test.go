@@ -45,7 +45,7 @@ func TestPublishNone(t *testing.T) {
 	t.Parallel()
 	// Two of them: three networks that die at one time are a fault of the operator's.
 	play(t, "all down and back, PublishNone", 2, quick, func(s *scenario) {
-		s.declare(s.endpoints(), availability(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishNone}))
+		s.create(s.endpoints(), availability(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishNone}))
 		client := s.sendFromPod()
 		patient := s.pod()
 		s.begin()
@@ -87,15 +87,15 @@ func (s *scenario) returns(client *e2e.Client, back time.Time, bound time.Durati
 	for _, host := range s.hosts {
 		s.isIn(host, bound+10*time.Second)
 	}
-	time.Sleep(time.Until(back.Add(bound + settle)))
+	time.Sleep(time.Until(back.Add(bound + settleTime)))
 	outage := e2e.LastFailure(client.Between(back, time.Now()), back)
 	s.note("lastFailureAfterReturnMs", outage)
 	s.note("recoveryBoundMs", quick.Recovery())
 	s.Expect(outage).To(BeNumerically("<=", bound+e2e.Slack))
 }
 
-// misjudge has the health checks of hosts fail that serve as well as ever.
-func (s *scenario) misjudge(hosts ...*e2e.Host) {
+// failChecks makes the health checks of hosts fail that serve as well as ever.
+func (s *scenario) failChecks(hosts ...*e2e.Host) {
 	s.t.Helper()
 	for _, host := range hosts {
 		_, err := host.Behave(e2e.Behaviour{FailEvery: 1})
@@ -103,8 +103,8 @@ func (s *scenario) misjudge(hosts ...*e2e.Host) {
 	}
 }
 
-// judge ends misjudge, and returns when that began.
-func (s *scenario) judge(hosts ...*e2e.Host) time.Time {
+// passChecks ends failChecks, and returns when it did.
+func (s *scenario) passChecks(hosts ...*e2e.Host) time.Time {
 	s.t.Helper()
 	at := time.Now()
 	for _, host := range hosts {
@@ -116,11 +116,11 @@ func (s *scenario) judge(hosts ...*e2e.Host) time.Time {
 
 // backends are who answered between two times, and how often.
 func backends(client *e2e.Client, from, to time.Time) map[string]int {
-	found := map[string]int{}
+	counts := map[string]int{}
 	for _, request := range client.Between(from, to) {
-		found[request.Backend]++
+		counts[request.Backend]++
 	}
-	return found
+	return counts
 }
 
 // One of three is dead when the health check itself breaks. Nobody notices but the
@@ -128,21 +128,21 @@ func backends(client *e2e.Client, from, to time.Time) map[string]int {
 func TestPublishLastHealthy(t *testing.T) {
 	t.Parallel()
 	play(t, "probe breaks, PublishLastHealthy", 3, quick, func(s *scenario) {
-		s.declare(s.endpoints(), availability(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishLastHealthy}))
+		s.create(s.endpoints(), availability(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishLastHealthy}))
 		client := s.sendFromPod()
 		s.begin()
 		dead, well := s.hosts[2], s.hosts[:2]
 		s.deaths(client, quick.Refusal(), s.hosts[2:], kill)
 		failed := s.failures()
 		broken := time.Now()
-		s.misjudge(well...)
+		s.failChecks(well...)
 		s.awaitCondition(farpointv1.FailOpenCondition, "True LastHealthyPublished")
 		open := time.Now()
 		time.Sleep(2 * time.Second)
 		s.Expect(backends(client, open, time.Now())).NotTo(HaveKey(dead.Name))
 		// Once one has been found healthy, the other is out until it has been, too.
 		s.leaving = well
-		s.judge(well...)
+		s.passChecks(well...)
 		for _, host := range well {
 			s.isIn(host, quick.Recovery()+10*time.Second)
 		}
@@ -165,13 +165,13 @@ func (s *scenario) failures() int {
 func TestPublishAll(t *testing.T) {
 	t.Parallel()
 	play(t, "probe breaks, PublishAll", 3, quick, func(s *scenario) {
-		s.declare(s.endpoints(), availability(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishAll}))
+		s.create(s.endpoints(), availability(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishAll}))
 		client := s.sendFromPod()
 		s.begin()
 		s.deaths(client, quick.Refusal(), s.hosts[2:], kill)
 		dead, well := s.hosts[2], s.hosts[:2]
 		broken := time.Now()
-		s.misjudge(well...)
+		s.failChecks(well...)
 		s.isIn(dead, quick.Refusal()+10*time.Second)
 		s.note("openedMs", time.Since(broken))
 		open := time.Now().Add(e2e.Slack)
@@ -184,9 +184,9 @@ func TestPublishAll(t *testing.T) {
 		s.Expect(backends(client, open, time.Now())).To(And(HaveKey(well[0].Name), HaveKey(well[1].Name)))
 		// Once one has been found healthy, the other is out until it has been, too.
 		s.leaving = well
-		back := s.judge(well...)
+		back := s.passChecks(well...)
 		s.isOut(dead, quick.Recovery()+10*time.Second)
-		time.Sleep(time.Until(back.Add(quick.Recovery() + settle)))
+		time.Sleep(time.Until(back.Add(quick.Recovery() + settleTime)))
 		outage := e2e.LastFailure(client.Between(back, time.Now()), back)
 		s.note("lastFailureAfterReturnMs", outage)
 		s.note("recoveryBoundMs", quick.Recovery())
@@ -199,17 +199,17 @@ func TestPublishAll(t *testing.T) {
 func TestMinHealthyPercent(t *testing.T) {
 	t.Parallel()
 	play(t, "probe breaks, minHealthyPercent 50", 4, quick, func(s *scenario) {
-		s.declare(s.endpoints(), availability(farpointv1.Availability{MinHealthyPercent: 50}))
+		s.create(s.endpoints(), availability(farpointv1.Availability{MinHealthyPercent: 50}))
 		client := s.sendFromPod()
 		s.begin()
 		for _, host := range s.hosts[:2] {
-			s.misjudge(host)
+			s.failChecks(host)
 			s.isOut(host, quick.Refusal()+e2e.Slack)
 		}
 		half := time.Now().Add(e2e.Slack)
-		time.Sleep(settle)
+		time.Sleep(settleTime)
 		s.Expect(backends(client, half, time.Now())).To(And(HaveLen(2), HaveKey(s.hosts[2].Name), HaveKey(s.hosts[3].Name)))
-		s.misjudge(s.hosts[2])
+		s.failChecks(s.hosts[2])
 		s.awaitCondition(farpointv1.FailOpenCondition, "True BelowMinHealthyPercent")
 		for _, host := range s.hosts {
 			s.isIn(host, quick.Refusal()+10*time.Second)
@@ -219,7 +219,7 @@ func TestMinHealthyPercent(t *testing.T) {
 		s.Expect(backends(client, open, time.Now())).To(HaveLen(4))
 		// Once two have been found healthy, the other two are out until they have been, too.
 		s.leaving = s.hosts[:3]
-		s.judge(s.hosts...)
+		s.passChecks(s.hosts...)
 		s.Eventually(s.verdicts).WithTimeout(quick.Recovery() + 10*time.Second).Should(HaveEach(farpointv1.EndpointHealthy))
 		s.finish()
 		s.Expect(s.row.Failures).To(BeZero())

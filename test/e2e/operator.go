@@ -56,25 +56,25 @@ type account struct{ folder string }
 
 // newAccount takes the token of the ServiceAccount that is installed, for a Pod.
 func (c *Cluster) newAccount(ctx context.Context, pod *Pod) (account, error) {
-	made := account{filepath.Join(c.folder, "account-"+pod.Name)}
+	a := account{filepath.Join(c.folder, "account-"+pod.Name)}
 	of := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: accountName}}
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To[int64](12 * 3600)}}
 	if err := c.Client.SubResource("token").Create(ctx, of, request); err != nil {
-		return made, fmt.Errorf("get a token for %s: %w", accountName, err)
+		return a, fmt.Errorf("get a token for %s: %w", accountName, err)
 	}
-	if err := os.MkdirAll(made.folder, 0o755); err != nil {
-		return made, err
+	if err := os.MkdirAll(a.folder, 0o755); err != nil {
+		return a, err
 	}
 	for name, text := range map[string]string{
 		"token":     request.Status.Token,
 		"ca.crt":    string(c.controlPlane.ca.PEM),
 		"namespace": systemNamespace,
 	} {
-		if err := os.WriteFile(filepath.Join(made.folder, name), []byte(text), 0o644); err != nil { //nolint:gosec // as in a Pod
-			return made, err
+		if err := os.WriteFile(filepath.Join(a.folder, name), []byte(text), 0o644); err != nil { //nolint:gosec // as in a Pod
+			return a, err
 		}
 	}
-	return made, nil
+	return a, nil
 }
 
 // Operator is a replica of Farpoint: a Pod of its own in all that matters to it, with the
@@ -109,8 +109,8 @@ func (c *Cluster) StartOperator(ctx context.Context, options OperatorOptions) (*
 	if options.API == "" {
 		options.API = c.api
 	}
-	made := &Operator{Pod: pod, cluster: c, options: options}
-	return made, made.Start(ctx)
+	operator := &Operator{Pod: pod, cluster: c, options: options}
+	return operator, operator.Start(ctx)
 }
 
 // Start runs the operator, again if need be. The process is there when it returns, and may
@@ -191,9 +191,9 @@ func (o *Operator) Leads(ctx context.Context) (bool, error) {
 
 // Stop ends the operator as the kubelet does, and returns how long that took.
 func (o *Operator) Stop() (time.Duration, error) {
-	begun := time.Now()
+	start := time.Now()
 	err := o.stop(10 * time.Second) // terminationGracePeriodSeconds
-	return time.Since(begun), err
+	return time.Since(start), err
 }
 
 // Remove ends the operator and removes its Pod.
@@ -284,16 +284,16 @@ func (o *Operator) Reconnect() error { return o.unfilter("isolate") }
 // node's own, watches included. New ones are let through.
 func ResetConnections(operators ...*Operator) error {
 	var failed []error
-	for _, each := range operators {
-		failed = append(failed, each.filter("reset", fmt.Sprintf(`
+	for _, operator := range operators {
+		failed = append(failed, operator.filter("reset", fmt.Sprintf(`
 		ip saddr %[1]s tcp dport { 443, %[2]s, %[3]s } ct state established reject with tcp reset`,
-			each.Pod.Address, apiPort, faultPort)))
+			operator.Pod.Address, apiPort, faultPort)))
 	}
 	// Rules see packets, so that there must be some: every replica looks at the lease every
 	// second or two, over the connection that its watches have as well.
 	time.Sleep(3 * time.Second)
-	for _, each := range operators {
-		failed = append(failed, each.unfilter("reset"))
+	for _, operator := range operators {
+		failed = append(failed, operator.unfilter("reset"))
 	}
 	return errors.Join(failed...)
 }

@@ -28,8 +28,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// precedence is the nice value of what takes it.
-const precedence = -10
+// niceValue is the nice value of the processes that get priority.
+const niceValue = -10
 
 // autogroup is where the kernel keeps the nice value of the session that this process
 // belongs to, against other sessions; sched(7).
@@ -48,7 +48,7 @@ func TakePrecedence() (giveBack func() error, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := unix.Setpriority(unix.PRIO_PROCESS, id, precedence); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := unix.Setpriority(unix.PRIO_PROCESS, id, niceValue); err != nil && !errors.Is(err, unix.ESRCH) {
 			return nil, fmt.Errorf("take precedence: %w", err)
 		}
 	}
@@ -61,5 +61,5 @@ func TakePrecedence() (giveBack func() error, err error) {
 	}
 	_, before, _ := strings.Cut(strings.TrimSpace(string(text)), " nice ") // as in "/autogroup-7 nice 0"
 	set := func(value string) error { return os.WriteFile(autogroup, []byte(value), 0) }
-	return func() error { return set(before) }, set(strconv.Itoa(precedence))
+	return func() error { return set(before) }, set(strconv.Itoa(niceValue))
 }

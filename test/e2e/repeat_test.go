@@ -75,8 +75,8 @@ func attempt(t *testing.T, at ground, name string, hosts int, settings e2e.Setti
 	stage.RLock()
 	defer stage.RUnlock()
 	var cleanups []func()
-	s := &scenario{t: t, ground: at, service: &corev1.Service{}, cleanup: func(each func()) { cleanups = append(cleanups, each) }}
-	s.WithT = NewGomega(func(message string, _ ...int) { panic(spoiled(place() + message)) }).(*WithT)
+	s := &scenario{t: t, ground: at, service: &corev1.Service{}, cleanup: func(f func()) { cleanups = append(cleanups, f) }}
+	s.WithT = NewGomega(func(message string, _ ...int) { panic(spoiled(callSites() + message)) }).(*WithT)
 	defer func() {
 		s.WithT = NewWithT(t) // cleaning up has to work
 		for _, cleanup := range slices.Backward(cleanups) {
@@ -98,18 +98,18 @@ func attempt(t *testing.T, at ground, name string, hosts int, settings e2e.Setti
 	return "", 0
 }
 
-// place is where in the tests the caller was called from, as in "drain_test.go:47: ".
-func place() string {
+// callSites are the lines of tests from which the caller was called, as in "drain_test.go:47: ".
+func callSites() string {
 	callers := make([]uintptr, 50)
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
-	var places []string
+	var sites []string
 	for {
 		frame, more := frames.Next()
 		if file := filepath.Base(frame.File); strings.HasSuffix(file, "_test.go") && file != "repeat_test.go" {
-			places = append(places, fmt.Sprintf("%s:%d: ", file, frame.Line))
+			sites = append(sites, fmt.Sprintf("%s:%d: ", file, frame.Line))
 		}
 		if !more {
-			return strings.Join(places, "")
+			return strings.Join(sites, "")
 		}
 	}
 }

@@ -146,26 +146,26 @@ func (r *Report) sorted() []Row {
 // summarize makes one row of those in which somebody dies: the sums of what is counted,
 // the medians of what is measured.
 func summarize(rows []Row) Row {
-	made := Row{Name: "median of all deaths"}
+	summary := Row{Name: "median of all deaths"}
 	for i := range rows {
 		row := &rows[i]
 		if len(row.Deaths) == 0 {
 			continue
 		}
-		made.Deaths = append(made.Deaths, row.Deaths...)
-		made.Requests, made.Failures = made.Requests+row.Requests, made.Failures+row.Failures
-		made.DeadPublished += row.DeadPublished
-		made.HealthyTakenOut, made.SliceWrites = made.HealthyTakenOut+row.HealthyTakenOut, made.SliceWrites+row.SliceWrites
+		summary.Deaths = append(summary.Deaths, row.Deaths...)
+		summary.Requests, summary.Failures = summary.Requests+row.Requests, summary.Failures+row.Failures
+		summary.DeadPublished += row.DeadPublished
+		summary.HealthyTakenOut, summary.SliceWrites = summary.HealthyTakenOut+row.HealthyTakenOut, summary.SliceWrites+row.SliceWrites
 	}
-	made.LastFailure = median(made.Deaths, func(d Death) time.Duration { return d.LastFailure })
-	made.DetectionBound = median(made.Deaths, func(d Death) time.Duration { return d.Bound })
-	made.Further = map[string]float64{"deaths": float64(len(made.Deaths)), "medianAfterBoundMs": milliseconds(made.MedianDelay())}
-	for i, death := range made.Deaths {
-		if after := milliseconds(death.LastFailure - death.Bound); i == 0 || after > made.Further["worstAfterBoundMs"] {
-			made.Further["worstAfterBoundMs"] = after
+	summary.LastFailure = median(summary.Deaths, func(d Death) time.Duration { return d.LastFailure })
+	summary.DetectionBound = median(summary.Deaths, func(d Death) time.Duration { return d.Bound })
+	summary.Further = map[string]float64{"deaths": float64(len(summary.Deaths)), "medianAfterBoundMs": milliseconds(summary.MedianDelay())}
+	for i, death := range summary.Deaths {
+		if after := milliseconds(death.LastFailure - death.Bound); i == 0 || after > summary.Further["worstAfterBoundMs"] {
+			summary.Further["worstAfterBoundMs"] = after
 		}
 	}
-	return made
+	return summary
 }
 
 // Print writes the report as a table.

@@ -35,12 +35,12 @@ import (
 // probe of the next one.
 const takeover = 15 * time.Second
 
-// steady plays a scenario with five hosts that are well and one that is dead, which the
+// playWithOneDead plays a scenario with five hosts that are well and one that is dead, which the
 // operator knows all about, and a client whom nothing may happen to from then on.
-func steady(t *testing.T, name string, story func(*scenario)) {
+func playWithOneDead(t *testing.T, name string, story func(*scenario)) {
 	t.Helper()
 	play(t, name, 6, quick, func(s *scenario) {
-		s.declare(s.endpoints())
+		s.create(s.endpoints())
 		_, err := s.dead().Kill()
 		s.Expect(err).NotTo(HaveOccurred())
 		s.isOut(s.dead(), quick.Refusal()+10*time.Second)
@@ -87,11 +87,11 @@ func (s *scenario) leader() (leads *e2e.Operator, others []*e2e.Operator) {
 	s.t.Helper()
 	s.Eventually(func(g Gomega) {
 		leads, others = nil, nil
-		for _, each := range world.operators {
-			if ok, err := each.Leads(s.ctx); err == nil && ok {
-				leads = each
+		for _, operator := range world.operators {
+			if ok, err := operator.Leads(s.ctx); err == nil && ok {
+				leads = operator
 			} else {
-				others = append(others, each)
+				others = append(others, operator)
 			}
 		}
 		g.Expect(leads).NotTo(BeNil())
@@ -108,8 +108,8 @@ func (s *scenario) probedSince(since time.Time, within time.Duration) {
 			continue
 		}
 		s.Eventually(func() bool {
-			return slices.ContainsFunc(world.operators, func(each *e2e.Operator) bool {
-				return len(host.VisitsFrom(each.Pod.Address, since)) > 0
+			return slices.ContainsFunc(world.operators, func(operator *e2e.Operator) bool {
+				return len(host.ConnectionsFrom(operator.Pod.Address, since)) > 0
 			})
 		}).WithTimeout(within).WithPolling(20*time.Millisecond).Should(BeTrue(), "%s is to be probed again", host.Name)
 	}
@@ -129,8 +129,8 @@ func (s *scenario) longestGap(since time.Time) time.Duration {
 // whatever replica.
 func (s *scenario) gapAt(host *e2e.Host, since time.Time) time.Duration {
 	visits := map[netip.Addr][]time.Time{}
-	for _, each := range world.operators {
-		for to, times := range host.VisitsFrom(each.Pod.Address, since.Add(-s.settings.Interval)) {
+	for _, operator := range world.operators {
+		for to, times := range host.ConnectionsFrom(operator.Pod.Address, since.Add(-s.settings.Interval)) {
 			visits[to] = append(visits[to], times...)
 		}
 	}
@@ -153,13 +153,13 @@ func (s *scenario) note(name string, value time.Duration) {
 func (s *scenario) alone() *e2e.Operator {
 	s.t.Helper()
 	leads, others := s.leader()
-	for _, each := range others {
-		_, err := each.Stop()
+	for _, other := range others {
+		_, err := other.Stop()
 		s.Expect(err).NotTo(HaveOccurred())
 		s.cleanup(func() {
 			ctx := context.Background() // that of the test is over
-			s.Expect(each.Start(ctx)).To(Succeed())
-			s.Expect(awaitReady(ctx, each)).To(Succeed())
+			s.Expect(other.Start(ctx)).To(Succeed())
+			s.Expect(awaitReady(ctx, other)).To(Succeed())
 		})
 	}
 	return leads
@@ -173,47 +173,47 @@ func (s *scenario) start(operator *e2e.Operator) {
 }
 
 func TestOperatorIsRestarted(t *testing.T) {
-	steady(t, "operator restarted (SIGTERM), one replica", func(s *scenario) {
+	playWithOneDead(t, "operator restarted (SIGTERM), one replica", func(s *scenario) {
 		operator := s.alone()
 		for range *repetitions {
 			pause(time.Second)
-			begun := time.Now()
+			start := time.Now()
 			_, err := operator.Stop()
 			s.Expect(err).NotTo(HaveOccurred())
 			pause(time.Second)
 			s.start(operator)
-			s.probedSince(begun, takeover)
-			s.note("probingGapMs", s.longestGap(begun))
+			s.probedSince(start, takeover)
+			s.note("probingGapMs", s.longestGap(start))
 		}
 		s.unharmed()
 	})
 }
 
 func TestOperatorIsKilled(t *testing.T) {
-	steady(t, "operator killed (SIGKILL) and restarted, one replica", func(s *scenario) {
+	playWithOneDead(t, "operator killed (SIGKILL) and restarted, one replica", func(s *scenario) {
 		operator := s.alone()
 		for range *repetitions {
 			pause(time.Second)
-			begun := time.Now()
+			start := time.Now()
 			s.Expect(operator.Kill()).To(Succeed())
 			pause(time.Second)
 			s.start(operator)
-			s.probedSince(begun, takeover+5*time.Second)
-			s.note("probingGapMs", s.longestGap(begun))
+			s.probedSince(start, takeover+5*time.Second)
+			s.note("probingGapMs", s.longestGap(start))
 		}
 		s.unharmed()
 	})
 }
 
 func TestLeaderIsKilled(t *testing.T) {
-	steady(t, "leader killed (SIGKILL), second replica takes over", func(s *scenario) {
+	playWithOneDead(t, "leader killed (SIGKILL), second replica takes over", func(s *scenario) {
 		for range *repetitions {
 			leads, _ := s.leader()
 			pause(time.Second)
-			begun := time.Now()
+			start := time.Now()
 			s.Expect(leads.Kill()).To(Succeed())
-			s.probedSince(begun, takeover+15*time.Second)
-			s.note("probingGapMs", s.longestGap(begun))
+			s.probedSince(start, takeover+15*time.Second)
+			s.note("probingGapMs", s.longestGap(start))
 			s.start(leads)
 		}
 		s.unharmed()
@@ -222,18 +222,18 @@ func TestLeaderIsKilled(t *testing.T) {
 }
 
 func TestLeaderEnds(t *testing.T) {
-	steady(t, "leader ends (SIGTERM), second replica takes over", func(s *scenario) {
+	playWithOneDead(t, "leader ends (SIGTERM), second replica takes over", func(s *scenario) {
 		for range *repetitions {
 			leads, _ := s.leader()
 			pause(time.Second)
-			begun := time.Now()
+			start := time.Now()
 			took, err := leads.Stop()
 			s.Expect(err).NotTo(HaveOccurred())
 			s.note("endedMs", took)
 			s.leader()
-			s.note("takeoverMs", time.Since(begun))
-			s.probedSince(begun, takeover)
-			s.note("probingGapMs", s.longestGap(begun))
+			s.note("takeoverMs", time.Since(start))
+			s.probedSince(start, takeover)
+			s.note("probingGapMs", s.longestGap(start))
 			s.start(leads)
 		}
 		s.unharmed()
@@ -245,10 +245,10 @@ func TestLeaderEnds(t *testing.T) {
 // The leader is stopped until the other replica has taken over and has published what is
 // new, and goes on then with what it knew before.
 func TestLeaderIsPaused(t *testing.T) {
-	steady(t, "leader stopped (SIGSTOP), resumed after its successor has published", func(s *scenario) {
+	playWithOneDead(t, "leader stopped (SIGSTOP), resumed after its successor has published", func(s *scenario) {
 		for range *repetitions {
 			leads, _ := s.leader()
-			begun := time.Now()
+			start := time.Now()
 			s.Expect(leads.Pause()).To(Succeed())
 			s.cleanup(func() { _ = leads.Resume() }) // if that was not done below
 			died, err := s.hosts[0].Kill()
@@ -270,7 +270,7 @@ func TestLeaderIsPaused(t *testing.T) {
 			s.probedSince(time.Now(), takeover)
 			s.Expect(world.watcher.Changes(s.namespace, resumed)).To(BeEmpty())
 			s.Expect(s.writes()).To(Equal(writes))
-			s.note("probingGapMs", s.longestGap(begun))
+			s.note("probingGapMs", s.longestGap(start))
 		}
 		s.finish()
 		s.watched()

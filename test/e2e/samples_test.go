@@ -44,8 +44,8 @@ func (s *scenario) sample(file string) *farpointv1.ExternalService {
 	s.t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "config/samples", file))
 	s.Expect(err).NotTo(HaveOccurred())
-	_, manifest, found := strings.Cut(string(text), "\nkind: ExternalService\n")
-	s.Expect(found).To(BeTrue(), file)
+	_, manifest, ok := strings.Cut(string(text), "\nkind: ExternalService\n")
+	s.Expect(ok).To(BeTrue(), file)
 	manifest, _, _ = strings.Cut(manifest, "\n---\n")
 	object := &farpointv1.ExternalService{}
 	s.Expect(yaml.UnmarshalStrict([]byte(manifest), object)).To(Succeed())

@@ -57,9 +57,9 @@ type scenario struct {
 	// declared is what there is besides.
 	declared []client.Object
 	// ipv6 endpoints are published instead of IPv4 ones.
-	ipv6    bool
-	clients []*e2e.Client
-	begun   time.Time
+	ipv6          bool
+	clients       []*e2e.Client
+	measuredSince time.Time
 	// leaving are hosts that lose their traffic on purpose.
 	leaving []*e2e.Host
 	// started is when the scenario was, before all else.
@@ -132,9 +132,9 @@ func (s *scenario) address(host *e2e.Host) string {
 	return host.Address().String()
 }
 
-// declare creates the Service and the ExternalService, with changes to what they usually
+// create creates the Service and the ExternalService, with changes to what they usually
 // are, and waits until every endpoint is published. They go before the hosts do.
-func (s *scenario) declare(endpoints []farpointv1.Endpoint, changes ...func(*corev1.ServiceSpec, *farpointv1.ExternalServiceSpec)) {
+func (s *scenario) create(endpoints []farpointv1.Endpoint, changes ...func(*corev1.ServiceSpec, *farpointv1.ExternalServiceSpec)) {
 	s.t.Helper()
 	s.service = &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: serviceName},
@@ -184,7 +184,7 @@ func (s *scenario) edit(change func(*farpointv1.ExternalServiceSpec)) time.Time 
 
 // publishAnother creates one more ExternalService with a Service of its own, and returns where
 // its endpoint will be.
-func (s *scenario) publishAnother(name string, host *e2e.Host) e2e.Place {
+func (s *scenario) publishAnother(name string, host *e2e.Host) e2e.EndpointKey {
 	s.t.Helper()
 	object := &farpointv1.ExternalService{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name},
@@ -196,7 +196,7 @@ func (s *scenario) publishAnother(name string, host *e2e.Host) e2e.Place {
 	}
 	s.Expect(s.ground.cluster.Client.Create(s.ctx, object)).To(Succeed())
 	s.declared = append(s.declared, object)
-	return e2e.Place{Namespace: s.namespace, Service: name, Address: s.address(host)}
+	return e2e.EndpointKey{Namespace: s.namespace, Service: name, Address: s.address(host)}
 }
 
 // withdraw deletes what was declared and waits until its slices are gone, so that the
@@ -212,7 +212,7 @@ func (s *scenario) withdraw() {
 
 // ready reports whether an address gets traffic.
 func (s *scenario) ready(address string) bool {
-	return s.ground.watcher.Ready(e2e.Place{Namespace: s.namespace, Service: serviceName, Address: address})
+	return s.ground.watcher.Ready(e2e.EndpointKey{Namespace: s.namespace, Service: serviceName, Address: address})
 }
 
 // isOut waits until the slices say that a host gets no traffic, and isIn until it does.
@@ -280,14 +280,14 @@ func (s *scenario) podOn(node *e2e.Node) *e2e.Pod {
 }
 
 // begin starts the counting of writes and of healthy endpoints that are taken out.
-func (s *scenario) begin() { s.begun = time.Now() }
+func (s *scenario) begin() { s.measuredSince = time.Now() }
 
 // finish stops the clients and adds the scenario's row to the report.
 func (s *scenario) finish() {
 	s.t.Helper()
 	var all []e2e.Request
-	for _, each := range s.clients {
-		all = append(all, each.Stop()...)
+	for _, c := range s.clients {
+		all = append(all, c.Stop()...)
 	}
 	if stall := s.longestStall(); stall >= e2e.NoticeableStall {
 		s.note("stallMs", stall)
@@ -305,7 +305,7 @@ func (s *scenario) finish() {
 // writes counts the operator's writes of slices since begin.
 func (s *scenario) writes() int {
 	s.t.Helper()
-	writes, err := s.ground.cluster.SliceWrites(s.namespace, s.begun)
+	writes, err := s.ground.cluster.SliceWrites(s.namespace, s.measuredSince)
 	s.Expect(err).NotTo(HaveOccurred())
 	return len(writes)
 }
@@ -318,16 +318,16 @@ func (s *scenario) lasts(service string) bool {
 // wronglyOut are the changes since begin by which a host lost its traffic that was well,
 // and not on purpose.
 func (s *scenario) wronglyOut() []e2e.Change {
-	var found []e2e.Change
-	for _, change := range s.ground.watcher.Changes(s.namespace, s.begun) {
+	var changes []e2e.Change
+	for _, change := range s.ground.watcher.Changes(s.namespace, s.measuredSince) {
 		if !s.lasts(change.Service) {
 			continue
 		}
 		well := func(host *e2e.Host) bool { return host.Has(change.Address) && !host.WasIll(change.At) }
 		planned := func(host *e2e.Host) bool { return host.Has(change.Address) }
 		if !change.Ready && slices.ContainsFunc(s.hosts, well) && !slices.ContainsFunc(s.leaving, planned) {
-			found = append(found, change)
+			changes = append(changes, change)
 		}
 	}
-	return found
+	return changes
 }

@@ -49,13 +49,13 @@ func (c *Cluster) NewSecond(ctx context.Context) (*Cluster, error) {
 		}
 		return nil, err
 	}
-	made := &Cluster{
+	second := &Cluster{
 		api:          net.JoinHostPort(c.router.Address.String(), secondPort),
 		binaries:     c.binaries,
 		folder:       folder,
 		controlPlane: plane,
 		router:       c.router,
 	}
-	made.Client, err = plane.newClient()
-	return made, err
+	second.Client, err = plane.newClient()
+	return second, err
 }

@@ -39,9 +39,9 @@ func (s *scenario) awaitCondition(kind, want string) {
 	s.Eventually(func(g Gomega) string {
 		object := &farpointv1.ExternalService{}
 		g.Expect(s.ground.cluster.Client.Get(s.ctx, client.ObjectKeyFromObject(s.object), object)).To(Succeed())
-		found := meta.FindStatusCondition(object.Status.Conditions, kind)
-		g.Expect(found).NotTo(BeNil())
-		return string(found.Status) + " " + found.Reason
+		condition := meta.FindStatusCondition(object.Status.Conditions, kind)
+		g.Expect(condition).NotTo(BeNil())
+		return string(condition.Status) + " " + condition.Reason
 	}).WithTimeout(30*time.Second).Should(Equal(want), kind)
 }
 
@@ -49,11 +49,11 @@ func (s *scenario) awaitCondition(kind, want string) {
 func (s *scenario) managers() map[string]int {
 	list := &discoveryv1.EndpointSliceList{}
 	s.Expect(world.Client.List(s.ctx, list, client.InNamespace(s.namespace), client.MatchingLabels{discoveryv1.LabelServiceName: serviceName})).To(Succeed())
-	found := map[string]int{}
+	counts := map[string]int{}
 	for _, slice := range list.Items {
-		found[slice.Labels[discoveryv1.LabelManagedBy]]++
+		counts[slice.Labels[discoveryv1.LabelManagedBy]]++
 	}
-	return found
+	return counts
 }
 
 func (s *scenario) setSelector(selector map[string]string) {
@@ -76,7 +76,7 @@ func TestSharingWithKubernetes(t *testing.T) {
 		pods   = "endpointslice-controller.k8s.io"
 		mirror = "endpointslicemirroring-controller.k8s.io"
 	)
-	s.declare(s.endpoints())
+	s.create(s.endpoints())
 	s.awaitCondition(farpointv1.NoConflictsCondition, "True NoConflicts")
 
 	nodes := &corev1.NodeList{}

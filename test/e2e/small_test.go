@@ -90,7 +90,7 @@ func (s *scenario) operateSmall(size int, with protection) *e2e.Operator {
 		s.cleanup(func() { s.Expect(host.Remove()).To(Succeed()) })
 	}
 	s.hosts = hosts
-	s.declare(s.endpoints(), availability(rules))
+	s.create(s.endpoints(), availability(rules))
 	return operator
 }
 
@@ -100,21 +100,21 @@ func (s *scenario) cutFor(operator *e2e.Operator, length, phase time.Duration, w
 	s.t.Helper()
 	s.allIn(quick.Recovery()+10*time.Second, s.hosts...)
 	now := time.Now()
-	s.Eventually(func() int { return len(s.hosts[0].VisitsFrom(operator.Pod.Address, now)) }).WithTimeout(5 * time.Second).WithPolling(5 * time.Millisecond).ShouldNot(BeZero())
+	s.Eventually(func() int { return len(s.hosts[0].ConnectionsFrom(operator.Pod.Address, now)) }).WithTimeout(5 * time.Second).WithPolling(5 * time.Millisecond).ShouldNot(BeZero())
 	time.Sleep(phase)
-	begun := time.Now()
+	cutAt := time.Now()
 	s.Expect(operator.Isolate()).To(Succeed())
 	time.Sleep(length)
 	s.Expect(operator.Reconnect()).To(Succeed())
 	back := time.Now()
 	time.Sleep(quick.Silence()) // what was wrongly concluded would be published by then
 	s.allIn(quick.Recovery()+10*time.Second, s.hosts...)
-	out, longest := s.outSince(begun, back)
+	out, longest := s.outSince(cutAt, back)
 	switch with {
 	case withCanary:
 		s.Expect(out).To(BeZero(), "taken out by a cut of %s, %s after a probe", length, phase)
 	case lastHealthy:
-		s.Expect(s.fewest(begun)).To(BeNumerically(">=", 1), "published in a cut of %s, %s after a probe", length, phase)
+		s.Expect(s.fewest(cutAt)).To(BeNumerically(">=", 1), "published in a cut of %s, %s after a probe", length, phase)
 	}
 	s.note("backAfterCutMs", longest)
 	// A recovery takes two passes; how fast they come is reported. What stays out for longer than
@@ -124,8 +124,8 @@ func (s *scenario) cutFor(operator *e2e.Operator, length, phase time.Duration, w
 
 // outSince counts how often an endpoint was taken out since a time, and returns how long after
 // another one the last of them was back.
-func (s *scenario) outSince(begun, back time.Time) (count int, longest time.Duration) {
-	for _, change := range s.ground.watcher.Changes(s.namespace, begun) {
+func (s *scenario) outSince(since, back time.Time) (count int, longest time.Duration) {
+	for _, change := range s.ground.watcher.Changes(s.namespace, since) {
 		if change.Ready {
 			longest = max(longest, change.At.Sub(back))
 		} else {

@@ -46,9 +46,9 @@ var between = []string{"manager", "kube-apiserver", "etcd", "kube-proxy"}
 // Stalls remembers when the machine left somebody waiting who had something to do: this
 // process, or those whose work is measured.
 type Stalls struct {
-	// mu guards found. Nothing waits while holding it.
-	mu    sync.Mutex
-	found []stall
+	// mu guards stalls. Nothing waits while holding it.
+	mu     sync.Mutex
+	stalls []stall
 }
 
 // stall is a time in which somebody did not run.
@@ -84,7 +84,7 @@ func (s *Stalls) note(took time.Duration) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.found = append(s.found, stall{time.Now(), took})
+	s.stalls = append(s.stalls, stall{time.Now(), took})
 }
 
 // Longest is the longest stall since a time; 0 if there was none worth mentioning.
@@ -92,9 +92,9 @@ func (s *Stalls) Longest(since time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var longest time.Duration
-	for _, each := range s.found {
-		if each.ended.After(since) {
-			longest = max(longest, each.took)
+	for _, stall := range s.stalls {
+		if stall.ended.After(since) {
+			longest = max(longest, stall.took)
 		}
 	}
 	return longest
@@ -112,7 +112,7 @@ type queue struct {
 
 // waits looks at the children of this process whose work is measured.
 func waits() queues {
-	found := queues{}
+	result := queues{}
 	lists, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, list := range lists {
 		children, _ := os.ReadFile(list) // of a thread that may be gone
@@ -120,27 +120,27 @@ func waits() queues {
 			folder := filepath.Join("/proc", pid)
 			name, _ := os.ReadFile(filepath.Join(folder, "comm"))
 			if name := strings.TrimSpace(string(name)); slices.Contains(between, name) {
-				found[folder] = queue{name, waitsOf(folder)}
+				result[folder] = queue{name, waitsOf(folder)}
 			}
 		}
 	}
-	return found
+	return result
 }
 
 // waitsOf looks at the threads of a process. The second number is the time in the queue, in
 // nanoseconds (Documentation/scheduler/sched-stats.rst of the kernel).
 func waitsOf(folder string) map[string]time.Duration {
-	found := map[string]time.Duration{}
+	times := map[string]time.Duration{}
 	threads, _ := filepath.Glob(filepath.Join(folder, "task", "*", "schedstat"))
 	for _, thread := range threads {
 		text, _ := os.ReadFile(thread)
 		if fields := strings.Fields(string(text)); len(fields) == 3 {
 			if waited, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
-				found[thread] = time.Duration(waited)
+				times[thread] = time.Duration(waited)
 			}
 		}
 	}
-	return found
+	return times
 }
 
 // since is for how long processes have waited since then, each counted by its thread that
@@ -155,8 +155,8 @@ func (q queues) since(before queues) time.Duration {
 		}
 	}
 	var sum time.Duration
-	for _, each := range longest {
-		sum += each
+	for _, wait := range longest {
+		sum += wait
 	}
 	return sum
 }

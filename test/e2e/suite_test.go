@@ -144,14 +144,14 @@ func install(ctx context.Context) error {
 func restartOperators(ctx context.Context) error {
 	world.restarting.Lock()
 	defer world.restarting.Unlock()
-	for _, each := range world.operators {
-		if each.Alive() == nil {
+	for _, operator := range world.operators {
+		if operator.Alive() == nil {
 			continue
 		}
-		if err := each.Start(ctx); err != nil {
+		if err := operator.Start(ctx); err != nil {
 			return err
 		}
-		if err := awaitReady(ctx, each); err != nil {
+		if err := awaitReady(ctx, operator); err != nil {
 			return err
 		}
 	}

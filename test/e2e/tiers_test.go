@@ -44,18 +44,18 @@ func TestPrimaryAndStandby(t *testing.T) {
 			{quick.Refusal(), kill, primary.Start},
 			{quick.Silence(), cut, primary.Repair},
 		} {
-			begun := time.Now()
-			time.Sleep(settle)
+			start := time.Now()
+			time.Sleep(settleTime)
 			at := s.death(client, death.bound, primary, death.fault)
-			s.Expect(lastTo(client, standby, begun)).To(BeNumerically(">", 0))
-			s.Expect(backends(client, begun, at)).To(And(HaveKey(primary.Name), Not(HaveKey(standby.Name))))
+			s.Expect(lastTo(client, standby, start)).To(BeNumerically(">", 0))
+			s.Expect(backends(client, start, at)).To(And(HaveKey(primary.Name), Not(HaveKey(standby.Name))))
 
 			mended := time.Now()
 			s.Expect(death.mend()).To(Succeed())
 			s.isIn(primary, quick.Recovery()+10*time.Second)
 			back := time.Now()
 			s.note("failbackMs", back.Sub(mended))
-			time.Sleep(settle)
+			time.Sleep(settleTime)
 			s.Expect(e2e.Failures(client.Between(mended, time.Now()))).To(BeZero(), "nobody notices the way back")
 			s.note("lastToStandbyMs", lastTo(client, standby, back))
 			s.Expect(lastTo(client, standby, back)).To(BeNumerically("<=", e2e.Slack))
@@ -89,7 +89,7 @@ func overlap(requests []e2e.Request, one, other *e2e.Host) time.Duration {
 func (s *scenario) neverBoth(one, other *e2e.Host) {
 	s.t.Helper()
 	ready := map[string]bool{s.address(one): true}
-	changes := world.watcher.Changes(s.namespace, s.begun)
+	changes := world.watcher.Changes(s.namespace, s.measuredSince)
 	s.Expect(changes).NotTo(BeEmpty())
 	for i, change := range changes {
 		ready[change.Address] = change.Ready

@@ -29,8 +29,8 @@ import (
 	"farpoint.dev/farpoint/test/e2e"
 )
 
-// settle is for how long after a bound requests are sent that should not fail any more.
-const settle = 500 * time.Millisecond
+// settleTime is for how long after a bound requests are sent that should not fail any more.
+const settleTime = 500 * time.Millisecond
 
 // deaths makes hosts ill, one after the other, and finds out how long requests failed
 // each time.
@@ -49,7 +49,7 @@ func (s *scenario) death(client *e2e.Client, bound time.Duration, host *e2e.Host
 	s.Expect(err).NotTo(HaveOccurred())
 	s.isOut(host, bound+10*time.Second)
 	out := time.Since(at)
-	time.Sleep(time.Until(at.Add(bound + settle)))
+	time.Sleep(time.Until(at.Add(bound + settleTime)))
 	s.row.Died(e2e.Death{LastFailure: e2e.LastFailure(client.Between(at, time.Now()), at), Out: out, Bound: bound})
 	return at
 }
@@ -97,7 +97,7 @@ func TestDeaths(t *testing.T) {
 		t.Run(death.name, func(t *testing.T) {
 			t.Parallel()
 			play(t, death.name, 6, death.settings, func(s *scenario) {
-				s.declare(s.endpoints())
+				s.create(s.endpoints())
 				client := s.sendFromPod()
 				s.begin()
 				s.deaths(client, death.bound, s.hosts[:5], death.fault)
@@ -115,14 +115,14 @@ func TestDeaths(t *testing.T) {
 func TestSlowBackend(t *testing.T) {
 	t.Parallel()
 	play(t, "backend slower than the health check's timeout", 3, quick, func(s *scenario) {
-		s.declare(s.endpoints())
+		s.create(s.endpoints())
 		client := s.sendFromPod()
 		s.begin()
 		const delay = 700 * time.Millisecond
 		at, err := s.hosts[0].Behave(e2e.Behaviour{Delay: delay})
 		s.Expect(err).NotTo(HaveOccurred())
 		s.isOut(s.hosts[0], quick.Silence()+10*time.Second)
-		time.Sleep(time.Until(at.Add(quick.Silence() + settle)))
+		time.Sleep(time.Until(at.Add(quick.Silence() + settleTime)))
 		last := time.Duration(0)
 		for _, request := range client.Between(at, time.Now()) {
 			if request.Took >= delay {
@@ -141,7 +141,7 @@ func TestSlowBackend(t *testing.T) {
 func TestRecovery(t *testing.T) {
 	t.Parallel()
 	play(t, "backend comes back", 2, quick, func(s *scenario) {
-		s.declare(s.endpoints())
+		s.create(s.endpoints())
 		client := s.sendFromPod()
 		host := s.hosts[0]
 		s.begin()

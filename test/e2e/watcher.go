@@ -30,12 +30,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Place is an endpoint of a Service.
-type Place struct{ Namespace, Service, Address string }
+// EndpointKey identifies an endpoint of a Service.
+type EndpointKey struct{ Namespace, Service, Address string }
 
 // Change is that a Service began or ceased to send traffic to an endpoint.
 type Change struct {
-	Place
+	EndpointKey
 	Ready bool
 	// At is when the watcher learned of it.
 	At time.Time
@@ -49,13 +49,13 @@ type Watcher struct {
 	// mu guards what follows. Nothing waits while holding it.
 	mu      sync.Mutex
 	slices  map[client.ObjectKey]*discoveryv1.EndpointSlice
-	ready   map[Place]bool
+	ready   map[EndpointKey]bool
 	changes []Change
 }
 
 // StartWatcher watches until the context is done.
 func (c *Cluster) StartWatcher(ctx context.Context) *Watcher {
-	w := &Watcher{client: c.Client, slices: map[client.ObjectKey]*discoveryv1.EndpointSlice{}, ready: map[Place]bool{}}
+	w := &Watcher{client: c.Client, slices: map[client.ObjectKey]*discoveryv1.EndpointSlice{}, ready: map[EndpointKey]bool{}}
 	go func() {
 		for ctx.Err() == nil {
 			// Without an API server there is nothing to hear. What has happened meanwhile
@@ -109,55 +109,55 @@ func (w *Watcher) take(kind watch.EventType, slice *discoveryv1.EndpointSlice, a
 
 // compare notes what has changed. It is called with mu held.
 func (w *Watcher) compare(at time.Time) {
-	now := map[Place]bool{}
+	now := map[EndpointKey]bool{}
 	for _, slice := range w.slices {
 		for _, endpoint := range slice.Endpoints {
-			place := Place{slice.Namespace, slice.Labels[discoveryv1.LabelServiceName], endpoint.Addresses[0]}
-			now[place] = now[place] || endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready
+			key := EndpointKey{slice.Namespace, slice.Labels[discoveryv1.LabelServiceName], endpoint.Addresses[0]}
+			now[key] = now[key] || endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready
 		}
 	}
-	for place, ready := range now {
-		if ready != w.ready[place] {
-			w.changes = append(w.changes, Change{place, ready, at})
+	for key, ready := range now {
+		if ready != w.ready[key] {
+			w.changes = append(w.changes, Change{key, ready, at})
 		}
 	}
-	for place, ready := range w.ready {
-		if _, still := now[place]; ready && !still {
-			w.changes = append(w.changes, Change{place, false, at})
+	for key, ready := range w.ready {
+		if _, still := now[key]; ready && !still {
+			w.changes = append(w.changes, Change{key, false, at})
 		}
 	}
 	w.ready = now
 }
 
 // Ready reports whether a Service sends traffic to an endpoint.
-func (w *Watcher) Ready(place Place) bool {
+func (w *Watcher) Ready(key EndpointKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.ready[place]
+	return w.ready[key]
 }
 
 // Changes are those in a namespace since a time, in their order.
 func (w *Watcher) Changes(namespace string, since time.Time) []Change {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var found []Change
+	var changes []Change
 	for _, change := range w.changes {
 		if change.Namespace == namespace && change.At.After(since) {
-			found = append(found, change)
+			changes = append(changes, change)
 		}
 	}
-	return found
+	return changes
 }
 
 // Published are the addresses in the slices of a namespace, ready or not.
 func (w *Watcher) Published(namespace string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var found []string
-	for place := range w.ready {
-		if place.Namespace == namespace {
-			found = append(found, place.Address)
+	var addresses []string
+	for key := range w.ready {
+		if key.Namespace == namespace {
+			addresses = append(addresses, key.Address)
 		}
 	}
-	return found
+	return addresses
 }

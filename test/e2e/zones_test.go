@@ -71,9 +71,9 @@ func TestZones(t *testing.T) {
 			clients[i] = s.send(s.podOn(node).Namespace, "tcp", s.clusterIP(80), requestRate)
 		}
 		s.begin()
-		time.Sleep(settle)
+		time.Sleep(settleTime)
 		for i, client := range clients {
-			s.Expect(client.Between(s.begun, time.Now())).To(HaveEach(answeredBy(hosts[i])))
+			s.Expect(client.Between(s.measuredSince, time.Now())).To(HaveEach(answeredBy(hosts[i])))
 		}
 		for i := range hosts {
 			s.zoneDies(clients[i], clients[1-i], hosts[i], hosts[1-i])
@@ -87,7 +87,7 @@ func TestZones(t *testing.T) {
 // the other to others.
 func (s *scenario) zoneDies(near, far *e2e.Client, mortal, others []*e2e.Host) {
 	s.t.Helper()
-	begun := time.Now()
+	start := time.Now()
 	_, err := kill(mortal[0])
 	s.Expect(err).NotTo(HaveOccurred())
 	at := s.death(near, quick.Refusal(), mortal[1], kill)
@@ -102,9 +102,9 @@ func (s *scenario) zoneDies(near, far *e2e.Client, mortal, others []*e2e.Host) {
 		s.isIn(host, quick.Recovery()+10*time.Second)
 	}
 	home := time.Now().Add(e2e.Slack)
-	time.Sleep(e2e.Slack + settle)
+	time.Sleep(e2e.Slack + settleTime)
 	s.Expect(near.Between(home, time.Now())).To(And(Not(BeEmpty()), HaveEach(answeredBy(mortal))))
 	s.Expect(e2e.Failures(near.Between(across, time.Now()))).To(BeZero())
-	s.Expect(far.Between(begun, time.Now())).To(HaveEach(answeredBy(others)))
-	s.Expect(e2e.Failures(far.Between(begun, time.Now()))).To(BeZero())
+	s.Expect(far.Between(start, time.Now())).To(HaveEach(answeredBy(others)))
+	s.Expect(e2e.Failures(far.Between(start, time.Now()))).To(BeZero())
 }

@@ -106,7 +106,7 @@ func (m *MariaDB) try(statements string) error {
 // back.
 func (m *MariaDB) Occupy() (release func()) {
 	m.t.Helper()
-	var taken []*sql.Conn
+	var conns []*sql.Conn
 	for refused := 0; refused < 10; { // see Postgres.Occupy
 		conn, err := m.root.Conn(context.Background())
 		if err != nil {
@@ -115,10 +115,10 @@ func (m *MariaDB) Occupy() (release func()) {
 			continue
 		}
 		refused = 0
-		taken = append(taken, conn)
+		conns = append(conns, conn)
 	}
 	return func() {
-		for _, conn := range taken {
+		for _, conn := range conns {
 			_ = conn.Close() // it is closed by the server if not by us
 		}
 	}

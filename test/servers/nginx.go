@@ -51,10 +51,10 @@ func (n *Nginx) TLS(pair KeyPair) string {
 	return fmt.Sprintf("ssl_certificate %s; ssl_certificate_key %s;", n.File(pair.Certificate), n.File(pair.Key))
 }
 
-// Serve starts nginx with these server blocks. The place is one on which they listen.
-func (n *Nginx) Serve(place netip.AddrPort, blocks string) {
+// Serve starts nginx with these server blocks. address is one on which they listen.
+func (n *Nginx) Serve(address netip.AddrPort, blocks string) {
 	n.t.Helper()
-	n.address = place
+	n.address = address
 	n.write("nginx.conf", fmt.Sprintf(`
 daemon off;
 master_process off;

@@ -142,7 +142,7 @@ func (p *Postgres) connect(ctx context.Context, user, password string) (*pgconn.
 func (p *Postgres) Occupy(user, password string) (release func()) {
 	p.t.Helper()
 	ctx := context.Background()
-	var taken []*pgconn.PgConn
+	var sessions []*pgconn.PgConn
 	// A session that has been refused or has ended holds its slot for a moment yet, so that
 	// one refusal does not say that all are taken.
 	for refused := 0; refused < 10; {
@@ -153,10 +153,10 @@ func (p *Postgres) Occupy(user, password string) (release func()) {
 			continue
 		}
 		refused = 0
-		taken = append(taken, session)
+		sessions = append(sessions, session)
 	}
 	return func() {
-		for _, session := range taken {
+		for _, session := range sessions {
 			session.Close(ctx)
 		}
 	}

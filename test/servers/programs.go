@@ -57,21 +57,21 @@ func Program(t TB, name string) string {
 
 // find is the path of a program; empty if it is not there.
 func find(name string) string {
-	found, _ := filepath.Glob(programs[name].pattern) // its only error is a bad pattern
-	if len(found) == 0 {
+	paths, _ := filepath.Glob(programs[name].pattern) // its only error is a bad pattern
+	if len(paths) == 0 {
 		return ""
 	}
-	return slices.Max(found) // of several versions one of the later ones
+	return slices.Max(paths) // of several versions one of the later ones
 }
 
-// Missing are the Debian packages for want of which tests are skipped.
-func Missing() []string {
-	var missing []string
+// MissingPackages are the Debian packages whose absence makes tests skip.
+func MissingPackages() []string {
+	var packages []string
 	for name := range programs {
 		if find(name) == "" {
-			missing = append(missing, programs[name].debianPackage)
+			packages = append(packages, programs[name].debianPackage)
 		}
 	}
-	slices.Sort(missing)
-	return slices.Compact(missing)
+	slices.Sort(packages)
+	return slices.Compact(packages)
 }

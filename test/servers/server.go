@@ -57,20 +57,20 @@ type Server struct {
 	address netip.AddrPort
 	path    string
 	args    []string
-	// goodbye asks it to end.
-	goodbye syscall.Signal
+	// stopSignal asks it to end.
+	stopSignal syscall.Signal
 	// ready returns an error until it is at work.
 	ready func() error
 
 	command *exec.Cmd
 	ended   chan struct{}
-	said    output
+	output  output
 }
 
 // newServer prepares a server that is not running yet.
-func newServer(t TB, path string, goodbye syscall.Signal) *Server {
+func newServer(t TB, path string, stopSignal syscall.Signal) *Server {
 	t.Helper()
-	s := &Server{t: t, path: path, goodbye: goodbye, address: freePort(t)}
+	s := &Server{t: t, path: path, stopSignal: stopSignal, address: freePort(t)}
 	s.ready = s.listens
 	folder, err := os.MkdirTemp("", "farpoint-test-")
 	if err != nil {
@@ -82,7 +82,7 @@ func newServer(t TB, path string, goodbye syscall.Signal) *Server {
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", filepath.Base(path), s.said.String())
+			t.Logf("%s said:\n%s", filepath.Base(path), s.output.String())
 		}
 	})
 	return s
@@ -92,7 +92,7 @@ func newServer(t TB, path string, goodbye syscall.Signal) *Server {
 func (s *Server) Address() netip.AddrPort { return s.address }
 
 // Log is what the server has written so far.
-func (s *Server) Log() string { return s.said.String() }
+func (s *Server) Log() string { return s.output.String() }
 
 // Start starts the server, again if it has ended, and waits until it is at work.
 func (s *Server) Start() {
@@ -113,11 +113,11 @@ func (s *Server) start(ready func() error) {
 	for err := ready(); err != nil; err = ready() {
 		select {
 		case <-s.ended:
-			s.t.Fatalf("%s has ended:\n%s", s.path, s.said.String())
+			s.t.Fatalf("%s has ended:\n%s", s.path, s.output.String())
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("%s is not at work: %v\n%s", s.path, err, s.said.String())
+			s.t.Fatalf("%s is not at work: %v\n%s", s.path, err, s.output.String())
 		}
 	}
 }
@@ -141,7 +141,7 @@ func (s *Server) launch() {
 // Stop ends the server as those who run it would.
 func (s *Server) Stop() {
 	s.t.Helper()
-	s.signal(s.goodbye)
+	s.signal(s.stopSignal)
 	select {
 	case <-s.ended:
 	case <-time.After(patience):
@@ -194,7 +194,7 @@ func (s *Server) tool(path string, args ...string) *exec.Cmd {
 	command := exec.CommandContext(context.Background(), path, args...) // it ends with the test
 	command.Dir = s.folder
 	command.Env = []string{"HOME=" + s.folder, "TMPDIR=" + s.folder, "LC_ALL=C.UTF-8", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	command.Stdout, command.Stderr = &s.said, &s.said
+	command.Stdout, command.Stderr = &s.output, &s.output
 	command.SysProcAttr = &syscall.SysProcAttr{}
 	if os.Geteuid() == 0 {
 		command.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
@@ -206,7 +206,7 @@ func (s *Server) tool(path string, args ...string) *exec.Cmd {
 func (s *Server) run(path string, args ...string) {
 	s.t.Helper()
 	if err := s.tool(path, args...).Run(); err != nil {
-		s.t.Fatalf("%s: %v\n%s", path, err, s.said.String())
+		s.t.Fatalf("%s: %v\n%s", path, err, s.output.String())
 	}
 }
 

@@ -61,8 +61,8 @@ type event struct {
 	// From is the address that a connection came from, To the one that it came to; empty
 	// once, when the backend is ready.
 	From, To string `json:",omitempty"`
-	// Told repeats the behaviour that is in force from now on.
-	Told *behaviour `json:",omitempty"`
+	// Applied repeats the behaviour that is in force from now on.
+	Applied *behaviour `json:",omitempty"`
 }
 
 type backend struct {
@@ -108,7 +108,7 @@ func (b *backend) serve(address string, secure bool) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		ConnState: func(connection net.Conn, state http.ConnState) {
 			if state == http.StateNew {
-				b.say(event{From: hostOf(connection.RemoteAddr()), To: hostOf(connection.LocalAddr())})
+				b.emit(event{From: hostOf(connection.RemoteAddr()), To: hostOf(connection.LocalAddr())})
 			}
 		},
 	}
@@ -120,7 +120,7 @@ func (b *backend) serve(address string, secure bool) error {
 		})
 	}
 	go func() { failed <- server.Serve(listener) }()
-	b.say(event{})
+	b.emit(event{})
 	return <-failed
 }
 
@@ -232,12 +232,12 @@ func (b *backend) listen() error {
 			next.Certificate, next.Key = "", ""
 		}
 		b.current.Store(&next)
-		b.say(event{Told: &next})
+		b.emit(event{Applied: &next})
 	}
 	return errors.Join(lines.Err(), errors.New("nobody is left to say what to do"))
 }
 
-func (b *backend) say(what event) {
+func (b *backend) emit(what event) {
 	what.At = time.Now().UnixNano()
 	line, err := json.Marshal(what)
 	if err != nil {

@@ -26,7 +26,7 @@ import (
 )
 
 func main() {
-	if packages := servers.Missing(); len(packages) > 0 {
+	if packages := servers.MissingPackages(); len(packages) > 0 {
 		fmt.Printf("Tests were skipped for want of Debian packages: apt-get install %s\n", strings.Join(packages, " "))
 	}
 }
