@@ -59,7 +59,7 @@ func constants(t *testing.T, suffix string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := map[string]string{}
+	values := map[string]string{}
 	for _, file := range files {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
 		if err != nil {
@@ -71,17 +71,17 @@ func constants(t *testing.T, suffix string) map[string]string {
 				return true
 			}
 			if literal, ok := spec.Values[0].(*ast.BasicLit); ok && literal.Kind == token.STRING {
-				if found[spec.Names[0].Name], err = strconv.Unquote(literal.Value); err != nil {
+				if values[spec.Names[0].Name], err = strconv.Unquote(literal.Value); err != nil {
 					t.Fatal(err)
 				}
 			}
 			return true
 		})
 	}
-	if len(found) == 0 {
+	if len(values) == 0 {
 		t.Fatalf("no constants ...%s in ../api/v1", suffix)
 	}
-	return found
+	return values
 }
 
 func TestGuideExplainsEveryReason(t *testing.T) {
@@ -222,8 +222,8 @@ func TestGuideManifestsAreRead(t *testing.T) {
 func TestLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)]+)\)`)
 	for _, file := range append(contributorDocuments(t), readme, guide, "runbook.md", "api.md", "metrics.md", "flags.md", "e2e.md") {
-		for _, found := range link.FindAllStringSubmatch(read(t, file), -1) {
-			path, anchor, _ := strings.Cut(found[1], "#")
+		for _, match := range link.FindAllStringSubmatch(read(t, file), -1) {
+			path, anchor, _ := strings.Cut(match[1], "#")
 			if strings.Contains(path, "://") {
 				continue
 			}
@@ -232,9 +232,9 @@ func TestLinksLeadSomewhere(t *testing.T) {
 				target = file
 			}
 			if _, err := os.Stat(target); err != nil {
-				t.Errorf("%s: %s leads nowhere", file, found[1])
+				t.Errorf("%s: %s leads nowhere", file, match[1])
 			} else if anchor != "" && !hasAnchor(read(t, target), anchor) {
-				t.Errorf("%s: %s has no such heading", file, found[1])
+				t.Errorf("%s: %s has no such heading", file, match[1])
 			}
 		}
 	}
@@ -243,7 +243,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 // hasAnchor reports whether a heading has this anchor, as GitHub makes it.
 func hasAnchor(text, anchor string) bool {
 	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
-		made := bytes.Map(func(r rune) rune {
+		slug := bytes.Map(func(r rune) rune {
 			switch {
 			case r == ' ':
 				return '-'
@@ -253,7 +253,7 @@ func hasAnchor(text, anchor string) bool {
 				return -1
 			}
 		}, []byte(strings.ToLower(heading[1])))
-		if string(made) == anchor {
+		if string(slug) == anchor {
 			return true
 		}
 	}
@@ -264,8 +264,8 @@ func hasAnchor(text, anchor string) bool {
 func TestMakeTargetsExist(t *testing.T) {
 	makefile := read(t, "../Makefile")
 	for _, file := range append(contributorDocuments(t), readme, guide) {
-		for _, found := range regexp.MustCompile("(?m)(?:^|`)make ([a-z][a-z0-9 ,-]*)").FindAllStringSubmatch(read(t, file), -1) {
-			for target := range strings.FieldsSeq(found[1]) {
+		for _, match := range regexp.MustCompile("(?m)(?:^|`)make ([a-z][a-z0-9 ,-]*)").FindAllStringSubmatch(read(t, file), -1) {
+			for target := range strings.FieldsSeq(match[1]) {
 				if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(target) + `:`).MatchString(makefile) {
 					t.Errorf("%s: there is no `make %s`", file, target)
 				}
@@ -278,9 +278,9 @@ func TestMakeTargetsExist(t *testing.T) {
 func TestFlagsExist(t *testing.T) {
 	reference := read(t, "flags.md")
 	for _, file := range append(contributorDocuments(t), readme, guide, "runbook.md", "e2e.md") {
-		for _, found := range regexp.MustCompile("`--([a-z][a-z-]*)").FindAllStringSubmatch(read(t, file), -1) {
-			if found[1] != "cascade" && !strings.Contains(reference, "| `--"+found[1]+"` ") {
-				t.Errorf("%s: the operator has no flag --%s", file, found[1])
+		for _, match := range regexp.MustCompile("`--([a-z][a-z-]*)").FindAllStringSubmatch(read(t, file), -1) {
+			if match[1] != "cascade" && !strings.Contains(reference, "| `--"+match[1]+"` ") {
+				t.Errorf("%s: the operator has no flag --%s", file, match[1])
 			}
 		}
 	}

@@ -37,11 +37,11 @@ import (
 // The oldest Kubernetes of the README is the oldest that takes the CRDs. An API server lets
 // new rules use only what the version before its own knew, so that it can be rolled back.
 func TestReadmeNamesTheOldestKubernetesThatTakesTheCRDs(t *testing.T) {
-	found := regexp.MustCompile(`Kubernetes 1\.(\d+) or newer`).FindStringSubmatch(read(t, readme))
-	if found == nil {
+	match := regexp.MustCompile(`Kubernetes 1\.(\d+) or newer`).FindStringSubmatch(read(t, readme))
+	if match == nil {
 		t.Fatal("the README does not say which Kubernetes it takes")
 	}
-	minor, err := strconv.Atoi(found[1])
+	minor, err := strconv.Atoi(match[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,9 +73,9 @@ func structuralSchemas(t *testing.T) []*schema.Structural {
 		if err := yaml.UnmarshalStrict([]byte(read(t, file)), &definition); err != nil {
 			t.Fatal(err)
 		}
-		for _, each := range definition.Spec.Versions {
+		for _, v := range definition.Spec.Versions {
 			var internal apiextensions.JSONSchemaProps
-			if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(each.Schema.OpenAPIV3Schema, &internal, nil); err != nil {
+			if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(v.Schema.OpenAPIV3Schema, &internal, nil); err != nil {
 				t.Fatal(err)
 			}
 			root, err := schema.NewStructural(&internal)
@@ -96,9 +96,9 @@ func rulesThatDoNotCompile(t *testing.T, root *schema.Structural, known *environ
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, each := range compiled {
-			if each.Error != nil {
-				faults = append(faults, fmt.Sprintf("%s: %v", part.XValidations[i].Rule, each.Error))
+		for i, rule := range compiled {
+			if rule.Error != nil {
+				faults = append(faults, fmt.Sprintf("%s: %v", part.XValidations[i].Rule, rule.Error))
 			}
 		}
 		return false

@@ -46,19 +46,19 @@ The flags of the operator, ` + "`bin/manager`" + `. The Deployment in config/man
 | flag | default | meaning |
 |---|---|---|
 `)
-	flags.VisitAll(func(each *flag.Flag) {
-		value, meaning := flag.UnquoteUsage(each)
+	flags.VisitAll(func(f *flag.Flag) {
+		value, meaning := flag.UnquoteUsage(f)
 		if value != "" {
 			value = " " + value
 		}
 		standard := ""
-		if each.DefValue != "" {
-			standard = "`" + each.DefValue + "`"
+		if f.DefValue != "" {
+			standard = "`" + f.DefValue + "`"
 		}
 		if meaning = strings.Join(strings.Fields(meaning), " "); !strings.HasSuffix(meaning, ".") {
 			meaning += "."
 		}
-		fmt.Fprintf(&page, "| `--%s`%s | %s | %s |\n", each.Name, value, standard, strings.ReplaceAll(meaning, "|", "\\|"))
+		fmt.Fprintf(&page, "| `--%s`%s | %s | %s |\n", f.Name, value, standard, strings.ReplaceAll(meaning, "|", "\\|"))
 	})
 	want := page.String()
 	if *writeDocs {

@@ -38,15 +38,15 @@ func TestImageIsBuiltFromWhatTheManagerNeeds(t *testing.T) {
 	}
 	dockerfile := read("Dockerfile")
 	var copied []string
-	for _, found := range regexp.MustCompile(`(?m)^COPY (\w+)/ (\w+)/$`).FindAllStringSubmatch(dockerfile, -1) {
-		if found[1] != found[2] {
-			t.Errorf("%s is copied to %s", found[1], found[2])
+	for _, match := range regexp.MustCompile(`(?m)^COPY (\w+)/ (\w+)/$`).FindAllStringSubmatch(dockerfile, -1) {
+		if match[1] != match[2] {
+			t.Errorf("%s is copied to %s", match[1], match[2])
 		}
-		copied = append(copied, found[1])
+		copied = append(copied, match[1])
 	}
 	var let []string
-	for _, found := range regexp.MustCompile(`(?m)^!(\w+)$`).FindAllStringSubmatch(read(".dockerignore"), -1) {
-		let = append(let, found[1])
+	for _, match := range regexp.MustCompile(`(?m)^!(\w+)$`).FindAllStringSubmatch(read(".dockerignore"), -1) {
+		let = append(let, match[1])
 	}
 	if slices.Sort(copied); !slices.Equal(copied, slices.Sorted(slices.Values(let))) {
 		t.Errorf("the Dockerfile copies %v, .dockerignore lets in %v", copied, let)

@@ -45,7 +45,7 @@ type fakeStage struct {
 
 var errEnd = errors.New("the demo is over")
 
-func (f *fakeStage) tell(_, text string) { f.lines = append(f.lines, text) }
+func (f *fakeStage) log(_, text string) { f.lines = append(f.lines, text) }
 
 func (f *fakeStage) wait(_ context.Context, limit time.Duration, _ string, holds func() bool) error {
 	for began := time.Now(); time.Since(began) < limit && !holds(); time.Sleep(100 * time.Millisecond) {
@@ -81,11 +81,11 @@ func (f *fakeStage) start(_ context.Context, i int) error {
 func playFor(t *testing.T, length time.Duration, frozen string) (*story, *fakeStage) {
 	stage := &fakeStage{state: newState(), end: time.Now().Add(length), frozen: frozen, due: map[time.Time]func(){}}
 	stage.slices["slice"] = map[string]conditions{addresses[0]: alive, addresses[1]: alive, addresses[2]: alive, addresses[3]: alive}
-	told := &story{stage: stage, addresses: addresses}
-	if err := told.play(t.Context()); !errors.Is(err, errEnd) {
+	played := &story{stage: stage, addresses: addresses}
+	if err := played.play(t.Context()); !errors.Is(err, errEnd) {
 		t.Errorf("play: %v", err)
 	}
-	return told, stage
+	return played, stage
 }
 
 func TestStory_BackendStopsAndStarts_TimesAreTold(t *testing.T) {
@@ -144,7 +144,7 @@ func TestState_SlicesChange_ChangesAreTold(t *testing.T) {
 func TestShow_Terminal_ViewIsDrawnInPlace(t *testing.T) {
 	var out bytes.Buffer
 	s := &show{screen: &screen{out: &out, size: func() (int, int) { return 100, 14 }}, state: newState(), backends: []*backend{{}, {}, {}, {}}}
-	s.tell("slice", "first")
+	s.log("slice", "first")
 	for _, scene := range []string{"quiet", "quiet", "loud"} {
 		s.screen.draw(func(height int) []string { return s.lines(scene, height) })
 	}

@@ -95,19 +95,19 @@ func run(ctx context.Context, out *screen, limit time.Duration) (err error) {
 	}
 	s := &show{screen: out, state: newState()}
 	story := &story{stage: s, addresses: addresses}
-	defer func() { out.say(story.summary()) }()
+	defer func() { out.println(story.summary()) }()
 	defer func() { err = errors.Join(err, plane.stop()) }()
 
-	out.say(introduction)
-	s.tell("demo", "starting a control plane of its own: etcd and kube-apiserver")
+	out.println(introduction)
+	s.log("demo", "starting a control plane of its own: etcd and kube-apiserver")
 	starting := context.AfterFunc(ctx, func() {
-		out.say("Stopping as soon as the control plane is up: it cannot be stopped before.")
+		out.println("Stopping as soon as the control plane is up: it cannot be stopped before.")
 	})
 	if err := plane.start(ctx); err != nil {
 		return err
 	}
 	starting()
-	s.tell("demo", "the control plane is up")
+	s.log("demo", "the control plane is up")
 	if limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
@@ -129,7 +129,7 @@ func (s *show) perform(ctx context.Context, plane *controlPlane, folder string, 
 		return err
 	}
 	log := filepath.Join(folder, "operator.log")
-	s.tell("demo", "starting the operator; its log is "+log)
+	s.log("demo", "starting the operator; its log is "+log)
 	ctx, cancel := context.WithCancel(ctx)
 	ended, err := startOperator(ctx, plane.kubeconfig, log)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *show) perform(ctx context.Context, plane *controlPlane, folder string, 
 	}
 	defer func() {
 		s.screen.keep()
-		s.screen.say("\nStopping the operator, the backends and the control plane.")
+		s.screen.println("\nStopping the operator, the backends and the control plane.")
 		cancel()
 		<-ended
 		for _, backend := range s.backends {
@@ -163,12 +163,12 @@ func (s *show) perform(ctx context.Context, plane *controlPlane, folder string, 
 	if s.updates, err = watch(ctx, plane.config); err != nil {
 		return err
 	}
-	s.tell("demo", "creating this ExternalService:")
+	s.log("demo", "creating this ExternalService:")
 	created := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
 	if err := errors.Join(reader.Create(ctx, created), reader.Create(ctx, object)); err != nil {
 		return err
 	}
 	indented := "  " + strings.ReplaceAll(strings.TrimSpace(manifest), "\n", "\n  ")
-	s.screen.say("\n" + indented + "\n\n" + fmt.Sprintf(guide, plane.kubectl, plane.kubeconfig, file))
+	s.screen.println("\n" + indented + "\n\n" + fmt.Sprintf(guide, plane.kubectl, plane.kubeconfig, file))
 	return story.play(ctx)
 }

@@ -40,12 +40,12 @@ type show struct {
 	recent []string
 }
 
-func (s *show) tell(source, text string) { s.tellAt(time.Now(), change{source, text}) }
+func (s *show) log(source, text string) { s.logAt(time.Now(), change{source, text}) }
 
-func (s *show) tellAt(at time.Time, changes ...change) {
+func (s *show) logAt(at time.Time, changes ...change) {
 	for _, change := range changes {
 		line := fmt.Sprintf("%s  %-7s  %s", at.Format("15:04:05.000"), change.source, change.text)
-		s.screen.tell(line)
+		s.screen.printChange(line)
 		s.recent = append(s.recent, line)
 	}
 	s.recent = s.recent[max(len(s.recent)-10, 0):]
@@ -53,14 +53,14 @@ func (s *show) tellAt(at time.Time, changes ...change) {
 
 func (s *show) stop(i int) {
 	s.backends[i].stop()
-	s.tell("backend", fmt.Sprintf("stopped the backend of %s (%s)", addresses[i], s.backends[i].address))
+	s.log("backend", fmt.Sprintf("stopped the backend of %s (%s)", addresses[i], s.backends[i].address))
 }
 
 func (s *show) start(ctx context.Context, i int) error {
 	if err := s.backends[i].start(ctx); err != nil {
 		return err
 	}
-	s.tell("backend", fmt.Sprintf("restarted the backend of %s (%s)", addresses[i], s.backends[i].address))
+	s.log("backend", fmt.Sprintf("restarted the backend of %s (%s)", addresses[i], s.backends[i].address))
 	return nil
 }
 
@@ -74,7 +74,7 @@ func (s *show) wait(ctx context.Context, limit time.Duration, scene string, hold
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case update := <-s.updates:
-			s.tellAt(update.at, s.observe(update)...)
+			s.logAt(update.at, s.observe(update)...)
 		case <-ticker.C:
 		}
 		s.screen.draw(func(height int) []string { return s.lines(sceneAt(scene, time.Since(began)), height) })
@@ -147,13 +147,13 @@ func newScreen(out *os.File) *screen {
 	return s
 }
 
-// say prints lines that stay.
-func (s *screen) say(text string) { fmt.Fprintln(s.out, text) }
+// println prints lines that stay.
+func (s *screen) println(text string) { fmt.Fprintln(s.out, text) }
 
-// tell prints a change unless the view shows it.
-func (s *screen) tell(change string) {
+// printChange prints a change unless the view shows it.
+func (s *screen) printChange(change string) {
 	if s.size == nil {
-		s.say(change)
+		s.println(change)
 	}
 }
 

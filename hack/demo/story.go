@@ -44,7 +44,7 @@ type stage interface {
 	conditions(address string) (conditions, bool)
 	// wait waits until the condition holds or the limit is over.
 	wait(ctx context.Context, limit time.Duration, scene string, holds func() bool) error
-	tell(source, text string)
+	log(source, text string)
 }
 
 // story stops one backend after another, waits until its endpoint is dead in the slices, starts
@@ -66,7 +66,7 @@ func (s *story) play(ctx context.Context) error {
 	if err := s.wait(ctx, forever, opening, allAlive); err != nil {
 		return err
 	}
-	s.tell("demo", fmt.Sprintf("all %d endpoints are ready", len(s.addresses)))
+	s.log("demo", fmt.Sprintf("all %d endpoints are ready", len(s.addresses)))
 	for pause := shortPause; ; pause = longPause {
 		for i := range s.addresses {
 			if err := s.kill(ctx, i, pause); err != nil {
@@ -116,11 +116,11 @@ func (s *story) follow(ctx context.Context, address string, want conditions, tim
 	case err != nil:
 		return false, err
 	case !s.is(address, want):
-		s.tell("demo", fmt.Sprintf("the slices have not followed %s; going on", address))
+		s.log("demo", fmt.Sprintf("the slices have not followed %s; going on", address))
 		return false, nil
 	case times != nil:
 		*times = append(*times, took)
-		s.tell("demo", address+" "+fmt.Sprintf(result, milliseconds(took)))
+		s.log("demo", address+" "+fmt.Sprintf(result, milliseconds(took)))
 	}
 	return true, nil
 }

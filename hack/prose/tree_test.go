@@ -81,10 +81,6 @@ func walk(t *testing.T, visit func(file string)) {
 	}
 }
 
-func under(file string, folders []string) bool {
-	return slices.ContainsFunc(folders, func(folder string) bool { return strings.HasPrefix(file, folder+"/") })
-}
-
 var (
 	code        = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
 	letters     = regexp.MustCompile(`[^\n]`)

@@ -64,7 +64,7 @@ func analyze(text string) answer {
 	if err != nil {
 		return answer{Error: err.Error()}
 	}
-	var found answer
+	var result answer
 	parser.Inspect(expression, func(node parser.Node, _ []parser.Node) error {
 		switch node := node.(type) {
 		case *parser.VectorSelector:
@@ -74,15 +74,15 @@ func analyze(text string) answer {
 					read.Labels = append(read.Labels, matcher.Name)
 				}
 			}
-			found.Selectors = append(found.Selectors, read)
+			result.Selectors = append(result.Selectors, read)
 		case *parser.AggregateExpr:
-			found.Labels = append(found.Labels, node.Grouping...)
+			result.Labels = append(result.Labels, node.Grouping...)
 		case *parser.BinaryExpr:
 			if node.VectorMatching != nil {
-				found.Labels = append(append(found.Labels, node.VectorMatching.MatchingLabels...), node.VectorMatching.Include...)
+				result.Labels = append(append(result.Labels, node.VectorMatching.MatchingLabels...), node.VectorMatching.Include...)
 			}
 		}
 		return nil
 	})
-	return found
+	return result
 }
