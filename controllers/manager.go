@@ -57,14 +57,6 @@ import (
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/controllers/tenancy"
-	"farpoint.dev/farpoint/probes"
-	"farpoint.dev/farpoint/probes/egress"
-	"farpoint.dev/farpoint/probes/health"
-	"farpoint.dev/farpoint/probes/localnet"
-	"farpoint.dev/farpoint/probes/protocol"
-	"farpoint.dev/farpoint/probes/resolver"
-	"farpoint.dev/farpoint/probes/scheduler"
-	"farpoint.dev/farpoint/probes/transport"
 )
 
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
@@ -141,78 +133,66 @@ func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Opti
 	return manager, lock, wrapped(err, "create the leader election lock")
 }
 
-// addReconciler adds the scheduler and the reconciler, which know each other.
+// addReconciler adds the engine, the reconciler, and what they report by.
 func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options) error {
-	egress := egress.NewPolicy(options.Egress)
-	ranges, err := findRanges(manager, egress, options)
-	if err != nil {
-		return err
-	}
-	dialer := transport.NewDialer(egress)
-	if len(options.NameServers) > 0 {
-		dialer.ResolveBy(options.NameServers)
-	}
-	registry := protocol.NewRegistry(dialer)
 	transitions := newTransitions(clock.RealClock{})
-	engine, err := newScheduler(manager, options, registry, transitions.notify)
+	engine, err := newEngine(manager, options, transitions)
 	if err != nil {
 		return err
 	}
-	names, err := newResolver(manager, options, transitions.resolved)
-	if err != nil {
-		return err
-	}
-	measured, counted, own := telemetry.NewPublishMetrics(), telemetry.NewObjectCounters(), newOwnWrites(clock.RealClock{})
-	state := &telemetry.StateCollector{Objects: manager.GetCache(), Observer: engine, Counters: counted, PerEndpoint: options.PerEndpointMetrics}
-	if err := measureWhileRunning(manager, append(measured.Collectors(), state)); err != nil {
+	publishing, counters := telemetry.NewPublishMetrics(), telemetry.NewObjectCounters()
+	events := newEventQueue(manager.GetClient(), lock.Leading)
+	state := &telemetry.StateCollector{Objects: manager.GetCache(), Observer: engine.scheduler, Counters: counters, PerEndpoint: options.PerEndpointMetrics}
+	if err := errors.Join(manager.Add(events), measureWhileRunning(manager, append(publishing.Collectors(), state, events.dropped))); err != nil {
 		return err
 	}
 	live, err := client.NewWithWatch(manager.GetConfig(), client.Options{HTTPClient: manager.GetHTTPClient(), Scheme: manager.GetScheme(), Mapper: manager.GetRESTMapper()})
 	if err != nil {
 		return fmt.Errorf("create the client for watches: %w", err)
 	}
-	events := newEventQueue(manager.GetClient(), lock.Leading)
-	if err := errors.Join(manager.Add(events), measureWhileRunning(manager, []prometheus.Collector{events.dropped})); err != nil {
-		return fmt.Errorf("add the writer of Events: %w", err)
-	}
+	own := newOwnWrites(clock.RealClock{})
 	reconciler := &Reconciler{
 		decisions:    &availability.DecisionStore{},
 		client:       manager.GetClient(),
 		leading:      lock.Leading,
-		scheduler:    engine,
-		resolver:     names,
+		scheduler:    engine.scheduler,
+		resolver:     engine.resolver,
 		transitions:  transitions,
 		clock:        clock.RealClock{},
-		targets:      targets.Planner{Registry: registry, Egress: egress},
+		targets:      targets.Planner{Registry: engine.registry, Egress: engine.egress},
 		services:     serviceResolver{client: manager.GetClient(), grants: tenancy.NewGrants(live, clock.RealClock{}, options.WatchNamespaces, withServiceIn(manager.GetClient()))},
-		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), own: own, writes: measured.Writes, counters: counted},
+		slices:       slicesApplier{client: manager.GetClient(), live: manager.GetAPIReader(), own: own, writes: publishing.Writes, counters: counters},
 		endpoints:    newEndpointsKeeper(manager.GetClient(), manager.GetAPIReader(), clock.RealClock{}),
 		own:          own,
 		pods:         newPodSlices(live, clock.RealClock{}),
 		events:       events,
 		definitions:  newDefinitions(manager.GetAPIReader(), references.Cadence{Interval: options.ReferencesInterval, Grace: options.RemovedCredentialGrace}),
-		policies:     tenancy.NewPolicies(manager.GetCache(), dialer, inNamespace(manager.GetCache())),
-		measured:     measured,
-		counters:     counted,
+		policies:     tenancy.NewPolicies(manager.GetCache(), engine.dialer, inNamespace(manager.GetCache())),
+		measured:     publishing,
+		counters:     counters,
 		maxEndpoints: options.MaxEndpointsPerSlice,
 	}
+	if err := reconciler.watch(manager, sourcesOf(reconciler, engine, options), controllerOptions(manager, options)); err != nil {
+		return fmt.Errorf("add the controller: %w", err)
+	}
+	if len(options.WatchNamespaces) > 0 {
+		return nil // policies are not enforced
+	}
+	return addPolicyReporter(manager, &policyReporter{client: manager.GetClient(), leading: lock.Leading, clock: clock.RealClock{}})
+}
+
+// sourcesOf returns what requeues objects besides the watches of the cache.
+func sourcesOf(reconciler *Reconciler, engine *engine, options Options) []namedSource {
 	sources := []namedSource{
-		{"changes of health", transitions.start},
-		{"the cluster's own ranges", ranges},
+		{"changes of health", reconciler.transitions.start},
+		{"the cluster's own ranges", engine.ranges},
 		{"EndpointSlices of Pods", reconciler.pods.start},
 		{"ReferenceGrants", reconciler.services.grants.Start},
 	}
 	if len(options.WatchNamespaces) == 0 {
 		sources = append(sources, namedSource{"ExternalServicePolicies", reconciler.policies.Start})
 	}
-	err = reconciler.watch(manager, sources, controllerOptions(manager, options))
-	if err != nil {
-		return fmt.Errorf("add the controller: %w", err)
-	}
-	if len(options.WatchNamespaces) > 0 {
-		return nil // it does not keep to policies
-	}
-	return addPolicyReporter(manager, &policyReporter{client: manager.GetClient(), leading: lock.Leading, clock: clock.RealClock{}})
+	return sources
 }
 
 // controllerOptions say how many reconciles there are at one time, and whose.
@@ -268,52 +248,6 @@ func operatorNamespace(options Options) string {
 	return string(name)
 }
 
-// newScheduler adds a scheduler and its metrics to the manager.
-func newScheduler(manager ctrl.Manager, options Options, registry protocol.Registry, notify func(probes.Owner)) (*scheduler.Scheduler, error) {
-	canaries, err := canaryTargets(registry, options.Canaries)
-	if err != nil {
-		return nil, err
-	}
-	network := localnet.New(localnet.Options{Echo: options.WatchGateway, Log: manager.GetLogger().WithName("network")})
-	if err := manager.Add(network); err != nil {
-		return nil, fmt.Errorf("add the monitor of the operator's own network: %w", err)
-	}
-	measured := scheduler.NewMetrics()
-	if err := measureWhileRunning(manager, measured.Collectors()); err != nil {
-		return nil, err
-	}
-	engine := scheduler.New(scheduler.Options{
-		Notify:                    notify,
-		MaxInFlight:               options.MaxProbesInFlight,
-		MaxInFlightPerNamespace:   options.MaxProbesInFlightPerNamespace,
-		MaxInFlightPerDestination: options.MaxProbesInFlightPerDestination,
-		MaxHandshakes:             options.MaxTLSHandshakes,
-		MaxWatches:                options.MaxWatches,
-		Guard:                     options.Guard,
-		Network:                   network,
-		Canaries:                  canaries,
-		Metrics:                   measured,
-		Log:                       manager.GetLogger().WithName("probes"),
-	})
-	return engine, wrapped(manager.Add(engine), "add the scheduler")
-}
-
-// newResolver adds a resolver and its metrics to the manager.
-func newResolver(manager ctrl.Manager, options Options, notify func(probes.Owner)) (*resolver.Resolver, error) {
-	measured := resolver.NewMetrics()
-	if err := measureWhileRunning(manager, measured.Collectors()); err != nil {
-		return nil, err
-	}
-	names := resolver.New(resolver.Options{
-		Notify:  notify,
-		Servers: options.NameServers,
-		Grace:   options.MissingNameGrace,
-		Metrics: measured,
-		Log:     manager.GetLogger().WithName("names"),
-	})
-	return names, wrapped(manager.Add(names), "add the resolver")
-}
-
 // measureWhileRunning registers metrics while the manager does its work. One that waits
 // for its turn as the leader has nothing to tell.
 func measureWhileRunning(manager ctrl.Manager, collectors []prometheus.Collector) error {
@@ -328,27 +262,6 @@ func measureWhileRunning(manager ctrl.Manager, collectors []prometheus.Collector
 		return nil
 	}))
 	return wrapped(err, "add the metrics")
-}
-
-// canaryTargets are probed once a second and believed at the first word: they do not
-// decide about an endpoint, but about whether to decide.
-func canaryTargets(registry protocol.Registry, urls []string) ([]scheduler.Target, error) {
-	planned := make([]scheduler.Target, len(urls))
-	for i, url := range urls {
-		definition := protocol.Definition{URL: url}
-		prober, err := registry.New(definition)
-		if err != nil {
-			return nil, fmt.Errorf("--canary=%s: %w", url, err)
-		}
-		planned[i] = scheduler.Target{
-			Key:        url,
-			Identity:   targets.IdentityOf(definition, targets.Settings{}),
-			Prober:     prober,
-			Timing:     scheduler.Timing{Interval: time.Second, FastInterval: time.Second, Timeout: time.Second},
-			Thresholds: health.Thresholds{Failure: 1, Success: 1},
-		}
-	}
-	return planned, nil
 }
 
 // metricsOptions has the API server asked who may read the metrics, or has clients show a
@@ -388,23 +301,4 @@ func addHealth(manager ctrl.Manager) error {
 		manager.AddHealthzCheck("ping", healthz.Ping),
 		manager.AddReadyzCheck("caches", synced),
 	)
-}
-
-// findRanges has the policy go by the cluster's own ranges, as far as they can be found out.
-func findRanges(manager ctrl.Manager, policy *egress.Policy, options Options) (startFunc, error) {
-	if len(options.WatchNamespaces) == 0 {
-		ranges, err := tenancy.NewRanges(manager, policy, options.Egress)
-		if err != nil {
-			return nil, err
-		}
-		return ranges.Start, nil
-	}
-	rules := options.Egress
-	rules.Cluster = tenancy.APIServerRange(manager.GetConfig().Host)
-	policy.Set(rules)
-	return func(ctx context.Context, _ workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		ctrl.LoggerFrom(ctx).Info("The operator watches only some namespaces: it does not enforce ExternalServicePolicies, and does not know the cluster's Service, Pod and node ranges; list these ranges in --denied-cidrs",
-			"watched", options.WatchNamespaces, "denied", len(rules.Denied))
-		return nil
-	}, nil
 }
