@@ -22,6 +22,7 @@ import (
 	"slices"
 	"time"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,66 +42,91 @@ import (
 	"farpoint.dev/farpoint/probes/scheduler"
 )
 
-// reconcileFindings are what a reconcile has found out so far.
-type reconcileFindings struct {
-	report.Findings
-	// within is what the policies allow.
-	within *policy.Limits
-	// around is what else leads the Service's traffic somewhere.
-	around conflicts.Neighbours
-	// referencesDue is after how long what the health check refers to is to be read again; 0
-	// if it refers to nothing.
-	referencesDue time.Duration
-	// pending: something has to be known before the object can be carried out. retryAfter is
-	// the longest time to wait for it; 0 if a watch requeues the object.
-	pending    bool
-	retryAfter time.Duration
-	// unconfirmed: the cache has not shown all own writes of slices yet.
+// currentState is what was published for an object before, and the Service that it is for.
+type currentState struct {
+	service report.TargetService
+	// slices are those in the Service's namespace, and elsewhere those in others.
+	slices, elsewhere []*discoveryv1.EndpointSlice
+	// unconfirmed: the cache does not show all of our own writes yet.
 	unconfirmed bool
 }
 
-// evaluate finds out which endpoints are sound, has the scheduler probe them and fetches
-// what it knows. What has a fault is probed by the last definition that was sound, and as
-// any other within what the policies allow now. Findings that are pending wait for the first
-// answers about DNS names, or about Secrets and ConfigMaps.
-func (r *Reconciler) evaluate(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, prior *slicestate.Prior, findings *reconcileFindings) error {
-	known := r.definitions.update(ctx, object, r.clock.Now())
-	if wait := references.Patience - known.references.UnansweredFor(r.clock.Now()); !known.HasProbers() && wait > 0 && wait <= references.Patience {
-		findings.pending, findings.retryAfter = true, min(wait, references.RetryInterval)
-		return nil
-	}
-	findings.Fault = known.Fault()
-	findings.referencesDue = known.references.DueIn(r.clock.Now(), r.definitions.cadence)
-	common := targets.ScheduleOf(&object.Spec)
-	slowed := findings.within.ClampTiming(&common.Timing)
-	room, err := r.roomFor(ctx, object, findings.within)
+// locate finds the Service and the slices. Both are unknown until the ReferenceGrants are known.
+func (r *Reconciler) locate(ctx context.Context, object *farpointv1.ExternalService) (current currentState, known bool, err error) {
+	all, unconfirmed, err := r.allSlicesOf(ctx, client.ObjectKeyFromObject(object))
 	if err != nil {
-		return err
+		return currentState{}, false, err
 	}
-	service := findings.Service.Service
-	planner := r.targets.Within(findings.within, room)
+	current.unconfirmed = unconfirmed
+	if current.service, known, err = r.services.resolve(ctx, object, all); err != nil || !known {
+		return currentState{}, false, err
+	}
+	current.slices, current.elsewhere = slicesIn(current.service.Namespace(object), all)
+	return current, true, nil
+}
+
+// evaluation is what is to be published for an object, and why.
+type evaluation struct {
+	// fault is what is wrong with the health check as a whole; nil if nothing is.
+	fault *targets.Fault
+	// targets are nil without a Service.
+	targets *targets.Targets
+	// verdicts are those on the accepted endpoints, and on those that have left the spec and
+	// drain.
+	verdicts     []endpoint.Verdict
+	availability availability.Decisions
+	hints        sliceplan.HintDecision
+	// neighbours are the other publishers of the Service, without its Pods.
+	neighbours conflicts.Neighbours
+	// held: an endpoint would have been taken out, had the operator not lost its network.
+	held bool
+	// referencesDue is when to read again what the health check refers to; 0 if it refers to
+	// nothing.
+	referencesDue time.Duration
+}
+
+// evaluate has the endpoints probed and decides which of them get traffic. Endpoints whose
+// health check has a fault are probed by the last definition without one. It returns how long
+// to wait instead, if the first answers about DNS names, Secrets or ConfigMaps are missing;
+// the resolver may requeue the object before.
+func (r *Reconciler) evaluate(ctx context.Context, object *farpointv1.ExternalService, limits *policy.Limits, current currentState) (evaluated evaluation, wait time.Duration, err error) {
+	owner, service := probeOwner(object), current.service.Service
+	if service == nil {
+		r.keepProbes(owner, limits) // the health is known when the Service comes back
+		return evaluation{}, 0, nil
+	}
+	definitions := r.definitions.update(ctx, object, r.clock.Now())
+	if wait := references.Patience - definitions.references.UnansweredFor(r.clock.Now()); !definitions.HasProbers() && wait > 0 && wait <= references.Patience {
+		return evaluation{}, min(wait, references.RetryInterval), nil
+	}
+	room, err := r.roomFor(ctx, object, limits)
+	if err != nil {
+		return evaluation{}, 0, err
+	}
+	prior, planner := slicestate.Read(current.slices), r.targets.Within(limits, room)
 	names := r.resolve(object, owner, service, planner, prior)
 	if wait := names.Awaited(r.clock.Now()); wait > 0 {
-		findings.pending, findings.retryAfter = true, wait // or less: the resolver requeues
-		return nil
+		return evaluation{}, wait, nil
 	}
-	planned := planner.Plan(names, service.Spec.Ports, known.Probing(findings.within, planner.Egress.Version()), prior)
-	known.Keep(&planned)
+	schedule := targets.ScheduleOf(&object.Spec)
+	slowed := limits.ClampTiming(&schedule.Timing)
+	planned := definitions.Targets(planner, names, service.Spec.Ports, prior)
 	planned.Slowed = slowed
-	if findings.around, err = r.neighbours(ctx, service, types.NamespacedName(owner)); err != nil {
-		return err
+	neighbours, err := r.neighbours(ctx, service, types.NamespacedName(owner))
+	if err != nil {
+		return evaluation{}, 0, err
 	}
-	leaving := r.leaving(object, owner, planner, planned, prior, findings.around)
-	r.probe(owner, findings.within, append(planned.ProbeTargets(common, prior), unchangedTargets(leaving)...))
-	findings.Targets = &planned
-	findings.Held = r.scheduler.Held(owner)
-	findings.Verdicts = verdicts(planned.Accepted, r.scheduler.Health(owner), prior)
-	findings.Availability = availability.RulesOf(&object.Spec.Availability).Assign(findings.Verdicts, availability.Past{Decided: r.decisions.Of(owner), Published: prior.At})
-	findings.Verdicts = append(findings.Verdicts, leaving...)
-	findings.PortsReason, findings.PortsMessage = conflicts.PortMismatch(planned.Accepted, findings.around)
-	findings.FamiliesReason, findings.FamiliesMessage = conflicts.FamilyMismatch(planned.Accepted, findings.around)
-	findings.Traffic = sliceplan.DecideHints(service, findings.Verdicts).BesideOthers(service, findings.around.Rivals)
-	return nil
+	leaving := r.leaving(object, owner, planner, planned, prior, neighbours)
+	r.probe(owner, limits, append(planned.ProbeTargets(schedule, prior), unchangedTargets(leaving)...))
+	verdicts := verdicts(planned.Accepted, r.scheduler.Health(owner), prior)
+	decisions := availability.RulesOf(&object.Spec.Availability).Assign(verdicts, availability.Past{Decided: r.decisions.Of(owner), Published: prior.At})
+	verdicts = append(verdicts, leaving...)
+	return evaluation{
+		fault: definitions.Fault(), targets: &planned, verdicts: verdicts, availability: decisions, neighbours: neighbours,
+		hints:         sliceplan.DecideHints(service, verdicts).BesideOthers(service, neighbours.Rivals),
+		held:          r.scheduler.Held(owner),
+		referencesDue: definitions.references.DueIn(r.clock.Now(), r.definitions.cadence),
+	}, 0, nil
 }
 
 // leaving finds the endpoints that have left the spec and are draining.
@@ -197,14 +223,14 @@ func (r *Reconciler) countPublished(ctx context.Context, owner types.NamespacedN
 	if err != nil {
 		return 0, err
 	}
-	names := map[string]bool{}
+	keys := map[endpoint.Key]bool{}
 	for _, slice := range all {
 		for i := range slice.Endpoints {
 			published := &slice.Endpoints[i]
 			if len(slice.Ports) > 0 && len(published.Addresses) > 0 && !ptr.Deref(published.Conditions.Terminating, false) {
-				names[endpoint.NameOf(published.Addresses[0], slice.Ports[0])] = true
+				keys[endpoint.HostOf(published.Addresses[0]).Key(slice.Ports[0])] = true
 			}
 		}
 	}
-	return int32(len(names)), nil
+	return int32(len(keys)), nil
 }

@@ -120,37 +120,44 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	return result, err
 }
 
-// reconcile goes through the stages in their order. Slices come before everything that only
-// says how things are.
+// reconcile goes through the stages in their order. The slices are written first; everything
+// that only reports follows.
 func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	object, err := r.read(ctx, request)
 	if err != nil || object == nil {
 		return ctrl.Result{}, err
 	}
-	within, known := r.policies.Of(request.Namespace)
+	limits, known := r.policies.Of(request.Namespace)
 	if !known {
-		return ctrl.Result{}, nil // it is requeued when the namespace is known
+		return ctrl.Result{}, nil // requeued when the policies of the namespace are known
 	}
-	if object.Spec.Suspend {
-		r.forget(ownerOfProbes(object))
-		refused, known := r.services.refusal(object)
-		if !known {
-			return ctrl.Result{}, nil // the grants requeue it
-		}
-		if refused == nil {
-			return ctrl.Result{}, r.suspend(ctx, object, within)
-		}
-		// A grant that is revoked takes the slices away anyway.
-	}
-	findings, err := r.publish(ctx, object, within)
-	if err != nil || findings.pending {
-		return ctrl.Result{RequeueAfter: findings.retryAfter}, err
-	}
-	if err := r.followSlices(ctx, object, &findings); err != nil {
+	if isSuspended, err := r.suspend(ctx, object, limits); isSuspended || err != nil {
 		return ctrl.Result{}, err
 	}
-	due := requeueAfter(findings, r.clock.Now())
-	if err := r.report(ctx, object, report.Summarize(object, findings.Findings, r.now())); err != nil {
+	current, known, err := r.locate(ctx, object)
+	if err != nil || !known {
+		return ctrl.Result{}, err // requeued when the ReferenceGrants are known
+	}
+	change := r.claimChange(object) // before the health is read, which may be newer
+	defer change.restore()
+	evaluated, wait, err := r.evaluate(ctx, object, limits, current)
+	if err != nil || wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, err
+	}
+	written, err := r.syncSlices(ctx, object, current, evaluated, change.trigger())
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if written.err() == nil {
+		change.published()
+	}
+	followed, err := r.followSlices(ctx, object, current.service, evaluated, written)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	due := r.requeueAfter(current, evaluated, written, followed)
+	findings := findingsOf(current, evaluated, written, followed)
+	if err := r.report(ctx, object, report.Summarize(object, findings, r.now())); err != nil {
 		return retryInTime(ctx, due, err)
 	}
 	if findings.WriteFailed != nil {
@@ -183,27 +190,15 @@ func (r *Reconciler) read(ctx context.Context, request ctrl.Request) (*farpointv
 	// garbage collector before; until then clients follow what is published.
 	published, _, err := r.allSlicesOf(ctx, request.NamespacedName)
 	if err != nil || len(published) == 0 || object.Spec.Suspend {
-		r.forget(ownerOfProbes(object))
+		r.forget(probeOwner(object))
 		return nil, err
 	}
 	return object, nil
 }
 
-func ownerOfProbes(object *farpointv1.ExternalService) probes.Owner {
+// probeOwner returns the owner of an object's probes.
+func probeOwner(object *farpointv1.ExternalService) probes.Owner {
 	return probes.Owner{Namespace: object.Namespace, Name: object.Name}
-}
-
-// followSlices does what follows the slices once they are written: the Endpoints object, Services
-// that are no longer the target, and who else publishes. It returns an error only if something
-// is undecided.
-func (r *Reconciler) followSlices(ctx context.Context, object *farpointv1.ExternalService, findings *reconcileFindings) error {
-	if err := r.keepEndpoints(ctx, object, findings); err != nil {
-		return err
-	}
-	if err := r.removeFormerServices(ctx, object, findings); err != nil {
-		return err
-	}
-	return r.detectConflicts(ctx, ownerOfProbes(object), findings)
 }
 
 // retryInTime has a refused write tried again no later than when something is due. After an
@@ -255,24 +250,24 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	return nil
 }
 
-// requeueAfter comes back to what no watch reports: endpoints that have drained, certificates and
-// credentials that are rotated, what made the API server refuse a Service, such as a quota,
-// Endpoints of somebody else that the cache does not hold, and own writes that the cache never
-// shows.
-func requeueAfter(findings reconcileFindings, now time.Time) ctrl.Result {
-	result := ctrl.Result{RequeueAfter: availability.DrainedIn(findings.Verdicts, now)}
+// requeueAfter returns when to look again at what no watch reports: endpoints that have drained,
+// certificates and credentials that are rotated, what made the API server refuse a Service, such
+// as a quota, Endpoints of somebody else that the cache does not hold, and own writes that the
+// cache never shows.
+func (r *Reconciler) requeueAfter(current currentState, evaluated evaluation, written slicesWritten, followed followUp) ctrl.Result {
+	result := ctrl.Result{RequeueAfter: availability.DrainedIn(evaluated.verdicts, r.clock.Now())}
 	sooner := func(wait time.Duration) {
 		if result.RequeueAfter == 0 || wait < result.RequeueAfter {
 			result.RequeueAfter = wait
 		}
 	}
-	if findings.referencesDue > 0 {
-		sooner(findings.referencesDue)
+	if evaluated.referencesDue > 0 {
+		sooner(evaluated.referencesDue)
 	}
-	if findings.Service.Reason == farpointv1.ServiceInvalidReason || findings.Endpoints.Retry || findings.Altered {
+	if current.service.Reason == farpointv1.ServiceInvalidReason || followed.endpoints.Retry || written.altered {
 		sooner(refusedInterval)
 	}
-	if findings.unconfirmed {
+	if current.unconfirmed || written.changed {
 		sooner(ownWriteLifetime) // at the latest; the watch calls before
 	}
 	return result

@@ -38,13 +38,14 @@ type nameResolver interface {
 // resolve has the names of an object asked for, and finds out where they lead as far as is
 // known.
 func (r *Reconciler) resolve(object *farpointv1.ExternalService, owner probes.Owner, service *corev1.Service, planner targets.Planner, prior *slicestate.Prior) *targets.Expansion {
-	rules := targets.NameRulesOf(object.Spec.DNS, service)
-	r.resolver.Set(owner, targets.QuestionsOf(&object.Spec, rules, prior, r.resolver.Answer))
+	spec := object.Spec // what is kept of it must not keep the status
+	rules := targets.NameRulesOf(spec.DNS, service)
+	r.resolver.Set(owner, targets.QuestionsOf(&spec, rules, prior, r.resolver.Answer))
 	return targets.Expander{
 		Rules:   rules,
 		Ports:   service.Spec.Ports,
 		Answer:  r.resolver.Answer,
 		Refused: func(address netip.Addr) bool { return planner.Refuses(address, nil) },
 		Before:  object.Status.Endpoints,
-	}.Expand(&object.Spec)
+	}.Expand(&spec)
 }

@@ -29,126 +29,175 @@ import (
 	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/controllers/availability"
 	"farpoint.dev/farpoint/controllers/conflicts"
-	"farpoint.dev/farpoint/controllers/policy"
 	"farpoint.dev/farpoint/controllers/report"
 	"farpoint.dev/farpoint/controllers/sliceplan"
-	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/probes"
 )
 
-// publish carries the object out, and measures how long the news of its health took to
-// get into the slices. What could not be written is news still.
-func (r *Reconciler) publish(ctx context.Context, object *farpointv1.ExternalService, within *policy.Limits) (reconcileFindings, error) {
-	owner := ownerOfProbes(object)
-	changed := r.transitions.claim(owner) // before the health is read, which may be newer
-	trigger := changed
-	if trigger.IsZero() {
-		// It is an edit, or a repair. When it was made nobody tells; it was seen now.
-		trigger = r.clock.Now()
-	}
-	findings, err := r.syncSlices(ctx, object, owner, within, trigger)
-	switch {
-	case changed.IsZero():
-	case err != nil || findings.pending || findings.WriteFailed != nil:
-		r.transitions.restore(owner, changed)
-	default:
-		r.measured.Latency.Observe(r.clock.Since(changed).Seconds())
-	}
-	return findings, err
+// pendingChange is a change of health on its way into the slices. The zero time stands for
+// none: the object was edited, or its slices are repaired.
+type pendingChange struct {
+	reconciler *Reconciler
+	owner      probes.Owner
+	since      time.Time
 }
 
-// syncSlices finds the Service, has the endpoints probed and writes the slices. The trigger
-// is when what is news came about. It returns an error, or findings that are pending, if it
-// could not get as far as writing.
-func (r *Reconciler) syncSlices(ctx context.Context, object *farpointv1.ExternalService, owner probes.Owner, within *policy.Limits, trigger time.Time) (reconcileFindings, error) {
-	all, unconfirmed, err := r.allSlicesOf(ctx, types.NamespacedName(owner))
-	if err != nil {
-		return reconcileFindings{}, err
+// claimChange returns the first change of the object's health that the slices do not show yet.
+func (r *Reconciler) claimChange(object *farpointv1.ExternalService) *pendingChange {
+	owner := probeOwner(object)
+	return &pendingChange{r, owner, r.transitions.claim(owner)}
+}
+
+// trigger returns when what is published came about, as far as anybody knows: an edit is seen
+// now.
+func (c *pendingChange) trigger() time.Time {
+	if c.since.IsZero() {
+		return c.reconciler.clock.Now()
 	}
-	findings := reconcileFindings{within: within, unconfirmed: unconfirmed}
-	var known bool
-	if findings.Service, known, err = r.services.resolve(ctx, object, all); err != nil {
-		return reconcileFindings{}, err
+	return c.since
+}
+
+// published measures how long the change took to get into the slices.
+func (c *pendingChange) published() {
+	if !c.since.IsZero() {
+		c.reconciler.measured.Latency.Observe(c.reconciler.clock.Since(c.since).Seconds())
 	}
-	if !known {
-		return reconcileFindings{pending: true}, nil // the grants requeue it
+	c.since = time.Time{}
+}
+
+// restore leaves a change that was not published to the next reconcile.
+func (c *pendingChange) restore() {
+	if !c.since.IsZero() {
+		c.reconciler.transitions.restore(c.owner, c.since)
 	}
-	existing, elsewhere := slicesIn(findings.Service.Namespace(object), all)
-	if findings.Service.Service == nil {
-		r.keepProbes(owner, within) // its health is known when the Service comes back
-	} else if err := r.evaluate(ctx, object, owner, slicestate.Read(existing), &findings); err != nil || findings.pending {
-		return findings, err
-	}
-	plan := r.plan(object, findings, existing, trigger)
-	plan.Delete = append(plan.Delete, elsewhere...)
-	done := r.slices.apply(ctx, object, existing, plan)
+}
+
+// slicesWritten is what came of writing the slices.
+type slicesWritten struct {
+	// slices are those that the API server holds now.
+	slices []*discoveryv1.EndpointSlice
+	// changed reports whether there was something to write.
+	changed bool
+	// refused joins the errors of writes that the API server refused, and undecided those of
+	// writes without an answer.
+	refused, undecided error
+	// altered: the API server holds something else than was written.
+	altered bool
+	// withheld: slices were not created, since what they depend on is being deleted.
+	withheld bool
+}
+
+func (w *slicesWritten) err() error { return errors.Join(w.refused, w.undecided) }
+
+// syncSlices writes the slices. The trigger is when the change to be published came about. It
+// returns an error only if the API server has neither taken nor refused a write.
+func (r *Reconciler) syncSlices(ctx context.Context, object *farpointv1.ExternalService, current currentState, evaluated evaluation, trigger time.Time) (slicesWritten, error) {
+	plan := r.plan(object, current.service, evaluated, current.slices, trigger)
+	plan.Delete = append(plan.Delete, current.elsewhere...)
+	done := r.slices.apply(ctx, object, current.slices, plan)
 	if done.refused == nil && done.undecided != nil {
-		return reconcileFindings{}, done.undecided
+		return slicesWritten{}, done.undecided
 	}
-	findings.Published, findings.Refused, findings.WriteFailed = done.slices, done.refused, done.err()
-	findings.unconfirmed = findings.unconfirmed || !plan.IsEmpty()
+	written := slicesWritten{
+		slices: done.slices, changed: !plan.IsEmpty(), refused: done.refused, undecided: done.undecided,
+		withheld: len(plan.Withheld) > 0 || done.withheld,
+	}
 	switch {
-	case findings.Service.Service == nil:
-		r.decisions.Forget(owner) // a Service that comes back starts again
-	case findings.Availability != nil && findings.WriteFailed == nil:
-		r.decisions.Set(owner, findings.Availability)
+	case current.service.Service == nil:
+		r.decisions.Forget(probeOwner(object)) // a Service that comes back starts again
+	case evaluated.availability != nil && written.err() == nil:
+		r.decisions.Set(probeOwner(object), evaluated.availability)
 	}
-	findings.Withheld = len(plan.Withheld) > 0 || done.withheld
-	if !plan.IsEmpty() && findings.Refused == nil && !findings.Withheld && findings.Targets != nil {
-		next := r.plan(object, findings, done.slices, trigger)
-		findings.Altered = !next.IsEmpty()
+	if written.changed && written.refused == nil && !written.withheld && evaluated.targets != nil {
+		next := r.plan(object, current.service, evaluated, written.slices, trigger)
+		written.altered = !next.IsEmpty()
 	}
-	return findings, nil
+	return written, nil
 }
 
-// undecided reports whether nobody has refused a write: somebody was faster, or the API server
-// did not answer. There is nothing to report, only to try again.
-func undecided(err error) bool { return apierrors.IsConflict(err) || apiserver.IsUnreachable(err) }
-
-// keepEndpoints follows the slices once they are written. It returns an error only if that
-// is undecided.
-func (r *Reconciler) keepEndpoints(ctx context.Context, object *farpointv1.ExternalService, findings *reconcileFindings) error {
-	var err error
-	findings.Endpoints, err = r.endpoints.keep(ctx, object, findings.Service.Service, findings.Published)
-	if undecided(err) {
-		return err
-	}
-	if err != nil {
-		findings.WriteFailed = errors.Join(findings.WriteFailed, err)
-		findings.Endpoints = report.EndpointsObject{Requested: object.Spec.PublishEndpoints, Reason: farpointv1.WriteFailedReason, Message: err.Error()}
-	}
-	return nil
-}
-
-// detectConflicts finds out who else publishes for the Service. It comes last, since it may
-// have to ask the API server about a Service that is new or has changed.
-func (r *Reconciler) detectConflicts(ctx context.Context, owner probes.Owner, findings *reconcileFindings) error {
-	asker := types.NamespacedName(owner)
-	if findings.Service.Service == nil {
-		r.pods.forget(asker)
-		return nil
-	}
-	if findings.Targets == nil {
-		findings.ConflictsUnknown = true
-		return nil
-	}
-	pods, known, err := r.pods.of(ctx, asker, findings.Service.Service)
-	findings.around.Pods, findings.ConflictsUnknown = pods, !known
-	findings.Conflict = conflicts.Find(findings.Targets.Accepted, findings.around)
-	return err
-}
-
-// plan takes the slices away where there is no Service to publish for.
-func (r *Reconciler) plan(object *farpointv1.ExternalService, findings reconcileFindings, existing []*discoveryv1.EndpointSlice, trigger time.Time) sliceplan.Plan {
-	if findings.Service.Service == nil {
+// plan removes all slices when there is no Service to publish for.
+func (r *Reconciler) plan(object *farpointv1.ExternalService, target report.TargetService, evaluated evaluation, existing []*discoveryv1.EndpointSlice, trigger time.Time) sliceplan.Plan {
+	if target.Service == nil {
 		return sliceplan.Plan{Delete: existing}
 	}
 	wants := sliceplan.Wants{
-		Owner: object, Service: findings.Service.Service, Endpoints: availability.SplitByRole(findings.Verdicts), Hints: findings.Traffic.Hints,
+		Owner: object, Service: target.Service, Endpoints: availability.SplitByRole(evaluated.verdicts), Hints: evaluated.hints.Hints,
 		MaxEndpoints: r.maxEndpoints, Trigger: trigger,
 	}
 	if options := object.Spec.EndpointSlices; options != nil && options.MaxEndpoints != nil {
 		wants.MaxEndpoints = int(*options.MaxEndpoints)
 	}
 	return sliceplan.Make(wants, existing)
+}
+
+// undecided reports whether the API server has neither taken nor refused a write: another
+// writer was faster, or there was no answer. There is nothing to report, only to try again.
+func undecided(err error) bool { return apierrors.IsConflict(err) || apiserver.IsUnreachable(err) }
+
+// followUp is what was done after the slices were written.
+type followUp struct {
+	endpoints report.EndpointsObject
+	// conflict is nil if nothing else publishes for the Service; with conflictsUnknown, not all
+	// of that is known yet.
+	conflict         *conflicts.Conflict
+	conflictsUnknown bool
+	// failed joins the errors of writes that the API server refused.
+	failed error
+}
+
+// followSlices brings up to date what depends on the slices: the Endpoints object, Services
+// that are no longer the target, and who else publishes. It returns an error only if the API
+// server has neither taken nor refused a write.
+func (r *Reconciler) followSlices(ctx context.Context, object *farpointv1.ExternalService, target report.TargetService, evaluated evaluation, written slicesWritten) (followUp, error) {
+	var followed followUp
+	var err error
+	followed.endpoints, err = r.endpoints.keep(ctx, object, target.Service, written.slices)
+	switch {
+	case undecided(err):
+		return followUp{}, err
+	case err != nil:
+		followed.failed = err
+		followed.endpoints = report.EndpointsObject{Requested: object.Spec.PublishEndpoints, Reason: farpointv1.WriteFailedReason, Message: err.Error()}
+	}
+	if written.err() == nil && followed.failed == nil {
+		if followed.failed = r.removeFormerServices(ctx, object, target); undecided(followed.failed) {
+			return followUp{}, followed.failed
+		}
+	}
+	// Last, since it may have to ask the API server about a Service that is new or has changed.
+	followed.conflict, followed.conflictsUnknown, err = r.detectConflicts(ctx, probeOwner(object), target, evaluated)
+	return followed, err
+}
+
+// detectConflicts finds out who else publishes for the Service, and whether that is not known
+// yet.
+func (r *Reconciler) detectConflicts(ctx context.Context, owner probes.Owner, target report.TargetService, evaluated evaluation) (conflict *conflicts.Conflict, isUnknown bool, err error) {
+	name := types.NamespacedName(owner)
+	if target.Service == nil {
+		r.pods.forget(name)
+		return nil, false, nil
+	}
+	if evaluated.targets == nil {
+		return nil, true, nil
+	}
+	neighbours := evaluated.neighbours
+	pods, known, err := r.pods.of(ctx, name, target.Service)
+	neighbours.Pods = pods
+	return conflicts.Find(evaluated.targets.Accepted, neighbours), !known, err
+}
+
+// findingsOf puts together what the status reports.
+func findingsOf(current currentState, evaluated evaluation, written slicesWritten, followed followUp) report.Findings {
+	findings := report.Findings{
+		Service: current.service, Fault: evaluated.fault, Targets: evaluated.targets, Verdicts: evaluated.verdicts, Availability: evaluated.availability,
+		Traffic: evaluated.hints, Held: evaluated.held,
+		Published: written.slices, Refused: written.refused, Altered: written.altered, Withheld: written.withheld,
+		Endpoints: followed.endpoints, Conflict: followed.conflict, ConflictsUnknown: followed.conflictsUnknown,
+		WriteFailed: errors.Join(written.err(), followed.failed),
+	}
+	if evaluated.targets != nil {
+		findings.PortsReason, findings.PortsMessage = conflicts.PortMismatch(evaluated.targets.Accepted, evaluated.neighbours)
+		findings.FamiliesReason, findings.FamiliesMessage = conflicts.FamilyMismatch(evaluated.targets.Accepted, evaluated.neighbours)
+	}
+	return findings
 }

@@ -25,23 +25,18 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/ownership"
+	"farpoint.dev/farpoint/controllers/report"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 )
 
-// removeFormerServices deletes the Services that were created for the object and are not
-// its target any more, once the slices of the one that is are written. It returns an error
-// only if that is undecided.
-func (r *Reconciler) removeFormerServices(ctx context.Context, object *farpointv1.ExternalService, findings *reconcileFindings) error {
-	target := ownership.TargetService(object)
-	if findings.Service.Service == nil || client.ObjectKeyFromObject(findings.Service.Service) != target || findings.WriteFailed != nil || object.DeletionTimestamp != nil {
+// removeFormerServices deletes the Services that were created for the object and are no longer
+// its target. It is called once the slices of the present target are written.
+func (r *Reconciler) removeFormerServices(ctx context.Context, object *farpointv1.ExternalService, target report.TargetService) error {
+	key := ownership.TargetService(object)
+	if target.Service == nil || client.ObjectKeyFromObject(target.Service) != key || object.DeletionTimestamp != nil {
 		return nil
 	}
-	err := r.services.removeCreated(ctx, client.ObjectKeyFromObject(object), target)
-	if undecided(err) {
-		return err
-	}
-	findings.WriteFailed = err
-	return nil
+	return r.services.removeCreated(ctx, client.ObjectKeyFromObject(object), key)
 }
 
 // removeAll removes what was written for an ExternalService that is gone. The garbage

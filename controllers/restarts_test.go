@@ -279,7 +279,7 @@ func TestRestarts_MixedPortsAndFamilies_ChangeNothing(t *testing.T) {
 				state := health.State(random.IntN(4))
 				for _, w := range append(slices.Collect(maps.Values(alone)), mixed) {
 					for _, port := range endpoints[i].Ports {
-						w.verdicts[endpoint.NameOf(endpoints[i].Address, endpoint.NewPort("", corev1.ProtocolTCP, port.Port, nil))] = state
+						w.verdicts[endpoint.HostOf(endpoints[i].Address).Key(endpoint.NewPort("", corev1.ProtocolTCP, port.Port, nil)).String()] = state
 					}
 				}
 			}

@@ -32,15 +32,31 @@ import (
 	"farpoint.dev/farpoint/controllers/sliceplan"
 )
 
-// suspend leaves the slices as they are, except what may not be published any more, and those
-// in a namespace that the object has turned away from, which could not revoke its grant: nobody
-// asks for that any more.
-func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalService, within *policy.Limits) error {
+// suspend carries out spec.suspend, and reports whether it holds. A suspended object whose
+// ReferenceGrant was revoked is no longer suspended: its slices are removed.
+func (r *Reconciler) suspend(ctx context.Context, object *farpointv1.ExternalService, limits *policy.Limits) (isSuspended bool, err error) {
+	if !object.Spec.Suspend {
+		return false, nil
+	}
+	r.forget(probeOwner(object))
+	refused, known := r.services.refusal(object)
+	if !known {
+		return true, nil // requeued when the ReferenceGrants are known
+	}
+	if refused != nil {
+		return false, nil
+	}
+	return true, r.withdrawSuspended(ctx, object, limits)
+}
+
+// withdrawSuspended leaves the slices as they are, except what may not be published any more,
+// and those in a namespace that the object no longer targets, which could not revoke its grant.
+func (r *Reconciler) withdrawSuspended(ctx context.Context, object *farpointv1.ExternalService, limits *policy.Limits) error {
 	existing, elsewhere, _, err := r.slicesOf(ctx, client.ObjectKeyFromObject(object), ownership.TargetService(object).Namespace)
 	if err != nil {
 		return err
 	}
-	plan := sliceplan.Withdraw(existing, r.targets.Within(within, 0).Refuses)
+	plan := sliceplan.Withdraw(existing, r.targets.Within(limits, 0).Refuses)
 	published := plan.Result(existing)
 	plan.Delete = append(plan.Delete, elsewhere...)
 	if !plan.IsEmpty() {

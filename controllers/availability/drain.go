@@ -155,7 +155,7 @@ func (d Drain) isClaimed(address netip.Addr, ports []discoveryv1.EndpointPort) b
 func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *endpoint.PortSet) *endpoint.Endpoint {
 	text := address.String()
 	return &endpoint.Endpoint{
-		Name: endpoint.NameOf(text, ports.First()), Address: address, Text: text, Ports: ports,
+		Name: endpoint.HostOf(text).Key(ports.First()).String(), Address: address, Text: text, Ports: ports,
 		Spec: &farpointv1.Endpoint{
 			Address:  text,
 			Hostname: ptr.Deref(published.Hostname, ""),

@@ -61,7 +61,7 @@ func AddressTypeOf(e *Endpoint) discoveryv1.AddressType {
 type Endpoint struct {
 	// Index is its place in the expansion of the spec; beyond it for one that has left.
 	Index int
-	// Name tells the endpoints of one ExternalService apart: address and first port.
+	// Name is the text of its first key.
 	Name string
 	Spec *farpointv1.Endpoint
 	// Address is not valid for a name that is published as such.

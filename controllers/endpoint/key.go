@@ -26,8 +26,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// Key is where traffic goes. Two endpoints at one place would be one to consumers,
-// with two verdicts.
+// Key identifies an endpoint by where its traffic goes. Consumers would take two endpoints with
+// one key for the same, with two verdicts.
 type Key struct {
 	Host
 	Protocol corev1.Protocol
@@ -71,11 +71,16 @@ func (e *Endpoint) Keys() []Key {
 	return keys
 }
 
-// NameOf is what an endpoint is called by one of its ports, mostly the first.
-func NameOf(address string, port discoveryv1.EndpointPort) string {
-	name := net.JoinHostPort(address, strconv.Itoa(int(ptr.Deref(port.Port, 0))))
-	if protocol := ptr.Deref(port.Protocol, corev1.ProtocolTCP); protocol != corev1.ProtocolTCP {
-		name += "/" + string(protocol)
+// String is what the scheduler, the status, Events and alerts call an endpoint: the key of its
+// first port, as in 192.0.2.1:80, [2001:db8::1]:53/UDP or db.example.com:5432.
+func (k Key) String() string {
+	host := k.name
+	if k.Address.IsValid() {
+		host = k.Address.String()
 	}
-	return name
+	text := net.JoinHostPort(host, strconv.Itoa(int(k.Port)))
+	if k.Protocol != corev1.ProtocolTCP {
+		text += "/" + string(k.Protocol)
+	}
+	return text
 }

@@ -40,7 +40,7 @@ const (
 	asDisabled
 )
 
-// publications say of each way what it is called, what stands in the slices, and whether the
+// publications say of each way what it is called, what is in the slices, and whether the
 // endpoint gets new connections. Conditions are false, false, false wherever there is to be no
 // traffic, and never serving alone, which some consumers send traffic to and some don't. Those
 // of endpoints that drain depend on more: see [Verdict.Conditions]. Where several ways have the
@@ -83,7 +83,7 @@ func (v *Verdict) Publication(publishNotReady bool) farpointv1.EndpointPublicati
 	return publications[v.publication(publishNotReady)].name
 }
 
-// Conditions are what the slices say of the endpoint.
+// Conditions are the content of the slices of the endpoint.
 func (v *Verdict) Conditions(publishNotReady bool) Conditions {
 	as := v.publication(publishNotReady)
 	conditions := publications[as].conditions

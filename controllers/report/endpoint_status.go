@@ -81,7 +81,7 @@ func withPublished(statuses []farpointv1.EndpointStatus, in []*discoveryv1.Endpo
 	for _, slice := range in {
 		for i := range slice.Endpoints {
 			for _, port := range slice.Ports {
-				there[endpoint.NameOf(slice.Endpoints[i].Addresses[0], port)] = true
+				there[endpoint.HostOf(slice.Endpoints[i].Addresses[0]).Key(port).String()] = true
 			}
 		}
 	}

@@ -60,7 +60,7 @@ func correctPublished(statuses []farpointv1.EndpointStatus, in []*discoveryv1.En
 		for i := range slice.Endpoints {
 			published := &slice.Endpoints[i]
 			for _, port := range slice.Ports {
-				present[endpoint.NameOf(published.Addresses[0], port)] = endpoint.Conditions{
+				present[endpoint.HostOf(published.Addresses[0]).Key(port).String()] = endpoint.Conditions{
 					Ready:       ptr.Deref(published.Conditions.Ready, true),
 					Serving:     ptr.Deref(published.Conditions.Serving, true),
 					Terminating: ptr.Deref(published.Conditions.Terminating, false),

@@ -20,11 +20,13 @@ import (
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/policy"
+	"farpoint.dev/farpoint/controllers/slicestate"
 )
 
 // Definition is the health check of an ExternalService as of one generation, ready to
@@ -42,16 +44,17 @@ type Definition struct {
 	trust    Certificates
 }
 
-// compile makes the settings of what the check refers to, unless that is what they are made
-// of already.
-func (d *Definition) compile(trust Certificates, credentials Login) {
-	same := d.trust.Unavailable == trust.Unavailable && d.trust.Client == trust.Client && string(d.trust.Authorities) == string(trust.Authorities)
-	if !d.compiled || !same || d.Settings.login.Credentials != credentials.Credentials {
+// compile makes the settings of what the check refers to, and reports whether anything changed.
+func (d *Definition) compile(trust Certificates, credentials Login) (changed bool) {
+	sameTrust := d.trust.Unavailable == trust.Unavailable && d.trust.Client == trust.Client && string(d.trust.Authorities) == string(trust.Authorities)
+	changed = !d.compiled || !sameTrust || d.trust.Fault != trust.Fault || d.Settings.login != credentials
+	if !d.compiled || !sameTrust || d.Settings.login.Credentials != credentials.Credentials {
 		d.Settings, d.err = NewSettings(&farpointv1.ExternalServiceSpec{HealthCheck: d.check}, trust, credentials)
 		d.compiled = true
 	}
 	d.trust = trust
 	d.Settings.login = credentials
+	return changed
 }
 
 // History is what the definitions of one ExternalService were and are. Only its reconcile
@@ -62,11 +65,25 @@ type History struct {
 	// sound are the definitions by which endpoints are probed, or could be: the latest first,
 	// which is present unless that has a fault.
 	sound []*Definition
-	// probers are those of the last plan, which was made within these confines and by this
-	// version of the egress policy.
+	// targets are those of the last plan, and probers the ones that they are probed by.
+	targets *Targets
+	inputs  inputs
 	probers proberList
-	within  *policy.Limits
-	egress  uint64
+}
+
+// inputs are what targets are compiled from, besides the definitions.
+type inputs struct {
+	generation int64
+	limits     *policy.Limits
+	egress     uint64
+	room       int
+	ports      []corev1.ServicePort
+	names      *Expansion
+}
+
+func (i inputs) equal(other inputs) bool {
+	return i.generation == other.generation && i.limits == other.limits && i.egress == other.egress && i.room == other.room &&
+		equality.Semantic.DeepEqual(i.ports, other.ports) && i.names.sameEndpoints(other.names)
 }
 
 // maxDefinitions bounds the definitions that are kept of one ExternalService.
@@ -82,7 +99,9 @@ func (h *History) Update(object *farpointv1.ExternalService, inputs func(check *
 		h.present = &Definition{generation: object.Generation, Url: object.Spec.HealthCheckURL, check: *object.Spec.HealthCheck.DeepCopy()}
 	}
 	for i, definition := range h.definitions() {
-		definition.compile(inputs(&definition.check, edited && i == 0))
+		if definition.compile(inputs(&definition.check, edited && i == 0)) {
+			h.targets = nil
+		}
 	}
 	if h.present.err == nil && (len(h.sound) == 0 || h.sound[0] != h.present) {
 		h.sound = slices.Insert(h.sound, 0, h.present)
@@ -109,23 +128,35 @@ func (h *History) Checks() []*farpointv1.HealthCheck {
 	return all
 }
 
-// Probing is what endpoints are probed by as it stands. Probers that were prepared within other other
-// confines, or by other rules of egress, are prepared again.
-func (h *History) Probing(within *policy.Limits, egress uint64) Probing {
-	if h.within != within || h.egress != egress {
+// Targets returns the targets of the present generation. They are compiled again only when
+// something that they depend on has changed: a transition compiles nothing. Probers that were
+// prepared within other limits, or by other rules of egress, are prepared again.
+func (h *History) Targets(planner Planner, names *Expansion, ports []corev1.ServicePort, prior *slicestate.Prior) Targets {
+	from := inputs{h.present.generation, planner.limits, planner.Egress.Version(), planner.room, ports, names}
+	if h.targets != nil && h.inputs.equal(from) {
+		reused := *h.targets
+		reused.Names = names // which says since when a name server does not answer
+		return reused
+	}
+	if h.inputs.limits != from.limits || h.inputs.egress != from.egress {
 		h.probers.ForgetProbers()
 	}
-	h.within, h.egress = within, egress
 	by := Probing{Sound: h.sound, Before: &h.probers}
 	if fault := h.Fault(); fault != nil {
 		by.Fault = &endpoint.Rejection{Reason: fault.Reason, Message: fault.Message}
 	}
-	return by
+	compiled := planner.Plan(names, ports, by, prior)
+	h.keep(&compiled)
+	h.inputs, h.targets = from, nil
+	if by.Fault == nil && !compiled.dependsOnPrior {
+		h.targets = &compiled
+	}
+	return compiled
 }
 
-// Keep takes over how endpoints are probed now. Of the definitions it keeps the latest sound
+// keep takes over how endpoints are probed now. Of the definitions it keeps the latest sound
 // one and those that are in use.
-func (h *History) Keep(planned *Targets) {
+func (h *History) keep(planned *Targets) {
 	h.probers = planned.ActiveProbers()
 	inUse := map[*Definition]bool{}
 	for i := range h.probers.List {

@@ -91,6 +91,18 @@ func (e *Expansion) At(i int) ExpandedEndpoint {
 	return e.list[i]
 }
 
+// sameEndpoints reports whether two expansions of one generation have the same endpoints,
+// whatever name servers say besides.
+func (e *Expansion) sameEndpoints(other *Expansion) bool {
+	return e.asNames == other.asNames && slices.EqualFunc(e.list, other.list, func(a, b ExpandedEndpoint) bool {
+		sameRefusal := a.Refused == b.Refused || a.Refused != nil && b.Refused != nil && *a.Refused == *b.Refused
+		a.Refused, b.Refused = nil, nil
+		sameSpec := a.Spec.Address == b.Spec.Address && a.Spec.Priority == b.Spec.Priority && slices.Equal(a.Spec.Ports, b.Spec.Ports)
+		a.Spec, b.Spec = nil, nil
+		return sameRefusal && sameSpec && a == b
+	})
+}
+
 // Expander resolves the names of a spec. It is pure.
 type Expander struct {
 	Rules NameRules

@@ -101,14 +101,19 @@ func (l *proberList) find(index int, name string) *preparedProber {
 
 // ForgetProbers has all probers prepared again.
 func (l *proberList) ForgetProbers() {
+	l.List = slices.Clone(l.List) // targets may share it
 	for i := range l.List {
 		l.List[i].Prober = nil
 	}
 }
 
-// ActiveProbers are those of the endpoints that are probed.
+// ActiveProbers returns the probers of the endpoints that are probed.
 func (t *Targets) ActiveProbers() proberList {
-	return proberList{List: slices.DeleteFunc(slices.Clone(t.Probers), func(p preparedProber) bool { return p.Prober == nil })}
+	isDisabled := func(prepared preparedProber) bool { return prepared.Prober == nil }
+	if !slices.ContainsFunc(t.Probers, isDisabled) {
+		return proberList{List: t.Probers}
+	}
+	return proberList{List: slices.DeleteFunc(slices.Clone(t.Probers), isDisabled)}
 }
 
 // attachProber gives an endpoint its prober, unless it is disabled. The prober is made from the

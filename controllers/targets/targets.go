@@ -57,6 +57,9 @@ type Targets struct {
 	Slowed string
 	// Names are the spec's, resolved.
 	Names *Expansion
+	// dependsOnPrior: an endpoint without a sound health check is probed according to whether
+	// it was published.
+	dependsOnPrior bool
 }
 
 // Planner judges the endpoints of a spec. It is pure.
@@ -104,6 +107,7 @@ func (p Planner) Plan(names *Expansion, ports []corev1.ServicePort, by Probing, 
 		}
 		if refused == nil {
 			refused = p.attachProber(c, spec, by, prior)
+			planned.dependsOnPrior = planned.dependsOnPrior || refused != nil
 		}
 		if refused != nil {
 			planned.Rejected[i] = *refused
@@ -137,7 +141,7 @@ func (p Planner) locate(e ExpandedEndpoint, index int, resolver *portResolver) (
 		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: err.Error()}
 	}
 	text := address.String()
-	ep := endpoint.Endpoint{Index: index, Name: endpoint.NameOf(text, ports.First()), Spec: spec, Address: address, Text: text, Ports: ports}
+	ep := endpoint.Endpoint{Index: index, Name: endpoint.HostOf(text).Key(ports.First()).String(), Spec: spec, Address: address, Text: text, Ports: ports}
 	if e.Name != "" {
 		ep.Resolved = &endpoint.ResolvedFrom{Address: e.from, Name: e.Name, Target: e.target}
 	}
@@ -157,7 +161,7 @@ func (p Planner) locateName(e ExpandedEndpoint, index int, resolver *portResolve
 		return endpoint.Endpoint{}, &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: err.Error()}
 	}
 	return endpoint.Endpoint{
-		Index: index, Name: endpoint.NameOf(e.Name, ports.First()), Spec: e.Spec, Text: e.Name, Ports: ports,
+		Index: index, Name: endpoint.HostOf(e.Name).Key(ports.First()).String(), Spec: e.Spec, Text: e.Name, Ports: ports,
 		Resolved: &endpoint.ResolvedFrom{Address: e.from, Name: e.Name, Target: e.target},
 	}, nil
 }
