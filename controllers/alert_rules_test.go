@@ -107,7 +107,7 @@ func runProgram(t *testing.T, stdin []byte, name string, arguments ...string) []
 	return output
 }
 
-func TestAlertRulesDoWhatTheirTestsSay(t *testing.T) {
+func TestAlertRules_PromtoolTests_Pass(t *testing.T) {
 	var object struct {
 		Spec map[string]any `json:"spec"`
 	}
@@ -131,7 +131,7 @@ func TestAlertRulesDoWhatTheirTestsSay(t *testing.T) {
 }
 
 // Each alert is shown not to fire yet, to fire, and to have resolved.
-func TestAlertRulesAreTested(t *testing.T) {
+func TestAlertRules_EachAlert_IsTested(t *testing.T) {
 	var file struct {
 		Tests []struct {
 			AlertRuleTest []struct {
@@ -163,7 +163,7 @@ func TestAlertRulesAreTested(t *testing.T) {
 	}
 }
 
-func TestAlertsLeadToTheRunbook(t *testing.T) {
+func TestAlerts_RunbookLinks_HaveEntries(t *testing.T) {
 	runbook, err := os.ReadFile(runbookFile)
 	if err != nil {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func TestAlertsLeadToTheRunbook(t *testing.T) {
 }
 
 // Rules and dashboard ask for metrics and labels that there are.
-func TestExpressionsAskForWhatThereIs(t *testing.T) {
+func TestExpressions_MetricsAndLabels_Exist(t *testing.T) {
 	all, _ := rules(t)
 	known := labelsOf(documented(t))
 	expressions := map[string]string{}

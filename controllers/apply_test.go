@@ -69,7 +69,7 @@ func written(t *testing.T, c client.Client) []*discoveryv1.EndpointSlice {
 
 // The cache shows what there was a hundred reconciles ago. A reconcile sees its own writes
 // (see ownWrites); this is about what remains if it does not.
-func TestAStaleCacheMakesNoDuplicates(t *testing.T) {
+func TestApply_StaleCache_CreatesNoDuplicates(t *testing.T) {
 	behind, reconciles := effort.Rounds(100, 20), effort.Rounds(200, 40)
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).Build()
 	applier := applierOn(c)
@@ -100,7 +100,7 @@ func conflictsOnly(err error) bool {
 }
 
 // Somebody has made a slice with the name of one of ours, or has taken the labels off ours.
-func TestASliceWithTheNameIsTakenOverIfItIsOurs(t *testing.T) {
+func TestApply_NameIsTaken_TakesOverOnlyOwnSlices(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(2))
 	desired := sliceplan.Make(wants, nil).Create[0]
 	tests := map[string]struct {
@@ -142,7 +142,7 @@ func refusing(refuse *bool) client.Client {
 }
 
 // Only what was written counts.
-func TestWritesAreCounted(t *testing.T) {
+func TestApply_Writes_AreCounted(t *testing.T) {
 	refuse := true
 	c := refusing(&refuse)
 	applier := applierOn(c)
@@ -175,7 +175,7 @@ func TestWritesAreCounted(t *testing.T) {
 }
 
 // An endpoint moves to another slice, which cannot be written.
-func TestNothingIsDeletedThatCouldNotBeWrittenElsewhere(t *testing.T) {
+func TestApply_EndpointCouldNotMove_SliceIsNotDeleted(t *testing.T) {
 	refuse := false
 	c := refusing(&refuse)
 	applier := applierOn(c)
@@ -205,7 +205,7 @@ func TestNothingIsDeletedThatCouldNotBeWrittenElsewhere(t *testing.T) {
 
 // The cache shows a slice as it was before somebody wrote it, such as an operator that has
 // taken over.
-func TestNothingIsDeletedThatHasChangedSince(t *testing.T) {
+func TestApply_SliceChangedSince_IsNotDeleted(t *testing.T) {
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).Build()
 	applier, wants := applierOn(c), fixtures.Wants(fixtures.Numbered(1))
 	if err := applier.apply(t.Context(), wants.Owner, sliceplan.Make(wants, nil)); err != nil {
@@ -222,7 +222,7 @@ func TestNothingIsDeletedThatHasChangedSince(t *testing.T) {
 }
 
 // Endpoints are to move to slices that cannot be created, out of one that stays.
-func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
+func TestApply_EndpointCouldNotMove_StaysInItsSlice(t *testing.T) {
 	tests := map[string]func(*sliceplan.Wants){
 		"fewer in a slice": func(wants *sliceplan.Wants) { wants.MaxEndpoints = 3 },
 		"another port":     func(wants *sliceplan.Wants) { wants.Endpoints[7].Ports = fixtures.HTTPPort(1) },
@@ -273,7 +273,7 @@ func TestNothingIsTakenOutThatCouldNotBeWrittenElsewhere(t *testing.T) {
 
 // A slice is to be turned into one for newcomers, and what it holds to go to others, which
 // cannot be written; see TestPlanWritesWhatLosesEndpointsLast.
-func TestNoSliceIsTurnedIntoAnotherThatHoldsWhatCouldNotBeWrittenElsewhere(t *testing.T) {
+func TestApply_EndpointCouldNotMove_SliceIsNotReused(t *testing.T) {
 	refused := map[string]bool{}
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithInterceptorFuncs(interceptor.Funcs{
 		Update: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.UpdateOption) error {
@@ -319,7 +319,7 @@ func TestNoSliceIsTurnedIntoAnotherThatHoldsWhatCouldNotBeWrittenElsewhere(t *te
 	}
 }
 
-func TestWhatIsHeldBackSaysNothingOfOtherPorts(t *testing.T) {
+func TestHeldBack_OtherPorts_AreNotMixed(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(1))
 	present := sliceplan.Make(wants, nil).Create[0]
 	wants.Endpoints[0].Ports, wants.Endpoints[0].Health = fixtures.HTTPPort(1), health.New(health.StateUnhealthy)

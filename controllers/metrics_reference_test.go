@@ -113,7 +113,7 @@ func documented(t *testing.T) []*dto.MetricFamily {
 	return families
 }
 
-func TestMetricsFollowTheConventions(t *testing.T) {
+func TestMetrics_Names_FollowConventions(t *testing.T) {
 	families := documented(t)
 	problems, err := promlint.NewWithMetricFamilies(families).Lint()
 	if err != nil || len(problems) > 0 {

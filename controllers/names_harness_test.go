@@ -129,7 +129,7 @@ func (w *harness) expect(what string, want map[string]string, resolved string) {
 	}
 }
 
-func TestAnswersThatChangeAddAndDrain(t *testing.T) {
+func TestNames_AnswersChange_EndpointsComeAndDrain(t *testing.T) {
 	w := namedHarness(t, "db.example")
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 	w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy, "192.0.2.2:8080": health.StateHealthy}
@@ -153,7 +153,7 @@ func TestAnswersThatChangeAddAndDrain(t *testing.T) {
 }
 
 // A resolver outage of any length changes nothing, and neither does a restart in it.
-func TestOutageOfNameServers(t *testing.T) {
+func TestNames_NameServerOutage_ChangesNothing(t *testing.T) {
 	w := namedHarness(t, "db.example", "192.0.2.9", "srv://_http._tcp.example")
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 	w.names.host("a.example", "192.0.2.5")
@@ -196,7 +196,7 @@ func TestOutageOfNameServers(t *testing.T) {
 	w.expect("after the outage", want, "True NamesResolved")
 }
 
-func TestNameThatNeverResolved(t *testing.T) {
+func TestNames_NeverResolved_IsReported(t *testing.T) {
 	w := namedHarness(t, "db.example", "192.0.2.9")
 	w.names.fail = resolver.LookupMissing
 	w.verdicts["192.0.2.9:8080"] = health.StateHealthy
@@ -223,7 +223,7 @@ func TestNameThatNeverResolved(t *testing.T) {
 	w.expect("without a name in the spec", map[string]string{"192.0.2.1:8080": "FTT", "192.0.2.9:8080": "TTF"}, "")
 }
 
-func TestNamesArePublished(t *testing.T) {
+func TestNames_PublishFQDN_PublishesNames(t *testing.T) {
 	w := namedHarness(t, "db.example", "192.0.2.9", "srv://_http._tcp.example", "single")
 	w.object.Spec.DNS = &farpointv1.DNSOptions{Publish: farpointv1.PublishFQDN}
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
@@ -259,7 +259,7 @@ func TestNamesArePublished(t *testing.T) {
 }
 
 // What is refused shows nowhere.
-func TestRefusedAddressesAreNotTold(t *testing.T) {
+func TestNames_RefusedAddresses_AreNotDisclosed(t *testing.T) {
 	w := namedHarness(t, "db.example")
 	w.names.host("db.example", "192.0.2.1", "169.254.169.254", "127.0.0.53")
 	w.look()
@@ -278,7 +278,7 @@ func TestRefusedAddressesAreNotTold(t *testing.T) {
 
 // Whatever happens to names, a restart changes no slice, be the name servers there or not,
 // and neither does an outage.
-func TestRestartsAndOutagesWithNames(t *testing.T) {
+func TestRestarts_NamesAndOutages_ChangeNothing(t *testing.T) {
 	for seed := range uint64(effort.Rounds(50, 5)) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		w := namedHarness(t, "a.example", "192.0.2.9", "srv://_http._tcp.example", "b.example")

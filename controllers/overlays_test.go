@@ -51,7 +51,7 @@ func overlayOfGuide(t *testing.T, of string) string {
 	return ""
 }
 
-func TestOverlayOfTheInstallation(t *testing.T) {
+func TestOverlay_Installation(t *testing.T) {
 	built := overlayOfGuide(t, "config/default")
 	for _, want := range []string{
 		"        - --leader-elect\n        - --denied-cidrs=10.96.0.0/12\n",
@@ -63,7 +63,7 @@ func TestOverlayOfTheInstallation(t *testing.T) {
 	}
 }
 
-func TestOverlayOfPrometheusLeadsAlertsToARunbook(t *testing.T) {
+func TestOverlay_Prometheus_SetsRunbookURLs(t *testing.T) {
 	built := overlayOfGuide(t, "config/prometheus")
 	_, alerts := rules(t)
 	for name := range alerts {

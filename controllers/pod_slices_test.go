@@ -128,7 +128,7 @@ func (f *followedPods) expect(asker string, lists int, following bool, want ...s
 	}
 }
 
-func TestPodSlicesAreLookedForOncePerVersionOfTheService(t *testing.T) {
+func TestPodSlices_ServiceWithoutSelector_ListsOncePerVersion(t *testing.T) {
 	f := newFollowedPods(t)
 	for range 3 {
 		f.expect("a", 1, false)
@@ -141,7 +141,7 @@ func TestPodSlicesAreLookedForOncePerVersionOfTheService(t *testing.T) {
 	f.expect("a", 3, false)
 }
 
-func TestPodSlicesThatWereLeftBehindAreFollowedUntilTheyAreGone(t *testing.T) {
+func TestPodSlices_LeftBehind_AreWatchedUntilGone(t *testing.T) {
 	left, other := fixtures.Slice(conflicts.PodSliceManager, "left"), fixtures.Slice("mesh.example.com", "other")
 	f := newFollowedPods(t, left, other)
 	f.expect("a", 1, true, "left")
@@ -153,7 +153,7 @@ func TestPodSlicesThatWereLeftBehindAreFollowedUntilTheyAreGone(t *testing.T) {
 	f.expect("a", 1, false)
 }
 
-func TestPodSlicesAreFollowedWhileSomebodyAsks(t *testing.T) {
+func TestPodSlices_Selector_WatchedWhileNeeded(t *testing.T) {
 	f := newFollowedPods(t, fixtures.Slice(conflicts.PodSliceManager, "pods"))
 	f.service.Spec.Selector = map[string]string{"app": "db"}
 	f.expect("a", 0, true, "pods")
@@ -176,7 +176,7 @@ func TestPodSlicesAreFollowedWhileSomebodyAsks(t *testing.T) {
 }
 
 // That there was nothing for an older version of the Service does not count.
-func TestPodSlicesAreFollowedForWhoAskedBeforeThereWereAny(t *testing.T) {
+func TestPodSlices_OneOfTwoAskersLeaves_WatchGoesOn(t *testing.T) {
 	f := newFollowedPods(t)
 	f.expect("a", 1, false)
 	f.expect("b", 2, false)

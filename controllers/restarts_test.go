@@ -91,8 +91,8 @@ func TestDrainOverAnyEdits(t *testing.T) {
 	}
 }
 
-// TestRestartsChangeNothing has operators restart in any state that a world can be in.
-func TestRestartsChangeNothing(t *testing.T) {
+// TestRestarts_AnyState_ChangeNothing has operators restart in any state that a world can be in.
+func TestRestarts_AnyState_ChangeNothing(t *testing.T) {
 	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
 	states := []farpointv1.EndpointState{"", "", "", farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled}
 	seen := map[farpointv1.EndpointPublication]int{}
@@ -134,7 +134,7 @@ func TestRestartsChangeNothing(t *testing.T) {
 }
 
 // One that was published goes on as before, unless a valid one takes its place.
-func TestPlaces_HeldEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
+func TestKeys_HeldEndpoint_LeavesItsKeyToAValidOne(t *testing.T) {
 	w := newHarness(t)
 	w.object.Spec.Endpoints = []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080)}
 	w.verdicts = map[string]health.State{"192.0.2.1:8080": health.StateHealthy}
@@ -151,7 +151,7 @@ func TestPlaces_HeldEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
 	}
 }
 
-func TestPlaces_NameBesideARejectedAddress_IsPublished(t *testing.T) {
+func TestKeys_NameBesideARejectedAddress_IsPublished(t *testing.T) {
 	w := namedHarness(t, "192.0.2.1", "db.example")
 	w.object.Spec.Endpoints[0].HealthCheckURL = "ftp://192.0.2.1/"
 	w.names.host("db.example", "192.0.2.1")
@@ -164,7 +164,7 @@ func TestPlaces_NameBesideARejectedAddress_IsPublished(t *testing.T) {
 	w.restart()
 }
 
-func TestPlaces_SameNameWithOtherPorts_IsPublishedWithBoth(t *testing.T) {
+func TestKeys_SameNameWithOtherPorts_IsPublishedWithBoth(t *testing.T) {
 	w := namedHarness(t, "db.example", "db.example")
 	w.service.Spec.Ports = nil
 	for i, port := range []int32{5432, 6432} {
@@ -186,7 +186,7 @@ func TestPlaces_SameNameWithOtherPorts_IsPublishedWithBoth(t *testing.T) {
 	}
 }
 
-func TestPlaces_NameBesideItsOwnAddress_IsNoDuplicate(t *testing.T) {
+func TestKeys_NameBesideItsOwnAddress_IsNoDuplicate(t *testing.T) {
 	for _, order := range [][]string{{"db.example", "192.0.2.1"}, {"192.0.2.1", "db.example"}} {
 		w := namedHarness(t, order...)
 		w.names.host("db.example", "192.0.2.1", "192.0.2.2")
@@ -211,7 +211,7 @@ func TestPlaces_NameBesideItsOwnAddress_IsNoDuplicate(t *testing.T) {
 	}
 }
 
-func TestPlaces_NameTwiceWithTheSamePort_IsSaid(t *testing.T) {
+func TestKeys_NameTwiceWithTheSamePort_IsReported(t *testing.T) {
 	w := namedHarness(t, "db.example", "db.example")
 	w.names.host("db.example", "192.0.2.1", "192.0.2.2")
 	w.look()

@@ -26,7 +26,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-func TestRetryInTime_RefusedWrite_IsTriedWhenADrainEnds(t *testing.T) {
+func TestRetryInTime_RefusedWrite_IsRetriedWhenADrainEnds(t *testing.T) {
 	refused := apierrors.NewForbidden(schema.GroupResource{Resource: "externalservices"}, "a", errors.New("no"))
 	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "externalservices"}, "a", errors.New("newer"))
 	for _, test := range []struct {

@@ -27,7 +27,7 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-func TestTransitionsGoTogetherWithinTheWindow(t *testing.T) {
+func TestTransitions_WithinTheWindow_AreBatched(t *testing.T) {
 	clock := testingclock.NewFakePassiveClock(fixtures.Noon.Time)
 	turns := newTransitions(clock)
 	owner := probes.Owner{Namespace: "integration", Name: "legacy-api"}
@@ -51,7 +51,7 @@ func TestTransitionsGoTogetherWithinTheWindow(t *testing.T) {
 	}
 }
 
-func TestTransitionsRememberTheFirstUnpublishedChange(t *testing.T) {
+func TestTransitions_Restored_KeepTheFirstChange(t *testing.T) {
 	clock := testingclock.NewFakePassiveClock(fixtures.Noon.Time)
 	turns := newTransitions(clock)
 	owner := probes.Owner{Namespace: "integration", Name: "legacy-api"}

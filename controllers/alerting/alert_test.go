@@ -59,7 +59,7 @@ func withCondition(object *farpointv1.ExternalService, name string, status metav
 	return object
 }
 
-func TestEvaluate_WhatIsWrong_Holds(t *testing.T) {
+func TestEvaluate_Fault_Holds(t *testing.T) {
 	object := externalService("api", healthy, unhealthy, unknown, unhealthy)
 	object.Status.Endpoints[3].State = farpointv1.EndpointDraining
 	withCondition(object, farpointv1.AvailableCondition, metav1.ConditionFalse, farpointv1.NoEndpointsReadyReason)
@@ -80,7 +80,7 @@ func TestEvaluate_WhatIsWrong_Holds(t *testing.T) {
 	}
 }
 
-func TestEvaluation_AlertThatHeldBefore_EndsAsItDid(t *testing.T) {
+func TestEvaluation_AlertThatHeldBefore_HasTheRightEnding(t *testing.T) {
 	key := types.NamespacedName{Namespace: "shop", Name: "api"}
 	down := alert{EndpointDown, key, "192.0.2.0:80", "zone-0", "Timeout"}
 	unavailable := alert{name: ServiceUnavailable, object: key, reason: farpointv1.NoEndpointsReadyReason}

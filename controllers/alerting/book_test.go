@@ -27,7 +27,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-func TestBook_Evaluations_BringWhatChanged(t *testing.T) {
+func TestBook_Evaluations_YieldOnlyChanges(t *testing.T) {
 	b, serial := newBook(), uint64(0)
 	changes := func(after time.Duration, objects ...*farpointv1.ExternalService) string {
 		t.Helper()

@@ -100,7 +100,7 @@ func endpointAlert(since time.Time, how ending) notice {
 	return n
 }
 
-func TestWebhook_NextLeader_TakesBackWhatWasTold(t *testing.T) {
+func TestWebhook_NextLeader_PostsTheEndOfWhatWasPosted(t *testing.T) {
 	for how, want := range map[ending]string{recovered: "endpoint.up", unwatched: "endpoint.unwatched", replaced: ""} {
 		cluster, to := fake.NewFakeClient(), newSink(t)
 		first := newLeader(t, cluster, to.URL)
@@ -147,7 +147,7 @@ func TestWebhook_EndThatCouldNotBePosted_IsPostedByTheNextLeader(t *testing.T) {
 }
 
 // A replica may end between a post and the answer to it.
-func TestWebhook_BeginningThatMayHaveArrived_IsRepeatedOrTakenBack(t *testing.T) {
+func TestWebhook_BeginningThatMayHaveArrived_IsRepeatedOrEnded(t *testing.T) {
 	for how, want := range map[ending]string{notEnded: "endpoint.down endpoint.down", recovered: "endpoint.down endpoint.up"} {
 		cluster, to := fake.NewFakeClient(), newSink(t)
 		first := newLeader(t, cluster, to.URL)

@@ -79,7 +79,7 @@ func waits(held *Lease, write bool) bool {
 	return held.ready(ctx, write) != nil
 }
 
-func TestLeaseOutlivesTheAPIServersAbsence(t *testing.T) {
+func TestLease_APIServerAway_IsKept(t *testing.T) {
 	for name, answer := range map[string]error{
 		"no connection": errRefused,
 		"500":           errInternal,
@@ -100,7 +100,7 @@ func TestLeaseOutlivesTheAPIServersAbsence(t *testing.T) {
 	}
 }
 
-func TestLeaseIsLostToWhoTookIt(t *testing.T) {
+func TestLease_TakenByAnother_IsLost(t *testing.T) {
 	held, lock, _ := heldLease(t)
 	lock.answer = errConflict
 	if err := held.Update(t.Context(), ours); !apierrors.IsConflict(err) {
@@ -119,7 +119,7 @@ func TestLeaseIsLostToWhoTookIt(t *testing.T) {
 	}
 }
 
-func TestLeaseThatIsNotOursIsNotMadeSo(t *testing.T) {
+func TestLease_HeldByAnother_IsNotClaimed(t *testing.T) {
 	waiting, lock := NewLease(clocktesting.NewFakePassiveClock(time.Now())), &fakeLock{answer: errRefused}
 	waiting.Interface = lock
 	if waiting.Update(t.Context(), ours) == nil || waiting.Create(t.Context(), ours) == nil {
@@ -131,7 +131,7 @@ func TestLeaseThatIsNotOursIsNotMadeSo(t *testing.T) {
 }
 
 // After an absence of the API server every replica would find the lease expired.
-func TestHolderHasTheFirstWord(t *testing.T) {
+func TestLease_APIServerBack_IsLeftToItsHolder(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	waiting, lock := NewLease(clock), &fakeLock{holder: "them"}
 	waiting.Interface = lock
@@ -179,7 +179,7 @@ func TestHolderHasTheFirstWord(t *testing.T) {
 	}
 }
 
-func TestRequestsWaitWhileTheAPIServerIsAway(t *testing.T) {
+func TestRequests_APIServerAway_Wait(t *testing.T) {
 	held, lock, _ := heldLease(t)
 	lock.answer = errInternal
 	_ = held.Update(t.Context(), ours)
@@ -205,7 +205,7 @@ func TestRequestsWaitWhileTheAPIServerIsAway(t *testing.T) {
 	}
 }
 
-func TestWritesWaitOnceTheLeaseMayBeAnothers(t *testing.T) {
+func TestWrites_LeaseExpired_Wait(t *testing.T) {
 	held, _, clock := heldLease(t)
 	clock.SetTime(clock.Now().Add(LeaseDuration - time.Millisecond))
 	if waits(held, true) {
@@ -226,7 +226,7 @@ func TestWritesWaitOnceTheLeaseMayBeAnothers(t *testing.T) {
 	}
 }
 
-func TestReleasedLeaseLetsNothingBeWritten(t *testing.T) {
+func TestWrites_LeaseReleased_Wait(t *testing.T) {
 	held, _, _ := heldLease(t)
 	if err := held.Update(t.Context(), resourcelock.LeaderElectionRecord{}); err != nil {
 		t.Fatal(err)
@@ -236,7 +236,7 @@ func TestReleasedLeaseLetsNothingBeWritten(t *testing.T) {
 	}
 }
 
-func TestWhatIsAWrite(t *testing.T) {
+func TestIsWrite(t *testing.T) {
 	for request, want := range map[string]bool{
 		"GET /apis/discovery.k8s.io/v1/endpointslices":                     false,
 		"POST /apis/discovery.k8s.io/v1/namespaces/a/endpointslices":       true,

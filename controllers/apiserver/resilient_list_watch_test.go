@@ -187,7 +187,7 @@ func followed(t *testing.T, test func(api *stormy, known func(name string) bool)
 // is lastRelist and half as much, and there may be a watch that must not seem too short.
 const soon = lastRelist + lastRelist/2 + shortestWatch
 
-func TestStormsAreForgottenAtOnce(t *testing.T) {
+func TestListWatch_FaultsEnd_CatchesUpAtOnce(t *testing.T) {
 	resource := schema.GroupResource{Resource: "configmaps"}
 	reset := &metav1.Status{Status: metav1.StatusFailure, Code: 500, Reason: metav1.StatusReasonInternalError, Message: "unable to decode an event from the watch stream: connection reset"}
 	for _, storm := range []struct {
@@ -229,7 +229,7 @@ func TestStormsAreForgottenAtOnce(t *testing.T) {
 	}
 }
 
-func TestWatchesThatEndAreBegunAgain(t *testing.T) {
+func TestListWatch_WatchEnds_IsRestarted(t *testing.T) {
 	followed(t, func(api *stormy, known func(string) bool) {
 		for i := range 50 {
 			api.breakOff(nil)
@@ -245,7 +245,7 @@ func TestWatchesThatEndAreBegunAgain(t *testing.T) {
 
 // A watch may also end because what it goes on from is not there any more. Then all is
 // listed again.
-func TestExpiredWatchIsListedAgain(t *testing.T) {
+func TestListWatch_WatchExpired_ListsAgain(t *testing.T) {
 	followed(t, func(api *stormy, known func(string) bool) {
 		api.happen(watch.Added, "first")
 		if !known("first") {
@@ -263,7 +263,7 @@ func TestExpiredWatchIsListedAgain(t *testing.T) {
 
 // One that was deleted and created again meanwhile is another object, though of the same name,
 // and perhaps of the same generation.
-func TestWhatWasCreatedAnewIsNoUpdate(t *testing.T) {
+func TestListWatch_ObjectRecreated_IsNoUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &stormy{}
 		informer := NewInformer(api, &corev1.ConfigMap{}, 0, toolscache.Indexers{})
@@ -299,7 +299,7 @@ func TestWhatWasCreatedAnewIsNoUpdate(t *testing.T) {
 
 // Nor is it one where all that is listed has expired already, as it may be while API servers
 // disagree.
-func TestExpiryIsNoBusyLoop(t *testing.T) {
+func TestListWatch_WatchesExpire_NoBusyLoop(t *testing.T) {
 	followed(t, func(api *stormy, _ func(string) bool) {
 		api.breakOff(nil)
 		api.neverFresh()
@@ -312,7 +312,7 @@ func TestExpiryIsNoBusyLoop(t *testing.T) {
 	})
 }
 
-func TestStormIsNoBusyLoop(t *testing.T) {
+func TestListWatch_Faults_NoBusyLoop(t *testing.T) {
 	followed(t, func(api *stormy, _ func(string) bool) {
 		api.answer(errInternal)
 		api.breakOff(nil)
@@ -328,7 +328,7 @@ func TestStormIsNoBusyLoop(t *testing.T) {
 
 // Stopping while the API server still has much to send leaves no goroutine behind, which the
 // bubble would not forgive.
-func TestWatchThatIsStoppedInTheMiddleEnds(t *testing.T) {
+func TestListWatch_StoppedWhileEventsWait_Ends(t *testing.T) {
 	for range 20 {
 		followed(t, func(api *stormy, known func(string) bool) {
 			api.happen(watch.Added, "first")

@@ -28,7 +28,7 @@ func (h *heardWarnings) HandleWarningHeaderWithContext(_ context.Context, _ int,
 	h.messages = append(h.messages, message)
 }
 
-func TestWarningsWithoutEndpoints(t *testing.T) {
+func TestWarningFilter_DeprecatedEndpoints_AreDropped(t *testing.T) {
 	heard := &heardWarnings{}
 	for _, message := range []string{
 		"v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice", // k8s.io/kubernetes pkg/apis/core/v1

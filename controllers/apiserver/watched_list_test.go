@@ -41,7 +41,7 @@ func addressesOf(object any) client.Object {
 	return &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: slice.Namespace, Name: slice.Name}, Endpoints: slice.Endpoints}
 }
 
-func TestWatchedListTellsOfChanges(t *testing.T) {
+func TestWatchedList_Changes_AreReported(t *testing.T) {
 	named := func(namespace, name string, version string, addresses ...string) *discoveryv1.EndpointSlice {
 		slice := listedSlice(name, addresses...)
 		slice.ObjectMeta = metav1.ObjectMeta{Namespace: namespace, Name: name, ResourceVersion: version}
@@ -84,7 +84,7 @@ func TestWatchedListTellsOfChanges(t *testing.T) {
 	}
 }
 
-func TestWatchedListHoldsWhatThereIs(t *testing.T) {
+func TestWatchedList_All_ReturnsTheNamespace(t *testing.T) {
 	list := NewWatchedList(addressesOf, func(string) {})
 	names := func() (keys []string, state WatchState) {
 		objects, state := list.All("integration")

@@ -164,7 +164,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-func TestDrainedInTheTimeOfTheFirst(t *testing.T) {
+func TestDrainedIn_SeveralDrain_FirstDecides(t *testing.T) {
 	until := func(seconds int) endpoint.Verdict {
 		return endpoint.Verdict{Endpoint: &endpoint.Endpoint{DrainUntil: fixtures.Noon.Add(time.Duration(seconds) * time.Second)}}
 	}
@@ -180,9 +180,9 @@ func TestDrainedInTheTimeOfTheFirst(t *testing.T) {
 	}
 }
 
-// TestDrainTellsTheSameOrderWhateverTheCacheDoes: the status would be written again and
+// TestDrain_CacheInAnyOrder_SameResult: the status would be written again and
 // again.
-func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
+func TestDrain_CacheInAnyOrder_SameResult(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(20))
 	wants.MaxEndpoints = 3
 	_, existing := fixtures.PlanAndApply(t, wants, nil)
@@ -206,7 +206,7 @@ func TestDrainTellsTheSameOrderWhateverTheCacheDoes(t *testing.T) {
 }
 
 // The oldest of too many go at once.
-func TestDrain_MoreThanThereMayBe_TheOldestGo(t *testing.T) {
+func TestDrain_TooMany_OldestAreRemoved(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(maxLeaving + 3))
 	for i := range wants.Endpoints {
 		left := &wants.Endpoints[i]

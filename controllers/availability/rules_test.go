@@ -202,8 +202,8 @@ func thousand() []endpoint.Verdict {
 	return all
 }
 
-// TestTakeoverIsOneWriteOfEachSlice, although every endpoint changes.
-func TestTakeoverIsOneWriteOfEachSlice(t *testing.T) {
+// TestTakeover_AllEndpointsChange_WritesEachSliceOnce, although every endpoint changes.
+func TestTakeover_AllEndpointsChange_WritesEachSliceOnce(t *testing.T) {
 	wants, rules := fixtures.Wants(fixtures.Numbered(1000)), Rules{MinReady: 1}
 	for i := range wants.Endpoints {
 		wants.Endpoints[i].Spec = &farpointv1.Endpoint{Priority: int32(i % 2)}

@@ -44,7 +44,7 @@ func publishedAtPorts(t *testing.T, all []endpoint.Verdict) string {
 	return strings.Join(words, " ")
 }
 
-func TestAssign_FamiliesAndPorts_AreJudgedEachByItself(t *testing.T) {
+func TestAssign_FamiliesAndPorts_AreEvaluatedSeparately(t *testing.T) {
 	type rules = Rules
 	const all, last = farpointv1.PublishAll, farpointv1.PublishLastHealthy
 	tests := []struct {

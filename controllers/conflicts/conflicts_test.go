@@ -104,7 +104,7 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
-func TestConflictsOfManyAreShortened(t *testing.T) {
+func TestConflicts_Many_AreShortened(t *testing.T) {
 	endpoints := fixtures.Numbered(12)
 	own := make([]endpoint.Endpoint, len(endpoints))
 	var addresses []string

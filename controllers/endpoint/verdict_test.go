@@ -25,8 +25,8 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-// TestWhatIsPublished is the table that consumers were read for.
-func TestWhatIsPublished(t *testing.T) {
+// TestVerdict_Publication is the table that consumers were read for.
+func TestVerdict_Publication(t *testing.T) {
 	const healthy, unhealthy, unknown, drains = health.StateHealthy, health.StateUnhealthy, health.StateUnknown, health.StateDraining
 	tests := []struct {
 		role      endpoint.Role

@@ -51,7 +51,7 @@ func plannedWithin(t *testing.T, within *policy.Limits, spec farpointv1.External
 	return planner.Within(within, room).Plan(&targets.Expansion{Spec: &spec}, fixtures.OnePort, fixtures.ProbedBy(common), &slicestate.Prior{})
 }
 
-func TestPoliciesSetEndpointsAside(t *testing.T) {
+func TestLimits_Endpoints_AreRejected(t *testing.T) {
 	type spec = farpointv1.ExternalServicePolicySpec
 	with := func(url string) farpointv1.Endpoint {
 		endpoint := fixtures.At("192.0.2.1", 8080)
@@ -104,7 +104,7 @@ func TestPoliciesSetEndpointsAside(t *testing.T) {
 	}
 }
 
-func TestSeveralPoliciesMustAllAllow(t *testing.T) {
+func TestLimits_SeveralPolicies_MustAllAllow(t *testing.T) {
 	type spec = farpointv1.ExternalServicePolicySpec
 	within := fixtures.LimitsOf(t,
 		fixtures.PolicyNamed("a", func(s *spec) {
@@ -136,7 +136,7 @@ func TestSeveralPoliciesMustAllAllow(t *testing.T) {
 	}
 }
 
-func TestTheOldestTakeTheRoom(t *testing.T) {
+func TestLimits_MaxEndpoints_OldestComeFirst(t *testing.T) {
 	within := fixtures.LimitsOf(t, fixtures.PolicyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) { s.MaxEndpoints = ptr.To(int32(10)) }))
 	object := func(name string, age time.Duration, endpoints int) farpointv1.ExternalService {
 		return farpointv1.ExternalService{
@@ -160,7 +160,7 @@ func TestTheOldestTakeTheRoom(t *testing.T) {
 
 // Probes of namespaces with different policies are shared as long as they cannot come to
 // do different things.
-func TestPoliciesPartOnlyProbesThatMayRoam(t *testing.T) {
+func TestLimits_Probes_AreSeparatedOnlyIfTheyMayLeaveTheirTarget(t *testing.T) {
 	type spec = farpointv1.ExternalServicePolicySpec
 	deny := func(cidr farpointv1.CIDR) *policy.Limits {
 		return fixtures.LimitsOf(t, fixtures.PolicyNamed("p", func(s *spec) { s.DeniedCIDRs = []farpointv1.CIDR{cidr} }))
@@ -190,7 +190,7 @@ func TestPoliciesPartOnlyProbesThatMayRoam(t *testing.T) {
 }
 
 // The API server keeps such policies out; an older CRD may not.
-func TestWhatCannotBeReadIsNotAllowed(t *testing.T) {
+func TestRead_InvalidPolicy_AllowsNothing(t *testing.T) {
 	bad, err := policy.Read(fixtures.PolicyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
 		s.AllowedCIDRs = []farpointv1.CIDR{"10.0.0.0/8", "10.1.2.3/8"}
 	}))
@@ -210,7 +210,7 @@ func TestWhatCannotBeReadIsNotAllowed(t *testing.T) {
 	}
 }
 
-func TestExpelTakesOutWhatIsRefusedAndNothingElse(t *testing.T) {
+func TestWithdraw_RefusedEndpoints_AreRemovedAlone(t *testing.T) {
 	slice := func(name string, port int32, addresses ...string) *discoveryv1.EndpointSlice {
 		result := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: name}, Ports: []discoveryv1.EndpointPort{{Port: &port}, {}}}
 		for _, address := range addresses {

@@ -55,7 +55,7 @@ func availabilityOf(status farpointv1.ExternalServiceStatus) string {
 	return strings.Join(lines, "\n")
 }
 
-func TestStatusOfAvailability(t *testing.T) {
+func TestStatus_Availability(t *testing.T) {
 	type rules = farpointv1.Availability
 	none := health.Health{}
 	tests := []struct {
@@ -112,7 +112,7 @@ func TestStatusOfAvailability(t *testing.T) {
 }
 
 // What was healthy last goes on, for as long as the Service is there.
-func TestStatusRemembersTheLastHealthy(t *testing.T) {
+func TestStatus_PublishLastHealthy_KeepsTheLastHealthy(t *testing.T) {
 	object, findings := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishLastHealthy}, false, up, down)
 	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
 	findings.Verdicts[0].Health = down
@@ -127,7 +127,7 @@ func TestStatusRemembersTheLastHealthy(t *testing.T) {
 	}
 }
 
-func TestStatusKeepsWhatIsInForceWhileTheHealthCheckIsAtFault(t *testing.T) {
+func TestStatus_FaultyHealthCheck_KeepsAvailability(t *testing.T) {
 	object, findings := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishAll}, true, down, down)
 	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
 	want := availabilityOf(object.Status)
@@ -137,7 +137,7 @@ func TestStatusKeepsWhatIsInForceWhileTheHealthCheckIsAtFault(t *testing.T) {
 	}
 }
 
-func TestOccurrencesOfAvailability(t *testing.T) {
+func TestEvents_Availability(t *testing.T) {
 	type rules = farpointv1.Availability
 	tests := []struct {
 		name          string
@@ -185,7 +185,7 @@ func TestOccurrencesOfAvailability(t *testing.T) {
 }
 
 // The first tier of all is no failover, nor is one that the spec puts first.
-func TestNoOccurrenceOfATierThatTheSpecPutsFirst(t *testing.T) {
+func TestEvents_FirstTierChangedBySpec_AreNone(t *testing.T) {
 	object, findings := tiered(farpointv1.Availability{}, true, down, up)
 	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
 	before := object.Status
@@ -201,7 +201,7 @@ func TestNoOccurrenceOfATierThatTheSpecPutsFirst(t *testing.T) {
 	}
 }
 
-func TestStatusOfDrainingEndpoints(t *testing.T) {
+func TestStatus_DrainingEndpoints(t *testing.T) {
 	object, findings := observed(up, down)
 	before := summarizeWithRoles(object, findings, fixtures.Noon)
 	object.Status = before

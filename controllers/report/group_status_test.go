@@ -58,7 +58,7 @@ func groupStatus(t *testing.T, rules farpointv1.Availability, families []corev1.
 	return Summarize(object, findings, fixtures.Noon)
 }
 
-func TestStatus_FamiliesAndPorts_TheLeastAvailableDecides(t *testing.T) {
+func TestStatus_FamiliesAndPorts_LeastAvailableDecides(t *testing.T) {
 	const v4, v6 = corev1.IPv4Protocol, corev1.IPv6Protocol
 	type rules = farpointv1.Availability
 	type families = []corev1.IPFamily

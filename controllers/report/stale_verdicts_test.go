@@ -26,7 +26,7 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-func TestStaleVerdicts_AreSaidOnce(t *testing.T) {
+func TestStaleVerdicts_AreReportedOnce(t *testing.T) {
 	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080)}}
 	targets := fixtures.Planned(t, spec, fixtures.OnePort)
 	object := fixtures.Owner()

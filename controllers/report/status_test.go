@@ -105,7 +105,7 @@ func conditionsOf(status farpointv1.ExternalServiceStatus) string {
 
 const sound = "EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) PortsMatched=True(Matched) Programmed=True(Programmed) "
 
-func TestStatusOfHealth(t *testing.T) {
+func TestStatus_Health(t *testing.T) {
 	tests := []struct {
 		name    string
 		healths []health.Health
@@ -175,7 +175,7 @@ func (f TargetService) publishesAll() bool {
 	return f.Service != nil && f.Service.Spec.PublishNotReadyAddresses
 }
 
-func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
+func TestStatus_RejectedEndpoints_AreListed(t *testing.T) {
 	object, findings := observed(up, up)
 	object.Spec.Endpoints = append([]farpointv1.Endpoint{fixtures.At("10.300.1.10", 80)}, object.Spec.Endpoints...)
 	findings.Verdicts[0].Index, findings.Verdicts[1].Index = 1, 2
@@ -190,7 +190,7 @@ func TestStatusSetsRejectedEndpointsAside(t *testing.T) {
 	}
 }
 
-func TestStatusStaysTheSameWhileNothingChanges(t *testing.T) {
+func TestStatus_NothingChanges_StaysTheSame(t *testing.T) {
 	for name, change := range map[string]func(*farpointv1.ExternalService, *Findings){
 		"well":    func(*farpointv1.ExternalService, *Findings) {},
 		"awaited": func(o *farpointv1.ExternalService, f *Findings) { f.Service = EvaluateService(o, nil) },
@@ -212,7 +212,7 @@ func TestStatusStaysTheSameWhileNothingChanges(t *testing.T) {
 }
 
 // What is wrong may turn from what somebody has to fix into what is awaited, and back.
-func TestStatusIsEitherReconcilingOrStalled(t *testing.T) {
+func TestStatus_NotReady_IsReconcilingOrStalled(t *testing.T) {
 	object, findings := observed(up)
 	for _, step := range []struct {
 		service *corev1.Service
@@ -238,7 +238,7 @@ func TestStatusIsEitherReconcilingOrStalled(t *testing.T) {
 	}
 }
 
-func TestStatusSurvivesARestart(t *testing.T) {
+func TestStatus_Restart_StaysTheSame(t *testing.T) {
 	unreachable := health.Health{Cause: probes.Result{Reason: probes.ReasonNetworkUnreachable}}
 	object, findings := observed(up, down, unreachable)
 	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
@@ -250,7 +250,7 @@ func TestStatusSurvivesARestart(t *testing.T) {
 	}
 }
 
-func TestStatusTellsSinceWhen(t *testing.T) {
+func TestStatus_VerdictChanges_HasItsTime(t *testing.T) {
 	object, findings := observed(up)
 	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
 	findings.Verdicts[0].Health.Observe(down.Cause, health.Thresholds{Failure: 1, Success: 1}, one.Time)
@@ -259,7 +259,7 @@ func TestStatusTellsSinceWhen(t *testing.T) {
 	}
 }
 
-func TestStatusOfASuspendedObject(t *testing.T) {
+func TestStatus_Suspended(t *testing.T) {
 	object, findings := observed(up, down)
 	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
 	object.Generation = 4
@@ -269,7 +269,7 @@ func TestStatusOfASuspendedObject(t *testing.T) {
 	}
 }
 
-func TestLongMessagesAreCut(t *testing.T) {
+func TestStatus_LongMessages_AreCut(t *testing.T) {
 	object, findings := observed(up)
 	findings.WriteFailed = errors.New(strings.Repeat("ä", 40000))
 	if n := len(meta.FindStatusCondition(summarizeWithRoles(object, findings, fixtures.Noon).Conditions, farpointv1.ReadyCondition).Message); n > 5000 {
@@ -278,7 +278,7 @@ func TestLongMessagesAreCut(t *testing.T) {
 }
 
 // A URL may be 2 KiB long, and be wrong for all endpoints.
-func TestStatusOfAThousandSlipsFitsIntoAnObject(t *testing.T) {
+func TestStatus_ThousandLongMessages_FitsIntoAnObject(t *testing.T) {
 	object, findings := observed(make([]health.Health, 1000)...)
 	for i := range object.Spec.Endpoints {
 		findings.Targets.Rejected[i] = endpoint.Rejection{Reason: farpointv1.InvalidHealthCheckURLReason, Message: strings.Repeat("ä", 2000)}
@@ -294,7 +294,7 @@ func TestStatusOfAThousandSlipsFitsIntoAnObject(t *testing.T) {
 	}
 }
 
-func TestOccurrences(t *testing.T) {
+func TestEvents(t *testing.T) {
 	statusOf := func(healths ...health.Health) *farpointv1.ExternalServiceStatus {
 		object, findings := observed(healths...)
 		status := summarizeWithRoles(object, findings, fixtures.Noon)

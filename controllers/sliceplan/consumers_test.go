@@ -307,9 +307,9 @@ func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, expecte
 	return wants, expected
 }
 
-// TestConsumersAgree publishes Services at random and reads the slices by the rules of
+// TestConsumers_RandomServices_Agree publishes Services at random and reads the slices by the rules of
 // everybody who does: they are to send traffic to the same endpoints.
-func TestConsumersAgree(t *testing.T) {
+func TestConsumers_RandomServices_Agree(t *testing.T) {
 	met := map[string]int{}
 	for seed := range uint64(1000) {
 		wants, expected := anyService(rand.New(rand.NewPCG(seed, 4)), met)

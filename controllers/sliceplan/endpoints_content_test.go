@@ -112,7 +112,7 @@ func TestEndpointsContent(t *testing.T) {
 }
 
 // Otherwise each restart would write them again.
-func TestEndpointsContentDoesNotDependOnTheOrder(t *testing.T) {
+func TestEndpointsContent_OtherOrder_SameContent(t *testing.T) {
 	var from []*discoveryv1.EndpointSlice
 	for i := range 20 {
 		var endpoints []discoveryv1.Endpoint
@@ -135,7 +135,7 @@ func TestEndpointsContentDoesNotDependOnTheOrder(t *testing.T) {
 }
 
 // Each subset keeps its share, rounded up: 800/1500 of 1000 is 534.
-func TestEndpointsContentIsTruncated(t *testing.T) {
+func TestEndpointsContent_TooMany_IsTruncated(t *testing.T) {
 	tests := []struct {
 		name string
 		// ready and notReady count the addresses of each subset, before and after.

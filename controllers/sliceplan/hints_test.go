@@ -156,7 +156,7 @@ func TestHints(t *testing.T) {
 }
 
 // kube-proxy looks at all endpoints of a Service, regardless of their writer.
-func TestHintsBesideOthers(t *testing.T) {
+func TestHints_BesideOthers(t *testing.T) {
 	const effective, void = "true HintsWritten", "false OthersWithoutHints"
 	slice := func(s *discoveryv1.EndpointSlice, hints ...*discoveryv1.EndpointHints) *discoveryv1.EndpointSlice {
 		for i := range hints {
@@ -213,7 +213,7 @@ func TestHintsBesideOthers(t *testing.T) {
 
 // One endpoint without a zone dies and comes back. If hints followed its health, each
 // time all slices would be written.
-func TestHintsDoNotFollowHealth(t *testing.T) {
+func TestHints_HealthChanges_StayTheSame(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(300))
 	distributed("PreferSameZone")(wants.Service)
 	for i := range wants.Endpoints {

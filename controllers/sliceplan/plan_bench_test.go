@@ -66,7 +66,7 @@ func BenchmarkPlanFlip(b *testing.B) {
 	}
 }
 
-func TestPlanFlipAllocatesLittle(t *testing.T) {
+func TestPlan_OneFlip_AllocatesLittle(t *testing.T) {
 	wants, existing := oneFlip()
 	least := uint64(math.MaxUint64) // what others allocate meanwhile does not count
 	for range 10 {
@@ -97,8 +97,8 @@ func BenchmarkPlanUnchanged(b *testing.B) {
 	}
 }
 
-// BenchmarkSeedsFrom reads what the slices of a large ExternalService say after a restart.
-func BenchmarkSeedsFrom(b *testing.B) {
+// BenchmarkRead reads what the slices of a large ExternalService say after a restart.
+func BenchmarkRead(b *testing.B) {
 	existing := sliceplan.Make(fixtures.Wants(fixtures.Numbered(1000)), nil).Create
 	b.ReportAllocs()
 	for b.Loop() {

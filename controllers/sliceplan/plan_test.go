@@ -35,7 +35,7 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-func TestPlanPacks250EndpointsInto3Slices(t *testing.T) {
+func TestPlan_250Endpoints_FillThreeSlices(t *testing.T) {
 	endpoints := fixtures.Numbered(250)
 	plan, after := fixtures.PlanAndApply(t, fixtures.Wants(endpoints), nil)
 	if fixtures.Writes(plan) != [3]int{3, 0, 0} {
@@ -56,7 +56,7 @@ func TestPlanPacks250EndpointsInto3Slices(t *testing.T) {
 	}
 }
 
-func TestPlanSeparatesAddressTypesAndPorts(t *testing.T) {
+func TestPlan_AddressTypesAndPorts_AreSeparate(t *testing.T) {
 	h2c := "kubernetes.io/h2c"
 	only := func(name string, protocol corev1.Protocol, appProtocol *string) *endpoint.PortSet {
 		return endpoint.NewPortSet([]discoveryv1.EndpointPort{endpoint.NewPort(name, protocol, 80, appProtocol)})
@@ -80,7 +80,7 @@ func TestPlanSeparatesAddressTypesAndPorts(t *testing.T) {
 	}
 }
 
-func TestPlanGroupsByZone(t *testing.T) {
+func TestPlan_GroupByZone(t *testing.T) {
 	inZones := func(zones ...string) sliceplan.Wants {
 		wants := fixtures.Wants(fixtures.Numbered(len(zones)))
 		for i, zone := range zones {
@@ -125,7 +125,7 @@ func TestPlanGroupsByZone(t *testing.T) {
 	}
 }
 
-func TestPlanLabelsSlicesAsTheServiceIs(t *testing.T) {
+func TestPlan_ServiceLabels_AreCopied(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(1))
 	wants.Service.Spec.ClusterIP = corev1.ClusterIPNone
 	wants.Service.Labels = map[string]string{
@@ -149,7 +149,7 @@ func TestPlanLabelsSlicesAsTheServiceIs(t *testing.T) {
 	}
 }
 
-func TestPlanPacking(t *testing.T) {
+func TestPlan_Packing(t *testing.T) {
 	_, full := fixtures.PlanAndApply(t, fixtures.Wants(fixtures.Numbered(250)), nil)
 	grown := fixtures.Numbered(260)
 	tests := []struct {
@@ -178,7 +178,7 @@ func TestPlanPacking(t *testing.T) {
 	}
 }
 
-func TestPlanFillsTheFullestFirst(t *testing.T) {
+func TestPlan_ChangedSlices_FullestIsFilledFirst(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(9))
 	wants.MaxEndpoints = 3
 	_, present := fixtures.PlanAndApply(t, wants, nil)
@@ -191,7 +191,7 @@ func TestPlanFillsTheFullestFirst(t *testing.T) {
 	}
 }
 
-func TestPlanFillsTheFullestWithRoomForAll(t *testing.T) {
+func TestPlan_UnchangedSlices_FullestWithRoomIsFilled(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(5))
 	wants.MaxEndpoints = 2
 	_, present := fixtures.PlanAndApply(t, wants, nil)
@@ -205,7 +205,7 @@ func TestPlanFillsTheFullestWithRoomForAll(t *testing.T) {
 
 // A slice is turned into one for newcomers, while what it held goes to two others, which
 // must be written before.
-func TestPlanWritesWhatLosesEndpointsLast(t *testing.T) {
+func TestPlan_EndpointsMove_ShrinkingSlicesComeLast(t *testing.T) {
 	portSets := []*endpoint.PortSet{fixtures.HTTPPort(1), fixtures.HTTPPort(2), fixtures.HTTPPort(3), fixtures.HTTPPort(4)}
 	at := func(address string, ports int) endpoint.Verdict { return fixtures.Healthy(address, portSets[ports]) }
 	_, present := fixtures.PlanAndApply(t, fixtures.Wants([]endpoint.Verdict{at("10.0.0.1", 0), at("10.0.0.2", 0), at("10.0.0.3", 1), at("10.0.0.4", 2)}), nil)
@@ -218,7 +218,7 @@ func TestPlanWritesWhatLosesEndpointsLast(t *testing.T) {
 	}
 }
 
-func TestPlanCreatesNothingForAServiceThatGoesAway(t *testing.T) {
+func TestPlan_ServiceIsBeingDeleted_CreatesNothing(t *testing.T) {
 	_, present := fixtures.PlanAndApply(t, fixtures.Wants(fixtures.Numbered(150)), nil)
 	wants := fixtures.Wants(fixtures.Numbered(250))
 	wants.Service.DeletionTimestamp = &fixtures.Noon
@@ -228,7 +228,7 @@ func TestPlanCreatesNothingForAServiceThatGoesAway(t *testing.T) {
 	}
 }
 
-func TestPlanTurnsAPortChangeIntoUpdates(t *testing.T) {
+func TestPlan_PortsChange_UpdatesSlices(t *testing.T) {
 	endpoints := fixtures.Numbered(150)
 	_, before := fixtures.PlanAndApply(t, fixtures.Wants(endpoints), nil)
 	moved := fixtures.HTTPPort(9090)
@@ -246,7 +246,7 @@ func TestPlanTurnsAPortChangeIntoUpdates(t *testing.T) {
 	}
 }
 
-func TestPlanRepairsDrift(t *testing.T) {
+func TestPlan_Drift_IsRepaired(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(2))
 	wants.Service.Labels = map[string]string{"team": "payments"}
 	wants.Owner.Spec.EndpointSlices = &farpointv1.EndpointSliceOptions{
@@ -302,7 +302,7 @@ func TestPlanRepairsDrift(t *testing.T) {
 	}
 }
 
-func TestPlanNamesSlicesByWhatTheyHold(t *testing.T) {
+func TestPlan_SliceNames_DependOnContents(t *testing.T) {
 	_, first := fixtures.PlanAndApply(t, fixtures.Wants(fixtures.Numbered(250)), nil)
 	_, second := fixtures.PlanAndApply(t, fixtures.Wants(fixtures.Numbered(250)), nil)
 	other := fixtures.Wants(fixtures.Numbered(250))

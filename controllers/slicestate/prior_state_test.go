@@ -33,7 +33,7 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
+func TestPrior_SliceWithoutAnnotation_UsesConditions(t *testing.T) {
 	yes, no := true, false
 	slice := &discoveryv1.EndpointSlice{
 		Ports: fixtures.HTTPPort(8080).Ports,
@@ -67,7 +67,7 @@ func TestSeeds_SliceWithoutAnnotation_ConditionsSpeak(t *testing.T) {
 }
 
 // Whatever an endpoint is published as, with whatever verdict: its slice alone says both.
-func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
+func TestPrior_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
 	states := []health.State{health.StateUnknown, health.StateHealthy, health.StateUnhealthy, health.StateDraining}
 	for _, publishNotReady := range []bool{false, true} {
 		for _, given := range []endpoint.Role{endpoint.InUse, endpoint.FailOpen, endpoint.Standby, endpoint.Draining, endpoint.Disabled} {
@@ -110,7 +110,7 @@ func TestSeeds_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
 }
 
 // People who can edit slices can write anything into the annotation.
-func TestSeeds_GarbageInAnnotation_IsIgnored(t *testing.T) {
+func TestPrior_GarbageInAnnotation_IsIgnored(t *testing.T) {
 	const sum = "0123456789abcdef"
 	for name, text := range map[string]string{
 		"nothing":              "",

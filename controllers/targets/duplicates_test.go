@@ -34,7 +34,7 @@ func acceptedNames(of targets.Targets) []string {
 	return names
 }
 
-func TestPlaces_RejectedEndpoint_LeavesItsPlaceToAValidOne(t *testing.T) {
+func TestKeys_RejectedEndpoint_LeavesItsKeyToAValidOne(t *testing.T) {
 	good := fixtures.At("192.0.2.1", 8080)
 	with := func(change func(*farpointv1.Endpoint)) farpointv1.Endpoint {
 		changed := fixtures.At("192.0.2.1", 8080)

@@ -161,7 +161,7 @@ func TestExpansion(t *testing.T) {
 	}
 }
 
-func TestServicesHaveNoPortsOfTheirOwn(t *testing.T) {
+func TestExpansion_ServiceWithPorts_IsRefused(t *testing.T) {
 	spec := fixtures.SpecOf("srv://_db._tcp.example")
 	spec.Endpoints[0].Port = new(int32(5432))
 	if got := shown(expanding(nil).Expand(spec)); got != "0 InvalidPort: srv:// takes the ports from SRV records: remove port and ports" {
@@ -169,7 +169,7 @@ func TestServicesHaveNoPortsOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestExpansionHasBounds(t *testing.T) {
+func TestExpansion_TooManyAddresses_IsBounded(t *testing.T) {
 	var many []string
 	for i := range 700 {
 		many = append(many, fmt.Sprintf("10.0.%d.%d", i/250, 1+i%250))
@@ -250,7 +250,7 @@ func TestQuestions(t *testing.T) {
 }
 
 // What a name leads to is one endpoint, whatever else leads there.
-func TestSharedAddressesAreOneEndpoint(t *testing.T) {
+func TestExpansion_SharedAddresses_AreOneEndpoint(t *testing.T) {
 	spec := fixtures.SpecOf("a.example", "b.example")
 	z := zone{"a.example A": resolved("192.0.2.1", "192.0.2.2"), "b.example A": resolved("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(resolver.LookupEmpty), "b.example AAAA": known(resolver.LookupEmpty)}
 	got := fixtures.PlannedWith(t, expanding(z).Expand(spec), fixtures.OnePort)
@@ -264,7 +264,7 @@ func TestSharedAddressesAreOneEndpoint(t *testing.T) {
 }
 
 // A probe by another name is another probe.
-func TestIdentityOfNames(t *testing.T) {
+func TestIdentity_OtherName_Differs(t *testing.T) {
 	identity := func(name string) scheduler.Identity {
 		z := zone{name + " A": resolved("192.0.2.1"), name + " AAAA": known(resolver.LookupEmpty)}
 		return fixtures.PlannedWith(t, expanding(z).Expand(fixtures.SpecOf(name)), fixtures.OnePort).Probers[0].Identity
@@ -281,7 +281,7 @@ func TestIdentityOfNames(t *testing.T) {
 
 // A policy about names covers those of endpoints, of SRV records and of the hosts that these
 // name.
-func TestPoliciesOnNames(t *testing.T) {
+func TestPolicies_Names_AreChecked(t *testing.T) {
 	z := zone{
 		"db.corp.example A": resolved("192.0.2.1", "192.0.2.2"), "_db._tcp.corp.example SRV": records(resolver.ServiceRecord{Target: "a.elsewhere.example", Port: 1}),
 		"a.elsewhere.example A": resolved("192.0.2.3"), "web.example A": resolved("192.0.2.4"),

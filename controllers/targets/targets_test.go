@@ -35,7 +35,7 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-func TestBadEndpointsAreSetAside(t *testing.T) {
+func TestPlan_InvalidEndpoints_AreRejected(t *testing.T) {
 	good := fixtures.At("192.0.2.1", 8080)
 	with := func(change func(*farpointv1.Endpoint)) farpointv1.Endpoint {
 		changed := fixtures.At("192.0.2.2", 8080)
@@ -92,7 +92,7 @@ func TestBadEndpointsAreSetAside(t *testing.T) {
 	}
 }
 
-func TestSamePlaceIsADuplicateOnlyIfProtocolAndPortAre(t *testing.T) {
+func TestPlan_SameAddress_IsDuplicateOnlyWithSameProtocolAndPort(t *testing.T) {
 	dns := func(protocol corev1.Protocol) farpointv1.Endpoint {
 		return farpointv1.Endpoint{Address: "192.0.2.1", HealthCheckURL: "tcp://:53", Ports: []farpointv1.EndpointPort{{Port: 53, Protocol: protocol}}}
 	}
@@ -193,7 +193,7 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-func TestDisabledEndpointsAreNotProbed(t *testing.T) {
+func TestPlan_DisabledEndpoints_AreNotProbed(t *testing.T) {
 	disabled := fixtures.At("192.0.2.2", 8080)
 	disabled.State = farpointv1.EndpointDisabled
 	got := fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), disabled}}, fixtures.OnePort)
@@ -202,7 +202,7 @@ func TestDisabledEndpointsAreNotProbed(t *testing.T) {
 	}
 }
 
-func TestUDPOnlyNeedsAURL(t *testing.T) {
+func TestPlan_OnlyUDP_NeedsAURL(t *testing.T) {
 	syslog := farpointv1.Endpoint{Address: "192.0.2.1", Ports: []farpointv1.EndpointPort{{Port: 514, Protocol: corev1.ProtocolUDP}}}
 	got := fixtures.Planned(t, farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{syslog}}, nil)
 	if refused := got.Rejected[0]; refused.Reason != farpointv1.InvalidHealthCheckURLReason {
@@ -228,7 +228,7 @@ func TestTiming(t *testing.T) {
 	}
 }
 
-func TestSettingsFaultsNameTheField(t *testing.T) {
+func TestSettings_Faults_NameTheField(t *testing.T) {
 	tests := map[string]farpointv1.HTTPHealthCheck{
 		"healthCheck.http.expectedBody is not a regular expression": {ExpectedBody: "("},
 		"healthCheck.http.expectedBody takes too long to match":     {ExpectedBody: "[ab]{1,1000}c"},
@@ -244,7 +244,7 @@ func TestSettingsFaultsNameTheField(t *testing.T) {
 }
 
 // What logs in otherwise is another probe, and what logs in at all is nobody else's.
-func TestCredentialsTellProbesApart(t *testing.T) {
+func TestIdentity_OtherCredentials_Differs(t *testing.T) {
 	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080)}}
 	spec.HealthCheck.SendCredentialsToUnverifiedServers = true
 	spec.Endpoints[0].HealthCheckURL = "http:///" // the other one's probe takes no credentials

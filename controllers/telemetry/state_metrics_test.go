@@ -128,7 +128,7 @@ func expectMetrics(t *testing.T, c *StateCollector, want string, names ...string
 	}
 }
 
-func TestStateMetricsSayWhatTheStatusSays(t *testing.T) {
+func TestStateMetrics_MatchTheStatus(t *testing.T) {
 	c := collector(halfDead())
 	key := types.NamespacedName{Namespace: "shop", Name: "api"}
 	c.Counters.Add(key, Counts{Up: 2, Down: 1, Created: 1})
@@ -171,7 +171,7 @@ endpoint_up{endpoint=192.0.2.1:80,externalservice=api,namespace=shop,zone=zone-1
 }
 
 // Nobody is to be woken by an outdated status.
-func TestStateMetricsOfWhatIsNotKept(t *testing.T) {
+func TestStateMetrics_OutdatedStatus_IsLeftOut(t *testing.T) {
 	object := halfDead()
 	object.Spec.Suspend = true
 	expectMetrics(t, collector(object), "externalservice_condition{condition=Ready,externalservice=api,namespace=shop,reason=NotJudged,status=unknown} 1")
@@ -180,7 +180,7 @@ func TestStateMetricsOfWhatIsNotKept(t *testing.T) {
 }
 
 // One endpoint that is in a status twice must not cost all metrics of the operator.
-func TestStateMetricsOutliveAStrangeStatus(t *testing.T) {
+func TestStateMetrics_DuplicateEndpoint_IsExportedOnce(t *testing.T) {
 	object := halfDead()
 	object.Status.Endpoints = append(object.Status.Endpoints, object.Status.Endpoints[0], farpointv1.EndpointStatus{
 		Name: "192.0.2.9:80", State: farpointv1.EndpointDisabled, Health: farpointv1.EndpointHealthUnknown,
@@ -191,7 +191,7 @@ func TestStateMetricsOutliveAStrangeStatus(t *testing.T) {
 	expectMetrics(t, c, "endpoint_up{endpoint=192.0.2.0:80,externalservice=api,namespace=shop,zone=zone-0} 1", "endpoint_")
 }
 
-func TestActivityForgets(t *testing.T) {
+func TestObjectCounters_Forget(t *testing.T) {
 	counted, key := NewObjectCounters(), types.NamespacedName{Name: "api"}
 	counted.Add(key, Counts{Up: 1})
 	counted.Forget(key)
@@ -237,7 +237,7 @@ func BenchmarkScrape(b *testing.B) {
 }
 
 // How many series a scrape has is its cost, here and in Prometheus.
-func TestSeriesAreBounded(t *testing.T) {
+func TestStateMetrics_Series_AreBounded(t *testing.T) {
 	objects := effort.Rounds(5000, 250)
 	c := fleet(objects)
 	if got := testutil.CollectAndCount(c); got > 30*objects {

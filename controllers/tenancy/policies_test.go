@@ -30,7 +30,7 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-func TestConfinementFollowsLabelsAndPolicies(t *testing.T) {
+func TestSnapshot_LabelsAndPoliciesChange_LimitsFollow(t *testing.T) {
 	dialer := transport.NewDialer(egress.NewPolicy(egress.Rules{}))
 	namespace := func(name, team string) metav1.PartialObjectMetadata {
 		return metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": team}}}

@@ -30,7 +30,7 @@ import (
 )
 
 // Before 1.36, Kubernetes took ranges with any bits set.
-func TestRangesOfANode(t *testing.T) {
+func TestRangesOf_Node(t *testing.T) {
 	node := &corev1.Node{
 		Spec: corev1.NodeSpec{PodCIDR: "198.51.100.1/26", PodCIDRs: []string{"198.51.100.1/26", "2001:db8::1/64"}},
 		Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{
@@ -43,7 +43,7 @@ func TestRangesOfANode(t *testing.T) {
 	}
 }
 
-func TestWhoIsLookedAtWhenRangesChange(t *testing.T) {
+func TestRanges_Change_RequeuesAffectedObjects(t *testing.T) {
 	before := egress.NewPolicy(egress.Rules{})
 	after := egress.NewPolicy(egress.Rules{Cluster: []egress.ClusterRange{{Prefix: netip.MustParsePrefix("198.51.100.0/26"), Kind: "a Pod of this cluster"}}})
 	with := func(spec farpointv1.ExternalServiceSpec) *farpointv1.ExternalService {
