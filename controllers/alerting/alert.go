@@ -80,7 +80,7 @@ type subject struct {
 
 func (a alert) subject() subject { return subject{a.name, a.endpoint} }
 
-// notice is an alert and what there is to report of it.
+// notice is an alert with what the receivers are to know about it.
 type notice struct {
 	alert
 	message string
@@ -96,14 +96,14 @@ type notice struct {
 type ending uint8
 
 const (
-	// notEnded: it holds, or nobody knows at the moment whether it does.
+	// notEnded: the alert holds, or it is unknown at the moment whether it does.
 	notEnded ending = iota
-	// recovered: what it reported is well again.
+	// recovered: the fault that the alert reported is over.
 	recovered
-	// replaced: it goes on under another reason or zone, which is another alert.
+	// replaced: the fault goes on with another reason or zone, which makes it another alert.
 	replaced
-	// unwatched: nobody looks any more. The endpoint left the spec or is disabled, or the
-	// object is suspended or deleted. Nothing is known of its health.
+	// unwatched: the endpoint left the spec or is disabled, or the object is suspended or
+	// deleted. Nothing is known about its health any more.
 	unwatched
 )
 
@@ -117,7 +117,7 @@ type Evaluation struct {
 	object    *farpointv1.ExternalService
 }
 
-// Evaluate returns the evaluation of an object; nil is one that has been deleted.
+// Evaluate returns the evaluation of an object; nil stands for a deleted one.
 func Evaluate(object *farpointv1.ExternalService) Evaluation {
 	if object == nil || object.Spec.Suspend {
 		return Evaluation{}
@@ -176,13 +176,13 @@ func (e *Evaluation) endingOf(before alert) ending {
 	}
 	condition := meta.FindStatusCondition(e.object.Status.Conditions, conditionAlerts[before.name].condition)
 	if before.name == ServiceUnavailable && (condition == nil || condition.Status == metav1.ConditionUnknown) {
-		return notEnded // perhaps it is available and perhaps not
+		return notEnded // it may be available
 	}
 	return recovered
 }
 
-// endpointEnding is how the alert for an endpoint ended that is not unhealthy; nil is one
-// that left the status.
+// endpointEnding returns how the alert for an endpoint that is not unhealthy ended; nil stands
+// for an endpoint that left the status.
 func endpointEnding(endpoint *farpointv1.EndpointStatus) ending {
 	switch {
 	case endpoint == nil, endpoint.State != farpointv1.EndpointActive, endpoint.Health == farpointv1.EndpointRejected:

@@ -36,8 +36,8 @@ const (
 	unknown   = farpointv1.EndpointHealthUnknown
 )
 
-// externalService returns an object with endpoints of these healths, named a/0, a/1 and
-// so on by their zones.
+// externalService returns an object with endpoints of these healths, in zones named zone-0,
+// zone-1 and so on.
 func externalService(name string, healths ...farpointv1.EndpointHealth) *farpointv1.ExternalService {
 	object := &farpointv1.ExternalService{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
 	for i, health := range healths {

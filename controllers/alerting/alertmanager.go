@@ -30,9 +30,9 @@ import (
 	"time"
 )
 
-// repeatInterval is how often an Alertmanager is sent again what holds. It drops an alert
-// after repeatGrace without a repetition, so that what ended while nothing could be sent
-// ends there as well. Both are Prometheus' own (its flag --rules.alert.resend-delay).
+// repeatInterval is how often an Alertmanager is sent all alerts that hold. It drops an alert
+// that is not repeated within repeatGrace, so that an alert whose end could not be sent ends
+// there as well. Both values are Prometheus' own (its flag --rules.alert.resend-delay).
 const (
 	repeatInterval = time.Minute
 	repeatGrace    = 4 * repeatInterval
@@ -40,7 +40,7 @@ const (
 
 // alertmanager speaks version 2 of Alertmanager's API.
 type alertmanager struct {
-	// url is that of its alerts: .../api/v2/alerts.
+	// url is where alerts are posted: .../api/v2/alerts.
 	url    string
 	client *http.Client
 	// labels are put on all alerts.
@@ -57,8 +57,8 @@ type alertmanagerAlert struct {
 	EndsAt      time.Time         `json:"endsAt"`
 }
 
-// deliver implements receiver. Alertmanager identifies an alert by its labels. How an alert
-// ended cannot be said there: whatever the ending, it is resolved.
+// deliver implements receiver. Alertmanager identifies an alert by its labels, and does not know
+// how an alert ended: whatever the ending, the alert is resolved.
 func (a alertmanager) deliver(ctx context.Context, notices []notice, now time.Time) error {
 	const maxAlerts = 256 // a request, as Prometheus' --alertmanager.notification-queue
 	notices = slices.DeleteFunc(notices, func(n notice) bool { return !n.ended.IsZero() && now.Sub(n.ended) > endedRetention })
@@ -123,8 +123,8 @@ func (n notice) summary() string {
 	return fmt.Sprintf("ExternalService %s is not available", n.object)
 }
 
-// post sends a value as JSON. The error holds neither the answer nor the URL, since often
-// nothing but the URL is needed to post there.
+// post sends a value as JSON. The error contains neither the answer nor the URL, since anyone who
+// knows the URL can often post there.
 func post(ctx context.Context, client *http.Client, to, contentType string, value any) error {
 	body, err := json.Marshal(value)
 	if err != nil {

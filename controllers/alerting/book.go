@@ -37,11 +37,11 @@ func newBook() *book {
 	return &book{notices: map[types.NamespacedName]map[alert]*notice{}}
 }
 
-// endedRetention is how long an Alertmanager that could not be reached can still be sent
-// the end of an alert. It is Prometheus' own (resolvedRetention in its package rules).
+// endedRetention is how long the end of an alert is kept for an Alertmanager that cannot be
+// reached. The value is Prometheus' own (resolvedRetention in its package rules).
 const endedRetention = 15 * time.Minute
 
-// restore adds alerts that held according to the record of before a restart. The next
+// restore adds the alerts that held before a restart, according to the record. The next
 // evaluation of their objects decides about them.
 func (b *book) restore(alerts map[alert]time.Time) {
 	b.mu.Lock()
@@ -93,7 +93,7 @@ func (b *book) next() uint64 {
 	return b.serial
 }
 
-// objects returns the objects that the book holds anything of.
+// objects returns the objects that the book has notices of.
 func (b *book) objects() []types.NamespacedName {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -104,8 +104,8 @@ func (b *book) objects() []types.NamespacedName {
 	return list
 }
 
-// after returns the notices since a serial, oldest first, and the serial that they bring
-// the reader to. 0 asks for all. It forgets what ended longer than endedRetention ago.
+// after returns the notices since a serial, oldest first, and the serial to continue from. The
+// notices since 0 are all of them. It forgets alerts that ended longer than endedRetention ago.
 func (b *book) after(serial uint64, now time.Time) ([]notice, uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

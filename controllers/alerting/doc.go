@@ -17,14 +17,14 @@ limitations under the License.
 // Package alerting reports what is wrong with ExternalServices to Alertmanagers and
 // webhooks, for clusters without Prometheus rules.
 //
-// It reads nothing but ExternalServices. [Evaluate] derives from an object's spec and
-// status, without any memory, which alerts hold and how the others have ended; a book
-// collects that for all objects, and each receiver has a queue of its own, so that a
-// receiver that is away delays nobody.
+// It reads nothing but ExternalServices. [Evaluate] derives from an object's spec and status,
+// without any memory, which alerts hold and how the others have ended; a book collects that for
+// all objects, and each receiver has a queue of its own, so that a receiver that is away delays
+// no other.
 //
-// Alertmanager forgets an alert that is not repeated. A webhook does not: what was posted to it
-// has to be taken back. So what was posted to each webhook is stored in a ConfigMap, by which
-// the next leader knows what to take back, also for an object that is gone by then.
+// Alertmanager forgets an alert that is not repeated. A webhook does not: the end of an alert has
+// to be posted as well. So what was posted to each webhook is stored in a ConfigMap, by which the
+// next leader knows which ends to post, also for an object that is gone by then.
 //
 // The package knows neither probes nor EndpointSlices.
 package alerting

@@ -44,14 +44,14 @@ type Config struct {
 	// AlertmanagerHTTPConfig and WebhookHTTPConfig name files that say how to log in and
 	// which authorities to trust, in the form of Prometheus' http_config; empty for none.
 	AlertmanagerHTTPConfig, WebhookHTTPConfig string
-	// Labels are added to all alerts that Alertmanagers are sent.
+	// Labels are added to all alerts for Alertmanagers.
 	Labels map[string]string
 	// RunbookURL is where people find docs/runbook.md.
 	RunbookURL string
 	// WebhookURLs are posted CloudEvents.
 	WebhookURLs []string
-	// Namespace is the operator's own, which has the record of webhooks; empty if it is not known,
-	// in which case a restart forgets that.
+	// Namespace is the operator's own, where the record of webhooks is kept; empty if it is not
+	// known, in which case a restart forgets what was posted.
 	Namespace string
 }
 
@@ -79,9 +79,9 @@ type Notifier struct {
 	deliveries *prometheus.CounterVec
 }
 
-// New returns a notifier; nil if the configuration names no receiver. It returns an error if a if a
-// file that the configuration names cannot be used. The live client reads from the API server
-// and not from a cache; it is for the record of webhooks.
+// New returns a notifier; nil if the configuration names no receiver. It returns an error if a
+// file that the configuration names cannot be used. The live client reads from the API server and
+// not from a cache; it is for the record of webhooks.
 func New(cache cache.Cache, live client.Client, clock clock.Clock, config Config) (*Notifier, error) {
 	n := &Notifier{cache: cache, clock: clock, book: newBook(), deliveries: newDeliveries()}
 	for _, url := range config.AlertmanagerURLs {
@@ -207,8 +207,8 @@ func (n *Notifier) restore(ctx context.Context) error {
 	return nil
 }
 
-// load reads a record, again and again while the API server does not answer. An error is
-// one that will not go away, such as a missing right.
+// load reads a record, and retries while the API server does not answer. It returns only errors
+// that persist, such as missing permissions.
 func (n *Notifier) load(ctx context.Context, from *record) (list map[alert]postedAlert, err error) {
 	for retry := firstRetry; ctx.Err() == nil; retry = min(2*retry, lastRetry) {
 		if list, err = from.load(ctx); err == nil || apierrors.IsForbidden(err) {
@@ -222,7 +222,7 @@ func (n *Notifier) load(ctx context.Context, from *record) (list map[alert]poste
 	return nil, ctx.Err()
 }
 
-// endDeleted ends the alerts of objects that were deleted while nobody led.
+// endDeleted ends the alerts of objects that were deleted while there was no leader.
 func (n *Notifier) endDeleted(ctx context.Context) error {
 	for _, object := range n.book.objects() {
 		err := n.cache.Get(ctx, object, &farpointv1.ExternalService{})

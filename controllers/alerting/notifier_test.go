@@ -32,7 +32,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// fakeReceiver notes what it is sent, unless it is away.
+// fakeReceiver records what it is sent, unless it is away.
 type fakeReceiver struct {
 	mu         sync.Mutex
 	away       bool
@@ -68,7 +68,7 @@ func (r *fakeReceiver) received(t *testing.T, want ...string) {
 	r.deliveries = nil
 }
 
-// inBubble runs a notifier with two receivers on fake time. One of them is repeated to.
+// inBubble runs a notifier with two receivers on fake time. Alerts are repeated to one of them.
 func inBubble(t *testing.T, run func(observe func(*farpointv1.ExternalService), once, often *fakeReceiver)) {
 	synctest.Test(t, func(t *testing.T) {
 		once, often := &fakeReceiver{}, &fakeReceiver{}
@@ -118,7 +118,7 @@ func TestNotifier_AlertAmidOthers_IsRepeatedInTime(t *testing.T) {
 			repeats += strings.Count(delivery, "+a/0 ")
 		}
 		if repeats != 3 {
-			t.Errorf("told %d times again in three intervals: %q", repeats, often.deliveries)
+			t.Errorf("repeated %d times in three intervals: %q", repeats, often.deliveries)
 		}
 	})
 }

@@ -27,11 +27,11 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-// queue holds what one receiver is still to be sent.
+// queue holds the notices that are still to be delivered to one receiver.
 type queue struct {
 	receiver
 	kind, url string
-	// repeat is how often all that holds is sent again; 0 for never.
+	// repeat is how often all alerts that hold are sent again; 0 for never.
 	repeat time.Duration
 	// wake holds a token while the book may hold something new.
 	wake chan struct{}
@@ -47,7 +47,7 @@ func newQueue(kind, url string, repeat time.Duration, to receiver) *queue {
 func (q *queue) wakeUp() {
 	select {
 	case q.wake <- struct{}{}:
-	default: // it is about to look anyway
+	default: // the queue is about to read the book anyway
 	}
 }
 
@@ -74,7 +74,7 @@ func (n *Notifier) serve(ctx context.Context, to *queue) {
 	var seen uint64
 	retry := firstRetry
 	for {
-		// Also while the receiver is away, since the book forgets what ended long ago.
+		// The book is read even while the receiver is away, since it forgets what ended long ago.
 		var changed []notice
 		changed, seen = n.book.after(seen, n.clock.Now())
 		for _, entry := range changed {

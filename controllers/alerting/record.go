@@ -37,7 +37,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// The operator may update no other ConfigMap. A right to create cannot name the object.
+// The operator may update no other ConfigMap. Permission to create cannot be limited to one name.
 // +kubebuilder:rbac:groups="",resources=configmaps,namespace=farpoint-system,verbs=create
 // +kubebuilder:rbac:groups="",resources=configmaps,namespace=farpoint-system,resourceNames=farpoint-webhooks,verbs=update
 
@@ -45,11 +45,11 @@ import (
 // namespace.
 const RecordName = "farpoint-webhooks"
 
-// postedAlert says what a webhook knows of an alert.
+// postedAlert says what was posted to a webhook about the beginning of an alert.
 type postedAlert struct {
-	// since tells one beginning of an alert from another.
+	// since distinguishes one beginning of an alert from another.
 	since time.Time
-	// delivered is false while the beginning is about to be posted. It may have arrived.
+	// delivered is false while the beginning is being posted. It may have arrived.
 	delivered bool
 }
 
@@ -71,7 +71,7 @@ type record struct {
 	// live reads from the API server and not from a cache, which would watch ConfigMaps.
 	live   client.Client
 	object types.NamespacedName
-	// key is the webhook's in the ConfigMap.
+	// key is the webhook's key in the ConfigMap.
 	key string
 	// maxBytes bounds what is stored.
 	maxBytes int
@@ -79,8 +79,8 @@ type record struct {
 	saved []byte
 }
 
-// newRecord returns the record of the webhook at this URL. A digest of the URL tells
-// webhooks apart, since the URL itself often is all that it takes to post there.
+// newRecord returns the record of the webhook at this URL. A digest of the URL identifies the
+// webhook, since anyone who knows the URL itself can often post there.
 func newRecord(live client.Client, namespace, url string, maxBytes int) *record {
 	digest := sha256.Sum256([]byte(url))
 	return &record{
@@ -139,9 +139,8 @@ func (r *record) write(ctx context.Context, content []byte) error {
 	return r.live.Update(ctx, stored)
 }
 
-// encodeRecord returns the entries as compressed JSON, always the same for the same
-// entries. If they are more than fit, the oldest ones are left out: of those, the end will
-// not be posted after a restart.
+// encodeRecord returns the entries as compressed JSON, always the same for the same entries. If
+// there are too many, the oldest ones are left out: their end is not posted after a restart.
 func encodeRecord(list map[alert]postedAlert, maxBytes int) ([]byte, error) {
 	entries := make([]recordEntry, 0, len(list))
 	for key, known := range list {
@@ -172,8 +171,8 @@ func compressed(entries []recordEntry) ([]byte, error) {
 	return content.Bytes(), nil
 }
 
-// maxDecompressed bounds what is read of a record, which anybody may have written who can
-// edit ConfigMaps in the operator's namespace.
+// maxDecompressed bounds what is read of a record: anybody who can edit ConfigMaps in the
+// operator's namespace may have written it.
 const maxDecompressed = 64 << 20
 
 func decodeRecord(content []byte) (map[alert]postedAlert, error) {

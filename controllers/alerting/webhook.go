@@ -37,7 +37,7 @@ import (
 type webhook struct {
 	url    string
 	client *http.Client
-	// record keeps told for the next leader; nil if there is nowhere to keep it.
+	// record keeps posted for the next leader; nil if there is nowhere to keep it.
 	record *record
 	// posted are the alerts whose beginning was posted, or is about to be, and whose end was
 	// not.
@@ -79,8 +79,8 @@ var eventTypes = map[Name]struct{ begins, recovered, unwatched string }{
 	FailOpen:           {"dev.farpoint.service.failopen", "dev.farpoint.service.failopen.ended", "dev.farpoint.service.unwatched"},
 }
 
-// deliver implements receiver. What is about to be posted is recorded first: if this
-// process ends between the two, the next leader takes back what may have arrived.
+// deliver implements receiver. What is about to be posted is recorded first: if this process ends
+// between the two, the next leader posts the end of what may have arrived.
 func (w *webhook) deliver(ctx context.Context, notices []notice, _ time.Time) error {
 	pending := slices.DeleteFunc(notices, w.isKnown)
 	for _, n := range pending {
@@ -103,8 +103,8 @@ func (w *webhook) deliver(ctx context.Context, notices []notice, _ time.Time) er
 	return nil
 }
 
-// isKnown reports whether there is nothing to post of a notice. An alert that another one
-// replaced needs no end: its successor says more.
+// isKnown reports whether a notice needs no post. That another alert has replaced one is not
+// posted: the new alert says more.
 func (w *webhook) isKnown(n notice) bool {
 	before, known := w.posted[n.alert]
 	switch {
@@ -123,7 +123,8 @@ func (w *webhook) keep(ctx context.Context) {
 	if w.record == nil {
 		return
 	}
-	// Also when this replica stops leading, while another one may take over.
+	// The record is written even when this replica stops leading, since another one may take
+	// over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	if err := w.record.save(ctx, w.posted); err != nil {

@@ -37,7 +37,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
-// sink is a server that notes the types of the events that it is posted.
+// sink is a server that records the types of the events that are posted to it.
 type sink struct {
 	*httptest.Server
 	mu     sync.Mutex

@@ -14,14 +14,14 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package apiserver outlasts an absence of the API server: leases, watches and caches that
-// are up to date again within a second or two of its return.
+// Package apiserver bridges outages of the API server: its leases, watches and caches are up to
+// date again within a second or two of the API server's return.
 //
-// [Lease] is the lock of the leader election. It makes requests wait while the API server
-// does not answer, and writes wait until this process is known to lead. [NewInformer] makes
-// the informers of caches, and [WatchedList] follows one kind beside them, for what would be
-// too much in a cache or may not exist. [IsUnreachable] and [IsUndecided] tell an API server
-// that did not answer from one that refused.
+// [Lease] is the lock of the leader election. It makes requests wait while the API server does
+// not answer, and writes wait until this process is known to lead. [NewInformer] makes the
+// informers of caches, and [WatchedList] follows one kind beside them, if that is too large for a
+// cache or may not exist. [IsUnreachable] and [IsUndecided] distinguish an API server that did
+// not answer from one that refused.
 //
 // The package knows nothing of ExternalServices, and decides nothing about them.
 package apiserver

@@ -31,9 +31,9 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// How the leader is elected. A replica that waits looks at the lease after retryPeriod and
-// up to 1.2 times as much more, and begins to count when it first sees a renewal. So it
-// takes over after leaseDuration + 2 * 2.2 * retryPeriod at the latest: within 15 s.
+// Periods of the leader election. A waiting replica reads the lease every 1 to 2.2 times
+// RetryPeriod, and starts to count when it first sees a renewal. So it takes over after
+// LeaseDuration + 2 * 2.2 * RetryPeriod at the latest: within 15 s.
 const (
 	LeaseName     = "farpoint-manager"
 	LeaseDuration = 10 * time.Second
@@ -41,28 +41,28 @@ const (
 	RetryPeriod   = time.Second
 )
 
-// A replica that waits and has not been able to read the lease for the outageThreshold lets its
-// holder have the first word for the holderGrace: the holder asks once a retryPeriod, or
-// after half of renewDeadline if nobody has answered.
+// A waiting replica that could not read the lease for outageThreshold leaves it to its holder for
+// holderGrace: the holder tries to renew it every RetryPeriod, or after half of RenewDeadline if
+// there was no answer.
 const outageThreshold, holderGrace = LeaseDuration / 2, RenewDeadline/2 + 2*RetryPeriod
 
-// errHolderFirst is what a replica gets instead of the lease.
+// errHolderFirst is what a waiting replica gets instead of the lease for holderGrace.
 var errHolderFirst = errors.New("the API server was unreachable: the holder of the lease may renew it first")
 
 // Lease is the lock of the leader election.
 //
-// A leader that cannot reach the API server keeps it: nobody else can get it there either,
-// and the probes go on, so that what has happened meanwhile can be published as soon as
-// the API server is back. Perhaps it is only this leader who cannot reach it, and another
-// has taken over. So the leader writes nothing from the moment on at which its lease would
-// have expired, until the API server has confirmed it.
+// A leader that cannot reach the API server keeps the lease: nobody else can get it either, and
+// the probes go on, so that what has happened meanwhile can be published as soon as the API
+// server is back. If only this leader cannot reach the API server, another replica may have taken
+// over. So from the moment its lease would have expired, the leader writes nothing until the API
+// server has confirmed the lease.
 //
-// Once the API server is back, all that have waited would find the lease expired, and the
-// first to ask would have it. It is left to its holder, who knows more: see holderGrace.
+// Once the API server is back, all waiting replicas would find the lease expired, and the first
+// to ask would get it. They leave it to its holder, which knows more: see holderGrace.
 //
-// The election asks the API server every second. While it gets no answer, requests wait
-// instead of failing, since who fails tries again after ever longer pauses, and would not
-// notice for up to half a minute that the API server is back.
+// The election asks the API server every second. While there is no answer, requests wait instead
+// of failing: failed requests are retried after ever longer pauses, so that it would take up to
+// half a minute to notice that the API server is back.
 type Lease struct {
 	// Interface is the lock itself. It is set before the election begins; nil if there
 	// is none.
@@ -71,16 +71,16 @@ type Lease struct {
 
 	// mu guards what follows. Nothing waits while holding it.
 	mu sync.Mutex
-	// away: the API server did not answer when it was last asked.
+	// away: the API server did not answer the last request.
 	away bool
-	// confirmed is when the request was sent that renewed the lease last; zero if it is
+	// confirmed is when the last successful renewal of the lease was sent; zero if the lease is
 	// not ours.
 	confirmed time.Time
 	// record and raw are the lease as it was last read.
 	record *resourcelock.LeaderElectionRecord
 	raw    []byte
-	// read is when the lease was last read, and returned when it was for the first time
-	// after an absence; zero if never.
+	// read is when the lease was last read, and returned is when it was first read after an
+	// outage; zero if never.
 	read, returned time.Time
 	// changed is closed when any of this changes.
 	changed chan struct{}
@@ -91,8 +91,8 @@ func NewLease(clock clock.PassiveClock) *Lease {
 	return &Lease{clock: clock, changed: make(chan struct{})}
 }
 
-// Get implements resourcelock.Interface. What the API server does not answer is taken to be
-// as it was, if the lease was ours.
+// Get implements resourcelock.Interface. If the API server does not answer and the lease was
+// ours, it returns the lease as it was last read.
 func (l *Lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, raw, err := l.Interface.Get(ctx)
 	l.mu.Lock()
@@ -112,8 +112,8 @@ func (l *Lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []
 	return record, raw, err
 }
 
-// yields reports whether the one that holds the lease may not have had its say yet. It is
-// called with mu held, when the lease has been read.
+// yields reports whether the holder of the lease may not have had the time to renew it yet. It is
+// called with mu held, after the lease was read.
 func (l *Lease) yields(record *resourcelock.LeaderElectionRecord) bool {
 	now := l.clock.Now()
 	if !l.read.IsZero() && now.Sub(l.read) > outageThreshold {
@@ -136,8 +136,8 @@ func (l *Lease) Create(ctx context.Context, record resourcelock.LeaderElectionRe
 	return err
 }
 
-// Update implements resourcelock.Interface. A renewal that the API server does not answer
-// counts as one: see lease.
+// Update implements resourcelock.Interface. A renewal that the API server does not answer counts
+// as successful: see Lease.
 func (l *Lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	sent := l.clock.Now()
 	err := l.Interface.Update(ctx, record)
@@ -155,7 +155,7 @@ func (l *Lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 	return err
 }
 
-// recordAnswer notes whether the API server has answered, and lets who waits look again. It is
+// recordAnswer notes whether the API server has answered, and wakes waiting requests. It is
 // called with mu held.
 func (l *Lease) recordAnswer(err error) {
 	l.away = IsUnreachable(err)
@@ -163,11 +163,11 @@ func (l *Lease) recordAnswer(err error) {
 	l.changed = make(chan struct{})
 }
 
-// Leading waits until the API server is there and the lease is ours.
+// Leading waits until the API server answers and the lease is ours.
 func (l *Lease) Leading(ctx context.Context) error { return l.ready(ctx, true) }
 
-// ready waits until the API server is there and, for a write, the lease is ours. Without
-// an election nobody waits.
+// ready waits until the API server answers and, for a write, the lease is ours. Without an
+// election it returns at once.
 func (l *Lease) ready(ctx context.Context, write bool) error {
 	for l.Interface != nil {
 		l.mu.Lock()
@@ -186,7 +186,7 @@ func (l *Lease) ready(ctx context.Context, write bool) error {
 	return nil
 }
 
-// Wrap has requests wait until they make sense.
+// Wrap makes requests wait until the API server answers, and writes until the lease is ours.
 func (l *Lease) Wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(request *http.Request) (*http.Response, error) {
 		if err := l.ready(request.Context(), isWrite(request)); err != nil {
@@ -201,17 +201,17 @@ type roundTripper func(*http.Request) (*http.Response, error)
 // RoundTrip implements http.RoundTripper.
 func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
 
-// isWrite reports whether a request changes something that only the leader may change. The
-// questions who somebody is and what they may do are put by POST, and Events change
-// nothing that anybody else has written.
+// isWrite reports whether a request changes something that only the leader may change. Reviews of
+// tokens and of access are POST requests that change nothing, and Events change nothing that
+// anybody else has written.
 func isWrite(request *http.Request) bool {
 	path := request.URL.Path
 	return request.Method != http.MethodGet && !strings.HasSuffix(path, "/events") &&
 		!strings.HasPrefix(path, "/apis/authentication.k8s.io/") && !strings.HasPrefix(path, "/apis/authorization.k8s.io/")
 }
 
-// IsUnreachable reports whether the error is that there was no answer of the API server's, be it
-// that the network or a load balancer has given one.
+// IsUnreachable reports whether the error says that the API server itself did not answer, even if
+// the network or a load balancer did.
 func IsUnreachable(err error) bool {
 	var transport *url.Error
 	switch {
@@ -223,8 +223,7 @@ func IsUnreachable(err error) bool {
 	return apierrors.IsServiceUnavailable(err) || utilnet.IsTimeout(err) || utilnet.IsProbableEOF(err) || utilnet.IsHTTP2ConnectionLost(err)
 }
 
-// IsUndecided reports whether the error is that the API server has not decided about a
-// request.
+// IsUndecided reports whether the error says that the API server has not decided about a request.
 func IsUndecided(err error) bool {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) && (status.Status().Code >= 500 || status.Status().Code == http.StatusTooManyRequests) {

@@ -31,7 +31,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
-// fakeLock is an API server that gives the next answer to whatever it is asked.
+// fakeLock is an API server that gives the next answer to any request.
 type fakeLock struct {
 	resourcelock.Interface
 	answer error
@@ -57,7 +57,7 @@ var (
 	ours        = resourcelock.LeaderElectionRecord{HolderIdentity: "us"}
 )
 
-// heldLease is one that was read and renewed just now.
+// heldLease returns a lease that was read and renewed just now.
 func heldLease(t *testing.T) (*Lease, *fakeLock, *clocktesting.FakePassiveClock) {
 	t.Helper()
 	clock := clocktesting.NewFakePassiveClock(time.Now())
@@ -130,7 +130,7 @@ func TestLease_HeldByAnother_IsNotClaimed(t *testing.T) {
 	}
 }
 
-// After an absence of the API server every replica would find the lease expired.
+// After an outage of the API server every replica would find the lease expired.
 func TestLease_APIServerBack_IsLeftToItsHolder(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	waiting, lock := NewLease(clock), &fakeLock{holder: "them"}

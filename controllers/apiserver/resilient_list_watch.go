@@ -37,26 +37,26 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-// Pauses before a list or a watch is tried again. They double from one to the other, and
-// up to half as much is added by chance. While the API server does not answer at all,
-// requests wait instead, see lease; this is for what it refuses, such as everything for a
+// Pauses before a list or a watch is retried. They double from the first to the last, and up to
+// half as much is added at random. While the API server does not answer at all, requests wait
+// instead, see Lease; the pauses are for refusals, such as those of all requests in the first
 // second after its start, before it knows its roles.
 const firstRelist, lastRelist = 250 * time.Millisecond, time.Second
 
-// shortestWatch is how long a watch lasts at least before it is begun again.
+// shortestWatch is the minimum time from one start of a watch to the next.
 const shortestWatch = 1100 * time.Millisecond
 
-// watchTimeout is after how long a watch is begun again at the earliest, and at the latest
-// after twice as much, as a Reflector does.
+// watchTimeout is the minimum time after which a watch times out; the maximum is twice that, as
+// in a Reflector.
 const watchTimeout = 5 * time.Minute
 
 // resilientListWatch keeps a list and watch going through whatever happens to the API server.
 //
-// A Reflector would do so by itself, but after pauses that double up to a minute. It counts counts
-// every watch that breaks off and every request that is refused, and forgets them only after
-// two minutes of peace (client-go/tools/cache/reflector.go, defaultBackoffMax and
-// defaultBackoffReset). After a few faults it would notice nothing for a minute or two, though
-// the API server is well. Since an informer lets nobody set that, its Reflector never sees an
+// A Reflector would do so by itself, but after pauses that double up to a minute. It counts every
+// watch that breaks off and every request that is refused, and resets the count only after two
+// minutes without faults (client-go/tools/cache/reflector.go, defaultBackoffMax and
+// defaultBackoffReset). After a few faults it would notice nothing for a minute or two, although
+// the API server is well. An informer has no setting for that. So its Reflector never sees an
 // error: it has one watch that never ends.
 //
 // It is for one Reflector, which does one thing at a time.
@@ -64,20 +64,20 @@ type resilientListWatch struct {
 	from toolscache.ListerWatcherWithContext
 	// kind is an empty object of the kind that is listed.
 	kind runtime.Object
-	// final tells errors that trying again would not change: the Reflector has to do
-	// something about them, or its caller.
+	// final reports whether a retry would not help: the Reflector, or its caller, has to handle
+	// the error.
 	final func(error) bool
 	clock clock.Clock
 	log   logr.Logger
 
 	// known are the objects that the Reflector knows, by their keys.
 	known map[toolscache.ObjectName]knownObject
-	// version is the resource version of what it knows.
+	// version is the resource version of what the Reflector knows.
 	version string
 }
 
-// knownObject is which object the Reflector knows, and in which version. The object itself
-// is the Reflector's by now, and is not read until it is gone.
+// knownObject is an object that the Reflector knows, and its version. The object itself belongs
+// to the Reflector, and is read only when it is gone.
 type knownObject struct {
 	uid     types.UID
 	version string
@@ -96,8 +96,8 @@ func NewInformer(from toolscache.ListerWatcher, object runtime.Object, resync ti
 	return toolscache.NewSharedIndexInformer(persistent.listWatch(from), object, resync, indexers)
 }
 
-// isUnsupported tells errors by which an API server says that it does not know this kind of
-// request. The Reflector then makes another.
+// isUnsupported reports whether the API server does not support this kind of request. The
+// Reflector then tries another.
 func isUnsupported(err error) bool {
 	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsMethodNotSupported(err)
 }
@@ -108,8 +108,8 @@ func isExpired(err error) bool {
 	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge)
 }
 
-// listWatch is what the Reflector is to be given. The client is who makes the requests, and
-// may be one that cannot list by a watch.
+// listWatch is what the Reflector lists and watches with. The client makes the requests, and may
+// be one that cannot list by a watch.
 func (p *resilientListWatch) listWatch(client any) toolscache.ListerWatcher {
 	return toolscache.ToListWatcherWithWatchListSemantics(&toolscache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
@@ -123,8 +123,7 @@ func (p *resilientListWatch) listWatch(client any) toolscache.ListerWatcher {
 	}, client)
 }
 
-// list lists until there is an answer. The Reflector knows what to do if the resource
-// version has expired.
+// list lists until there is an answer. The Reflector handles a resource version that has expired.
 func (p *resilientListWatch) list(ctx context.Context, options metav1.ListOptions) (list runtime.Object, err error) {
 	err = p.retry(ctx, func() error {
 		list, err = p.from.ListWithContext(ctx, options)
@@ -133,7 +132,7 @@ func (p *resilientListWatch) list(ctx context.Context, options metav1.ListOption
 	return list, err
 }
 
-// learn remembers what the Reflector knows by a list, or by the next part of one.
+// learn remembers what the Reflector learns from a list, or from the next page of one.
 func (p *resilientListWatch) learn(list runtime.Object, more bool) error {
 	if !more {
 		p.known = map[toolscache.ObjectName]knownObject{}
@@ -147,7 +146,7 @@ func (p *resilientListWatch) learn(list runtime.Object, more bool) error {
 	})
 }
 
-// retry tries until there is no error, or one that somebody else is to deal with.
+// retry tries until there is no error, or one that the caller has to handle.
 func (p *resilientListWatch) retry(ctx context.Context, try func() error) error {
 	pauses := wait.Backoff{Duration: firstRelist, Factor: 2, Jitter: 0.5, Steps: 10, Cap: lastRelist}
 	for {
@@ -165,7 +164,7 @@ func (p *resilientListWatch) retry(ctx context.Context, try func() error) error 
 	}
 }
 
-// watch begins a watch that does not end by itself.
+// watch starts a watch that does not end by itself.
 func (p *resilientListWatch) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	at := p.clock.Now()
 	from, err := p.begin(ctx, options)
@@ -190,7 +189,7 @@ func (p *resilientListWatch) watch(ctx context.Context, options metav1.ListOptio
 type endlessWatch struct {
 	events chan watch.Event
 	cancel context.CancelFunc
-	// ended is closed once nobody follows any more.
+	// ended is closed once follow has returned.
 	ended chan struct{}
 }
 
@@ -203,8 +202,8 @@ func (w endlessWatch) Stop() {
 // ResultChan implements watch.Interface.
 func (w endlessWatch) ResultChan() <-chan watch.Event { return w.events }
 
-// begin begins a watch. One that has expired already has begun and ended nevertheless, unless
-// it were to send everything.
+// begin starts a watch. If the resource version has expired, it returns a watch that has ended
+// with that error, except for a watch that would send the initial state.
 func (p *resilientListWatch) begin(ctx context.Context, options metav1.ListOptions) (started watch.Interface, err error) {
 	err = p.retry(ctx, func() error {
 		started, err = p.from.WatchWithContext(ctx, options)
@@ -216,7 +215,7 @@ func (p *resilientListWatch) begin(ctx context.Context, options metav1.ListOptio
 	return started, err
 }
 
-// endedBy is a watch that has ended with an error of the API server's.
+// endedBy returns a watch that has ended with this error of the API server.
 func endedBy(err error) watch.Interface {
 	ended := watch.NewFakeWithChanSize(1, false)
 	var status apierrors.APIStatus
@@ -227,9 +226,9 @@ func endedBy(err error) watch.Interface {
 	return ended
 }
 
-// follow passes on the events of a watch that began at a time, and of those that go on where
-// one before ended, until the context is done. It returns earlier only if the Reflector must
-// start again: the initial list is not complete yet, or the API server will not have it.
+// follow passes on the events of a watch that started at this time, and of the watches that
+// continue it, until the context is done. It returns earlier only if the Reflector must start
+// again: the initial list is not complete yet, or the API server refuses to continue.
 func (p *resilientListWatch) follow(ctx context.Context, from watch.Interface, at time.Time, to chan<- watch.Event) {
 	for {
 		err := p.forward(ctx, from, to)
@@ -255,21 +254,21 @@ func (p *resilientListWatch) follow(ctx context.Context, from watch.Interface, a
 	}
 }
 
-// end stops a watch, and reads what it still has to tell. Some go on trying to tell that
-// to the end of their days, such as those of watch.Filter, which the cache uses.
+// end stops a watch, and reads its remaining events. Some watches block for ever until these are
+// read, such as those of watch.Filter, which the cache uses.
 func end(of watch.Interface) {
 	of.Stop()
 	for range of.ResultChan() {
 	}
 }
 
-// next are the options of a watch that goes on from what is known.
+// next returns the options of a watch that continues from what is known.
 func (p *resilientListWatch) next() metav1.ListOptions {
 	return metav1.ListOptions{ResourceVersion: p.version, AllowWatchBookmarks: true, TimeoutSeconds: ptr.To(int64(watchTimeout.Seconds() * (1 + rand.Float64())))}
 }
 
-// forward passes events on until the watch has ended, or the context. An error that the
-// API server has ended it with is returned.
+// forward passes events on until the watch or the context has ended. It returns the error with
+// which the API server has ended the watch.
 func (p *resilientListWatch) forward(ctx context.Context, from watch.Interface, to chan<- watch.Event) error {
 	for {
 		select {
@@ -299,8 +298,8 @@ func send(ctx context.Context, to chan<- watch.Event, event watch.Event) (sent b
 	}
 }
 
-// note remembers what the Reflector knows by an event. The events before the bookmark that
-// ends the initial ones are in no order.
+// note remembers what the Reflector learns from an event. The initial events, up to the bookmark
+// that ends them, are in no order.
 func (p *resilientListWatch) note(event watch.Event) {
 	object, err := meta.Accessor(event.Object)
 	if err != nil {
@@ -317,7 +316,7 @@ func (p *resilientListWatch) note(event watch.Event) {
 	}
 }
 
-// relist lists, and makes events of what is different from what is known.
+// relist lists, and sends events for what differs from what is known.
 func (p *resilientListWatch) relist(ctx context.Context, to chan<- watch.Event) error {
 	list, err := p.list(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -335,7 +334,7 @@ func (p *resilientListWatch) relist(ctx context.Context, to chan<- watch.Event) 
 		if present, ok := p.known[key]; ok && present.uid == past.uid {
 			continue
 		}
-		delete(before, key) // also if there is another one with its name
+		delete(before, key) // also if another object has its name now
 		if !send(ctx, to, watch.Event{Type: watch.Deleted, Object: past.object.DeepCopyObject()}) {
 			return ctx.Err()
 		}
@@ -351,7 +350,7 @@ func (p *resilientListWatch) relist(ctx context.Context, to chan<- watch.Event) 
 			return ctx.Err()
 		}
 	}
-	// The version of the list is that of none of its objects.
+	// No object has the version of the list.
 	p.version = of.GetResourceVersion()
 	bookmark := p.kind.DeepCopyObject()
 	if object, err := meta.Accessor(bookmark); err == nil {

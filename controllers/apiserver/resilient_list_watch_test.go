@@ -38,8 +38,8 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 )
 
-// stormy is an API server with ConfigMaps that answers requests by its faults, in turn,
-// while there are any, and whose watches can be broken off.
+// stormy is an API server with ConfigMaps that answers requests with its faults, in turn, while
+// there are any, and whose watches can be broken off.
 type stormy struct {
 	mu     sync.Mutex
 	faults []error
@@ -51,7 +51,7 @@ type stormy struct {
 	watches []*watch.FakeWatcher
 }
 
-// IsWatchListSemanticsUnSupported is for the Reflector, which lists then.
+// IsWatchListSemanticsUnSupported makes the Reflector list.
 func (s *stormy) IsWatchListSemanticsUnSupported() bool { return true }
 
 // fault is called with mu held.
@@ -137,21 +137,21 @@ func (s *stormy) answer(faults ...error) {
 	s.faults = faults
 }
 
-// forget has the API server have nothing from before now.
+// forget makes the API server forget all earlier versions.
 func (s *stormy) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kept = len(s.history)
 }
 
-// neverFresh has watches expire as soon as they begin.
+// neverFresh makes watches expire as soon as they begin.
 func (s *stormy) neverFresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kept = math.MaxInt
 }
 
-// requests counts those so far.
+// requests returns how many requests there were so far.
 func (s *stormy) requests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,8 +183,8 @@ func followed(t *testing.T, test func(api *stormy, known func(name string) bool)
 	})
 }
 
-// soon is how long it may take after a storm until the news are known. The longest pause
-// is lastRelist and half as much, and there may be a watch that must not seem too short.
+// soon is how long it may take after a storm until the changes are known. The longest pause is
+// lastRelist and half as much, and there may be a watch that must not seem too short.
 const soon = lastRelist + lastRelist/2 + shortestWatch
 
 func TestListWatch_FaultsEnd_CatchesUpAtOnce(t *testing.T) {
@@ -243,7 +243,7 @@ func TestListWatch_WatchEnds_IsRestarted(t *testing.T) {
 	})
 }
 
-// A watch may also end because what it goes on from is not there any more. Then all is
+// A watch may also end because the version that it continues from has expired. Then everything is
 // listed again.
 func TestListWatch_WatchExpired_ListsAgain(t *testing.T) {
 	followed(t, func(api *stormy, known func(string) bool) {
@@ -261,8 +261,8 @@ func TestListWatch_WatchExpired_ListsAgain(t *testing.T) {
 	})
 }
 
-// One that was deleted and created again meanwhile is another object, though of the same name,
-// and perhaps of the same generation.
+// An object that was deleted and created again meanwhile is another object, although it has the
+// same name, and perhaps the same generation.
 func TestListWatch_ObjectRecreated_IsNoUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &stormy{}
@@ -297,8 +297,7 @@ func TestListWatch_ObjectRecreated_IsNoUpdate(t *testing.T) {
 	})
 }
 
-// Nor is it one where all that is listed has expired already, as it may be while API servers
-// disagree.
+// The versions of lists may have expired already, too, as while API servers disagree.
 func TestListWatch_WatchesExpire_NoBusyLoop(t *testing.T) {
 	followed(t, func(api *stormy, _ func(string) bool) {
 		api.breakOff(nil)
@@ -307,7 +306,7 @@ func TestListWatch_WatchesExpire_NoBusyLoop(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if calls := api.requests() - before; calls > 2*int(time.Minute/shortestWatch)+2 {
-			t.Errorf("asked %d times in a minute", calls)
+			t.Errorf("%d requests in a minute", calls)
 		}
 	})
 }
@@ -321,7 +320,7 @@ func TestListWatch_Faults_NoBusyLoop(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if calls := api.requests() - before; calls < int(time.Minute/(2*lastRelist)) || calls > int(time.Minute/lastRelist) {
-			t.Errorf("asked %d times in a minute", calls)
+			t.Errorf("%d requests in a minute", calls)
 		}
 	})
 }

@@ -23,9 +23,9 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// WarningFilter passes on the API server's warnings, except the one that comes with each
-// request for Endpoints since Kubernetes 1.33, and that of slices of the type FQDN. They are
-// used on purpose, and the descriptions of publishEndpoints and publish: FQDN say that they are
+// WarningFilter passes on the API server's warnings, except the one that comes with each request
+// for Endpoints since Kubernetes 1.33, and that of slices of the type FQDN. Both are used on
+// purpose, and the descriptions of publishEndpoints and publish: FQDN say that they are
 // deprecated.
 type WarningFilter struct {
 	Next rest.WarningHandlerWithContext

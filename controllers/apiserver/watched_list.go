@@ -36,20 +36,19 @@ import (
 )
 
 const (
-	// relistDelay is the time until the API server is asked again after it has refused, or
-	// has had no such kind.
+	// relistDelay is the pause after the API server has refused a request, or lacks the kind.
 	relistDelay = 5 * time.Second
-	// rewatchDelay is the time until it is asked again after a watch that broke off.
+	// rewatchDelay is the pause after a watch broke off.
 	rewatchDelay = time.Second
 )
 
-// WatchedList holds objects that a watch of its own keeps up to date: for what is too much
-// to be in the manager's cache, or of a kind that may not be there at all.
+// WatchedList holds objects that a watch of its own keeps up to date. It is for what is too large
+// for the manager's cache, and for kinds that may not exist.
 type WatchedList struct {
-	// reduce copies out of an object what is looked at.
+	// reduce copies the fields of an object that matter.
 	reduce func(object any) client.Object
-	// changed is called after what is looked at has changed in a namespace, and with "" if
-	// that is the list as a whole: it is known, or its kind has come or gone.
+	// changed is called after these fields have changed in a namespace, and with "" if the list
+	// as a whole has changed: it is known now, or its kind was installed or removed.
 	changed func(namespace string)
 
 	// mu guards what follows. Nothing waits while holding it.
@@ -70,7 +69,7 @@ const (
 	Present
 )
 
-// NewWatchedList returns a list that keeps what reduce leaves of objects, and calls changed
+// NewWatchedList returns a list that keeps what reduce returns of objects, and calls changed
 // after that has changed in a namespace.
 func NewWatchedList(reduce func(any) client.Object, changed func(string)) *WatchedList {
 	return &WatchedList{reduce: reduce, changed: changed, objects: map[types.NamespacedName]client.Object{}}
@@ -82,8 +81,8 @@ type Kind struct {
 	List   client.ObjectList
 }
 
-// Follow keeps the list up to date until the context ends. The kinds are different
-// versions of one; the first that the API server has is taken.
+// Follow keeps the list up to date until the context ends. The kinds are versions of one kind;
+// the first that the API server has is used.
 func (l *WatchedList) Follow(ctx context.Context, from client.WithWatch, clock clock.Clock, kinds []Kind, options ...client.ListOption) {
 	reflectors := make([]*toolscache.Reflector, len(kinds))
 	for i, kind := range kinds {
@@ -136,10 +135,10 @@ func listWatch(from client.WithWatch, list client.ObjectList, options []client.L
 	}
 }
 
-// isAbsent tells an API server that does not have the kind from one that does not answer.
+// isAbsent reports whether the API server lacks the kind.
 func isAbsent(err error) bool { return meta.IsNoMatchError(err) || apierrors.IsNotFound(err) }
 
-// All returns the objects of a namespace, which are not to be changed.
+// All returns the objects of a namespace, which must not be changed.
 func (l *WatchedList) All(namespace string) ([]client.Object, WatchState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -154,7 +153,7 @@ func (l *WatchedList) All(namespace string) ([]client.Object, WatchState) {
 
 // Add, Update, Delete, Replace and Resync are what a Reflector calls.
 
-// Add is also called for what is there already.
+// Add is also called for objects that are in the list already.
 func (l *WatchedList) Add(object any) error {
 	reduced := l.reduce(object)
 	key := client.ObjectKeyFromObject(reduced)
@@ -181,13 +180,13 @@ func (l *WatchedList) Delete(object any) error {
 	return nil
 }
 
-// Replace is called with all that there is.
+// Replace is called with all objects.
 func (l *WatchedList) Replace(objects []any, _ string) error {
 	l.replace(objects, Present)
 	return nil
 }
 
-// Resync is never called: no resync is asked for.
+// Resync is never called: no resync is configured.
 func (l *WatchedList) Resync() error { return nil }
 
 func (l *WatchedList) replace(objects []any, state WatchState) {

@@ -26,7 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Who follows a list is called for what is looked at, and for nothing else.
+// A list calls its follower for changes of the fields that it reads, and for nothing else.
 func listedSlice(name string, addresses ...string) *discoveryv1.EndpointSlice {
 	slice := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: name}}
 	for _, address := range addresses {
@@ -35,7 +35,7 @@ func listedSlice(name string, addresses ...string) *discoveryv1.EndpointSlice {
 	return slice
 }
 
-// addressesOf leaves nothing of a slice but its endpoints.
+// addressesOf keeps only the endpoints of a slice.
 func addressesOf(object any) client.Object {
 	slice := object.(*discoveryv1.EndpointSlice)
 	return &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: slice.Namespace, Name: slice.Name}, Endpoints: slice.Endpoints}
@@ -79,7 +79,7 @@ func TestWatchedList_Changes_AreReported(t *testing.T) {
 			quoted = `"` + strings.Join(changed, `" "`) + `"`
 		}
 		if quoted != step.want {
-			t.Errorf("%s: told of %s, want %s", step.name, quoted, step.want)
+			t.Errorf("%s: %s changed, want %s", step.name, quoted, step.want)
 		}
 	}
 }
