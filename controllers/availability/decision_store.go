@@ -22,9 +22,9 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// DecisionStore are what this process has decided about the traffic of each object,
-// written to its slices. After a restart the slices say the same; until then somebody who edits
-// or deletes slices changes nothing by it for longer than it takes to restore them.
+// DecisionStore keeps what this process has decided about the traffic of each object and written
+// to its slices. After a restart the slices say the same; until then, edits and deletions of
+// slices do not change the decisions.
 type DecisionStore struct {
 	// mu guards what follows. No I/O is done while holding it.
 	mu      sync.Mutex

@@ -36,7 +36,7 @@ func serves(service *corev1.Service, key GroupKey) bool {
 	}))
 }
 
-// Served are the groups that clients of the Service can reach.
+// Served returns the groups that clients of the Service can reach.
 func (a Decisions) Served(service *corev1.Service) Decisions {
 	if service == nil {
 		return nil
@@ -44,7 +44,7 @@ func (a Decisions) Served(service *corev1.Service) Decisions {
 	return slices.DeleteFunc(slices.Clone(a), func(d groupDecision) bool { return !serves(service, d.GroupKey) })
 }
 
-// LastTier is the last tier in use in any group that clients can reach.
+// LastTier returns the last tier in use in any group that clients can reach.
 func (a Decisions) LastTier(service *corev1.Service) int32 {
 	last := int32(0)
 	for i, group := range a.Served(service) {
@@ -55,8 +55,8 @@ func (a Decisions) LastTier(service *corev1.Service) int32 {
 	return last
 }
 
-// where are the groups with this decision, in words that start the sentence about them; "" if
-// these are all groups.
+// where names the groups with this decision, as the start of a sentence about them; "" if these
+// are all groups.
 func (a Decisions) where(decision tierDecision) string {
 	var names []string
 	for i := range a {
@@ -70,8 +70,8 @@ func (a Decisions) where(decision tierDecision) string {
 	return phrase.List(names, ", ") + ": "
 }
 
-// describe says a sentence about each decision that applies, with the groups that it is
-// about unless these are all.
+// describe returns a sentence about each decision that applies, with the groups that it is about
+// unless these are all.
 func (a Decisions) describe(applies func(*groupDecision) bool, sentence func(*groupDecision) string) string {
 	var sentences []string
 	for i := range a {
@@ -83,7 +83,7 @@ func (a Decisions) describe(applies func(*groupDecision) bool, sentence func(*gr
 	return strings.Join(sentences, "; ")
 }
 
-// FailOpenReason is that of the first group that fails open; "" if none does.
+// FailOpenReason returns the reason of the first group that fails open; "" if none does.
 func (a Decisions) FailOpenReason() string {
 	for i := range a {
 		if a[i].failOpen != "" {
@@ -93,7 +93,7 @@ func (a Decisions) FailOpenReason() string {
 	return ""
 }
 
-// FailOpenMessage says why endpoints get traffic that are not healthy.
+// FailOpenMessage says why endpoints that are not healthy get traffic.
 func (a Decisions) FailOpenMessage(rules Rules) string {
 	return a.describe(func(d *groupDecision) bool { return d.failOpen != "" }, func(d *groupDecision) string {
 		switch d.failOpen {
@@ -131,8 +131,8 @@ type GroupReadiness struct {
 	Open           bool
 }
 
-// Readiness is that of a group. Endpoints that are always published are ready; those that
-// get traffic by failing open are not known to serve.
+// Readiness returns the readiness of a group. If endpoints are always published, all are ready
+// but those that fail open, which are not known to serve.
 func (d *groupDecision) Readiness(publishNotReady bool) GroupReadiness {
 	readiness := GroupReadiness{Ready: d.healthy, Unknown: d.unknown, Open: d.failOpen != ""}
 	if publishNotReady {

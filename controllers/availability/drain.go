@@ -35,33 +35,33 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// DefaultDrainPeriod is that of the CRD.
+// DefaultDrainPeriod is the CRD's default.
 const DefaultDrainPeriod = 30 * time.Second
 
 // Drain finds the endpoints that have left the spec and stay in the slices for a while, as
-// terminating, so that their connections can end. What there is to know of them is in the
-// slices, and until when they stay in the slices' annotations. It is pure.
+// terminating, so that their connections can end. Their states are in the slices, and until when
+// they stay is in the slices' annotations. It is pure.
 type Drain struct {
-	// Service is the one that the endpoints belong to. What was published for another one
-	// goes at once.
+	// Service is the one that the endpoints belong to. Endpoints that were published for another
+	// one are removed at once.
 	Service *corev1.Service
-	// Period is how long an endpoint stays that leaves now; one that has left before stays
-	// no longer.
+	// Period is how long an endpoint that leaves now stays; one that has left before stays no
+	// longer than that.
 	Period time.Duration
 	Now    time.Time
-	// Claimed are the places of the endpoints that are wanted.
+	// Claimed are the keys of the endpoints of the spec.
 	Claimed map[endpoint.Key]int
-	// Rivals are slices of others for the same Service: what has moved there is not to be
-	// published twice.
+	// Rivals are slices of others for the same Service: endpoints that have moved there must not
+	// be published twice.
 	Rivals []*discoveryv1.EndpointSlice
 	// Refused reports whether an address and its ports may not be published (any more).
 	Refused func(netip.Addr, []discoveryv1.EndpointPort) bool
 	Prior   *slicestate.Prior
-	// Health is what the probes know of an endpoint with this name; false if nothing.
+	// Health returns what the probes know of the endpoint with this name; false if nothing.
 	Health func(name string) (health.Health, bool)
 }
 
-// DrainPeriod returns how long endpoints drain that leave the spec.
+// DrainPeriod returns how long endpoints that leave the spec drain.
 func DrainPeriod(spec *farpointv1.ExternalServiceSpec) time.Duration {
 	if spec.Availability.DrainPeriod == nil {
 		return DefaultDrainPeriod
@@ -69,8 +69,8 @@ func DrainPeriod(spec *farpointv1.ExternalServiceSpec) time.Duration {
 	return spec.Availability.DrainPeriod.Duration
 }
 
-// Leaving are the endpoints to be published besides those of the spec, in an order that
-// depends on nothing but them.
+// Leaving returns the endpoints to be published besides those of the spec, in an order that
+// depends only on these endpoints.
 func (d Drain) Leaving(existing []*discoveryv1.EndpointSlice) []endpoint.Verdict {
 	if d.Period <= 0 {
 		return nil
@@ -93,8 +93,8 @@ func (d Drain) Leaving(existing []*discoveryv1.EndpointSlice) []endpoint.Verdict
 // spec may have, so that one spec can be replaced by another.
 const maxLeaving = endpoint.MaxPerObject
 
-// latest are the endpoints that drain as far as there may be so many: the oldest, which have
-// had most of their time, go at once.
+// latest returns the endpoints that drain, at most maxLeaving: the oldest, which have had most of
+// their time, are removed at once.
 func latest(leaving []endpoint.Verdict) []endpoint.Verdict {
 	if len(leaving) <= maxLeaving {
 		return leaving
@@ -105,7 +105,7 @@ func latest(leaving []endpoint.Verdict) []endpoint.Verdict {
 	return leaving[:maxLeaving]
 }
 
-// arePublished reports whether ports are such as are published: somebody may have edited
+// arePublished reports whether ports look as the operator writes them: somebody may have edited
 // them.
 func arePublished(ports []discoveryv1.EndpointPort) bool {
 	return len(ports) > 0 && !slices.ContainsFunc(ports, func(port discoveryv1.EndpointPort) bool {
@@ -122,7 +122,7 @@ func (d Drain) leavingOf(slice *discoveryv1.EndpointSlice, leaving []endpoint.Ve
 			continue
 		}
 		address, err := netip.ParseAddr(published.Addresses[0])
-		// A name goes at once: it may lead to where nothing may go any more.
+		// A name is removed at once: it may lead to an address that is refused by now.
 		if err != nil || d.isClaimed(address, slice.Ports) || d.Refused(address, slice.Ports) {
 			continue
 		}
@@ -131,7 +131,7 @@ func (d Drain) leavingOf(slice *discoveryv1.EndpointSlice, leaving []endpoint.Ve
 		}
 		left := endpointLike(published, address, ports)
 		if endpoint.TopologyFault(left.Spec) != "" {
-			continue // somebody has edited it; as a hint it could not be written, nor could its slice
+			continue // somebody has edited it; the API server would refuse it as a hint, and its whole slice
 		}
 		left.Index = math.MaxInt
 		if until, current, ok := d.until(left, asWritten); ok {
@@ -151,7 +151,7 @@ func (d Drain) isClaimed(address netip.Addr, ports []discoveryv1.EndpointPort) b
 	return false
 }
 
-// endpointLike is the endpoint that is published in this way.
+// endpointLike returns the endpoint that is published in this way.
 func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *endpoint.PortSet) *endpoint.Endpoint {
 	text := address.String()
 	return &endpoint.Endpoint{
@@ -166,9 +166,9 @@ func endpointLike(published *discoveryv1.Endpoint, address netip.Addr, ports *en
 	}
 }
 
-// until is when an endpoint goes, and how it is; false if it goes now. One that drains not
-// yet and is not probed may have been put into the slice by somebody else: it is ours if
-// the slice holds what the operator has written.
+// until returns when an endpoint is removed, and its health; false if it is removed now. Somebody
+// else may have put an endpoint that does not drain yet and is not probed into the slice: it is
+// ours if the slice holds what the operator has written.
 func (d Drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time, health.Health, bool) {
 	published, _ := d.Prior.Find(left)
 	current, known := d.Health(left.Name)
@@ -191,11 +191,11 @@ func (d Drain) until(left *endpoint.Endpoint, asWritten func() bool) (time.Time,
 		}
 		return end, current, d.Now.Before(end)
 	}
-	// It leaves now, or when it goes got lost.
+	// It leaves now, or the time of its removal was lost.
 	return end, current, published.Serving && current.State.Serves()
 }
 
-// wholeSecond is the next one, since the API keeps no fractions.
+// wholeSecond rounds up to a second, since the API keeps no fractions.
 func wholeSecond(t time.Time) time.Time {
 	if whole := t.Truncate(time.Second); !whole.Equal(t) {
 		return whole.Add(time.Second)
@@ -203,7 +203,7 @@ func wholeSecond(t time.Time) time.Time {
 	return t
 }
 
-// withoutDuplicates drops what others publish as well, or another slice.
+// withoutDuplicates drops endpoints that others publish as well, or that are in another slice.
 func (d Drain) withoutDuplicates(leaving []endpoint.Verdict) []endpoint.Verdict {
 	published := map[endpoint.Key]bool{}
 	for _, slice := range d.Rivals {
@@ -230,7 +230,7 @@ func (d Drain) withoutDuplicates(leaving []endpoint.Verdict) []endpoint.Verdict 
 	})
 }
 
-// DrainedIn is the time until the first of the endpoints has drained; 0 if none does.
+// DrainedIn returns the time until the first of the endpoints has drained; 0 if none drains.
 func DrainedIn(all []endpoint.Verdict, now time.Time) time.Duration {
 	var first time.Duration
 	for i := range all {

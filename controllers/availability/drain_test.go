@@ -37,8 +37,8 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-// departed is a drain of what 192.0.2.1:8080 left behind: a slice with these conditions, and
-// with this of it in the annotation, if anything is.
+// departed returns a drain of the slice that 192.0.2.1:8080 has left behind, with these
+// conditions, and with this annotation if it is not nil.
 func departed(conditions string, hidden *slicestate.State) (Drain, *discoveryv1.EndpointSlice) {
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "integration", Name: "a", Labels: map[string]string{discoveryv1.LabelServiceName: "legacy"}},
@@ -180,8 +180,7 @@ func TestDrainedIn_SeveralDrain_FirstDecides(t *testing.T) {
 	}
 }
 
-// TestDrain_CacheInAnyOrder_SameResult: the status would be written again and
-// again.
+// Otherwise the status would be written again and again.
 func TestDrain_CacheInAnyOrder_SameResult(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(20))
 	wants.MaxEndpoints = 3
@@ -205,7 +204,7 @@ func TestDrain_CacheInAnyOrder_SameResult(t *testing.T) {
 	}
 }
 
-// The oldest of too many go at once.
+// The oldest of too many are removed at once.
 func TestDrain_TooMany_OldestAreRemoved(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(maxLeaving + 3))
 	for i := range wants.Endpoints {
@@ -230,7 +229,7 @@ func TestDrain_TooMany_OldestAreRemoved(t *testing.T) {
 	}
 }
 
-// BenchmarkDrainNothing is what draining costs while none of 1,000 endpoints does.
+// BenchmarkDrainNothing measures what draining costs while none of 1,000 endpoints drains.
 func BenchmarkDrainNothing(b *testing.B) {
 	wants := fixtures.Wants(fixtures.Numbered(1000))
 	existing := sliceplan.Make(wants, nil).Create

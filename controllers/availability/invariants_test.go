@@ -109,9 +109,8 @@ func (c *roleChecker) checkRoles() {
 	}
 }
 
-// checkStandbys: a tier is on standby only if those before it have enough healthy
-// endpoints, or may have with the verdicts to come. It is in use only if they do not have
-// enough.
+// checkStandbys checks that a tier is on standby only if those before it have enough healthy
+// endpoints, or may have with the verdicts to come. It is in use only if they do not have enough.
 func (c *roleChecker) checkStandbys() {
 	notDown := func(v *endpoint.Verdict) bool { return isHealthy(v) || isAwaited(v) }
 	if c.count(c.now.tier+1, 9, isAny) > 0 && c.count(0, c.now.tier, notDown) < c.rules.MinReady {
@@ -136,7 +135,7 @@ func (c *roleChecker) checkFailOpen() {
 		}
 	}
 	if (opened > 0) != (c.now.failOpen != "") || opened != c.now.opened {
-		c.t.Fatalf("%s: %d let in, told %d and the reason %q", c.what, opened, c.now.opened, c.now.failOpen)
+		c.t.Fatalf("%s: %d endpoints fail open, the decision says %d and the reason %q", c.what, opened, c.now.opened, c.now.failOpen)
 	}
 	healthy, active := c.count(0, 9, isHealthy), c.count(0, 9, isAny)
 	switch c.now.failOpen {
@@ -159,12 +158,12 @@ func (c *roleChecker) checkFailOpen() {
 	default:
 		judged := c.count(0, 9, hasVerdict) == active
 		if active > 0 && judged && healthy == 0 && (c.rules.WhenNoneHealthy == farpointv1.PublishAll || c.rules.MinHealthyPercent > 0 && c.count(0, 9, stays) > 0) {
-			c.t.Fatalf("%s: nobody is let in", c.what)
+			c.t.Fatalf("%s: no endpoint fails open", c.what)
 		}
 	}
 }
 
-// checkSecondAssign: what is in force now is what was before.
+// checkSecondAssign checks that assigning roles again changes nothing.
 func (c *roleChecker) checkSecondAssign() {
 	reassigned := slices.Clone(c.all)
 	wasReady := map[string]bool{}

@@ -30,7 +30,7 @@ type Rules struct {
 	MinHealthyPercent int
 }
 
-// RulesOf keeps within the bounds of the CRD, whatever its version.
+// RulesOf applies the bounds of the CRD, whatever version of it is installed.
 func RulesOf(spec *farpointv1.Availability) Rules {
 	return Rules{
 		MinReady:          max(int(spec.MinReady), 1),
@@ -39,12 +39,13 @@ func RulesOf(spec *farpointv1.Availability) Rules {
 	}
 }
 
-// past is what was in force up to now in a traffic group. An endpoint without a verdict,
-// a new one, gets the benefit of the doubt: it neither ends nor begins anything.
+// past is what was in force up to now in a traffic group. An endpoint without a verdict, such as
+// a new one, gets the benefit of the doubt: it neither begins nor ends a failover or failing
+// open.
 type past struct {
 	// tier is the last one that was in use.
 	tier int32
-	// failingOpen: endpoints got traffic that were not healthy.
+	// failingOpen: endpoints that were not healthy got traffic.
 	failingOpen bool
 }
 
@@ -56,28 +57,27 @@ type tierDecision struct {
 	failedOver bool
 	// ahead counts the healthy active endpoints of the tiers before that one.
 	ahead int
-	// healthy and active count endpoints of the tiers in use, those not that say that they
-	// drain.
+	// healthy and active count endpoints of the tiers in use, without those that report draining.
 	healthy, active int
-	// failOpen is the reason why endpoints get traffic that are not healthy; "" if none do.
+	// failOpen is the reason why endpoints that are not healthy get traffic; "" if none do.
 	failOpen string
-	// opened counts these.
+	// opened counts the endpoints that get traffic by failing open.
 	opened int
 }
 
 // tally counts the endpoints of a tier.
 type tally struct {
-	// all that are accepted, whatever their state.
+	// all counts accepted endpoints, whatever their state.
 	all, active, healthy int
-	// draining are active and say that they take no new traffic. Like those that drain by
-	// the spec they are of no use, and no sign that something is wrong.
+	// draining are active and report that they take no new traffic. Like those that drain by the
+	// spec, they are of no use, and no sign of a fault.
 	draining int
 	// awaited are active and have had no verdict.
 	awaited int
 }
 
-// suffices reports whether the share of healthy ones is at least this. Endpoints without a
-// verdict count as healthy where they are to get the benefit of the doubt.
+// suffices reports whether at least this percentage is healthy. With doubt, endpoints without a
+// verdict count as healthy.
 func (t tally) suffices(percent int, doubt bool) bool {
 	healthy := t.healthy
 	if doubt {
@@ -104,15 +104,15 @@ func (t *tally) add(v *endpoint.Verdict) {
 	}
 }
 
-// isAwaited reports of an endpoint whose first verdict is about to come. If its probes cannot
-// be made it may never come.
+// isAwaited reports whether the first verdict on an endpoint is about to come. If its probes
+// cannot be made, it may never come.
 func isAwaited(v *endpoint.Verdict) bool {
 	return v.Health.State == health.StateUnknown && v.Health.Cause.Reason == probes.ReasonNone && !v.Held
 }
 
-// reach finds the last tier in use: the first that has, together with those before it, as
-// many healthy endpoints as there must be. An endpoint without a verdict keeps a tier on
-// standby, but puts none there that was in use.
+// reach finds the last tier in use: the first that has, together with those before it, at least
+// MinReady healthy endpoints. An endpoint without a verdict keeps a tier on standby, but puts no
+// tier on standby that was in use.
 func (r Rules) reach(tiers *[endpoint.LastTier + 1]tally, was past) tierDecision {
 	var now tierDecision
 	healthy, awaited, accepted := 0, 0, 0
@@ -134,8 +134,8 @@ func (r Rules) reach(tiers *[endpoint.LastTier + 1]tally, was past) tierDecision
 	return now
 }
 
-// failOpenReason returns the reason why endpoints get traffic that are not healthy; "" if none do.
-// If some of them serve at least, and only drain, it is these.
+// failOpenReason returns the reason why endpoints that are not healthy get traffic; "" if none
+// do. If some of them only drain, and so serve at least, these get traffic.
 func (r Rules) failOpenReason(tiers *[endpoint.LastTier + 1]tally, now tierDecision, was past) string {
 	healthy, draining := 0, 0
 	for i := range tiers {
@@ -176,8 +176,8 @@ func (r Rules) failOpenReasonWithoutDrains(tiers *[endpoint.LastTier + 1]tally, 
 	return ""
 }
 
-// admitsUnhealthy reports whether an endpoint in use gets traffic although it is not
-// healthy. Whether it was ready is asked only where that decides.
+// admitsUnhealthy reports whether an endpoint in use gets traffic although it is not healthy.
+// wasReady is called only where it decides.
 func (d *tierDecision) admitsUnhealthy(v *endpoint.Verdict, wasReady func() bool) bool {
 	switch d.failOpen {
 	case "":

@@ -33,8 +33,8 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-// verdictsOf reads endpoints such as "1down": priority and what is known. Capitals tell of
-// those that were ready before.
+// verdictsOf reads endpoints such as "1down": priority and what is known. Capitals mark those
+// that were ready before.
 func verdictsOf(words string) (all []endpoint.Verdict, ready map[string]bool) {
 	ready = map[string]bool{}
 	ports := fixtures.HTTPPort(8080)
@@ -78,7 +78,7 @@ func pastOf(was past, ready map[string]bool) Past {
 	}}
 }
 
-// noPast is that of endpoints that have not been published.
+// noPast is the past of endpoints that have not been published.
 func noPast() Past {
 	return Past{Published: func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool) {
 		return slicestate.Published{}, false

@@ -46,8 +46,8 @@ func groupKeyOf(family discoveryv1.AddressType, port *discoveryv1.EndpointPort) 
 	return GroupKey{family: family, port: *port.Name, protocol: *port.Protocol}
 }
 
-// trafficGroup are the endpoints that have one key. A client of one group is not helped by
-// the endpoints of another, so that each is judged by itself.
+// trafficGroup has the endpoints of one key. A client of one group cannot use the endpoints of
+// another, so that each group is evaluated by itself.
 type trafficGroup struct {
 	GroupKey
 	tiers [endpoint.LastTier + 1]tally
@@ -86,7 +86,8 @@ type Past struct {
 	Published func(*endpoint.Endpoint, discoveryv1.EndpointPort) (slicestate.Published, bool)
 }
 
-// groupIndex finds the groups of endpoints. Neighbours in a spec tend to have the same.
+// groupIndex finds the groups of endpoints. Neighbouring endpoints of a spec tend to have the
+// same groups.
 type groupIndex struct {
 	groups []*trafficGroup
 	byKey  map[GroupKey]int
@@ -211,8 +212,8 @@ func setPortRole(v *endpoint.Verdict, port int, given endpoint.Role) {
 	v.PortRoles[port] = given
 }
 
-// rank is lower for the roles that give an endpoint more traffic: of one that has several
-// roles, the status shows the first.
+// rank is lower for the roles that give an endpoint more traffic: if it has several roles, the
+// status shows the one with the lowest rank.
 func rank(r endpoint.Role) int {
 	switch r {
 	case endpoint.FailOpen:
@@ -253,9 +254,9 @@ func roleAt(v *endpoint.Verdict, key GroupKey) endpoint.Role {
 	return endpoint.Disabled
 }
 
-// SplitByRole takes endpoints apart that have different roles for different ports: in one
-// slice an endpoint has one set of conditions for all its ports. Mostly there are none, as
-// long as the endpoints of an object have the same ports.
+// SplitByRole splits endpoints that have different roles for different ports: in one slice an
+// endpoint has one set of conditions for all its ports. Usually there are none, as long as the
+// endpoints of an object have the same ports.
 func SplitByRole(all []endpoint.Verdict) []endpoint.Verdict {
 	if !slices.ContainsFunc(all, func(v endpoint.Verdict) bool { return v.PortRoles != nil }) {
 		return all

@@ -103,7 +103,7 @@ func TestAssign_FamiliesAndPorts_AreEvaluatedSeparately(t *testing.T) {
 	}
 }
 
-// A verdict on a split endpoint is one, whichever of its slices is asked.
+// A split endpoint has one verdict, whichever of its slices is read.
 func TestSplitByRole_Restart_ReadsBackBothRoles(t *testing.T) {
 	all := fixtures.Verdicts(t, "192.0.2.1 pg=5432 0 up", "192.0.2.2 metrics=9187 0 down", "192.0.2.3 pg=5432,metrics=9187 1 up")
 	rules := Rules{MinReady: 1}

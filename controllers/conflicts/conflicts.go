@@ -46,8 +46,7 @@ type Conflict struct {
 	Reason, Message string
 }
 
-// Neighbours are all that leads a Service's traffic somewhere besides the slices of one
-// ExternalService.
+// Neighbours are all sources of a Service's endpoints besides the slices of one ExternalService.
 type Neighbours struct {
 	Service *corev1.Service
 	// Rivals are slices of other ExternalServices.
@@ -56,11 +55,11 @@ type Neighbours struct {
 	foreign []*discoveryv1.EndpointSlice
 	// Pods are slices of Pods.
 	Pods []*discoveryv1.EndpointSlice
-	// Endpoints has the Service's name; nil if there is none, or nobody takes notice.
+	// Endpoints has the Service's name; nil if there is none that matters.
 	Endpoints metav1.Object
 }
 
-// Add puts a slice of the Service where it belongs, unless it is the owner's own.
+// Add adds a slice of the Service to the list where it belongs, unless it is the owner's own.
 func (n *Neighbours) Add(slice *discoveryv1.EndpointSlice, owner types.NamespacedName) {
 	switch written, ours := ownership.OfSlice(slice); {
 	case ours && written == owner:
@@ -71,8 +70,8 @@ func (n *Neighbours) Add(slice *discoveryv1.EndpointSlice, owner types.Namespace
 	}
 }
 
-// Find looks at each kind of neighbour. The first conflict that is found gives
-// the reason, all of them speak in the message.
+// Find checks each kind of neighbour. The reason is that of the first conflict; the message names
+// all of them.
 func Find(own []endpoint.Endpoint, around Neighbours) *Conflict {
 	var conflict *Conflict
 	for _, look := range []func([]endpoint.Endpoint, Neighbours) *Conflict{leftoverPodSlices, mirroredEndpoints, foreignSlices, sharedEndpoints} {
@@ -87,8 +86,8 @@ func Find(own []endpoint.Endpoint, around Neighbours) *Conflict {
 	return conflict
 }
 
-// leftoverPodSlices finds what Kubernetes' own controller leaves behind when a Service
-// loses its selector: from then on it looks away.
+// leftoverPodSlices finds the slices that Kubernetes' own controller leaves behind when a Service
+// loses its selector: from then on it ignores the Service.
 func leftoverPodSlices(_ []endpoint.Endpoint, around Neighbours) *Conflict {
 	if len(around.Service.Spec.Selector) > 0 || len(around.Pods) == 0 {
 		return nil
@@ -133,9 +132,8 @@ func foreignSlices(_ []endpoint.Endpoint, around Neighbours) *Conflict {
 		enumerated("EndpointSlice %s is", "EndpointSlices %s are", foreign), around.Service.Name)}
 }
 
-// sharedEndpoints finds endpoints that slices of other ExternalServices for the same
-// Service publish as well, or those of its Pods. kube-proxy takes the conditions of
-// either, at random.
+// sharedEndpoints finds endpoints that slices of other ExternalServices for the same Service
+// publish as well, or those of its Pods. kube-proxy follows the conditions of either, at random.
 func sharedEndpoints(own []endpoint.Endpoint, around Neighbours) *Conflict {
 	if len(around.Rivals) == 0 && len(around.Pods) == 0 {
 		return nil
@@ -179,7 +177,7 @@ func sharedWith(mine map[endpoint.Key]string, published *discoveryv1.Endpoint, p
 	return "", false
 }
 
-// enumerated names slices, and who manages them if that is written on them.
+// enumerated names slices, and who manages them if a label says so.
 func enumerated(one, several string, list []*discoveryv1.EndpointSlice) string {
 	var names []string
 	for _, slice := range list {

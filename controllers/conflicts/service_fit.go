@@ -32,9 +32,9 @@ import (
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
-// FamilyMismatch compares the address families of endpoints with those of the Service; "" if if
-// they match. That a headless Service has a second family that no endpoint has needs no fix:
-// the API server gives it both, and it has no addresses that lead nowhere.
+// FamilyMismatch compares the address families of endpoints with those of the Service; "" if they
+// match. A headless Service with a second family that no endpoint has needs no fix: the API
+// server gives it both, and it has no addresses that lead nowhere.
 func FamilyMismatch(endpoints []endpoint.Endpoint, around Neighbours) (reason, message string) {
 	service := around.Service
 	if len(endpoints) == 0 || len(service.Spec.IPFamilies) == 0 {

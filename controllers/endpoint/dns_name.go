@@ -24,8 +24,8 @@ import (
 	"farpoint.dev/farpoint/probes/resolver"
 )
 
-// IsDNSName tells a name from an address, and from what was meant for one. It may not be
-// a good one.
+// IsDNSName reports whether an address of the spec is meant to be a DNS name, and not an IP
+// address. The name may be invalid.
 func IsDNSName(address string) bool {
 	if strings.HasPrefix(address, resolver.ServiceScheme) {
 		return true

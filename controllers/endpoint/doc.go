@@ -19,8 +19,8 @@ limitations under the License.
 // An [Endpoint] is what can be published: an address or a DNS name, and a [PortSet]. A [Key] is
 // where traffic goes, the identity of an endpoint at one port from the spec to the slices. A
 // [Verdict] is an endpoint, what is known of its health, and the [Role] that it is published in;
-// [Verdict.Conditions] and [Verdict.Publication] are what that amounts to. A [Rejection] says
-// why an endpoint of the spec is none.
+// [Verdict.Conditions] and [Verdict.Publication] are what that amounts to. A [Rejection] says why
+// an endpoint of the spec is set aside.
 //
 // The package decides nothing about traffic. It knows no client, no clock and no cache.
 package endpoint

@@ -41,8 +41,8 @@ func StateOf(spec *farpointv1.Endpoint) farpointv1.EndpointState {
 	return spec.State
 }
 
-// MaxPerObject is the most endpoints of an object, as the CRD has it for those that are
-// written down.
+// MaxPerObject is the maximum number of endpoints of an object, as in the CRD for those in the
+// spec.
 const MaxPerObject = 1000
 
 // AddressTypeOf returns the type of the slices that an endpoint is published in.
@@ -71,21 +71,21 @@ type Endpoint struct {
 	Ports *PortSet
 	// Resolved is where the address comes from; nil if the spec has it.
 	Resolved *ResolvedFrom
-	// Held endpoints have a health check that cannot be carried out as the spec has it, and
-	// are probed by the last one that was sound: a slip must not take a living endpoint out.
+	// Held endpoints have a health check that cannot be made as the spec has it, and are probed
+	// by the last sound one: a mistake in an edit must not take a live endpoint out.
 	Held bool
-	// Unprobed endpoints are held and have no health check that could be carried out: they
-	// can be found dead, but not healthy.
+	// Unprobed endpoints are held and have no health check that can be made: they can be found
+	// dead, but not healthy.
 	Unprobed bool
-	// DrainUntil is when an endpoint goes that has left the spec; zero for all others.
+	// DrainUntil is when an endpoint that has left the spec is removed; zero for all others.
 	DrainUntil time.Time
 }
 
 // ResolvedFrom is how a DNS name led to an address.
 type ResolvedFrom struct {
-	// Address is the spec's, and name the canonical name that probes call it by.
+	// Address is the spec's, and Name the canonical name that probes use.
 	Address, Name string
-	// Target is the name if SRV records name it.
+	// Target is Name if SRV records name it.
 	Target string
 }
 

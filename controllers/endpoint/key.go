@@ -54,7 +54,7 @@ func (h Host) Key(port discoveryv1.EndpointPort) Key {
 	return Key{Host: h, Protocol: ptr.Deref(port.Protocol, corev1.ProtocolTCP), Port: ptr.Deref(port.Port, 0)}
 }
 
-// Host of an endpoint is its name if that is published in the place of addresses.
+// Host returns the address of an endpoint, or its name if that is published instead of addresses.
 func (e *Endpoint) Host() Host {
 	if e.Address.IsValid() {
 		return Host{Address: e.Address}

@@ -26,7 +26,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// PortSet is a list of ports that endpoints have in common. Endpoints with the same set are in set are in
+// PortSet is a list of ports that endpoints have in common. Endpoints with the same set are in
 // the same slices.
 type PortSet struct {
 	Ports []discoveryv1.EndpointPort
@@ -37,8 +37,8 @@ type PortSet struct {
 // count.
 type PortsKey string
 
-// NewPortSet makes sure that nothing is nil: consumers take a nil name and "" for two
-// different things, and the API server fills in the rest anyway.
+// NewPortSet returns the set of these ports, whose names must not be nil: consumers treat a nil
+// name and "" as two different things, and the API server fills in the rest anyway.
 func NewPortSet(ports []discoveryv1.EndpointPort) *PortSet {
 	return &PortSet{Ports: ports, Key: PortsKeyOf(ports)}
 }

@@ -40,11 +40,11 @@ const (
 	asDisabled
 )
 
-// publications say of each way what it is called, what is in the slices, and whether the
-// endpoint gets new connections. Conditions are false, false, false wherever there is to be no
-// traffic, and never serving alone, which some consumers send traffic to and some don't. Those
-// of endpoints that drain depend on more: see [Verdict.Conditions]. Where several ways have the
-// same conditions, the first is the one that conditions alone stand for: see [PublicationOf].
+// publications say of each way what it is called, what is in the slices, and whether the endpoint
+// gets new connections. Conditions are false, false, false wherever there is to be no traffic,
+// and never serving alone, to which some consumers send traffic and some do not. Those of
+// endpoints that drain depend on more: see [Verdict.Conditions]. If several ways have the same
+// conditions, the first is the one that conditions alone mean: see [PublicationOf].
 var publications = [...]struct {
 	name       farpointv1.EndpointPublication
 	conditions Conditions

@@ -22,9 +22,9 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// StaleReason is why the verdict is stale; ReasonNone if it is not. OperatorIsolated
-// reports what the operator holds back itself. An endpoint without a sound health check is
-// stale at once, and until it is found dead.
+// StaleReason returns why the verdict is stale; ReasonNone if it is not. The condition
+// OperatorIsolated reports verdicts that the operator itself holds back. The verdict on an
+// endpoint without a sound health check is stale at once, and until the endpoint is found dead.
 func StaleReason(v *Verdict) probes.Reason {
 	switch since := v.Health.Since(); {
 	case v.Health.State == health.StateUnknown || !v.DrainUntil.IsZero() || v.Spec.State == farpointv1.EndpointDisabled:

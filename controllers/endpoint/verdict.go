@@ -21,7 +21,7 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// Role is what an endpoint is published as, besides what its health makes of it.
+// Role is what an endpoint is published as, apart from its health.
 type Role uint8
 
 const (
@@ -76,8 +76,8 @@ type Verdict struct {
 	Health health.Health
 	// Role is what it is published as at all of its ports.
 	Role Role
-	// PortRoles are the roles for each port if they differ; role is then the one that gives it
-	// most traffic. See splitByRole.
+	// PortRoles are the roles for each port if they differ; Role is then the one that gives it
+	// the most traffic. See availability.SplitByRole.
 	PortRoles []Role
 	// WrittenReason is the reason for the same verdict in the slices; "" for none.
 	WrittenReason string

@@ -25,7 +25,7 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-// TestVerdict_Publication is the table that consumers were read for.
+// TestVerdict_Publication tests the table that was derived from the source of consumers.
 func TestVerdict_Publication(t *testing.T) {
 	const healthy, unhealthy, unknown, drains = health.StateHealthy, health.StateUnhealthy, health.StateUnknown, health.StateDraining
 	tests := []struct {
