@@ -25,9 +25,8 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 )
 
-// addressIndex finds wanted endpoints by the text of their address. It is a hash table of
-// indexes: for a thousand endpoints a map would take more memory than all that is written
-// for one of them.
+// addressIndex finds endpoints by the text of their address. It is a hash table of indexes: for a
+// thousand endpoints a map would take more memory than all that is written for one of them.
 type addressIndex struct {
 	endpoints []endpoint.Verdict
 	seed      maphash.Seed
@@ -53,8 +52,8 @@ func (x *addressIndex) bucket(address string) uint64 {
 	return maphash.String(x.seed, address) & uint64(len(x.first)-1)
 }
 
-// find goes through the wanted endpoints that have a published one's address. There may be
-// several, with other ports. One with more than one address was published by nobody here.
+// find yields the endpoints that have a published endpoint's address. There may be several, with
+// different ports. An endpoint with more than one address was not published by the operator.
 func (x *addressIndex) find(published *discoveryv1.Endpoint) iter.Seq[int32] {
 	return func(yield func(int32) bool) {
 		if len(published.Addresses) != 1 {

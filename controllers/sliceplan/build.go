@@ -22,8 +22,8 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 )
 
-// agrees reports whether a slice says of an endpoint all that it should, and nothing that
-// somebody else has put there. The address is known to be right.
+// agrees reports whether a slice says all that it should about an endpoint, and nothing that
+// somebody else has added. The address is known to be right.
 func (p *planner) agrees(present *discoveryv1.Endpoint, v *endpoint.Verdict) bool {
 	conditions := v.Conditions(p.wants.Service.Spec.PublishNotReadyAddresses)
 	return isBool(present.Conditions.Ready, conditions.Ready) &&
@@ -36,8 +36,8 @@ func (p *planner) agrees(present *discoveryv1.Endpoint, v *endpoint.Verdict) boo
 		p.wants.Hints.agree(present.Hints, v.Spec)
 }
 
-// build makes the slice of a draft: the existing one, in the version that was seen, so
-// that nothing newer is overwritten, with all that is ours as it should be.
+// build returns the slice of a draft: the existing one, in the version that was read, so that
+// nothing newer is overwritten, with all that the operator writes as it should be.
 func (p *planner) build(draft *draft) *discoveryv1.EndpointSlice {
 	slice := &discoveryv1.EndpointSlice{AddressType: draft.group.addressType, Endpoints: p.endpoints(draft)}
 	if draft.existing != nil {
@@ -84,7 +84,7 @@ func (p *planner) endpoints(draft *draft) []discoveryv1.Endpoint {
 
 func isBool(present *bool, want bool) bool { return present != nil && *present == want }
 
-// isText takes no text for an empty one, as nonEmpty does.
+// isText treats nil as an empty text, as nonEmpty does.
 func isText(present *string, want string) bool {
 	if want == "" {
 		return present == nil

@@ -39,19 +39,19 @@ import (
 // routes is a set of endpoints that new connections may go to, as address and port.
 type routes map[string]bool
 
-// consumer is somebody who reads EndpointSlices and sends traffic by them. The rules are
-// those of its source, written out.
+// consumer reads EndpointSlices and sends traffic by them. The rules are those of its source,
+// written out.
 type consumer struct {
 	name string
 	// routes reads the slices of a Service, for its port http.
 	routes func([]*discoveryv1.EndpointSlice) routes
-	// expected is what it is to find. It differs from the endpoints that are ready only
-	// with a reason.
+	// expected is what it should find. It differs from the endpoints that are ready only for a
+	// reason.
 	expected func(expectedRoutes) routes
 	because  string
 }
 
-// expectedRoutes is what the slices are to say, told from the table of states.
+// expectedRoutes is what the slices should say, according to the table of states.
 type expectedRoutes struct {
 	ready, serving, terminating routes
 }
@@ -137,8 +137,8 @@ func reading(takes func(discoveryv1.EndpointConditions) bool) func([]*discoveryv
 	}
 }
 
-// forEachEndpoint goes through the endpoints behind the port http. Consumers match ports by name, and
-// skip one without a number.
+// forEachEndpoint calls fn with the endpoints behind the port http. Consumers match ports by
+// name, and skip one without a number.
 func forEachEndpoint(slices []*discoveryv1.EndpointSlice, fn func(key string, endpoint *discoveryv1.Endpoint)) {
 	for _, slice := range slices {
 		for _, port := range slice.Ports {
@@ -307,8 +307,8 @@ func anyService(random *rand.Rand, met map[string]int) (sliceplan.Wants, expecte
 	return wants, expected
 }
 
-// TestConsumers_RandomServices_Agree publishes Services at random and reads the slices by the rules of
-// everybody who does: they are to send traffic to the same endpoints.
+// TestConsumers_RandomServices_Agree publishes Services at random and reads the slices by the
+// rules of all consumers: they must send traffic to the same endpoints.
 func TestConsumers_RandomServices_Agree(t *testing.T) {
 	met := map[string]int{}
 	for seed := range uint64(1000) {
@@ -336,7 +336,7 @@ func TestConsumers_RandomServices_Agree(t *testing.T) {
 	}
 }
 
-// checkConditions finds what consumers do not agree about.
+// checkConditions finds conditions about which consumers disagree.
 func checkConditions(t *testing.T, published []*discoveryv1.EndpointSlice) {
 	t.Helper()
 	for _, slice := range published {

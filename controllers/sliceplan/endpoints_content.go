@@ -32,8 +32,8 @@ import (
 )
 
 const (
-	// EndpointsCapacity is the most addresses in an Endpoints object, as Kubernetes' own
-	// controller has it (pkg/controller/endpoint/endpoints_controller.go).
+	// EndpointsCapacity is the maximum number of addresses in an Endpoints object, as in
+	// Kubernetes' own controller (pkg/controller/endpoint/endpoints_controller.go).
 	EndpointsCapacity = 1000
 	// EndpointsTruncated is the value of the annotation that says that there are more.
 	EndpointsTruncated = "truncated"

@@ -42,11 +42,11 @@ type Hints struct {
 	nodes bool
 }
 
-// HintDecision is what came of the wish to keep traffic near, or on the node.
+// HintDecision is the decision about a request to keep traffic near, or on the node.
 type HintDecision struct {
 	Hints Hints
-	// Effective, reason and message are those of the condition TrafficPolicyEffective.
-	// Without a reason nobody has such a wish.
+	// Effective, Reason and Message are those of the condition TrafficPolicyEffective. Reason is
+	// empty if there is no such request.
 	Effective       bool
 	Reason, Message string
 }
@@ -106,9 +106,9 @@ func (f *HintDecision) explain(effective bool, reason, format string, args ...an
 	f.Effective, f.Reason, f.Message = effective, reason, fmt.Sprintf(format, args...)
 }
 
-// BesideOthers is the same with others publishing for the Service as well. If they give no
-// hints, nobody follows those that are written here; they are written anyway, so that nothing
-// here changes with what others do.
+// BesideOthers returns the decision if others publish for the Service as well. If they give no
+// hints, consumers ignore those that the operator writes. It writes them anyway, so that its
+// slices do not change with those of others.
 func (f HintDecision) BesideOthers(service *corev1.Service, rivals []*discoveryv1.EndpointSlice) HintDecision {
 	if !f.Effective {
 		return f
@@ -120,8 +120,8 @@ func (f HintDecision) BesideOthers(service *corev1.Service, rivals []*discoveryv
 	return f
 }
 
-// unhinted names who else publishes for the Service without such hints. Of foreign slices
-// nothing is known but that they are there, which NoConflicts tells.
+// unhinted names the other publishers for the Service without such hints. It leaves out foreign
+// slices, of which only the existence is known, which the condition NoConflicts reports.
 func unhinted(written Hints, service *corev1.Service, rivals []*discoveryv1.EndpointSlice) []string {
 	has := func(given *discoveryv1.EndpointHints) bool {
 		return given != nil && (written.zones && len(given.ForZones) > 0 || !written.zones && len(given.ForNodes) > 0)
@@ -180,7 +180,7 @@ func distributionOf(service *corev1.Service) distribution {
 	return distribution{}
 }
 
-// zoneAdvice says what endpoints have not that have no zones to be used from.
+// zoneAdvice says what endpoints lack that have no zones to be used from, and what to set.
 func (d distribution) zoneAdvice() string {
 	if d.value == "" {
 		return "no forZones, although others have: set forZones for all endpoints, or set the Service's trafficDistribution to use zone"
@@ -188,7 +188,7 @@ func (d distribution) zoneAdvice() string {
 	return "neither zone nor forZones: set one of them for every endpoint"
 }
 
-// localPolicy is the field by which a Service leads only to endpoints on the node that the
+// localPolicy returns the field by which a Service leads only to endpoints on the node that the
 // traffic comes from or arrives at.
 func localPolicy(service *corev1.Service) string {
 	switch {
@@ -200,7 +200,7 @@ func localPolicy(service *corev1.Service) string {
 	return ""
 }
 
-// of makes an endpoint's hints; nil if it gets none.
+// of returns an endpoint's hints; nil if it gets none.
 func (h Hints) of(spec *farpointv1.Endpoint) *discoveryv1.EndpointHints {
 	byHand, own, node := h.choose(spec)
 	hints := &discoveryv1.EndpointHints{}

@@ -37,11 +37,12 @@ type metadata struct {
 	owner               *farpointv1.ExternalService
 	reference           metav1.OwnerReference
 	labels, annotations map[string]string
-	// trigger is the annotation that says when what is news came about; "" for none.
+	// trigger is the annotation that says when the change that is published occurred; "" for
+	// none.
 	trigger string
 	// byZone: each zone's endpoints are in separate slices.
 	byZone bool
-	// usedNames are the names of slices that there are.
+	// usedNames are the names of existing slices.
 	usedNames map[string]bool
 }
 
@@ -86,8 +87,8 @@ func (m *metadata) labelsFor(zone string) map[string]string {
 	return labels
 }
 
-// equal reports whether a slice has the metadata of its group, save when it was triggered,
-// which is that of its last write, and the state of its endpoints.
+// equal reports whether a slice has the metadata of its group, apart from the trigger time, which
+// is that of its last write, and the state of its endpoints.
 func (m *metadata) equal(slice *discoveryv1.EndpointSlice, group *sliceGroup) bool {
 	if m.owner.DeletionTimestamp != nil {
 		return m.sameAnnotations(slice.Annotations) // see put
@@ -136,9 +137,8 @@ func (m *metadata) put(slice *discoveryv1.EndpointSlice, group *sliceGroup, stat
 	slice.OwnerReferences = references
 }
 
-// name is the first free one of the group. It depends on nothing but what there is, so
-// that a plan made from a stale cache creates no duplicate: the API server refuses the
-// name.
+// name returns the first free name of the group. It depends only on the existing slices, so that
+// a plan made from a stale cache creates no duplicate: the API server refuses the name.
 func (m *metadata) name(group *sliceGroup) string {
 	digest := fnv.New32a()
 	fmt.Fprintf(digest, "%s/%s %s %s", m.owner.Namespace, m.owner.Name, group.addressType, group.ports.Key)
@@ -154,9 +154,9 @@ func (m *metadata) name(group *sliceGroup) string {
 	}
 }
 
-// sliceLabels are the Service's labels, as Kubernetes' own controller copies them, then
-// the user's, then the ones that make consumers and us find the slice, whatever the
-// Service has under their names.
+// sliceLabels are the Service's labels, as Kubernetes' own controller copies them, then the
+// user's, then the ones by which consumers and the operator find the slice, whatever the Service
+// has under their names.
 func sliceLabels(wants Wants, byZone bool) map[string]string {
 	labels := maps.Clone(wants.Service.Labels)
 	if labels == nil {

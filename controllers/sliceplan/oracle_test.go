@@ -41,7 +41,7 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-// expectedStates is what all slices together are to say, found out without regard to slices.
+// expectedStates is what all slices together should say, computed without regard to slices.
 func (m *simulation) expectedStates() map[string]string {
 	hinted := m.service.Spec.TrafficDistribution != nil
 	byHand := false
@@ -88,7 +88,7 @@ func (m *simulation) expectedStates() map[string]string {
 	return states
 }
 
-// actualStates is the state in slices, and fails if they could not be written or belong to nobody.
+// actualStates is the state in slices. It fails if a slice could not be written or has no owner.
 func (m *simulation) actualStates(t *testing.T, present []*discoveryv1.EndpointSlice) map[string]string {
 	t.Helper()
 	states := map[string]string{}
@@ -108,7 +108,7 @@ func (m *simulation) actualStates(t *testing.T, present []*discoveryv1.EndpointS
 			}
 			key := fmt.Sprintf("%s %d", address, *slice.Ports[0].Port)
 			if _, twice := states[key]; twice {
-				t.Fatalf("%s stands twice", key)
+				t.Fatalf("%s is published twice", key)
 			}
 			states[key] = saying(slice, &endpoint)
 		}
@@ -144,7 +144,7 @@ func saying(slice *discoveryv1.EndpointSlice, endpoint *discoveryv1.Endpoint) st
 	return fmt.Sprintf("%v %v %v zone=%q host=%q hints=%q hidden=%s", *conditions.Ready, *conditions.Serving, *conditions.Terminating, ptr.Deref(endpoint.Zone, ""), ptr.Deref(endpoint.Hostname, ""), zones, hidden)
 }
 
-// step plans, checks the plan and carries it out.
+// step plans, checks the plan and applies it.
 func (m *simulation) step(t *testing.T, edit string, calm bool) sliceplan.Plan {
 	t.Helper()
 	m.trigger = m.trigger.Add(time.Second)
@@ -192,8 +192,8 @@ func (m *simulation) step(t *testing.T, edit string, calm bool) sliceplan.Plan {
 	return plan
 }
 
-// applyPlan makes one write after the other, as the API server would, and fails if an
-// endpoint is missing after one of them that was there before and is wanted still.
+// applyPlan makes one write after the other, as the API server would, and fails if an endpoint
+// that was there before and is still requested is missing after one of them.
 func (m *simulation) applyPlan(t *testing.T, edit string, plan sliceplan.Plan) {
 	t.Helper()
 	requested := map[string]bool{}
@@ -255,8 +255,8 @@ func (m *simulation) store(byName map[string]*discoveryv1.EndpointSlice, slice *
 }
 
 // coreWrites is how many writes the rules of Kubernetes' own controller lead to
-// (k8s.io/endpointslice reconciler.go, reconcileByPortMapping and finalize), told from
-// those rules alone and for slices whose metadata is as it should be.
+// (k8s.io/endpointslice reconciler.go, reconcileByPortMapping and finalize), computed from those
+// rules alone, for slices with correct metadata.
 func (m *simulation) coreWrites() int {
 	type group struct {
 		family  bool
@@ -402,8 +402,8 @@ func FuzzPlanSlices(f *testing.F) {
 	})
 }
 
-// TestPlanAgainstOracle edits, flips and meddles at random, and compares the slices with what
-// is asked for, and their writes with those of core's rules.
+// TestPlanAgainstOracle edits, flips and meddles at random, and compares the slices with what is
+// expected, and the writes with those of core's rules.
 func TestPlanAgainstOracle(t *testing.T) {
 	for seed := range uint64(effort.Rounds(80, 10)) {
 		random := rand.New(rand.NewPCG(seed, 2))

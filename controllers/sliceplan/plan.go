@@ -29,24 +29,24 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 )
 
-// Plan is what has to be written, in this order, so that no endpoint is missing
-// in between: the updates that take endpoints away which turn up elsewhere stand last.
+// Plan is what has to be written, in this order, so that no endpoint is missing in between: the
+// updates that remove endpoints which move to another slice come last.
 type Plan struct {
 	Create, Update, Delete []*discoveryv1.EndpointSlice
 	// ShrinkLast are the slices of those last updates, as they are now.
 	ShrinkLast []*discoveryv1.EndpointSlice
-	// Withheld are creations that are not carried out, since what the slices depend on is being being
-	// deleted, and the garbage collector with it. The slices that have their endpoints now keep
-	// them.
+	// Withheld are slices that are not created, because what they depend on is being deleted, and
+	// the garbage collector would delete them with it. The slices that have their endpoints now
+	// keep them.
 	Withheld []*discoveryv1.EndpointSlice
-	// Kept counts the slices that there will be.
+	// Kept counts the slices after the plan.
 	Kept int
 }
 
 // IsEmpty reports whether there is nothing to be written.
 func (p *Plan) IsEmpty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) == 0 }
 
-// Result lists the slices that there will be, of those that there were.
+// Result lists the slices after the plan, given the existing ones.
 func (p *Plan) Result(existing []*discoveryv1.EndpointSlice) []*discoveryv1.EndpointSlice {
 	replaced := make(map[string]bool, len(p.Update)+len(p.Delete))
 	for _, slice := range slices.Concat(p.Update, p.Delete) {
@@ -67,22 +67,21 @@ type Wants struct {
 	Service *corev1.Service
 	// Endpoints are to be published, each with its verdict.
 	Endpoints []endpoint.Verdict
-	// Hints are what they get of them.
+	// Hints are the hints that the endpoints get.
 	Hints Hints
-	// MaxEndpoints is the most that a slice may hold.
+	// MaxEndpoints is the maximum number of endpoints in a slice.
 	MaxEndpoints int
-	// Trigger is when what is news in the slices came about. Slices that are written say
-	// so; by itself it is no reason to write one. Zero if that is not known.
+	// Trigger is when the change occurred that the slices publish. Slices that are written say
+	// so; by itself it is no reason to write one. It is zero if that is not known.
 	Trigger time.Time
 }
 
-// Make finds the fewest writes that lead from the existing slices to the wanted
-// ones, by the rules of Kubernetes' own controller (k8s.io/endpointslice
-// reconciler.go): endpoints stay where they are; slices that must change anyway are
-// filled first; nothing is moved for tidiness, since every change of a slice is sent to
-// every node. It changes none of its arguments, and what it creates and updates shares no
-// memory with them, which are the cache's, or with each other: a client decodes the API
-// server's answer into what it has sent.
+// Make finds the fewest writes that lead from the existing slices to the desired ones, by the
+// rules of Kubernetes' own controller (k8s.io/endpointslice reconciler.go): endpoints stay where
+// they are; slices that must change anyway are filled first; nothing is moved for tidiness, since
+// every change of a slice is sent to every node. It changes none of its arguments, and what it
+// creates and updates shares no memory with them, which are the cache's, or with each other: a
+// client decodes the API server's answer into what it has sent.
 func Make(wants Wants, existing []*discoveryv1.EndpointSlice) Plan {
 	planner := newPlanner(wants)
 	planner.matchExisting(existing)
@@ -140,7 +139,7 @@ type draft struct {
 	// endpoints are in the order of the existing slice; what is added comes last.
 	endpoints []int32
 	changed   bool
-	// shrinks: an endpoint that it cannot keep has to turn up in another slice.
+	// shrinks: an endpoint that it cannot keep has to move to another slice.
 	shrinks bool
 }
 
@@ -161,7 +160,7 @@ func (p *planner) findGroups() {
 	for i := range p.wants.Endpoints {
 		e := p.wants.Endpoints[i].Endpoint
 		key := groupKey{endpoint.AddressTypeOf(e), e.Ports.Key, p.metadata.zoneOf(e)}
-		if group == nil || group.groupKey != key { // mostly it is that of the one before
+		if group == nil || group.groupKey != key { // usually it is that of the one before
 			if group = byKey[key]; group == nil {
 				group = &sliceGroup{groupKey: key, index: int32(len(p.groups)), ports: e.Ports, labels: p.metadata.labelsFor(key.zone)}
 				byKey[key] = group
@@ -172,7 +171,7 @@ func (p *planner) findGroups() {
 	}
 }
 
-// matchExisting leaves every wanted endpoint in the slice where it is.
+// matchExisting leaves every endpoint in the slice where it is.
 func (p *planner) matchExisting(existing []*discoveryv1.EndpointSlice) {
 	byKey := make(map[groupKey]*sliceGroup, len(p.groups))
 	for _, group := range p.groups {
@@ -199,8 +198,8 @@ func (p *planner) matchExisting(existing []*discoveryv1.EndpointSlice) {
 	}
 }
 
-// keep finds out which of its endpoints a slice can keep as one of the group's; none if
-// that is nil.
+// keep returns the draft with the endpoints that a slice can keep as one of the group's; none if
+// the group is nil.
 func (p *planner) keep(group *sliceGroup, slice *discoveryv1.EndpointSlice) *draft {
 	kept := &draft{group: group, existing: slice}
 	if group != nil {
@@ -242,8 +241,9 @@ func (p *planner) findIn(group *sliceGroup, present *discoveryv1.Endpoint) int32
 	return -1
 }
 
-// reusableGroup is the only group that wants endpoints of a slice whose own group is gone, as when
-// ports change: it has the slice with the endpoints in their place. Otherwise it is nil.
+// reusableGroup returns the only group that has endpoints of a slice whose own group is gone, as
+// when ports change: this group takes over the slice, and its endpoints stay in place. It returns
+// nil if there is no such group, or more than one.
 func (p *planner) reusableGroup(slice *discoveryv1.EndpointSlice) *sliceGroup {
 	var reusing *sliceGroup
 	for i := range slice.Endpoints {
@@ -258,7 +258,7 @@ func (p *planner) reusableGroup(slice *discoveryv1.EndpointSlice) *sliceGroup {
 	return reusing
 }
 
-// stateOf is the annotation of a draft with what its endpoints' conditions do not say, until
+// stateOf returns the annotation of a draft with what its endpoints' conditions do not say, until
 // the next call.
 func (p *planner) stateOf(of *draft) []byte {
 	return p.state.Encode(of.group.ports.Key, p.wants.Endpoints, of.endpoints, p.wants.Service.Spec.PublishNotReadyAddresses)
@@ -289,9 +289,9 @@ func (p *planner) fill(group *sliceGroup) {
 	}
 }
 
-// fullestFirst are the drafts of a group that must be written anyway, emptied ones last.
-// One that shrinks is written after those that gain, and takes in no endpoint that another
-// one loses: the other could be written first, and the endpoint be missing in between.
+// fullestFirst returns the drafts of a group that must be written anyway, emptied ones last. One
+// that shrinks is written after those that gain, and takes in no endpoint that another one loses:
+// the other could be written first, and the endpoint be missing in between.
 func fullestFirst(group *sliceGroup) []*draft {
 	var changed []*draft
 	for _, draft := range group.drafts {
@@ -303,8 +303,8 @@ func fullestFirst(group *sliceGroup) []*draft {
 	return changed
 }
 
-// bestFit is the unchanged draft that is fullest with all of the unplaced in it; nil if
-// they fit into none. One creation is better than several updates.
+// bestFit returns the fullest unchanged draft that has room for all of the unplaced; nil if they
+// fit into none. One creation is better than several updates.
 func (p *planner) bestFit(group *sliceGroup) *draft {
 	var best *draft
 	for _, draft := range group.drafts {
@@ -328,7 +328,7 @@ func (p *planner) fillDraft(home *draft) {
 	home.group.unplaced = unplaced[room:]
 }
 
-// buildPlan says what is to be done with each draft, of so many slices that there are.
+// buildPlan says what is to be done with each draft, given how many slices exist.
 func (p *planner) buildPlan(existing int) Plan {
 	p.reuse()
 	var plan Plan
@@ -358,8 +358,8 @@ func (p *planner) buildPlan(existing int) Plan {
 	return plan
 }
 
-// reuse turns a deletion and a creation into one update, unless an endpoint could be
-// missing until the next one.
+// reuse turns a deletion and a creation into one update, unless an endpoint could be missing
+// until the next update.
 func (p *planner) reuse() {
 	var created []*draft
 	for _, group := range p.groups {

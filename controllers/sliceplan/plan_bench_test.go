@@ -34,8 +34,8 @@ import (
 )
 
 // oneFlip is as many endpoints as an ExternalService may have, with all that a slice has for an
-// endpoint, in slices that differ in one verdict. The spec is in an order that tells nothing of
-// where an endpoint is.
+// endpoint, in slices that differ in one verdict. The order of the spec does not correspond to
+// that of the slices.
 func oneFlip() (sliceplan.Wants, []*discoveryv1.EndpointSlice) {
 	endpoints := fixtures.Numbered(1000)
 	for i := range endpoints {
@@ -84,8 +84,8 @@ func TestPlan_OneFlip_AllocatesLittle(t *testing.T) {
 	}
 }
 
-// BenchmarkPlanUnchanged plans what a reconcile writes that finds nothing new, for as many
-// endpoints as an ExternalService may have.
+// BenchmarkPlanUnchanged plans the writes of a reconcile without changes, for as many endpoints
+// as an ExternalService may have.
 func BenchmarkPlanUnchanged(b *testing.B) {
 	endpoints := fixtures.Numbered(1000)
 	existing := sliceplan.Make(fixtures.Wants(endpoints), nil).Create

@@ -203,8 +203,8 @@ func TestPlan_UnchangedSlices_FullestWithRoomIsFilled(t *testing.T) {
 	}
 }
 
-// A slice is turned into one for newcomers, while what it held goes to two others, which
-// must be written before.
+// A slice is reused for new endpoints, while its endpoints move to two others, which must be
+// written before.
 func TestPlan_EndpointsMove_ShrinkingSlicesComeLast(t *testing.T) {
 	portSets := []*endpoint.PortSet{fixtures.HTTPPort(1), fixtures.HTTPPort(2), fixtures.HTTPPort(3), fixtures.HTTPPort(4)}
 	at := func(address string, ports int) endpoint.Verdict { return fixtures.Healthy(address, portSets[ports]) }

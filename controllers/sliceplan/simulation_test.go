@@ -71,8 +71,8 @@ func newSimulation() *simulation {
 
 var modelZones = []string{"", "a", "b", "c"}
 
-// edits are what may happen between two plans. calm ones change nothing but which
-// endpoints there are and how they are.
+// edits are what may happen between two plans. calm ones change only which endpoints there are
+// and their health.
 var edits = []struct {
 	name string
 	calm bool
@@ -152,7 +152,7 @@ func (m *simulation) one(c *choices, change func(*modelEndpoint)) {
 	}
 }
 
-// meddle does to a slice what others may do by hand.
+// meddle edits a slice as others may do by hand.
 func (m *simulation) meddle(c *choices) {
 	if len(m.present) == 0 {
 		return
@@ -186,7 +186,7 @@ func (m *simulation) meddle(c *choices) {
 	m.present[at] = slice
 }
 
-// wants are made again each time, so that what a planner has changed shows.
+// wants returns new objects each time, so that changes by a planner show.
 func (m *simulation) wants() sliceplan.Wants {
 	wants := sliceplan.Wants{Owner: fixtures.Owner(), Service: m.service.DeepCopy(), MaxEndpoints: m.max, Trigger: m.trigger}
 	wants.Owner.Spec.EndpointSlices = m.options.DeepCopy()

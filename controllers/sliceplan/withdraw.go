@@ -23,9 +23,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 )
 
-// Withdraw plans that endpoints go which may not be published any more, and nothing else
-// changes: for an object of which nothing else is carried out. It changes none of its
-// arguments.
+// Withdraw plans the removal of endpoints that may no longer be published, and nothing else. It
+// is for suspended objects. It changes none of its arguments.
 func Withdraw(existing []*discoveryv1.EndpointSlice, refused func(netip.Addr, []discoveryv1.EndpointPort) bool) Plan {
 	plan := Plan{Kept: len(existing)}
 	for _, slice := range existing {

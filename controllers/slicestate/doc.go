@@ -14,13 +14,13 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package slicestate is what outlasts a restart: the endpoints' states in the EndpointSlices,
-// in their conditions and in one annotation, and nothing else.
+// Package slicestate has the state that survives a restart: that of the endpoints in the
+// EndpointSlices, in their conditions and in one annotation, and nothing else.
 //
 // An [Encoder] writes the annotation of a slice, with the verdicts, drains and DNS names that
 // conditions do not imply. [Read] reads slices back into a [Prior], from which an operator that
-// has just started goes on as if it had never stopped. [IsAsWritten] tells a slice that holds
-// what was written from one that somebody has edited.
+// has just started goes on as if it had never stopped. [IsAsWritten] distinguishes a slice that
+// holds what was written from one that somebody has edited.
 //
 // The status of an ExternalService is never read here: it is what we say, not what we know.
 // The package knows no client and no clock.

@@ -29,9 +29,9 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// Prior are the endpoints' states in the EndpointSlices: what clients follow, and with the
-// slices' annotations all that an operator has to know that has just started or taken over, so so
-// that this changes nothing. The status is not asked: it may be empty, old or edited.
+// Prior is the endpoints' states in the EndpointSlices: what clients follow, and with the slices'
+// annotations all that an operator that has just started or taken over has to know, so that this
+// changes nothing. The status is not read: it may be empty, old or edited.
 type Prior struct {
 	Existing  []*discoveryv1.EndpointSlice
 	published map[endpoint.Key]Published
@@ -40,23 +40,23 @@ type Prior struct {
 // Published is an endpoint's state in a slice at one port.
 type Published struct {
 	endpoint.Conditions
-	// Role is standby or disabled, or else inUse. Those that drain have that, too.
+	// Role is Standby or Disabled, or else InUse, also for endpoints that drain.
 	Role endpoint.Role
 	// State is the verdict.
 	State health.State
-	// annotated: the slice has an annotation that can be read. Otherwise only the conditions
-	// speak.
+	// annotated: the slice has an annotation that can be read. Otherwise only the conditions are
+	// known.
 	annotated bool
 	// more is nil for most endpoints: there are many of them.
 	more *Details
 }
 
-// Details are what a slice has for few endpoints.
+// Details are what slices have for few endpoints only.
 type Details struct {
 	// reason is the one with which the verdict was written first; "" where the conditions
 	// imply the verdict.
 	reason string
-	// DrainUntil is when it goes; zero for what has not left the spec.
+	// DrainUntil is when the endpoint is removed; zero if it has not left the spec.
 	DrainUntil time.Time
 	// Origin is the DNS name that led to it; zero if none did.
 	Origin Origin
@@ -113,8 +113,8 @@ func (s *Prior) noteConditions(published *discoveryv1.Endpoint, ports []discover
 	}
 }
 
-// noteState takes in a slice's annotation. Its entries for endpoints that are not in the slice
-// any more, or the other way round, do not count: somebody has edited it.
+// noteState takes in a slice's annotation. Entries for endpoints that are not in the slice, or
+// whose conditions differ, do not count: somebody has edited the slice.
 func (s *Prior) noteState(state State, ports []discoveryv1.EndpointPort) {
 	for i := range state.Endpoints {
 		entry := &state.Endpoints[i]
@@ -148,7 +148,7 @@ func (s *Prior) noteState(state State, ports []discoveryv1.EndpointPort) {
 	}
 }
 
-// longestReason is more than any reason has.
+// longestReason is longer than any reason.
 const longestReason = 64
 
 func (s *Prior) change(addresses []string, ports []discoveryv1.EndpointPort, change func(*Published, *Details)) {
@@ -166,8 +166,8 @@ func (s *Prior) change(addresses []string, ports []discoveryv1.EndpointPort, cha
 	}
 }
 
-// Find returns an endpoint's state in the slices, at any of its places, so that adding a port
-// to an endpoint, or naming another one first, forgets nothing.
+// Find returns an endpoint's state in the slices, at any of its ports, so that adding a port to
+// an endpoint, or naming another one first, forgets nothing.
 func (s *Prior) Find(of *endpoint.Endpoint) (Published, bool) {
 	for _, port := range of.Ports.Ports {
 		if published, ok := s.published[of.Host().Key(port)]; ok {
@@ -186,20 +186,21 @@ func (s *Prior) At(of *endpoint.Endpoint, port discoveryv1.EndpointPort) (Publis
 	return s.Find(of)
 }
 
-// State is the verdict on an endpoint that has been published.
+// State returns the verdict on an endpoint that has been published.
 func (s *Prior) State(ep *endpoint.Endpoint) (health.State, bool) {
 	published, ok := s.Find(ep)
 	switch {
 	case !ok:
 		return health.StateUnknown, false
 	case !published.annotated && published.Serving && published.Terminating && endpoint.StateOf(ep.Spec) == farpointv1.EndpointActive:
-		// It is active and the slices say otherwise: by its own word, as far as anybody knows.
+		// It is active and the slices say otherwise: as far as is known, it has reported that it
+		// drains.
 		return health.StateDraining, true
 	}
 	return published.State, true
 }
 
-// Reason is the reason of this verdict on an endpoint in the slices, at any of its places; ""
+// Reason returns the reason of this verdict on an endpoint in the slices, at any of its ports; ""
 // if they have none.
 func (s *Prior) Reason(endpoint *endpoint.Endpoint, state health.State) string {
 	for _, port := range endpoint.Ports.Ports {
@@ -210,8 +211,8 @@ func (s *Prior) Reason(endpoint *endpoint.Endpoint, state health.State) string {
 	return ""
 }
 
-// Origins are the DNS names that led to the endpoints that are published and have not left
-// the spec, with where each of these is.
+// Origins yields the DNS names that led to the endpoints that are published and have not left the
+// spec, with the key of each endpoint.
 func (s *Prior) Origins() iter.Seq2[endpoint.Key, Origin] {
 	return func(yield func(endpoint.Key, Origin) bool) {
 		for at, published := range s.published {

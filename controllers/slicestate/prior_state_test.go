@@ -145,7 +145,7 @@ func TestPrior_GarbageInAnnotation_IsIgnored(t *testing.T) {
 	}
 }
 
-// The annotation is bounded, and what does not fit into it takes nothing else with it.
+// The annotation is bounded, and what does not fit into it does not affect the rest.
 func TestSliceState_ThousandLongNames_StaysWithinItsBounds(t *testing.T) {
 	endpoints := fixtures.Numbered(1000)
 	for i := range endpoints {

@@ -29,15 +29,15 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// State is what the annotation [farpointv1.SliceStateAnnotation] of an EndpointSlice
-// says about the endpoints in it: what a restarted operator has to know and cannot read
-// from their conditions. It speaks only of endpoints of the slice, so that a change of one
-// of them writes this slice and no other, and it depends on nothing but what is published,
-// so that it stands still while nothing changes.
+// State is what the annotation [farpointv1.SliceStateAnnotation] of an EndpointSlice says about
+// the endpoints in it: what a restarted operator has to know and cannot read from their
+// conditions. It covers only endpoints of the slice, so that a change of one of them writes this
+// slice and no other, and it depends only on what is published, so that it stays the same while
+// nothing changes.
 type State struct {
 	Version int `json:"version"`
-	// Sum is a checksum of the ports and addresses that the operator has written. An
-	// endpoint beside the spec in a slice with another sum may be somebody else's.
+	// Sum is a checksum of the ports and addresses that the operator has written. In a slice with
+	// another sum, an endpoint that is not in the spec may be somebody else's.
 	Sum       string          `json:"sum"`
 	Endpoints []HiddenVerdict `json:"endpoints,omitempty"`
 	Drains    []DrainEnd      `json:"drains,omitempty"`
@@ -55,7 +55,7 @@ type HiddenVerdict struct {
 	Addresses []string `json:"addresses"`
 }
 
-// DrainEnd is when endpoints go that have left the spec.
+// DrainEnd is when endpoints that have left the spec are removed.
 type DrainEnd struct {
 	Until     time.Time `json:"until"`
 	Addresses []string  `json:"addresses"`
@@ -74,9 +74,9 @@ type NameOrigin struct {
 const (
 	// Version is that of the annotation's format.
 	Version = 1
-	// MaxLength is the most bytes of the annotation: half of what the API server allows
-	// for all annotations of an object. 1,000 IP addresses in each of its three lists fit. What
-	// does not, such as a thousand DNS names of 200 bytes each, is left out.
+	// MaxLength is the maximum length of the annotation in bytes: half of what the API server
+	// allows for all annotations of an object. 1,000 IP addresses in each of its three lists fit.
+	// What does not, such as a thousand DNS names of 200 bytes each, is left out.
 	MaxLength = 128 << 10
 
 	// StandbyWord is the role of endpoints that stand by.
@@ -88,7 +88,7 @@ const (
 // The annotation of a slice whose conditions say everything consists of these and the sum.
 const sliceStateStart, sliceStateEnd = `{"version":1,"sum":"`, `"}`
 
-// sumLength is that of [sliceState.Sum].
+// sumLength is the length of [State.Sum].
 const sumLength = 16
 
 // Parse reads the annotation of a slice; false if it is missing, or nothing that
@@ -133,7 +133,7 @@ func IsAsWritten(slice *discoveryv1.EndpointSlice) bool {
 	return state.Sum == SumOf(slice)
 }
 
-// SumOf returns what [sliceState.Sum] is for what a slice holds.
+// SumOf returns the [State.Sum] of what a slice holds.
 func SumOf(slice *discoveryv1.EndpointSlice) string {
 	return string(appendSum(nil, checksum(endpoint.PortsKeyOf(slice.Ports), len(slice.Endpoints), func(i int) string {
 		if len(slice.Endpoints[i].Addresses) != 1 {
@@ -151,14 +151,14 @@ func appendSum(to []byte, sum uint64) []byte {
 	return to
 }
 
-// hiddenKey tells the entries of [sliceState.Endpoints] apart.
+// hiddenKey identifies an entry of [State.Endpoints].
 type hiddenKey struct {
 	role   endpoint.Role
 	state  health.State
 	reason string
 }
 
-// hiddenOf is what the conditions of a published endpoint do not imply; false if they imply
+// hiddenOf returns what the conditions of a published endpoint do not imply; false if they imply
 // everything.
 func hiddenOf(v *endpoint.Verdict, publishNotReady bool) (hiddenKey, bool) {
 	key := hiddenKey{role: endpoint.InUse, state: v.Health.State}
@@ -181,7 +181,7 @@ func hiddenOf(v *endpoint.Verdict, publishNotReady bool) (hiddenKey, bool) {
 	return key, true
 }
 
-// impliedState is the verdict on an endpoint of which a slice says no more than conditions.
+// impliedState returns the verdict on an endpoint of which a slice says no more than conditions.
 func impliedState(conditions endpoint.Conditions) health.State {
 	if conditions.Serving {
 		return health.StateHealthy
@@ -189,7 +189,7 @@ func impliedState(conditions endpoint.Conditions) health.State {
 	return health.StateUnhealthy
 }
 
-// Origin tells the entries of [sliceState.Names] apart.
+// Origin identifies an entry of [State.Names].
 type Origin struct {
 	Name, Target string
 	Tier         int32
@@ -313,8 +313,8 @@ func appendOrigin(to []byte, key Origin) []byte {
 	return to
 }
 
-// originOf is the DNS name that led to an endpoint; false if none did, or if the name itself
-// is published and says as much.
+// originOf returns the DNS name that led to an endpoint; false if none did, or if the name itself
+// is published.
 func originOf(v *endpoint.Verdict) (Origin, bool) {
 	from := v.Resolved
 	if from == nil || !v.Address.IsValid() && from.Target == "" {
