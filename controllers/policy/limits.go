@@ -45,12 +45,12 @@ const policyAdvice = ": choose another one, or have the policy changed"
 
 // Policy is an ExternalServicePolicy made ready to decide by.
 type Policy struct {
-	// Version tells it apart from other policies, and from itself with another spec.
+	// Version identifies the policy and its spec.
 	Version    string
 	Source     string
 	Namespaces labels.Selector
 	rules      egress.TenantRules
-	// spec is where the rest stands.
+	// spec has the other settings.
 	spec *farpointv1.ExternalServicePolicySpec
 }
 
@@ -132,21 +132,20 @@ func texts[T ~string](from []T) []string {
 	return result
 }
 
-// Limits are what the policies that select a namespace say together: each of them must
-// allow what is done there. They are never changed. nil are those of a namespace that no
-// policy selects.
+// Limits are what the policies that select a namespace say together: each of them must allow what
+// is done there. They are never changed. They are nil for a namespace that no policy selects.
 type Limits struct {
 	bounds *egress.Bounds
 	// Registry has the probers within the bounds.
 	Registry protocol.Registry
-	// Digest tells confines apart.
+	// Digest identifies the limits.
 	Digest [sha256.Size]byte
 	// slowest is the policy with the longest minInterval, and tightest the one with the
 	// smallest maxEndpoints; nil if there is none.
 	slowest, tightest *Policy
 }
 
-// NewLimits puts policies together. The order of the policies is that of messages.
+// NewLimits combines policies. Messages name them in this order.
 func NewLimits(all []*Policy, dialer *transport.Dialer) *Limits {
 	if len(all) == 0 {
 		return nil
@@ -166,7 +165,7 @@ func NewLimits(all []*Policy, dialer *transport.Dialer) *Limits {
 	}
 	text, err := json.Marshal(specs)
 	if err != nil {
-		panic(err) // these types are marshalled whenever the API is spoken to
+		panic(err) // these types are marshalled in each request to the API
 	}
 	limits.Digest = sha256.Sum256(text)
 	limits.bounds = egress.NewBounds(rules...)
@@ -182,8 +181,8 @@ func (c *Limits) minInterval() time.Duration {
 	return c.slowest.spec.MinInterval.Duration
 }
 
-// ClampTiming keeps probes from being made more often than is allowed. The message says so if it
-// is the interval of the spec that has to be longer.
+// ClampTiming keeps probes from being made more often than is allowed. The message says so if the
+// interval of the spec has to be longer.
 func (c *Limits) ClampTiming(timing *scheduler.Timing) (message string) {
 	shortest := c.minInterval()
 	if timing.Interval < shortest {
@@ -194,7 +193,7 @@ func (c *Limits) ClampTiming(timing *scheduler.Timing) (message string) {
 	return message
 }
 
-// CheckPublished returns an error if no endpoint may be there.
+// CheckPublished returns an error if an endpoint may not have this address and these ports.
 func (c *Limits) CheckPublished(address netip.Addr, ports []discoveryv1.EndpointPort) error {
 	if c == nil {
 		return nil
@@ -205,8 +204,8 @@ func (c *Limits) CheckPublished(address netip.Addr, ports []discoveryv1.Endpoint
 	return c.checkPorts(ports)
 }
 
-// checkNames returns an error if a name may not be had that led to an endpoint: that of the
-// spec, and the host that SRV records name.
+// checkNames returns an error if a name that led to an endpoint is not allowed: the name of the
+// spec, or the host that SRV records name.
 func (c *Limits) checkNames(from *endpoint.ResolvedFrom) error {
 	if from == nil {
 		return nil
@@ -254,8 +253,7 @@ func (c *Limits) Refusal(e *endpoint.Endpoint, room int) *endpoint.Rejection {
 	return nil
 }
 
-// Room is how many endpoints an ExternalService may have, which has to leave those that
-// are older what they have.
+// Room returns how many endpoints an ExternalService may have besides those of older ones.
 func (c *Limits) Room(owner *farpointv1.ExternalService, all []farpointv1.ExternalService) int {
 	if c == nil || c.tightest == nil {
 		return len(owner.Spec.Endpoints)
@@ -272,8 +270,8 @@ func (c *Limits) Room(owner *farpointv1.ExternalService, all []farpointv1.Extern
 // BoundsEndpoints reports whether a policy says how many endpoints there may be.
 func (c *Limits) BoundsEndpoints() bool { return c != nil && c.tightest != nil }
 
-// CountEndpoints is how many endpoints an ExternalService has. Only where names lead tells its
-// status, which comes after its spec.
+// CountEndpoints returns how many endpoints an ExternalService has. How many endpoints its names
+// lead to is known only from its status, which lags behind its spec.
 func CountEndpoints(object *farpointv1.ExternalService) int {
 	if endpoint.HasDNSName(&object.Spec) {
 		return max(len(object.Spec.Endpoints), int(object.Status.Total))
@@ -285,7 +283,7 @@ func isOlder(a, b *farpointv1.ExternalService) bool {
 	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name)) < 0
 }
 
-// RejectionFor is what becomes of an endpoint with this error; nil if that is not a
+// RejectionFor returns the rejection of an endpoint with this error; nil if the error is not a
 // policy's.
 func RejectionFor(err error) *endpoint.Rejection {
 	if !errors.Is(err, egress.ErrOutOfBounds) {
@@ -294,8 +292,8 @@ func RejectionFor(err error) *endpoint.Rejection {
 	return &endpoint.Rejection{Reason: farpointv1.NotAllowedByPolicyReason, Message: err.Error() + policyAdvice}
 }
 
-// MayLeaveTarget reports whether a probe may come to other places than the one that is checked when it
-// is prepared: where a name leads, or a redirect.
+// MayLeaveTarget reports whether a probe may reach other addresses than the one that is checked
+// when it is prepared, by a name or a redirect.
 func MayLeaveTarget(definition *protocol.Definition) bool {
 	if definition.HTTP != nil && definition.HTTP.FollowRedirects {
 		return true

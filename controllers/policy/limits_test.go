@@ -39,7 +39,7 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-// plannedWithin are the targets of a spec within confines.
+// plannedWithin returns the targets of a spec within limits.
 func plannedWithin(t *testing.T, within *policy.Limits, spec farpointv1.ExternalServiceSpec, room int) targets.Targets {
 	t.Helper()
 	common, err := targets.NewSettings(&spec, targets.Certificates{}, targets.Login{})
@@ -158,8 +158,8 @@ func TestLimits_MaxEndpoints_OldestComeFirst(t *testing.T) {
 	}
 }
 
-// Probes of namespaces with different policies are shared as long as they cannot come to
-// do different things.
+// Probes of namespaces with different policies are shared unless a name or a redirect may make
+// them differ.
 func TestLimits_Probes_AreSeparatedOnlyIfTheyMayLeaveTheirTarget(t *testing.T) {
 	type spec = farpointv1.ExternalServicePolicySpec
 	deny := func(cidr farpointv1.CIDR) *policy.Limits {
@@ -189,7 +189,7 @@ func TestLimits_Probes_AreSeparatedOnlyIfTheyMayLeaveTheirTarget(t *testing.T) {
 	}
 }
 
-// The API server keeps such policies out; an older CRD may not.
+// The API server refuses such policies, unless the CRD is older.
 func TestRead_InvalidPolicy_AllowsNothing(t *testing.T) {
 	bad, err := policy.Read(fixtures.PolicyNamed("p", func(s *farpointv1.ExternalServicePolicySpec) {
 		s.AllowedCIDRs = []farpointv1.CIDR{"10.0.0.0/8", "10.1.2.3/8"}

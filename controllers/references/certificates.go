@@ -32,9 +32,8 @@ import (
 
 // +kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=get
 
-// Reader reads Secrets and ConfigMaps of one namespace. Its errors name the
-// object and never what is in it. Its reader must not be a cache: that would hold every
-// Secret of the cluster.
+// Reader reads Secrets and ConfigMaps of one namespace. Its errors name the object and never what
+// is in it. Live must not be a cache, which would hold every Secret of the cluster.
 type Reader struct {
 	Live      client.Reader
 	Namespace string
@@ -44,7 +43,7 @@ func (r Reader) get(ctx context.Context, object client.Object, name string) erro
 	return r.Live.Get(ctx, types.NamespacedName{Namespace: r.Namespace, Name: name}, object)
 }
 
-// authorities takes PEM certificates out of a Secret or ConfigMap.
+// authorities reads PEM certificates from a Secret or ConfigMap.
 func (r Reader) authorities(ctx context.Context, object client.Object, reference farpointv1.KeyReference) ([]byte, error) {
 	kind := "Secret"
 	if _, ok := object.(*corev1.ConfigMap); ok {
@@ -69,7 +68,7 @@ func (r Reader) authorities(ctx context.Context, object client.Object, reference
 	return bundle, nil
 }
 
-// keyPair takes a certificate and its key out of a Secret.
+// keyPair reads a certificate and its key from a Secret.
 func (r Reader) keyPair(ctx context.Context, name string) (*tls.Certificate, error) {
 	secret, kind := &corev1.Secret{}, "Secret"
 	if err := r.get(ctx, secret, name); err != nil {
@@ -85,6 +84,6 @@ func (r Reader) keyPair(ctx context.Context, name string) (*tls.Certificate, err
 	return &pair, nil
 }
 
-// maxRSABits bounds the keys that handshakes are signed by. With 4,096 bits that takes 5 ms
-// of CPU, and with 8,192 more than 100.
+// maxRSABits bounds the keys that handshakes are signed by. With 4,096 bits a signature takes 5
+// ms of CPU, and with 8,192 more than 100.
 const maxRSABits = 4096

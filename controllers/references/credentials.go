@@ -29,7 +29,7 @@ import (
 // tokenKey is the key of a token in a Secret; for the others Kubernetes has constants.
 const tokenKey = "token"
 
-// credentials takes what a probe logs in with out of a Secret.
+// credentials reads from a Secret what a probe logs in with.
 func (r Reader) credentials(ctx context.Context, name string) (*protocol.Credentials, error) {
 	secret, kind := &corev1.Secret{}, "Secret"
 	if err := r.get(ctx, secret, name); err != nil {
@@ -51,8 +51,8 @@ func (r Reader) credentials(ctx context.Context, name string) (*protocol.Credent
 	return read, nil
 }
 
-// maybeLogin tells Secrets that may hold a login from those that Kubernetes itself knows
-// a use for. The token of a ServiceAccount, above all, must never leave the cluster.
+// maybeLogin reports whether a Secret of this type may hold a login, and Kubernetes itself has no
+// other use for it. Above all, the token of a ServiceAccount must never leave the cluster.
 func maybeLogin(kind corev1.SecretType) bool {
 	switch kind {
 	case corev1.SecretTypeBasicAuth, corev1.SecretTypeOpaque, "":

@@ -35,11 +35,10 @@ import (
 )
 
 const (
-	// RetryInterval is after how long a read is tried again that the API server has not
-	// answered.
+	// RetryInterval is the pause before a read that the API server has not answered is retried.
 	RetryInterval = 2 * time.Second
-	// Patience is for how long an ExternalService waits that has nothing to go on
-	// with, before it is carried out without what the API server does not answer about.
+	// Patience is how long an ExternalService that was never probed waits for the API server's
+	// answer, before it is published without.
 	Patience = 5 * time.Second
 	// referenceTimeout bounds a read, so that it does not hold up other ExternalServices.
 	referenceTimeout = 5 * time.Second
@@ -106,8 +105,8 @@ func (r Reference) field() string {
 
 // Referenced is what a reference leads to.
 type Referenced struct {
-	// One of these is what was in the object when it was last sound, the one that the use
-	// asks for; none if it never was.
+	// One of these, depending on the use, is what was in the object when it was last sound; none
+	// if it never was.
 	authorities []byte
 	client      *tls.Certificate
 	credentials *protocol.Credentials
@@ -118,14 +117,14 @@ type Referenced struct {
 	failingSince time.Time
 }
 
-// unanswered reports whether the last read failed without a word about the object.
+// unanswered reports whether the last read failed without an answer about the object.
 func (r *Referenced) unanswered() bool {
 	return apiserver.IsUndecided(r.err) || apierrors.IsUnauthorized(r.err) || errors.Is(r.err, context.DeadlineExceeded)
 }
 
-// usableUntil is until when probes may make use of what the object held: as long as nobody
-// has said that it holds it no longer, and then, if it was secret, for the grace time. The
-// time is zero if there is no end, and usable false if there is nothing.
+// usableUntil returns until when probes may use what the object held: as long as the API server
+// has not answered that it is gone, and then, if it was secret, for the grace time. The time is
+// zero if there is no end, and usable is false if there is nothing to use.
 func (r *Referenced) usableUntil(use referenceUse, grace time.Duration) (until time.Time, usable bool) {
 	switch {
 	case r.soundAt.IsZero():
@@ -136,7 +135,7 @@ func (r *Referenced) usableUntil(use referenceUse, grace time.Duration) (until t
 	return r.soundAt.Add(grace), true
 }
 
-// dueIn is after how long the object is to be read again.
+// dueIn returns the time until the object must be read again.
 func (r *Referenced) dueIn(now time.Time, interval time.Duration) time.Duration {
 	if r.readAt.IsZero() {
 		return 0
@@ -148,8 +147,8 @@ func (r *Referenced) dueIn(now time.Time, interval time.Duration) time.Duration 
 	return max(r.readAt.Add(wait).Sub(now), 0)
 }
 
-// fault says in words what is wrong with the object, and what becomes of the probes; ""
-// while nothing is, or while the API server has not answered for a moment only.
+// fault says what is wrong with the object, and what probes use instead; "" if nothing is, or if
+// the API server has not answered only for a moment.
 func (r *Referenced) fault(of Reference, now time.Time, cadence Cadence) string {
 	until, usable := r.usableUntil(of.use, cadence.Grace)
 	switch {
@@ -193,7 +192,7 @@ func (s Set) Retain(checks []*farpointv1.HealthCheck) {
 	maps.DeleteFunc(s, func(reference Reference, _ *Referenced) bool { return !used[reference] })
 }
 
-// note takes over what was read. What has not changed stays the same pointer.
+// note stores what was read. What has not changed keeps its pointer.
 func (r *Referenced) note(latest Referenced, now time.Time) {
 	r.readAt = now
 	if latest.err != nil {
@@ -213,7 +212,7 @@ func (r *Referenced) note(latest Referenced, now time.Time) {
 	}
 }
 
-// Inputs are what a health check takes from the objects that it refers to.
+// Inputs returns what a health check takes from the objects that it refers to.
 func (s Set) Inputs(check *farpointv1.HealthCheck, now time.Time, cadence Cadence) (trust targets.Certificates, credentials targets.Login) {
 	for _, reference := range referencesOf(check) {
 		known := s[reference]
@@ -241,7 +240,7 @@ func (s Set) Inputs(check *farpointv1.HealthCheck, now time.Time, cadence Cadenc
 	return trust, credentials
 }
 
-// DueIn is after how long something is to be read again, or not to be used any more; 0 if
+// DueIn returns the time until something must be read again, or must not be used any more; 0 if
 // there are no references.
 func (s Set) DueIn(now time.Time, cadence Cadence) time.Duration {
 	first := time.Duration(0)
@@ -259,8 +258,8 @@ func (s Set) DueIn(now time.Time, cadence Cadence) time.Duration {
 	return first
 }
 
-// UnansweredFor is for how long the API server has not answered about something that was
-// never read; negative if there is no such thing.
+// UnansweredFor returns for how long the API server has not answered about an object that was
+// never read; negative if there is none.
 func (s Set) UnansweredFor(now time.Time) time.Duration {
 	longest := time.Duration(-1)
 	for _, known := range s {

@@ -73,6 +73,6 @@ func TestReferences_RemovedSecret_IsUsedForTheGraceTime(t *testing.T) {
 		t.Errorf("after the grace time: %+v", got)
 	}
 	if wait := set.DueIn(now.Add(50*time.Second), cadence); wait <= 0 || wait > 10*time.Second {
-		t.Errorf("looked at again after %v, which is after the grace time", wait)
+		t.Errorf("due in %v, which is after the grace time", wait)
 	}
 }

@@ -33,11 +33,11 @@ import (
 // probe by.
 type Definition struct {
 	generation int64
-	// Url is that of endpoints without one of their own.
+	// Url is for endpoints without one of their own.
 	Url   farpointv1.HealthCheckURL
 	check farpointv1.HealthCheck
-	// Settings are made of the check and of what it refers to. err is what keeps the check
-	// from being carried out, whatever it refers to; nil if nothing does.
+	// Settings are made of the check and of what it refers to. err is what keeps the check from
+	// being made, whatever it refers to; nil if nothing does.
 	Settings Settings
 	err      error
 	compiled bool
@@ -89,8 +89,8 @@ func (i inputs) equal(other inputs) bool {
 // maxDefinitions bounds the definitions that are kept of one ExternalService.
 const maxDefinitions = 8
 
-// Update brings the history up to an object. The inputs are what a health check refers to,
-// which is read again for one that has been edited.
+// Update brings the history up to date with an object. The inputs are what a health check refers
+// to, which is read again for one that has been edited.
 func (h *History) Update(object *farpointv1.ExternalService, inputs func(check *farpointv1.HealthCheck, edited bool) (Certificates, Login)) {
 	edited := h.present == nil || h.present.generation != object.Generation
 	if edited && h.present != nil && h.present.Url == object.Spec.HealthCheckURL && equality.Semantic.DeepEqual(h.present.check, object.Spec.HealthCheck) {
@@ -172,7 +172,7 @@ func (h *History) keep(planned *Targets) {
 	h.sound = kept
 }
 
-// Fault is what is wrong with the health check as a whole, and by what endpoints are probed
+// Fault returns what is wrong with the health check as a whole, and by what endpoints are probed
 // in the meantime; nil if nothing is.
 func (h *History) Fault() *Fault {
 	switch {
@@ -186,7 +186,7 @@ func (h *History) Fault() *Fault {
 	return nil
 }
 
-// meanwhile says by which definition endpoints are probed that cannot be by the present
+// meanwhile says by which definition endpoints are probed that cannot be probed by the present
 // one.
 func (h *History) meanwhile(sound []*Definition) string {
 	for _, definition := range sound {
@@ -197,7 +197,7 @@ func (h *History) meanwhile(sound []*Definition) string {
 	return "; no valid health check is known: published endpoints stay as they are, unless nothing accepts connections on their port"
 }
 
-// Fault is something about an object as a whole that keeps it from being carried out.
+// Fault is a fault of an object as a whole, which keeps it from being Ready.
 type Fault struct {
 	Reason, Message string
 	// Awaited means that it may resolve itself without an edit of the ExternalService.

@@ -14,12 +14,12 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package targets makes of the spec of an ExternalService what can be published and probed.
+// Package targets derives from the spec of an ExternalService what can be published and probed.
 //
-// An [Expander] puts what DNS names lead to in the place of the names. A [Planner] then judges
-// each endpoint by itself, so that a bad one harms no other: its [Targets] are the accepted
-// endpoints with their probers, and why the others are set aside. [History] keeps the health
-// checks that were sound: an edit with a fault leaves endpoints probed as before.
+// An [Expander] replaces DNS names by what they lead to. A [Planner] then evaluates each endpoint
+// by itself, so that a bad one harms no other: its [Targets] are the accepted endpoints with
+// their probers, and why the others are set aside. [History] keeps the health checks that were
+// sound: an edit with a fault leaves endpoints probed as before.
 //
 // What health checks refer to in Secrets and ConfigMaps comes in as values, and the answers of
 // name servers by a function. The package knows no client, no clock and no cache.

@@ -26,7 +26,7 @@ import (
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
-// claim ranks the endpoints that want one place. A rejected endpoint never keeps a place from a
+// claim ranks the endpoints that claim the same key. A rejected endpoint never keeps a key from a
 // valid one, wherever they are in the spec; an address that the spec gives comes before those
 // that DNS names lead to, so that no answer of a name server decides whether it is a duplicate.
 type claim uint8
@@ -55,8 +55,8 @@ func claimOf(e *endpoint.Endpoint, rejected bool) claim {
 	return validAddress
 }
 
-// assignKeys accepts the candidates that get the places that they want, by the rank of
-// their claims and then in the order of the spec.
+// assignKeys accepts the candidates that get their keys, by the rank of their claims and then in
+// the order of the spec.
 func (t *Targets) assignKeys(candidates []candidate) {
 	accepted, n := make([]bool, len(candidates)), 0
 	for rank := range claims {
@@ -91,7 +91,7 @@ func (t *Targets) assignKeys(candidates []candidate) {
 	}
 }
 
-// claimedBy returns the index in the spec of the endpoint that has one of the places.
+// claimedBy returns the index in the spec of the endpoint that has claimed one of the keys.
 func (t *Targets) claimedBy(e *endpoint.Endpoint) (origin int, isTaken bool) {
 	for _, port := range e.Ports.Ports {
 		if origin, isTaken = t.Claimed[e.Host().Key(port)]; isTaken {
@@ -101,7 +101,7 @@ func (t *Targets) claimedBy(e *endpoint.Endpoint) (origin int, isTaken bool) {
 	return 0, false
 }
 
-// claim takes the places of an endpoint that nobody has.
+// claim claims those keys of an endpoint that are free.
 func (t *Targets) claim(e *endpoint.Endpoint, origin int) {
 	for _, port := range e.Ports.Ports {
 		at := e.Host().Key(port)
@@ -111,8 +111,8 @@ func (t *Targets) claim(e *endpoint.Endpoint, origin int) {
 	}
 }
 
-// refuseClaimed notes that a candidate's place is another endpoint's. One that is rejected
-// for another reason keeps that one.
+// refuseClaimed notes that another endpoint has claimed a candidate's key. A candidate that is
+// rejected for another reason keeps that reason.
 func (t *Targets) refuseClaimed(i int, e *endpoint.Endpoint, first int) {
 	e.Held = false
 	switch _, rejected := t.Rejected[i]; {

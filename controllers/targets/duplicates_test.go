@@ -25,7 +25,7 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-// acceptedNames are the endpoints that get their places.
+// acceptedNames returns the names of the accepted endpoints.
 func acceptedNames(of targets.Targets) []string {
 	var names []string
 	for _, endpoint := range of.Accepted {

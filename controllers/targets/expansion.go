@@ -32,34 +32,34 @@ import (
 	"farpoint.dev/farpoint/probes/resolver"
 )
 
-// ExpandedEndpoint is an endpoint that is to be judged.
+// ExpandedEndpoint is an endpoint of the spec, or one that a name of the spec leads to.
 type ExpandedEndpoint struct {
-	// Spec is that of the spec, or for one that a name leads to a copy with its address.
+	// Spec is the entry of the spec, or a copy of it with the address that its name leads to.
 	Spec *farpointv1.Endpoint
 	// Origin is its index in the spec.
 	Origin int
-	// from is the spec's DNS name that led to it, and name the canonical one that probes call
-	// it by; both are "" if none did.
+	// from is the spec's DNS name that led to it, and Name the canonical name that probes use;
+	// both are "" if none did.
 	from, Name string
 	// target is the name if SRV records name it.
 	target string
-	// Refused: it is set aside for this already. With unresolved, it is a name that leads
-	// nowhere.
+	// Refused is why it is set aside already; nil if it is not. With unresolved, it is a name
+	// that leads nowhere.
 	Refused    *endpoint.Rejection
 	unresolved bool
 	// asName: the name is published, and not the addresses that it leads to.
 	asName bool
 }
 
-// Expansion is what the endpoints of a spec amount to once names are resolved.
+// Expansion has the endpoints of a spec, with its names resolved.
 type Expansion struct {
 	Spec *farpointv1.ExternalServiceSpec
 	// list is nil if there is no name: it is then that of the spec.
 	list []ExpandedEndpoint
-	// faults are the names with which something is wrong, and names counts all.
+	// faults are the names with which something is wrong, and Names counts all.
 	faults []nameFault
 	Names  int
-	// Surplus counts endpoints that are too many.
+	// Surplus counts the endpoints beyond the maximum.
 	Surplus int
 	// asNames: the names themselves are published.
 	asNames bool
@@ -120,9 +120,8 @@ type Expander struct {
 	room int
 }
 
-// Expand puts in the place of each name what it leads to, in an order that depends on
-// nothing but the answers. What the spec has as an address has its place before names get
-// more than one each.
+// Expand replaces each name by what it leads to, in an order that depends only on the answers.
+// Addresses of the spec come before the second and further addresses of names.
 func (x Expander) Expand(spec *farpointv1.ExternalServiceSpec) *Expansion {
 	x.expansion = &Expansion{Spec: spec, asNames: x.Rules.asNames}
 	if !endpoint.HasDNSName(spec) {
@@ -153,7 +152,7 @@ func (x Expander) Expand(spec *farpointv1.ExternalServiceSpec) *Expansion {
 	return x.expansion
 }
 
-// hosts are the endpoints of a host's name.
+// hosts returns the endpoints of a host's name.
 func (x *Expander) hosts(e ExpandedEndpoint) []ExpandedEndpoint {
 	resolved := resolutionOf(e.Name, x.Rules.Types, x.Answer)
 	if resolved.outcome != resolver.LookupFound {
@@ -177,8 +176,8 @@ func (x *Expander) hosts(e ExpandedEndpoint) []ExpandedEndpoint {
 	return endpoints
 }
 
-// asName is the endpoint of a name that is published as such. It is refused if it leads to
-// any address that is: who resolves it could get there.
+// asName returns the endpoint of a name that is published as such. It is refused if it leads to
+// any refused address, which clients that resolve it could reach.
 func (x *Expander) asName(e ExpandedEndpoint, addresses []netip.Addr) ExpandedEndpoint {
 	e.Spec, e.asName = with(e.Spec, e.Name), true
 	if slices.ContainsFunc(addresses, x.Refused) {
@@ -193,8 +192,8 @@ func with(spec *farpointv1.Endpoint, address string) *farpointv1.Endpoint {
 	return &changed
 }
 
-// expandServices expands SRV records. Their priorities become tiers, in their order, from the the
-// one on that the spec gives. Slices cannot express their weights.
+// expandServices expands SRV records. Their priorities become tiers, in their order, from the
+// spec's priority on. Slices cannot express their weights.
 func (x *Expander) expandServices(e ExpandedEndpoint, service *resolver.ServiceName) {
 	if e.Spec.Port != nil || len(e.Spec.Ports) > 0 {
 		e.Refused = &endpoint.Rejection{Reason: farpointv1.InvalidPortReason, Message: "srv:// takes the ports from SRV records: remove port and ports"}
@@ -219,7 +218,7 @@ func (x *Expander) expandServices(e ExpandedEndpoint, service *resolver.ServiceN
 		changed := *e.Spec
 		changed.Priority = min(e.Spec.Priority+rank, endpoint.LastTier)
 		if answer.Stale {
-			changed.Priority = int32(record.Priority) // not all that there were may be remembered
+			changed.Priority = int32(record.Priority) // not all former priorities may be known
 		}
 		changed.Ports = []farpointv1.EndpointPort{{
 			Name: x.portNamed(service.Service), Protocol: corev1.Protocol(strings.ToUpper(service.Protocol)), Port: int32(record.Port),
@@ -230,7 +229,7 @@ func (x *Expander) expandServices(e ExpandedEndpoint, service *resolver.ServiceN
 	x.collect(e, endpoints)
 }
 
-// portNamed is the name of the Service's port for the service of SRV records: "" for the
+// portNamed returns the name of the Service's port for the service of SRV records: "" for the
 // only one there is.
 func (x *Expander) portNamed(service string) string {
 	if slices.ContainsFunc(x.Ports, func(port corev1.ServicePort) bool { return port.Name == service }) {
@@ -239,9 +238,9 @@ func (x *Expander) portNamed(service string) string {
 	return ""
 }
 
-// collect adds what a name of the spec leads to. What is refused of it is one entry, which does does
-// not tell the addresses: people who can write names could learn from it what is where. What
-// leads nowhere is one entry, too.
+// collect adds what a name of the spec leads to. Its refused addresses are one entry, which does
+// not name them: people who can write names could learn from it what is where. A name that leads
+// nowhere is one entry, too.
 func (x *Expander) collect(e ExpandedEndpoint, endpoints []ExpandedEndpoint) {
 	all := len(endpoints)
 	endpoints = slices.DeleteFunc(endpoints, func(other ExpandedEndpoint) bool { return other.Refused != nil })
@@ -312,7 +311,7 @@ var nameAdvice = map[resolver.LookupOutcome]string{
 	resolver.LookupTimeout:       "cannot be resolved, the name servers do not answer: check the operator's DNS and the name servers of the zone",
 }
 
-// explain says in words what is wrong, what becomes of the endpoints, and what to do.
+// explain says what is wrong, what happens to the endpoints, and what to do.
 func (f *nameFault) explain() string {
 	text := nameAdvice[f.outcome]
 	if f.name != "" {
@@ -328,11 +327,11 @@ func (f *nameFault) explain() string {
 	return text
 }
 
-// answerPatience is how long a name without an answer keeps back the rest of its object.
-// Mostly there is one by then, and so one write only.
+// answerPatience is how long a name without an answer delays the rest of its object. Usually
+// there is an answer by then, so that one write suffices.
 const answerPatience = time.Second
 
-// Awaited is how long to wait for the first answers before anything is done.
+// Awaited returns how long to wait for the first answers before anything is published.
 func (e *Expansion) Awaited(now time.Time) time.Duration {
 	var longest time.Duration
 	for i := range e.faults {
@@ -343,7 +342,7 @@ func (e *Expansion) Awaited(now time.Time) time.Duration {
 	return longest
 }
 
-// Condition puts the names together for the condition AddressesResolved.
+// Condition summarizes the names for the condition AddressesResolved.
 func (e *Expansion) Condition() (status metav1.ConditionStatus, reason, message string) {
 	if slices.ContainsFunc(e.faults, func(fault nameFault) bool { return fault.outcome == resolver.LookupPending }) {
 		return metav1.ConditionUnknown, farpointv1.ResolvingReason, "not all DNS names have an answer yet"

@@ -245,11 +245,11 @@ func TestQuestions(t *testing.T) {
 		}
 	}
 	if got := targets.QuestionsOf(fixtures.SpecOf("192.0.2.1", "2001:db8::abc"), targets.NameRules{}, prior, zone{}.answer); len(got) > 0 {
-		t.Errorf("asked %v for addresses", got)
+		t.Errorf("lookups %v for addresses", got)
 	}
 }
 
-// What a name leads to is one endpoint, whatever else leads there.
+// An address is one endpoint, whatever names lead to it.
 func TestExpansion_SharedAddresses_AreOneEndpoint(t *testing.T) {
 	spec := fixtures.SpecOf("a.example", "b.example")
 	z := zone{"a.example A": resolved("192.0.2.1", "192.0.2.2"), "b.example A": resolved("192.0.2.2", "192.0.2.3"), "a.example AAAA": known(resolver.LookupEmpty), "b.example AAAA": known(resolver.LookupEmpty)}

@@ -36,7 +36,7 @@ const (
 	defaultMaxTTL = 5 * time.Minute
 )
 
-// NameRules say what is asked for, and what is made of it: spec.dns.
+// NameRules say how names are looked up, and how they are published: spec.dns.
 type NameRules struct {
 	bounds resolver.TTLBounds
 	// Types are those of the addresses.
@@ -45,8 +45,8 @@ type NameRules struct {
 	asNames bool
 }
 
-// NameRulesOf keeps within the bounds of the CRD, whatever its version. The families are
-// those of the Service where nothing else is said.
+// NameRulesOf applies the bounds of the CRD, whatever version of it is installed. The families
+// default to those of the Service.
 func NameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) NameRules {
 	if options == nil {
 		options = &farpointv1.DNSOptions{}
@@ -72,9 +72,9 @@ func NameRulesOf(options *farpointv1.DNSOptions, service *corev1.Service) NameRu
 	return rules
 }
 
-// QuestionsOf are all that has to be known to resolve the names of a spec. The slices' contents
-// are what to begin with: they have the addresses that each name led to last. For the hosts
-// that SRV records name, it is the present answer that counts.
+// QuestionsOf returns all lookups that resolve the names of a spec. They start with what the
+// slices hold: the addresses that each name led to last. The hosts that SRV records name are
+// those of the present answer.
 func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *slicestate.Prior, answer func(resolver.Question) resolver.Answer) []resolver.Request {
 	if !endpoint.HasDNSName(spec) {
 		return nil
@@ -115,7 +115,7 @@ func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *s
 	return requested
 }
 
-// KnownRecords are where the DNS names of a spec led to, as far as that is published. The
+// KnownRecords returns where the DNS names of a spec led to, as far as that is published. The
 // priorities of SRV records are the tiers that were made of them.
 func KnownRecords(published *slicestate.Prior) map[resolver.Question]resolver.RecordSet {
 	var known map[resolver.Question]resolver.RecordSet
@@ -161,15 +161,15 @@ type resolution struct {
 	addresses []netip.Addr
 	// outcome is LookupFound if the name leads to addresses now, or else what is wrong.
 	outcome resolver.LookupOutcome
-	// keptUntil is when addresses go of a name that does not exist; zero for none.
+	// keptUntil is when the addresses of a name that does not exist are removed; zero for none.
 	keptUntil time.Time
-	// requestedAt is when it was first asked for.
+	// requestedAt is when the name was first looked up.
 	requestedAt time.Time
 }
 
-// resolutionOf puts together what is known of a name's families. A family without records
-// has none while the other one has some: only where nothing is left, what there was last
-// is kept.
+// resolutionOf combines what is known of a name's families. A family without records yields no
+// addresses while the other one has some: only if neither has any, the last known addresses are
+// kept.
 func resolutionOf(name string, types []resolver.RecordType, answer func(resolver.Question) resolver.Answer) resolution {
 	var result resolution
 	var answers []resolver.Answer
@@ -198,7 +198,7 @@ func resolutionOf(name string, types []resolver.RecordType, answer func(resolver
 }
 
 // worse orders outcomes by which to report: that a name has no answer yet, that it cannot be
-// found out, that it does not exist, that it is empty.
+// resolved, that it does not exist, that it is empty.
 func worse(a, b resolver.LookupOutcome) bool {
 	rank := func(outcome resolver.LookupOutcome) int {
 		switch outcome {

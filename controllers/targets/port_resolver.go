@@ -97,7 +97,7 @@ func samePort(a, b farpointv1.EndpointPort) bool {
 	return a.Name == b.Name && a.Port == b.Port && a.Protocol == b.Protocol && ptr.Equal(a.AppProtocol, b.AppProtocol)
 }
 
-// numbered puts an endpoint's number in the place of the only port there is.
+// numbered gives the only port there is the endpoint's number.
 func (r *portResolver) numbered(number int32) (*endpoint.PortSet, error) {
 	if known, ok := r.byNumber[number]; ok {
 		return known, nil
@@ -155,8 +155,8 @@ func (r *portResolver) appProtocol(name string) *string {
 	return nil
 }
 
-// targetNumber is the port that a Service's port leads to, if that is a number: a name
-// could only be looked up in a Pod.
+// targetNumber returns the port that a Service's port leads to, if that is a number: a name could
+// only be looked up in a Pod.
 func targetNumber(port corev1.ServicePort) (int32, bool) {
 	switch {
 	case port.TargetPort.Type == intstr.String && port.TargetPort.StrVal != "":

@@ -28,10 +28,10 @@ import (
 type Certificates struct {
 	// Authorities are PEM certificates to trust; empty means the system's.
 	Authorities []byte
-	// Client is what probes show of themselves; nil for nothing.
+	// Client is the certificate that probes present; nil for none.
 	Client *tls.Certificate
-	// Fault is what is wrong with what is referred to; "" if nothing is. If something is
-	// missing, no probe over TLS can be made.
+	// Fault is what is wrong with what is referred to; "" if nothing is. If it is Unavailable, no
+	// probe over TLS can be made.
 	Fault       string
 	Unavailable bool
 }
@@ -44,8 +44,8 @@ type Login struct {
 	Fault string
 }
 
-// digestCredentials makes probes differ that log in differently. Only digests of it are
-// kept.
+// digestCredentials makes the identities of probes differ that log in differently. Only digests
+// of the credentials are kept.
 func digestCredentials(into hash.Hash, credentials *protocol.Credentials) {
 	for _, part := range []string{credentials.Username, credentials.Password, credentials.Token} {
 		sum := sha256.Sum256([]byte(part)) // of a fixed length, so that nothing moves from one part to the next

@@ -44,7 +44,7 @@ type Probing struct {
 	Before *proberList
 }
 
-// present is the definition of the spec as it is; nil if that has a fault.
+// present returns the definition of the spec as it is; nil if that has a fault.
 func (p Probing) present() *Definition {
 	if len(p.Sound) == 0 || p.Fault != nil && p.Fault.Reason == farpointv1.InvalidHealthCheckReason {
 		return nil
@@ -99,7 +99,7 @@ func (l *proberList) find(index int, name string) *preparedProber {
 	return nil
 }
 
-// ForgetProbers has all probers prepared again.
+// ForgetProbers makes the next plan prepare all probers again.
 func (l *proberList) ForgetProbers() {
 	l.List = slices.Clone(l.List) // targets may share it
 	for i := range l.List {
@@ -133,7 +133,7 @@ func (p Planner) attachProber(c *candidate, spec *farpointv1.ExternalServiceSpec
 		}
 	}
 	if refused.Reason == farpointv1.NotAllowedByPolicyReason {
-		return refused // what a policy refuses is no slip
+		return refused // what a policy refuses is no mistake in an edit
 	}
 	// A fault of the check as a whole is not this endpoint's.
 	ofCheck := refused.Reason == farpointv1.InvalidHealthCheckReason || refused.Reason == farpointv1.CertificatesUnavailableReason
@@ -162,7 +162,7 @@ func (p Planner) attachProber(c *candidate, spec *farpointv1.ExternalServiceSpec
 	return refused
 }
 
-// heldBy is the rejection of an endpoint that is probed nevertheless, if it is held.
+// heldBy returns the rejection of an endpoint that is probed nevertheless, if it is held.
 func heldBy(c *candidate, refused *endpoint.Rejection) *endpoint.Rejection {
 	if c.Held {
 		return refused
@@ -190,8 +190,8 @@ func urlOf(endpoint *farpointv1.Endpoint, common farpointv1.HealthCheckURL) stri
 	return "tcp://"
 }
 
-// prepare gives an endpoint the prober of a definition, the present one if that does the
-// same.
+// prepare gives an endpoint the prober of a definition, and reuses the one from before if that
+// does the same.
 func (p Planner) prepare(c *candidate, url string, by *Definition, before *preparedProber) *endpoint.Rejection {
 	common := &by.Settings
 	probe := definitionOf(&c.Endpoint, url, common)
@@ -226,7 +226,7 @@ func (p Planner) prepare(c *candidate, url string, by *Definition, before *prepa
 	return nil
 }
 
-// same is the prober if it does what one with this identity does; nil if not.
+// same returns the prober if it does what one with this identity does; nil if not.
 func (b *preparedProber) same(identity scheduler.Identity) probes.Prober {
 	if b == nil || b.Identity != identity {
 		return nil
@@ -234,8 +234,8 @@ func (b *preparedProber) same(identity scheduler.Identity) probes.Prober {
 	return b.Prober
 }
 
-// watchForDeath gives an endpoint that cannot be probed a prober that finds out whether
-// anybody is there at all. How it was probed before is kept in mind.
+// watchForDeath gives an endpoint that cannot be probed a prober that only finds out whether it
+// accepts connections. How it was probed before is remembered.
 func (p Planner) watchForDeath(c *candidate, before *preparedProber) {
 	probe := definitionOf(&c.Endpoint, "", &Settings{})
 	digest := sha256.Sum256(fmt.Appendf(nil, "reachability %s %d %s", probe.Address, probe.Port, probe.Name))

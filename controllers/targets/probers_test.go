@@ -34,7 +34,7 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-// publishedAt are seeds of an endpoint that was published as ready, or not.
+// publishedAt returns the prior state of an endpoint that was published as ready, or not.
 func publishedAt(address string, ready bool) *slicestate.Prior {
 	slice := &discoveryv1.EndpointSlice{Ports: fixtures.HTTPPort(8080).Ports, Endpoints: []discoveryv1.Endpoint{
 		{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Ready: &ready, Serving: &ready}},

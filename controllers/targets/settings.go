@@ -46,17 +46,17 @@ type Settings struct {
 	tcp  *protocol.TCPSettings
 	// login is for the probes that take credentials.
 	login Login
-	// sendUnverified: credentials are sent to servers that have not proved who they are.
+	// sendUnverified: credentials are sent to servers that are not verified.
 	sendUnverified bool
-	// digest tells settings apart that probe differently. When and how often they
-	// probe does not count.
+	// digest differs for settings that probe differently. When and how often they probe does not
+	// count.
 	digest [sha256.Size]byte
 	// private: the probes make use of something that other namespaces may not know.
 	private bool
 }
 
 // Schedule says when the endpoints of an ExternalService are probed, and what is made of the
-// results. There is nothing to it that could have a fault.
+// results. A schedule cannot have a fault.
 type Schedule struct {
 	Timing     scheduler.Timing
 	thresholds health.Thresholds
@@ -98,7 +98,7 @@ func NewSettings(spec *farpointv1.ExternalServiceSpec, trust Certificates, login
 	return settings, err
 }
 
-// threshold keeps within the bounds of the CRD, whatever its version.
+// threshold applies the bounds of the CRD, whatever version of it is installed.
 func threshold(count int32) uint8 { return uint8(min(max(count, 1), 100)) }
 
 // TimingOf reads the intervals and the timeout of a spec, with their defaults.

@@ -39,19 +39,19 @@ import (
 	"farpoint.dev/farpoint/probes/scheduler"
 )
 
-// Targets are the endpoints of a spec, judged.
+// Targets are the endpoints of a spec, accepted or rejected.
 type Targets struct {
-	// Accepted are in the order of the spec, and probers have the same order: how each is
+	// Accepted are in the order of the spec. Probers are in the same order, and say how each is
 	// probed.
 	Accepted []endpoint.Endpoint
 	Probers  []preparedProber
-	// Rejected are by their index in the expansion, and include the held ones. What is neither
-	// rejected nor accepted is shared.
+	// Rejected are by their index in the expansion, and include the held ones. An endpoint that
+	// is neither rejected nor accepted is shared.
 	Rejected map[int]endpoint.Rejection
 	// shared are addresses that names lead to and that another endpoint of the spec has with
 	// the same port: by their index in the expansion, that endpoint's index in the spec.
 	shared map[int]int
-	// Claimed are the places of endpoints, with their index in the spec.
+	// Claimed are the keys of endpoints, with their index in the spec.
 	Claimed map[endpoint.Key]int
 	// Slowed says that endpoints are probed less often than the spec says; empty if not.
 	Slowed string
@@ -62,17 +62,17 @@ type Targets struct {
 	dependsOnPrior bool
 }
 
-// Planner judges the endpoints of a spec. It is pure.
+// Planner decides which endpoints of a spec are accepted. It is pure.
 type Planner struct {
 	Registry protocol.Registry
 	Egress   *egress.Policy
-	// limits are those of the object's namespace; nil are none.
+	// limits are those of the object's namespace; nil for none.
 	limits *policy.Limits
 	// room is how many endpoints the object may have.
 	room int
 }
 
-// Within is the planner for an object that is confined, and has so much room.
+// Within returns the planner for an object with these limits, which may have this many endpoints.
 func (p Planner) Within(limits *policy.Limits, room int) Planner {
 	if limits != nil {
 		p.Registry, p.limits = limits.Registry, limits
@@ -81,14 +81,13 @@ func (p Planner) Within(limits *policy.Limits, room int) Planner {
 	return p
 }
 
-// Refuses reports whether nothing may be published at a place, or not any more.
+// Refuses reports whether an address with these ports may not be published (any more).
 func (p Planner) Refuses(address netip.Addr, ports []discoveryv1.EndpointPort) bool {
 	return p.Egress.CheckPublished(address) != nil || p.limits.CheckPublished(address, ports) != nil
 }
 
-// Plan judges each endpoint of the spec, with its names resolved, by itself, so that a bad
-// one harms no other. The ports are those of the Service; seeds tell what was published
-// before.
+// Plan evaluates each endpoint of the spec, with its names resolved, by itself, so that a bad one
+// harms no other. The ports are those of the Service; prior is what was published before.
 func (p Planner) Plan(names *Expansion, ports []corev1.ServicePort, by Probing, prior *slicestate.Prior) Targets {
 	spec := names.Spec
 	planned := Targets{
@@ -117,7 +116,7 @@ func (p Planner) Plan(names *Expansion, ports []corev1.ServicePort, by Probing, 
 	return planned
 }
 
-// locate finds out where an endpoint is.
+// locate finds out the address and the ports of an endpoint.
 func (p Planner) locate(e ExpandedEndpoint, index int, resolver *portResolver) (endpoint.Endpoint, *endpoint.Rejection) {
 	if e.Refused != nil {
 		return endpoint.Endpoint{}, e.Refused
@@ -166,7 +165,7 @@ func (p Planner) locateName(e ExpandedEndpoint, index int, resolver *portResolve
 	}, nil
 }
 
-// IdentityOf returns an identity that probes share which do the same.
+// IdentityOf returns an identity that is the same for probes that do the same.
 func IdentityOf(definition protocol.Definition, common Settings) scheduler.Identity {
 	digest := sha256.New()
 	digest.Write(common.digest[:])
@@ -180,15 +179,15 @@ func IdentityOf(definition protocol.Definition, common Settings) scheduler.Ident
 	return scheduler.Identity(digest.Sum(nil)[:len(scheduler.Identity{})])
 }
 
-// identityWithin tells probes apart that do the same as long as nothing leads them to
-// where only one of them may go.
+// identityWithin makes the identities of probes differ that do the same unless a name or a
+// redirect leads them to where only one of them may go.
 func identityWithin(identity scheduler.Identity, within *policy.Limits) scheduler.Identity {
 	digest := sha256.Sum256(append(identity[:], within.Digest[:]...))
 	return scheduler.Identity(digest[:len(identity)])
 }
 
-// ProbeTargets are what the scheduler is to probe. The seeds are the verdicts to begin
-// with where it knows nothing yet.
+// ProbeTargets returns what the scheduler is to probe. The prior verdicts are the initial ones
+// where it knows nothing yet.
 func (t Targets) ProbeTargets(common Schedule, prior *slicestate.Prior) []scheduler.Target {
 	list := make([]scheduler.Target, 0, len(t.Accepted))
 	for i := range t.Accepted {
@@ -253,7 +252,7 @@ func (t Targets) Rejections() (reason, message string) {
 	return t.Rejected[indexes[0]].Reason, message
 }
 
-// Unresolved is the first name that leads nowhere; nil if there is none.
+// Unresolved returns the rejection of the first name that leads nowhere; nil if there is none.
 func (t Targets) Unresolved() *endpoint.Rejection {
 	for i := range t.Names.list {
 		if e := &t.Names.list[i]; e.unresolved {

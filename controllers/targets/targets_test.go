@@ -243,7 +243,8 @@ func TestSettings_Faults_NameTheField(t *testing.T) {
 	}
 }
 
-// What logs in otherwise is another probe, and what logs in at all is nobody else's.
+// Probes with different credentials differ, and a probe with credentials is not shared with other
+// namespaces.
 func TestIdentity_OtherCredentials_Differs(t *testing.T) {
 	spec := farpointv1.ExternalServiceSpec{Endpoints: []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080), fixtures.At("192.0.2.2", 8080)}}
 	spec.HealthCheck.SendCredentialsToUnverifiedServers = true
