@@ -115,8 +115,8 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, find
 	set.set(farpointv1.AvailableCondition, decided.value, decided.reason, message)
 }
 
-// availableStatus is what the condition Available says of a group. The rank is lower for
-// what is worse.
+// availableStatus is what the condition Available says of a group. The worse it is, the lower is
+// the rank.
 type availableStatus struct {
 	rank   int
 	value  metav1.ConditionStatus
@@ -139,9 +139,9 @@ func availableStatusOf(r availability.GroupReadiness, minReady int) availableSta
 	return availableStatus{0, metav1.ConditionFalse, farpointv1.NoEndpointsReadyReason}
 }
 
-// setAvailableByCounts goes by the endpoints' statuses, for want of a decision: there is no
-// Service or no endpoint, or the slices are left as they are. In the last case they cannot
-// have become better.
+// setAvailableByCounts uses the endpoints' statuses, because there is no decision: there is no
+// Service or no endpoint, or the slices are left as they are. In the last case the condition
+// cannot have become better.
 func setAvailableByCounts(set conditionSetter, present *farpointv1.ExternalService, findings Findings) {
 	status := set.status
 	opened, minReady := countOpened(status), availability.RulesOf(&present.Spec.Availability).MinReady
@@ -205,7 +205,7 @@ func setDegraded(set conditionSetter) {
 	set.set(farpointv1.DegradedCondition, metav1.ConditionTrue, farpointv1.EndpointsUnhealthyReason, "unhealthy: "+phrase.List(unhealthy, ", "))
 }
 
-// outline is what kubectl get -o wide shows of an object that is as it should be.
+// outline returns what kubectl get -o wide shows of an object that is Ready.
 func outline(status *farpointv1.ExternalServiceStatus) string {
 	text := meta.FindStatusCondition(status.Conditions, farpointv1.AvailableCondition).Message
 	for _, kind := range []string{farpointv1.FailedOverCondition, farpointv1.FailOpenCondition, farpointv1.DegradedCondition} {

@@ -32,7 +32,8 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-// tiered is an object with an endpoint for each health, one per tier if so asked.
+// tiered returns an object with an endpoint for each health; with tiers, each in a tier of its
+// own.
 func tiered(rules farpointv1.Availability, tiers bool, healths ...health.Health) (*farpointv1.ExternalService, Findings) {
 	object, findings := observed(healths...)
 	object.Spec.Availability = rules
@@ -111,7 +112,7 @@ func TestStatus_Availability(t *testing.T) {
 	}
 }
 
-// What was healthy last goes on, for as long as the Service is there.
+// The last healthy endpoints get traffic for as long as the Service exists.
 func TestStatus_PublishLastHealthy_KeepsTheLastHealthy(t *testing.T) {
 	object, findings := tiered(farpointv1.Availability{WhenNoneHealthy: farpointv1.PublishLastHealthy}, false, up, down)
 	object.Status = summarizeWithRoles(object, findings, fixtures.Noon)
@@ -234,18 +235,18 @@ func TestStatus_DrainingEndpoints(t *testing.T) {
 		return strings.Join(notes, "\n")
 	}
 	if got, want := departureNotes(before, status), "EndpointDraining Endpoint 192.0.2.1:80 is draining: it left the spec, and will be removed at 2026-11-21T13:00:00Z"; got != want {
-		t.Errorf("told %q, want %q", got, want)
+		t.Errorf("Events %q, want %q", got, want)
 	}
 	findings.Verdicts = findings.Verdicts[:1]
 	drained := Summarize(object, findings, one)
 	if got, want := departureNotes(status, drained), "EndpointDrained Endpoint 192.0.2.1:80 is gone: it left the spec, and its drain period is over"; got != want {
-		t.Errorf("told %q, want %q", got, want)
+		t.Errorf("Events %q, want %q", got, want)
 	}
 	if got := departureNotes(status, status) + departureNotes(drained, drained); got != "" {
-		t.Errorf("told %q without a change", got)
+		t.Errorf("Events %q without a change", got)
 	}
 	if got := departureNotes(status, before); got != "" {
-		t.Errorf("told %q of one that is back", got)
+		t.Errorf("Events %q for an endpoint that is back", got)
 	}
 
 	findings.Targets, findings.Verdicts, findings.Service = nil, nil, EvaluateService(object, nil)

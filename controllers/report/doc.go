@@ -20,6 +20,6 @@ limitations under the License.
 // conditions, each of which has one function. What has not changed keeps its time. [Events]
 // compares two statuses, so that each Event is sent once and only after the status was written.
 //
-// Nothing is decided here, and nothing that the operator goes by is read from a status. The
-// package knows no client and no clock.
+// Nothing is decided here, and no decision depends on a status. The package knows no client and
+// no clock.
 package report

@@ -30,12 +30,12 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// longestMessage is that of an endpoint, in bytes. A thousand of them have to fit into an
-// object (1.5 MiB, etcd's --max-request-bytes).
+// longestMessage bounds the message of an endpoint, in bytes. A thousand of them have to fit into
+// an object (1.5 MiB, etcd's --max-request-bytes).
 const longestMessage = 512
 
-// endpointStatuses are in the order of the spec; those that have left it follow. The
-// present ones stay if the endpoints could not be judged.
+// endpointStatuses returns the statuses in the order of the spec, followed by those of endpoints
+// that have left it. The present statuses stay if the endpoints could not be evaluated.
 func endpointStatuses(present *farpointv1.ExternalService, findings Findings, now metav1.Time) []farpointv1.EndpointStatus {
 	if findings.Targets == nil {
 		return slices.DeleteFunc(slices.Clone(present.Status.Endpoints), func(endpoint farpointv1.EndpointStatus) bool {
@@ -46,7 +46,7 @@ func endpointStatuses(present *farpointv1.ExternalService, findings Findings, no
 	names := findings.Targets.Names
 	statuses := make([]farpointv1.EndpointStatus, 0, names.Len())
 	verdicts := findings.Verdicts
-	lastRejected := -1 // of one name that is set aside with several addresses, there is one entry
+	lastRejected := -1 // a name that is set aside with several addresses has one entry
 	for i := range names.Len() {
 		refused, isRefused := findings.Targets.Rejected[i]
 		var status farpointv1.EndpointStatus
@@ -61,7 +61,7 @@ func endpointStatuses(present *farpointv1.ExternalService, findings Findings, no
 			lastRejected = names.At(i).Origin
 			status = rejectedStatus(lastRejected, names.Spec, refused)
 		default:
-			continue // it is shared, see targets.sharedNames
+			continue // it is shared, see targets.Targets.SharedNames
 		}
 		keepKnown(&status, before.find(len(statuses), status.Name), now)
 		statuses = append(statuses, status)
@@ -74,7 +74,7 @@ func endpointStatuses(present *farpointv1.ExternalService, findings Findings, no
 	return statuses
 }
 
-// withPublished are statuses without the publication of endpoints that are in none of the
+// withPublished returns the statuses, with Published empty for endpoints that are in none of the
 // slices any more.
 func withPublished(statuses []farpointv1.EndpointStatus, in []*discoveryv1.EndpointSlice) []farpointv1.EndpointStatus {
 	there := map[string]bool{}
@@ -94,8 +94,8 @@ func withPublished(statuses []farpointv1.EndpointStatus, in []*discoveryv1.Endpo
 	return statuses
 }
 
-// rejectedStatus names the endpoint by its place in the spec, since what would make its
-// name is what may be wrong with it.
+// rejectedStatus names the endpoint by its index in the spec, since its address or port may be
+// what is wrong with it.
 func rejectedStatus(origin int, spec *farpointv1.ExternalServiceSpec, refused endpoint.Rejection) farpointv1.EndpointStatus {
 	status := farpointv1.EndpointStatus{
 		Name:    fmt.Sprintf("endpoints[%d]", origin),
@@ -135,9 +135,8 @@ func endpointStatus(known *endpoint.Verdict, publishNotReady bool) farpointv1.En
 	return status
 }
 
-// keepKnown carries over what the present status knows better: since when an endpoint is
-// what it is, and why, if its verdict was not reached by probing since the operator
-// started.
+// keepKnown carries over what the present status knows better: since when an endpoint has its
+// health, and why, if its verdict was not reached by probing since the operator started.
 func keepKnown(status, before *farpointv1.EndpointStatus, now metav1.Time) {
 	// The API keeps whole seconds; so must what is compared with it.
 	status.LastTransitionTime = status.LastTransitionTime.Rfc3339Copy()
@@ -184,8 +183,7 @@ func countLeft(endpoints []farpointv1.EndpointStatus) int {
 	return left
 }
 
-// counterOf is the count that an endpoint belongs to; nil for one that is ready and
-// healthy.
+// counterOf returns the count that an endpoint belongs to; nil for one that is ready and healthy.
 func counterOf(status *farpointv1.ExternalServiceStatus, endpoint *farpointv1.EndpointStatus) *int32 {
 	switch {
 	case endpoint.Health == farpointv1.EndpointRejected:
@@ -210,8 +208,8 @@ type previousStatus struct {
 	byName map[string]*farpointv1.EndpointStatus
 }
 
-// find looks first where the endpoint was if no other was added or removed before it; nil if if
-// the status does not have it.
+// find looks first where the endpoint was if no other was added or removed before it; nil if the
+// status does not have it.
 func (t *previousStatus) find(index int, name string) *farpointv1.EndpointStatus {
 	if index < len(t.list) && t.list[index].Name == name {
 		return &t.list[index]

@@ -22,9 +22,9 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// EndpointsObject is what came of keeping an Endpoints object.
+// EndpointsObject is the result of keeping an Endpoints object.
 type EndpointsObject struct {
-	// Requested: it was asked for. Nothing else is set otherwise.
+	// Requested: the spec requests it. Otherwise nothing else is set.
 	Requested, Published bool
 	// Reason and message are those of the condition EndpointsPublished.
 	Reason, Message string

@@ -51,7 +51,7 @@ const (
 	failedBackEvent = "FailedBack"
 )
 
-// PendingEvent is something that an Event is to tell.
+// PendingEvent is an Event to be written.
 type PendingEvent struct {
 	Warning      bool
 	Reason, Note string
@@ -61,10 +61,10 @@ type PendingEvent struct {
 // most that one Event names.
 const maxIndividualEvents = 10
 
-// Events compares two statuses. There is one for each endpoint whose health changed, or changed, or
-// that has left, or one for all if that is a crowd, one for all that were found healthy at
-// first, one if another tier is the last in use, and one for each change of a condition about
-// all endpoints together.
+// Events compares two statuses. It returns one Event for each endpoint whose health changed or
+// that has left, or one for all if these are more than maxIndividualEvents, one for all endpoints
+// whose first verdict is healthy, one if another tier is the last in use, and one for each change
+// of a condition about all endpoints together.
 func Events(before, after *farpointv1.ExternalServiceStatus) []PendingEvent {
 	events := append(healthChanges(before, after), departures(before, after)...)
 	events = append(events, tierChange(before, after)...)
@@ -81,8 +81,8 @@ func healthChanges(before, after *farpointv1.ExternalServiceStatus) []PendingEve
 	)
 }
 
-// flips are the endpoints that were found healthy at first, those that are healthy again,
-// those that say that they drain, and those that have become unhealthy.
+// flips are the endpoints whose first verdict is healthy, those that are healthy again, those
+// that report draining, and those that have become unhealthy.
 type flips struct {
 	initiallyHealthy, up, draining, down []farpointv1.EndpointStatus
 }
@@ -215,7 +215,8 @@ func staleChange(before, after []metav1.Condition) []PendingEvent {
 	return nil
 }
 
-// nameChange reports names that cannot be resolved, unless Ready does, and their end.
+// nameChange reports names that cannot be resolved, unless Ready does, and that they are resolved
+// again.
 func nameChange(before, after []metav1.Condition) []PendingEvent {
 	was, is := meta.FindStatusCondition(before, farpointv1.AddressesResolvedCondition), meta.FindStatusCondition(after, farpointv1.AddressesResolvedCondition)
 	ready := meta.FindStatusCondition(after, farpointv1.ReadyCondition)

@@ -28,8 +28,8 @@ import (
 	"farpoint.dev/farpoint/controllers/endpoint"
 )
 
-// differs reports whether the API server may hold other slices than those that the verdicts
-// on the endpoints ask for.
+// differs reports whether the API server may hold other slices than those that the verdicts on
+// the endpoints require.
 func (f *Findings) differs() bool { return f.Refused != nil || f.Altered || f.Withheld }
 
 // setProgrammed says whether the API server holds what is to be published.
@@ -44,7 +44,7 @@ func setProgrammed(set conditionSetter, refused error, altered bool) {
 	}
 }
 
-// refusalReason is the reason that the API server gave.
+// refusalReason returns the reason that the API server gave.
 func refusalReason(err error) string {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) && status.Status().Reason != "" {

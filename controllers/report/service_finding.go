@@ -25,7 +25,7 @@ import (
 	"farpoint.dev/farpoint/controllers/ownership"
 )
 
-// TargetService is what came of looking for the target Service.
+// TargetService is the result of looking for the target Service.
 type TargetService struct {
 	// Service is nil if there is none that may lead to the endpoints.
 	Service *corev1.Service
@@ -39,7 +39,7 @@ type TargetService struct {
 // Resolved reports whether the target itself leads to the endpoints.
 func (f TargetService) Resolved() bool { return f.Reason == farpointv1.ServiceResolvedReason }
 
-// Namespace is where the slices belong.
+// Namespace returns the namespace that the slices belong to.
 func (f TargetService) Namespace(owner *farpointv1.ExternalService) string {
 	if f.Service != nil {
 		return f.Service.Namespace
@@ -52,7 +52,7 @@ func allowsSelector(owner *farpointv1.ExternalService) bool {
 }
 
 // EvaluateService decides whether the owner's endpoints may be published for a Service; nil
-// is one that does not exist.
+// stands for one that does not exist.
 func EvaluateService(owner *farpointv1.ExternalService, service *corev1.Service) TargetService {
 	key := ownership.TargetService(owner)
 	switch {
@@ -75,7 +75,7 @@ func EvaluateService(owner *farpointv1.ExternalService, service *corev1.Service)
 	}
 	finding := TargetService{Service: service, Reason: farpointv1.ServiceResolvedReason, Message: fmt.Sprintf("Service %s leads to the endpoints", key)}
 	if service.DeletionTimestamp != nil {
-		// A finalizer holds it, of a load balancer perhaps, and clients are served meanwhile.
+		// A finalizer holds it, perhaps a load balancer's, and clients are served meanwhile.
 		finding.Message += " until its deletion is over"
 	}
 	return finding

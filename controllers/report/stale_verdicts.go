@@ -25,7 +25,7 @@ import (
 	"farpoint.dev/farpoint/controllers/phrase"
 )
 
-// setVerdictsCurrent leaves the condition as it is while the endpoints are not judged.
+// setVerdictsCurrent leaves the condition as it is while the endpoints are not evaluated.
 func setVerdictsCurrent(set conditionSetter, findings Findings) {
 	if findings.Targets == nil {
 		return

@@ -47,21 +47,21 @@ func TestStaleVerdicts_AreReportedOnce(t *testing.T) {
 		return events
 	}
 	if events := look(probes.ReasonNone, probes.ReasonNone); events != nil || object.Status.Stale != 0 {
-		t.Errorf("told %v while nothing is stale", events)
+		t.Errorf("Events %v while nothing is stale", events)
 	}
 	events := look(probes.ReasonNetworkUnreachable, probes.ReasonNone)
 	row := object.Status.Endpoints[0]
 	if len(events) != 1 || !events[0].Warning || object.Status.Stale != 1 || !row.Stale || row.Reason != "NetworkUnreachable" || row.Health != farpointv1.EndpointHealthy {
-		t.Errorf("told %v, status %+v", events, object.Status)
+		t.Errorf("Events %v, status %+v", events, object.Status)
 	}
 	if events := look(probes.ReasonNetworkUnreachable, probes.ReasonNameResolution); events != nil || object.Status.Stale != 2 {
-		t.Errorf("told %v again", events)
+		t.Errorf("Events %v again", events)
 	}
 	if events := look(probes.ReasonNone, probes.ReasonNone); len(events) != 1 || events[0].Warning || object.Status.Endpoints[0].Reason != "" {
-		t.Errorf("told %v of the end, status %+v", events, object.Status.Endpoints[0])
+		t.Errorf("Events %v at the end, status %+v", events, object.Status.Endpoints[0])
 	}
 	// Another condition reports what the operator holds back itself.
 	if events := look(probes.ReasonIsolated, probes.ReasonIsolated); events != nil || object.Status.Stale != 0 {
-		t.Errorf("told %v of what is held back", events)
+		t.Errorf("Events %v for what is held back", events)
 	}
 }

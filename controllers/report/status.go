@@ -31,39 +31,39 @@ import (
 	"farpoint.dev/farpoint/controllers/targets"
 )
 
-// Findings are all that a status is made from.
+// Findings are everything that a status is made from.
 type Findings struct {
 	Service TargetService
-	// Fault is what keeps the spec's health check from being carried out; nil if nothing
-	// does. Endpoints are then probed by the last one that was sound.
+	// Fault is what keeps the spec's health check from being made; nil if nothing does. Endpoints
+	// are then probed by the last sound one.
 	Fault *targets.Fault
-	// Targets are nil if the endpoints could not be judged for want of a Service.
+	// Targets are nil if the endpoints could not be evaluated because there is no Service.
 	Targets  *targets.Targets
 	Verdicts []endpoint.Verdict
 	// Availability is what the roles of the endpoints amount to; nil without targets.
 	Availability availability.Decisions
-	// PortsReason and portsMessage tell of ports that do not match; "" if all do.
+	// PortsReason and PortsMessage describe ports that do not match; "" if all do.
 	PortsReason, PortsMessage string
-	// FamiliesReason and familiesMessage tell of address families that do not match; "" if all
+	// FamiliesReason and FamiliesMessage describe address families that do not match; "" if all
 	// do.
 	FamiliesReason, FamiliesMessage string
-	// Traffic is what came of the wish to keep traffic near.
+	// Traffic is the decision about hints, which keep traffic near.
 	Traffic sliceplan.HintDecision
-	// Conflict says what of it is in the way; nil if nothing is. With conflictsUnknown, not all of
-	// it is known yet.
+	// Conflict says which other publisher for the Service is in the way; nil if none is. With
+	// ConflictsUnknown, not all of them are known yet.
 	Conflict         *conflicts.Conflict
 	ConflictsUnknown bool
-	// Held: an endpoint would have been taken out, had the operator not lost its network.
+	// Held: an endpoint would have been taken out if the operator's own network were not down.
 	Held bool
 	// Published are the slices of this object that the API server holds.
 	Published []*discoveryv1.EndpointSlice
-	// Refused joins the errors of slices that the API server refused; nil if there was none.
-	// With altered, it holds something else than was written.
+	// Refused joins the errors of slices that the API server refused; nil if there was none. With
+	// Altered, the API server holds something else than was written.
 	Refused error
 	Altered bool
 	// Withheld: slices were not created, since what they depend on is being deleted.
 	Withheld bool
-	// Endpoints is what came of keeping an Endpoints object.
+	// Endpoints is the result of keeping an Endpoints object.
 	Endpoints EndpointsObject
 	// WriteFailed is the error of the last write; nil if there was none.
 	WriteFailed error
@@ -187,7 +187,7 @@ func setAddressesResolved(set conditionSetter, findings Findings) {
 
 func setNoConflicts(set conditionSetter, findings Findings) {
 	if findings.ConflictsUnknown && meta.FindStatusCondition(set.status.Conditions, farpointv1.NoConflictsCondition) != nil {
-		return // as it was, rather than there and back
+		return // unchanged, so that it does not flip and flip back
 	}
 	if findings.Conflict != nil {
 		set.set(farpointv1.NoConflictsCondition, metav1.ConditionFalse, findings.Conflict.Reason, findings.Conflict.Message)
@@ -205,8 +205,8 @@ func setOperatorIsolated(set conditionSetter, findings Findings) {
 		"the operator's own network seems to be down, so failing endpoints are not taken out: check the operator's network, its sidecars and its clock")
 }
 
-// setReady draws Ready, Reconciling and Stalled from the conditions before them. The first first
-// thing that is wrong wins, in the order in which a user would have to fix them.
+// setReady draws Ready, Reconciling and Stalled from the conditions before them. The first thing
+// that is wrong wins, in the order in which a user would have to fix them.
 func setReady(set conditionSetter, findings Findings) {
 	obstacle := findings.obstacle(set.status)
 	if obstacle == nil {
@@ -224,7 +224,7 @@ func setReady(set conditionSetter, findings Findings) {
 	set.set(kind, metav1.ConditionTrue, obstacle.Reason, obstacle.Message)
 }
 
-// obstacle is what keeps the object from being ready; nil if nothing does.
+// obstacle returns what keeps the object from being ready; nil if nothing does.
 func (f Findings) obstacle(status *farpointv1.ExternalServiceStatus) *targets.Fault {
 	if !f.Service.Resolved() {
 		return &targets.Fault{Reason: f.Service.Reason, Message: f.Service.Message, Awaited: f.Service.Awaited}
@@ -255,15 +255,17 @@ func (f Findings) obstacle(status *farpointv1.ExternalServiceStatus) *targets.Fa
 	return nil
 }
 
-// NotProgrammed is the present status, except that the API server refuses what it is to hold.
+// NotProgrammed returns the present status, with the condition that the API server refuses a
+// write.
 func NotProgrammed(present *farpointv1.ExternalService, refused error, now metav1.Time) farpointv1.ExternalServiceStatus {
 	status := *present.Status.DeepCopy()
 	setProgrammed(conditionSetter{status: &status, generation: present.Generation, now: now}, refused, false)
 	return status
 }
 
-// Suspended is the status of an object whose slices are left as they are, except for endpoints
-// that may not be published any more: there were existing slices, and there are published ones.
+// Suspended returns the status of an object whose slices are left as they are, except for
+// endpoints that may no longer be published: existing are the slices before that, and published
+// those after.
 func Suspended(present *farpointv1.ExternalService, existing, published []*discoveryv1.EndpointSlice, now metav1.Time) farpointv1.ExternalServiceStatus {
 	status := *present.Status.DeepCopy()
 	status.TargetService = phrase.NameFrom(present.Namespace, ownership.TargetService(present))

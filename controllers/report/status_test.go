@@ -67,7 +67,7 @@ func observed(healths ...health.Health) (*farpointv1.ExternalService, Findings) 
 	return object, findings
 }
 
-// summarizeWithRoles is the status that comes of what was found, with the roles that it leads to.
+// summarizeWithRoles returns the status of the findings, with the roles that follow from them.
 func summarizeWithRoles(object *farpointv1.ExternalService, findings Findings, now metav1.Time) farpointv1.ExternalServiceStatus {
 	if findings.Targets != nil {
 		findings.Availability = availability.RulesOf(&object.Spec.Availability).Assign(findings.Verdicts, pastIn(&object.Status))
@@ -211,7 +211,7 @@ func TestStatus_NothingChanges_StaysTheSame(t *testing.T) {
 	}
 }
 
-// What is wrong may turn from what somebody has to fix into what is awaited, and back.
+// A fault that somebody has to fix may turn into one that is awaited, and back.
 func TestStatus_NotReady_IsReconcilingOrStalled(t *testing.T) {
 	object, findings := observed(up)
 	for _, step := range []struct {

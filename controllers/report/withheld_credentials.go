@@ -25,9 +25,9 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// withheldCredentials describes, for a condition's message, the endpoints that ask for a
-// password in a way in which only a server gets it that has proved who it is. That shows only
-// when a probe logs in. It is a fault of the settings, and says nothing about the endpoint.
+// withheldCredentials describes, for a condition's message, the endpoints that ask for a password
+// in a way in which only a verified server gets it. That shows only when a probe logs in. It is a
+// fault of the settings, and says nothing about the endpoint.
 func withheldCredentials(verdicts []endpoint.Verdict) (reason, message string) {
 	count := 0
 	for i := range verdicts {
@@ -47,13 +47,13 @@ func withheldCredentials(verdicts []endpoint.Verdict) (reason, message string) {
 	return farpointv1.CredentialsWithheldReason, message
 }
 
-// asksForPassword reports whether the last probes of a target ended so, for as long as it
-// takes to be the reason for its verdict or to make that stale.
+// asksForPassword reports whether credentials were withheld from a target for as long as it takes
+// to be the reason for its verdict, or to make that stale.
 func asksForPassword(current *health.Health) bool {
 	return current.Cause.Reason == probes.ReasonCredentialsWithheld || current.StaleReason == probes.ReasonCredentialsWithheld
 }
 
-// withheldMessage names the method that the server asked for, where that is known.
+// withheldMessage names the method that the server asked for, if that is known.
 func withheldMessage(current *health.Health) string {
 	result := current.Cause
 	if result.Reason != probes.ReasonCredentialsWithheld {

@@ -21,12 +21,12 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// sample is one value of a metric at one scrape. There are more than a hundred thousand of
-// them in a large cluster, which is why it shares its labels with others: the constant
-// metrics of the library would be four times the garbage.
+// sample is one value of a metric at one scrape. There are more than a hundred thousand samples
+// in a large cluster, which is why they share their labels: the constant metrics of the library
+// would be four times the garbage.
 type sample struct {
 	desc *prometheus.Desc
-	// counts: it is a counter, and else a gauge.
+	// counts: it is a counter, and otherwise a gauge.
 	counts bool
 	value  float64
 	// labels are in the order of their names.

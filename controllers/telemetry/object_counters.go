@@ -22,20 +22,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// ObjectCounters counts what was done about each ExternalService since this process began to.
-// What is counted for an object is forgotten with it.
+// ObjectCounters counts what this process has done for each ExternalService. The counts of an
+// object are removed with it.
 type ObjectCounters struct {
 	// mu guards what follows. Nothing waits while holding it.
 	mu      sync.Mutex
 	objects map[types.NamespacedName]*Counts
 }
 
-// Counts are those of one object.
+// Counts are the counts of one object.
 type Counts struct {
-	// Up, draining and down count endpoints that have become healthy, draining and
-	// unhealthy.
+	// Up, Draining and Down count endpoints that have become healthy, draining and unhealthy.
 	Up, Draining, Down int
-	// Created, updated and deleted count writes of EndpointSlices.
+	// Created, Updated and Deleted count writes of EndpointSlices.
 	Created, Updated, Deleted int
 }
 

@@ -23,12 +23,12 @@ import (
 // Namespace begins the names of all metrics.
 const Namespace = "farpoint"
 
-// PublishMetrics are what publishing counts.
+// PublishMetrics are the metrics of publishing.
 type PublishMetrics struct {
-	// Latency: time from when a change of health was known to when the slices said so, in
-	// seconds. What waits for the batch window is in it.
+	// Latency is the time from when a change of health was known to when the slices said so, in
+	// seconds. The batch window is included.
 	Latency prometheus.Histogram
-	// Writes: EndpointSlices written, by operation: create, update or delete.
+	// Writes counts the EndpointSlices written, by operation: create, update or delete.
 	Writes *prometheus.CounterVec
 }
 
@@ -41,7 +41,7 @@ func NewPublishMetrics() *PublishMetrics {
 	}
 }
 
-// Collectors are what has to be registered.
+// Collectors returns the metrics to register.
 func (m *PublishMetrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.Latency, m.Writes}
 }

@@ -34,10 +34,10 @@ import (
 	"farpoint.dev/farpoint/probes/scheduler"
 )
 
-// StateCollector tells, whenever it is asked, what the status of each ExternalService says.
-// It keeps no series: those of an object end with it.
+// StateCollector exports, at each scrape, what the status of each ExternalService says. It keeps
+// no series: those of an object end with it.
 type StateCollector struct {
-	// Objects is the cache. What it lists is only read.
+	// Objects is the cache. Listed objects are not changed.
 	Objects  client.Reader
 	Observer observer
 	Counters *ObjectCounters
@@ -45,7 +45,7 @@ type StateCollector struct {
 	PerEndpoint bool
 }
 
-// observer knows of targets what no status says.
+// observer knows what no status says about targets.
 type observer interface {
 	Observations(probes.Owner, []scheduler.Observation) []scheduler.Observation
 }
@@ -107,7 +107,7 @@ func (c *StateCollector) Collect(out chan<- prometheus.Metric) {
 			continue
 		}
 		if object.Spec.Suspend {
-			state.conditions(farpointv1.ReadyCondition) // the others are not kept any more
+			state.conditions(farpointv1.ReadyCondition) // the others are not updated any more
 			continue
 		}
 		observed = c.Observer.Observations(probes.Owner{Namespace: object.Namespace, Name: object.Name}, observed[:0])
@@ -211,13 +211,13 @@ func (s *stateSamples) observations(observed []scheduler.Observation) {
 	}
 }
 
-// endpoints has metrics of each endpoint that is not set aside.
+// endpoints exports the metrics of each endpoint that is not set aside.
 func (s *stateSamples) endpoints(observed []scheduler.Observation) {
 	known := make(map[string]*scheduler.Observation, len(observed))
 	for i := range observed {
 		known[observed[i].Key] = &observed[i]
 	}
-	seen := make(map[string]bool, len(observed)) // the API does not keep a name from standing there twice
+	seen := make(map[string]bool, len(observed)) // the API does not keep names unique
 	for i := range s.object.Status.Endpoints {
 		endpoint := &s.object.Status.Endpoints[i]
 		if endpoint.Health == farpointv1.EndpointRejected || seen[endpoint.Name] {
@@ -246,7 +246,7 @@ func (s *stateSamples) endpoints(observed []scheduler.Observation) {
 	}
 }
 
-// zone is that of an endpoint of the status, which has the order of the spec unless the
+// zone returns the zone of an endpoint of the status, which has the order of the spec unless the
 // spec has just changed.
 func (s *stateSamples) zone(index int) string {
 	address := addressInSpec(&s.object.Status.Endpoints[index])
@@ -258,7 +258,7 @@ func (s *stateSamples) zone(index int) string {
 
 func unixSeconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }
 
-// addressInSpec is that of the spec's endpoint that an endpoint comes from.
+// addressInSpec returns the address of the spec's endpoint that an endpoint comes from.
 func addressInSpec(endpoint *farpointv1.EndpointStatus) string {
 	return cmp.Or(endpoint.ResolvedFrom, endpoint.Address)
 }

@@ -170,7 +170,7 @@ endpoint_up{endpoint=192.0.2.1:80,externalservice=api,namespace=shop,zone=zone-1
 `, "endpoint_")
 }
 
-// Nobody is to be woken by an outdated status.
+// An outdated status must not cause alerts.
 func TestStateMetrics_OutdatedStatus_IsLeftOut(t *testing.T) {
 	object := halfDead()
 	object.Spec.Suspend = true
@@ -236,7 +236,7 @@ func BenchmarkScrape(b *testing.B) {
 	}
 }
 
-// How many series a scrape has is its cost, here and in Prometheus.
+// The number of series determines the cost of a scrape, here and in Prometheus.
 func TestStateMetrics_Series_AreBounded(t *testing.T) {
 	objects := effort.Rounds(5000, 250)
 	c := fleet(objects)

@@ -14,8 +14,8 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package tenancy follows what tenants may do at the moment, and has ExternalServices looked at
-// again when that changes.
+// Package tenancy follows what tenants may do at the moment, and requeues ExternalServices when
+// that changes.
 //
 // [Policies] knows the limits of each namespace, [Grants] which Services of other namespaces may
 // be fronted (the Gateway API's ReferenceGrants), and [Ranges] keeps the egress policy in step

@@ -38,30 +38,30 @@ import (
 
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=referencegrants,verbs=get;list;watch
 
-// Grants knows which ExternalServices may front Services of other namespaces. That is
-// said by the Gateway API's ReferenceGrants, in the Service's namespace. They are followed
-// from when somebody asks first, since most clusters have no need of them here, and some
-// do not know the kind.
+// Grants knows which ExternalServices may front Services of other namespaces. The Gateway API's
+// ReferenceGrants, in the Service's namespace, say so. They are watched once an ExternalService
+// needs them, since most clusters have no need of them here, and some lack the kind.
 type Grants struct {
 	client client.WithWatch
 	clock  clock.Clock
-	// requests are the ExternalServices whose Service is in this namespace, but not they; in
-	// any namespace if it is empty.
+	// requests names the ExternalServices of other namespaces whose Service is in this one; in
+	// any other namespace if it is empty.
 	requests func(ctx context.Context, namespace string) []reconcile.Request
 	// namespaces are the only ones where grants may be read; empty means all.
 	namespaces []string
 
 	// mu guards what follows. Nothing waits while holding it.
 	mu sync.Mutex
-	// run is the context of the watch; queue takes who asked when the answer changes.
+	// run is the context of the watch. ExternalServices are added to queue when the answer
+	// changes.
 	run   context.Context
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
 	// lists are by namespace, or one for all of them, under "".
 	lists map[string]*apiserver.WatchedList
 }
 
-// NewGrants returns grants that follow nothing until somebody asks. Without namespaces, grants of
-// all namespaces are read.
+// NewGrants returns grants that watch nothing until they are needed. Without namespaces, grants
+// of all namespaces are read.
 func NewGrants(from client.WithWatch, clock clock.Clock, namespaces []string, requests func(ctx context.Context, namespace string) []reconcile.Request) *Grants {
 	return &Grants{client: from, requests: requests, clock: clock, namespaces: namespaces, lists: map[string]*apiserver.WatchedList{}}
 }
@@ -132,8 +132,7 @@ func permits(grant *gatewayv1.ReferenceGrantSpec, namespace, service string) boo
 	})
 }
 
-// follow returns the list that has the grants of a namespace. It begins to fill when it is
-// asked for first.
+// follow returns the list that has the grants of a namespace. The first call starts its watch.
 func (g *Grants) follow(namespace string) *apiserver.WatchedList {
 	var options []client.ListOption
 	if len(g.namespaces) > 0 {
@@ -152,14 +151,14 @@ func (g *Grants) follow(namespace string) *apiserver.WatchedList {
 	return list
 }
 
-// changed calls the ExternalServices whose Service is in the namespace, but not they.
+// changed requeues the ExternalServices of other namespaces whose Service is in this one.
 func (g *Grants) changed(namespace string) {
 	for _, request := range g.requests(g.run, namespace) {
 		g.queue.Add(request)
 	}
 }
 
-// grantOf is what is looked at of a grant of any version.
+// grantOf returns the fields that matter of a grant of any version.
 func grantOf(object any) client.Object {
 	grant, ok := object.(*gatewayv1.ReferenceGrant)
 	if !ok {

@@ -45,31 +45,31 @@ import (
 // +kubebuilder:rbac:groups=farpoint.dev,resources=externalservicepolicies,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=list;watch
 
-// Policies knows what the ExternalServices of each namespace are confined to, and has them
-// looked at again when that changes.
+// Policies knows the limits of the ExternalServices of each namespace, and requeues them when
+// these change.
 type Policies struct {
 	cache  cache.Cache
 	dialer *transport.Dialer
-	// requests are the ExternalServices of a namespace.
+	// requests names the ExternalServices of a namespace.
 	requests func(ctx context.Context, namespace string) []reconcile.Request
-	// changed holds a token while something may be otherwise.
+	// changed holds a token while something may have changed.
 	changed chan struct{}
-	// present is what holds now. Nobody waits for it.
+	// present is what holds now. Reading it never waits.
 	present atomic.Pointer[policySnapshot]
 
 	// mu guards what follows. Nothing waits while holding it.
 	mu sync.Mutex
-	// lastLimits are the confines that the probes of each owner were planned in last.
+	// lastLimits are the limits within which the probes of each owner were planned last.
 	lastLimits map[probes.Owner]*policy.Limits
 }
 
 // policySnapshot is what holds for all namespaces at one time. It is never changed.
 type policySnapshot struct {
-	// none: there is no policy, and it does not matter which namespaces there are.
+	// none: there is no policy, so that it does not matter which namespaces there are.
 	none bool
-	// of has each namespace there is.
+	// of has the limits of each namespace there is.
 	of map[string]*policy.Limits
-	// byVersions finds the confines that there are, by the versions of their policies.
+	// byVersions finds the limits by the versions of their policies.
 	byVersions map[string]*policy.Limits
 }
 
@@ -80,16 +80,16 @@ func NewPolicies(from cache.Cache, dialer *transport.Dialer, requests func(ctx c
 	return p
 }
 
-// Of returns the confines of a namespace, and false if it is not known yet that there is
-// one: its ExternalServices are looked at again when it is.
+// Of returns the limits of a namespace, and false if the namespace is not known yet: its
+// ExternalServices are requeued when it is.
 func (p *Policies) Of(namespace string) (*policy.Limits, bool) {
 	present := p.present.Load()
 	limits, known := present.of[namespace]
 	return limits, known || present.none
 }
 
-// RecordLimits notes that the probes of an owner are planned within the confines, and reports
-// whether those before were planned within the same.
+// RecordLimits notes that the probes of an owner are planned within these limits, and reports
+// whether those before, if there were any, were planned within the same.
 func (p *Policies) RecordLimits(owner probes.Owner, within *policy.Limits) (same bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,8 +105,8 @@ func (p *Policies) Forget(owner probes.Owner) {
 	delete(p.lastLimits, owner)
 }
 
-// Start is called once, before the controller carries out anything: when it returns, the
-// policies are known. From then on it follows them.
+// Start is called once, before the controller reconciles anything: when it returns, the policies
+// are known. From then on it follows them.
 func (p *Policies) Start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	for _, object := range []client.Object{&farpointv1.ExternalServicePolicy{}, NamespaceMetadata()} {
 		informer, err := p.cache.GetInformer(ctx, object)
@@ -139,14 +139,15 @@ func (p *Policies) Start(ctx context.Context, queue workqueue.TypedRateLimitingI
 	return nil
 }
 
-// NamespaceMetadata stands for Namespaces as the cache has them: names and labels.
+// NamespaceMetadata returns the type of Namespaces in the cache, which holds their names and
+// labels.
 func NamespaceMetadata() *metav1.PartialObjectMetadata {
 	metadata := &metav1.PartialObjectMetadata{}
 	metadata.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	return metadata
 }
 
-// StripNamespace leaves of a Namespace what policies select it by.
+// StripNamespace keeps only the fields of a Namespace by which policies select it.
 func StripNamespace(object any) (any, error) {
 	if namespace, ok := object.(*metav1.PartialObjectMetadata); ok {
 		namespace.ObjectMeta = metav1.ObjectMeta{Name: namespace.Name, UID: namespace.UID, ResourceVersion: namespace.ResourceVersion, Labels: namespace.Labels}
@@ -154,7 +155,7 @@ func StripNamespace(object any) (any, error) {
 	return object, nil
 }
 
-// handler notes what may change what holds.
+// handler notes changes that may change the limits.
 func (p *Policies) handler() toolscache.ResourceEventHandler {
 	note := func() {
 		select {
@@ -174,8 +175,8 @@ func (p *Policies) handler() toolscache.ResourceEventHandler {
 	}
 }
 
-// refresh applies the policies in the cache, and has the ExternalServices looked at for which
-// they differ.
+// refresh applies the policies in the cache, and requeues the ExternalServices whose limits have
+// changed.
 func (p *Policies) refresh(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	all := &farpointv1.ExternalServicePolicyList{}
 	if err := p.cache.List(ctx, all, client.UnsafeDisableDeepCopy); err != nil {
@@ -209,7 +210,7 @@ func ListNamespaces(ctx context.Context, from client.Reader) ([]metav1.PartialOb
 	return list.Items, nil
 }
 
-// readPolicies are the policies in the order of their names.
+// readPolicies returns the policies in the order of their names.
 func readPolicies(ctx context.Context, from []farpointv1.ExternalServicePolicy) []*policy.Policy {
 	policies := make([]*policy.Policy, len(from))
 	for i := range from {
@@ -222,8 +223,8 @@ func readPolicies(ctx context.Context, from []farpointv1.ExternalServicePolicy) 
 	return policies
 }
 
-// newSnapshot finds out what holds in each namespace. Confines that were made for the
-// same policies before are taken again.
+// newSnapshot finds out what holds in each namespace. Limits that were made for the same policies
+// before are reused.
 func newSnapshot(all []*policy.Policy, namespaces []metav1.PartialObjectMetadata, before map[string]*policy.Limits, dialer *transport.Dialer) *policySnapshot {
 	next := &policySnapshot{none: len(all) == 0, of: make(map[string]*policy.Limits, len(namespaces)), byVersions: map[string]*policy.Limits{}}
 	for i := range namespaces {
@@ -248,8 +249,7 @@ func newSnapshot(all []*policy.Policy, namespaces []metav1.PartialObjectMetadata
 	return next
 }
 
-// differences are the namespaces for which something else held before, or nothing was
-// known.
+// differences returns the namespaces whose limits were different before, or unknown.
 func (c *policySnapshot) differences(before *policySnapshot) []string {
 	var changed []string
 	for namespace, now := range c.of {

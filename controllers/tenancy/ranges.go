@@ -51,26 +51,25 @@ import (
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=list;watch
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=servicecidrs,verbs=list;watch
 
-// Ranges keeps the egress policy in step with the addresses that belong to the
-// cluster, and has the ExternalServices looked at again whose addresses it now judges
-// otherwise.
+// Ranges keeps the egress policy in step with the addresses that belong to the cluster, and
+// requeues the ExternalServices about whose addresses it now decides differently.
 type Ranges struct {
-	// cluster has a cache of its own, since it needs but one of all the EndpointSlices that
-	// are not ours.
+	// cluster has a cache of its own, since it needs only one of all the EndpointSlices that are
+	// not ours.
 	cluster cluster.Cluster
 	// objects reads ExternalServices from the manager's cache.
 	objects client.Reader
 	policy  *egress.Policy
 	// rules are the administrator's.
 	rules egress.Rules
-	// known are the ranges that the policy goes by.
+	// known are the ranges that the policy follows.
 	known []egress.ClusterRange
-	// changed holds a token while there may be others.
+	// changed holds a token while the ranges may have changed.
 	changed chan struct{}
 }
 
-// APIServerRange is the address by which the operator speaks to the API server, if that is
-// not a name.
+// APIServerRange returns the address at which the operator reaches the API server, if that is not
+// a name.
 func APIServerRange(host string) []egress.ClusterRange {
 	at, err := url.Parse(host)
 	if err != nil {
@@ -109,7 +108,7 @@ func NewRanges(manager ctrl.Manager, policy *egress.Policy, rules egress.Rules) 
 // apiServerSlice holds the addresses of the API servers, which write it themselves.
 var apiServerSlice = client.ObjectKey{Namespace: "default", Name: "kubernetes"}
 
-// stripNode takes out of a Node what is never looked at.
+// stripNode removes the fields of a Node that are never read.
 func stripNode(object any) (any, error) {
 	if node, ok := object.(*corev1.Node); ok {
 		*node = corev1.Node{
@@ -121,8 +120,8 @@ func stripNode(object any) (any, error) {
 	return object, nil
 }
 
-// Start is called once, before the controller carries out anything: when it returns, the
-// ranges are known. From then on it follows them.
+// Start is called once, before the controller reconciles anything: when it returns, the ranges
+// are known. From then on it follows them.
 func (r *Ranges) Start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	lists, err := r.watch(ctx)
 	if err != nil {
@@ -214,7 +213,7 @@ func (r *Ranges) read(ctx context.Context, lists []client.ObjectList) ([]egress.
 	return slices.Compact(ranges), nil
 }
 
-// follow makes the policy go by the ranges as they are now.
+// follow makes the policy follow the ranges as they are now.
 func (r *Ranges) follow(ctx context.Context, lists []client.ObjectList, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	ranges, err := r.read(ctx, lists)
 	if err != nil || slices.Equal(ranges, r.known) {
@@ -278,7 +277,7 @@ func specAffected(object *farpointv1.ExternalService, a, b *egress.Policy) bool 
 	return probed(object.Spec.HealthCheckURL) || slices.ContainsFunc(object.Spec.Endpoints, affected)
 }
 
-// rangesOf are the addresses that an object says to be the cluster's own.
+// rangesOf returns the addresses that are the cluster's own according to an object.
 func rangesOf(object any) []egress.ClusterRange {
 	var ranges []egress.ClusterRange
 	add := func(kind string, texts ...string) {
