@@ -39,7 +39,7 @@ const (
 	markedPort      = 1
 )
 
-// newPolicy creates a policy that goes with the spec.
+// newPolicy creates a policy that is deleted at the end of the spec.
 func newPolicy(ctx SpecContext, name string, change func(*farpointv1.ExternalServicePolicySpec)) *farpointv1.ExternalServicePolicy {
 	GinkgoHelper()
 	policy := &farpointv1.ExternalServicePolicy{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -49,7 +49,7 @@ func newPolicy(ctx SpecContext, name string, change func(*farpointv1.ExternalSer
 	return policy
 }
 
-// labelled gives a namespace labels besides those that it has.
+// labelled adds labels to a namespace.
 func labelled(ctx SpecContext, namespace string, labels map[string]string) {
 	GinkgoHelper()
 	present := &corev1.Namespace{}
@@ -63,12 +63,12 @@ func labelled(ctx SpecContext, namespace string, labels map[string]string) {
 	Expect(k8s.Update(ctx, present)).To(Succeed())
 }
 
-// admitted is what the API server says of an object that it is not to keep.
+// admitted returns what the API server answers to a dry run of creating an object.
 func admitted(ctx SpecContext, object *farpointv1.ExternalService) error {
 	return k8s.Create(ctx, object.DeepCopy(), client.DryRunAll)
 }
 
-// policiesAreSeen waits until the API server goes by all policies created so far.
+// policiesAreSeen waits until the API server enforces all policies created so far.
 func policiesAreSeen(ctx SpecContext) {
 	GinkgoHelper()
 	namespace := newNamespace(ctx)
@@ -133,7 +133,7 @@ var _ = Describe("admission by policies", Ordered, func() {
 			func(*farpointv1.ExternalServiceSpec) {}, "1 endpoints are more than the 0 that ExternalServicePolicy %s allows the ExternalServices of a namespace: remove some, or have the policy changed"),
 	)
 
-	It("lets what was there before be labelled, but not edited", func(ctx SpecContext) {
+	It("allows existing objects to be labelled, but not edited", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		labelled(ctx, namespace, map[string]string{"team": namespace})
 		object := externalService(namespace, "api", "http:///health")
@@ -185,7 +185,7 @@ var _ = Describe("admission by policies", Ordered, func() {
 		Expect(refusals).To(And(BeNumerically(">", 20), BeNumerically("<", 380)), "one result for nearly all teaches nothing")
 	})
 
-	It("can judge the largest object by the largest policy", func(ctx SpecContext) {
+	It("can check the largest object by the largest policy", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
 		labelled(ctx, namespace, map[string]string{"team": namespace})
 		newPolicy(ctx, namespace, func(spec *farpointv1.ExternalServicePolicySpec) {

@@ -277,7 +277,8 @@ func labelsOf(families []*dto.MetricFamily) map[string][]string {
 	return known
 }
 
-// dashboardExpressions are those of the panels and of the variables, by where they stand.
+// dashboardExpressions returns the expressions of the panels and of the variables, by their
+// places.
 func dashboardExpressions(t *testing.T) map[string]string {
 	t.Helper()
 	var dashboard struct {

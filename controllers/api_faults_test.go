@@ -36,8 +36,8 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// failing has requests fail as the fault says: by a refusal of the API server's, if it is
-// one, or else without an answer.
+// failing makes requests fail as the fault says: by a refusal of the API server, if it is one,
+// and otherwise without an answer.
 func failing(config *rest.Config, fault func(*http.Request) error) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
@@ -63,7 +63,7 @@ func failing(config *rest.Config, fault func(*http.Request) error) *rest.Config 
 }
 
 var _ = Describe("an API server that does not answer", func() {
-	DescribeTable("is no fault of an ExternalService, which waits for it", func(ctx SpecContext, method, path string) {
+	DescribeTable("is not reported as a fault of an ExternalService, which waits for it", func(ctx SpecContext, method, path string) {
 		var away atomic.Bool
 		var unanswered atomic.Int32
 		startOperator(failing(adminConfig, func(request *http.Request) error {

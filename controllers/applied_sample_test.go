@@ -46,14 +46,13 @@ type sample struct {
 	manifests
 	// table is what its comment says that kubectl get extsvc prints.
 	table string
-	// backends are the endpoints, told apart by their address before the path of the URL, as in as in
-	// /192.0.2.10/health. The TCP ones cannot be distinguished.
+	// backends are the endpoints, distinguished by their address before the path of the URL, as
+	// in /192.0.2.10/health. The TCP ones cannot be distinguished.
 	backends *site
-	// gateway is particular about being asked for the name that its certificate was
-	// chosen by, as gateways are.
+	// gateway requires requests for the name by which its certificate was chosen, as gateways do.
 	gateway *backend
-	// databases are where the machines of these addresses have theirs, or another server
-	// that a spec has started for them.
+	// databases are the databases, or other servers that a spec has started, of the machines with
+	// these addresses.
 	databases map[string]netip.AddrPort
 }
 
@@ -98,7 +97,7 @@ func newGateway() *backend {
 	return gateway
 }
 
-// capture leads every probe of the object here, by the scheme and the path that it has.
+// capture redirects every probe of the object to this process, by its scheme and path.
 func (s *sample) capture(object farpointv1.ExternalService) *unstructured.Unstructured {
 	GinkgoHelper()
 	for i := range object.Spec.Endpoints {
@@ -148,7 +147,7 @@ func (s *sample) lead(from farpointv1.HealthCheckURL, address string) farpointv1
 	return farpointv1.HealthCheckURL(led.String())
 }
 
-// hostOf is empty for a URL that leaves it to the endpoint.
+// hostOf returns the host of a URL; empty if the URL leaves it to the endpoint.
 func hostOf(of farpointv1.HealthCheckURL) string {
 	GinkgoHelper()
 	parsed, err := url.Parse(string(of))
@@ -156,7 +155,7 @@ func hostOf(of farpointv1.HealthCheckURL) string {
 	return parsed.Hostname()
 }
 
-// apply hands the sample over. What came of it goes at the spec's end.
+// apply applies the sample. It is removed at the end of the spec.
 func (s *sample) apply(ctx SpecContext) {
 	GinkgoHelper()
 	var documents []string
@@ -183,8 +182,8 @@ func (s *sample) externalServices() []*farpointv1.ExternalService {
 // namespace is the one that all of the sample is in.
 func (s *sample) namespace() string { return s.externalServices()[0].Namespace }
 
-// comesOut waits until kubectl prints what the comment shows, and holds the slices of the
-// namespace against the ones that are wanted.
+// comesOut waits until kubectl prints what the comment shows, and compares the slices of the
+// namespace with those that are wanted.
 func (s *sample) comesOut(ctx SpecContext, want ...string) {
 	GinkgoHelper()
 	printed := func() []string {
@@ -221,14 +220,14 @@ func (s *sample) publishes(ctx SpecContext, want ...string) {
 	}).Should(ConsistOf(all...))
 }
 
-// goes removes the sample, and with it the slices.
+// goes removes the sample and its slices.
 func (s *sample) goes(ctx SpecContext) {
 	GinkgoHelper()
 	s.remove(ctx)
 	s.publishes(ctx)
 }
 
-// unusual are the conditions of an object that are not as they are if all is well.
+// unusual returns the conditions of an object that differ from those of a healthy one.
 func unusual(ctx SpecContext, object *farpointv1.ExternalService) func() map[string]string {
 	usual := map[string]string{
 		farpointv1.ReadyCondition:                 "True Published",

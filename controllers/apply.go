@@ -45,28 +45,27 @@ type slicesApplier struct {
 	live client.Reader
 	// own remembers what was written until the cache shows it.
 	own *ownWrites
-	// writes counts by operation, activity by object and operation.
+	// writes counts by operation, counters by object and operation.
 	writes   *prometheus.CounterVec
 	counters *telemetry.ObjectCounters
 }
 
-// applied is what came of carrying out a plan.
+// applied is the result of applying a plan.
 type applied struct {
-	// slices are those that the API server holds now, as it answered. They are not to be
+	// slices are those that the API server holds now, as it returned them. They must not be
 	// changed.
 	slices []*discoveryv1.EndpointSlice
-	// refused joins the errors of the writes that the API server refused, and undecided those
-	// of the writes that nobody has decided about: somebody was faster, or the API server did
-	// not answer.
+	// refused joins the errors of the writes that the API server refused, and undecided those of
+	// the other failed writes: another writer was faster, or the API server did not answer.
 	refused, undecided error
-	// withheld reports whether slices were not created since the namespace is going away.
+	// withheld reports whether slices were not created because the namespace is being deleted.
 	withheld bool
 }
 
 // err joins all errors.
 func (a *applied) err() error { return errors.Join(a.refused, a.undecided) }
 
-// sliceWriter carries out one plan.
+// sliceWriter applies one plan.
 type sliceWriter struct {
 	slicesApplier
 	owner *farpointv1.ExternalService // nil if it is gone
@@ -74,7 +73,7 @@ type sliceWriter struct {
 	held  map[types.NamespacedName]*discoveryv1.EndpointSlice
 	// refused and undecided are the errors of writes; see applied.
 	refused, undecided []error
-	// withheld reports whether slices were not created since the namespace is going away.
+	// withheld reports whether slices were not created because the namespace is being deleted.
 	withheld bool
 	// unwritten are the endpoints that could not be written, by their addresses.
 	unwritten map[string][]unwrittenEndpoint
@@ -86,9 +85,9 @@ type unwrittenEndpoint struct {
 	endpoint *discoveryv1.Endpoint
 }
 
-// apply carries out a plan for these slices in its order. A write that fails does not keep
-// the others from being tried, except that no slice is deleted, nor any endpoint taken out of
-// one, that holds an endpoint which could not be written elsewhere.
+// apply makes the writes of a plan for these slices, in its order. If a write fails, the others
+// are made nevertheless, except that a slice stays, with all its endpoints, if it holds an
+// endpoint that could not be written elsewhere.
 func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalService, existing []*discoveryv1.EndpointSlice, plan sliceplan.Plan) applied {
 	w := &sliceWriter{slicesApplier: a, owner: owner, held: make(map[types.NamespacedName]*discoveryv1.EndpointSlice, len(existing)+len(plan.Create)), unwritten: map[string][]unwrittenEndpoint{}}
 	for _, slice := range existing {
@@ -129,8 +128,8 @@ func (a slicesApplier) apply(ctx context.Context, owner *farpointv1.ExternalServ
 	return applied{slices: slices.SortedFunc(maps.Values(w.held), sliceplan.ByName), refused: errors.Join(w.refused...), undecided: errors.Join(w.undecided...), withheld: w.withheld}
 }
 
-// note notes the error of a write, if there is one, and that the slice's endpoints are
-// missing by it.
+// note notes the error of a write, if there is one, and that the slice's endpoints could not be
+// written.
 func (w *sliceWriter) note(slice *discoveryv1.EndpointSlice, err error) {
 	if err == nil {
 		return
@@ -139,7 +138,7 @@ func (w *sliceWriter) note(slice *discoveryv1.EndpointSlice, err error) {
 	w.noteUnwritten(slice)
 }
 
-// noteUnwritten notes that a slice's endpoints are missing.
+// noteUnwritten notes that a slice's endpoints could not be written.
 func (w *sliceWriter) noteUnwritten(slice *discoveryv1.EndpointSlice) {
 	ports := endpoint.PortsKeyOf(slice.Ports)
 	for i := range slice.Endpoints {
@@ -148,8 +147,8 @@ func (w *sliceWriter) noteUnwritten(slice *discoveryv1.EndpointSlice) {
 	}
 }
 
-// fail notes the error of a write, if there is one. Of a slice that somebody else has
-// changed since this process wrote it, the cache knows more.
+// fail notes the error of a write, if there is one. If somebody else has changed the slice since
+// this process wrote it, the cache knows more than own does.
 func (w *sliceWriter) fail(slice *discoveryv1.EndpointSlice, err error) {
 	switch {
 	case err == nil:
@@ -196,11 +195,11 @@ func holdsAny(slice *discoveryv1.EndpointSlice, unwritten map[string][]unwritten
 	})
 }
 
-// heldBack is what an update comes down to while the slice has to keep all its endpoints:
-// the changes of those that it would keep anyway, and the conditions of those that could not be
-// written elsewhere with the same ports. The slice that is wanted instead is nil if it was to be
-// deleted. heldBack returns nil if nothing changes: a write without a change would requeue the
-// object, which would try again at once.
+// heldBack returns what can be written of an update while the slice has to keep all its
+// endpoints: the changes of those that it would keep anyway, and the conditions of those that
+// could not be written elsewhere with the same ports. The desired slice is nil if the present one
+// was to be deleted. heldBack returns nil if nothing changes: a write without a change would
+// requeue the object, which would retry at once.
 func heldBack(present, desired *discoveryv1.EndpointSlice, unwritten map[string][]unwrittenEndpoint) *discoveryv1.EndpointSlice {
 	ports := endpoint.PortsKeyOf(present.Ports)
 	held := present.DeepCopy()
@@ -225,13 +224,13 @@ func heldBack(present, desired *discoveryv1.EndpointSlice, unwritten map[string]
 	return held
 }
 
-// create takes a slice over that has the name already, if it is one of the owner's: the
-// cache does not show one whose labels somebody has taken off. It reports whether the API
-// server holds the slice now.
+// create takes over a slice that has the name already, if it was written for the owner: the cache
+// does not show slices whose labels somebody has removed. It reports whether the API server holds
+// the slice now.
 func (w *sliceWriter) create(ctx context.Context, slice *discoveryv1.EndpointSlice) (bool, error) {
 	err := w.client.Create(ctx, slice)
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-		return false, nil // all of it is about to go
+		return false, nil // everything in it is about to be deleted
 	}
 	if !apierrors.IsAlreadyExists(err) {
 		return err == nil, wrapped(err, "create EndpointSlice %s", slice.Name)
@@ -255,7 +254,7 @@ func (w *sliceWriter) create(ctx context.Context, slice *discoveryv1.EndpointSli
 	return err == nil, err
 }
 
-// delete removes this very slice, in the version that was seen, and is content if it is
+// delete removes exactly this slice, in the version that was read. It is no error if the slice is
 // gone already.
 func (w *sliceWriter) delete(ctx context.Context, slice *discoveryv1.EndpointSlice) error {
 	err := w.client.Delete(ctx, slice, client.Preconditions{UID: &slice.UID, ResourceVersion: &slice.ResourceVersion})
@@ -270,7 +269,7 @@ func (w *sliceWriter) delete(ctx context.Context, slice *discoveryv1.EndpointSli
 	return nil
 }
 
-// wrapped says what was being done when the error occurred; nil stays nil.
+// wrapped adds to an error what was being done; nil stays nil.
 func wrapped(err error, format string, args ...any) error {
 	if err == nil {
 		return nil

@@ -67,8 +67,8 @@ func written(t *testing.T, c client.Client) []*discoveryv1.EndpointSlice {
 	return all
 }
 
-// The cache shows what there was a hundred reconciles ago. A reconcile sees its own writes
-// (see ownWrites); this is about what remains if it does not.
+// The cache shows the state of a hundred reconciles ago. A reconcile sees its own writes (see
+// ownWrites); this is about what happens if it does not.
 func TestApply_StaleCache_CreatesNoDuplicates(t *testing.T) {
 	behind, reconciles := effort.Rounds(100, 20), effort.Rounds(200, 40)
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).Build()
@@ -93,13 +93,13 @@ func TestApply_StaleCache_CreatesNoDuplicates(t *testing.T) {
 	}
 }
 
-// conflictsOnly reports whether nothing went wrong but that the cache was behind.
+// conflictsOnly reports whether all errors are conflicts, which a cache that is behind causes.
 func conflictsOnly(err error) bool {
 	var all interface{ Unwrap() []error }
 	return errors.As(err, &all) && !slices.ContainsFunc(all.Unwrap(), func(err error) bool { return !apierrors.IsConflict(err) })
 }
 
-// Somebody has made a slice with the name of one of ours, or has taken the labels off ours.
+// Somebody has created a slice with the name of one of ours, or has removed the labels of ours.
 func TestApply_NameIsTaken_TakesOverOnlyOwnSlices(t *testing.T) {
 	wants := fixtures.Wants(fixtures.Numbered(2))
 	desired := sliceplan.Make(wants, nil).Create[0]
@@ -255,7 +255,7 @@ func TestApply_EndpointCouldNotMove_StaysInItsSlice(t *testing.T) {
 					t.Errorf("%v is published, although it is %v", first, state)
 				}
 				if changed, wrote := i == 1, present[0].ResourceVersion != version; changed != wrote {
-					t.Errorf("try %d: there is news: %v, written: %v", i, changed, wrote)
+					t.Errorf("try %d: changed: %v, written: %v", i, changed, wrote)
 				}
 				version = present[0].ResourceVersion
 			}
@@ -271,7 +271,7 @@ func TestApply_EndpointCouldNotMove_StaysInItsSlice(t *testing.T) {
 	}
 }
 
-// A slice is to be turned into one for newcomers, and what it holds to go to others, which
+// A slice is to be reused for new endpoints, and its endpoints are to move to others, which
 // cannot be written; see TestPlanWritesWhatLosesEndpointsLast.
 func TestApply_EndpointCouldNotMove_SliceIsNotReused(t *testing.T) {
 	refused := map[string]bool{}

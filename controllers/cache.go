@@ -31,10 +31,10 @@ import (
 	"farpoint.dev/farpoint/controllers/tenancy"
 )
 
-// cacheOptions keep the cache small. What Kubernetes' own controllers write for Pods,
-// which is nearly all of the cluster's slices and Endpoints, stays out; see podSlices. Of
-// what others write, and of Services, only what is looked at comes in. If namespaces are
-// named, nothing of other ones does.
+// cacheOptions keeps the cache small. Slices and Endpoints that Kubernetes' own controllers write
+// for Pods, which are nearly all of a cluster's, stay out; see podSlices. Of other slices and
+// Endpoints, and of Services, it holds only the fields that are read. If namespaces are given, it
+// holds only objects in these.
 func cacheOptions(namespaces []string) (cache.Options, error) {
 	slices, err := labels.Parse(discoveryv1.LabelManagedBy + "!=" + conflicts.PodSliceManager)
 	if err != nil {
@@ -61,7 +61,7 @@ func cacheOptions(namespaces []string) (cache.Options, error) {
 	}, nil
 }
 
-// stripSlice leaves of somebody else's slice whose it is, and for which Service.
+// stripSlice keeps of somebody else's slice only who manages it, and for which Service.
 func stripSlice(object any) (any, error) {
 	if slice, ok := object.(*discoveryv1.EndpointSlice); ok {
 		slice.ManagedFields = nil
@@ -73,8 +73,7 @@ func stripSlice(object any) (any, error) {
 	return object, nil
 }
 
-// stripEndpoints leaves of somebody else's Endpoints object whether it is copied into
-// slices.
+// stripEndpoints keeps of somebody else's Endpoints object only whether it is copied into slices.
 func stripEndpoints(object any) (any, error) {
 	if endpoints, ok := object.(*corev1.Endpoints); ok {
 		endpoints.ManagedFields = nil
@@ -87,7 +86,7 @@ func stripEndpoints(object any) (any, error) {
 	return object, nil
 }
 
-// stripService takes out of a Service what is never looked at.
+// stripService removes the fields of a Service that are never read.
 func stripService(object any) (any, error) {
 	if service, ok := object.(*corev1.Service); ok {
 		service.ManagedFields = nil

@@ -39,7 +39,7 @@ import (
 )
 
 var _ = Describe("certificates", func() {
-	It("are trusted by reference, and awaited while the reference leads nowhere", func(ctx SpecContext) {
+	It("are trusted by reference, and awaited while the reference does not resolve", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace := newNamespace(ctx)
 		server := httptest.NewTLSServer(http.NotFoundHandler())
@@ -60,7 +60,7 @@ var _ = Describe("certificates", func() {
 		Expect(conditions(ctx, namespace, "secure")()).To(Equal(map[string]string{"192.0.2.10": "FFF"}), "what is published stays")
 
 		create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "ca"}, StringData: map[string]string{"ca.crt": ca}})
-		// A Secret is not watched; the next edit, or some seconds, find it.
+		// A Secret is not watched: it is read after the next edit, or after some seconds.
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.HealthCheck.FailureThreshold = 2 })
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
 
@@ -73,14 +73,14 @@ var _ = Describe("certificates", func() {
 		Eventually(func() int64 { return now(ctx, object).Status.ObservedGeneration }).Should(Equal(now(ctx, object).Generation))
 		Consistently(column(ctx, object)).Should(Equal("1/1"))
 
-		By("and what is no certificate is said to be none")
+		By("reporting contents that are no certificate")
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.HealthCheck.TLS.CAConfigMapRef.Key = "rubbish" })
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("False CertificatesUnavailable"))
 		Expect(message(ctx, object, farpointv1.ReadyCondition)).To(ContainSubstring(`key "rubbish" of ConfigMap cas, which contains no certificate`))
 		Expect(conditions(ctx, namespace, "secure")()).To(Equal(map[string]string{"192.0.2.10": "TTF"}), "what is published stays")
 	})
 
-	It("of our own are shown to endpoints that ask for one", func(ctx SpecContext) {
+	It("of the operator are presented to endpoints that ask for one", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace := newNamespace(ctx)
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

@@ -30,13 +30,13 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// atOnce has endpoints that leave the spec leave the slices without a time to drain.
+// atOnce sets the drain period of an object to 0.
 func atOnce(object *farpointv1.ExternalService) *farpointv1.ExternalService {
 	object.Spec.Availability.DrainPeriod = &metav1.Duration{}
 	return object
 }
 
-// fromTemplate has the Service created.
+// fromTemplate makes the operator create the Service.
 func fromTemplate(object *farpointv1.ExternalService) *farpointv1.ExternalService {
 	object.Spec.ServiceTemplate = &farpointv1.ServiceTemplate{Spec: farpointv1.ServiceTemplateSpec{Ports: []farpointv1.ServiceTemplatePort{{Name: "http", Port: 80}}}}
 	return object
@@ -83,7 +83,7 @@ var _ = Describe("what was written", func() {
 		Eventually(legacy(ctx, namespace, "replaced")).Should(Equal("http 8080: 192.0.2.10"))
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("True Published"))
 
-		// The Service that is there now has the last word.
+		// The Service that exists now counts.
 		Expect(k8s.Delete(ctx, target)).To(Succeed())
 		Eventually(conditions(ctx, namespace, "replaced")).Should(BeEmpty())
 		Eventually(legacy(ctx, namespace, "replaced")).Should(Equal("none"))
@@ -99,7 +99,7 @@ var _ = Describe("what was written", func() {
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
 		Expect(k8s.Delete(ctx, object, client.PropagationPolicy(metav1.DeletePropagationOrphan))).To(Succeed())
 
-		// What the garbage collector does, which is not there in the tests.
+		// The tests have no garbage collector: this is what it does.
 		dependents := []client.Object{&slicesFor(ctx, namespace, "orphaned")[0], &corev1.Service{}, &corev1.Endpoints{}}
 		for _, dependent := range dependents {
 			if dependent.GetName() == "" {
@@ -148,7 +148,7 @@ var _ = Describe("what was written", func() {
 		Eventually(legacy(ctx, namespace, "orphaned")).Should(Equal("none"))
 	})
 
-	It("goes although the operator is not there, for it has no finalizers and the garbage collector knows whose it is", func(ctx SpecContext) {
+	It("is removed even if the operator is not running, since it has no finalizers and the garbage collector knows its owner", func(ctx SpecContext) {
 		installGrants(ctx)
 		running := startOperator(adminConfig)
 		here, there, backends := newNamespace(ctx), newNamespace(ctx), newSite()

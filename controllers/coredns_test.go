@@ -43,7 +43,7 @@ type nameServer struct {
 func startCoreDNS() *nameServer {
 	GinkgoHelper()
 	started, cluster := &nameServer{}, kubeconfig()
-	// Repeated, since somebody else may take the port before CoreDNS does.
+	// Repeated, since another process may take the port before CoreDNS does.
 	Eventually(func(g Gomega) {
 		started.address = freeAddress()
 		_, port, err := net.SplitHostPort(started.address)
@@ -135,7 +135,7 @@ var _ = Describe("CoreDNS", func() {
 		By("following their return")
 		backends.down.Clear()
 		holds("0", "1")
-		By("following the hand on the switch")
+		By("following edits of the spec")
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
 			spec.Endpoints[0].State, spec.Endpoints[4].State = farpointv1.EndpointDraining, farpointv1.EndpointDraining
 			spec.Endpoints[2].State, spec.Endpoints[3].State = farpointv1.EndpointActive, farpointv1.EndpointActive

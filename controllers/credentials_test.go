@@ -37,7 +37,7 @@ import (
 // requires.
 type guarded struct {
 	*httptest.Server
-	// authorization is the Authorization header.
+	// authorization is the Authorization header that it requires.
 	authorization atomic.Value
 }
 
@@ -61,7 +61,7 @@ func loginSecret(namespace string, kind corev1.SecretType, data map[string]strin
 }
 
 var _ = Describe("credentials", func() {
-	It("come from a Secret, and what needs none goes on while it is of no use", func(ctx SpecContext) {
+	It("come from a Secret, and endpoints that need none are probed while it is unusable", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace := newNamespace(ctx)
 		api, other := newGuarded("Basic Ym9iOmh1bnRlcjI="), newBackend() // bob:hunter2

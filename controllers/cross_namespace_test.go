@@ -51,8 +51,8 @@ func referenceGrants(ctx context.Context) *apiextensionsv1.CustomResourceDefinit
 	return definition
 }
 
-// installGrants installs the CRD until the spec's end, with the versions that are
-// served. No version means all there are.
+// installGrants installs the CRD until the spec's end, with the versions that are served. Without
+// versions, all are served.
 func installGrants(ctx context.Context, versions ...string) {
 	GinkgoHelper()
 	definition := referenceGrants(ctx)
@@ -135,7 +135,7 @@ var _ = Describe("a Service of another namespace", func() {
 		Expect(slice.Labels).To(HaveKeyWithValue("farpoint.dev/externalservice-namespace", here))
 		Expect(slice.OwnerReferences).To(ConsistOf(metav1.OwnerReference{APIVersion: "v1", Kind: "Service", Name: "shared", UID: target.UID}))
 
-		By("its death and its life being mirrored")
+		By("mirroring a death and a recovery")
 		backends.down.Store("/", true)
 		Eventually(conditions(ctx, there, "shared")).Should(Equal(map[string]string{"192.0.2.10": "FFF"}))
 		backends.down.Delete("/")
@@ -150,7 +150,7 @@ var _ = Describe("a Service of another namespace", func() {
 		Expect(k8s.Update(ctx, allowed)).To(Succeed())
 		Eventually(conditions(ctx, there, "shared")).Should(Equal(published))
 
-		By("the grant being revoked, although nothing is to be done")
+		By("the grant being revoked while the object is suspended")
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Suspend = true })
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("True Suspended"))
 		Expect(conditions(ctx, there, "shared")()).To(Equal(published))
@@ -169,7 +169,7 @@ var _ = Describe("a Service of another namespace", func() {
 		create(ctx, grant(here, there))
 		Eventually(conditions(ctx, there, "shared")).Should(Equal(published))
 
-		By("its turning away, although nothing is to be done")
+		By("a suspended object targeting its own namespace")
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Suspend, spec.TargetService = true, nil })
 		Eventually(conditions(ctx, there, "shared")).Should(BeEmpty(), "no grant that is revoked would reach it there")
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("True Suspended"))
@@ -228,7 +228,7 @@ var _ = Describe("a Service of another namespace", func() {
 		Eventually(conditions(ctx, there, "shared")).Should(Equal(published))
 	})
 
-	It("loses its slices, and no others, when the object went while nobody looked", func(ctx SpecContext) {
+	It("loses its slices, and no others, if the object was deleted while no operator ran", func(ctx SpecContext) {
 		installGrants(ctx)
 		first := startOperator(adminConfig)
 		here, there, backends := newNamespace(ctx), newNamespace(ctx), newSite()

@@ -30,7 +30,7 @@ import (
 	"farpoint.dev/farpoint/test/servers"
 )
 
-// These are on real servers, as the Debian packages have them.
+// These run on the servers of the Debian packages.
 var _ = Describe("a database", func() {
 	It("is written to where its primary is, and read where its replica is, when they switch", func(ctx SpecContext) {
 		first := servers.NewPostgres(GinkgoT(), "log_connections = on")
@@ -87,7 +87,7 @@ var _ = Describe("a database", func() {
 		Expect(published()).To(Equal(before), "it made no difference to anybody")
 	})
 
-	It("that refuses a login says why, and not what it was", func(ctx SpecContext) {
+	It("that refuses a login is reported with the reason, without the credentials", func(ctx SpecContext) {
 		server := servers.NewRedis(GinkgoT(), "requirepass hunter2")
 		server.Start()
 		startOperator(adminConfig)
@@ -162,8 +162,8 @@ var _ = Describe("a password that a server may not have yet", func() {
 	})
 })
 
-// detectionBound is the longest that it may take until a change of an endpoint is seen,
-// one that does not answer any more included.
+// detectionBound is the maximum time until a change of an endpoint is seen, even if the endpoint
+// no longer answers.
 func detectionBound(spec *farpointv1.ExternalServiceSpec) time.Duration {
 	check := spec.HealthCheck
 	return spec.HealthCheckInterval.Duration + time.Duration(check.FailureThreshold)*max(check.FastInterval.Duration, check.Timeout.Duration)

@@ -30,10 +30,10 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// definitions keeps what the endpoints of each ExternalService are probed by.
+// definitions keeps the health checks by which the endpoints of each ExternalService are probed.
 type definitions struct {
 	live client.Reader
-	// cadence says when what they refer to is read.
+	// cadence says when the Secrets and ConfigMaps that they refer to are read.
 	cadence references.Cadence
 	// mu guards what follows. Nothing waits while holding it.
 	mu  sync.Mutex
@@ -52,8 +52,8 @@ func newDefinitions(live client.Reader, cadence references.Cadence) *definitions
 	return &definitions{live: live, cadence: cadence, all: map[probes.Owner]*knownDefinitions{}}
 }
 
-// update returns what is known of an object, brought up to its present generation. It starts
-// again when the object is created again.
+// update returns the definitions of an object, brought up to its present generation. It starts
+// from nothing if the object was created again.
 func (d *definitions) update(ctx context.Context, object *farpointv1.ExternalService, now time.Time) *knownDefinitions {
 	known := d.of(probes.Owner{Namespace: object.Namespace, Name: object.Name}, object.UID)
 	reader := references.Reader{Live: d.live, Namespace: object.Namespace}

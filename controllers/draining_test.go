@@ -30,7 +30,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-var _ = Describe("an endpoint that says that it drains", func() {
+var _ = Describe("an endpoint that reports that it drains", func() {
 	It("keeps its connections, also over a restart, and comes back or dies", func(ctx SpecContext) {
 		first := startOperator(adminConfig)
 		namespace, a, b := newNamespace(ctx), newBackend(), newBackend()
@@ -70,7 +70,7 @@ var _ = Describe("an endpoint that says that it drains", func() {
 		Eventually(conditions(ctx, namespace, "word")).Should(HaveKeyWithValue("192.0.2.10", "FFF"))
 	})
 
-	It("gets traffic before those that are dead, if something must", func(ctx SpecContext) {
+	It("gets traffic before dead ones, if traffic must go somewhere", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, a, b := newNamespace(ctx), newBackend(), newBackend()
 		object := externalService(namespace, "last", a.url(), b.url())
@@ -154,7 +154,7 @@ var _ = Describe("an endpoint that leaves the spec", func() {
 		Eventually(conditions(ctx, namespace, "once")).Should(Equal(map[string]string{"192.0.2.12": "TTF"}))
 	})
 
-	It("is probed on, and is itself again if it comes back", func(ctx SpecContext) {
+	It("is still probed, and is as before if it comes back", func(ctx SpecContext) {
 		first := startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object := externalService(namespace, "back", backends.url("/a"), backends.url("/b"))
@@ -285,7 +285,7 @@ var _ = Describe("an endpoint that leaves the spec", func() {
 		Eventually(slicesFor).WithArguments(ctx, namespace, "renamed").Should(BeEmpty())
 	})
 
-	It("takes nothing with it that somebody has put into the slice", func(ctx SpecContext) {
+	It("does not make endpoints drain that somebody has put into the slice", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object := externalService(namespace, "stranger", backends.url("/a"))

@@ -52,8 +52,7 @@ type endpointsKeeper struct {
 
 	// mu guards what follows. No I/O happens while holding it.
 	mu sync.Mutex
-	// blocked is until when an object that the cache does not hold is taken to be in the
-	// way.
+	// blocked is until when an object that the cache does not hold is assumed to be in the way.
 	blocked map[types.NamespacedName]time.Time
 }
 
@@ -61,7 +60,7 @@ func newEndpointsKeeper(writer client.Client, live client.Reader, clock clock.Pa
 	return &endpointsKeeper{client: writer, live: live, clock: clock, blocked: map[types.NamespacedName]time.Time{}}
 }
 
-// keep makes the Endpoints object match the slices, and removes it if it is not wanted. The
+// keep makes the Endpoints object match the slices, and removes it if it is not requested. The
 // Service is nil if there is none that may lead to the endpoints.
 func (k *endpointsKeeper) keep(ctx context.Context, owner *farpointv1.ExternalService, service *corev1.Service, published []*discoveryv1.EndpointSlice) (report.EndpointsObject, error) {
 	finding := evaluateEndpoints(owner, service)
@@ -70,7 +69,7 @@ func (k *endpointsKeeper) keep(ctx context.Context, owner *farpointv1.ExternalSe
 		return finding, err
 	}
 	if present == nil && owner.DeletionTimestamp != nil {
-		return report.EndpointsObject{Requested: true}, nil // it has gone before its owner
+		return report.EndpointsObject{Requested: true}, nil // it was deleted before its owner
 	}
 	content := sliceplan.NewEndpointsContent(service, published)
 	desired := desiredEndpoints(owner, service, &content, present)
@@ -121,8 +120,8 @@ func describeEndpoints(key types.NamespacedName, service *corev1.Service, conten
 	return reason, message
 }
 
-// desiredEndpoints is the present object, or a new one if that is nil, with all that is
-// ours as it should be. Annotations of others stay.
+// desiredEndpoints returns the present object, or a new one if that is nil, with all that the
+// operator writes as it should be. Annotations of others stay.
 func desiredEndpoints(owner *farpointv1.ExternalService, service *corev1.Service, content *sliceplan.EndpointsContent, present *corev1.Endpoints) *corev1.Endpoints {
 	desired := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: service.Name, Namespace: service.Namespace}}
 	if present != nil {
@@ -169,7 +168,7 @@ func (k *endpointsKeeper) create(ctx context.Context, owner *farpointv1.External
 		}
 		err = k.client.Create(ctx, desired)
 		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-			return true, nil // all of it is about to go
+			return true, nil // everything in it is about to be deleted
 		}
 		if !apierrors.IsAlreadyExists(err) {
 			return true, wrapped(err, "create Endpoints %s", desired.Name)
@@ -188,8 +187,8 @@ func (k *endpointsKeeper) create(ctx context.Context, owner *farpointv1.External
 	return true, wrapped(k.client.Update(ctx, desired), "take over Endpoints %s", desired.Name)
 }
 
-// removeOthers removes all Endpoints objects that were written for the owner, except that of
-// its Service if it is kept, which is returned. It is the cache's own: not to be changed.
+// removeOthers removes all Endpoints objects that were written for the owner, except that of its
+// Service if it is kept, which is returned. It belongs to the cache and must not be changed.
 func (k *endpointsKeeper) removeOthers(ctx context.Context, owner *farpointv1.ExternalService, keep bool) (kept *corev1.Endpoints, err error) {
 	all, err := k.writtenFor(ctx, client.ObjectKeyFromObject(owner))
 	if err != nil {
@@ -230,8 +229,8 @@ func (k *endpointsKeeper) writtenFor(ctx context.Context, owner types.Namespaced
 	return list.Items, nil
 }
 
-// delete removes this very object, in the version that was seen: Kubernetes may have taken
-// it over for a Service that has a selector now.
+// delete removes exactly this object, in the version that was read: Kubernetes may have taken it
+// over for a Service that has a selector now.
 func (k *endpointsKeeper) delete(ctx context.Context, endpoints *corev1.Endpoints) error {
 	err := k.client.Delete(ctx, endpoints, client.Preconditions{UID: &endpoints.UID, ResourceVersion: &endpoints.ResourceVersion})
 	return wrapped(client.IgnoreNotFound(err), "delete Endpoints %s", endpoints.Name)

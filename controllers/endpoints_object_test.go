@@ -35,8 +35,8 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// legacy is what an Endpoints object says, as in "http 8080: 192.0.2.10 / 192.0.2.11" with
-// what is not ready after the slash; "none" if there is no such object.
+// legacy returns the contents of an Endpoints object, as in "http 8080: 192.0.2.10 / 192.0.2.11"
+// with the addresses that are not ready after the slash; "none" if there is no such object.
 func legacy(ctx SpecContext, namespace, name string) func() string {
 	return func() string {
 		endpoints := &corev1.Endpoints{}
@@ -81,7 +81,7 @@ func publishing(namespace, name string, urls ...farpointv1.HealthCheckURL) *farp
 }
 
 var _ = Describe("an Endpoints object", func() {
-	It("is kept in step with the slices for who asks for it", func(ctx SpecContext) {
+	It("follows the slices if the spec asks for it", func(ctx SpecContext) {
 		running := startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object := publishing(namespace, "legacy", backends.url("/a"), backends.url("/b"), backends.url("/c"))
@@ -109,7 +109,7 @@ var _ = Describe("an Endpoints object", func() {
 		Expect(sound.Subsets[0].Addresses[0].Hostname).To(Equal("first"))
 		Expect(sound.Subsets[0].Addresses[0].NodeName).To(HaveValue(Equal("node-a")))
 
-		By("a death and a hand on the switch")
+		By("a death and an edit of the state")
 		backends.down.Store("/b", true)
 		Eventually(legacy(ctx, namespace, "legacy")).Should(Equal("http 8080: 192.0.2.10 192.0.2.12 / 192.0.2.11"))
 		backends.down.Delete("/b")
@@ -159,7 +159,7 @@ var _ = Describe("an Endpoints object", func() {
 		Eventually(legacy(ctx, namespace, "renamed")).Should(Equal("http 8080: 192.0.2.10 192.0.2.11 192.0.2.12"))
 		Eventually(legacy(ctx, namespace, "legacy")).Should(Equal("none"))
 
-		By("being asked for no more")
+		By("being no longer requested")
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.PublishEndpoints = false })
 		Eventually(legacy(ctx, namespace, "renamed")).Should(Equal("none"))
 		Eventually(condition(ctx, object, farpointv1.EndpointsPublishedCondition)).Should(BeEmpty())
@@ -173,7 +173,7 @@ var _ = Describe("an Endpoints object", func() {
 		Expect(string(logged.Contents())).NotTo(ContainSubstring("is deprecated"))
 	})
 
-	It("costs one write for a change, and none for none", func(ctx SpecContext) {
+	It("is written once for a change, and not at all without one", func(ctx SpecContext) {
 		first := startOperator(adminConfig)
 		namespace, backend := newNamespace(ctx), newBackend()
 		object := publishing(namespace, "quiet", backend.url())

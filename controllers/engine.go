@@ -115,8 +115,8 @@ func newResolver(manager ctrl.Manager, options Options, notify func(probes.Owner
 	return names, wrapped(manager.Add(names), "add the resolver")
 }
 
-// canaryTargets are probed once a second and believed at the first word: they do not
-// decide about an endpoint, but about whether to decide.
+// canaryTargets are probed once a second, and each result is a verdict: they do not decide about
+// an endpoint, but about whether to decide.
 func canaryTargets(registry protocol.Registry, urls []string) ([]scheduler.Target, error) {
 	planned := make([]scheduler.Target, len(urls))
 	for i, url := range urls {
@@ -136,7 +136,7 @@ func canaryTargets(registry protocol.Registry, urls []string) ([]scheduler.Targe
 	return planned, nil
 }
 
-// findRanges has the policy go by the cluster's own ranges, as far as they can be found out.
+// findRanges makes the policy follow the cluster's own ranges, as far as they can be detected.
 func findRanges(manager ctrl.Manager, policy *egress.Policy, options Options) (startFunc, error) {
 	if len(options.WatchNamespaces) == 0 {
 		ranges, err := tenancy.NewRanges(manager, policy, options.Egress)

@@ -131,7 +131,7 @@ func (r *Reconciler) evaluate(ctx context.Context, object *farpointv1.ExternalSe
 
 // leaving finds the endpoints that have left the spec and are draining.
 func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Owner, planner targets.Planner, planned targets.Targets, prior *slicestate.Prior, around conflicts.Neighbours) []endpoint.Verdict {
-	var known map[string]health.Health // mostly nobody asks
+	var known map[string]health.Health // usually not needed
 	return availability.Drain{
 		Service: around.Service,
 		Period:  availability.DrainPeriod(&object.Spec),
@@ -150,8 +150,8 @@ func (r *Reconciler) leaving(object *farpointv1.ExternalService, owner probes.Ow
 	}.Leaving(prior.Existing)
 }
 
-// verdicts puts endpoints together with what is known of them. A disabled one is not
-// probed, so that nothing is; a held one may be known only by what was published.
+// verdicts combines endpoints with what is known of them. Nothing is known of a disabled
+// endpoint, which is not probed; of a held one perhaps only what was published.
 func verdicts(accepted []endpoint.Endpoint, known map[string]health.Health, prior *slicestate.Prior) []endpoint.Verdict {
 	all := make([]endpoint.Verdict, len(accepted))
 	for i := range accepted {
@@ -166,8 +166,8 @@ func verdicts(accepted []endpoint.Endpoint, known map[string]health.Health, prio
 	return all
 }
 
-// unchangedTargets has the probes go on of endpoints that have left the spec, as far as there
-// are any.
+// unchangedTargets returns targets that continue the probes of endpoints that have left the spec,
+// if there are any.
 func unchangedTargets(leaving []endpoint.Verdict) []scheduler.Target {
 	list := make([]scheduler.Target, len(leaving))
 	for i := range leaving {
@@ -176,8 +176,8 @@ func unchangedTargets(leaving []endpoint.Verdict) []scheduler.Target {
 	return list
 }
 
-// probe has the scheduler probe the targets. Those without a prober go on as they were
-// begun, unless that was within other confines: what these let them do is not known.
+// probe makes the scheduler probe the targets. Those without a prober go on with the one they
+// have, unless it was made within other limits, which may have allowed more.
 func (r *Reconciler) probe(owner probes.Owner, within *policy.Limits, targets []scheduler.Target) {
 	if !r.policies.RecordLimits(owner, within) {
 		targets = slices.DeleteFunc(targets, func(target scheduler.Target) bool { return target.Prober == nil })
@@ -185,15 +185,15 @@ func (r *Reconciler) probe(owner probes.Owner, within *policy.Limits, targets []
 	r.scheduler.Set(owner, targets)
 }
 
-// keepProbes has the probes of an owner whose endpoints cannot be judged go on as they were
-// begun, unless that was within other confines.
+// keepProbes lets the probes of an owner whose endpoints cannot be evaluated go on, unless they
+// were planned within other limits.
 func (r *Reconciler) keepProbes(owner probes.Owner, within *policy.Limits) {
 	if !r.policies.RecordLimits(owner, within) {
 		r.scheduler.Remove(owner)
 	}
 }
 
-// roomFor is how many endpoints the object may have.
+// roomFor returns how many endpoints the object may have.
 func (r *Reconciler) roomFor(ctx context.Context, object *farpointv1.ExternalService, within *policy.Limits) (int, error) {
 	all := &farpointv1.ExternalServiceList{}
 	if within.BoundsEndpoints() {
@@ -205,7 +205,7 @@ func (r *Reconciler) roomFor(ctx context.Context, object *farpointv1.ExternalSer
 			if !endpoint.HasDNSName(&other.Spec) {
 				continue
 			}
-			// The status may have been emptied, which gives nobody room.
+			// Somebody may have emptied the status, which must not give others room.
 			published, err := r.countPublished(ctx, client.ObjectKeyFromObject(other))
 			if err != nil {
 				return 0, err

@@ -48,8 +48,8 @@ const (
 	// eventWriters is how many Events are written at one time, and
 	// eventWritersPerNamespace how many of them in one namespace.
 	eventWriters, eventWritersPerNamespace = 8, 4
-	// eventTimeout is how long the API server may take to answer, and eventTries how often
-	// it is asked.
+	// eventTimeout is how long the API server may take to answer, and eventTries how often a
+	// write is tried.
 	eventTimeout, eventTries = 5 * time.Second, 3
 	// eventFlushTime is how long Events are still written when the operator stops.
 	eventFlushTime = time.Second
@@ -59,13 +59,13 @@ const (
 // is in the slices before it is in the Events. The Events of an object are written in their
 // order. If there are too many, the least useful are dropped: the status says the same.
 //
-// The recorders of client-go would not do. That for events.k8s.io counts all Events of an
-// object with the same reason as one, whichever endpoint they are about. That of tools/record
-// writes one after the other for all namespaces, and drops what does not fit into its channel
-// without counting it.
+// The recorders of client-go do not suffice. The one for events.k8s.io counts all Events of an
+// object with the same reason as one, whichever endpoint they are about. The one of tools/record
+// writes one Event after the other for all namespaces, and drops what does not fit into its
+// channel without counting it.
 type eventQueue struct {
 	client client.Client
-	// leading waits until the API server is there and this is the leader still.
+	// leading waits until the API server answers and this process is known to lead.
 	leading func(context.Context) error
 	// instance names this process.
 	instance string
@@ -133,8 +133,8 @@ func (q *eventQueue) wakeWriter() {
 	}
 }
 
-// indexToDrop is the index of the Event to drop: one that is no warning, if there is one,
-// of the namespace with the most Events, the oldest. It is called with mu held.
+// indexToDrop returns the index of the Event to drop: no warning, if possible, of the namespace
+// with the most Events, the oldest. It is called with mu held.
 func (q *eventQueue) indexToDrop() int {
 	index := 0
 	for i, event := range q.pending {
@@ -229,7 +229,7 @@ func (q *eventQueue) write(ctx, writing context.Context) {
 	}
 }
 
-// create tries again where the API server does not answer.
+// create retries if the API server does not answer.
 func (q *eventQueue) create(ctx context.Context, event *eventsv1.Event) error {
 	var err error
 	for range eventTries {

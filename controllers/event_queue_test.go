@@ -36,7 +36,7 @@ import (
 	"farpoint.dev/farpoint/test/effort"
 )
 
-// eventsAPI is an API server that takes its time for Events, by their namespace.
+// eventsAPI is an API server that takes some time to write Events, by their namespace.
 type eventsAPI struct {
 	client.Client
 	takes map[string]time.Duration

@@ -47,18 +47,18 @@ import (
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
-// refusedInterval is how often a Service that the API server refuses is tried again.
+// refusedInterval is how often a Service that the API server refuses is retried.
 const refusedInterval = 10 * time.Second
 
-// What the API server has refused is tried again after pauses that double from shortPause
-// to longPause: not so long that a storm of refusals is felt long after it has ended.
+// What the API server has refused is retried after pauses that double from shortPause to
+// longPause, which is so short that a burst of refusals has no long effect.
 const shortPause, longPause = 5 * time.Millisecond, 10 * time.Second
 
-// unansweredDelay is after how long what the API server has not answered is tried again.
-// The try then waits until it is back, see lease.
+// unansweredDelay is the pause before a request that the API server has not answered is retried.
+// The retry then waits until the API server is back, see apiserver.Lease.
 const unansweredDelay = time.Second
 
-// conflictDelay is the time that the watch is given to bring what somebody else wrote.
+// conflictDelay gives the watch time to bring what somebody else wrote.
 const conflictDelay = 50 * time.Millisecond
 
 // probeScheduler probes targets; see scheduler.Scheduler.
@@ -73,13 +73,13 @@ type probeScheduler interface {
 // of its endpoints. It never probes and never waits for a probe.
 type Reconciler struct {
 	client client.Client
-	// leading waits until the API server is there and this is the leader still: what is
-	// then written is what is known then.
+	// leading waits until the API server answers and this process is known to lead: what is then
+	// written is what is known then.
 	leading   func(context.Context) error
 	scheduler probeScheduler
 	// resolver knows where DNS names lead.
 	resolver nameResolver
-	// transitions tell of what the scheduler finds.
+	// transitions requeue owners when the scheduler reports a change.
 	transitions *transitions
 	// decisions are what was last written about which endpoints get traffic.
 	decisions *availability.DecisionStore
@@ -96,13 +96,13 @@ type Reconciler struct {
 	counters *telemetry.ObjectCounters
 	// definitions are what endpoints are probed by.
 	definitions *definitions
-	// policies confine what an object may do, by its namespace.
+	// policies limit what an object may do, by its namespace.
 	policies *tenancy.Policies
-	// maxEndpoints is the most endpoints in a slice where the spec says nothing.
+	// maxEndpoints is the maximum number of endpoints in a slice if the spec sets none.
 	maxEndpoints int
 }
 
-// Reconcile makes what is published for one ExternalService what it should be.
+// Reconcile brings what is published for one ExternalService up to date.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	if err := r.leading(ctx); err != nil {
 		return ctrl.Result{}, err
@@ -110,7 +110,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	result, err := r.reconcile(ctx, request)
 	switch {
 	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
-		// Somebody was faster, or the cache is behind. The watch brings what was written;
+		// Another writer was faster, or the cache is behind. The watch brings what was written;
 		// nothing is wrong.
 		return ctrl.Result{RequeueAfter: conflictDelay}, nil
 	case apiserver.IsUnreachable(err) && ctx.Err() == nil:
@@ -166,8 +166,8 @@ func (r *Reconciler) reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	return due, nil
 }
 
-// read returns the object after all writes of this process, or nil if nothing is to be carried
-// out: it is gone, and what was written for it is removed, or about to go, and nothing is
+// read returns the object after all writes of this process, or nil if there is nothing to do: it
+// is gone, and what was written for it is removed, or it is being deleted, and nothing is
 // published.
 func (r *Reconciler) read(ctx context.Context, request ctrl.Request) (*farpointv1.ExternalService, error) {
 	object := &farpointv1.ExternalService{}
@@ -186,7 +186,7 @@ func (r *Reconciler) read(ctx context.Context, request ctrl.Request) (*farpointv
 	if object.DeletionTimestamp == nil {
 		return object, nil
 	}
-	// Somebody's finalizer holds it. What depends on it goes when it is gone, or by the
+	// Somebody's finalizer holds it. What depends on it is removed when it is gone, or by the
 	// garbage collector before; until then clients follow what is published.
 	published, _, err := r.allSlicesOf(ctx, request.NamespacedName)
 	if err != nil || len(published) == 0 || object.Spec.Suspend {
@@ -201,9 +201,9 @@ func probeOwner(object *farpointv1.ExternalService) probes.Owner {
 	return probes.Owner{Namespace: object.Namespace, Name: object.Name}
 }
 
-// retryInTime has a refused write tried again no later than when something is due. After an
-// error alone there are pauses of up to longPause, by which drains would end too late for as
-// long as, say, the status is refused.
+// retryInTime retries a refused write no later than when something is due. After an error alone
+// there are pauses of up to longPause, so that drains would end too late while, say, the status
+// is refused.
 func retryInTime(ctx context.Context, due ctrl.Result, refused error) (ctrl.Result, error) {
 	if due.RequeueAfter == 0 || due.RequeueAfter > longPause || undecided(refused) {
 		return ctrl.Result{}, refused
@@ -235,7 +235,7 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	// found out since.
 	r.own.expect(object.UID)
 	switch err := r.client.Status().Update(ctx, object); {
-	case apierrors.IsNotFound(err): // deleted meanwhile, which the watch will tell
+	case apierrors.IsNotFound(err): // deleted meanwhile, which the watch reports
 		r.own.drop(object.UID)
 		return nil
 	case err != nil:
@@ -268,7 +268,7 @@ func (r *Reconciler) requeueAfter(current currentState, evaluated evaluation, wr
 		sooner(refusedInterval)
 	}
 	if current.unconfirmed || written.changed {
-		sooner(ownWriteLifetime) // at the latest; the watch calls before
+		sooner(ownWriteLifetime) // at the latest; the watch requeues before
 	}
 	return result
 }

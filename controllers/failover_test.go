@@ -52,9 +52,8 @@ func eventsOf(ctx SpecContext, object *farpointv1.ExternalService) func() []stri
 	}
 }
 
-// restartsQuietly stops an operator and has another one take over, which knows no more
-// than what the first one has left. It writes the status, for a new generation, and
-// nothing else.
+// restartsQuietly stops an operator and starts another one, which knows only what the first one
+// has left. It writes the status, for a new generation, and nothing else.
 func restartsQuietly(ctx SpecContext, object *farpointv1.ExternalService, first *operator) {
 	GinkgoHelper()
 	target := now(ctx, object).Status.TargetService
@@ -177,7 +176,7 @@ var _ = Describe("failing open", func() {
 			object.Spec.Availability = rules
 			create(ctx, service(namespace, "none"), object)
 			Eventually(column(ctx, object)).Should(Equal("2/2"))
-			// One after the other, so that there is a last one.
+			// They die one after the other, so that there is a last one.
 			down(a)
 			Eventually(forms(ctx, object)).Should(HaveKeyWithValue("192.0.2.10:8080", HavePrefix("Unhealthy ")))
 			down(b)
@@ -235,7 +234,7 @@ var _ = Describe("failing open", func() {
 		restartsQuietly(ctx, object, first)
 	})
 
-	It("keeps everything as it was while a Service publishes what is not ready", func(ctx SpecContext) {
+	It("changes nothing while a Service publishes addresses that are not ready", func(ctx SpecContext) {
 		first := startOperator(adminConfig)
 		namespace, a, b := newNamespace(ctx), newBackend(), newBackend()
 		down(b)

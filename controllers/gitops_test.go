@@ -35,9 +35,9 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// argoHealth is what the script in config/argocd makes of an object, run as Argo CD runs it
-// (its package util/lua): with the libraries base, table and string, the object as the
-// global obj, and a table returned.
+// argoHealth returns the result of the script in config/argocd for an object, run as Argo CD runs
+// it (its package util/lua): with the libraries base, table and string, the object as the global
+// obj, and a table returned.
 func argoHealth(object *unstructured.Unstructured) (current, message string) {
 	GinkgoHelper()
 	text, err := os.ReadFile("../config/argocd/argocd-cm.yaml")
@@ -106,7 +106,7 @@ func rolloutOf(object *unstructured.Unstructured) string {
 }
 
 var _ = Describe("a rollout by Flux or Argo CD", func() {
-	It("waits for the operator, goes on past dead backends, and fails for what only its author can fix", func(ctx SpecContext) {
+	It("waits for the operator, succeeds despite dead backends, and fails if only the author can fix the object", func(ctx SpecContext) {
 		namespace, backend := newNamespace(ctx), newBackend()
 		object := externalService(namespace, "db", backend.url())
 		create(ctx, object)
@@ -161,7 +161,7 @@ var _ = Describe("a rollout by Flux or Argo CD", func() {
 			Expect(rolloutOf(toUnstructured(object))).To(Equal(want))
 		},
 		Entry("published", "Current Healthy", int64(2), int64(2), stated("Ready", metav1.ConditionTrue, 2), stated("Available", metav1.ConditionTrue, 2)),
-		Entry("nobody knows yet whether it is available", "Current Healthy", int64(2), int64(2), stated("Ready", metav1.ConditionTrue, 2), stated("Available", metav1.ConditionUnknown, 2)),
+		Entry("it is not known yet whether it is available", "Current Healthy", int64(2), int64(2), stated("Ready", metav1.ConditionTrue, 2), stated("Available", metav1.ConditionUnknown, 2)),
 		Entry("of an older spec", "InProgress Progressing", int64(3), int64(2), stated("Ready", metav1.ConditionTrue, 2)),
 		Entry("stalled, by an older spec", "InProgress Progressing", int64(3), int64(2), stated("Ready", metav1.ConditionFalse, 2), stated("Stalled", metav1.ConditionTrue, 2)),
 		Entry("stalled", "Failed Degraded", int64(2), int64(2), stated("Ready", metav1.ConditionFalse, 2), stated("Stalled", metav1.ConditionTrue, 2)),

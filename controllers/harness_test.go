@@ -38,17 +38,17 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-// harness is an object, its Service, its slices and what is out there. It is looked at as
-// the reconciler does, without an API server or probes.
+// harness is an object, its Service, its slices and the state of its endpoints. It is reconciled
+// as by the operator, without an API server or probes.
 type harness struct {
 	t       *testing.T
 	object  *farpointv1.ExternalService
 	service *corev1.Service
 	slices  []*discoveryv1.EndpointSlice
 	now     time.Time
-	// verdicts are what the probes will find out, by the names of endpoints.
+	// verdicts are the results of the next probes, by the names of endpoints.
 	verdicts map[string]health.State
-	// known is what they have found out since the operator started.
+	// known are the results of probes since the operator started.
 	known map[string]health.Health
 	// decided is what the operator has decided last.
 	decided availability.Decisions
@@ -74,8 +74,8 @@ func (w *harness) look() {
 	})
 }
 
-// restart reconciles with an operator that knows nothing and has not probed yet. It must
-// change nothing, nor what is published if the status has been emptied.
+// restart reconciles with an operator that knows nothing and has not probed yet. It must change
+// nothing; if the status has been emptied, it must not change what is published.
 func (w *harness) restart() {
 	w.t.Helper()
 	status := *w.object.Status.DeepCopy()
@@ -133,7 +133,7 @@ func (w *harness) reconcile(probe func(name string, current health.Health) healt
 	w.object.Status = report.Summarize(w.object, findings, metav1.NewTime(w.now))
 }
 
-// published maps every place in the slices to its conditions.
+// published maps every address and port in the slices to its conditions.
 func (w *harness) published() map[string]string {
 	w.t.Helper()
 	conditions := map[string]string{}

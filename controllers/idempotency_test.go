@@ -47,7 +47,7 @@ var _ = Describe("quiet", func() {
 			Eventually(condition(ctx, object, farpointv1.DegradedCondition)).Should(Equal("True EndpointsUnhealthy"))
 			Eventually(column(ctx, object)).Should(Equal("1/2"))
 		}
-		// What was under way is written by now if all have been probed again.
+		// Writes that were under way are done by now if all endpoints have been probed again.
 		probedOnceMore(up, down, len(objects))
 		before := running.writes.Load()
 		for range 5 {
@@ -98,7 +98,7 @@ var _ = Describe("quiet", func() {
 		Expect(now(ctx, object).Status.Endpoints).To(Equal(status.Endpoints))
 	})
 
-	It("leaves nothing running when it stops", func(ctx SpecContext) {
+	It("leaves no goroutine running when it stops", func(ctx SpecContext) {
 		before := gleak.Goroutines()
 		running := startOperator(adminConfig)
 		namespace, hanging := newNamespace(ctx), newBackend()

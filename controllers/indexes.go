@@ -113,15 +113,15 @@ func requestsBy(ctx context.Context, reader client.Reader, by client.ListOption)
 	return requests
 }
 
-// inNamespace returns what names the ExternalServices of a namespace.
+// inNamespace returns a function that names the ExternalServices of a namespace.
 func inNamespace(reader client.Reader) func(context.Context, string) []reconcile.Request {
 	return func(ctx context.Context, namespace string) []reconcile.Request {
 		return requestsBy(ctx, reader, client.InNamespace(namespace))
 	}
 }
 
-// withServiceIn returns what names the ExternalServices whose Service is in a namespace other
-// than theirs: in this one, or in any if it is empty.
+// withServiceIn returns a function that names the ExternalServices whose Service is in a
+// namespace other than theirs: in this one, or in any if it is empty.
 func withServiceIn(reader client.Reader) func(context.Context, string) []reconcile.Request {
 	return func(ctx context.Context, namespace string) []reconcile.Request {
 		if namespace == "" {
@@ -131,10 +131,10 @@ func withServiceIn(reader client.Reader) func(context.Context, string) []reconci
 	}
 }
 
-// slicesOf lists the slices that were written for an ExternalService: those in the
-// namespace, and those that are left in others, as they are after all writes of this
-// process. They are the cache's own: not to be changed. With unconfirmed, the cache has not
-// shown all of these writes yet.
+// slicesOf lists the slices that were written for an ExternalService: those in the namespace, and
+// those that are left in others, as they are after all writes of this process. They belong to the
+// cache and must not be changed. With unconfirmed, the cache has not shown all of these writes
+// yet.
 func (r *Reconciler) slicesOf(ctx context.Context, owner types.NamespacedName, namespace string) (here, elsewhere []*discoveryv1.EndpointSlice, unconfirmed bool, err error) {
 	all, unconfirmed, err := r.allSlicesOf(ctx, owner)
 	here, elsewhere = slicesIn(namespace, all)
@@ -148,7 +148,7 @@ func (r *Reconciler) allSlicesOf(ctx context.Context, owner types.NamespacedName
 	return all, unconfirmed, err
 }
 
-// slicesIn parts slices into those in the namespace and those elsewhere.
+// slicesIn splits slices into those in the namespace and those elsewhere.
 func slicesIn(namespace string, all []*discoveryv1.EndpointSlice) (here, elsewhere []*discoveryv1.EndpointSlice) {
 	for _, slice := range all {
 		if slice.Namespace == namespace {
@@ -160,8 +160,8 @@ func slicesIn(namespace string, all []*discoveryv1.EndpointSlice) (here, elsewhe
 	return here, elsewhere
 }
 
-// neighbours finds what else leads the Service's traffic somewhere, as far as the cache
-// knows: not the Pods. It is the cache's own: not to be changed.
+// neighbours finds the other sources of the Service's endpoints that the cache knows: not the
+// Pods. They belong to the cache and must not be changed.
 func (r *Reconciler) neighbours(ctx context.Context, service *corev1.Service, owner types.NamespacedName) (conflicts.Neighbours, error) {
 	neighbours := conflicts.Neighbours{Service: service}
 	all, err := r.listSlices(ctx, client.InNamespace(service.Namespace), client.MatchingFields{serviceIndex: service.Name})

@@ -107,7 +107,7 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 		Expect(budgets[0].Spec.MinAvailable.IntValue()).To(Equal(1))
 	})
 
-	It("keeps the operator's Pods from cloud metadata by a NetworkPolicy as well", func() {
+	It("denies the operator's Pods access to cloud metadata by a NetworkPolicy, too", func() {
 		policies := ofKind[networkingv1.NetworkPolicy](installed, "NetworkPolicy")
 		Expect(policies).To(HaveLen(1))
 		reaches := func(text string) bool {
@@ -130,7 +130,7 @@ var _ = Describe("the installation", Ordered, ContinueOnFailure, func() {
 		}
 	})
 
-	It("has Pods that the restricted Pod Security Standard lets in", func(ctx SpecContext) {
+	It("has Pods that the restricted Pod Security Standard admits", func(ctx SpecContext) {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "manager-", Namespace: systemNamespace}, Spec: deployment(installed).Spec.Template.Spec}
 		lax := pod.DeepCopy()
 		Expect(k8s.Create(ctx, pod, client.DryRunAll)).To(Succeed())
@@ -326,7 +326,7 @@ func row(line string) string {
 	return strings.Join(fields[:max(len(fields)-1, 0)], " ")
 }
 
-// holder is who holds the lease; empty if it was given back.
+// holder returns the identity that holds the lease; empty if it was released.
 func holder(ctx SpecContext) string {
 	GinkgoHelper()
 	lease := &coordinationv1.Lease{}
@@ -337,7 +337,7 @@ func holder(ctx SpecContext) string {
 	return *lease.Spec.HolderIdentity
 }
 
-// withoutLease removes what an operator before has left, so that the next one makes its own.
+// withoutLease removes the lease of a previous operator, so that the next one creates its own.
 func withoutLease(ctx SpecContext) {
 	GinkgoHelper()
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: "farpoint-manager"}}
@@ -364,7 +364,7 @@ func newToken(ctx SpecContext, namespace, name, role string) string {
 	return request.Status.Token
 }
 
-// freeAddress is one on loopback that nobody listens at.
+// freeAddress returns a loopback address at which no process listens.
 func freeAddress() string {
 	GinkgoHelper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

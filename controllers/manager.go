@@ -94,7 +94,8 @@ func NewManager(config *rest.Config, options Options) (ctrl.Manager, error) {
 	return manager, addHealth(manager)
 }
 
-// newElectedManager returns a manager that does nothing yet, once it leads.
+// newElectedManager returns a manager that has nothing to run yet, and the lock of its leader
+// election.
 func newElectedManager(config *rest.Config, scheme *runtime.Scheme, options Options) (ctrl.Manager, *apiserver.Lease, error) {
 	caches, err := cacheOptions(options.WatchNamespaces)
 	if err != nil {
@@ -195,7 +196,7 @@ func sourcesOf(reconciler *Reconciler, engine *engine, options Options) []namedS
 	return sources
 }
 
-// controllerOptions say how many reconciles there are at one time, and whose.
+// controllerOptions bound the concurrent reconciles, in all and by namespace.
 func controllerOptions(manager ctrl.Manager, options Options) controller.Options {
 	limits := limitsFor(options.MaxConcurrentReconciles)
 	return controller.Options{
@@ -248,8 +249,8 @@ func operatorNamespace(options Options) string {
 	return string(name)
 }
 
-// measureWhileRunning registers metrics while the manager does its work. One that waits
-// for its turn as the leader has nothing to tell.
+// measureWhileRunning registers metrics while the manager leads. A replica that waits to become
+// the leader has nothing to report.
 func measureWhileRunning(manager ctrl.Manager, collectors []prometheus.Collector) error {
 	err := manager.Add(crmanager.RunnableFunc(func(ctx context.Context) error {
 		for _, collector := range collectors {
@@ -264,7 +265,7 @@ func measureWhileRunning(manager ctrl.Manager, collectors []prometheus.Collector
 	return wrapped(err, "add the metrics")
 }
 
-// metricsOptions has the API server asked who may read the metrics, or has clients show a
+// metricsOptions makes the API server decide who may read the metrics, or requires a client
 // certificate.
 func metricsOptions(options Options) (metricsserver.Options, error) {
 	serverOptions := metricsserver.Options{BindAddress: options.MetricsBindAddress, SecureServing: true, CertDir: options.MetricsCertDir}

@@ -43,8 +43,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// kubectl runs the kubectl of the control plane as the administrator and returns what it
-// prints. That it prints anything to stderr, such as a warning, is a failure.
+// kubectl runs the kubectl of the control plane as the administrator and returns what it prints.
+// Any output to stderr, such as a warning, is a failure.
 func kubectl(ctx SpecContext, stdin string, arguments ...string) string {
 	GinkgoHelper()
 	command := exec.CommandContext(ctx, filepath.Join(assets(), "kubectl"), arguments...)
@@ -80,8 +80,8 @@ func kubeconfig() string {
 	return file
 }
 
-// apply hands over manifests as a user would. The API server must know every field and
-// have nothing to warn of.
+// apply applies manifests as a user would. The API server must know every field and give no
+// warning.
 func apply(ctx SpecContext, stdin string, from ...string) {
 	GinkgoHelper()
 	kubectl(ctx, stdin, append([]string{"apply", "--server-side", "--validate=strict", "--warnings-as-errors"}, from...)...)
@@ -140,8 +140,8 @@ func typed[T any](object *unstructured.Unstructured) T {
 	return value
 }
 
-// remove deletes the objects, save those that an API server without controllers would
-// not be rid of again (namespaces) or that all specs need (CRDs).
+// remove deletes the objects, except those that stay without controllers (namespaces) or that all
+// specs need (CRDs).
 func (m manifests) remove(ctx SpecContext) {
 	GinkgoHelper()
 	for _, object := range m {
@@ -152,7 +152,7 @@ func (m manifests) remove(ctx SpecContext) {
 	}
 }
 
-// unresolvedReferences names what objects refer to and is not among them.
+// unresolvedReferences returns the references of objects to others that are not among them.
 func unresolvedReferences(among manifests) []string {
 	GinkgoHelper()
 	var unresolved []string

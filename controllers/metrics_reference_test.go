@@ -42,7 +42,7 @@ import (
 	"farpoint.dev/farpoint/probes/scheduler"
 )
 
-// writeDocs has the tests of references write them: `make docs`.
+// writeDocs makes the tests of references write these: `make docs`.
 var writeDocs = flag.Bool("write-docs", false, "write docs/metrics.md")
 
 // documentedObject has a series in each metric of ExternalServices.
@@ -140,7 +140,7 @@ func readDesc(t *testing.T, desc *prometheus.Desc) (name string, labels []string
 	return match[1], labels
 }
 
-// touch makes a series of what would have none before something happens.
+// touch creates a series in a metric that would have none before something happens.
 func touch(metrics prometheus.Collector, labels []string) {
 	switch vector := metrics.(type) {
 	case *prometheus.CounterVec:
@@ -177,7 +177,7 @@ How to scrape them is in the [user guide](user-guide.md#monitoring).
 	compareDocs(t, "../docs/metrics.md", page.String())
 }
 
-// unit is the one that a metric's name tells.
+// unit returns the unit in a metric's name.
 func unit(name string) string {
 	name = strings.TrimSuffix(name, "_total")
 	if strings.HasSuffix(name, "_seconds") {

@@ -75,7 +75,7 @@ func installMonitoring(ctx SpecContext) {
 	}
 }
 
-// monitoring is what a Prometheus operator would make of config/prometheus: a Prometheus that that
+// monitoring is what a Prometheus operator would make of config/prometheus: a Prometheus that
 // scrapes the operator as the ServiceMonitor says, and sends the alerts of the rules to an
 // Alertmanager.
 type monitoring struct {
@@ -84,8 +84,8 @@ type monitoring struct {
 	rules string
 }
 
-// impatient makes alerts fire at once that wait for minutes or hours. What they wait for is
-// what promtool tests, see alert_rules_test.go.
+// impatient makes alerts that wait for minutes or hours fire at once. promtool tests their
+// waiting, see alert_rules_test.go.
 func impatient(rules string) string {
 	for _, wait := range []string{`(?m)^ *for: .*\n`, `(?m)^ *keep_firing_for: .*\n`} {
 		rules = regexp.MustCompile(wait).ReplaceAllString(rules, "")

@@ -28,15 +28,14 @@ import (
 	"farpoint.dev/farpoint/probes/resolver"
 )
 
-// nameResolver asks for DNS names; see resolver.Resolver.
+// nameResolver looks up DNS names; see resolver.Resolver.
 type nameResolver interface {
 	Set(probes.Owner, []resolver.Request)
 	Remove(probes.Owner)
 	Answer(resolver.Question) resolver.Answer
 }
 
-// resolve has the names of an object asked for, and finds out where they lead as far as is
-// known.
+// resolve requests the names of an object, and finds out where they lead as far as is known.
 func (r *Reconciler) resolve(object *farpointv1.ExternalService, owner probes.Owner, service *corev1.Service, planner targets.Planner, prior *slicestate.Prior) *targets.Expansion {
 	spec := object.Spec // what is kept of it must not keep the status
 	rules := targets.NameRulesOf(spec.DNS, service)

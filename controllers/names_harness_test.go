@@ -41,7 +41,8 @@ import (
 	"farpoint.dev/farpoint/test/fixtures"
 )
 
-// nameServers are those of a world, and their answers to the operator since it started.
+// nameServers are the name servers of a harness, and their answers to the operator since it
+// started.
 type nameServers struct {
 	records map[resolver.Question]resolver.RecordSet
 	// fail is their answer instead while it is not LookupPending.
@@ -49,8 +50,8 @@ type nameServers struct {
 	answers map[resolver.Question]resolver.Answer
 }
 
-// expand does what the operator does. As with a resolver, the answers to what it asks for
-// first are there when it looks again.
+// expand does what the operator does. As with a resolver, the answers to its first questions are
+// there at its second look.
 func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1.Service, prior *slicestate.Prior) *targets.Expansion {
 	rules := targets.NameRulesOf(object.Spec.DNS, service)
 	answer := func(question resolver.Question) resolver.Answer { return s.answers[question] }
@@ -258,7 +259,7 @@ func TestNames_PublishFQDN_PublishesNames(t *testing.T) {
 	w.expect("the addresses again", map[string]string{"192.0.2.1:8080": "FFF", "192.0.2.9:8080": "TTF", "192.0.2.5:80": "FFF", "192.0.2.6:8080": "FFF"}, "True NamesResolved")
 }
 
-// What is refused shows nowhere.
+// Refused addresses appear nowhere.
 func TestNames_RefusedAddresses_AreNotDisclosed(t *testing.T) {
 	w := namedHarness(t, "db.example")
 	w.names.host("db.example", "192.0.2.1", "169.254.169.254", "127.0.0.53")
@@ -276,7 +277,7 @@ func TestNames_RefusedAddresses_AreNotDisclosed(t *testing.T) {
 	w.restart()
 }
 
-// Whatever happens to names, a restart changes no slice, be the name servers there or not,
+// Whatever happens to names, a restart changes no slice, whether or not the name servers are up,
 // and neither does an outage.
 func TestRestarts_NamesAndOutages_ChangeNothing(t *testing.T) {
 	for seed := range uint64(effort.Rounds(50, 5)) {

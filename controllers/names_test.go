@@ -40,7 +40,7 @@ func dnsmasq(options ...string) *servers.Dnsmasq {
 	return servers.NewDnsmasq(GinkgoT(), 1, options...)
 }
 
-// resolvingBy has an operator ask a name server.
+// resolvingBy makes an operator use a name server.
 func resolvingBy(server netip.AddrPort) func(*controllers.Options) {
 	return func(options *controllers.Options) { options.NameServers = []netip.AddrPort{server} }
 }
@@ -90,7 +90,7 @@ var _ = Describe("a DNS name", func() {
 			Expect(published()).To(HaveKeyWithValue("192.0.2.2", "TTF"), "what stays is not touched")
 		}
 		AddReportEntry("published so long after a change, with a TTL of 1 s", took)
-		// What is exact is tested in a bubble; here a machine that is busy has three tries.
+		// Exact times are tested in a bubble; here a busy machine has three tries.
 		Expect(slices.Min(took)).To(BeNumerically("<", 2*time.Second), "the TTL and a second more")
 		Eventually(published).Should(Equal(map[string]string{"192.0.2.12": "TTF", "192.0.2.2": "TTF", "192.0.2.9": "TTF"}), "the others have drained")
 		Expect(notes(ctx, object)()).To(ContainElement(ContainSubstring("EndpointDraining: Endpoint 192.0.2.21:80 is draining")))
@@ -135,7 +135,7 @@ var _ = Describe("a DNS name", func() {
 		Expect(versions(ctx, namespace, "outage")).To(Equal(before))
 	})
 
-	It("that does not exist any more goes after a grace time", func(ctx SpecContext) {
+	It("that does not exist any more loses its addresses after a grace time", func(ctx SpecContext) {
 		server := dnsmasq()
 		server.Hold("192.0.2.21 db.example")
 		server.Start()
@@ -178,7 +178,7 @@ var _ = Describe("a DNS name", func() {
 		Expect(slicesFor(ctx, namespace, "many")).To(HaveLen(2))
 	})
 
-	It("that leads to refused addresses has these set aside, and tells nobody which they are", func(ctx SpecContext) {
+	It("that leads to refused addresses has these set aside, and does not disclose them", func(ctx SpecContext) {
 		server := dnsmasq()
 		server.Hold("192.0.2.21 db.example", "169.254.169.254 db.example", "127.0.0.53 db.example", "10.96.7.7 db.example", "127.0.0.54 inner.example")
 		server.Start()
@@ -202,7 +202,7 @@ var _ = Describe("a DNS name", func() {
 		}
 	})
 
-	It("is published as such, for who reads that", func(ctx SpecContext) {
+	It("is published as such, for consumers of FQDN slices", func(ctx SpecContext) {
 		server := dnsmasq()
 		server.Hold("192.0.2.21 db.example")
 		server.Start()
@@ -225,7 +225,7 @@ var _ = Describe("a DNS name", func() {
 		Eventually(conditions(ctx, namespace, "fqdn")).Should(HaveKeyWithValue("db.example", "FFF"))
 	})
 
-	It("that does not resolve says why, and harms no other endpoint", func(ctx SpecContext) {
+	It("that does not resolve is reported with the reason, and harms no other endpoint", func(ctx SpecContext) {
 		server := dnsmasq()
 		server.Hold("192.0.2.21 db.example")
 		server.Start()

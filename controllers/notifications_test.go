@@ -41,7 +41,7 @@ import (
 	"farpoint.dev/farpoint/test/servers"
 )
 
-// alertmanager is a real one, behind TLS and a password.
+// alertmanager is a real Alertmanager, behind TLS and a password.
 type alertmanager struct {
 	folder, address string
 	process         *gexec.Session
@@ -53,7 +53,7 @@ const (
 	alertmanagerHash     = "$2a$04$i18swXWKvDSCOppOXszUeOmtH/uultTmfWNqxbW6o3S7nF/iCtreO" // bcrypt
 )
 
-// newAlertmanager runs one until the spec ends.
+// newAlertmanager runs an Alertmanager until the spec ends.
 func newAlertmanager() *alertmanager {
 	GinkgoHelper()
 	a := &alertmanager{folder: GinkgoT().TempDir(), address: freeAddress()}
@@ -96,7 +96,7 @@ func (a *alertmanager) stop() {
 	Eventually(a.process.Kill()).Should(gexec.Exit())
 }
 
-// receive has the operator tell it of alerts.
+// receive makes the operator send alerts to it.
 func (a *alertmanager) receive(options *controllers.Options) {
 	options.AlertmanagerURLs = []string{"https://" + a.address}
 	options.AlertmanagerHTTPConfig = filepath.Join(a.folder, "http.yaml")
@@ -110,7 +110,7 @@ type receivedAlert struct {
 	StartsAt    time.Time
 }
 
-// alerts are those that it takes to hold; nil while it cannot be reached.
+// alerts returns the alerts that it considers active; nil while it cannot be reached.
 func (a *alertmanager) alerts(ctx SpecContext) func() []receivedAlert {
 	return func() []receivedAlert {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+a.address+"/api/v2/alerts", nil)
@@ -128,7 +128,7 @@ func (a *alertmanager) alerts(ctx SpecContext) func() []receivedAlert {
 }
 
 var _ = Describe("An Alertmanager", func() {
-	It("gets what is down, also after it was away, and what is well again", func(ctx SpecContext) {
+	It("gets what is down, also after it was away, and what has recovered", func(ctx SpecContext) {
 		receiver := newAlertmanager()
 		running := startOperator(adminConfig, receiver.receive)
 		namespace, backend := newNamespace(ctx), newBackend()
@@ -180,16 +180,16 @@ func startOf(alerts []receivedAlert, labels map[string]string) time.Time {
 	return time.Time{}
 }
 
-// hook notes the CloudEvents that it is posted, once each, as their type and subject.
+// hook records the CloudEvents that are posted to it, once each, as their type and subject.
 type hook struct {
 	*httptest.Server
-	// away makes it refuse what it is posted.
+	// away makes it refuse all posts.
 	away   atomic.Bool
 	mu     sync.Mutex
 	events []map[string]any
 }
 
-// newHook returns one that demands this bearer token; empty for none.
+// newHook returns a hook that requires this bearer token; empty for none.
 func newHook(token string) *hook {
 	h := &hook{}
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
@@ -248,7 +248,7 @@ func (h *hook) repeated() []any {
 }
 
 var _ = Describe("A webhook", func() {
-	It("is posted CloudEvents, once each as their ids tell", func(ctx SpecContext) {
+	It("gets CloudEvents, once each according to their ids", func(ctx SpecContext) {
 		receiver, folder := newHook("swordfish"), GinkgoT().TempDir()
 		Expect(os.WriteFile(filepath.Join(folder, "http.yaml"), []byte("authorization: {credentials_file: token}\n"), 0o600)).To(Succeed())
 		Expect(os.WriteFile(filepath.Join(folder, "token"), []byte("swordfish"), 0o600)).To(Succeed())
@@ -329,7 +329,7 @@ var _ = Describe("A webhook", func() {
 		running.stop()
 		receiver.away.Store(false)
 
-		By("a removal and a deletion while nobody leads")
+		By("a removal and a deletion while there is no leader")
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
 			spec.Endpoints = append(spec.Endpoints[:1:1], spec.Endpoints[2:]...)
 		})

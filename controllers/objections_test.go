@@ -30,8 +30,8 @@ import (
 	"farpoint.dev/farpoint/probes/transport"
 )
 
-// objections are the operator's objections to an ExternalService in a namespace with these
-// labels, where it is the only one: by its policies, and besides.
+// objections returns the operator's objections to an ExternalService in a namespace with these
+// labels, where it is the only one: those by policies, and the others.
 func objections(policies []farpointv1.ExternalServicePolicy, of map[string]string, object *farpointv1.ExternalService) (byPolicies, others []string) {
 	var read []*policy.Policy
 	for i := range policies {

@@ -33,9 +33,9 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// ownWrites remembers what this process has written of each ExternalService until the
-// cache shows it. A reconcile sees its own last writes however far the cache is behind,
-// and waits for nobody else's: neither for the cache, nor for a write that is under way.
+// ownWrites remembers what this process has written for each ExternalService until the cache
+// shows it. A reconcile sees its own last writes however far the cache is behind, and waits
+// neither for the cache nor for a write that is under way.
 //
 // k8s.io/endpointslice's EndpointSliceTracker solves the same problem by not reconciling
 // until the cache has caught up. A dead endpoint would then stay published for as long as
@@ -60,8 +60,8 @@ type ownWrite struct {
 	at      time.Time
 }
 
-// ownWriteLifetime is how long a write is trusted that the cache does not show. A watch that
-// breaks off may never report an object that was created and deleted in between; the cache is is
+// ownWriteLifetime is how long a write that the cache does not show is trusted. A watch that
+// breaks off may never report an object that was created and deleted in between; the cache is
 // eventually right about it.
 const ownWriteLifetime = 30 * time.Second
 
@@ -69,9 +69,9 @@ func newOwnWrites(clock clock.PassiveClock) *ownWrites {
 	return &ownWrites{clock: clock, owners: map[types.NamespacedName]map[types.UID]ownWrite{}, ownerOf: map[types.UID]types.NamespacedName{}, expected: map[types.UID]client.Object{}}
 }
 
-// expect is called before an object is updated whose owner is not called when the watch
-// brings the answer: the watch may be faster than the answer, and nothing would ever
-// remove the write. Either wrote or drop follows.
+// expect is called before an update after which the watch does not requeue the owner: the watch
+// may be faster than the answer, and nothing would ever remove the write. Either wrote or drop
+// follows.
 func (w *ownWrites) expect(uid types.UID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -152,8 +152,8 @@ func (w *ownWrites) seen(object client.Object) {
 	}
 }
 
-// isAsNew reports whether an object is no older than another state of it. What cannot be
-// compared is taken to be.
+// isAsNew reports whether an object is no older than another state of it. A version that cannot
+// be compared counts as no older.
 func isAsNew(object, than metav1.Object) bool {
 	order, err := resourceversion.CompareResourceVersion(object.GetResourceVersion(), than.GetResourceVersion())
 	return err != nil || order >= 0
@@ -169,9 +169,9 @@ func (w *ownWrites) observe() predicate.Predicate {
 	}
 }
 
-// slices returns the owner's slices as they are after all own writes, given those of the
-// cache. With unconfirmed, the cache has not shown all of these writes yet. The slices are
-// not to be changed.
+// slices returns the owner's slices as they are after all own writes, given those of the cache.
+// With unconfirmed, the cache has not shown all of these writes yet. The slices must not be
+// changed.
 func (w *ownWrites) slices(owner types.NamespacedName, cached []*discoveryv1.EndpointSlice) (current []*discoveryv1.EndpointSlice, unconfirmed bool) {
 	pending := w.pendingOf(owner)
 	if len(pending) == 0 {

@@ -35,7 +35,7 @@ import (
 const triggerAnnotation = "endpoints.kubernetes.io/last-change-trigger-time"
 
 var _ = Describe("packing", func() {
-	It("says when what is news came about, and never writes for that alone", func(ctx SpecContext) {
+	It("annotates slices with the time of the change, and never writes for that alone", func(ctx SpecContext) {
 		running := startOperator(adminConfig)
 		namespace, probed := newNamespace(ctx), newBackend()
 		object := externalService(namespace, "triggered", probed.url())
@@ -172,7 +172,7 @@ var _ = Describe("packing", func() {
 		seen.expectNoFaults(ctx)
 	})
 
-	It("creates nothing in a namespace that is going away, and does not complain", func(ctx SpecContext) {
+	It("creates nothing in a namespace that is being deleted, and reports no error", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object := publishing(namespace, "going", backends.url("/"))

@@ -35,20 +35,19 @@ import (
 )
 
 // podSlices knows the slices that Kubernetes' own controller keeps for the Pods of single
-// Services. They are the mass of all slices, which is why the manager's cache does not
-// hold them. Two kinds of Services are of interest: one with a selector is followed by a
-// watch of its own, if somebody may publish for it; one without is looked at when it has
-// changed, and followed only if slices were left behind.
+// Services. They are most of a cluster's slices, which is why the manager's cache does not hold
+// them. A Service with a selector has a watch of its own, if an ExternalService may publish for
+// it; one without is checked when it has changed, and watched only if slices were left behind.
 type podSlices struct {
 	client client.WithWatch
 	clock  clock.Clock
 
 	// mu guards what follows. Nothing waits while holding it.
 	mu sync.Mutex
-	// run is the context of all watches; queue takes who asked when the answer changes.
+	// run is the context of all watches. The askers are added to queue when the answer changes.
 	run   context.Context
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
-	// questions is what each ExternalService asked about last.
+	// questions are what each ExternalService asked about last.
 	questions map[types.NamespacedName]question
 	// followed are the Services with a watch.
 	followed map[types.NamespacedName]followedService
@@ -56,7 +55,7 @@ type podSlices struct {
 
 type question struct {
 	service types.NamespacedName
-	// clean is the version of the Service for which there was nothing.
+	// clean is the version of the Service for which there were no slices.
 	clean string
 }
 
@@ -77,9 +76,9 @@ func (p *podSlices) start(ctx context.Context, queue workqueue.TypedRateLimiting
 	return nil
 }
 
-// of returns the slices of Pods of the Service that may be in the asker's way, and whether
-// they are known yet. The asker is called again when that changes. Nothing is read if it
-// has asked before, and neither the Service nor the slices have changed since.
+// of returns the slices of Pods of the Service that may be in the asker's way, and whether they
+// are known yet. The asker is requeued when that changes. Nothing is read if the asker has asked
+// before, and neither the Service nor the slices have changed since.
 func (p *podSlices) of(ctx context.Context, asker types.NamespacedName, service *corev1.Service) (slices []*discoveryv1.EndpointSlice, known bool, err error) {
 	key, version := client.ObjectKeyFromObject(service), string(service.UID)+"/"+service.ResourceVersion
 	followed, clean := p.ask(asker, key, version)
@@ -99,7 +98,7 @@ func (p *podSlices) of(ctx context.Context, asker types.NamespacedName, service 
 	}
 	objects, state := followed.All(key.Namespace)
 	if state == apiserver.Present && len(objects) == 0 && len(service.Spec.Selector) == 0 {
-		p.markClean(asker, key, version) // who was left behind is gone
+		p.markClean(asker, key, version) // the slices that were left behind are gone
 	}
 	for _, object := range objects {
 		slices = append(slices, object.(*discoveryv1.EndpointSlice))
@@ -116,7 +115,7 @@ func (p *podSlices) forget(asker types.NamespacedName) {
 	p.unfollow(before.service)
 }
 
-// ask notes what the asker is interested in, and returns what is known already.
+// ask notes which Service the asker is interested in, and returns what is known already.
 func (p *podSlices) ask(asker, service types.NamespacedName, version string) (followed *apiserver.WatchedList, clean bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,7 +129,7 @@ func (p *podSlices) ask(asker, service types.NamespacedName, version string) (fo
 	return p.followed[service].slices, clean
 }
 
-// markClean notes that there is nothing to be followed.
+// markClean notes that there is nothing to watch.
 func (p *podSlices) markClean(asker, service types.NamespacedName, version string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,7 +137,7 @@ func (p *podSlices) markClean(asker, service types.NamespacedName, version strin
 	p.unfollow(service)
 }
 
-// unfollow stops the watch of a Service that nobody waits for any more. The lock is held.
+// unfollow stops the watch of a Service that no asker needs any more. It is called with mu held.
 func (p *podSlices) unfollow(service types.NamespacedName) {
 	followed, ok := p.followed[service]
 	if !ok {
@@ -153,7 +152,7 @@ func (p *podSlices) unfollow(service types.NamespacedName) {
 	delete(p.followed, service)
 }
 
-// isClean asks the API server whether there is none.
+// isClean asks the API server whether there are no such slices.
 func (p *podSlices) isClean(ctx context.Context, service types.NamespacedName) (bool, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(discoveryv1.SchemeGroupVersion.WithKind("EndpointSliceList"))
@@ -178,7 +177,7 @@ func (p *podSlices) follow(service types.NamespacedName) *apiserver.WatchedList 
 	return slices
 }
 
-// requeueAskers calls who asked about the Service.
+// requeueAskers requeues the ExternalServices that asked about the Service.
 func (p *podSlices) requeueAskers(service types.NamespacedName) {
 	p.mu.Lock()
 	var askers []reconcile.Request
@@ -200,8 +199,8 @@ func podSlicesOf(service types.NamespacedName) []client.ListOption {
 	}
 }
 
-// membersOf is what conflicts are found by: a slice's name, addresses and ports. Whether
-// a Pod is ready is not in it, so that its flips call nobody.
+// membersOf returns what conflicts are found by: a slice's name, addresses and ports. It leaves
+// out whether a Pod is ready, so that flips requeue nothing.
 func membersOf(object any) client.Object {
 	slice := object.(*discoveryv1.EndpointSlice)
 	members := &discoveryv1.EndpointSlice{

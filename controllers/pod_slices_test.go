@@ -50,7 +50,7 @@ type followedPods struct {
 	server  client.WithWatch
 	queue   workqueue.TypedRateLimitingInterface[reconcile.Request]
 	service *corev1.Service
-	// lists counts how often it was asked whether there are slices.
+	// lists counts the requests for whether there are slices.
 	lists int
 	// watching takes a token for each watch.
 	watching chan struct{}
@@ -95,7 +95,7 @@ func (f *followedPods) ask(asker string) (names []string, known bool) {
 	return names, known
 }
 
-// expectRequeued waits until the asker is called.
+// expectRequeued waits until the asker is requeued.
 func (f *followedPods) expectRequeued(asker string) {
 	f.t.Helper()
 	requeued := make(chan reconcile.Request)
@@ -107,21 +107,21 @@ func (f *followedPods) expectRequeued(asker string) {
 	select {
 	case request := <-requeued:
 		if request.Name != asker {
-			f.t.Fatalf("%s is called, want %s", request.Name, asker)
+			f.t.Fatalf("%s is requeued, want %s", request.Name, asker)
 		}
 	case <-time.After(30 * time.Second):
-		f.t.Fatalf("%s is not called", asker)
+		f.t.Fatalf("%s is not requeued", asker)
 	}
 }
 
-// expect asks, again on each notification, until the slices are as wanted.
+// expect asks, and again after each requeue, until the slices are as wanted.
 func (f *followedPods) expect(asker string, lists int, following bool, want ...string) {
 	f.t.Helper()
 	for got, known := f.ask(asker); !known || !slices.Equal(got, want); got, known = f.ask(asker) {
 		f.expectRequeued(asker)
 	}
 	if f.lists != lists {
-		f.t.Errorf("the API server was asked %d times, want %d", f.lists, lists)
+		f.t.Errorf("%d lists, want %d", f.lists, lists)
 	}
 	if _, is := f.followed[client.ObjectKeyFromObject(f.service)]; is != following {
 		f.t.Errorf("followed: %v, want %v", is, following)
@@ -186,6 +186,6 @@ func TestPodSlices_OneOfTwoAskersLeaves_WatchGoesOn(t *testing.T) {
 	f.ask("b")
 	f.forget(types.NamespacedName{Name: "a"})
 	if _, is := f.followed[client.ObjectKeyFromObject(f.service)]; !is {
-		t.Error("the Service is not followed any more, although b has asked about it")
+		t.Error("the Service is not watched any more, although b has asked about it")
 	}
 }

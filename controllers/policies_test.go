@@ -32,7 +32,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// tenant is a namespace with a label that policyFor selects it by.
+// tenant returns a namespace with a label by which policyFor selects it.
 func tenant(ctx SpecContext) string {
 	GinkgoHelper()
 	namespace := newNamespace(ctx)
@@ -40,7 +40,7 @@ func tenant(ctx SpecContext) string {
 	return namespace
 }
 
-// policyFor is a policy for this tenant alone.
+// policyFor creates a policy for this tenant alone.
 func policyFor(ctx SpecContext, namespace, name string, change func(*farpointv1.ExternalServicePolicySpec)) *farpointv1.ExternalServicePolicy {
 	GinkgoHelper()
 	return newPolicy(ctx, name+"-"+namespace, func(spec *farpointv1.ExternalServicePolicySpec) {
@@ -130,7 +130,7 @@ var _ = Describe("policies", func() {
 		Expect(slicesFor(ctx, namespace, "api")).To(BeEmpty())
 	})
 
-	It("hold for where names lead when a probe is made", func(ctx SpecContext) {
+	It("apply to where names lead when a probe is made", func(ctx SpecContext) {
 		addresses, err := net.DefaultResolver.LookupHost(ctx, "localhost")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(addresses).To(ContainElement("127.0.0.1"))
@@ -176,7 +176,7 @@ var _ = Describe("policies", func() {
 		namespace := tenant(ctx)
 		object := api(ctx, namespace)
 		policy := policyFor(ctx, namespace, "a", func(spec *farpointv1.ExternalServicePolicySpec) { spec.MaxEndpoints = new(int32(3)) })
-		// By name, should it be created within the same second.
+		// The name decides if both are created within the same second.
 		later := externalService(namespace, "later", newBackend().url(), newBackend().url())
 		later.Spec.Endpoints[0].Address, later.Spec.Endpoints[1].Address = "198.51.100.10", "198.51.100.11"
 		create(ctx, service(namespace, "later"), later)
@@ -239,7 +239,7 @@ var _ = Describe("policies", func() {
 		))
 	})
 
-	It("hold also for what is suspended, and for what cannot be carried out", func(ctx SpecContext) {
+	It("apply also to suspended objects, and to those with faults", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		for what, change := range map[string]func(*farpointv1.ExternalServiceSpec){
 			"suspended": func(spec *farpointv1.ExternalServiceSpec) { spec.Suspend = true },
@@ -277,7 +277,7 @@ var _ = Describe("policies", func() {
 		}
 	})
 
-	DescribeTable("end the probes that are left behind, which may lead anywhere", func(ctx SpecContext, leave func(SpecContext, *farpointv1.ExternalService), kind, why string) {
+	DescribeTable("end probes that go on unchanged, which may lead anywhere", func(ctx SpecContext, leave func(SpecContext, *farpointv1.ExternalService), kind, why string) {
 		startOperator(adminConfig)
 		namespace, backend := tenant(ctx), newBackend()
 		at, err := url.Parse(backend.URL)
@@ -307,7 +307,7 @@ var _ = Describe("policies", func() {
 		}, farpointv1.TargetServiceResolvedCondition, farpointv1.ServiceNotFoundReason),
 	)
 
-	It("tell what they select", func(ctx SpecContext) {
+	It("show what they select", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, other := tenant(ctx), newNamespace(ctx)
 		object := api(ctx, namespace)

@@ -54,15 +54,15 @@ type policyReporter struct {
 	clock   clock.PassiveClock
 }
 
-// recountDelay gathers what changes the counts: a thousand new ExternalServices are no
-// thousand writes.
+// recountDelay batches changes of the counts, so that a thousand new ExternalServices do not
+// cause a thousand writes.
 const recountDelay = time.Second
 
-// addPolicyReporter adds it to the manager, if the API server has policies.
+// addPolicyReporter adds the reporter to the manager, if the API server has policies.
 func addPolicyReporter(manager ctrl.Manager, reporter *policyReporter) error {
 	_, err := manager.GetRESTMapper().RESTMapping(farpointv1.GroupVersion.WithKind("ExternalServicePolicy").GroupKind(), farpointv1.GroupVersion.Version)
 	if meta.IsNoMatchError(err) {
-		return nil // see policies.start
+		return nil // see tenancy.Policies.Start
 	}
 	if err != nil {
 		return fmt.Errorf("list ExternalServicePolicies: %w", err)

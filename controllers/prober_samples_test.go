@@ -51,7 +51,7 @@ func roles(name, port, writer, reader string) []string {
 }
 
 var _ = Describe("the story of a sample with its own kind of probe", func() {
-	It("hears at once what gRPC servers say of themselves", func(ctx SpecContext) {
+	It("follows at once what gRPC servers report about themselves", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		first, one := grpcBackend()
 		second, two := grpcBackend()
@@ -149,7 +149,7 @@ frontend: IPv4, https 443/TCP https, farpoint.dev/externalservice=frontend
   192.0.2.132 FFF`)
 	})
 
-	It("pings, or says what keeps it from that", func(ctx SpecContext) {
+	It("pings, or reports why it cannot", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		logging := load("by-ping.yaml")
 		logging.apply(ctx)

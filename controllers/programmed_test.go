@@ -33,8 +33,8 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// denySlices has the API server refuse EndpointSlices in the namespace that do not meet the
-// CEL expression, until the returned function is called or the spec ends.
+// denySlices makes the API server refuse EndpointSlices in the namespace that do not meet the CEL
+// expression, until the returned function is called or the spec ends.
 func denySlices(ctx SpecContext, namespace, expression string) (allow func()) {
 	GinkgoHelper()
 	fail, forbidden := admissionregistrationv1.Fail, metav1.StatusReasonForbidden
@@ -130,7 +130,7 @@ var _ = Describe("a write of EndpointSlices that is refused", func() {
 		Eventually(column(ctx, object)).Should(Equal("0/2"))
 	})
 
-	It("counts as far as it was carried out", func(ctx SpecContext) {
+	It("counts as far as it was made", func(ctx SpecContext) {
 		namespace, backends := newNamespace(ctx), newSite()
 		two := corev1.ResourceList{"count/endpointslices.discovery.k8s.io": resource.MustParse("2")}
 		quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "two"}, Spec: corev1.ResourceQuotaSpec{Hard: two}}
@@ -176,7 +176,7 @@ var _ = Describe("an object whose deletion a finalizer holds", func() {
 		}).Should(Succeed())
 	}
 
-	It("is probed, and what it has published is kept true, until that is gone", func(ctx SpecContext) {
+	It("is probed, and its slices are kept up to date, until they are gone", func(ctx SpecContext) {
 		namespace, backends := newNamespace(ctx), newSite()
 		running := startOperator(adminConfig)
 		object := hold(externalService(namespace, "held", backends.url("/a"), backends.url("/b")))
@@ -206,7 +206,7 @@ var _ = Describe("an object whose deletion a finalizer holds", func() {
 		Consistently(conditions(ctx, namespace, "held"), "1s").Should(BeEmpty(), "nothing is created again")
 	})
 
-	It("leaves owners and labels of its slices alone, which the garbage collector may be taking away", func(ctx SpecContext) {
+	It("leaves owners and labels of its slices alone, which the garbage collector may be removing", func(ctx SpecContext) {
 		namespace, backends := newNamespace(ctx), newSite()
 		startOperator(adminConfig)
 		object := hold(externalService(namespace, "left", backends.url("/a")))
@@ -227,7 +227,7 @@ var _ = Describe("an object whose deletion a finalizer holds", func() {
 })
 
 var _ = Describe("a Service that is being deleted", func() {
-	It("loses no endpoint to slices that are not created any more", func(ctx SpecContext) {
+	It("loses no endpoint if slices are not created any more", func(ctx SpecContext) {
 		namespace, backends := newNamespace(ctx), newSite()
 		startOperator(adminConfig)
 		object := externalService(namespace, "leaving", backends.url("/a"), backends.url("/b"), backends.url("/c"))

@@ -38,16 +38,15 @@ import (
 // scraper is a Prometheus that discovers its targets from the API server of the tests.
 type scraper struct {
 	url string
-	// exporters answer in place of all targets, told apart by their address and port.
+	// exporters answer in place of all targets, distinguished by their address and port.
 	exporters *site
 }
 
 // listening is where Prometheus says that its API is.
 var listening = regexp.MustCompile(`msg="Listening on".* address=(127\.0\.0\.1:\d+)`)
 
-// startPrometheus runs one with these scrape configs. Where they discover from Kubernetes,
-// it is from the API server of the tests, and all that they scrape is asked of a proxy in
-// this process, so that nothing leaves the machine.
+// startPrometheus runs a Prometheus with these scrape configs. It discovers from the API server
+// of the tests, and scrapes through a proxy in this process, so that nothing leaves the machine.
 func startPrometheus(scrapeConfigs string) *scraper {
 	GinkgoHelper()
 	started := &scraper{exporters: newExporters()}

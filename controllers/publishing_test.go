@@ -34,7 +34,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// site is many backends in one server, told apart by the path of their URL.
+// site is many backends in one server, distinguished by the path of their URL.
 type site struct {
 	*httptest.Server
 	down sync.Map
@@ -118,7 +118,7 @@ var _ = Describe("publishing", func() {
 		Expect(conditions(ctx, namespace, "mixed")()).To(HaveKey("2001:db8::1"))
 	})
 
-	It("obeys the hand on the switch", func(ctx SpecContext) {
+	It("follows the state that the spec sets", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object := externalService(namespace, "switch", backends.url("/a"), backends.url("/b"), backends.url("/c"))
@@ -199,7 +199,7 @@ var _ = Describe("publishing", func() {
 		Expect(k8s.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "shared"}, &corev1.Service{})).To(Succeed(), "a Service that was found stays")
 	})
 
-	It("says so when two objects publish the same endpoint, and when they no longer do", func(ctx SpecContext) {
+	It("reports when two objects publish the same endpoint, and when they no longer do", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		first, second := externalService(namespace, "first", backends.url("/")), externalService(namespace, "second", backends.url("/"))
@@ -243,7 +243,7 @@ var _ = Describe("publishing", func() {
 		Expect(condition(ctx, object, farpointv1.StalledCondition)()).To(BeEmpty())
 	})
 
-	It("keeps what it publishes when a slip makes its URL useless", func(ctx SpecContext) {
+	It("keeps what it publishes when an edit makes its URL invalid", func(ctx SpecContext) {
 		first := startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object := externalService(namespace, "slip", backends.url("/a"), backends.url("/b"))

@@ -27,7 +27,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// randomPolicies makes policies and specs out of so few parts that they meet.
+// randomPolicies makes policies and specs out of few parts, so that they often match.
 type randomPolicies struct{ *rand.Rand }
 
 func newRandomPolicies(random *rand.Rand) randomPolicies { return randomPolicies{random} }

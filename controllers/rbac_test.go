@@ -127,8 +127,8 @@ func (u *usedRights) refused() []string {
 	return slices.Clone(u.forbidden)
 }
 
-// unused are rights that are granted to the operator's ServiceAccount and that it had no need need
-// of. A watch has seen all that get and list show.
+// unused returns the rights that are granted to the operator's ServiceAccount and that it did not
+// use. A watch includes get and list.
 func (u *usedRights) unused(among manifests) []string {
 	GinkgoHelper()
 	u.mu.Lock()

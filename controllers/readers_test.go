@@ -25,9 +25,8 @@ import (
 	"github.com/onsi/gomega/gexec"
 )
 
-// Programs that read EndpointSlices know nothing of Farpoint. The specs in
-// coredns_test.go and prometheus_test.go hold what the operator publishes against what
-// such a program makes of it.
+// Programs that read EndpointSlices know nothing of Farpoint. The specs in coredns_test.go and
+// prometheus_test.go compare what the operator publishes with what such a program makes of it.
 
 // startReader runs a program that build.sh has built until the spec ends.
 func startReader(name string, arguments ...string) *gexec.Session {

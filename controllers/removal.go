@@ -39,8 +39,8 @@ func (r *Reconciler) removeFormerServices(ctx context.Context, object *farpointv
 	return r.services.removeCreated(ctx, client.ObjectKeyFromObject(object), key)
 }
 
-// removeAll removes what was written for an ExternalService that is gone. The garbage
-// collector would as well, but later, and not while it is away.
+// removeAll removes what was written for an ExternalService that is gone. The garbage collector
+// would as well, but later, and not while it is down.
 func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error {
 	here, elsewhere, _, err := r.slicesOf(ctx, request.NamespacedName, request.Namespace)
 	if err != nil {
@@ -48,9 +48,9 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 	}
 	plan := sliceplan.Plan{Delete: elsewhere}
 	for _, slice := range here {
-		// One without the reference was orphaned on purpose: kubectl delete --cascade=orphan.
-		// That is not said of those elsewhere, and they could not stay if it were: the
-		// namespace that they are in could not revoke its grant any more.
+		// A slice without the reference was orphaned on purpose: kubectl delete --cascade=orphan.
+		// This does not apply to slices elsewhere, which could not stay anyway: their namespace
+		// could not revoke its grant any more.
 		if ownership.IsOwnedBy(slice, request.Name) {
 			plan.Delete = append(plan.Delete, slice)
 		}

@@ -75,7 +75,7 @@ func TestDrainOverAnyEdits(t *testing.T) {
 			}
 			for name, conditions := range after {
 				if drains := !due[name].IsZero(); drains != (conditions == "FTT") || !drains && !requested[name] {
-					t.Fatalf("seed %d: %s is published %s; wanted %v, drains until %v", seed, name, conditions, requested[name], due[name])
+					t.Fatalf("seed %d: %s is published %s; requested %v, drains until %v", seed, name, conditions, requested[name], due[name])
 				}
 			}
 			maps.DeleteFunc(due, func(name string, until time.Time) bool {
@@ -91,7 +91,7 @@ func TestDrainOverAnyEdits(t *testing.T) {
 	}
 }
 
-// TestRestarts_AnyState_ChangeNothing has operators restart in any state that a world can be in.
+// TestRestarts_AnyState_ChangeNothing restarts operators in any state that a harness can be in.
 func TestRestarts_AnyState_ChangeNothing(t *testing.T) {
 	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
 	states := []farpointv1.EndpointState{"", "", "", farpointv1.EndpointActive, farpointv1.EndpointDraining, farpointv1.EndpointDisabled}
@@ -133,7 +133,7 @@ func TestRestarts_AnyState_ChangeNothing(t *testing.T) {
 	}
 }
 
-// One that was published goes on as before, unless a valid one takes its place.
+// A held endpoint that was published goes on as before, unless a valid one claims its key.
 func TestKeys_HeldEndpoint_LeavesItsKeyToAValidOne(t *testing.T) {
 	w := newHarness(t)
 	w.object.Spec.Endpoints = []farpointv1.Endpoint{fixtures.At("192.0.2.1", 8080)}
@@ -220,9 +220,9 @@ func TestKeys_NameTwiceWithTheSamePort_IsReported(t *testing.T) {
 	}
 }
 
-// TestRestarts_MixedPortsAndFamilies_ChangeNothing has operators restart in any state that
-// endpoints with different ports and families can be in, with the status emptied and not,
-// and compares each family and port with an object that has nothing else.
+// TestRestarts_MixedPortsAndFamilies_ChangeNothing restarts operators in any state that endpoints
+// with different ports and families can be in, with the status emptied and not, and compares each
+// family and port with an object that has nothing else.
 func TestRestarts_MixedPortsAndFamilies_ChangeNothing(t *testing.T) {
 	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
 	split := false

@@ -33,7 +33,7 @@ import (
 const samples = "../config/samples"
 
 var _ = Describe("the samples", func() {
-	// Nobody probes here: no operator is running, and the objects go before one does.
+	// Nothing is probed: no operator is running, and the objects are deleted before one does.
 	It("are accepted as they stand, one by one and all at once", func(ctx SpecContext) {
 		all := rendered(ctx, samples)
 		DeferCleanup(func(ctx SpecContext) { all.remove(ctx) })
@@ -151,7 +151,7 @@ func fleet(from, to int) string {
 	return text
 }
 
-// sampleFiles are all there are.
+// sampleFiles returns all samples.
 func sampleFiles() []string {
 	GinkgoHelper()
 	entries, err := os.ReadDir(samples)

@@ -70,7 +70,7 @@ func (w words) plant(origin string) string {
 	return w[origin]
 }
 
-// in are the places whose words a text repeats, be it in base64.
+// in returns the places whose words a text repeats, also in base64.
 func (w words) in(text string) []string {
 	var origins []string
 	for origin, word := range w {
@@ -81,7 +81,8 @@ func (w words) in(text string) []string {
 	return origins
 }
 
-// talker answers each connection like this, once something was said or at once.
+// talker returns the address of a server that answers each connection like this, at once or after
+// the first bytes.
 func talker(listens bool, answer string) string {
 	GinkgoHelper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -163,7 +164,7 @@ func issued(name, subject, issuer string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}
 }
 
-// postbox keeps what it is posted.
+// postbox keeps what is posted to it.
 type postbox struct {
 	*httptest.Server
 	mu   sync.Mutex
@@ -301,7 +302,7 @@ var _ = Describe("what endpoints and Secrets say", func() {
 		userInfo := externalService(namespace, "userinfo", farpointv1.HealthCheckURL("http://"+planted.plant("user")+":"+planted.plant("password in a URL")+"@192.0.2.1/"))
 		Expect(k8s.Create(ctx, userInfo)).NotTo(Succeed(), "nothing that is stored has a password in it")
 
-		By("waiting until all of it was heard, and told of")
+		By("waiting until all of it was received, and reported")
 		for _, source := range all {
 			Eventually(reasonsOf(ctx, source.object)).Should(Equal(source.reasons), source.object.Name)
 		}
@@ -347,7 +348,7 @@ func reasonsOf(ctx context.Context, object *farpointv1.ExternalService) func() [
 	}
 }
 
-// informed leaves out what is logged for who debugs only.
+// informed leaves out what is logged for debugging only.
 func informed(log string) string {
 	var kept []string
 	for line := range strings.Lines(log) {

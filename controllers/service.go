@@ -47,10 +47,10 @@ type serviceResolver struct {
 	grants *tenancy.Grants
 }
 
-// resolve returns an error only if the API server could not be asked or told, and knows
-// nothing until the grants are known, which requeue the object. Where the
-// target cannot lead to the endpoints, another Service that the slices belong to goes on
-// doing so: a target is given up for another one, and not for none.
+// resolve returns an error only if a request to the API server failed. known is false until the
+// grants are known, which requeue the object. If the target cannot lead to the endpoints, another
+// Service that the slices belong to goes on doing so: a target is given up for another one, and
+// not for none.
 func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) (finding report.TargetService, known bool, err error) {
 	finding, known, err = r.resolveTarget(ctx, owner)
 	if err != nil || !known || finding.Service != nil {
@@ -65,9 +65,9 @@ func (r serviceResolver) resolve(ctx context.Context, owner *farpointv1.External
 	return finding, true, nil
 }
 
-// formerTarget returns a Service besides the target that slices of the owner belong to, and
-// that may lead to the endpoints still; nil if there is none. Until the grants are known,
-// neither is that.
+// formerTarget returns a Service besides the target that slices of the owner belong to, and that
+// may still lead to the endpoints; nil if there is none. known is false until the grants are
+// known.
 func (r serviceResolver) formerTarget(ctx context.Context, owner *farpointv1.ExternalService, published []*discoveryv1.EndpointSlice) (former *corev1.Service, known bool, err error) {
 	checked := map[types.NamespacedName]bool{ownership.TargetService(owner): true}
 	for _, slice := range slices.SortedFunc(slices.Values(published), sliceplan.ByName) {
@@ -102,7 +102,8 @@ func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.Ex
 			Message: fmt.Sprintf("serviceTemplate cannot create Service %s in another namespace than this object's: remove targetService.namespace, or remove serviceTemplate and create the Service there", key),
 		}, true, nil
 	}
-	// Before the Service is looked for: whether there is one is nobody's business otherwise.
+	// This comes before the Service is read: without a grant, whether it exists must not be
+	// disclosed.
 	refused, known := r.refusal(owner)
 	switch {
 	case !known:
@@ -125,8 +126,8 @@ func (r serviceResolver) resolveTarget(ctx context.Context, owner *farpointv1.Ex
 	return finding, true, err
 }
 
-// refusal says why the owner may not refer to its Service; nil if it may. Until the grants are
-// known, neither is that.
+// refusal says why the owner may not refer to its Service; nil if it may. known is false until
+// the grants are known.
 func (r serviceResolver) refusal(owner *farpointv1.ExternalService) (refused *tenancy.Refusal, known bool) {
 	key := ownership.TargetService(owner)
 	if key.Namespace == owner.Namespace {
@@ -135,8 +136,8 @@ func (r serviceResolver) refusal(owner *farpointv1.ExternalService) (refused *te
 	return r.grants.Refusal(owner.Namespace, key)
 }
 
-// removeCreated deletes the Services that were created for the owner, save the one of
-// this key.
+// removeCreated deletes the Services that were created for the owner, except the one with this
+// key.
 func (r serviceResolver) removeCreated(ctx context.Context, owner, except types.NamespacedName) error {
 	created := &corev1.ServiceList{}
 	if err := r.client.List(ctx, created, client.InNamespace(owner.Namespace), client.MatchingFields{ownerIndex: owner.Name}); err != nil {
@@ -189,10 +190,10 @@ func (r serviceResolver) keep(ctx context.Context, owner *farpointv1.ExternalSer
 	return report.EvaluateService(owner, desired), nil
 }
 
-// orphanedBy reports whether the Service was created from the template of an ExternalService
-// of this name that left it behind: kubectl delete --cascade=orphan takes off the reference
-// and leaves the label, and so does a restore from a backup. A Service with a selector was
-// never created from a template, whatever its label says.
+// orphanedBy reports whether the Service was created from the template of an ExternalService of
+// this name that left it behind: kubectl delete --cascade=orphan removes the reference and leaves
+// the label, and so does a restore from a backup. A Service with a selector was never created
+// from a template, whatever its label says.
 func orphanedBy(service *corev1.Service, owner *farpointv1.ExternalService) bool {
 	return service.Labels[farpointv1.OwnerLabel] == owner.Name && metav1.GetControllerOf(service) == nil && len(service.Spec.Selector) == 0
 }
@@ -205,8 +206,8 @@ func invalidService(owner *farpointv1.ExternalService, present *corev1.Service, 
 	return finding
 }
 
-// desiredService is the present Service, or a new one if that is nil, with all fields that the
-// template sets. The rest is left to the API server's defaults and to others.
+// desiredService returns the present Service, or a new one if that is nil, with all fields that
+// the template sets. The rest is left to the API server's defaults and to others.
 func desiredService(owner *farpointv1.ExternalService, key types.NamespacedName, present *corev1.Service) *corev1.Service {
 	desired := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: key.Name, Namespace: key.Namespace}}
 	if present != nil {
@@ -232,8 +233,8 @@ func desiredService(owner *farpointv1.ExternalService, key types.NamespacedName,
 	return desired
 }
 
-// setFamilies leaves a second family that the API server has added by the policy: it lets
-// nobody take that away as long as the policy is not SingleStack.
+// setFamilies keeps a second family that the API server has added because of the policy: it
+// cannot be removed as long as the policy is not SingleStack.
 func setFamilies(spec *corev1.ServiceSpec, template farpointv1.ServiceTemplateSpec) {
 	if template.IPFamilyPolicy != nil {
 		spec.IPFamilyPolicy = template.IPFamilyPolicy

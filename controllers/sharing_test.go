@@ -66,7 +66,7 @@ func setSelector(ctx SpecContext, namespace, name string, selector map[string]st
 	Expect(k8s.Update(ctx, present)).To(Succeed())
 }
 
-// untouched expects that nobody has written the object since it was created here.
+// untouched expects that the object was not written since it was created here.
 func untouched(ctx SpecContext, created client.Object) {
 	GinkgoHelper()
 	present := created.DeepCopyObject().(client.Object)
@@ -98,7 +98,7 @@ var _ = Describe("a Service that leads to Pods as well", func() {
 		untouched(ctx, pods)
 	})
 
-	It("says so while a Pod has the address and port of an endpoint", func(ctx SpecContext) {
+	It("is reported while a Pod has the address and port of an endpoint", func(ctx SpecContext) {
 		running := startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object := externalService(namespace, "same", backends.url("/"))

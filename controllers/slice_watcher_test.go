@@ -133,7 +133,7 @@ func absentOf(addresses map[string]string) func([]*discoveryv1.EndpointSlice) []
 	}
 }
 
-// twice finds endpoints that are in two places.
+// twice finds endpoints that are in two slices.
 func twice(present []*discoveryv1.EndpointSlice) []string {
 	seen := map[string]string{}
 	var faults []string
@@ -164,7 +164,7 @@ func lagging(config *rest.Config, lag time.Duration) *rest.Config {
 	return config
 }
 
-// delayed is a body whose bytes come later than they did.
+// delayed is a body whose bytes arrive later.
 type delayed struct {
 	io.ReadCloser
 	lag    time.Duration

@@ -35,14 +35,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// slowWebhook is an admission webhook that takes its time over the EndpointSlices of one
-// namespace, and allows them all.
+// slowWebhook is an admission webhook that delays the EndpointSlices of one namespace, and allows
+// them all.
 type slowWebhook struct {
 	// waiting counts the requests that it has not answered yet.
 	waiting atomic.Int32
 }
 
-// startSlowWebhook has the API server ask it until the spec ends.
+// startSlowWebhook makes the API server call it until the spec ends.
 func startSlowWebhook(ctx SpecContext, namespace string, takes time.Duration) *slowWebhook {
 	GinkgoHelper()
 	webhook, ended := &slowWebhook{}, make(chan struct{})
@@ -113,7 +113,7 @@ var _ = Describe("a tenant whose admission webhook is slow", func() {
 
 		const takes, objects = 8 * time.Second, 40
 		webhook := startSlowWebhook(ctx, slow, takes)
-		// The API server does not go by a new webhook at once.
+		// The API server does not use a new webhook at once.
 		Eventually(func() error {
 			hurried, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()

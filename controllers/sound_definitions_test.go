@@ -68,7 +68,7 @@ var _ = Describe("a fault in the health check", func() {
 			Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal(ready))
 
 			breakIt(ctx, faulty{object, ca, login, &unavailable})
-			// A Secret is looked at again with the next edit.
+			// A Secret is read again after the next edit.
 			edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
 				spec.Endpoints = append(spec.Endpoints, farpointv1.Endpoint{Address: "192.0.2.12", Port: new(int32(8080)), HealthCheckURL: third.url()})
 			})
@@ -102,7 +102,7 @@ var _ = Describe("a fault in the health check", func() {
 		Entry("as a CA that another Secret is to have", "False CertificatesUnavailable", "; endpoints are probed by the last valid health check, that of generation 1", func(ctx context.Context, f faulty) {
 			edit(ctx, f.object, func(spec *farpointv1.ExternalServiceSpec) { spec.HealthCheck.TLS.CASecretRef.Name = "none" })
 		}),
-		Entry("as a client certificate that there is none of", "False CertificatesUnavailable", "; endpoints are probed by the last valid health check, that of generation 1", func(ctx context.Context, f faulty) {
+		Entry("as a client certificate that does not exist", "False CertificatesUnavailable", "; endpoints are probed by the last valid health check, that of generation 1", func(ctx context.Context, f faulty) {
 			edit(ctx, f.object, func(spec *farpointv1.ExternalServiceSpec) {
 				spec.HealthCheck.TLS.ClientCertificateSecretRef = &farpointv1.SecretReference{Name: "none"}
 			})

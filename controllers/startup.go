@@ -26,8 +26,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// serverReport writes once to the log which API server the operator has found. Every replica
-// does, as soon as its caches are filled.
+// serverReport logs once which API server the operator has found, in every replica, as soon as
+// its caches are filled.
 type serverReport struct {
 	discovery discovery.ServerVersionInterface
 	host      string

@@ -64,7 +64,7 @@ var _ = Describe("the story of two backends", func() {
 		Expect(conditions(ctx, namespace, "legacy-api")()).To(Equal(map[string]string{"192.0.2.10": "TTF", "192.0.2.11": "TTF"}))
 		Expect(condition(ctx, object, farpointv1.DegradedCondition)()).To(Equal("False NoEndpointsUnhealthy"))
 
-		// Those that were found healthy at first are reported in one Event, or in two.
+		// The endpoints whose first verdict is healthy are reported in one Event, or in two.
 		Eventually(counted(ctx, object, "EndpointHealthy", "healthy")).Should(Equal(2 + 1))
 		Expect(notes(ctx, object)()).To(ContainElements(
 			"Warning EndpointUnhealthy: Endpoint 192.0.2.11:8080 is unhealthy: status 503 is not an expected one",

@@ -60,8 +60,8 @@ var (
 	logged = gbytes.NewBuffer()
 )
 
-// The log is set before any test runs: controller-runtime throws everything away that is
-// logged, also later, once it has been without one for 30 seconds.
+// The log is set before any test runs: controller-runtime discards everything that is logged,
+// also later, once it has been without one for 30 seconds.
 //
 // Of several processes of ginkgo each would run all that is no spec, too: `go test` does that.
 func TestMain(m *testing.M) {
@@ -156,15 +156,15 @@ func startOperator(config *rest.Config, change ...func(*controllers.Options)) *o
 	return started
 }
 
-// readingReferencesOften has what is rotated in use soon.
+// readingReferencesOften makes rotated Secrets be used soon.
 func readingReferencesOften(options *controllers.Options) { options.ReferencesInterval = time.Second }
 
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
 
-// newNamespace makes a namespace for one spec. What is in it goes at the spec's end, so
-// that the operator of the next one finds nothing to do.
+// newNamespace creates a namespace for one spec. Its objects are deleted at the end of the spec,
+// so that the operator of the next one finds nothing to do.
 func newNamespace(ctx context.Context) string {
 	GinkgoHelper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "spec-"}}

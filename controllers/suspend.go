@@ -79,7 +79,7 @@ func (r *Reconciler) keepSuspended(ctx context.Context, object *farpointv1.Exter
 	service := &corev1.Service{}
 	err := r.client.Get(ctx, ownership.TargetService(object), service)
 	if apierrors.IsNotFound(err) {
-		return nil // and nor are there Endpoints that anybody reads
+		return nil // so nobody reads its Endpoints either
 	}
 	if err == nil {
 		_, err = r.endpoints.keep(ctx, object, service, published)

@@ -65,7 +65,7 @@ var _ = Describe("the target Service", func() {
 		}, farpointv1.ServiceInOtherNamespaceReason, farpointv1.StalledCondition, "remove targetService.namespace"),
 	)
 
-	It("is waited for, and its slices come back however often it is replaced", func(ctx SpecContext) {
+	It("is awaited, and its slices come back however often it is replaced", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		object := externalService(namespace, "waited", backends.url("/"))
@@ -201,8 +201,8 @@ var _ = Describe("the target Service", func() {
 		Expect(slicesFor(ctx, namespace, "moved")).To(BeEmpty())
 	})
 
-	// Kubernetes gives a headless Service without a selector both families, and lets nobody take take
-	// one away without setting ipFamilyPolicy.
+	// Kubernetes gives a headless Service without a selector both families, and does not let one
+	// be removed without setting ipFamilyPolicy.
 	It("keeps the family that Kubernetes adds to that of the template", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
@@ -228,7 +228,7 @@ var _ = Describe("the target Service", func() {
 		Eventually(families).Should(Equal([]corev1.IPFamily{corev1.IPv4Protocol}))
 	})
 
-	It("is created once a quota lets it be", func(ctx SpecContext) {
+	It("is created once a quota permits", func(ctx SpecContext) {
 		startOperator(adminConfig)
 		namespace, backends := newNamespace(ctx), newSite()
 		none := corev1.ResourceList{corev1.ResourceServices: resource.MustParse("0")}

@@ -31,30 +31,31 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// transitions puts the owners of targets whose health changed into the work queue, ahead
-// of everything else that waits there: the first change after a quiet time at once, and
-// what follows within the batch window together at its end, so that a crowd of changes
-// is two writes of a slice.
+// transitions puts the owners of targets whose health changed into the work queue, ahead of
+// everything else that waits there: the first change after a quiet time at once, and what follows
+// within the batch window together at its end, so that many changes at once are two writes of a
+// slice.
 type transitions struct {
 	clock clock.PassiveClock
 
 	// mu guards what follows. Nothing waits while holding it.
 	mu    sync.Mutex
 	queue priorityqueue.PriorityQueue[reconcile.Request]
-	// scheduled are when each owner's last turn was, or its next one will be.
+	// scheduled is when each owner was last queued for, or will be next.
 	scheduled map[probes.Owner]time.Time
-	// unpublished are when the first change was reported that the slices do not have yet.
+	// unpublished is when the first change of each owner that the slices do not have yet was
+	// reported.
 	unpublished map[probes.Owner]time.Time
-	// swept is when owners that have been quiet were last forgotten.
+	// swept is when owners without recent changes were last forgotten.
 	swept time.Time
 }
 
 const (
 	// transitionPriority is above that of edits (0) and resyncs (handler.LowPriority).
 	transitionPriority = 100
-	// batchWindow is the least time from one turn of an owner to the next. It is what the
-	// last endpoint of several that die together may lose traffic for beyond the time that
-	// its probes take.
+	// batchWindow is the minimum time from one reconcile of an owner to the next. For that long,
+	// beyond the time that its probes take, the last of several endpoints that die together may
+	// lose traffic.
 	batchWindow = 150 * time.Millisecond
 )
 
@@ -74,8 +75,8 @@ func (t *transitions) start(_ context.Context, queue workqueue.TypedRateLimiting
 	return nil
 }
 
-// notify is what the scheduler calls. Without a queue the controller has not started,
-// and will look at every object when it does.
+// notify is called by the scheduler. Without a queue the controller has not started, and will
+// reconcile every object when it does.
 func (t *transitions) notify(owner probes.Owner) {
 	t.mu.Lock()
 	queue, wait := t.queue, t.wait(owner)
@@ -89,8 +90,9 @@ func (t *transitions) notify(owner probes.Owner) {
 	})
 }
 
-// resolved is what the resolver calls: a name of the owner leads elsewhere. It has its turn
-// at once. A name is asked for seconds later again, so that there is no crowd to wait for.
+// resolved is called by the resolver: a name of the owner leads elsewhere. The owner is
+// reconciled at once. A name is looked up again only seconds later, so that there are no further
+// changes to wait for.
 func (t *transitions) resolved(owner probes.Owner) {
 	t.mu.Lock()
 	queue := t.queue
@@ -102,7 +104,7 @@ func (t *transitions) resolved(owner probes.Owner) {
 	queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, reconcile.Request{NamespacedName: types.NamespacedName(owner)})
 }
 
-// wait returns the time until the owner's turn.
+// wait returns the time until the owner is to be reconciled.
 func (t *transitions) wait(owner probes.Owner) time.Duration {
 	now := t.clock.Now()
 	t.sweep(now)
@@ -114,16 +116,16 @@ func (t *transitions) wait(owner probes.Owner) time.Duration {
 	case !known || now.Sub(next) >= batchWindow:
 		t.scheduled[owner] = now
 		return 0
-	case next.After(now): // there is one to come
+	case next.After(now): // it is queued for then
 		return next.Sub(now)
 	}
 	t.scheduled[owner] = next.Add(batchWindow)
 	return t.scheduled[owner].Sub(now)
 }
 
-// claim is called by who is about to publish what is known. It returns when the first change change
-// was reported that is news; zero if none is. The batch window starts again: a turn may have
-// waited long in the queue.
+// claim is called before what is known is published. It returns when the first unpublished change
+// was reported; zero if there is none. The batch window starts again: the owner may have waited
+// long in the queue.
 func (t *transitions) claim(owner probes.Owner) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -135,14 +137,15 @@ func (t *transitions) claim(owner probes.Owner) time.Time {
 	return since
 }
 
-// restore is called by who could not publish what was taken: it remains news since then.
+// restore is called if what was claimed could not be published: it remains unpublished since
+// then.
 func (t *transitions) restore(owner probes.Owner, since time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.unpublished[owner] = since // which is before anything that was reported meanwhile
 }
 
-// sweep forgets who has been quiet, now and then.
+// sweep forgets owners without recent changes, now and then.
 func (t *transitions) sweep(now time.Time) {
 	if now.Sub(t.swept) < time.Minute {
 		return

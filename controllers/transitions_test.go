@@ -36,7 +36,7 @@ func TestTransitions_WithinTheWindow_AreBatched(t *testing.T) {
 		clock.SetTime(fixtures.Noon.Add(ms * time.Millisecond))
 		got = append(got, turns.wait(owner)/time.Millisecond)
 	}
-	// 150 is the turn of those before it, which 210 comes after; 300 is the next.
+	// The changes before 150 are batched at 150; 210 comes after that, and is batched at 300.
 	want := []time.Duration{0, 120, 90, 1, 150, 90, 120, 0, 149}
 	if !slices.Equal(got, want) {
 		t.Errorf("waits %v ms, want %v", got, want)

@@ -60,7 +60,7 @@ func (s namedSource) String() string {
 	return "func source: " + s.name
 }
 
-// watch has the reconciler called for whatever may change what it would do.
+// watch makes the controller reconcile an object after every change that may matter to it.
 func (r *Reconciler) watch(manager ctrl.Manager, sources []namedSource, options controller.Options) error {
 	b := ctrl.NewControllerManagedBy(manager).
 		Named("externalservice").
@@ -77,8 +77,8 @@ func (r *Reconciler) watch(manager ctrl.Manager, sources []namedSource, options 
 	return b.WithOptions(options).Complete(r)
 }
 
-// sharingRoom names the ExternalServices that have to do with the room that another one
-// takes or leaves.
+// sharingRoom names the ExternalServices that share a maximum number of endpoints with another
+// one.
 func (r *Reconciler) sharingRoom(ctx context.Context, object client.Object) []reconcile.Request {
 	if within, _ := r.policies.Of(object.GetNamespace()); !within.BoundsEndpoints() {
 		return nil
@@ -139,8 +139,8 @@ func ownerOf(_ context.Context, object client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: owner}}
 }
 
-// membershipChanged lets pass what matters to others that publish for the same Service: what
-// may begin or end a conflict, and hints, but not the flips.
+// membershipChanged passes changes that matter to others that publish for the same Service: those
+// that may begin or end a conflict, and those of hints, but not flips.
 func membershipChanged() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
@@ -155,8 +155,8 @@ func membershipChanged() predicate.Predicate {
 	}
 }
 
-// mirroringChanged lets pass what may begin or end that an Endpoints object is copied
-// into slices.
+// mirroringChanged passes changes that may begin or end the copying of an Endpoints object into
+// slices.
 func mirroringChanged() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
@@ -165,7 +165,7 @@ func mirroringChanged() predicate.Predicate {
 	}
 }
 
-// sizeChanged lets pass what changes how much room an ExternalService takes.
+// sizeChanged passes changes of how many endpoints an ExternalService has.
 func sizeChanged() predicate.Predicate {
 	size := func(object client.Object) int {
 		if object.GetDeletionTimestamp() != nil {

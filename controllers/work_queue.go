@@ -32,10 +32,9 @@ import (
 const slowAfter, slowMemory = 250 * time.Millisecond, time.Minute
 
 // tenantQueue is a work queue that keeps a tenant whose writes are slow from holding up the
-// others. A reconcile that has become slow gives its place to another one. Slow reconciles
-// are bounded by themselves, in all and for each namespace: what else is to be reconciled
-// there waits until one of them has ended. It is the same queue otherwise, with the same
-// priorities.
+// others. A reconcile that has become slow gives its slot to another one. Slow reconciles have
+// limits of their own, in all and for each namespace: what else is to be reconciled there waits
+// until one of them has ended. Otherwise it is the same queue, with the same priorities.
 type tenantQueue struct {
 	priorityqueue.PriorityQueue[reconcile.Request]
 	clock  clock.WithDelayedExecution
@@ -115,8 +114,7 @@ func newTenantQueue(queue priorityqueue.PriorityQueue[reconcile.Request], limits
 	return q
 }
 
-// GetWithPriority waits for a place and for a request whose namespace may have another
-// reconcile.
+// GetWithPriority waits for a slot and for a request whose namespace may have another reconcile.
 func (q *tenantQueue) GetWithPriority() (request reconcile.Request, priority int, shutdown bool) {
 	<-q.slots
 	for {
@@ -128,11 +126,11 @@ func (q *tenantQueue) GetWithPriority() (request reconcile.Request, priority int
 		if q.begin(request, priority) {
 			return request, priority, false
 		}
-		q.PriorityQueue.Done(request) // it is added again when its turn comes
+		q.PriorityQueue.Done(request) // it is added again when it may begin
 	}
 }
 
-// Get is GetWithPriority for those who do not ask for the priority.
+// Get is GetWithPriority without the priority.
 func (q *tenantQueue) Get() (request reconcile.Request, shutdown bool) {
 	request, _, shutdown = q.GetWithPriority()
 	return request, shutdown
@@ -180,8 +178,8 @@ func (q *tenantQueue) overdue(request reconcile.Request, started *runningReconci
 	q.lastSlow[request.Namespace] = now
 }
 
-// becomeSlow gives the place of a reconcile to another one. It is called with mu held, and
-// does not block: there is room in places for each reconcile that is not slow.
+// becomeSlow gives the slot of a reconcile to another one. It is called with mu held, and does
+// not block: slots has room for each reconcile that is not slow.
 func (q *tenantQueue) becomeSlow(namespace string, started *runningReconcile) {
 	started.slow, started.overdue = true, false
 	q.slow[namespace]++
@@ -212,8 +210,8 @@ func (q *tenantQueue) Done(request reconcile.Request) {
 	}
 }
 
-// end returns the requests that may begin after one has ended, with their priorities. Also
-// after a quick one: those who wait do so for slow ones that may all have ended.
+// end returns the requests that may begin after one has ended, with their priorities. There may
+// be some after a quick one, too: they have waited for slow ones, which may all have ended.
 func (q *tenantQueue) end(request reconcile.Request) map[reconcile.Request]int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -261,7 +259,7 @@ func (q *tenantQueue) endSlow(namespace string, wasSlow bool) {
 	}
 }
 
-// countDown takes one from a count, and removes counts of nothing.
+// countDown decrements a count, and removes it at zero.
 func countDown(counts map[string]int, key string) {
 	if counts[key]--; counts[key] == 0 {
 		delete(counts, key)

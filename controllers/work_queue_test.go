@@ -148,7 +148,7 @@ func TestTenantQueue_SlowTenants_DoNotHoldUpOthers(t *testing.T) {
 	}
 }
 
-// Before anybody knows that a tenant is slow, it has all places, for a moment.
+// Until a tenant is known to be slow, it has all slots, for a moment.
 func TestTenantQueue_TenantBecomesSlow_GivesWayWithinAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		run := runQueue(4, func(request reconcile.Request) time.Duration {

@@ -60,10 +60,10 @@ func IsOurs(object metav1.Object) bool {
 	return err == nil && group.Group == farpointv1.GroupVersion.Group
 }
 
-// DependentReference makes the garbage collector remove what was written for a Service.
-// What is not in its owner's namespace goes with the Service: owners across namespaces are
-// none to it. That reference is not a controller's, which tells a slice from those of
-// Kubernetes' own.
+// DependentReference makes the garbage collector remove what was written for a Service. What is
+// not in its owner's namespace is removed with the Service: the garbage collector does not know
+// owners in other namespaces. That reference is not a controller's, which distinguishes a slice
+// from those of Kubernetes' own controller.
 func DependentReference(owner *farpointv1.ExternalService, service *corev1.Service) metav1.OwnerReference {
 	if owner.Namespace == service.Namespace {
 		return Reference(owner)
@@ -72,8 +72,7 @@ func DependentReference(owner *farpointv1.ExternalService, service *corev1.Servi
 }
 
 // IsWrittenFor reports whether a slice with a name that the owner gives was written for it.
-// Somebody may have taken off or changed its labels, and in another namespace its
-// reference.
+// Somebody may have removed or changed its labels and, in another namespace, its reference.
 func IsWrittenFor(slice *discoveryv1.EndpointSlice, owner types.NamespacedName) bool {
 	if slice.Namespace == owner.Namespace {
 		return IsOwnedBy(slice, owner.Name)

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package phrase shortens what conditions and Events name: lists to their first members,
-// texts to so many bytes, and names of objects by the namespace of the reader. It knows
-// nothing of what it names.
+// Package phrase shortens what conditions and Events name: lists to their first members, texts to
+// a number of bytes, and names of objects by the namespace of the reader. It knows nothing of
+// what it names.
 package phrase

@@ -32,7 +32,7 @@ func List(words []string, separator string) string {
 	return strings.Join(words, separator)
 }
 
-// NameFrom names something to those who are in a namespace.
+// NameFrom names an object for readers in a namespace.
 func NameFrom(namespace string, key types.NamespacedName) string {
 	if key.Namespace == namespace {
 		return key.Name
@@ -40,7 +40,7 @@ func NameFrom(namespace string, key types.NamespacedName) string {
 	return key.String()
 }
 
-// Cut shortens a text to so many bytes.
+// Cut shortens a text to at most this many bytes.
 func Cut(text string, longest int) string {
 	const more = "…"
 	if len(text) <= longest {

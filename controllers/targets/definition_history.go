@@ -154,8 +154,8 @@ func (h *History) Targets(planner Planner, names *Expansion, ports []corev1.Serv
 	return compiled
 }
 
-// keep takes over how endpoints are probed now. Of the definitions it keeps the latest sound
-// one and those that are in use.
+// keep remembers how endpoints are probed now. Of the definitions it keeps the latest sound one
+// and those that are in use.
 func (h *History) keep(planned *Targets) {
 	h.probers = planned.ActiveProbers()
 	inUse := map[*Definition]bool{}
