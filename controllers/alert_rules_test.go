@@ -37,7 +37,7 @@ import (
 
 const (
 	rulesFile     = "../config/prometheus/rules.yaml"
-	rulesTestFile = "../config/prometheus/rules_test.yaml"
+	rulesTestFiles = "../config/prometheus/rules_*_test.yaml"
 	dashboardFile = "../config/grafana/farpoint.json"
 	runbookFile   = "../docs/runbook.md"
 )
@@ -116,39 +116,56 @@ func TestAlertRules_PromtoolTests_Pass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests, err := os.ReadFile(rulesTestFile)
-	if err != nil {
-		t.Fatal(err)
-	}
 	folder := t.TempDir()
-	for name, content := range map[string][]byte{"rules.yaml": text, "rules_test.yaml": tests} {
-		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
+	put := func(name string, content []byte) (path string) {
+		t.Helper()
+		path = filepath.Join(folder, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		return path
 	}
-	runProgram(t, nil, "promtool", "check", "rules", "--lint=all", "--lint-fatal", filepath.Join(folder, "rules.yaml"))
-	runProgram(t, nil, "promtool", "test", "rules", filepath.Join(folder, "rules_test.yaml"))
+	runProgram(t, nil, "promtool", "check", "rules", "--lint=all", "--lint-fatal", put("rules.yaml", text))
+	for _, file := range ruleTests(t) {
+		tests, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runProgram(t, nil, "promtool", "test", "rules", put(filepath.Base(file), tests))
+	}
+}
+
+// ruleTests returns the files with tests of the rules.
+func ruleTests(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(rulesTestFiles)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s: %v", rulesTestFiles, err)
+	}
+	return files
 }
 
 // Each alert is shown not to fire yet, to fire, and to have resolved.
 func TestAlertRules_EachAlert_IsTested(t *testing.T) {
-	var file struct {
-		Tests []struct {
-			AlertRuleTest []struct {
-				Alertname string `json:"alertname"`
-				ExpAlerts []any  `json:"exp_alerts"`
-			} `json:"alert_rule_test"`
-		} `json:"tests"`
-	}
-	readYAML(t, rulesTestFile, &file)
 	stories := map[string]string{}
-	for _, test := range file.Tests {
-		for _, step := range test.AlertRuleTest {
-			mark := "-"
-			if len(step.ExpAlerts) > 0 {
-				mark = "+"
+	for _, name := range ruleTests(t) {
+		var file struct {
+			Tests []struct {
+				AlertRuleTest []struct {
+					Alertname string `json:"alertname"`
+					ExpAlerts []any  `json:"exp_alerts"`
+				} `json:"alert_rule_test"`
+			} `json:"tests"`
+		}
+		readYAML(t, name, &file)
+		for _, test := range file.Tests {
+			for _, step := range test.AlertRuleTest {
+				mark := "-"
+				if len(step.ExpAlerts) > 0 {
+					mark = "+"
+				}
+				stories[step.Alertname] += mark
 			}
-			stories[step.Alertname] += mark
 		}
 	}
 	_, alerts := rules(t)
@@ -215,22 +232,7 @@ func TestExpressions_MetricsAndLabels_Exist(t *testing.T) {
 	for _, source := range sources {
 		list = append(list, expressions[source])
 	}
-	input, err := json.Marshal(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var answers []struct {
-		Error     string
-		Selectors []struct {
-			Metric string
-			Labels []string
-		}
-		Labels []string
-	}
-	if err := json.Unmarshal(runProgram(t, input, "promql"), &answers); err != nil {
-		t.Fatal(err)
-	}
-	for i, answer := range answers {
+	for i, answer := range parseExpressions(t, list) {
 		fail := func(format string, arguments ...any) {
 			t.Errorf("%s: %s\n%s", sources[i], fmt.Sprintf(format, arguments...), list[i])
 		}
@@ -256,6 +258,29 @@ func TestExpressions_MetricsAndLabels_Exist(t *testing.T) {
 			}
 		}
 	}
+}
+
+// parsedExpression has what an expression reads, and the labels of its result.
+type parsedExpression struct {
+	Error     string
+	Selectors []struct {
+		Metric string
+		Labels []string
+	}
+	Labels []string
+}
+
+// parseExpressions parses expressions as Prometheus does.
+func parseExpressions(t *testing.T, list []string) (parsed []parsedExpression) {
+	t.Helper()
+	input, err := json.Marshal(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(runProgram(t, input, "promql"), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	return parsed
 }
 
 // labelsOf are the labels of each metric, as queries know it.

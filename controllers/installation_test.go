@@ -17,10 +17,8 @@ limitations under the License.
 package controllers_test
 
 import (
-	"crypto/tls"
 	"encoding/json"
 	"flag"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -30,7 +28,6 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -342,62 +339,4 @@ func withoutLease(ctx SpecContext) {
 	GinkgoHelper()
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: "farpoint-manager"}}
 	Expect(client.IgnoreNotFound(k8s.Delete(ctx, lease))).To(Succeed())
-}
-
-// newToken is one of a new ServiceAccount that is bound to the ClusterRole, unless that
-// is empty.
-func newToken(ctx SpecContext, namespace, name, role string) string {
-	GinkgoHelper()
-	newcomer := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-	create(ctx, newcomer)
-	if role != "" {
-		binding := &rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: namespace + "-" + name},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: name}},
-		}
-		create(ctx, binding)
-		DeferCleanup(func(ctx SpecContext) { Expect(k8s.Delete(ctx, binding)).To(Succeed()) })
-	}
-	request := &authenticationv1.TokenRequest{}
-	Expect(k8s.SubResource("token").Create(ctx, newcomer, request)).To(Succeed())
-	return request.Status.Token
-}
-
-// freeAddress returns a loopback address at which no process listens.
-func freeAddress() string {
-	GinkgoHelper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { Expect(listener.Close()).To(Succeed()) }()
-	return listener.Addr().String()
-}
-
-// get is the status of the answer to a request with this token; an empty one is none.
-func get(ctx SpecContext, url, token string) int {
-	GinkgoHelper()
-	status, _ := fetch(ctx, url, token)
-	return status
-}
-
-// fetch is the status and body of that answer.
-func fetch(ctx SpecContext, url, token string) (status int, body string) {
-	GinkgoHelper()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	Expect(err).NotTo(HaveOccurred())
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	// The operator signs its certificate itself.
-	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
-	defer transport.CloseIdleConnections()
-	var response *http.Response
-	Eventually(func() error { // it makes its key first
-		response, err = (&http.Client{Transport: transport}).Do(request)
-		return err
-	}).Should(Succeed())
-	defer func() { Expect(response.Body.Close()).To(Succeed()) }()
-	text, err := io.ReadAll(response.Body)
-	Expect(err).NotTo(HaveOccurred())
-	return response.StatusCode, string(text)
 }

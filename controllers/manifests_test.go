@@ -152,73 +152,105 @@ func (m manifests) remove(ctx SpecContext) {
 	}
 }
 
+// referenceCheck collects the references of objects to others that are not among them.
+type referenceCheck struct {
+	among      manifests
+	unresolved []string
+}
+
 // unresolvedReferences returns the references of objects to others that are not among them.
 func unresolvedReferences(among manifests) []string {
 	GinkgoHelper()
-	var unresolved []string
-	need := func(ok bool, format string, arguments ...any) {
-		if !ok {
-			unresolved = append(unresolved, fmt.Sprintf(format, arguments...))
-		}
+	r := referenceCheck{among: among}
+	r.ofBindings()
+	r.ofManager()
+	r.ofSelectors()
+	r.ofMonitoring()
+	return r.unresolved
+}
+
+// need notes a reference to an object that is not there.
+func (r *referenceCheck) need(ok bool, format string, arguments ...any) {
+	if !ok {
+		r.unresolved = append(r.unresolved, fmt.Sprintf(format, arguments...))
 	}
+}
+
+func (r *referenceCheck) ofBindings() {
+	GinkgoHelper()
 	bound := func(namespace string, role rbacv1.RoleRef, subjects []rbacv1.Subject) {
 		if role.Kind == "ClusterRole" {
 			namespace = ""
 		}
-		need(among.has(role.Kind, namespace, role.Name), "%s %s", role.Kind, role.Name)
+		r.need(r.among.has(role.Kind, namespace, role.Name), "%s %s", role.Kind, role.Name)
 		for _, subject := range subjects {
-			need(among.has(subject.Kind, subject.Namespace, subject.Name), "%s %s/%s", subject.Kind, subject.Namespace, subject.Name)
+			r.need(r.among.has(subject.Kind, subject.Namespace, subject.Name), "%s %s/%s", subject.Kind, subject.Namespace, subject.Name)
 		}
 	}
-	for _, binding := range ofKind[rbacv1.RoleBinding](among, "RoleBinding") {
+	for _, binding := range ofKind[rbacv1.RoleBinding](r.among, "RoleBinding") {
 		bound(binding.Namespace, binding.RoleRef, binding.Subjects)
 	}
-	for _, binding := range ofKind[rbacv1.ClusterRoleBinding](among, "ClusterRoleBinding") {
+	for _, binding := range ofKind[rbacv1.ClusterRoleBinding](r.among, "ClusterRoleBinding") {
 		bound("", binding.RoleRef, binding.Subjects)
 	}
-	manager := deployment(among)
+}
+
+// ofManager checks the references of the Deployment, and the Services of its Pods.
+func (r *referenceCheck) ofManager() {
+	GinkgoHelper()
+	manager := deployment(r.among)
 	pod := manager.Spec.Template
-	need(among.has("Namespace", "", manager.Namespace), "Namespace %s", manager.Namespace)
-	need(among.has("ServiceAccount", manager.Namespace, pod.Spec.ServiceAccountName), "ServiceAccount %s", pod.Spec.ServiceAccountName)
-	services := ofKind[corev1.Service](among, "Service")
-	for _, service := range services {
+	r.need(r.among.has("Namespace", "", manager.Namespace), "Namespace %s", manager.Namespace)
+	r.need(r.among.has("ServiceAccount", manager.Namespace, pod.Spec.ServiceAccountName), "ServiceAccount %s", pod.Spec.ServiceAccountName)
+	for _, service := range ofKind[corev1.Service](r.among, "Service") {
 		selected := service.Namespace == manager.Namespace && labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(pod.Labels))
-		need(selected, "Pods of Service %s", service.Name)
+		r.need(selected, "Pods of Service %s", service.Name)
 		for _, port := range service.Spec.Ports {
-			need(portNamed(pod.Spec.Containers[0].Ports, port.TargetPort.String()) == port.Port, "port %s of Service %s", port.TargetPort.String(), service.Name)
+			r.need(portNamed(pod.Spec.Containers[0].Ports, port.TargetPort.String()) == port.Port, "port %s of Service %s", port.TargetPort.String(), service.Name)
 		}
 	}
+}
+
+// ofSelectors checks that what selects the manager's Pods does so.
+func (r *referenceCheck) ofSelectors() {
+	GinkgoHelper()
+	pod := deployment(r.among).Spec.Template
 	selects := func(selector *metav1.LabelSelector, what string) {
 		parsed, err := metav1.LabelSelectorAsSelector(selector)
 		Expect(err).NotTo(HaveOccurred())
-		need(parsed.Matches(labels.Set(pod.Labels)), "Pods of %s", what)
+		r.need(parsed.Matches(labels.Set(pod.Labels)), "Pods of %s", what)
 	}
 	for _, constraint := range pod.Spec.TopologySpreadConstraints {
 		selects(constraint.LabelSelector, "the spread over "+constraint.TopologyKey)
 	}
-	for _, budget := range ofKind[policyv1.PodDisruptionBudget](among, "PodDisruptionBudget") {
+	for _, budget := range ofKind[policyv1.PodDisruptionBudget](r.among, "PodDisruptionBudget") {
 		selects(budget.Spec.Selector, "PodDisruptionBudget "+budget.Name)
 	}
-	for _, policy := range ofKind[networkingv1.NetworkPolicy](among, "NetworkPolicy") {
+	for _, policy := range ofKind[networkingv1.NetworkPolicy](r.among, "NetworkPolicy") {
 		selects(&policy.Spec.PodSelector, "NetworkPolicy "+policy.Name)
 		for _, rule := range policy.Spec.Ingress {
 			for _, port := range rule.Ports {
-				need(portNamed(pod.Spec.Containers[0].Ports, port.Port.String()) != 0, "port %s of NetworkPolicy %s", port.Port, policy.Name)
+				r.need(portNamed(pod.Spec.Containers[0].Ports, port.Port.String()) != 0, "port %s of NetworkPolicy %s", port.Port, policy.Name)
 			}
 		}
 	}
-	for _, object := range among {
+}
+
+// ofMonitoring checks ServiceMonitors, and the tokens by which Prometheus reads the metrics.
+func (r *referenceCheck) ofMonitoring() {
+	GinkgoHelper()
+	services := ofKind[corev1.Service](r.among, "Service")
+	for _, object := range r.among {
 		if object.GetKind() == "ServiceMonitor" {
-			need(slices.ContainsFunc(services, func(service corev1.Service) bool { return monitors(object, service) }), "Service of ServiceMonitor %s", object.GetName())
+			r.need(slices.ContainsFunc(services, func(service corev1.Service) bool { return monitors(object, service) }), "Service of ServiceMonitor %s", object.GetName())
 			token := tokenOf(object)
-			need(among.has("Secret", object.GetNamespace(), token), "Secret %s of ServiceMonitor %s", token, object.GetName())
+			r.need(r.among.has("Secret", object.GetNamespace(), token), "Secret %s of ServiceMonitor %s", token, object.GetName())
 		}
 	}
-	for _, secret := range ofKind[corev1.Secret](among, "Secret") {
+	for _, secret := range ofKind[corev1.Secret](r.among, "Secret") {
 		account := secret.Annotations[corev1.ServiceAccountNameKey]
-		need(among.has("ServiceAccount", secret.Namespace, account), "ServiceAccount %s of Secret %s", account, secret.Name)
+		r.need(r.among.has("ServiceAccount", secret.Namespace, account), "ServiceAccount %s of Secret %s", account, secret.Name)
 	}
-	return unresolved
 }
 
 // monitors reports whether a ServiceMonitor finds all of its endpoints in the Service.

@@ -220,6 +220,62 @@ func TestKeys_NameTwiceWithTheSamePort_IsReported(t *testing.T) {
 	}
 }
 
+// portNames are the ports of the Service in mixed harnesses.
+var portNames = []string{"web", "db", "admin"}
+
+// mixedHarness has an object with these rules, and a Service with three ports.
+func mixedHarness(t *testing.T, rules farpointv1.Availability) *harness {
+	w := newHarness(t)
+	w.service.Spec.Ports = nil
+	for i, name := range portNames {
+		w.service.Spec.Ports = append(w.service.Spec.Ports, corev1.ServicePort{Name: name, Protocol: corev1.ProtocolTCP, Port: int32(80 + i)})
+	}
+	w.object.Spec.Availability = rules
+	return w
+}
+
+// mixedEndpoints returns endpoints of both families, each with some of the ports.
+func mixedEndpoints(random *rand.Rand) (endpoints []farpointv1.Endpoint) {
+	for i := range 6 {
+		address := fmt.Sprintf("192.0.2.%d", i)
+		if random.IntN(3) == 0 {
+			address = fmt.Sprintf("2001:db8::%d", i)
+		}
+		e := farpointv1.Endpoint{Address: address, Priority: int32(random.IntN(3))}
+		for k, name := range portNames {
+			if k == i%3 || random.IntN(2) == 0 {
+				e.Ports = append(e.Ports, farpointv1.EndpointPort{Name: name, Port: int32(8080 + k)})
+			}
+		}
+		endpoints = append(endpoints, e)
+	}
+	return endpoints
+}
+
+// harnessesApart are objects that have the endpoints of one family and one port e.
+func harnessesApart(t *testing.T, rules farpointv1.Availability, endpoints []farpointv1.Endpoint) (apart []*harness) {
+	for _, family := range []string{"192.0.2.", "2001:db8::"} {
+		for _, name := range portNames {
+			w := mixedHarness(t, rules)
+			for _, e := range endpoints {
+				at := slices.IndexFunc(e.Ports, func(port farpointv1.EndpointPort) bool { return port.Name == name })
+				if at >= 0 && strings.HasPrefix(e.Address, family) {
+					e.Ports = e.Ports[at : at+1]
+					w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, e)
+				}
+			}
+			apart = append(apart, w)
+		}
+	}
+	return apart
+}
+
+// lookLater lets a second pass.
+func (w *harness) lookLater() {
+	w.now = w.now.Add(time.Second)
+	w.look()
+}
+
 // TestRestarts_MixedPortsAndFamilies_ChangeNothing restarts operators in any state that endpoints
 // with different ports and families can be in, with the status emptied and not, and compares each
 // family and port with an object that has nothing else.
@@ -232,66 +288,29 @@ func TestRestarts_MixedPortsAndFamilies_ChangeNothing(t *testing.T) {
 			MinReady: int32(1 + random.IntN(2)), WhenNoneHealthy: policies[random.IntN(3)], MinHealthyPercent: int32(random.IntN(2) * 50),
 			DrainPeriod: &metav1.Duration{},
 		}
-		names := []string{"web", "db", "admin"}
-		newMixed := func() *harness {
-			w := newHarness(t)
-			w.service.Spec.Ports = nil
-			for i, name := range names {
-				w.service.Spec.Ports = append(w.service.Spec.Ports, corev1.ServicePort{Name: name, Protocol: corev1.ProtocolTCP, Port: int32(80 + i)})
-			}
-			w.object.Spec.Availability = rules
-			return w
-		}
-		mixed, alone := newMixed(), map[string]*harness{}
-		var endpoints []farpointv1.Endpoint
-		for i := range 6 {
-			address := fmt.Sprintf("192.0.2.%d", i)
-			if random.IntN(3) == 0 {
-				address = fmt.Sprintf("2001:db8::%d", i)
-			}
-			e := farpointv1.Endpoint{Address: address, Priority: int32(random.IntN(3))}
-			for k, name := range names {
-				if k == i%3 || random.IntN(2) == 0 {
-					e.Ports = append(e.Ports, farpointv1.EndpointPort{Name: name, Port: int32(8080 + k)})
-				}
-			}
-			endpoints = append(endpoints, e)
-		}
+		endpoints := mixedEndpoints(random)
+		mixed, alone := mixedHarness(t, rules), harnessesApart(t, rules, endpoints)
 		mixed.object.Spec.Endpoints = endpoints
-		for _, family := range []string{"192.0.2.", "2001:db8::"} {
-			for _, name := range names {
-				w := newMixed()
-				for _, e := range endpoints {
-					at := slices.IndexFunc(e.Ports, func(port farpointv1.EndpointPort) bool { return port.Name == name })
-					if at >= 0 && strings.HasPrefix(e.Address, family) {
-						e.Ports = e.Ports[at : at+1]
-						w.object.Spec.Endpoints = append(w.object.Spec.Endpoints, e)
-					}
-				}
-				alone[family+name] = w
-			}
-		}
+		everything := append(slices.Clone(alone), mixed)
 		for range 12 {
 			for i := range endpoints {
 				if random.IntN(3) > 0 {
 					continue
 				}
 				state := health.State(random.IntN(4))
-				for _, w := range append(slices.Collect(maps.Values(alone)), mixed) {
+				for _, w := range everything {
 					for _, port := range endpoints[i].Ports {
 						w.verdicts[endpoint.HostOf(endpoints[i].Address).Key(endpoint.NewPort("", corev1.ProtocolTCP, port.Port, nil)).String()] = state
 					}
 				}
 			}
-			together, apart := map[string]string{}, map[string]string{}
+			apart := map[string]string{}
 			for _, w := range alone {
-				w.now = w.now.Add(time.Second)
-				w.look()
+				w.lookLater()
 				maps.Copy(apart, fixtures.ConditionsAtPorts(t, w.slices))
 			}
-			mixed.now = mixed.now.Add(time.Second)
-			mixed.look()
-			maps.Copy(together, fixtures.ConditionsAtPorts(t, mixed.slices))
+			mixed.lookLater()
+			together := fixtures.ConditionsAtPorts(t, mixed.slices)
 			if !maps.Equal(together, apart) {
 				t.Fatalf("seed %d: together %v, each by itself %v", seed, together, apart)
 			}
@@ -301,8 +320,7 @@ func TestRestarts_MixedPortsAndFamilies_ChangeNothing(t *testing.T) {
 					split = split || together[endpoint.Address+" "+port.Name+"/TCP"] != first
 				}
 			}
-			mixed.restart()
-			for _, w := range alone {
+			for _, w := range everything {
 				w.restart()
 			}
 		}

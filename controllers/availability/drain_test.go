@@ -61,58 +61,103 @@ func departed(conditions string, hidden *slicestate.State) (Drain, *discoveryv1.
 	}, slice
 }
 
-func TestDrain(t *testing.T) {
-	at := func(seconds int) time.Time {
-		return fixtures.Noon.Truncate(time.Second).Add(time.Duration(seconds) * time.Second)
+// probed makes the endpoint one that probes find healthy.
+func probed(d *Drain, _ *discoveryv1.EndpointSlice) {
+	d.Health = func(string) (health.Health, bool) { return health.New(health.StateHealthy), true }
+}
+
+// dead makes the endpoint one that probes find unhealthy.
+func dead(d *Drain, _ *discoveryv1.EndpointSlice) {
+	d.Health = func(string) (health.Health, bool) { return health.Health{State: health.StateUnhealthy}, true }
+}
+
+// afterNoon is a time at which a drain may end.
+func afterNoon(seconds int) time.Time {
+	return fixtures.Noon.Truncate(time.Second).Add(time.Duration(seconds) * time.Second)
+}
+
+// hiding is the annotation for an endpoint with this role and health.
+func hiding(role string, current farpointv1.EndpointHealth) *slicestate.State {
+	return &slicestate.State{Endpoints: []slicestate.HiddenVerdict{{Role: role, Health: string(current), Addresses: []string{"192.0.2.1"}}}}
+}
+
+// leaving is the annotation for an endpoint that drains until then.
+func leaving(until time.Time) *slicestate.State {
+	return &slicestate.State{Drains: []slicestate.DrainEnd{{Until: until, Addresses: []string{"192.0.2.1"}}}}
+}
+
+type drainCase struct {
+	name       string
+	conditions string
+	hidden     *slicestate.State
+	change     func(*Drain, *discoveryv1.EndpointSlice)
+	want       string // conditions, and seconds after noon, rounded up to whole ones
+}
+
+func checkDrains(t *testing.T, cases []drainCase) {
+	t.Helper()
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			drain, slice := departed(test.conditions, test.hidden)
+			if test.change != nil {
+				test.change(&drain, slice)
+			}
+			var got []string
+			for _, left := range drain.Leaving([]*discoveryv1.EndpointSlice{slice}) {
+				c := left.Conditions(false)
+				got = append(got, fmt.Sprintf("%s%s%s %v", fixtures.Letter(c.Ready), fixtures.Letter(c.Serving), fixtures.Letter(c.Terminating), left.DrainUntil.Sub(afterNoon(0)).Seconds()))
+				if left.Name != "192.0.2.1:8080" || left.Spec.Zone != "eu-1" || left.Spec.NodeName != "node-a" || left.Spec.Hostname != "db-0" || left.Ports.Key != endpoint.PortsKeyOf(slice.Ports) {
+					t.Errorf("%+v %+v is not what was published", left.Endpoint, left.Spec)
+				}
+			}
+			if strings.Join(got, ", ") != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
 	}
-	only := []string{"192.0.2.1"}
-	written := &slicestate.State{}
-	hidden := func(role string, current farpointv1.EndpointHealth) *slicestate.State {
-		return &slicestate.State{Endpoints: []slicestate.HiddenVerdict{{Role: role, Health: string(current), Addresses: only}}}
-	}
-	leaving := func(until time.Time) *slicestate.State {
-		return &slicestate.State{Drains: []slicestate.DrainEnd{{Until: until, Addresses: only}}}
-	}
-	byOwnWord := hidden("", farpointv1.EndpointHealthDraining)
-	byOwnWord.Drains = leaving(at(10)).Drains
-	probed := func(d *Drain) {
-		d.Health = func(string) (health.Health, bool) { return health.New(health.StateHealthy), true }
-	}
-	tests := []struct {
-		name       string
-		conditions string
-		hidden     *slicestate.State
-		change     func(*Drain, *discoveryv1.EndpointSlice)
-		want       string // conditions, and seconds after noon, rounded up to whole ones
-	}{
+}
+
+func TestDrain_EndpointLeaves_DrainsIfItGotTraffic(t *testing.T) {
+	written, selfReported := &slicestate.State{}, hiding("", farpointv1.EndpointHealthDraining)
+	selfReported.Drains = leaving(afterNoon(10)).Drains
+	checkDrains(t, []drainCase{
 		{"leaves while it is healthy", "TTF", written, nil, "FTT 31"},
 		{"leaves while it is drained by hand", "FTT", written, nil, "FTT 31"},
-		{"leaves while it drains by its own word", "FTT", hidden("", farpointv1.EndpointHealthDraining), nil, "FTT 31"},
-		{"the same, and has some time left", "FTT", byOwnWord, nil, "FTT 10"},
+		{"leaves while it drains by its own word", "FTT", hiding("", farpointv1.EndpointHealthDraining), nil, "FTT 31"},
+		{"the same, and has some time left", "FTT", selfReported, nil, "FTT 10"},
 		{"leaves while it is unhealthy", "FFF", written, nil, ""},
-		{"leaves while it is published although it is unhealthy", "TTF", hidden("", farpointv1.EndpointUnhealthy), nil, ""},
-		{"leaves as a standby", "FFF", hidden(slicestate.StandbyWord, farpointv1.EndpointHealthy), nil, ""},
-		{"leaves disabled", "FFF", hidden(slicestate.DisabledWord, ""), nil, ""},
-		{"has died meanwhile", "TTF", written, func(d *Drain, _ *discoveryv1.EndpointSlice) {
-			d.Health = func(string) (health.Health, bool) { return health.Health{State: health.StateUnhealthy}, true }
-		}, ""},
+		{"leaves while it is published although it is unhealthy", "TTF", hiding("", farpointv1.EndpointUnhealthy), nil, ""},
+		{"leaves as a standby", "FFF", hiding(slicestate.StandbyWord, farpointv1.EndpointHealthy), nil, ""},
+		{"leaves disabled", "FFF", hiding(slicestate.DisabledWord, ""), nil, ""},
+		{"has died meanwhile", "TTF", written, dead, ""},
+	})
+}
 
-		{"drains", "FTT", leaving(at(10)), nil, "FTT 10"},
-		{"dies while it drains", "FTT", leaving(at(10)), func(d *Drain, _ *discoveryv1.EndpointSlice) {
-			d.Health = func(string) (health.Health, bool) { return health.Health{State: health.StateUnhealthy}, true }
-		}, "FFT 10"},
-		{"died while it drained", "FFT", leaving(at(10)), nil, "FFT 10"},
-		{"has drained", "FTT", leaving(at(0)), nil, ""},
-		{"has a shorter time left by an edit", "FTT", leaving(at(20)), func(d *Drain, _ *discoveryv1.EndpointSlice) { d.Period = 5 * time.Second }, "FTT 6"},
-		{"has no longer one", "FTT", leaving(at(20)), func(d *Drain, _ *discoveryv1.EndpointSlice) { d.Period = time.Hour }, "FTT 20"},
-		{"has none", "FTT", leaving(at(20)), func(d *Drain, _ *discoveryv1.EndpointSlice) { d.Period = 0 }, ""},
-		{"an end for one that has not left counts for nothing", "TTF", leaving(at(10)), nil, "FTT 31"},
+func TestDrain_EndpointDrainsAlready_EndsWhenPromisedAtTheLatest(t *testing.T) {
+	checkDrains(t, []drainCase{
+		{"drains", "FTT", leaving(afterNoon(10)), nil, "FTT 10"},
+		{"dies while it drains", "FTT", leaving(afterNoon(10)), dead, "FFT 10"},
+		{"died while it drained", "FFT", leaving(afterNoon(10)), nil, "FFT 10"},
+		{"has drained", "FTT", leaving(afterNoon(0)), nil, ""},
+		{"has a shorter time left by an edit", "FTT", leaving(afterNoon(20)), func(d *Drain, _ *discoveryv1.EndpointSlice) { d.Period = 5 * time.Second }, "FTT 6"},
+		{"has no longer one", "FTT", leaving(afterNoon(20)), func(d *Drain, _ *discoveryv1.EndpointSlice) { d.Period = time.Hour }, "FTT 20"},
+		{"has none", "FTT", leaving(afterNoon(20)), func(d *Drain, _ *discoveryv1.EndpointSlice) { d.Period = 0 }, ""},
+		{"an end for one that has not left counts for nothing", "TTF", leaving(afterNoon(10)), nil, "FTT 31"},
+	})
+}
 
+func TestDrain_AnnotationIsLost_DependsOnConditionsAndProbes(t *testing.T) {
+	checkDrains(t, []drainCase{
 		{"the annotation got lost, but it drains", "FTT", nil, nil, "FTT 31"},
 		{"the same, and it is unhealthy", "FFT", nil, nil, ""},
 		{"nobody knows it", "TTF", nil, nil, ""},
-		{"the annotation got lost, but it is probed", "TTF", nil, func(d *Drain, _ *discoveryv1.EndpointSlice) { probed(d) }, "FTT 31"},
+		{"the annotation got lost, but it is probed", "TTF", nil, probed, "FTT 31"},
+	})
+}
 
+func TestDrain_EndpointIsPublishedElsewhereOrRefused_EndsAtOnce(t *testing.T) {
+	written := &slicestate.State{}
+	checkDrains(t, []drainCase{
 		{"its address may not be published any more", "TTF", written, func(d *Drain, _ *discoveryv1.EndpointSlice) {
 			d.Refused = func(netip.Addr, []discoveryv1.EndpointPort) bool { return true }
 		}, ""},
@@ -131,37 +176,24 @@ func TestDrain(t *testing.T) {
 			rival.Ports = fixtures.HTTPPort(9090).Ports
 			d.Rivals = []*discoveryv1.EndpointSlice{rival}
 		}, "FTT 31"},
+	})
+}
+
+func TestDrain_SliceIsEditedByHand_KeepsOnlyWhatCanBePublished(t *testing.T) {
+	written := &slicestate.State{}
+	checkDrains(t, []drainCase{
 		{"somebody has taken its ports away", "TTF", written, func(_ *Drain, s *discoveryv1.EndpointSlice) { s.Ports = nil }, ""},
 		{"somebody has taken its port's number away", "TTF", written, func(_ *Drain, s *discoveryv1.EndpointSlice) { s.Ports[0].Port = nil }, ""},
 		{"somebody has taken its address away", "TTF", written, func(_ *Drain, s *discoveryv1.EndpointSlice) { s.Endpoints[0].Addresses = nil }, ""},
 		{"somebody has given it a zone that cannot be a hint", "TTF", written, func(_ *Drain, s *discoveryv1.EndpointSlice) { s.Endpoints[0].Zone = new("eu 1") }, ""},
 		{"somebody has written it twice", "TTF", written, func(d *Drain, s *discoveryv1.EndpointSlice) {
-			probed(d)
+			probed(d, s)
 			s.Endpoints = append(s.Endpoints, s.Endpoints[0])
 		}, "FTT 31"},
 		{"somebody has added another one, and the operator has been restarted", "TTF", written, func(_ *Drain, s *discoveryv1.EndpointSlice) {
 			s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{"203.0.113.66"}, Conditions: s.Endpoints[0].Conditions})
 		}, ""},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			drain, slice := departed(test.conditions, test.hidden)
-			if test.change != nil {
-				test.change(&drain, slice)
-			}
-			var got []string
-			for _, left := range drain.Leaving([]*discoveryv1.EndpointSlice{slice}) {
-				c := left.Conditions(false)
-				got = append(got, fmt.Sprintf("%s%s%s %v", fixtures.Letter(c.Ready), fixtures.Letter(c.Serving), fixtures.Letter(c.Terminating), left.DrainUntil.Sub(at(0)).Seconds()))
-				if left.Name != "192.0.2.1:8080" || left.Spec.Zone != "eu-1" || left.Spec.NodeName != "node-a" || left.Spec.Hostname != "db-0" || left.Ports.Key != endpoint.PortsKeyOf(slice.Ports) {
-					t.Errorf("%+v %+v is not what was published", left.Endpoint, left.Spec)
-				}
-			}
-			if strings.Join(got, ", ") != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
-			}
-		})
-	}
+	})
 }
 
 func TestDrainedIn_SeveralDrain_FirstDecides(t *testing.T) {

@@ -105,77 +105,18 @@ func published(all []endpoint.Verdict) string {
 	return strings.Join(words, " ")
 }
 
-func TestRoles(t *testing.T) {
-	const none, last, all = farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll
-	type rules = Rules
-	tests := []struct {
-		name      string
-		rules     rules
-		was       past
-		endpoints string
-		want      string
-		decision  string // tier, whether failed over, reason to fail open
-	}{
-		{"one tier", rules{MinReady: 1}, past{}, "0up 0down 0new", "TTF FFF FFF", "0 false "},
-		{"by hand", rules{MinReady: 1}, past{}, "0up 0draining 0disabled", "TTF FTT off", "0 false "},
+type roleCase struct {
+	name      string
+	rules     Rules
+	was       past
+	endpoints string
+	want      string
+	decision  string // tier, whether failed over, reason to fail open
+}
 
-		{"standby", rules{MinReady: 1}, past{}, "0up 1up 1down", "TTF stby stby", "0 false "},
-		{"standby takes over", rules{MinReady: 1}, past{}, "0down 1up 1down", "FFF TTF FFF", "1 true "},
-		{"order does not count", rules{MinReady: 1}, past{}, "2up 1up 0down", "stby TTF FFF", "1 true "},
-		{"two tiers down", rules{MinReady: 1}, past{}, "0down 1down 2up 3up", "FFF FFF TTF stby", "2 true "},
-		{"more are wanted than are left", rules{MinReady: 2}, past{}, "0up 0down 1up 2up", "TTF FFF TTF stby", "1 true "},
-		{"the first tier is too small by itself", rules{MinReady: 2}, past{}, "0up 1up 2up", "TTF TTF stby", "1 false "},
-		{"a tier that is drained by hand", rules{MinReady: 1}, past{}, "0draining 1up", "FTT TTF", "1 true "},
-		{"a tier that is disabled by hand", rules{MinReady: 1}, past{}, "0disabled 1up", "off TTF", "1 true "},
-		{"a tier that is drained by hand takes nothing over", rules{MinReady: 1}, past{}, "0down 1draining 2disabled", "FFF FTT off", "0 false "},
-		{"the lowest priority need not be 0", rules{MinReady: 1}, past{}, "5up 7up", "TTF stby", "5 false "},
-		{"a standby waits for the first verdict on a primary", rules{MinReady: 1}, past{}, "0new 1up", "FFF stby", "0 false "},
-		{"also if one primary is dead already", rules{MinReady: 1}, past{}, "0down 0new 1up", "FFF FFF stby", "0 false "},
-		{"but not for two of them if it would need three", rules{MinReady: 3}, past{}, "0down 0new 0new 1up", "FFF FFF FFF TTF", "1 true "},
-		{"a new primary sends no standby home", rules{MinReady: 1}, past{tier: 1}, "0new 1up", "FFF TTF", "1 true "},
-		{"a healthy one does", rules{MinReady: 1}, past{tier: 1}, "0up 1up", "TTF stby", "0 false "},
-		{"a primary that cannot be probed is not waited for", rules{MinReady: 1}, past{}, "0dark 1up", "FFF TTF", "1 true "},
-		{"nor is one with a useless URL", rules{MinReady: 1}, past{}, "0held 1up", "FFF TTF", "1 true "},
-
-		{"none", rules{MinReady: 1, WhenNoneHealthy: none}, past{}, "0DOWN 0down 1down", "FFF FFF FFF", "1 true "},
-		{"all", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0down 0down 1down 1draining 1disabled", "open open open FTT off", "1 true AllPublished"},
-		{"last healthy", rules{MinReady: 1, WhenNoneHealthy: last}, past{}, "0DOWN 0down 0DOWN 1down", "open FFF open FFF", "1 true LastHealthyPublished"},
-		{"none was ever healthy", rules{MinReady: 1, WhenNoneHealthy: last}, past{}, "0down 0down", "FFF FFF", "0 false "},
-		{"one is healthy", rules{MinReady: 1, WhenNoneHealthy: all}, past{failingOpen: true}, "0down 0up", "FFF TTF", "0 false "},
-		{"a standby is healthy", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0DOWN 1up", "FFF TTF", "1 true "},
-		{"one has had no verdict", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0down 0new", "FFF FFF", "0 false "},
-		{"one that is added while it is in force", rules{MinReady: 1, WhenNoneHealthy: all}, past{failingOpen: true}, "0down 0new", "open open", "0 false AllPublished"},
-		{"the same with last healthy", rules{MinReady: 1, WhenNoneHealthy: last}, past{failingOpen: true}, "0DOWN 0new", "open FFF", "0 false LastHealthyPublished"},
-		{"one that cannot be probed is not waited for", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0down 0dark", "open open", "0 false AllPublished"},
-		{"only draining ones are left", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0draining 0disabled", "FTT off", "0 false "},
-
-		{"by its own word", rules{MinReady: 1}, past{}, "0up 0drains", "TTF FTT", "0 false "},
-		{"a standby takes over from what drains", rules{MinReady: 1}, past{}, "0drains 1up", "FTT TTF", "1 true "},
-		{"a standby that drains", rules{MinReady: 1}, past{}, "0up 1drains", "TTF stby", "0 false "},
-		{"all tiers drain", rules{MinReady: 1}, past{}, "0drains 1drains", "FTT FTT", "1 true "},
-		{"what drains is not let in of itself", rules{MinReady: 1, WhenNoneHealthy: none}, past{}, "0DRAINS 0down", "FTT FFF", "0 false "},
-		{"what drains serves, what is dead does not", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0drains 0down 1drains", "open FFF open", "1 true DrainingPublished"},
-		{"the same with last healthy", rules{MinReady: 1, WhenNoneHealthy: last}, past{}, "0drains 0DOWN", "open FFF", "0 false DrainingPublished"},
-		{"the same with a share", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0drains 0down", "open FFF", "0 false DrainingPublished"},
-		{"what drains is out of the count", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0drains 0drains 0drains", "TTF FTT FTT FTT", "0 false "},
-		{"and not let in by it", rules{MinReady: 1, MinHealthyPercent: 60}, past{}, "0up 0down 0drains", "TTF open FTT", "0 false BelowMinHealthyPercent"},
-		{"all of a tier drain, and the next is below", rules{MinReady: 1, MinHealthyPercent: 60}, past{}, "0drains 1up 1down", "FTT TTF open", "1 true BelowMinHealthyPercent"},
-		{"a verdict is awaited", rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0drains 0new", "FTT FFF", "0 false "},
-
-		{"share", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0down 0down", "TTF open open", "0 false BelowMinHealthyPercent"},
-		{"just enough", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0down", "TTF FFF", "0 false "},
-		{"states by hand do not count", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0draining 0disabled 0disabled", "TTF FTT off off", "0 false "},
-		{"none is less than any share", rules{MinReady: 1, MinHealthyPercent: 1, WhenNoneHealthy: none}, past{}, "0down 0down", "open open", "0 false BelowMinHealthyPercent"},
-		{"100 percent", rules{MinReady: 1, MinHealthyPercent: 100}, past{}, "0up 0up 0down", "TTF TTF open", "0 false BelowMinHealthyPercent"},
-		{"before the first verdicts", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0new 0new", "TTF FFF FFF", "0 false "},
-		{"new ones cannot save it", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0down 0down 0down 0new", "TTF open open open open", "0 false BelowMinHealthyPercent"},
-		{"new ones do not end it", rules{MinReady: 1, MinHealthyPercent: 50}, past{failingOpen: true}, "0up 0down 0down 0new", "TTF open open open", "0 false BelowMinHealthyPercent"},
-		{"standbys stay", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0down 0down 1up", "TTF open open stby", "0 false BelowMinHealthyPercent"},
-		{"a dead site is not mixed with the one that stands in for it", rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0down 0down 0down 1up", "FFF FFF FFF TTF", "1 true "},
-		{"nor once its first endpoint is back", rules{MinReady: 2, MinHealthyPercent: 50}, past{tier: 1}, "0up 0down 0down 1up", "TTF FFF FFF TTF", "1 true "},
-		{"every tier in use is below", rules{MinReady: 2, MinHealthyPercent: 60}, past{}, "0up 0down 1up 1down", "TTF open TTF open", "1 true BelowMinHealthyPercent"},
-	}
-	for _, test := range tests {
+func checkRoles(t *testing.T, cases []roleCase) {
+	t.Helper()
+	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
 			all, ready := verdictsOf(test.endpoints)
 			now := test.rules.Assign(all, pastOf(test.was, ready))[0]
@@ -187,6 +128,84 @@ func TestRoles(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAssign_Tiers_AreUsedUntilEnoughEndpointsAreHealthy(t *testing.T) {
+	checkRoles(t, []roleCase{
+		{"one tier", Rules{MinReady: 1}, past{}, "0up 0down 0new", "TTF FFF FFF", "0 false "},
+		{"by hand", Rules{MinReady: 1}, past{}, "0up 0draining 0disabled", "TTF FTT off", "0 false "},
+
+		{"standby", Rules{MinReady: 1}, past{}, "0up 1up 1down", "TTF stby stby", "0 false "},
+		{"standby takes over", Rules{MinReady: 1}, past{}, "0down 1up 1down", "FFF TTF FFF", "1 true "},
+		{"order does not count", Rules{MinReady: 1}, past{}, "2up 1up 0down", "stby TTF FFF", "1 true "},
+		{"two tiers down", Rules{MinReady: 1}, past{}, "0down 1down 2up 3up", "FFF FFF TTF stby", "2 true "},
+		{"more are wanted than are left", Rules{MinReady: 2}, past{}, "0up 0down 1up 2up", "TTF FFF TTF stby", "1 true "},
+		{"the first tier is too small by itself", Rules{MinReady: 2}, past{}, "0up 1up 2up", "TTF TTF stby", "1 false "},
+		{"a tier that is drained by hand", Rules{MinReady: 1}, past{}, "0draining 1up", "FTT TTF", "1 true "},
+		{"a tier that is disabled by hand", Rules{MinReady: 1}, past{}, "0disabled 1up", "off TTF", "1 true "},
+		{"a tier that is drained by hand takes nothing over", Rules{MinReady: 1}, past{}, "0down 1draining 2disabled", "FFF FTT off", "0 false "},
+		{"the lowest priority need not be 0", Rules{MinReady: 1}, past{}, "5up 7up", "TTF stby", "5 false "},
+		{"a standby waits for the first verdict on a primary", Rules{MinReady: 1}, past{}, "0new 1up", "FFF stby", "0 false "},
+		{"also if one primary is dead already", Rules{MinReady: 1}, past{}, "0down 0new 1up", "FFF FFF stby", "0 false "},
+		{"but not for two of them if it would need three", Rules{MinReady: 3}, past{}, "0down 0new 0new 1up", "FFF FFF FFF TTF", "1 true "},
+		{"a new primary sends no standby home", Rules{MinReady: 1}, past{tier: 1}, "0new 1up", "FFF TTF", "1 true "},
+		{"a healthy one does", Rules{MinReady: 1}, past{tier: 1}, "0up 1up", "TTF stby", "0 false "},
+		{"a primary that cannot be probed is not waited for", Rules{MinReady: 1}, past{}, "0dark 1up", "FFF TTF", "1 true "},
+		{"nor is one with a useless URL", Rules{MinReady: 1}, past{}, "0held 1up", "FFF TTF", "1 true "},
+	})
+}
+
+func TestAssign_NoneHealthy_FollowsThePolicy(t *testing.T) {
+	const none, last, all = farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll
+	checkRoles(t, []roleCase{
+		{"none", Rules{MinReady: 1, WhenNoneHealthy: none}, past{}, "0DOWN 0down 1down", "FFF FFF FFF", "1 true "},
+		{"all", Rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0down 0down 1down 1draining 1disabled", "open open open FTT off", "1 true AllPublished"},
+		{"last healthy", Rules{MinReady: 1, WhenNoneHealthy: last}, past{}, "0DOWN 0down 0DOWN 1down", "open FFF open FFF", "1 true LastHealthyPublished"},
+		{"none was ever healthy", Rules{MinReady: 1, WhenNoneHealthy: last}, past{}, "0down 0down", "FFF FFF", "0 false "},
+		{"one is healthy", Rules{MinReady: 1, WhenNoneHealthy: all}, past{failingOpen: true}, "0down 0up", "FFF TTF", "0 false "},
+		{"a standby is healthy", Rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0DOWN 1up", "FFF TTF", "1 true "},
+		{"one has had no verdict", Rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0down 0new", "FFF FFF", "0 false "},
+		{"one that is added while it is in force", Rules{MinReady: 1, WhenNoneHealthy: all}, past{failingOpen: true}, "0down 0new", "open open", "0 false AllPublished"},
+		{"the same with last healthy", Rules{MinReady: 1, WhenNoneHealthy: last}, past{failingOpen: true}, "0DOWN 0new", "open FFF", "0 false LastHealthyPublished"},
+		{"one that cannot be probed is not waited for", Rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0down 0dark", "open open", "0 false AllPublished"},
+		{"only draining ones are left", Rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0draining 0disabled", "FTT off", "0 false "},
+	})
+}
+
+func TestAssign_EndpointsDrainBySelfReport_ServeOnlyIfNothingElseDoes(t *testing.T) {
+	const none, last, all = farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll
+	checkRoles(t, []roleCase{
+		{"by its own word", Rules{MinReady: 1}, past{}, "0up 0drains", "TTF FTT", "0 false "},
+		{"a standby takes over from what drains", Rules{MinReady: 1}, past{}, "0drains 1up", "FTT TTF", "1 true "},
+		{"a standby that drains", Rules{MinReady: 1}, past{}, "0up 1drains", "TTF stby", "0 false "},
+		{"all tiers drain", Rules{MinReady: 1}, past{}, "0drains 1drains", "FTT FTT", "1 true "},
+		{"what drains is not let in of itself", Rules{MinReady: 1, WhenNoneHealthy: none}, past{}, "0DRAINS 0down", "FTT FFF", "0 false "},
+		{"what drains serves, what is dead does not", Rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0drains 0down 1drains", "open FFF open", "1 true DrainingPublished"},
+		{"the same with last healthy", Rules{MinReady: 1, WhenNoneHealthy: last}, past{}, "0drains 0DOWN", "open FFF", "0 false DrainingPublished"},
+		{"the same with a share", Rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0drains 0down", "open FFF", "0 false DrainingPublished"},
+		{"what drains is out of the count", Rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0drains 0drains 0drains", "TTF FTT FTT FTT", "0 false "},
+		{"and not let in by it", Rules{MinReady: 1, MinHealthyPercent: 60}, past{}, "0up 0down 0drains", "TTF open FTT", "0 false BelowMinHealthyPercent"},
+		{"all of a tier drain, and the next is below", Rules{MinReady: 1, MinHealthyPercent: 60}, past{}, "0drains 1up 1down", "FTT TTF open", "1 true BelowMinHealthyPercent"},
+		{"a verdict is awaited", Rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0drains 0new", "FTT FFF", "0 false "},
+	})
+}
+
+func TestAssign_MinHealthyPercent_FailsOpenBelowIt(t *testing.T) {
+	const none = farpointv1.PublishNone
+	checkRoles(t, []roleCase{
+		{"share", Rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0down 0down", "TTF open open", "0 false BelowMinHealthyPercent"},
+		{"just enough", Rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0down", "TTF FFF", "0 false "},
+		{"states by hand do not count", Rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0draining 0disabled 0disabled", "TTF FTT off off", "0 false "},
+		{"none is less than any share", Rules{MinReady: 1, MinHealthyPercent: 1, WhenNoneHealthy: none}, past{}, "0down 0down", "open open", "0 false BelowMinHealthyPercent"},
+		{"100 percent", Rules{MinReady: 1, MinHealthyPercent: 100}, past{}, "0up 0up 0down", "TTF TTF open", "0 false BelowMinHealthyPercent"},
+		{"before the first verdicts", Rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0new 0new", "TTF FFF FFF", "0 false "},
+		{"new ones cannot save it", Rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0down 0down 0down 0new", "TTF open open open open", "0 false BelowMinHealthyPercent"},
+		{"new ones do not end it", Rules{MinReady: 1, MinHealthyPercent: 50}, past{failingOpen: true}, "0up 0down 0down 0new", "TTF open open open", "0 false BelowMinHealthyPercent"},
+		{"standbys stay", Rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0up 0down 0down 1up", "TTF open open stby", "0 false BelowMinHealthyPercent"},
+		{"a dead site is not mixed with the one that stands in for it", Rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0down 0down 0down 1up", "FFF FFF FFF TTF", "1 true "},
+		{"nor once its first endpoint is back", Rules{MinReady: 2, MinHealthyPercent: 50}, past{tier: 1}, "0up 0down 0down 1up", "TTF FFF FFF TTF", "1 true "},
+		{"every tier in use is below", Rules{MinReady: 2, MinHealthyPercent: 60}, past{}, "0up 0down 1up 1down", "TTF open TTF open", "1 true BelowMinHealthyPercent"},
+	})
 }
 
 // thousand are as many endpoints as an ExternalService may have, in four tiers, of which

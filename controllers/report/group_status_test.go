@@ -58,19 +58,38 @@ func groupStatus(t *testing.T, rules farpointv1.Availability, families []corev1.
 	return Summarize(object, findings, fixtures.Noon)
 }
 
+const v4, v6 = corev1.IPv4Protocol, corev1.IPv6Protocol
+
+type groupCase struct {
+	name      string
+	rules     farpointv1.Availability
+	families  []corev1.IPFamily
+	ports     []string
+	endpoints []string
+	want      string
+}
+
+func checkGroups(t *testing.T, cases []groupCase) {
+	t.Helper()
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			status := groupStatus(t, test.rules, test.families, test.ports, test.endpoints...)
+			got := availabilityOf(status)
+			if condition := meta.FindStatusCondition(status.Conditions, farpointv1.FamiliesMatchedCondition); condition != nil {
+				got += fmt.Sprintf("\n%s %s %s: %s", condition.Type, condition.Status, condition.Reason, condition.Message)
+			}
+			if got != test.want && (!strings.HasSuffix(test.want, ": ") || !strings.HasPrefix(got, test.want)) {
+				t.Errorf("got\n%s\nwant\n%s", got, test.want)
+			}
+		})
+	}
+}
+
 func TestStatus_FamiliesAndPorts_LeastAvailableDecides(t *testing.T) {
-	const v4, v6 = corev1.IPv4Protocol, corev1.IPv6Protocol
 	type rules = farpointv1.Availability
 	type families = []corev1.IPFamily
 	http := []string{"http"}
-	tests := []struct {
-		name      string
-		rules     rules
-		families  families
-		ports     []string
-		endpoints []string
-		want      string
-	}{
+	checkGroups(t, []groupCase{
 		{"both families", rules{}, families{v4, v6}, http, []string{"192.0.2.1 http=80 0 up", "2001:db8::1 http=80 0 up"},
 			"Available True EndpointsReady: 2 of 2 endpoints are ready"},
 		{"a dead family", rules{}, families{v4, v6}, http, []string{"192.0.2.1 http=80 0 down", "2001:db8::1 http=80 0 up"},
@@ -79,17 +98,6 @@ func TestStatus_FamiliesAndPorts_LeastAvailableDecides(t *testing.T) {
 			`Available False TooFewEndpointsReady: 3 of 3 endpoints are ready; IPv4 port "http"/TCP has 1`},
 		{"a family without a verdict", rules{}, families{v4, v6}, http, []string{"192.0.2.1 http=80 0 new", "2001:db8::1 http=80 0 up"},
 			`Available Unknown AwaitingProbes: 1 of 2 endpoints are ready; IPv4 port "http"/TCP has 0, 1 have no verdict yet`},
-		{"a family that the Service lacks", rules{}, families{v4}, http, []string{"192.0.2.1 http=80 0 down", "2001:db8::1 http=80 0 up"},
-			"Available False NoEndpointsReady: 1 of 2 endpoints are ready\n" +
-				"FamiliesMatched False AddressFamilyNotInService: [2001:db8::1]:80 is of an address family that the Service lacks, which has only IPv4: clients do not reach them; give the Service both families (ipFamilyPolicy, ipFamilies), or remove the endpoints"},
-		{"none but that", rules{}, families{v4}, http, []string{"2001:db8::1 http=80 0 up"},
-			"Available False NoEndpointsReady: 1 of 1 endpoints are ready; none has an address family and a port of the Service\n" +
-				"FamiliesMatched False AddressFamilyNotInService: "},
-		{"a dead family that the Service lacks", rules{}, families{v6}, http, []string{"192.0.2.1 http=80 0 down", "2001:db8::1 http=80 0 up"},
-			"Available True EndpointsReady: 1 of 2 endpoints are ready\nFamiliesMatched False AddressFamilyNotInService: "},
-		{"a family of the Service that no endpoint has", rules{}, families{v4, v6}, http, []string{"192.0.2.1 http=80 0 up"},
-			"Available True EndpointsReady: 1 of 1 endpoints are ready\n" +
-				"FamiliesMatched False AddressFamilyWithoutEndpoints: no endpoint has an IPv6 address, but the Service has one, which leads nowhere: add IPv6 endpoints, or make the Service SingleStack"},
 		{"a dead port", rules{}, families{v4}, []string{"web", "db"}, []string{"192.0.2.1 web=80,db=1 0 down", "192.0.2.2 web=80 0 up"},
 			`Available False NoEndpointsReady: 1 of 2 endpoints are ready; IPv4 port "db"/TCP has 0`},
 		{"all ports alike", rules{}, families{v4}, []string{"web", "db"}, []string{"192.0.2.1 web=80,db=1 0 down"},
@@ -105,6 +113,25 @@ func TestStatus_FamiliesAndPorts_LeastAvailableDecides(t *testing.T) {
 		{"one family fails open", rules{WhenNoneHealthy: farpointv1.PublishAll}, families{v4, v6}, http, []string{"192.0.2.1 http=80 0 down", "2001:db8::1 http=80 0 up"},
 			`Available False FailingOpen: 2 of 2 endpoints get traffic, 1 of them unhealthy; IPv4 port "http"/TCP has 0` + "\n" +
 				`FailOpen True AllPublished: IPv4 port "http"/TCP: no endpoint is healthy: all 1 get traffic (whenNoneHealthy: PublishAll)`},
+	})
+}
+
+func TestStatus_FamilyOrPortNotInTheService_DoesNotCount(t *testing.T) {
+	type rules = farpointv1.Availability
+	type families = []corev1.IPFamily
+	http := []string{"http"}
+	checkGroups(t, []groupCase{
+		{"a family that the Service lacks", rules{}, families{v4}, http, []string{"192.0.2.1 http=80 0 down", "2001:db8::1 http=80 0 up"},
+			"Available False NoEndpointsReady: 1 of 2 endpoints are ready\n" +
+				"FamiliesMatched False AddressFamilyNotInService: [2001:db8::1]:80 is of an address family that the Service lacks, which has only IPv4: clients do not reach them; give the Service both families (ipFamilyPolicy, ipFamilies), or remove the endpoints"},
+		{"none but that", rules{}, families{v4}, http, []string{"2001:db8::1 http=80 0 up"},
+			"Available False NoEndpointsReady: 1 of 1 endpoints are ready; none has an address family and a port of the Service\n" +
+				"FamiliesMatched False AddressFamilyNotInService: "},
+		{"a dead family that the Service lacks", rules{}, families{v6}, http, []string{"192.0.2.1 http=80 0 down", "2001:db8::1 http=80 0 up"},
+			"Available True EndpointsReady: 1 of 2 endpoints are ready\nFamiliesMatched False AddressFamilyNotInService: "},
+		{"a family of the Service that no endpoint has", rules{}, families{v4, v6}, http, []string{"192.0.2.1 http=80 0 up"},
+			"Available True EndpointsReady: 1 of 1 endpoints are ready\n" +
+				"FamiliesMatched False AddressFamilyWithoutEndpoints: no endpoint has an IPv6 address, but the Service has one, which leads nowhere: add IPv6 endpoints, or make the Service SingleStack"},
 		{"what the Service lacks fails neither over nor open", rules{WhenNoneHealthy: farpointv1.PublishAll}, families{v6}, http,
 			[]string{"192.0.2.1 http=80 0 down", "192.0.2.2 http=80 1 down", "2001:db8::1 http=80 0 up"},
 			"Available True EndpointsReady: 3 of 3 endpoints are ready\nFamiliesMatched False AddressFamilyNotInService: "},
@@ -114,17 +141,5 @@ func TestStatus_FamiliesAndPorts_LeastAvailableDecides(t *testing.T) {
 			"Available True EndpointsReady: 1 of 1 endpoints are ready"},
 		{"published as a name", rules{}, families{v4}, http, []string{"db.example http=80 0 up"},
 			"Available True EndpointsReady: 1 of 1 endpoints are ready"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			status := groupStatus(t, test.rules, test.families, test.ports, test.endpoints...)
-			got := availabilityOf(status)
-			if condition := meta.FindStatusCondition(status.Conditions, farpointv1.FamiliesMatchedCondition); condition != nil {
-				got += fmt.Sprintf("\n%s %s %s: %s", condition.Type, condition.Status, condition.Reason, condition.Message)
-			}
-			if got != test.want && (!strings.HasSuffix(test.want, ": ") || !strings.HasPrefix(got, test.want)) {
-				t.Errorf("got\n%s\nwant\n%s", got, test.want)
-			}
-		})
-	}
+	})
 }

@@ -105,14 +105,38 @@ func conditionsOf(status farpointv1.ExternalServiceStatus) string {
 
 const sound = "EndpointsAccepted=True(Accepted) NoConflicts=True(NoConflicts) PortsMatched=True(Matched) Programmed=True(Programmed) "
 
-func TestStatus_Health(t *testing.T) {
-	tests := []struct {
-		name    string
-		healths []health.Health
-		change  func(*farpointv1.ExternalService, *Findings)
-		column  string
-		want    string
-	}{
+type statusCase struct {
+	name    string
+	healths []health.Health
+	change  func(*farpointv1.ExternalService, *Findings)
+	column  string
+	want    string
+}
+
+func checkStatus(t *testing.T, cases []statusCase) {
+	t.Helper()
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			object, findings := observed(test.healths...)
+			if test.change != nil {
+				test.change(object, &findings)
+			}
+			status := summarizeWithRoles(object, findings, fixtures.Noon)
+			if got := conditionsOf(status); got != test.want {
+				t.Errorf("conditions are\n%s, want\n%s", got, test.want)
+			}
+			if status.ReadyEndpoints != test.column {
+				t.Errorf("column %s, want %s", status.ReadyEndpoints, test.column)
+			}
+			if sum := status.Ready + status.Standby + status.Unhealthy + status.Unknown + status.Draining + status.Disabled + status.Rejected; findings.Targets != nil && !findings.Service.publishesAll() && sum != status.Total {
+				t.Errorf("counts add up to %d of %d: %+v", sum, status.Total, status)
+			}
+		})
+	}
+}
+
+func TestStatus_Health_DecidesAvailableAndDegraded(t *testing.T) {
+	checkStatus(t, []statusCase{
 		{"all up", []health.Health{up, up}, nil, "2/2",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"one down", []health.Health{up, down}, nil, "1/2",
@@ -133,6 +157,11 @@ func TestStatus_Health(t *testing.T) {
 			f.Service.Service.Spec.PublishNotReadyAddresses = true
 		}, "2/2",
 			"Available=True(EndpointsReady) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+	})
+}
+
+func TestStatus_OtherFindings_DecideReady(t *testing.T) {
+	checkStatus(t, []statusCase{
 		{"write failed", []health.Health{up}, func(_ *farpointv1.ExternalService, f *Findings) { f.WriteFailed = errors.New("quota") }, "1/1",
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=False(WriteFailed) Reconciling=True(WriteFailed) TargetServiceResolved=True(Resolved)"},
 		{"port not in the Service", []health.Health{up}, func(_ *farpointv1.ExternalService, f *Findings) {
@@ -150,25 +179,7 @@ func TestStatus_Health(t *testing.T) {
 			*f = Findings{Service: EvaluateService(o, nil)}
 		}, "0/0",
 			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) EndpointsAccepted=Unknown(NotJudged) NoConflicts=True(NoConflicts) PortsMatched=Unknown(NotJudged) Programmed=True(Programmed) Ready=False(ServiceNotFound) Reconciling=True(ServiceNotFound) TargetServiceResolved=False(ServiceNotFound)"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			object, findings := observed(test.healths...)
-			if test.change != nil {
-				test.change(object, &findings)
-			}
-			status := summarizeWithRoles(object, findings, fixtures.Noon)
-			if got := conditionsOf(status); got != test.want {
-				t.Errorf("conditions are\n%s, want\n%s", got, test.want)
-			}
-			if status.ReadyEndpoints != test.column {
-				t.Errorf("column %s, want %s", status.ReadyEndpoints, test.column)
-			}
-			if sum := status.Ready + status.Standby + status.Unhealthy + status.Unknown + status.Draining + status.Disabled + status.Rejected; findings.Targets != nil && !findings.Service.publishesAll() && sum != status.Total {
-				t.Errorf("counts add up to %d of %d: %+v", sum, status.Total, status)
-			}
-		})
-	}
+	})
 }
 
 func (f TargetService) publishesAll() bool {
@@ -294,20 +305,24 @@ func TestStatus_ThousandLongMessages_FitsIntoAnObject(t *testing.T) {
 	}
 }
 
+// statusOf returns the status of an object with an endpoint for each health.
+func statusOf(healths ...health.Health) *farpointv1.ExternalServiceStatus {
+	object, findings := observed(healths...)
+	status := summarizeWithRoles(object, findings, fixtures.Noon)
+	return &status
+}
+
+// statusWithoutService returns the status of an object with a healthy endpoint, whose Service does not exist.
+func statusWithoutService() *farpointv1.ExternalServiceStatus {
+	object, findings := observed(up)
+	findings.Service = EvaluateService(object, nil)
+	status := summarizeWithRoles(object, findings, fixtures.Noon)
+	return &status
+}
+
 func TestEvents(t *testing.T) {
-	statusOf := func(healths ...health.Health) *farpointv1.ExternalServiceStatus {
-		object, findings := observed(healths...)
-		status := summarizeWithRoles(object, findings, fixtures.Noon)
-		return &status
-	}
 	many := func(current health.Health) []health.Health {
 		return slices.Repeat([]health.Health{current}, maxIndividualEvents+1)
-	}
-	unready := func() *farpointv1.ExternalServiceStatus {
-		object, findings := observed(up)
-		findings.Service = EvaluateService(object, nil)
-		status := summarizeWithRoles(object, findings, fixtures.Noon)
-		return &status
 	}
 	tests := []struct {
 		name          string
@@ -345,28 +360,32 @@ func TestEvents(t *testing.T) {
 		{"a crowd", statusOf(append(many(up), up)...), statusOf(append(many(down), up)...), []string{
 			"Warning EndpointUnhealthy 11 endpoints are unhealthy: 192.0.2.1:80, 192.0.2.2:80, 192.0.2.3:80, 192.0.2.4:80, 192.0.2.5:80, 192.0.2.6:80, 192.0.2.7:80, 192.0.2.8:80, 192.0.2.9:80, 192.0.2.10:80 and others",
 		}},
-		{"not ready from the start", &farpointv1.ExternalServiceStatus{}, unready(), []string{
+		{"not ready from the start", &farpointv1.ExternalServiceStatus{}, statusWithoutService(), []string{
 			"Normal EndpointHealthy Endpoint 192.0.2.1:80 is healthy",
 			"Warning ServiceNotFound Service integration/legacy-api does not exist: create it without a selector, or set serviceTemplate",
 		}},
-		{"ready again", unready(), statusOf(up), []string{
+		{"ready again", statusWithoutService(), statusOf(up), []string{
 			"Normal Available 1 of 1 endpoints are ready",
 			"Normal Published 1 of 1 endpoints are ready",
 		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var got []string
-			for _, event := range Events(test.before, test.after) {
-				kind := corev1.EventTypeNormal
-				if event.Warning {
-					kind = corev1.EventTypeWarning
-				}
-				got = append(got, kind+" "+event.Reason+" "+event.Note)
-			}
-			if !slices.Equal(got, test.want) {
+			if got := eventsBetween(test.before, test.after); !slices.Equal(got, test.want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 			}
 		})
 	}
+}
+
+// eventsBetween returns the events of a change of status, as in "Warning Reason Note".
+func eventsBetween(before, after *farpointv1.ExternalServiceStatus) (list []string) {
+	for _, event := range Events(before, after) {
+		kind := corev1.EventTypeNormal
+		if event.Warning {
+			kind = corev1.EventTypeWarning
+		}
+		list = append(list, kind+" "+event.Reason+" "+event.Note)
+	}
+	return list
 }

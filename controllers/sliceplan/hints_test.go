@@ -66,64 +66,34 @@ func annotated(key, value string) func(*corev1.Service) {
 	return func(service *corev1.Service) { service.Annotations = map[string]string{key: value} }
 }
 
-func TestHints(t *testing.T) {
-	local := corev1.ServiceInternalTrafficPolicyLocal
-	onNode := func(zone, node string) *farpointv1.Endpoint { return &farpointv1.Endpoint{Zone: zone, NodeName: node} }
-	byHand := func(zone string, zones ...string) *farpointv1.Endpoint {
-		return &farpointv1.Endpoint{Zone: zone, ForZones: zones}
-	}
-	inState := func(state farpointv1.EndpointState) *farpointv1.Endpoint { return &farpointv1.Endpoint{State: state} }
-	type endpoints = []*farpointv1.Endpoint
-	tests := []struct {
-		name      string
-		change    func(*corev1.Service)
-		endpoints endpoints
-		hints     string
-		condition string // effective and reason, and part of the message
-		message   string
-	}{
-		{"nobody asks", func(*corev1.Service) {}, endpoints{inZone("a"), inZone("b")}, "|", "", ""},
-		{"PreferSameZone", distributed("PreferSameZone"), endpoints{inZone("a"), inZone("b")}, "a|b", "true HintsWritten", ""},
-		{"PreferClose, its old name", distributed("PreferClose"), endpoints{inZone("a"), inZone("b")}, "a|b", "true HintsWritten", ""},
-		{"PreferSameNode", distributed("PreferSameNode"), endpoints{onNode("a", "n1"), onNode("b", "n2")}, "a/n1|b/n2", "true HintsWritten", ""},
-		{"PreferSameNode without nodes", distributed("PreferSameNode"), endpoints{onNode("a", "n1"), inZone("b")}, "a|b", "false EndpointWithoutNode", "10.0.0.2:8080 has no nodeName"},
-		{"PreferSameNode without zones", distributed("PreferSameNode"), endpoints{onNode("", "n1"), onNode("", "n2")}, "/n1|/n2", "true HintsWritten", ""},
-		{"PreferSameNode without either", distributed("PreferSameNode"), endpoints{inZone(""), onNode("b", "n2")}, "|", "false EndpointWithoutZone", ""},
-		{"nodeName alone is no wish", distributed("PreferSameZone"), endpoints{onNode("a", "n1")}, "a", "true HintsWritten", ""},
-		{"a zone is missing", distributed("PreferSameZone"), endpoints{inZone("a"), inZone("")}, "|", "false EndpointWithoutZone", "10.0.0.2:8080 has neither zone nor forZones"},
-		{"an unknown value", distributed("PreferMars"), endpoints{inZone("a")}, "", "", ""},
-		{"by hand for all", func(*corev1.Service) {}, endpoints{byHand("x", "a", "b"), byHand("", "c")}, "a,b|c", "true HintsWritten", ""},
-		{"by hand for some", func(*corev1.Service) {}, endpoints{byHand("", "a"), inZone("b")}, "|", "false EndpointWithoutZone", "10.0.0.2:8080 has no forZones, although others have"},
-		{"by hand before its zone", distributed("PreferSameZone"), endpoints{byHand("a", "c"), inZone("b")}, "c|b", "true HintsWritten", ""},
-		{"by hand in place of a zone", distributed("PreferSameZone"), endpoints{byHand("", "c"), inZone("b")}, "c|b", "true HintsWritten", ""},
-		{"a disabled one needs none", distributed("PreferSameZone"), endpoints{inZone("a"), inState(farpointv1.EndpointDisabled)}, "a|", "true HintsWritten", ""},
-		{"a draining one needs none", distributed("PreferSameZone"), endpoints{inZone("a"), inState(farpointv1.EndpointDraining)}, "a|", "true HintsWritten", ""},
-		{"a draining one that is ready needs some", func(s *corev1.Service) {
-			distributed("PreferSameZone")(s)
-			s.Spec.PublishNotReadyAddresses = true
-		}, endpoints{inZone("a"), inState(farpointv1.EndpointDraining)}, "|", "false EndpointWithoutZone", ""},
-		{"topology-mode", annotated("service.kubernetes.io/topology-mode", "Auto"), endpoints{inZone("a"), inZone("b")}, "a|b", "true TopologyModeDeprecated", "annotation service.kubernetes.io/topology-mode is deprecated"},
-		{"topology-aware-hints", annotated("service.kubernetes.io/topology-aware-hints", "auto"), endpoints{inZone("a")}, "a", "true TopologyModeDeprecated", "annotation service.kubernetes.io/topology-aware-hints"},
-		{"the older annotation says no", func(s *corev1.Service) {
-			s.Annotations = map[string]string{"service.kubernetes.io/topology-mode": "Auto", "service.kubernetes.io/topology-aware-hints": "disabled"}
-		}, endpoints{inZone("a")}, "", "", ""},
-		{"topology-mode without zones", annotated("service.kubernetes.io/topology-mode", "Auto"), endpoints{inZone("")}, "", "false EndpointWithoutZone", ""},
-		{"another topology-mode", annotated("service.kubernetes.io/topology-mode", "Disabled"), endpoints{inZone("a")}, "", "", ""},
-		{"the annotation before the field", func(s *corev1.Service) {
-			annotated("service.kubernetes.io/topology-mode", "Auto")(s)
-			distributed("PreferSameNode")(s)
-		}, endpoints{onNode("a", "n1")}, "a", "true TopologyModeDeprecated", ""},
-		{"internal Local", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local }, endpoints{inZone("a")}, "", "false LocalTrafficPolicy", "internalTrafficPolicy Local leads only to endpoints on the client's node, and 10.0.0.1:8080 is on no node"},
-		{"external Local", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal }, endpoints{onNode("a", "n1"), inZone("a"), inZone("b")}, "||", "false LocalTrafficPolicy", "10.0.0.2:8080, 10.0.0.3:8080 are on no node"},
-		{"Local with nodes", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local }, endpoints{onNode("a", "n1")}, "", "", ""},
-		{"Local and zones", func(s *corev1.Service) {
-			s.Spec.InternalTrafficPolicy = &local
-			distributed("PreferSameZone")(s)
-		}, endpoints{inZone("a")}, "a", "false LocalTrafficPolicy", ""},
-		{"zones without endpoints that matter", distributed("PreferSameZone"), endpoints{inState(farpointv1.EndpointDisabled)}, "", "", ""},
-		{"Local without endpoints that matter", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local }, endpoints{inState(farpointv1.EndpointDisabled)}, "", "", ""},
-	}
-	for _, test := range tests {
+func atNode(zone, node string) *farpointv1.Endpoint {
+	return &farpointv1.Endpoint{Zone: zone, NodeName: node}
+}
+
+func byHand(zone string, zones ...string) *farpointv1.Endpoint {
+	return &farpointv1.Endpoint{Zone: zone, ForZones: zones}
+}
+
+func inState(state farpointv1.EndpointState) *farpointv1.Endpoint {
+	return &farpointv1.Endpoint{State: state}
+}
+
+func localInside(service *corev1.Service) {
+	service.Spec.InternalTrafficPolicy = new(corev1.ServiceInternalTrafficPolicyLocal)
+}
+
+type hintCase struct {
+	name      string
+	change    func(*corev1.Service)
+	endpoints []*farpointv1.Endpoint
+	hints     string
+	condition string // effective and reason, and part of the message
+	message   string
+}
+
+func checkHints(t *testing.T, cases []hintCase) {
+	t.Helper()
+	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
 			wants := fixtures.Wants(fixtures.Numbered(len(test.endpoints)))
 			test.change(wants.Service)
@@ -153,6 +123,76 @@ func TestHints(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestHints_TrafficDistribution_PrefersZonesOrNodes(t *testing.T) {
+	type endpoints = []*farpointv1.Endpoint
+	checkHints(t, []hintCase{
+		{"nobody asks", func(*corev1.Service) {}, endpoints{inZone("a"), inZone("b")}, "|", "", ""},
+		{"PreferSameZone", distributed("PreferSameZone"), endpoints{inZone("a"), inZone("b")}, "a|b", "true HintsWritten", ""},
+		{"PreferClose, its old name", distributed("PreferClose"), endpoints{inZone("a"), inZone("b")}, "a|b", "true HintsWritten", ""},
+		{"PreferSameNode", distributed("PreferSameNode"), endpoints{atNode("a", "n1"), atNode("b", "n2")}, "a/n1|b/n2", "true HintsWritten", ""},
+		{"PreferSameNode without nodes", distributed("PreferSameNode"), endpoints{atNode("a", "n1"), inZone("b")}, "a|b", "false EndpointWithoutNode", "10.0.0.2:8080 has no nodeName"},
+		{"PreferSameNode without zones", distributed("PreferSameNode"), endpoints{atNode("", "n1"), atNode("", "n2")}, "/n1|/n2", "true HintsWritten", ""},
+		{"PreferSameNode without either", distributed("PreferSameNode"), endpoints{inZone(""), atNode("b", "n2")}, "|", "false EndpointWithoutZone", ""},
+		{"nodeName alone is no wish", distributed("PreferSameZone"), endpoints{atNode("a", "n1")}, "a", "true HintsWritten", ""},
+		{"a zone is missing", distributed("PreferSameZone"), endpoints{inZone("a"), inZone("")}, "|", "false EndpointWithoutZone", "10.0.0.2:8080 has neither zone nor forZones"},
+		{"an unknown value", distributed("PreferMars"), endpoints{inZone("a")}, "", "", ""},
+		{"zones without endpoints that matter", distributed("PreferSameZone"), endpoints{inState(farpointv1.EndpointDisabled)}, "", "", ""},
+	})
+}
+
+func TestHints_ForZones_CountBeforeTheZone(t *testing.T) {
+	type endpoints = []*farpointv1.Endpoint
+	checkHints(t, []hintCase{
+		{"by hand for all", func(*corev1.Service) {}, endpoints{byHand("x", "a", "b"), byHand("", "c")}, "a,b|c", "true HintsWritten", ""},
+		{"by hand for some", func(*corev1.Service) {}, endpoints{byHand("", "a"), inZone("b")}, "|", "false EndpointWithoutZone", "10.0.0.2:8080 has no forZones, although others have"},
+		{"by hand before its zone", distributed("PreferSameZone"), endpoints{byHand("a", "c"), inZone("b")}, "c|b", "true HintsWritten", ""},
+		{"by hand in place of a zone", distributed("PreferSameZone"), endpoints{byHand("", "c"), inZone("b")}, "c|b", "true HintsWritten", ""},
+	})
+}
+
+func TestHints_EndpointThatIsNotReady_NeedsNone(t *testing.T) {
+	type endpoints = []*farpointv1.Endpoint
+	checkHints(t, []hintCase{
+		{"a disabled one needs none", distributed("PreferSameZone"), endpoints{inZone("a"), inState(farpointv1.EndpointDisabled)}, "a|", "true HintsWritten", ""},
+		{"a draining one needs none", distributed("PreferSameZone"), endpoints{inZone("a"), inState(farpointv1.EndpointDraining)}, "a|", "true HintsWritten", ""},
+		{"a draining one that is ready needs some", func(s *corev1.Service) {
+			distributed("PreferSameZone")(s)
+			s.Spec.PublishNotReadyAddresses = true
+		}, endpoints{inZone("a"), inState(farpointv1.EndpointDraining)}, "|", "false EndpointWithoutZone", ""},
+	})
+}
+
+func TestHints_TopologyMode_IsDeprecated(t *testing.T) {
+	type endpoints = []*farpointv1.Endpoint
+	checkHints(t, []hintCase{
+		{"topology-mode", annotated("service.kubernetes.io/topology-mode", "Auto"), endpoints{inZone("a"), inZone("b")}, "a|b", "true TopologyModeDeprecated", "annotation service.kubernetes.io/topology-mode is deprecated"},
+		{"topology-aware-hints", annotated("service.kubernetes.io/topology-aware-hints", "auto"), endpoints{inZone("a")}, "a", "true TopologyModeDeprecated", "annotation service.kubernetes.io/topology-aware-hints"},
+		{"the older annotation says no", func(s *corev1.Service) {
+			s.Annotations = map[string]string{"service.kubernetes.io/topology-mode": "Auto", "service.kubernetes.io/topology-aware-hints": "disabled"}
+		}, endpoints{inZone("a")}, "", "", ""},
+		{"topology-mode without zones", annotated("service.kubernetes.io/topology-mode", "Auto"), endpoints{inZone("")}, "", "false EndpointWithoutZone", ""},
+		{"another topology-mode", annotated("service.kubernetes.io/topology-mode", "Disabled"), endpoints{inZone("a")}, "", "", ""},
+		{"the annotation before the field", func(s *corev1.Service) {
+			annotated("service.kubernetes.io/topology-mode", "Auto")(s)
+			distributed("PreferSameNode")(s)
+		}, endpoints{atNode("a", "n1")}, "a", "true TopologyModeDeprecated", ""},
+	})
+}
+
+func TestHints_LocalTrafficPolicy_NeedsNodes(t *testing.T) {
+	type endpoints = []*farpointv1.Endpoint
+	checkHints(t, []hintCase{
+		{"internal Local", localInside, endpoints{inZone("a")}, "", "false LocalTrafficPolicy", "internalTrafficPolicy Local leads only to endpoints on the client's node, and 10.0.0.1:8080 is on no node"},
+		{"external Local", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal }, endpoints{atNode("a", "n1"), inZone("a"), inZone("b")}, "||", "false LocalTrafficPolicy", "10.0.0.2:8080, 10.0.0.3:8080 are on no node"},
+		{"Local with nodes", localInside, endpoints{atNode("a", "n1")}, "", "", ""},
+		{"Local and zones", func(s *corev1.Service) {
+			localInside(s)
+			distributed("PreferSameZone")(s)
+		}, endpoints{inZone("a")}, "a", "false LocalTrafficPolicy", ""},
+		{"Local without endpoints that matter", localInside, endpoints{inState(farpointv1.EndpointDisabled)}, "", "", ""},
+	})
 }
 
 // kube-proxy looks at all endpoints of a Service, regardless of their writer.

@@ -88,18 +88,39 @@ func shown(expansion *targets.Expansion) string {
 	return strings.Join(lines, "\n")
 }
 
-func TestExpansion(t *testing.T) {
+type expansionCase struct {
+	name      string
+	zone      zone
+	addresses []string
+	want      string
+	condition string
+}
+
+func checkExpansions(t *testing.T, cases []expansionCase) {
+	t.Helper()
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			expansion := expanding(test.zone).Expand(fixtures.SpecOf(test.addresses...))
+			if got := shown(expansion); got != test.want {
+				t.Errorf("got\n%s\nwant\n%s", got, test.want)
+			}
+			if expansion.Names == 0 {
+				return
+			}
+			status, reason, message := expansion.Condition()
+			if got := fmt.Sprintf("%s %s: %s", status, reason, message); got != test.condition {
+				t.Errorf("got\n%s\nwant\n%s", got, test.condition)
+			}
+		})
+	}
+}
+
+func TestExpansion_NamesOfEndpoints_BecomeTheirAddresses(t *testing.T) {
 	const leadsNowhere = "its addresses may not be published: correct the name's records, or have the operator's administrator allow the range (--allowed-cidrs)"
 	until := fixtures.Noon.Add(5 * time.Minute)
 	nxdomain := known(resolver.LookupMissing, "192.0.2.1")
 	nxdomain.KeptUntil = until
-	for _, test := range []struct {
-		name      string
-		zone      zone
-		addresses []string
-		want      string
-		condition string
-	}{
+	checkExpansions(t, []expansionCase{
 		{"no names", nil, []string{"192.0.2.1", "2001:db8::1"}, "0 192.0.2.1\n1 2001:db8::1", ""},
 		{"dual stack", zone{"db.example A": resolved("192.0.2.1", "192.0.2.2"), "db.example AAAA": resolved("2001:db8::1")}, []string{"192.0.2.9", "DB.example."},
 			"0 192.0.2.9\n1 192.0.2.1 db.example\n1 192.0.2.2 db.example\n1 2001:db8::1 db.example", "True NamesResolved: all DNS names are resolved"},
@@ -126,6 +147,11 @@ func TestExpansion(t *testing.T) {
 		{"nothing but refused addresses", zone{"db.example A": resolved("127.0.0.1"), "db.example AAAA": known(resolver.LookupEmpty)}, []string{"db.example"}, "0 RefusedAddress: " + leadsNowhere, "True NamesResolved: all DNS names are resolved"},
 		{"no names at all", nil, []string{"exämple.com", "a..b", "db_example", "10.300.1.1"},
 			`0 InvalidAddress: "exämple.com" is not in ASCII: write xn--exmple-cua.com` + "\n" + `1 InvalidAddress: "a..b" is neither an IPv4 or IPv6 address nor a DNS name` + "\n2 Resolving: db_example has no answer yet\n3 10.300.1.1", "Unknown Resolving: not all DNS names have an answer yet"},
+	})
+}
+
+func TestExpansion_NamesOfServices_BecomeTheirHostsAndPorts(t *testing.T) {
+	checkExpansions(t, []expansionCase{
 		{"services", zone{
 			"_postgresql._tcp.example SRV": records(resolver.ServiceRecord{Priority: 10, Target: "a.example", Port: 5432}, resolver.ServiceRecord{Priority: 10, Target: "b.example", Port: 5433}, resolver.ServiceRecord{Priority: 700, Target: "c.example", Port: 5432}),
 			"a.example A":                  resolved("192.0.2.1"), "a.example AAAA": known(resolver.LookupEmpty),
@@ -144,21 +170,7 @@ func TestExpansion(t *testing.T) {
 			"0 NameNotFound: _db._tcp.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path",
 			"False NameNotFound: spec.endpoints[0]: _db._tcp.example does not exist (NXDOMAIN): correct it, or create it; names are absolute, without a search path"},
 		{"no name of services", nil, []string{"srv://db.example"}, "0 InvalidAddress: write srv:// and the name of SRV records, as in srv://_postgresql._tcp.example.internal", "True NamesResolved: all DNS names are resolved"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			expansion := expanding(test.zone).Expand(fixtures.SpecOf(test.addresses...))
-			if got := shown(expansion); got != test.want {
-				t.Errorf("got\n%s\nwant\n%s", got, test.want)
-			}
-			if expansion.Names == 0 {
-				return
-			}
-			status, reason, message := expansion.Condition()
-			if got := fmt.Sprintf("%s %s: %s", status, reason, message); got != test.condition {
-				t.Errorf("got\n%s\nwant\n%s", got, test.condition)
-			}
-		})
-	}
+	})
 }
 
 func TestExpansion_ServiceWithPorts_IsRefused(t *testing.T) {

@@ -24,8 +24,9 @@ import (
 	"testing"
 )
 
-func TestBounds(t *testing.T) {
-	shop := TenantRules{
+// Two tenants' rules, and what they do not allow.
+var (
+	shopRules = TenantRules{
 		Source:          "policy shop",
 		AllowedCIDRs:    prefixes("192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32", "64:ff9b::/96"),
 		DeniedCIDRs:     prefixes("192.0.2.128/25", "2001:db8:dead::/48", "203.0.113.0/24", "198.51.100.0/24"),
@@ -36,27 +37,12 @@ func TestBounds(t *testing.T) {
 		AllowedSchemes:  []string{"https", "tcp"},
 		DeniedSchemes:   []string{"tcp"},
 	}
-	all := TenantRules{Source: "policy all", DeniedCIDRs: prefixes("192.0.2.7/32"), DeniedPorts: []PortRange{{1, 1023}}, DeniedSuffixes: []string{"com"}, DeniedSchemes: []string{"icmp"}}
-	check := func(bounds *Bounds, what string) error {
-		kind, value, _ := strings.Cut(what, " ")
-		switch kind {
-		case "address":
-			return bounds.CheckAddress(netip.MustParseAddr(value))
-		case "name":
-			return bounds.CheckName(value)
-		case "scheme":
-			return bounds.CheckScheme(value)
-		}
-		var port uint16
-		if _, err := fmt.Sscan(value, &port); err != nil {
-			t.Fatal(err)
-		}
-		return bounds.CheckPort(port)
-	}
-	for _, test := range []struct {
+	allRules = TenantRules{Source: "policy all", DeniedCIDRs: prefixes("192.0.2.7/32"), DeniedPorts: []PortRange{{1, 1023}}, DeniedSuffixes: []string{"com"}, DeniedSchemes: []string{"icmp"}}
+
+	boundsCases = []struct {
 		what string
-		// first is who does not allow it by the rules of shop, and both by those of both.
-		first, both string
+		// shop is who does not allow it by shopRules, and both by these and allRules.
+		shop, both string
 	}{
 		{"address 192.0.2.1", "", ""},
 		{"address 192.0.2.7", "", "policy all"},
@@ -94,18 +80,41 @@ func TestBounds(t *testing.T) {
 		{"scheme tcp", "policy shop", "policy shop"},
 		{"scheme http", "policy shop", "policy shop"},
 		{"scheme icmp", "policy shop", "policy shop"},
-	} {
+	}
+)
+
+// boundsError is the error of bounds for an address, a name, a scheme or a port, as in "port 80".
+func boundsError(t *testing.T, bounds *Bounds, what string) error {
+	t.Helper()
+	kind, value, _ := strings.Cut(what, " ")
+	switch kind {
+	case "address":
+		return bounds.CheckAddress(netip.MustParseAddr(value))
+	case "name":
+		return bounds.CheckName(value)
+	case "scheme":
+		return bounds.CheckScheme(value)
+	}
+	var port uint16
+	if _, err := fmt.Sscan(value, &port); err != nil {
+		t.Fatal(err)
+	}
+	return bounds.CheckPort(port)
+}
+
+func TestBounds(t *testing.T) {
+	for _, test := range boundsCases {
 		for _, judged := range []struct {
 			bounds *Bounds
 			who    string
-		}{{NewBounds(shop), test.first}, {NewBounds(shop, all), test.both}} {
-			err := check(judged.bounds, test.what)
+		}{{NewBounds(shopRules), test.shop}, {NewBounds(shopRules, allRules), test.both}} {
+			err := boundsError(t, judged.bounds, test.what)
 			if (err == nil) != (judged.who == "") || err != nil && (!errors.Is(err, ErrOutOfBounds) || !strings.HasSuffix(err.Error(), "not allowed by "+judged.who)) {
 				t.Errorf("%s: %v, want it refused by %q", test.what, err, judged.who)
 			}
 		}
 		for _, unbound := range []*Bounds{nil, NewBounds(), NewBounds(TenantRules{})} {
-			if err := check(unbound, test.what); err != nil {
+			if err := boundsError(t, unbound, test.what); err != nil {
 				t.Errorf("%s without any rules: %v", test.what, err)
 			}
 		}

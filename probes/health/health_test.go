@@ -33,50 +33,52 @@ var (
 	drainResult   = probes.Result{Outcome: probes.Draining, Reason: probes.ReasonDraining, Code: 503}
 )
 
+// healthCases are for thresholds of 3 failures and 2 passes.
+var healthCases = []struct {
+	name    string
+	from    State
+	results []probes.Result
+	want    State
+	reason  probes.Reason
+	changes int
+	pending bool
+}{
+	{"nothing seen", StateUnknown, nil, StateUnknown, probes.ReasonNone, 0, true},
+	{"first pass is a verdict", StateUnknown, []probes.Result{okResult}, StateHealthy, probes.ReasonNone, 1, false},
+	{"first failure is none", StateUnknown, []probes.Result{refusedResult}, StateUnknown, probes.ReasonNone, 0, true},
+	{"failures are one", StateUnknown, []probes.Result{refusedResult, refusedResult, refusedResult}, StateUnhealthy, probes.ReasonConnectionRefused, 1, false},
+	{"failures below the threshold", StateHealthy, []probes.Result{refusedResult, refusedResult}, StateHealthy, probes.ReasonNone, 0, true},
+	{"failures in a row", StateHealthy, []probes.Result{refusedResult, silentResult, refusedResult}, StateUnhealthy, probes.ReasonConnectionRefused, 1, false},
+	{"a pass between failures", StateHealthy, []probes.Result{refusedResult, refusedResult, okResult, refusedResult, refusedResult}, StateHealthy, probes.ReasonNone, 0, true},
+	{"an unknown between failures neither counts nor resets", StateHealthy, []probes.Result{refusedResult, noRouteResult, refusedResult, noRouteResult, refusedResult}, StateUnhealthy, probes.ReasonConnectionRefused, 1, false},
+	{"only unknown", StateHealthy, []probes.Result{noRouteResult, noRouteResult, noRouteResult, noRouteResult}, StateHealthy, probes.ReasonNone, 0, false},
+	{"passes below the threshold", StateUnhealthy, []probes.Result{okResult}, StateUnhealthy, probes.ReasonNone, 0, true},
+	{"passes in a row", StateUnhealthy, []probes.Result{okResult, okResult}, StateHealthy, probes.ReasonNone, 1, false},
+	{"a failure between passes", StateUnhealthy, []probes.Result{okResult, refusedResult, okResult}, StateUnhealthy, probes.ReasonNone, 0, true},
+	{"a lasting new reason", StateUnhealthy, []probes.Result{refusedResult, refusedResult, refusedResult, silentResult, silentResult, silentResult}, StateUnhealthy, probes.ReasonTimeout, 2, false},
+	{"a passing new reason", StateUnhealthy, []probes.Result{refusedResult, refusedResult, refusedResult, silentResult, refusedResult, silentResult}, StateUnhealthy, probes.ReasonConnectionRefused, 1, false},
+	{"first drain is a verdict", StateUnknown, []probes.Result{drainResult}, StateDraining, probes.ReasonDraining, 1, false},
+	{"first drain after failures", StateUnknown, []probes.Result{refusedResult, refusedResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
+	{"drains below the threshold", StateHealthy, []probes.Result{drainResult, drainResult}, StateHealthy, probes.ReasonNone, 0, true},
+	{"drains in a row", StateHealthy, []probes.Result{drainResult, drainResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
+	{"a pass between drains", StateHealthy, []probes.Result{drainResult, drainResult, okResult, drainResult}, StateHealthy, probes.ReasonNone, 0, true},
+	{"failures, and a drain", StateHealthy, []probes.Result{refusedResult, silentResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
+	{"a drain, and death", StateHealthy, []probes.Result{drainResult, refusedResult, refusedResult, refusedResult}, StateUnhealthy, probes.ReasonConnectionRefused, 1, false},
+	{"drains and failures in turn", StateHealthy, []probes.Result{drainResult, refusedResult, drainResult, refusedResult, drainResult, refusedResult}, StateDraining, probes.ReasonDraining, 1, true},
+	{"drained and dead", StateDraining, []probes.Result{refusedResult, refusedResult, refusedResult}, StateUnhealthy, probes.ReasonConnectionRefused, 1, false},
+	{"drained and well again", StateDraining, []probes.Result{okResult, okResult}, StateHealthy, probes.ReasonNone, 1, false},
+	{"a drain between passes", StateDraining, []probes.Result{okResult, drainResult, okResult}, StateDraining, probes.ReasonNone, 0, true},
+	{"draining, a failure and a pass", StateDraining, []probes.Result{refusedResult, okResult}, StateDraining, probes.ReasonNone, 0, true},
+	{"back from the dead to drain", StateUnhealthy, []probes.Result{drainResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
+	{"back from the dead, draining at first", StateUnhealthy, []probes.Result{drainResult, okResult, okResult}, StateHealthy, probes.ReasonNone, 1, false},
+	{"back from the dead, draining at last", StateUnhealthy, []probes.Result{okResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
+	{"an unknown between drains", StateHealthy, []probes.Result{drainResult, noRouteResult, drainResult, noRouteResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
+	{"why there is no verdict", StateUnknown, []probes.Result{noRouteResult, noRouteResult, noRouteResult}, StateUnknown, probes.ReasonNetworkUnreachable, 1, true},
+}
+
 func TestHealth(t *testing.T) {
 	limits := Thresholds{Failure: 3, Success: 2}
-	tests := []struct {
-		name    string
-		from    State
-		results []probes.Result
-		want    State
-		reason  probes.Reason
-		changes int
-		pending bool
-	}{
-		{"nothing seen", StateUnknown, nil, StateUnknown, probes.ReasonNone, 0, true},
-		{"first pass is a verdict", StateUnknown, []probes.Result{okResult}, StateHealthy, probes.ReasonNone, 1, false},
-		{"first failure is none", StateUnknown, []probes.Result{refusedResult}, StateUnknown, probes.ReasonNone, 0, true},
-		{"failures are one", StateUnknown, []probes.Result{refusedResult, refusedResult, refusedResult}, StateUnhealthy, probes.ReasonConnectionRefused, 1, false},
-		{"failures below the threshold", StateHealthy, []probes.Result{refusedResult, refusedResult}, StateHealthy, probes.ReasonNone, 0, true},
-		{"failures in a row", StateHealthy, []probes.Result{refusedResult, silentResult, refusedResult}, StateUnhealthy, probes.ReasonConnectionRefused, 1, false},
-		{"a pass between failures", StateHealthy, []probes.Result{refusedResult, refusedResult, okResult, refusedResult, refusedResult}, StateHealthy, probes.ReasonNone, 0, true},
-		{"an unknown between failures neither counts nor resets", StateHealthy, []probes.Result{refusedResult, noRouteResult, refusedResult, noRouteResult, refusedResult}, StateUnhealthy, probes.ReasonConnectionRefused, 1, false},
-		{"only unknown", StateHealthy, []probes.Result{noRouteResult, noRouteResult, noRouteResult, noRouteResult}, StateHealthy, probes.ReasonNone, 0, false},
-		{"passes below the threshold", StateUnhealthy, []probes.Result{okResult}, StateUnhealthy, probes.ReasonNone, 0, true},
-		{"passes in a row", StateUnhealthy, []probes.Result{okResult, okResult}, StateHealthy, probes.ReasonNone, 1, false},
-		{"a failure between passes", StateUnhealthy, []probes.Result{okResult, refusedResult, okResult}, StateUnhealthy, probes.ReasonNone, 0, true},
-		{"a lasting new reason", StateUnhealthy, []probes.Result{refusedResult, refusedResult, refusedResult, silentResult, silentResult, silentResult}, StateUnhealthy, probes.ReasonTimeout, 2, false},
-		{"a passing new reason", StateUnhealthy, []probes.Result{refusedResult, refusedResult, refusedResult, silentResult, refusedResult, silentResult}, StateUnhealthy, probes.ReasonConnectionRefused, 1, false},
-		{"first drain is a verdict", StateUnknown, []probes.Result{drainResult}, StateDraining, probes.ReasonDraining, 1, false},
-		{"first drain after failures", StateUnknown, []probes.Result{refusedResult, refusedResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
-		{"drains below the threshold", StateHealthy, []probes.Result{drainResult, drainResult}, StateHealthy, probes.ReasonNone, 0, true},
-		{"drains in a row", StateHealthy, []probes.Result{drainResult, drainResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
-		{"a pass between drains", StateHealthy, []probes.Result{drainResult, drainResult, okResult, drainResult}, StateHealthy, probes.ReasonNone, 0, true},
-		{"failures, and a drain", StateHealthy, []probes.Result{refusedResult, silentResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
-		{"a drain, and death", StateHealthy, []probes.Result{drainResult, refusedResult, refusedResult, refusedResult}, StateUnhealthy, probes.ReasonConnectionRefused, 1, false},
-		{"drains and failures in turn", StateHealthy, []probes.Result{drainResult, refusedResult, drainResult, refusedResult, drainResult, refusedResult}, StateDraining, probes.ReasonDraining, 1, true},
-		{"drained and dead", StateDraining, []probes.Result{refusedResult, refusedResult, refusedResult}, StateUnhealthy, probes.ReasonConnectionRefused, 1, false},
-		{"drained and well again", StateDraining, []probes.Result{okResult, okResult}, StateHealthy, probes.ReasonNone, 1, false},
-		{"a drain between passes", StateDraining, []probes.Result{okResult, drainResult, okResult}, StateDraining, probes.ReasonNone, 0, true},
-		{"draining, a failure and a pass", StateDraining, []probes.Result{refusedResult, okResult}, StateDraining, probes.ReasonNone, 0, true},
-		{"back from the dead to drain", StateUnhealthy, []probes.Result{drainResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
-		{"back from the dead, draining at first", StateUnhealthy, []probes.Result{drainResult, okResult, okResult}, StateHealthy, probes.ReasonNone, 1, false},
-		{"back from the dead, draining at last", StateUnhealthy, []probes.Result{okResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
-		{"an unknown between drains", StateHealthy, []probes.Result{drainResult, noRouteResult, drainResult, noRouteResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
-		{"why there is no verdict", StateUnknown, []probes.Result{noRouteResult, noRouteResult, noRouteResult}, StateUnknown, probes.ReasonNetworkUnreachable, 1, true},
-	}
-	for _, test := range tests {
+	for _, test := range healthCases {
 		t.Run(test.name, func(t *testing.T) {
 			health, changes := New(test.from), 0
 			now := time.Unix(0, 0)

@@ -97,56 +97,21 @@ func reversed(records []string) []string {
 	return records
 }
 
-func TestDNSProbe_RecordsOfTheAnswer_DecideByTypeAndName(t *testing.T) {
-	const ofTheName, alias = "www.example.com. 60 IN A 192.0.2.1", "www.example.com. 60 IN CNAME lb.example.net."
-	otherCase := func(m *dns.Msg) { m.Answer[0].Header().Name = "WwW.eXample.COM." }
-	otherClass := func(m *dns.Msg) { m.Answer[0].Header().Class = dns.ClassCHAOS }
-	elsewhere := func(m *dns.Msg) { m.Ns, m.Extra, m.Answer = m.Answer, m.Answer, nil }
-	noRecords := probes.FailureResult(probes.ReasonDNSNoRecords)
-	many := slices.Repeat([]string{"other.example.com. 60 IN A 192.0.2.9"}, 500)
-	for _, test := range []struct {
-		name    string
-		kind    string
-		change  func(*dns.Msg)
-		records []string
-		want    probes.Result
-	}{
-		{"the record", "A", nil, []string{ofTheName}, probes.SuccessResult()},
-		{"the record in other case", "A", otherCase, []string{ofTheName}, probes.SuccessResult()},
-		{"the record behind others", "A", nil, []string{"other.example.com. 60 IN A 192.0.2.9", "www.example.com. 60 IN TXT x", ofTheName}, probes.SuccessResult()},
-		{"another name", "A", nil, []string{"other.example.com. 60 IN A 192.0.2.1"}, noRecords},
-		{"the parent", "A", nil, []string{"example.com. 60 IN A 192.0.2.1"}, noRecords},
-		{"the wildcard itself", "A", nil, []string{"*.example.com. 60 IN A 192.0.2.1"}, noRecords},
-		{"another type", "A", nil, []string{"www.example.com. 60 IN AAAA 2001:db8::1"}, noRecords},
-		{"TXT for AAAA", "AAAA", nil, []string{"www.example.com. 60 IN TXT ok"}, noRecords},
-		{"A for AAAA", "AAAA", nil, []string{ofTheName}, noRecords},
-		{"SOA for MX", "MX", nil, []string{"www.example.com. 60 IN SOA ns.example.com. me.example.com. 1 2 3 4 5"}, noRecords},
-		{"another class", "A", otherClass, []string{ofTheName}, noRecords},
-		{"the other sections", "A", elsewhere, []string{ofTheName}, noRecords},
+const addressRecord, aliasRecord = "www.example.com. 60 IN A 192.0.2.1", "www.example.com. 60 IN CNAME lb.example.net."
 
-		{"alias with the record", "A", nil, []string{alias, "lb.example.net. 60 IN A 192.0.2.1"}, probes.SuccessResult()},
-		{"alias in other case", "A", nil, []string{alias, "LB.Example.NET. 60 IN A 192.0.2.1"}, probes.SuccessResult()},
-		{"alias behind the record", "A", nil, []string{"lb.example.net. 60 IN A 192.0.2.1", alias}, probes.SuccessResult()},
-		{"alias alone", "A", nil, []string{alias}, noRecords},
-		{"alias of another type", "A", nil, []string{alias, "lb.example.net. 60 IN AAAA 2001:db8::1"}, noRecords},
-		{"alias, and the record of a stranger", "A", nil, []string{alias, "stranger.example.net. 60 IN A 192.0.2.1"}, noRecords},
-		{"alias of a stranger", "A", nil, []string{"stranger.example.com. 60 IN CNAME lb.example.net.", "lb.example.net. 60 IN A 192.0.2.1"}, noRecords},
-		{"alias of itself", "A", nil, []string{"www.example.com. 60 IN CNAME www.example.com."}, noRecords},
-		{"aliases in a circle", "A", nil, []string{alias, "lb.example.net. 60 IN CNAME www.example.com."}, noRecords},
-		{"alias by DNAME", "A", nil, []string{"example.com. 60 IN DNAME example.net.", "www.example.com. 60 IN CNAME www.example.net.", "www.example.net. 60 IN A 192.0.2.1"}, probes.SuccessResult()},
-		{"DNAME alone", "A", nil, []string{"example.com. 60 IN DNAME example.net."}, noRecords},
-		{"ten aliases", "A", nil, aliasChain(10), probes.SuccessResult()},
-		{"ten aliases the other way round", "A", nil, reversed(aliasChain(10)), probes.SuccessResult()},
-		{"forty aliases", "A", nil, aliasChain(40), noRecords},
-		{"alias for CNAME", "CNAME", nil, []string{alias}, probes.SuccessResult()},
-		{"alias of another name for CNAME", "CNAME", nil, []string{"lb.example.net. 60 IN CNAME www.example.com."}, noRecords},
-		{"address for CNAME", "CNAME", nil, []string{ofTheName}, noRecords},
-		{"MX by an alias", "MX", nil, []string{alias, "lb.example.net. 60 IN MX 10 mail.example.net."}, probes.SuccessResult()},
+var noRecords = probes.FailureResult(probes.ReasonDNSNoRecords)
 
-		{"truncated by UDP", "A", nil, append(many[:100:100], ofTheName), probes.SuccessResult()},
-		{"behind 10 KB", "A", nil, append(slices.Clone(many), ofTheName), probes.SuccessResult()},
-		{"10 KB of strangers", "A", nil, many, noRecords},
-	} {
+type answerCase struct {
+	name    string
+	kind    string
+	change  func(*dns.Msg)
+	records []string
+	want    probes.Result
+}
+
+func checkAnswers(t *testing.T, cases []answerCase) {
+	t.Helper()
+	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
 			server := zoneServer(t, test.change, test.records...)
 			for _, query := range []string{"", "&tcp=true"} {
@@ -157,6 +122,58 @@ func TestDNSProbe_RecordsOfTheAnswer_DecideByTypeAndName(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestDNSProbe_RecordsOfTheAnswer_DecideByTypeAndName(t *testing.T) {
+	otherCase := func(m *dns.Msg) { m.Answer[0].Header().Name = "WwW.eXample.COM." }
+	otherClass := func(m *dns.Msg) { m.Answer[0].Header().Class = dns.ClassCHAOS }
+	elsewhere := func(m *dns.Msg) { m.Ns, m.Extra, m.Answer = m.Answer, m.Answer, nil }
+	checkAnswers(t, []answerCase{
+		{"the record", "A", nil, []string{addressRecord}, probes.SuccessResult()},
+		{"the record in other case", "A", otherCase, []string{addressRecord}, probes.SuccessResult()},
+		{"the record behind others", "A", nil, []string{"other.example.com. 60 IN A 192.0.2.9", "www.example.com. 60 IN TXT x", addressRecord}, probes.SuccessResult()},
+		{"another name", "A", nil, []string{"other.example.com. 60 IN A 192.0.2.1"}, noRecords},
+		{"the parent", "A", nil, []string{"example.com. 60 IN A 192.0.2.1"}, noRecords},
+		{"the wildcard itself", "A", nil, []string{"*.example.com. 60 IN A 192.0.2.1"}, noRecords},
+		{"another type", "A", nil, []string{"www.example.com. 60 IN AAAA 2001:db8::1"}, noRecords},
+		{"TXT for AAAA", "AAAA", nil, []string{"www.example.com. 60 IN TXT ok"}, noRecords},
+		{"A for AAAA", "AAAA", nil, []string{addressRecord}, noRecords},
+		{"SOA for MX", "MX", nil, []string{"www.example.com. 60 IN SOA ns.example.com. me.example.com. 1 2 3 4 5"}, noRecords},
+		{"another class", "A", otherClass, []string{addressRecord}, noRecords},
+		{"the other sections", "A", elsewhere, []string{addressRecord}, noRecords},
+	})
+}
+
+func TestDNSProbe_AliasesInTheAnswer_AreFollowed(t *testing.T) {
+	checkAnswers(t, []answerCase{
+		{"alias with the record", "A", nil, []string{aliasRecord, "lb.example.net. 60 IN A 192.0.2.1"}, probes.SuccessResult()},
+		{"alias in other case", "A", nil, []string{aliasRecord, "LB.Example.NET. 60 IN A 192.0.2.1"}, probes.SuccessResult()},
+		{"alias behind the record", "A", nil, []string{"lb.example.net. 60 IN A 192.0.2.1", aliasRecord}, probes.SuccessResult()},
+		{"alias alone", "A", nil, []string{aliasRecord}, noRecords},
+		{"alias of another type", "A", nil, []string{aliasRecord, "lb.example.net. 60 IN AAAA 2001:db8::1"}, noRecords},
+		{"alias, and the record of a stranger", "A", nil, []string{aliasRecord, "stranger.example.net. 60 IN A 192.0.2.1"}, noRecords},
+		{"alias of a stranger", "A", nil, []string{"stranger.example.com. 60 IN CNAME lb.example.net.", "lb.example.net. 60 IN A 192.0.2.1"}, noRecords},
+		{"alias of itself", "A", nil, []string{"www.example.com. 60 IN CNAME www.example.com."}, noRecords},
+		{"aliases in a circle", "A", nil, []string{aliasRecord, "lb.example.net. 60 IN CNAME www.example.com."}, noRecords},
+		{"alias by DNAME", "A", nil, []string{"example.com. 60 IN DNAME example.net.", "www.example.com. 60 IN CNAME www.example.net.", "www.example.net. 60 IN A 192.0.2.1"}, probes.SuccessResult()},
+		{"DNAME alone", "A", nil, []string{"example.com. 60 IN DNAME example.net."}, noRecords},
+		{"ten aliases", "A", nil, aliasChain(10), probes.SuccessResult()},
+		{"ten aliases the other way round", "A", nil, reversed(aliasChain(10)), probes.SuccessResult()},
+		{"forty aliases", "A", nil, aliasChain(40), noRecords},
+		{"alias for CNAME", "CNAME", nil, []string{aliasRecord}, probes.SuccessResult()},
+		{"alias of another name for CNAME", "CNAME", nil, []string{"lb.example.net. 60 IN CNAME www.example.com."}, noRecords},
+		{"address for CNAME", "CNAME", nil, []string{addressRecord}, noRecords},
+		{"MX by an alias", "MX", nil, []string{aliasRecord, "lb.example.net. 60 IN MX 10 mail.example.net."}, probes.SuccessResult()},
+	})
+}
+
+func TestDNSProbe_LongAnswer_IsReadWhole(t *testing.T) {
+	many := slices.Repeat([]string{"other.example.com. 60 IN A 192.0.2.9"}, 500)
+	checkAnswers(t, []answerCase{
+		{"truncated by UDP", "A", nil, append(many[:100:100], addressRecord), probes.SuccessResult()},
+		{"behind 10 KB", "A", nil, append(slices.Clone(many), addressRecord), probes.SuccessResult()},
+		{"10 KB of strangers", "A", nil, many, noRecords},
+	})
 }
 
 func TestDNSProbe_EveryType_PassesByItsOwnRecord(t *testing.T) {

@@ -30,30 +30,47 @@ import (
 	"farpoint.dev/farpoint/probes/transport"
 )
 
-func TestGRPCProbeOfOddServers(t *testing.T) {
-	const well = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
-	data := func(end bool, bytes ...byte) func(*http2.Framer) {
-		return func(framer *http2.Framer) {
-			okay(framer)
-			_ = framer.WriteData(1, end, bytes)
-			headers(framer, true, "grpc-status", "0")
+// grpcData is an exchange that answers with these bytes, and ends the stream after them or by
+// trailers.
+func grpcData(end bool, bytes ...byte) func(*http2.Framer) {
+	return func(framer *http2.Framer) {
+		okay(framer)
+		_ = framer.WriteData(1, end, bytes)
+		headers(framer, true, "grpc-status", "0")
+	}
+}
+
+// repeated is an exchange that writes the same for ever.
+func repeated(write func(*http2.Framer) error) func(*http2.Framer) {
+	return func(framer *http2.Framer) {
+		err := framer.WriteSettings()
+		for err == nil {
+			err = write(framer)
 		}
 	}
-	repeated := func(write func(*http2.Framer) error) func(*http2.Framer) {
-		return func(framer *http2.Framer) {
-			err := framer.WriteSettings()
-			for err == nil {
-				err = write(framer)
+}
+
+type grpcCase struct {
+	name     string
+	exchange func(net.Conn)
+	timeout  time.Duration
+	want     probes.Result
+}
+
+func checkGRPC(t *testing.T, cases []grpcCase) {
+	t.Helper()
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			if got := result(t, at(probetest.Serve(t, test.exchange), "grpc:///shop.Cart"), test.timeout); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
 			}
-		}
+		})
 	}
-	for _, test := range []struct {
-		name     string
-		exchange func(net.Conn)
-		timeout  time.Duration
-		want     probes.Result
-	}{
-		{"as it should be", frames(data(false, grpcMessage(1)...)), probetest.Ample, probes.SuccessResult()},
+}
+
+func TestGRPCProbe_ValidResponse_IsUnderstood(t *testing.T) {
+	checkGRPC(t, []grpcCase{
+		{"as it should be", frames(grpcData(false, grpcMessage(1)...)), probetest.Ample, probes.SuccessResult()},
 		{"in pieces", frames(func(framer *http2.Framer) {
 			okay(framer)
 			for _, piece := range grpcMessage(1) {
@@ -73,20 +90,24 @@ func TestGRPCProbeOfOddServers(t *testing.T) {
 		{"interim headers", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			headers(framer, false, ":status", "103")
-			data(false, grpcMessage(1)...)(framer)
+			grpcData(false, grpcMessage(1)...)(framer)
 		}), probetest.Ample, probes.SuccessResult()},
 		{"message, then an error", frames(func(framer *http2.Framer) {
 			okay(framer)
 			_ = framer.WriteData(1, false, grpcMessage(1))
 			headers(framer, true, "grpc-status", "13")
 		}), probetest.Ample, probes.Result{Outcome: probes.Failure, Reason: probes.ReasonStatus, Code: 13}},
+	})
+}
 
-		{"no message", frames(data(false)), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
-		{"no trailers", frames(data(true, grpcMessage(1)...)), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
-		{"half a message", frames(data(false, grpcMessage(1)[:6]...)), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
-		{"compressed", frames(data(false, 1, 0, 0, 0, 2, 8, 1)), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
-		{"huge message", frames(data(false, 0, 255, 255, 255, 255)), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
-		{"malformed message", frames(data(false, 0, 0, 0, 0, 2, 8, 255)), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
+func TestGRPCProbe_InvalidResponse_Fails(t *testing.T) {
+	checkGRPC(t, []grpcCase{
+		{"no message", frames(grpcData(false)), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
+		{"no trailers", frames(grpcData(true, grpcMessage(1)...)), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
+		{"half a message", frames(grpcData(false, grpcMessage(1)[:6]...)), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
+		{"compressed", frames(grpcData(false, 1, 0, 0, 0, 2, 8, 1)), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
+		{"huge message", frames(grpcData(false, 0, 255, 255, 255, 255)), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
+		{"malformed message", frames(grpcData(false, 0, 0, 0, 0, 2, 8, 255)), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
 		{"odd grpc-status", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			headers(framer, true, ":status", "200", "content-type", "application/grpc", "grpc-status", "s3cret")
@@ -124,7 +145,12 @@ func TestGRPCProbeOfOddServers(t *testing.T) {
 			_ = framer.WriteSettings()
 			_ = framer.WriteGoAway(0, http2.ErrCodeNo, nil)
 		}), probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
+	})
+}
 
+func TestGRPCProbe_OtherProtocolOrNoResponse_Fails(t *testing.T) {
+	const well = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+	checkGRPC(t, []grpcCase{
 		{"HTTP/1.1", func(conn net.Conn) { _, _ = io.WriteString(conn, well) }, probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
 		{"mail", func(conn net.Conn) { _, _ = io.WriteString(conn, "220 mail ready\r\n") }, probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
 		{"silent", probetest.Silence, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
@@ -132,6 +158,11 @@ func TestGRPCProbeOfOddServers(t *testing.T) {
 		{"closes at once", probetest.Closing(probetest.Silence), probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
 		{"resets at once", probetest.Aborting(probetest.Silence), probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
 		{"closes within a frame", probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x00\x00\x06\x04\x00\x00") }), probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
+	})
+}
+
+func TestGRPCProbe_EndlessResponse_IsBounded(t *testing.T) {
+	checkGRPC(t, []grpcCase{
 		{"drip", func(conn net.Conn) { probetest.Drip(conn, "\x00\x40\x00\x04\x00\x00\x00\x00\x00", "\x00") }, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
 		{"huge frame", func(conn net.Conn) { probetest.Drip(conn, "\xff\xff\xff\x04\x00\x00\x00\x00\x00", "\x00") }, probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
 		{"endless pings", frames(repeated(func(framer *http2.Framer) error { return framer.WritePing(false, [8]byte{}) })), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
@@ -153,13 +184,7 @@ func TestGRPCProbeOfOddServers(t *testing.T) {
 				err = framer.WriteData(1, false, make([]byte, 100))
 			}
 		}), probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			if got := result(t, at(probetest.Serve(t, test.exchange), "grpc:///shop.Cart"), test.timeout); got != test.want {
-				t.Errorf("got %+v, want %+v", got, test.want)
-			}
-		})
-	}
+	})
 }
 
 // FuzzGRPCAnswer: whatever a server sends, reading it ends without a panic, and what is

@@ -132,26 +132,28 @@ func TestGRPCWatchIsRenewed(t *testing.T) {
 	turns(t, turned, health.StateUnhealthy, probes.ReasonNotServing)
 }
 
+// grpcWords is an exchange that says so many words, healthy and not in turn.
+func grpcWords(count int) func(*http2.Framer) {
+	return func(framer *http2.Framer) {
+		okay(framer)
+		for i := range count {
+			_ = framer.WriteData(1, false, grpcMessage(byte(1+i%2)))
+		}
+		headers(framer, true, "grpc-status", "0")
+	}
+}
+
 // TestGRPCWatchOfOddServers: whatever comes on a watch, it ends, and reports nothing that was
 // not sent.
 func TestGRPCWatchOfOddServers(t *testing.T) {
-	words := func(count int) func(*http2.Framer) {
-		return func(framer *http2.Framer) {
-			okay(framer)
-			for i := range count {
-				_ = framer.WriteData(1, false, grpcMessage(byte(1+i%2)))
-			}
-			headers(framer, true, "grpc-status", "0")
-		}
-	}
 	_, without := grpcServer(t, nil)
 	for _, test := range []struct {
 		name     string
 		exchange func(net.Conn)
 		want     []probes.Result
 	}{
-		{"three words", frames(words(3)), []probes.Result{aSuccess, goingAway, aSuccess}},
-		{"many words", frames(words(10_000)), slices.Repeat([]probes.Result{aSuccess, goingAway}, 5_000)},
+		{"three words", frames(grpcWords(3)), []probes.Result{aSuccess, goingAway, aSuccess}},
+		{"many words", frames(grpcWords(10_000)), slices.Repeat([]probes.Result{aSuccess, goingAway}, 5_000)},
 		{"unknown service", frames(func(framer *http2.Framer) {
 			okay(framer)
 			_ = framer.WriteData(1, true, grpcMessage(3))

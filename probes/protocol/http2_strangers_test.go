@@ -46,56 +46,68 @@ func hostile2(headed bool, write func(*http2.Framer) error) func(net.Conn) {
 	})
 }
 
-// TestHTTP2ProbeOfHostileServers also checks, by probe and serve, that the probe is over at
-// its timeout and the connection closed.
-func TestHTTP2ProbeOfHostileServers(t *testing.T) {
-	data := func(framer *http2.Framer) error { return framer.WriteData(1, false, make([]byte, 1<<14)) }
-	slowly := func(write func(*http2.Framer) error) func(*http2.Framer) error {
-		return func(framer *http2.Framer) error {
-			time.Sleep(time.Millisecond)
-			return write(framer)
-		}
-	}
-	end := func(headed bool, write func(*http2.Framer)) func(net.Conn) {
-		return frames(func(framer *http2.Framer) {
-			_ = framer.WriteSettings()
-			if headed {
-				headers(framer, false, ":status", "200")
-				_ = framer.WriteData(1, false, []byte("healthy"))
+type hostileCase struct {
+	name     string
+	exchange func(net.Conn)
+	timeout  time.Duration
+	want     probes.Result
+	// wantBody is the result of a probe that wants the body as well.
+	wantBody probes.Result
+}
+
+// checkHostile also checks, by result and probetest.Serve, that the probe is over at its timeout and the
+// connection closed.
+func checkHostile(t *testing.T, cases []hostileCase) {
+	t.Helper()
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			addr := probetest.Serve(t, test.exchange)
+			if got := result(t, over2(addr, ""), test.timeout); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
 			}
-			write(framer)
+			if got := result(t, over2(addr, "^healthy$"), test.timeout); got != test.wantBody {
+				t.Errorf("wanting the body: got %+v, want %+v", got, test.wantBody)
+			}
 		})
 	}
-	continued := frames(func(framer *http2.Framer) {
+}
+
+// answeringUntil is an exchange that begins as usual, with a part of the response if headed, and
+// ends by what write writes.
+func answeringUntil(headed bool, write func(*http2.Framer)) func(net.Conn) {
+	return frames(func(framer *http2.Framer) {
 		_ = framer.WriteSettings()
-		err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1})
-		for err == nil {
-			err = framer.WriteContinuation(1, false, nil)
+		if headed {
+			headers(framer, false, ":status", "200")
+			_ = framer.WriteData(1, false, []byte("healthy"))
 		}
+		write(framer)
 	})
+}
+
+func TestHTTP2Probe_ServerBreaksOff_Fails(t *testing.T) {
 	const closed, protocol = probes.ReasonConnectionClosed, probes.ReasonProtocol
-	for _, test := range []struct {
-		name     string
-		exchange func(net.Conn)
-		timeout  time.Duration
-		want     probes.Result
-		// wantBody is the request of a probe that wants the body as well.
-		wantBody probes.Result
-	}{
+	checkHostile(t, []hostileCase{
 		{"silent", probetest.Silence, probetest.Brief, probes.FailureResult(probes.ReasonTimeout), probes.FailureResult(probes.ReasonTimeout)},
 		{"closes at once", probetest.Closing(probetest.Silence), probetest.Ample, probes.FailureResult(closed), probes.FailureResult(closed)},
 		{"resets", probetest.Aborting(probetest.Silence), probetest.Ample, probes.FailureResult(closed), probes.FailureResult(closed)},
 		{"HTTP/1.1", func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n") }, probetest.Ample, probes.FailureResult(protocol), probes.FailureResult(protocol)},
 		{"mail", func(conn net.Conn) { _, _ = io.WriteString(conn, "220 mail ready\r\n") }, probetest.Ample, probes.FailureResult(protocol), probes.FailureResult(protocol)},
-		{"GOAWAY", end(false, func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeNo, nil) }), probetest.Ample, probes.FailureResult(closed), probes.FailureResult(closed)},
-		{"GOAWAY with another stream", end(false, func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeEnhanceYourCalm, []byte("s3cret")) }), probetest.Ample, probes.FailureResult(closed), probes.FailureResult(closed)},
-		{"RST_STREAM", end(false, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeInternal) }), probetest.Ample, probes.FailureResult(closed), probes.FailureResult(closed)},
-		{"RST_STREAM for HTTP/1.1", end(false, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeHTTP11Required) }), probetest.Ample, probes.FailureResult(protocol), probes.FailureResult(protocol)},
-		{"RST_STREAM in the body", end(true, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeInternal) }), probetest.Ample, probes.SuccessResult(), probes.FailureResult(closed)},
-		{"end in the body", probetest.Closing(end(true, func(*http2.Framer) {})), probetest.Ample, probes.SuccessResult(), probes.FailureResult(closed)},
-		{"trailers without an end", end(true, func(f *http2.Framer) { headers(f, false, "a", "b") }), probetest.Ample, probes.SuccessResult(), probes.FailureResult(protocol)},
-		{"another stream", end(true, func(f *http2.Framer) { _ = f.WriteData(3, true, nil) }), probetest.Ample, probes.SuccessResult(), probes.FailureResult(protocol)},
-		{"data without headers", end(false, func(f *http2.Framer) { _ = f.WriteData(1, true, []byte("healthy")) }), probetest.Ample, probes.FailureResult(protocol), probes.FailureResult(protocol)},
+		{"GOAWAY", answeringUntil(false, func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeNo, nil) }), probetest.Ample, probes.FailureResult(closed), probes.FailureResult(closed)},
+		{"GOAWAY with another stream", answeringUntil(false, func(f *http2.Framer) { _ = f.WriteGoAway(0, http2.ErrCodeEnhanceYourCalm, []byte("s3cret")) }), probetest.Ample, probes.FailureResult(closed), probes.FailureResult(closed)},
+		{"RST_STREAM", answeringUntil(false, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeInternal) }), probetest.Ample, probes.FailureResult(closed), probes.FailureResult(closed)},
+		{"RST_STREAM for HTTP/1.1", answeringUntil(false, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeHTTP11Required) }), probetest.Ample, probes.FailureResult(protocol), probes.FailureResult(protocol)},
+		{"RST_STREAM in the body", answeringUntil(true, func(f *http2.Framer) { _ = f.WriteRSTStream(1, http2.ErrCodeInternal) }), probetest.Ample, probes.SuccessResult(), probes.FailureResult(closed)},
+		{"end in the body", probetest.Closing(answeringUntil(true, func(*http2.Framer) {})), probetest.Ample, probes.SuccessResult(), probes.FailureResult(closed)},
+		{"trailers without an end", answeringUntil(true, func(f *http2.Framer) { headers(f, false, "a", "b") }), probetest.Ample, probes.SuccessResult(), probes.FailureResult(protocol)},
+		{"another stream", answeringUntil(true, func(f *http2.Framer) { _ = f.WriteData(3, true, nil) }), probetest.Ample, probes.SuccessResult(), probes.FailureResult(protocol)},
+		{"data without headers", answeringUntil(false, func(f *http2.Framer) { _ = f.WriteData(1, true, []byte("healthy")) }), probetest.Ample, probes.FailureResult(protocol), probes.FailureResult(protocol)},
+	})
+}
+
+func TestHTTP2Probe_EndlessFrames_AreBounded(t *testing.T) {
+	const protocol = probes.ReasonProtocol
+	checkHostile(t, []hostileCase{
 		{"endless pings", hostile2(false, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }), probetest.Ample, probes.FailureResult(protocol), probes.FailureResult(protocol)},
 		{"endless pings in the body", hostile2(true, func(f *http2.Framer) error { return f.WritePing(false, [8]byte{}) }), probetest.Ample, probes.SuccessResult(), probes.FailureResult(probes.ReasonContent)},
 		{"endless settings", hostile2(false, func(f *http2.Framer) error { return f.WriteSettings() }), probetest.Ample, probes.FailureResult(protocol), probes.FailureResult(protocol)},
@@ -104,9 +116,27 @@ func TestHTTP2ProbeOfHostileServers(t *testing.T) {
 			headers(f, false, ":status", "102")
 			return f.WriteWindowUpdate(0, 1)
 		}), probetest.Ample, probes.FailureResult(protocol), probes.FailureResult(protocol)},
-		{"endless empty continuations", continued, probetest.Ample, probes.FailureResult(protocol), probes.FailureResult(protocol)},
+		{"endless empty continuations", frames(func(framer *http2.Framer) {
+			_ = framer.WriteSettings()
+			err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1})
+			for err == nil {
+				err = framer.WriteContinuation(1, false, nil)
+			}
+		}), probetest.Ample, probes.FailureResult(protocol), probes.FailureResult(protocol)},
 		{"huge headers", answering2([]string{":status", "200", "a", strings.Repeat("b", maxHeadBytes)}), probetest.Ample, probes.SuccessResult(), probes.FailureResult(probes.ReasonContent)},
 		{"huge frame", func(conn net.Conn) { probetest.Drip(conn, "\xff\xff\xff\x04\x00\x00\x00\x00\x00", "\x00") }, probetest.Ample, probes.FailureResult(protocol), probes.FailureResult(protocol)},
+	})
+}
+
+func TestHTTP2Probe_SlowOrEndlessBody_IsBounded(t *testing.T) {
+	data := func(framer *http2.Framer) error { return framer.WriteData(1, false, make([]byte, 1<<14)) }
+	slowly := func(write func(*http2.Framer) error) func(*http2.Framer) error {
+		return func(framer *http2.Framer) error {
+			time.Sleep(time.Millisecond)
+			return write(framer)
+		}
+	}
+	checkHostile(t, []hostileCase{
 		{"slow headers", frames(func(f *http2.Framer) {
 			_ = f.WriteSettings()
 			for err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1}); err == nil; time.Sleep(time.Millisecond) {
@@ -126,17 +156,7 @@ func TestHTTP2ProbeOfHostileServers(t *testing.T) {
 				bomb = bomb[n:]
 			}
 		}), probetest.Ample, probes.SuccessResult(), probes.FailureResult(probes.ReasonContent)},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			addr := probetest.Serve(t, test.exchange)
-			if got := result(t, over2(addr, ""), test.timeout); got != test.want {
-				t.Errorf("got %+v, want %+v", got, test.want)
-			}
-			if got := result(t, over2(addr, "^healthy$"), test.timeout); got != test.wantBody {
-				t.Errorf("wanting the body: got %+v, want %+v", got, test.wantBody)
-			}
-		})
-	}
+	})
 }
 
 func TestHTTP2ProbeMemoryIsBounded(t *testing.T) {

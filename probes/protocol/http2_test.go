@@ -61,14 +61,29 @@ func answering2(pairs []string, pieces ...string) func(net.Conn) {
 	})
 }
 
-func TestHTTP2Probe(t *testing.T) {
+type http2Case struct {
+	name     string
+	exchange func(net.Conn)
+	settings HTTPSettings
+	want     probes.Result
+}
+
+func checkHTTP2(t *testing.T, cases []http2Case) {
+	t.Helper()
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			def := over2(probetest.Serve(t, test.exchange), "")
+			def.HTTP = &test.settings
+			if got := result(t, def, probetest.Ample); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestHTTP2Probe_Response_DecidesByStatusAndBody(t *testing.T) {
 	status := func(code string, more ...string) []string { return append([]string{":status", code}, more...) }
-	for _, test := range []struct {
-		name     string
-		exchange func(net.Conn)
-		settings HTTPSettings
-		want     probes.Result
-	}{
+	checkHTTP2(t, []http2Case{
 		{"200", answering2(status("200")), HTTPSettings{}, probes.SuccessResult()},
 		{"200, with a body that nobody wants", answering2(status("200"), strings.Repeat("A", 1000)), HTTPSettings{}, probes.SuccessResult()},
 		{"404", answering2(status("404")), HTTPSettings{}, httpStatus(404)},
@@ -92,6 +107,11 @@ func TestHTTP2Probe(t *testing.T) {
 		{"header in capitals", answering2(status("200", "Server", "odd")), HTTPSettings{}, probes.FailureResult(probes.ReasonProtocol)},
 		{"head of 64 KiB", answering2(status("200", "x-long", strings.Repeat("~", 64<<10))), HTTPSettings{}, probes.SuccessResult()},
 		{"head of 64 KiB in small headers", answering2(append(status("200"), slices.Repeat([]string{"x-filling", strings.Repeat("~", 20)}, 2<<10)...)), HTTPSettings{}, probes.SuccessResult()},
+	})
+}
+
+func TestHTTP2Probe_OtherFramesBesideTheResponse_AreAccepted(t *testing.T) {
+	checkHTTP2(t, []http2Case{
 		{"interim first", frames(func(framer *http2.Framer) {
 			_ = framer.WriteSettings()
 			headers(framer, false, ":status", "103")
@@ -118,15 +138,7 @@ func TestHTTP2Probe(t *testing.T) {
 			_ = framer.WriteContinuation(1, false, nil)
 			_ = framer.WriteContinuation(1, true, []byte{0x88}) // :status 200
 		}), HTTPSettings{}, probes.SuccessResult()},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			def := over2(probetest.Serve(t, test.exchange), "")
-			def.HTTP = &test.settings
-			if got := result(t, def, probetest.Ample); got != test.want {
-				t.Errorf("got %+v, want %+v", got, test.want)
-			}
-		})
-	}
+	})
 }
 
 func TestHTTP2ProbeCanceled(t *testing.T) {

@@ -25,62 +25,13 @@ import (
 	"farpoint.dev/farpoint/probes/probetest"
 )
 
-func TestHTTPProbe_OddHeadWithAnExpectedStatus_Passes(t *testing.T) {
-	header := func(bytes int) string { return "X-Filling: " + strings.Repeat("a", bytes) + "\r\n" }
-	const ok, end = "HTTP/1.1 200 OK\r\n", "\r\nok"
-	for name, response := range map[string]string{
-		"transfer encoding twice":                  ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-		"transfer encoding twice in one line":      ok + "Transfer-Encoding: chunked, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-		"transfer encoding identity":               ok + "Transfer-Encoding: identity\r\n" + end,
-		"transfer encoding identity and a length":  ok + "Transfer-Encoding: identity\r\nContent-Length: 2\r\n" + end,
-		"transfer encoding identity, then chunked": ok + "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-		"transfer encoding and a length":           ok + "Transfer-Encoding: chunked\r\nContent-Length: 7\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-		"transfer encoding in HTTP/1.0":            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-		"transfer encoding that nobody knows":      ok + "Transfer-Encoding: rot13\r\n" + end,
-		"content length twice, the same":           ok + "Content-Length: 2\r\nContent-Length: 2\r\n" + end,
-		"content length twice, the larger first":   ok + "Content-Length: 5\r\nContent-Length: 2\r\n" + end,
-		"content length twice, the larger last":    ok + "Content-Length: 2\r\nContent-Length: 5\r\n" + end,
-		"content length twice in one line":         ok + "Content-Length: 2, 2\r\n" + end,
-		"content length that is no number":         ok + "Content-Length: two\r\n" + end,
-		"content length that is empty":             ok + "Content-Length:\r\n" + end,
-		"content length with a sign":               ok + "Content-Length: +2\r\n" + end,
-		"content length beyond 64 bits":            ok + "Content-Length: 99999999999999999999\r\nContent-Length: 2\r\n" + end,
+// The start of a head and its end, with a body.
+const okStatus, endOfHead = "HTTP/1.1 200 OK\r\n", "\r\nok"
 
-		"empty line first":                "\r\n" + ok + end,
-		"many empty lines first":          strings.Repeat("\r\n", 50) + "\n\n" + ok + end,
-		"version in small letters":        "http/1.1 200 OK\r\n" + end,
-		"version in mixed letters":        "Http/1.1 200 OK\r\n" + end,
-		"HTTP/1.0":                        "HTTP/1.0 200 OK\r\n" + end,
-		"HTTP/1.2":                        "HTTP/1.2 200 OK\r\n" + end,
-		"HTTP/1":                          "HTTP/1 200 OK\r\n" + end,
-		"no reason phrase":                "HTTP/1.1 200\r\n" + end,
-		"no reason phrase but its blank":  "HTTP/1.1 200 \r\n" + end,
-		"blanks in the status line":       "HTTP/1.1   200   OK  \r\n" + end,
-		"tabs in the status line":         "HTTP/1.1\t200\tOK\r\n" + end,
-		"reason phrase without a blank":   "HTTP/1.1 200OK\r\n" + end,
-		"substatus":                       "HTTP/1.1 200.1 OK\r\n" + end,
-		"reason phrase in another script": "HTTP/1.1 200 \xd0\x94\xd0\xb0\xff\r\n" + end,
-
-		"line feeds alone":                   "HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
-		"line feeds and both mixed":          "HTTP/1.1 200 OK\r\nContent-Length: 2\n\r\nok",
-		"folded header":                      ok + "X-Long: a\r\n b\r\n\tc\r\n" + end,
-		"folded length":                      ok + "Content-Length:\r\n 2\r\n" + end,
-		"fold ahead of all headers":          ok + " b\r\n" + end,
-		"blank before the colon":             ok + "Content-Length : 2\r\nServer\t: x\r\n" + end,
-		"blank before a name after another":  ok + "Server: x\r\n Content-Length: 2\r\n" + end,
-		"header without a colon":             ok + "nonsense\r\n" + end,
-		"header without a name":              ok + ": nonsense\r\n" + end,
-		"header with bytes of no header":     ok + "X-\x00\x01(y): \xff\x00\x7f\r\n" + end,
-		"head of 16 KiB":                     ok + header(16<<10) + end,
-		"head of 64 KiB":                     ok + header(64<<10) + end,
-		"head of 64 KiB in small headers":    ok + strings.Repeat(header(50), 1<<10) + end,
-		"status line of 20 KiB":              "HTTP/1.1 200 " + strings.Repeat("OK ", 7000) + "\r\n" + end,
-		"twenty early hints":                 strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 20) + ok + end,
-		"a hundred interim responses":        strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 100) + ok + end,
-		"interim responses and a length":     "HTTP/1.1 100 Continue\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n" + ok + end,
-		"empty lines between interim ones":   "HTTP/1.1 100 Continue\r\n\r\n\r\n\r\nHTTP/1.1 200 OK\r\n" + end,
-		"chunks with extensions and trailer": ok + "Transfer-Encoding: chunked\r\n\r\n2;a=\"b\"\r\nok\r\n0;c\r\nX: y\r\n\r\n",
-	} {
+// checkHeads expects probes to pass, whether they want the body or not.
+func checkHeads(t *testing.T, responses map[string]string) {
+	t.Helper()
+	for name, response := range responses {
 		t.Run(name, func(t *testing.T) {
 			def := at(probetest.Serve(t, probetest.Closing(probetest.Responding(response))), "http://")
 			if got := result(t, def, probetest.Ample); got != probes.SuccessResult() {
@@ -92,6 +43,71 @@ func TestHTTPProbe_OddHeadWithAnExpectedStatus_Passes(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestHTTPProbe_OddFraming_Passes(t *testing.T) {
+	checkHeads(t, map[string]string{
+		"transfer encoding twice":                  okStatus + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+		"transfer encoding twice in one line":      okStatus + "Transfer-Encoding: chunked, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+		"transfer encoding identity":               okStatus + "Transfer-Encoding: identity\r\n" + endOfHead,
+		"transfer encoding identity and a length":  okStatus + "Transfer-Encoding: identity\r\nContent-Length: 2\r\n" + endOfHead,
+		"transfer encoding identity, then chunked": okStatus + "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+		"transfer encoding and a length":           okStatus + "Transfer-Encoding: chunked\r\nContent-Length: 7\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+		"transfer encoding in HTTP/1.0":            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+		"transfer encoding that nobody knows":      okStatus + "Transfer-Encoding: rot13\r\n" + endOfHead,
+		"content length twice, the same":           okStatus + "Content-Length: 2\r\nContent-Length: 2\r\n" + endOfHead,
+		"content length twice, the larger first":   okStatus + "Content-Length: 5\r\nContent-Length: 2\r\n" + endOfHead,
+		"content length twice, the larger last":    okStatus + "Content-Length: 2\r\nContent-Length: 5\r\n" + endOfHead,
+		"content length twice in one line":         okStatus + "Content-Length: 2, 2\r\n" + endOfHead,
+		"content length that is no number":         okStatus + "Content-Length: two\r\n" + endOfHead,
+		"content length that is empty":             okStatus + "Content-Length:\r\n" + endOfHead,
+		"content length with a sign":               okStatus + "Content-Length: +2\r\n" + endOfHead,
+		"content length beyond 64 bits":            okStatus + "Content-Length: 99999999999999999999\r\nContent-Length: 2\r\n" + endOfHead,
+	})
+}
+
+func TestHTTPProbe_OddStatusLine_Passes(t *testing.T) {
+	checkHeads(t, map[string]string{
+		"empty line first":                "\r\n" + okStatus + endOfHead,
+		"many empty lines first":          strings.Repeat("\r\n", 50) + "\n\n" + okStatus + endOfHead,
+		"version in small letters":        "http/1.1 200 OK\r\n" + endOfHead,
+		"version in mixed letters":        "Http/1.1 200 OK\r\n" + endOfHead,
+		"HTTP/1.0":                        "HTTP/1.0 200 OK\r\n" + endOfHead,
+		"HTTP/1.2":                        "HTTP/1.2 200 OK\r\n" + endOfHead,
+		"HTTP/1":                          "HTTP/1 200 OK\r\n" + endOfHead,
+		"no reason phrase":                "HTTP/1.1 200\r\n" + endOfHead,
+		"no reason phrase but its blank":  "HTTP/1.1 200 \r\n" + endOfHead,
+		"blanks in the status line":       "HTTP/1.1   200   OK  \r\n" + endOfHead,
+		"tabs in the status line":         "HTTP/1.1\t200\tOK\r\n" + endOfHead,
+		"reason phrase without a blank":   "HTTP/1.1 200OK\r\n" + endOfHead,
+		"substatus":                       "HTTP/1.1 200.1 OK\r\n" + endOfHead,
+		"reason phrase in another script": "HTTP/1.1 200 \xd0\x94\xd0\xb0\xff\r\n" + endOfHead,
+	})
+}
+
+func TestHTTPProbe_OddHeaders_Passes(t *testing.T) {
+	header := func(bytes int) string { return "X-Filling: " + strings.Repeat("a", bytes) + "\r\n" }
+	checkHeads(t, map[string]string{
+		"line feeds alone":                   "HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+		"line feeds and both mixed":          "HTTP/1.1 200 OK\r\nContent-Length: 2\n\r\nok",
+		"folded header":                      okStatus + "X-Long: a\r\n b\r\n\tc\r\n" + endOfHead,
+		"folded length":                      okStatus + "Content-Length:\r\n 2\r\n" + endOfHead,
+		"fold ahead of all headers":          okStatus + " b\r\n" + endOfHead,
+		"blank before the colon":             okStatus + "Content-Length : 2\r\nServer\t: x\r\n" + endOfHead,
+		"blank before a name after another":  okStatus + "Server: x\r\n Content-Length: 2\r\n" + endOfHead,
+		"header without a colon":             okStatus + "nonsense\r\n" + endOfHead,
+		"header without a name":              okStatus + ": nonsense\r\n" + endOfHead,
+		"header with bytes of no header":     okStatus + "X-\x00\x01(y): \xff\x00\x7f\r\n" + endOfHead,
+		"head of 16 KiB":                     okStatus + header(16<<10) + endOfHead,
+		"head of 64 KiB":                     okStatus + header(64<<10) + endOfHead,
+		"head of 64 KiB in small headers":    okStatus + strings.Repeat(header(50), 1<<10) + endOfHead,
+		"status line of 20 KiB":              "HTTP/1.1 200 " + strings.Repeat("OK ", 7000) + "\r\n" + endOfHead,
+		"twenty early hints":                 strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 20) + okStatus + endOfHead,
+		"a hundred interim responses":        strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 100) + okStatus + endOfHead,
+		"interim responses and a length":     "HTTP/1.1 100 Continue\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n" + okStatus + endOfHead,
+		"empty lines between interim ones":   "HTTP/1.1 100 Continue\r\n\r\n\r\n\r\nHTTP/1.1 200 OK\r\n" + endOfHead,
+		"chunks with extensions and trailer": okStatus + "Transfer-Encoding: chunked\r\n\r\n2;a=\"b\"\r\nok\r\n0;c\r\nX: y\r\n\r\n",
+	})
 }
 
 func TestHTTPProbe_BrokenBodyThatNobodyAskedFor_Passes(t *testing.T) {

@@ -39,16 +39,33 @@ func httpStatus(code uint16) probes.Result {
 	return probes.Result{Outcome: probes.Failure, Reason: probes.ReasonStatus, Code: code}
 }
 
-func TestHTTPProbe(t *testing.T) {
-	matching := func(expression string) HTTPSettings {
-		return HTTPSettings{ExpectedBody: regexp.MustCompile(expression)}
+// matching are settings that want this of the body.
+func matching(expression string) HTTPSettings {
+	return HTTPSettings{ExpectedBody: regexp.MustCompile(expression)}
+}
+
+type httpCase struct {
+	name     string
+	response string
+	settings HTTPSettings
+	want     probes.Result
+}
+
+func checkHTTP(t *testing.T, cases []httpCase) {
+	t.Helper()
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			def := at(probetest.Serve(t, probetest.Closing(probetest.Responding(test.response))), "http:///health")
+			def.HTTP = &test.settings
+			if got := result(t, def, probetest.Ample); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
 	}
-	for _, test := range []struct {
-		name     string
-		response string
-		settings HTTPSettings
-		want     probes.Result
-	}{
+}
+
+func TestHTTPProbe_Status_DecidesAsExpectedOrDrain(t *testing.T) {
+	checkHTTP(t, []httpCase{
 		{"200", probetest.Well, HTTPSettings{}, probes.SuccessResult()},
 		{"redirect not followed", "HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n", HTTPSettings{}, probes.SuccessResult()},
 		{"404", "HTTP/1.1 404 Not Found\r\n\r\n", HTTPSettings{}, httpStatus(404)},
@@ -66,13 +83,21 @@ func TestHTTPProbe(t *testing.T) {
 		{"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", HTTPSettings{Method: "HEAD"}, probes.SuccessResult()},
 		{"204 with a body", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", HTTPSettings{}, probes.SuccessResult()},
 		{"204 has no body to match", "HTTP/1.1 204 No Content\r\n\r\nok", matching("ok"), probes.FailureResult(probes.ReasonContent)},
+	})
+}
 
+func TestHTTPProbe_InterimResponses_AreSkipped(t *testing.T) {
+	checkHTTP(t, []httpCase{
 		{"100 first", "HTTP/1.1 100 Continue\r\n\r\n" + probetest.Well, HTTPSettings{}, probes.SuccessResult()},
 		{"early hints first", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + probetest.Well, HTTPSettings{}, probes.SuccessResult()},
 		{"100 without end", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000), HTTPSettings{}, probes.FailureResult(probes.ReasonProtocol)},
 		{"100 and end", "HTTP/1.1 100 Continue\r\n\r\n", HTTPSettings{}, probes.FailureResult(probes.ReasonConnectionClosed)},
 		{"101", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", HTTPSettings{}, httpStatus(101)},
+	})
+}
 
+func TestHTTPProbe_Body_IsMatchedIfWanted(t *testing.T) {
+	checkHTTP(t, []httpCase{
 		{"body", probetest.Well, matching("^ok$|^ok\n$"), probes.SuccessResult()},
 		{"another body", probetest.Well, matching("healthy"), probes.FailureResult(probes.ReasonContent)},
 		{"status before body", "HTTP/1.1 500 Oops\r\n\r\nok", matching("ok"), httpStatus(500)},
@@ -88,13 +113,21 @@ func TestHTTPProbe(t *testing.T) {
 		{"unknown encoding", "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\nok", matching("^ok$"), probes.SuccessResult()},
 		{"match within the bound", "HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("-", 100) + "ok", HTTPSettings{ExpectedBody: regexp.MustCompile("ok"), MaxBodyBytes: 102}, probes.SuccessResult()},
 		{"match beyond the bound", "HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("-", 100) + "ok", HTTPSettings{ExpectedBody: regexp.MustCompile("ok"), MaxBodyBytes: 101}, probes.FailureResult(probes.ReasonContent)},
+	})
+}
 
+func TestHTTPProbe_WrongContentLength_MattersForTheBodyOnly(t *testing.T) {
+	checkHTTP(t, []httpCase{
 		{"content length too long, body not wanted", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok", HTTPSettings{}, probes.SuccessResult()},
 		{"content length too long", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok", matching("ok"), probes.FailureResult(probes.ReasonConnectionClosed)},
 		{"content length too short", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok, but", matching("^ok$"), probes.SuccessResult()},
 		{"content length negative", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nok", HTTPSettings{}, probes.SuccessResult()},
 		{"content length twice", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok", HTTPSettings{}, probes.SuccessResult()},
+	})
+}
 
+func TestHTTPProbe_IncompleteOrOtherProtocol_Fails(t *testing.T) {
+	checkHTTP(t, []httpCase{
 		{"nothing", "", HTTPSettings{}, probes.FailureResult(probes.ReasonConnectionClosed)},
 		{"part of the status line", "HTTP/1.1 20", HTTPSettings{}, probes.FailureResult(probes.ReasonConnectionClosed)},
 		{"status line only", "HTTP/1.1 200 OK\r\n", HTTPSettings{}, probes.FailureResult(probes.ReasonConnectionClosed)},
@@ -109,15 +142,7 @@ func TestHTTPProbe(t *testing.T) {
 		{"signed number", "HTTP/1.1 -20 OK\r\n\r\n", HTTPSettings{}, probes.FailureResult(probes.ReasonProtocol)},
 		{"header without colon", "HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", HTTPSettings{}, probes.SuccessResult()},
 		{"TLS", "\x15\x03\x01\x00\x02\x02\x46", HTTPSettings{}, probes.FailureResult(probes.ReasonProtocol)},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			def := at(probetest.Serve(t, probetest.Closing(probetest.Responding(test.response))), "http:///health")
-			def.HTTP = &test.settings
-			if got := result(t, def, probetest.Ample); got != test.want {
-				t.Errorf("got %+v, want %+v", got, test.want)
-			}
-		})
-	}
+	})
 }
 
 // TestHTTPProbeOfHostileServers also checks, by probe and serve, that the probe is

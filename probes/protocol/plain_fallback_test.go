@@ -32,72 +32,73 @@ import (
 
 // MySQL 5.7 knows nothing newer than TLS 1.1 in many builds, and many appliances neither.
 // With the defaults they are probed without TLS, as the usual clients do it.
-func TestPreferredTLS_ServerHasOldTLSOnly_ProbesInPlain(t *testing.T) {
-	t.Parallel() // it waits for servers
+func TestPreferredTLS_MySQLHasOldTLSOnly_ProbesInPlain(t *testing.T) {
+	t.Parallel() // it waits for a server
 	pair := inPEM(t, probetest.NewAuthority(t).Issue(t))
-	t.Run("mysql", func(t *testing.T) {
-		server := servers.NewMariaDB(t, "--tls-version=TLSv1.1", "--log-warnings=9", "--max-connect-errors=3").WithTLS(pair, "")
-		server.Start()
-		server.Exec("CREATE USER probe IDENTIFIED BY 'hunter2'; CREATE USER encrypted IDENTIFIED BY 'hunter2' REQUIRE SSL")
-		for query, want := range map[string]probes.Result{
-			"":                            probes.SuccessResult(),
-			"?tls=preferred":              probes.SuccessResult(),
-			"?tls=preferred&role=primary": probes.SuccessResult(),
-			"?role=replica":               probes.FailureResult(probes.ReasonRole),
-			"?tls=skip-verify":            probes.FailureResult(probes.ReasonTLSHandshake),
-			"?tls=true":                   probes.FailureResult(probes.ReasonTLSHandshake),
-		} {
-			if got := result(t, mysqlAt(server, query), probetest.Ample); got != want {
-				t.Errorf("%s: got %+v, want %+v", query, got, want)
-			}
+	server := servers.NewMariaDB(t, "--tls-version=TLSv1.1", "--log-warnings=9", "--max-connect-errors=3").WithTLS(pair, "")
+	server.Start()
+	server.Exec("CREATE USER probe IDENTIFIED BY 'hunter2'; CREATE USER encrypted IDENTIFIED BY 'hunter2' REQUIRE SSL")
+	for query, want := range map[string]probes.Result{
+		"":                            probes.SuccessResult(),
+		"?tls=preferred":              probes.SuccessResult(),
+		"?tls=preferred&role=primary": probes.SuccessResult(),
+		"?role=replica":               probes.FailureResult(probes.ReasonRole),
+		"?tls=skip-verify":            probes.FailureResult(probes.ReasonTLSHandshake),
+		"?tls=true":                   probes.FailureResult(probes.ReasonTLSHandshake),
+	} {
+		if got := result(t, mysqlAt(server, query), probetest.Ample); got != want {
+			t.Errorf("%s: got %+v, want %+v", query, got, want)
 		}
-		if got := result(t, at(server.Address(), "mysql://"), probetest.Ample); got != probes.SuccessResult() {
-			t.Errorf("without a user: got %+v", got)
+	}
+	if got := result(t, at(server.Address(), "mysql://"), probetest.Ample); got != probes.SuccessResult() {
+		t.Errorf("without a user: got %+v", got)
+	}
+	if got, want := result(t, loginAt(server.Address(), "mysql://", "encrypted", "hunter2"), probetest.Ample), probes.FailureResult(probes.ReasonAuthentication); got != want {
+		t.Errorf("a user who needs TLS: got %+v, want %+v", got, want)
+	}
+	prober := prepare(t, mysqlAt(server, ""))
+	for range 10 { // more than --max-connect-errors
+		if got := probeOnce(t, prober, probetest.Ample); got != probes.SuccessResult() {
+			t.Fatalf("got %+v", got)
 		}
-		if got, want := result(t, loginAt(server.Address(), "mysql://", "encrypted", "hunter2"), probetest.Ample), probes.FailureResult(probes.ReasonAuthentication); got != want {
-			t.Errorf("a user who needs TLS: got %+v, want %+v", got, want)
+	}
+}
+
+func TestPreferredTLS_PostgresHasOldTLSOnly_ProbesInPlain(t *testing.T) {
+	t.Parallel() // it waits for a server
+	pair := inPEM(t, probetest.NewAuthority(t).Issue(t))
+	server := servers.NewPostgres(t, "ssl_min_protocol_version = 'TLSv1'", "ssl_max_protocol_version = 'TLSv1.1'", "hostssl all encrypted 127.0.0.1/32 trust",
+		"host all encrypted 127.0.0.1/32 reject").WithTLS(pair, "")
+	server.Start()
+	server.Exec("CREATE ROLE probe LOGIN PASSWORD 'hunter2'; CREATE ROLE encrypted LOGIN")
+	for query, want := range map[string]probes.Result{
+		"":                             probes.SuccessResult(),
+		"?sslmode=prefer":              probes.SuccessResult(),
+		"?sslmode=prefer&role=primary": probes.SuccessResult(),
+		"?role=replica":                probes.FailureResult(probes.ReasonRole),
+		"?sslmode=require":             probes.FailureResult(probes.ReasonTLSHandshake),
+		"?sslmode=verify-full":         probes.FailureResult(probes.ReasonTLSHandshake),
+	} {
+		if got := result(t, postgresAt(server, query), probetest.Ample); got != want {
+			t.Errorf("%s: got %+v, want %+v", query, got, want)
 		}
-		prober := prepare(t, mysqlAt(server, ""))
-		for range 10 { // more than --max-connect-errors
-			if got := probeOnce(t, prober, probetest.Ample); got != probes.SuccessResult() {
-				t.Fatalf("got %+v", got)
-			}
+	}
+	if got := result(t, at(server.Address(), "postgres://"), probetest.Ample); got != probes.SuccessResult() {
+		t.Errorf("without a user: got %+v", got)
+	}
+	if got, want := result(t, at(server.Address(), "postgres://encrypted@/postgres"), probetest.Ample), probes.FailureResult(probes.ReasonAuthentication); got != want {
+		t.Errorf("a user who needs TLS: got %+v, want %+v", got, want)
+	}
+	refusals := func() int { return strings.Count(server.Log(), "could not accept SSL connection") }
+	prober, before := prepare(t, postgresAt(server, "")), refusals()
+	for range 10 {
+		if got := probeOnce(t, prober, probetest.Ample); got != probes.SuccessResult() {
+			t.Fatalf("got %+v", got)
 		}
-	})
-	t.Run("postgres", func(t *testing.T) {
-		server := servers.NewPostgres(t, "ssl_min_protocol_version = 'TLSv1'", "ssl_max_protocol_version = 'TLSv1.1'", "hostssl all encrypted 127.0.0.1/32 trust",
-			"host all encrypted 127.0.0.1/32 reject").WithTLS(pair, "")
-		server.Start()
-		server.Exec("CREATE ROLE probe LOGIN PASSWORD 'hunter2'; CREATE ROLE encrypted LOGIN")
-		for query, want := range map[string]probes.Result{
-			"":                             probes.SuccessResult(),
-			"?sslmode=prefer":              probes.SuccessResult(),
-			"?sslmode=prefer&role=primary": probes.SuccessResult(),
-			"?role=replica":                probes.FailureResult(probes.ReasonRole),
-			"?sslmode=require":             probes.FailureResult(probes.ReasonTLSHandshake),
-			"?sslmode=verify-full":         probes.FailureResult(probes.ReasonTLSHandshake),
-		} {
-			if got := result(t, postgresAt(server, query), probetest.Ample); got != want {
-				t.Errorf("%s: got %+v, want %+v", query, got, want)
-			}
-		}
-		if got := result(t, at(server.Address(), "postgres://"), probetest.Ample); got != probes.SuccessResult() {
-			t.Errorf("without a user: got %+v", got)
-		}
-		if got, want := result(t, at(server.Address(), "postgres://encrypted@/postgres"), probetest.Ample), probes.FailureResult(probes.ReasonAuthentication); got != want {
-			t.Errorf("a user who needs TLS: got %+v, want %+v", got, want)
-		}
-		refusals := func() int { return strings.Count(server.Log(), "could not accept SSL connection") }
-		prober, before := prepare(t, postgresAt(server, "")), refusals()
-		for range 10 {
-			if got := probeOnce(t, prober, probetest.Ample); got != probes.SuccessResult() {
-				t.Fatalf("got %+v", got)
-			}
-		}
-		if tried := refusals() - before; tried != 1 {
-			t.Errorf("TLS was tried %d times in 10 probes, each an error in the server's log", tried)
-		}
-	})
+	}
+	if tried := refusals() - before; tried != 1 {
+		t.Errorf("TLS was tried %d times in 10 probes, each an error in the server's log", tried)
+	}
 }
 
 // A handshake may fail in other ways than by an alert.

@@ -44,54 +44,34 @@ func authentication(kind uint32, body string) string {
 	return postgresMessage('R', string(binary.BigEndian.AppendUint32(nil, kind))+body)
 }
 
-func TestPostgresMessages(t *testing.T) {
-	welcome := authentication(0, "") + postgresMessage('S', "server_version\x0015\x00") + postgresMessage('K', "\x00\x00\x00\x01\x00\x00\x00\x02") + postgresMessage('Z', "I")
-	refusal := func(code string) string {
-		return postgresMessage('E', "SFATAL\x00VFATAL\x00C"+code+"\x00Ms3cret\x00\x00")
+// postgresWelcome ends a login.
+var postgresWelcome = authentication(0, "") + postgresMessage('S', "server_version\x0015\x00") + postgresMessage('K', "\x00\x00\x00\x01\x00\x00\x00\x02") + postgresMessage('Z', "I")
+
+// postgresError is a message that refuses the connection.
+func postgresError(code string) string {
+	return postgresMessage('E', "SFATAL\x00VFATAL\x00C"+code+"\x00Ms3cret\x00\x00")
+}
+
+// postgresRow is the result of a query.
+func postgresRow(values ...string) string {
+	columns, data := "", ""
+	for _, value := range values {
+		columns += "c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x19\xff\xff\xff\xff\xff\xff\x00\x00"
+		data += string(binary.BigEndian.AppendUint32(nil, uint32(len(value)))) + value
 	}
-	row := func(values ...string) string {
-		columns, data := "", ""
-		for _, value := range values {
-			columns += "c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x19\xff\xff\xff\xff\xff\xff\x00\x00"
-			data += string(binary.BigEndian.AppendUint32(nil, uint32(len(value)))) + value
-		}
-		count := string([]byte{0, byte(len(values))})
-		return postgresMessage('T', count+columns) + postgresMessage('D', count+data) + postgresMessage('C', "SELECT 1\x00") + postgresMessage('Z', "I")
-	}
-	for _, test := range []struct {
-		name, query, sent string
-		// login and nobody are the results with a user and without one.
-		login, nobody probes.Result
-	}{
-		{"well", "", welcome, probes.SuccessResult(), probes.SuccessResult()},
-		{"notices first", "", strings.Repeat(postgresMessage('N', "SNOTICE\x00C00000\x00Mx\x00\x00"), 3) + welcome, probes.SuccessResult(), probes.SuccessResult()},
-		{"shuts down", "", refusal("57P01"), probes.FailureResult(probes.ReasonNotAccepting), probes.FailureResult(probes.ReasonNotAccepting)},
-		{"starts up", "", refusal("57P03"), probes.FailureResult(probes.ReasonNotAccepting), probes.FailureResult(probes.ReasonNotAccepting)},
-		{"is full", "", refusal("53300"), probes.FailureResult(probes.ReasonTooManyConnections), probes.FailureResult(probes.ReasonTooManyConnections)},
-		{"knows nobody", "", refusal("28000"), probes.FailureResult(probes.ReasonAuthentication), probes.SuccessResult()},
-		{"has another error", "", refusal("08P01"), probes.FailureResult(probes.ReasonServerError), probes.SuccessResult()},
-		{"wants Kerberos", "", authentication(2, ""), probes.FailureResult(probes.ReasonAuthentication), probes.FailureResult(probes.ReasonProtocol)},
-		{"wants GSS", "", authentication(7, ""), probes.FailureResult(probes.ReasonAuthentication), probes.SuccessResult()},
-		{"wants an unknown mechanism", "", authentication(10, "NONE\x00\x00"), probes.FailureResult(probes.ReasonAuthentication), probes.SuccessResult()},
-		{"wants endless hashing", "", authentication(10, "SCRAM-SHA-256\x00\x00") + authentication(11, "r=x,s=QUJD,i=9999999"), probes.FailureResult(probes.ReasonAuthentication), probes.FailureResult(probes.ReasonProtocol)},
-		{"goes on without a login", "", postgresMessage('Z', "I"), probes.FailureResult(probes.ReasonProtocol), probes.FailureResult(probes.ReasonProtocol)},
-		{"sends data", "", postgresMessage('D', "\x00\x00"), probes.FailureResult(probes.ReasonProtocol), probes.FailureResult(probes.ReasonProtocol)},
-		{"impossible length", "", "R\x00\x00\x00\x00", probes.FailureResult(probes.ReasonProtocol), probes.FailureResult(probes.ReasonProtocol)},
-		{"huge length", "", "R\x3f\xff\xff\xff", probes.FailureResult(probes.ReasonProtocol), probes.FailureResult(probes.ReasonProtocol)},
-		{"endless parameters", "", authentication(0, "") + strings.Repeat(postgresMessage('S', "a\x00b\x00"), 10000), probes.FailureResult(probes.ReasonProtocol), probes.SuccessResult()},
-		{"endless notices", "", strings.Repeat(postgresMessage('N', "SNOTICE\x00C00000\x00Mx\x00\x00"), 10000), probes.FailureResult(probes.ReasonProtocol), probes.FailureResult(probes.ReasonProtocol)},
-		{"role", "?role=replica", welcome + row("t", "f"), probes.SuccessResult(), probes.SuccessResult()},
-		{"another role", "?role=primary", welcome + row("t", "f"), probes.FailureResult(probes.ReasonRole), probes.SuccessResult()},
-		{"primary", "?role=primary", welcome + row("f", "f"), probes.SuccessResult(), probes.SuccessResult()},
-		{"primary that takes no writes", "?role=primary", welcome + row("f", "t"), probes.FailureResult(probes.ReasonRole), probes.SuccessResult()},
-		{"no role", "?role=primary", welcome + postgresMessage('E', "SERROR\x00C42883\x00Mno such function\x00\x00") + postgresMessage('Z', "I"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"no row", "?role=primary", welcome + postgresMessage('C', "SELECT 0\x00") + postgresMessage('Z', "I"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"lag", "?maxLag=10s", welcome + row("t", "f", "100.5", "95.25", "1", "0", "f"), probes.SuccessResult(), probes.SuccessResult()},
-		{"too much lag", "?maxLag=5s", welcome + row("t", "f", "100.5", "95.25", "1", "0", "f"), probes.FailureResult(probes.ReasonLag), probes.SuccessResult()},
-		{"lag in words", "?maxLag=5s", welcome + row("t", "f", "NaN", "yesterday", "1", "0", "f"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"half of an answer", "?maxLag=5s", welcome + row("t", "f", "100"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"no answer", "?role=primary", welcome, probes.FailureResult(probes.ReasonConnectionClosed), probes.SuccessResult()},
-	} {
+	count := string([]byte{0, byte(len(values))})
+	return postgresMessage('T', count+columns) + postgresMessage('D', count+data) + postgresMessage('C', "SELECT 1\x00") + postgresMessage('Z', "I")
+}
+
+type postgresCase struct {
+	name, query, sent string
+	// login and nobody are the results with a user and without one.
+	login, nobody probes.Result
+}
+
+func checkPostgres(t *testing.T, cases []postgresCase) {
+	t.Helper()
+	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
 			endpoint := probetest.Serve(t, probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, test.sent) }))
 			start := time.Now()
@@ -106,6 +86,44 @@ func TestPostgresMessages(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestPostgresLogin_MessagesOfTheServer_DecideTheResult(t *testing.T) {
+	checkPostgres(t, []postgresCase{
+		{"well", "", postgresWelcome, probes.SuccessResult(), probes.SuccessResult()},
+		{"notices first", "", strings.Repeat(postgresMessage('N', "SNOTICE\x00C00000\x00Mx\x00\x00"), 3) + postgresWelcome, probes.SuccessResult(), probes.SuccessResult()},
+		{"shuts down", "", postgresError("57P01"), probes.FailureResult(probes.ReasonNotAccepting), probes.FailureResult(probes.ReasonNotAccepting)},
+		{"starts up", "", postgresError("57P03"), probes.FailureResult(probes.ReasonNotAccepting), probes.FailureResult(probes.ReasonNotAccepting)},
+		{"is full", "", postgresError("53300"), probes.FailureResult(probes.ReasonTooManyConnections), probes.FailureResult(probes.ReasonTooManyConnections)},
+		{"knows nobody", "", postgresError("28000"), probes.FailureResult(probes.ReasonAuthentication), probes.SuccessResult()},
+		{"has another error", "", postgresError("08P01"), probes.FailureResult(probes.ReasonServerError), probes.SuccessResult()},
+		{"wants Kerberos", "", authentication(2, ""), probes.FailureResult(probes.ReasonAuthentication), probes.FailureResult(probes.ReasonProtocol)},
+		{"wants GSS", "", authentication(7, ""), probes.FailureResult(probes.ReasonAuthentication), probes.SuccessResult()},
+		{"wants an unknown mechanism", "", authentication(10, "NONE\x00\x00"), probes.FailureResult(probes.ReasonAuthentication), probes.SuccessResult()},
+		{"wants endless hashing", "", authentication(10, "SCRAM-SHA-256\x00\x00") + authentication(11, "r=x,s=QUJD,i=9999999"), probes.FailureResult(probes.ReasonAuthentication), probes.FailureResult(probes.ReasonProtocol)},
+		{"goes on without a login", "", postgresMessage('Z', "I"), probes.FailureResult(probes.ReasonProtocol), probes.FailureResult(probes.ReasonProtocol)},
+		{"sends data", "", postgresMessage('D', "\x00\x00"), probes.FailureResult(probes.ReasonProtocol), probes.FailureResult(probes.ReasonProtocol)},
+		{"impossible length", "", "R\x00\x00\x00\x00", probes.FailureResult(probes.ReasonProtocol), probes.FailureResult(probes.ReasonProtocol)},
+		{"huge length", "", "R\x3f\xff\xff\xff", probes.FailureResult(probes.ReasonProtocol), probes.FailureResult(probes.ReasonProtocol)},
+		{"endless parameters", "", authentication(0, "") + strings.Repeat(postgresMessage('S', "a\x00b\x00"), 10000), probes.FailureResult(probes.ReasonProtocol), probes.SuccessResult()},
+		{"endless notices", "", strings.Repeat(postgresMessage('N', "SNOTICE\x00C00000\x00Mx\x00\x00"), 10000), probes.FailureResult(probes.ReasonProtocol), probes.FailureResult(probes.ReasonProtocol)},
+	})
+}
+
+func TestPostgresRole_RowsOfTheServer_DecideTheResult(t *testing.T) {
+	checkPostgres(t, []postgresCase{
+		{"role", "?role=replica", postgresWelcome + postgresRow("t", "f"), probes.SuccessResult(), probes.SuccessResult()},
+		{"another role", "?role=primary", postgresWelcome + postgresRow("t", "f"), probes.FailureResult(probes.ReasonRole), probes.SuccessResult()},
+		{"primary", "?role=primary", postgresWelcome + postgresRow("f", "f"), probes.SuccessResult(), probes.SuccessResult()},
+		{"primary that takes no writes", "?role=primary", postgresWelcome + postgresRow("f", "t"), probes.FailureResult(probes.ReasonRole), probes.SuccessResult()},
+		{"no role", "?role=primary", postgresWelcome + postgresMessage('E', "SERROR\x00C42883\x00Mno such function\x00\x00") + postgresMessage('Z', "I"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"no row", "?role=primary", postgresWelcome + postgresMessage('C', "SELECT 0\x00") + postgresMessage('Z', "I"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"lag", "?maxLag=10s", postgresWelcome + postgresRow("t", "f", "100.5", "95.25", "1", "0", "f"), probes.SuccessResult(), probes.SuccessResult()},
+		{"too much lag", "?maxLag=5s", postgresWelcome + postgresRow("t", "f", "100.5", "95.25", "1", "0", "f"), probes.FailureResult(probes.ReasonLag), probes.SuccessResult()},
+		{"lag in words", "?maxLag=5s", postgresWelcome + postgresRow("t", "f", "NaN", "yesterday", "1", "0", "f"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"half of an answer", "?maxLag=5s", postgresWelcome + postgresRow("t", "f", "100"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"no answer", "?role=primary", postgresWelcome, probes.FailureResult(probes.ReasonConnectionClosed), probes.SuccessResult()},
+	})
 }
 
 // join adds a parameter to the query of a URL.

@@ -33,50 +33,82 @@ import (
 	"farpoint.dev/farpoint/test/servers"
 )
 
-func TestTLSProbe(t *testing.T) {
+// silentTLS is a server that shows a certificate of the authority and says nothing.
+func silentTLS(t *testing.T, ca *probetest.Authority, config *tls.Config, spoil ...func(*x509.Certificate)) func(net.Conn) {
+	t.Helper()
+	config.Certificates = []tls.Certificate{ca.Issue(t, spoil...)}
+	return probetest.Secure(config, probetest.Silence)
+}
+
+type tlsCase struct {
+	name     string
+	exchange func(net.Conn)
+	query    string
+	settings transport.TLSSettings
+	timeout  time.Duration
+	want     probes.Result
+}
+
+func checkTLS(t *testing.T, cases []tlsCase) {
+	t.Helper()
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			def := at(probetest.Serve(t, test.exchange), "tls://"+test.query)
+			def.TLS = &test.settings
+			prober := prepare(t, def)
+			for range 2 {
+				if got := probeOnce(t, prober, test.timeout); got != test.want {
+					t.Errorf("got %+v, want %+v", got, test.want)
+				}
+			}
+		})
+	}
+}
+
+func TestTLSProbe_CertificateOfTheServer_IsVerified(t *testing.T) {
 	ca := probetest.NewAuthority(t) // valid for an hour itself
+	trusting := transport.TLSSettings{CABundle: ca.Bundle()}
+	checkTLS(t, []tlsCase{
+		{"good", silentTLS(t, ca, &tls.Config{}), "", trusting, probetest.Ample, probes.SuccessResult()},
+		{"TLS 1.2", silentTLS(t, ca, &tls.Config{MaxVersion: tls.VersionTLS12}), "", trusting, probetest.Ample, probes.SuccessResult()},
+		{"speaks first", probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, func(conn net.Conn) { _, _ = io.WriteString(conn, "220 ready\r\n") }), "", trusting, probetest.Ample, probes.SuccessResult()},
+		{"closes at once after it", silentTLS(t, ca, &tls.Config{}), "", trusting, probetest.Ample, probes.SuccessResult()},
+		{"expired", silentTLS(t, ca, &tls.Config{}, probetest.Expired), "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
+		{"not yet valid", silentTLS(t, ca, &tls.Config{}, probetest.NotYetValid), "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
+		{"for others", silentTLS(t, ca, &tls.Config{}, probetest.ForOthers), "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
+		{"unknown authority", silentTLS(t, ca, &tls.Config{}), "", transport.TLSSettings{}, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
+		{"server name", silentTLS(t, ca, &tls.Config{}), "", transport.TLSSettings{CABundle: ca.Bundle(), ServerName: "legacy.example"}, probetest.Ample, probes.SuccessResult()},
+		{"anything goes", silentTLS(t, ca, &tls.Config{}, probetest.Expired, probetest.ForOthers), "", transport.TLSSettings{InsecureSkipVerify: true}, probetest.Ample, probes.SuccessResult()},
+
+		{"valid for long enough", silentTLS(t, ca, &tls.Config{}), "?minValidity=30m", trusting, probetest.Ample, probes.SuccessResult()},
+		{"expires too soon", silentTLS(t, ca, &tls.Config{}, probetest.Lasting(20*time.Minute)), "?minValidity=30m", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring)},
+		{"its authority expires too soon", silentTLS(t, ca, &tls.Config{}, probetest.Lasting(240*time.Hour)), "?minValidity=168h", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring)},
+		{"expired already", silentTLS(t, ca, &tls.Config{}, probetest.Expired), "?minValidity=30m", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
+		{"unverified, expires too soon", silentTLS(t, ca, &tls.Config{}, probetest.Lasting(20*time.Minute)), "?minValidity=30m", transport.TLSSettings{InsecureSkipVerify: true}, probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring)},
+		{"unverified, lasts", silentTLS(t, ca, &tls.Config{}, probetest.Lasting(240*time.Hour)), "?minValidity=168h", transport.TLSSettings{InsecureSkipVerify: true}, probetest.Ample, probes.SuccessResult()},
+	})
+}
+
+func TestTLSProbe_ServerWantsACertificate_PassesWithOne(t *testing.T) {
+	ca := probetest.NewAuthority(t)
 	trusting := transport.TLSSettings{CABundle: ca.Bundle()}
 	clients, ours := x509.NewCertPool(), ca.Issue(t, probetest.ForClients)
 	clients.AppendCertsFromPEM(ca.Bundle())
-	server := func(config *tls.Config, spoil ...func(*x509.Certificate)) func(net.Conn) {
-		config.Certificates = []tls.Certificate{ca.Issue(t, spoil...)}
-		return probetest.Secure(config, probetest.Silence)
-	}
 	mutual := func(version uint16) *tls.Config {
 		return &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients, MaxVersion: version}
 	}
-	for _, test := range []struct {
-		name     string
-		exchange func(net.Conn)
-		query    string
-		settings transport.TLSSettings
-		timeout  time.Duration
-		want     probes.Result
-	}{
-		{"good", server(&tls.Config{}), "", trusting, probetest.Ample, probes.SuccessResult()},
-		{"TLS 1.2", server(&tls.Config{MaxVersion: tls.VersionTLS12}), "", trusting, probetest.Ample, probes.SuccessResult()},
-		{"speaks first", probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, func(conn net.Conn) { _, _ = io.WriteString(conn, "220 ready\r\n") }), "", trusting, probetest.Ample, probes.SuccessResult()},
-		{"closes at once after it", server(&tls.Config{}), "", trusting, probetest.Ample, probes.SuccessResult()},
-		{"expired", server(&tls.Config{}, probetest.Expired), "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
-		{"not yet valid", server(&tls.Config{}, probetest.NotYetValid), "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
-		{"for others", server(&tls.Config{}, probetest.ForOthers), "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
-		{"unknown authority", server(&tls.Config{}), "", transport.TLSSettings{}, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
-		{"server name", server(&tls.Config{}), "", transport.TLSSettings{CABundle: ca.Bundle(), ServerName: "legacy.example"}, probetest.Ample, probes.SuccessResult()},
-		{"anything goes", server(&tls.Config{}, probetest.Expired, probetest.ForOthers), "", transport.TLSSettings{InsecureSkipVerify: true}, probetest.Ample, probes.SuccessResult()},
+	checkTLS(t, []tlsCase{
+		{"wants a certificate", silentTLS(t, ca, mutual(0)), "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"wants a certificate, TLS 1.2", silentTLS(t, ca, mutual(tls.VersionTLS12)), "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"wants a certificate and gets it", silentTLS(t, ca, mutual(0)), "", transport.TLSSettings{CABundle: ca.Bundle(), ClientCertificate: &ours}, probetest.Ample, probes.SuccessResult()},
+		{"wants a certificate and gets it, TLS 1.2", silentTLS(t, ca, mutual(tls.VersionTLS12)), "", transport.TLSSettings{CABundle: ca.Bundle(), ClientCertificate: &ours}, probetest.Ample, probes.SuccessResult()},
+		{"would like a certificate", silentTLS(t, ca, &tls.Config{ClientAuth: tls.RequestClientCert}), "", trusting, probetest.Ample, probes.SuccessResult()},
+	})
+}
 
-		{"valid for long enough", server(&tls.Config{}), "?minValidity=30m", trusting, probetest.Ample, probes.SuccessResult()},
-		{"expires too soon", server(&tls.Config{}, probetest.Lasting(20*time.Minute)), "?minValidity=30m", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring)},
-		{"its authority expires too soon", server(&tls.Config{}, probetest.Lasting(240*time.Hour)), "?minValidity=168h", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring)},
-		{"expired already", server(&tls.Config{}, probetest.Expired), "?minValidity=30m", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
-		{"unverified, expires too soon", server(&tls.Config{}, probetest.Lasting(20*time.Minute)), "?minValidity=30m", transport.TLSSettings{InsecureSkipVerify: true}, probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring)},
-		{"unverified, lasts", server(&tls.Config{}, probetest.Lasting(240*time.Hour)), "?minValidity=168h", transport.TLSSettings{InsecureSkipVerify: true}, probetest.Ample, probes.SuccessResult()},
-
-		{"wants a certificate", server(mutual(0)), "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
-		{"wants a certificate, TLS 1.2", server(mutual(tls.VersionTLS12)), "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
-		{"wants a certificate and gets it", server(mutual(0)), "", transport.TLSSettings{CABundle: ca.Bundle(), ClientCertificate: &ours}, probetest.Ample, probes.SuccessResult()},
-		{"wants a certificate and gets it, TLS 1.2", server(mutual(tls.VersionTLS12)), "", transport.TLSSettings{CABundle: ca.Bundle(), ClientCertificate: &ours}, probetest.Ample, probes.SuccessResult()},
-		{"would like a certificate", server(&tls.Config{ClientAuth: tls.RequestClientCert}), "", trusting, probetest.Ample, probes.SuccessResult()},
-
+func TestTLSProbe_HandshakeIsNotCompleted_Fails(t *testing.T) {
+	trusting := transport.TLSSettings{CABundle: probetest.NewAuthority(t).Bundle()}
+	checkTLS(t, []tlsCase{
 		{"plain server that answers", probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, probetest.Well) }), "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
 		{"silent", probetest.Silence, "", trusting, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
 		{"closes at once", probetest.Closing(probetest.Silence), "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
@@ -89,18 +121,7 @@ func TestTLSProbe(t *testing.T) {
 				_, err = io.WriteString(conn, strings.Repeat("\x00", 1<<14))
 			}
 		}, "", trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			def := at(probetest.Serve(t, test.exchange), "tls://"+test.query)
-			def.TLS = &test.settings
-			prober := prepare(t, def)
-			for range 2 {
-				if got := probeOnce(t, prober, test.timeout); got != test.want {
-					t.Errorf("got %+v, want %+v", got, test.want)
-				}
-			}
-		})
-	}
+	})
 }
 
 // TestTLSProbeSeesAReplacedCertificate: probes for the certificate see the present one, not one

@@ -36,6 +36,21 @@ func (pipe) SetNoDelay(bool) error                        { return nil }
 func (pipe) SetKeepAliveConfig(net.KeepAliveConfig) error { return nil }
 func (pipe) CloseWrite() error                            { return nil }
 
+// handshakeOver makes one handshake of the client with a server that says "ok" after it.
+func handshakeOver(t *testing.T, client *transport.TLSClient, config *tls.Config) (resumed bool, err error) {
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	defer ours.Close()
+	_ = ours.SetDeadline(time.Now().Add(time.Second)) // both write at once when one refuses
+	go func() { _, _ = io.WriteString(tls.Server(theirs, config), "ok") }()
+	conn, err := client.Handshake(t.Context(), pipe{ours})
+	if err != nil {
+		return false, err
+	}
+	_, err = io.ReadFull(conn, make([]byte, 2)) // and the session ahead of it
+	return conn.ConnectionState().DidResume, err
+}
+
 // TestTLSClient_ProbesAtAnyInterval_NoticeAReplacedCertificate counts by time where that is
 // sooner than counting probes.
 func TestTLSClient_ProbesAtAnyInterval_NoticeAReplacedCertificate(t *testing.T) {
@@ -61,23 +76,10 @@ func TestTLSClient_ProbesAtAnyInterval_NoticeAReplacedCertificate(t *testing.T) 
 				if err != nil {
 					t.Fatal(err)
 				}
-				handshake := func() (resumed bool, err error) {
-					time.Sleep(test.interval)
-					ours, theirs := net.Pipe()
-					defer theirs.Close()
-					defer ours.Close()
-					_ = ours.SetDeadline(time.Now().Add(time.Second)) // both write at once when one refuses
-					go func() { _, _ = io.WriteString(tls.Server(theirs, config), "ok") }()
-					conn, err := client.Handshake(t.Context(), pipe{ours})
-					if err != nil {
-						return false, err
-					}
-					_, err = io.ReadFull(conn, make([]byte, 2)) // and the session ahead of it
-					return conn.ConnectionState().DidResume, err
-				}
 				resumed := false
 				for range 4 {
-					didResume, err := handshake()
+					time.Sleep(test.interval)
+					didResume, err := handshakeOver(t, client, config)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -86,11 +88,11 @@ func TestTLSClient_ProbesAtAnyInterval_NoticeAReplacedCertificate(t *testing.T) 
 				if resumed != test.resumed {
 					t.Errorf("sessions were resumed: %v", resumed)
 				}
-				keys := config.Clone() // that of the tickets is the same
-				config = keys
-				config.Certificates = []tls.Certificate{bad}
+				replaced := config.Clone() // the key of the tickets is the same
+				replaced.Certificates = []tls.Certificate{bad}
 				for range test.latest {
-					if _, err = handshake(); err != nil {
+					time.Sleep(test.interval)
+					if _, err = handshakeOver(t, client, replaced); err != nil {
 						break
 					}
 				}

@@ -34,55 +34,24 @@ import (
 	"farpoint.dev/farpoint/probes/transport"
 )
 
-func TestHTTPSProbe(t *testing.T) {
-	ca := probetest.NewAuthority(t)
-	trusting := transport.TLSSettings{CABundle: ca.Bundle()}
-	clients, ours := x509.NewCertPool(), ca.Issue(t, probetest.ForClients)
-	clients.AppendCertsFromPEM(ca.Bundle())
-	server := func(config *tls.Config, spoil ...func(*x509.Certificate)) func(net.Conn) {
-		config.Certificates = []tls.Certificate{ca.Issue(t, spoil...)}
-		return probetest.Secure(config, probetest.Responding(probetest.Well))
-	}
-	for _, test := range []struct {
-		name     string
-		exchange func(net.Conn)
-		settings transport.TLSSettings
-		timeout  time.Duration
-		want     probes.Result
-	}{
-		{"good", server(&tls.Config{}), trusting, probetest.Ample, probes.SuccessResult()},
-		{"TLS 1.2", server(&tls.Config{MaxVersion: tls.VersionTLS12}), trusting, probetest.Ample, probes.SuccessResult()},
-		{"server name", server(&tls.Config{}), transport.TLSSettings{CABundle: ca.Bundle(), ServerName: "legacy.example"}, probetest.Ample, probes.SuccessResult()},
-		{"another server name", server(&tls.Config{}), transport.TLSSettings{CABundle: ca.Bundle(), ServerName: "www.example"}, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
-		{"unknown authority", server(&tls.Config{}), transport.TLSSettings{}, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
-		{"another authority", server(&tls.Config{}), transport.TLSSettings{CABundle: probetest.NewAuthority(t).Bundle()}, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
-		{"expired", server(&tls.Config{}, probetest.Expired), trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
-		{"not yet valid", server(&tls.Config{}, probetest.NotYetValid), trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
-		{"for others", server(&tls.Config{}, probetest.ForOthers), trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
-		{"for clients", server(&tls.Config{}, probetest.ForClients), trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
-		{"anything goes", server(&tls.Config{}, probetest.Expired, probetest.ForOthers), transport.TLSSettings{InsecureSkipVerify: true}, probetest.Ample, probes.SuccessResult()},
+// wellTLS is a server that shows a certificate of the authority and responds well.
+func wellTLS(t *testing.T, ca *probetest.Authority, config *tls.Config, spoil ...func(*x509.Certificate)) func(net.Conn) {
+	t.Helper()
+	config.Certificates = []tls.Certificate{ca.Issue(t, spoil...)}
+	return probetest.Secure(config, probetest.Responding(probetest.Well))
+}
 
-		{"old version", server(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
-		{"wants a certificate", server(&tls.Config{ClientAuth: tls.RequireAnyClientCert}), trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
-		{"wants a certificate, TLS 1.2", server(&tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}), trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
-		{"wants a certificate and gets it", server(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}), transport.TLSSettings{CABundle: ca.Bundle(), ClientCertificate: &ours}, probetest.Ample, probes.SuccessResult()},
-		{"wants a certificate of another authority", server(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}), transport.TLSSettings{CABundle: ca.Bundle(), ClientCertificate: &ours}, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
-		{"only HTTP/2", server(&tls.Config{NextProtos: []string{"h2", "foo"}}), trusting, probetest.Ample, probes.SuccessResult()}, // crypto/tls lets HTTP/1.1 pass
-		{"another protocol", server(&tls.Config{NextProtos: []string{"foo"}}), trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
-		{"bad status", probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, probetest.Responding("HTTP/1.1 500 Oops\r\n\r\n")), trusting, probetest.Ample, httpStatus(500)},
+type httpsCase struct {
+	name     string
+	exchange func(net.Conn)
+	settings transport.TLSSettings
+	timeout  time.Duration
+	want     probes.Result
+}
 
-		{"plain server", probetest.Responding(probetest.Well), trusting, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)}, // it waits for an empty line
-		{"plain server that answers", probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, probetest.Well) }), trusting, probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
-		{"silent", probetest.Silence, trusting, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
-		{"closes at once", probetest.Closing(probetest.Silence), trusting, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
-		{"resets at once", probetest.Aborting(probetest.Silence), trusting, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
-		{"closes in the handshake", probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x16\x03\x03\x00\x7a\x02") }), trusting, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
-		{"closes after the handshake", probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, probetest.Silence), trusting, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
-		{"silent after the handshake", probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }), trusting, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
-		{"slow handshake", dripTLS, trusting, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
-		{"garbage in the handshake", probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x16\x03\x03\x00\x04\x63\x00\x00\x00") }), trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
-		{"alert", probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x15\x03\x03\x00\x02\x02\x28") }), trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
-	} {
+func checkHTTPS(t *testing.T, cases []httpsCase) {
+	t.Helper()
+	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
 			def := at(probetest.Serve(t, test.exchange), "https:///")
 			def.TLS = &test.settings
@@ -95,6 +64,59 @@ func TestHTTPSProbe(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestHTTPSProbe_CertificateOfTheServer_IsVerified(t *testing.T) {
+	ca := probetest.NewAuthority(t)
+	trusting := transport.TLSSettings{CABundle: ca.Bundle()}
+	checkHTTPS(t, []httpsCase{
+		{"good", wellTLS(t, ca, &tls.Config{}), trusting, probetest.Ample, probes.SuccessResult()},
+		{"TLS 1.2", wellTLS(t, ca, &tls.Config{MaxVersion: tls.VersionTLS12}), trusting, probetest.Ample, probes.SuccessResult()},
+		{"server name", wellTLS(t, ca, &tls.Config{}), transport.TLSSettings{CABundle: ca.Bundle(), ServerName: "legacy.example"}, probetest.Ample, probes.SuccessResult()},
+		{"another server name", wellTLS(t, ca, &tls.Config{}), transport.TLSSettings{CABundle: ca.Bundle(), ServerName: "www.example"}, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
+		{"unknown authority", wellTLS(t, ca, &tls.Config{}), transport.TLSSettings{}, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
+		{"another authority", wellTLS(t, ca, &tls.Config{}), transport.TLSSettings{CABundle: probetest.NewAuthority(t).Bundle()}, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
+		{"expired", wellTLS(t, ca, &tls.Config{}, probetest.Expired), trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
+		{"not yet valid", wellTLS(t, ca, &tls.Config{}, probetest.NotYetValid), trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
+		{"for others", wellTLS(t, ca, &tls.Config{}, probetest.ForOthers), trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
+		{"for clients", wellTLS(t, ca, &tls.Config{}, probetest.ForClients), trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
+		{"anything goes", wellTLS(t, ca, &tls.Config{}, probetest.Expired, probetest.ForOthers), transport.TLSSettings{InsecureSkipVerify: true}, probetest.Ample, probes.SuccessResult()},
+	})
+}
+
+func TestHTTPSProbe_VersionAndClientCertificate_AreNegotiated(t *testing.T) {
+	ca := probetest.NewAuthority(t)
+	trusting := transport.TLSSettings{CABundle: ca.Bundle()}
+	clients, ours := x509.NewCertPool(), ca.Issue(t, probetest.ForClients)
+	clients.AppendCertsFromPEM(ca.Bundle())
+	checkHTTPS(t, []httpsCase{
+		{"old version", wellTLS(t, ca, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"wants a certificate", wellTLS(t, ca, &tls.Config{ClientAuth: tls.RequireAnyClientCert}), trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"wants a certificate, TLS 1.2", wellTLS(t, ca, &tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}), trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"wants a certificate and gets it", wellTLS(t, ca, &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}), transport.TLSSettings{CABundle: ca.Bundle(), ClientCertificate: &ours}, probetest.Ample, probes.SuccessResult()},
+		{"wants a certificate of another authority", wellTLS(t, ca, &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}), transport.TLSSettings{CABundle: ca.Bundle(), ClientCertificate: &ours}, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"only HTTP/2", wellTLS(t, ca, &tls.Config{NextProtos: []string{"h2", "foo"}}), trusting, probetest.Ample, probes.SuccessResult()}, // crypto/tls lets HTTP/1.1 pass
+		{"another protocol", wellTLS(t, ca, &tls.Config{NextProtos: []string{"foo"}}), trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"bad status", probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, probetest.Responding("HTTP/1.1 500 Oops\r\n\r\n")), trusting, probetest.Ample, httpStatus(500)},
+	})
+}
+
+func TestHTTPSProbe_HandshakeOrResponseIsNotCompleted_Fails(t *testing.T) {
+	ca := probetest.NewAuthority(t)
+	trusting := transport.TLSSettings{CABundle: ca.Bundle()}
+	checkHTTPS(t, []httpsCase{
+		{"plain server", probetest.Responding(probetest.Well), trusting, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)}, // it waits for an empty line
+		{"plain server that answers", probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, probetest.Well) }), trusting, probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
+		{"silent", probetest.Silence, trusting, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
+		{"closes at once", probetest.Closing(probetest.Silence), trusting, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
+		{"resets at once", probetest.Aborting(probetest.Silence), trusting, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
+		{"closes in the handshake", probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x16\x03\x03\x00\x7a\x02") }), trusting, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
+		{"closes after the handshake", probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, probetest.Silence), trusting, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
+		{"silent after the handshake", probetest.Secure(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t)}}, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }), trusting, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
+		{"slow handshake", dripTLS, trusting, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
+		{"garbage in the handshake", probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x16\x03\x03\x00\x04\x63\x00\x00\x00") }), trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"alert", probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x15\x03\x03\x00\x02\x02\x28") }), trusting, probetest.Ample, probes.FailureResult(probes.ReasonTLSHandshake)},
+	})
 }
 
 // dripTLS begins a long handshake message and never gets to its end.

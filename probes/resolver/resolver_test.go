@@ -304,6 +304,28 @@ func TestResolverAsksNameServers(t *testing.T) {
 	}
 }
 
+// runResolver runs a resolver until the test ends. notified gets a value after answers have changed.
+func runResolver(t *testing.T, server netip.AddrPort) (r *Resolver, notified <-chan struct{}) {
+	t.Helper()
+	changes := make(chan struct{}, 1)
+	r = New(Options{Servers: []netip.AddrPort{server}, Log: logr.Discard(), Notify: func(probes.Owner) {
+		select {
+		case changes <- struct{}{}:
+		default:
+		}
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return r, changes
+}
+
 // What people run: a change is known within the TTL, plus the time of an answer.
 func TestResolverOfDnsmasq(t *testing.T) {
 	t.Parallel() // it waits for a server
@@ -311,22 +333,7 @@ func TestResolverOfDnsmasq(t *testing.T) {
 		"--srv-host=_db._tcp.example,db.example,5432,10,5")
 	server.Hold(append(servers.Addresses("many.example", 200), "192.0.2.1 db.example", "2001:db8::1 db.example")...)
 	server.Start()
-	notified := make(chan struct{}, 1)
-	r := New(Options{Servers: []netip.AddrPort{server.Address()}, Log: logr.Discard(), Notify: func(probes.Owner) {
-		select {
-		case notified <- struct{}{}:
-		default:
-		}
-	}})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- r.Start(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	r, notified := runResolver(t, server.Address())
 	far, many := Question{"far.example", RecordA}, Question{"many.example", RecordA}
 	wide, service, nonexistent := Question{"far.example", RecordAAAA}, Question{"_db._tcp.example", RecordSRV}, Question{"missing.example", RecordA}
 	var requests []Request

@@ -89,24 +89,35 @@ func TestHandshakesOfOneNamespaceMakeNoOtherWait(t *testing.T) {
 		if len(took) < 5*len(modest) || slices.Max(took) > 10*handshake {
 			t.Errorf("%d probes of the modest namespace took up to %v", len(took), slices.Max(took))
 		}
-		for _, of := range []probes.Owner{{Namespace: "greedy", Name: "crowd"}, {Namespace: "modest", Name: "api"}} {
-			for key, current := range s.Health(of) {
-				if current.State != health.StateHealthy {
-					t.Errorf("%v %s is %v, by no fault of its own", of, key, current.State)
-				}
-			}
-		}
-		least, most := len(greedy[0].times()), 0
-		for _, item := range greedy {
-			least, most = min(least, len(item.times())), max(most, len(item.times()))
-		}
-		if least < 10 || most > least+least/2 {
+		allHealthy(t, s, probes.Owner{Namespace: "greedy", Name: "crowd"}, probes.Owner{Namespace: "modest", Name: "api"})
+		if least, most := timesProbed(greedy); least < 10 || most > least+least/2 {
 			t.Errorf("targets of the greedy namespace were probed %d to %d times", least, most)
 		}
 		if testutil.ToFloat64(s.options.Metrics.deferred.WithLabelValues("cpu")) == 0 {
 			t.Error("nothing says that the CPU was reached")
 		}
 	})
+}
+
+// timesProbed are the numbers of probes of the prober that made the fewest, and the most.
+func timesProbed(all []sweating) (least, most int) {
+	least = len(all[0].times())
+	for _, item := range all {
+		least, most = min(least, len(item.times())), max(most, len(item.times()))
+	}
+	return least, most
+}
+
+// allHealthy fails the test unless all targets of the owners are healthy.
+func allHealthy(t *testing.T, s *Scheduler, owners ...probes.Owner) {
+	t.Helper()
+	for _, of := range owners {
+		for key, current := range s.Health(of) {
+			if current.State != health.StateHealthy {
+				t.Errorf("%v %s is %v, by no fault of its own", of, key, current.State)
+			}
+		}
+	}
 }
 
 // A timeout is the endpoint's only if it had half of the time.
