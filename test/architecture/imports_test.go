@@ -15,7 +15,8 @@ limitations under the License.
 */
 
 // Package architecture_test holds the borders between packages, of which CONTRIBUTING.md and the
-// packages' descriptions say what they are for.
+// packages' descriptions say what they are for. What a package may import is in .golangci.yml,
+// where depguard checks it while somebody writes.
 package architecture_test
 
 import (
@@ -25,52 +26,86 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
 )
 
-const module = "farpoint.dev/farpoint/"
+const (
+	module = "farpoint.dev/farpoint/"
+	root   = "../.."
+)
 
-// arrows are the packages of this module that each package below controllers imports. The same
-// arrows are in .golangci.yml, where depguard checks them while somebody writes.
-var arrows = map[string][]string{
-	"controllers/alerting":     {"api/v1"},
-	"controllers/apiserver":    {},
-	"controllers/availability": {"api/v1", "controllers/endpoint", "controllers/phrase", "controllers/slicestate", "probes", "probes/health"},
-	"controllers/conflicts":    {"api/v1", "controllers/endpoint", "controllers/ownership", "controllers/phrase"},
-	"controllers/endpoint":     {"api/v1", "probes", "probes/health", "probes/resolver"},
-	"controllers/ownership":    {"api/v1"},
-	"controllers/phrase":       {},
-	"controllers/policy":       {"api/v1", "controllers/endpoint", "probes/egress", "probes/protocol", "probes/scheduler", "probes/transport"},
-	"controllers/references":   {"api/v1", "controllers/apiserver", "controllers/targets", "probes/protocol"},
-	"controllers/report":       {"api/v1", "controllers/availability", "controllers/conflicts", "controllers/endpoint", "controllers/ownership", "controllers/phrase", "controllers/sliceplan", "controllers/targets", "probes", "probes/health"},
-	"controllers/sliceplan":    {"api/v1", "controllers/endpoint", "controllers/ownership", "controllers/phrase", "controllers/slicestate"},
-	"controllers/slicestate":   {"api/v1", "controllers/endpoint", "controllers/phrase", "probes/health"},
-	"controllers/targets":      {"api/v1", "controllers/endpoint", "controllers/phrase", "controllers/policy", "controllers/slicestate", "probes", "probes/egress", "probes/health", "probes/protocol", "probes/resolver", "probes/scheduler", "probes/transport"},
-	"controllers/telemetry":    {"api/v1", "probes", "probes/scheduler"},
-	"controllers/tenancy":      {"api/v1", "controllers/apiserver", "controllers/endpoint", "controllers/ownership", "controllers/policy", "probes", "probes/egress", "probes/transport"},
+// rule is what depguard allows some files to import. Those of allow are exceptions from
+// deny. An entry that ends in $ is one package, and any other a prefix of many.
+type rule struct {
+	Files, Allow []string
+	Deny         []struct{ Pkg string }
 }
 
-// pure packages decide and do nothing else.
-var pure = []string{
-	"controllers/availability", "controllers/conflicts", "controllers/endpoint", "controllers/ownership", "controllers/phrase", "controllers/policy",
-	"controllers/report", "controllers/sliceplan", "controllers/slicestate", "controllers/targets",
+// rules are those for packages below controllers and probes, by the package's path in this module.
+func rules(t *testing.T) map[string]rule {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, ".golangci.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config struct {
+		Linters struct {
+			Settings struct {
+				Depguard struct{ Rules map[string]rule }
+			}
+		}
+	}
+	if err := yaml.Unmarshal(text, &config); err != nil {
+		t.Fatal(err)
+	}
+	rules := map[string]rule{}
+	for _, rule := range config.Linters.Settings.Depguard.Rules {
+		folder := strings.TrimPrefix(path.Dir(rule.Files[0]), "**/")
+		if strings.Contains(folder, "/") {
+			rules[folder] = rule
+		}
+	}
+	if len(rules) == 0 {
+		t.Fatal(".golangci.yml has no rules for packages below controllers and probes")
+	}
+	return rules
 }
 
-// listed is what go list says of a package.
+// allows reports whether an import is none of those that the rule denies.
+func (r rule) allows(imported string) bool {
+	covers := func(entry string) bool {
+		exact, only := strings.CutSuffix(entry, "$")
+		return imported == exact || !only && strings.HasPrefix(imported, entry)
+	}
+	if slices.ContainsFunc(r.Allow, covers) {
+		return true
+	}
+	return !slices.ContainsFunc(r.Deny, func(denied struct{ Pkg string }) bool { return covers(denied.Pkg) })
+}
+
+// pure reports whether the rule is that of a package that decides and does nothing else.
+func (r rule) pure() bool { return !r.allows("context") }
+
+// listed is a package in the output of go list.
 type listed struct {
 	ImportPath, Dir string
 	GoFiles         []string
 	Imports, Deps   []string
 }
 
-func list(t *testing.T, patterns ...string) map[string]listed {
+// list returns the packages below controllers and probes, by their paths in this module.
+func list(t *testing.T) map[string]listed {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Dir,GoFiles,Imports,Deps"}, patterns...)...)
-	command.Dir = filepath.Join("..", "..")
+	command := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,GoFiles,Imports,Deps", "./controllers/...", "./probes/...")
+	command.Dir = root
 	out, err := command.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -83,63 +118,69 @@ func list(t *testing.T, patterns ...string) map[string]listed {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		packages[strings.TrimPrefix(one.ImportPath, module)] = one
+		if path := strings.TrimPrefix(one.ImportPath, module); strings.Contains(path, "/") {
+			packages[path] = one
+		}
 	}
 }
 
-func TestImports_BelowControllers_AreTheArrowsOfTheDesign(t *testing.T) {
-	for name, pkg := range list(t, "./controllers/...") {
-		if name == "controllers" {
+func TestImports_OfEachPackage_AreTheAllowedOnes(t *testing.T) {
+	rules := rules(t)
+	for path, pkg := range list(t) {
+		rule, ruled := rules[path]
+		if !ruled && path != "probes/probetest" { // which is for tests
+			t.Errorf("%s has no rule in .golangci.yml: say what it may import", path)
+		}
+		delete(rules, path)
+		for _, imported := range pkg.Imports {
+			if !rule.allows(imported) {
+				t.Errorf("%s imports %s, which its rule in .golangci.yml denies", path, imported)
+			}
+		}
+		for _, allowed := range rule.Allow {
+			if !slices.Contains(pkg.Imports, strings.TrimSuffix(allowed, "$")) {
+				t.Errorf("%s may import %s by its rule in .golangci.yml, and does not", path, allowed)
+			}
+		}
+	}
+	for path := range rules {
+		t.Errorf("%s has a rule in .golangci.yml, and is no package", path)
+	}
+}
+
+func TestImports_OfPurePackages_ReachNoClient(t *testing.T) {
+	rules := rules(t)
+	for path, pkg := range list(t) {
+		if !rules[path].pure() {
 			continue
 		}
-		want, known := arrows[name]
-		if !known {
-			t.Errorf("%s is not in the table: say what it may import", name)
-		}
-		var own []string
-		for _, imported := range pkg.Imports {
-			if rest, ours := strings.CutPrefix(imported, module); ours {
-				own = append(own, rest)
-			}
-		}
-		slices.Sort(own)
-		if !slices.Equal(own, want) {
-			t.Errorf("%s imports %v, want %v", name, own, want)
-		}
-	}
-}
-
-func TestImports_PurePackages_ReachNoClient(t *testing.T) {
-	packages := list(t, "./controllers/...")
-	for _, name := range pure {
-		for _, dependency := range packages[name].Deps {
+		for _, dependency := range pkg.Deps {
 			if strings.HasPrefix(dependency, "k8s.io/client-go") || strings.HasPrefix(dependency, "sigs.k8s.io/controller-runtime") {
-				t.Errorf("%s depends on %s", name, dependency)
+				t.Errorf("%s depends on %s", path, dependency)
 			}
 		}
-		for _, imported := range packages[name].Imports {
-			switch {
-			case imported == "context", imported == "log", imported == "log/slog", imported == "net/http",
-				strings.HasPrefix(imported, "github.com/go-logr/"), strings.HasPrefix(imported, "k8s.io/klog"), strings.HasPrefix(imported, "k8s.io/utils/clock"):
-				t.Errorf("%s imports %s", name, imported)
-			}
+		if slices.Contains(pkg.Imports, "net/http") {
+			t.Errorf("%s imports net/http", path)
 		}
 	}
 }
 
 func TestPurePackages_AskNoClock(t *testing.T) {
 	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
-	packages := list(t, "./controllers/...")
-	for _, name := range pure {
-		for _, file := range packages[name].GoFiles {
-			parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(packages[name].Dir, file), nil, parser.SkipObjectResolution)
+	rules := rules(t)
+	for path, pkg := range list(t) {
+		if !rules[path].pure() {
+			continue
+		}
+		for _, file := range pkg.GoFiles {
+			parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(pkg.Dir, file), nil, parser.SkipObjectResolution)
 			if err != nil {
 				t.Fatal(err)
 			}
 			ast.Inspect(parsed, func(n ast.Node) bool {
 				if selector, ok := n.(*ast.SelectorExpr); ok && slices.Contains(clock, selector.Sel.Name) {
 					if of, ok := selector.X.(*ast.Ident); ok && of.Name == "time" {
-						t.Errorf("%s/%s calls time.%s", name, file, selector.Sel.Name)
+						t.Errorf("%s/%s calls time.%s", path, file, selector.Sel.Name)
 					}
 				}
 				return true
