@@ -20,7 +20,7 @@ limitations under the License.
 // A [Prober] makes one check of one endpoint and returns a [Result]; its reasons are a closed
 // set. The packages below it make, schedule and judge probes:
 //
-//	scheduler → guard, health, transport → resolver → socket → localnet
+//	scheduler → guard, health, overload, transport → resolver → socket → localnet
 //	protocol  → transport, resolver, egress, cpulimit
 //
 // All of them may import this one. None knows Kubernetes.

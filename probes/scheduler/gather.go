@@ -28,7 +28,7 @@ import (
 // the others. Thus whatever there is too much of holds up the others for a while, but does not
 // keep them from being probed.
 func (s *Scheduler) gatherAll(ctx context.Context, now time.Duration, batch []probeRun) []probeRun {
-	most := min(s.starts.left(now), burst)
+	most := min(s.starts.Left(now), burst)
 	s.turns++ // who has a share of less than one has it now and then
 	share := func(quarters int) int { return len(batch) + (quarters*(most-len(batch))+s.turns%4)/4 }
 	batch = s.gatherWaiting(ctx, now, batch, share(1))
@@ -93,9 +93,9 @@ func (s *Scheduler) gatherFrom(ctx context.Context, queue *dueQueue, of limitKey
 
 // whenMoreMayBegin is when it is worth while to look again if more are due than may begin.
 func (s *Scheduler) whenMoreMayBegin(now time.Duration) time.Duration {
-	if s.starts.left(now) > 0 {
+	if s.starts.Left(now) > 0 {
 		return now
 	}
-	s.starts.reached = true
+	s.starts.Reach()
 	return now + tick // or once one of them has ended, see recordResult
 }

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/overload"
 	"farpoint.dev/farpoint/probes/socket"
 	"farpoint.dev/farpoint/probes/transport"
 )
@@ -51,7 +52,7 @@ func (t exchange) to() netip.AddrPort {
 // last looked and nothing had happened.
 func (l *loop) advance(ctx context.Context, fd int, t exchange, events uint32, since time.Duration) {
 	now := l.scheduler.now()
-	if !t.requestSent && now-since > lateSlack {
+	if !t.requestSent && now-since > overload.LateSlack {
 		l.scheduler.options.Metrics.late[lateExchange].Inc()
 	}
 	switch {
@@ -69,7 +70,7 @@ func (l *loop) advance(ctx context.Context, fd int, t exchange, events uint32, s
 // missed is the result of a probe whose connection stands only after its deadline, as far as
 // the loop can tell: it has last looked when there was none.
 func (l *loop) missed(since, now time.Duration) probes.Result {
-	if now-since > lateSlack {
+	if now-since > overload.LateSlack {
 		return probes.UnknownResult(probes.ReasonCrowded)
 	}
 	return probes.FailureResult(probes.ReasonTimeout)
@@ -167,7 +168,7 @@ func (l *loop) promote(ctx context.Context, fd int, t exchange, unsaid, heard []
 	_ = syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_DEL, fd, nil)
 	delete(l.talks, fd)
 	// What has arrived is read, however late it is.
-	left := max(t.deadline-l.scheduler.now(), lateSlack)
+	left := max(t.deadline-l.scheduler.now(), overload.LateSlack)
 	l.scheduler.dispatchRest(ctx, t.probe, left, func(ctx context.Context) probes.Result {
 		to, _ := t.Address()
 		return transport.ResumeProbe(ctx, t.LoopProber, socket.Of(fd, to), unsaid, heard)

@@ -29,6 +29,7 @@ import (
 
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/overload"
 	"farpoint.dev/farpoint/probes/probetest"
 )
 
@@ -47,7 +48,7 @@ func driveLoop(t *testing.T, targets []Target) *drivenLoop {
 	d := &drivenLoop{clock: clock, Scheduler: New(Options{
 		Clock: clock, Metrics: NewMetrics(), Notify: func(probes.Owner) {}, MaxInFlightPerDestination: len(targets),
 	})}
-	d.starts.limit = len(targets)
+	d.starts = overload.NewStartLimit(len(targets))
 	d.Set(owner, targets)
 	for range 1 + len(targets)/burst {
 		batch, _, _ := d.gather(t.Context(), nil)
@@ -63,9 +64,9 @@ func driveLoop(t *testing.T, targets []Target) *drivenLoop {
 }
 
 // runOnce has the loop process what has happened. It is the loop that is late, and not the
-// whole process, see stalls.
+// whole process, see [overload.Stalls].
 func (d *drivenLoop) runOnce(ctx context.Context) {
-	d.stalls.planned = d.now()
+	d.stalls.Plan(d.now())
 	d.loop.wait(ctx, d.now())
 }
 
@@ -139,7 +140,7 @@ func TestLoop_RequestNotSentInTime_IsOverload(t *testing.T) {
 	}
 	d = driveLoop(t, httpTargets(t, 1, probetest.Closing(probetest.Responding(probetest.Well))))
 	d.awaitSockets(t, isConnected)
-	d.clock.Step(shortTimeout.Timeout + lateSlack)
+	d.clock.Step(shortTimeout.Timeout + overload.LateSlack)
 	d.runOnce(t.Context())
 	d.expect(t, probes.ReasonCrowded, 1)
 	if late := testutil.ToFloat64(d.options.Metrics.late[lateExchange]); late != 1 {
@@ -198,7 +199,7 @@ func TestLoop_LateForSilenceAndRefusal_BlamesTheEndpoint(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := driveLoop(t, test.targets)
 			probetest.Eventually(t, "the probe ends", func() bool {
-				d.clock.Step(timing.Timeout + 2*lateSlack)
+				d.clock.Step(timing.Timeout + 2*overload.LateSlack)
 				d.runOnce(t.Context())
 				return len(d.results()) > 0
 			})

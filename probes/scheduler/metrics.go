@@ -23,6 +23,7 @@ import (
 
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/probes/guard"
+	"farpoint.dev/farpoint/probes/overload"
 )
 
 // Metrics are what a Scheduler counts. None has a series for each endpoint, of which
@@ -134,7 +135,7 @@ func (s lateStage) String() string {
 // began counts a probe that begins so late. overloaded: no limit kept it from beginning.
 func (m *Metrics) began(late, interval time.Duration, overloaded bool) {
 	m.lateness.Observe(late.Seconds())
-	if late > lateSlack {
+	if late > overload.LateSlack {
 		m.late[lateStart].Inc()
 	}
 	if missed := float64(late / interval); missed > 0 {

@@ -46,7 +46,7 @@ func (s *Scheduler) Observations(owner probes.Owner, list []Observation) []Obser
 		return list
 	}
 	for _, entry := range of.entries {
-		observed := Observation{Key: entry.key, Took: entry.probe.took.duration(), Flapping: entry.probe.health.Flapping(now)}
+		observed := Observation{Key: entry.key, Took: entry.probe.took.Duration(), Flapping: entry.probe.health.Flapping(now)}
 		if prober, ok := entry.probe.prober.(probes.TLSInfo); ok {
 			observed.CertificateExpiry = prober.CertificateExpiry()
 		}

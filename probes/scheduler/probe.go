@@ -26,6 +26,7 @@ import (
 
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/overload"
 )
 
 // probe is what is probed: one schedule and one connection at a time, however many
@@ -43,14 +44,14 @@ type probe struct {
 	// due is when the next probe begins, counted from the scheduler's origin.
 	due time.Duration
 	// startedAt is when the probe under way began, and begunAwake the same in the time that
-	// [stalls.awake] counts.
+	// [overload.Stalls.Awake] counts.
 	startedAt, begunAwake time.Duration
 	// informed is when a probe last said something about the target, or when it became one,
-	// in the time that [stalls.awake] counts.
+	// in the time that [overload.Stalls.Awake] counts.
 	informed time.Duration
 	// took is how long the last probe took, and usual how long one takes that passes; 0
 	// before the first.
-	took, usual microseconds
+	took, usual overload.Microseconds
 	// queue is where it waits to be due, or for a limit; nil while it is probed. position is
 	// its index there.
 	queue    *dueQueue

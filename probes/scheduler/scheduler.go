@@ -31,6 +31,7 @@ import (
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/probes/guard"
 	"farpoint.dev/farpoint/probes/health"
+	"farpoint.dev/farpoint/probes/overload"
 )
 
 // Options are what a Scheduler needs.
@@ -131,10 +132,10 @@ type Scheduler struct {
 	shared map[uint64]*probe
 	queues [lanes]dueQueue
 	limits limits
-	starts startLimit
+	starts overload.StartLimit
 	// turns counts the times that what is due was gathered.
 	turns  int
-	stalls stalls
+	stalls overload.Stalls
 	guard  *guard.Guard[*probe]
 	// watches are held besides the probes.
 	watches watches
@@ -169,7 +170,7 @@ func New(options Options) *Scheduler {
 		owners:  map[probes.Owner]*account{},
 		shared:  map[uint64]*probe{},
 		limits:  newLimits(options),
-		starts:  newStartLimit(),
+		starts:  overload.NewStartLimit(firstStarts),
 		guard:   guard.New[*probe](options.Guard),
 		watches: newWatches(options.MaxWatches),
 		held:    map[*account]bool{},
@@ -218,7 +219,7 @@ func (s *Scheduler) Start(ctx context.Context) error {
 	timer := s.options.Clock.NewTimer(heartbeat)
 	defer timer.Stop()
 	s.mu.Lock()
-	s.stalls.start(s.now())
+	s.stalls.Start(s.now())
 	s.mu.Unlock()
 	s.setCanaries()
 	var batch []probeRun
@@ -260,12 +261,15 @@ const tick = 10 * time.Millisecond
 // tickAfter is the next tick from a time on.
 func tickAfter(at time.Duration) time.Duration { return (at + tick - 1) / tick * tick }
 
+// firstStarts is how many probes may begin before it is known how long they take.
+const firstStarts = 64
+
 // burst is how many probes begin before those under way are seen to.
 const burst = 256
 
 // The scheduler looks at its queues at least every heartbeat, and while probes are under
 // way every quickHeartbeat: it could not tell otherwise for how long it stood still, see
-// stalls.
+// [overload.Stalls].
 const (
 	heartbeat      = time.Second
 	quickHeartbeat = 50 * time.Millisecond
@@ -277,7 +281,7 @@ func (s *Scheduler) gather(ctx context.Context, batch []probeRun) ([]probeRun, t
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	if stalled := s.stalls.beat(now); stalled > 0 {
+	if stalled := s.stalls.Beat(now); stalled > 0 {
 		s.guard.Stalled(stalled, now)
 	}
 	s.waking = now + heartbeat
@@ -297,7 +301,7 @@ func (s *Scheduler) gather(ctx context.Context, batch []probeRun) ([]probeRun, t
 	if s.waking > now {
 		s.waking = tickAfter(s.waking)
 	}
-	s.stalls.planned = s.waking
+	s.stalls.Plan(s.waking)
 	return batch, s.waking, s.sweep(now)
 }
 
@@ -305,9 +309,9 @@ func (s *Scheduler) gather(ctx context.Context, batch []probeRun) ([]probeRun, t
 func (s *Scheduler) begin(ctx context.Context, queue *dueQueue, of limitKey, now time.Duration) probeRun {
 	p := heap.Pop(queue).(*probe)
 	s.options.Metrics.began(now-p.due, p.rules.timing.Interval, of.limit == "")
-	s.starts.begin(now)
+	s.starts.Begin(now)
 	s.options.Metrics.inFlight[p.lane].Inc()
-	p.startedAt, p.begunAwake, p.accepted = now, s.stalls.awake(now), false
+	p.startedAt, p.begunAwake, p.accepted = now, s.stalls.Awake(now), false
 	if s.loops(p.prober) {
 		return probeRun{probe: p}
 	}
@@ -327,11 +331,14 @@ func (s *Scheduler) recordResult(p *probe, result probes.Result) (owners []probe
 		p.cancel()
 		p.cancel = nil
 	}
-	if s.limits.full(p.lane) || s.starts.left(now) == 0 {
+	if s.limits.full(p.lane) || s.starts.Left(now) == 0 {
 		s.nudge() // others may be waiting for this one's place
 	}
 	s.limits.give(p)
-	s.starts.end(startedProbe{p.startedAt, p.rules.timing.Timeout, p.usual.duration(), p.accepted && p.lane != laneDown, result.Outcome}, now)
+	s.starts.End(overload.EndedProbe{
+		StartedAt: p.startedAt, Timeout: p.rules.timing.Timeout, Usual: p.usual.Duration(),
+		Accepted: p.accepted && p.lane != laneDown, Outcome: result.Outcome,
+	}, now)
 	s.options.Metrics.inFlight[p.lane].Dec()
 	if p.first == nil {
 		return nil
@@ -343,9 +350,9 @@ func (s *Scheduler) recordResult(p *probe, result probes.Result) (owners []probe
 	}
 	result = s.applyGuard(p, result, now)
 	took := now - p.startedAt
-	p.took, p.failedFast = inMicroseconds(took), took < p.rules.timing.Timeout/2
+	p.took, p.failedFast = overload.InMicroseconds(took), took < p.rules.timing.Timeout/2
 	if result.Outcome == probes.Success {
-		p.usual.learn(took)
+		p.usual.Learn(took)
 	}
 	s.options.Metrics.observe(schemeOf(p), result, took)
 	before := p.health.State

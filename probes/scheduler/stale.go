@@ -38,7 +38,7 @@ const (
 // age notes that a probe said something about its target, or makes the verdict stale if
 // none did for too long.
 func (s *Scheduler) age(p *probe, result probes.Result, now time.Duration) {
-	awake := s.stalls.awake(now)
+	awake := s.stalls.Awake(now)
 	switch {
 	case result.Outcome.Decides():
 		p.informed = awake
@@ -63,7 +63,7 @@ func (s *Scheduler) sweep(now time.Duration) []probes.Owner {
 	}
 	s.sweepAt = now + sweepInterval
 	s.options.Metrics.multiplier.Set(float64(s.guard.Multiplier(now)))
-	awake := s.stalls.awake(now)
+	awake := s.stalls.Awake(now)
 	for lane := range lanes {
 		s.sweepQueue(s.queues[lane], 0, now, awake)
 	}

@@ -149,17 +149,3 @@ func TestHealth_SizeIsBounded(t *testing.T) {
 		t.Errorf("a Health takes %d bytes", size)
 	}
 }
-
-func TestStalls_TimeDoesNotPassForVerdicts(t *testing.T) {
-	var s stalls
-	s.start(time.Hour)
-	if got := s.awake(time.Hour); got != 0 {
-		t.Errorf("awake for %v at the start", got)
-	}
-	s.planned = time.Hour + time.Second
-	s.beat(time.Hour + 10*time.Minute)
-	s.planned = time.Hour + 10*time.Minute + time.Second
-	if got := s.awake(time.Hour + 10*time.Minute + time.Second/2); got != time.Second+time.Second/2 {
-		t.Errorf("awake for %v, want 1.5s", got)
-	}
-}

@@ -101,7 +101,7 @@ func (s *Scheduler) join(of *account, target *Target, rules *rules, before *prob
 		current = before.health
 		current.Restart()
 	}
-	informed := s.stalls.awake(s.now())
+	informed := s.stalls.Awake(s.now())
 	if before != nil {
 		informed = before.informed
 	}

@@ -40,7 +40,7 @@ type LocalNetwork interface {
 // applyGuard returns the result, or Unknown in its place if it says more about the operator
 // than about the target.
 func (s *Scheduler) applyGuard(p *probe, result probes.Result, now time.Duration) probes.Result {
-	if result.Outcome == probes.Failure && s.stalls.robbed(p.startedAt, p.begunAwake, now, p.rules.timing.Timeout) {
+	if result.Outcome == probes.Failure && s.stalls.Robbed(p.startedAt, p.begunAwake, now, p.rules.timing.Timeout) {
 		result = probes.UnknownResult(probes.ReasonStalled)
 	}
 	if isOwnFault(result.Reason) {

@@ -351,39 +351,3 @@ func TestACanaryIsNobodysTarget(t *testing.T) {
 		}
 	})
 }
-
-func TestStalls_RobbedProbes_AreFound(t *testing.T) {
-	ms := time.Millisecond
-	for name, test := range map[string]struct {
-		// wakes are when the process wakes up: it should have done so 100 ms after the one
-		// before. stands is that it has not yet.
-		wakes                   []time.Duration
-		startedAt, now, timeout time.Duration
-		want, stands            bool
-	}{
-		"no stall":                         {nil, 100 * ms, 140 * ms, 20 * ms, false, false},
-		"one that is not over yet":         {nil, 100 * ms, 11000 * ms, 2000 * ms, true, true},
-		"one that is over":                 {[]time.Duration{11000 * ms}, 100 * ms, 11001 * ms, 2000 * ms, true, false},
-		"one that took a tenth":            {[]time.Duration{300 * ms}, 100 * ms, 2100 * ms, 2000 * ms, false, false},
-		"one that took most of little":     {[]time.Duration{300 * ms}, 100 * ms, 320 * ms, 200 * ms, true, false},
-		"many short ones that are a half":  {[]time.Duration{400 * ms, 700 * ms, 1000 * ms, 1300 * ms, 1600 * ms, 1900 * ms}, 100 * ms, 2000 * ms, 2000 * ms, true, false},
-		"some short ones that are no half": {[]time.Duration{400 * ms, 700 * ms, 1000 * ms}, 100 * ms, 1100 * ms, 2000 * ms, false, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var s stalls
-			s.start(0)
-			s.planned = test.startedAt + 100*ms
-			begunAwake := s.awake(test.startedAt)
-			for _, wake := range test.wakes {
-				s.beat(wake)
-				s.planned = wake + 100*ms
-			}
-			if !test.stands {
-				s.planned = test.now
-			}
-			if got := s.robbed(test.startedAt, begunAwake, test.now, test.timeout); got != test.want {
-				t.Errorf("robbed %v, want %v", got, test.want)
-			}
-		})
-	}
-}

@@ -188,7 +188,7 @@ func (s *Scheduler) recordSelfReport(p *probe, result probes.Result) (owners []p
 		return nil
 	}
 	now := s.now()
-	p.informed = s.stalls.awake(now)
+	p.informed = s.stalls.Awake(now)
 	s.changed(p, before, now)
 	s.clearSuspect(p, now)
 	if p.queue == nil {

@@ -22,6 +22,7 @@ import (
 
 	"farpoint.dev/farpoint/probes"
 	"farpoint.dev/farpoint/probes/cpulimit"
+	"farpoint.dev/farpoint/probes/overload"
 	"farpoint.dev/farpoint/probes/transport"
 )
 
@@ -112,7 +113,7 @@ func (s *Scheduler) run(b probeRun) {
 		}
 		return b.prober.Probe(ctx)
 	})
-	if result.Reason == probes.ReasonTimeout && tooLate(s.now()-deadline, b.rules.timing.Timeout) {
+	if result.Reason == probes.ReasonTimeout && overload.TooLate(s.now()-deadline, b.rules.timing.Timeout) {
 		result = probes.UnknownResult(probes.ReasonCrowded)
 	}
 	s.finish(b.probe, result)

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package scheduler
+package overload
 
 import (
 	"time"
@@ -22,9 +22,9 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// startLimit bounds how many probes begin, so that no more are under way than can be served:
+// StartLimit bounds how many probes begin, so that no more are under way than can be served:
 // by this process, by the machine and by the endpoints. It is pure; times are counted from
-// the scheduler's origin.
+// an origin.
 //
 // It is for overload only. What tells overload from endpoints that are far away, slow or dead
 // is that probes that pass take longer than those of the same endpoints did before, on average
@@ -32,7 +32,7 @@ import (
 // do not answer. Then half as many may be under way; and more as long as it is not so, and more
 // are due. Probes that have been under way for longer than recentTicks do not count: an endpoint
 // that is silent costs nothing, and takes the place of none.
-type startLimit struct {
+type StartLimit struct {
 	limit int
 	// recent counts the probes under way by the tick that they began in, modulo their number;
 	// tick is the last of those ticks, and total the sum.
@@ -67,61 +67,66 @@ func (s *startSample) add(took, usual, timeout time.Duration) {
 }
 
 const (
+	// tick is the grain of time by which probes are counted, and recentTicks for how many of them.
+	tick        = 10 * time.Millisecond
 	recentTicks = 10
 	// startWindow is how often the limit changes.
 	startWindow = 50 * time.Millisecond
-	// fewestStarts is the least that the limit may be, and firstStarts what it is at first.
+	// fewestStarts is the least that the limit may be.
 	fewestStarts = 16
-	firstStarts  = 64
 	// fewestEnded is how many probes must have ended for what they took to tell anything.
 	fewestEnded = 8
 )
 
-func newStartLimit() startLimit { return startLimit{limit: firstStarts} }
+// NewStartLimit returns one that so many probes may begin by at first.
+func NewStartLimit(first int) StartLimit { return StartLimit{limit: first} }
 
-// left is how many probes may begin.
-func (l *startLimit) left(now time.Duration) int {
+// Reach notes that the limit has kept a probe from beginning.
+func (l *StartLimit) Reach() { l.reached = true }
+
+// Left is how many probes may begin.
+func (l *StartLimit) Left(now time.Duration) int {
 	l.advance(now)
 	return max(l.limit-l.total, 0)
 }
 
-// begin counts a probe that begins.
-func (l *startLimit) begin(now time.Duration) {
+// Begin counts a probe that begins.
+func (l *StartLimit) Begin(now time.Duration) {
 	l.advance(now)
 	l.recent[now/tick%recentTicks]++
 	l.total++
 }
 
-// startedProbe is a probe that has ended, as startLimit sees it.
-type startedProbe struct {
-	startedAt, timeout time.Duration
-	// usual is how long it takes if it passes; 0 if that is not known.
-	usual time.Duration
-	// accepted: the endpoint, which is not known to be down, has accepted the connection.
-	accepted bool
-	outcome  probes.Outcome
+// EndedProbe is a probe that has ended, as a [StartLimit] sees it.
+type EndedProbe struct {
+	StartedAt, Timeout time.Duration
+	// Usual is how long it takes if it passes; 0 if that is not known.
+	Usual time.Duration
+	// Accepted: the endpoint, which is not known to be down, has accepted the connection.
+	Accepted bool
+	Outcome  probes.Outcome
 }
 
-// end takes a probe into account.
-func (l *startLimit) end(p startedProbe, now time.Duration) {
+// End takes a probe into account.
+func (l *StartLimit) End(p EndedProbe, now time.Duration) {
 	l.advance(now)
-	if at := p.startedAt / tick; at > l.tick-recentTicks && l.recent[at%recentTicks] > 0 {
+	if at := p.StartedAt / tick; at > l.tick-recentTicks && l.recent[at%recentTicks] > 0 {
 		l.recent[at%recentTicks]--
 		l.total--
 	}
-	took := now - p.startedAt
+	took := now - p.StartedAt
 	switch {
-	case p.outcome == probes.Success && p.usual == 0:
-		l.first.add(took, 0, p.timeout)
-	case p.outcome == probes.Success:
-		l.known.add(took, p.usual, p.timeout)
-	case p.accepted && took >= p.timeout:
+	case p.Outcome == probes.Success && p.Usual == 0:
+		l.first.add(took, 0, p.Timeout)
+	case p.Outcome == probes.Success:
+		l.known.add(took, p.Usual, p.Timeout)
+	case p.Accepted && took >= p.Timeout:
 		l.silences++
 	}
 }
 
 // advance forgets the probes that are not recent any more.
-func (l *startLimit) advance(now time.Duration) {
+func (l *StartLimit) advance(now time.Duration) {
 	for at := now / tick; l.tick < at; {
 		if l.total == 0 {
 			l.tick = at
@@ -137,7 +142,7 @@ func (l *startLimit) advance(now time.Duration) {
 }
 
 // adapt changes the limit.
-func (l *startLimit) adapt(now time.Duration) {
+func (l *StartLimit) adapt(now time.Duration) {
 	ended := l.known.count + l.first.count + l.silences
 	switch {
 	case l.tooMany(ended):
@@ -160,7 +165,7 @@ func (l *startLimit) adapt(now time.Duration) {
 }
 
 // tooMany reports whether too many probes were under way for those that have ended.
-func (l *startLimit) tooMany(ended int) bool {
+func (l *StartLimit) tooMany(ended int) bool {
 	if ended < fewestEnded {
 		return false
 	}

@@ -14,28 +14,31 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package scheduler
+package overload
 
 import "time"
 
 // stallSlack is how late the scheduler may wake up and still count as well.
 const stallSlack = 50 * time.Millisecond
 
-// stalls counts the time in which the process stood still: stopped by a signal, starved of
+// Stalls counts the time in which the process stood still: stopped by a signal, starved of
 // CPU, on a suspended machine. It shows by waking up later than planned. A deadline that
 // passed meanwhile is not the endpoint's fault, be it one long stall or many short ones.
-// Times are counted from the scheduler's origin.
-type stalls struct {
+// Times are counted from an origin.
+type Stalls struct {
 	planned time.Duration
 	// total is how long all stalls lasted, and the time before the start.
 	total time.Duration
 }
 
-// start is called before the first beat: that nobody looked before is no stall.
-func (s *stalls) start(now time.Duration) { s.planned, s.total = now, now }
+// Start is called before the first beat: that nobody looked before is no stall.
+func (s *Stalls) Start(now time.Duration) { s.planned, s.total = now, now }
 
-// beat is called whenever the scheduler wakes up. It returns for how long it stood still.
-func (s *stalls) beat(now time.Duration) (stalled time.Duration) {
+// Plan says when the next beat is to be.
+func (s *Stalls) Plan(at time.Duration) { s.planned = at }
+
+// Beat is called whenever the scheduler wakes up. It returns for how long it stood still.
+func (s *Stalls) Beat(now time.Duration) (stalled time.Duration) {
 	if now-s.planned > stallSlack {
 		stalled = now - s.planned
 		s.total += stalled
@@ -43,13 +46,13 @@ func (s *stalls) beat(now time.Duration) (stalled time.Duration) {
 	return stalled
 }
 
-// awake is the time without all stalls, be it one that is not over yet.
-func (s *stalls) awake(now time.Duration) time.Duration {
+// Awake is the time without all stalls, be it one that is not over yet.
+func (s *Stalls) Awake(now time.Duration) time.Duration {
 	return max(min(now, s.planned+stallSlack)-s.total, 0)
 }
 
-// robbed reports whether stalls took half of its timeout or more from a probe that began at
+// Robbed reports whether stalls took half of its timeout or more from a probe that began at
 // a time, and then in the time that awake counts.
-func (s *stalls) robbed(startedAt, begunAwake, now, timeout time.Duration) bool {
-	return (now-startedAt)-(s.awake(now)-begunAwake) >= timeout/2
+func (s *Stalls) Robbed(startedAt, begunAwake, now, timeout time.Duration) bool {
+	return (now-startedAt)-(s.Awake(now)-begunAwake) >= timeout/2
 }

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package scheduler
+package overload
 
 import (
 	"math/rand/v2"
@@ -46,8 +46,8 @@ type underWay struct {
 // simulation lets as many probes begin as the limit says, each millisecond, and returns how
 // many passed and failed.
 type simulation struct {
-	limit   startLimit
-	usual   []microseconds
+	limit   StartLimit
+	usual   []Microseconds
 	latency func(target int, at time.Duration) time.Duration
 	timeout time.Duration
 	// silences endpoints do not accept connections.
@@ -66,8 +66,9 @@ func (s *simulation) run(length time.Duration) (passed, failed int) {
 	for end := s.now + length; s.now < end; s.now += time.Millisecond {
 		s.finish()
 		starts := s.demand
-		if left := s.limit.left(s.now); left < starts {
-			s.limit.reached, starts = true, left
+		if left := s.limit.Left(s.now); left < starts {
+			s.limit.Reach()
+			starts = left
 		}
 		for range starts {
 			s.begin()
@@ -77,7 +78,7 @@ func (s *simulation) run(length time.Duration) (passed, failed int) {
 }
 
 func (s *simulation) begin() {
-	s.limit.begin(s.now)
+	s.limit.Begin(s.now)
 	s.startedAt++
 	probe := underWay{startedAt: s.now, ends: s.latency(s.next, s.now), target: s.next, result: probes.SuccessResult()}
 	if probe.ends > s.now+s.timeout {
@@ -92,9 +93,9 @@ func (s *simulation) finish() {
 		if p.ends > s.now {
 			return false
 		}
-		s.limit.end(startedProbe{p.startedAt, s.timeout, s.usual[p.target].duration(), !s.silences, p.result.Outcome}, s.now)
+		s.limit.End(EndedProbe{p.startedAt, s.timeout, s.usual[p.target].Duration(), !s.silences, p.result.Outcome}, s.now)
 		if p.result.Outcome == probes.Success {
-			s.usual[p.target].learn(s.now - p.startedAt)
+			s.usual[p.target].Learn(s.now - p.startedAt)
 			s.passed++
 		} else {
 			s.timedOut++
@@ -105,7 +106,7 @@ func (s *simulation) finish() {
 
 func newSimulation(demand int, latency func(int, time.Duration) time.Duration) *simulation {
 	return &simulation{
-		limit: newStartLimit(), usual: make([]microseconds, 20_000), latency: latency,
+		limit: NewStartLimit(64), usual: make([]Microseconds, 20_000), latency: latency,
 		timeout: 300 * time.Millisecond, demand: demand,
 	}
 }
