@@ -29,7 +29,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -52,8 +51,7 @@ type Policies struct {
 	dialer *transport.Dialer
 	// requests names the ExternalServices of a namespace.
 	requests func(ctx context.Context, namespace string) []reconcile.Request
-	// changed holds a token while something may have changed.
-	changed chan struct{}
+	changes  changes
 	// present is what holds now. Reading it never waits.
 	present atomic.Pointer[policySnapshot]
 
@@ -75,7 +73,7 @@ type policySnapshot struct {
 
 // NewPolicies returns policies that limit nothing until they are started.
 func NewPolicies(from cache.Cache, dialer *transport.Dialer, requests func(ctx context.Context, namespace string) []reconcile.Request) *Policies {
-	p := &Policies{cache: from, dialer: dialer, requests: requests, changed: make(chan struct{}, 1), lastLimits: map[probes.Owner]*policy.Limits{}}
+	p := &Policies{cache: from, dialer: dialer, requests: requests, changes: newChanges(), lastLimits: map[probes.Owner]*policy.Limits{}}
 	p.present.Store(&policySnapshot{none: true})
 	return p
 }
@@ -117,25 +115,16 @@ func (p *Policies) Start(ctx context.Context, queue workqueue.TypedRateLimitingI
 		if err != nil {
 			return fmt.Errorf("watch %T: %w", object, err)
 		}
-		if _, err := informer.AddEventHandler(p.handler()); err != nil {
+		if _, err := informer.AddEventHandler(p.changes.handler(selectsOtherwise)); err != nil {
 			return fmt.Errorf("watch %T: %w", object, err)
 		}
 	}
 	if err := p.refresh(ctx, nil); err != nil {
 		return err
 	}
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-p.changed:
-			}
-			if err := p.refresh(ctx, queue); err != nil {
-				ctrl.LoggerFrom(ctx).Error(err, "Could not read the policies; keeping the previous ones")
-			}
-		}
-	}()
+	go p.changes.follow(ctx, "Could not read the policies; keeping the previous ones", func(ctx context.Context) error {
+		return p.refresh(ctx, queue)
+	})
 	return nil
 }
 
@@ -155,24 +144,11 @@ func StripNamespace(object any) (any, error) {
 	return object, nil
 }
 
-// handler notes changes that may change the limits.
-func (p *Policies) handler() toolscache.ResourceEventHandler {
-	note := func() {
-		select {
-		case p.changed <- struct{}{}:
-		default:
-		}
-	}
-	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { note() },
-		DeleteFunc: func(any) { note() },
-		UpdateFunc: func(before, after any) {
-			a, b := before.(client.Object), after.(client.Object)
-			if a.GetGeneration() != b.GetGeneration() || a.GetUID() != b.GetUID() || !maps.Equal(a.GetLabels(), b.GetLabels()) {
-				note()
-			}
-		},
-	}
+// selectsOtherwise reports whether an update changes the spec of a policy, or the labels by which
+// policies select a namespace.
+func selectsOtherwise(before, after any) bool {
+	a, b := before.(client.Object), after.(client.Object)
+	return a.GetGeneration() != b.GetGeneration() || a.GetUID() != b.GetUID() || !maps.Equal(a.GetLabels(), b.GetLabels())
 }
 
 // refresh applies the policies in the cache, and requeues the ExternalServices whose limits have

@@ -31,7 +31,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -63,9 +62,8 @@ type Ranges struct {
 	// rules are the administrator's.
 	rules egress.Rules
 	// known are the ranges that the policy follows.
-	known []egress.ClusterRange
-	// changed holds a token while the ranges may have changed.
-	changed chan struct{}
+	known   []egress.ClusterRange
+	changes changes
 }
 
 // APIServerRange returns the address at which the operator reaches the API server, if that is not
@@ -102,7 +100,7 @@ func NewRanges(manager ctrl.Manager, policy *egress.Policy, rules egress.Rules) 
 	if err := manager.Add(ranges); err != nil {
 		return nil, fmt.Errorf("add the cache of the cluster's ranges: %w", err)
 	}
-	return &Ranges{cluster: ranges, objects: manager.GetClient(), policy: policy, rules: rules, changed: make(chan struct{}, 1)}, nil
+	return &Ranges{cluster: ranges, objects: manager.GetClient(), policy: policy, rules: rules, changes: newChanges()}, nil
 }
 
 // apiServerSlice holds the addresses of the API servers, which write it themselves.
@@ -132,18 +130,9 @@ func (r *Ranges) Start(ctx context.Context, queue workqueue.TypedRateLimitingInt
 	}
 	r.policy.Set(r.rulesWith(r.known))
 	logRanges(ctrl.LoggerFrom(ctx), r.known)
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-r.changed:
-			}
-			if err := r.follow(ctx, lists, queue); err != nil {
-				ctrl.LoggerFrom(ctx).Error(err, "Could not read the cluster's ranges; keeping the previous ones")
-			}
-		}
-	}()
+	go r.changes.follow(ctx, "Could not read the cluster's ranges; keeping the previous ones", func(ctx context.Context) error {
+		return r.refresh(ctx, lists, queue)
+	})
 	return nil
 }
 
@@ -167,7 +156,7 @@ func (r *Ranges) watch(ctx context.Context) ([]client.ObjectList, error) {
 		if err != nil {
 			return nil, fmt.Errorf("watch %T: %w", kind.object, err)
 		}
-		if _, err := informer.AddEventHandler(r.handler()); err != nil {
+		if _, err := informer.AddEventHandler(r.changes.handler(holdsOtherRanges)); err != nil {
 			return nil, fmt.Errorf("watch %T: %w", kind.object, err)
 		}
 		lists = append(lists, kind.list)
@@ -175,24 +164,10 @@ func (r *Ranges) watch(ctx context.Context) ([]client.ObjectList, error) {
 	return lists, nil
 }
 
-// handler notes what may change the ranges. Nodes change all the time, but hardly ever
-// their addresses.
-func (r *Ranges) handler() toolscache.ResourceEventHandler {
-	note := func() {
-		select {
-		case r.changed <- struct{}{}:
-		default:
-		}
-	}
-	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { note() },
-		DeleteFunc: func(any) { note() },
-		UpdateFunc: func(before, after any) {
-			if !slices.Equal(rangesOf(before), rangesOf(after)) {
-				note()
-			}
-		},
-	}
+// holdsOtherRanges reports whether an update of an object changes its ranges. Nodes change all the
+// time, but hardly ever their addresses.
+func holdsOtherRanges(before, after any) bool {
+	return !slices.Equal(rangesOf(before), rangesOf(after))
 }
 
 func (r *Ranges) read(ctx context.Context, lists []client.ObjectList) ([]egress.ClusterRange, error) {
@@ -213,8 +188,8 @@ func (r *Ranges) read(ctx context.Context, lists []client.ObjectList) ([]egress.
 	return slices.Compact(ranges), nil
 }
 
-// follow makes the policy follow the ranges as they are now.
-func (r *Ranges) follow(ctx context.Context, lists []client.ObjectList, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+// refresh makes the policy follow the ranges as they are now.
+func (r *Ranges) refresh(ctx context.Context, lists []client.ObjectList, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	ranges, err := r.read(ctx, lists)
 	if err != nil || slices.Equal(ranges, r.known) {
 		return err
