@@ -108,23 +108,49 @@ type receivedAlert struct {
 	Labels      map[string]string
 	Annotations map[string]string
 	StartsAt    time.Time
+	Status      struct{ InhibitedBy []string }
+}
+
+// alertGroup is what one notification is about.
+type alertGroup struct {
+	Labels map[string]string
+	Alerts []receivedAlert
 }
 
 // alerts returns the alerts that it considers active; nil while it cannot be reached.
 func (a *alertmanager) alerts(ctx SpecContext) func() []receivedAlert {
-	return func() []receivedAlert {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+a.address+"/api/v2/alerts", nil)
-		Expect(err).NotTo(HaveOccurred())
-		request.SetBasicAuth("farpoint", alertmanagerPassword)
-		response, err := a.client.Do(request)
-		if err != nil {
-			return nil
-		}
-		defer response.Body.Close()
-		list := []receivedAlert{}
-		Expect(json.NewDecoder(response.Body).Decode(&list)).To(Succeed())
-		return list
+	return func() []receivedAlert { return alertmanagerList[receivedAlert](ctx, a, "alerts") }
+}
+
+// alertmanagerList reads a list of Alertmanager's API; nil while it cannot be reached.
+func alertmanagerList[T any](ctx SpecContext, a *alertmanager, name string) []T {
+	GinkgoHelper()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+a.address+"/api/v2/"+name, nil)
+	Expect(err).NotTo(HaveOccurred())
+	request.SetBasicAuth("farpoint", alertmanagerPassword)
+	response, err := a.client.Do(request)
+	if err != nil {
+		return nil
 	}
+	defer response.Body.Close()
+	list := []T{}
+	Expect(json.NewDecoder(response.Body).Decode(&list)).To(Succeed())
+	return list
+}
+
+// guideExample returns the example in the user guide that contains a text.
+func guideExample(text string) string {
+	GinkgoHelper()
+	guide, err := os.ReadFile("../docs/user-guide.md")
+	Expect(err).NotTo(HaveOccurred())
+	for i, block := range strings.Split(string(guide), "```") {
+		if i%2 == 1 && strings.Contains(block, text) {
+			_, example, _ := strings.Cut(block, "\n") // behind the language
+			return example
+		}
+	}
+	Fail("the user guide has no example with " + text)
+	return ""
 }
 
 var _ = Describe("An Alertmanager", func() {
@@ -139,7 +165,7 @@ var _ = Describe("An Alertmanager", func() {
 		Consistently(receiver.alerts(ctx), "300ms").Should(BeEmpty())
 
 		backend.status.Store(http.StatusServiceUnavailable)
-		labels := map[string]string{"alertname": "FarpointEndpointDown", "severity": "warning", "cluster": "eu-1", "namespace": namespace, "externalservice": "db", "endpoint": "192.0.2.10:8080", "zone": "eu-1a", "reason": "UnexpectedStatus"}
+		labels := map[string]string{"alertname": "FarpointEndpointDown", "severity": "warning", "cluster": "eu-1", "namespace": namespace, "externalservice": "db", "endpoint": "192.0.2.10:8080", "address": "192.0.2.10", "zone": "eu-1a", "reason": "UnexpectedStatus"}
 		down := HaveField("Labels", labels)
 		unavailable := HaveField("Labels", map[string]string{"alertname": "FarpointServiceUnavailable", "severity": "critical", "cluster": "eu-1", "namespace": namespace, "externalservice": "db", "reason": "NoEndpointsReady"})
 		Eventually(receiver.alerts(ctx)).Should(ConsistOf(down, unavailable))
@@ -168,6 +194,36 @@ var _ = Describe("An Alertmanager", func() {
 		receiver.start()
 		Eventually(receiver.alerts(ctx)).Should(And(Not(BeNil()), BeEmpty()))
 		running.stop()
+	})
+})
+
+var _ = Describe("The guide's configuration of Alertmanager", func() {
+	It("groups the endpoints of one machine and silences those of a Service that is reported itself", func(ctx SpecContext) {
+		receiver := newAlertmanager()
+		receiver.stop()
+		receiver.write("config.yaml", strings.Replace(guideExample("inhibit_rules:"), "group_wait: 30s", "group_wait: 1s", 1))
+		receiver.start()
+		namespace, backend, other := newNamespace(ctx), newBackend(), newBackend()
+		alone := externalService(namespace, "alone", backend.url())
+		web, database := externalService(namespace, "web", backend.url(), other.url()), externalService(namespace, "db", backend.url(), other.url())
+		create(ctx, service(namespace, "alone"), service(namespace, "web"), service(namespace, "db"), alone, web, database)
+		startOperator(adminConfig, receiver.receive)
+		Eventually(column(ctx, database)).Should(Equal("2/2"))
+		Eventually(column(ctx, web)).Should(Equal("2/2"))
+
+		backend.status.Store(http.StatusServiceUnavailable)
+		Eventually(func() map[string]bool {
+			down := map[string]bool{}
+			for _, group := range alertmanagerList[alertGroup](ctx, receiver, "alerts/groups") {
+				for _, alert := range group.Alerts {
+					if alert.Labels["alertname"] == "FarpointEndpointDown" {
+						Expect(group.Labels).To(Equal(map[string]string{"cluster": "eu-1", "address": "192.0.2.10"}))
+						down[alert.Labels["externalservice"]] = len(alert.Status.InhibitedBy) > 0
+					}
+				}
+			}
+			return down
+		}).Should(Equal(map[string]bool{"alone": true, "db": false, "web": false}))
 	})
 })
 
@@ -272,7 +328,7 @@ var _ = Describe("A webhook", func() {
 			HaveKeyWithValue("source", "/apis/farpoint.dev/v1/namespaces/"+namespace+"/externalservices/db"),
 			HaveKeyWithValue("time", now(ctx, object).Status.Endpoints[1].LastTransitionTime.UTC().Format(time.RFC3339)),
 			HaveKeyWithValue("data", And(
-				HaveKeyWithValue("namespace", namespace), HaveKeyWithValue("externalService", "db"), HaveKeyWithValue("endpoint", "192.0.2.11:8080"),
+				HaveKeyWithValue("namespace", namespace), HaveKeyWithValue("externalService", "db"), HaveKeyWithValue("endpoint", "192.0.2.11:8080"), HaveKeyWithValue("address", "192.0.2.11"),
 				HaveKeyWithValue("severity", "warning"), HaveKeyWithValue("reason", "UnexpectedStatus"), HaveKeyWithValue("message", "status 503 is not an expected one"),
 			)),
 		))

@@ -19,6 +19,7 @@ package alerting
 import (
 	"cmp"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -76,6 +77,14 @@ type alert struct {
 type subject struct {
 	name     Name
 	endpoint string
+}
+
+// address returns the endpoint's IP address or DNS name without the port, which is the same for all
+// endpoints of one machine; "" for an alert about the object as a whole.
+func (a alert) address() string {
+	hostPort, _, _ := strings.Cut(a.endpoint, "/") // 192.0.2.1:53/UDP
+	host, _, _ := net.SplitHostPort(hostPort)
+	return host
 }
 
 func (a alert) subject() subject { return subject{a.name, a.endpoint} }

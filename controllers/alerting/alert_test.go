@@ -80,6 +80,16 @@ func TestEvaluate_Fault_Holds(t *testing.T) {
 	}
 }
 
+func TestAlert_Endpoint_HasAnAddressWithoutThePort(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"192.0.2.1:80": "192.0.2.1", "[2001:db8::1]:53/UDP": "2001:db8::1", "db.example.com:5432": "db.example.com", "": "",
+	} {
+		if got := (alert{endpoint: endpoint}).address(); got != want {
+			t.Errorf("address of %q: %q, want %q", endpoint, got, want)
+		}
+	}
+}
+
 func TestEvaluation_AlertThatHeldBefore_HasTheRightEnding(t *testing.T) {
 	key := types.NamespacedName{Namespace: "shop", Name: "api"}
 	down := alert{EndpointDown, key, "192.0.2.0:80", "zone-0", "Timeout"}

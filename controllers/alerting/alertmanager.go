@@ -107,6 +107,7 @@ func (a alert) labels() map[string]string {
 		"namespace":       a.object.Namespace,
 		"externalservice": a.object.Name,
 		"endpoint":        a.endpoint,
+		"address":         a.address(),
 		"zone":            a.zone,
 		"reason":          a.reason,
 	}

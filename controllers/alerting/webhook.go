@@ -64,6 +64,7 @@ type eventData struct {
 	Namespace       string `json:"namespace"`
 	ExternalService string `json:"externalService"`
 	Endpoint        string `json:"endpoint,omitempty"`
+	Address         string `json:"address,omitempty"`
 	Zone            string `json:"zone,omitempty"`
 	Severity        string `json:"severity"`
 	Reason          string `json:"reason"`
@@ -157,6 +158,7 @@ func eventOf(reported notice) cloudEvent {
 			Namespace:       reported.object.Namespace,
 			ExternalService: reported.object.Name,
 			Endpoint:        reported.endpoint,
+			Address:         reported.address(),
 			Zone:            reported.zone,
 			Severity:        reported.name.Severity(),
 			Reason:          reported.reason,
