@@ -35,6 +35,9 @@ const (
 	LoginPostgresMD5
 	// LoginPostgresSCRAM is SCRAM-SHA-256.
 	LoginPostgresSCRAM
+	// LoginPostgresWeakSCRAM is SCRAM-SHA-256 with so few iterations that the password could be
+	// guessed from the answer.
+	LoginPostgresWeakSCRAM
 	// LoginMySQLClear is mysql_clear_password.
 	LoginMySQLClear
 	// LoginMySQLSHA256 is sha256_password.
@@ -71,17 +74,18 @@ var LoginMethods = map[LoginMethod]struct {
 	Schemes, Name string
 	Rule          loginRule
 }{
-	LoginAuthorization:    {"http, https, grpc, grpcs", "Authorization header", withheldUnlessAllowed},
-	LoginRedisAuth:        {"redis, rediss", "AUTH", withheldUnlessAllowed},
-	LoginPostgresPassword: {"postgres", "clear text", withheld},
-	LoginPostgresMD5:      {"postgres", "MD5", withheld}, // what is stored is all that it takes to log in
-	LoginPostgresSCRAM:    {"postgres", "SCRAM-SHA-256", Sent},
-	LoginMySQLClear:       {"mysql", "mysql_clear_password", withheld},
-	LoginMySQLSHA256:      {"mysql", "sha256_password", withheld},
-	LoginMySQLCachingFast: {"mysql", "the fast path of caching_sha2_password", Sent},
-	LoginMySQLCachingFull: {"mysql", "the full exchange of caching_sha2_password", withheld},
-	LoginMySQLNative:      {"mysql", "mysql_native_password", Sent},
-	LoginMySQLEd25519:     {"mysql", "client_ed25519", Sent},
+	LoginAuthorization:     {"http, https, grpc, grpcs", "Authorization header", withheldUnlessAllowed},
+	LoginRedisAuth:         {"redis, rediss", "AUTH", withheldUnlessAllowed},
+	LoginPostgresPassword:  {"postgres", "clear text", withheld},
+	LoginPostgresMD5:       {"postgres", "MD5", withheld}, // what is stored is all that it takes to log in
+	LoginPostgresSCRAM:     {"postgres", "SCRAM-SHA-256", Sent},
+	LoginPostgresWeakSCRAM: {"postgres", "SCRAM-SHA-256 with fewer than 4,096 iterations", withheld},
+	LoginMySQLClear:        {"mysql", "mysql_clear_password", withheld},
+	LoginMySQLSHA256:       {"mysql", "sha256_password", withheld},
+	LoginMySQLCachingFast:  {"mysql", "the fast path of caching_sha2_password", Sent},
+	LoginMySQLCachingFull:  {"mysql", "the full exchange of caching_sha2_password", withheld},
+	LoginMySQLNative:       {"mysql", "mysql_native_password", Sent},
+	LoginMySQLEd25519:      {"mysql", "client_ed25519", Sent},
 }
 
 // MaySend reports whether a probe may answer a server by this method.

@@ -144,6 +144,7 @@ func TestImpostor_AsksForPassword_GetsNothing(t *testing.T) {
 			{"postgres", "MD5", askPostgres(authentication(5, salt)), withheldBy(probes.LoginPostgresMD5)},
 			{"postgres", "clear text after saying that all is well", askPostgres(authentication(0, "") + authentication(3, "")), withheldBy(probes.LoginPostgresPassword)},
 			{"postgres", "clear text after SCRAM", askPostgres(authentication(10, "SCRAM-SHA-256\x00\x00"), authentication(3, "")), withheldBy(probes.LoginPostgresPassword)},
+			{"postgres", "SCRAM with one iteration", askPostgres(authentication(10, "SCRAM-SHA-256\x00\x00"), authentication(11, "r=x,s=QUJD,i=1")), withheldBy(probes.LoginPostgresWeakSCRAM)},
 			{"mysql", "clear text", askMySQL("mysql_native_password", "\xfemysql_clear_password\x00"), withheldBy(probes.LoginMySQLClear)},
 			{"mysql", "clear text from the start", askMySQL("mysql_clear_password", "\xfemysql_clear_password\x00"), withheldBy(probes.LoginMySQLClear)},
 			{"mysql", "sha256", askMySQL("sha256_password", "\xfesha256_password\x00"+mysqlScramble+"\x00", "\x01"+publicKey), withheldBy(probes.LoginMySQLSHA256)},

@@ -23,6 +23,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"strconv"
 
 	"farpoint.dev/farpoint/probes/transport"
 )
@@ -290,24 +291,71 @@ func (b *measuredBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// chunkedBody is a body in chunks, which its trailers end.
+// chunkedBody is a body in chunks, which its trailers end. Lines may end in a bare LF, as in
+// the head; net/http/httputil refuses that, to be safe from smuggled requests, which nobody
+// can send through a probe.
 type chunkedBody struct {
-	chunks io.Reader
 	reader *responseReader
-	ended  bool
+	// left is how much of the present chunk is still to come.
+	left  int64
+	ended bool
 }
 
 // Read implements io.Reader.
 func (b *chunkedBody) Read(p []byte) (int, error) {
+	if b.left == 0 && !b.ended {
+		if err := b.nextChunk(); err != nil {
+			return 0, err
+		}
+	}
 	if b.ended {
 		return 0, io.EOF
 	}
-	n, err := b.chunks.Read(p)
-	if errors.Is(err, io.EOF) {
-		b.ended = true
-		err = b.skipTrailers()
+	n, err := b.reader.buffered.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	if err == nil && b.left == 0 {
+		err = b.endChunk()
 	}
-	return n, err
+	return n, midway(err)
+}
+
+// nextChunk reads the line with a chunk's length, and the trailers after the last chunk.
+func (b *chunkedBody) nextChunk() error {
+	line, err := b.reader.buffered.ReadSlice('\n')
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull):
+		return errNotHTTP // nobody needs so long a line for a length and its extensions
+	case err != nil:
+		return midway(err)
+	}
+	digits, _, _ := bytes.Cut(line, []byte{';'})
+	length, err := strconv.ParseUint(string(bytes.TrimRight(digits, " \t\r\n")), 16, 63)
+	if err != nil {
+		return errNotHTTP
+	}
+	b.left = int64(length)
+	if length > 0 {
+		return nil
+	}
+	b.ended = true
+	return b.skipTrailers()
+}
+
+// endChunk reads the end of the line that a chunk's data are on.
+func (b *chunkedBody) endChunk() error {
+	line, err := b.reader.readLine()
+	if err == nil && len(line) > 0 {
+		err = errNotHTTP
+	}
+	return err
+}
+
+// midway is the error of a read in the middle of a body.
+func midway(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // skipTrailers returns io.EOF after the trailers. A connection that ends ahead of them has

@@ -106,6 +106,8 @@ func TestHTTPProbe_OddHeaders_Passes(t *testing.T) {
 		"a hundred interim responses":        strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 100) + okStatus + endOfHead,
 		"interim responses and a length":     "HTTP/1.1 100 Continue\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n" + okStatus + endOfHead,
 		"empty lines between interim ones":   "HTTP/1.1 100 Continue\r\n\r\n\r\n\r\nHTTP/1.1 200 OK\r\n" + endOfHead,
+		"chunks with bare line feeds":        okStatus + "Transfer-Encoding: chunked\n\n2\nok\n0\n\n",
+		"chunks with blanks and zeros":       okStatus + "Transfer-Encoding: chunked\r\n\r\n0002 \r\nok\r\n000\r\n\r\n",
 		"chunks with extensions and trailer": okStatus + "Transfer-Encoding: chunked\r\n\r\n2;a=\"b\"\r\nok\r\n0;c\r\nX: y\r\n\r\n",
 	})
 }

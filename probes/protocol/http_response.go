@@ -22,7 +22,6 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
-	"net/http/httputil"
 	"strings"
 	"sync"
 
@@ -96,7 +95,7 @@ func (r *responseReader) readBody(head *responseHead, limit int) ([]byte, error)
 	var source io.Reader = r.buffered
 	switch {
 	case head.chunked:
-		source = &chunkedBody{chunks: httputil.NewChunkedReader(r.buffered), reader: r}
+		source = &chunkedBody{reader: r}
 	case head.length != noLength:
 		source = &measuredBody{r.buffered, head.length, head.vague}
 	}

@@ -33,6 +33,10 @@ import (
 // 4,096. It takes us some 50 ms.
 const maxSCRAMRounds = 100_000
 
+// minSCRAMRounds is what a server that has not proved who it is must ask for at least
+// (RFC 7677, 4).
+const minSCRAMRounds = 4096
+
 // maxAuthentication is how long an authentication request may be.
 const maxAuthentication = 4 << 10
 
@@ -166,8 +170,12 @@ func (r *postgresReader) evaluate() error {
 	// RFC 5802, 7: the iteration count comes last.
 	_, rounds, _ := bytes.Cut(body, []byte(",i="))
 	rounds, _, _ = bytes.Cut(rounds, []byte(","))
-	if count, err := strconv.Atoi(string(rounds)); err != nil || count > maxSCRAMRounds {
+	count, err := strconv.Atoi(string(rounds))
+	switch {
+	case err != nil || count > maxSCRAMRounds:
 		return fault(probes.ReasonProtocol)
+	case r.withholds && count < minSCRAMRounds:
+		return &credentialsWithheld{probes.LoginPostgresWeakSCRAM}
 	}
 	return nil
 }
