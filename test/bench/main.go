@@ -36,6 +36,11 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"farpoint.dev/farpoint/test/bench/cost"
+	"farpoint.dev/farpoint/test/bench/report"
+	"farpoint.dev/farpoint/test/bench/scale"
+	"farpoint.dev/farpoint/test/bench/targets"
 )
 
 // longest bounds a run: on a slow machine, publishing 50,000 endpoints takes most of it.
@@ -54,9 +59,9 @@ func main() {
 func dispatch(arguments []string) error {
 	switch {
 	case len(arguments) == 1 && arguments[0] == "targets":
-		return runTargets()
+		return targets.Serve()
 	case len(arguments) == 2 && arguments[0] == "task":
-		return runTask(arguments[1])
+		return cost.RunTask(arguments[1])
 	case len(arguments) > 0:
 		return errors.New("the bench takes no arguments: set BENCH_SHORT=1, BENCH_STRICT=1 or BENCH_ONLY=cost")
 	}
@@ -82,34 +87,32 @@ type options struct {
 }
 
 func bench(ctx context.Context, o options) (err error) {
-	known, err := startTargets(ctx)
+	known, err := targets.Start(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, known.stop()) }()
-	start, report := time.Now(), newReport()
+	defer func() { err = errors.Join(err, known.Stop()) }()
+	start, report := time.Now(), report.New()
 	progress := func(what string) {
 		fmt.Fprintf(os.Stderr, "bench: %3.0fs %s\n", time.Since(start).Seconds(), what)
 	}
-	if err := errors.Join(reportAllocations(report), reportSize(report)); err != nil {
+	if err := errors.Join(cost.AddAllocations(report), cost.AddSize(report)); err != nil {
 		return err
 	}
 	var failure error
 	if o.only != "scale" {
-		costs, err := measureCosts(ctx, known, costSteps(o.short), progress)
-		if err != nil {
+		if err := cost.Measure(ctx, known, o.short, report, progress); err != nil {
 			return err
 		}
-		reportCosts(costs, report)
 	}
 	if o.only != "cost" {
-		failure = measureScale(ctx, known, o.short, report, progress)
+		failure = scale.Measure(ctx, known, o.short, report, progress)
 	}
 	// What has been found is shown also if the rest could not be.
-	if err := errors.Join(report.print(os.Stdout), report.write("dist/bench.json"), failure); err != nil {
+	if err := errors.Join(report.Print(os.Stdout), report.Write("dist/bench.json"), failure); err != nil {
 		return err
 	}
-	if over := report.over(); o.strict && len(over) > 0 {
+	if over := report.Over(); o.strict && len(over) > 0 {
 		return errors.New(strings.Join(over, "; "))
 	}
 	return nil

@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package targets
 
 import (
 	"bufio"
@@ -31,19 +31,19 @@ import (
 	"time"
 )
 
-// targets is the target server, seen from the bench.
-type targets struct {
-	places
+// Process is the target server, seen from the bench.
+type Process struct {
+	Places
 	command *exec.Cmd
 	stdin   io.WriteCloser
-	counted chan counts
-	// answers hears when each target first answered that it is down.
-	answers chan answer
+	counted chan Counts
+	// Answers hears when each target first answered that it is down.
+	Answers chan Answer
 }
 
-// startTargets starts the target server in a process of its own, so that its CPU does not count
+// Start starts the target server in a process of its own, so that its CPU does not count
 // as the prober's.
-func startTargets(ctx context.Context) (*targets, error) {
+func Start(ctx context.Context) (*Process, error) {
 	command := exec.CommandContext(ctx, os.Args[0], "targets")
 	command.Stderr = os.Stderr
 	stdin, err := command.StdinPipe()
@@ -57,18 +57,18 @@ func startTargets(ctx context.Context) (*targets, error) {
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start the targets: %w", err)
 	}
-	t := &targets{command: command, stdin: stdin, counted: make(chan counts, 1), answers: make(chan answer, maxIndexes)}
+	t := &Process{command: command, stdin: stdin, counted: make(chan Counts, 1), Answers: make(chan Answer, maxIndexes)}
 	lines := json.NewDecoder(bufio.NewReader(stdout))
 	var first message
 	if err := lines.Decode(&first); err != nil || first.Places == nil {
-		return nil, errors.Join(fmt.Errorf("the targets did not start: %w", err), t.stop())
+		return nil, errors.Join(fmt.Errorf("the targets did not start: %w", err), t.Stop())
 	}
-	t.places = *first.Places
+	t.Places = *first.Places
 	go t.listen(lines)
 	return t, nil
 }
 
-func (t *targets) listen(lines *json.Decoder) {
+func (t *Process) listen(lines *json.Decoder) {
 	for {
 		var heard message
 		if lines.Decode(&heard) != nil {
@@ -78,51 +78,52 @@ func (t *targets) listen(lines *json.Decoder) {
 		case heard.Counts != nil:
 			t.counted <- *heard.Counts
 		case heard.Answer != nil:
-			t.answers <- *heard.Answer
+			t.Answers <- *heard.Answer
 		}
 	}
 }
 
-// count asks how many probes have been answered so far.
-func (t *targets) count() (counts, error) {
+// Count asks how many probes have been answered so far.
+func (t *Process) Count() (Counts, error) {
 	if _, err := io.WriteString(t.stdin, "count\n"); err != nil {
-		return counts{}, fmt.Errorf("ask the targets: %w", err)
+		return Counts{}, fmt.Errorf("ask the targets: %w", err)
 	}
 	select {
 	case now := <-t.counted:
 		return now, nil
 	case <-time.After(10 * time.Second):
-		return counts{}, errors.New("the targets do not answer")
+		return Counts{}, errors.New("the targets do not answer")
 	}
 }
 
-// fail makes targets answer that they are down.
-func (t *targets) fail(indexes []int) error {
+// Fail makes targets answer that they are down.
+func (t *Process) Fail(indexes []int) error {
 	command := "fail " + strings.Trim(fmt.Sprint(indexes), "[]") + "\n"
 	_, err := io.WriteString(t.stdin, command)
 	return err
 }
 
-func (t *targets) stop() error {
+// Stop ends the target server.
+func (t *Process) Stop() error {
 	_ = t.stdin.Close() // which ends it
 	return t.command.Wait()
 }
 
-// address spreads the targets over 127.0.0.0/8 from 127.1.0.0 on, as outside endpoints
+// Address spreads the targets over 127.0.0.0/8 from 127.1.0.0 on, as outside endpoints
 // have addresses of their own.
-func address(index int) string {
+func Address(index int) string {
 	return fmt.Sprintf("127.%d.%d.%d", 1+index>>16, index>>8&0xff, index&0xff)
 }
 
-// url is where the target of this index is probed.
-func (p places) url(scheme string, index int) string {
+// URL is where the target of this index is probed.
+func (p Places) URL(scheme string, index int) string {
 	switch scheme {
 	case "http":
-		return fmt.Sprintf("http://%s:%d/%d", address(index), p.HTTP, index)
+		return fmt.Sprintf("http://%s:%d/%d", Address(index), p.HTTP, index)
 	case "https":
-		return fmt.Sprintf("https://%s:%d/%d", address(index), p.TLS, index)
+		return fmt.Sprintf("https://%s:%d/%d", Address(index), p.TLS, index)
 	case "tcp":
-		return fmt.Sprintf("tcp://%s:%d", address(index), p.TCP)
+		return fmt.Sprintf("tcp://%s:%d", Address(index), p.TCP)
 	}
-	return fmt.Sprintf("http://%s:%d/", address(index), p.BlackHole)
+	return fmt.Sprintf("http://%s:%d/", Address(index), p.BlackHole)
 }

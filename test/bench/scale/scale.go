@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package scale
 
 import (
 	"context"
@@ -26,6 +26,10 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"farpoint.dev/farpoint/test/bench/report"
+	"farpoint.dev/farpoint/test/bench/statistics"
+	"farpoint.dev/farpoint/test/bench/targets"
 )
 
 // burstObjects are those of which all endpoints fail at once.
@@ -34,20 +38,20 @@ const burstObjects = 50
 // scene is the operator at work on a fleet.
 type scene struct {
 	fleet
-	targets  *targets
+	targets  *targets.Process
 	cluster  *cluster
 	operator *operator
 	watch    *sliceWatch
 	progress func(string)
-	report   *report
+	report   *report.Report
 	// floor is what a bare client needs for the same writes.
 	floor publishingFloor
 }
 
-// measureScale runs the operator with ten thousand endpoints, and with fifty thousand.
-func measureScale(ctx context.Context, known *targets, short bool, into *report, progress func(string)) error {
+// Measure runs the operator with ten thousand endpoints, and with fifty thousand.
+func Measure(ctx context.Context, known *targets.Process, short bool, into *report.Report, progress func(string)) error {
 	stage := func(f fleet, play func(*scene, context.Context) error) error {
-		f.places = known.places
+		f.places = known.Places
 		return onStage(ctx, &scene{fleet: f, targets: known, report: into, progress: progress}, play)
 	}
 	if short {
@@ -102,8 +106,8 @@ func (s *scene) awaitPublished(ctx context.Context) error {
 		return err
 	}
 	took, thousands := time.Since(start), s.endpoints()/1000
-	s.report.add(fmt.Sprintf("published_s_%dk", thousands), took.Seconds())
-	s.report.add(fmt.Sprintf("published_%dk_vs_bare", thousands), took.Seconds()/(s.floor.publish.Seconds()*float64(s.objects)))
+	s.report.Add(fmt.Sprintf("published_s_%dk", thousands), took.Seconds())
+	s.report.Add(fmt.Sprintf("published_%dk_vs_bare", thousands), took.Seconds()/(s.floor.publish.Seconds()*float64(s.objects)))
 	s.progress("all endpoints are published")
 	return s.cluster.quiet(ctx, time.Minute)
 }
@@ -152,15 +156,15 @@ func (s *scene) playCrowd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.report.add("rss_mb_50k_peak", most)
+	s.report.Add("rss_mb_50k_peak", most)
 	cores, err := s.operator.cores(ctx, 10*time.Second)
-	s.report.add("operator_50k_cores", cores)
+	s.report.Add("operator_50k_cores", cores)
 	return err
 }
 
 func (s *scene) memory(key string) error {
 	now, err := s.operator.memory("VmRSS")
-	s.report.add(key, now)
+	s.report.Add(key, now)
 	return err
 }
 
@@ -183,8 +187,8 @@ func (s *scene) idle(ctx context.Context, length time.Duration) error {
 	if total > 0 {
 		s.progress(fmt.Sprint("written: ", more))
 	}
-	s.report.add("idle_writes", total)
-	s.report.add(fmt.Sprintf("operator_%dk_cores", s.endpoints()/1000), cores)
+	s.report.Add("idle_writes", total)
+	s.report.Add(fmt.Sprintf("operator_%dk_cores", s.endpoints()/1000), cores)
 	return nil
 }
 
@@ -198,7 +202,7 @@ func (s *scene) flips(ctx context.Context, waves, size int, suffix string) error
 		first := s.quick + wave*size
 		var fell []int
 		for number := first; number < first+size; number++ {
-			fell = append(fell, number*endpointsPerOwner)
+			fell = append(fell, number*targets.PerOwner)
 		}
 		latencies, err := s.failEndpoints(ctx, fell)
 		if err != nil {
@@ -206,13 +210,13 @@ func (s *scene) flips(ctx context.Context, waves, size int, suffix string) error
 		}
 		took = append(took, latencies...)
 	}
-	s.report.add("flip_to_slice_ms_p50"+suffix, milliseconds(percentile(took, 50)))
-	s.report.add("flip_to_slice_ms_p99"+suffix, milliseconds(percentile(took, 99)))
-	s.report.add("flip_to_slice_p50_vs_bare"+suffix, percentile(took, 50).Seconds()/s.floor.p50.Seconds())
-	s.report.add("flip_to_slice_p99_vs_bare"+suffix, percentile(took, 99).Seconds()/s.floor.p99.Seconds())
-	s.report.add("bare_write_to_watch_ms_p50"+suffix, milliseconds(s.floor.p50))
-	s.report.add("bare_write_to_watch_ms_p99"+suffix, milliseconds(s.floor.p99))
-	s.report.spread("flip_to_slice_ms_p50"+suffix, []float64{milliseconds(slices.Min(took)), milliseconds(slices.Max(took))})
+	s.report.Add("flip_to_slice_ms_p50"+suffix, statistics.Milliseconds(statistics.Percentile(took, 50)))
+	s.report.Add("flip_to_slice_ms_p99"+suffix, statistics.Milliseconds(statistics.Percentile(took, 99)))
+	s.report.Add("flip_to_slice_p50_vs_bare"+suffix, statistics.Percentile(took, 50).Seconds()/s.floor.p50.Seconds())
+	s.report.Add("flip_to_slice_p99_vs_bare"+suffix, statistics.Percentile(took, 99).Seconds()/s.floor.p99.Seconds())
+	s.report.Add("bare_write_to_watch_ms_p50"+suffix, statistics.Milliseconds(s.floor.p50))
+	s.report.Add("bare_write_to_watch_ms_p99"+suffix, statistics.Milliseconds(s.floor.p99))
+	s.report.Spread("flip_to_slice_ms_p50"+suffix, []float64{statistics.Milliseconds(slices.Min(took)), statistics.Milliseconds(slices.Max(took))})
 	return nil
 }
 
@@ -221,7 +225,7 @@ func (s *scene) failEndpoints(ctx context.Context, indexes []int) ([]time.Durati
 	s.watch.mu.Lock()
 	before := s.watch.readyCount
 	s.watch.mu.Unlock()
-	if err := s.targets.fail(indexes); err != nil {
+	if err := s.targets.Fail(indexes); err != nil {
 		return nil, err
 	}
 	if err := s.watch.readyEndpoints(ctx, before-len(indexes), 20*time.Second); err != nil {
@@ -229,7 +233,7 @@ func (s *scene) failEndpoints(ctx context.Context, indexes []int) ([]time.Durati
 	}
 	var took []time.Duration
 	for range indexes {
-		decided := <-s.targets.answers
+		decided := <-s.targets.Answers
 		took = append(took, s.watch.changedAt(published(decided.Index)).Sub(time.Unix(0, decided.At)))
 	}
 	return took, nil
@@ -240,7 +244,7 @@ func (s *scene) failEndpoints(ctx context.Context, indexes []int) ([]time.Durati
 func (s *scene) burst(ctx context.Context) error {
 	s.progress("a burst of flips")
 	before := s.watch.generationsNow()
-	indexes := make([]int, burstObjects*endpointsPerOwner)
+	indexes := make([]int, burstObjects*targets.PerOwner)
 	for i := range indexes {
 		indexes[i] = i
 	}
@@ -255,7 +259,7 @@ func (s *scene) burst(ctx context.Context) error {
 	for name, generation := range s.watch.generationsNow() {
 		most = max(most, generation-before[name])
 	}
-	s.report.add("burst_500_flips_writes", float64(most))
-	s.report.add("burst_500_flips_ms_p99", milliseconds(percentile(took, 99)))
+	s.report.Add("burst_500_flips_writes", float64(most))
+	s.report.Add("burst_500_flips_ms_p99", statistics.Milliseconds(statistics.Percentile(took, 99)))
 	return nil
 }

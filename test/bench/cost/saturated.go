@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package cost
 
 import (
 	"context"
@@ -35,6 +35,7 @@ import (
 	"farpoint.dev/farpoint/probes/protocol"
 	"farpoint.dev/farpoint/probes/scheduler"
 	"farpoint.dev/farpoint/probes/transport"
+	"farpoint.dev/farpoint/test/bench/targets"
 )
 
 // workers is how many probes are under way at a time when they are made as fast as
@@ -49,9 +50,9 @@ func registry() protocol.Registry {
 }
 
 func (t task) definition(index int) protocol.Definition {
-	def := protocol.Definition{URL: t.Places.url(t.Scheme, index)}
+	def := protocol.Definition{URL: t.Places.URL(t.Scheme, index)}
 	if t.Scheme == "https" {
-		def.TLS = &transport.TLSSettings{ServerName: targetName, CABundle: []byte(t.Places.Authority)}
+		def.TLS = &transport.TLSSettings{ServerName: targets.ServerName, CABundle: []byte(t.Places.Authority)}
 	}
 	return def
 }
@@ -97,7 +98,7 @@ func measureSaturatedNetHTTP(t task, begin func()) (figures, error) {
 		return nil, err
 	}
 	return t.saturate(begin, func(index int) bool {
-		return probeByNetHTTP(context.Background(), client, t.Places.url(t.Scheme, index)) == nil
+		return probeByNetHTTP(context.Background(), client, t.Places.URL(t.Scheme, index)) == nil
 	})
 }
 
@@ -110,7 +111,7 @@ func (t task) client() (*http.Client, error) {
 	return &http.Client{
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
-			TLSClientConfig:   &tls.Config{ServerName: targetName, RootCAs: roots, MinVersion: tls.VersionTLS12},
+			TLSClientConfig:   &tls.Config{ServerName: targets.ServerName, RootCAs: roots, MinVersion: tls.VersionTLS12},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil

@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package report
 
 import (
 	"encoding/json"
@@ -53,31 +53,33 @@ var limits = map[string]float64{
 	"manager_mb": 92.8,
 }
 
-// report is what the bench has found, in the order in which it was found.
-type report struct {
+// Report is what the bench has found, in the order in which it was found.
+type Report struct {
 	names   []string
 	values  map[string]float64
 	spreads map[string][]float64
 }
 
-func newReport() *report {
-	return &report{values: map[string]float64{}, spreads: map[string][]float64{}}
+// New returns a report without figures.
+func New() *Report {
+	return &Report{values: map[string]float64{}, spreads: map[string][]float64{}}
 }
 
-func (r *report) add(name string, value float64) {
+// Add adds a figure.
+func (r *Report) Add(name string, value float64) {
 	r.names = append(r.names, name)
 	r.values[name] = value
 }
 
-// spread keeps the least and the most of the values behind a median.
-func (r *report) spread(name string, values []float64) {
+// Spread keeps the least and the most of the values behind a median.
+func (r *Report) Spread(name string, values []float64) {
 	if len(values) > 1 {
 		r.spreads[name] = []float64{slices.Min(values), slices.Max(values)}
 	}
 }
 
-// over names the figures above their limits, and says by how much they are.
-func (r *report) over() (list []string) {
+// Over names the figures above their limits, and says by how much they are.
+func (r *Report) Over() (list []string) {
 	for _, name := range r.names {
 		if limit, ok := limits[name]; ok && r.values[name] > limit {
 			list = append(list, fmt.Sprintf("%s is %s, %.0f%% above its limit of %s", name, number(r.values[name]), 100*(r.values[name]/limit-1), number(limit)))
@@ -86,7 +88,8 @@ func (r *report) over() (list []string) {
 	return list
 }
 
-func (r *report) print(out io.Writer) error {
+// Print writes a table of all figures, with their limits.
+func (r *Report) Print(out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tVALUE\tSPREAD\tLIMIT\t")
 	for _, name := range r.names {
@@ -112,8 +115,8 @@ func number(value float64) string {
 	return fmt.Sprintf("%.3g", value)
 }
 
-// write leaves all figures in a JSON file, the spreads beside them.
-func (r *report) write(path string) error {
+// Write leaves all figures in a JSON file, the spreads beside them.
+func (r *Report) Write(path string) error {
 	all := map[string]any{"spread": r.spreads}
 	for name, value := range maps.All(r.values) {
 		all[name] = value

@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package targets
 
 import (
 	"crypto/ecdsa"
@@ -32,8 +32,8 @@ import (
 	"time"
 )
 
-// targetName is the name in the certificate of the targets.
-const targetName = "target.bench"
+// ServerName is the name in the certificate of the targets.
+const ServerName = "target.bench"
 
 // serveTLS answers https with Go's own TLS, which costs about as much as the prober's
 // side. That is why https is measured per process and not by the machine's load.
@@ -93,7 +93,7 @@ func newCertificate() (leaf tls.Certificate, authority []byte, err error) {
 		return leaf, nil, fmt.Errorf("make the authority: %w", err)
 	}
 	issued := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: targetName}, DNSNames: []string{targetName},
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: ServerName}, DNSNames: []string{ServerName},
 		NotBefore: template.NotBefore, NotAfter: template.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}

@@ -16,12 +16,10 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package cost
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -34,10 +32,8 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/probes/protocol"
 	"farpoint.dev/farpoint/probes/scheduler"
+	"farpoint.dev/farpoint/test/bench/targets"
 )
-
-// endpointsPerOwner is what the targets of one owner are throughout the bench.
-const endpointsPerOwner = 10
 
 // newScheduler returns the engine with all targets of the task. Each is taken to be what
 // it is from the start, so that probing is steady at once.
@@ -45,16 +41,16 @@ func (t task) newScheduler(options scheduler.Options) (*scheduler.Scheduler, err
 	options.Notify = func(probes.Owner) {}
 	engine := scheduler.New(options)
 	known := registry()
-	for first := 0; first < t.Targets; first += endpointsPerOwner {
+	for first := 0; first < t.Targets; first += targets.PerOwner {
 		var list []scheduler.Target
-		for index := first; index < min(first+endpointsPerOwner, t.Targets); index++ {
+		for index := first; index < min(first+targets.PerOwner, t.Targets); index++ {
 			target, err := t.target(known, index)
 			if err != nil {
 				return nil, err
 			}
 			list = append(list, target)
 		}
-		engine.Set(owner(first/endpointsPerOwner), list)
+		engine.Set(owner(first/targets.PerOwner), list)
 	}
 	return engine, t.addGreedy(engine, known)
 }
@@ -86,32 +82,20 @@ func (t task) target(known protocol.Registry, index int) (scheduler.Target, erro
 	initial := health.New(health.StateHealthy)
 	switch {
 	case t.isBlackHoled(index):
-		def.URL = t.Places.url("black hole", index)
+		def.URL = t.Places.URL("black hole", index)
 		initial = health.New(health.StateUnhealthy)
 	case t.Unseeded:
 		initial = health.Health{}
 	}
 	prober, err := known.New(def)
 	return scheduler.Target{
-		Key:        address(index),
-		Identity:   identity(index),
+		Key:        targets.Address(index),
+		Identity:   targets.Identity(index),
 		Prober:     prober,
 		Timing:     scheduler.Timing{Interval: t.Interval, FastInterval: min(t.Interval, time.Second), Timeout: probeTimeout},
 		Thresholds: health.Thresholds{Failure: 3, Success: 2},
 		Initial:    initial,
 	}, err
-}
-
-// identity also says when within its interval a target is due, see [probes.Scheduler].
-func identity(index int) scheduler.Identity {
-	digest := sha256.Sum256(binary.BigEndian.AppendUint32(nil, uint32(index)))
-	return scheduler.Identity(digest[:16])
-}
-
-// phase is the time within its interval at which a target is due.
-func phase(index int, interval time.Duration) time.Duration {
-	digest := identity(index)
-	return time.Duration(binary.BigEndian.Uint64(digest[:8]) % uint64(interval))
 }
 
 // measurePacedEngine lets the engine probe all targets at their interval. The targets
@@ -143,10 +127,10 @@ func run(engine *scheduler.Scheduler) (stop func() error) {
 // doubtful counts the targets that are not plainly what they should be.
 func (t task) doubtful(engine *scheduler.Scheduler) int64 {
 	var count int64
-	for first := 0; first < t.Targets; first += endpointsPerOwner {
-		known := engine.Health(owner(first / endpointsPerOwner))
-		for index := first; index < min(first+endpointsPerOwner, t.Targets); index++ {
-			current := known[address(index)]
+	for first := 0; first < t.Targets; first += targets.PerOwner {
+		known := engine.Health(owner(first / targets.PerOwner))
+		for index := first; index < min(first+targets.PerOwner, t.Targets); index++ {
+			current := known[targets.Address(index)]
 			if (current.State == health.StateHealthy) == t.isBlackHoled(index) || current.Pending() {
 				count++
 			}
@@ -168,7 +152,7 @@ func measurePacedNetHTTP(t task, begin func()) (figures, error) {
 	for index := range t.Targets {
 		all.Go(func() {
 			after := t.Interval * time.Duration(index) / time.Duration(t.Targets)
-			failed.Add(tick(ctx, client, t.Places.url(t.Scheme, index), after, t.Interval))
+			failed.Add(tick(ctx, client, t.Places.URL(t.Scheme, index), after, t.Interval))
 		})
 	}
 	time.Sleep(t.Warm)

@@ -16,12 +16,14 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package targets
 
 import (
 	"fmt"
 	"sync"
 	"time"
+
+	"farpoint.dev/farpoint/test/bench/statistics"
 )
 
 // arrivals are how long after they were due the probes of a paced engine have come in,
@@ -34,13 +36,10 @@ type arrivals struct {
 	late   []time.Duration
 }
 
-// timeArrivals makes the targets time the arrivals of a task's probes, until they are
-// asked for their counts.
-func (t *targets) timeArrivals(work task) error {
-	if work.Kind != "engine, paced" {
-		return nil
-	}
-	_, err := fmt.Fprintf(t.stdin, "time %d %d\n", work.Interval, work.Targets)
+// TimeArrivals makes so many targets time the arrivals of probes with this interval, until they
+// are asked for their counts.
+func (t *Process) TimeArrivals(interval time.Duration, count int) error {
+	_, err := fmt.Fprintf(t.stdin, "time %d %d\n", interval, count)
 	return err
 }
 
@@ -48,7 +47,7 @@ func (t *targets) timeArrivals(work task) error {
 func (a *arrivals) begin(interval time.Duration, targets int) {
 	phases := make([]time.Duration, targets)
 	for index := range phases {
-		phases[index] = phase(index, interval)
+		phases[index] = Phase(index, interval)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -75,5 +74,5 @@ func (a *arrivals) end() time.Duration {
 	defer a.mu.Unlock()
 	late := a.late
 	a.phases, a.late = nil, nil
-	return percentile(late, 99)
+	return statistics.Percentile(late, 99)
 }

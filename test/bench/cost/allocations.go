@@ -1,3 +1,5 @@
+//go:build linux
+
 /*
 Copyright 2026 The Farpoint Authors.
 
@@ -14,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package cost
 
 import (
 	"errors"
@@ -23,14 +25,17 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"farpoint.dev/farpoint/test/bench/report"
+	"farpoint.dev/farpoint/test/bench/statistics"
 )
 
 // microBenchmarks is what the benchmarks of single functions have written, which `make bench`
 // runs first.
 const microBenchmarks = "dist/bench.txt"
 
-// reportAllocations adds what a probe of each scheme allocates, by the benchmarks' output.
-func reportAllocations(into *report) error {
+// AddAllocations adds what a probe of each scheme allocates, by the benchmarks' output.
+func AddAllocations(into *report.Report) error {
 	text, err := os.ReadFile(microBenchmarks)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is not there: run `make bench`, which writes it", microBenchmarks)
@@ -40,8 +45,8 @@ func reportAllocations(into *report) error {
 	}
 	bytes, allocs, order := probeAllocations(string(text))
 	for _, name := range order {
-		into.add("allocs_per_probe."+name, median(allocs[name]))
-		into.add("bytes_per_probe."+name, median(bytes[name]))
+		into.Add("allocs_per_probe."+name, statistics.Median(allocs[name]))
+		into.Add("bytes_per_probe."+name, statistics.Median(bytes[name]))
 	}
 	return nil
 }
@@ -80,12 +85,12 @@ func probeAllocations(text string) (bytes, allocs map[string][]float64, order []
 	return bytes, allocs, order
 }
 
-// reportSize adds the size of the operator's binary.
-func reportSize(into *report) error {
+// AddSize adds the size of the operator's binary.
+func AddSize(into *report.Report) error {
 	binary, err := os.Stat("bin/manager")
 	if err != nil {
 		return fmt.Errorf("look at the operator, which `make bench` builds: %w", err)
 	}
-	into.add("manager_mb", float64(binary.Size())/1e6)
+	into.Add("manager_mb", float64(binary.Size())/1e6)
 	return nil
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 /*
 Copyright 2026 The Farpoint Authors.
 
@@ -14,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package scale
 
 import (
 	"context"
@@ -31,6 +33,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/test/bench/statistics"
 )
 
 // watchedServices are those of a gRPC server that take turns in changing their state, each
@@ -76,9 +79,9 @@ func (s *scene) grpcWatch(ctx context.Context) error {
 			took = append(took, seen.Sub(start))
 		}
 	}
-	s.report.add("grpc_watch_to_slice_ms_p50", milliseconds(percentile(took, 50)))
-	s.report.add("grpc_watch_to_slice_p50_vs_bare", percentile(took, 50).Seconds()/s.floor.p50.Seconds())
-	s.report.spread("grpc_watch_to_slice_ms_p50", []float64{milliseconds(slices.Min(took)), milliseconds(slices.Max(took))})
+	s.report.Add("grpc_watch_to_slice_ms_p50", statistics.Milliseconds(statistics.Percentile(took, 50)))
+	s.report.Add("grpc_watch_to_slice_p50_vs_bare", statistics.Percentile(took, 50).Seconds()/s.floor.p50.Seconds())
+	s.report.Spread("grpc_watch_to_slice_ms_p50", []float64{statistics.Milliseconds(slices.Min(took)), statistics.Milliseconds(slices.Max(took))})
 	return nil
 }
 

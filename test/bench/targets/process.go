@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package targets
 
 import (
 	"bufio"
@@ -28,41 +28,43 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"farpoint.dev/farpoint/test/bench/statistics"
 )
 
-// places are the ports of the targets, on every address of 127.0.0.0/8.
-type places struct {
+// Places are the ports of the targets, on every address of 127.0.0.0/8.
+type Places struct {
 	HTTP, TCP, TLS, BlackHole int
 	// Authority is what signed the certificate for targetName, as PEM.
 	Authority string
 }
 
-// counts are how many probes have been answered, and how late 99% of those were at most
+// Counts are how many probes have been answered, and how late 99% of those were at most
 // that have been timed, in milliseconds.
-type counts struct {
+type Counts struct {
 	HTTP, TCP, TLS int64
 	LateP99        float64
 }
 
-// answer reports when a target first answered that it is down.
-type answer struct {
+// Answer reports when a target first answered that it is down.
+type Answer struct {
 	Index int
 	At    int64 // nanoseconds since 1970
 }
 
 // message is a line of what the target server says; one of the fields is set.
 type message struct {
-	Places *places `json:",omitempty"`
-	Counts *counts `json:",omitempty"`
-	Answer *answer `json:",omitempty"`
+	Places *Places `json:",omitempty"`
+	Counts *Counts `json:",omitempty"`
+	Answer *Answer `json:",omitempty"`
 }
 
-// runTargets is the target server's process. It obeys its standard input, a line a
+// Serve is the target server's process. It obeys its standard input, a line a
 // command, and ends with it, so that it does not outlive the process that started it.
-func runTargets() error {
+func Serve() error {
 	messages := make(chan message, maxIndexes) // as many as there can be answers
 	server, err := newTargetServer(func(index int, at time.Time) {
-		messages <- message{Answer: &answer{index, at.UnixNano()}}
+		messages <- message{Answer: &Answer{index, at.UnixNano()}}
 	})
 	if err != nil {
 		return err
@@ -89,21 +91,21 @@ func runTargets() error {
 	return <-ended
 }
 
-func (s *targetServer) places() (places, error) {
+func (s *targetServer) places() (Places, error) {
 	http, err := portOf(s.http)
 	if err != nil {
-		return places{}, err
+		return Places{}, err
 	}
 	tcp, err := portOf(s.tcp)
 	if err != nil {
-		return places{}, err
+		return Places{}, err
 	}
 	tls, authority, err := s.serveTLS()
 	if err != nil {
-		return places{}, err
+		return Places{}, err
 	}
 	hole, err := blackHole()
-	return places{HTTP: http, TCP: tcp, TLS: tls, BlackHole: hole, Authority: string(authority)}, err
+	return Places{HTTP: http, TCP: tcp, TLS: tls, BlackHole: hole, Authority: string(authority)}, err
 }
 
 // obey carries out "count", "time 2000000000 10000", "fail 1 2 3" and "pass 1 2 3".
@@ -116,7 +118,7 @@ func (s *targetServer) obey(commands *bufio.Scanner, messages chan<- message) er
 		switch words[0] {
 		case "count":
 			n := &s.answered
-			messages <- message{Counts: &counts{n.http.Load(), n.tcp.Load(), n.tls.Load(), milliseconds(s.arrivals.end())}}
+			messages <- message{Counts: &Counts{n.http.Load(), n.tcp.Load(), n.tls.Load(), statistics.Milliseconds(s.arrivals.end())}}
 		case "time":
 			var interval time.Duration
 			var targets int

@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package cost
 
 import (
 	"fmt"
@@ -26,6 +26,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"farpoint.dev/farpoint/test/bench/targets"
 )
 
 // measureBlockingFloor makes HTTP probes of nothing but blocking system calls: socket,
@@ -75,7 +77,7 @@ func (t task) floorTarget(index int) floorTarget {
 			Addr:   [4]byte{127, byte(1 + index>>16), byte(index >> 8), byte(index)},
 		},
 		request: fmt.Appendf(nil, "GET /%d HTTP/1.1\r\nHost: %s:%d\r\nUser-Agent: farpoint/1\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-			index, address(index), port),
+			index, targets.Address(index), port),
 	}
 }
 

@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package scale
 
 import (
 	"context"
@@ -29,12 +29,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/test/bench/targets"
 )
 
 // fleet is a crowd of ExternalServices, each with ten endpoints that are probed on the
 // loopback.
 type fleet struct {
-	places  places
+	places  targets.Places
 	scheme  string
 	objects int
 	// quick is how many of the first objects are probed every half second, the others
@@ -42,7 +43,7 @@ type fleet struct {
 	quick int
 }
 
-func (f fleet) endpoints() int { return f.objects * endpointsPerOwner }
+func (f fleet) endpoints() int { return f.objects * targets.PerOwner }
 
 // published is the address that the slices hold: loopback addresses are refused there.
 func published(index int) string {
@@ -96,9 +97,9 @@ func (f fleet) createOne(ctx context.Context, in client.Client, number int) erro
 		// A single probe decides, so that it is known which one did.
 		HealthCheck: farpointv1.HealthCheck{FailureThreshold: 1, SuccessThreshold: 1},
 	}}
-	for index := number * endpointsPerOwner; index < (number+1)*endpointsPerOwner; index++ {
+	for index := number * targets.PerOwner; index < (number+1)*targets.PerOwner; index++ {
 		object.Spec.Endpoints = append(object.Spec.Endpoints, farpointv1.Endpoint{
-			Address: published(index), HealthCheckURL: farpointv1.HealthCheckURL(f.places.url(f.scheme, index)),
+			Address: published(index), HealthCheckURL: farpointv1.HealthCheckURL(f.places.URL(f.scheme, index)),
 		})
 	}
 	return in.Create(ctx, object)

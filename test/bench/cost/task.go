@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package cost
 
 import (
 	"bufio"
@@ -29,6 +29,8 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"farpoint.dev/farpoint/test/bench/targets"
 )
 
 // figures are what a measurement found, by name.
@@ -39,7 +41,7 @@ type figures map[string]float64
 type task struct {
 	// Kind is one of the measurements below.
 	Kind   string
-	Places places
+	Places targets.Places
 	// Scheme of the probes.
 	Scheme string
 	// Targets is their number, BlackHoled how many percent of them never answer.
@@ -47,7 +49,7 @@ type task struct {
 	// Greedy is how many targets another namespace has beside, by https and every half
 	// second, and GreedyPlaces where they are.
 	Greedy       int
-	GreedyPlaces places
+	GreedyPlaces targets.Places
 	// Unseeded: nothing is known of the targets at first.
 	Unseeded bool
 	// Interval is that of each target, if the probes are paced.
@@ -76,8 +78,8 @@ var measurements = map[string]func(t task, begin func()) (figures, error){
 	"engine's bytes":      measureEngineBytes,
 }
 
-// runTask is the child's side.
-func runTask(encoded string) error {
+// RunTask is the child's side.
+func RunTask(encoded string) error {
 	var t task
 	if err := json.Unmarshal([]byte(encoded), &t); err != nil {
 		return err
@@ -95,15 +97,15 @@ func runTask(encoded string) error {
 
 // measure carries out a task in a child process, and counts from outside how many of its
 // probes were answered in the meantime.
-func (t *targets) measure(ctx context.Context, work task) (figures, error) {
-	work.Places = t.places
+func measure(ctx context.Context, t *targets.Process, work task) (figures, error) {
+	work.Places = t.Places
 	if work.Greedy > 0 { // in a process of their own, whose load is not the others'
-		greedy, err := startTargets(ctx)
+		greedy, err := targets.Start(ctx)
 		if err != nil {
 			return nil, err
 		}
-		defer greedy.stop() //nolint:errcheck // it has served its purpose
-		work.GreedyPlaces = greedy.places
+		defer greedy.Stop() //nolint:errcheck // it has served its purpose
+		work.GreedyPlaces = greedy.Places
 	}
 	encoded, err := json.Marshal(work)
 	if err != nil {
@@ -125,7 +127,7 @@ func (t *targets) measure(ctx context.Context, work task) (figures, error) {
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	result, err := t.follow(bufio.NewReader(stdout), work)
+	result, err := follow(bufio.NewReader(stdout), t, work)
 	if err != nil {
 		cancel()
 	}
@@ -133,22 +135,24 @@ func (t *targets) measure(ctx context.Context, work task) (figures, error) {
 }
 
 // follow reads a child's output.
-func (t *targets) follow(stdout *bufio.Reader, work task) (figures, error) {
+func follow(stdout *bufio.Reader, t *targets.Process, work task) (figures, error) {
 	if line, err := stdout.ReadString('\n'); err != nil || line != "begin\n" {
 		return nil, fmt.Errorf("%s: the measurement did not begin: %q %w", work.Kind, line, err)
 	}
-	before, err := t.count()
+	before, err := t.Count()
 	if err != nil {
 		return nil, err
 	}
-	if err := t.timeArrivals(work); err != nil {
-		return nil, err
+	if work.Kind == "engine, paced" {
+		if err := t.TimeArrivals(work.Interval, work.Targets); err != nil {
+			return nil, err
+		}
 	}
 	text, err := stdout.ReadBytes('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	after, err := t.count()
+	after, err := t.Count()
 	if err != nil {
 		return nil, err
 	}

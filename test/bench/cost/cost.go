@@ -16,12 +16,16 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package cost
 
 import (
 	"context"
 	"fmt"
 	"time"
+
+	"farpoint.dev/farpoint/test/bench/report"
+	"farpoint.dev/farpoint/test/bench/statistics"
+	"farpoint.dev/farpoint/test/bench/targets"
 )
 
 // step is one of the measurements of a round.
@@ -32,8 +36,8 @@ type step struct {
 	rounds int
 }
 
-// costSteps are the measurements of the engine alone, in the order of a round.
-func costSteps(short bool) []step {
+// stepsOf are the measurements of the engine alone, in the order of a round.
+func stepsOf(short bool) []step {
 	fast := task{Targets: 2000, Warm: 300 * time.Millisecond, For: 1200 * time.Millisecond}
 	paced := task{Interval: 2 * time.Second, Warm: 2 * time.Second, For: 5 * time.Second}
 	paceRounds := 3
@@ -87,9 +91,19 @@ func costSteps(short bool) []step {
 // samples are the figures of every round, by the name of the step.
 type samples map[string][]figures
 
-// measureCosts makes the rounds. The steps of a round follow each other, rather than the
+// Measure measures what probes cost, and adds the figures to the report.
+func Measure(ctx context.Context, known *targets.Process, short bool, into *report.Report, progress func(string)) error {
+	results, err := measureRounds(ctx, known, stepsOf(short), progress)
+	if err != nil {
+		return err
+	}
+	results.addTo(into)
+	return nil
+}
+
+// measureRounds makes the rounds. The steps of a round follow each other, rather than the
 // rounds of a step, so that whatever else the machine does hits all of them alike.
-func measureCosts(ctx context.Context, known *targets, steps []step, progress func(string)) (samples, error) {
+func measureRounds(ctx context.Context, known *targets.Process, steps []step, progress func(string)) (samples, error) {
 	results := samples{}
 	for round := 0; ; round++ {
 		left := false
@@ -113,9 +127,9 @@ func measureCosts(ctx context.Context, known *targets, steps []step, progress fu
 
 // measureOrRepeat measures, and does so again if the figures mean nothing: a machine that
 // has other things to do as well loses a second now and then.
-func measureOrRepeat(ctx context.Context, known *targets, t task, progress func(string)) (result figures, err error) {
+func measureOrRepeat(ctx context.Context, known *targets.Process, t task, progress func(string)) (result figures, err error) {
 	for range 3 {
-		if result, err = known.measure(ctx, t); err != nil {
+		if result, err = measure(ctx, known, t); err != nil {
 			return nil, err
 		}
 		if err = check(t, result); err == nil {
@@ -152,7 +166,7 @@ func (s samples) of(step, figure string) []float64 {
 	return values
 }
 
-func (s samples) median(step, figure string) float64 { return median(s.of(step, figure)) }
+func (s samples) median(step, figure string) float64 { return statistics.Median(s.of(step, figure)) }
 
 // ratio is the median of what a probe costs in one step, as a share of what it costs in
 // another, within each round.
@@ -161,43 +175,43 @@ func (s samples) ratio(step, base string) float64 {
 	for i, value := range s.of(step, "cpu_us") {
 		ratios = append(ratios, value/s.of(base, "cpu_us")[i])
 	}
-	return median(ratios)
+	return statistics.Median(ratios)
 }
 
-// reportCosts puts the medians under the names of dist/bench.json.
-func reportCosts(results samples, into *report) {
+// addTo puts the medians under the names of dist/bench.json.
+func (s samples) addTo(into *report.Report) {
 	cost := func(key, step string) {
-		into.add(key, results.median(step, "cpu_us"))
-		into.spread(key, results.of(step, "cpu_us"))
+		into.Add(key, s.median(step, "cpu_us"))
+		into.Spread(key, s.of(step, "cpu_us"))
 	}
 	cost("http_probe_cpu_us", "http")
 	cost("http_paced_1k_cpu_us", "1k")
 	cost("http_paced_5k_cpu_us", "5k")
-	into.add("http_paced_1k_vs_nethttp", results.ratio("1k", "1k_nethttp"))
-	into.add("http_paced_5k_vs_nethttp", results.ratio("5k", "5k_nethttp"))
-	into.add("http_probe_vs_floor", results.ratio("http", "floor"))
+	into.Add("http_paced_1k_vs_nethttp", s.ratio("1k", "1k_nethttp"))
+	into.Add("http_paced_5k_vs_nethttp", s.ratio("5k", "5k_nethttp"))
+	into.Add("http_probe_vs_floor", s.ratio("http", "floor"))
 	cost("http_goroutine_cpu_us", "goroutines")
-	into.add("http_goroutine_vs_floor", results.ratio("goroutines", "floor"))
+	into.Add("http_goroutine_vs_floor", s.ratio("goroutines", "floor"))
 	cost("tcp_probe_cpu_us", "tcp")
 	cost("https_probe_cpu_us", "https")
-	into.add("https_probe_vs_nethttp", results.ratio("https", "https_nethttp"))
-	into.add("engine_bytes_per_target", results.median("bytes", "bytes"))
-	into.add("probes_per_second_per_core", 1e6/results.median("http", "cpu_us"))
+	into.Add("https_probe_vs_nethttp", s.ratio("https", "https_nethttp"))
+	into.Add("engine_bytes_per_target", s.median("bytes", "bytes"))
+	into.Add("probes_per_second_per_core", 1e6/s.median("http", "cpu_us"))
 	late := func(key, step string) {
-		into.add(key, results.median(step, "p99_ms"))
-		into.spread(key, results.of(step, "p99_ms"))
+		into.Add(key, s.median(step, "p99_ms"))
+		into.Spread(key, s.of(step, "p99_ms"))
 	}
 	late("lateness_p99_ms", "5k")
 	late("lateness_p99_ms_blackholed", "5k_black_holed")
-	into.add("lateness_p99_ms_beside_greedy", results.median("beside_greedy", "p99_ms"))
-	into.add("timer_lateness_p99_ms", results.median("5k_timer", "late_p99_ms"))
+	into.Add("lateness_p99_ms_beside_greedy", s.median("beside_greedy", "p99_ms"))
+	into.Add("timer_lateness_p99_ms", s.median("5k_timer", "late_p99_ms"))
 	lateVsTimer := func(key, step string) {
-		into.add(key, results.median(step, "p99_ms")/results.median("5k_timer", "late_p99_ms"))
+		into.Add(key, s.median(step, "p99_ms")/s.median("5k_timer", "late_p99_ms"))
 	}
 	lateVsTimer("lateness_p99_vs_timer", "5k")
 	lateVsTimer("lateness_p99_vs_timer_blackholed", "5k_black_holed")
 	lateVsTimer("lateness_p99_vs_timer_beside_greedy", "beside_greedy")
-	into.add("lateness_rate", results.median("5k", "answered")/results.median("5k", "seconds"))
+	into.Add("lateness_rate", s.median("5k", "answered")/s.median("5k", "seconds"))
 	// What else was measured on the way: the baselines, and how near an event loop gets.
 	cost("floor_cpu_us", "floor")
 	cost("floor_epoll_cpu_us", "epoll")
@@ -207,9 +221,9 @@ func reportCosts(results samples, into *report) {
 	cost("nethttp_paced_1k_cpu_us", "1k_nethttp")
 	cost("nethttp_paced_5k_cpu_us", "5k_nethttp")
 	cost("nethttps_cpu_us", "https_nethttp")
-	if len(results["tcp_50k"]) > 0 {
-		into.add("tcp_50k_5s_cores", results.median("tcp_50k", "cores"))
+	if len(s["tcp_50k"]) > 0 {
+		into.Add("tcp_50k_5s_cores", s.median("tcp_50k", "cores"))
 		cost("tcp_paced_10k_cpu_us", "tcp_50k")
-		into.add("tcp_paced_10k_vs_epoll", results.median("tcp_50k", "cpu_us")/results.median("5k_epoll", "cpu_us"))
+		into.Add("tcp_paced_10k_vs_epoll", s.median("tcp_50k", "cpu_us")/s.median("5k_epoll", "cpu_us"))
 	}
 }

@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package scale
 
 import (
 	"context"
@@ -30,6 +30,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/test/bench/statistics"
+	"farpoint.dev/farpoint/test/bench/targets"
 )
 
 // floorManager is the managed-by label of the floor's slices, which the operator leaves alone.
@@ -63,7 +65,7 @@ func (s *scene) measurePublishing(ctx context.Context) (floor publishingFloor, e
 	var created []*farpointv1.ExternalService
 	for number := range count {
 		object := &farpointv1.ExternalService{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprintf("floor-%d", number)}}
-		object.Spec.Endpoints = []farpointv1.Endpoint{{Address: published(0), HealthCheckURL: farpointv1.HealthCheckURL(s.places.url(s.scheme, 0))}}
+		object.Spec.Endpoints = []farpointv1.Endpoint{{Address: published(0), HealthCheckURL: farpointv1.HealthCheckURL(s.places.URL(s.scheme, 0))}}
 		if err := s.cluster.client.Create(ctx, object); err != nil {
 			return floor, err
 		}
@@ -76,13 +78,13 @@ func (s *scene) measurePublishing(ctx context.Context) (floor publishingFloor, e
 		if err := s.cluster.client.Create(ctx, slices[number]); err != nil {
 			return err
 		}
-		return s.writeFloorStatus(ctx, created[number], endpointsPerOwner)
+		return s.writeFloorStatus(ctx, created[number], targets.PerOwner)
 	})
 	if err != nil {
 		return floor, err
 	}
 	floor.publish = time.Since(start) / time.Duration(count)
-	if err := watch.readyEndpoints(ctx, count*endpointsPerOwner, time.Minute); err != nil {
+	if err := watch.readyEndpoints(ctx, count*targets.PerOwner, time.Minute); err != nil {
 		return floor, err
 	}
 	var took []time.Duration
@@ -93,7 +95,7 @@ func (s *scene) measurePublishing(ctx context.Context) (floor publishingFloor, e
 		if err := s.cluster.client.Update(ctx, slice); err != nil {
 			return floor, err
 		}
-		if err := s.writeFloorStatus(ctx, created[number], endpointsPerOwner-1); err != nil {
+		if err := s.writeFloorStatus(ctx, created[number], targets.PerOwner-1); err != nil {
 			return floor, err
 		}
 		seen, err := watch.changeAfter(ctx, address, updatedAt, 20*time.Second)
@@ -102,7 +104,7 @@ func (s *scene) measurePublishing(ctx context.Context) (floor publishingFloor, e
 		}
 		took = append(took, seen.Sub(updatedAt))
 	}
-	floor.p50, floor.p99 = percentile(took, 50), percentile(took, 99)
+	floor.p50, floor.p99 = statistics.Percentile(took, 50), statistics.Percentile(took, 99)
 	return floor, inParallel(count, floorWriters, func(number int) error {
 		return errors.Join(s.cluster.client.Delete(ctx, slices[number]), s.cluster.client.Delete(ctx, created[number]))
 	})
@@ -117,9 +119,9 @@ func floorSlice(number int) *discoveryv1.EndpointSlice {
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Ports:       []discoveryv1.EndpointPort{{Name: new("main"), Port: new(int32(8080)), Protocol: new(corev1.ProtocolTCP)}},
 	}
-	for index := range endpointsPerOwner {
+	for index := range targets.PerOwner {
 		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{
-			Addresses:  []string{published(number*endpointsPerOwner + index)},
+			Addresses:  []string{published(number*targets.PerOwner + index)},
 			Conditions: discoveryv1.EndpointConditions{Ready: new(true), Serving: new(true), Terminating: new(false)},
 		})
 	}
@@ -128,10 +130,10 @@ func floorSlice(number int) *discoveryv1.EndpointSlice {
 
 func (s *scene) writeFloorStatus(ctx context.Context, object *farpointv1.ExternalService, ready int) error {
 	before := object.DeepCopy()
-	object.Status.Total, object.Status.Ready = endpointsPerOwner, int32(ready)
+	object.Status.Total, object.Status.Ready = targets.PerOwner, int32(ready)
 	object.Status.Conditions = []metav1.Condition{{
 		Type: "Available", Status: metav1.ConditionTrue, Reason: "Floor", LastTransitionTime: metav1.Now(),
-		Message: fmt.Sprintf("%d of %d endpoints are ready", ready, endpointsPerOwner),
+		Message: fmt.Sprintf("%d of %d endpoints are ready", ready, targets.PerOwner),
 	}}
 	return s.cluster.client.Status().Patch(ctx, object, client.MergeFrom(before))
 }

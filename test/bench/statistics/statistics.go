@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package statistics
 
 import (
 	"cmp"
@@ -25,9 +25,9 @@ import (
 	"time"
 )
 
-// percentile returns the smallest value that is not below that many percent of them; zero
+// Percentile returns the smallest value that is not below that many percent of them; zero
 // if there are none.
-func percentile[T cmp.Ordered](values []T, percent float64) T {
+func Percentile[T cmp.Ordered](values []T, percent float64) T {
 	var none T
 	if len(values) == 0 {
 		return none
@@ -37,7 +37,8 @@ func percentile[T cmp.Ordered](values []T, percent float64) T {
 	return sorted[max(rank-1, 0)]
 }
 
-func median(values []float64) float64 {
+// Median returns the middle one of the values; NaN if there are none.
+func Median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	middle := len(sorted) / 2
 	switch {
@@ -49,4 +50,5 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }
+// Milliseconds returns a duration in milliseconds.
+func Milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }

@@ -16,11 +16,14 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package cost
 
 import (
 	"runtime"
 	"time"
+
+	"farpoint.dev/farpoint/test/bench/statistics"
+	"farpoint.dev/farpoint/test/bench/targets"
 )
 
 // timerTick is the grain of time that the engine begins probes in.
@@ -35,7 +38,7 @@ func measureTimerFloor(t task, begin func()) (figures, error) {
 	var late []time.Duration
 	phases := make([]time.Duration, t.Targets)
 	for index := range phases {
-		phases[index] = phase(index, t.Interval)
+		phases[index] = targets.Phase(index, t.Interval)
 	}
 	origin := time.Now()
 	before := time.Duration(origin.UnixNano()) % t.Interval
@@ -52,6 +55,6 @@ func measureTimerFloor(t task, begin func()) (figures, error) {
 		}
 	})
 	result := total(elapsed, cpu, 0)
-	result["late_p99_ms"] = milliseconds(percentile(late, 99))
+	result["late_p99_ms"] = statistics.Milliseconds(statistics.Percentile(late, 99))
 	return result, err
 }

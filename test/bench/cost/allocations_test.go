@@ -1,3 +1,5 @@
+//go:build linux
+
 /*
 Copyright 2026 The Farpoint Authors.
 
@@ -14,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package cost
 
 import (
 	"slices"
