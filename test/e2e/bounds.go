@@ -18,7 +18,11 @@ limitations under the License.
 
 package e2e
 
-import "time"
+import (
+	"time"
+
+	"farpoint.dev/farpoint/test/e2e/traffic"
+)
 
 // Settings are those of a health check.
 type Settings struct {
@@ -49,7 +53,7 @@ const Slack = 250 * time.Millisecond
 
 // LastFailure is the time from a fault to the last request that failed of those that were
 // sent from then on; 0 if none did.
-func LastFailure(requests []Request, fault time.Time) time.Duration {
+func LastFailure(requests []traffic.Request, fault time.Time) time.Duration {
 	var last time.Duration
 	for _, request := range requests {
 		if request.Failed() {
@@ -60,7 +64,7 @@ func LastFailure(requests []Request, fault time.Time) time.Duration {
 }
 
 // Failures counts requests in vain.
-func Failures(requests []Request) int {
+func Failures(requests []traffic.Request) int {
 	count := 0
 	for _, request := range requests {
 		if request.Failed() {

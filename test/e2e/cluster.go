@@ -32,6 +32,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"farpoint.dev/farpoint/test/e2e/netns"
 )
 
 // Binaries are what is run.
@@ -54,10 +56,10 @@ type Cluster struct {
 	folder       string
 	controlPlane *controlPlane
 	// router is the first node, and nodes counts those there have been.
-	router *Node
+	router *netns.Node
 	nodes  int
 	// proxies are the kube-proxies, by node.
-	proxies map[*Node]*process
+	proxies map[*netns.Node]*netns.Process
 }
 
 // Require returns an error that says what the machine or the build lacks.
@@ -86,11 +88,11 @@ func Require(binaries Binaries) error {
 // NewCluster starts a cluster of one node that keeps its files in the folder. After an
 // error, too, it is to be stopped.
 func NewCluster(ctx context.Context, binaries Binaries, folder string) (*Cluster, error) {
-	c := &Cluster{api: net.JoinHostPort(apiService, "443"), binaries: binaries, folder: folder, proxies: map[*Node]*process{}}
-	if err := sweep(); err != nil {
+	c := &Cluster{api: net.JoinHostPort(netns.APIService, "443"), binaries: binaries, folder: folder, proxies: map[*netns.Node]*netns.Process{}}
+	if err := netns.Sweep(); err != nil {
 		return c, fmt.Errorf("remove what earlier runs have left: %w", err)
 	}
-	node, err := newNode(1)
+	node, err := netns.NewNode(1)
 	if err != nil {
 		return c, fmt.Errorf("make a node: %w", err)
 	}
@@ -114,17 +116,17 @@ func NewCluster(ctx context.Context, binaries Binaries, folder string) (*Cluster
 }
 
 // Router is the node that hosts outside are connected to.
-func (c *Cluster) Router() *Node { return c.router }
+func (c *Cluster) Router() *netns.Node { return c.router }
 
 // AddNode makes one more node, in a zone of its own, with a kube-proxy.
-func (c *Cluster) AddNode(ctx context.Context) (*Node, error) {
+func (c *Cluster) AddNode(ctx context.Context) (*netns.Node, error) {
 	c.nodes++
-	node, err := newNode(c.nodes)
+	node, err := netns.NewNode(c.nodes)
 	if err != nil {
 		return nil, err
 	}
-	if err := node.join(c.Router()); err != nil {
-		return nil, errors.Join(err, node.remove())
+	if err := node.Join(c.Router()); err != nil {
+		return nil, errors.Join(err, node.Remove())
 	}
 	if err := errors.Join(c.register(ctx, node), c.startProxy(ctx, node)); err != nil {
 		return nil, errors.Join(err, c.RemoveNode(ctx, node))
@@ -133,14 +135,14 @@ func (c *Cluster) AddNode(ctx context.Context) (*Node, error) {
 }
 
 // RemoveNode ends what AddNode has begun. The node's Pods are gone already.
-func (c *Cluster) RemoveNode(ctx context.Context, node *Node) error {
+func (c *Cluster) RemoveNode(ctx context.Context, node *netns.Node) error {
 	var killed error
 	if proxy := c.proxies[node]; proxy != nil {
-		killed = proxy.kill()
+		killed = proxy.Kill()
 		delete(c.proxies, node)
 	}
 	object := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Hostname}}
-	return errors.Join(killed, client.IgnoreNotFound(c.Client.Delete(ctx, object)), node.remove())
+	return errors.Join(killed, client.IgnoreNotFound(c.Client.Delete(ctx, object)), node.Remove())
 }
 
 // proxyConfig is that of a kube-proxy.
@@ -162,17 +164,17 @@ const proxyConfig = `{
 const minSyncPeriod = 20 * time.Millisecond
 
 // startProxy runs the kube-proxy of a node and returns once Services work.
-func (c *Cluster) startProxy(ctx context.Context, node *Node) error {
+func (c *Cluster) startProxy(ctx context.Context, node *netns.Node) error {
 	name := "kube-proxy-" + node.Hostname
 	if err := c.controlPlane.writeKubeconfig(name, "system:kube-proxy"); err != nil {
 		return err
 	}
-	config := fmt.Sprintf(proxyConfig, c.controlPlane.kubeconfig(name), node.Hostname, podRanges, minSyncPeriod)
+	config := fmt.Sprintf(proxyConfig, c.controlPlane.kubeconfig(name), node.Hostname, netns.PodRanges, minSyncPeriod)
 	file := filepath.Join(c.folder, name+".json")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return err
 	}
-	started, err := start(name, node.command(filepath.Join(c.binaries.Assets, "kube-proxy"), "--config="+file), filepath.Join(c.folder, name+".log"))
+	started, err := netns.StartProcess(name, node.Command(filepath.Join(c.binaries.Assets, "kube-proxy"), "--config="+file), filepath.Join(c.folder, name+".log"))
 	if err != nil {
 		return err
 	}
@@ -183,14 +185,14 @@ func (c *Cluster) startProxy(ctx context.Context, node *Node) error {
 	// Whenever an endpoint of a UDP port goes, it looks at all the connections that the
 	// kernel remembers. Those of clients that have hung up would be far more than all others,
 	// which they are not where connections are kept.
-	if err := node.sysctl("netfilter/nf_conntrack_tcp_timeout_time_wait", "1"); err != nil {
+	if err := node.Sysctl("netfilter/nf_conntrack_tcp_timeout_time_wait", "1"); err != nil {
 		return err
 	}
 	// Who has the port of a connection in vain again is led to the dead host that it was led
 	// to. For clients that send as much as ours the two minutes of the kernel are too long.
 	return errors.Join(
-		node.sysctl("netfilter/nf_conntrack_tcp_timeout_syn_sent", "2"),
-		node.sysctl("netfilter/nf_conntrack_tcp_timeout_fin_wait", "2"),
+		node.Sysctl("netfilter/nf_conntrack_tcp_timeout_syn_sent", "2"),
+		node.Sysctl("netfilter/nf_conntrack_tcp_timeout_fin_wait", "2"),
 	)
 }
 
@@ -200,13 +202,13 @@ func (c *Cluster) startProxy(ctx context.Context, node *Node) error {
 func (c *Cluster) RestartProxies(ctx context.Context) error {
 	var failed []error
 	for node, proxy := range c.proxies {
-		failed = append(failed, proxy.kill(), c.startProxy(ctx, node))
+		failed = append(failed, proxy.Kill(), c.startProxy(ctx, node))
 	}
 	return errors.Join(failed...)
 }
 
 // register makes the Node object, which nobody does where there is no kubelet.
-func (c *Cluster) register(ctx context.Context, node *Node) error {
+func (c *Cluster) register(ctx context.Context, node *netns.Node) error {
 	object := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Hostname, Labels: map[string]string{corev1.LabelTopologyZone: node.Zone}}}
 	if err := c.Client.Create(ctx, object); err != nil {
 		return fmt.Errorf("create node %s: %w", node.Hostname, err)
@@ -222,21 +224,21 @@ func (c *Cluster) register(ctx context.Context, node *Node) error {
 }
 
 // awaitProxy waits until the Service of the API server works on the node.
-func (c *Cluster) awaitProxy(ctx context.Context, node *Node, proxy *process) error {
+func (c *Cluster) awaitProxy(ctx context.Context, node *netns.Node, proxy *netns.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		attempt, done := context.WithTimeout(ctx, time.Second)
-		connection, err := node.DialContext(attempt, "tcp", net.JoinHostPort(apiService, "443"))
+		connection, err := node.DialContext(attempt, "tcp", net.JoinHostPort(netns.APIService, "443"))
 		done()
 		if err == nil {
 			return connection.Close()
 		}
-		if dead := proxy.alive(); dead != nil {
+		if dead := proxy.Alive(); dead != nil {
 			return dead
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("the kube-proxy of %s does not do its work, see %s: %w", node.Hostname, proxy.log, err)
+			return fmt.Errorf("the kube-proxy of %s does not do its work, see %s: %w", node.Hostname, proxy.Log, err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -244,13 +246,13 @@ func (c *Cluster) awaitProxy(ctx context.Context, node *Node, proxy *process) er
 
 // Apply installs the manifests of a kustomization's folder.
 func (c *Cluster) Apply(folder string) error {
-	return run(c.controlPlane.kubectl("apply", "--server-side", "--force-conflicts", "-k", folder), "")
+	return netns.Run(c.controlPlane.kubectl("apply", "--server-side", "--force-conflicts", "-k", folder), "")
 }
 
 // StopControlPlane ends the API server and etcd at once, as a node does that loses its
 // power.
 func (c *Cluster) StopControlPlane() error {
-	return errors.Join(c.controlPlane.server.kill(), c.controlPlane.etcd.kill())
+	return errors.Join(c.controlPlane.server.Kill(), c.controlPlane.etcd.Kill())
 }
 
 // StartControlPlane ends StopControlPlane. It returns when the API server is ready, and
@@ -261,23 +263,23 @@ func (c *Cluster) StartControlPlane(ctx context.Context) (time.Time, error) {
 }
 
 // FreezeEtcd stops etcd without ending it: the API server answers nothing, or too late.
-func (c *Cluster) FreezeEtcd() error { return c.controlPlane.etcd.signal(syscall.SIGSTOP) }
+func (c *Cluster) FreezeEtcd() error { return c.controlPlane.etcd.Signal(syscall.SIGSTOP) }
 
 // ThawEtcd ends FreezeEtcd.
-func (c *Cluster) ThawEtcd() error { return c.controlPlane.etcd.signal(syscall.SIGCONT) }
+func (c *Cluster) ThawEtcd() error { return c.controlPlane.etcd.Signal(syscall.SIGCONT) }
 
 // Stop ends all processes and removes all namespaces of this process, whatever of it has
 // been started.
 func (c *Cluster) Stop() error {
 	for _, proxy := range c.proxies {
-		_ = proxy.kill() // perhaps it is dead already
+		_ = proxy.Kill() // perhaps it is dead already
 	}
 	if plane := c.controlPlane; plane != nil {
-		for _, p := range []*process{plane.controllers, plane.server, plane.etcd} {
+		for _, p := range []*netns.Process{plane.controllers, plane.server, plane.etcd} {
 			if p != nil {
-				_ = p.kill()
+				_ = p.Kill()
 			}
 		}
 	}
-	return sweep()
+	return netns.Sweep()
 }

@@ -38,6 +38,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
+	"farpoint.dev/farpoint/test/e2e/netns"
 )
 
 const (
@@ -61,7 +62,7 @@ rules:
 
 // controlPlane is etcd, an API server and the controllers of Kubernetes, all on one node.
 type controlPlane struct {
-	node   *Node
+	node   *netns.Node
 	assets string
 	folder string
 	ca     *authority
@@ -70,18 +71,18 @@ type controlPlane struct {
 	// port is that of the API server, prefix where etcd keeps what is its own.
 	port, prefix string
 
-	etcd, server, controllers *process
+	etcd, server, controllers *netns.Process
 }
 
 // newControlPlane writes the files of one that keeps them in the folder. Several on one node
 // differ in the port and the prefix.
-func newControlPlane(node *Node, assets, folder, port, prefix string) (*controlPlane, error) {
+func newControlPlane(node *netns.Node, assets, folder, port, prefix string) (*controlPlane, error) {
 	ca, err := newAuthority()
 	if err != nil {
 		return nil, err
 	}
 	plane := &controlPlane{node: node, assets: assets, folder: folder, ca: ca, port: port, prefix: prefix}
-	serving, err := ca.server(node.Address.String(), apiService)
+	serving, err := ca.server(node.Address.String(), netns.APIService)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +193,7 @@ func (c *controlPlane) startServer(ctx context.Context) (err error) {
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file="+c.path("account.key"),
 		"--service-account-signing-key-file="+c.path("account.key"),
-		"--service-cluster-ip-range="+serviceRanges,
+		"--service-cluster-ip-range="+netns.ServiceRanges,
 		"--audit-policy-file="+c.path("audit.yaml"), "--audit-log-path="+c.auditLog(),
 		"--audit-log-mode=blocking", // what has been answered has been noted
 		"--shutdown-delay-duration=0s",
@@ -219,11 +220,11 @@ func (c *controlPlane) ready(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if dead := errors.Join(c.etcd.alive(), c.server.alive()); dead != nil {
+		if dead := errors.Join(c.etcd.Alive(), c.server.Alive()); dead != nil {
 			return dead
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("the API server does not get ready, see %s: %w", c.server.log, err)
+			return fmt.Errorf("the API server does not get ready, see %s: %w", c.server.Log, err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -249,11 +250,11 @@ func (c *controlPlane) startControllers() (err error) {
 }
 
 // run starts one of the binaries on the node.
-func (c *controlPlane) run(name string, arguments ...string) (*process, error) {
-	return start(name, c.node.command(filepath.Join(c.assets, name), arguments...), c.path(name+".log"))
+func (c *controlPlane) run(name string, arguments ...string) (*netns.Process, error) {
+	return netns.StartProcess(name, c.node.Command(filepath.Join(c.assets, name), arguments...), c.path(name+".log"))
 }
 
 // kubectl is one for the administrator.
 func (c *controlPlane) kubectl(arguments ...string) *exec.Cmd {
-	return c.node.command(filepath.Join(c.assets, "kubectl"), append([]string{"--kubeconfig=" + c.kubeconfig("administrator")}, arguments...)...)
+	return c.node.Command(filepath.Join(c.assets, "kubectl"), append([]string{"--kubeconfig=" + c.kubeconfig("administrator")}, arguments...)...)
 }

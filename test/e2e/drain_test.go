@@ -28,6 +28,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/test/e2e"
+	"farpoint.dev/farpoint/test/e2e/traffic"
 )
 
 // drainPeriod is that of the scenarios.
@@ -41,7 +42,7 @@ type move struct {
 	*scenario
 	old, fresh *e2e.Host
 	// client makes a new connection for each request, session keeps one to the old host.
-	client, session *e2e.Client
+	client, session *traffic.Client
 }
 
 // moving is how the sample of a move begins, with these of its endpoints.
@@ -69,14 +70,14 @@ func moving(t *testing.T, name string, story func(*move), endpoints ...int) {
 
 // sessionWith keeps a connection to the Service that leads to the host, and those that led
 // elsewhere first.
-func (s *scenario) sessionWith(host *e2e.Host) *e2e.Client {
+func (s *scenario) sessionWith(host *e2e.Host) *traffic.Client {
 	s.t.Helper()
 	from := s.pod()
 	for range 20 {
-		session := from.StartSession(s.clusterIP(80), 50*time.Millisecond)
+		session := traffic.StartSession(from.Namespace, s.clusterIP(80), 50*time.Millisecond)
 		s.clients = append(s.clients, session)
-		var first []e2e.Request
-		s.Eventually(func() []e2e.Request {
+		var first []traffic.Request
+		s.Eventually(func() []traffic.Request {
 			first = session.Between(s.started, time.Now())
 			return first
 		}).WithTimeout(5 * time.Second).ShouldNot(BeEmpty())
@@ -96,7 +97,7 @@ func (s *scenario) gone(host *e2e.Host) {
 }
 
 // lastTo is how long after a time a client's last request was sent that a host answered.
-func lastTo(client *e2e.Client, host *e2e.Host, since time.Time) time.Duration {
+func lastTo(client *traffic.Client, host *e2e.Host, since time.Time) time.Duration {
 	var last time.Duration
 	for _, request := range client.Between(since, time.Now()) {
 		if request.Backend == host.Name {

@@ -30,6 +30,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/test/e2e"
+	"farpoint.dev/farpoint/test/e2e/traffic"
 )
 
 // withUDP gives the Service a port for datagrams as well.
@@ -57,7 +58,7 @@ func TestDeathOfUDPFlow(t *testing.T) {
 			spec.HealthCheckURL = "dns:///example.com"
 		})
 		s.send(s.pod().Namespace, "udp", s.clusterIP(7), 10) // waits until all can be reached
-		client, err := s.pod().StartFlow(s.clusterIP(7), requestRate)
+		client, err := traffic.StartFlow(s.pod().Namespace, s.clusterIP(7), requestRate)
 		s.Expect(err).NotTo(HaveOccurred())
 		s.clients = append(s.clients, client)
 		s.begin()
@@ -70,9 +71,9 @@ func TestDeathOfUDPFlow(t *testing.T) {
 }
 
 // servedBy is the host that answers a client at the moment.
-func (s *scenario) servedBy(client *e2e.Client) *e2e.Host {
+func (s *scenario) servedBy(client *traffic.Client) *e2e.Host {
 	s.t.Helper()
-	var last e2e.Request
+	var last traffic.Request
 	s.Eventually(func() bool {
 		now := time.Now()
 		for _, request := range client.Between(now.Add(-time.Second), now) {

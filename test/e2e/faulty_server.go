@@ -30,6 +30,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"farpoint.dev/farpoint/test/e2e/netns"
 )
 
 // faultPort is where the faulty API server is on the node.
@@ -60,7 +62,7 @@ type FaultyServer struct {
 // NewFaultyServer starts one that has no faults yet.
 func (c *Cluster) NewFaultyServer() (*FaultyServer, error) {
 	node := c.Router()
-	serving, err := c.controlPlane.ca.server(apiService, node.Address.String())
+	serving, err := c.controlPlane.ca.server(netns.APIService, node.Address.String())
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +85,7 @@ func (c *Cluster) NewFaultyServer() (*FaultyServer, error) {
 	proxy.ErrorLog = quiet
 	// What cannot be passed on ends as the connection to an API server does that dies.
 	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
-	listener, err := node.listen(faulty.Address)
+	listener, err := node.Listen(faulty.Address)
 	if err != nil {
 		return nil, err
 	}

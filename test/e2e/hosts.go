@@ -31,6 +31,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"farpoint.dev/farpoint/test/e2e/netns"
 )
 
 // BackendPort is where backends answer, over TCP and UDP.
@@ -38,7 +40,7 @@ const BackendPort = 8080
 
 // Host is a machine outside the cluster, with a backend on it.
 type Host struct {
-	*Namespace
+	*netns.Namespace
 	// Name is what its backend answers.
 	Name string
 	// Addresses are its IPv4 addresses, Address6 its IPv6 one.
@@ -52,7 +54,7 @@ type Host struct {
 	shared bool
 	// certificate is what the backend shows; nil if it speaks plain HTTP.
 	certificate *Certificate
-	backend     *process
+	backend     *netns.Process
 	stdin       io.WriteCloser
 
 	// mu guards what follows. Nothing waits while holding it.
@@ -139,7 +141,7 @@ func (c *Cluster) NewNeighbours(name string, count int) ([]*Host, error) {
 
 // prepareHost makes a host whose backend does not run.
 func (c *Cluster) prepareHost(name string, addresses int) (*Host, error) {
-	namespace, list, address6, err := c.Router().newSite(name, addresses)
+	namespace, list, address6, err := c.Router().NewSite(name, addresses)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +172,7 @@ func (h *Host) Has(address string) bool {
 
 // Start runs the backend and ends a fault that there was.
 func (h *Host) Start() error {
-	command := h.command(h.binary, "-name", h.Name, "-listen", fmt.Sprintf("%s:%d", h.listen, BackendPort), fmt.Sprintf("-tls=%t", h.certificate != nil))
+	command := h.Command(h.binary, "-name", h.Name, "-listen", fmt.Sprintf("%s:%d", h.listen, BackendPort), fmt.Sprintf("-tls=%t", h.certificate != nil))
 	stdin, err := command.StdinPipe()
 	if err != nil {
 		return err
@@ -181,7 +183,7 @@ func (h *Host) Start() error {
 	}
 	command.Stdout = writer
 	h.acks = make(chan struct{}, 1)
-	h.backend, err = start(h.Name, command, h.log)
+	h.backend, err = netns.StartProcess(h.Name, command, h.log)
 	writer.Close() // the backend has its own
 	if err != nil {
 		return errors.Join(err, reader.Close())
@@ -240,8 +242,8 @@ func (h *Host) acknowledged() error {
 	select {
 	case <-h.acks:
 		return nil
-	case <-h.backend.died:
-		return h.backend.alive()
+	case <-h.backend.Died:
+		return h.backend.Alive()
 	case <-time.After(10 * time.Second):
 		return fmt.Errorf("the backend of %s does not answer, see %s", h.Name, h.log)
 	}
@@ -251,13 +253,13 @@ func (h *Host) acknowledged() error {
 // stays. It returns when.
 func (h *Host) Kill() (time.Time, error) {
 	at := h.ill()
-	return at, h.backend.kill()
+	return at, h.backend.Kill()
 }
 
 // Cut drops every packet to the host, as a cable does that is cut somewhere on the way.
 func (h *Host) Cut() (time.Time, error) {
 	at := h.ill()
-	return at, h.nft(`table inet cut {
+	return at, h.NFT(`table inet cut {
 		chain in { type filter hook prerouting priority -400; drop; }
 		chain out { type filter hook output priority -400; drop; }
 	}`)
@@ -265,7 +267,7 @@ func (h *Host) Cut() (time.Time, error) {
 
 // Repair ends a Cut.
 func (h *Host) Repair() error {
-	if err := h.nft("delete table inet cut"); err != nil {
+	if err := h.NFT("delete table inet cut"); err != nil {
 		return err
 	}
 	h.well()
@@ -276,12 +278,12 @@ func (h *Host) Repair() error {
 // and nobody answers.
 func (h *Host) Freeze() (time.Time, error) {
 	at := h.ill()
-	return at, h.backend.signal(syscall.SIGSTOP)
+	return at, h.backend.Signal(syscall.SIGSTOP)
 }
 
 // Thaw ends a Freeze.
 func (h *Host) Thaw() error {
-	if err := h.backend.signal(syscall.SIGCONT); err != nil {
+	if err := h.backend.Signal(syscall.SIGCONT); err != nil {
 		return err
 	}
 	h.well()
@@ -322,14 +324,14 @@ var swallowed = netip.MustParsePrefix("172.20.0.0/20")
 
 // Swallow has the node send a network of 4,096 addresses to the host, which drops what is
 // for it. It returns them.
-func (h *Host) Swallow(node *Node) ([]netip.Addr, error) {
+func (h *Host) Swallow(node *netns.Node) ([]netip.Addr, error) {
 	var list []netip.Addr
 	for address := swallowed.Addr(); swallowed.Contains(address); address = address.Next() {
 		list = append(list, address)
 	}
 	return list, errors.Join(
-		h.nft(fmt.Sprintf("table inet swallow { chain in { type filter hook prerouting priority -400; ip daddr %s drop; }; }", swallowed)),
-		node.ip(fmt.Sprintf("route replace %s via %s", swallowed, h.Address())),
+		h.NFT(fmt.Sprintf("table inet swallow { chain in { type filter hook prerouting priority -400; ip daddr %s drop; }; }", swallowed)),
+		node.IP(fmt.Sprintf("route replace %s via %s", swallowed, h.Address())),
 	)
 }
 
@@ -382,10 +384,10 @@ func (h *Host) ConnectionsFrom(address netip.Addr, since time.Time) map[netip.Ad
 // Remove ends the backend and removes the host.
 func (h *Host) Remove() error {
 	if h.backend != nil {
-		_ = h.backend.kill() // perhaps it is dead already
+		_ = h.backend.Kill() // perhaps it is dead already
 	}
 	if h.shared {
 		return nil
 	}
-	return h.remove()
+	return h.Namespace.Remove()
 }

@@ -27,23 +27,25 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"farpoint.dev/farpoint/test/e2e/netns"
 )
 
 // NameServer is a machine outside the cluster with a dnsmasq on it, which knows the zone
 // "example".
 type NameServer struct {
-	*Namespace
+	*netns.Namespace
 	Address netip.Addr
 
 	arguments []string
 	log       string
-	running   *process
+	running   *netns.Process
 }
 
 // NewNameServer starts a name server with records such as "db.example,198.18.1.10", which may
 // be kept for a second.
 func (c *Cluster) NewNameServer(records ...string) (*NameServer, error) {
-	namespace, list, _, err := c.Router().newSite("names", 1)
+	namespace, list, _, err := c.Router().NewSite("names", 1)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +69,7 @@ func (c *Cluster) NewNameServer(records ...string) (*NameServer, error) {
 
 // Start runs dnsmasq and returns once it listens.
 func (n *NameServer) Start() (err error) {
-	if n.running, err = start("dnsmasq", n.command("dnsmasq", n.arguments...), n.log); err != nil {
+	if n.running, err = netns.StartProcess("dnsmasq", n.Command("dnsmasq", n.arguments...), n.log); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -77,7 +79,7 @@ func (n *NameServer) Start() (err error) {
 		if err == nil {
 			return connection.Close()
 		}
-		if dead := n.running.alive(); dead != nil {
+		if dead := n.running.Alive(); dead != nil {
 			return dead
 		}
 		if ctx.Err() != nil {
@@ -88,18 +90,18 @@ func (n *NameServer) Start() (err error) {
 }
 
 // Kill ends dnsmasq: the host answers that nobody listens.
-func (n *NameServer) Kill() error { return n.running.kill() }
+func (n *NameServer) Kill() error { return n.running.Kill() }
 
 // Freeze stops dnsmasq without ending it: nobody answers.
-func (n *NameServer) Freeze() error { return n.running.signal(syscall.SIGSTOP) }
+func (n *NameServer) Freeze() error { return n.running.Signal(syscall.SIGSTOP) }
 
 // Thaw ends a Freeze.
-func (n *NameServer) Thaw() error { return n.running.signal(syscall.SIGCONT) }
+func (n *NameServer) Thaw() error { return n.running.Signal(syscall.SIGCONT) }
 
 // Remove ends dnsmasq and removes its host.
 func (n *NameServer) Remove() error {
 	if n.running != nil {
-		_ = n.running.kill() // perhaps it is dead already
+		_ = n.running.Kill() // perhaps it is dead already
 	}
-	return n.remove()
+	return n.Namespace.Remove()
 }

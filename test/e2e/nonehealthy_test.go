@@ -28,6 +28,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/test/e2e"
+	"farpoint.dev/farpoint/test/e2e/traffic"
 )
 
 // refusedRate is one at which the kernel answers each connection that leads nowhere: of
@@ -58,16 +59,16 @@ func TestPublishNone(t *testing.T) {
 		}
 		down := time.Now().Add(e2e.Slack)
 		time.Sleep(e2e.Slack)
-		refused := patient.StartClient("tcp", s.clusterIP(80), refusedRate)
+		refused := traffic.Start(patient.Namespace, "tcp", s.clusterIP(80), refusedRate)
 		time.Sleep(2 * time.Second)
 		for _, request := range refused.Stop() {
-			s.Expect(request.Outcome).To(Equal(e2e.Refused), "%v", request)
+			s.Expect(request.Outcome).To(Equal(traffic.Refused), "%v", request)
 			s.note("refusedWithinMs", request.Took)
 		}
 		s.Expect(s.row.Further["refusedWithinMs"]).To(BeNumerically("<=", e2e.Slack.Milliseconds()))
 		requests := client.Between(down, down.Add(time.Second))
 		s.Expect(e2e.Failures(requests)).To(Equal(len(requests)))
-		hasty := slices.DeleteFunc(requests, func(request e2e.Request) bool { return request.Outcome != e2e.Refused })
+		hasty := slices.DeleteFunc(requests, func(request traffic.Request) bool { return request.Outcome != traffic.Refused })
 		s.row.Further["hastyRefusedPercent"] = 100 * float64(len(hasty)) / float64(requestRate)
 
 		back := time.Now()
@@ -82,7 +83,7 @@ func TestPublishNone(t *testing.T) {
 }
 
 // returns expects that clients are served well again soon after a time.
-func (s *scenario) returns(client *e2e.Client, back time.Time, bound time.Duration) {
+func (s *scenario) returns(client *traffic.Client, back time.Time, bound time.Duration) {
 	s.t.Helper()
 	for _, host := range s.hosts {
 		s.isIn(host, bound+10*time.Second)
@@ -115,7 +116,7 @@ func (s *scenario) passChecks(hosts ...*e2e.Host) time.Time {
 }
 
 // backends are who answered between two times, and how often.
-func backends(client *e2e.Client, from, to time.Time) map[string]int {
+func backends(client *traffic.Client, from, to time.Time) map[string]int {
 	counts := map[string]int{}
 	for _, request := range client.Between(from, to) {
 		counts[request.Backend]++

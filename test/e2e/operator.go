@@ -37,6 +37,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"farpoint.dev/farpoint/test/e2e/netns"
 )
 
 const (
@@ -55,7 +57,7 @@ const (
 type account struct{ folder string }
 
 // newAccount takes the token of the ServiceAccount that is installed, for a Pod.
-func (c *Cluster) newAccount(ctx context.Context, pod *Pod) (account, error) {
+func (c *Cluster) newAccount(ctx context.Context, pod *netns.Pod) (account, error) {
 	a := account{filepath.Join(c.folder, "account-"+pod.Name)}
 	of := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: accountName}}
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To[int64](12 * 3600)}}
@@ -80,9 +82,9 @@ func (c *Cluster) newAccount(ctx context.Context, pod *Pod) (account, error) {
 // Operator is a replica of Farpoint: a Pod of its own in all that matters to it, with the
 // arguments, the user and the rights that the manifests give it.
 type Operator struct {
-	*process
-	Pod *Pod
+	Pod *netns.Pod
 
+	running *netns.Process
 	cluster *Cluster
 	options OperatorOptions
 }
@@ -136,13 +138,13 @@ mount --bind %[3]s /run/manager
 hostname %[5]s
 exec setpriv --reuid=%[4]s --regid=%[4]s --clear-groups --bounding-set=-all --no-new-privs --pdeathsig=KILL /run/manager "$@"`,
 		accountFolder, account.folder, o.options.Binary, nonroot, o.Pod.Name)
-	command := o.Pod.command("unshare", append([]string{"--uts", "sh", "-c", script, "sh"}, append(arguments, o.options.Arguments...)...)...)
+	command := o.Pod.Command("unshare", append([]string{"--uts", "sh", "-c", script, "sh"}, append(arguments, o.options.Arguments...)...)...)
 	host, port, err := net.SplitHostPort(o.options.API)
 	if err != nil {
 		return err
 	}
 	command.Env = append(os.Environ(), "KUBERNETES_SERVICE_HOST="+host, "KUBERNETES_SERVICE_PORT="+port)
-	o.process, err = start(o.Pod.Name, command, filepath.Join(o.cluster.folder, o.Pod.Name+".log"))
+	o.running, err = netns.StartProcess(o.Pod.Name, command, filepath.Join(o.cluster.folder, o.Pod.Name+".log"))
 	return err
 }
 
@@ -158,7 +160,7 @@ func (c *Cluster) deployedArguments(ctx context.Context) ([]string, error) {
 
 // Ready asks the operator as the kubelet does.
 func (o *Operator) Ready(ctx context.Context) error {
-	if err := o.alive(); err != nil {
+	if err := o.running.Alive(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -186,44 +188,44 @@ func (o *Operator) Leads(ctx context.Context) (bool, error) {
 	if err := o.cluster.Client.Get(ctx, key, lease); err != nil {
 		return false, client.IgnoreNotFound(err)
 	}
-	return o.alive() == nil && strings.HasPrefix(ptr.Deref(lease.Spec.HolderIdentity, ""), o.Pod.Name+"_"), nil
+	return o.running.Alive() == nil && strings.HasPrefix(ptr.Deref(lease.Spec.HolderIdentity, ""), o.Pod.Name+"_"), nil
 }
 
 // Stop ends the operator as the kubelet does, and returns how long that took.
 func (o *Operator) Stop() (time.Duration, error) {
 	start := time.Now()
-	err := o.stop(10 * time.Second) // terminationGracePeriodSeconds
+	err := o.running.Stop(10 * time.Second) // terminationGracePeriodSeconds
 	return time.Since(start), err
 }
 
 // Remove ends the operator and removes its Pod.
 func (o *Operator) Remove() error {
 	var err error
-	if o.process != nil && o.alive() == nil {
+	if o.running != nil && o.running.Alive() == nil {
 		_, err = o.Stop()
 	}
-	return errors.Join(err, o.Pod.remove())
+	return errors.Join(err, o.Pod.Remove())
 }
 
 // Kill ends the operator with SIGKILL.
-func (o *Operator) Kill() error { return o.kill() }
+func (o *Operator) Kill() error { return o.running.Kill() }
 
 // Alive returns an error that says how the operator ended, if it has.
-func (o *Operator) Alive() error { return o.alive() }
+func (o *Operator) Alive() error { return o.running.Alive() }
 
 // Pause stops the operator without ending it, until Resume.
-func (o *Operator) Pause() error { return o.signal(syscall.SIGSTOP) }
+func (o *Operator) Pause() error { return o.running.Signal(syscall.SIGSTOP) }
 
 // Resume ends Pause.
-func (o *Operator) Resume() error { return o.signal(syscall.SIGCONT) }
+func (o *Operator) Resume() error { return o.running.Signal(syscall.SIGCONT) }
 
 // LimitFiles allows the operator that many open files from now on, those that are open
 // included.
 func (o *Operator) LimitFiles(most int) error {
 	// As the operator's own user: where root is not all-powerful, in a container, it may
 	// not do it to others.
-	return run(o.Pod.command("setpriv", "--reuid="+nonroot, "--regid="+nonroot, "--clear-groups",
-		"prlimit", fmt.Sprintf("--pid=%d", o.command.Process.Pid), fmt.Sprintf("--nofile=%d:", most)), "")
+	return netns.Run(o.Pod.Command("setpriv", "--reuid="+nonroot, "--regid="+nonroot, "--clear-groups",
+		"prlimit", fmt.Sprintf("--pid=%d", o.running.PID()), fmt.Sprintf("--nofile=%d:", most)), "")
 }
 
 // Use has the operator started from another binary from now on; empty means the one under
@@ -236,7 +238,7 @@ func (o *Operator) Use(binary string) {
 
 // OpenFiles counts the operator's open files.
 func (o *Operator) OpenFiles() (int, error) {
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", o.command.Process.Pid))
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", o.running.PID()))
 	return len(entries), err
 }
 
@@ -260,7 +262,7 @@ func (o *Operator) Reject(with string) error {
 
 // RejectLocally has the Pod's own packet filter do the same, until AcceptLocally.
 func (o *Operator) RejectLocally(with string) error {
-	return o.Pod.nft(fmt.Sprintf(`table inet isolate {
+	return o.Pod.NFT(fmt.Sprintf(`table inet isolate {
 		chain output { type filter hook output priority 0;
 			ip daddr 198.18.0.0/15 meta l4proto tcp reject with %s
 		}
@@ -268,7 +270,7 @@ func (o *Operator) RejectLocally(with string) error {
 }
 
 // AcceptLocally ends RejectLocally.
-func (o *Operator) AcceptLocally() error { return o.Pod.nft("delete table inet isolate") }
+func (o *Operator) AcceptLocally() error { return o.Pod.NFT("delete table inet isolate") }
 
 // Lose drops so many of a hundred packets to hosts outside at random, and as many of theirs.
 func (o *Operator) Lose(percent int) error {
@@ -300,40 +302,40 @@ func ResetConnections(operators ...*Operator) error {
 
 // filter adds rules to what the node forwards for the Pod.
 func (o *Operator) filter(name, rules string) error {
-	return o.Pod.node.nft(fmt.Sprintf(`table inet %s-%s {
+	return o.Pod.Node.NFT(fmt.Sprintf(`table inet %s-%s {
 		chain input { type filter hook input priority -400; %[3]s
 		}
 		chain forward { type filter hook forward priority -400; %[3]s
 		}
-	}`, o.Pod.link, name, rules))
+	}`, o.Pod.Link, name, rules))
 }
 
 func (o *Operator) unfilter(name string) error {
-	return o.Pod.node.nft(fmt.Sprintf("delete table inet %s-%s", o.Pod.link, name))
+	return o.Pod.Node.NFT(fmt.Sprintf("delete table inet %s-%s", o.Pod.Link, name))
 }
 
 // Divert leads the operator's new connections to the API server to the faulty one
 // instead, and Undivert no longer. Connections that stand stay where they lead.
 func (o *Operator) Divert(to *FaultyServer) error {
-	return o.Pod.node.nft(fmt.Sprintf(`table ip %s-divert {
+	return o.Pod.Node.NFT(fmt.Sprintf(`table ip %s-divert {
 		chain prerouting { type nat hook prerouting priority dstnat - 5;
 			ip saddr %s ip daddr %s tcp dport 443 dnat to %s
 		}
-	}`, o.Pod.link, o.Pod.Address, apiService, to.Address))
+	}`, o.Pod.Link, o.Pod.Address, netns.APIService, to.Address))
 }
 
 // Undivert ends Divert.
 func (o *Operator) Undivert() error {
-	return o.Pod.node.nft(fmt.Sprintf("delete table ip %s-divert", o.Pod.link))
+	return o.Pod.Node.NFT(fmt.Sprintf("delete table ip %s-divert", o.Pod.Link))
 }
 
 // Unplug takes the whole link of the Pod down, the way to the API server with it.
-func (o *Operator) Unplug() error { return o.Pod.ip("link set eth0 down") }
+func (o *Operator) Unplug() error { return o.Pod.IP("link set eth0 down") }
 
 // Plug ends Unplug. Addresses of IPv6 and routes went with the link.
 func (o *Operator) Plug() error {
-	return o.Pod.ip(append([]string{
+	return o.Pod.IP(append([]string{
 		"link set eth0 up",
 		fmt.Sprintf("address replace %s/128 dev eth0 nodad", o.Pod.Address6),
-	}, o.Pod.routes()...)...)
+	}, o.Pod.Routes()...)...)
 }

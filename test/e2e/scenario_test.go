@@ -35,6 +35,8 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/test/e2e"
+	"farpoint.dev/farpoint/test/e2e/netns"
+	"farpoint.dev/farpoint/test/e2e/traffic"
 )
 
 // quick are settings that find a death in 1.5 s if it shows as a refusal and in 2.5 s if
@@ -58,7 +60,7 @@ type scenario struct {
 	declared []client.Object
 	// ipv6 endpoints are published instead of IPv4 ones.
 	ipv6          bool
-	clients       []*e2e.Client
+	clients       []*traffic.Client
 	measuredSince time.Time
 	// leaving are hosts that lose their traffic on purpose.
 	leaving []*e2e.Host
@@ -243,22 +245,22 @@ func (s *scenario) clusterIPOf(family corev1.IPFamily, port int) string {
 
 // send has a client send requests from a namespace once every backend that is ready can be
 // reached by it.
-func (s *scenario) send(from *e2e.Namespace, network, address string, rate int) *e2e.Client {
+func (s *scenario) send(from *netns.Namespace, network, address string, rate int) *traffic.Client {
 	s.t.Helper()
 	s.Eventually(func(g Gomega) {
-		trial := from.StartClient(network, address, 100)
+		trial := traffic.Start(from, network, address, 100)
 		time.Sleep(100 * time.Millisecond)
 		requests := trial.Stop()
 		g.Expect(requests).NotTo(BeEmpty())
 		g.Expect(e2e.Failures(requests)).To(BeZero(), "%v", requests)
 	}).WithTimeout(10 * time.Second).Should(Succeed())
-	started := from.StartClient(network, address, rate)
+	started := traffic.Start(from, network, address, rate)
 	s.clients = append(s.clients, started)
 	return started
 }
 
 // sendFromPod has a client in a Pod of its own send HTTP requests to the Service.
-func (s *scenario) sendFromPod() *e2e.Client {
+func (s *scenario) sendFromPod() *traffic.Client {
 	s.t.Helper()
 	return s.send(s.pod().Namespace, "tcp", s.clusterIP(80), requestRate)
 }
@@ -266,12 +268,12 @@ func (s *scenario) sendFromPod() *e2e.Client {
 // requestRate is how many requests a client sends in a second.
 const requestRate = 80
 
-func (s *scenario) pod() *e2e.Pod {
+func (s *scenario) pod() *netns.Pod {
 	s.t.Helper()
 	return s.podOn(world.Router())
 }
 
-func (s *scenario) podOn(node *e2e.Node) *e2e.Pod {
+func (s *scenario) podOn(node *netns.Node) *netns.Pod {
 	s.t.Helper()
 	pod, err := node.NewPod("client")
 	s.Expect(err).NotTo(HaveOccurred())
@@ -285,7 +287,7 @@ func (s *scenario) begin() { s.measuredSince = time.Now() }
 // finish stops the clients and adds the scenario's row to the report.
 func (s *scenario) finish() {
 	s.t.Helper()
-	var all []e2e.Request
+	var all []traffic.Request
 	for _, c := range s.clients {
 		all = append(all, c.Stop()...)
 	}

@@ -45,7 +45,7 @@ func (c *Cluster) NewSecond(ctx context.Context) (*Cluster, error) {
 	plane.etcd = c.controlPlane.etcd
 	if err := plane.startServer(ctx); err != nil {
 		if plane.server != nil {
-			err = errors.Join(err, plane.server.kill())
+			err = errors.Join(err, plane.server.Kill())
 		}
 		return nil, err
 	}

@@ -35,6 +35,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"farpoint.dev/farpoint/test/e2e"
+	"farpoint.dev/farpoint/test/e2e/netns"
 )
 
 const root = "../.."
@@ -92,7 +93,7 @@ func runAll(m *testing.M) (code int, err error) {
 	} else {
 		defer giveBack() //nolint:errcheck // the session may be over
 	}
-	folder, err := e2e.NewFolder()
+	folder, err := netns.NewFolder()
 	if err != nil {
 		return 1, err
 	}

@@ -25,6 +25,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"farpoint.dev/farpoint/test/e2e"
+	"farpoint.dev/farpoint/test/e2e/traffic"
 )
 
 // A primary dies and comes back, twice, in two ways. Only the tier in use gets traffic.
@@ -72,7 +73,7 @@ func TestPrimaryAndStandby(t *testing.T) {
 
 // overlap is for how long requests went to both hosts: from the first that the one answered
 // to the last that the other did.
-func overlap(requests []e2e.Request, one, other *e2e.Host) time.Duration {
+func overlap(requests []traffic.Request, one, other *e2e.Host) time.Duration {
 	var first, last time.Time
 	for _, request := range requests {
 		switch {

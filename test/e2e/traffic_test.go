@@ -27,6 +27,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"farpoint.dev/farpoint/test/e2e"
+	"farpoint.dev/farpoint/test/e2e/traffic"
 )
 
 // settleTime is for how long after a bound requests are sent that should not fail any more.
@@ -34,7 +35,7 @@ const settleTime = 500 * time.Millisecond
 
 // deaths makes hosts ill, one after the other, and finds out how long requests failed
 // each time.
-func (s *scenario) deaths(client *e2e.Client, bound time.Duration, hosts []*e2e.Host, fault func(*e2e.Host) (time.Time, error)) {
+func (s *scenario) deaths(client *traffic.Client, bound time.Duration, hosts []*e2e.Host, fault func(*e2e.Host) (time.Time, error)) {
 	s.t.Helper()
 	for _, host := range hosts {
 		s.death(client, bound, host, fault)
@@ -43,7 +44,7 @@ func (s *scenario) deaths(client *e2e.Client, bound time.Duration, hosts []*e2e.
 }
 
 // death makes a host ill and notes how long requests failed. It returns when that was.
-func (s *scenario) death(client *e2e.Client, bound time.Duration, host *e2e.Host, fault func(*e2e.Host) (time.Time, error)) time.Time {
+func (s *scenario) death(client *traffic.Client, bound time.Duration, host *e2e.Host, fault func(*e2e.Host) (time.Time, error)) time.Time {
 	s.t.Helper()
 	at, err := fault(host)
 	s.Expect(err).NotTo(HaveOccurred())
@@ -153,7 +154,7 @@ func TestRecovery(t *testing.T) {
 			s.isIn(host, quick.Recovery()+10*time.Second)
 			longest = max(longest, time.Since(back))
 			s.Eventually(func() bool {
-				return slices.ContainsFunc(client.Between(back, time.Now()), func(r e2e.Request) bool { return r.Backend == host.Name })
+				return slices.ContainsFunc(client.Between(back, time.Now()), func(r traffic.Request) bool { return r.Backend == host.Name })
 			}).WithTimeout(5*time.Second).Should(BeTrue(), "the backend is to get requests again")
 			s.Expect(e2e.Failures(client.Between(back, time.Now()))).To(BeZero())
 		}

@@ -27,10 +27,12 @@ import (
 	gomegatypes "github.com/onsi/gomega/types"
 
 	"farpoint.dev/farpoint/test/e2e"
+	"farpoint.dev/farpoint/test/e2e/netns"
+	"farpoint.dev/farpoint/test/e2e/traffic"
 )
 
 // addNode makes a node for the time of the scenario.
-func (s *scenario) addNode() *e2e.Node {
+func (s *scenario) addNode() *netns.Node {
 	s.t.Helper()
 	node, err := world.AddNode(s.ctx)
 	s.Expect(err).NotTo(HaveOccurred())
@@ -56,7 +58,7 @@ func answeredBy(hosts []*e2e.Host) gomegatypes.GomegaMatcher {
 func TestZones(t *testing.T) {
 	t.Parallel()
 	play(t, "a zone of two dies and comes back, clients in both", 5, quick, func(s *scenario) {
-		nodes := []*e2e.Node{world.Router(), s.addNode()}
+		nodes := []*netns.Node{world.Router(), s.addNode()}
 		object := s.sample("global-api.yaml")
 		zones := map[string]string{"eu-central-1a": nodes[0].Zone, "eu-central-1b": nodes[1].Zone}
 		for i := range object.Spec.Endpoints {
@@ -66,7 +68,7 @@ func TestZones(t *testing.T) {
 		}
 		s.apply(object)
 		hosts := [][]*e2e.Host{s.hosts[:2], s.hosts[2:4]}
-		clients := make([]*e2e.Client, 2)
+		clients := make([]*traffic.Client, 2)
 		for i, node := range nodes {
 			clients[i] = s.send(s.podOn(node).Namespace, "tcp", s.clusterIP(80), requestRate)
 		}
@@ -85,7 +87,7 @@ func TestZones(t *testing.T) {
 
 // zoneDies kills all of a zone, and lets them come back. The one client is near to them,
 // the other to others.
-func (s *scenario) zoneDies(near, far *e2e.Client, mortal, others []*e2e.Host) {
+func (s *scenario) zoneDies(near, far *traffic.Client, mortal, others []*e2e.Host) {
 	s.t.Helper()
 	start := time.Now()
 	_, err := kill(mortal[0])

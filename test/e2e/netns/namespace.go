@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package e2e
+package netns
 
 import (
 	"context"
@@ -53,7 +53,7 @@ type Namespace struct {
 // name is that of its role, and unique in this process.
 func newNamespace(role string) (*Namespace, error) {
 	name := fmt.Sprintf("%s%d-%s", prefix, os.Getpid(), role)
-	if err := run(iproute("netns", "add", name), ""); err != nil {
+	if err := Run(iproute("netns", "add", name), ""); err != nil {
 		return nil, err
 	}
 	file, err := os.Open(filepath.Join(namespaces, name))
@@ -61,11 +61,11 @@ func newNamespace(role string) (*Namespace, error) {
 		return nil, err
 	}
 	namespace := &Namespace{Name: name, file: file}
-	return namespace, namespace.ip("link set lo up")
+	return namespace, namespace.IP("link set lo up")
 }
 
-// remove ends what still runs in the namespace and removes it, its links included.
-func (n *Namespace) remove() error {
+// Remove ends what still runs in the namespace and removes it, its links included.
+func (n *Namespace) Remove() error {
 	return errors.Join(n.file.Close(), removeNamespace(n.Name))
 }
 
@@ -80,12 +80,12 @@ func removeNamespace(name string) error {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
-	return run(iproute("netns", "delete", name), "")
+	return Run(iproute("netns", "delete", name), "")
 }
 
-// sweep removes the namespaces of this process, and those that runs have left behind
+// Sweep removes the namespaces of this process, and those that runs have left behind
 // which are over.
-func sweep() error {
+func Sweep() error {
 	var failed []error
 	for _, name := range leftovers(namespaces) {
 		failed = append(failed, removeNamespace(name))
@@ -156,8 +156,8 @@ func (n *Namespace) DialContext(ctx context.Context, network, address string) (c
 	return connection, err
 }
 
-// listen opens a TCP port inside the namespace.
-func (n *Namespace) listen(address string) (listener net.Listener, err error) {
+// Listen opens a TCP port inside the namespace.
+func (n *Namespace) Listen(address string) (listener net.Listener, err error) {
 	var config net.ListenConfig
 	err = n.do(func() error {
 		listener, err = config.Listen(context.Background(), "tcp", address)
@@ -166,25 +166,25 @@ func (n *Namespace) listen(address string) (listener net.Listener, err error) {
 	return listener, err
 }
 
-// sysctl sets a kernel parameter below /proc/sys/net of the namespace, such as
+// Sysctl sets a kernel parameter below /proc/sys/net of the namespace, such as
 // ipv4/ip_forward.
-func (n *Namespace) sysctl(name, value string) error {
+func (n *Namespace) Sysctl(name, value string) error {
 	return n.do(func() error { return os.WriteFile(filepath.Join("/proc/sys/net", name), []byte(value), 0) })
 }
 
-// ip carries out commands of iproute2, one each line, in the namespace.
-func (n *Namespace) ip(commands ...string) error {
-	return run(iproute("-netns", n.Name, "-batch", "-"), strings.Join(commands, "\n"))
+// IP carries out commands of iproute2, one each line, in the namespace.
+func (n *Namespace) IP(commands ...string) error {
+	return Run(iproute("-netns", n.Name, "-batch", "-"), strings.Join(commands, "\n"))
 }
 
-// nft changes the namespace's packet filter, all in one step.
-func (n *Namespace) nft(rules string) error {
-	return run(n.command("nft", "-f", "-"), rules)
+// NFT changes the namespace's packet filter, all in one step.
+func (n *Namespace) NFT(rules string) error {
+	return Run(n.Command("nft", "-f", "-"), rules)
 }
 
-// command runs in the namespace. What is started is the command itself, and no shell or
+// Command runs in the namespace. What is started is the command itself, and no shell or
 // other process between.
-func (n *Namespace) command(name string, arguments ...string) *exec.Cmd {
+func (n *Namespace) Command(name string, arguments ...string) *exec.Cmd {
 	return iproute(append([]string{"netns", "exec", n.Name, name}, arguments...)...)
 }
 
@@ -193,8 +193,8 @@ func iproute(arguments ...string) *exec.Cmd {
 	return exec.Command("ip", arguments...)
 }
 
-// run waits for a short command. Its error has the command's output.
-func run(command *exec.Cmd, stdin string) error {
+// Run waits for a short command. Its error has the command's output.
+func Run(command *exec.Cmd, stdin string) error {
 	command.Stdin = strings.NewReader(stdin)
 	if output, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", strings.Join(command.Args, " "), err, strings.TrimSpace(string(output)))

@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package e2e
+package netns
 
 import (
 	"errors"
@@ -27,19 +27,20 @@ import (
 	"time"
 )
 
-// process is a child process.
-type process struct {
+// Process is a child process.
+type Process struct {
 	name    string
 	command *exec.Cmd
-	log     string
-	// died is closed once the process is gone; err is how it went.
-	died chan struct{}
+	// Log is the file with the output.
+	Log string
+	// Died is closed once the process is gone; err is how it went.
+	Died chan struct{}
 	err  error
 }
 
-// start runs a command until it is stopped, or this process ends, however it ends. Its output
+// StartProcess runs a command until it is stopped, or this process ends, however it ends. Its output
 // is added to the log file.
-func start(name string, command *exec.Cmd, log string) (*process, error) {
+func StartProcess(name string, command *exec.Cmd, log string) (*Process, error) {
 	output, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -54,54 +55,58 @@ func start(name string, command *exec.Cmd, log string) (*process, error) {
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	started := &process{name: name, command: command, log: log, died: make(chan struct{})}
+	started := &Process{name: name, command: command, Log: log, Died: make(chan struct{})}
 	go func() {
-		defer close(started.died)
+		defer close(started.Died)
 		started.err = command.Wait()
 	}()
 	return started, nil
 }
 
-// alive returns an error that says how the process ended, if it has.
-func (p *process) alive() error {
+// Alive returns an error that says how the process ended, if it has.
+func (p *Process) Alive() error {
 	select {
-	case <-p.died:
+	case <-p.Died:
 		how := "exit status 0"
 		if p.err != nil {
 			how = p.err.Error()
 		}
-		return fmt.Errorf("%s has ended (%s), see %s", p.name, how, p.log)
+		return fmt.Errorf("%s has ended (%s), see %s", p.name, how, p.Log)
 	default:
 		return nil
 	}
 }
 
-func (p *process) signal(signal syscall.Signal) error {
+// PID is the process' number.
+func (p *Process) PID() int { return p.command.Process.Pid }
+
+// Signal sends a signal to the process.
+func (p *Process) Signal(signal syscall.Signal) error {
 	if err := p.command.Process.Signal(signal); err != nil {
 		return fmt.Errorf("send %s to %s: %w", signal, p.name, err)
 	}
 	return nil
 }
 
-// kill ends the process as nothing can prevent, and waits until it is gone.
-func (p *process) kill() error {
-	if err := p.signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+// Kill ends the process as nothing can prevent, and waits until it is gone.
+func (p *Process) Kill() error {
+	if err := p.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	<-p.died
+	<-p.Died
 	return nil
 }
 
-// stop asks the process to end and returns once it has. If it does not, it is killed and
+// Stop asks the process to end and returns once it has. If it does not, it is killed and
 // that is an error.
-func (p *process) stop(grace time.Duration) error {
-	if err := p.signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+func (p *Process) Stop(grace time.Duration) error {
+	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	select {
-	case <-p.died:
+	case <-p.Died:
 		return nil
 	case <-time.After(grace):
-		return errors.Join(fmt.Errorf("%s did not end within %s of SIGTERM, see %s", p.name, grace, p.log), p.kill())
+		return errors.Join(fmt.Errorf("%s did not end within %s of SIGTERM, see %s", p.name, grace, p.Log), p.Kill())
 	}
 }

@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package e2e
+package netns
 
 import (
 	"fmt"
@@ -27,10 +27,10 @@ import (
 // Addresses of the cluster. Services have addresses in both ranges; Pods and nodes have
 // one of each family.
 const (
-	serviceRanges = "10.96.0.0/16,fd00:96::/112"
-	podRanges     = "10.244.0.0/16,fd00:244::/32"
-	// apiService is where Pods find the API server.
-	apiService = "10.96.0.1"
+	ServiceRanges = "10.96.0.0/16,fd00:96::/112"
+	PodRanges     = "10.244.0.0/16,fd00:244::/32"
+	// APIService is where Pods find the API server.
+	APIService = "10.96.0.1"
 )
 
 // Node is a machine of the cluster. It routes for its Pods, and the first one for what is
@@ -49,8 +49,8 @@ type Node struct {
 	pods, hosts int
 }
 
-// newNode makes a node without links.
-func newNode(number int) (*Node, error) {
+// NewNode makes a node without links.
+func NewNode(number int) (*Node, error) {
 	namespace, err := newNamespace(fmt.Sprintf("node%d", number))
 	if err != nil {
 		return nil, err
@@ -64,11 +64,11 @@ func newNode(number int) (*Node, error) {
 		number:    number,
 	}
 	for name, value := range map[string]string{"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1"} {
-		if err := node.sysctl(name, value); err != nil {
+		if err := node.Sysctl(name, value); err != nil {
 			return nil, err
 		}
 	}
-	return node, node.ip(
+	return node, node.IP(
 		fmt.Sprintf("address add %s/32 dev lo", node.Address),
 		fmt.Sprintf("address add %s/128 dev lo nodad", node.Address6),
 		// What the node itself sends to a Service needs a route before kube-proxy changes
@@ -78,8 +78,8 @@ func newNode(number int) (*Node, error) {
 	)
 }
 
-// join links the node with the router, by which it reaches everything else.
-func (n *Node) join(router *Node) error {
+// Join links the node with the router, by which it reaches everything else.
+func (n *Node) Join(router *Node) error {
 	link := fmt.Sprintf("node%d", n.number)
 	return router.connect(n.Namespace, link, []string{
 		fmt.Sprintf("address add fe80::1/64 dev %s nodad", link),
@@ -99,8 +99,8 @@ func (n *Node) join(router *Node) error {
 type Pod struct {
 	*Namespace
 	Address, Address6 netip.Addr
-	node              *Node
-	link              string
+	Node              *Node
+	Link              string
 }
 
 // NewPod makes a Pod with a link to the node.
@@ -112,34 +112,31 @@ func (n *Node) NewPod(role string) (*Pod, error) {
 	pod := &Pod{
 		Address:  netip.AddrFrom4([4]byte{10, 244, byte(n.number), byte(index + 1)}),
 		Address6: netip.MustParseAddr(fmt.Sprintf("fd00:244:%x::%x", n.number, index+1)),
-		node:     n,
-		link:     fmt.Sprintf("pod%d", index),
+		Node:     n,
+		Link:     fmt.Sprintf("pod%d", index),
 	}
 	var err error
-	if pod.Namespace, err = newNamespace(fmt.Sprintf("%s%d-%s", pod.link, n.number, role)); err != nil {
+	if pod.Namespace, err = newNamespace(fmt.Sprintf("%s%d-%s", pod.Link, n.number, role)); err != nil {
 		return nil, err
 	}
-	return pod, n.connect(pod.Namespace, pod.link, []string{
-		fmt.Sprintf("address add %s/32 dev %s", pod.gateway(), pod.link),
-		fmt.Sprintf("address add fe80::1/64 dev %s nodad", pod.link),
-		fmt.Sprintf("route add %s/32 dev %s", pod.Address, pod.link),
-		fmt.Sprintf("route add %s/128 dev %s", pod.Address6, pod.link),
+	return pod, n.connect(pod.Namespace, pod.Link, []string{
+		fmt.Sprintf("address add %s/32 dev %s", pod.gateway(), pod.Link),
+		fmt.Sprintf("address add fe80::1/64 dev %s nodad", pod.Link),
+		fmt.Sprintf("route add %s/32 dev %s", pod.Address, pod.Link),
+		fmt.Sprintf("route add %s/128 dev %s", pod.Address6, pod.Link),
 	}, append([]string{
 		fmt.Sprintf("address add %s/32 dev eth0", pod.Address),
 		fmt.Sprintf("address add %s/128 dev eth0 nodad", pod.Address6),
-	}, pod.routes()...))
+	}, pod.Routes()...))
 }
-
-// Remove ends what still runs in the Pod and removes it.
-func (p *Pod) Remove() error { return p.remove() }
 
 // gateway is the node's address on the Pod's link.
 func (p *Pod) gateway() netip.Addr {
-	return netip.AddrFrom4([4]byte{10, 244, byte(p.node.number), 1})
+	return netip.AddrFrom4([4]byte{10, 244, byte(p.Node.number), 1})
 }
 
-// routes are the commands that make the routes of a Pod.
-func (p *Pod) routes() []string {
+// Routes are the commands that make the routes of a Pod.
+func (p *Pod) Routes() []string {
 	return []string{
 		fmt.Sprintf("route add %s dev eth0", p.gateway()),
 		fmt.Sprintf("route add default via %s", p.gateway()),
@@ -147,9 +144,9 @@ func (p *Pod) routes() []string {
 	}
 }
 
-// newSite makes a namespace outside the cluster with a subnet of its own, in which it has
+// NewSite makes a namespace outside the cluster with a subnet of its own, in which it has
 // as many IPv4 addresses and an IPv6 one. It reaches everything by way of the node.
-func (n *Node) newSite(role string, addresses int) (*Namespace, []netip.Addr, netip.Addr, error) {
+func (n *Node) NewSite(role string, addresses int) (*Namespace, []netip.Addr, netip.Addr, error) {
 	n.mu.Lock()
 	n.hosts++
 	index := n.hosts
@@ -181,11 +178,11 @@ func (n *Node) newSite(role string, addresses int) (*Namespace, []netip.Addr, ne
 // connect links the node with a namespace, where the link is called eth0, and sets up
 // both ends.
 func (n *Node) connect(other *Namespace, link string, here, there []string) error {
-	if err := n.ip(append([]string{
+	if err := n.IP(append([]string{
 		fmt.Sprintf("link add %s type veth peer name eth0 netns %s", link, other.Name),
 		fmt.Sprintf("link set %s up", link),
 	}, here...)...); err != nil {
 		return err
 	}
-	return other.ip(append([]string{"link set eth0 up"}, there...)...)
+	return other.IP(append([]string{"link set eth0 up"}, there...)...)
 }

@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package e2e
+package traffic
 
 import (
 	"bufio"
@@ -30,6 +30,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"farpoint.dev/farpoint/test/e2e/netns"
 )
 
 // requestTimeout is after how long a client gives up. It is longer than a retransmission
@@ -86,16 +88,16 @@ type Client struct {
 	pending map[int]time.Time
 }
 
-// StartClient sends HTTP requests over TCP, or datagrams over UDP, to an address and port
+// Start sends HTTP requests over TCP, or datagrams over UDP, to an address and port
 // from inside the namespace, as many a second, each over a connection or from a port of
 // its own.
-func (n *Namespace) StartClient(network, address string, rate int) *Client {
+func Start(from *netns.Namespace, network, address string, rate int) *Client {
 	c := &Client{quit: make(chan struct{})}
 	switch network {
 	case "udp":
-		c.ask = func(ctx context.Context, number int) (string, error) { return n.askUDP(ctx, address, number) }
+		c.ask = func(ctx context.Context, number int) (string, error) { return askUDP(ctx, from, address, number) }
 	default:
-		c.ask = func(ctx context.Context, number int) (string, error) { return n.askHTTP(ctx, address, number) }
+		c.ask = func(ctx context.Context, number int) (string, error) { return askHTTP(ctx, from, address, number) }
 	}
 	c.start(time.Second / time.Duration(rate))
 	return c
@@ -165,7 +167,7 @@ func (c *Client) Stop() []Request {
 // take longest that fail.
 func (c *Client) Between(from, to time.Time) []Request {
 	for c.awaits(to) {
-		time.Sleep(heartbeat)
+		time.Sleep(10 * time.Millisecond)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -193,8 +195,8 @@ func (c *Client) awaits(before time.Time) bool {
 // errStatus is a response that is none of those that were asked for.
 var errStatus = errors.New("unexpected status")
 
-func (n *Namespace) askHTTP(ctx context.Context, address string, number int) (backend string, err error) {
-	connection, err := n.DialContext(ctx, "tcp", address)
+func askHTTP(ctx context.Context, from *netns.Namespace, address string, number int) (backend string, err error) {
+	connection, err := from.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return "", err
 	}
@@ -224,8 +226,8 @@ func backendOf(response *http.Response) (string, error) {
 	return backend, nil
 }
 
-func (n *Namespace) askUDP(ctx context.Context, address string, number int) (backend string, err error) {
-	connection, err := n.DialContext(ctx, "udp", address)
+func askUDP(ctx context.Context, from *netns.Namespace, address string, number int) (backend string, err error) {
+	connection, err := from.DialContext(ctx, "udp", address)
 	if err != nil {
 		return "", err
 	}

@@ -16,7 +16,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package e2e
+package traffic
 
 import (
 	"bufio"
@@ -30,13 +30,15 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"farpoint.dev/farpoint/test/e2e/netns"
 )
 
 // StartSession sends HTTP requests from inside the namespace over one connection, each
 // once the one before has been answered and the pause is over. If the connection is lost,
 // that is a failed request, and the next one makes another.
-func (n *Namespace) StartSession(address string, pause time.Duration) *Client {
-	s := &session{namespace: n, address: address}
+func StartSession(from *netns.Namespace, address string, pause time.Duration) *Client {
+	s := &session{namespace: from, address: address}
 	c := &Client{quit: make(chan struct{}), inTurn: true, ask: s.ask, close: s.hangUp}
 	c.start(pause)
 	return c
@@ -44,7 +46,7 @@ func (n *Namespace) StartSession(address string, pause time.Duration) *Client {
 
 // session is a connection that is kept.
 type session struct {
-	namespace  *Namespace
+	namespace  *netns.Namespace
 	address    string
 	connection net.Conn
 	responses  *bufio.Reader
@@ -91,8 +93,8 @@ func (s *session) hangUp() {
 // StartFlow sends datagrams from inside the namespace, as many a second, all from one
 // port. The kernel keeps to the backend that it has chosen for the first of them, until
 // kube-proxy tells it that this one is gone.
-func (n *Namespace) StartFlow(address string, rate int) (*Client, error) {
-	connection, err := n.DialContext(context.Background(), "udp", address)
+func StartFlow(from *netns.Namespace, address string, rate int) (*Client, error) {
+	connection, err := from.DialContext(context.Background(), "udp", address)
 	if err != nil {
 		return nil, err
 	}
