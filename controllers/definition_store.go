@@ -46,6 +46,7 @@ type knownDefinitions struct {
 	targets.History
 	uid        types.UID
 	references references.Set
+	departures targets.Departures
 }
 
 func newDefinitions(live client.Reader, cadence references.Cadence) *definitions {

@@ -83,6 +83,8 @@ type evaluation struct {
 	// referencesDue is when to read again what the health check refers to; 0 if it refers to
 	// nothing.
 	referencesDue time.Duration
+	// namesDue is when an address is dropped that answers about its name lack; 0 if none is kept.
+	namesDue time.Duration
 }
 
 // evaluate has the endpoints probed and decides which of them get traffic. Endpoints whose
@@ -104,7 +106,7 @@ func (r *Reconciler) evaluate(ctx context.Context, object *farpointv1.ExternalSe
 		return evaluation{}, 0, err
 	}
 	prior, planner := slicestate.Read(current.slices), r.targets.Within(limits, room)
-	names := r.resolve(object, owner, service, planner, prior)
+	names := r.resolve(object, owner, service, planner, prior, &definitions.departures)
 	if wait := names.Awaited(r.clock.Now()); wait > 0 {
 		return evaluation{}, wait, nil
 	}
@@ -126,6 +128,7 @@ func (r *Reconciler) evaluate(ctx context.Context, object *farpointv1.ExternalSe
 		hints:         sliceplan.DecideHints(service, verdicts).BesideOthers(service, neighbours.Rivals),
 		held:          r.scheduler.Held(owner),
 		referencesDue: definitions.references.DueIn(r.clock.Now(), r.definitions.cadence),
+		namesDue:      names.KeptFor,
 	}, 0, nil
 }
 

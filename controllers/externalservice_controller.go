@@ -251,7 +251,8 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 }
 
 // requeueAfter returns when to look again at what no watch reports: endpoints that have drained,
-// certificates and credentials that are rotated, what made the API server refuse a Service, such
+// certificates and credentials that are rotated, addresses that answers about their names lack for
+// too long, what made the API server refuse a Service, such
 // as a quota, Endpoints of somebody else that the cache does not hold, and own writes that the
 // cache never shows.
 func (r *Reconciler) requeueAfter(current currentState, evaluated evaluation, written slicesWritten, followed followUp) ctrl.Result {
@@ -261,8 +262,10 @@ func (r *Reconciler) requeueAfter(current currentState, evaluated evaluation, wr
 			result.RequeueAfter = wait
 		}
 	}
-	if evaluated.referencesDue > 0 {
-		sooner(evaluated.referencesDue)
+	for _, wait := range []time.Duration{evaluated.referencesDue, evaluated.namesDue} {
+		if wait > 0 {
+			sooner(wait)
+		}
 	}
 	if current.service.Reason == farpointv1.ServiceInvalidReason || followed.endpoints.Retry || written.altered {
 		sooner(refusedInterval)

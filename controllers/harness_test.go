@@ -92,7 +92,7 @@ func (w *harness) restart() {
 func (w *harness) restartUnseen() {
 	w.t.Helper()
 	before := w.slices
-	w.known, w.names.answers, w.decided = nil, nil, nil
+	w.known, w.names.answers, w.names.departures, w.decided = nil, nil, targets.Departures{}, nil
 	w.reconcile(func(_ string, current health.Health) health.Health { return current })
 	if !equality.Semantic.DeepEqual(before, w.slices) {
 		w.t.Fatalf("a restart makes\n%+v of\n%+v", w.slices, before)
@@ -102,7 +102,7 @@ func (w *harness) restartUnseen() {
 func (w *harness) reconcile(probe func(name string, current health.Health) health.Health) {
 	w.t.Helper()
 	prior := slicestate.Read(w.slices)
-	planned := fixtures.PlannedWith(w.t, w.names.expand(w.object, w.service, prior), w.service.Spec.Ports)
+	planned := fixtures.PlannedWith(w.t, w.names.expand(w.object, w.service, prior, w.now, func() map[string]health.Health { return w.known }), w.service.Spec.Ports)
 	leaving := availability.Drain{
 		Service: w.service, Period: availability.DrainPeriod(&w.object.Spec), Now: w.now, Claimed: planned.Claimed, Prior: prior,
 		Refused: func(netip.Addr, []discoveryv1.EndpointPort) bool { return false },

@@ -25,6 +25,7 @@ import (
 	"farpoint.dev/farpoint/controllers/slicestate"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/probes"
+	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/probes/resolver"
 )
 
@@ -36,7 +37,7 @@ type nameResolver interface {
 }
 
 // resolve requests the names of an object, and finds out where they lead as far as is known.
-func (r *Reconciler) resolve(object *farpointv1.ExternalService, owner probes.Owner, service *corev1.Service, planner targets.Planner, prior *slicestate.Prior) *targets.Expansion {
+func (r *Reconciler) resolve(object *farpointv1.ExternalService, owner probes.Owner, service *corev1.Service, planner targets.Planner, prior *slicestate.Prior, departures *targets.Departures) *targets.Expansion {
 	spec := object.Spec // what is kept of it must not keep the status
 	rules := targets.NameRulesOf(spec.DNS, service)
 	r.resolver.Set(owner, targets.QuestionsOf(&spec, rules, prior, r.resolver.Answer))
@@ -46,5 +47,8 @@ func (r *Reconciler) resolve(object *farpointv1.ExternalService, owner probes.Ow
 		Answer:  r.resolver.Answer,
 		Refused: func(address netip.Addr) bool { return planner.Refuses(address, nil) },
 		Before:  object.Status.Endpoints,
+		Retention: targets.NewRetention(spec.DNS, r.clock.Now(), prior, departures, func() map[string]health.Health {
+			return r.scheduler.Health(owner)
+		}),
 	}.Expand(&spec)
 }

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -48,11 +49,13 @@ type nameServers struct {
 	// fail is their answer instead while it is not LookupPending.
 	fail    resolver.LookupOutcome
 	answers map[resolver.Question]resolver.Answer
+	// departures are forgotten by a restart.
+	departures targets.Departures
 }
 
 // expand does what the operator does. As with a resolver, the answers to its first questions are
 // there at its second look.
-func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1.Service, prior *slicestate.Prior) *targets.Expansion {
+func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1.Service, prior *slicestate.Prior, now time.Time, known func() map[string]health.Health) *targets.Expansion {
 	rules := targets.NameRulesOf(object.Spec.DNS, service)
 	answer := func(question resolver.Question) resolver.Answer { return s.answers[question] }
 	if s.answers == nil {
@@ -82,7 +85,8 @@ func (s *nameServers) expand(object *farpointv1.ExternalService, service *corev1
 	policy := egress.NewPolicy(egress.Rules{})
 	return targets.Expander{
 		Rules: rules, Ports: service.Spec.Ports, Answer: answer, Before: object.Status.Endpoints,
-		Refused: func(address netip.Addr) bool { return policy.CheckPublished(address) != nil },
+		Refused:   func(address netip.Addr) bool { return policy.CheckPublished(address) != nil },
+		Retention: targets.NewRetention(object.Spec.DNS, now, prior, &s.departures, known),
 	}.Expand(&object.Spec)
 }
 
@@ -151,6 +155,71 @@ func TestNames_AnswersChange_EndpointsComeAndDrain(t *testing.T) {
 	w.now = w.now.Add(availability.DefaultDrainPeriod)
 	w.look()
 	w.expect("once it has drained", map[string]string{"192.0.2.2:8080": "TTF", "192.0.2.3:8080": "TTF"}, resolved)
+}
+
+// An object store answers with some of its addresses each time.
+func TestNames_AnswersRotate_AddressesStayForKeepFor(t *testing.T) {
+	w := namedHarness(t, "store.example")
+	w.object.Spec.DNS = &farpointv1.DNSOptions{KeepFor: &metav1.Duration{Duration: 10 * time.Minute}}
+	var all []string
+	want := map[string]string{}
+	for i := range 50 {
+		address := fmt.Sprintf("192.0.2.%d", i+1)
+		all = append(all, address)
+		want[address+":8080"] = "TTF"
+		w.verdicts[address+":8080"] = health.StateHealthy
+		w.names.host("store.example", address)
+		w.look()
+		w.now = w.now.Add(5 * time.Second)
+	}
+	const resolved = "True NamesResolved"
+	w.expect("once each address was in an answer", want, resolved)
+	before, status := w.slices, *w.object.Status.DeepCopy()
+	quiet := func(what string) {
+		t.Helper()
+		if !equality.Semantic.DeepEqual(before, w.slices) || !equality.Semantic.DeepEqual(status, w.object.Status) {
+			t.Fatalf("%s: something was written", what)
+		}
+	}
+	for i := range 200 {
+		w.names.host("store.example", all[i*7%50])
+		w.look()
+		quiet("another answer")
+		w.now = w.now.Add(5 * time.Second)
+	}
+	w.restart()
+	quiet("a restart")
+
+	w.verdicts["192.0.2.7:8080"] = health.StateUnhealthy
+	w.names.host("store.example", "192.0.2.1")
+	w.look()
+	w.look()
+	delete(want, "192.0.2.7:8080")
+	w.expect("one that fails", want, resolved)
+	if w.object.Status.Unhealthy > 0 {
+		t.Error("an address that only was in an answer is unhealthy")
+	}
+	w.look()
+	w.expect("it does not come back by itself", want, resolved)
+
+	w.names.fail = resolver.LookupTimeout
+	w.now = w.now.Add(time.Hour)
+	w.look()
+	w.expect("name servers that fail", want, "False NameServerTimeout")
+	w.names.fail = resolver.LookupPending
+	w.now = w.now.Add(9 * time.Minute)
+	w.look()
+	w.expect("before the time is up", want, resolved)
+	w.now = w.now.Add(2 * time.Minute)
+	w.look()
+	for name := range want {
+		want[name] = "FTT"
+	}
+	want["192.0.2.1:8080"] = "TTF"
+	w.expect("afterwards", want, resolved)
+	w.now = w.now.Add(availability.DefaultDrainPeriod)
+	w.look()
+	w.expect("once they have drained", map[string]string{"192.0.2.1:8080": "TTF"}, resolved)
 }
 
 // A resolver outage of any length changes nothing, and neither does a restart in it.

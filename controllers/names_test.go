@@ -96,6 +96,33 @@ var _ = Describe("a DNS name", func() {
 		Expect(notes(ctx, object)()).To(ContainElement(ContainSubstring("EndpointDraining: Endpoint 192.0.2.21:80 is draining")))
 	})
 
+	It("that answers with some of its addresses each time keeps the others for dns.keepFor", func(ctx SpecContext) {
+		server := dnsmasq()
+		server.Hold("192.0.2.1 db.example")
+		server.Start()
+		startOperator(adminConfig, resolvingBy(server.Address()))
+		namespace, backend := newNamespace(ctx), newBackend()
+		object := byName(namespace, "rotating", backend, "db.example")
+		object.Spec.DNS.KeepFor = &metav1.Duration{Duration: time.Hour}
+		create(ctx, service(namespace, "rotating"), object)
+		published := conditions(ctx, namespace, "rotating")
+		Eventually(published).Should(Equal(map[string]string{"192.0.2.1": "TTF"}))
+		all := map[string]string{"192.0.2.1": "TTF", "192.0.2.2": "TTF", "192.0.2.3": "TTF"}
+		for i := range len(all) {
+			server.Hold(fmt.Sprintf("192.0.2.%d db.example", i+1))
+			Eventually(published).Should(HaveKeyWithValue(fmt.Sprintf("192.0.2.%d", i+1), "TTF"))
+		}
+		Expect(published()).To(Equal(all))
+
+		By("the end of the time")
+		Eventually(func() error {
+			current := now(ctx, object)
+			current.Spec.DNS.KeepFor = &metav1.Duration{Duration: time.Second}
+			return k8s.Update(ctx, current)
+		}).Should(Succeed())
+		Eventually(published).Should(Equal(map[string]string{"192.0.2.3": "TTF"}), "nothing but the clock says so")
+	})
+
 	It("keeps its addresses through an outage of name servers, and through restarts in it", func(ctx SpecContext) {
 		server := dnsmasq("--srv-host=_http._tcp.example,web.example,8080,10", "--srv-host=_http._tcp.example,standby.example,8081,20")
 		server.Hold("192.0.2.21 db.example", "192.0.2.2 db.example", "192.0.2.3 web.example", "192.0.2.4 standby.example")

@@ -24,6 +24,7 @@ import (
 // DNSOptions define how DNS names among the endpoints are resolved.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.minTTL) || !has(self.maxTTL) || duration(self.minTTL) <= duration(self.maxTTL)",message="dns.minTTL must not be longer than dns.maxTTL (5m if left out): shorten the one or lengthen the other"
+// +kubebuilder:validation:XValidation:rule="!has(self.keepFor) || !has(self.publish) || self.publish != 'FQDN'",message="dns.keepFor keeps addresses, and publish: FQDN publishes names: remove one of them"
 type DNSOptions struct {
 	// minTTL is the minimum time between two lookups of a name, however short the TTL of its
 	// records, from 1s to 1h; the default is 5s.
@@ -42,6 +43,17 @@ type DNSOptions struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="must be a duration from 1s to 24h, such as 5m"
 	MaxTTL *metav1.Duration `json:"maxTTL,omitempty"`
+
+	// keepFor is how long an address of a name stays an endpoint that is missing from the answers,
+	// as long as its probes pass, from 1s to 24h. It is for names whose answers hold another part
+	// of their addresses each time, such as those of object stores and content delivery networks.
+	// By default, an address leaves with the first answer that lacks it. The answers of name
+	// servers that fail do not count.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="must be a duration from 1s to 24h, such as 10m"
+	KeepFor *metav1.Duration `json:"keepFor,omitempty"`
 
 	// ipFamilies are the queried address families: IPv4 for A records, IPv6 for AAAA records. They
 	// default to the Service's.

@@ -74,6 +74,11 @@ func (in *DNSOptions) DeepCopyInto(out *DNSOptions) {
 		*out = new(metav1.Duration)
 		**out = **in
 	}
+	if in.KeepFor != nil {
+		in, out := &in.KeepFor, &out.KeepFor
+		*out = new(metav1.Duration)
+		**out = **in
+	}
 	if in.IPFamilies != nil {
 		in, out := &in.IPFamilies, &out.IPFamilies
 		*out = make([]corev1.IPFamily, len(*in))

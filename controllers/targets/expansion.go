@@ -63,6 +63,9 @@ type Expansion struct {
 	Surplus int
 	// asNames: the names themselves are published.
 	asNames bool
+	// KeptFor is how long to wait until the first address is dropped that is kept although the
+	// answers about its name lack it; 0 if none is kept.
+	KeptFor time.Duration
 }
 
 // nameFault is a name that does not lead to addresses now.
@@ -114,6 +117,8 @@ type Expander struct {
 	// Before is the status, from which only the reason why a name leads nowhere is taken, for as
 	// long as no name server has answered.
 	Before []farpointv1.EndpointStatus
+	// Retention keeps addresses that answers lack.
+	Retention Retention
 
 	expansion *Expansion
 	// room is how many more endpoints there may be than entries in the spec.
@@ -149,6 +154,7 @@ func (x Expander) Expand(spec *farpointv1.ExternalServiceSpec) *Expansion {
 			x.collect(e, x.hosts(e))
 		}
 	}
+	x.expansion.KeptFor = x.Retention.finish()
 	return x.expansion
 }
 
@@ -165,6 +171,7 @@ func (x *Expander) hosts(e ExpandedEndpoint) []ExpandedEndpoint {
 	if x.Rules.asNames {
 		return []ExpandedEndpoint{x.asName(e, resolved.addresses)}
 	}
+	resolved.addresses = x.withKept(e.Name, resolved)
 	endpoints := make([]ExpandedEndpoint, len(resolved.addresses))
 	for i, address := range resolved.addresses {
 		endpoints[i] = e
@@ -174,6 +181,17 @@ func (x *Expander) hosts(e ExpandedEndpoint) []ExpandedEndpoint {
 		}
 	}
 	return endpoints
+}
+
+// withKept returns the addresses of a name together with those that are kept although the answers
+// lack them. The order depends only on the addresses, so that another answer moves none.
+func (x *Expander) withKept(name string, resolved resolution) []netip.Addr {
+	room := min(resolver.MaxRecords, x.room+1) - len(resolved.addresses)
+	kept := slices.DeleteFunc(x.Retention.keep(name, resolved, x.Rules.Types, room), x.Refused)
+	if len(kept) == 0 {
+		return resolved.addresses
+	}
+	return slices.SortedFunc(slices.Values(append(kept, resolved.addresses...)), netip.Addr.Compare)
 }
 
 // asName returns the endpoint of a name that is published as such. It is refused if it leads to
