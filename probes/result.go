@@ -37,6 +37,9 @@ const (
 	Failure
 	// Draining means that the endpoint is well and says that it takes no new traffic.
 	Draining
+	// Ineligible means that the endpoint is well and says that it is not the one for this
+	// traffic: it is a replica where the primary is asked for, or stands by.
+	Ineligible
 	// Reachable means that the endpoint accepts connections, and that nothing more was asked
 	// of it (package protocol makes such probers). It ends a run of failures, but never makes an
 	// endpoint healthy, and renews no verdict.
@@ -44,7 +47,12 @@ const (
 )
 
 // Reached reports whether there was an endpoint that meant well.
-func (o Outcome) Reached() bool { return o == Success || o == Draining || o == Reachable }
+func (o Outcome) Reached() bool {
+	return o == Success || o == Draining || o == Ineligible || o == Reachable
+}
+
+// Completes reports whether the probe went all its way, so that it took as long as it usually does.
+func (o Outcome) Completes() bool { return o == Success || o == Ineligible }
 
 // Decides reports whether the outcome counts for a verdict.
 func (o Outcome) Decides() bool { return o != Unknown && o != Reachable }
@@ -113,8 +121,8 @@ const (
 	ReasonNotAccepting
 	// ReasonTooManyConnections: the server takes no more connections.
 	ReasonTooManyConnections
-	// ReasonRole: the server is a replica instead of the primary, or the other way round.
-	ReasonRole
+	// ReasonReadOnly: the server is a primary and takes no writes.
+	ReasonReadOnly
 	// ReasonRoleUnknown: the server does not say what its role or its lag is.
 	ReasonRoleUnknown
 	// ReasonLag: a replica lags behind by too much.
@@ -123,6 +131,14 @@ const (
 	ReasonQuery
 	// ReasonServerError: the server answered with an error that none of these stands for.
 	ReasonServerError
+)
+
+// Reasons of an Ineligible outcome.
+const (
+	// ReasonRole: the server is a replica instead of the primary, or the other way round.
+	ReasonRole Reason = iota + 60
+	// ReasonStandby: the status is one of the standby statuses. Result.Code has it.
+	ReasonStandby
 )
 
 // ReasonDraining is that of a Draining outcome: the status is one of the drain statuses.
@@ -191,11 +207,13 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonAuthentication:      {"AuthenticationFailed", "server refuses the credentials, or requires some"},
 	ReasonNotAccepting:        {"NotAccepting", "server is up but accepts nobody: it is starting, loading, or shutting down"},
 	ReasonTooManyConnections:  {"TooManyConnections", "server has no connection left, or none for this user"},
-	ReasonRole:                {"WrongRole", "server has another role than the probe URL requires: a primary must take writes, and a replica must follow one"},
+	ReasonReadOnly:            {"ReadOnly", "server is a primary that takes no writes: it is read-only, recovering, or has fewer replicas than it must have"},
 	ReasonRoleUnknown:         {"RoleUnknown", "server does not report its role or its lag, at least not to this user"},
 	ReasonLag:                 {"ReplicationLag", "replica lags by more than maxLag, or does not replicate"},
 	ReasonQuery:               {"QueryFailed", "query failed, or did not return true"},
 	ReasonServerError:         {"ServerError", "server returned an error"},
+	ReasonRole:                {"WrongRole", "server has another role than the health check asks for: another server has that one"},
+	ReasonStandby:             {"Standby", "endpoint reports that it stands by"},
 	ReasonDraining:            {"Draining", "endpoint reports that it takes no new traffic"},
 	ReasonLocalResources:      {"LocalResourcesExhausted", "not probed: the operator is out of sockets, ports or memory"},
 	ReasonNetworkUnreachable:  {"NetworkUnreachable", "not probed: the operator's own host cannot reach the network, or prohibits it"},
@@ -226,8 +244,8 @@ type Result struct {
 	Outcome Outcome
 	// Reason is ReasonNone for a Success.
 	Reason Reason
-	// Code is the protocol's status with ReasonStatus and ReasonDraining (503 for HTTP), the way
-	// to log in with ReasonCredentialsWithheld, otherwise 0.
+	// Code is the protocol's status with ReasonStatus, ReasonStandby and ReasonDraining (503 for
+	// HTTP), the way to log in with ReasonCredentialsWithheld, otherwise 0.
 	Code uint16
 }
 
@@ -237,6 +255,8 @@ func (r Result) Message() string {
 	switch r.Reason {
 	case ReasonStatus:
 		return fmt.Sprintf("status %d is not an expected one", r.Code)
+	case ReasonStandby:
+		return fmt.Sprintf("status %d is one of standbyStatuses: the endpoint works, and another one is to get the traffic", r.Code)
 	case ReasonDraining:
 		return fmt.Sprintf("status %d is one of drainStatuses: the endpoint serves, and takes no new traffic", r.Code)
 	case ReasonCredentialsWithheld:
@@ -247,6 +267,10 @@ func (r Result) Message() string {
 
 // SuccessResult is the result of a probe that passed.
 func SuccessResult() Result { return Result{Outcome: Success} }
+
+// IneligibleResult is the result of a probe that found the endpoint well, and not the one for this
+// traffic.
+func IneligibleResult(reason Reason) Result { return Result{Outcome: Ineligible, Reason: reason} }
 
 // FailureResult is the result of a probe that failed by the endpoint's fault.
 func FailureResult(reason Reason) Result { return Result{Outcome: Failure, Reason: reason} }

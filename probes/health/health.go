@@ -35,10 +35,15 @@ const (
 	StateUnhealthy
 	// StateDraining: the target serves, and says itself that it takes no new traffic.
 	StateDraining
+	// StateIneligible: the target works, and says itself that it is not the one for this traffic.
+	StateIneligible
 )
 
 // Serves reports whether connections to the target are worth keeping.
 func (s State) Serves() bool { return s == StateHealthy || s == StateDraining }
+
+// Works reports whether the target is known to be up, whether or not traffic should go to it.
+func (s State) Works() bool { return s.Serves() || s == StateIneligible }
 
 // Thresholds say how many results in a row make a verdict. Both are from 1 to 100.
 type Thresholds struct {
@@ -47,7 +52,9 @@ type Thresholds struct {
 
 // Flap damping: a target that falls more than freeFalls times within flapWindow, be it that
 // it dies or begins to drain, needs twice as many passes to rise for each further fall, up
-// to maxDamping times as many. Its falls are found as fast as ever.
+// to maxDamping times as many. Its falls are found as fast as ever. Losing eligibility is a
+// fall, too: an address behind which now one server answers and now another would otherwise
+// cause a write for each probe.
 const (
 	FlapWindow = 5 * time.Minute
 	FreeFalls  = 5
@@ -63,6 +70,13 @@ const (
 // passes, and to Draining from above by results that are no passes and from below by
 // results that are no failures. Thus a target that drains and dies is dead after as many
 // failures as any other, and one that now drains and now fails is not left in use.
+//
+// One answer makes a target Ineligible, whatever came before: no lost packet can have made it
+// up, and clients that go on writing to a primary that has been demoted lose what they write. From
+// Ineligible to Healthy it takes a pass that ends a row of as many answers without a failure
+// as the threshold for successes says. A replica that has answered for long and is promoted
+// gets traffic by its first pass: nobody else serves in the meantime. One that was dead just
+// now has to prove itself like any other.
 type Health struct {
 	// State is the verdict.
 	State State
@@ -93,7 +107,7 @@ type Health struct {
 type runs struct {
 	// passed and failed are alike.
 	passed, failed uint8
-	// unpassed are failures and drains, and unfailed are passes and drains.
+	// unpassed are all but passes, and unfailed all but failures.
 	unpassed, unfailed uint8
 }
 
@@ -152,15 +166,15 @@ func (h *Health) Pending() bool {
 		return h.unpassed > 0
 	case StateUnhealthy:
 		return h.unfailed > 0
-	case StateDraining:
+	case StateDraining, StateIneligible:
 		return h.passed > 0 || h.failed > 0
 	}
 	return true
 }
 
-// WouldMarkDown reports whether this result would make a target that serves unhealthy.
+// WouldMarkDown reports whether this result would make a target that works unhealthy.
 func (h *Health) WouldMarkDown(result probes.Result, limits Thresholds) bool {
-	return h.State.Serves() && result.Outcome == probes.Failure && int(h.failed)+1 >= int(limits.Failure)
+	return h.State.Works() && result.Outcome == probes.Failure && int(h.failed)+1 >= int(limits.Failure)
 }
 
 // Observe takes a result into account. It returns true if anything changed that the
@@ -200,6 +214,8 @@ func stateFor(o probes.Outcome) State {
 		return StateUnhealthy
 	case probes.Draining:
 		return StateDraining
+	case probes.Ineligible:
+		return StateIneligible
 	}
 	return StateUnknown
 }
@@ -207,7 +223,7 @@ func stateFor(o probes.Outcome) State {
 // streak is how many results in a row speak for the change that the last one does.
 func (h *Health) streak(outcome probes.Outcome) int {
 	switch {
-	case outcome == probes.Success:
+	case outcome == probes.Success && h.State != StateIneligible:
 		return int(h.passed)
 	case outcome == probes.Failure:
 		return int(h.failed)
@@ -242,6 +258,8 @@ func (h *Health) Flapping(now time.Time) bool {
 // needed is how many results in a row change the verdict to that of the last one.
 func (h *Health) needed(outcome probes.Outcome, limits Thresholds, now time.Time) int {
 	switch {
+	case outcome == probes.Ineligible:
+		return 1
 	case outcome == probes.Failure, outcome == probes.Draining && h.State == StateHealthy:
 		return int(limits.Failure)
 	case h.State == StateUnknown:
@@ -255,8 +273,11 @@ func (h *Health) needed(outcome probes.Outcome, limits Thresholds, now time.Time
 // transition changes the verdict.
 func (h *Health) transition(result probes.Result, now time.Time) {
 	turned := Health{State: stateFor(result.Outcome), Cause: result, since: now.UnixNano(), falls: h.falls, firstFall: h.firstFall}
-	if h.State == StateHealthy || h.State == StateDraining && turned.State == StateUnhealthy {
+	if h.State == StateHealthy || h.State.Works() && turned.State == StateUnhealthy {
 		turned.recordDown()
+	}
+	if turned.State == StateIneligible {
+		turned.add(result.Outcome) // see streak
 	}
 	*h = turned
 }

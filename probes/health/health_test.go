@@ -30,6 +30,7 @@ var (
 	refusedResult = probes.FailureResult(probes.ReasonConnectionRefused)
 	silentResult  = probes.FailureResult(probes.ReasonTimeout)
 	noRouteResult = probes.UnknownResult(probes.ReasonNetworkUnreachable)
+	standbyResult = probes.IneligibleResult(probes.ReasonRole)
 	drainResult   = probes.Result{Outcome: probes.Draining, Reason: probes.ReasonDraining, Code: 503}
 )
 
@@ -73,6 +74,18 @@ var healthCases = []struct {
 	{"back from the dead, draining at first", StateUnhealthy, []probes.Result{drainResult, okResult, okResult}, StateHealthy, probes.ReasonNone, 1, false},
 	{"back from the dead, draining at last", StateUnhealthy, []probes.Result{okResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
 	{"an unknown between drains", StateHealthy, []probes.Result{drainResult, noRouteResult, drainResult, noRouteResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
+	{"first answer of another role", StateUnknown, []probes.Result{standbyResult}, StateIneligible, probes.ReasonRole, 1, false},
+	{"one answer of another role", StateHealthy, []probes.Result{okResult, standbyResult}, StateIneligible, probes.ReasonRole, 1, false},
+	{"one answer of another role while draining", StateDraining, []probes.Result{standbyResult}, StateIneligible, probes.ReasonRole, 1, false},
+	{"back from the dead in another role", StateUnhealthy, []probes.Result{standbyResult}, StateIneligible, probes.ReasonRole, 1, false},
+	{"promoted", StateIneligible, []probes.Result{standbyResult, okResult}, StateHealthy, probes.ReasonNone, 1, false},
+	{"promoted before it has answered twice", StateIneligible, []probes.Result{okResult}, StateIneligible, probes.ReasonNone, 0, true},
+	{"demoted and promoted at once", StateHealthy, []probes.Result{standbyResult, okResult}, StateHealthy, probes.ReasonNone, 2, false},
+	{"back from the dead and promoted", StateUnhealthy, []probes.Result{standbyResult, refusedResult, okResult}, StateIneligible, probes.ReasonRole, 1, true},
+	{"an unknown before the promotion", StateIneligible, []probes.Result{standbyResult, noRouteResult, okResult}, StateHealthy, probes.ReasonNone, 1, false},
+	{"ineligible, and a failure", StateIneligible, []probes.Result{refusedResult, refusedResult}, StateIneligible, probes.ReasonNone, 0, true},
+	{"ineligible, and death", StateIneligible, []probes.Result{refusedResult, refusedResult, silentResult}, StateUnhealthy, probes.ReasonTimeout, 1, false},
+	{"ineligible, and draining", StateIneligible, []probes.Result{drainResult, drainResult}, StateDraining, probes.ReasonDraining, 1, false},
 	{"why there is no verdict", StateUnknown, []probes.Result{noRouteResult, noRouteResult, noRouteResult}, StateUnknown, probes.ReasonNetworkUnreachable, 1, true},
 }
 
@@ -189,12 +202,12 @@ func TestHealthAgainstOracle(t *testing.T) {
 	for seed := range uint64(2000) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		limits := Thresholds{Failure: 1 + uint8(random.IntN(4)), Success: 1 + uint8(random.IntN(4))}
-		from := State(random.IntN(4))
+		from := State(random.IntN(5))
 		health, history := New(from), []probes.Outcome{}
 		now := time.Unix(0, 0)
 		for range 60 {
 			now = now.Add(FlapWindow) // far enough apart for no damping
-			result := []probes.Result{okResult, okResult, refusedResult, silentResult, drainResult, drainResult, noRouteResult}[random.IntN(7)]
+			result := []probes.Result{okResult, okResult, refusedResult, silentResult, drainResult, drainResult, standbyResult, noRouteResult}[random.IntN(8)]
 			if result.Outcome != probes.Unknown {
 				history = append(history, result.Outcome)
 			}
@@ -213,6 +226,7 @@ func TestHealthAgainstOracle(t *testing.T) {
 // verdictOf replays a history naively, without unknowns. After each result it looks back
 // on all that came before for as many in a row as a change takes.
 func verdictOf(state State, history []probes.Outcome, limits Thresholds) State {
+	ineligibleSince := 0
 	for i, last := range history {
 		// all reports whether the last n results are of these outcomes.
 		all := func(n uint8, outcomes ...probes.Outcome) bool {
@@ -221,15 +235,31 @@ func verdictOf(state State, history []probes.Outcome, limits Thresholds) State {
 			}
 			return !slices.ContainsFunc(history[i+1-int(n):i+1], func(o probes.Outcome) bool { return !slices.Contains(outcomes, o) })
 		}
+		// answered reports whether the last n results are no failures, counted from when the
+		// target was found to be ineligible.
+		answered := func(n uint8) bool {
+			return i+1-ineligibleSince >= int(n) && all(n, probes.Success, probes.Draining, probes.Ineligible)
+		}
+		before := state
 		switch {
+		case last == probes.Ineligible:
+			state = StateIneligible
+		case last == probes.Success && state == StateIneligible:
+			if answered(limits.Success) {
+				state = StateHealthy
+			}
 		case last == probes.Success && (state == StateUnknown || all(limits.Success, probes.Success)):
 			state = StateHealthy
 		case last == probes.Failure && all(limits.Failure, probes.Failure):
 			state = StateUnhealthy
 		case last == probes.Draining && (state == StateUnknown ||
 			state == StateHealthy && all(limits.Failure, probes.Failure, probes.Draining) ||
-			state == StateUnhealthy && all(limits.Success, probes.Success, probes.Draining)):
+			state == StateUnhealthy && all(limits.Success, probes.Success, probes.Draining) ||
+			state == StateIneligible && answered(limits.Success)):
 			state = StateDraining
+		}
+		if state == StateIneligible && before != StateIneligible {
+			ineligibleSince = i
 		}
 	}
 	return state
@@ -284,5 +314,26 @@ func TestFlapDampingOfDrains(t *testing.T) {
 	}
 	if want := []int{1, 1, 1, 1, 1, 2, 4}; !slices.Equal(got, want) {
 		t.Errorf("recoveries took %v passes, want %v", got, want)
+	}
+}
+
+// TestHealth_RoleChangesWithEachAnswer_IsDamped: an address behind which now one server answers
+// and now another must not cause a write for each probe.
+func TestHealth_RoleChangesWithEachAnswer_IsDamped(t *testing.T) {
+	limits := Thresholds{Failure: 3, Success: 2}
+	health, now, changes := New(StateHealthy), time.Unix(1000, 0), 0
+	for range 100 {
+		for _, result := range []probes.Result{standbyResult, okResult} {
+			now = now.Add(time.Second)
+			if health.Observe(result, limits, now) {
+				changes++
+			}
+			if result == standbyResult && health.State != StateIneligible {
+				t.Fatalf("state %v after an answer of another role", health.State)
+			}
+		}
+	}
+	if changes < 2*FreeFalls || changes > 40 {
+		t.Errorf("%d changes by 200 answers", changes)
 	}
 }

@@ -100,7 +100,7 @@ func (l *StartLimit) Begin(now time.Duration) {
 // EndedProbe is a probe that has ended, as a [StartLimit] sees it.
 type EndedProbe struct {
 	StartedAt, Timeout time.Duration
-	// Usual is how long it takes if it passes; 0 if that is not known.
+	// Usual is how long it takes if it completes; 0 if that is not known.
 	Usual time.Duration
 	// Accepted: the endpoint, which is not known to be down, has accepted the connection.
 	Accepted bool
@@ -116,9 +116,9 @@ func (l *StartLimit) End(p EndedProbe, now time.Duration) {
 	}
 	took := now - p.StartedAt
 	switch {
-	case p.Outcome == probes.Success && p.Usual == 0:
+	case p.Outcome.Completes() && p.Usual == 0:
 		l.first.add(took, 0, p.Timeout)
-	case p.Outcome == probes.Success:
+	case p.Outcome.Completes():
 		l.known.add(took, p.Usual, p.Timeout)
 	case p.Accepted && took >= p.Timeout:
 		l.silences++

@@ -41,7 +41,7 @@ type Metrics struct {
 	// lateness: time from when a probe was due to when it began, in seconds.
 	lateness prometheus.Histogram
 	// duration: time that probes took, in seconds, by scheme and by outcome: success,
-	// failure, draining, unknown.
+	// failure, draining, ineligible, reachable, unknown.
 	duration *prometheus.HistogramVec
 	// results: probes by reason; ReasonNone is "Success".
 	results *prometheus.CounterVec
@@ -68,7 +68,7 @@ type Metrics struct {
 
 	// durations are the members of duration, and reasons those of results: finding them by
 	// their labels takes longer than counting.
-	durations map[string]*[5]prometheus.Observer
+	durations map[string]*[6]prometheus.Observer
 	reasons   [256]prometheus.Counter
 }
 
@@ -81,9 +81,9 @@ func NewMetrics() *Metrics {
 		watches:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "probe_watches", Help: "Endpoints that report their changes themselves over a watch connection."}),
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: space, Name: "probe_lateness_seconds", Help: "Time from when a probe was due to when it started.",
 			Buckets: []float64{0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: space, Name: "probe_duration_seconds", Help: "Duration of probes, by scheme of the URL and by outcome: success, failure, draining, reachable or unknown.",
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: space, Name: "probe_duration_seconds", Help: "Duration of probes, by scheme of the URL and by outcome: success, failure, draining, ineligible, reachable or unknown.",
 			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}, []string{"scheme", "outcome"}),
-		durations:     map[string]*[5]prometheus.Observer{},
+		durations:     map[string]*[6]prometheus.Observer{},
 		results:       prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_total", Help: "Probes made, by reason of their result; Success for passed probes."}, []string{"reason"}),
 		deferred:      prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "probes_deferred_total", Help: "How often a limit delayed a probe, by limit: namespace, destination or cpu."}, []string{"limit"}),
 		shedProbes:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Name: "probes_shed_total", Help: "Routine probes left out because the operator was overloaded: the part of farpoint_probes_skipped_total that was not caused by a limit for a namespace, a destination or the CPU."}),
@@ -150,11 +150,13 @@ func (m *Metrics) began(late, interval time.Duration, overloaded bool) {
 func (m *Metrics) observe(scheme string, result probes.Result, took time.Duration) {
 	durations := m.durations[scheme]
 	if durations == nil {
-		durations = &[5]prometheus.Observer{
+		durations = &[6]prometheus.Observer{
 			probes.Unknown:  m.duration.WithLabelValues(scheme, "unknown"),
 			probes.Success:  m.duration.WithLabelValues(scheme, "success"),
 			probes.Failure:  m.duration.WithLabelValues(scheme, "failure"),
 			probes.Draining: m.duration.WithLabelValues(scheme, "draining"),
+
+			probes.Ineligible: m.duration.WithLabelValues(scheme, "ineligible"),
 
 			probes.Reachable: m.duration.WithLabelValues(scheme, "reachable"),
 		}

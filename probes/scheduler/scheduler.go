@@ -351,7 +351,7 @@ func (s *Scheduler) recordResult(p *probe, result probes.Result) (owners []probe
 	result = s.applyGuard(p, result, now)
 	took := now - p.startedAt
 	p.took, p.failedFast = overload.InMicroseconds(took), took < p.rules.timing.Timeout/2
-	if result.Outcome == probes.Success {
+	if result.Outcome.Completes() {
 		p.usual.Learn(took)
 	}
 	s.options.Metrics.observe(schemeOf(p), result, took)
@@ -360,7 +360,7 @@ func (s *Scheduler) recordResult(p *probe, result probes.Result) (owners []probe
 		s.changed(p, before, now)
 	}
 	s.age(p, result, now)
-	if !p.health.State.Serves() {
+	if !p.health.State.Works() {
 		s.clearSuspect(p, now)
 	}
 	s.enqueue(p, p.nextDue(s.origin, now))

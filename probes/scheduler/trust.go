@@ -50,7 +50,7 @@ func (s *Scheduler) applyGuard(p *probe, result probes.Result, now time.Duration
 	case p.first.owner == canaries:
 		s.applyCanary(p, result, now)
 		return result
-	case !p.health.State.Serves() || result.Outcome == probes.Unknown:
+	case !p.health.State.Works() || result.Outcome == probes.Unknown:
 		return result
 	case result.Outcome.Reached():
 		p.suspect = false
@@ -209,7 +209,7 @@ const (
 	witnessDelay     = 100 * time.Millisecond
 )
 
-// askWitnesses has the canaries probed, and some targets that serve and are no suspects, if
+// askWitnesses has the canaries probed, and some targets that work and are no suspects, if
 // the guard wants them to be because of one that is.
 func (s *Scheduler) askWitnesses(suspect *probe, now time.Duration) {
 	count := s.guard.WantsWitnesses(suspect, now)
@@ -235,7 +235,7 @@ func (s *Scheduler) askWitnesses(suspect *probe, now time.Duration) {
 			first, enough := rand.IntN(max(len(of.entries), 1)), min(len(witnesses)+ofOwner, count)
 			for i := 0; i < len(of.entries) && len(witnesses) < enough && looked < maxAskable; i++ {
 				p := of.entries[(first+i)%len(of.entries)].probe
-				if looked++; !p.suspect && p.health.State.Serves() && (pass == 0 || p.queue != nil && p.due > now) {
+				if looked++; !p.suspect && p.health.State.Works() && (pass == 0 || p.queue != nil && p.due > now) {
 					ask(p)
 				}
 			}
