@@ -243,8 +243,8 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 		return fmt.Errorf("write status: %w", err)
 	}
 	r.own.wrote(client.ObjectKeyFromObject(object), object)
-	up, draining, down := report.CountFlips(&before, &status)
-	r.counters.Add(client.ObjectKeyFromObject(object), telemetry.Counts{Up: up, Draining: draining, Down: down})
+	up, draining, ineligible, down := report.CountFlips(&before, &status)
+	r.counters.Add(client.ObjectKeyFromObject(object), telemetry.Counts{Up: up, Draining: draining, Ineligible: ineligible, Down: down})
 	events := report.Events(&before, &status)
 	r.events.add(object, events, metav1.NewMicroTime(r.clock.Now()))
 	return nil

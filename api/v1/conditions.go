@@ -57,6 +57,9 @@ const (
 
 	// EndpointsReadyReason: available.
 	EndpointsReadyReason = "EndpointsReady"
+	// NoEndpointsEligibleReason: not available, each active endpoint works and reports that the
+	// traffic is for another one.
+	NoEndpointsEligibleReason = "NoEndpointsEligible"
 	// NoEndpointsReadyReason: not available, no endpoint is ready.
 	NoEndpointsReadyReason = "NoEndpointsReady"
 	// TooFewEndpointsReadyReason: not available, some are ready, but fewer than minReady.
@@ -86,7 +89,7 @@ const (
 )
 
 // FailedOverCondition is True while a tier is in use that would stand by if all endpoints of
-// the spec were active and healthy, for some address family and port of the Service. The
+// the spec were active and healthy, the ineligible ones aside, for some address family and port of the Service. The
 // message names these unless it applies to all. Otherwise absent.
 const (
 	FailedOverCondition = "FailedOver"

@@ -112,6 +112,8 @@ const (
 // HTTPHealthCheck has the options of http and https probes.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.drainStatuses) || !has(self.expectedStatuses) || self.drainStatuses.all(d, self.expectedStatuses.all(e, d.substring(size(d) - 3) < e.substring(0, 3) || e.substring(size(e) - 3) < d.substring(0, 3)))",message="drainStatuses and expectedStatuses must have no status in common: remove it from one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.standbyStatuses) || !has(self.expectedStatuses) || self.standbyStatuses.all(d, self.expectedStatuses.all(e, d.substring(size(d) - 3) < e.substring(0, 3) || e.substring(size(e) - 3) < d.substring(0, 3)))",message="standbyStatuses and expectedStatuses must have no status in common: remove it from one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.standbyStatuses) || !has(self.drainStatuses) || self.standbyStatuses.all(d, self.drainStatuses.all(e, d.substring(size(d) - 3) < e.substring(0, 3) || e.substring(size(e) - 3) < d.substring(0, 3)))",message="standbyStatuses and drainStatuses must have no status in common: remove it from one of them"
 type HTTPHealthCheck struct {
 	// method of the request: GET, the default, HEAD, OPTIONS or POST.
 	// +optional
@@ -152,6 +154,20 @@ type HTTPHealthCheck struct {
 	// +kubebuilder:validation:items:MaxLength=7
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$')",message="must be a status or a range of them, such as 503 or 500-503"
 	DrainStatuses []string `json:"drainStatuses,omitempty"`
+
+	// standbyStatuses are the statuses of an endpoint that works while another one is to get the
+	// traffic, single ones or ranges: 503 of Patroni's /primary, or 429, 472 and 473 of Vault. The
+	// endpoint is then published as a standby and counts as one. It gets no traffic by any kind of
+	// failing open, and is neither unhealthy nor reported by alerts. One answer is enough. None of
+	// them may be an expected or a drain status. List no status that a proxy in front of the
+	// endpoint, or a failing endpoint, answers with as well.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=7
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$')",message="must be a status or a range of them, such as 503 or 472-473"
+	StandbyStatuses []string `json:"standbyStatuses,omitempty"`
 
 	// expectedBody is a regular expression (RE2) that must match somewhere in the first
 	// maxBodyBytes of the response's body. An expression with so many repetitions that matching

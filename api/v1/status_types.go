@@ -52,7 +52,8 @@ type ExternalServiceStatus struct {
 	// +optional
 	Ready int32 `json:"ready"`
 
-	// standby counts the healthy endpoints whose tier is not in use.
+	// standby counts the active endpoints that work and get no traffic: the healthy ones whose
+	// tier is not in use, and the ineligible ones.
 	// +optional
 	Standby int32 `json:"standby"`
 
@@ -170,7 +171,7 @@ const (
 	// traffic: false, false, false.
 	PublishedNotReady EndpointPublication = "NotReady"
 	// PublishedStandby endpoints get no traffic, because the tiers before theirs have enough
-	// healthy endpoints: false, false, false.
+	// healthy endpoints, or because they are ineligible: false, false, false.
 	PublishedStandby EndpointPublication = "Standby"
 	// PublishedFailOpen endpoints get traffic although they are unhealthy, by spec.availability:
 	// true, true, false.
@@ -188,7 +189,7 @@ const (
 
 // EndpointHealth is the verdict of an endpoint's probes.
 //
-// +kubebuilder:validation:Enum=Unknown;Healthy;Draining;Unhealthy;Rejected
+// +kubebuilder:validation:Enum=Unknown;Healthy;Draining;Ineligible;Unhealthy;Rejected
 type EndpointHealth string
 
 // Healths of an endpoint.
@@ -200,6 +201,9 @@ const (
 	// EndpointHealthDraining: the endpoint answers the probes, and reports that it takes no new
 	// traffic.
 	EndpointHealthDraining EndpointHealth = "Draining"
+	// EndpointIneligible: the endpoint works, and reports that it is not the one to get the
+	// traffic: it has another role, or one of the standby statuses.
+	EndpointIneligible EndpointHealth = "Ineligible"
 	// EndpointUnhealthy: the probes fail.
 	EndpointUnhealthy EndpointHealth = "Unhealthy"
 	// EndpointRejected: neither probed nor published.

@@ -111,6 +111,7 @@ func TestEvaluation_AlertThatHeldBefore_HasTheRightEnding(t *testing.T) {
 		"endpoint is unhealthy still":     {down, externalService("api", unhealthy), notEnded},
 		"endpoint is healthy":             {down, externalService("api", healthy), recovered},
 		"endpoint drains by its own word": {down, externalService("api", farpointv1.EndpointHealthDraining), recovered},
+		"endpoint has another role":       {down, externalService("api", farpointv1.EndpointIneligible), recovered},
 		"endpoint has no verdict":         {down, externalService("api", unknown), notEnded},
 		"endpoint is set aside":           {down, externalService("api", farpointv1.EndpointRejected), unwatched},
 		"endpoint left the spec":          {down, externalService("api"), unwatched},

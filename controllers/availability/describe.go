@@ -129,12 +129,14 @@ func (a Decisions) Alike() bool {
 type GroupReadiness struct {
 	Ready, Unknown int
 	Open           bool
+	// NoneEligible: all active endpoints but those that drain are ineligible.
+	NoneEligible bool
 }
 
 // Readiness returns the readiness of a group. If endpoints are always published, all are ready
 // but those that fail open, which are not known to serve.
 func (d *groupDecision) Readiness(publishNotReady bool) GroupReadiness {
-	readiness := GroupReadiness{Ready: d.healthy, Unknown: d.unknown, Open: d.failOpen != ""}
+	readiness := GroupReadiness{Ready: d.healthy, Unknown: d.unknown, Open: d.failOpen != "", NoneEligible: d.ineligible > 0 && d.active == 0}
 	if publishNotReady {
 		readiness.Ready = d.active - d.opened
 	}

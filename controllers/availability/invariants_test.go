@@ -32,7 +32,7 @@ import (
 // TestRolesOfAnything draws endpoints, rules and pasts at random and states what must be
 // true of all of them.
 func TestRolesOfAnything(t *testing.T) {
-	states := []string{"up", "up", "down", "down", "new", "dark", "draining", "disabled", "drains", "drains", "DRAINS", "UP", "DOWN"}
+	states := []string{"up", "up", "down", "down", "new", "dark", "draining", "disabled", "drains", "drains", "DRAINS", "other", "other", "OTHER", "UP", "DOWN"}
 	policies := []farpointv1.NoneHealthyPolicy{farpointv1.PublishNone, farpointv1.PublishLastHealthy, farpointv1.PublishAll}
 	for seed := range uint64(effort.Rounds(20_000, 2_000)) {
 		random := rand.New(rand.NewPCG(seed, 4))
@@ -77,7 +77,8 @@ func (c *roleChecker) count(first, last int32, which func(*endpoint.Verdict) boo
 func isHealthy(v *endpoint.Verdict) bool  { return v.Health.State == health.StateHealthy }
 func isAny(*endpoint.Verdict) bool        { return true }
 func drains(v *endpoint.Verdict) bool     { return v.Health.State == health.StateDraining }
-func stays(v *endpoint.Verdict) bool      { return !drains(v) }
+func stays(v *endpoint.Verdict) bool      { return !drains(v) && !v.IsIneligible() }
+func eligible(v *endpoint.Verdict) bool   { return !v.IsIneligible() }
 func hasVerdict(v *endpoint.Verdict) bool { return !isAwaited(v) }
 
 func (c *roleChecker) checkRoles() {
@@ -98,7 +99,7 @@ func (c *roleChecker) checkRoles() {
 			case endpoint.Standby:
 				right = v.Spec.Priority > c.now.tier && conditions == endpoint.Conditions{}
 			case endpoint.FailOpen:
-				right = v.Spec.Priority <= c.now.tier && !isHealthy(v) && conditions == endpoint.Conditions{Ready: true, Serving: true}
+				right = v.Spec.Priority <= c.now.tier && !isHealthy(v) && eligible(v) && conditions == endpoint.Conditions{Ready: true, Serving: true}
 			case endpoint.InUse:
 				right = v.Spec.Priority <= c.now.tier && conditions == endpoint.Conditions{Ready: isHealthy(v), Serving: isHealthy(v) || drains(v), Terminating: drains(v)}
 			}
@@ -148,7 +149,7 @@ func (c *roleChecker) checkFailOpen() {
 			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
 		}
 	case farpointv1.LastHealthyPublishedReason:
-		if healthy > 0 || c.rules.WhenNoneHealthy != farpointv1.PublishLastHealthy || opened != c.count(0, c.now.tier, func(v *endpoint.Verdict) bool { return c.ready[v.Name] }) {
+		if healthy > 0 || c.rules.WhenNoneHealthy != farpointv1.PublishLastHealthy || opened != c.count(0, c.now.tier, func(v *endpoint.Verdict) bool { return c.ready[v.Name] && eligible(v) }) {
 			c.t.Fatalf("%s: %d are healthy, %d let in", c.what, healthy, opened)
 		}
 	case farpointv1.DrainingPublishedReason:
@@ -157,7 +158,7 @@ func (c *roleChecker) checkFailOpen() {
 		}
 	default:
 		judged := c.count(0, 9, hasVerdict) == active
-		if active > 0 && judged && healthy == 0 && (c.rules.WhenNoneHealthy == farpointv1.PublishAll || c.rules.MinHealthyPercent > 0 && c.count(0, 9, stays) > 0) {
+		if active > 0 && judged && healthy == 0 && (c.rules.WhenNoneHealthy == farpointv1.PublishAll && c.count(0, 9, eligible) > 0 || c.rules.MinHealthyPercent > 0 && c.count(0, 9, stays) > 0) {
 			c.t.Fatalf("%s: no endpoint fails open", c.what)
 		}
 	}

@@ -57,8 +57,11 @@ type tierDecision struct {
 	failedOver bool
 	// ahead counts the healthy active endpoints of the tiers before that one.
 	ahead int
-	// healthy and active count endpoints of the tiers in use, without those that report draining.
+	// healthy and active count endpoints of the tiers in use, without those that report draining
+	// and those that are ineligible.
 	healthy, active int
+	// ineligible counts the ineligible endpoints of all tiers.
+	ineligible int
 	// failOpen is the reason why endpoints that are not healthy get traffic; "" if none do.
 	failOpen string
 	// opened counts the endpoints that get traffic by failing open.
@@ -72,6 +75,9 @@ type tally struct {
 	// draining are active and report that they take no new traffic. Like those that drain by the
 	// spec, they are of no use, and no sign of a fault.
 	draining int
+	// ineligible are active and not the ones to get the traffic, which is no sign that
+	// something is wrong either.
+	ineligible int
 	// awaited are active and have had no verdict.
 	awaited int
 }
@@ -83,8 +89,11 @@ func (t tally) suffices(percent int, doubt bool) bool {
 	if doubt {
 		healthy += t.awaited
 	}
-	return healthy*100 >= percent*(t.active-t.draining)
+	return healthy*100 >= percent*t.expected()
 }
+
+// expected counts the active endpoints that are healthy unless something is wrong.
+func (t tally) expected() int { return t.active - t.draining - t.ineligible }
 
 func tierOf(of *endpoint.Verdict) int32 { return min(max(of.Spec.Priority, 0), endpoint.LastTier) }
 
@@ -99,6 +108,8 @@ func (t *tally) add(v *endpoint.Verdict) {
 		t.healthy++
 	case v.Health.State == health.StateDraining:
 		t.draining++
+	case v.IsIneligible():
+		t.ineligible++
 	case isAwaited(v):
 		t.awaited++
 	}
@@ -128,8 +139,12 @@ func (r Rules) reach(tiers *[endpoint.LastTier + 1]tally, was past) tierDecision
 		}
 		now.tier, now.ahead = int32(i), healthy
 		now.failedOver = accepted >= r.MinReady
-		now.healthy, now.active = now.healthy+tier.healthy, now.active+tier.active-tier.draining
-		healthy, awaited, accepted = healthy+tier.healthy, awaited+tier.awaited, accepted+tier.all
+		now.healthy, now.active = now.healthy+tier.healthy, now.active+tier.expected()
+		// That the role is a later tier's is no failover.
+		healthy, awaited, accepted = healthy+tier.healthy, awaited+tier.awaited, accepted+tier.all-tier.ineligible
+	}
+	for i := range tiers {
+		now.ineligible += tiers[i].ineligible
 	}
 	return now
 }
@@ -157,7 +172,7 @@ func (r Rules) failOpenReasonWithoutDrains(tiers *[endpoint.LastTier + 1]tally, 
 	below := r.MinHealthyPercent > 0
 	for i := range tiers {
 		healthy, awaited, active = healthy+tiers[i].healthy, awaited+tiers[i].awaited, active+tiers[i].active
-		if int32(i) <= now.tier && tiers[i].active > tiers[i].draining && tiers[i].suffices(r.MinHealthyPercent, !was.failingOpen) {
+		if int32(i) <= now.tier && tiers[i].expected() > 0 && tiers[i].suffices(r.MinHealthyPercent, !was.failingOpen) {
 			below = false
 		}
 	}
@@ -179,6 +194,9 @@ func (r Rules) failOpenReasonWithoutDrains(tiers *[endpoint.LastTier + 1]tally, 
 // admitsUnhealthy reports whether an endpoint in use gets traffic although it is not healthy.
 // wasReady is called only where it decides.
 func (d *tierDecision) admitsUnhealthy(v *endpoint.Verdict, wasReady func() bool) bool {
+	if v.IsIneligible() {
+		return false
+	}
 	switch d.failOpen {
 	case "":
 		return false

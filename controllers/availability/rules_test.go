@@ -53,6 +53,8 @@ func verdictsOf(words string) (all []endpoint.Verdict, ready map[string]bool) {
 			v.Held = true
 		case "drains": // by its own word
 			v.Health = health.New(health.StateDraining)
+		case "other": // has another role
+			v.Health = health.New(health.StateIneligible)
 		case "draining":
 			v.Spec.State = farpointv1.EndpointDraining
 			v.Health = health.New(health.StateHealthy)
@@ -99,6 +101,10 @@ func published(all []endpoint.Verdict) string {
 			words[i] = "open"
 		default:
 			c := all[i].Conditions(false)
+			if c == (endpoint.Conditions{}) && all[i].IsIneligible() {
+				words[i] = "other"
+				continue
+			}
 			words[i] = fixtures.Letter(c.Ready) + fixtures.Letter(c.Serving) + fixtures.Letter(c.Terminating)
 		}
 	}
@@ -187,6 +193,24 @@ func TestAssign_EndpointsDrainBySelfReport_ServeOnlyIfNothingElseDoes(t *testing
 		{"and not let in by it", Rules{MinReady: 1, MinHealthyPercent: 60}, past{}, "0up 0down 0drains", "TTF open FTT", "0 false BelowMinHealthyPercent"},
 		{"all of a tier drain, and the next is below", Rules{MinReady: 1, MinHealthyPercent: 60}, past{}, "0drains 1up 1down", "FTT TTF open", "1 true BelowMinHealthyPercent"},
 		{"a verdict is awaited", Rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0drains 0new", "FTT FFF", "0 false "},
+	})
+}
+
+func TestAssign_EndpointsAreIneligible_GetNoTrafficByAnyRule(t *testing.T) {
+	const last, all = farpointv1.PublishLastHealthy, farpointv1.PublishAll
+	checkRoles(t, []roleCase{
+		{"other roles", Rules{MinReady: 1}, past{}, "0up 0other 0other", "TTF other other", "0 false "},
+		{"the role is a later tier's, which is no failover", Rules{MinReady: 1}, past{}, "0other 1up", "other TTF", "1 false "},
+		{"a later tier stands in for one that is dead", Rules{MinReady: 1}, past{}, "0other 0down 1up", "other FFF TTF", "1 true "},
+		{"all have other roles", Rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0OTHER 0other", "other other", "0 false "},
+		{"all have other roles, with last healthy", Rules{MinReady: 1, WhenNoneHealthy: last}, past{}, "0OTHER 0other", "other other", "0 false "},
+		{"all have other roles, with a share", Rules{MinReady: 1, MinHealthyPercent: 50}, past{}, "0OTHER 0other", "other other", "0 false "},
+		{"failing open publishes dead ones alone", Rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0OTHER 0down", "other open", "0 false AllPublished"},
+		{"the last healthy one has another role", Rules{MinReady: 1, WhenNoneHealthy: last}, past{}, "0OTHER 0DOWN", "other open", "0 false LastHealthyPublished"},
+		{"draining ones serve", Rules{MinReady: 1, WhenNoneHealthy: all}, past{}, "0OTHER 0drains", "other open", "0 false DrainingPublished"},
+		{"other roles count for no share", Rules{MinReady: 1, MinHealthyPercent: 60}, past{}, "0up 0other 0other", "TTF other other", "0 false "},
+		{"a share publishes dead ones alone", Rules{MinReady: 1, MinHealthyPercent: 60}, past{}, "0up 0down 0other", "TTF open other", "0 false BelowMinHealthyPercent"},
+		{"other roles on standby", Rules{MinReady: 1}, past{}, "0up 1other", "TTF stby", "0 false "},
 	})
 }
 

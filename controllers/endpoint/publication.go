@@ -64,7 +64,7 @@ func (v *Verdict) publication(publishNotReady bool) publication {
 	switch {
 	case v.Role == FailOpen:
 		return asFailOpen
-	case v.Role == Standby:
+	case v.Role == Standby || v.Role == InUse && v.IsIneligible():
 		return asStandby
 	case v.Role == Draining || v.Role == InUse && v.Health.State == health.StateDraining:
 		return asDraining
@@ -88,7 +88,7 @@ func (v *Verdict) Conditions(publishNotReady bool) Conditions {
 	as := v.publication(publishNotReady)
 	conditions := publications[as].conditions
 	if as == asDraining {
-		conditions.Ready, conditions.Serving = publishNotReady, v.Health.State.Serves()
+		conditions.Ready, conditions.Serving = publishNotReady && !v.IsIneligible(), v.Health.State.Serves()
 	}
 	return conditions
 }

@@ -43,6 +43,10 @@ const LastTier = 127
 // IsActive reports whether the spec wants the endpoint to get traffic.
 func (v *Verdict) IsActive() bool { return StateOf(v.Spec) == farpointv1.EndpointActive }
 
+// IsIneligible reports whether the endpoint works and is not the one to get the traffic. No rule
+// publishes such an endpoint as ready.
+func (v *Verdict) IsIneligible() bool { return v.Health.State == health.StateIneligible }
+
 // HealthOf is the verdict in the words of the API.
 func HealthOf(state health.State) farpointv1.EndpointHealth {
 	switch state {
@@ -52,6 +56,8 @@ func HealthOf(state health.State) farpointv1.EndpointHealth {
 		return farpointv1.EndpointUnhealthy
 	case health.StateDraining:
 		return farpointv1.EndpointHealthDraining
+	case health.StateIneligible:
+		return farpointv1.EndpointIneligible
 	default:
 		return farpointv1.EndpointHealthUnknown
 	}
@@ -66,6 +72,8 @@ func ProbeState(current farpointv1.EndpointHealth) health.State {
 		return health.StateUnhealthy
 	case farpointv1.EndpointHealthDraining:
 		return health.StateDraining
+	case farpointv1.EndpointIneligible:
+		return health.StateIneligible
 	}
 	return health.StateUnknown
 }

@@ -27,7 +27,7 @@ import (
 
 // TestVerdict_Publication tests the table that was derived from the source of consumers.
 func TestVerdict_Publication(t *testing.T) {
-	const healthy, unhealthy, unknown, drains = health.StateHealthy, health.StateUnhealthy, health.StateUnknown, health.StateDraining
+	const healthy, unhealthy, unknown, drains, ineligible = health.StateHealthy, health.StateUnhealthy, health.StateUnknown, health.StateDraining, health.StateIneligible
 	tests := []struct {
 		role      endpoint.Role
 		health    health.State
@@ -46,6 +46,10 @@ func TestVerdict_Publication(t *testing.T) {
 		{endpoint.Standby, drains, false, "FFF", farpointv1.PublishedStandby},
 		{endpoint.Disabled, drains, false, "FFF", farpointv1.PublishedDisabled},
 		{endpoint.FailOpen, drains, false, "TTF", farpointv1.PublishedFailOpen},
+		{endpoint.InUse, ineligible, false, "FFF", farpointv1.PublishedStandby},
+		{endpoint.Standby, ineligible, false, "FFF", farpointv1.PublishedStandby},
+		{endpoint.Draining, ineligible, false, "FFT", farpointv1.PublishedDraining},
+		{endpoint.Disabled, ineligible, false, "FFF", farpointv1.PublishedDisabled},
 		{endpoint.Disabled, healthy, false, "FFF", farpointv1.PublishedDisabled},
 		{endpoint.Standby, healthy, false, "FFF", farpointv1.PublishedStandby},
 		{endpoint.Standby, unhealthy, false, "FFF", farpointv1.PublishedStandby},
@@ -58,6 +62,9 @@ func TestVerdict_Publication(t *testing.T) {
 		{endpoint.Draining, healthy, true, "TTT", farpointv1.PublishedDraining},
 		{endpoint.Draining, unhealthy, true, "TFT", farpointv1.PublishedDraining},
 		{endpoint.InUse, drains, true, "TTT", farpointv1.PublishedDraining},
+		{endpoint.InUse, ineligible, true, "FFF", farpointv1.PublishedStandby},
+		{endpoint.Standby, ineligible, true, "FFF", farpointv1.PublishedStandby},
+		{endpoint.Draining, ineligible, true, "FFT", farpointv1.PublishedDraining},
 		{endpoint.Disabled, unknown, true, "FFF", farpointv1.PublishedDisabled},
 		{endpoint.Standby, healthy, true, "FFF", farpointv1.PublishedStandby},
 		{endpoint.FailOpen, unhealthy, true, "TTF", farpointv1.PublishedFailOpen},

@@ -109,10 +109,18 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, find
 			decided = now
 		}
 	}
-	if decided.value == metav1.ConditionUnknown {
-		message += fmt.Sprintf(", %d have no verdict yet", status.Unknown)
+	set.set(farpointv1.AvailableCondition, decided.value, decided.reason, message+decided.remark(status))
+}
+
+// remark is what there is to say of a status besides how many endpoints get traffic.
+func (s availableStatus) remark(status *farpointv1.ExternalServiceStatus) string {
+	switch {
+	case s.value == metav1.ConditionUnknown:
+		return fmt.Sprintf(", %d have no verdict yet", status.Unknown)
+	case s.reason == farpointv1.NoEndpointsEligibleReason:
+		return ": each one reports that the traffic is for another one"
 	}
-	set.set(farpointv1.AvailableCondition, decided.value, decided.reason, message)
+	return ""
 }
 
 // availableStatus is what the condition Available says of a group. The worse it is, the lower is
@@ -133,6 +141,8 @@ func availableStatusOf(r availability.GroupReadiness, minReady int) availableSta
 		return availableStatus{1, metav1.ConditionFalse, farpointv1.FailingOpenReason}
 	case r.Ready+r.Unknown >= minReady:
 		return availableStatus{3, metav1.ConditionUnknown, farpointv1.AwaitingProbesReason}
+	case r.Ready == 0 && r.NoneEligible:
+		return availableStatus{0, metav1.ConditionFalse, farpointv1.NoEndpointsEligibleReason}
 	case r.Ready > 0:
 		return availableStatus{2, metav1.ConditionFalse, farpointv1.TooFewEndpointsReadyReason}
 	}
@@ -146,15 +156,28 @@ func setAvailableByCounts(set conditionSetter, present *farpointv1.ExternalServi
 	status := set.status
 	opened, minReady := countOpened(status), availability.RulesOf(&present.Spec.Availability).MinReady
 	counted := availability.GroupReadiness{Ready: int(status.Ready) - opened, Unknown: int(status.Unknown), Open: meta.IsStatusConditionTrue(status.Conditions, farpointv1.FailOpenCondition)}
+	counted.NoneEligible = noneEligible(status)
 	decided, message := availableStatusOf(counted, minReady), readiness(status, opened, minReady)
 	before := meta.FindStatusCondition(status.Conditions, farpointv1.AvailableCondition)
 	if findings.Targets == nil && findings.Service.Service != nil && before != nil && before.Status != metav1.ConditionTrue && decided.value == metav1.ConditionTrue {
 		return
 	}
-	if decided.value == metav1.ConditionUnknown {
-		message += fmt.Sprintf(", %d have no verdict yet", status.Unknown)
+	set.set(farpointv1.AvailableCondition, decided.value, decided.reason, message+decided.remark(status))
+}
+
+// noneEligible reports whether all active endpoints but those that drain are ineligible.
+func noneEligible(status *farpointv1.ExternalServiceStatus) bool {
+	some := false
+	for i := range status.Endpoints {
+		switch endpoint := &status.Endpoints[i]; {
+		case endpoint.State != farpointv1.EndpointActive, endpoint.Health == farpointv1.EndpointHealthDraining, endpoint.Health == farpointv1.EndpointRejected:
+		case endpoint.Health == farpointv1.EndpointIneligible:
+			some = true
+		default:
+			return false
+		}
 	}
-	set.set(farpointv1.AvailableCondition, decided.value, decided.reason, message)
+	return some
 }
 
 // countOpened counts the endpoints that get traffic by failing open, and those that get it

@@ -192,6 +192,8 @@ func counterOf(status *farpointv1.ExternalServiceStatus, endpoint *farpointv1.En
 		return &status.Disabled
 	case endpoint.State == farpointv1.EndpointDraining, endpoint.Health == farpointv1.EndpointHealthDraining:
 		return &status.Draining
+	case endpoint.Health == farpointv1.EndpointIneligible:
+		return &status.Standby
 	case endpoint.Health == farpointv1.EndpointUnhealthy:
 		return &status.Unhealthy
 	case endpoint.Health == farpointv1.EndpointHealthUnknown:

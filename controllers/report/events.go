@@ -37,6 +37,11 @@ const (
 	// endpointDrainingEvent: an endpoint reports that it takes no new traffic, or has left the
 	// spec and keeps its connections for a while.
 	endpointDrainingEvent = "EndpointDraining"
+	// endpointEligibleEvent: an endpoint that was ineligible is healthy and gets traffic, as a
+	// primary does that was promoted.
+	endpointEligibleEvent = "EndpointEligible"
+	// endpointIneligibleEvent: an endpoint works and is not the one to get the traffic.
+	endpointIneligibleEvent = "EndpointIneligible"
 	// endpointDrainedEvent: it has left the slices.
 	endpointDrainedEvent = "EndpointDrained"
 	// availableEvent: the Service has a ready endpoint again.
@@ -74,6 +79,9 @@ func Events(before, after *farpointv1.ExternalServiceStatus) []PendingEvent {
 func healthChanges(before, after *farpointv1.ExternalServiceStatus) []PendingEvent {
 	flipped := flipsBetween(before, after)
 	return slices.Concat(
+		changes(flipped.demoted, maxIndividualEvents, false, endpointIneligibleEvent, "no longer eligible"),
+		changes(flipped.ineligible, 1, false, endpointIneligibleEvent, "ineligible"),
+		changes(flipped.promoted, maxIndividualEvents, false, endpointEligibleEvent, "eligible now"),
 		changes(flipped.down, maxIndividualEvents, true, endpointUnhealthyEvent, "unhealthy"),
 		changes(flipped.draining, maxIndividualEvents, false, endpointDrainingEvent, "draining"),
 		changes(flipped.initiallyHealthy, 1, false, endpointHealthyEvent, "healthy"),
@@ -82,9 +90,11 @@ func healthChanges(before, after *farpointv1.ExternalServiceStatus) []PendingEve
 }
 
 // flips are the endpoints whose first verdict is healthy, those that are healthy again, those
-// that report draining, and those that have become unhealthy.
+// that report draining, and those that have become unhealthy. A healthy endpoint that is
+// ineligible now is demoted, any other one that has become ineligible is not, and one that was
+// ineligible and is healthy is promoted.
 type flips struct {
-	initiallyHealthy, up, draining, down []farpointv1.EndpointStatus
+	initiallyHealthy, up, draining, down, demoted, ineligible, promoted []farpointv1.EndpointStatus
 }
 
 func flipsBetween(before, after *farpointv1.ExternalServiceStatus) flips {
@@ -98,9 +108,15 @@ func flipsBetween(before, after *farpointv1.ExternalServiceStatus) flips {
 			all.down = append(all.down, endpoint)
 		case endpoint.Health == farpointv1.EndpointHealthDraining:
 			all.draining = append(all.draining, endpoint)
+		case endpoint.Health == farpointv1.EndpointIneligible && was != nil && was.Health == farpointv1.EndpointHealthy:
+			all.demoted = append(all.demoted, endpoint)
+		case endpoint.Health == farpointv1.EndpointIneligible:
+			all.ineligible = append(all.ineligible, endpoint)
 		case endpoint.Health != farpointv1.EndpointHealthy:
 		case was == nil || was.Health == farpointv1.EndpointHealthUnknown:
 			all.initiallyHealthy = append(all.initiallyHealthy, endpoint)
+		case was.Health == farpointv1.EndpointIneligible:
+			all.promoted = append(all.promoted, endpoint)
 		default:
 			all.up = append(all.up, endpoint)
 		}
@@ -108,10 +124,10 @@ func flipsBetween(before, after *farpointv1.ExternalServiceStatus) flips {
 	return all
 }
 
-// CountFlips counts the endpoints that have become healthy, draining and unhealthy.
-func CountFlips(before, after *farpointv1.ExternalServiceStatus) (up, draining, down int) {
+// CountFlips counts the endpoints that have become healthy, draining, ineligible and unhealthy.
+func CountFlips(before, after *farpointv1.ExternalServiceStatus) (up, draining, ineligible, down int) {
 	all := flipsBetween(before, after)
-	return len(all.initiallyHealthy) + len(all.up), len(all.draining), len(all.down)
+	return len(all.initiallyHealthy) + len(all.up) + len(all.promoted), len(all.draining), len(all.demoted) + len(all.ineligible), len(all.down)
 }
 
 // departures reports endpoints that have left the spec, and then the slices.

@@ -45,9 +45,10 @@ import (
 var (
 	one = metav1.NewTime(fixtures.Noon.Add(time.Hour))
 
-	up   = health.Health{State: health.StateHealthy}
-	away = health.Health{State: health.StateDraining, Cause: probes.Result{Outcome: probes.Draining, Reason: probes.ReasonDraining, Code: 503}}
-	down = health.Health{State: health.StateUnhealthy, Cause: probes.Result{Outcome: probes.Failure, Reason: probes.ReasonTimeout}}
+	up    = health.Health{State: health.StateHealthy}
+	away  = health.Health{State: health.StateDraining, Cause: probes.Result{Outcome: probes.Draining, Reason: probes.ReasonDraining, Code: 503}}
+	other = health.Health{State: health.StateIneligible, Cause: probes.IneligibleResult(probes.ReasonRole)}
+	down  = health.Health{State: health.StateUnhealthy, Cause: probes.Result{Outcome: probes.Failure, Reason: probes.ReasonTimeout}}
 )
 
 // observed is an object with an endpoint for each health, and what was found about it.
@@ -153,6 +154,18 @@ func TestStatus_Health_DecidesAvailableAndDegraded(t *testing.T) {
 			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"all drain", []health.Health{away, away}, nil, "0/2",
 			"Available=False(NoEndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"another role", []health.Health{up, other}, nil, "1/2",
+			"Available=True(EndpointsReady) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"nobody has the role", []health.Health{other, other, away}, func(o *farpointv1.ExternalService, f *Findings) {
+			o.Spec.Availability.WhenNoneHealthy, o.Spec.Availability.MinHealthyPercent = farpointv1.PublishAll, 50
+			o.Spec.Endpoints[2].State = farpointv1.EndpointDraining
+			f.Service.Service.Spec.PublishNotReadyAddresses = true
+		}, "0/3",
+			"Available=False(NoEndpointsEligible) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"the one with the role is dead", []health.Health{other, down}, nil, "0/2",
+			"Available=False(NoEndpointsReady) Degraded=True(EndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
+		{"another role, and no verdict", []health.Health{other, {}}, nil, "0/2",
+			"Available=Unknown(AwaitingProbes) Degraded=False(NoEndpointsUnhealthy) " + sound + "Ready=True(Published) TargetServiceResolved=True(Resolved)"},
 		{"published anyway", []health.Health{down, {}}, func(_ *farpointv1.ExternalService, f *Findings) {
 			f.Service.Service.Spec.PublishNotReadyAddresses = true
 		}, "2/2",
@@ -352,6 +365,21 @@ func TestEvents(t *testing.T) {
 		}},
 		{"or comes back", statusOf(up, away), statusOf(up, up), []string{
 			"Normal EndpointHealthy Endpoint 192.0.2.2:80 is healthy",
+		}},
+		{"roles switch", statusOf(up, other), statusOf(other, up), []string{
+			"Normal EndpointIneligible Endpoint 192.0.2.1:80 is no longer eligible: server has another role than the health check asks for: another server has that one",
+			"Normal EndpointEligible Endpoint 192.0.2.2:80 is eligible now",
+		}},
+		{"nobody has the role", statusOf(up), statusOf(other), []string{
+			"Normal EndpointIneligible Endpoint 192.0.2.1:80 is no longer eligible: server has another role than the health check asks for: another server has that one",
+			"Warning Unavailable 0 of 1 endpoints are ready, 1 on standby: each one reports that the traffic is for another one",
+		}},
+		{"first verdicts of other roles, together", statusOf(health.Health{}, health.Health{}, health.Health{}), statusOf(up, other, other), []string{
+			"Normal EndpointIneligible 2 endpoints are ineligible: 192.0.2.2:80, 192.0.2.3:80",
+			"Normal EndpointHealthy Endpoint 192.0.2.1:80 is healthy",
+		}},
+		{"back from the dead in another role", statusOf(up, down), statusOf(up, other), []string{
+			"Normal EndpointIneligible Endpoint 192.0.2.2:80 is ineligible: server has another role than the health check asks for: another server has that one",
 		}},
 		{"back again", statusOf(down), statusOf(up), []string{
 			"Normal EndpointHealthy Endpoint 192.0.2.1:80 is healthy",

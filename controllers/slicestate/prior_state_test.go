@@ -68,7 +68,7 @@ func TestPrior_SliceWithoutAnnotation_UsesConditions(t *testing.T) {
 
 // Whatever an endpoint is published as, with whatever verdict: its slice alone says both.
 func TestPrior_AnyRoleAndVerdict_AreReadBack(t *testing.T) {
-	states := []health.State{health.StateUnknown, health.StateHealthy, health.StateUnhealthy, health.StateDraining}
+	states := []health.State{health.StateUnknown, health.StateHealthy, health.StateUnhealthy, health.StateDraining, health.StateIneligible}
 	for _, publishNotReady := range []bool{false, true} {
 		for _, given := range []endpoint.Role{endpoint.InUse, endpoint.FailOpen, endpoint.Standby, endpoint.Draining, endpoint.Disabled} {
 			for _, state := range states {

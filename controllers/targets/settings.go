@@ -138,6 +138,9 @@ func httpSettings(check *farpointv1.HTTPHealthCheck) (*protocol.HTTPSettings, er
 	if settings.DrainStatuses, err = statusRanges("drainStatuses", check.DrainStatuses); err != nil {
 		return nil, err
 	}
+	if settings.StandbyStatuses, err = statusRanges("standbyStatuses", check.StandbyStatuses); err != nil {
+		return nil, err
+	}
 	if check.ExpectedBody != "" {
 		if settings.ExpectedBody, err = protocol.CompileBody(check.ExpectedBody, settings.MaxBodyBytes); err != nil {
 			return nil, err

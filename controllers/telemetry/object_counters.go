@@ -32,8 +32,9 @@ type ObjectCounters struct {
 
 // Counts are the counts of one object.
 type Counts struct {
-	// Up, Draining and Down count endpoints that have become healthy, draining and unhealthy.
-	Up, Draining, Down int
+	// Up, Draining, Ineligible and Down count endpoints that have become healthy, draining,
+	// ineligible and unhealthy.
+	Up, Draining, Ineligible, Down int
 	// Created, Updated and Deleted count writes of EndpointSlices.
 	Created, Updated, Deleted int
 }
@@ -54,6 +55,7 @@ func (a *ObjectCounters) Add(object types.NamespacedName, more Counts) {
 	}
 	known.Up += more.Up
 	known.Draining += more.Draining
+	known.Ineligible += more.Ineligible
 	known.Down += more.Down
 	known.Created += more.Created
 	known.Updated += more.Updated

@@ -53,20 +53,20 @@ type observer interface {
 // Metrics with a series for each ExternalService, or several. The values of the label state
 // are the counts in its status, in lower case, so that they overlap as these do.
 var (
-	endpointsMetric    = objectMetric("endpoints", "Endpoints by state, as status counts them: ready (published as ready, healthy or not), standby, unhealthy, unknown, draining, disabled, rejected or stale (no probe yields a result).", "state")
+	endpointsMetric    = objectMetric("endpoints", "Endpoints by state, as status counts them: ready (published as ready, healthy or not), standby (a later tier, or ineligible), unhealthy, unknown, draining, disabled, rejected or stale (no probe yields a result).", "state")
 	specMetric         = objectMetric("spec_endpoints", "Endpoints in the spec.")
 	availableMetric    = objectMetric("available", "1 while the condition Available is True, otherwise 0.")
 	conditionMetric    = objectMetric("condition", "1 for each condition with its current status (true, false or unknown) and reason.", "condition", "reason", "status")
 	flappingMetric     = objectMetric("flapping_endpoints", "Endpoints that have died, or started to drain, so often within minutes that their recoveries are delayed.")
 	unhealthyMetric    = objectMetric("unhealthy_since_timestamp_seconds", "Since when the longest unhealthy active endpoint has been unhealthy, as Unix time. Absent if none is.")
 	certificatesMetric = objectMetric("certificate_expiry_timestamp_seconds", "Earliest expiry of the certificates that probes have seen, as Unix time. Absent if they have seen none.")
-	transitionsMetric  = objectMetric("endpoint_transitions_total", "Changes of endpoints' verdicts, by the new verdict (to): healthy, draining or unhealthy.", "to")
+	transitionsMetric  = objectMetric("endpoint_transitions_total", "Changes of endpoints' verdicts, by the new verdict (to): healthy, draining, ineligible or unhealthy.", "to")
 	writesMetric       = objectMetric("endpointslice_writes_total", "EndpointSlices written for this object, by operation: create, update or delete.", "operation")
 )
 
 // Metrics with a series for each endpoint. The label zone is empty where there is none.
 var (
-	upMetric          = endpointMetric("up", "1 while the endpoint is healthy by the verdict of its probes, 0 while it is unhealthy. Absent without a verdict, and for an endpoint that drains or whose state is not Active.")
+	upMetric          = endpointMetric("up", "1 while the endpoint is healthy by the verdict of its probes, 0 while it is unhealthy. Absent without a verdict, and for an endpoint that drains, is ineligible, or whose state is not Active.")
 	durationMetric    = endpointMetric("probe_duration_seconds", "Duration of the last probe. Absent before the first.")
 	certificateMetric = endpointMetric("certificate_expiry_timestamp_seconds", "Expiry of the certificate that the last probe saw, or of its CA if that is earlier, as Unix time. Absent without a certificate.")
 )
@@ -189,6 +189,7 @@ func (s *stateSamples) conditions(only string) {
 func (s *stateSamples) objectCounts(counted Counts) {
 	s.counter(transitionsMetric, counted.Up, s.pairs.of("to", "healthy"))
 	s.counter(transitionsMetric, counted.Draining, s.pairs.of("to", "draining"))
+	s.counter(transitionsMetric, counted.Ineligible, s.pairs.of("to", "ineligible"))
 	s.counter(transitionsMetric, counted.Down, s.pairs.of("to", "unhealthy"))
 	s.counter(writesMetric, counted.Created, s.pairs.of("operation", "create"))
 	s.counter(writesMetric, counted.Updated, s.pairs.of("operation", "update"))

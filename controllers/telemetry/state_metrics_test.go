@@ -144,6 +144,7 @@ externalservice_condition{condition=Available,externalservice=api,namespace=shop
 externalservice_condition{condition=Ready,externalservice=api,namespace=shop,reason=NotJudged,status=unknown} 1
 externalservice_endpoint_transitions_total{externalservice=api,namespace=shop,to=draining} 0
 externalservice_endpoint_transitions_total{externalservice=api,namespace=shop,to=healthy} 2
+externalservice_endpoint_transitions_total{externalservice=api,namespace=shop,to=ineligible} 0
 externalservice_endpoint_transitions_total{externalservice=api,namespace=shop,to=unhealthy} 1
 externalservice_endpoints{externalservice=api,namespace=shop,state=disabled} 0
 externalservice_endpoints{externalservice=api,namespace=shop,state=draining} 0

@@ -53,6 +53,17 @@ func fault(reason probes.Reason) error {
 	return &probes.ReasonError{Reason: reason, Err: errors.New(reason.String())}
 }
 
+// errWrongRole is the error of a server that has another role than the one that is asked for, by
+// its own answer to somebody whom it has let in.
+var errWrongRole error = wrongRole{}
+
+type wrongRole struct{}
+
+func (wrongRole) Error() string { return "the server has another role" }
+
+// ProbeResult implements probes.ResultError: the server works.
+func (wrongRole) ProbeResult() probes.Result { return probes.IneligibleResult(probes.ReasonRole) }
+
 // withDefaultPort is the definition with the port of the scheme for an endpoint that has
 // no TCP port of its own.
 func (d Definition) withDefaultPort(port uint16) Definition {

@@ -198,6 +198,8 @@ type answer struct {
 
 func (p *httpProber) verdict(a answer) probes.Result {
 	switch {
+	case p.settings.standsBy(a.status):
+		return probes.Result{Outcome: probes.Ineligible, Reason: probes.ReasonStandby, Code: uint16(a.status)}
 	case p.settings.drains(a.status):
 		return probes.Result{Outcome: probes.Draining, Reason: probes.ReasonDraining, Code: uint16(a.status)}
 	case !p.settings.expects(a.status):

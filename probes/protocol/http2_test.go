@@ -87,6 +87,7 @@ func TestHTTP2Probe_Response_DecidesByStatusAndBody(t *testing.T) {
 		{"200", answering2(status("200")), HTTPSettings{}, probes.SuccessResult()},
 		{"200, with a body that nobody wants", answering2(status("200"), strings.Repeat("A", 1000)), HTTPSettings{}, probes.SuccessResult()},
 		{"404", answering2(status("404")), HTTPSettings{}, httpStatus(404)},
+		{"503 to stand by", answering2(status("503")), HTTPSettings{StandbyStatuses: []StatusRange{{503, 503}}}, aStandby},
 		{"503 to drain", answering2(status("503")), HTTPSettings{DrainStatuses: []StatusRange{{503, 503}}}, aDrain},
 		{"strange status", answering2(status("999")), HTTPSettings{}, httpStatus(999)},
 		{"redirect not followed", answering2(status("302", "location", "http://192.0.2.1/")), HTTPSettings{}, probes.SuccessResult()},

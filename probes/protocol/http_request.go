@@ -63,6 +63,8 @@ func (s *HTTPSettings) expects(status int) bool { return hold(s.expectedStatuses
 
 func (s *HTTPSettings) drains(status int) bool { return hold(s.DrainStatuses, status) }
 
+func (s *HTTPSettings) standsBy(status int) bool { return hold(s.StandbyStatuses, status) }
+
 func hold(ranges []StatusRange, status int) bool {
 	for _, item := range ranges {
 		if item.holds(status) {
@@ -96,25 +98,38 @@ func (s *HTTPSettings) validate() error {
 }
 
 func (s *HTTPSettings) validateStatuses() error {
-	for _, field := range []struct {
+	fields := []struct {
 		name   string
 		ranges []StatusRange
-	}{{"expectedStatuses", s.ExpectedStatuses}, {"drainStatuses", s.DrainStatuses}} {
+	}{{"expectedStatuses", s.expectedStatuses()}, {"drainStatuses", s.DrainStatuses}, {"standbyStatuses", s.StandbyStatuses}}
+	for _, field := range fields {
 		for _, item := range field.ranges {
 			if item.First < 100 || item.First > item.Last || item.Last > 999 {
 				return fmt.Errorf("healthCheck.http.%s has the impossible range %d-%d: write one such as 200-399", field.name, item.First, item.Last)
 			}
 		}
 	}
-	for _, drain := range s.DrainStatuses {
-		for _, expected := range s.expectedStatuses() {
-			if drain.overlaps(expected) {
-				return fmt.Errorf("healthCheck.http.drainStatuses has %s, which overlaps with %s of expectedStatuses (200-399 by default): list each status in one of them",
-					drain, expected)
+	for i, field := range fields {
+		for _, other := range fields[:i] {
+			if item, with, ok := overlap(field.ranges, other.ranges); ok {
+				return fmt.Errorf("healthCheck.http.%s has %s, which overlaps with %s of %s (expectedStatuses are 200-399 by default): list each status in one of them",
+					field.name, item, with, other.name)
 			}
 		}
 	}
 	return nil
+}
+
+// overlap returns the first two ranges that have a status in common.
+func overlap(these, others []StatusRange) (item, with StatusRange, ok bool) {
+	for _, item := range these {
+		for _, with := range others {
+			if item.overlaps(with) {
+				return item, with, true
+			}
+		}
+	}
+	return StatusRange{}, StatusRange{}, false
 }
 
 // isHostHeader also keeps spaces and control bytes out of the request.

@@ -75,6 +75,7 @@ func TestHTTPProbe_Status_DecidesAsExpectedOrDrain(t *testing.T) {
 		{"strange status", "HTTP/1.1 999 Denied\r\n\r\n", HTTPSettings{}, httpStatus(999)},
 		{"503 to drain", "HTTP/1.1 503 Service Unavailable\r\n\r\n", HTTPSettings{DrainStatuses: []StatusRange{{503, 503}}}, aDrain},
 		{"503 to drain, whatever the body", "HTTP/1.1 503 Service Unavailable\r\n\r\nok", HTTPSettings{DrainStatuses: []StatusRange{{500, 503}}, ExpectedBody: regexp.MustCompile("ok")}, aDrain},
+		{"503 to stand by", "HTTP/1.1 503 Service Unavailable\r\n\r\n", HTTPSettings{StandbyStatuses: []StatusRange{{503, 503}}, DrainStatuses: []StatusRange{{500, 502}}}, aStandby},
 		{"500 next to it", "HTTP/1.1 500 Oops\r\n\r\n", HTTPSettings{DrainStatuses: []StatusRange{{501, 503}}}, httpStatus(500)},
 		{"200 in spite of it", probetest.Well, HTTPSettings{DrainStatuses: []StatusRange{{503, 503}}}, probes.SuccessResult()},
 		{"no reason phrase", "HTTP/1.1 200\r\n\r\n", HTTPSettings{}, probes.SuccessResult()},

@@ -71,9 +71,9 @@ func TestMySQLProbe_MariaDBWithoutGalera_Passes(t *testing.T) {
 			t.Errorf("%s: got %+v", query, got)
 		}
 	}
-	for _, setting := range []string{"tx_read_only", "read_only"} {
+	for setting, want := range map[string]probes.Result{"tx_read_only": probes.FailureResult(probes.ReasonReadOnly), "read_only": probes.IneligibleResult(probes.ReasonRole)} {
 		server.Exec("SET GLOBAL " + setting + " = ON")
-		if got, want := result(t, mysqlAt(server, "?role=primary"), probetest.Ample), probes.FailureResult(probes.ReasonRole); got != want {
+		if got := result(t, mysqlAt(server, "?role=primary"), probetest.Ample); got != want {
 			t.Errorf("%s: got %+v, want %+v", setting, got, want)
 		}
 		server.Exec("SET GLOBAL " + setting + " = OFF")

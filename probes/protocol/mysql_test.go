@@ -75,7 +75,7 @@ func TestMySQLLogin(t *testing.T) {
 		{"with TLS that it lacks", mysqlAt(server, "?tls=true"), probes.FailureResult(probes.ReasonTLSHandshake)},
 		{"nobody, with TLS that it lacks", at(here, "mysql://?tls=skip-verify"), probes.FailureResult(probes.ReasonTLSHandshake)},
 		{"primary", mysqlAt(server, "?role=primary"), probes.SuccessResult()},
-		{"replica", mysqlAt(server, "?role=replica"), probes.FailureResult(probes.ReasonRole)},
+		{"replica", mysqlAt(server, "?role=replica"), probes.IneligibleResult(probes.ReasonRole)},
 		{"lag of a primary", mysqlAt(server, "?maxLag=1ms"), probes.SuccessResult()},
 		{"lag, asked by somebody who may not", loginAt(here, "mysql://?maxLag=1s", "signing", "hunter2"), probes.FailureResult(probes.ReasonRoleUnknown)},
 	} {
@@ -113,17 +113,17 @@ func TestMySQLRoles(t *testing.T) {
 	write := []probes.Prober{prepare(t, mysqlAt(first, "?role=primary")), prepare(t, mysqlAt(second, "?role=primary"))}
 	read := []probes.Prober{prepare(t, mysqlAt(first, "?role=replica")), prepare(t, mysqlAt(second, "?role=replica&maxLag=30s"))}
 	expect(t, write[0], probes.SuccessResult())
-	expect(t, read[0], probes.FailureResult(probes.ReasonRole))
-	expect(t, write[1], probes.FailureResult(probes.ReasonRole))
+	expect(t, read[0], probes.IneligibleResult(probes.ReasonRole))
+	expect(t, write[1], probes.IneligibleResult(probes.ReasonRole))
 	expect(t, read[1], probes.SuccessResult())
 
 	first.Exec("SET GLOBAL read_only = ON")
 	second.Promote()
 	first.Follow(second)
-	expect(t, write[0], probes.FailureResult(probes.ReasonRole))
+	expect(t, write[0], probes.IneligibleResult(probes.ReasonRole))
 	expect(t, read[0], probes.SuccessResult())
 	expect(t, write[1], probes.SuccessResult())
-	expect(t, read[1], probes.FailureResult(probes.ReasonRole))
+	expect(t, read[1], probes.IneligibleResult(probes.ReasonRole))
 }
 
 func TestMySQLLag(t *testing.T) {

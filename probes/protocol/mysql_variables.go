@@ -113,7 +113,8 @@ func (s *mysqlSession) settings(statement string) (map[string]string, error) {
 func isOn(value string) bool { return value != "" && value != "0" && !strings.EqualFold(value, "OFF") }
 
 // checkRole returns an error if the server is not what the role is for: a primary takes
-// writes, and a replica is meant not to.
+// writes, and a replica is meant not to. A replica is a server with read_only: tools that switch
+// roles set that variable, and reading it takes no rights.
 func (p *mysqlProber) checkRole(variables map[string]string, handshake handshakePacket) error {
 	if p.role == "" {
 		return nil
@@ -121,11 +122,12 @@ func (p *mysqlProber) checkRole(variables map[string]string, handshake handshake
 	if _, known := variables["read_only"]; !known {
 		return fault(probes.ReasonRoleUnknown)
 	}
-	readOnly := isOn(variables["read_only"]) || isOn(variables["innodb_read_only"])
-	takesWrites := !readOnly && !isOn(variables["tx_read_only"]) && !isOn(variables["transaction_read_only"]) &&
-		!recovers(variables["innodb_force_recovery"], handshake)
-	if p.role == "primary" && !takesWrites || p.role == "replica" && !readOnly {
-		return fault(probes.ReasonRole)
+	isReplica := isOn(variables["read_only"]) || isOn(variables["innodb_read_only"])
+	switch {
+	case isReplica != (p.role == "replica"):
+		return errWrongRole
+	case !isReplica && (isOn(variables["tx_read_only"]) || isOn(variables["transaction_read_only"]) || recovers(variables["innodb_force_recovery"], handshake)):
+		return fault(probes.ReasonReadOnly)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func TestPreferredTLS_MySQLHasOldTLSOnly_ProbesInPlain(t *testing.T) {
 		"":                            probes.SuccessResult(),
 		"?tls=preferred":              probes.SuccessResult(),
 		"?tls=preferred&role=primary": probes.SuccessResult(),
-		"?role=replica":               probes.FailureResult(probes.ReasonRole),
+		"?role=replica":               probes.IneligibleResult(probes.ReasonRole),
 		"?tls=skip-verify":            probes.FailureResult(probes.ReasonTLSHandshake),
 		"?tls=true":                   probes.FailureResult(probes.ReasonTLSHandshake),
 	} {
@@ -75,7 +75,7 @@ func TestPreferredTLS_PostgresHasOldTLSOnly_ProbesInPlain(t *testing.T) {
 		"":                             probes.SuccessResult(),
 		"?sslmode=prefer":              probes.SuccessResult(),
 		"?sslmode=prefer&role=primary": probes.SuccessResult(),
-		"?role=replica":                probes.FailureResult(probes.ReasonRole),
+		"?role=replica":                probes.IneligibleResult(probes.ReasonRole),
 		"?sslmode=require":             probes.FailureResult(probes.ReasonTLSHandshake),
 		"?sslmode=verify-full":         probes.FailureResult(probes.ReasonTLSHandshake),
 	} {

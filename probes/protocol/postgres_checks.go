@@ -79,8 +79,10 @@ func (p *postgresProber) checkReplication(ctx context.Context, session *pgconn.P
 	switch {
 	case err != nil:
 		return err
-	case p.role == "primary" && (state.replica || state.readOnly), p.role == "replica" && !state.replica:
-		return fault(probes.ReasonRole)
+	case p.role != "" && state.replica != (p.role == "replica"):
+		return errWrongRole
+	case p.role == "primary" && state.readOnly:
+		return fault(probes.ReasonReadOnly)
 	case p.maxLag != 0 && state.replica && p.lag.observe(state) > p.maxLag:
 		return fault(probes.ReasonLag)
 	}

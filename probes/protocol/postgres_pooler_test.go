@@ -48,7 +48,7 @@ func TestPostgresProbe_ThroughPgBouncer(t *testing.T) {
 		for _, query := range append(reaching, "") {
 			expect(t, prepare(t, through(pooler, query)), probes.SuccessResult())
 		}
-		expect(t, prepare(t, through(pooler, "?role=replica")), probes.FailureResult(probes.ReasonRole))
+		expect(t, prepare(t, through(pooler, "?role=replica")), probes.IneligibleResult(probes.ReasonRole))
 	}
 	expect(t, prepare(t, through(hashed, "")), withheldBy(probes.LoginPostgresMD5))
 

@@ -113,9 +113,9 @@ func TestPostgresLogin_MessagesOfTheServer_DecideTheResult(t *testing.T) {
 func TestPostgresRole_RowsOfTheServer_DecideTheResult(t *testing.T) {
 	checkPostgres(t, []postgresCase{
 		{"role", "?role=replica", postgresWelcome + postgresRow("t", "f"), probes.SuccessResult(), probes.SuccessResult()},
-		{"another role", "?role=primary", postgresWelcome + postgresRow("t", "f"), probes.FailureResult(probes.ReasonRole), probes.SuccessResult()},
+		{"another role", "?role=primary", postgresWelcome + postgresRow("t", "f"), probes.IneligibleResult(probes.ReasonRole), probes.SuccessResult()},
 		{"primary", "?role=primary", postgresWelcome + postgresRow("f", "f"), probes.SuccessResult(), probes.SuccessResult()},
-		{"primary that takes no writes", "?role=primary", postgresWelcome + postgresRow("f", "t"), probes.FailureResult(probes.ReasonRole), probes.SuccessResult()},
+		{"primary that takes no writes", "?role=primary", postgresWelcome + postgresRow("f", "t"), probes.FailureResult(probes.ReasonReadOnly), probes.SuccessResult()},
 		{"no role", "?role=primary", postgresWelcome + postgresMessage('E', "SERROR\x00C42883\x00Mno such function\x00\x00") + postgresMessage('Z', "I"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
 		{"no row", "?role=primary", postgresWelcome + postgresMessage('C', "SELECT 0\x00") + postgresMessage('Z', "I"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
 		{"lag", "?maxLag=10s", postgresWelcome + postgresRow("t", "f", "100.5", "95.25", "1", "0", "f"), probes.SuccessResult(), probes.SuccessResult()},

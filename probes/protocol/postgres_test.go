@@ -75,7 +75,7 @@ func TestPostgresLogin(t *testing.T) {
 		{"with TLS that it lacks", postgresAt(server, "?sslmode=require"), probes.FailureResult(probes.ReasonTLSHandshake)},
 		{"nobody, with TLS that it lacks", at(here, "postgres://?sslmode=verify-full"), probes.FailureResult(probes.ReasonTLSHandshake)},
 		{"primary", postgresAt(server, "?role=primary"), probes.SuccessResult()},
-		{"replica", postgresAt(server, "?role=replica"), probes.FailureResult(probes.ReasonRole)},
+		{"replica", postgresAt(server, "?role=replica"), probes.IneligibleResult(probes.ReasonRole)},
 		{"lag of a primary", postgresAt(server, "?maxLag=1ms"), probes.SuccessResult()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -160,18 +160,18 @@ func TestPostgresRoles(t *testing.T) {
 	write := []probes.Prober{prepare(t, postgresAt(first, "?role=primary")), prepare(t, postgresAt(second, "?role=primary"))}
 	read := []probes.Prober{prepare(t, postgresAt(first, "?role=replica")), prepare(t, postgresAt(second, "?role=replica"))}
 	expect(t, write[0], probes.SuccessResult())
-	expect(t, read[0], probes.FailureResult(probes.ReasonRole))
-	expect(t, write[1], probes.FailureResult(probes.ReasonRole))
+	expect(t, read[0], probes.IneligibleResult(probes.ReasonRole))
+	expect(t, write[1], probes.IneligibleResult(probes.ReasonRole))
 	expect(t, read[1], probes.SuccessResult())
 
 	first.Stop()
 	second.Promote()
 	first.Follow(second)
 	first.Start()
-	expect(t, write[0], probes.FailureResult(probes.ReasonRole))
+	expect(t, write[0], probes.IneligibleResult(probes.ReasonRole))
 	expect(t, read[0], probes.SuccessResult())
 	expect(t, write[1], probes.SuccessResult())
-	expect(t, read[1], probes.FailureResult(probes.ReasonRole))
+	expect(t, read[1], probes.IneligibleResult(probes.ReasonRole))
 }
 
 // A primary is what takes writes, whatever the probe's own user may do.
@@ -188,8 +188,8 @@ func TestPostgresProbe_PrimaryIsReadOnly_HasAnotherRole(t *testing.T) {
 	} {
 		server.Exec(change.set)
 		server.Exec("SELECT pg_reload_conf()")
-		expect(t, primary, probes.FailureResult(probes.ReasonRole))
-		expect(t, replica, probes.FailureResult(probes.ReasonRole))
+		expect(t, primary, probes.FailureResult(probes.ReasonReadOnly))
+		expect(t, replica, probes.IneligibleResult(probes.ReasonRole))
 		expect(t, lag, probes.SuccessResult())
 		server.Exec(change.reset)
 		server.Exec("SELECT pg_reload_conf()")

@@ -45,8 +45,10 @@ func (p *redisProber) checkRole(conn net.Conn, r *respReader) error {
 		return err
 	case answer.failed:
 		return redisFault(answer.text, probes.ReasonRoleUnknown)
+	case answer.text != redisMaster && answer.text != redisReplica && p.role != "": // such as a sentinel
+		return fault(probes.ReasonRoleUnknown)
 	case p.role != "" && answer.text != p.role:
-		return fault(probes.ReasonRole)
+		return errWrongRole
 	case p.role == redisMaster:
 		return p.checkTakesWrites(conn, r)
 	case answer.text == redisReplica && !answer.followsMaster():
@@ -67,7 +69,7 @@ func (p *redisProber) checkTakesWrites(conn net.Conn, r *respReader) error {
 	}
 	switch code, _, _ := strings.Cut(answer.text, " "); code {
 	case "READONLY", "NOREPLICAS":
-		return fault(probes.ReasonRole)
+		return fault(probes.ReasonReadOnly)
 	case "LOADING", "MASTERDOWN", "BUSY", "MISCONF", "CLUSTERDOWN":
 		return fault(probes.ReasonNotAccepting)
 	case "NOPERM":
@@ -84,7 +86,7 @@ func (p *redisProber) checkReplicas(conn net.Conn, r *respReader) error {
 		return err
 	}
 	if info["min_slaves_good_slaves"] == "0" {
-		return fault(probes.ReasonRole)
+		return fault(probes.ReasonReadOnly)
 	}
 	return nil // or the user may not ask that either
 }

@@ -34,14 +34,14 @@ func TestRedisProbe_MasterRefusesWrites_IsNoMaster(t *testing.T) {
 	lonely := startRedis(t, "min-replicas-to-write 1", "user reader on >hunter2 +ping +role +info", "user blind on >hunter2 +ping +role")
 	here := lonely.Address()
 	master := prepare(t, at(here, "redis://?role=master"))
-	expect(t, master, probes.FailureResult(probes.ReasonRole))
+	expect(t, master, probes.FailureResult(probes.ReasonReadOnly))
 	for _, test := range []struct {
 		name string
 		def  Definition
 		want probes.Result
 	}{
 		{"if no role matters", at(here, "redis://"), probes.SuccessResult()},
-		{"asked by a user who may not write", openLoginAt(here, "redis://?role=master", "reader", "hunter2"), probes.FailureResult(probes.ReasonRole)},
+		{"asked by a user who may not write", openLoginAt(here, "redis://?role=master", "reader", "hunter2"), probes.FailureResult(probes.ReasonReadOnly)},
 		{"asked by a user who may ask nothing", openLoginAt(here, "redis://?role=master", "blind", "hunter2"), probes.SuccessResult()},
 	} {
 		if got := result(t, test.def, probetest.Ample); got != test.want {
@@ -51,7 +51,7 @@ func TestRedisProbe_MasterRefusesWrites_IsNoMaster(t *testing.T) {
 	replica := startRedis(t, fmt.Sprintf("replicaof 127.0.0.1 %d", here.Port()))
 	expect(t, master, probes.SuccessResult())
 	lonely.Do("CONFIG", "SET", "min-replicas-to-write", "2")
-	expect(t, master, probes.FailureResult(probes.ReasonRole))
+	expect(t, master, probes.FailureResult(probes.ReasonReadOnly))
 	replica.Stop()
 	lonely.Do("CONFIG", "SET", "min-replicas-to-write", "0")
 	expect(t, master, probes.SuccessResult())

@@ -80,12 +80,12 @@ func TestRedisRoles(t *testing.T) {
 	second := startRedis(t, fmt.Sprintf("replicaof 127.0.0.1 %d", first.Address().Port()))
 	master, replica := prepare(t, at(second.Address(), "redis://?role=master")), prepare(t, at(second.Address(), "redis://?role=replica"))
 	expect(t, replica, probes.SuccessResult())
-	expect(t, master, probes.FailureResult(probes.ReasonRole))
+	expect(t, master, probes.IneligibleResult(probes.ReasonRole))
 	expect(t, prepare(t, at(first.Address(), "redis://?role=master")), probes.SuccessResult())
 
 	second.Do("REPLICAOF", "NO", "ONE")
 	expect(t, master, probes.SuccessResult())
-	expect(t, replica, probes.FailureResult(probes.ReasonRole))
+	expect(t, replica, probes.IneligibleResult(probes.ReasonRole))
 }
 
 func TestRedisNotAccepting(t *testing.T) {
@@ -185,20 +185,20 @@ func TestRedisReplies(t *testing.T) {
 		want          probes.Result
 	}{
 		{"well", "+OK\r\n+PONG\r\n*3\r\n$6\r\nmaster\r\n:12\r\n*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$4\r\n9001\r\n$1\r\n5\r\n:0\r\n", probes.SuccessResult()},
-		{"a master that another one has replaced", isMaster + "-READONLY You can't write against a read only replica.\r\n", probes.FailureResult(probes.ReasonRole)},
-		{"a master without replicas", isMaster + "-NOREPLICAS Not enough good replicas to write.\r\n", probes.FailureResult(probes.ReasonRole)},
+		{"a master that another one has replaced", isMaster + "-READONLY You can't write against a read only replica.\r\n", probes.FailureResult(probes.ReasonReadOnly)},
+		{"a master without replicas", isMaster + "-NOREPLICAS Not enough good replicas to write.\r\n", probes.FailureResult(probes.ReasonReadOnly)},
 		{"a master without a disk", isMaster + "-MISCONF Redis is configured to save RDB snapshots\r\n", probes.FailureResult(probes.ReasonNotAccepting)},
 		{"a node without a cluster", isMaster + "-CLUSTERDOWN Hash slot not served\r\n", probes.FailureResult(probes.ReasonNotAccepting)},
 		{"a node of a cluster", isMaster + "-MOVED 1234 192.0.2.1:6379\r\n", probes.SuccessResult()},
 		{"a master with such a key", isMaster + "-WRONGTYPE Operation against a key\r\n", probes.SuccessResult()},
 		{"a master that may not be written to, with replicas", isMaster + "-NOPERM x\r\n$52\r\nrole:master\r\nmin_slaves_good_slaves:1\r\nother:12345\r\n\r\n", probes.SuccessResult()},
-		{"a master that may not be written to, without replicas", isMaster + "-NOPERM x\r\n$52\r\nrole:master\r\nmin_slaves_good_slaves:0\r\nother:12345\r\n\r\n", probes.FailureResult(probes.ReasonRole)},
+		{"a master that may not be written to, without replicas", isMaster + "-NOPERM x\r\n$52\r\nrole:master\r\nmin_slaves_good_slaves:0\r\nother:12345\r\n\r\n", probes.FailureResult(probes.ReasonReadOnly)},
 		{"a master that tells nothing", isMaster + "-NOPERM x\r\n-NOPERM x\r\n", probes.SuccessResult()},
 		{"a master that tells too much", isMaster + "-NOPERM x\r\n$70000\r\n", probes.FailureResult(probes.ReasonProtocol)},
 		{"a master that hangs up", isMaster, probes.FailureResult(probes.ReasonConnectionClosed)},
-		{"a sentinel", "+OK\r\n+PONG\r\n*2\r\n$8\r\nsentinel\r\n*1\r\n$7\r\nprimary\r\n", probes.FailureResult(probes.ReasonRole)},
+		{"a sentinel", "+OK\r\n+PONG\r\n*2\r\n$8\r\nsentinel\r\n*1\r\n$7\r\nprimary\r\n", probes.FailureResult(probes.ReasonRoleUnknown)},
 		{"no roles", "+OK\r\n+PONG\r\n-ERR unknown command 'ROLE'\r\n", probes.FailureResult(probes.ReasonRoleUnknown)},
-		{"role of nothing", "+OK\r\n+PONG\r\n*0\r\n", probes.FailureResult(probes.ReasonRole)},
+		{"role of nothing", "+OK\r\n+PONG\r\n*0\r\n", probes.FailureResult(probes.ReasonRoleUnknown)},
 		{"another answer to PING", "+OK\r\n+PING\r\n", probes.FailureResult(probes.ReasonProtocol)},
 		{"long error", "+OK\r\n-ERR " + strings.Repeat("s3cret ", 400) + "\r\n", probes.FailureResult(probes.ReasonServerError)},
 		{"busy", "+OK\r\n-BUSY Redis is busy running a script.\r\n", probes.FailureResult(probes.ReasonNotAccepting)},

@@ -37,6 +37,7 @@ var (
 	aRefusal = probes.FailureResult(probes.ReasonConnectionRefused)
 	aTimeout = probes.FailureResult(probes.ReasonTimeout)
 	aDrain   = probes.Result{Outcome: probes.Draining, Reason: probes.ReasonDraining, Code: 503}
+	aStandby = probes.Result{Outcome: probes.Ineligible, Reason: probes.ReasonStandby, Code: 503}
 )
 
 // loopback lets probes reach the servers of these tests.

@@ -43,6 +43,9 @@ type HTTPSettings struct {
 	// DrainStatuses are the statuses of an endpoint that serves and takes no new traffic.
 	// None of them may be an expected one.
 	DrainStatuses []StatusRange
+	// StandbyStatuses are the statuses of an endpoint that works, while another one is to get the
+	// traffic. None of them may be an expected one or a drain status.
+	StandbyStatuses []StatusRange
 	// ExpectedBody must match somewhere in the first MaxBodyBytes of the body; nil
 	// means that the body is not looked at.
 	ExpectedBody *regexp.Regexp
