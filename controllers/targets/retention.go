@@ -38,7 +38,7 @@ type namedAddress struct {
 // reconcile of one object uses it. After a restart it is empty, and the periods begin again.
 type Departures struct{ since map[namedAddress]time.Time }
 
-// Retention says which addresses that the answers about a name lack are endpoints all the same:
+// Retention says which addresses that the answers about a name lack are endpoints nevertheless:
 // spec.dns.keepFor. Candidates are those in the slices that have not failed, so that an address
 // that was dropped does not come back by itself. The zero value keeps none.
 type Retention struct {
