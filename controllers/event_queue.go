@@ -79,11 +79,11 @@ type eventQueue struct {
 	// pending are the Events that wait, of all objects, oldest first, and pendingIn counts
 	// them by namespace.
 	pending   []*eventsv1.Event
-	pendingIn map[string]int
+	pendingIn NamespaceCounts
 	// writing are the objects of which an Event is being written, and writingIn counts them
 	// by namespace.
 	writing   map[types.NamespacedName]bool
-	writingIn map[string]int
+	writingIn NamespaceCounts
 }
 
 func newEventQueue(c client.Client, leading func(context.Context) error) *eventQueue {
@@ -100,9 +100,9 @@ func newEventQueue(c client.Client, leading func(context.Context) error) *eventQ
 			Help: "Events that were not written, by reason: overflow (the queue was full), failure (the API server refused, or did not answer in time) or shutdown.",
 		}, []string{"reason"}),
 		wake:      make(chan struct{}, eventWriters),
-		pendingIn: map[string]int{},
+		pendingIn: NamespaceCounts{},
 		writing:   map[types.NamespacedName]bool{},
-		writingIn: map[string]int{},
+		writingIn: NamespaceCounts{},
 	}
 }
 
@@ -152,7 +152,7 @@ func (q *eventQueue) indexToDrop() int {
 
 // remove is called with mu held.
 func (q *eventQueue) remove(index int) {
-	countDown(q.pendingIn, q.pending[index].Namespace)
+	q.pendingIn.Release(q.pending[index].Namespace)
 	q.pending = slices.Delete(q.pending, index, index+1)
 }
 
@@ -178,7 +178,7 @@ func (q *eventQueue) next() *eventsv1.Event {
 func (q *eventQueue) wrote(event *eventsv1.Event) {
 	q.mu.Lock()
 	delete(q.writing, objectOf(event))
-	countDown(q.writingIn, event.Namespace)
+	q.writingIn.Release(event.Namespace)
 	q.mu.Unlock()
 	q.wakeWriter() // its successor may have waited for it
 }

@@ -46,20 +46,30 @@ type tenantQueue struct {
 	mu      sync.Mutex
 	running map[reconcile.Request]*runningReconcile
 	// runningIn counts the reconciles of each namespace.
-	runningIn map[string]int
+	runningIn NamespaceCounts
 	// slow counts the slow reconciles, by namespace and in all.
-	slow    map[string]int
+	slow    NamespaceCounts
 	allSlow int
 	// lastSlow is when each namespace was last found slow.
 	lastSlow map[string]time.Time
 	// released are the requests that no longer wait, until they begin, and releasedIn counts
 	// them by namespace.
 	released   map[reconcile.Request]bool
-	releasedIn map[string]int
+	releasedIn NamespaceCounts
 	// waiting are the requests of each namespace that wait for a slow reconcile to end, and
 	// their priorities, and order is their order.
 	waiting map[string]map[reconcile.Request]int
 	order   map[string][]reconcile.Request
+}
+
+// NamespaceCounts count something by namespace, without namespaces that have none.
+type NamespaceCounts map[string]int
+
+// Release takes one off the count of a namespace.
+func (c NamespaceCounts) Release(namespace string) {
+	if c[namespace]--; c[namespace] <= 0 {
+		delete(c, namespace)
+	}
 }
 
 // reconcileLimits bound how many reconciles there are at one time.
@@ -100,11 +110,11 @@ func newTenantQueue(queue priorityqueue.PriorityQueue[reconcile.Request], limits
 		limits:        limits,
 		slots:         make(chan struct{}, limits.quick),
 		running:       map[reconcile.Request]*runningReconcile{},
-		runningIn:     map[string]int{},
-		slow:          map[string]int{},
+		runningIn:     NamespaceCounts{},
+		slow:          NamespaceCounts{},
 		lastSlow:      map[string]time.Time{},
 		released:      map[reconcile.Request]bool{},
-		releasedIn:    map[string]int{},
+		releasedIn:    NamespaceCounts{},
 		waiting:       map[string]map[reconcile.Request]int{},
 		order:         map[string][]reconcile.Request{},
 	}
@@ -142,7 +152,7 @@ func (q *tenantQueue) begin(request reconcile.Request, priority int) bool {
 	defer q.mu.Unlock()
 	if q.released[request] {
 		delete(q.released, request)
-		countDown(q.releasedIn, request.Namespace)
+		q.releasedIn.Release(request.Namespace)
 	}
 	started := &runningReconcile{startedAt: q.clock.Now()}
 	last, wasSlow := q.lastSlow[request.Namespace]
@@ -217,7 +227,7 @@ func (q *tenantQueue) end(request reconcile.Request) map[reconcile.Request]int {
 	defer q.mu.Unlock()
 	ended := q.running[request]
 	delete(q.running, request)
-	countDown(q.runningIn, request.Namespace)
+	q.runningIn.Release(request.Namespace)
 	if ended.timer != nil {
 		ended.timer.Stop()
 	}
@@ -245,7 +255,7 @@ func (q *tenantQueue) end(request reconcile.Request) map[reconcile.Request]int {
 // held.
 func (q *tenantQueue) endSlow(namespace string, wasSlow bool) {
 	q.allSlow--
-	countDown(q.slow, namespace)
+	q.slow.Release(namespace)
 	if wasSlow {
 		q.lastSlow[namespace] = q.clock.Now()
 	} else {
@@ -256,13 +266,6 @@ func (q *tenantQueue) endSlow(namespace string, wasSlow bool) {
 			q.becomeSlow(request.Namespace, running)
 			return
 		}
-	}
-}
-
-// countDown decrements a count, and removes it at zero.
-func countDown(counts map[string]int, key string) {
-	if counts[key]--; counts[key] == 0 {
-		delete(counts, key)
 	}
 }
 

@@ -197,7 +197,7 @@ func TestTenantQueue_RequestsWait_KeepTheirPriorities(t *testing.T) {
 		run := runQueue(1, func(reconcile.Request) time.Duration { return 10 * time.Second })
 		run.Add(requestFor("slow", 0))
 		time.Sleep(time.Second)
-		low, high := -100, transitionPriority
+		low, high := -100, 100
 		run.AddWithOpts(priorityqueue.AddOpts{Priority: &low}, requestFor("slow", 1))
 		time.Sleep(time.Second)
 		run.Add(requestFor("slow", 2))
