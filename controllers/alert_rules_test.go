@@ -36,10 +36,10 @@ import (
 )
 
 const (
-	rulesFile     = "../config/prometheus/rules.yaml"
+	rulesFile      = "../config/prometheus/rules.yaml"
 	rulesTestFiles = "../config/prometheus/rules_*_test.yaml"
-	dashboardFile = "../config/grafana/farpoint.json"
-	runbookFile   = "../docs/runbook.md"
+	dashboardFile  = "../config/grafana/farpoint.json"
+	runbookFile    = "../docs/runbook.md"
 )
 
 // ruleGroups are what a PrometheusRule and a rule file of Prometheus have in common.

@@ -40,6 +40,7 @@ import (
 	"farpoint.dev/farpoint/controllers/phrase"
 	"farpoint.dev/farpoint/controllers/report"
 	"farpoint.dev/farpoint/controllers/telemetry"
+	"farpoint.dev/farpoint/controllers/tenantqueue"
 )
 
 const (
@@ -79,11 +80,11 @@ type eventQueue struct {
 	// pending are the Events that wait, of all objects, oldest first, and pendingIn counts
 	// them by namespace.
 	pending   []*eventsv1.Event
-	pendingIn NamespaceCounts
+	pendingIn tenantqueue.NamespaceCounts
 	// writing are the objects of which an Event is being written, and writingIn counts them
 	// by namespace.
 	writing   map[types.NamespacedName]bool
-	writingIn NamespaceCounts
+	writingIn tenantqueue.NamespaceCounts
 }
 
 func newEventQueue(c client.Client, leading func(context.Context) error) *eventQueue {
@@ -100,9 +101,9 @@ func newEventQueue(c client.Client, leading func(context.Context) error) *eventQ
 			Help: "Events that were not written, by reason: overflow (the queue was full), failure (the API server refused, or did not answer in time) or shutdown.",
 		}, []string{"reason"}),
 		wake:      make(chan struct{}, eventWriters),
-		pendingIn: NamespaceCounts{},
+		pendingIn: tenantqueue.NamespaceCounts{},
 		writing:   map[types.NamespacedName]bool{},
-		writingIn: NamespaceCounts{},
+		writingIn: tenantqueue.NamespaceCounts{},
 	}
 }
 

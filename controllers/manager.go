@@ -57,6 +57,7 @@ import (
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/controllers/tenancy"
+	"farpoint.dev/farpoint/controllers/tenantqueue"
 )
 
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
@@ -198,11 +199,11 @@ func sourcesOf(reconciler *Reconciler, engine *engine, options Options) []namedS
 
 // controllerOptions bound the concurrent reconciles, in all and by namespace.
 func controllerOptions(manager ctrl.Manager, options Options) controller.Options {
-	limits := limitsFor(options.MaxConcurrentReconciles)
+	limits := tenantqueue.LimitsFor(options.MaxConcurrentReconciles)
 	return controller.Options{
-		MaxConcurrentReconciles: limits.workers(),
+		MaxConcurrentReconciles: limits.Workers(),
 		NewQueue: func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-			return newTenantQueue(priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) {
+			return tenantqueue.New(priorityqueue.New(name, func(o *priorityqueue.Opts[reconcile.Request]) {
 				o.RateLimiter, o.Log = limiter, manager.GetLogger().WithName("queue")
 			}), limits)
 		},

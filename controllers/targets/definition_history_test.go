@@ -83,9 +83,11 @@ func TestHistory_ChangedInput_CompilesAgain(t *testing.T) {
 		"a Secret":               func(c *compilation) { c.login = targets.Login{Credentials: &protocol.Credentials{Username: "probe"}} },
 		"a Secret that is wrong": func(c *compilation) { c.login = targets.Login{Fault: "has no key password"} },
 		"a ConfigMap":            func(c *compilation) { c.trust = targets.Certificates{Unavailable: true, Fault: "no ConfigMap"} },
-		"a policy":               func(c *compilation) { c.planner = c.planner.Within(fixtures.LimitsOf(t, fixtures.PolicyNamed("p", func(*farpointv1.ExternalServicePolicySpec) {})), 1000) },
-		"the cluster's ranges":   func(c *compilation) { c.egress.Set(egress.Rules{}) },
-		"room for endpoints":     func(c *compilation) { c.planner = c.planner.Within(nil, 7) },
+		"a policy": func(c *compilation) {
+			c.planner = c.planner.Within(fixtures.LimitsOf(t, fixtures.PolicyNamed("p", func(*farpointv1.ExternalServicePolicySpec) {})), 1000)
+		},
+		"the cluster's ranges": func(c *compilation) { c.egress.Set(egress.Rules{}) },
+		"room for endpoints":   func(c *compilation) { c.planner = c.planner.Within(nil, 7) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCompilation(2)

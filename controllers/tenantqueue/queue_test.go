@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package tenantqueue
 
 import (
 	"fmt"
@@ -35,7 +35,7 @@ func requestFor(namespace string, number int) reconcile.Request {
 
 // queueRun is a tenantQueue with workers, as a controller has them.
 type queueRun struct {
-	*tenantQueue
+	*Queue
 	startedAt time.Time
 	// takes is how long a reconcile takes.
 	takes func(reconcile.Request) time.Duration
@@ -50,9 +50,9 @@ type queueRun struct {
 }
 
 func runQueue(concurrent int, takes func(reconcile.Request) time.Duration) *queueRun {
-	limits := limitsFor(concurrent)
-	run := &queueRun{tenantQueue: newTenantQueue(priorityqueue.New[reconcile.Request]("test"), limits), startedAt: time.Now(), takes: takes, ended: map[reconcile.Request]time.Duration{}}
-	for range limits.workers() {
+	limits := LimitsFor(concurrent)
+	run := &queueRun{Queue: New(priorityqueue.New[reconcile.Request]("test"), limits), startedAt: time.Now(), takes: takes, ended: map[reconcile.Request]time.Duration{}}
+	for range limits.Workers() {
 		run.workers.Go(func() {
 			for {
 				request, _, shutdown := run.GetWithPriority()
@@ -220,9 +220,9 @@ func TestTenantQueue_RequestsWait_KeepTheirPriorities(t *testing.T) {
 // A request that is added while it is reconciled is given to another worker as soon as the
 // queue knows that the first one is done with it.
 func TestTenantQueue_RequestAddedWhileReconciled_IsReconciledAgain(t *testing.T) {
-	queue := newTenantQueue(priorityqueue.New[reconcile.Request]("test"), limitsFor(8))
+	queue := New(priorityqueue.New[reconcile.Request]("test"), LimitsFor(8))
 	var workers sync.WaitGroup
-	for range queue.limits.workers() {
+	for range queue.limits.Workers() {
 		workers.Go(func() {
 			for {
 				request, _, shutdown := queue.GetWithPriority()

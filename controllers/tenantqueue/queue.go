@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package tenantqueue
 
 import (
 	"maps"
@@ -31,14 +31,14 @@ import (
 // reconcile of a namespace, the next ones are expected to be slow as well.
 const slowAfter, slowMemory = 250 * time.Millisecond, time.Minute
 
-// tenantQueue is a work queue that keeps a tenant whose writes are slow from holding up the
+// Queue is a work queue that keeps a tenant whose writes are slow from holding up the
 // others. A reconcile that has become slow gives its slot to another one. Slow reconciles have
 // limits of their own, in all and for each namespace: what else is to be reconciled there waits
 // until one of them has ended. Otherwise it is the same queue, with the same priorities.
-type tenantQueue struct {
+type Queue struct {
 	priorityqueue.PriorityQueue[reconcile.Request]
 	clock  clock.WithDelayedExecution
-	limits reconcileLimits
+	limits Limits
 	// slots holds a token for each reconcile that may begin besides those that are slow.
 	slots chan struct{}
 
@@ -72,26 +72,26 @@ func (c NamespaceCounts) Release(namespace string) {
 	}
 }
 
-// reconcileLimits bound how many reconciles there are at one time.
-type reconcileLimits struct {
+// Limits bound how many reconciles there are at one time.
+type Limits struct {
 	// quick bounds those that are not slow, slow those that are, and slowPerNamespace those
 	// of one namespace.
 	quick, slow, slowPerNamespace int
 }
 
-// limitsFor returns the limits for so many reconciles at one time. A namespace may have as
+// LimitsFor returns the limits for so many reconciles at one time. A namespace may have as
 // many slow ones as there would be reconciles without any distinction.
-func limitsFor(concurrent int) reconcileLimits {
+func LimitsFor(concurrent int) Limits {
 	const slowNamespaces, maxSlow, maxSlowPerNamespace = 16, 256, 64
-	return reconcileLimits{
+	return Limits{
 		quick:            concurrent,
 		slow:             min(slowNamespaces*concurrent, maxSlow),
 		slowPerNamespace: min(concurrent, maxSlowPerNamespace),
 	}
 }
 
-// workers is how many workers have to ask the queue for requests.
-func (l reconcileLimits) workers() int { return l.quick + l.slow }
+// Workers is how many workers have to ask the queue for requests.
+func (l Limits) Workers() int { return l.quick + l.slow }
 
 // runningReconcile is a request that a worker has been given.
 type runningReconcile struct {
@@ -103,8 +103,9 @@ type runningReconcile struct {
 	timer clock.Timer
 }
 
-func newTenantQueue(queue priorityqueue.PriorityQueue[reconcile.Request], limits reconcileLimits) *tenantQueue {
-	q := &tenantQueue{
+// New returns a queue for one controller, which wraps that of controller-runtime.
+func New(queue priorityqueue.PriorityQueue[reconcile.Request], limits Limits) *Queue {
+	q := &Queue{
 		PriorityQueue: queue,
 		clock:         clock.RealClock{},
 		limits:        limits,
@@ -125,7 +126,7 @@ func newTenantQueue(queue priorityqueue.PriorityQueue[reconcile.Request], limits
 }
 
 // GetWithPriority waits for a slot and for a request whose namespace may have another reconcile.
-func (q *tenantQueue) GetWithPriority() (request reconcile.Request, priority int, shutdown bool) {
+func (q *Queue) GetWithPriority() (request reconcile.Request, priority int, shutdown bool) {
 	<-q.slots
 	for {
 		request, priority, shutdown = q.PriorityQueue.GetWithPriority()
@@ -141,13 +142,13 @@ func (q *tenantQueue) GetWithPriority() (request reconcile.Request, priority int
 }
 
 // Get is GetWithPriority without the priority.
-func (q *tenantQueue) Get() (request reconcile.Request, shutdown bool) {
+func (q *Queue) Get() (request reconcile.Request, shutdown bool) {
 	request, _, shutdown = q.GetWithPriority()
 	return request, shutdown
 }
 
 // begin reports whether a request may be reconciled now. If not, it waits.
-func (q *tenantQueue) begin(request reconcile.Request, priority int) bool {
+func (q *Queue) begin(request reconcile.Request, priority int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.released[request] {
@@ -172,7 +173,7 @@ func (q *tenantQueue) begin(request reconcile.Request, priority int) bool {
 }
 
 // overdue is called when a reconcile has taken slowAfter.
-func (q *tenantQueue) overdue(request reconcile.Request, started *runningReconcile) {
+func (q *Queue) overdue(request reconcile.Request, started *runningReconcile) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.running[request] != started { // it has just ended
@@ -190,7 +191,7 @@ func (q *tenantQueue) overdue(request reconcile.Request, started *runningReconci
 
 // becomeSlow gives the slot of a reconcile to another one. It is called with mu held, and does
 // not block: slots has room for each reconcile that is not slow.
-func (q *tenantQueue) becomeSlow(namespace string, started *runningReconcile) {
+func (q *Queue) becomeSlow(namespace string, started *runningReconcile) {
 	started.slow, started.overdue = true, false
 	q.slow[namespace]++
 	q.allSlow++
@@ -198,7 +199,7 @@ func (q *tenantQueue) becomeSlow(namespace string, started *runningReconcile) {
 }
 
 // wait is called with mu held.
-func (q *tenantQueue) wait(request reconcile.Request, priority int) {
+func (q *Queue) wait(request reconcile.Request, priority int) {
 	namespace := request.Namespace
 	if q.waiting[namespace] == nil {
 		q.waiting[namespace] = map[reconcile.Request]int{}
@@ -212,7 +213,7 @@ func (q *tenantQueue) wait(request reconcile.Request, priority int) {
 }
 
 // Done ends a reconcile, and adds the requests that have waited for that.
-func (q *tenantQueue) Done(request reconcile.Request) {
+func (q *Queue) Done(request reconcile.Request) {
 	next := q.end(request) // before another worker may be given the same request
 	q.PriorityQueue.Done(request)
 	for next, priority := range next {
@@ -222,7 +223,7 @@ func (q *tenantQueue) Done(request reconcile.Request) {
 
 // end returns the requests that may begin after one has ended, with their priorities. There may
 // be some after a quick one, too: they have waited for slow ones, which may all have ended.
-func (q *tenantQueue) end(request reconcile.Request) map[reconcile.Request]int {
+func (q *Queue) end(request reconcile.Request) map[reconcile.Request]int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	ended := q.running[request]
@@ -253,7 +254,7 @@ func (q *tenantQueue) end(request reconcile.Request) map[reconcile.Request]int {
 
 // endSlow gives the room of a slow reconcile to one that is overdue. It is called with mu
 // held.
-func (q *tenantQueue) endSlow(namespace string, wasSlow bool) {
+func (q *Queue) endSlow(namespace string, wasSlow bool) {
 	q.allSlow--
 	q.slow.Release(namespace)
 	if wasSlow {
@@ -271,7 +272,7 @@ func (q *tenantQueue) endSlow(namespace string, wasSlow bool) {
 
 // nextOf takes the request of the namespace that has the highest priority and has waited
 // for longest. It is called with mu held, for a namespace where one waits.
-func (q *tenantQueue) nextOf(namespace string) (next reconcile.Request, priority int) {
+func (q *Queue) nextOf(namespace string) (next reconcile.Request, priority int) {
 	waiting, order := q.waiting[namespace], q.order[namespace]
 	at := 0
 	for i, request := range order {
