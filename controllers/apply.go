@@ -34,6 +34,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/controllers/ownership"
+	"farpoint.dev/farpoint/controllers/ownwrites"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/telemetry"
 )
@@ -44,7 +45,7 @@ type slicesApplier struct {
 	// live reads past the cache.
 	live client.Reader
 	// own remembers what was written until the cache shows it.
-	own *ownWrites
+	own *ownwrites.Tracker
 	// writes counts by operation, counters by object and operation.
 	writes   *prometheus.CounterVec
 	counters *telemetry.ObjectCounters
@@ -159,7 +160,7 @@ func (w *sliceWriter) fail(slice *discoveryv1.EndpointSlice, err error) {
 		w.refused = append(w.refused, err)
 	}
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		w.own.drop(slice.UID)
+		w.own.Drop(slice.UID)
 	}
 }
 
@@ -167,7 +168,7 @@ func (w *sliceWriter) fail(slice *discoveryv1.EndpointSlice, err error) {
 func (w *sliceWriter) wrote(slice *discoveryv1.EndpointSlice) {
 	w.held[client.ObjectKeyFromObject(slice)] = slice
 	if w.owner != nil {
-		w.own.wrote(client.ObjectKeyFromObject(w.owner), slice)
+		w.own.Wrote(client.ObjectKeyFromObject(w.owner), slice)
 	}
 }
 
@@ -263,7 +264,7 @@ func (w *sliceWriter) delete(ctx context.Context, slice *discoveryv1.EndpointSli
 	}
 	delete(w.held, client.ObjectKeyFromObject(slice))
 	if w.owner != nil {
-		w.own.deleted(client.ObjectKeyFromObject(w.owner), slice)
+		w.own.Deleted(client.ObjectKeyFromObject(w.owner), slice)
 	}
 	w.done.Deleted++
 	return nil

@@ -35,6 +35,7 @@ import (
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
+	"farpoint.dev/farpoint/controllers/ownwrites"
 	"farpoint.dev/farpoint/controllers/sliceplan"
 	"farpoint.dev/farpoint/controllers/telemetry"
 	"farpoint.dev/farpoint/probes/health"
@@ -43,7 +44,7 @@ import (
 )
 
 func applierOn(c client.Client) testApplier {
-	return testApplier{slicesApplier{client: c, live: c, own: newOwnWrites(clock.RealClock{}), writes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes"}, []string{"operation"}), counters: telemetry.NewObjectCounters()}}
+	return testApplier{slicesApplier{client: c, live: c, own: ownwrites.New(clock.RealClock{}), writes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes"}, []string{"operation"}), counters: telemetry.NewObjectCounters()}}
 }
 
 // testApplier applies plans of which only the errors matter.
@@ -68,7 +69,7 @@ func written(t *testing.T, c client.Client) []*discoveryv1.EndpointSlice {
 }
 
 // The cache shows the state of a hundred reconciles ago. A reconcile sees its own writes (see
-// ownWrites); this is about what happens if it does not.
+// ownwrites); this is about what happens if it does not.
 func TestApply_StaleCache_CreatesNoDuplicates(t *testing.T) {
 	behind, reconciles := effort.Rounds(100, 20), effort.Rounds(200, 40)
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).Build()

@@ -32,6 +32,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/controllers/availability"
+	"farpoint.dev/farpoint/controllers/ownwrites"
 	"farpoint.dev/farpoint/controllers/report"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/controllers/telemetry"
@@ -89,7 +90,7 @@ type Reconciler struct {
 	slices    slicesApplier
 	endpoints *endpointsKeeper
 	// own are the writes of this process that the cache does not show yet.
-	own      *ownWrites
+	own      *ownwrites.Tracker
 	pods     *podSlices
 	events   *eventQueue
 	measured *telemetry.PublishMetrics
@@ -182,7 +183,7 @@ func (r *Reconciler) read(ctx context.Context, request ctrl.Request) (*farpointv
 	case err != nil:
 		return nil, fmt.Errorf("read ExternalService: %w", err)
 	}
-	object = r.own.externalService(object)
+	object = r.own.ExternalService(object)
 	if object.DeletionTimestamp == nil {
 		return object, nil
 	}
@@ -233,16 +234,16 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	// An update and not a patch: a patch would leave out counts that are zero from the
 	// start, and would let a leader that has been asleep overwrite what its successor has
 	// found out since.
-	r.own.expect(object.UID)
+	r.own.Expect(object.UID)
 	switch err := r.client.Status().Update(ctx, object); {
 	case apierrors.IsNotFound(err): // deleted meanwhile, which the watch reports
-		r.own.drop(object.UID)
+		r.own.Drop(object.UID)
 		return nil
 	case err != nil:
-		r.own.drop(object.UID)
+		r.own.Drop(object.UID)
 		return fmt.Errorf("write status: %w", err)
 	}
-	r.own.wrote(client.ObjectKeyFromObject(object), object)
+	r.own.Wrote(client.ObjectKeyFromObject(object), object)
 	up, draining, ineligible, down := report.CountFlips(&before, &status)
 	r.counters.Add(client.ObjectKeyFromObject(object), telemetry.Counts{Up: up, Draining: draining, Ineligible: ineligible, Down: down})
 	events := report.Events(&before, &status)
@@ -271,7 +272,7 @@ func (r *Reconciler) requeueAfter(current currentState, evaluated evaluation, wr
 		sooner(refusedInterval)
 	}
 	if current.unconfirmed || written.changed {
-		sooner(ownWriteLifetime) // at the latest; the watch requeues before
+		sooner(ownwrites.Lifetime) // at the latest; the watch requeues before
 	}
 	return result
 }

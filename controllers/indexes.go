@@ -144,7 +144,7 @@ func (r *Reconciler) slicesOf(ctx context.Context, owner types.NamespacedName, n
 // allSlicesOf is slicesOf for all namespaces.
 func (r *Reconciler) allSlicesOf(ctx context.Context, owner types.NamespacedName) (all []*discoveryv1.EndpointSlice, unconfirmed bool, err error) {
 	cached, err := r.listSlices(ctx, client.MatchingFields{ownerIndex: owner.String()})
-	all, unconfirmed = r.own.slices(owner, cached)
+	all, unconfirmed = r.own.Slices(owner, cached)
 	return all, unconfirmed, err
 }
 

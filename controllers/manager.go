@@ -53,6 +53,7 @@ import (
 	"farpoint.dev/farpoint/controllers/alerting"
 	"farpoint.dev/farpoint/controllers/apiserver"
 	"farpoint.dev/farpoint/controllers/availability"
+	"farpoint.dev/farpoint/controllers/ownwrites"
 	"farpoint.dev/farpoint/controllers/references"
 	"farpoint.dev/farpoint/controllers/targets"
 	"farpoint.dev/farpoint/controllers/telemetry"
@@ -152,7 +153,7 @@ func addReconciler(manager ctrl.Manager, lock *apiserver.Lease, options Options)
 	if err != nil {
 		return fmt.Errorf("create the client for watches: %w", err)
 	}
-	own := newOwnWrites(clock.RealClock{})
+	own := ownwrites.New(clock.RealClock{})
 	reconciler := &Reconciler{
 		decisions:    &availability.DecisionStore{},
 		client:       manager.GetClient(),

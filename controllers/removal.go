@@ -59,7 +59,7 @@ func (r *Reconciler) removeAll(ctx context.Context, request ctrl.Request) error 
 	if err := done.err(); err != nil {
 		return err
 	}
-	r.own.forget(request.NamespacedName)
+	r.own.Forget(request.NamespacedName)
 	if err := r.endpoints.removeAll(ctx, request.NamespacedName); err != nil {
 		return err
 	}

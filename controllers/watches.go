@@ -64,9 +64,9 @@ func (s namedSource) String() string {
 func (r *Reconciler) watch(manager ctrl.Manager, sources []namedSource, options controller.Options) error {
 	b := ctrl.NewControllerManagedBy(manager).
 		Named("externalservice").
-		For(&farpointv1.ExternalService{}, builder.WithPredicates(r.own.observe(), predicate.GenerationChangedPredicate{})).
+		For(&farpointv1.ExternalService{}, builder.WithPredicates(r.own.Observe(), predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.targeting)).
-		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(writerOf), builder.WithPredicates(r.own.observe())).
+		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(writerOf), builder.WithPredicates(r.own.Observe())).
 		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(r.neighboursOf), builder.WithPredicates(membershipChanged())).
 		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(keeperOf)).
 		Watches(&corev1.Endpoints{}, handler.EnqueueRequestsFromMapFunc(r.namedLike), builder.WithPredicates(mirroringChanged())).

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package ownwrites
 
 import (
 	"strconv"
@@ -40,43 +40,43 @@ func sliceAt(uid types.UID, version int) *discoveryv1.EndpointSlice {
 func TestOwnWrites_CacheBehind_ShowOwnWrites(t *testing.T) {
 	cached := []*discoveryv1.EndpointSlice{sliceAt("a", 10), sliceAt("b", 11), sliceAt("c", 12)}
 	tests := map[string]struct {
-		write       func(*ownWrites)
+		write       func(*Tracker)
 		want        map[types.UID]string
 		unconfirmed bool
 	}{
-		"nothing written": {func(*ownWrites) {}, map[types.UID]string{"a": "10", "b": "11", "c": "12"}, false},
-		"an update":       {func(w *ownWrites) { w.wrote(writesOwner, sliceAt("b", 20)) }, map[types.UID]string{"a": "10", "b": "20", "c": "12"}, true},
-		"a creation":      {func(w *ownWrites) { w.wrote(writesOwner, sliceAt("d", 20)) }, map[types.UID]string{"a": "10", "b": "11", "c": "12", "d": "20"}, true},
-		"a deletion":      {func(w *ownWrites) { w.deleted(writesOwner, sliceAt("a", 10)) }, map[types.UID]string{"b": "11", "c": "12"}, true},
-		"more digits":     {func(w *ownWrites) { w.wrote(writesOwner, sliceAt("a", 9)) }, map[types.UID]string{"a": "10", "b": "11", "c": "12"}, false},
-		"a write that the cache shows in a newer state": {func(w *ownWrites) {
-			w.wrote(writesOwner, sliceAt("c", 12))
+		"nothing written": {func(*Tracker) {}, map[types.UID]string{"a": "10", "b": "11", "c": "12"}, false},
+		"an update":       {func(w *Tracker) { w.Wrote(writesOwner, sliceAt("b", 20)) }, map[types.UID]string{"a": "10", "b": "20", "c": "12"}, true},
+		"a creation":      {func(w *Tracker) { w.Wrote(writesOwner, sliceAt("d", 20)) }, map[types.UID]string{"a": "10", "b": "11", "c": "12", "d": "20"}, true},
+		"a deletion":      {func(w *Tracker) { w.Deleted(writesOwner, sliceAt("a", 10)) }, map[types.UID]string{"b": "11", "c": "12"}, true},
+		"more digits":     {func(w *Tracker) { w.Wrote(writesOwner, sliceAt("a", 9)) }, map[types.UID]string{"a": "10", "b": "11", "c": "12"}, false},
+		"a write that the cache shows in a newer state": {func(w *Tracker) {
+			w.Wrote(writesOwner, sliceAt("c", 12))
 		}, map[types.UID]string{"a": "10", "b": "11", "c": "12"}, false},
-		"another owner's": {func(w *ownWrites) {
-			w.wrote(types.NamespacedName{Namespace: "ns", Name: "web"}, sliceAt("d", 20))
+		"another owner's": {func(w *Tracker) {
+			w.Wrote(types.NamespacedName{Namespace: "ns", Name: "web"}, sliceAt("d", 20))
 		}, map[types.UID]string{"a": "10", "b": "11", "c": "12"}, false},
-		"a write that somebody else overwrote": {func(w *ownWrites) {
-			w.wrote(writesOwner, sliceAt("b", 20))
-			w.drop("b")
+		"a write that somebody else overwrote": {func(w *Tracker) {
+			w.Wrote(writesOwner, sliceAt("b", 20))
+			w.Drop("b")
 		}, map[types.UID]string{"a": "10", "b": "11", "c": "12"}, false},
-		"a creation that the watch reported as deleted": {func(w *ownWrites) {
-			w.wrote(writesOwner, sliceAt("d", 20))
-			w.observe().Delete(event.DeleteEvent{Object: sliceAt("d", 21)})
+		"a creation that the watch reported as deleted": {func(w *Tracker) {
+			w.Wrote(writesOwner, sliceAt("d", 20))
+			w.Observe().Delete(event.DeleteEvent{Object: sliceAt("d", 21)})
 		}, map[types.UID]string{"a": "10", "b": "11", "c": "12"}, false},
-		"an update that the watch reported as overwritten": {func(w *ownWrites) {
-			w.wrote(writesOwner, sliceAt("b", 20))
-			w.observe().Update(event.UpdateEvent{ObjectNew: sliceAt("b", 21)})
+		"an update that the watch reported as overwritten": {func(w *Tracker) {
+			w.Wrote(writesOwner, sliceAt("b", 20))
+			w.Observe().Update(event.UpdateEvent{ObjectNew: sliceAt("b", 21)})
 		}, map[types.UID]string{"a": "10", "b": "11", "c": "12"}, false},
-		"an update of which the watch reported the state before": {func(w *ownWrites) {
-			w.wrote(writesOwner, sliceAt("b", 20))
-			w.observe().Update(event.UpdateEvent{ObjectNew: sliceAt("b", 11)})
+		"an update of which the watch reported the state before": {func(w *Tracker) {
+			w.Wrote(writesOwner, sliceAt("b", 20))
+			w.Observe().Update(event.UpdateEvent{ObjectNew: sliceAt("b", 11)})
 		}, map[types.UID]string{"a": "10", "b": "20", "c": "12"}, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			writes := newOwnWrites(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
+			writes := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
 			test.write(writes)
-			current, unconfirmed := writes.slices(writesOwner, cached)
+			current, unconfirmed := writes.Slices(writesOwner, cached)
 			got := map[types.UID]string{}
 			for _, slice := range current {
 				got[slice.UID] = slice.ResourceVersion
@@ -97,14 +97,14 @@ func TestOwnWrites_CacheBehind_ShowOwnWrites(t *testing.T) {
 // and deleted in between.
 func TestOwnWrites_NeverShownByTheCache_AreForgotten(t *testing.T) {
 	clock := testingclock.NewFakePassiveClock(time.Unix(0, 0))
-	writes := newOwnWrites(clock)
-	writes.wrote(writesOwner, sliceAt("a", 10))
-	if current, _ := writes.slices(writesOwner, nil); len(current) != 1 {
+	writes := New(clock)
+	writes.Wrote(writesOwner, sliceAt("a", 10))
+	if current, _ := writes.Slices(writesOwner, nil); len(current) != 1 {
 		t.Fatalf("got %v at first, want the slice", current)
 	}
-	clock.SetTime(clock.Now().Add(ownWriteLifetime + time.Second))
-	if current, unconfirmed := writes.slices(writesOwner, nil); len(current) != 0 || unconfirmed {
-		t.Errorf("got %v, unconfirmed %v, after %v; want nothing", current, unconfirmed, ownWriteLifetime)
+	clock.SetTime(clock.Now().Add(Lifetime + time.Second))
+	if current, unconfirmed := writes.Slices(writesOwner, nil); len(current) != 0 || unconfirmed {
+		t.Errorf("got %v, unconfirmed %v, after %v; want nothing", current, unconfirmed, Lifetime)
 	}
 	if len(writes.ownerOf) != 0 {
 		t.Errorf("still holds %v", writes.ownerOf)
@@ -117,18 +117,18 @@ func TestOwnWrites_OfAStatus_AreHeldUntilTheWatchBringsThem(t *testing.T) {
 		es.Status.ReadyEndpoints = ready
 		return es
 	}
-	writes := newOwnWrites(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
-	brought := func(object client.Object) { writes.observe().Update(event.UpdateEvent{ObjectNew: object}) }
+	writes := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
+	brought := func(object client.Object) { writes.Observe().Update(event.UpdateEvent{ObjectNew: object}) }
 
-	writes.expect("o")
-	writes.wrote(writesOwner, object(10, "1/1"))
-	if got := writes.externalService(object(9, "0/1")).Status.ReadyEndpoints; got != "1/1" {
+	writes.Expect("o")
+	writes.Wrote(writesOwner, object(10, "1/1"))
+	if got := writes.ExternalService(object(9, "0/1")).Status.ReadyEndpoints; got != "1/1" {
 		t.Errorf("the last status is %s, want what was written", got)
 	}
-	if got := writes.externalService(object(11, "2/2")).Status.ReadyEndpoints; got != "2/2" {
+	if got := writes.ExternalService(object(11, "2/2")).Status.ReadyEndpoints; got != "2/2" {
 		t.Errorf("the last status is %s, want what the cache shows", got)
 	}
-	if current, unconfirmed := writes.slices(writesOwner, nil); len(current) != 0 || unconfirmed {
+	if current, unconfirmed := writes.Slices(writesOwner, nil); len(current) != 0 || unconfirmed {
 		t.Errorf("a status counts as slices: %v", current)
 	}
 	brought(object(10, "1/1"))
@@ -136,17 +136,17 @@ func TestOwnWrites_OfAStatus_AreHeldUntilTheWatchBringsThem(t *testing.T) {
 		t.Errorf("%v is held although the watch has brought it", writes.owners)
 	}
 
-	writes.expect("o")
+	writes.Expect("o")
 	brought(object(12, "2/2"))
-	writes.wrote(writesOwner, object(12, "2/2"))
+	writes.Wrote(writesOwner, object(12, "2/2"))
 	if len(writes.owners)+len(writes.expected) != 0 {
 		t.Errorf("%v is held although the watch was faster than the answer", writes.owners)
 	}
 
-	writes.expect("o")
-	writes.drop("o")
-	writes.wrote(writesOwner, sliceAt("a", 10))
-	writes.forget(writesOwner)
+	writes.Expect("o")
+	writes.Drop("o")
+	writes.Wrote(writesOwner, sliceAt("a", 10))
+	writes.Forget(writesOwner)
 	if len(writes.owners)+len(writes.ownerOf)+len(writes.expected) != 0 {
 		t.Errorf("%+v is held of an owner that is gone", writes)
 	}

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controllers
+package ownwrites
 
 import (
 	"maps"
@@ -33,14 +33,14 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// ownWrites remembers what this process has written for each ExternalService until the cache
+// Tracker remembers what this process has written for each ExternalService until the cache
 // shows it. A reconcile sees its own last writes however far the cache is behind, and waits
 // neither for the cache nor for a write that is under way.
 //
 // k8s.io/endpointslice's EndpointSliceTracker solves the same problem by not reconciling
 // until the cache has caught up. A dead endpoint would then stay published for as long as
 // the watch lags.
-type ownWrites struct {
+type Tracker struct {
 	clock clock.PassiveClock
 
 	// mu guards what follows. No I/O happens while holding it.
@@ -60,37 +60,38 @@ type ownWrite struct {
 	at      time.Time
 }
 
-// ownWriteLifetime is how long a write that the cache does not show is trusted. A watch that
+// Lifetime is how long a write that the cache does not show is trusted. A watch that
 // breaks off may never report an object that was created and deleted in between; the cache is
 // eventually right about it.
-const ownWriteLifetime = 30 * time.Second
+const Lifetime = 30 * time.Second
 
-func newOwnWrites(clock clock.PassiveClock) *ownWrites {
-	return &ownWrites{clock: clock, owners: map[types.NamespacedName]map[types.UID]ownWrite{}, ownerOf: map[types.UID]types.NamespacedName{}, expected: map[types.UID]client.Object{}}
+// New returns a tracker that knows of no writes.
+func New(clock clock.PassiveClock) *Tracker {
+	return &Tracker{clock: clock, owners: map[types.NamespacedName]map[types.UID]ownWrite{}, ownerOf: map[types.UID]types.NamespacedName{}, expected: map[types.UID]client.Object{}}
 }
 
-// expect is called before an update after which the watch does not requeue the owner: the watch
+// Expect is called before an update after which the watch does not requeue the owner: the watch
 // may be faster than the answer, and nothing would ever remove the write. Either wrote or drop
 // follows.
-func (w *ownWrites) expect(uid types.UID) {
+func (w *Tracker) Expect(uid types.UID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.expected[uid] = nil
 }
 
-// wrote notes the API server's answer to a creation or an update for the owner. The object
+// Wrote notes the API server's answer to a creation or an update for the owner. The object
 // must not be changed afterwards.
-func (w *ownWrites) wrote(owner types.NamespacedName, object client.Object) {
+func (w *Tracker) Wrote(owner types.NamespacedName, object client.Object) {
 	object.SetManagedFields(nil)
 	w.note(owner, ownWrite{object: object})
 }
 
-// deleted notes that an object was deleted which was written for the owner.
-func (w *ownWrites) deleted(owner types.NamespacedName, object client.Object) {
+// Deleted notes that an object was deleted which was written for the owner.
+func (w *Tracker) Deleted(owner types.NamespacedName, object client.Object) {
 	w.note(owner, ownWrite{object: object, deleted: true})
 }
 
-func (w *ownWrites) note(owner types.NamespacedName, write ownWrite) {
+func (w *Tracker) note(owner types.NamespacedName, write ownWrite) {
 	write.at = w.clock.Now()
 	uid := write.object.GetUID()
 	w.mu.Lock()
@@ -108,17 +109,17 @@ func (w *ownWrites) note(owner types.NamespacedName, write ownWrite) {
 	w.ownerOf[uid] = owner
 }
 
-// drop forgets the write of an object: the cache shows it, or somebody else has changed
+// Drop forgets the write of an object: the cache shows it, or somebody else has changed
 // the object since.
-func (w *ownWrites) drop(uid types.UID) {
+func (w *Tracker) Drop(uid types.UID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.expected, uid)
 	w.remove(uid)
 }
 
-// forget is called when an owner is gone.
-func (w *ownWrites) forget(owner types.NamespacedName) {
+// Forget is called when an owner is gone.
+func (w *Tracker) Forget(owner types.NamespacedName) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for uid := range w.owners[owner] {
@@ -127,7 +128,7 @@ func (w *ownWrites) forget(owner types.NamespacedName) {
 }
 
 // remove is called with mu held.
-func (w *ownWrites) remove(uid types.UID) {
+func (w *Tracker) remove(uid types.UID) {
 	owner, known := w.ownerOf[uid]
 	if !known {
 		return
@@ -140,7 +141,7 @@ func (w *ownWrites) remove(uid types.UID) {
 }
 
 // seen is called with each object that the watch brings.
-func (w *ownWrites) seen(object client.Object) {
+func (w *Tracker) seen(object client.Object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	uid := object.GetUID()
@@ -159,20 +160,20 @@ func isAsNew(object, than metav1.Object) bool {
 	return err != nil || order >= 0
 }
 
-// observe returns a predicate that lets everything pass and notes what the watch brings.
+// Observe returns a predicate that lets everything pass and notes what the watch brings.
 // As a predicate it is called before the owner is put into the work queue.
-func (w *ownWrites) observe() predicate.Predicate {
+func (w *Tracker) Observe() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(e event.CreateEvent) bool { w.seen(e.Object); return true },
 		UpdateFunc: func(e event.UpdateEvent) bool { w.seen(e.ObjectNew); return true },
-		DeleteFunc: func(e event.DeleteEvent) bool { w.drop(e.Object.GetUID()); return true },
+		DeleteFunc: func(e event.DeleteEvent) bool { w.Drop(e.Object.GetUID()); return true },
 	}
 }
 
-// slices returns the owner's slices as they are after all own writes, given those of the cache.
+// Slices returns the owner's slices as they are after all own writes, given those of the cache.
 // With unconfirmed, the cache has not shown all of these writes yet. The slices must not be
 // changed.
-func (w *ownWrites) slices(owner types.NamespacedName, cached []*discoveryv1.EndpointSlice) (current []*discoveryv1.EndpointSlice, unconfirmed bool) {
+func (w *Tracker) Slices(owner types.NamespacedName, cached []*discoveryv1.EndpointSlice) (current []*discoveryv1.EndpointSlice, unconfirmed bool) {
 	pending := w.pendingOf(owner)
 	if len(pending) == 0 {
 		return cached, false
@@ -187,7 +188,7 @@ func (w *ownWrites) slices(owner types.NamespacedName, cached []*discoveryv1.End
 		case write.deleted:
 			unconfirmed = true
 		case isAsNew(slice, write.object):
-			w.drop(slice.UID)
+			w.Drop(slice.UID)
 			current = append(current, slice)
 		default:
 			current = append(current, write.object.(*discoveryv1.EndpointSlice))
@@ -203,9 +204,9 @@ func (w *ownWrites) slices(owner types.NamespacedName, cached []*discoveryv1.End
 	return current, unconfirmed
 }
 
-// externalService returns the object as it is after the last write of its status, given
+// ExternalService returns the object as it is after the last write of its status, given
 // that of the cache. It may be changed if the cached one may be.
-func (w *ownWrites) externalService(cached *farpointv1.ExternalService) *farpointv1.ExternalService {
+func (w *Tracker) ExternalService(cached *farpointv1.ExternalService) *farpointv1.ExternalService {
 	write, known := w.pendingOf(client.ObjectKeyFromObject(cached))[cached.UID]
 	if !known || isAsNew(cached, write.object) {
 		return cached
@@ -214,12 +215,12 @@ func (w *ownWrites) externalService(cached *farpointv1.ExternalService) *farpoin
 }
 
 // pendingOf returns a copy of the owner's writes that are still trusted.
-func (w *ownWrites) pendingOf(owner types.NamespacedName) map[types.UID]ownWrite {
+func (w *Tracker) pendingOf(owner types.NamespacedName) map[types.UID]ownWrite {
 	now := w.clock.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for uid, write := range w.owners[owner] {
-		if now.Sub(write.at) > ownWriteLifetime {
+		if now.Sub(write.at) > Lifetime {
 			w.remove(uid)
 		}
 	}
