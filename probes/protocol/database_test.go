@@ -76,9 +76,9 @@ func inPEM(t testing.TB, certificate tls.Certificate) servers.KeyPair {
 	}
 }
 
-// testStrangers probes, by a URL that leaves the place to the endpoint, what is no
-// database at all, or means harm.
-func testStrangers(t *testing.T, url string) {
+// testOtherProtocols probes servers that are no databases, or hostile ones. The URL has no host
+// and port: those of the endpoint are probed.
+func testOtherProtocols(t *testing.T, url string) {
 	saying := func(text string) func(net.Conn) {
 		return func(conn net.Conn) { _, _ = io.WriteString(conn, text) }
 	}

@@ -176,7 +176,7 @@ func TestRedisTLS(t *testing.T) {
 	}
 }
 
-func TestRedisStrangers(t *testing.T) { testStrangers(t, "redis://?role=master") }
+func TestRedisProbe_ServerOfAnotherProtocol_Fails(t *testing.T) { testOtherProtocols(t, "redis://?role=master") }
 
 func TestRedisReplies(t *testing.T) {
 	const isMaster = "+OK\r\n+PONG\r\n*1\r\n+master\r\n"

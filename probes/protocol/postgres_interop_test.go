@@ -28,9 +28,9 @@ import (
 	"farpoint.dev/farpoint/probes/probetest"
 )
 
-func TestPostgresStrangers(t *testing.T) {
+func TestPostgresProbe_ServerOfAnotherProtocol_Fails(t *testing.T) {
 	for _, query := range []string{"", "?sslmode=disable", "?sslmode=require", "?role=primary&sslmode=disable"} {
-		t.Run(query, func(t *testing.T) { testStrangers(t, "postgres:///app"+query) })
+		t.Run(query, func(t *testing.T) { testOtherProtocols(t, "postgres:///app"+query) })
 	}
 }
 

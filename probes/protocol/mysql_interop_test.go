@@ -29,9 +29,9 @@ import (
 	"farpoint.dev/farpoint/probes/probetest"
 )
 
-func TestMySQLStrangers(t *testing.T) {
+func TestMySQLProbe_ServerOfAnotherProtocol_Fails(t *testing.T) {
 	for _, query := range []string{"", "?tls=false", "?tls=skip-verify", "?role=primary"} {
-		t.Run(query, func(t *testing.T) { testStrangers(t, "mysql:///app"+query) })
+		t.Run(query, func(t *testing.T) { testOtherProtocols(t, "mysql:///app"+query) })
 	}
 }
 
