@@ -65,7 +65,7 @@ func newEngine(manager ctrl.Manager, options Options, transitions *transitions) 
 	if err != nil {
 		return nil, err
 	}
-	names, err := newResolver(manager, options, transitions.resolved)
+	names, err := newResolver(manager, options, policy, transitions.resolved)
 	return &engine{egress: policy, dialer: dialer, registry: registry, scheduler: probing, resolver: names, ranges: ranges}, err
 }
 
@@ -100,17 +100,18 @@ func newScheduler(manager ctrl.Manager, options Options, registry protocol.Regis
 }
 
 // newResolver adds a resolver and its metrics to the manager.
-func newResolver(manager ctrl.Manager, options Options, notify func(probes.Owner)) (*resolver.Resolver, error) {
+func newResolver(manager ctrl.Manager, options Options, policy *egress.Policy, notify func(probes.Owner)) (*resolver.Resolver, error) {
 	measured := resolver.NewMetrics()
 	if err := measureWhileRunning(manager, measured.Collectors()); err != nil {
 		return nil, err
 	}
 	names := resolver.New(resolver.Options{
-		Notify:  notify,
-		Servers: options.NameServers,
-		Grace:   options.MissingNameGrace,
-		Metrics: measured,
-		Log:     manager.GetLogger().WithName("names"),
+		Notify:      notify,
+		Servers:     options.NameServers,
+		CheckServer: policy.CheckProbe,
+		Grace:       options.MissingNameGrace,
+		Metrics:     measured,
+		Log:         manager.GetLogger().WithName("names"),
 	})
 	return names, wrapped(manager.Add(names), "add the resolver")
 }

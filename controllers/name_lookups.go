@@ -39,7 +39,7 @@ type nameResolver interface {
 // resolve requests the names of an object, and finds out where they lead as far as is known.
 func (r *Reconciler) resolve(object *farpointv1.ExternalService, owner probes.Owner, service *corev1.Service, planner targets.Planner, prior *slicestate.Prior, departures *targets.Departures) *targets.Expansion {
 	spec := object.Spec // what is kept of it must not keep the status
-	rules := targets.NameRulesOf(spec.DNS, service)
+	rules := targets.NameRulesOf(spec.DNS, service).Through(spec.DNS, planner)
 	r.resolver.Set(owner, targets.QuestionsOf(&spec, rules, prior, r.resolver.Answer))
 	return targets.Expander{
 		Rules:   rules,

@@ -229,6 +229,41 @@ var _ = Describe("a DNS name", func() {
 		}
 	})
 
+	It("is resolved by the name servers of its object, where probes may go", func(ctx SpecContext) {
+		common, own := dnsmasq(), dnsmasq()
+		common.Hold("192.0.2.21 db.example")
+		own.Hold("192.0.2.22 db.example")
+		common.Start()
+		own.Start()
+		startOperator(adminConfig, resolvingBy(common.Address()))
+		namespace, backend := newNamespace(ctx), newBackend()
+		object, other := byName(namespace, "own", backend, "db.example"), byName(namespace, "common", backend, "db.example")
+		object.Spec.DNS.Nameservers = []farpointv1.Nameserver{farpointv1.Nameserver(own.Address().String())}
+		create(ctx, service(namespace, "own"), service(namespace, "common"), object, other)
+		published := conditions(ctx, namespace, "own")
+		Eventually(published).Should(Equal(map[string]string{"192.0.2.22": "TTF"}))
+		Eventually(conditions(ctx, namespace, "common")).Should(Equal(map[string]string{"192.0.2.21": "TTF"}))
+
+		By("name servers that probes may not reach")
+		for server, kind := range map[farpointv1.Nameserver]string{
+			"169.254.169.254": "a cloud metadata address", "169.254.0.53:5353": "a link-local address", "10.0.0.10": "a Service of this cluster",
+			"[::ffff:10.0.0.10]:53": "a Service of this cluster", "224.0.0.251:5353": "a multicast address",
+		} {
+			Eventually(func() error {
+				current := now(ctx, object)
+				current.Spec.DNS.Nameservers = []farpointv1.Nameserver{server}
+				return k8s.Update(ctx, current)
+			}).Should(Or(Succeed(), MatchError(ContainSubstring("must be an IP address"))))
+			if string(now(ctx, object).Spec.DNS.Nameservers[0]) != string(server) {
+				continue // refused at apply
+			}
+			Eventually(func() string { return message(ctx, object, farpointv1.AddressesResolvedCondition) }).
+				Should(MatchRegexp(`^spec.endpoints\[0\]: db.example cannot be resolved, its name servers may not be queried: spec.dns.nameservers\[0\]: .* is %s; its previous addresses \(1\) are kept$`, kind))
+			Expect(resolved(ctx, object)()).To(Equal("False NameServerNotAllowed"))
+			Expect(published()).To(Equal(map[string]string{"192.0.2.22": "TTF"}))
+		}
+	})
+
 	It("is published as such, for consumers of FQDN slices", func(ctx SpecContext) {
 		server := dnsmasq()
 		server.Hold("192.0.2.21 db.example")

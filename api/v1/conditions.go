@@ -270,6 +270,8 @@ const (
 	AliasLoopReason = "AliasLoop"
 	// NameServerFailureReason: the name servers fail, refuse, or send an invalid answer.
 	NameServerFailureReason = "NameServerFailure"
+	// NameServerNotAllowedReason: a name server of spec.dns.nameservers may not be queried.
+	NameServerNotAllowedReason = "NameServerNotAllowed"
 	// NameServerTimeoutReason: the name servers do not answer.
 	NameServerTimeoutReason = "NameServerTimeout"
 	// TooManyAddressesReason: the names yield more endpoints than allowed.

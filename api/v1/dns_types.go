@@ -25,6 +25,7 @@ import (
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.minTTL) || !has(self.maxTTL) || duration(self.minTTL) <= duration(self.maxTTL)",message="dns.minTTL must not be longer than dns.maxTTL (5m if left out): shorten the one or lengthen the other"
 // +kubebuilder:validation:XValidation:rule="!has(self.keepFor) || !has(self.publish) || self.publish != 'FQDN'",message="dns.keepFor keeps addresses, and publish: FQDN publishes names: remove one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.nameservers) || !has(self.publish) || self.publish != 'FQDN'",message="dns.nameservers resolves names here, and publish: FQDN lets consumers do that: remove one of them"
 type DNSOptions struct {
 	// minTTL is the minimum time between two lookups of a name, however short the TTL of its
 	// records, from 1s to 1h; the default is 5s.
@@ -55,6 +56,16 @@ type DNSOptions struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="must be a duration from 1s to 24h, such as 10m"
 	KeepFor *metav1.Duration `json:"keepFor,omitempty"`
 
+	// nameservers are asked for the names of the endpoints instead of the operator's own name
+	// servers: IP addresses with or without a port, as in 192.0.2.53 or [2001:db8::53]:5353, at
+	// most 3. The operator must be allowed to probe them with the scheme dns. Names in probe URLs
+	// and redirects are not resolved by them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=3
+	Nameservers []Nameserver `json:"nameservers,omitempty"`
+
 	// ipFamilies are the queried address families: IPv4 for A records, IPv6 for AAAA records. They
 	// default to the Service's.
 	// +optional
@@ -74,6 +85,13 @@ type DNSOptions struct {
 	// +kubebuilder:validation:Enum=Resolved;FQDN
 	Publish NamePublication `json:"publish,omitempty"`
 }
+
+// Nameserver is the address of a name server.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=53
+// +kubebuilder:validation:XValidation:rule="isIP(self) || self.matches('^[0-9.]+:[1-9][0-9]{0,4}$') && isIP(self.split(':')[0]) && int(self.split(':')[1]) <= 65535 || self.matches('^[[][0-9A-Fa-f:.]+[]]:[1-9][0-9]{0,4}$') && isIP(self.substring(1, self.indexOf(']'))) && int(self.substring(self.lastIndexOf(':') + 1)) <= 65535",message="must be an IP address, or one with a port, such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53"
+type Nameserver string
 
 // NamePublication defines what is published for a DNS name.
 type NamePublication string

@@ -28,6 +28,8 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
+const notNameserver = "must be an IP address, or one with a port, such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53"
+
 // smallest is the manifest that the README shows.
 const smallest = `
 apiVersion: farpoint.dev/v1
@@ -242,6 +244,15 @@ var _ = DescribeTable("a mutation of the smallest manifest",
 	Entry("keepFor of nothing", "spec.dns.keepFor", "0s", "must be a duration from 1s to 24h, such as 10m"),
 	Entry("keepFor of days", "spec.dns.keepFor", "25h", "must be a duration from 1s to 24h, such as 10m"),
 	Entry("keepFor and names", "spec.dns", map[string]any{"keepFor": "10m", "publish": "FQDN"}, "dns.keepFor keeps addresses, and publish: FQDN publishes names: remove one of them"),
+	Entry("name servers", "spec.dns.nameservers", []any{"192.0.2.53", "192.0.2.53:5353", "[2001:db8::53]:53"}, ""),
+	Entry("an IPv6 name server", "spec.dns.nameservers", []any{"2001:db8::53"}, ""),
+	Entry("a name server by name", "spec.dns.nameservers", []any{"ns.example"}, notNameserver),
+	Entry("a name server with port 0", "spec.dns.nameservers", []any{"192.0.2.53:0"}, notNameserver),
+	Entry("a name server with port 65536", "spec.dns.nameservers", []any{"192.0.2.53:65536"}, notNameserver),
+	Entry("a name server with a zone", "spec.dns.nameservers", []any{"fe80::1%eth0"}, notNameserver),
+	Entry("an IPv6 name server without brackets", "spec.dns.nameservers", []any{"2001:db8:0:0:0:0:0:53:53"}, notNameserver),
+	Entry("four name servers", "spec.dns.nameservers", []any{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}, "must have at most 3 items"),
+	Entry("name servers and names", "spec.dns", map[string]any{"nameservers": []any{"192.0.2.53"}, "publish": "FQDN"}, "dns.nameservers resolves names here, and publish: FQDN lets consumers do that: remove one of them"),
 	Entry("a family", "spec.dns.ipFamilies", []any{"IPv5"}, "Unsupported value"),
 	Entry("a family twice", "spec.dns.ipFamilies", []any{"IPv4", "IPv4"}, "Duplicate value"),
 	Entry("both families", "spec.dns.ipFamilies", []any{"IPv6", "IPv4"}, ""),

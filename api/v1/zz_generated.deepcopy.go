@@ -79,6 +79,11 @@ func (in *DNSOptions) DeepCopyInto(out *DNSOptions) {
 		*out = new(metav1.Duration)
 		**out = **in
 	}
+	if in.Nameservers != nil {
+		in, out := &in.Nameservers, &out.Nameservers
+		*out = make([]Nameserver, len(*in))
+		copy(*out, *in)
+	}
 	if in.IPFamilies != nil {
 		in, out := &in.IPFamilies, &out.IPFamilies
 		*out = make([]corev1.IPFamily, len(*in))

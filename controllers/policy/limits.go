@@ -204,6 +204,19 @@ func (c *Limits) CheckPublished(address netip.Addr, ports []discoveryv1.Endpoint
 	return c.checkPorts(ports)
 }
 
+// CheckNameServer returns an error if a name server may not be asked, which counts as a dns probe
+// of it.
+func (c *Limits) CheckNameServer(server netip.AddrPort) error {
+	if c == nil {
+		return nil
+	}
+	err := cmp.Or(c.bounds.CheckAddress(server.Addr()), c.bounds.CheckPort(server.Port()), c.bounds.CheckScheme("dns"))
+	if rejection := RejectionFor(err); rejection != nil {
+		return errors.New(rejection.Message)
+	}
+	return err
+}
+
 // checkNames returns an error if a name that led to an endpoint is not allowed: the name of the
 // spec, or the host that SRV records name.
 func (c *Limits) checkNames(from *endpoint.ResolvedFrom) error {

@@ -75,6 +75,8 @@ type nameFault struct {
 	name   string
 	// kept counts the addresses that it led to last.
 	kept int
+	// detail says why the name servers may not be asked; "" if they may.
+	detail string
 	resolution
 }
 
@@ -158,11 +160,16 @@ func (x Expander) Expand(spec *farpointv1.ExternalServiceSpec) *Expansion {
 	return x.expansion
 }
 
+// answer is what the name servers of the spec say.
+func (x *Expander) answer(question resolver.Question) resolver.Answer {
+	return x.Rules.Ask(x.Answer)(question)
+}
+
 // hosts returns the endpoints of a host's name.
 func (x *Expander) hosts(e ExpandedEndpoint) []ExpandedEndpoint {
-	resolved := resolutionOf(e.Name, x.Rules.Types, x.Answer)
+	resolved := resolutionOf(e.Name, x.Rules.Types, x.answer)
 	if resolved.outcome != resolver.LookupFound {
-		fault := nameFault{origin: e.Origin, name: e.Name, kept: len(resolved.addresses), resolution: resolved}
+		fault := nameFault{origin: e.Origin, name: e.Name, kept: len(resolved.addresses), detail: x.Rules.serverFault, resolution: resolved}
 		if x.Rules.asNames {
 			fault.kept = 0 // the name is what is published
 		}
@@ -218,10 +225,10 @@ func (x *Expander) expandServices(e ExpandedEndpoint, service *resolver.ServiceN
 		x.expansion.list = append(x.expansion.list, e)
 		return
 	}
-	answer := x.Answer(resolver.Question{Name: service.Name, Type: resolver.RecordSRV})
+	answer := x.answer(resolver.Question{Name: service.Name, Type: resolver.RecordSRV})
 	if answer.Outcome != resolver.LookupFound {
 		x.expansion.faults = append(x.expansion.faults, nameFault{
-			origin: e.Origin, name: service.Name, kept: len(answer.Services),
+			origin: e.Origin, name: service.Name, kept: len(answer.Services), detail: x.Rules.serverFault,
 			resolution: resolution{outcome: answer.Outcome, keptUntil: answer.KeptUntil, requestedAt: answer.FirstAsked},
 		})
 	}
@@ -316,6 +323,7 @@ var nameReasons = map[resolver.LookupOutcome]string{
 	resolver.LookupRefused:       farpointv1.NameServerFailureReason,
 	resolver.LookupInvalid:       farpointv1.NameServerFailureReason,
 	resolver.LookupTimeout:       farpointv1.NameServerTimeoutReason,
+	resolver.LookupForbidden:     farpointv1.NameServerNotAllowedReason,
 }
 
 var nameAdvice = map[resolver.LookupOutcome]string{
@@ -327,6 +335,7 @@ var nameAdvice = map[resolver.LookupOutcome]string{
 	resolver.LookupRefused:       "cannot be resolved, the name servers refuse (REFUSED): check whether the operator's name servers serve the zone",
 	resolver.LookupInvalid:       "cannot be resolved, the name servers send invalid answers: check them",
 	resolver.LookupTimeout:       "cannot be resolved, the name servers do not answer: check the operator's DNS and the name servers of the zone",
+	resolver.LookupForbidden:     "cannot be resolved, its name servers may not be queried",
 }
 
 // explain says what is wrong, what happens to the endpoints, and what to do.
@@ -334,6 +343,9 @@ func (f *nameFault) explain() string {
 	text := nameAdvice[f.outcome]
 	if f.name != "" {
 		text = f.name + " " + text
+	}
+	if f.detail != "" {
+		text += ": " + f.detail
 	}
 	if f.kept == 0 {
 		return text

@@ -18,6 +18,7 @@ package targets
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -43,6 +44,59 @@ type NameRules struct {
 	Types []resolver.RecordType
 	// asNames: the names themselves are published.
 	asNames bool
+	// servers are the name servers, as a resolver.Question has them, and serverFault says why they
+	// may not be asked; "" if they may.
+	servers, serverFault string
+}
+
+// Through returns the rules with the name servers of a spec, all of which the planner must let
+// probes go to.
+func (r NameRules) Through(options *farpointv1.DNSOptions, planner Planner) NameRules {
+	if options == nil || len(options.Nameservers) == 0 {
+		return r
+	}
+	servers := make([]netip.AddrPort, len(options.Nameservers))
+	for i, text := range options.Nameservers {
+		var err error
+		if servers[i], err = nameServerOf(string(text)); err == nil {
+			err = planner.checkNameServer(servers[i])
+		}
+		if err != nil {
+			r.servers, r.serverFault = resolver.NoServers, fmt.Sprintf("spec.dns.nameservers[%d]: %v", i, err)
+			return r
+		}
+	}
+	r.servers = resolver.JoinServers(servers)
+	return r
+}
+
+// nameServerOf reads an address with or without a port.
+func nameServerOf(text string) (netip.AddrPort, error) {
+	if server, err := netip.ParseAddrPort(text); err == nil {
+		return server, nil
+	}
+	address, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%q is no IP address with or without a port", text)
+	}
+	return netip.AddrPortFrom(address, resolver.DNSPort), nil
+}
+
+// checkNameServer returns an error if an object may not ask a name server. It is checked again
+// whenever it is asked, except for policies, which may differ for those who share the question.
+func (p Planner) checkNameServer(server netip.AddrPort) error {
+	if err := p.Egress.CheckProbe(server.Addr()); err != nil {
+		return err
+	}
+	return p.limits.CheckNameServer(server)
+}
+
+// Ask returns answers of the name servers of these rules.
+func (r NameRules) Ask(answer func(resolver.Question) resolver.Answer) func(resolver.Question) resolver.Answer {
+	return func(question resolver.Question) resolver.Answer {
+		question.Servers = r.servers
+		return answer(question)
+	}
 }
 
 // NameRulesOf applies the bounds of the CRD, whatever version of it is installed. The families
@@ -79,7 +133,7 @@ func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *s
 	if !endpoint.HasDNSName(spec) {
 		return nil
 	}
-	known := KnownRecords(prior)
+	known, answer := KnownRecords(prior), rules.Ask(answer)
 	var requested []resolver.Request
 	seen := map[resolver.Question]bool{}
 	ask := func(name string, types ...resolver.RecordType) {
@@ -87,7 +141,9 @@ func QuestionsOf(spec *farpointv1.ExternalServiceSpec, rules NameRules, prior *s
 			question := resolver.Question{Name: name, Type: kind}
 			if !seen[question] {
 				seen[question] = true
-				requested = append(requested, resolver.Request{Question: question, TTLBounds: rules.bounds, Known: known[question]})
+				request := resolver.Request{Question: question, TTLBounds: rules.bounds, Known: known[question]}
+				request.Servers = rules.servers
+				requested = append(requested, request)
 			}
 		}
 	}

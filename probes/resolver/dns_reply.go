@@ -50,6 +50,8 @@ const (
 	LookupInvalid
 	// LookupTimeout: the name servers do not answer, or cannot be reached.
 	LookupTimeout
+	// LookupForbidden: the rules of where probes may go do not let the name servers be asked.
+	LookupForbidden
 
 	lookupOutcomes
 )
@@ -57,7 +59,7 @@ const (
 // String is the outcome as a metric's label has it.
 func (o LookupOutcome) String() string {
 	return [lookupOutcomes]string{
-		"pending", "found", "empty", "not_found", "alias_loop", "server_failure", "refused", "invalid", "timeout",
+		"pending", "found", "empty", "not_found", "alias_loop", "server_failure", "refused", "invalid", "timeout", "forbidden",
 	}[o]
 }
 

@@ -38,8 +38,8 @@ func addresses(texts ...string) RecordSet {
 }
 
 func TestReadReply(t *testing.T) {
-	a, aaaa := Question{"db.example", RecordA}, Question{"db.example", RecordAAAA}
-	service := Question{"_db._tcp.example", RecordSRV}
+	a, aaaa := Question{Name: "db.example", Type: RecordA}, Question{Name: "db.example", Type: RecordAAAA}
+	service := Question{Name: "_db._tcp.example", Type: RecordSRV}
 	chain := func(length int) []string {
 		records := []string{fmt.Sprintf("a%d.example. 60 IN A 192.0.2.1", length)}
 		for i := range length {
@@ -96,7 +96,7 @@ func TestReadReplyOfManyRecords(t *testing.T) {
 	for i := range 2000 {
 		records = append(records, fmt.Sprintf("db.example. 60 IN A 10.0.%d.%d", i/256, i%256))
 	}
-	got := readReply(probetest.Message(t, 0, nil, records...), Question{"db.example", RecordA})
+	got := readReply(probetest.Message(t, 0, nil, records...), Question{Name: "db.example", Type: RecordA})
 	if len(got.records.Addresses) != MaxRecords || got.records.Addresses[MaxRecords-1] != netip.MustParseAddr("10.0.3.231") {
 		t.Errorf("%d addresses, the last one %v", len(got.records.Addresses), got.records.Addresses[len(got.records.Addresses)-1])
 	}
@@ -114,7 +114,7 @@ func FuzzReadReply(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, message []byte, kind uint16) {
 		kinds := []RecordType{RecordA, RecordAAAA, RecordSRV}
-		question := Question{"db.example", kinds[int(kind)%len(kinds)]}
+		question := Question{Name: "db.example", Type: kinds[int(kind)%len(kinds)]}
 		got := readReply(message, question)
 		switch {
 		case got.ttl < 0 || got.ttl > longestTTL:

@@ -60,7 +60,9 @@ const longestPause = 30 * time.Second
 // lookup is a question that is asked again and again, however many owners want to know.
 type lookup struct {
 	question Question
-	answer   Answer
+	// servers are those of the question; nil for the operator's own.
+	servers *nameServers
+	answer  Answer
 	// bounds are those of each owner.
 	bounds map[probes.Owner]TTLBounds
 	// since is when the last reply came, and ttl how long it holds. With exactly, the same is

@@ -37,7 +37,7 @@ func NewMetrics() *Metrics {
 	const space = "farpoint_dns"
 	m := &Metrics{
 		names:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Name: "names", Help: "Distinct recurring DNS queries, one for each name and record type."}),
-		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "lookups_total", Help: "Lookups made, by result: found, empty, not_found, alias_loop, server_failure, refused, invalid or timeout."}, []string{"result"}),
+		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Name: "lookups_total", Help: "Lookups made, by result: found, empty, not_found, alias_loop, server_failure, refused, invalid, timeout or forbidden."}, []string{"result"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: space, Name: "lookup_duration_seconds", Help: "Duration of lookups, including retries.",
 			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}}),
 	}

@@ -115,7 +115,7 @@ func (c *Cache) Addresses(ctx context.Context, name string) ([]netip.Addr, error
 	if isLocalhost(name) {
 		return []netip.Addr{netip.IPv6Loopback(), netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
 	}
-	six, four := Question{name, RecordAAAA}, Question{name, RecordA}
+	six, four := Question{Name: name, Type: RecordAAAA}, Question{Name: name, Type: RecordA}
 	first, second := c.begin(ctx, six), c.begin(ctx, four)
 	defer c.leave(six, first)
 	defer c.leave(four, second)

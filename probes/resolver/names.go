@@ -101,6 +101,31 @@ type Question struct {
 	// Name is canonical.
 	Name string
 	Type RecordType
+	// Servers are the name servers to ask, as JoinServers writes them; "" for the operator's own.
+	Servers string
+}
+
+// NoServers in Question.Servers means that none of the name servers may be asked.
+const NoServers = "none"
+
+// JoinServers returns name servers in the form that a Question has them in.
+func JoinServers(servers []netip.AddrPort) string {
+	texts := make([]string, len(servers))
+	for i, server := range servers {
+		texts[i] = server.String()
+	}
+	return strings.Join(texts, ",")
+}
+
+// splitServers is the reverse of JoinServers.
+func splitServers(text string) []netip.AddrPort {
+	var servers []netip.AddrPort
+	for part := range strings.SplitSeq(text, ",") {
+		if server, err := netip.ParseAddrPort(part); err == nil {
+			servers = append(servers, server)
+		}
+	}
+	return servers
 }
 
 // RecordSet is what they answer. Which of the two is set depends on the type of the question.

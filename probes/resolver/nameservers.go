@@ -33,10 +33,12 @@ import (
 	"farpoint.dev/farpoint/probes/socket"
 )
 
-// nameServers are the operator's own, which it trusts: what they answer is checked where
-// a probe connects and where an address is published. They may be in ranges that no probe
-// may go to, as those of a cluster are.
+// nameServers are the operator's own, which it trusts, or those of one object. What they answer is
+// checked where a probe connects and where an address is published. The operator's may be in
+// ranges that no probe may go to, as those of a cluster are.
 type nameServers struct {
+	// check returns an error for a server that may not be asked; nil if all may.
+	check func(netip.Addr) error
 	// file lists the servers as resolv.conf(5) does; "" if they are fixed.
 	file string
 
@@ -58,6 +60,14 @@ func newNameServers(file string, fixed []netip.AddrPort) *nameServers {
 		file = ""
 	}
 	return &nameServers{file: file, servers: fixed}
+}
+
+// ownNameServers are those that one object asks for, each of which is checked before it is asked.
+func ownNameServers(list string, check func(netip.Addr) error) *nameServers {
+	if check == nil {
+		check = func(netip.Addr) error { return nil }
+	}
+	return &nameServers{servers: splitServers(list), check: check}
 }
 
 // Each server is asked twice, before and after the others, in case that a datagram got
@@ -92,6 +102,9 @@ func (s *nameServers) ask(ctx context.Context, question Question) dnsReply {
 	}
 	worst := dnsReply{outcome: LookupTimeout}
 	servers := s.list()
+	if len(servers) == 0 {
+		return dnsReply{outcome: LookupForbidden}
+	}
 	for _, limit := range tries {
 		for _, server := range servers {
 			reply := s.askOne(ctx, server, query, question, limit)
@@ -111,6 +124,9 @@ func (s *nameServers) ask(ctx context.Context, question Question) dnsReply {
 
 // askOne asks by UDP, and by TCP if the answer does not fit.
 func (s *nameServers) askOne(ctx context.Context, server netip.AddrPort, query []byte, question Question, limit time.Duration) dnsReply {
+	if s.check != nil && s.check(server.Addr()) != nil {
+		return dnsReply{outcome: LookupForbidden}
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	message := NewDNSMessage(query)

@@ -63,25 +63,25 @@ func TestLookup(t *testing.T) {
 		question Question
 		want     dnsReply
 	}{
-		{Question{"db.example", RecordA}, dnsReply{LookupFound, addresses("192.0.2.9"), time.Minute, ""}},
-		{Question{"db.example", RecordAAAA}, dnsReply{LookupEmpty, RecordSet{}, 30 * time.Second, ""}},
-		{Question{"capitals.example", RecordA}, dnsReply{LookupFound, addresses("192.0.2.9"), time.Minute, ""}},
-		{Question{"alias.example", RecordA}, dnsReply{LookupFound, addresses("192.0.2.9"), 20 * time.Second, ""}},
-		{Question{"far.example", RecordA}, dnsReply{LookupFound, addresses("192.0.2.9"), 20 * time.Second, ""}},
-		{Question{"chain.example", RecordA}, dnsReply{LookupFound, addresses("192.0.2.7"), 10 * time.Second, ""}},
-		{Question{"loop.example", RecordA}, dnsReply{outcome: LookupAliasLoop}},
-		{Question{"dangling.example", RecordA}, dnsReply{LookupMissing, RecordSet{}, 30 * time.Second, ""}},
-		{Question{"missing.example", RecordA}, dnsReply{LookupMissing, RecordSet{}, 30 * time.Second, ""}},
-		{Question{"dual.example", RecordAAAA}, dnsReply{LookupFound, addresses("2001:db8::8"), time.Minute, ""}},
-		{Question{"withoutsoa.example", RecordAAAA}, dnsReply{outcome: LookupEmpty}},
-		{Question{"_db._tcp.example", RecordSRV}, dnsReply{LookupFound, RecordSet{Services: []ServiceRecord{{10, 5, "db.example", 5432}}}, time.Minute, ""}},
-		{Question{"_none._tcp.example", RecordSRV}, dnsReply{LookupEmpty, RecordSet{}, time.Minute, ""}},
+		{Question{Name: "db.example", Type: RecordA}, dnsReply{LookupFound, addresses("192.0.2.9"), time.Minute, ""}},
+		{Question{Name: "db.example", Type: RecordAAAA}, dnsReply{LookupEmpty, RecordSet{}, 30 * time.Second, ""}},
+		{Question{Name: "capitals.example", Type: RecordA}, dnsReply{LookupFound, addresses("192.0.2.9"), time.Minute, ""}},
+		{Question{Name: "alias.example", Type: RecordA}, dnsReply{LookupFound, addresses("192.0.2.9"), 20 * time.Second, ""}},
+		{Question{Name: "far.example", Type: RecordA}, dnsReply{LookupFound, addresses("192.0.2.9"), 20 * time.Second, ""}},
+		{Question{Name: "chain.example", Type: RecordA}, dnsReply{LookupFound, addresses("192.0.2.7"), 10 * time.Second, ""}},
+		{Question{Name: "loop.example", Type: RecordA}, dnsReply{outcome: LookupAliasLoop}},
+		{Question{Name: "dangling.example", Type: RecordA}, dnsReply{LookupMissing, RecordSet{}, 30 * time.Second, ""}},
+		{Question{Name: "missing.example", Type: RecordA}, dnsReply{LookupMissing, RecordSet{}, 30 * time.Second, ""}},
+		{Question{Name: "dual.example", Type: RecordAAAA}, dnsReply{LookupFound, addresses("2001:db8::8"), time.Minute, ""}},
+		{Question{Name: "withoutsoa.example", Type: RecordAAAA}, dnsReply{outcome: LookupEmpty}},
+		{Question{Name: "_db._tcp.example", Type: RecordSRV}, dnsReply{LookupFound, RecordSet{Services: []ServiceRecord{{10, 5, "db.example", 5432}}}, time.Minute, ""}},
+		{Question{Name: "_none._tcp.example", Type: RecordSRV}, dnsReply{LookupEmpty, RecordSet{}, time.Minute, ""}},
 	} {
 		if got := servers.lookup(t.Context(), test.question); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%v: got %+v\nwant %+v", test.question, got, test.want)
 		}
 	}
-	if got := servers.lookup(t.Context(), Question{"many.example", RecordA}); got.outcome != LookupFound || len(got.records.Addresses) != 200 {
+	if got := servers.lookup(t.Context(), Question{Name: "many.example", Type: RecordA}); got.outcome != LookupFound || len(got.records.Addresses) != 200 {
 		t.Errorf("%v, %d addresses of 200", got.outcome, len(got.records.Addresses))
 	}
 }
@@ -115,14 +115,14 @@ func TestLookupGoesOnToTheNextServer(t *testing.T) {
 			t.Parallel()
 			servers := newNameServers("", []netip.AddrPort{test.server, good})
 			want := dnsReply{LookupFound, addresses("192.0.2.9"), time.Minute, ""}
-			if got := servers.lookup(t.Context(), Question{"db.example", RecordA}); !reflect.DeepEqual(got, want) {
+			if got := servers.lookup(t.Context(), Question{Name: "db.example", Type: RecordA}); !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 			if first := servers.list()[0]; first != good {
 				t.Errorf("the next lookup begins with %v, want the one that answered", first)
 			}
 			alone := newNameServers("", []netip.AddrPort{test.server})
-			if got, want := alone.lookup(t.Context(), Question{"db.example", RecordA}), (dnsReply{outcome: test.alone}); !reflect.DeepEqual(got, want) {
+			if got, want := alone.lookup(t.Context(), Question{Name: "db.example", Type: RecordA}), (dnsReply{outcome: test.alone}); !reflect.DeepEqual(got, want) {
 				t.Errorf("alone: got %+v, want %+v", got, want)
 			}
 		})
@@ -140,7 +140,7 @@ func TestLookupTriesAgain(t *testing.T) {
 		time.Sleep(tries[0] + 100*time.Millisecond) // too slow for the first try
 		return good(query)
 	}, probetest.Silence)
-	if got := newNameServers("", []netip.AddrPort{server}).lookup(t.Context(), Question{"db.example", RecordA}); got.outcome != LookupFound || queries.Load() != 2 {
+	if got := newNameServers("", []netip.AddrPort{server}).lookup(t.Context(), Question{Name: "db.example", Type: RecordA}); got.outcome != LookupFound || queries.Load() != 2 {
 		t.Errorf("%v after %d queries", got.outcome, queries.Load())
 	}
 }
@@ -160,7 +160,7 @@ func TestLookupsDifferInTheirPortsAndIdentifiers(t *testing.T) {
 		}
 		ports[conn.LocalAddr().String()] = true
 		conn.Close()
-		servers.lookup(t.Context(), Question{"db.example", RecordA})
+		servers.lookup(t.Context(), Question{Name: "db.example", Type: RecordA})
 		identifiers[<-queries] = true
 	}
 	if len(ports) < 10 || len(identifiers) < 15 {

@@ -36,6 +36,9 @@ type Options struct {
 	Notify func(probes.Owner)
 	// Servers are the name servers; those of the host if there are none.
 	Servers []netip.AddrPort
+	// CheckServer returns an error if a name server of Question.Servers may not be asked; nil
+	// lets all of them be.
+	CheckServer func(netip.Addr) error
 	// Grace is how long the records of a name are kept that does not exist any more; 0
 	// means DefaultMissingGrace.
 	Grace time.Duration
@@ -96,6 +99,10 @@ type lookupLane uint8
 const (
 	liveLookups lookupLane = iota
 	deadLookups            // of names that nobody answers
+	// The same for name servers that objects bring along: a silent one takes its time, too, and
+	// must not hold up the operator's own.
+	ownLiveLookups
+	ownDeadLookups
 	lookupLanes
 )
 
@@ -170,8 +177,11 @@ func (r *Resolver) want(owner probes.Owner, request *Request) {
 	if known == nil {
 		now := r.options.Clock.Now()
 		known = &lookup{question: request.Question, bounds: map[probes.Owner]TTLBounds{}, due: now, answer: Answer{FirstAsked: now}}
+		if request.Servers != "" {
+			known.servers = ownNameServers(request.Servers, r.options.CheckServer)
+		}
 		r.lookups[request.Question] = known
-		heap.Push(&r.queues[liveLookups], known)
+		heap.Push(r.queueOf(known), known)
 		r.nudge()
 	}
 	if known.answer.Outcome == LookupPending && known.answer.empty() {
@@ -250,7 +260,7 @@ func (r *Resolver) begin(ctx context.Context) time.Duration {
 
 func (r *Resolver) ask(ctx context.Context, of *lookup, inFlight *int) {
 	began := r.options.Clock.Now()
-	reply := r.lookup(ctx, of.question)
+	reply := r.lookup(ctx, of)
 	if ctx.Err() != nil {
 		return
 	}
@@ -263,14 +273,17 @@ func (r *Resolver) ask(ctx context.Context, of *lookup, inFlight *int) {
 }
 
 // lookup outlives whatever a name server sends.
-func (r *Resolver) lookup(ctx context.Context, question Question) (reply dnsReply) {
+func (r *Resolver) lookup(ctx context.Context, of *lookup) (reply dnsReply) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			r.options.Log.Info("A lookup panicked: please report it", "panic", panicked)
 			reply = dnsReply{outcome: LookupInvalid}
 		}
 	}()
-	return r.options.lookup(ctx, question)
+	if of.servers != nil {
+		return of.servers.lookup(ctx, of.question)
+	}
+	return r.options.lookup(ctx, of.question)
 }
 
 // recordResult learns from a reply, and returns whom it is news for.
@@ -304,7 +317,12 @@ func (r *Resolver) nudge() {
 
 // lane is the queue of a lookup.
 func (l *lookup) lane() lookupLane {
-	if l.failures > 0 {
+	switch {
+	case l.servers != nil && l.failures > 0:
+		return ownDeadLookups
+	case l.servers != nil:
+		return ownLiveLookups
+	case l.failures > 0:
 		return deadLookups
 	}
 	return liveLookups

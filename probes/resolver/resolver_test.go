@@ -18,6 +18,7 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -117,7 +118,7 @@ func foundReply(ttl time.Duration, texts ...string) dnsReply {
 }
 
 var (
-	dbA    = Question{"db.example", RecordA}
+	dbA    = Question{Name: "db.example", Type: RecordA}
 	bounds = TTLBounds{Min: 5 * time.Second, Max: 5 * time.Minute}
 	wantDB = []Request{{Question: dbA, TTLBounds: bounds}}
 	other  = probes.Owner{Namespace: "other", Name: "object"}
@@ -220,7 +221,7 @@ func TestOwnersShareALookup(t *testing.T) {
 
 func TestNobodyWantsToKnow(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
-		second := Question{"db.example", RecordAAAA}
+		second := Question{Name: "db.example", Type: RecordAAAA}
 		a.setReply(dbA, foundReply(time.Second, "192.0.2.1"))
 		a.slow = time.Second
 		r.Set(asker, []Request{{Question: dbA, TTLBounds: bounds}, {Question: second, TTLBounds: bounds}})
@@ -251,7 +252,7 @@ func TestFailingNamesHoldUpNoOthers(t *testing.T) {
 	resolve(t, func(t *testing.T, r *Resolver, a *oracle) {
 		var questions []Request
 		for i := range names {
-			question := Question{fmt.Sprintf("%d.example", i), RecordA}
+			question := Question{Name: fmt.Sprintf("%d.example", i), Type: RecordA}
 			questions = append(questions, Request{Question: question, TTLBounds: bounds})
 			a.setReply(question, dnsReply{outcome: LookupTimeout})
 		}
@@ -304,6 +305,73 @@ func TestResolverAsksNameServers(t *testing.T) {
 	}
 }
 
+// A name has other answers by the name servers of one object, and by those that may not be asked
+// none.
+func TestResolver_OwnNameServers_AreAskedForTheirOwnersOnly(t *testing.T) {
+	holding := func(address string) netip.AddrPort {
+		return probetest.NameServer(t, probetest.AnswersBy(t, probetest.Holding(map[string][]string{"db.example. A": {"db.example. 1 IN A " + address}})), probetest.Silence)
+	}
+	common, own := holding("192.0.2.9"), holding("192.0.2.10")
+	var allowed atomic.Bool
+	allowed.Store(true)
+	r := New(Options{
+		Servers: []netip.AddrPort{common}, Log: logr.Discard(), Notify: func(probes.Owner) {},
+		CheckServer: func(netip.Addr) error {
+			if !allowed.Load() {
+				return errors.New("not allowed")
+			}
+			return nil
+		},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.Start(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	with := func(servers string) []Request {
+		return []Request{{Question: Question{Name: "db.example", Type: RecordA, Servers: servers}, TTLBounds: TTLBounds{Min: time.Second, Max: time.Second}}}
+	}
+	expect := func(servers string, outcome LookupOutcome, want RecordSet) {
+		t.Helper()
+		deadline := time.Now().Add(probetest.Ample)
+		for {
+			got := r.Answer(with(servers)[0].Question)
+			if got.Outcome == outcome && got.equal(want) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("by %q: %+v, want %v %v", servers, got, outcome, want)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	owns := JoinServers([]netip.AddrPort{own})
+	r.Set(asker, with(owns))
+	r.Set(other, append(with(""), with(NoServers)...))
+	expect(owns, LookupFound, addresses("192.0.2.10"))
+	expect("", LookupFound, addresses("192.0.2.9"))
+	expect(NoServers, LookupForbidden, RecordSet{})
+	allowed.Store(false)
+	expect(owns, LookupForbidden, addresses("192.0.2.10"))
+	expect("", LookupFound, addresses("192.0.2.9"))
+}
+
+// Silent name servers of an object take every place that there is for them, and no other one.
+func TestResolver_SilentOwnNameServers_HoldUpNoOthers(t *testing.T) {
+	l := &lookup{servers: &nameServers{}}
+	if got := l.lane(); got != ownLiveLookups {
+		t.Errorf("lane %d", got)
+	}
+	l.failures = 1
+	if got := l.lane(); got != ownDeadLookups {
+		t.Errorf("after a failure, lane %d", got)
+	}
+}
+
 // runResolver runs a resolver until the test ends. notified gets a value after answers have changed.
 func runResolver(t *testing.T, server netip.AddrPort) (r *Resolver, notified <-chan struct{}) {
 	t.Helper()
@@ -334,8 +402,8 @@ func TestResolverOfDnsmasq(t *testing.T) {
 	server.Hold(append(servers.Addresses("many.example", 200), "192.0.2.1 db.example", "2001:db8::1 db.example")...)
 	server.Start()
 	r, notified := runResolver(t, server.Address())
-	far, many := Question{"far.example", RecordA}, Question{"many.example", RecordA}
-	wide, service, nonexistent := Question{"far.example", RecordAAAA}, Question{"_db._tcp.example", RecordSRV}, Question{"missing.example", RecordA}
+	far, many := Question{Name: "far.example", Type: RecordA}, Question{Name: "many.example", Type: RecordA}
+	wide, service, nonexistent := Question{Name: "far.example", Type: RecordAAAA}, Question{Name: "_db._tcp.example", Type: RecordSRV}, Question{Name: "missing.example", Type: RecordA}
 	var requests []Request
 	for _, question := range []Question{far, many, wide, service, nonexistent} {
 		requests = append(requests, Request{Question: question, TTLBounds: TTLBounds{Min: time.Second, Max: time.Second}})
