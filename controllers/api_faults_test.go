@@ -77,6 +77,7 @@ var _ = Describe("an API server that does not answer", func() {
 		object := publishing(namespace, "patient", backend.url())
 		object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "login"}
 		object.Spec.HealthCheck.SendCredentialsToUnverifiedServers = true
+		object.Spec.HealthCheck.HTTP = &farpointv1.HTTPHealthCheck{FollowRedirects: true}
 		object.Spec.HealthCheck.TLS = &farpointv1.TLSHealthCheck{CAConfigMapRef: &farpointv1.KeyReference{Name: "ca", Key: "ca.crt"}}
 		create(ctx, loginSecret(namespace, corev1.SecretTypeOpaque, map[string]string{"token": "x"}))
 		create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "ca"}, Data: map[string]string{"ca.crt": tlsBackend.authority()}})

@@ -94,10 +94,11 @@ var _ = Describe("a database", func() {
 		namespace := newNamespace(ctx)
 		address := server.Address().String()
 		object := externalService(namespace, "cache",
-			farpointv1.HealthCheckURL("redis://"+address), farpointv1.HealthCheckURL("redis://"+address+"?role=replica"),
+			farpointv1.HealthCheckURL("redis://"+address),
 			farpointv1.HealthCheckURL("redis://somebody@"+address), farpointv1.HealthCheckURL("redis://"+address+"/0"))
 		object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "login"}
 		object.Spec.HealthCheck.SendCredentialsToUnverifiedServers = true
+		object.Spec.HealthCheck.Redis = &farpointv1.RedisHealthCheck{Role: farpointv1.RoleReplica}
 		create(ctx, loginSecret(namespace, corev1.SecretTypeBasicAuth, map[string]string{"password": "hunter2"}), service(namespace, "cache"), object)
 
 		reasons := func() []string {
@@ -107,7 +108,7 @@ var _ = Describe("a database", func() {
 			}
 			return lines
 		}
-		Eventually(reasons).Should(Equal([]string{"", "WrongRole", "AuthenticationFailed", farpointv1.InvalidHealthCheckURLReason}))
+		Eventually(reasons).Should(Equal([]string{"WrongRole", "AuthenticationFailed", farpointv1.InvalidHealthCheckURLReason}))
 		Expect(column(ctx, object)()).To(Equal("1/4"))
 		output := strings.Join(notes(ctx, object)(), "\n") + message(ctx, object, farpointv1.ReadyCondition) + message(ctx, object, farpointv1.DegradedCondition)
 		Expect(output).NotTo(ContainSubstring("hunter2"))

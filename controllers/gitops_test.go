@@ -134,13 +134,14 @@ var _ = Describe("a rollout by Flux or Argo CD", func() {
 
 		By("a Secret that is missing")
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
+			spec.HealthCheck.HTTP = &farpointv1.HTTPHealthCheck{FollowRedirects: true}
 			spec.HealthCheck.TLS = &farpointv1.TLSHealthCheck{CASecretRef: &farpointv1.KeyReference{Name: "ca"}}
 		})
 		Eventually(rollout(ctx, object)).Should(Equal("InProgress Progressing"))
 
 		By("a suspension")
 		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) {
-			spec.HealthCheck.TLS, spec.Suspend = nil, true
+			spec.HealthCheck.HTTP, spec.HealthCheck.TLS, spec.Suspend = nil, nil, true
 		})
 		Eventually(rollout(ctx, object)).Should(Equal("Current Suspended"))
 	})

@@ -93,7 +93,8 @@ var _ = Describe("a watch of a gRPC server's health", func() {
 		for i := range services {
 			name := fmt.Sprintf("cart-%d", i)
 			states.SetServingStatus(name, serving)
-			object := externalService(namespace, name, farpointv1.HealthCheckURL("grpc://"+address+"/"+name+"?watch=true"))
+			object := externalService(namespace, name, farpointv1.HealthCheckURL("grpc://"+address))
+			object.Spec.HealthCheck.GRPC = &farpointv1.GRPCHealthCheck{Service: name, Watch: true}
 			// By probes alone it would take a minute and more.
 			object.Spec.HealthCheckInterval = &metav1.Duration{Duration: 30 * time.Second}
 			object.Spec.HealthCheck.FastInterval = &metav1.Duration{Duration: 30 * time.Second}

@@ -157,7 +157,7 @@ func (r randomPolicies) url() farpointv1.HealthCheckURL {
 	if r.IntN(2) == 0 && scheme != "icmp" {
 		port = fmt.Sprintf(":%d", r.port())
 	}
-	path := map[string]string{"dns": "/www.example.com?type=A", "http": "/health?q=http://10.1.2.3:22/"}[scheme]
+	path := map[string]string{"dns": "/www.example.com", "http": "/health?q=http://10.1.2.3:22/"}[scheme]
 	return farpointv1.HealthCheckURL(scheme + "://" + host + port + path)
 }
 

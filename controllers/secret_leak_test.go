@@ -214,7 +214,7 @@ func protocols(namespace string, planted words) talkative {
 		{"http://" + talker(true, word("HTTP garbage")+"\r\n\r\n"), "ProtocolError"},
 		{redirecting.URL, "RedirectFailed"},
 		{"tcp://" + talker(false, word("TCP banner")+"\r\n"), "UnexpectedContent"},
-		{"postgres://probe@" + talker(true, "E"+string(binary.BigEndian.AppendUint32(nil, uint32(len(postgres)+4)))+postgres) + "/app?sslmode=disable", "ServerError"},
+		{"postgres://probe@" + talker(true, "E"+string(binary.BigEndian.AppendUint32(nil, uint32(len(postgres)+4)))+postgres) + "/app", "ServerError"},
 		{"mysql://" + talker(false, string([]byte{byte(len(mysql)), 0, 0, 0})+mysql), "TooManyConnections"},
 		{"redis://" + talker(true, "-ERR "+word("Redis error")+"\r\n"), "AuthenticationFailed"},
 		{"grpc://" + talkativeGRPC(word("gRPC message"), word("gRPC trailer")), "UnexpectedStatus"},
@@ -230,6 +230,7 @@ func protocols(namespace string, planted words) talkative {
 	check := &result.object.Spec.HealthCheck
 	check.HTTP = &farpointv1.HTTPHealthCheck{ExpectedBody: "^fine$", FollowRedirects: true, Headers: []farpointv1.HTTPHeader{{Name: "X-Key", Value: word("request header")}}}
 	check.TCP = &farpointv1.TCPHealthCheck{Expect: "fine"}
+	check.Postgres = &farpointv1.PostgresHealthCheck{SSLMode: "Disable"}
 	check.CredentialsSecretRef, check.SendCredentialsToUnverifiedServers = &farpointv1.SecretReference{Name: "password"}, true
 	result.secrets = []*corev1.Secret{login(namespace, "password", map[string]string{"username": "probe", "password": word("password")})}
 	return result
@@ -260,10 +261,10 @@ func talkativeCertificates(namespace string, planted words) []talkative {
 	bearer.object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "bearer"}
 	bearer.object.Spec.HealthCheck.SendCredentialsToUnverifiedServers = true
 	bearer.secrets = []*corev1.Secret{login(namespace, "bearer", map[string]string{"token": word("bearer token")})}
-	broken := talkative{object: externalService(namespace, "broken", newBackend().url()), reasons: notProbed}
+	broken := talkative{object: externalService(namespace, "broken", newTLSBackend().url()), reasons: notProbed}
 	broken.object.Spec.HealthCheck.TLS = &farpointv1.TLSHealthCheck{ClientCertificateSecretRef: &farpointv1.SecretReference{Name: "client"}}
 	broken.secrets = []*corev1.Secret{login(namespace, "client", map[string]string{"tls.crt": word("client certificate"), "tls.key": "-----BEGIN PRIVATE KEY-----\n" + word("client key") + "\n-----END PRIVATE KEY-----\n"})}
-	authority := talkative{object: externalService(namespace, "authority", newBackend().url()), reasons: notProbed}
+	authority := talkative{object: externalService(namespace, "authority", newTLSBackend().url()), reasons: notProbed}
 	authority.object.Spec.HealthCheck.TLS = &farpointv1.TLSHealthCheck{CASecretRef: &farpointv1.KeyReference{Name: "ca"}}
 	authority.secrets = []*corev1.Secret{login(namespace, "ca", map[string]string{"ca.crt": word("CA bundle")})}
 	return []talkative{shown, bearer, broken, authority}

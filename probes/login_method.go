@@ -107,9 +107,9 @@ func (m LoginMethod) Message() string {
 	if m == 0 {
 		return reasons[ReasonCredentialsWithheld].sentence
 	}
-	advice := "have its certificate verified (sslmode=verify-full in the URL, healthCheck.tls), or store the user's password for SCRAM-SHA-256"
+	advice := "have its certificate verified (healthCheck.tls, postgres.sslMode: VerifyFull), or store the user's password for SCRAM-SHA-256"
 	if LoginMethods[m].Schemes == "mysql" {
-		advice = "have its certificate verified (tls=true in the URL, healthCheck.tls), or create the user with mysql_native_password or ed25519"
+		advice = "have its certificate verified (healthCheck.tls, mysql.sslMode: VerifyFull), or create the user with mysql_native_password or ed25519"
 	}
 	return fmt.Sprintf("credentials withheld: the server asks for them by %s, and its certificate was not verified: %s", LoginMethods[m].Name, advice)
 }

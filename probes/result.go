@@ -91,7 +91,7 @@ const (
 	ReasonContent
 	// ReasonProtocol: the peer does not speak the protocol of the probe URL.
 	ReasonProtocol
-	// ReasonALPN: the TLS handshake does not agree upon HTTP/2, which the probe URL asks for.
+	// ReasonALPN: the TLS handshake does not agree upon HTTP/2, which the probe needs.
 	ReasonALPN
 	// ReasonRedirect: redirects in a circle, too many, or to where no probe may go.
 	ReasonRedirect
@@ -127,7 +127,7 @@ const (
 	ReasonRoleUnknown
 	// ReasonLag: a replica lags behind by too much.
 	ReasonLag
-	// ReasonQuery: the query of the probe URL failed, or did not return true.
+	// ReasonQuery: healthCheck.postgres.query failed, or did not return true.
 	ReasonQuery
 	// ReasonServerError: the server answered with an error that none of these stands for.
 	ReasonServerError
@@ -190,7 +190,7 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonTimeout:             {"Timeout", "no complete answer within the timeout"},
 	ReasonTLSHandshake:        {"TLSHandshakeFailed", "TLS handshake failed"},
 	ReasonCertificate:         {"CertificateInvalid", "certificate is expired, for another name, or of an unknown authority"},
-	ReasonCertificateExpiring: {"CertificateExpiring", "certificate expires within the minValidity of the probe URL"},
+	ReasonCertificateExpiring: {"CertificateExpiring", "certificate expires within tls.minValidity"},
 	ReasonStatus:              {"UnexpectedStatus", "status is not an expected one"},
 	ReasonContent:             {"UnexpectedContent", "response does not match the expected content"},
 	ReasonProtocol:            {"ProtocolError", "response does not follow the protocol of the probe URL"},
@@ -201,7 +201,7 @@ var reasons = map[Reason]struct{ word, sentence string }{
 	ReasonDNSRefused:          {"QueryRefused", "name server refuses the query (REFUSED)"},
 	ReasonDNSNoRecords:        {"NoRecords", "name has no record of the queried type"},
 	ReasonNotServing:          {"NotServing", "server reports that the service is not serving"},
-	ReasonServiceUnknown:      {"ServiceUnknown", "server knows no such service: correct the name after the port of the probe URL, or register its health in the server"},
+	ReasonServiceUnknown:      {"ServiceUnknown", "server knows no such service: correct grpc.service, or register its health in the server"},
 	ReasonHealthUnimplemented: {"HealthUnimplemented", "server does not implement grpc.health.v1.Health: register that service in it, or probe it by tls:// or tcp://"},
 	ReasonAddressRefused:      {"AddressRefused", "name in the probe URL resolves to an address that probes may not connect to"},
 	ReasonAuthentication:      {"AuthenticationFailed", "server refuses the credentials, or requires some"},

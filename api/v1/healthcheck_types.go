@@ -67,6 +67,12 @@ type HealthCheck struct {
 	// +kubebuilder:validation:Enum=NotReady;Ready
 	InitialState InitialState `json:"initialState,omitempty"`
 
+	// proxyProtocol starts each connection with a header of the PROXY protocol, for servers
+	// behind a load balancer that accept no connection without one: V1 or V2. It applies to all
+	// schemes over TCP except dns.
+	// +optional
+	ProxyProtocol ProxyProtocolVersion `json:"proxyProtocol,omitempty"`
+
 	// http has the options of http and https probes.
 	// +optional
 	HTTP *HTTPHealthCheck `json:"http,omitempty"`
@@ -78,6 +84,26 @@ type HealthCheck struct {
 	// tcp has the options of tcp probes.
 	// +optional
 	TCP *TCPHealthCheck `json:"tcp,omitempty"`
+
+	// grpc has the options of grpc and grpcs probes.
+	// +optional
+	GRPC *GRPCHealthCheck `json:"grpc,omitempty"`
+
+	// dns has the options of dns probes.
+	// +optional
+	DNS *DNSHealthCheck `json:"dns,omitempty"`
+
+	// postgres has the options of postgres probes.
+	// +optional
+	Postgres *PostgresHealthCheck `json:"postgres,omitempty"`
+
+	// mysql has the options of mysql probes.
+	// +optional
+	MySQL *MySQLHealthCheck `json:"mysql,omitempty"`
+
+	// redis has the options of redis and rediss probes.
+	// +optional
+	Redis *RedisHealthCheck `json:"redis,omitempty"`
 
 	// credentialsSecretRef names the Secret with the credentials for probes. Its type is
 	// kubernetes.io/basic-auth, Opaque or a custom one; its keys are username, password and token.
@@ -188,6 +214,12 @@ type HTTPHealthCheck struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65536
 	MaxBodyBytes int32 `json:"maxBodyBytes,omitempty"`
+
+	// version of HTTP: HTTP1, the default, or HTTP2, negotiated with https (ALPN) and by prior
+	// knowledge with http.
+	// +optional
+	// +kubebuilder:default=HTTP1
+	Version HTTPVersion `json:"version,omitempty"`
 }
 
 // HTTPHeader is a header line of a probe's request.
@@ -231,6 +263,14 @@ type TLSHealthCheck struct {
 	// and the key for endpoints that request a client certificate.
 	// +optional
 	ClientCertificateSecretRef *SecretReference `json:"clientCertificateSecretRef,omitempty"`
+
+	// minValidity also fails probes of a certificate that expires within this time, or one of
+	// whose authorities does, from 1m to 8760h. By default, it only has to be valid now.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1m') && duration(self) <= duration('8760h')",message="must be a duration from 1m to 8760h, such as 168h"
+	MinValidity *metav1.Duration `json:"minValidity,omitempty"`
 
 	// insecureSkipVerify accepts any certificate: the probe then shows that some server answers,
 	// not that it is the right one.

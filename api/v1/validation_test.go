@@ -133,18 +133,21 @@ func checkedBy(url string, check map[string]any) map[string]any {
 	return map[string]any{"endpoints": []any{map[string]any{"address": "192.0.2.10"}}, "healthCheckURL": url, "healthCheck": check}
 }
 
-var _ = DescribeTable("a mutation of the smallest manifest",
-	func(ctx SpecContext, path string, value any, message string) {
-		mutated := object(smallest)
-		set(mutated, path, value)
-		err := k8s.Create(ctx, mutated)
-		if message == "" {
-			Expect(err).NotTo(HaveOccurred())
-			Expect(k8s.Delete(ctx, mutated)).To(Succeed())
-			return
-		}
-		Expect(err).To(MatchError(ContainSubstring(message)))
-	},
+// tryMutation creates the smallest manifest with one change, and expects that it is refused with
+// this message, or accepted if there is none.
+func tryMutation(ctx SpecContext, path string, value any, message string) {
+	mutated := object(smallest)
+	set(mutated, path, value)
+	err := k8s.Create(ctx, mutated)
+	if message == "" {
+		Expect(err).NotTo(HaveOccurred())
+		Expect(k8s.Delete(ctx, mutated)).To(Succeed())
+		return
+	}
+	Expect(err).To(MatchError(ContainSubstring(message)))
+}
+
+var _ = DescribeTable("a mutation of the smallest manifest", tryMutation,
 	Entry("long name", "metadata.name", strings.Repeat("a", 64), "metadata.name must have at most 63 characters"),
 	Entry("no endpoints", "spec.endpoints", []any{}, "should have at least 1 items"),
 	Entry("a thousand endpoints", "spec.endpoints", endpoints(1000), ""),
@@ -170,7 +173,7 @@ var _ = DescribeTable("a mutation of the smallest manifest",
 	Entry("user info in a URL", "spec.endpoints.0.healthCheckURL", "http://bob:secret@192.0.2.10/", passwordInURL),
 	Entry("user info in a URL without a scheme", "spec.healthCheckURL", "//bob:secret@192.0.2.10/", passwordInURL),
 	Entry("user in an HTTP URL", "spec.healthCheckURL", "https://bob@192.0.2.10/", userInURL),
-	Entry("user in a database's URL", "spec.healthCheckURL", "postgres://bob@192.0.2.10:5432/app?role=primary", ""),
+	Entry("user in a database's URL", "spec.healthCheckURL", "postgres://bob@192.0.2.10:5432/app", ""),
 	Entry("user in a database's URL without a host", "spec.healthCheckURL", "mysql://bob@", ""),
 	Entry("user of a Redis with TLS", "spec.healthCheckURL", "rediss://bob@:6379", ""),
 	Entry("password in a database's URL", "spec.healthCheckURL", "postgres://bob:secret@192.0.2.10:5432/app", passwordInURL),

@@ -263,9 +263,16 @@ func definitionOf(e *endpoint.Endpoint, url string, common *Settings) protocol.D
 		Address: e.Address,
 		Port:    e.Ports.FirstOf(corev1.ProtocolTCP),
 		UDPPort: e.Ports.FirstOf(corev1.ProtocolUDP),
-		HTTP:    common.http,
-		TLS:     common.tls,
-		TCP:     common.tcp,
+		Proxy:   common.proxy,
+
+		HTTP:     common.http,
+		TLS:      common.tls,
+		TCP:      common.tcp,
+		GRPC:     common.grpc,
+		DNS:      common.dns,
+		Postgres: common.postgres,
+		MySQL:    common.mysql,
+		Redis:    common.redis,
 
 		SendCredentialsToUnverifiedServers: common.sendUnverified,
 	}

@@ -24,6 +24,8 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/probes/health"
 	"farpoint.dev/farpoint/probes/protocol"
@@ -41,9 +43,15 @@ const (
 
 // Settings are what all probes of one ExternalService have in common.
 type Settings struct {
-	http *protocol.HTTPSettings
-	tls  *transport.TLSSettings
-	tcp  *protocol.TCPSettings
+	http     *protocol.HTTPSettings
+	tls      *transport.TLSSettings
+	tcp      *protocol.TCPSettings
+	grpc     *protocol.GRPCSettings
+	dns      *protocol.DNSSettings
+	postgres *protocol.PostgresSettings
+	mysql    *protocol.MySQLSettings
+	redis    *protocol.RedisSettings
+	proxy    transport.ProxyProtocol
 	// login is for the probes that take credentials.
 	login Login
 	// sendUnverified: credentials are sent to servers that are not verified.
@@ -88,12 +96,11 @@ func NewSettings(spec *farpointv1.ExternalServiceSpec, trust Certificates, login
 	}
 	settings.private = check.HTTP != nil && len(check.HTTP.Headers) > 0 || len(trust.Authorities) > 0 || trust.Client != nil ||
 		login.Credentials != nil
-	if tls := check.TLS; tls != nil {
-		settings.tls = &transport.TLSSettings{ServerName: tls.ServerName, CABundle: trust.Authorities, ClientCertificate: trust.Client, InsecureSkipVerify: tls.InsecureSkipVerify}
-	}
+	settings.tls = tlsSettings(check.TLS, trust)
 	if tcp := check.TCP; tcp != nil {
 		settings.tcp = &protocol.TCPSettings{Send: tcp.Send, Expect: tcp.Expect}
 	}
+	settings.setProtocols(check)
 	settings.digest, err = digestOf(check, trust)
 	return settings, err
 }
@@ -118,6 +125,54 @@ func TimingOf(spec *farpointv1.ExternalServiceSpec) scheduler.Timing {
 	return timing
 }
 
+func tlsSettings(check *farpointv1.TLSHealthCheck, trust Certificates) *transport.TLSSettings {
+	if check == nil {
+		return nil
+	}
+	return &transport.TLSSettings{
+		ServerName:         check.ServerName,
+		CABundle:           trust.Authorities,
+		ClientCertificate:  trust.Client,
+		InsecureSkipVerify: check.InsecureSkipVerify,
+		MinValidity:        durationOf(check.MinValidity),
+	}
+}
+
+// setProtocols sets what the API server has checked in full.
+func (s *Settings) setProtocols(check *farpointv1.HealthCheck) {
+	switch check.ProxyProtocol {
+	case farpointv1.ProxyProtocolV1:
+		s.proxy = transport.ProxyProtocolV1
+	case farpointv1.ProxyProtocolV2:
+		s.proxy = transport.ProxyProtocolV2
+	}
+	if grpc := check.GRPC; grpc != nil {
+		s.grpc = &protocol.GRPCSettings{Service: grpc.Service, Authority: grpc.Authority, Watch: grpc.Watch}
+	}
+	if dns := check.DNS; dns != nil {
+		s.dns = &protocol.DNSSettings{Type: string(dns.Type), TCP: dns.Transport == farpointv1.DNSOverTCP}
+	}
+	if postgres := check.Postgres; postgres != nil {
+		s.postgres = &protocol.PostgresSettings{
+			Role: protocol.Role(postgres.Role), MaxLag: durationOf(postgres.MaxLag), Query: postgres.Query, SSLMode: protocol.SSLMode(postgres.SSLMode),
+		}
+	}
+	if mysql := check.MySQL; mysql != nil {
+		s.mysql = &protocol.MySQLSettings{Role: protocol.Role(mysql.Role), MaxLag: durationOf(mysql.MaxLag), SSLMode: protocol.SSLMode(mysql.SSLMode)}
+	}
+	if redis := check.Redis; redis != nil {
+		s.redis = &protocol.RedisSettings{Role: protocol.Role(redis.Role), MaxLag: durationOf(redis.MaxLag)}
+	}
+}
+
+// durationOf is 0 for a duration that is left out.
+func durationOf(duration *metav1.Duration) time.Duration {
+	if duration == nil {
+		return 0
+	}
+	return duration.Duration
+}
+
 func httpSettings(check *farpointv1.HTTPHealthCheck) (*protocol.HTTPSettings, error) {
 	if check == nil {
 		return nil, nil
@@ -127,6 +182,7 @@ func httpSettings(check *farpointv1.HTTPHealthCheck) (*protocol.HTTPSettings, er
 		Host:            check.Host,
 		FollowRedirects: check.FollowRedirects,
 		MaxBodyBytes:    int(check.MaxBodyBytes),
+		HTTP2:           check.Version == farpointv1.HTTP2,
 	}
 	for _, header := range check.Headers {
 		settings.Headers = append(settings.Headers, protocol.Header{Name: header.Name, Value: header.Value})
@@ -173,7 +229,10 @@ func statusRange(text string) (protocol.StatusRange, bool) {
 }
 
 func digestOf(check *farpointv1.HealthCheck, trust Certificates) ([sha256.Size]byte, error) {
-	parts := []any{check.HTTP, check.TLS, check.TCP, trust.Authorities}
+	probe := *check
+	probe.Timeout, probe.FastInterval, probe.FailureThreshold, probe.SuccessThreshold, probe.InitialState = nil, nil, 0, 0, ""
+	probe.CredentialsSecretRef = nil // its content counts, see IdentityOf
+	parts := []any{probe, trust.Authorities}
 	if trust.Client != nil {
 		parts = append(parts, trust.Client.Certificate) // a new key has a new certificate
 	}

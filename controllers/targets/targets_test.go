@@ -185,6 +185,27 @@ func TestIdentity(t *testing.T) {
 		"http": func(s *farpointv1.ExternalServiceSpec) {
 			s.HealthCheck.HTTP = &farpointv1.HTTPHealthCheck{Method: "HEAD"}
 		},
+		"proxyProtocol": func(s *farpointv1.ExternalServiceSpec) { s.HealthCheck.ProxyProtocol = farpointv1.ProxyProtocolV1 },
+		"version": func(s *farpointv1.ExternalServiceSpec) {
+			s.HealthCheck.HTTP = &farpointv1.HTTPHealthCheck{Version: farpointv1.HTTP2}
+		},
+		"minValidity": func(s *farpointv1.ExternalServiceSpec) {
+			s.HealthCheck.TLS = &farpointv1.TLSHealthCheck{MinValidity: &metav1.Duration{Duration: time.Hour}}
+		},
+		"grpc": func(s *farpointv1.ExternalServiceSpec) {
+			s.HealthCheck.GRPC = &farpointv1.GRPCHealthCheck{Service: "a"}
+		},
+		"dns": func(s *farpointv1.ExternalServiceSpec) { s.HealthCheck.DNS = &farpointv1.DNSHealthCheck{Type: "MX"} },
+		"postgres": func(s *farpointv1.ExternalServiceSpec) {
+			s.HealthCheck.Postgres = &farpointv1.PostgresHealthCheck{Query: "SELECT true"}
+		},
+		"mysql": func(s *farpointv1.ExternalServiceSpec) {
+			s.HealthCheck.MySQL = &farpointv1.MySQLHealthCheck{Role: farpointv1.RoleReplica}
+		},
+		"redis": func(s *farpointv1.ExternalServiceSpec) {
+			s.HealthCheck.Redis = &farpointv1.RedisHealthCheck{MaxLag: &metav1.Duration{Duration: time.Second}}
+		},
+		"sending of credentials": func(s *farpointv1.ExternalServiceSpec) { s.HealthCheck.SendCredentialsToUnverifiedServers = true },
 	}
 	for name, change := range changes {
 		if same(change) {

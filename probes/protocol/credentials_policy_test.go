@@ -105,14 +105,14 @@ func disguises(t *testing.T) (list []disguise, ours *probetest.Authority) {
 	ours = probetest.NewAuthority(t)
 	selfSigned := &tls.Config{Certificates: []tls.Certificate{probetest.NewAuthority(t).Issue(t)}}
 	otherName := &tls.Config{Certificates: []tls.Certificate{ours.Issue(t, probetest.ForOthers)}}
-	preferred := map[string][]string{"postgres": {"", "sslmode=prefer"}, "mysql": {"", "tls=preferred"}}
+	preferred := map[string][]string{"postgres": {"", "sslMode=Prefer"}, "mysql": {"", "sslMode=Prefer"}}
 	return []disguise{
 		{"without TLS", nil, preferred, nil},
-		{"without TLS, as asked", nil, map[string][]string{"postgres": {"sslmode=disable"}, "mysql": {"tls=false"}}, nil},
+		{"without TLS, as asked", nil, map[string][]string{"postgres": {"sslMode=Disable"}, "mysql": {"sslMode=Disable"}}, nil},
 		{"self-signed", selfSigned, preferred, nil},
-		{"self-signed, unverified", selfSigned, map[string][]string{"postgres": {"sslmode=require"}, "mysql": {"tls=skip-verify"}}, nil},
+		{"self-signed, unverified", selfSigned, map[string][]string{"postgres": {"sslMode=Require"}, "mysql": {"sslMode=Require"}}, nil},
 		{"self-signed, insecureSkipVerify", selfSigned, map[string][]string{"postgres": {""}, "mysql": {""}}, &transport.TLSSettings{InsecureSkipVerify: true}},
-		{"another's certificate, any name will do", otherName, map[string][]string{"postgres": {"sslmode=verify-ca", "sslmode=require"}}, &transport.TLSSettings{CABundle: ours.Bundle()}},
+		{"another's certificate, any name will do", otherName, map[string][]string{"postgres": {"sslMode=VerifyCA", "sslMode=Require"}}, &transport.TLSSettings{CABundle: ours.Bundle()}},
 	}, ours
 }
 
@@ -156,7 +156,7 @@ func TestImpostor_AsksForPassword_GetsNothing(t *testing.T) {
 				t.Run(test.scheme+" "+test.asks+", "+as.name+" "+parameter, func(t *testing.T) {
 					i := &impostor{}
 					endpoint := probetest.Serve(t, func(conn net.Conn) { i.disguise(conn, test.scheme, as.config, test.play) })
-					def := loginAt(endpoint, test.scheme+":///app?"+parameter, user, password)
+					def := loginAt(endpoint, test.scheme+":///app "+parameter, user, password)
 					def.TLS = as.settings
 					prober := prepare(t, def)
 					for range 2 { // the second handshake may resume the session of the first
@@ -270,7 +270,7 @@ func TestPostgresProbe_ServerDoesNotKnowPassword_IsFailure(t *testing.T) {
 				_, _ = conn.Read(buffer)
 				_, _ = io.WriteString(conn, end)
 			})
-			got := result(t, loginAt(endpoint, "postgres:///app?sslmode=disable", "probe", "hunter2"), probetest.Ample)
+			got := result(t, loginAt(endpoint, "postgres:///app sslMode=Disable", "probe", "hunter2"), probetest.Ample)
 			if got != probes.FailureResult(probes.ReasonAuthentication) {
 				t.Errorf("got %+v", got)
 			}
@@ -294,10 +294,10 @@ func TestRegistry_CredentialsForUnverifiedServer_AreRefused(t *testing.T) {
 		want string
 	}{
 		{url: "http:///", login: password, want: "write https://"},
-		{url: "http:///?http2=true", login: token, want: "write https://"},
+		{url: "http:/// version=HTTP2", login: token, want: "write https://"},
 		{url: "http:///", http: header, want: "write https://"},
 		{url: "grpc:///", login: token, want: "write grpcs://"},
-		{url: "grpc:///?watch=true", login: token, want: "write grpcs://"},
+		{url: "grpc:/// watch=true", login: token, want: "write grpcs://"},
 		{url: "redis://", login: password, want: "write rediss://"},
 		{url: "redis://probe@", login: password, want: "write rediss://"},
 		{url: "https:///", login: password, tls: insecure, want: "remove insecureSkipVerify from healthCheck.tls"},
@@ -309,12 +309,13 @@ func TestRegistry_CredentialsForUnverifiedServer_AreRefused(t *testing.T) {
 		{url: "rediss://", login: password, sent: true},
 		{url: "http:///", sent: true},
 		{url: "redis://probe@", sent: true},
-		{url: "postgres:///?sslmode=disable", login: password, sent: true}, // it depends on what the server asks for
-		{url: "mysql:///?tls=false", login: password, sent: true},
+		{url: "postgres:/// sslMode=Disable", login: password, sent: true}, // it depends on what the server asks for
+		{url: "mysql:/// sslMode=Disable", login: password, sent: true},
 	} {
 		def := at(probetest.Unvisited(t), test.url)
 		def.Credentials, def.HTTP, def.TLS = test.login, test.http, test.tls
 		registry := NewRegistry(transport.NewDialer(loopback))
+		def = withFields(t, def)
 		_, err := registry.New(def)
 		switch {
 		case test.sent && err != nil:

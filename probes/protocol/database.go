@@ -82,17 +82,14 @@ func databaseOf(u *url.URL) (string, error) {
 	return name, nil
 }
 
-// checkDatabaseLogin returns an error if a URL asks for more than a login will tell, or
-// lags where nothing does.
-func checkDatabaseLogin(u *url.URL, user string, logsIn, asks, primaryLags bool) error {
+// checkDatabaseLogin returns an error if a check asks for more than a server tells without a login.
+func checkDatabaseLogin(u *url.URL, user string, logsIn, asks bool) error {
 	switch {
 	case logsIn && user == "":
 		return fmt.Errorf("healthCheck.credentialsSecretRef: the Secret has no username, and the URL no user: add the key, or write %s://user@host", u.Scheme)
 	case asks && !logsIn:
-		return fmt.Errorf("healthCheckURL has a check that needs a login: write %s://user@host,"+
+		return fmt.Errorf("healthCheck.%[1]s has a check that needs a login: write %[1]s://user@host,"+
 			" or name a Secret in healthCheck.credentialsSecretRef", u.Scheme)
-	case primaryLags:
-		return errors.New("healthCheckURL has maxLag with role=primary, which has no lag: remove one of them")
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func testURLsRefused(t *testing.T, login *Credentials, wants map[string]string) 
 	t.Helper()
 	for url, want := range wants {
 		def := Definition{URL: url, Address: netip.MustParseAddr("192.0.2.10"), Credentials: login}
-		_, err := NewRegistry(transport.NewDialer(loopback)).New(def)
+		_, err := NewRegistry(transport.NewDialer(loopback)).New(withFields(t, def))
 		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: got %v, want %s...", url, err, want)
 		}

@@ -49,7 +49,7 @@ func TestProbes_OfEveryScheme_ResolveAndDialAlike(t *testing.T) {
 			if scheme == "icmp" {
 				continue // see TestICMPProbe
 			}
-			for _, parameter := range []string{"", "?http2=true"} {
+			for _, parameter := range []string{"", " version=HTTP2"} {
 				def := Definition{URL: scheme + "://legacy.example", Port: closed.Port()}
 				switch {
 				case parameter != "" && !strings.HasPrefix(scheme, "http"):
@@ -63,7 +63,7 @@ func TestProbes_OfEveryScheme_ResolveAndDialAlike(t *testing.T) {
 					def.Credentials = &Credentials{Username: "probe", Password: "secret"}
 				}
 				t.Run(addr+"/"+scheme+parameter, func(t *testing.T) {
-					prober, err := registry.New(def)
+					prober, err := registry.New(withFields(t, def))
 					if err != nil {
 						t.Fatal(err)
 					}

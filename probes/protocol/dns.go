@@ -17,6 +17,7 @@ limitations under the License.
 package protocol
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,15 +46,13 @@ type dnsProber struct {
 }
 
 func newDNSProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prober, error) {
-	given, err := parametersOf(u, "type", "tcp")
-	if err != nil {
-		return nil, err
+	settings := DNSSettings{}
+	if def.DNS != nil {
+		settings = *def.DNS
 	}
-	p := &dnsProber{dialer: d}
-	if p.tcp, err = given.flag("tcp"); err != nil {
-		return nil, err
-	}
-	if p.question, err = questionOf(u, given); err != nil {
+	p := &dnsProber{dialer: d, tcp: settings.TCP}
+	var err error
+	if p.question, err = questionOf(u, settings.Type); err != nil {
 		return nil, err
 	}
 	if p.query, err = resolver.PackQuestion(p.question); err != nil {
@@ -74,8 +73,8 @@ var recordTypes = map[string]dnsmessage.Type{
 	"NS": 2, "PTR": 12, "SOA": 6, "SRV": 33, "SVCB": 64, "TXT": 16,
 }
 
-// questionOf is the question that a URL stands for. Its type is A unless the URL has one.
-func questionOf(u *url.URL, given parameters) (dnsmessage.Question, error) {
+// questionOf is the question for the name in a URL and a type, which is A if it is left out.
+func questionOf(u *url.URL, kind string) (dnsmessage.Question, error) {
 	name := strings.ToLower(strings.TrimPrefix(u.Path, "/"))
 	switch {
 	case name == "" || u.Fragment != "":
@@ -83,13 +82,9 @@ func questionOf(u *url.URL, given parameters) (dnsmessage.Question, error) {
 	case !isQueryName(name):
 		return dnsmessage.Question{}, errors.New("healthCheckURL has a path that is not a DNS name: write one in ASCII (xn--...), as in dns://host:53/www.example.com")
 	}
-	kind, ok := given["type"]
+	number, ok := recordTypes[cmp.Or(kind, "A")]
 	if !ok {
-		kind = "A"
-	}
-	number, ok := recordTypes[strings.ToUpper(kind)]
-	if !ok {
-		return dnsmessage.Question{}, fmt.Errorf("healthCheckURL has a type that cannot be queried: write one of %s",
+		return dnsmessage.Question{}, fmt.Errorf("healthCheck.dns.type cannot be queried: write one of %s",
 			strings.Join(slices.Sorted(maps.Keys(recordTypes)), ", "))
 	}
 	return resolver.NewQuestion(name, number)

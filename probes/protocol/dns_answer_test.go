@@ -114,8 +114,8 @@ func checkAnswers(t *testing.T, cases []answerCase) {
 	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
 			server := zoneServer(t, test.change, test.records...)
-			for _, query := range []string{"", "&tcp=true"} {
-				def := Definition{URL: "dns://" + server + "/www.example.com?type=" + test.kind + query}
+			for _, query := range []string{"", " transport=TCP"} {
+				def := Definition{URL: "dns://" + server + "/www.example.com type=" + test.kind + query}
 				if got := result(t, def, probetest.Ample); got != test.want {
 					t.Errorf("%s: got %+v, want %+v", query, got, test.want)
 				}
@@ -189,7 +189,7 @@ func TestDNSProbe_EveryType_PassesByItsOwnRecord(t *testing.T) {
 			if other == kind {
 				want = probes.SuccessResult()
 			}
-			if got := result(t, Definition{URL: "dns://" + server + "/www.example.com?type=" + other}, probetest.Ample); got != want {
+			if got := result(t, Definition{URL: "dns://" + server + "/www.example.com type=" + other}, probetest.Ample); got != want {
 				t.Errorf("%s asked for, %s answered: got %+v, want %+v", other, kind, got, want)
 			}
 		}
@@ -208,14 +208,14 @@ func TestDNSProbe_AliasesOfDnsmasq_AreFollowed(t *testing.T) {
 		{"www.example", probes.SuccessResult()},
 		{"WWW.Example", probes.SuccessResult()},
 		{"alias.example", probes.SuccessResult()},
-		{"alias.example?type=CNAME", probes.SuccessResult()},
-		{"alias.example?type=AAAA", probes.FailureResult(probes.ReasonDNSNoRecords)},
+		{"alias.example type=CNAME", probes.SuccessResult()},
+		{"alias.example type=AAAA", probes.FailureResult(probes.ReasonDNSNoRecords)},
 		{"outside.example", probes.FailureResult(probes.ReasonDNSNoRecords)},
-		{"outside.example?type=CNAME", probes.SuccessResult()},
-		{"www.example?type=CNAME", probes.FailureResult(probes.ReasonDNSNoRecords)},
+		{"outside.example type=CNAME", probes.SuccessResult()},
+		{"www.example type=CNAME", probes.FailureResult(probes.ReasonDNSNoRecords)},
 		{"six.example", probes.FailureResult(probes.ReasonDNSNoRecords)},
-		{"six.example?type=AAAA", probes.SuccessResult()},
-		{"text.example?type=TXT", probes.SuccessResult()},
+		{"six.example type=AAAA", probes.SuccessResult()},
+		{"text.example type=TXT", probes.SuccessResult()},
 		{"text.example", probes.FailureResult(probes.ReasonDNSNoRecords)},
 		{"any.wild.example", probes.SuccessResult()},
 	} {

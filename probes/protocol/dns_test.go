@@ -96,12 +96,12 @@ func TestDNSProbe(t *testing.T) {
 	}{
 		{"one record", good, probetest.Aborting(probetest.Silence), "", probetest.Ample, probes.SuccessResult()},
 		{"in capitals", replying(1, capitals), probetest.Aborting(probetest.Silence), "", probetest.Ample, probes.SuccessResult()},
-		{"by TCP", nothing, probetest.ByTCP(good), "?tcp=true", probetest.Ample, probes.SuccessResult()},
+		{"by TCP", nothing, probetest.ByTCP(good), " transport=TCP", probetest.Ample, probes.SuccessResult()},
 		{"truncated", replying(1, truncated), probetest.ByTCP(replying(100)), "", probetest.Ample, probes.SuccessResult()},
 		{"truncated, and nothing by TCP", replying(1, truncated), probetest.ByTCP(replying(0)), "", probetest.Ample, probes.FailureResult(probes.ReasonDNSNoRecords)},
 		{"truncated, and no TCP", replying(1, truncated), probetest.Aborting(probetest.Silence), "", probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
 		{"truncated by TCP, too", replying(1, truncated), probetest.ByTCP(replying(1, truncated)), "", probetest.Ample, probes.FailureResult(probes.ReasonDNSNoRecords)},
-		{"2,000 records by TCP", nothing, probetest.ByTCP(replying(2000)), "?tcp=true", probetest.Ample, probes.SuccessResult()},
+		{"2,000 records by TCP", nothing, probetest.ByTCP(replying(2000)), " transport=TCP", probetest.Ample, probes.SuccessResult()},
 		{"behind strays", ahead(stray, good), probetest.Silence, "", probetest.Ample, probes.SuccessResult()},
 
 		{"no record", replying(0), probetest.Silence, "", probetest.Ample, probes.FailureResult(probes.ReasonDNSNoRecords)},
@@ -109,20 +109,20 @@ func TestDNSProbe(t *testing.T) {
 		{"SERVFAIL", replying(0, code(dnsmessage.RCodeServerFailure)), probetest.Silence, "", probetest.Ample, probes.FailureResult(probes.ReasonDNSServerFailure)},
 		{"SERVFAIL without the question", replying(0, code(dnsmessage.RCodeServerFailure), noQuestion), probetest.Silence, "", probetest.Ample, probes.FailureResult(probes.ReasonDNSServerFailure)},
 		{"REFUSED", replying(0, code(dnsmessage.RCodeRefused)), probetest.Silence, "", probetest.Ample, probes.FailureResult(probes.ReasonDNSRefused)},
-		{"REFUSED by TCP", nothing, probetest.ByTCP(replying(0, code(dnsmessage.RCodeRefused))), "?tcp=true", probetest.Ample, probes.FailureResult(probes.ReasonDNSRefused)},
+		{"REFUSED by TCP", nothing, probetest.ByTCP(replying(0, code(dnsmessage.RCodeRefused))), " transport=TCP", probetest.Ample, probes.FailureResult(probes.ReasonDNSRefused)},
 		{"NOTIMP", replying(0, code(dnsmessage.RCodeNotImplemented)), probetest.Silence, "", probetest.Ample, probes.Result{Outcome: probes.Failure, Reason: probes.ReasonStatus, Code: 4}},
 
 		{"silent", nothing, probetest.Silence, "", probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
-		{"silent by TCP", nothing, probetest.Silence, "?tcp=true", probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
-		{"closes", nothing, probetest.Closing(probetest.Silence), "?tcp=true", probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
-		{"closes in the answer", nothing, probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x40\x00\x00") }), "?tcp=true", probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
+		{"silent by TCP", nothing, probetest.Silence, " transport=TCP", probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
+		{"closes", nothing, probetest.Closing(probetest.Silence), " transport=TCP", probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
+		{"closes in the answer", nothing, probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, "\x40\x00\x00") }), " transport=TCP", probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
 		{"other question", replying(1, otherQuestion), probetest.Silence, "", probetest.Brief, probes.FailureResult(probes.ReasonProtocol)},
-		{"other question by TCP", nothing, probetest.ByTCP(replying(1, otherQuestion)), "?tcp=true", probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
+		{"other question by TCP", nothing, probetest.ByTCP(replying(1, otherQuestion)), " transport=TCP", probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
 		{"echo", func(query []byte) [][]byte { return [][]byte{query} }, probetest.Silence, "", probetest.Brief, probes.FailureResult(probes.ReasonProtocol)},
 		{"garbage", bytes("garbage, garbage, garbage"), probetest.Silence, "", probetest.Brief, probes.FailureResult(probes.ReasonProtocol)},
-		{"another protocol", nothing, func(conn net.Conn) { _, _ = io.WriteString(conn, "220 mail ready\r\n"+strings.Repeat("-", 64<<10)) }, "?tcp=true", probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
+		{"another protocol", nothing, func(conn net.Conn) { _, _ = io.WriteString(conn, "220 mail ready\r\n"+strings.Repeat("-", 64<<10)) }, " transport=TCP", probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
 		{"flood of strays", ahead(flood, good), probetest.Silence, "", probetest.Ample, probes.FailureResult(probes.ReasonProtocol)},
-		{"drip", nothing, func(conn net.Conn) { probetest.Drip(conn, "\xff\xff", "x") }, "?tcp=true", probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
+		{"drip", nothing, func(conn net.Conn) { probetest.Drip(conn, "\xff\xff", "x") }, " transport=TCP", probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := probetest.NameServer(t, test.udp, test.tcp)
@@ -149,12 +149,12 @@ func TestDNSProbeQuestions(t *testing.T) {
 	}, probetest.Silence)
 	for _, test := range []struct{ path, want string }{
 		{"www.example.com", "www.example.com. TypeA"},
-		{"WWW.Example.com.?type=aaaa", "www.example.com. TypeAAAA"},
-		{"_postgresql._tcp.example?type=SRV", "_postgresql._tcp.example. TypeSRV"},
-		{"1.2.0.192.in-addr.arpa?type=PTR", "1.2.0.192.in-addr.arpa. TypePTR"},
-		{"*.example?type=TXT", "*.example. TypeTXT"},
-		{".?type=NS", ". TypeNS"},
-		{"example?type=HTTPS", "example. TypeHTTPS"},
+		{"WWW.Example.com. type=AAAA", "www.example.com. TypeAAAA"},
+		{"_postgresql._tcp.example type=SRV", "_postgresql._tcp.example. TypeSRV"},
+		{"1.2.0.192.in-addr.arpa type=PTR", "1.2.0.192.in-addr.arpa. TypePTR"},
+		{"*.example type=TXT", "*.example. TypeTXT"},
+		{". type=NS", ". TypeNS"},
+		{"example type=HTTPS", "example. TypeHTTPS"},
 	} {
 		if got := result(t, Definition{URL: fmt.Sprintf("dns://%s/%s", server, test.path)}, probetest.Ample); got != probes.SuccessResult() {
 			t.Errorf("%s: got %+v", test.path, got)
@@ -176,9 +176,9 @@ func TestDNSProbePorts(t *testing.T) {
 	}{
 		{"dns:///a", 5300, 53, "192.0.2.10:53"},
 		{"dns:///a", 5300, 0, "192.0.2.10:5300"},
-		{"dns:///a?tcp=true", 5300, 53, "192.0.2.10:5300"},
-		{"dns:///a?tcp=true", 0, 53, "192.0.2.10:53"},
-		{"dns://:5353/a?tcp=false", 5300, 53, "192.0.2.10:5353"},
+		{"dns:///a transport=TCP", 5300, 53, "192.0.2.10:5300"},
+		{"dns:///a transport=TCP", 0, 53, "192.0.2.10:53"},
+		{"dns://:5353/a transport=UDP", 5300, 53, "192.0.2.10:5353"},
 	} {
 		prober := prepare(t, Definition{URL: test.url, Address: v4, Port: test.tcp, UDPPort: test.udp}).(*dnsProber)
 		if got := prober.to.String(); got != test.want {
@@ -219,20 +219,20 @@ func TestDNSProbeOfDnsmasq(t *testing.T) {
 		}
 	}
 	probe("www.example", probetest.Ample, probes.SuccessResult())
-	probe("www.example?tcp=true", probetest.Ample, probes.SuccessResult())
-	probe("_ldap._tcp.example?type=SRV", probetest.Ample, probes.SuccessResult())
+	probe("www.example transport=TCP", probetest.Ample, probes.SuccessResult())
+	probe("_ldap._tcp.example type=SRV", probetest.Ample, probes.SuccessResult())
 	probe("many.example", probetest.Ample, probes.SuccessResult()) // 3 KB
-	probe("www.example?type=AAAA", probetest.Ample, probes.FailureResult(probes.ReasonDNSNoRecords))
+	probe("www.example type=AAAA", probetest.Ample, probes.FailureResult(probes.ReasonDNSNoRecords))
 	probe("missing.example", probetest.Ample, probes.FailureResult(probes.ReasonDNSNameNotFound))
 	probe("elsewhere.test", probetest.Ample, probes.FailureResult(probes.ReasonDNSRefused))
 	server.Freeze()
 	probe("www.example", probetest.Brief, probes.FailureResult(probes.ReasonTimeout))
-	probe("www.example?tcp=true", probetest.Brief, probes.FailureResult(probes.ReasonTimeout))
+	probe("www.example transport=TCP", probetest.Brief, probes.FailureResult(probes.ReasonTimeout))
 	server.Thaw()
 	probe("www.example", probetest.Ample, probes.SuccessResult())
 	server.Stop()
 	probe("www.example", probetest.Ample, probes.FailureResult(probes.ReasonConnectionRefused))
-	probe("www.example?tcp=true", probetest.Ample, probes.FailureResult(probes.ReasonConnectionRefused))
+	probe("www.example transport=TCP", probetest.Ample, probes.FailureResult(probes.ReasonConnectionRefused))
 }
 
 // FuzzDNSAnswer: whatever a server sends, reading it ends, without a panic, and only an

@@ -105,7 +105,7 @@ func TestTCPProbe_Ending_IsNoReset(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			endpoint := probetest.Serve(t, watchEnd(t, test.exchange))
-			for _, url := range []string{"tcp://", "tcp://?proxyProtocol=v1"} {
+			for _, url := range []string{"tcp://", "tcp:// proxyProtocol=V1"} {
 				if strings.Contains(url, "proxy") && test.settings.Send != "" {
 					continue // the server is none for that
 				}
@@ -166,7 +166,7 @@ func TestHTTPProbe_OfAHandlerThatFlushes_LetsItFinish(t *testing.T) {
 		handled <- errors.Join(err, r.Context().Err())
 	})
 	for url, addr := range map[string]netip.AddrPort{
-		"http:///": plaintext, "http:///?http2=true": plaintext, "https:///": encrypted, "https:///?http2=true": encrypted,
+		"http:///": plaintext, "http:/// version=HTTP2": plaintext, "https:///": encrypted, "https:/// version=HTTP2": encrypted,
 	} {
 		for _, expected := range []*regexp.Regexp{nil, regexp.MustCompile("^(fine )+$")} {
 			def := at(addr, url)

@@ -17,6 +17,7 @@ limitations under the License.
 package protocol
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -48,11 +49,7 @@ type grpcProber struct {
 }
 
 func newGRPCProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prober, error) {
-	to, given, err := streamDestination(d, def, u, "watch")
-	if err != nil {
-		return nil, err
-	}
-	watch, err := given.flag("watch")
+	to, err := streamDestination(d, def, u)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +57,7 @@ func newGRPCProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prob
 	if err != nil {
 		return nil, err
 	}
-	if !watch {
+	if def.GRPC == nil || !def.GRPC.Watch {
 		return check, nil
 	}
 	// A caller of its own: the two may be at work at the same time.
@@ -70,11 +67,15 @@ func newGRPCProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prob
 
 // newGRPCCaller prepares calls of one method of the health service.
 func newGRPCCaller(d *transport.Dialer, def Definition, u *url.URL, to transport.Destination, method string) (*grpcProber, error) {
-	service, err := grpcService(u)
-	if err != nil {
+	settings := GRPCSettings{}
+	if def.GRPC != nil {
+		settings = *def.GRPC
+	}
+	if err := settings.validate(u); err != nil {
 		return nil, err
 	}
 	p := &grpcProber{dialer: d, to: to}
+	var err error
 	if u.Scheme == "grpcs" {
 		if p.tls, err = d.NewTLSClient(def.TLS, to.Host(), alpnHTTP2); err != nil {
 			return nil, err
@@ -85,26 +86,25 @@ func newGRPCCaller(d *transport.Dialer, def Definition, u *url.URL, to transport
 			return nil, err
 		}
 	}
-	headers, err := grpcHeaders(to, u.Scheme, method, def.Credentials)
+	headers, err := grpcHeaders(cmp.Or(settings.Authority, to.String()), u.Scheme, method, def.Credentials)
 	if err != nil {
 		return nil, err
 	}
-	p.request, err = grpcRequest(headers, service)
+	p.request, err = grpcRequest(headers, settings.Service)
 	return p, err
 }
 
-// grpcService is the name behind the port; empty for the server as a whole.
-func grpcService(u *url.URL) (string, error) {
-	service := strings.TrimPrefix(u.Path, "/")
+// validate returns an error that tells the user what to write instead.
+func (s GRPCSettings) validate(u *url.URL) error {
 	switch {
-	case u.Fragment != "":
-		return "", errors.New("healthCheckURL has a fragment (#...), which grpc does not use: remove it")
-	case strings.Contains(service, "/"):
-		return "", errors.New("healthCheckURL has more than a service in its path: write its full name, as in grpc://host:port/package.Service, or nothing")
-	case !utf8.ValidString(service):
-		return "", errors.New("healthCheckURL has a service that is not UTF-8: write its full name, as in grpc://host:port/package.Service")
+	case strings.Trim(u.Path, "/") != "" || u.Fragment != "":
+		return fmt.Errorf("%s URLs take no path or fragment: write the name of the service in healthCheck.grpc.service", u.Scheme)
+	case !utf8.ValidString(s.Service):
+		return errors.New("healthCheck.grpc.service is not UTF-8: write its full name, such as package.Service")
+	case !isHostHeader(s.Authority):
+		return errors.New("healthCheck.grpc.authority is not an authority: write a name or an address, with a port if needed")
 	}
-	return service, nil
+	return nil
 }
 
 // grpcHeadBytes is the length of what comes ahead of each message: whether it is
@@ -113,7 +113,7 @@ const grpcHeadBytes = 5
 
 // grpcHeaders are those of a call of a method of the health service
 // (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
-func grpcHeaders(to transport.Destination, scheme, method string, login *Credentials) ([]hpack.HeaderField, error) {
+func grpcHeaders(authority, scheme, method string, login *Credentials) ([]hpack.HeaderField, error) {
 	under := "http"
 	if scheme == "grpcs" {
 		under = "https"
@@ -121,7 +121,7 @@ func grpcHeaders(to transport.Destination, scheme, method string, login *Credent
 	headers := []hpack.HeaderField{
 		{Name: ":method", Value: "POST"},
 		{Name: ":scheme", Value: under},
-		{Name: ":authority", Value: to.String()},
+		{Name: ":authority", Value: authority},
 		{Name: ":path", Value: "/grpc.health.v1.Health/" + method},
 		{Name: "te", Value: "trailers"},
 		{Name: "content-type", Value: "application/grpc"},

@@ -61,7 +61,7 @@ func checkGRPC(t *testing.T, cases []grpcCase) {
 	t.Helper()
 	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
-			if got := result(t, at(probetest.Serve(t, test.exchange), "grpc:///shop.Cart"), test.timeout); got != test.want {
+			if got := result(t, at(probetest.Serve(t, test.exchange), "grpc:// service=shop.Cart"), test.timeout); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})

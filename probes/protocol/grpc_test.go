@@ -101,10 +101,10 @@ func TestGRPCProbe(t *testing.T) {
 	}{
 		{"the server", addr, "", nil, probes.SuccessResult()},
 		{"the server, with a slash", addr, "/", nil, probes.SuccessResult()},
-		{"serving", addr, "/shop.Cart", nil, probes.SuccessResult()},
-		{"not serving", addr, "/shop.Stock", nil, probes.FailureResult(probes.ReasonNotServing)},
-		{"not known yet", addr, "/shop.New", nil, probes.FailureResult(probes.ReasonNotServing)},
-		{"no such service", addr, "/shop.Nothing", nil, probes.FailureResult(probes.ReasonServiceUnknown)},
+		{"serving", addr, " service=shop.Cart", nil, probes.SuccessResult()},
+		{"not serving", addr, " service=shop.Stock", nil, probes.FailureResult(probes.ReasonNotServing)},
+		{"not known yet", addr, " service=shop.New", nil, probes.FailureResult(probes.ReasonNotServing)},
+		{"no such service", addr, " service=shop.Nothing", nil, probes.FailureResult(probes.ReasonServiceUnknown)},
 		{"no health service", without, "", nil, probes.FailureResult(probes.ReasonHealthUnimplemented)},
 		{"no login", strict, "", nil, probes.FailureResult(probes.ReasonAuthentication)},
 		{"wrong token", strict, "", &Credentials{Token: "other"}, probes.FailureResult(probes.ReasonAuthentication)},
@@ -122,7 +122,7 @@ func TestGRPCProbe(t *testing.T) {
 		})
 	}
 	states.Shutdown()
-	if got, want := result(t, at(addr, "grpc:///shop.Cart"), probetest.Ample), probes.FailureResult(probes.ReasonNotServing); got != want {
+	if got, want := result(t, at(addr, "grpc:// service=shop.Cart"), probetest.Ample), probes.FailureResult(probes.ReasonNotServing); got != want {
 		t.Errorf("shut down: got %+v, want %+v", got, want)
 	}
 }
@@ -300,7 +300,7 @@ func benchmarkGRPCProbe(b *testing.B) {
 		if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err == nil {
 			_, _ = conn.Write(answer.Bytes())
 		}
-	}), "grpc:///shop.Cart"))
+	}), "grpc:// service=shop.Cart"))
 }
 
 func benchmarkGRPCSProbe(b *testing.B) {

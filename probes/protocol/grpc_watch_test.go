@@ -91,7 +91,7 @@ func TestGRPCWatch(t *testing.T) {
 			states := grpchealth.NewServer()
 			states.SetServingStatus("shop.Cart", serving)
 			_, addr := grpcServer(t, states, test.options...)
-			def := at(addr, test.scheme+":///shop.Cart?watch=true")
+			def := at(addr, test.scheme+":// service=shop.Cart watch=true")
 			def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 			turned := watching(t, def)
 			turns(t, turned, health.StateHealthy, probes.ReasonNone)
@@ -120,7 +120,7 @@ func TestGRPCWatchIsRenewed(t *testing.T) {
 		<-ending
 		return errors.New("s3cret")
 	}))
-	turned := watching(t, at(addr, "grpc:///?watch=true"))
+	turned := watching(t, at(addr, "grpc:/// watch=true"))
 	turns(t, turned, health.StateHealthy, probes.ReasonNone) // by a probe
 	close(ending)
 	for end := time.Now().Add(probetest.Ample); streams.Load() < 2; time.Sleep(10 * time.Millisecond) {
@@ -188,7 +188,7 @@ func TestGRPCWatchOfOddServers(t *testing.T) {
 		{"no health service", func(conn net.Conn) { forward(conn, without) }, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			watcher := prepare(t, at(probetest.Serve(t, test.exchange), "grpc:///?watch=true")).(probes.Watcher)
+			watcher := prepare(t, at(probetest.Serve(t, test.exchange), "grpc:/// watch=true")).(probes.Watcher)
 			ctx, cancel := context.WithTimeout(t.Context(), probetest.Ample)
 			defer cancel()
 			var heard []probes.Result
@@ -223,7 +223,7 @@ func TestGRPCWatchCanceled(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			accepted := make(chan struct{})
-			watcher := prepare(t, at(probetest.Serve(t, func(conn net.Conn) { exchange(conn); close(accepted) }), "grpc:///?watch=true")).(probes.Watcher)
+			watcher := prepare(t, at(probetest.Serve(t, func(conn net.Conn) { exchange(conn); close(accepted) }), "grpc:/// watch=true")).(probes.Watcher)
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan struct{})
 			go func() {
@@ -283,7 +283,7 @@ func TestGRPCWatchIsCheap(t *testing.T) {
 	var watching, heard sync.WaitGroup
 	heard.Add(watches)
 	for range watches {
-		watcher := prepare(t, at(addr, "grpc:///?watch=true")).(probes.Watcher)
+		watcher := prepare(t, at(addr, "grpc:/// watch=true")).(probes.Watcher)
 		watching.Go(func() { watcher.Watch(ctx, func(probes.Result) { heard.Done() }) })
 	}
 	heard.Wait()

@@ -57,18 +57,9 @@ type httpRequest struct {
 }
 
 func newHTTPProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prober, error) {
-	given, u, err := takeParameters(u, "http2", transport.ProxyProtocolParameter)
-	if err != nil {
-		return nil, err
-	}
-	p := &httpProber{dialer: d}
-	if p.http2, err = given.flag("http2"); err != nil {
-		return nil, err
-	}
-	if p.first.to, err = destinationFor(d, def, u); err != nil {
-		return nil, err
-	}
-	if p.first.to.Proxy, err = given.proxyProtocol(); err != nil {
+	p := &httpProber{dialer: d, http2: def.HTTP != nil && def.HTTP.HTTP2}
+	var err error
+	if p.first.to, err = streamDestination(d, def, u); err != nil {
 		return nil, err
 	}
 	if err := p.set(def); err != nil {

@@ -43,7 +43,7 @@ import (
 
 // over2 is a definition of a probe by HTTP/2 that wants this body, or none if it is empty.
 func over2(addr netip.AddrPort, body string) Definition {
-	def := at(addr, "http:///health?http2=true")
+	def := at(addr, "http:///health version=HTTP2")
 	if body != "" {
 		def.HTTP = &HTTPSettings{ExpectedBody: regexp.MustCompile(body), MaxBodyBytes: MaxBodyBytes}
 	}
@@ -230,8 +230,8 @@ func TestHTTP2ProbeAgainstNetHTTP(t *testing.T) {
 		query := string(rune('a'+random.IntN(26))) + strings.Repeat("x", random.IntN(40))
 		var results []probes.Result
 		for _, def := range []Definition{
-			at(plaintext, "http:///?"+query), at(plaintext, "http:///?"+query+"&http2=true"),
-			at(encrypted, "https:///?"+query), at(encrypted, "https:///?http2=true&"+query),
+			at(plaintext, "http:///?"+query), at(plaintext, "http:///?"+query+" version=HTTP2"),
+			at(encrypted, "https:///?"+query), at(encrypted, "https:///?"+query+" version=HTTP2"),
 		} {
 			def.HTTP, def.TLS = &settings, trust
 			results = append(results, result(t, def, probetest.Ample))
@@ -262,9 +262,9 @@ func TestHTTP2ProbeRedirects(t *testing.T) {
 		url  string
 		want string
 	}{
-		{plaintext, "http:///here?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 Bearer s3cret"},
-		{encrypted, "https:///here?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 Bearer s3cret"},
-		{plaintext, "http:///there?http2=true", "HTTP/2.0 Bearer s3cret, HTTP/2.0 "},
+		{plaintext, "http:///here version=HTTP2", "HTTP/2.0 Bearer s3cret, HTTP/2.0 Bearer s3cret"},
+		{encrypted, "https:///here version=HTTP2", "HTTP/2.0 Bearer s3cret, HTTP/2.0 Bearer s3cret"},
+		{plaintext, "http:///there version=HTTP2", "HTTP/2.0 Bearer s3cret, HTTP/2.0 "},
 		{plaintext, "http:///here", "HTTP/1.1 Bearer s3cret, HTTP/1.1 Bearer s3cret"},
 	} {
 		versions = nil
@@ -301,7 +301,7 @@ func TestHTTPSByHTTP2(t *testing.T) {
 		{"no TLS", probetest.Serve(t, answer), probes.FailureResult(probes.ReasonProtocol)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			def := at(test.addr, "https:///?http2=true")
+			def := at(test.addr, "https:/// version=HTTP2")
 			def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 			prober := prepare(t, def)
 			for range 2 { // in full, and resuming
@@ -327,7 +327,7 @@ func TestHTTP2ProbesOfNginx(t *testing.T) {
 		plaintext, site, encrypted, server.TLS(inPEM(t, ca.Issue(t))), site, old, server.TLS(inPEM(t, ca.Issue(t))), site))
 	probe := func(path string, settings HTTPSettings, timeout time.Duration, want probes.Result) {
 		t.Helper()
-		for _, def := range []Definition{at(plaintext, "http://"+path+"?http2=true"), at(encrypted, "https://"+path+"?http2=true"), at(encrypted, "https://"+path)} {
+		for _, def := range []Definition{at(plaintext, "http://"+path+" version=HTTP2"), at(encrypted, "https://"+path+" version=HTTP2"), at(encrypted, "https://"+path)} {
 			def.HTTP, def.TLS = &settings, &transport.TLSSettings{CABundle: ca.Bundle()}
 			if got := result(t, def, timeout); got != want {
 				t.Errorf("%s: got %+v, want %+v", def.URL, got, want)
@@ -350,7 +350,7 @@ func TestHTTP2ProbesOfNginx(t *testing.T) {
 	probe("/big", HTTPSettings{ExpectedBody: regexp.MustCompile("^A+$"), MaxBodyBytes: MaxBodyBytes}, probetest.Ample, probes.SuccessResult())
 	probe("/lost", HTTPSettings{}, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed))
 
-	def := at(old, "https:///ok?http2=true")
+	def := at(old, "https:///ok version=HTTP2")
 	def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 	if got, want := result(t, def, probetest.Ample), probes.FailureResult(probes.ReasonALPN); got != want {
 		t.Errorf("without HTTP/2: got %+v, want %+v", got, want)

@@ -56,10 +56,10 @@ func TestHTTPRequest(t *testing.T) {
 			[]string{"GET / HTTP/1.1", "Host: legacy.example:8080", "User-Agent: farpoint/1", "Accept: */*", "Connection: close"}},
 		{"endpoint's address", Definition{URL: "http://:9090/", Address: v4, Port: 8080}, HTTPSettings{},
 			[]string{"GET / HTTP/1.1", "Host: 192.0.2.10:9090", "User-Agent: farpoint/1", "Accept: */*", "Connection: close"}},
-		{"a query that is partly ours", Definition{URL: "http:///?a=1&http2=false&;b=%zz&&%68ttp2=true&HTTP2=true&proxyProtocol=v1&c", Address: v4, Port: 80}, HTTPSettings{},
-			[]string{"GET /?a=1&;b=%zz&&%68ttp2=true&HTTP2=true&c HTTP/1.1", "Host: 192.0.2.10", "User-Agent: farpoint/1", "Accept: */*", "Connection: close"}},
-		{"a query that is all ours", Definition{URL: "http:///a?http2=false", Address: v4, Port: 80}, HTTPSettings{},
-			[]string{"GET /a HTTP/1.1", "Host: 192.0.2.10", "User-Agent: farpoint/1", "Accept: */*", "Connection: close"}},
+		{"a query, which is the endpoint's", Definition{URL: "http:///?a=1&http2=true&;b=%zz&&%68ttp2=true&proxyProtocol=v1&c", Address: v4, Port: 80}, HTTPSettings{},
+			[]string{"GET /?a=1&http2=true&;b=%zz&&%68ttp2=true&proxyProtocol=v1&c HTTP/1.1", "Host: 192.0.2.10", "User-Agent: farpoint/1", "Accept: */*", "Connection: close"}},
+		{"an empty query", Definition{URL: "http:///a?", Address: v4, Port: 80}, HTTPSettings{},
+			[]string{"GET /a? HTTP/1.1", "Host: 192.0.2.10", "User-Agent: farpoint/1", "Accept: */*", "Connection: close"}},
 		{"all settings", Definition{URL: "http:///", Address: v4, Port: 8080},
 			HTTPSettings{Method: "POST", Host: "legacy.example:81", Headers: []Header{{"user-agent", "mine"}, {"ACCEPT", "text/plain"}, {"X-Twice", "1"}, {"X-Twice", "2"}}},
 			[]string{"POST / HTTP/1.1", "Host: legacy.example:81", "user-agent: mine", "ACCEPT: text/plain", "X-Twice: 1", "X-Twice: 2", "Content-Length: 0", "Connection: close"}},
@@ -81,12 +81,13 @@ func TestHTTP2Request(t *testing.T) {
 		want     string
 	}{
 		{"http:///health?a=1&http2=true&b", HTTPSettings{},
-			":method=GET :scheme=http :authority=[2001:db8::10]:8080 :path=/health?a=1&b user-agent=farpoint/1 accept=*/*"},
-		{"https://legacy.example:8080?http2=true", HTTPSettings{Method: "POST", Host: "other.example", Headers: []Header{{"X-Twice", "A"}, {"x-twice", "B"}, {"Accept", "none"}}},
+			":method=GET :scheme=http :authority=[2001:db8::10]:8080 :path=/health?a=1&http2=true&b user-agent=farpoint/1 accept=*/*"},
+		{"https://legacy.example:8080", HTTPSettings{Method: "POST", Host: "other.example", Headers: []Header{{"X-Twice", "A"}, {"x-twice", "B"}, {"Accept", "none"}}},
 			":method=POST :scheme=https :authority=other.example :path=/ user-agent=farpoint/1 x-twice=A x-twice=B accept=none content-length=0"},
 	} {
 		def := at(netip.MustParseAddrPort("[2001:db8::10]:8080"), test.url)
 		def.HTTP = &test.settings
+		def.HTTP.HTTP2 = true
 		if got := strings.Join(http2Fields(t, prepare(t, def).(*httpProber).first.request), " "); got != test.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", test.url, got, test.want)
 		}

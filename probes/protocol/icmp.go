@@ -42,9 +42,6 @@ type icmpProber struct {
 }
 
 func newICMPProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prober, error) {
-	if _, err := parametersOf(u); err != nil {
-		return nil, err
-	}
 	if u.Port() != "" || u.Path != "" || u.Fragment != "" {
 		return nil, errors.New("icmp URLs take no port, path or fragment: remove everything after the host")
 	}

@@ -44,33 +44,37 @@ const mysqlPort = 3306
 type mysqlProber struct {
 	dialer *transport.Dialer
 	to     transport.Destination
-	tls    *transport.TLSClient // nil for tls=false
-	// plainToo: tls=preferred, which takes what the server offers.
+	tls    *transport.TLSClient // nil for SSLDisable
+	// plainToo: SSLPrefer, which takes what the server offers.
 	plainToo bool
 	fallback plainFallback
 	// login is nobody's if it has no user.
 	login mysqlLogin
-	// role is primary, replica, or empty if either will do.
-	role string
+	// role is empty if either will do.
+	role Role
 	// maxLag is 0 if any lag will do.
 	maxLag time.Duration
 	lag    sourceLag
 }
 
 func newMySQLProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prober, error) {
-	to, given, err := streamDestination(d, def.withDefaultPort(mysqlPort), u, "role", "maxLag", "tls")
+	to, err := streamDestination(d, def.withDefaultPort(mysqlPort), u)
 	if err != nil {
 		return nil, err
 	}
 	p := &mysqlProber{dialer: d, to: to}
-	if err := p.setChecks(def, u, given); err != nil {
+	settings := MySQLSettings{}
+	if def.MySQL != nil {
+		settings = *def.MySQL
+	}
+	if err := p.setChecks(def, u, settings); err != nil {
 		return nil, err
 	}
-	return p, p.setTLS(def.TLS, given)
+	return p, p.setTLS(def.TLS, settings.SSLMode)
 }
 
 // setChecks takes from the definition what the server must be.
-func (p *mysqlProber) setChecks(def Definition, u *url.URL, given parameters) error {
+func (p *mysqlProber) setChecks(def Definition, u *url.URL, settings MySQLSettings) error {
 	database, err := databaseOf(u)
 	if err != nil {
 		return err
@@ -83,19 +87,16 @@ func (p *mysqlProber) setChecks(def Definition, u *url.URL, given parameters) er
 		return errors.New("healthCheckURL or the Secret in healthCheck.credentialsSecretRef has a zero byte, which mysql cannot send: remove it")
 	}
 	p.login = mysqlLogin{user: user, password: password, database: database}
-	if p.role, err = given.oneOf("role", "primary", "replica"); err != nil {
+	p.role, p.maxLag = settings.Role, settings.MaxLag
+	if err := checkRole("mysql", p.role, p.maxLag); err != nil {
 		return err
 	}
-	if p.maxLag, err = given.duration("maxLag"); err != nil {
-		return err
-	}
-	return checkDatabaseLogin(u, user, logsIn, p.role != "" || p.maxLag != 0, p.role == "primary" && p.maxLag != 0)
+	return checkDatabaseLogin(u, user, logsIn, p.role != "" || p.maxLag != 0)
 }
 
-// setTLS works out what the parameter tls means. Left out, it is what healthCheck.tls
-// suggests.
-func (p *mysqlProber) setTLS(settings *transport.TLSSettings, given parameters) error {
-	mode, err := given.oneOf("tls", "true", "false", "skip-verify", "preferred")
+// setTLS works out what a mode means. Left out, it is what healthCheck.tls suggests.
+func (p *mysqlProber) setTLS(settings *transport.TLSSettings, mode SSLMode) error {
+	err := checkSSLMode("mysql", mode, SSLDisable, SSLPrefer, SSLRequire, SSLVerifyFull)
 	if err != nil {
 		return err
 	}
@@ -104,15 +105,15 @@ func (p *mysqlProber) setTLS(settings *transport.TLSSettings, given parameters) 
 		effective = *settings
 	}
 	switch {
-	case mode == "false":
+	case mode == SSLDisable:
 		return nil
-	case mode == "true" && effective.InsecureSkipVerify:
-		return errors.New("healthCheckURL has tls=true, and healthCheck.tls has insecureSkipVerify: remove one of them")
+	case mode == SSLVerifyFull && effective.InsecureSkipVerify:
+		return errors.New("healthCheck.mysql has sslMode: VerifyFull, and healthCheck.tls has insecureSkipVerify: remove one of them")
 	case mode == "" && settings == nil:
-		mode = "preferred"
+		mode = SSLPrefer
 	}
-	p.plainToo = mode == "preferred"
-	effective.InsecureSkipVerify = effective.InsecureSkipVerify || mode == "preferred" || mode == "skip-verify"
+	p.plainToo = mode == SSLPrefer
+	effective.InsecureSkipVerify = effective.InsecureSkipVerify || mode == SSLPrefer || mode == SSLRequire
 	p.tls, err = p.dialer.NewTLSClient(&effective, p.to.Host())
 	return err
 }

@@ -35,7 +35,7 @@ func TestMySQLProbe_GaleraNodeWithoutQuorum_IsNotAccepting(t *testing.T) {
 	second := servers.NewGalera(t, first)
 	second.Start()
 	second.AwaitStatus("wsrep_ready", "ON")
-	asking := []string{"", "/app", "?role=primary", "?maxLag=10s"}
+	asking := []string{"", "/app", " role=Primary", " maxLag=10s"}
 	for _, query := range asking {
 		for _, node := range []*servers.MariaDB{first, second} {
 			expect(t, prepare(t, mysqlAt(node, query)), probes.SuccessResult())
@@ -49,7 +49,7 @@ func TestMySQLProbe_GaleraNodeWithoutQuorum_IsNotAccepting(t *testing.T) {
 
 	first.Kill()
 	second.AwaitStatus("wsrep_ready", "OFF")
-	for _, query := range append(asking, "?role=replica") {
+	for _, query := range append(asking, " role=Replica") {
 		expect(t, prepare(t, mysqlAt(second, query)), probes.FailureResult(probes.ReasonNotAccepting))
 	}
 	if got := result(t, at(second.Address(), "mysql://"), probetest.Ample); got != probes.SuccessResult() {
@@ -66,14 +66,14 @@ func TestMySQLProbe_GaleraNodeWithoutQuorum_IsNotAccepting(t *testing.T) {
 func TestMySQLProbe_MariaDBWithoutGalera_Passes(t *testing.T) {
 	t.Parallel() // it waits for servers
 	server := startMariaDB(t)
-	for _, query := range []string{"", "?role=primary", "?maxLag=10s"} {
+	for _, query := range []string{"", " role=Primary", " maxLag=10s"} {
 		if got := result(t, mysqlAt(server, query), probetest.Ample); got != probes.SuccessResult() {
 			t.Errorf("%s: got %+v", query, got)
 		}
 	}
 	for setting, want := range map[string]probes.Result{"tx_read_only": probes.FailureResult(probes.ReasonReadOnly), "read_only": probes.IneligibleResult(probes.ReasonRole)} {
 		server.Exec("SET GLOBAL " + setting + " = ON")
-		if got := result(t, mysqlAt(server, "?role=primary"), probetest.Ample); got != want {
+		if got := result(t, mysqlAt(server, " role=Primary"), probetest.Ample); got != want {
 			t.Errorf("%s: got %+v, want %+v", setting, got, want)
 		}
 		server.Exec("SET GLOBAL " + setting + " = OFF")

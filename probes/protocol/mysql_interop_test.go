@@ -30,7 +30,7 @@ import (
 )
 
 func TestMySQLProbe_ServerOfAnotherProtocol_Fails(t *testing.T) {
-	for _, query := range []string{"", "?tls=false", "?tls=skip-verify", "?role=primary"} {
+	for _, query := range []string{"", " sslMode=Disable", " sslMode=Require", " role=Primary"} {
 		t.Run(query, func(t *testing.T) { testOtherProtocols(t, "mysql:///app"+query) })
 	}
 }
@@ -110,7 +110,7 @@ func checkMySQL(t *testing.T, cases []mysqlCase) {
 	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
 			endpoint := probetest.Serve(t, probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, test.sent) }))
-			prober := prepare(t, loginAt(endpoint, "mysql:///app"+join(test.query, "tls=false"), "probe", "hunter2"))
+			prober := prepare(t, loginAt(endpoint, "mysql:///app"+" sslMode=Disable"+test.query, "probe", "hunter2"))
 			var got probes.Result
 			if allocated := allocatedBy(func() { got = probeOnce(t, prober, probetest.Ample) }); allocated > 1<<20 {
 				t.Errorf("took %d bytes of memory", allocated)
@@ -118,7 +118,7 @@ func checkMySQL(t *testing.T, cases []mysqlCase) {
 			if got != test.login {
 				t.Errorf("got %+v, want %+v", got, test.login)
 			}
-			if got := result(t, at(endpoint, "mysql:///app?tls=false"), probetest.Ample); got != test.nobody {
+			if got := result(t, at(endpoint, "mysql:///app sslMode=Disable"), probetest.Ample); got != test.nobody {
 				t.Errorf("without a user: got %+v, want %+v", got, test.nobody)
 			}
 		})
@@ -169,41 +169,41 @@ func TestMySQLLogin_PacketsOfTheServer_DecideTheResult(t *testing.T) {
 
 func TestMySQLRole_VariablesOfTheServer_DecideTheResult(t *testing.T) {
 	checkMySQL(t, []mysqlCase{
-		{"primary", "?role=primary", mysqlHello + mysqlWelcome + mysqlShowResult("read_only", "0", "innodb_read_only", "0"), probes.SuccessResult(), probes.SuccessResult()},
-		{"primary in words", "?role=primary", mariaHello + mysqlWelcome + mysqlShowResult("READ_ONLY", "OFF", "innodb_read_only", "off", "tx_read_only", "OFF", "wsrep_on", "OFF"), probes.SuccessResult(), probes.SuccessResult()},
-		{"primary whose transactions only read", "?role=primary", mariaHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "tx_read_only", "ON"), probes.FailureResult(probes.ReasonReadOnly), probes.SuccessResult()},
-		{"the same in MySQL", "?role=primary", mysqlHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "transaction_read_only", "ON"), probes.FailureResult(probes.ReasonReadOnly), probes.SuccessResult()},
-		{"primary in recovery", "?role=primary", mysqlHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "innodb_force_recovery", "1"), probes.FailureResult(probes.ReasonReadOnly), probes.SuccessResult()},
-		{"primary in a recovery that takes writes", "?role=primary", mariaHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "innodb_force_recovery", "3"), probes.SuccessResult(), probes.SuccessResult()},
-		{"primary in a recovery that does not", "?role=primary", mariaHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "innodb_force_recovery", "4"), probes.FailureResult(probes.ReasonReadOnly), probes.SuccessResult()},
-		{"neither", "?role=replica", mariaHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "tx_read_only", "ON"), probes.IneligibleResult(probes.ReasonRole), probes.SuccessResult()},
-		{"replica", "?role=primary", mysqlHello + mysqlWelcome + mysqlReplica, probes.IneligibleResult(probes.ReasonRole), probes.SuccessResult()},
-		{"replica in words", "?role=replica", mariaHello + mysqlWelcome + mysqlShowResult("read_only", "NO_LOCK"), probes.SuccessResult(), probes.SuccessResult()},
-		{"reader of a cluster", "?role=replica", mysqlHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "innodb_read_only", "ON"), probes.SuccessResult(), probes.SuccessResult()},
-		{"no role", "?role=primary", mysqlHello + mysqlWelcome + mysqlErrorPacket(1, 1193), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"no rows", "?role=primary", mysqlHello + mysqlWelcome + mysqlShowResult(), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"three columns", "?role=primary", mysqlHello + mysqlWelcome + mysqlResultSet([]string{"a", "b", "c"}, "\x01x\x01x\x01x"), probes.FailureResult(probes.ReasonProtocol), probes.SuccessResult()},
-		{"NULL", "?role=primary", mysqlHello + mysqlWelcome + mysqlResultSet([]string{"a", "b"}, "\x09read_only\xfb"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"half a row", "?role=primary", mysqlHello + mysqlWelcome + mysqlResultSet([]string{"a", "b"}, "\x011"), probes.FailureResult(probes.ReasonProtocol), probes.SuccessResult()},
-		{"wants a file", "?role=primary", mysqlHello + mysqlWelcome + mysqlPacket(1, "\xfb/etc/passwd"), probes.FailureResult(probes.ReasonProtocol), probes.SuccessResult()},
-		{"too many columns", "?role=primary", mysqlHello + mysqlWelcome + mysqlPacket(1, "\xfc\x00\x02"), probes.FailureResult(probes.ReasonProtocol), probes.SuccessResult()},
-		{"too many rows", "?role=primary", mysqlHello + mysqlWelcome + mysqlResultSet([]string{"a"}, strings.Split(strings.Repeat("\x01x,", 300), ",")[:300]...), probes.FailureResult(probes.ReasonProtocol), probes.SuccessResult()},
+		{"primary", " role=Primary", mysqlHello + mysqlWelcome + mysqlShowResult("read_only", "0", "innodb_read_only", "0"), probes.SuccessResult(), probes.SuccessResult()},
+		{"primary in words", " role=Primary", mariaHello + mysqlWelcome + mysqlShowResult("READ_ONLY", "OFF", "innodb_read_only", "off", "tx_read_only", "OFF", "wsrep_on", "OFF"), probes.SuccessResult(), probes.SuccessResult()},
+		{"primary whose transactions only read", " role=Primary", mariaHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "tx_read_only", "ON"), probes.FailureResult(probes.ReasonReadOnly), probes.SuccessResult()},
+		{"the same in MySQL", " role=Primary", mysqlHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "transaction_read_only", "ON"), probes.FailureResult(probes.ReasonReadOnly), probes.SuccessResult()},
+		{"primary in recovery", " role=Primary", mysqlHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "innodb_force_recovery", "1"), probes.FailureResult(probes.ReasonReadOnly), probes.SuccessResult()},
+		{"primary in a recovery that takes writes", " role=Primary", mariaHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "innodb_force_recovery", "3"), probes.SuccessResult(), probes.SuccessResult()},
+		{"primary in a recovery that does not", " role=Primary", mariaHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "innodb_force_recovery", "4"), probes.FailureResult(probes.ReasonReadOnly), probes.SuccessResult()},
+		{"neither", " role=Replica", mariaHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "tx_read_only", "ON"), probes.IneligibleResult(probes.ReasonRole), probes.SuccessResult()},
+		{"replica", " role=Primary", mysqlHello + mysqlWelcome + mysqlReplica, probes.IneligibleResult(probes.ReasonRole), probes.SuccessResult()},
+		{"replica in words", " role=Replica", mariaHello + mysqlWelcome + mysqlShowResult("read_only", "NO_LOCK"), probes.SuccessResult(), probes.SuccessResult()},
+		{"reader of a cluster", " role=Replica", mysqlHello + mysqlWelcome + mysqlShowResult("read_only", "OFF", "innodb_read_only", "ON"), probes.SuccessResult(), probes.SuccessResult()},
+		{"no role", " role=Primary", mysqlHello + mysqlWelcome + mysqlErrorPacket(1, 1193), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"no rows", " role=Primary", mysqlHello + mysqlWelcome + mysqlShowResult(), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"three columns", " role=Primary", mysqlHello + mysqlWelcome + mysqlResultSet([]string{"a", "b", "c"}, "\x01x\x01x\x01x"), probes.FailureResult(probes.ReasonProtocol), probes.SuccessResult()},
+		{"NULL", " role=Primary", mysqlHello + mysqlWelcome + mysqlResultSet([]string{"a", "b"}, "\x09read_only\xfb"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"half a row", " role=Primary", mysqlHello + mysqlWelcome + mysqlResultSet([]string{"a", "b"}, "\x011"), probes.FailureResult(probes.ReasonProtocol), probes.SuccessResult()},
+		{"wants a file", " role=Primary", mysqlHello + mysqlWelcome + mysqlPacket(1, "\xfb/etc/passwd"), probes.FailureResult(probes.ReasonProtocol), probes.SuccessResult()},
+		{"too many columns", " role=Primary", mysqlHello + mysqlWelcome + mysqlPacket(1, "\xfc\x00\x02"), probes.FailureResult(probes.ReasonProtocol), probes.SuccessResult()},
+		{"too many rows", " role=Primary", mysqlHello + mysqlWelcome + mysqlResultSet([]string{"a"}, strings.Split(strings.Repeat("\x01x,", 300), ",")[:300]...), probes.FailureResult(probes.ReasonProtocol), probes.SuccessResult()},
 		{"ping that fails", "", mysqlHello + mysqlPacket(2, mysqlOKBody) + mysqlPacket(1, "\x01"), probes.FailureResult(probes.ReasonProtocol), probes.FailureResult(probes.ReasonProtocol)},
 	})
 }
 
 func TestMySQLLag_RowsOfTheReplica_DecideTheResult(t *testing.T) {
 	checkMySQL(t, []mysqlCase{
-		{"lag", "?maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"x", "Seconds_Behind_Source"}, "\xfb\x017"), probes.SuccessResult(), probes.SuccessResult()},
-		{"too much lag", "?maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"x", "Seconds_Behind_Source"}, "\xfb\x0211"), probes.FailureResult(probes.ReasonLag), probes.SuccessResult()},
-		{"lag of one of two", "?maxLag=10s", mariaHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"Seconds_Behind_Master"}, "\x010", "\x0211"), probes.FailureResult(probes.ReasonLag), probes.SuccessResult()},
-		{"one of two stopped", "?maxLag=10s", mariaHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"Seconds_Behind_Master"}, "\x010", "\xfb"), probes.FailureResult(probes.ReasonLag), probes.SuccessResult()},
-		{"lag of an old server", "?maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlErrorPacket(1, 1064) + mysqlResultSet([]string{"Seconds_Behind_Master"}, "\x017"), probes.SuccessResult(), probes.SuccessResult()},
-		{"lag that is none of this user's business", "?maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlErrorPacket(1, 1227), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"lag in no column", "?maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"x"}, "\x017"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"lag in words", "?maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"Seconds_Behind_Source"}, "\x02no"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"no sources", "?maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"Seconds_Behind_Source"}), probes.SuccessResult(), probes.SuccessResult()},
-		{"no sources, although a replica", "?maxLag=10s&role=replica", mysqlHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"Seconds_Behind_Source"}), probes.FailureResult(probes.ReasonLag), probes.SuccessResult()},
+		{"lag", " maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"x", "Seconds_Behind_Source"}, "\xfb\x017"), probes.SuccessResult(), probes.SuccessResult()},
+		{"too much lag", " maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"x", "Seconds_Behind_Source"}, "\xfb\x0211"), probes.FailureResult(probes.ReasonLag), probes.SuccessResult()},
+		{"lag of one of two", " maxLag=10s", mariaHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"Seconds_Behind_Master"}, "\x010", "\x0211"), probes.FailureResult(probes.ReasonLag), probes.SuccessResult()},
+		{"one of two stopped", " maxLag=10s", mariaHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"Seconds_Behind_Master"}, "\x010", "\xfb"), probes.FailureResult(probes.ReasonLag), probes.SuccessResult()},
+		{"lag of an old server", " maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlErrorPacket(1, 1064) + mysqlResultSet([]string{"Seconds_Behind_Master"}, "\x017"), probes.SuccessResult(), probes.SuccessResult()},
+		{"lag that is none of this user's business", " maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlErrorPacket(1, 1227), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"lag in no column", " maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"x"}, "\x017"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"lag in words", " maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"Seconds_Behind_Source"}, "\x02no"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"no sources", " maxLag=10s", mysqlHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"Seconds_Behind_Source"}), probes.SuccessResult(), probes.SuccessResult()},
+		{"no sources, although a replica", " maxLag=10s role=Replica", mysqlHello + mysqlWelcome + mysqlReplica + mysqlResultSet([]string{"Seconds_Behind_Source"}), probes.FailureResult(probes.ReasonLag), probes.SuccessResult()},
 	})
 }
 
@@ -240,7 +240,7 @@ func FuzzMySQLServer(f *testing.F) {
 	f.Add(hello + mysqlPacket(2, "\xfecaching_sha2_password\x00"+mysqlScramble+"\x00") + mysqlPacket(4, "\x01\x04"))
 	f.Add(hello + mysqlPacket(2, "\xfesha256_password\x00"+mysqlScramble+"\x00") + mysqlPacket(4, "\x01-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"))
 	f.Add(hello + mysqlPacket(2, "\xfeclient_ed25519\x00"+strings.Repeat("x", 32)))
-	def := loginAt(netip.MustParseAddrPort("192.0.2.10:3306"), "mysql:///app?tls=false&role=replica&maxLag=1s", "probe", "hunter2")
+	def := loginAt(netip.MustParseAddrPort("192.0.2.10:3306"), "mysql:///app sslMode=Disable role=Replica maxLag=1s", "probe", "hunter2")
 	asks := prepare(f, def).(*mysqlProber)
 	f.Fuzz(func(t *testing.T, sent string) {
 		s := newMySQLSession(recited{Reader: strings.NewReader(sent)})

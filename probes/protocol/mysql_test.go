@@ -18,7 +18,6 @@ package protocol
 
 import (
 	"crypto/x509"
-	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -64,20 +63,20 @@ func TestMySQLLogin(t *testing.T) {
 		{"no password", at(here, "mysql://probe@"), probes.FailureResult(probes.ReasonAuthentication)},
 		{"nobody known", loginAt(here, "mysql://", "stranger", "hunter2"), probes.FailureResult(probes.ReasonAuthentication)},
 		{"somebody from elsewhere", loginAt(here, "mysql://", "elsewhere", "hunter2"), probes.FailureResult(probes.ReasonAuthentication)},
-		{"somebody without a password", at(here, "mysql://open@?role=primary"), probes.SuccessResult()},
+		{"somebody without a password", at(here, "mysql://open@ role=Primary"), probes.SuccessResult()},
 		{"locked", loginAt(here, "mysql://", "locked", "hunter2"), probes.FailureResult(probes.ReasonAuthentication)},
-		{"expired", loginAt(here, "mysql://?role=primary", "expired", "hunter2"), probes.FailureResult(probes.ReasonAuthentication)},
-		{"by ed25519", loginAt(here, "mysql://?role=primary", "signing", "hunter2"), probes.SuccessResult()},
+		{"expired", loginAt(here, "mysql:// role=Primary", "expired", "hunter2"), probes.FailureResult(probes.ReasonAuthentication)},
+		{"by ed25519", loginAt(here, "mysql:// role=Primary", "signing", "hunter2"), probes.SuccessResult()},
 		{"wrong password by ed25519", loginAt(here, "mysql://", "signing", "hunter3"), probes.FailureResult(probes.ReasonAuthentication)},
 		{"nobody", at(here, "mysql://"), probes.SuccessResult()},
 		{"nobody, with a database", at(here, "mysql:///nowhere"), probes.SuccessResult()},
-		{"without TLS", mysqlAt(server, "?tls=false"), probes.SuccessResult()},
-		{"with TLS that it lacks", mysqlAt(server, "?tls=true"), probes.FailureResult(probes.ReasonTLSHandshake)},
-		{"nobody, with TLS that it lacks", at(here, "mysql://?tls=skip-verify"), probes.FailureResult(probes.ReasonTLSHandshake)},
-		{"primary", mysqlAt(server, "?role=primary"), probes.SuccessResult()},
-		{"replica", mysqlAt(server, "?role=replica"), probes.IneligibleResult(probes.ReasonRole)},
-		{"lag of a primary", mysqlAt(server, "?maxLag=1ms"), probes.SuccessResult()},
-		{"lag, asked by somebody who may not", loginAt(here, "mysql://?maxLag=1s", "signing", "hunter2"), probes.FailureResult(probes.ReasonRoleUnknown)},
+		{"without TLS", mysqlAt(server, " sslMode=Disable"), probes.SuccessResult()},
+		{"with TLS that it lacks", mysqlAt(server, " sslMode=VerifyFull"), probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"nobody, with TLS that it lacks", at(here, "mysql:// sslMode=Require"), probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"primary", mysqlAt(server, " role=Primary"), probes.SuccessResult()},
+		{"replica", mysqlAt(server, " role=Replica"), probes.IneligibleResult(probes.ReasonRole)},
+		{"lag of a primary", mysqlAt(server, " maxLag=1ms"), probes.SuccessResult()},
+		{"lag, asked by somebody who may not", loginAt(here, "mysql:// maxLag=1s", "signing", "hunter2"), probes.FailureResult(probes.ReasonRoleUnknown)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := result(t, test.def, probetest.Ample); got != test.want {
@@ -92,7 +91,7 @@ func TestMySQLLogin(t *testing.T) {
 func TestMySQLIsLeftInPeace(t *testing.T) {
 	t.Parallel() // it waits for servers
 	server := startMariaDB(t, "--log-warnings=9", "--max-connect-errors=3")
-	for _, def := range []Definition{mysqlAt(server, ""), mysqlAt(server, "?role=replica"), mysqlAt(server, "?maxLag=1s"), at(server.Address(), "mysql://")} {
+	for _, def := range []Definition{mysqlAt(server, ""), mysqlAt(server, " role=Replica"), mysqlAt(server, " maxLag=1s"), at(server.Address(), "mysql://")} {
 		prober := prepare(t, def)
 		for range 10 {
 			probeOnce(t, prober, probetest.Ample)
@@ -110,8 +109,8 @@ func TestMySQLRoles(t *testing.T) {
 	t.Parallel() // it waits for servers
 	first, second := startMariaDB(t), startMariaDB(t)
 	second.Follow(first)
-	write := []probes.Prober{prepare(t, mysqlAt(first, "?role=primary")), prepare(t, mysqlAt(second, "?role=primary"))}
-	read := []probes.Prober{prepare(t, mysqlAt(first, "?role=replica")), prepare(t, mysqlAt(second, "?role=replica&maxLag=30s"))}
+	write := []probes.Prober{prepare(t, mysqlAt(first, " role=Primary")), prepare(t, mysqlAt(second, " role=Primary"))}
+	read := []probes.Prober{prepare(t, mysqlAt(first, " role=Replica")), prepare(t, mysqlAt(second, " role=Replica maxLag=30s"))}
 	expect(t, write[0], probes.SuccessResult())
 	expect(t, read[0], probes.IneligibleResult(probes.ReasonRole))
 	expect(t, write[1], probes.IneligibleResult(probes.ReasonRole))
@@ -131,7 +130,7 @@ func TestMySQLLag(t *testing.T) {
 	primary, replica := startMariaDB(t), startMariaDB(t)
 	primary.Exec("CREATE TABLE mysql.jobs (id int)")
 	replica.Follow(primary)
-	prober := prepare(t, mysqlAt(replica, "?role=replica&maxLag=2s"))
+	prober := prepare(t, mysqlAt(replica, " role=Replica maxLag=2s"))
 	expect(t, prober, probes.SuccessResult())
 	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if got := probeOnce(t, prober, probetest.Ample); got != probes.SuccessResult() {
@@ -142,14 +141,14 @@ func TestMySQLLag(t *testing.T) {
 	replica.Exec("STOP SLAVE SQL_THREAD")
 	primary.Exec("INSERT INTO mysql.jobs VALUES (1)")
 	expect(t, prober, probes.FailureResult(probes.ReasonLag))
-	if got, want := result(t, mysqlAt(replica, "?maxLag=1h"), probetest.Ample), probes.FailureResult(probes.ReasonLag); got != want {
+	if got, want := result(t, mysqlAt(replica, " maxLag=1h"), probetest.Ample), probes.FailureResult(probes.ReasonLag); got != want {
 		t.Errorf("found stopped: got %+v, want %+v", got, want)
 	}
 	replica.Exec("START SLAVE SQL_THREAD")
 	expect(t, prober, probes.SuccessResult())
 
 	replica.Exec("STOP SLAVE; RESET SLAVE ALL")
-	if got, want := result(t, mysqlAt(replica, "?role=replica&maxLag=1h"), probetest.Ample), probes.FailureResult(probes.ReasonLag); got != want {
+	if got, want := result(t, mysqlAt(replica, " role=Replica maxLag=1h"), probetest.Ample), probes.FailureResult(probes.ReasonLag); got != want {
 		t.Errorf("a replica of nobody: got %+v, want %+v", got, want)
 	}
 }
@@ -192,15 +191,15 @@ func TestMySQLTLS(t *testing.T) {
 		want     probes.Result
 	}{
 		{"by default", others, nil, "", probes.SuccessResult()},
-		{"disabled", good, trusting, "?tls=false", probes.FailureResult(probes.ReasonAuthentication)},
-		{"preferred", old, nil, "?tls=preferred", probes.SuccessResult()},
-		{"unverified", others, nil, "?tls=skip-verify", probes.SuccessResult()},
-		{"verified", good, trusting, "?tls=true", probes.SuccessResult()},
-		{"verified by default", good, trusting, "?role=primary", probes.SuccessResult()},
+		{"disabled", good, trusting, " sslMode=Disable", probes.FailureResult(probes.ReasonAuthentication)},
+		{"preferred", old, nil, " sslMode=Prefer", probes.SuccessResult()},
+		{"unverified", others, nil, " sslMode=Require", probes.SuccessResult()},
+		{"verified", good, trusting, " sslMode=VerifyFull", probes.SuccessResult()},
+		{"verified by default", good, trusting, " role=Primary", probes.SuccessResult()},
 		{"verified by name", good, named, "", probes.SuccessResult()},
 		{"for others", others, trusting, "", probes.FailureResult(probes.ReasonCertificate)},
 		{"expired", old, trusting, "", probes.FailureResult(probes.ReasonCertificate)},
-		{"unknown authority", good, nil, "?tls=true", probes.FailureResult(probes.ReasonCertificate)},
+		{"unknown authority", good, nil, " sslMode=VerifyFull", probes.FailureResult(probes.ReasonCertificate)},
 		{"another authority", good, &transport.TLSSettings{CABundle: probetest.NewAuthority(t).Bundle()}, "", probes.FailureResult(probes.ReasonCertificate)},
 		{"anything goes", old, &transport.TLSSettings{InsecureSkipVerify: true}, "", probes.SuccessResult()},
 	} {
@@ -216,7 +215,7 @@ func TestMySQLTLS(t *testing.T) {
 		})
 	}
 	t.Run("certificate", func(t *testing.T) {
-		def := at(good.Address(), "mysql://certified@?role=primary")
+		def := at(good.Address(), "mysql://certified@ role=Primary")
 		ours := ca.Issue(t, probetest.ForClients)
 		def.TLS = &transport.TLSSettings{CABundle: ca.Bundle(), ClientCertificate: &ours}
 		if got := result(t, def, probetest.Ample); got != probes.SuccessResult() {
@@ -232,11 +231,10 @@ func TestMySQLTLS(t *testing.T) {
 func TestMySQLURLsRefused(t *testing.T) {
 	testURLsRefused(t, &Credentials{Username: "bob", Password: "hunter2"}, map[string]string{
 		"mysql:///app/more":               "healthCheckURL has more in its path than the name of a database",
-		"mysql://?role=master":            "healthCheckURL has an unknown value of role: write one of primary, replica",
-		"mysql://?maxLag=soon":            "healthCheckURL has a maxLag that is not a duration",
-		"mysql://?role=primary&maxLag=1s": "healthCheckURL has maxLag with role=primary",
-		"mysql://?tls=yes":                "healthCheckURL has an unknown value of tls: write one of true, false, skip-verify, preferred",
-		"mysql://?allowAllFiles=true":     `healthCheckURL has the unknown parameter "allowAllFiles": mysql takes role, maxLag, tls`,
+		"mysql:// role=master":            "healthCheck.mysql.role is unknown: write Primary or Replica",
+		"mysql:// role=Primary maxLag=1s": "healthCheck.mysql has maxLag with role: Primary",
+		"mysql:// sslMode=VerifyCA":       "healthCheck.mysql.sslMode is unknown: write Disable, Prefer, Require or VerifyFull",
+		"mysql://?allowAllFiles=true":     "healthCheckURL: mysql URLs take no parameters: write healthCheck.mysql.role, maxLag or sslMode instead",
 		"mysql://alice@/app":              "healthCheckURL has another user than the Secret in healthCheck.credentialsSecretRef",
 		"mysql://bob:hunter2@/app":        "healthCheckURL contains a password",
 		"mysql:///app%00":                 "healthCheckURL has more in its path than the name of a database",
@@ -245,17 +243,17 @@ func TestMySQLURLsRefused(t *testing.T) {
 		"mysql://": "healthCheckURL or the Secret in healthCheck.credentialsSecretRef has a zero byte",
 	})
 	testURLsRefused(t, nil, map[string]string{
-		"mysql://?role=primary": "healthCheckURL has a check that needs a login: write mysql://user@host",
+		"mysql:// role=Primary": "healthCheck.mysql has a check that needs a login: write mysql://user@host",
 	})
-	def := Definition{URL: "mysql://192.0.2.10:1/?tls=true", TLS: &transport.TLSSettings{InsecureSkipVerify: true}}
-	if _, err := NewRegistry(transport.NewDialer(loopback)).New(def); err == nil || !strings.Contains(err.Error(), "has tls=true, and healthCheck.tls has insecureSkipVerify") {
+	def := Definition{URL: "mysql://192.0.2.10:1/", MySQL: &MySQLSettings{SSLMode: SSLVerifyFull}, TLS: &transport.TLSSettings{InsecureSkipVerify: true}}
+	if _, err := NewRegistry(transport.NewDialer(loopback)).New(def); err == nil || !strings.Contains(err.Error(), "has sslMode: VerifyFull, and healthCheck.tls has insecureSkipVerify") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func benchmarkMySQLProbe(b *testing.B) {
 	server := startMariaDB(b)
-	for _, query := range []string{"", "?role=primary", "?maxLag=1s"} {
-		b.Run(fmt.Sprintf("login%s", query), func(b *testing.B) { benchmark(b, mysqlAt(server, query)) })
+	for _, query := range []string{"", " role=Primary", " maxLag=1s"} {
+		b.Run("login"+strings.Replace(query, " ", "?", 1), func(b *testing.B) { benchmark(b, mysqlAt(server, query)) })
 	}
 }

@@ -124,7 +124,7 @@ func (p *mysqlProber) checkRole(variables map[string]string, handshake handshake
 	}
 	isReplica := isOn(variables["read_only"]) || isOn(variables["innodb_read_only"])
 	switch {
-	case isReplica != (p.role == "replica"):
+	case isReplica != (p.role == RoleReplica):
 		return errWrongRole
 	case !isReplica && (isOn(variables["tx_read_only"]) || isOn(variables["transaction_read_only"]) || recovers(variables["innodb_force_recovery"], handshake)):
 		return fault(probes.ReasonReadOnly)

@@ -24,7 +24,7 @@ import (
 	"farpoint.dev/farpoint/probes/transport"
 )
 
-// plainFallback carries out tls=preferred and sslmode=prefer: TLS if the server can, and no
+// plainFallback carries out SSLPrefer: TLS if the server can, and no
 // TLS if it does not offer any or the handshake fails, as psql and mysql do. Servers whose
 // newest version is TLS 1.1 are healthy, too. It makes nothing weaker: nobody verifies the
 // certificate, so that credentials are kept back by the same rules with TLS and without.

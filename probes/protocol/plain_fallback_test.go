@@ -39,12 +39,12 @@ func TestPreferredTLS_MySQLHasOldTLSOnly_ProbesInPlain(t *testing.T) {
 	server.Start()
 	server.Exec("CREATE USER probe IDENTIFIED BY 'hunter2'; CREATE USER encrypted IDENTIFIED BY 'hunter2' REQUIRE SSL")
 	for query, want := range map[string]probes.Result{
-		"":                            probes.SuccessResult(),
-		"?tls=preferred":              probes.SuccessResult(),
-		"?tls=preferred&role=primary": probes.SuccessResult(),
-		"?role=replica":               probes.IneligibleResult(probes.ReasonRole),
-		"?tls=skip-verify":            probes.FailureResult(probes.ReasonTLSHandshake),
-		"?tls=true":                   probes.FailureResult(probes.ReasonTLSHandshake),
+		"":                             probes.SuccessResult(),
+		" sslMode=Prefer":              probes.SuccessResult(),
+		" sslMode=Prefer role=Primary": probes.SuccessResult(),
+		" role=Replica":                probes.IneligibleResult(probes.ReasonRole),
+		" sslMode=Require":             probes.FailureResult(probes.ReasonTLSHandshake),
+		" sslMode=VerifyFull":          probes.FailureResult(probes.ReasonTLSHandshake),
 	} {
 		if got := result(t, mysqlAt(server, query), probetest.Ample); got != want {
 			t.Errorf("%s: got %+v, want %+v", query, got, want)
@@ -73,11 +73,11 @@ func TestPreferredTLS_PostgresHasOldTLSOnly_ProbesInPlain(t *testing.T) {
 	server.Exec("CREATE ROLE probe LOGIN PASSWORD 'hunter2'; CREATE ROLE encrypted LOGIN")
 	for query, want := range map[string]probes.Result{
 		"":                             probes.SuccessResult(),
-		"?sslmode=prefer":              probes.SuccessResult(),
-		"?sslmode=prefer&role=primary": probes.SuccessResult(),
-		"?role=replica":                probes.IneligibleResult(probes.ReasonRole),
-		"?sslmode=require":             probes.FailureResult(probes.ReasonTLSHandshake),
-		"?sslmode=verify-full":         probes.FailureResult(probes.ReasonTLSHandshake),
+		" sslMode=Prefer":              probes.SuccessResult(),
+		" sslMode=Prefer role=Primary": probes.SuccessResult(),
+		" role=Replica":                probes.IneligibleResult(probes.ReasonRole),
+		" sslMode=Require":             probes.FailureResult(probes.ReasonTLSHandshake),
+		" sslMode=VerifyFull":          probes.FailureResult(probes.ReasonTLSHandshake),
 	} {
 		if got := result(t, postgresAt(server, query), probetest.Ample); got != want {
 			t.Errorf("%s: got %+v, want %+v", query, got, want)
@@ -131,7 +131,7 @@ func TestPreferredTLS_ServerBreaksHandshakeOff_ProbesInPlain(t *testing.T) {
 			if got := probeOnce(t, prepare(t, at(endpoint, "postgres://probe@/app")), probetest.Ample); got != probes.SuccessResult() {
 				t.Errorf("got %+v", got)
 			}
-			if got := probeOnce(t, prepare(t, at(endpoint, "postgres://probe@/app?sslmode=require")), probetest.Ample); got.Outcome != probes.Failure {
+			if got := probeOnce(t, prepare(t, at(endpoint, "postgres://probe@/app sslMode=Require")), probetest.Ample); got.Outcome != probes.Failure {
 				t.Errorf("TLS is required: got %+v", got)
 			}
 			if plaintext.Load() != 1 {

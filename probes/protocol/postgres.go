@@ -46,15 +46,15 @@ type postgresProber struct {
 	to     transport.Destination
 	// defaults are those of pgconn, of which each probe makes its configuration.
 	defaults *pgconn.Config
-	tls      *transport.TLSClient // nil for sslmode=disable
-	// plainToo: sslmode=prefer, which takes what the server offers.
+	tls      *transport.TLSClient // nil for SSLDisable
+	// plainToo: SSLPrefer, which takes what the server offers.
 	plainToo       bool
 	fallback       plainFallback
 	user, password string
 	// database is the server's default for the user if empty.
 	database string
-	// role is primary, replica, or empty if either will do.
-	role string
+	// role is empty if either will do.
+	role Role
 	// maxLag is 0 if any lag will do.
 	maxLag time.Duration
 	lag    replayLag
@@ -63,18 +63,22 @@ type postgresProber struct {
 }
 
 func newPostgresProber(d *transport.Dialer, defaults func() (*pgconn.Config, error), def Definition, u *url.URL) (probes.Prober, error) {
-	to, given, err := streamDestination(d, def.withDefaultPort(postgresPort), u, "role", "maxLag", "query", "sslmode")
+	to, err := streamDestination(d, def.withDefaultPort(postgresPort), u)
 	if err != nil {
 		return nil, err
 	}
-	p := &postgresProber{dialer: d, to: to, query: given["query"]}
+	p := &postgresProber{dialer: d, to: to}
 	if p.database, err = databaseOf(u); err != nil {
 		return nil, err
 	}
-	if err := p.setChecks(def, u, given); err != nil {
+	settings := PostgresSettings{}
+	if def.Postgres != nil {
+		settings = *def.Postgres
+	}
+	if err := p.setChecks(def, u, settings); err != nil {
 		return nil, err
 	}
-	if err := p.setTLS(def.TLS, given); err != nil {
+	if err := p.setTLS(def.TLS, settings.SSLMode); err != nil {
 		return nil, err
 	}
 	if p.defaults, err = defaults(); err != nil {
@@ -85,26 +89,26 @@ func newPostgresProber(d *transport.Dialer, defaults func() (*pgconn.Config, err
 }
 
 // setChecks takes from the definition what the server must be.
-func (p *postgresProber) setChecks(def Definition, u *url.URL, given parameters) error {
+func (p *postgresProber) setChecks(def Definition, u *url.URL, settings PostgresSettings) error {
 	user, password, logsIn, err := def.login(u)
 	if err != nil {
 		return err
 	}
 	p.user, p.password = user, password
-	if p.role, err = given.oneOf("role", "primary", "replica"); err != nil {
+	p.role, p.maxLag, p.query = settings.Role, settings.MaxLag, settings.Query
+	if err := checkRole("postgres", p.role, p.maxLag); err != nil {
 		return err
 	}
-	if p.maxLag, err = given.duration("maxLag"); err != nil {
-		return err
+	if strings.Contains(p.query, "\x00") {
+		return errors.New("healthCheck.postgres.query has a zero byte, which postgres cannot send: remove it")
 	}
-	asks := p.role != "" || p.maxLag != 0 || p.query != ""
-	return checkDatabaseLogin(u, user, logsIn, asks, p.role == "primary" && p.maxLag != 0)
+	return checkDatabaseLogin(u, user, logsIn, p.role != "" || p.maxLag != 0 || p.query != "")
 }
 
-// setTLS works out what sslmode means (https://www.postgresql.org/docs/current/libpq-ssl.html).
+// setTLS works out what a mode means (https://www.postgresql.org/docs/current/libpq-ssl.html).
 // Left out, it is what healthCheck.tls suggests.
-func (p *postgresProber) setTLS(settings *transport.TLSSettings, given parameters) error {
-	mode, err := given.oneOf("sslmode", "disable", "prefer", "require", "verify-ca", "verify-full")
+func (p *postgresProber) setTLS(settings *transport.TLSSettings, mode SSLMode) error {
+	err := checkSSLMode("postgres", mode, SSLDisable, SSLPrefer, SSLRequire, SSLVerifyCA, SSLVerifyFull)
 	if err != nil {
 		return err
 	}
@@ -113,23 +117,23 @@ func (p *postgresProber) setTLS(settings *transport.TLSSettings, given parameter
 		effective = *settings
 	}
 	switch {
-	case mode == "disable":
+	case mode == SSLDisable:
 		return nil
-	case strings.HasPrefix(mode, "verify-") && effective.InsecureSkipVerify:
-		return fmt.Errorf("healthCheckURL has sslmode=%s, and healthCheck.tls has insecureSkipVerify: remove one of them", mode)
+	case (mode == SSLVerifyCA || mode == SSLVerifyFull) && effective.InsecureSkipVerify:
+		return fmt.Errorf("healthCheck.postgres has sslMode: %s, and healthCheck.tls has insecureSkipVerify: remove one of them", mode)
 	case mode == "" && settings == nil:
-		mode = "prefer"
+		mode = SSLPrefer
 	case mode == "":
-		mode = "verify-full"
-	case mode == "require" && len(effective.CABundle) > 0 && !effective.InsecureSkipVerify:
-		mode = "verify-ca" // as libpq does
+		mode = SSLVerifyFull
+	case mode == SSLRequire && len(effective.CABundle) > 0 && !effective.InsecureSkipVerify:
+		mode = SSLVerifyCA // as libpq does
 	}
-	p.plainToo = mode == "prefer"
-	effective.InsecureSkipVerify = effective.InsecureSkipVerify || mode == "prefer" || mode == "require"
+	p.plainToo = mode == SSLPrefer
+	effective.InsecureSkipVerify = effective.InsecureSkipVerify || mode == SSLPrefer || mode == SSLRequire
 	if p.tls, err = p.dialer.NewTLSClient(&effective, p.to.Host()); err != nil {
 		return err
 	}
-	if mode == "verify-ca" {
+	if mode == SSLVerifyCA {
 		p.tls.SkipHostnameVerification()
 	}
 	return nil

@@ -79,9 +79,9 @@ func (p *postgresProber) checkReplication(ctx context.Context, session *pgconn.P
 	switch {
 	case err != nil:
 		return err
-	case p.role != "" && state.replica != (p.role == "replica"):
+	case p.role != "" && state.replica != (p.role == RoleReplica):
 		return errWrongRole
-	case p.role == "primary" && state.readOnly:
+	case p.role == RolePrimary && state.readOnly:
 		return fault(probes.ReasonReadOnly)
 	case p.maxLag != 0 && state.replica && p.lag.observe(state) > p.maxLag:
 		return fault(probes.ReasonLag)

@@ -29,7 +29,7 @@ import (
 )
 
 func TestPostgresProbe_ServerOfAnotherProtocol_Fails(t *testing.T) {
-	for _, query := range []string{"", "?sslmode=disable", "?sslmode=require", "?role=primary&sslmode=disable"} {
+	for _, query := range []string{"", " sslMode=Disable", " sslMode=Require", " role=Primary sslMode=Disable"} {
 		t.Run(query, func(t *testing.T) { testOtherProtocols(t, "postgres:///app"+query) })
 	}
 }
@@ -75,10 +75,10 @@ func checkPostgres(t *testing.T, cases []postgresCase) {
 		t.Run(test.name, func(t *testing.T) {
 			endpoint := probetest.Serve(t, probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, test.sent) }))
 			start := time.Now()
-			if got := result(t, loginAt(endpoint, "postgres:///app"+join(test.query, "sslmode=disable"), "probe", "hunter2"), probetest.Ample); got != test.login {
+			if got := result(t, loginAt(endpoint, "postgres:///app"+" sslMode=Disable"+test.query, "probe", "hunter2"), probetest.Ample); got != test.login {
 				t.Errorf("got %+v, want %+v", got, test.login)
 			}
-			if got := result(t, at(endpoint, "postgres:///app?sslmode=disable"), probetest.Ample); got != test.nobody {
+			if got := result(t, at(endpoint, "postgres:///app sslMode=Disable"), probetest.Ample); got != test.nobody {
 				t.Errorf("without a user: got %+v, want %+v", got, test.nobody)
 			}
 			if took := time.Since(start); took > probetest.Ample/4 {
@@ -112,26 +112,18 @@ func TestPostgresLogin_MessagesOfTheServer_DecideTheResult(t *testing.T) {
 
 func TestPostgresRole_RowsOfTheServer_DecideTheResult(t *testing.T) {
 	checkPostgres(t, []postgresCase{
-		{"role", "?role=replica", postgresWelcome + postgresRow("t", "f"), probes.SuccessResult(), probes.SuccessResult()},
-		{"another role", "?role=primary", postgresWelcome + postgresRow("t", "f"), probes.IneligibleResult(probes.ReasonRole), probes.SuccessResult()},
-		{"primary", "?role=primary", postgresWelcome + postgresRow("f", "f"), probes.SuccessResult(), probes.SuccessResult()},
-		{"primary that takes no writes", "?role=primary", postgresWelcome + postgresRow("f", "t"), probes.FailureResult(probes.ReasonReadOnly), probes.SuccessResult()},
-		{"no role", "?role=primary", postgresWelcome + postgresMessage('E', "SERROR\x00C42883\x00Mno such function\x00\x00") + postgresMessage('Z', "I"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"no row", "?role=primary", postgresWelcome + postgresMessage('C', "SELECT 0\x00") + postgresMessage('Z', "I"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"lag", "?maxLag=10s", postgresWelcome + postgresRow("t", "f", "100.5", "95.25", "1", "0", "f"), probes.SuccessResult(), probes.SuccessResult()},
-		{"too much lag", "?maxLag=5s", postgresWelcome + postgresRow("t", "f", "100.5", "95.25", "1", "0", "f"), probes.FailureResult(probes.ReasonLag), probes.SuccessResult()},
-		{"lag in words", "?maxLag=5s", postgresWelcome + postgresRow("t", "f", "NaN", "yesterday", "1", "0", "f"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"half of an answer", "?maxLag=5s", postgresWelcome + postgresRow("t", "f", "100"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
-		{"no answer", "?role=primary", postgresWelcome, probes.FailureResult(probes.ReasonConnectionClosed), probes.SuccessResult()},
+		{"role", " role=Replica", postgresWelcome + postgresRow("t", "f"), probes.SuccessResult(), probes.SuccessResult()},
+		{"another role", " role=Primary", postgresWelcome + postgresRow("t", "f"), probes.IneligibleResult(probes.ReasonRole), probes.SuccessResult()},
+		{"primary", " role=Primary", postgresWelcome + postgresRow("f", "f"), probes.SuccessResult(), probes.SuccessResult()},
+		{"primary that takes no writes", " role=Primary", postgresWelcome + postgresRow("f", "t"), probes.FailureResult(probes.ReasonReadOnly), probes.SuccessResult()},
+		{"no role", " role=Primary", postgresWelcome + postgresMessage('E', "SERROR\x00C42883\x00Mno such function\x00\x00") + postgresMessage('Z', "I"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"no row", " role=Primary", postgresWelcome + postgresMessage('C', "SELECT 0\x00") + postgresMessage('Z', "I"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"lag", " maxLag=10s", postgresWelcome + postgresRow("t", "f", "100.5", "95.25", "1", "0", "f"), probes.SuccessResult(), probes.SuccessResult()},
+		{"too much lag", " maxLag=5s", postgresWelcome + postgresRow("t", "f", "100.5", "95.25", "1", "0", "f"), probes.FailureResult(probes.ReasonLag), probes.SuccessResult()},
+		{"lag in words", " maxLag=5s", postgresWelcome + postgresRow("t", "f", "NaN", "yesterday", "1", "0", "f"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"half of an answer", " maxLag=5s", postgresWelcome + postgresRow("t", "f", "100"), probes.FailureResult(probes.ReasonRoleUnknown), probes.SuccessResult()},
+		{"no answer", " role=Primary", postgresWelcome, probes.FailureResult(probes.ReasonConnectionClosed), probes.SuccessResult()},
 	})
-}
-
-// join adds a parameter to the query of a URL.
-func join(query, parameter string) string {
-	if query == "" {
-		return "?" + parameter
-	}
-	return query + "&" + parameter
 }
 
 // FuzzPostgresReader: in whatever pieces it comes, the same is found in what a server
@@ -228,7 +220,7 @@ func FuzzPostgresServer(f *testing.F) {
 		postgresMessage('1', "") + postgresMessage('2', "") + postgresMessage('n', "") + postgresMessage('C', "SELECT 1\x00") + postgresMessage('Z', "T"))
 	f.Add(authentication(5, "salt") + authentication(10, "SCRAM-SHA-256\x00\x00") + authentication(11, "r=x,s=QUJD,i=4096"))
 	f.Add(postgresMessage('E', "SFATAL\x00C28000\x00\x00"))
-	asks := prepare(f, Definition{URL: "postgres://probe@192.0.2.10/app?maxLag=1s&query=SELECT+true"}).(*postgresProber)
+	asks := prepare(f, Definition{URL: "postgres://probe@192.0.2.10/app maxLag=1s query=SELECT true"}).(*postgresProber)
 	knocks := prepare(f, Definition{URL: "postgres://192.0.2.10/app"}).(*postgresProber)
 	f.Fuzz(func(t *testing.T, sent string) {
 		_ = asks.loginAndCheck(t.Context(), recited{Reader: strings.NewReader(sent)}, false)

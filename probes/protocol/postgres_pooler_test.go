@@ -43,12 +43,12 @@ func TestPostgresProbe_ThroughPgBouncer(t *testing.T) {
 		}
 		return loginAt(pooler.Address(), "postgres:///postgres"+query, "probe", "hunter2")
 	}
-	reaching := []string{"?role=primary", "?maxLag=10s", asking("SELECT true")}
+	reaching := []string{" role=Primary", " maxLag=10s", asking("SELECT true")}
 	for _, pooler := range []*servers.Server{trusting, strict} {
 		for _, query := range append(reaching, "") {
 			expect(t, prepare(t, through(pooler, query)), probes.SuccessResult())
 		}
-		expect(t, prepare(t, through(pooler, "?role=replica")), probes.IneligibleResult(probes.ReasonRole))
+		expect(t, prepare(t, through(pooler, " role=Replica")), probes.IneligibleResult(probes.ReasonRole))
 	}
 	expect(t, prepare(t, through(hashed, "")), withheldBy(probes.LoginPostgresMD5))
 

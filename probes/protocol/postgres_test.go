@@ -17,7 +17,6 @@ limitations under the License.
 package protocol
 
 import (
-	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -42,7 +41,7 @@ func postgresAt(server *servers.Postgres, query string) Definition {
 	return loginAt(server.Address(), "postgres:///postgres"+query, "probe", "hunter2")
 }
 
-func asking(query string) string { return "?query=" + url.QueryEscape(query) }
+func asking(query string) string { return " query=" + query }
 
 func TestPostgresLogin(t *testing.T) {
 	t.Parallel() // it waits for servers
@@ -66,17 +65,17 @@ func TestPostgresLogin(t *testing.T) {
 		{"no password", at(here, "postgres://probe@/postgres"), probes.FailureResult(probes.ReasonAuthentication)},
 		{"nobody known", loginAt(here, "postgres:///postgres", "stranger", "hunter2"), probes.FailureResult(probes.ReasonAuthentication)},
 		{"somebody unwanted", at(here, "postgres://unwanted@/postgres"), probes.FailureResult(probes.ReasonAuthentication)},
-		{"somebody trusted", at(here, "postgres://trusted@/postgres?role=primary"), probes.SuccessResult()},
+		{"somebody trusted", at(here, "postgres://trusted@/postgres role=Primary"), probes.SuccessResult()},
 		{"no such database", loginAt(here, "postgres:///nowhere", "probe", "hunter2"), probes.FailureResult(probes.ReasonServerError)},
 		{"no database of the user's name", loginAt(here, "postgres://", "probe", "hunter2"), probes.FailureResult(probes.ReasonServerError)},
 		{"nobody", at(here, "postgres://"), probes.SuccessResult()},
 		{"nobody, with a database", at(here, "postgres:///nowhere"), probes.SuccessResult()},
-		{"without TLS", postgresAt(server, "?sslmode=disable"), probes.SuccessResult()},
-		{"with TLS that it lacks", postgresAt(server, "?sslmode=require"), probes.FailureResult(probes.ReasonTLSHandshake)},
-		{"nobody, with TLS that it lacks", at(here, "postgres://?sslmode=verify-full"), probes.FailureResult(probes.ReasonTLSHandshake)},
-		{"primary", postgresAt(server, "?role=primary"), probes.SuccessResult()},
-		{"replica", postgresAt(server, "?role=replica"), probes.IneligibleResult(probes.ReasonRole)},
-		{"lag of a primary", postgresAt(server, "?maxLag=1ms"), probes.SuccessResult()},
+		{"without TLS", postgresAt(server, " sslMode=Disable"), probes.SuccessResult()},
+		{"with TLS that it lacks", postgresAt(server, " sslMode=Require"), probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"nobody, with TLS that it lacks", at(here, "postgres:// sslMode=VerifyFull"), probes.FailureResult(probes.ReasonTLSHandshake)},
+		{"primary", postgresAt(server, " role=Primary"), probes.SuccessResult()},
+		{"replica", postgresAt(server, " role=Replica"), probes.IneligibleResult(probes.ReasonRole)},
+		{"lag of a primary", postgresAt(server, " maxLag=1ms"), probes.SuccessResult()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := result(t, test.def, probetest.Ample); got != test.want {
@@ -138,8 +137,8 @@ func TestPostgresQuery(t *testing.T) {
 func TestPostgresIsLeftInPeace(t *testing.T) {
 	server := startPostgres(t, "log_min_messages = debug1", "log_connections = on")
 	for _, def := range []Definition{
-		postgresAt(server, ""), postgresAt(server, "?maxLag=1s"), postgresAt(server, asking("SELECT true")), postgresAt(server, asking("false")),
-		at(server.Address(), "postgres://"), postgresAt(server, "?sslmode=disable"),
+		postgresAt(server, ""), postgresAt(server, " maxLag=1s"), postgresAt(server, asking("SELECT true")), postgresAt(server, asking("false")),
+		at(server.Address(), "postgres://"), postgresAt(server, " sslMode=Disable"),
 	} {
 		for range 5 {
 			result(t, def, probetest.Ample)
@@ -157,8 +156,8 @@ func TestPostgresRoles(t *testing.T) {
 	first := startPostgres(t)
 	second := first.Replica()
 	second.Start()
-	write := []probes.Prober{prepare(t, postgresAt(first, "?role=primary")), prepare(t, postgresAt(second, "?role=primary"))}
-	read := []probes.Prober{prepare(t, postgresAt(first, "?role=replica")), prepare(t, postgresAt(second, "?role=replica"))}
+	write := []probes.Prober{prepare(t, postgresAt(first, " role=Primary")), prepare(t, postgresAt(second, " role=Primary"))}
+	read := []probes.Prober{prepare(t, postgresAt(first, " role=Replica")), prepare(t, postgresAt(second, " role=Replica"))}
 	expect(t, write[0], probes.SuccessResult())
 	expect(t, read[0], probes.IneligibleResult(probes.ReasonRole))
 	expect(t, write[1], probes.IneligibleResult(probes.ReasonRole))
@@ -179,7 +178,7 @@ func TestPostgresProbe_PrimaryIsReadOnly_HasAnotherRole(t *testing.T) {
 	t.Parallel() // it waits for servers
 	server := startPostgres(t)
 	server.Exec("ALTER ROLE postgres SET default_transaction_read_only = off") // who changes it back
-	primary, replica, lag := prepare(t, postgresAt(server, "?role=primary")), prepare(t, postgresAt(server, "?role=replica")), prepare(t, postgresAt(server, "?maxLag=1s"))
+	primary, replica, lag := prepare(t, postgresAt(server, " role=Primary")), prepare(t, postgresAt(server, " role=Replica")), prepare(t, postgresAt(server, " maxLag=1s"))
 	expect(t, primary, probes.SuccessResult())
 	for _, change := range []struct{ set, reset string }{
 		{"ALTER SYSTEM SET default_transaction_read_only = on", "ALTER SYSTEM RESET default_transaction_read_only"},
@@ -196,7 +195,7 @@ func TestPostgresProbe_PrimaryIsReadOnly_HasAnotherRole(t *testing.T) {
 		expect(t, primary, probes.SuccessResult())
 	}
 	server.Exec("ALTER ROLE probe SET default_transaction_read_only = on")
-	if got := result(t, postgresAt(server, "?role=primary"), probetest.Ample); got != probes.SuccessResult() {
+	if got := result(t, postgresAt(server, " role=Primary"), probetest.Ample); got != probes.SuccessResult() {
 		t.Errorf("a user who only reads: got %+v", got)
 	}
 }
@@ -207,7 +206,7 @@ func TestPostgresLag(t *testing.T) {
 	primary.Exec("CREATE TABLE jobs (id int)")
 	replica := primary.Replica()
 	replica.Start()
-	prober := prepare(t, postgresAt(replica, "?role=replica&maxLag=1s"))
+	prober := prepare(t, postgresAt(replica, " role=Replica maxLag=1s"))
 	expect(t, prober, probes.SuccessResult())
 	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if got := probeOnce(t, prober, probetest.Ample); got != probes.SuccessResult() {
@@ -223,7 +222,7 @@ func TestPostgresLag(t *testing.T) {
 
 	primary.Stop()
 	expect(t, prober, probes.FailureResult(probes.ReasonLag))
-	if got := result(t, postgresAt(replica, "?role=replica"), probetest.Ample); got != probes.SuccessResult() {
+	if got := result(t, postgresAt(replica, " role=Replica"), probetest.Ample); got != probes.SuccessResult() {
 		t.Errorf("if no lag matters: got %+v", got)
 	}
 	primary.Start()
@@ -288,36 +287,38 @@ func TestPostgresEnvironment(t *testing.T) {
 
 func TestPostgresURLsRefused(t *testing.T) {
 	testURLsRefused(t, &Credentials{Username: "bob", Password: "hunter2"}, map[string]string{
-		"postgres:///app/more":                   "healthCheckURL has more in its path than the name of a database",
-		"postgres:///app#part":                   "healthCheckURL has more in its path than the name of a database",
-		"postgres://?role=master":                "healthCheckURL has an unknown value of role: write one of primary, replica",
-		"postgres://?maxLag=soon":                "healthCheckURL has a maxLag that is not a duration",
-		"postgres://?role=primary&maxLag=1s":     "healthCheckURL has maxLag with role=primary",
-		"postgres://?sslmode=allow":              "healthCheckURL has an unknown value of sslmode: write one of disable, prefer, require, verify-ca, verify-full",
-		"postgres://?password=hunter2":           `healthCheckURL has the unknown parameter "password": postgres takes role, maxLag, query, sslmode`,
-		"postgres://?sslrootcert=/etc/passwd":    `healthCheckURL has the unknown parameter "sslrootcert"`,
-		"postgres://alice@/app":                  "healthCheckURL has another user than the Secret in healthCheck.credentialsSecretRef",
-		"postgres://bob:hunter2@/app":            "healthCheckURL contains a password",
-		"postgres://169.254.169.254/app":         "healthCheckURL leads to an address that probes may not connect to",
-		"postgres://?query=SELECT+true;+hunter2": "healthCheckURL has an invalid query",
+		"postgres:///app/more":                "healthCheckURL has more in its path than the name of a database",
+		"postgres:///app#part":                "healthCheckURL has more in its path than the name of a database",
+		"postgres:// role=master":             "healthCheck.postgres.role is unknown: write Primary or Replica",
+		"postgres:// maxLag=-1s":              "healthCheck.postgres.maxLag is negative: write a duration such as 30s",
+		"postgres:// role=Primary maxLag=1s":  "healthCheck.postgres has maxLag with role: Primary, which has no lag",
+		"postgres:// sslMode=allow":           "healthCheck.postgres.sslMode is unknown: write Disable, Prefer, Require, VerifyCA or VerifyFull",
+		"postgres:// query=SELECT true\x00":   "healthCheck.postgres.query has a zero byte",
+		"postgres://?password=hunter2":        "healthCheckURL: postgres URLs take no parameters: write healthCheck.postgres.role, maxLag, query or sslMode instead",
+		"postgres://?sslrootcert=/etc/passwd": "healthCheckURL: postgres URLs take no parameters",
+		"postgres://?role=primary":            "healthCheckURL: postgres URLs take no parameters",
+		"postgres://?":                        "healthCheckURL: postgres URLs take no parameters",
+		"postgres://alice@/app":               "healthCheckURL has another user than the Secret in healthCheck.credentialsSecretRef",
+		"postgres://bob:hunter2@/app":         "healthCheckURL contains a password",
+		"postgres://169.254.169.254/app":      "healthCheckURL leads to an address that probes may not connect to",
 	})
 	testURLsRefused(t, &Credentials{Password: "hunter2"}, map[string]string{
 		"postgres://": "healthCheck.credentialsSecretRef: the Secret has no username, and the URL no user: add the key, or write postgres://user@host",
 	})
 	testURLsRefused(t, nil, map[string]string{
-		"postgres:///app?role=primary": "healthCheckURL has a check that needs a login: write postgres://user@host",
-		"postgres:///app?maxLag=1s":    "healthCheckURL has a check that needs a login",
-		"postgres:///app?query=true":   "healthCheckURL has a check that needs a login",
+		"postgres:///app role=Primary": "healthCheck.postgres has a check that needs a login: write postgres://user@host",
+		"postgres:///app maxLag=1s":    "healthCheck.postgres has a check that needs a login",
+		"postgres:///app query=true":   "healthCheck.postgres has a check that needs a login",
 	})
-	def := Definition{URL: "postgres://192.0.2.10:1/?sslmode=verify-ca", TLS: &transport.TLSSettings{InsecureSkipVerify: true}}
-	if _, err := NewRegistry(transport.NewDialer(loopback)).New(def); err == nil || !strings.Contains(err.Error(), "has sslmode=verify-ca, and healthCheck.tls has insecureSkipVerify") {
+	def := Definition{URL: "postgres://192.0.2.10:1/", Postgres: &PostgresSettings{SSLMode: SSLVerifyCA}, TLS: &transport.TLSSettings{InsecureSkipVerify: true}}
+	if _, err := NewRegistry(transport.NewDialer(loopback)).New(def); err == nil || !strings.Contains(err.Error(), "has sslMode: VerifyCA, and healthCheck.tls has insecureSkipVerify") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func benchmarkPostgresProbe(b *testing.B) {
 	server := startPostgres(b)
-	b.Run("login", func(b *testing.B) { benchmark(b, postgresAt(server, "?sslmode=disable")) })
-	b.Run("login?role=primary", func(b *testing.B) { benchmark(b, postgresAt(server, "?sslmode=disable&role=primary")) })
-	b.Run("no login", func(b *testing.B) { benchmark(b, at(server.Address(), "postgres://?sslmode=disable")) })
+	b.Run("login", func(b *testing.B) { benchmark(b, postgresAt(server, " sslMode=Disable")) })
+	b.Run("login role=Primary", func(b *testing.B) { benchmark(b, postgresAt(server, " sslMode=Disable role=Primary")) })
+	b.Run("no login", func(b *testing.B) { benchmark(b, at(server.Address(), "postgres:// sslMode=Disable")) })
 }

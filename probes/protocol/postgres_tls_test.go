@@ -19,7 +19,6 @@ package protocol
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -45,7 +44,7 @@ func TestPostgresTLS(t *testing.T) {
 	good, old, others := certifiedPostgres(t, ca), certifiedPostgres(t, ca, probetest.Expired), certifiedPostgres(t, ca, probetest.ForOthers)
 	trusting, named := &transport.TLSSettings{CABundle: ca.Bundle()}, &transport.TLSSettings{CABundle: ca.Bundle(), ServerName: "legacy.example"}
 	distrusting := &transport.TLSSettings{CABundle: probetest.NewAuthority(t).Bundle()}
-	encrypted := "query=" + url.QueryEscape("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+	encrypted := "query=SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 	for _, test := range []struct {
 		name     string
 		server   *servers.Postgres
@@ -55,26 +54,26 @@ func TestPostgresTLS(t *testing.T) {
 	}{
 		{"by default", good, nil, encrypted, probes.SuccessResult()},
 		{"by default, expired", old, nil, encrypted, probes.SuccessResult()},
-		{"disabled", good, trusting, "sslmode=disable&" + encrypted, probes.FailureResult(probes.ReasonQuery)},
-		{"preferred", others, nil, "sslmode=prefer&" + encrypted, probes.SuccessResult()},
-		{"required", old, nil, "sslmode=require&" + encrypted, probes.SuccessResult()},
-		{"required with an authority", others, trusting, "sslmode=require&" + encrypted, probes.SuccessResult()},
-		{"required with another authority", good, distrusting, "sslmode=require", probes.FailureResult(probes.ReasonCertificate)},
-		{"authority", others, trusting, "sslmode=verify-ca&" + encrypted, probes.SuccessResult()},
-		{"another authority", good, distrusting, "sslmode=verify-ca", probes.FailureResult(probes.ReasonCertificate)},
-		{"authority, expired", old, trusting, "sslmode=verify-ca", probes.FailureResult(probes.ReasonCertificate)},
-		{"authority of the system", good, nil, "sslmode=verify-ca", probes.FailureResult(probes.ReasonCertificate)},
-		{"verified", good, trusting, "sslmode=verify-full&" + encrypted, probes.SuccessResult()},
+		{"disabled", good, trusting, "sslMode=Disable " + encrypted, probes.FailureResult(probes.ReasonQuery)},
+		{"preferred", others, nil, "sslMode=Prefer " + encrypted, probes.SuccessResult()},
+		{"required", old, nil, "sslMode=Require " + encrypted, probes.SuccessResult()},
+		{"required with an authority", others, trusting, "sslMode=Require " + encrypted, probes.SuccessResult()},
+		{"required with another authority", good, distrusting, "sslMode=Require", probes.FailureResult(probes.ReasonCertificate)},
+		{"authority", others, trusting, "sslMode=VerifyCA " + encrypted, probes.SuccessResult()},
+		{"another authority", good, distrusting, "sslMode=VerifyCA", probes.FailureResult(probes.ReasonCertificate)},
+		{"authority, expired", old, trusting, "sslMode=VerifyCA", probes.FailureResult(probes.ReasonCertificate)},
+		{"authority of the system", good, nil, "sslMode=VerifyCA", probes.FailureResult(probes.ReasonCertificate)},
+		{"verified", good, trusting, "sslMode=VerifyFull " + encrypted, probes.SuccessResult()},
 		{"verified by default", good, trusting, encrypted, probes.SuccessResult()},
-		{"verified by name", good, named, "sslmode=verify-full", probes.SuccessResult()},
-		{"for others", others, trusting, "sslmode=verify-full", probes.FailureResult(probes.ReasonCertificate)},
+		{"verified by name", good, named, "sslMode=VerifyFull", probes.SuccessResult()},
+		{"for others", others, trusting, "sslMode=VerifyFull", probes.FailureResult(probes.ReasonCertificate)},
 		{"for others by default", others, trusting, "", probes.FailureResult(probes.ReasonCertificate)},
-		{"expired", old, trusting, "sslmode=verify-full", probes.FailureResult(probes.ReasonCertificate)},
-		{"unknown authority", good, nil, "sslmode=verify-full", probes.FailureResult(probes.ReasonCertificate)},
+		{"expired", old, trusting, "sslMode=VerifyFull", probes.FailureResult(probes.ReasonCertificate)},
+		{"unknown authority", good, nil, "sslMode=VerifyFull", probes.FailureResult(probes.ReasonCertificate)},
 		{"anything goes", others, &transport.TLSSettings{InsecureSkipVerify: true}, encrypted, probes.SuccessResult()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			def := postgresAt(test.server, "?"+test.query)
+			def := postgresAt(test.server, " "+test.query)
 			def.TLS = test.settings
 			prober := prepare(t, def)
 			for range 2 { // the second handshake may resume what the first has begun
@@ -82,7 +81,7 @@ func TestPostgresTLS(t *testing.T) {
 					t.Errorf("got %+v, want %+v", got, test.want)
 				}
 			}
-			anonymous := at(test.server.Address(), "postgres://?"+strings.TrimSuffix(test.query, encrypted))
+			anonymous := at(test.server.Address(), "postgres:// "+strings.TrimSuffix(test.query, encrypted))
 			anonymous.TLS = test.settings
 			if got := result(t, anonymous, probetest.Ample); (got.Reason == probes.ReasonCertificate) != (test.want.Reason == probes.ReasonCertificate) {
 				t.Errorf("without a user: got %+v", got)
@@ -95,7 +94,7 @@ func TestPostgresTLS_UserWithACertificate_NeedsNoPassword(t *testing.T) {
 	t.Parallel() // it waits for a server
 	ca := probetest.NewAuthority(t)
 	server := certifiedPostgres(t, ca)
-	def := at(server.Address(), "postgres://certified@/postgres?role=primary")
+	def := at(server.Address(), "postgres://certified@/postgres role=Primary")
 	ours := ca.Issue(t, probetest.ForClients, func(c *x509.Certificate) { c.Subject.CommonName = "certified" })
 	def.TLS = &transport.TLSSettings{CABundle: ca.Bundle(), ClientCertificate: &ours}
 	if got := result(t, def, probetest.Ample); got != probes.SuccessResult() {

@@ -28,19 +28,19 @@ import (
 // can be where the cost of a server's own would count, and of databases as they are. Those
 // whose names have more than a scheme ask for something besides.
 var probeBenchmarks = map[string]func(*testing.B){
-	"dns":             benchmarkDNSProbe,
-	"grpc":            benchmarkGRPCProbe,
-	"grpcs":           benchmarkGRPCSProbe,
-	"http":            benchmarkHTTPProbe,
-	"http?http2=true": benchmarkHTTP2Probe,
-	"https":           benchmarkHTTPSProbe,
-	"icmp":            benchmarkICMPProbe,
-	"mysql":           benchmarkMySQLProbe,
-	"postgres":        benchmarkPostgresProbe,
-	"redis":           benchmarkRedisProbe,
-	"rediss":          benchmarkRedisTLSProbe,
-	"tcp":             benchmarkTCPProbe,
-	"tls":             benchmarkTLSProbe,
+	"dns":                benchmarkDNSProbe,
+	"grpc":               benchmarkGRPCProbe,
+	"grpcs":              benchmarkGRPCSProbe,
+	"http":               benchmarkHTTPProbe,
+	"http?version=HTTP2": benchmarkHTTP2Probe,
+	"https":              benchmarkHTTPSProbe,
+	"icmp":               benchmarkICMPProbe,
+	"mysql":              benchmarkMySQLProbe,
+	"postgres":           benchmarkPostgresProbe,
+	"redis":              benchmarkRedisProbe,
+	"rediss":             benchmarkRedisTLSProbe,
+	"tcp":                benchmarkTCPProbe,
+	"tls":                benchmarkTLSProbe,
 }
 
 // BenchmarkProbe is what `make bench` takes the cost of each scheme's probes from.

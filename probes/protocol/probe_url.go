@@ -107,21 +107,43 @@ func portOf(u *url.URL, own uint16) (uint16, error) {
 	return own, nil
 }
 
-func (p parameters) proxyProtocol() (transport.ProxyProtocol, error) {
-	version, err := p.oneOf(transport.ProxyProtocolParameter, "v1", "v2")
-	return map[string]transport.ProxyProtocol{"v1": transport.ProxyProtocolV1, "v2": transport.ProxyProtocolV2}[version], err
+// streamDestination is destinationFor a scheme that is spoken over TCP.
+func streamDestination(d *transport.Dialer, def Definition, u *url.URL) (transport.Destination, error) {
+	to, err := destinationFor(d, def, u)
+	to.Proxy = def.Proxy
+	return to, err
 }
 
-// streamDestination is destination for a scheme that is spoken over TCP and knows these
-// parameters, which it returns as well.
-func streamDestination(d *transport.Dialer, def Definition, u *url.URL, known ...string) (transport.Destination, parameters, error) {
-	to, err := destinationFor(d, def, u)
-	if err != nil {
-		return transport.Destination{}, nil, err
+// fieldsOf are the fields of healthCheck that say what the parameters of a URL might be meant
+// to. The CRD has the same texts.
+var fieldsOf = map[string]string{
+	"dns":      "write healthCheck.dns.type or healthCheck.dns.transport instead",
+	"grpc":     "write healthCheck.grpc.watch, service or authority instead",
+	"grpcs":    "write healthCheck.grpc.watch, service or authority instead",
+	"mysql":    "write healthCheck.mysql.role, maxLag or sslMode instead",
+	"postgres": "write healthCheck.postgres.role, maxLag, query or sslMode instead",
+	"redis":    "write healthCheck.redis.role or maxLag instead",
+	"rediss":   "write healthCheck.redis.role or maxLag instead",
+	"tcp":      "write the fields of healthCheck.tcp, or healthCheck.proxyProtocol, instead",
+	"tls":      "write healthCheck.tls.minValidity or healthCheck.proxyProtocol instead",
+}
+
+// checkParameters returns an error if a URL has a query, unless it is the endpoint's own.
+func checkParameters(u *url.URL) error {
+	switch {
+	case u.RawQuery == "" && !u.ForceQuery, u.Scheme == "http", u.Scheme == "https":
+		return nil
+	case fieldsOf[u.Scheme] == "":
+		return fmt.Errorf("healthCheckURL: %s URLs take no parameters: remove everything from the question mark on", u.Scheme)
 	}
-	given, err := parametersOf(u, append(known, transport.ProxyProtocolParameter)...)
-	if err == nil {
-		to.Proxy, err = given.proxyProtocol()
+	return fmt.Errorf("healthCheckURL: %s URLs take no parameters: %s", u.Scheme, fieldsOf[u.Scheme])
+}
+
+// endsAfterPort returns an error if the URL has a path or a fragment, for schemes that
+// have no use for them.
+func endsAfterPort(u *url.URL) error {
+	if u.Path != "" || u.Fragment != "" {
+		return fmt.Errorf("%s URLs take no path or fragment: remove everything after the port", u.Scheme)
 	}
-	return to, given, err
+	return nil
 }

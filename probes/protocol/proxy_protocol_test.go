@@ -100,7 +100,7 @@ func TestProxyProtocol_HeaderIsSentFirst(t *testing.T) {
 	for _, scheme := range []string{"tcp", "tls", "http", "https", "grpc", "grpcs", "mysql", "postgres", "redis", "rediss"} {
 		for _, version := range []string{"v1", "v2"} {
 			for _, host := range []string{v4.String(), v6.String(), named} {
-				def := Definition{URL: fmt.Sprintf("%s://%s?proxyProtocol=%s", scheme, host, version), TCP: &TCPSettings{Expect: "220"}}
+				def := Definition{URL: fmt.Sprintf("%s://%s proxyProtocol=%s", scheme, host, strings.ToUpper(version)), TCP: &TCPSettings{Expect: "220"}}
 				probeOnce(t, prepare(t, def), probetest.Ample)
 				if got := <-seen; got[0] != version+" "+got[1] {
 					t.Errorf("%s: it said %q, and the connection is %q", def.URL, got[0], got[1])
@@ -114,17 +114,17 @@ func TestProxyProtocolOfAPort(t *testing.T) {
 	seen := make(chan string, 1)
 	addr := probetest.Serve(t, func(conn net.Conn) { seen <- readProxyHeader(conn) })
 	for _, version := range []string{"v1", "v2"} {
-		if got := result(t, at(addr, "tcp://?proxyProtocol="+version), probetest.Ample); got != probes.SuccessResult() {
+		if got := result(t, at(addr, "tcp:// proxyProtocol="+strings.ToUpper(version)), probetest.Ample); got != probes.SuccessResult() {
 			t.Errorf("got %+v", got)
 		}
 		if header := <-seen; !strings.HasPrefix(header, version+" TCP4 127.0.0.1:") {
 			t.Errorf("it said %q", header)
 		}
 	}
-	if got, want := result(t, at(probetest.Refusing(t), "tcp://?proxyProtocol=v1"), probetest.Ample), probes.FailureResult(probes.ReasonConnectionRefused); got != want {
+	if got, want := result(t, at(probetest.Refusing(t), "tcp:// proxyProtocol=V1"), probetest.Ample), probes.FailureResult(probes.ReasonConnectionRefused); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if got, want := result(t, at(probetest.BlackHole(t), "tcp://?proxyProtocol=v1"), probetest.Brief), probes.FailureResult(probes.ReasonTimeout); got != want {
+	if got, want := result(t, at(probetest.BlackHole(t), "tcp:// proxyProtocol=V1"), probetest.Brief), probes.FailureResult(probes.ReasonTimeout); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -156,27 +156,27 @@ func TestProxyProtocolOfNginx(t *testing.T) {
 		}
 	}
 	for _, version := range []string{"v1", "v2"} {
-		probe(behind, "http:///?proxyProtocol="+version, probes.SuccessResult())
-		probe(behind, "http:///moved?proxyProtocol="+version, probes.SuccessResult())
-		probe(six, "http:///?proxyProtocol="+version, probes.SuccessResult())
-		probe(encrypted, "https:///?proxyProtocol="+version, probes.SuccessResult())
-		probe(encrypted, "https:///moved?http2=true&proxyProtocol="+version, probes.SuccessResult())
-		probe(encrypted, "tls://?minValidity=1m&proxyProtocol="+version, probes.SuccessResult())
-		probe(open, "http:///?proxyProtocol="+version, httpStatus(400))
+		probe(behind, "http:/// proxyProtocol="+strings.ToUpper(version), probes.SuccessResult())
+		probe(behind, "http:///moved proxyProtocol="+strings.ToUpper(version), probes.SuccessResult())
+		probe(six, "http:/// proxyProtocol="+strings.ToUpper(version), probes.SuccessResult())
+		probe(encrypted, "https:/// proxyProtocol="+strings.ToUpper(version), probes.SuccessResult())
+		probe(encrypted, "https:///moved version=HTTP2 proxyProtocol="+strings.ToUpper(version), probes.SuccessResult())
+		probe(encrypted, "tls:// minValidity=1m proxyProtocol="+strings.ToUpper(version), probes.SuccessResult())
+		probe(open, "http:/// proxyProtocol="+strings.ToUpper(version), httpStatus(400))
 	}
 	// Without it, nginx logs a broken header and closes the connection.
 	for url, addr := range map[string]netip.AddrPort{"http:///": behind, "https:///": encrypted, "tls://": encrypted} {
 		probe(addr, url, probes.FailureResult(probes.ReasonConnectionClosed))
 	}
 	server.Freeze()
-	if got, want := result(t, at(behind, "http:///?proxyProtocol=v2"), probetest.Brief), probes.FailureResult(probes.ReasonTimeout); got != want {
+	if got, want := result(t, at(behind, "http:/// proxyProtocol=V2"), probetest.Brief), probes.FailureResult(probes.ReasonTimeout); got != want {
 		t.Errorf("frozen: got %+v, want %+v", got, want)
 	}
 }
 
 func TestProxyProtocolOfMariaDB(t *testing.T) {
 	server := startMariaDB(t, "--proxy-protocol-networks=127.0.0.1")
-	for _, query := range []string{"?proxyProtocol=v1", "?proxyProtocol=v2&role=primary"} {
+	for _, query := range []string{" proxyProtocol=V1", " proxyProtocol=V2 role=Primary"} {
 		if got := result(t, mysqlAt(server, query), probetest.Ample); got != probes.SuccessResult() {
 			t.Errorf("%s: got %+v", query, got)
 		}

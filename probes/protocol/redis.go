@@ -18,7 +18,6 @@ package protocol
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/url"
 	"strings"
@@ -55,33 +54,29 @@ const (
 	redisReplica = "slave"
 )
 
-// redisRoles maps the words in a probe URL to those of ROLE.
-var redisRoles = map[string]string{"": "", "master": redisMaster, "replica": redisReplica}
+// redisRoles maps roles to the words of ROLE.
+var redisRoles = map[Role]string{"": "", RolePrimary: redisMaster, RoleReplica: redisReplica}
 
 func newRedisProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prober, error) {
-	to, given, err := streamDestination(d, def.withDefaultPort(redisPort), u, "role", "maxLag")
+	to, err := streamDestination(d, def.withDefaultPort(redisPort), u)
 	if err == nil {
 		err = endsAfterPort(u)
 	}
 	if err != nil {
 		return nil, err
 	}
-	role, err := given.oneOf("role", "master", "replica")
-	if err != nil {
-		return nil, err
+	settings := RedisSettings{}
+	if def.Redis != nil {
+		settings = *def.Redis
 	}
-	maxLag, err := given.duration("maxLag")
-	if err != nil {
+	if err := checkRole("redis", settings.Role, settings.MaxLag); err != nil {
 		return nil, err
-	}
-	if role == "master" && maxLag != 0 {
-		return nil, errors.New("healthCheckURL has maxLag with role=master, which has no lag: remove one of them")
 	}
 	user, password, logsIn, err := def.login(u)
 	if err != nil {
 		return nil, err
 	}
-	p := &redisProber{dialer: d, to: to, logsIn: logsIn, role: redisRoles[role], maxLag: maxLag}
+	p := &redisProber{dialer: d, to: to, logsIn: logsIn, role: redisRoles[settings.Role], maxLag: settings.MaxLag}
 	p.request = p.commands(user, password)
 	if u.Scheme == "rediss" {
 		if p.tls, err = d.NewTLSClient(def.TLS, to.Host()); err != nil {

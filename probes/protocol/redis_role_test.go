@@ -33,7 +33,7 @@ func TestRedisProbe_MasterRefusesWrites_IsNoMaster(t *testing.T) {
 	t.Parallel() // it waits for servers
 	lonely := startRedis(t, "min-replicas-to-write 1", "user reader on >hunter2 +ping +role +info", "user blind on >hunter2 +ping +role")
 	here := lonely.Address()
-	master := prepare(t, at(here, "redis://?role=master"))
+	master := prepare(t, at(here, "redis:// role=Primary"))
 	expect(t, master, probes.FailureResult(probes.ReasonReadOnly))
 	for _, test := range []struct {
 		name string
@@ -41,8 +41,8 @@ func TestRedisProbe_MasterRefusesWrites_IsNoMaster(t *testing.T) {
 		want probes.Result
 	}{
 		{"if no role matters", at(here, "redis://"), probes.SuccessResult()},
-		{"asked by a user who may not write", openLoginAt(here, "redis://?role=master", "reader", "hunter2"), probes.FailureResult(probes.ReasonReadOnly)},
-		{"asked by a user who may ask nothing", openLoginAt(here, "redis://?role=master", "blind", "hunter2"), probes.SuccessResult()},
+		{"asked by a user who may not write", openLoginAt(here, "redis:// role=Primary", "reader", "hunter2"), probes.FailureResult(probes.ReasonReadOnly)},
+		{"asked by a user who may ask nothing", openLoginAt(here, "redis:// role=Primary", "blind", "hunter2"), probes.SuccessResult()},
 	} {
 		if got := result(t, test.def, probetest.Ample); got != test.want {
 			t.Errorf("%s: got %+v, want %+v", test.name, got, test.want)
@@ -82,7 +82,7 @@ func askedRedis(t *testing.T, address, command string) []byte {
 func TestRedisProbe_ClusterNodeWithoutSlots_IsNotAccepting(t *testing.T) {
 	t.Parallel() // it waits for servers
 	server := startRedis(t, "cluster-enabled yes", fmt.Sprintf("cluster-port %d", probetest.Refusing(t).Port()), "cluster-config-file nodes.conf")
-	expect(t, prepare(t, at(server.Address(), "redis://?role=master")), probes.FailureResult(probes.ReasonNotAccepting))
+	expect(t, prepare(t, at(server.Address(), "redis:// role=Primary")), probes.FailureResult(probes.ReasonNotAccepting))
 }
 
 // A replica that has lost its master gets older and older.
@@ -90,9 +90,9 @@ func TestRedisProbe_ReplicaWithoutMaster_Lags(t *testing.T) {
 	t.Parallel() // it waits for servers
 	master := startRedis(t)
 	replica := startRedis(t, fmt.Sprintf("replicaof 127.0.0.1 %d", master.Address().Port()))
-	strict, patient := prepare(t, at(replica.Address(), "redis://?role=replica")), prepare(t, at(replica.Address(), "redis://?role=replica&maxLag=1h"))
-	short := prepare(t, at(replica.Address(), "redis://?maxLag=1s"))
-	for _, prober := range []probes.Prober{strict, patient, short, prepare(t, at(master.Address(), "redis://?maxLag=1s"))} {
+	strict, patient := prepare(t, at(replica.Address(), "redis:// role=Replica")), prepare(t, at(replica.Address(), "redis:// role=Replica maxLag=1h"))
+	short := prepare(t, at(replica.Address(), "redis:// maxLag=1s"))
+	for _, prober := range []probes.Prober{strict, patient, short, prepare(t, at(master.Address(), "redis:// maxLag=1s"))} {
 		expect(t, prober, probes.SuccessResult())
 	}
 	master.Stop()
@@ -105,13 +105,13 @@ func TestRedisProbe_ReplicaWithoutMaster_Lags(t *testing.T) {
 		expect(t, prober, probes.SuccessResult())
 	}
 	lost := startRedis(t, fmt.Sprintf("replicaof 127.0.0.1 %d", probetest.Refusing(t).Port()))
-	expect(t, prepare(t, at(lost.Address(), "redis://?role=replica&maxLag=1h")), probes.FailureResult(probes.ReasonLag))
+	expect(t, prepare(t, at(lost.Address(), "redis:// role=Replica maxLag=1h")), probes.FailureResult(probes.ReasonLag))
 }
 
 // Nobody has to hear that we leave.
 func TestRedisProbe_ServerIgnoresEndOfSession_EndsAtOnce(t *testing.T) {
 	endpoint := probetest.Serve(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "+PONG\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n:0\r\n") })
-	for _, query := range []string{"", "?role=master"} {
+	for _, query := range []string{"", " role=Primary"} {
 		prober := prepare(t, at(endpoint, "redis://"+query))
 		start := time.Now()
 		got := probeOnce(t, prober, probetest.Ample)
@@ -125,7 +125,7 @@ func TestRedisProbe_ServerIgnoresEndOfSession_EndsAtOnce(t *testing.T) {
 func TestRedisProbe_EndsByFIN(t *testing.T) {
 	t.Parallel() // it waits for servers
 	server := startRedis(t, "loglevel verbose")
-	for _, query := range []string{"", "?role=master", "?role=replica", "?maxLag=1s"} {
+	for _, query := range []string{"", " role=Primary", " role=Replica", " maxLag=1s"} {
 		prober := prepare(t, at(server.Address(), "redis://"+query))
 		for range 5 {
 			probeOnce(t, prober, probetest.Ample)

@@ -57,7 +57,7 @@ func TestRedisLogin(t *testing.T) {
 		{"same user in both", openLoginAt(closed.Address(), "redis://probe@", "probe", "trustno1"), probes.SuccessResult()},
 		{"wrong password of a user", openLoginAt(closed.Address(), "redis://", "probe", "hunter2"), probes.FailureResult(probes.ReasonAuthentication)},
 		{"user who needs none", at(closed.Address(), "redis://mute@"), probes.FailureResult(probes.ReasonAuthentication)}, // and may not say PING
-		{"role", openLoginAt(closed.Address(), "redis://probe@?role=master", "", "trustno1"), probes.SuccessResult()},
+		{"role", openLoginAt(closed.Address(), "redis://probe@ role=Primary", "", "trustno1"), probes.SuccessResult()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			prober := prepare(t, test.def)
@@ -69,7 +69,7 @@ func TestRedisLogin(t *testing.T) {
 		})
 	}
 	closed.Do("-a", "hunter2", "ACL", "SETUSER", "probe", "-role")
-	if got, want := result(t, openLoginAt(closed.Address(), "redis://?role=master", "probe", "trustno1"), probetest.Ample), probes.FailureResult(probes.ReasonRoleUnknown); got != want {
+	if got, want := result(t, openLoginAt(closed.Address(), "redis:// role=Primary", "probe", "trustno1"), probetest.Ample), probes.FailureResult(probes.ReasonRoleUnknown); got != want {
 		t.Errorf("a user who may not ask: got %+v, want %+v", got, want)
 	}
 }
@@ -78,10 +78,10 @@ func TestRedisRoles(t *testing.T) {
 	t.Parallel() // it waits for servers
 	first := startRedis(t)
 	second := startRedis(t, fmt.Sprintf("replicaof 127.0.0.1 %d", first.Address().Port()))
-	master, replica := prepare(t, at(second.Address(), "redis://?role=master")), prepare(t, at(second.Address(), "redis://?role=replica"))
+	master, replica := prepare(t, at(second.Address(), "redis:// role=Primary")), prepare(t, at(second.Address(), "redis:// role=Replica"))
 	expect(t, replica, probes.SuccessResult())
 	expect(t, master, probes.IneligibleResult(probes.ReasonRole))
-	expect(t, prepare(t, at(first.Address(), "redis://?role=master")), probes.SuccessResult())
+	expect(t, prepare(t, at(first.Address(), "redis:// role=Primary")), probes.SuccessResult())
 
 	second.Do("REPLICAOF", "NO", "ONE")
 	expect(t, master, probes.SuccessResult())
@@ -100,7 +100,7 @@ func TestRedisNotAccepting(t *testing.T) {
 	})
 	t.Run("without its master", func(t *testing.T) {
 		server := startRedis(t, fmt.Sprintf("replicaof 127.0.0.1 %d", probetest.Refusing(t).Port()), "replica-serve-stale-data no")
-		if got, want := result(t, at(server.Address(), "redis://?role=replica"), probetest.Ample), probes.FailureResult(probes.ReasonNotAccepting); got != want {
+		if got, want := result(t, at(server.Address(), "redis:// role=Replica"), probetest.Ample), probes.FailureResult(probes.ReasonNotAccepting); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
@@ -176,7 +176,9 @@ func TestRedisTLS(t *testing.T) {
 	}
 }
 
-func TestRedisProbe_ServerOfAnotherProtocol_Fails(t *testing.T) { testOtherProtocols(t, "redis://?role=master") }
+func TestRedisProbe_ServerOfAnotherProtocol_Fails(t *testing.T) {
+	testOtherProtocols(t, "redis:// role=Primary")
+}
 
 func TestRedisReplies(t *testing.T) {
 	const isMaster = "+OK\r\n+PONG\r\n*1\r\n+master\r\n"
@@ -216,7 +218,7 @@ func TestRedisReplies(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			endpoint := probetest.Serve(t, probetest.Closing(func(conn net.Conn) { _, _ = io.WriteString(conn, test.replies) }))
-			if got := result(t, openLoginAt(endpoint, "redis://?role=master", "", "hunter2"), probetest.Ample); got != test.want {
+			if got := result(t, openLoginAt(endpoint, "redis:// role=Primary", "", "hunter2"), probetest.Ample); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
@@ -247,9 +249,10 @@ func FuzzRESP(f *testing.F) {
 func TestRedisURLsRefused(t *testing.T) {
 	testURLsRefused(t, &Credentials{Username: "bob", Password: "hunter2"}, map[string]string{
 		"redis:///0":                      "redis URLs take no path or fragment",
-		"redis://?role=primary":           "healthCheckURL has an unknown value of role: write one of master, replica",
-		"redis://?role=master&role=slave": "healthCheckURL has the parameter role twice",
-		"redis://?password=hunter2":       `healthCheckURL has the unknown parameter "password": redis takes role`,
+		"redis:// role=master":            "healthCheck.redis.role is unknown: write Primary or Replica",
+		"redis:// role=Primary maxLag=1s": "healthCheck.redis has maxLag with role: Primary, which has no lag: remove one of them",
+		"redis://?password=hunter2":       "healthCheckURL: redis URLs take no parameters: write healthCheck.redis.role or maxLag instead",
+		"rediss://?role=primary":          "healthCheckURL: rediss URLs take no parameters: write healthCheck.redis.role or maxLag instead",
 		"redis://:hunter2@":               "healthCheckURL contains a password",
 		"rediss://alice@":                 "healthCheckURL has another user than the Secret in healthCheck.credentialsSecretRef",
 		"redis://@":                       "healthCheckURL has an @ without a user before it",
@@ -261,14 +264,14 @@ func TestRedisURLsRefused(t *testing.T) {
 
 func benchmarkRedisProbe(b *testing.B) {
 	server := startRedis(b, "requirepass hunter2")
-	benchmark(b, openLoginAt(server.Address(), "redis://?role=master", "", "hunter2"))
+	benchmark(b, openLoginAt(server.Address(), "redis:// role=Primary", "", "hunter2"))
 }
 
 func benchmarkRedisTLSProbe(b *testing.B) {
 	ca := probetest.NewAuthority(b)
 	server := servers.NewRedis(b, "requirepass hunter2").WithTLS(inPEM(b, ca.Issue(b)))
 	server.Start()
-	def := openLoginAt(server.Address(), "rediss://?role=master", "", "hunter2")
+	def := openLoginAt(server.Address(), "rediss:// role=Primary", "", "hunter2")
 	def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 	benchmark(b, def)
 }

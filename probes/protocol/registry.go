@@ -48,9 +48,16 @@ type Definition struct {
 
 	// Settings that one scheme or another looks at; the others ignore them. nil
 	// means the defaults. Definitions may share them: they are only read.
-	HTTP *HTTPSettings
-	TLS  *transport.TLSSettings
-	TCP  *TCPSettings
+	HTTP     *HTTPSettings
+	TLS      *transport.TLSSettings
+	TCP      *TCPSettings
+	GRPC     *GRPCSettings
+	DNS      *DNSSettings
+	Postgres *PostgresSettings
+	MySQL    *MySQLSettings
+	Redis    *RedisSettings
+	// Proxy is the header that connections begin with, in all schemes over TCP except dns.
+	Proxy transport.ProxyProtocol
 	// Credentials are for the schemes that take some, see TakesCredentials; nil for none.
 	Credentials *Credentials
 	// SendCredentialsToUnverifiedServers has credentials sent by http, grpc and redis, and over
@@ -111,6 +118,9 @@ func (r Registry) New(def Definition) (probes.Prober, error) {
 		return nil, fmt.Errorf("healthCheckURL has the unknown scheme %q: use one of %s", u.Scheme, r.schemes())
 	}
 	if err := checkUserInfo(u); err != nil {
+		return nil, err
+	}
+	if err := checkParameters(u); err != nil {
 		return nil, err
 	}
 	return factory(def, u)

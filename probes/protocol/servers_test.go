@@ -60,7 +60,7 @@ func result(t testing.TB, def Definition, timeout time.Duration) probes.Result {
 
 func prepare(t testing.TB, def Definition) probes.Prober {
 	t.Helper()
-	prober, err := NewRegistry(testDialer(loopback)).New(def)
+	prober, err := NewRegistry(testDialer(loopback)).New(withFields(t, def))
 	if err != nil {
 		t.Fatalf("New(%+v): %v", def, err)
 	}

@@ -42,7 +42,7 @@ type tcpProber struct {
 }
 
 func newTCPProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prober, error) {
-	to, _, err := streamDestination(d, def, u)
+	to, err := streamDestination(d, def, u)
 	if err == nil {
 		err = endsAfterPort(u)
 	}

@@ -118,9 +118,9 @@ func TestBoundsHoldForWhatNamesResolveTo(t *testing.T) {
 		case "icmp":
 			url = "icmp://service.example"
 		case "dns":
-			url += "/a.example?tcp=true"
+			url += "/a.example transport=TCP"
 		}
-		prober, err := registry.New(Definition{URL: url})
+		prober, err := registry.New(withFields(t, Definition{URL: url}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,14 +29,11 @@ import (
 )
 
 // tlsProber checks that an endpoint completes a TLS handshake with a certificate that is
-// in order, and, if asked to, will be for some time.
+// in order.
 type tlsProber struct {
 	dialer *transport.Dialer
 	to     transport.Destination
 	client *transport.TLSClient
-	// minValidity is how long the certificate must still be valid; 0 means that being
-	// valid now is enough.
-	minValidity time.Duration
 	// certificateRequested is set when the endpoint asks for a client certificate. A prober makes
 	// one probe at a time.
 	certificateRequested bool
@@ -46,7 +43,7 @@ type tlsProber struct {
 const httpsPort = 443
 
 func newTLSProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prober, error) {
-	to, given, err := streamDestination(d, def.withDefaultPort(httpsPort), u, "minValidity")
+	to, err := streamDestination(d, def.withDefaultPort(httpsPort), u)
 	if err == nil {
 		err = endsAfterPort(u)
 	}
@@ -54,9 +51,6 @@ func newTLSProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Probe
 		return nil, err
 	}
 	p := &tlsProber{dialer: d, to: to}
-	if p.minValidity, err = given.duration("minValidity"); err != nil {
-		return nil, err
-	}
 	if p.client, err = d.NewTLSClient(def.TLS, to.Host()); err != nil {
 		return nil, err
 	}
@@ -103,7 +97,6 @@ func (p *tlsProber) exchange(ctx context.Context, conn transport.Stream) error {
 	if err != nil {
 		return err
 	}
-	state := client.ConnectionState()
 	if p.certificateRequested {
 		_ = client.CloseWrite() // which servers answer, if they consent
 		if err := refusal(client); err != nil {
@@ -111,10 +104,6 @@ func (p *tlsProber) exchange(ctx context.Context, conn transport.Stream) error {
 		}
 	}
 	transport.EndTLS(ctx, conn, client, transport.Ending{})
-	//nolint:forbidigo // certificates are valid by the calendar, as crypto/tls reads it
-	if p.minValidity > 0 && time.Until(transport.ExpiryOf(state)) < p.minValidity {
-		return errExpiring
-	}
 	return nil
 }
 
@@ -126,9 +115,4 @@ func refusal(client *tls.Conn) error {
 		return err
 	}
 	return nil
-}
-
-var errExpiring = &probes.ReasonError{
-	Reason: probes.ReasonCertificateExpiring,
-	Err:    errors.New("certificate expires too soon"),
 }

@@ -80,12 +80,12 @@ func TestTLSProbe_CertificateOfTheServer_IsVerified(t *testing.T) {
 		{"server name", silentTLS(t, ca, &tls.Config{}), "", transport.TLSSettings{CABundle: ca.Bundle(), ServerName: "legacy.example"}, probetest.Ample, probes.SuccessResult()},
 		{"anything goes", silentTLS(t, ca, &tls.Config{}, probetest.Expired, probetest.ForOthers), "", transport.TLSSettings{InsecureSkipVerify: true}, probetest.Ample, probes.SuccessResult()},
 
-		{"valid for long enough", silentTLS(t, ca, &tls.Config{}), "?minValidity=30m", trusting, probetest.Ample, probes.SuccessResult()},
-		{"expires too soon", silentTLS(t, ca, &tls.Config{}, probetest.Lasting(20*time.Minute)), "?minValidity=30m", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring)},
-		{"its authority expires too soon", silentTLS(t, ca, &tls.Config{}, probetest.Lasting(240*time.Hour)), "?minValidity=168h", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring)},
-		{"expired already", silentTLS(t, ca, &tls.Config{}, probetest.Expired), "?minValidity=30m", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
-		{"unverified, expires too soon", silentTLS(t, ca, &tls.Config{}, probetest.Lasting(20*time.Minute)), "?minValidity=30m", transport.TLSSettings{InsecureSkipVerify: true}, probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring)},
-		{"unverified, lasts", silentTLS(t, ca, &tls.Config{}, probetest.Lasting(240*time.Hour)), "?minValidity=168h", transport.TLSSettings{InsecureSkipVerify: true}, probetest.Ample, probes.SuccessResult()},
+		{"valid for long enough", silentTLS(t, ca, &tls.Config{}), " minValidity=30m", trusting, probetest.Ample, probes.SuccessResult()},
+		{"expires too soon", silentTLS(t, ca, &tls.Config{}, probetest.Lasting(20*time.Minute)), " minValidity=30m", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring)},
+		{"its authority expires too soon", silentTLS(t, ca, &tls.Config{}, probetest.Lasting(240*time.Hour)), " minValidity=168h", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring)},
+		{"expired already", silentTLS(t, ca, &tls.Config{}, probetest.Expired), " minValidity=30m", trusting, probetest.Ample, probes.FailureResult(probes.ReasonCertificate)},
+		{"unverified, expires too soon", silentTLS(t, ca, &tls.Config{}, probetest.Lasting(20*time.Minute)), " minValidity=30m", transport.TLSSettings{InsecureSkipVerify: true}, probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring)},
+		{"unverified, lasts", silentTLS(t, ca, &tls.Config{}, probetest.Lasting(240*time.Hour)), " minValidity=168h", transport.TLSSettings{InsecureSkipVerify: true}, probetest.Ample, probes.SuccessResult()},
 	})
 }
 
@@ -132,7 +132,7 @@ func TestTLSProbeSeesAReplacedCertificate(t *testing.T) {
 	var certificate atomic.Pointer[tls.Certificate]
 	certificate.Store(&good)
 	config := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate.Load(), nil }}
-	def := at(probetest.Serve(t, probetest.Secure(config, probetest.Silence)), "tls://?minValidity=30m")
+	def := at(probetest.Serve(t, probetest.Secure(config, probetest.Silence)), "tls:// minValidity=30m")
 	def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 	prober := prepare(t, def)
 	for _, step := range []struct {
@@ -180,9 +180,9 @@ func TestTLSProbeOfNginx(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", url, got, want)
 		}
 	}
-	url := "tls://" + good.String() + "?minValidity=10m"
+	url := "tls://" + good.String() + " minValidity=10m"
 	probe(url, probetest.Ample, probes.SuccessResult())
-	probe("tls://"+soon.String()+"?minValidity=10m", probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring))
+	probe("tls://"+soon.String()+" minValidity=10m", probetest.Ample, probes.FailureResult(probes.ReasonCertificateExpiring))
 	probe("tls://"+soon.String(), probetest.Ample, probes.SuccessResult())
 	probe("tls://"+old.String(), probetest.Ample, probes.FailureResult(probes.ReasonCertificate))
 	probe("tls://"+strict.String(), probetest.Ample, probes.SuccessResult()) // nginx asks, and complains over HTTP
@@ -197,7 +197,7 @@ func TestTLSProbeOfNginx(t *testing.T) {
 func benchmarkTLSProbe(b *testing.B) {
 	ca := probetest.NewAuthority(b)
 	config := &tls.Config{Certificates: []tls.Certificate{ca.Issue(b)}}
-	def := at(probetest.Serve(b, probetest.Secure(config, probetest.Silence)), "tls://?minValidity=10m")
+	def := at(probetest.Serve(b, probetest.Secure(config, probetest.Silence)), "tls:// minValidity=10m")
 	def.TLS = &transport.TLSSettings{CABundle: ca.Bundle()}
 	benchmark(b, def)
 }

@@ -62,7 +62,7 @@ func TestCertificateExpiryIsKnown(t *testing.T) {
 			})
 		}
 	}
-	for _, url := range []string{"http://", "https://", "tls://", "grpc://", "grpcs://", "grpcs://:443?watch=true", "redis://", "rediss://", "mysql://", "postgres://"} {
+	for _, url := range []string{"http://", "https://", "tls://", "grpc://", "grpcs://", "redis://", "rediss://", "mysql://", "postgres://"} {
 		prober := newProber(t, probeOf(probetest.Refusing(t), url))
 		if of, ok := prober.(probes.TLSInfo); !ok || !of.CertificateExpiry().IsZero() {
 			t.Errorf("%s: %T is not asked for what it sees of certificates", url, prober)

@@ -45,9 +45,6 @@ const (
 	ProxyProtocolV2
 )
 
-// ProxyProtocolParameter is the parameter of probe URLs for it.
-const ProxyProtocolParameter = "proxyProtocol"
-
 // writeHeader says it on a connection that stands.
 func (v ProxyProtocol) writeHeader(conn Stream) error {
 	if v == NoProxyProtocol {

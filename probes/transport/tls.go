@@ -52,6 +52,9 @@ type TLSClient struct {
 	resuming *tls.Config
 	session  *session
 	expiry   expiry
+	// minValidity is how long certificates must still be valid; 0 means that being valid now is
+	// enough.
+	minValidity time.Duration
 }
 
 var classicCurves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
@@ -86,7 +89,7 @@ func (d *Dialer) NewTLSClient(settings *TLSSettings, host string, protocols ...s
 	}
 	resuming := config.Clone()
 	resuming.CurvePreferences = classicCurves
-	return &TLSClient{Config: config, resuming: resuming, session: session}, nil
+	return &TLSClient{Config: config, resuming: resuming, session: session, minValidity: settings.MinValidity}, nil
 }
 
 // VerifiesServer reports whether a handshake proves who the server is: whether the
@@ -138,7 +141,17 @@ func (c *TLSClient) Handshake(ctx context.Context, conn Stream) (*tls.Conn, erro
 	if err != nil {
 		return nil, &probes.ReasonError{Reason: probes.ReasonTLSHandshake, Err: err}
 	}
+	//nolint:forbidigo // certificates are valid by the calendar, as crypto/tls reads it
+	if c.minValidity > 0 && time.Until(c.CertificateExpiry()) < c.minValidity {
+		_ = client.CloseWrite() // close_notify; it does not matter whether it arrives
+		return nil, errExpiring
+	}
 	return client, nil
+}
+
+var errExpiring = &probes.ReasonError{
+	Reason: probes.ReasonCertificateExpiring,
+	Err:    errors.New("certificate expires too soon"),
 }
 
 // EndTLS ends a connection with TLS on it. Servers log a truncated one unless they get a
@@ -244,4 +257,7 @@ type TLSSettings struct {
 	ClientCertificate *tls.Certificate
 	// InsecureSkipVerify accepts any certificate.
 	InsecureSkipVerify bool
+	// MinValidity is how long the certificate and its authorities must still be valid; 0 means
+	// that being valid now is enough.
+	MinValidity time.Duration
 }

@@ -27,17 +27,17 @@ func TestProbeAllocations(t *testing.T) {
 	bytes, allocs, order := probeAllocations(`goos: linux
 BenchmarkProbe/http-2         	    5227	     47945 ns/op	    2858 B/op	      56 allocs/op
 BenchmarkProbe/http-2         	    4830	     47864 ns/op	    2848 B/op	      58 allocs/op
-BenchmarkProbe/http?http2=true-16 	 5227	     47945 ns/op	      10 B/op	       1 allocs/op
+BenchmarkProbe/http?version=HTTP2-16 	 5227	     47945 ns/op	      10 B/op	       1 allocs/op
 BenchmarkProbe/mysql/login-2  	    2954	    182152 ns/op	    1523 B/op	      29 allocs/op
-BenchmarkProbe/mysql/login?role=primary-2 	 1150	 235816 ns/op	  2360 B/op	   69 allocs/op
+BenchmarkProbe/mysql/login?role=Primary-2 	 1150	 235816 ns/op	  2360 B/op	   69 allocs/op
 BenchmarkHealthObserve-2     	148732484	         1.608 ns/op	       0 B/op	       0 allocs/op
 --- SKIP: BenchmarkProbe/icmp
 PASS
 `)
-	if want := []string{"http", "http?http2=true", "mysql", "mysql?role=primary"}; !slices.Equal(order, want) {
+	if want := []string{"http", "http?version=HTTP2", "mysql", "mysql?role=Primary"}; !slices.Equal(order, want) {
 		t.Errorf("got %q, want %q", order, want)
 	}
-	if !slices.Equal(bytes["http"], []float64{2858, 2848}) || !slices.Equal(allocs["http"], []float64{56, 58}) || !slices.Equal(allocs["mysql?role=primary"], []float64{69}) {
+	if !slices.Equal(bytes["http"], []float64{2858, 2848}) || !slices.Equal(allocs["http"], []float64{56, 58}) || !slices.Equal(allocs["mysql?role=Primary"], []float64{69}) {
 		t.Errorf("got %v bytes and %v allocations", bytes, allocs)
 	}
 }

@@ -100,9 +100,12 @@ func (s *scene) createWatched(ctx context.Context, number int, server string) er
 	}
 	return s.cluster.client.Create(ctx, &farpointv1.ExternalService{ObjectMeta: name, Spec: farpointv1.ExternalServiceSpec{
 		HealthCheckInterval: &metav1.Duration{Duration: time.Minute},
-		HealthCheck:         farpointv1.HealthCheck{FastInterval: &metav1.Duration{Duration: 30 * time.Second}},
+		HealthCheck: farpointv1.HealthCheck{
+			FastInterval: &metav1.Duration{Duration: 30 * time.Second},
+			GRPC:         &farpointv1.GRPCHealthCheck{Service: watchedName(number), Watch: true},
+		},
 		Endpoints: []farpointv1.Endpoint{{
-			Address: watchedAddress(number), HealthCheckURL: farpointv1.HealthCheckURL("grpc://" + server + "/" + watchedName(number) + "?watch=true"),
+			Address: watchedAddress(number), HealthCheckURL: farpointv1.HealthCheckURL("grpc://" + server),
 		}},
 	}})
 }
