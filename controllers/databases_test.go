@@ -95,7 +95,7 @@ var _ = Describe("a database", func() {
 		address := server.Address().String()
 		object := externalService(namespace, "cache",
 			farpointv1.HealthCheckURL("redis://"+address),
-			farpointv1.HealthCheckURL("redis://somebody@"+address), farpointv1.HealthCheckURL("redis://"+address+"/0"))
+			farpointv1.HealthCheckURL("redis://somebody@"+address), forbiddenURL)
 		object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "login"}
 		object.Spec.HealthCheck.SendCredentialsToUnverifiedServers = true
 		object.Spec.HealthCheck.Redis = &farpointv1.RedisHealthCheck{Role: farpointv1.RoleReplica}
@@ -109,7 +109,7 @@ var _ = Describe("a database", func() {
 			return lines
 		}
 		Eventually(reasons).Should(Equal([]string{"WrongRole", "AuthenticationFailed", farpointv1.InvalidHealthCheckURLReason}))
-		Expect(column(ctx, object)()).To(Equal("1/4"))
+		Expect(column(ctx, object)()).To(Equal("0/3"))
 		output := strings.Join(notes(ctx, object)(), "\n") + message(ctx, object, farpointv1.ReadyCondition) + message(ctx, object, farpointv1.DegradedCondition)
 		Expect(output).NotTo(ContainSubstring("hunter2"))
 		Expect(output).NotTo(ContainSubstring("WRONGPASS"), "nor does the server's answer")

@@ -247,7 +247,7 @@ var _ = Describe("policies", func() {
 				spec.HealthCheck.HTTP = &farpointv1.HTTPHealthCheck{ExpectedBody: "("}
 			},
 			"with URLs that are a slip": func(spec *farpointv1.ExternalServiceSpec) {
-				spec.Endpoints[0].HealthCheckURL, spec.Endpoints[1].HealthCheckURL = "htp://", "htp://"
+				spec.Endpoints[0].HealthCheckURL, spec.Endpoints[1].HealthCheckURL = forbiddenURL, forbiddenURL
 			},
 			"with a legacy to keep, idle": func(spec *farpointv1.ExternalServiceSpec) { spec.PublishEndpoints = true },
 		} {
@@ -300,7 +300,7 @@ var _ = Describe("policies", func() {
 		Eventually(conditions(ctx, namespace, "api")).Should(BeEmpty())
 	},
 		Entry("after a slip in the URL, and take the endpoint out", func(ctx SpecContext, object *farpointv1.ExternalService) {
-			edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Endpoints[0].HealthCheckURL = "htp://" })
+			edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Endpoints[0].HealthCheckURL = forbiddenURL })
 		}, farpointv1.EndpointsAcceptedCondition, farpointv1.InvalidHealthCheckURLReason),
 		Entry("by a Service that is gone", func(ctx SpecContext, object *farpointv1.ExternalService) {
 			Expect(k8s.Delete(ctx, service(object.Namespace, object.Name))).To(Succeed())

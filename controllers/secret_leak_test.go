@@ -242,9 +242,9 @@ func login(namespace, name string, data map[string]string) *corev1.Secret {
 	return secret
 }
 
-// notProbed are the reasons of an endpoint that is listed, and that nothing probes yet: the
+// withoutCertificates are the reasons of an endpoint that is probed over TLS, which cannot be done: the
 // object's conditions say why.
-var notProbed = []string{""}
+var withoutCertificates = []string{"CertificatesUnavailable"}
 
 // talkativeCertificates are those of an endpoint, and those that a spec refers to.
 func talkativeCertificates(namespace string, planted words) []talkative {
@@ -261,10 +261,10 @@ func talkativeCertificates(namespace string, planted words) []talkative {
 	bearer.object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "bearer"}
 	bearer.object.Spec.HealthCheck.SendCredentialsToUnverifiedServers = true
 	bearer.secrets = []*corev1.Secret{login(namespace, "bearer", map[string]string{"token": word("bearer token")})}
-	broken := talkative{object: externalService(namespace, "broken", newTLSBackend().url()), reasons: notProbed}
+	broken := talkative{object: externalService(namespace, "broken", newTLSBackend().url()), reasons: withoutCertificates}
 	broken.object.Spec.HealthCheck.TLS = &farpointv1.TLSHealthCheck{ClientCertificateSecretRef: &farpointv1.SecretReference{Name: "client"}}
 	broken.secrets = []*corev1.Secret{login(namespace, "client", map[string]string{"tls.crt": word("client certificate"), "tls.key": "-----BEGIN PRIVATE KEY-----\n" + word("client key") + "\n-----END PRIVATE KEY-----\n"})}
-	authority := talkative{object: externalService(namespace, "authority", newTLSBackend().url()), reasons: notProbed}
+	authority := talkative{object: externalService(namespace, "authority", newTLSBackend().url()), reasons: withoutCertificates}
 	authority.object.Spec.HealthCheck.TLS = &farpointv1.TLSHealthCheck{CASecretRef: &farpointv1.KeyReference{Name: "ca"}}
 	authority.secrets = []*corev1.Secret{login(namespace, "ca", map[string]string{"ca.crt": word("CA bundle")})}
 	return []talkative{shown, bearer, broken, authority}
@@ -296,7 +296,7 @@ var _ = Describe("what endpoints and Secrets say", func() {
 				create(ctx, secret)
 			}
 			create(ctx, service(namespace, source.object.Name), source.object)
-			if !slices.Equal(source.reasons, notProbed) {
+			if !slices.Equal(source.reasons, withoutCertificates) {
 				down += len(source.reasons)
 			}
 		}

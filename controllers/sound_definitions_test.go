@@ -127,7 +127,7 @@ var _ = Describe("a fault in the health check", func() {
 		token := loginSecret(namespace, corev1.SecretTypeOpaque, map[string]string{"token": "first"})
 		create(ctx, token, service(namespace, "slip"), object)
 		Eventually(column(ctx, object)).Should(Equal("1/1"))
-		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Endpoints[0].HealthCheckURL = "ftp://192.0.2.10/" })
+		edit(ctx, object, func(spec *farpointv1.ExternalServiceSpec) { spec.Endpoints[0].HealthCheckURL = forbiddenURL })
 		Eventually(condition(ctx, object, farpointv1.ReadyCondition)).Should(Equal("False InvalidHealthCheckURL"))
 		api.authorization.Store("Bearer second")
 		Eventually(column(ctx, object)).Should(Equal("0/1"))

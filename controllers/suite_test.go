@@ -240,6 +240,10 @@ func externalService(namespace, name string, urls ...farpointv1.HealthCheckURL) 
 	return object
 }
 
+// forbiddenURL leads to an address that no probe may connect to, which the API server does not
+// know.
+const forbiddenURL farpointv1.HealthCheckURL = "http://169.254.169.254/"
+
 // service is one without a selector and with one port named http.
 func service(namespace, name string) *corev1.Service {
 	return &corev1.Service{

@@ -159,11 +159,14 @@ type Endpoint struct {
 	// with its own health. Names are absolute, with or without a trailing dot. srv:// in front of
 	// a name uses its SRV records, as in srv://_postgresql._tcp.example.internal: they list hosts
 	// and ports, and their priorities become tiers. An address that cannot be published (loopback,
-	// link-local, multicast, unspecified, IPv4 mapped into IPv6) is rejected with the condition
+	// link-local, multicast, unspecified) is rejected with the condition
 	// EndpointsAccepted; the other endpoints work.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('srv://') || isIP(self) || self.matches('^[A-Za-z0-9_][-A-Za-z0-9_.]*$') && !self.matches('-[.]|-$|[.][-.]|(^|[.])(0[xX][0-9A-Za-z]*|[0-9]+)[.]?$')",message="address must be an IP address, such as 192.0.2.10 or 2001:db8::10, or a DNS name in ASCII (xn--...), such as db.example.com: write the port in port, and no brackets, prefix length, zone, leading zeros or wildcard"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('srv://') || self.lowerAscii().matches('^srv://_[-a-z0-9_]+[.]_(tcp|udp|sctp)[.][a-z0-9_][-a-z0-9_.]*$')",message="write srv:// and the name of SRV records, as in srv://_postgresql._tcp.example.internal"
+	// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().matches('(^|[.])localhost[.]?$')",message="localhost is the operator's own host: write the address of the endpoint"
 	Address string `json:"address"`
 
 	// port is this endpoint's port. It replaces the single port of spec.ports or, without them, of
@@ -236,7 +239,18 @@ type Endpoint struct {
 // the endpoint's own. A user name is allowed with postgres, mysql, redis and rediss, a password
 // never.
 //
-// +kubebuilder:validation:MaxLength=2048
+// +kubebuilder:validation:MaxLength=512
+// +kubebuilder:validation:XValidation:rule="self == '' || self.find('^[a-z]+://') in ['dns://','grpc://','grpcs://','http://','https://','icmp://','mysql://','postgres://','redis://','rediss://','tcp://','tls://']",message="start the URL with its scheme: dns://, grpc://, grpcs://, http://, https://, icmp://, mysql://, postgres://, redis://, rediss://, tcp:// or tls://"
+// +kubebuilder:validation:XValidation:rule="!self.matches('[^!-~]')",message="the URL must not contain spaces or other special characters: percent-encode them"
+// +kubebuilder:validation:XValidation:rule="self == '' || isURL(self)",message="the URL cannot be parsed: write scheme://host:port/path, IPv6 addresses in brackets, and %25 for a percent sign"
+// +kubebuilder:validation:XValidation:rule="self == '' || self.find('^[a-z]+://[^/?#]*').matches('^[a-z]+://([^@]*@)?([-A-Za-z0-9_.]*|[[][0-9A-Fa-f:.]+[]])(:[0-9]{0,5})?$')",message="after the scheme, the URL must have a host and a port, each of which may be left out: write an IPv6 address in brackets and without a zone, a name in ASCII (xn--...), and one port, as in http://[2001:db8::10]:8080/"
+// +kubebuilder:validation:XValidation:rule="!isURL(self) || url(self).getPort() == '' || size(url(self).getPort()) > 5 || int(url(self).getPort()) > 0 && int(url(self).getPort()) <= 65535",message="the URL's port is out of range: write one from 1 to 65535"
+// +kubebuilder:validation:XValidation:rule="!self.find('^[a-z]+://[^/?#]*').matches('[/@.]-|-([.:]|$)|[/@.][.]')",message="a label of the URL's host is empty, or begins or ends with a dash: write a DNS name such as db.example.com"
+// +kubebuilder:validation:XValidation:rule="!self.find('^[a-z]+://[^/?#]*').matches('[/@.](0[xX][0-9A-Za-z]*|[0-9]+)[.]?(:[0-9]*)?$') || isIP(self.find('[0-9]+([.][0-9]+)+'))",message="the URL's host is neither an IP address nor a DNS name: write an IPv4 address as 192.0.2.10, in four decimal numbers without leading zeros"
+// +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="the URL has a fragment (#...), which is never sent: remove it"
+// +kubebuilder:validation:XValidation:rule="!['tcp:','tls:','redis:','rediss:','grpc:','grpcs:'].exists(s, self.startsWith(s)) || !isURL(self) || url(self).getEscapedPath() in ['', '/']",message="URLs of tcp, tls, redis and grpc take no path: remove everything after the port, and write the service of grpc in healthCheck.grpc.service"
+// +kubebuilder:validation:XValidation:rule="!self.startsWith('icmp:') || !isURL(self) || url(self).getPort() == '' && url(self).getEscapedPath() == ''",message="icmp URLs take no port or path: remove everything after the host"
+// +kubebuilder:validation:XValidation:rule="!self.startsWith('dns:') || !isURL(self) || !(url(self).getEscapedPath() in ['', '/'])",message="dns URLs end in the name to query: write it after the port, as in dns://:53/www.example.com"
 // +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*:[^/?#]*@')",message="the URL must not contain a password, because everybody who can read this object would see it: put it into a Secret and name that in healthCheck.credentialsSecretRef"
 // +kubebuilder:validation:XValidation:rule="['postgres://','mysql://','redis://','rediss://'].exists(s, self.startsWith(s)) || !self.matches('^[^/?#]*//[^/?#]*@')",message="the URL may contain a user name only with postgres, mysql, redis and rediss: put it into a Secret and name that in healthCheck.credentialsSecretRef"
 // +kubebuilder:validation:XValidation:rule="!self.startsWith('dns:') || !self.contains('?')",message="dns URLs take no parameters: write healthCheck.dns.type or healthCheck.dns.transport instead"
