@@ -22,6 +22,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -61,8 +62,22 @@ func (r *Reconciler) locate(ctx context.Context, object *farpointv1.ExternalServ
 	if current.service, known, err = r.services.resolve(ctx, object, all); err != nil || !known {
 		return currentState{}, false, err
 	}
+	if object.Spec.Availability.MaxReady > 0 {
+		current.service.Service = withoutNotReadyAddresses(current.service.Service)
+	}
 	current.slices, current.elsewhere = slicesIn(current.service.Namespace(object), all)
 	return current, true, nil
+}
+
+// withoutNotReadyAddresses returns the Service without publishNotReadyAddresses, which would have
+// any number of endpoints published as ready.
+func withoutNotReadyAddresses(service *corev1.Service) *corev1.Service {
+	if service == nil || !service.Spec.PublishNotReadyAddresses {
+		return service
+	}
+	changed := *service
+	changed.Spec.PublishNotReadyAddresses = false
+	return &changed
 }
 
 // evaluation is what is to be published for an object, and why.
@@ -75,7 +90,9 @@ type evaluation struct {
 	// drain.
 	verdicts     []endpoint.Verdict
 	availability availability.Decisions
-	hints        sliceplan.HintDecision
+	// excess is what exceeds maxReady.
+	excess availability.Excess
+	hints  sliceplan.HintDecision
 	// neighbours are the other publishers of the Service, without its Pods.
 	neighbours conflicts.Neighbours
 	// held: an endpoint would have been taken out, had the operator not lost its network.
@@ -121,10 +138,12 @@ func (r *Reconciler) evaluate(ctx context.Context, object *farpointv1.ExternalSe
 	leaving := r.leaving(object, owner, planner, planned, prior, neighbours)
 	r.probe(owner, limits, append(planned.ProbeTargets(schedule, prior), unchangedTargets(leaving)...))
 	verdicts := verdicts(planned.Accepted, r.scheduler.Health(owner), prior)
-	decisions := availability.RulesOf(&object.Spec.Availability).Assign(verdicts, availability.Past{Decided: r.decisions.Of(owner), Published: prior.At})
+	rules, past := availability.RulesOf(&object.Spec.Availability), availability.Past{Decided: r.decisions.Of(owner), Published: prior.At}
+	decisions := rules.Assign(verdicts, past)
+	excess := rules.LimitReady(verdicts, decisions, past)
 	verdicts = append(verdicts, leaving...)
 	return evaluation{
-		fault: definitions.Fault(), targets: &planned, verdicts: verdicts, availability: decisions, neighbours: neighbours,
+		fault: definitions.Fault(), targets: &planned, verdicts: verdicts, availability: decisions, excess: excess, neighbours: neighbours,
 		hints:         sliceplan.DecideHints(service, verdicts).BesideOthers(service, neighbours.Rivals),
 		held:          r.scheduler.Held(owner),
 		referencesDue: definitions.references.DueIn(r.clock.Now(), r.definitions.cadence),

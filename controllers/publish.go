@@ -91,7 +91,35 @@ func (w *slicesWritten) err() error { return errors.Join(w.refused, w.undecided)
 
 // syncSlices writes the slices. The trigger is when the change to be published came about. It
 // returns an error only if the API server has neither taken nor refused a write.
+//
+// With maxReady it writes twice where one server takes over from another: the second write, which
+// adds, is made only after the API server holds what the first one withdraws.
 func (r *Reconciler) syncSlices(ctx context.Context, object *farpointv1.ExternalService, current currentState, evaluated evaluation, trigger time.Time) (slicesWritten, error) {
+	withdrew := false
+	if object.Spec.Availability.MaxReady > 0 {
+		withdrawal := evaluated
+		if withdrawal.verdicts, withdrew = availability.WithdrawFirst(evaluated.verdicts, current.slices); withdrew {
+			written, err := r.writeSlices(ctx, object, current, withdrawal, trigger)
+			if err != nil || written.err() != nil || written.altered || written.withheld {
+				return written, err
+			}
+			current.slices = written.slices
+		}
+	}
+	written, err := r.writeSlices(ctx, object, current, evaluated, trigger)
+	written.changed = written.changed || withdrew
+	switch {
+	case err != nil:
+	case current.service.Service == nil:
+		r.decisions.Forget(probeOwner(object)) // a Service that comes back starts again
+	case evaluated.availability != nil && written.err() == nil:
+		r.decisions.Set(probeOwner(object), evaluated.availability)
+	}
+	return written, err
+}
+
+// writeSlices writes the slices of these verdicts.
+func (r *Reconciler) writeSlices(ctx context.Context, object *farpointv1.ExternalService, current currentState, evaluated evaluation, trigger time.Time) (slicesWritten, error) {
 	plan := r.plan(object, current.service, evaluated, current.slices, trigger)
 	plan.Delete = append(plan.Delete, current.elsewhere...)
 	done := r.slices.apply(ctx, object, current.slices, plan)
@@ -101,12 +129,6 @@ func (r *Reconciler) syncSlices(ctx context.Context, object *farpointv1.External
 	written := slicesWritten{
 		slices: done.slices, changed: !plan.IsEmpty(), refused: done.refused, undecided: done.undecided,
 		withheld: len(plan.Withheld) > 0 || done.withheld,
-	}
-	switch {
-	case current.service.Service == nil:
-		r.decisions.Forget(probeOwner(object)) // a Service that comes back starts again
-	case evaluated.availability != nil && written.err() == nil:
-		r.decisions.Set(probeOwner(object), evaluated.availability)
 	}
 	if written.changed && written.refused == nil && !written.withheld && evaluated.targets != nil {
 		next := r.plan(object, current.service, evaluated, written.slices, trigger)
@@ -189,7 +211,7 @@ func (r *Reconciler) detectConflicts(ctx context.Context, owner probes.Owner, ta
 // findingsOf puts together what the status reports.
 func findingsOf(current currentState, evaluated evaluation, written slicesWritten, followed followUp) report.Findings {
 	findings := report.Findings{
-		Service: current.service, Fault: evaluated.fault, Targets: evaluated.targets, Verdicts: evaluated.verdicts, Availability: evaluated.availability,
+		Service: current.service, Fault: evaluated.fault, Targets: evaluated.targets, Verdicts: evaluated.verdicts, Availability: evaluated.availability, Excess: evaluated.excess,
 		Traffic: evaluated.hints, Held: evaluated.held,
 		Published: written.slices, Refused: written.refused, Altered: written.altered, Withheld: written.withheld,
 		Endpoints: followed.endpoints, Conflict: followed.conflict, ConflictsUnknown: followed.conflictsUnknown,

@@ -23,16 +23,37 @@ import (
 // Availability defines which endpoints get traffic when some or all of them are unhealthy, and
 // how endpoints are removed. Each address family and each port of the Service is evaluated
 // separately; a port is identified by name and protocol, not by number.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.maxReady) || self.maxReady >= self.minReady",message="availability.maxReady must not be less than availability.minReady: raise it, or lower minReady"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxReady) || !has(self.minAvailable) || self.maxReady >= self.minAvailable",message="availability.maxReady must not be less than availability.minAvailable: raise it, or lower minAvailable"
 type Availability struct {
 	// minReady is the number of healthy endpoints that the tiers up to one must have for later
-	// tiers to stay on standby (endpoints[].priority). With fewer ready endpoints in total, the
-	// condition Available is False. A new endpoint does not activate a standby before its first
-	// verdict. From 1 to 1000; the default is 1.
+	// tiers to stay on standby (endpoints[].priority). A new endpoint does not activate a standby
+	// before its first verdict. From 1 to 1000; the default is 1.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	MinReady int32 `json:"minReady,omitempty"`
+
+	// minAvailable is the number of ready endpoints, in all tiers, with which the condition
+	// Available is True. From 1 to 1000; the default is minReady.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	MinAvailable int32 `json:"minAvailable,omitempty"`
+
+	// maxReady is the most servers that are published as ready at once, over all address families
+	// and ports: 1 for the primary of a database. Endpoints with the same hostname are addresses of
+	// one server. If more servers are healthy, those that are ready already stay so, then the
+	// priority and the order of the spec decide; the others stand by, and the condition TooManyReady
+	// is True. An endpoint is published as ready only after the API server has accepted the writes
+	// that withdraw others. The Service's publishNotReadyAddresses has no effect then. From 1 to
+	// 1000; without it there is no limit.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	MaxReady int32 `json:"maxReady,omitempty"`
 
 	// whenNoneHealthy defines what gets traffic when every active endpoint, in all tiers, is
 	// unhealthy. PublishNone, the default: nothing, so clients fail at once. PublishLastHealthy:

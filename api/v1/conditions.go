@@ -48,7 +48,7 @@ const (
 	// EndpointsPublished when these are False.
 )
 
-// AvailableCondition is True while at least spec.availability.minReady endpoints are ready for
+// AvailableCondition is True while at least spec.availability.minAvailable endpoints are ready for
 // each address family and each port of the Service that endpoints have. An unhealthy endpoint
 // published by fail-open does not count, because it may not serve. Unknown while outstanding
 // verdicts decide. Always present.
@@ -62,7 +62,7 @@ const (
 	NoEndpointsEligibleReason = "NoEndpointsEligible"
 	// NoEndpointsReadyReason: not available, no endpoint is ready.
 	NoEndpointsReadyReason = "NoEndpointsReady"
-	// TooFewEndpointsReadyReason: not available, some are ready, but fewer than minReady.
+	// TooFewEndpointsReadyReason: not available, some are ready, but fewer than minAvailable.
 	TooFewEndpointsReadyReason = "TooFewEndpointsReady"
 	// AwaitingProbesReason: unknown, too few endpoints are ready, but enough of the others have no
 	// verdict yet.
@@ -97,6 +97,16 @@ const (
 	// TooFewHealthyReason: failed over, the earlier tiers have fewer than minReady healthy active
 	// endpoints.
 	TooFewHealthyReason = "TooFewHealthy"
+)
+
+// TooManyReadyCondition is True while more servers are healthy than spec.availability.maxReady lets
+// be ready, as two primaries are after a network partition. Otherwise absent.
+const (
+	TooManyReadyCondition = "TooManyReady"
+
+	// MoreThanMaxReadyReason: too many servers are healthy, and the message names the endpoints
+	// that get no traffic because of it.
+	MoreThanMaxReadyReason = "MoreThanMaxReady"
 )
 
 // DegradedCondition is True while an active endpoint is unhealthy. Always present.

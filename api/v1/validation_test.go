@@ -196,6 +196,13 @@ var _ = DescribeTable("a mutation of the smallest manifest", tryMutation,
 	Entry("fastInterval longer than the interval", "spec.healthCheck.fastInterval", "31s", "healthCheck.fastInterval must not be longer than healthCheckInterval"),
 	Entry("failureThreshold 0", "spec.healthCheck.failureThreshold", 0, "should be greater than or equal to 1"),
 
+	Entry("maxReady", "spec.availability", map[string]any{"minReady": 1, "minAvailable": 2, "maxReady": 2}, ""),
+	Entry("maxReady alone", "spec.availability.maxReady", 1, ""),
+	Entry("maxReady 0", "spec.availability.maxReady", 0, "should be greater than or equal to 1"),
+	Entry("maxReady below minReady", "spec.availability", map[string]any{"minReady": 2, "maxReady": 1}, "availability.maxReady must not be less than availability.minReady: raise it, or lower minReady"),
+	Entry("maxReady below minAvailable", "spec.availability", map[string]any{"minAvailable": 2, "maxReady": 1}, "availability.maxReady must not be less than availability.minAvailable: raise it, or lower minAvailable"),
+	Entry("minAvailable 0", "spec.availability.minAvailable", 0, "should be greater than or equal to 1"),
+
 	Entry("status range", "spec.healthCheck.http.expectedStatuses", []any{"204", "300-303"}, ""),
 	Entry("bad status", "spec.healthCheck.http.expectedStatuses", []any{"2xx"}, "must be a status or a range of them"),
 	Entry("drain statuses", "spec.healthCheck.http.drainStatuses", []any{"429", "500-503"}, ""),

@@ -42,14 +42,17 @@ const (
 	// FailOpen holds while the condition FailOpen is True: traffic goes to endpoints that
 	// are not healthy, whether the Service is available or not.
 	FailOpen Name = "FarpointFailOpen"
+	// TooManyReady holds while the condition TooManyReady is True: more servers claim the traffic
+	// than may have it, as after a network partition.
+	TooManyReady Name = "FarpointTooManyReady"
 )
 
 // Names returns all alerts that the operator sends.
 func Names() []Name { return slices.Sorted(maps.Keys(eventTypes)) }
 
-// Severity is "critical" for what users notice, and otherwise "warning".
+// Severity is "critical" for what users notice and what may damage data, and otherwise "warning".
 func (n Name) Severity() string {
-	if n == ServiceUnavailable {
+	if n == ServiceUnavailable || n == TooManyReady {
 		return "critical"
 	}
 	return "warning"
@@ -167,6 +170,7 @@ var conditionAlerts = map[Name]struct {
 }{
 	ServiceUnavailable: {farpointv1.AvailableCondition, metav1.ConditionFalse},
 	FailOpen:           {farpointv1.FailOpenCondition, metav1.ConditionTrue},
+	TooManyReady:       {farpointv1.TooManyReadyCondition, metav1.ConditionTrue},
 }
 
 // endingOf returns how an alert of the object that held before has ended, if it has.

@@ -94,6 +94,7 @@ func TestEvaluation_AlertThatHeldBefore_HasTheRightEnding(t *testing.T) {
 	key := types.NamespacedName{Namespace: "shop", Name: "api"}
 	down := alert{EndpointDown, key, "192.0.2.0:80", "zone-0", "Timeout"}
 	unavailable := alert{name: ServiceUnavailable, object: key, reason: farpointv1.NoEndpointsReadyReason}
+	tooMany := alert{name: TooManyReady, object: key, reason: farpointv1.MoreThanMaxReadyReason}
 	failOpen := alert{name: FailOpen, object: key, reason: farpointv1.AllPublishedReason}
 	edited := func(edit func(*farpointv1.ExternalService)) *farpointv1.ExternalService {
 		object := externalService("api", unhealthy)
@@ -126,6 +127,7 @@ func TestEvaluation_AlertThatHeldBefore_HasTheRightEnding(t *testing.T) {
 		"service is nearly available":     {unavailable, available(metav1.ConditionFalse, "TooFewEndpointsReady"), replaced},
 		"service has no condition":        {unavailable, externalService("api", healthy), notEnded},
 		"service is deleted":              {unavailable, nil, unwatched},
+		"no more than maxReady":           {tooMany, externalService("api", healthy), recovered},
 		"fail-open ended":                 {failOpen, externalService("api", healthy), recovered},
 		"fail-open, object is deleted":    {failOpen, nil, unwatched},
 	} {

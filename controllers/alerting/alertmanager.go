@@ -118,6 +118,8 @@ func (n notice) summary() string {
 	switch n.name {
 	case EndpointDown:
 		return fmt.Sprintf("Endpoint %s of ExternalService %s is unhealthy", n.endpoint, n.object)
+	case TooManyReady:
+		return fmt.Sprintf("ExternalService %s has more healthy servers than maxReady", n.object)
 	case FailOpen:
 		return fmt.Sprintf("ExternalService %s sends traffic to unhealthy endpoints", n.object)
 	}

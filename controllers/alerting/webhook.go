@@ -77,6 +77,7 @@ type eventData struct {
 var eventTypes = map[Name]struct{ begins, recovered, unwatched string }{
 	EndpointDown:       {"dev.farpoint.endpoint.down", "dev.farpoint.endpoint.up", "dev.farpoint.endpoint.unwatched"},
 	ServiceUnavailable: {"dev.farpoint.service.unavailable", "dev.farpoint.service.available", "dev.farpoint.service.unwatched"},
+	TooManyReady:       {"dev.farpoint.service.toomanyready", "dev.farpoint.service.toomanyready.ended", "dev.farpoint.service.unwatched"},
 	FailOpen:           {"dev.farpoint.service.failopen", "dev.farpoint.service.failopen.ended", "dev.farpoint.service.unwatched"},
 }
 

@@ -136,7 +136,7 @@ type GroupReadiness struct {
 // Readiness returns the readiness of a group. If endpoints are always published, all are ready
 // but those that fail open, which are not known to serve.
 func (d *groupDecision) Readiness(publishNotReady bool) GroupReadiness {
-	readiness := GroupReadiness{Ready: d.healthy, Unknown: d.unknown, Open: d.failOpen != "", NoneEligible: d.ineligible > 0 && d.active == 0}
+	readiness := GroupReadiness{Ready: d.healthy - d.excluded, Unknown: d.unknown, Open: d.failOpen != "", NoneEligible: d.ineligible > 0 && d.active == 0}
 	if publishNotReady {
 		readiness.Ready = d.active - d.opened
 	}

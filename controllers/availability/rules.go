@@ -17,6 +17,8 @@ limitations under the License.
 package availability
 
 import (
+	"cmp"
+
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 	"farpoint.dev/farpoint/controllers/endpoint"
 	"farpoint.dev/farpoint/probes"
@@ -25,7 +27,10 @@ import (
 
 // Rules decide about the roles of endpoints: spec.availability.
 type Rules struct {
-	MinReady          int
+	// MinReady is how many healthy endpoints keep later tiers on standby, and MinAvailable how
+	// many make the Service available. MaxReady is the most ready servers, 0 for any number.
+	MinReady, MinAvailable, MaxReady int
+
 	WhenNoneHealthy   farpointv1.NoneHealthyPolicy
 	MinHealthyPercent int
 }
@@ -34,6 +39,8 @@ type Rules struct {
 func RulesOf(spec *farpointv1.Availability) Rules {
 	return Rules{
 		MinReady:          max(int(spec.MinReady), 1),
+		MinAvailable:      max(int(cmp.Or(spec.MinAvailable, spec.MinReady)), 1),
+		MaxReady:          max(int(spec.MaxReady), 0),
 		WhenNoneHealthy:   spec.WhenNoneHealthy,
 		MinHealthyPercent: int(spec.MinHealthyPercent),
 	}
@@ -62,6 +69,8 @@ type tierDecision struct {
 	healthy, active int
 	// ineligible counts the ineligible endpoints of all tiers.
 	ineligible int
+	// excluded counts the healthy endpoints that maxReady keeps from traffic.
+	excluded int
 	// failOpen is the reason why endpoints that are not healthy get traffic; "" if none do.
 	failOpen string
 	// opened counts the endpoints that get traffic by failing open.

@@ -50,6 +50,17 @@ func setFailedOver(set conditionSetter, present *farpointv1.ExternalService, fin
 	}
 }
 
+// setTooManyReady leaves the condition as it is while the slices are left as they are.
+func setTooManyReady(set conditionSetter, findings Findings) {
+	switch excess := findings.Excess; {
+	case len(excess.Names) > 0:
+		set.set(farpointv1.TooManyReadyCondition, metav1.ConditionTrue, farpointv1.MoreThanMaxReadyReason,
+			fmt.Sprintf("%d servers are healthy, and maxReady is %d: %s get no traffic", excess.Healthy, excess.Max, phrase.List(excess.Names, ", ")))
+	case findings.Targets != nil || findings.Service.Service == nil:
+		set.remove(farpointv1.TooManyReadyCondition)
+	}
+}
+
 // setFamiliesMatched leaves the condition as it is while nothing better is known.
 func setFamiliesMatched(set conditionSetter, findings Findings) {
 	switch {
@@ -77,35 +88,35 @@ func setAvailable(set conditionSetter, present *farpointv1.ExternalService, find
 		return
 	}
 	status, served := set.status, findings.Availability.Served(findings.Service.Service)
-	minReady := availability.RulesOf(&present.Spec.Availability).MinReady
+	minAvailable := availability.RulesOf(&present.Spec.Availability).MinAvailable
 	pending := int(status.Unknown) // DNS names may lead to endpoints of any group
 	for i := range findings.Verdicts {
 		if v := &findings.Verdicts[i]; v.IsActive() && v.Health.State == health.StateUnknown {
 			pending--
 		}
 	}
-	worst, lacking := availability.GroupReadiness{Ready: minReady, Open: served.FailOpenReason() != ""}, []string(nil)
+	worst, lacking := availability.GroupReadiness{Ready: minAvailable, Open: served.FailOpenReason() != ""}, []string(nil)
 	if len(served) == 0 {
 		worst.Ready, lacking = 0, []string{"none has an address family and a port of the Service"}
 	}
 	for i := range served {
 		group := served[i].Readiness(findings.publishesNotReady())
 		group.Unknown += pending
-		if group.Ready < minReady {
+		if group.Ready < minAvailable {
 			lacking = append(lacking, fmt.Sprintf("%s has %d", served[i], group.Ready))
 		}
-		if availableStatusOf(group, minReady).rank < availableStatusOf(worst, minReady).rank {
+		if availableStatusOf(group, minAvailable).rank < availableStatusOf(worst, minAvailable).rank {
 			worst = group
 		}
 	}
-	message := readiness(status, countOpened(status), minReady)
+	message := readiness(status, countOpened(status), minAvailable)
 	if len(served) == 0 || len(served) > 1 && len(lacking) > 0 && !served.Alike() {
 		message += "; " + phrase.List(lacking, ", ")
 	}
-	decided := availableStatusOf(worst, minReady)
+	decided := availableStatusOf(worst, minAvailable)
 	if findings.differs() { // what the API server holds may be worse than what was decided
 		held := availability.GroupReadiness{Ready: int(status.Ready) - countOpened(status), Unknown: int(status.Unknown), Open: worst.Open}
-		if now := availableStatusOf(held, minReady); now.rank < decided.rank {
+		if now := availableStatusOf(held, minAvailable); now.rank < decided.rank {
 			decided = now
 		}
 	}
@@ -131,15 +142,15 @@ type availableStatus struct {
 	reason string
 }
 
-func availableStatusOf(r availability.GroupReadiness, minReady int) availableStatus {
+func availableStatusOf(r availability.GroupReadiness, minAvailable int) availableStatus {
 	switch {
-	case r.Ready >= minReady && r.Open:
+	case r.Ready >= minAvailable && r.Open:
 		return availableStatus{4, metav1.ConditionTrue, farpointv1.FailingOpenReason}
-	case r.Ready >= minReady:
+	case r.Ready >= minAvailable:
 		return availableStatus{5, metav1.ConditionTrue, farpointv1.EndpointsReadyReason}
 	case r.Open:
 		return availableStatus{1, metav1.ConditionFalse, farpointv1.FailingOpenReason}
-	case r.Ready+r.Unknown >= minReady:
+	case r.Ready+r.Unknown >= minAvailable:
 		return availableStatus{3, metav1.ConditionUnknown, farpointv1.AwaitingProbesReason}
 	case r.Ready == 0 && r.NoneEligible:
 		return availableStatus{0, metav1.ConditionFalse, farpointv1.NoEndpointsEligibleReason}
@@ -154,10 +165,10 @@ func availableStatusOf(r availability.GroupReadiness, minReady int) availableSta
 // cannot have become better.
 func setAvailableByCounts(set conditionSetter, present *farpointv1.ExternalService, findings Findings) {
 	status := set.status
-	opened, minReady := countOpened(status), availability.RulesOf(&present.Spec.Availability).MinReady
+	opened, minAvailable := countOpened(status), availability.RulesOf(&present.Spec.Availability).MinAvailable
 	counted := availability.GroupReadiness{Ready: int(status.Ready) - opened, Unknown: int(status.Unknown), Open: meta.IsStatusConditionTrue(status.Conditions, farpointv1.FailOpenCondition)}
 	counted.NoneEligible = noneEligible(status)
-	decided, message := availableStatusOf(counted, minReady), readiness(status, opened, minReady)
+	decided, message := availableStatusOf(counted, minAvailable), readiness(status, opened, minAvailable)
 	before := meta.FindStatusCondition(status.Conditions, farpointv1.AvailableCondition)
 	if findings.Targets == nil && findings.Service.Service != nil && before != nil && before.Status != metav1.ConditionTrue && decided.value == metav1.ConditionTrue {
 		return
@@ -196,13 +207,13 @@ func countOpened(status *farpointv1.ExternalServiceStatus) int {
 }
 
 // readiness says in a sentence how many endpoints get traffic.
-func readiness(status *farpointv1.ExternalServiceStatus, opened, minReady int) string {
+func readiness(status *farpointv1.ExternalServiceStatus, opened, minAvailable int) string {
 	text := fmt.Sprintf("%d of %d endpoints are ready", status.Ready, status.Total)
 	if opened > 0 {
 		text = fmt.Sprintf("%d of %d endpoints get traffic, %d of them unhealthy", status.Ready, status.Total, opened)
 	}
-	if int(status.Ready)-opened < minReady && minReady > 1 {
-		text += fmt.Sprintf(", fewer than minReady (%d)", minReady)
+	if int(status.Ready)-opened < minAvailable && minAvailable > 1 {
+		text += fmt.Sprintf(", fewer than minAvailable (%d)", minAvailable)
 	}
 	if status.Standby > 0 {
 		text += fmt.Sprintf(", %d on standby", status.Standby)
@@ -231,7 +242,7 @@ func setDegraded(set conditionSetter) {
 // outline returns what kubectl get -o wide shows of an object that is Ready.
 func outline(status *farpointv1.ExternalServiceStatus) string {
 	text := meta.FindStatusCondition(status.Conditions, farpointv1.AvailableCondition).Message
-	for _, kind := range []string{farpointv1.FailedOverCondition, farpointv1.FailOpenCondition, farpointv1.DegradedCondition} {
+	for _, kind := range []string{farpointv1.FailedOverCondition, farpointv1.FailOpenCondition, farpointv1.TooManyReadyCondition, farpointv1.DegradedCondition} {
 		if condition := meta.FindStatusCondition(status.Conditions, kind); condition != nil && condition.Status == metav1.ConditionTrue {
 			text += "; " + condition.Message
 		}

@@ -73,11 +73,11 @@ func TestStatus_Availability(t *testing.T) {
 			"Available True EndpointsReady: 1 of 2 endpoints are ready",
 			"FailedOver True TooFewHealthy: standby tier 1 is in use: the tiers before it have 0 healthy active endpoints, and minReady is 1"}},
 		{"too few", rules{MinReady: 2}, false, []health.Health{up, down}, "1/2", []string{
-			"Available False TooFewEndpointsReady: 1 of 2 endpoints are ready, fewer than minReady (2)"}},
+			"Available False TooFewEndpointsReady: 1 of 2 endpoints are ready, fewer than minAvailable (2)"}},
 		{"too few yet", rules{MinReady: 2}, false, []health.Health{up, none}, "1/2", []string{
-			"Available Unknown AwaitingProbes: 1 of 2 endpoints are ready, fewer than minReady (2), 1 have no verdict yet"}},
+			"Available Unknown AwaitingProbes: 1 of 2 endpoints are ready, fewer than minAvailable (2), 1 have no verdict yet"}},
 		{"too few whatever is to come", rules{MinReady: 3}, false, []health.Health{up, none}, "1/2", []string{
-			"Available False TooFewEndpointsReady: 1 of 2 endpoints are ready, fewer than minReady (3)"}},
+			"Available False TooFewEndpointsReady: 1 of 2 endpoints are ready, fewer than minAvailable (3)"}},
 		{"all published", rules{WhenNoneHealthy: farpointv1.PublishAll}, false, []health.Health{down, down}, "2/2", []string{
 			"Available False FailingOpen: 2 of 2 endpoints get traffic, 2 of them unhealthy",
 			"FailOpen True AllPublished: no endpoint is healthy: all 2 get traffic (whenNoneHealthy: PublishAll)"}},
@@ -85,7 +85,7 @@ func TestStatus_Availability(t *testing.T) {
 			"Available True FailingOpen: 3 of 3 endpoints get traffic, 2 of them unhealthy",
 			"FailOpen True BelowMinHealthyPercent: 1 of 3 endpoints in use are healthy, less than minHealthyPercent (60): all of them get traffic"}},
 		{"too few healthy, and fewer than must be", rules{MinReady: 2, MinHealthyPercent: 60}, false, []health.Health{up, down, down}, "3/3", []string{
-			"Available False FailingOpen: 3 of 3 endpoints get traffic, 2 of them unhealthy, fewer than minReady (2)",
+			"Available False FailingOpen: 3 of 3 endpoints get traffic, 2 of them unhealthy, fewer than minAvailable (2)",
 			"FailOpen True BelowMinHealthyPercent: 1 of 3 endpoints in use are healthy, less than minHealthyPercent (60): all of them get traffic"}},
 	}
 	for _, test := range tests {

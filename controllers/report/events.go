@@ -51,6 +51,9 @@ const (
 	// failOpenEndedEvent: only healthy endpoints get traffic again. Its beginning has the reason
 	// FailOpen.
 	failOpenEndedEvent = "FailOpenEnded"
+	// tooManyReadyEndedEvent: no more servers are healthy than maxReady. The beginning has the
+	// reason TooManyReady.
+	tooManyReadyEndedEvent = "TooManyReadyEnded"
 	// failedBackEvent: an earlier tier is the last one in use again. The takeover by a later one
 	// has the reason FailedOver.
 	failedBackEvent = "FailedBack"
@@ -200,11 +203,13 @@ func conditionChanges(before, after []metav1.Condition) []PendingEvent {
 	case was.Status == metav1.ConditionFalse && is.Status == metav1.ConditionTrue:
 		events = append(events, PendingEvent{false, availableEvent, is.Message})
 	}
-	for _, kind := range []string{farpointv1.FailOpenCondition, farpointv1.OperatorIsolatedCondition} { // present only while they are True
+	for _, kind := range []string{farpointv1.FailOpenCondition, farpointv1.TooManyReadyCondition, farpointv1.OperatorIsolatedCondition} { // present only while they are True
 		was, is = meta.FindStatusCondition(before, kind), meta.FindStatusCondition(after, kind)
 		switch {
 		case is != nil && (was == nil || was.Reason != is.Reason):
 			events = append(events, PendingEvent{true, kind, is.Message})
+		case is == nil && was != nil && kind == farpointv1.TooManyReadyCondition:
+			events = append(events, PendingEvent{false, tooManyReadyEndedEvent, "No more servers are healthy than maxReady"})
 		case is == nil && was != nil && kind == farpointv1.FailOpenCondition:
 			events = append(events, PendingEvent{false, failOpenEndedEvent, meta.FindStatusCondition(after, farpointv1.AvailableCondition).Message})
 		}

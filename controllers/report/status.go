@@ -42,6 +42,8 @@ type Findings struct {
 	Verdicts []endpoint.Verdict
 	// Availability is what the roles of the endpoints amount to; nil without targets.
 	Availability availability.Decisions
+	// Excess is what exceeds spec.availability.maxReady.
+	Excess availability.Excess
 	// PortsReason and PortsMessage describe ports that do not match; "" if all do.
 	PortsReason, PortsMessage string
 	// FamiliesReason and FamiliesMessage describe address families that do not match; "" if all
@@ -101,6 +103,7 @@ func Summarize(present *farpointv1.ExternalService, findings Findings, now metav
 	setEndpointsPublished(set, findings.Endpoints)
 	setFailOpen(set, present, findings)
 	setFailedOver(set, present, findings)
+	setTooManyReady(set, findings)
 	setAvailable(set, present, findings)
 	setDegraded(set)
 	setOperatorIsolated(set, findings)
