@@ -18,7 +18,7 @@ limitations under the License.
 // and what one probe says.
 //
 // A [Prober] makes one check of one endpoint and returns a [Result]; its reasons are a closed
-// set. The packages below it make, schedule and judge probes:
+// set. The packages below it make probes, schedule them and evaluate their results:
 //
 //	scheduler → guard, health, overload, transport → resolver → socket → localnet
 //	protocol  → transport, resolver, egress, cpulimit

@@ -43,10 +43,10 @@ const (
 	// LoginMySQLSHA256 is sha256_password.
 	LoginMySQLSHA256
 	// LoginMySQLCachingFast is caching_sha2_password while the server has the password in its
-	// cache, loginMySQLCachingFull what it asks for otherwise: the password itself, encrypted
-	// by TLS or for a key that the server sends.
+	// cache.
 	LoginMySQLCachingFast
-	// LoginMySQLCachingFull is the full exchange of caching_sha2_password.
+	// LoginMySQLCachingFull is caching_sha2_password otherwise: the server asks for the password
+	// itself, encrypted by TLS or with a key that the server sends.
 	LoginMySQLCachingFull
 	// LoginMySQLNative is mysql_native_password.
 	LoginMySQLNative
@@ -58,18 +58,17 @@ const (
 type loginRule uint8
 
 const (
-	// withheld: never. It is the rule of what the table does not list.
+	// withheld means never. It is the rule for methods that the table does not list.
 	withheld loginRule = iota
-	// withheldUnlessAllowed: only if Definition.SendCredentialsToUnverifiedServers is set.
+	// withheldUnlessAllowed means only if Definition.SendCredentialsToUnverifiedServers is set.
 	withheldUnlessAllowed
-	// Sent means always: what is sent answers one challenge and cannot be used a second time. A weak
-	// password can still be found by trying, as from a stolen table of hashes.
+	// Sent means always: the response answers one challenge and cannot be replayed. A weak password
+	// can still be guessed from it, as from a stolen table of hashes.
 	Sent
 )
 
-// LoginMethods lists every way to log in, with the rule for servers that have not proved
-// who they are. To those that have, all of them are used. The user guide has the same
-// table.
+// LoginMethods lists every way to log in, with the rule for servers that have not proved who
+// they are. With servers that have, probes use all of them. The user guide has the same table.
 var LoginMethods = map[LoginMethod]struct {
 	Schemes, Name string
 	Rule          loginRule

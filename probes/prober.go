@@ -22,8 +22,8 @@ import (
 	"time"
 )
 
-// Prober makes one kind of check against one place. It is prepared once and
-// probed often, by one goroutine at a time.
+// Prober makes one kind of check of one endpoint. It is prepared once and used often, by one
+// goroutine at a time.
 type Prober interface {
 	// Probe makes one check. The context's deadline covers all of it: dial, TLS
 	// handshake and exchange. Probe returns soon after the deadline or a
@@ -39,36 +39,36 @@ type Location struct {
 
 // TLSInfo is a prober of a scheme that uses TLS.
 type TLSInfo interface {
-	// CertificateExpiry is when the first of the certificates that the last handshake showed
-	// stops being valid; zero if none was seen. It may be called at any time.
+	// CertificateExpiry returns when the first of the certificates in the last handshake expires;
+	// zero before the first handshake. It may be called at any time.
 	CertificateExpiry() time.Time
 }
 
-// CPUHeavyProber is a prober whose probes may take the CPU for long: by TLS handshakes, logins
-// or expressions to match.
+// CPUHeavyProber is a prober whose probes may compute for long: TLS handshakes, logins, regular
+// expressions.
 type CPUHeavyProber interface {
 	CpuHeavy() bool
 }
 
-// EndpointInfo is a prober that tells about itself.
+// EndpointInfo is a prober that describes its endpoint.
 type EndpointInfo interface {
-	// Location is where it connects to.
+	// Location returns where the prober connects to.
 	Location() Location
-	// Scheme is that of its URL.
+	// Scheme returns the scheme of the probe URL.
 	Scheme() string
 }
 
-// Owner names whose targets these are.
+// Owner names the object that targets belong to.
 type Owner struct {
 	Namespace, Name string
 }
 
-// Watcher is a prober whose endpoint can be asked to say by itself when it changes.
+// Watcher is a prober whose endpoint can report changes by itself.
 type Watcher interface {
 	Prober
-	// Watch holds a connection and calls report with what the endpoint reports about itself on it,
-	// which decides at once, see ApplySelfReport in package health. It returns when the context
-	// is done or the connection has ended, which by itself says nothing about the endpoint. It
-	// may run while Probe does.
+	// Watch holds a connection and calls report for each report of the endpoint, which decides at
+	// once; see ApplySelfReport in package health. It returns when the context is done or the
+	// connection has ended, which by itself means nothing for the endpoint. It may run while Probe
+	// does.
 	Watch(ctx context.Context, report func(Result))
 }

@@ -16,8 +16,8 @@ limitations under the License.
 
 package probes
 
-// ReasonError says what a probe was doing when it failed. Its reason is the one
-// that counts when the error itself is none of the network's.
+// ReasonError says what a probe was doing when it failed. Its reason counts unless the error
+// itself is an error of the network.
 type ReasonError struct {
 	Reason Reason
 	// Code is that of the result; 0 unless the reason is ReasonStatus.

@@ -28,7 +28,7 @@ type Outcome uint8
 const (
 	// Unknown means that the probe could not be made, or not be trusted, for a
 	// cause that lies with the prober and not with the endpoint: no file
-	// descriptors, no route, no name server. It counts neither for nor against.
+	// descriptors, no route, no name server. It changes no verdict.
 	Unknown Outcome = iota
 	// Success means that the endpoint answered as it should.
 	Success
@@ -46,12 +46,12 @@ const (
 	Reachable
 )
 
-// Reached reports whether there was an endpoint that meant well.
+// Reached reports whether the probe reached a working endpoint.
 func (o Outcome) Reached() bool {
 	return o == Success || o == Draining || o == Ineligible || o == Reachable
 }
 
-// Completes reports whether the probe went all its way, so that it took as long as it usually does.
+// Completes reports whether the probe ran to its end, so that its duration is typical.
 func (o Outcome) Completes() bool { return o == Success || o == Ineligible }
 
 // Decides reports whether the outcome counts for a verdict.
@@ -164,15 +164,15 @@ const (
 	// ReasonStalled: the operator's process stood still during the probe, so that the
 	// endpoint had no fair chance.
 	ReasonStalled
-	// ReasonCrowded: the operator was too busy to ask, or computing for others for most of the
-	// probe's time.
+	// ReasonCrowded: the operator was too busy to make the probe, or computed for other probes for
+	// most of its time.
 	ReasonCrowded
 	// ReasonIsolated: the operator has lost its own network, it seems.
 	ReasonIsolated
 	// ReasonDeferred: limits, or too much work, have kept the probe from beginning.
 	ReasonDeferred
-	// ReasonUnconfirmed: the probe failed, but it takes another one, or another endpoint that
-	// answers, to tell that it is the endpoint's fault.
+	// ReasonUnconfirmed: the probe failed, but only another failure, or another endpoint that
+	// answers, can show that it is the endpoint's fault.
 	ReasonUnconfirmed
 	// ReasonUnsoundDefinition: the health check, or something that it refers to, is such that
 	// no probe can be made.

@@ -17,11 +17,11 @@ limitations under the License.
 // Package localnet looks at the operator's own network: its links, its default gateways and
 // what is directly connected.
 //
-// Statistics cannot tell a cut of our own network from the death of all endpoints where
-// there are only one or two of them. The host itself knows more: that a link has no carrier,
-// that a gateway does not answer ARP or neighbour discovery, or that a gateway stopped
-// answering echo requests, if it ever answered any. The package says so only when that is
-// true of every default gateway: what is left may be the way to an endpoint.
+// With only one or two endpoints, statistics cannot distinguish a cut of the operator's own
+// network from the death of all endpoints. The host itself knows more: that a link has no
+// carrier, that a gateway does not answer ARP or neighbour discovery, or that a gateway stopped
+// answering echo requests, if it ever answered any. The network counts as down only if that
+// applies to every default gateway: any other may lead to an endpoint.
 //
 // It knows nothing of targets and verdicts. A host without a default route gives no
 // evidence; there, connecting fails with an error that says whose fault it is.

@@ -30,8 +30,8 @@ import (
 // echoTimeout is how long a gateway on our own link has for an answer.
 const echoTimeout = 300 * time.Millisecond
 
-// ping sends a gateway an echo request and waits for the reply. It is not possible where
-// the kernel does not let us (net.ipv4.ping_group_range), or where nothing can be sent.
+// ping sends a gateway an echo request and waits for the reply. possible is false if the kernel
+// does not allow it (net.ipv4.ping_group_range), or if nothing can be sent.
 func ping(ctx context.Context, gateway Gateway) (answered, possible bool) {
 	network, listen, request, protocol := "udp4", "0.0.0.0", icmp.Message{Type: ipv4.ICMPTypeEcho}, 1
 	reply := icmp.Type(ipv4.ICMPTypeEchoReply)

@@ -31,7 +31,7 @@ import (
 
 // Options are what a Monitor needs.
 type Options struct {
-	// Echo has gateways asked by echo requests, one in each interval.
+	// Echo sends each gateway an echo request in each interval.
 	Echo bool
 	// Clock is the real one if nil.
 	Clock clock.Clock
@@ -42,7 +42,7 @@ type Options struct {
 // Monitor looks at the operator's own network again and again.
 type Monitor struct {
 	options Options
-	// read and ask are the kernel's answers, and a gateway's.
+	// read queries the kernel, and ask a gateway.
 	read func() (Snapshot, error)
 	ask  func(context.Context, Gateway) (answered, possible bool)
 
@@ -53,7 +53,7 @@ type Monitor struct {
 	echoes map[Gateway]*echoHistory
 }
 
-// New returns a monitor that knows nothing before Start.
+// New returns a monitor that reports nothing before Start.
 func New(options Options) *Monitor {
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
@@ -65,11 +65,11 @@ func New(options Options) *Monitor {
 // that a gateway is gone, which is before a probe of the default timeout has failed twice.
 const interval = 500 * time.Millisecond
 
-// maxShare bounds the time that is spent reading from the kernel to a hundredth: a host with a
-// million routes is looked at less often.
+// maxShare bounds the time spent reading from the kernel to a hundredth: a host with a million
+// routes is checked less often.
 const maxShare = 100
 
-// Start looks until the context is done.
+// Start checks the network until the context is done.
 func (m *Monitor) Start(ctx context.Context) error {
 	for ctx.Err() == nil {
 		reading := m.look(ctx)
@@ -82,13 +82,13 @@ func (m *Monitor) Start(ctx context.Context) error {
 }
 
 // look takes a snapshot, asks the gateways, and decides. It returns how long the kernel took,
-// to which the gateways' silence adds nothing.
+// without the gateways.
 func (m *Monitor) look(ctx context.Context) (reading time.Duration) {
 	started := m.options.Clock.Now()
 	snapshot, err := m.read()
 	reading = m.options.Clock.Since(started)
 	if err != nil {
-		// It is no evidence of anything; what was known may be outdated.
+		// An error proves nothing, and what was known may be outdated.
 		m.update(false, false, fmt.Sprintf("cannot read the state of the network: %v", err))
 		return reading
 	}
@@ -102,7 +102,7 @@ func (m *Monitor) look(ctx context.Context) (reading time.Duration) {
 	return reading
 }
 
-// askAll asks the gateways at one time, and forgets those that are none any more.
+// askAll asks all gateways at the same time, and forgets former gateways.
 func (m *Monitor) askAll(ctx context.Context, gateways []Gateway) {
 	before := m.echoes
 	m.echoes = make(map[Gateway]*echoHistory, len(gateways))

@@ -26,7 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// read asks the kernel, by rtnetlink(7). It needs no privilege.
+// read queries the kernel by rtnetlink(7), which needs no privilege.
 func read() (Snapshot, error) {
 	snapshot := Snapshot{Carrier: map[int]bool{}, Failed: map[Gateway]bool{}}
 	for _, query := range []struct {

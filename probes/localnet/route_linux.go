@@ -106,8 +106,8 @@ func findRoute(addr netip.Addr) (route, error) {
 }
 
 // isUnresolved reports whether the neighbour table has an entry for an address that does not
-// answer. A kernel that cannot say (before Linux 5.0) counts as one that says so: with no
-// entry at all the question would not have come up.
+// answer. For a kernel that cannot look up single entries (before Linux 5.0) it returns true: an
+// entry that does not answer is the usual cause of the errors that lead here.
 func isUnresolved(addr netip.Addr, device uint32) bool {
 	request := unix.NdMsg{Family: familyOf(addr), Ifindex: int32(device)}
 	header := unsafe.Slice((*byte)(unsafe.Pointer(&request)), unsafe.Sizeof(request))
@@ -145,7 +145,7 @@ func askNetlink(kind, answerKind uint16, header []byte, attribute uint16, value 
 	message = binary.NativeEndian.AppendUint32(message, uint32(length))
 	message = binary.NativeEndian.AppendUint16(message, kind)
 	message = binary.NativeEndian.AppendUint16(message, unix.NLM_F_REQUEST)
-	message = append(message, make([]byte, 8)...) // sequence number and port, which a socket of our own needs not
+	message = append(message, make([]byte, 8)...) // sequence number and port: this socket has one request only
 	message = append(message, header...)
 	message = binary.NativeEndian.AppendUint16(message, uint16(unix.SizeofRtAttr+len(value)))
 	message = binary.NativeEndian.AppendUint16(message, attribute)

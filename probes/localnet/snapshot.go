@@ -85,20 +85,20 @@ func (s *Snapshot) connects(addr netip.Addr) bool {
 
 // echoHistory is how a gateway has answered echo requests.
 type echoHistory struct {
-	// answers counts those in a row before the silence, up to minAnswers, and silence the
-	// requests since that were not answered.
+	// answers counts answers in a row, up to minAnswers, and silence the requests since then
+	// without an answer.
 	answers, silence int
 }
 
-// A gateway that answered minAnswers echo requests in a row is one that does. Its silence
-// means something after minSilence requests; many gateways answer none, or not all.
+// A gateway that has answered minAnswers echo requests in a row is expected to go on. It counts as
+// lost after minSilence requests without an answer. Many gateways answer none, or not all.
 const minAnswers, minSilence = 5, 3
 
 func (h *echoHistory) note(answered bool) {
 	switch {
 	case answered:
 		if h.silence > 0 && h.silence < minSilence {
-			h.answers = 0 // it leaves out some: its silence means nothing
+			h.answers = 0 // it skips some, so its silence proves nothing
 		}
 		h.answers, h.silence = min(h.answers+1, minAnswers), 0
 	case h.answers < minAnswers:
@@ -108,5 +108,5 @@ func (h *echoHistory) note(answered bool) {
 	}
 }
 
-// stopped reports whether a gateway that used to answer does so no more.
+// stopped reports whether a gateway that used to answer has stopped.
 func (h *echoHistory) stopped() bool { return h != nil && h.silence >= minSilence }

@@ -40,30 +40,29 @@ func (kernelTables) isOwn(addr netip.Addr) bool { return localnet.IsOwn(addr) }
 
 func (kernelTables) nextHopOf(addr netip.Addr) localnet.NextHop { return localnet.FindNextHop(addr) }
 
-// attribute decides who caused an errno that a socket returned after its connection was
-// begun, from the entry of its error queue, if there is one. to is the endpoint.
+// attribute decides which host caused an errno that a socket returned after connect(), from the
+// entry of its error queue, if there is one. to is the endpoint.
 //
-//   - A message from the endpoint's own address comes from the endpoint, also when that is an
-//     address of this host: it refuses, or its firewall rejects.
-//   - A message from another address of this host was made here: by its firewall, or because
-//     a neighbour of its link does not answer. It is ours, with one exception: if there is no
-//     router between, so that the neighbour that does not answer is the endpoint, the endpoint
-//     is dead. A neighbour table that knows how to reach the endpoint, or has never looked for
-//     it, shows that the message is the firewall's.
-//   - A message from anywhere else is a router's or a firewall's on the way, which answers
-//     for the endpoint: nobody reaches it that way, whatever the errno.
+//   - A message from the endpoint's own address comes from the endpoint, also if that is an
+//     address of this host: the endpoint refuses, or its firewall rejects.
+//   - A message from another address of this host comes from its firewall, or from the kernel
+//     because a neighbour on the link does not answer. This host is the cause, with one
+//     exception: without a router in between, the silent neighbour is the endpoint itself, which
+//     is dead. If the neighbour table has the endpoint's link-layer address, or no entry for the
+//     endpoint, the message comes from the firewall.
+//   - A message from anywhere else comes from a router or a firewall on the way: nobody reaches
+//     the endpoint that way, whatever the errno.
 //
-// In a Pod, its node and the gateway of its network are elsewhere, too. Nodes route for their
-// Pods, and the one that says that an endpoint cannot be reached nearly always says so because
-// the endpoint does not answer on the node's link, which is a death like any other. If it is
-// the node that has lost its way, all endpoints fail at once, and the guard is there for that.
-// Address translation on the way does not get in the way: it translates the packet that the
-// message quotes back, and leaves the sender's address.
+// For a Pod, its node and the gateway of its network are such routers. When a node reports an
+// endpoint as unreachable, nearly always the endpoint does not answer on the node's link, which is
+// a death like any other. If the node itself has no route any more, all endpoints fail at once,
+// which the guard detects. Address translation on the way does no harm: it translates the packet
+// that the message quotes, and leaves the sender's address.
 //
-// Without an entry, an error of UDP or ICMP is ours: whatever others send is queued. For TCP
-// it may be a RST, which leaves no trace but the errno, and which a firewall of this host can
-// forge (reject with tcp reset); nobody can tell those apart. It may also be a message that
-// arrived when the connection stood, or, up to Linux 5.8, any: then the route decides.
+// Without an entry, this host caused an error of UDP or ICMP: messages from others are queued. For
+// TCP it may be a RST, which leaves no trace except the errno; one that a firewall of this host
+// has forged (reject with tcp reset) looks the same. It may also be a message that arrived on an
+// established connection or, up to Linux 5.8, any message: then the route decides.
 func attribute(entry *queuedError, errno syscall.Errno, stream bool, to netip.Addr, tables hostTables) *Error {
 	switch {
 	case entry != nil:
@@ -115,8 +114,8 @@ func isUnreachable(errno syscall.Errno) bool {
 	return false
 }
 
-// AttributeError adds to an error of a socket who caused it. fd is the socket's descriptor. What is
-// clear without looking into the error queue is left as it is.
+// AttributeError adds to an error of a socket which host caused it. fd is the socket's descriptor.
+// It returns an error unchanged if its cause is clear without the error queue.
 func AttributeError(fd int, stream bool, to netip.Addr, err error) error {
 	var (
 		errno     syscall.Errno

@@ -21,11 +21,11 @@ import (
 	"time"
 )
 
-// EndWithContext makes a connection end with the context, until it is stopped. Only when it
-// fires this costs a goroutine. The context's timer does for the deadline, too.
+// EndWithContext ends reads and writes of a connection with the context, until stop is called. It
+// starts a goroutine only when the context ends. The context's timer serves for the deadline, too.
 func EndWithContext(ctx context.Context, conn interface{ SetDeadline(time.Time) error }) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(PastDeadline) })
 }
 
-// PastDeadline is a deadline that is over: it ends what reads or writes.
+// PastDeadline is a deadline in the past: it ends all reads and writes.
 var PastDeadline = time.Unix(1, 0)

@@ -16,8 +16,8 @@ limitations under the License.
 
 // Package socket opens the sockets that all probes use, and says who caused an error.
 //
-// What a connect() returns at once is our own host's doing. What comes later comes from the
-// sender of the ICMP message in the socket's error queue; see attribute_linux.go. Out come
-// connections, and errors of type [Error] that know whether this host caused them. The package
-// knows addresses only: no names, no TLS, no policy.
+// The operator's own host causes the errors that connect() returns at once. Later ones come from
+// the sender of the ICMP message in the socket's error queue; see attribute_linux.go. An [Error]
+// says whether this host caused it. The package knows addresses only: no names, no TLS, no
+// policy.
 package socket

@@ -53,9 +53,9 @@ func (e queuedError) hostUnreachable() bool {
 // keepErrors makes the kernel keep the ICMP messages for a socket in its error queue.
 //
 // It also makes UDP and ICMP sockets fail at once when a router says that the endpoint cannot
-// be reached, instead of waiting in silence, and TCP connections that stand already. While a
-// TCP connection is being made, Linux takes such a message for fatal in any case. That a
-// passing fault of a router thus fails a probe is what failure thresholds are for.
+// be reached, instead of waiting in silence, and established TCP connections, too. While a TCP
+// connection is being made, such a message is fatal to Linux in any case. A passing fault of a
+// router thus fails a probe, which is what failure thresholds are for.
 //
 // IPv4 sockets of TCP fill the queue without it in Linux 6.18, IPv6 ones do not, and the
 // documentation promises neither.

@@ -52,9 +52,9 @@ func (e *Error) ProbeResult() probes.Result {
 	return probes.FailureResult(probes.ReasonHostUnreachable)
 }
 
-// ErrnoResults are the results of errnos that come without a [Error]: those that can
-// come from one side only, and on systems other than Linux all of them, where the kernel does
-// not say which host caused an error.
+// ErrnoResults are the results of errnos without an [Error]: those that only one side can cause,
+// and all of them on systems other than Linux, where the kernel does not report which host caused
+// an error.
 var ErrnoResults = map[syscall.Errno]probes.Result{
 	syscall.ECONNREFUSED: probes.FailureResult(probes.ReasonConnectionRefused),
 	syscall.ECONNRESET:   probes.FailureResult(probes.ReasonConnectionClosed),

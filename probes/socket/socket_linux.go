@@ -28,14 +28,14 @@ import (
 	"time"
 )
 
-// Socket is a connection made with the system calls that a probe needs. net.Dialer makes six
-// more, for options and addresses that nobody looks at, and binds the local port ahead of the
-// connection, which uses ports up much faster. Its errors are attributed to a host, see
+// Socket is a connection made with only the system calls that a probe needs. net.Dialer makes six
+// more, for options and addresses that probes do not use, and binds the local port before it
+// connects, which uses up ports much faster. Errors of a Socket say which host caused them, see
 // attribute.
 type Socket struct {
 	*os.File // waits in the runtime's poller, as connections of net do
 	to       netip.AddrPort
-	// datagrams: it is a socket of UDP or ICMP, and not of TCP.
+	// datagrams: the socket is one of UDP or ICMP, not of TCP.
 	datagrams bool
 }
 
@@ -48,11 +48,11 @@ func OpenSocket(_ context.Context, to netip.AddrPort) (*Socket, error) {
 	return Of(fd, to), nil
 }
 
-// NewSocket returns the descriptor of a TCP socket that blocks nobody.
+// NewSocket returns the descriptor of a non-blocking TCP socket.
 func NewSocket(to netip.AddrPort) (int, error) { return newSocketOf(to, syscall.SOCK_STREAM, 0) }
 
-// newSocketOf returns the descriptor of a socket that blocks nobody and keeps the errors that
-// routers send.
+// newSocketOf returns the descriptor of a non-blocking socket that keeps the errors that routers
+// send.
 func newSocketOf(to netip.AddrPort, kind, protocol int) (int, error) {
 	family, v6 := syscall.AF_INET, isIPv6(to)
 	if v6 {
@@ -74,13 +74,13 @@ func Of(fd int, to netip.AddrPort) *Socket {
 	return &Socket{File: os.NewFile(uintptr(fd), "probe"), to: to}
 }
 
-// OpenDatagrams returns a UDP socket that takes datagrams from one place only.
+// OpenDatagrams returns a UDP socket that receives datagrams from one address only.
 func OpenDatagrams(_ context.Context, to netip.AddrPort) (net.Conn, error) {
 	return NewDatagrams(to, syscall.IPPROTO_UDP)
 }
 
-// NewDatagrams returns a socket of UDP, or of ICMP's echo requests, that takes datagrams from
-// one address only, and learns of it if that cannot be reached.
+// NewDatagrams returns a socket of UDP, or of ICMP's echo requests, that receives datagrams from
+// one address only, and fails if that is unreachable.
 func NewDatagrams(to netip.AddrPort, protocol int) (*Socket, error) {
 	fd, err := newSocketOf(to, syscall.SOCK_DGRAM, protocol)
 	if err != nil {
@@ -95,7 +95,7 @@ func NewDatagrams(to netip.AddrPort, protocol int) (*Socket, error) {
 	return conn, nil
 }
 
-// BeginConnect calls connect(). Its errors are this host's: nobody else has been asked yet.
+// BeginConnect calls connect(). This host causes its errors: nothing has been sent yet.
 func BeginConnect(fd int, to netip.AddrPort) error {
 	err := syscall.Connect(fd, sockaddr(to))
 	var errno syscall.Errno
@@ -105,11 +105,11 @@ func BeginConnect(fd int, to netip.AddrPort) error {
 	return &Error{errno, true}
 }
 
-// ConnectError returns why a TCP connection that was begun has failed, or is about to; nil
-// otherwise. A message from a router may be there before connect() has returned: then the
-// kernel only notes it and tries on, although it gives up a connection to which the message
-// comes a little later. It counts in either case, or the result would depend on how near the
-// router is.
+// ConnectError returns why a TCP connection in progress has failed, or is about to; nil otherwise.
+// If a message from a router arrives before connect() has returned, the kernel only notes the
+// message and goes on, although it gives up the connection if the message arrives a little later.
+// The message counts in either case, so that the result does not depend on how near the router
+// is.
 func ConnectError(fd int, to netip.AddrPort) error {
 	failed, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR)
 	switch {
@@ -121,7 +121,7 @@ func ConnectError(fd int, to netip.AddrPort) error {
 	return attributed(fd, true, to.Addr(), syscall.Errno(failed))
 }
 
-// Connect waits until the connection stands, within the socket's deadline.
+// Connect waits until the connection is established, until the socket's deadline at most.
 func (s *Socket) Connect() error {
 	conn, err := s.SyscallConn()
 	if err != nil {
@@ -146,7 +146,7 @@ func (s *Socket) Connect() error {
 	return failed
 }
 
-// continueConnect reports whether the connection stands or has failed.
+// continueConnect reports whether the connection is established or has failed.
 func (s *Socket) continueConnect(fd int) (done bool, err error) {
 	err = syscall.Connect(fd, sockaddr(s.to))
 	switch {

@@ -40,7 +40,7 @@ func OpenSocket(ctx context.Context, to netip.AddrPort) (*Socket, error) {
 // Connect does nothing.
 func (s *Socket) Connect() error { return nil }
 
-// OpenDatagrams returns a UDP socket that takes datagrams from one place only.
+// OpenDatagrams returns a UDP socket that receives datagrams from one address only.
 func OpenDatagrams(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "udp", to.String())
 }
