@@ -34,17 +34,17 @@ import (
 // DNSPort is the port of name servers.
 const DNSPort = 53
 
-// MaxDatagram is the longest answer that is asked for by UDP: it gets through without
-// being fragmented (https://www.dnsflagday.net/2020).
+// MaxDatagram is the maximum length of a reply by UDP that queries allow: such a reply is not
+// fragmented (https://www.dnsflagday.net/2020).
 const MaxDatagram = 1232
 
-// NewQuestion is the question for a name, which is absolute, with or without a dot at its end.
+// NewQuestion returns the question for a name, which is absolute with or without a final dot.
 func NewQuestion(name string, kind dnsmessage.Type) (dnsmessage.Question, error) {
 	absolute, err := dnsmessage.NewName(strings.TrimSuffix(name, ".") + ".")
 	return dnsmessage.Question{Name: absolute, Type: kind, Class: dnsmessage.ClassINET}, err
 }
 
-// packQuery is packQuestion of a newQuestion.
+// packQuery packs the question for a name.
 func packQuery(name string, kind dnsmessage.Type) ([]byte, error) {
 	question, err := NewQuestion(name, kind)
 	if err != nil {
@@ -53,8 +53,7 @@ func packQuery(name string, kind dnsmessage.Type) ([]byte, error) {
 	return PackQuestion(question)
 }
 
-// PackQuestion makes the message with a question to a recursive name server, without its
-// identifier.
+// PackQuestion packs a query to a recursive name server. Its identifier is not set.
 func PackQuestion(question dnsmessage.Question) ([]byte, error) {
 	var size dnsmessage.ResourceHeader
 	if err := size.SetEDNS0(MaxDatagram, dnsmessage.RCodeSuccess, false); err != nil {
@@ -68,13 +67,13 @@ func PackQuestion(question dnsmessage.Question) ([]byte, error) {
 	return query.Pack()
 }
 
-// dnsMessage is a query with an identifier of its own, and with the two bytes of length
-// that go ahead by TCP. It asks by UDP and by TCP: they are the same question.
-type dnsMessage []byte
+// DNSMessage is a query with an identifier, after the two bytes of length that precede it by TCP. It
+// serves for UDP and TCP.
+type DNSMessage []byte
 
 // NewDNSMessage gives a packed query an identifier and a length.
-func NewDNSMessage(query []byte) dnsMessage {
-	message := make(dnsMessage, 2, 2+len(query))
+func NewDNSMessage(query []byte) DNSMessage {
+	message := make(DNSMessage, 2, 2+len(query))
 	message = append(message, query...)
 	binary.BigEndian.PutUint16(message, uint16(len(query)))
 	binary.BigEndian.PutUint16(message[2:], uint16(rand.Uint32()))
@@ -82,22 +81,21 @@ func NewDNSMessage(query []byte) dnsMessage {
 }
 
 // query is the message without its length.
-func (m dnsMessage) query() []byte { return m[2:] }
+func (m DNSMessage) query() []byte { return m[2:] }
 
-// MaxStrays is how many datagrams may come that are no answer. One that is may be behind
-// them.
+// MaxStrays bounds how many datagrams are skipped that do not answer the query.
 const MaxStrays = 16
 
-// AskByUDP returns as much of the answer as the buffer holds. The connection's deadline
-// bounds it.
-func AskByUDP(conn net.Conn, message dnsMessage, buffer []byte) ([]byte, error) {
+// AskByUDP sends a query and returns as much of the answer as the buffer holds. The caller sets the
+// connection's deadline.
+func AskByUDP(conn net.Conn, message DNSMessage, buffer []byte) ([]byte, error) {
 	if _, err := conn.Write(message.query()); err != nil {
 		return nil, err
 	}
 	for stray := range MaxStrays {
 		n, err := conn.Read(buffer)
 		if err != nil && stray > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-			break // it has said something, and that was no answer
+			break // only datagrams that do not answer the query have come
 		}
 		if err != nil {
 			return nil, err
@@ -109,8 +107,8 @@ func AskByUDP(conn net.Conn, message dnsMessage, buffer []byte) ([]byte, error) 
 	return nil, ErrNotDNS
 }
 
-// AskByTCP returns the answer, in the buffer if it fits.
-func AskByTCP(conn net.Conn, message dnsMessage, buffer []byte) ([]byte, error) {
+// AskByTCP sends a query and returns the answer, in the buffer if it fits.
+func AskByTCP(conn net.Conn, message DNSMessage, buffer []byte) ([]byte, error) {
 	if _, err := conn.Write(message); err != nil {
 		return nil, err
 	}
@@ -131,13 +129,11 @@ func AskByTCP(conn net.Conn, message dnsMessage, buffer []byte) ([]byte, error) 
 	return answer, nil
 }
 
-// dnsHeaderBytes is the length of a message's header (RFC 1035, 4.1.1). The identifier is
-// in its first two bytes, the mark of an answer in the third, the number of questions in
-// the fifth and sixth.
+// dnsHeaderBytes is the length of a message's header (RFC 1035, 4.1.1). The first two bytes are the
+// identifier, the third has the bit of a response, the fifth and sixth are the number of questions.
 const dnsHeaderBytes = 12
 
-// IsAnswerTo tells an answer to this query from everything else. Only an error may leave
-// out the question.
+// IsAnswerTo reports whether a message answers a query. Only an error may leave out the question.
 func IsAnswerTo(query, answer []byte) bool {
 	if len(answer) < dnsHeaderBytes || !bytes.Equal(query[:2], answer[:2]) || answer[2]&0x80 == 0 {
 		return false

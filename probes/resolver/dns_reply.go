@@ -25,7 +25,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// LookupOutcome is what came of asking for a name.
+// LookupOutcome is the outcome of a lookup.
 type LookupOutcome uint8
 
 // Outcomes of a lookup.
@@ -41,12 +41,11 @@ const (
 	// LookupAliasLoop: the name is an alias of itself, or the end of a chain of aliases
 	// that is too long.
 	LookupAliasLoop
-	// LookupServerFailure: the name servers say that they cannot find out (SERVFAIL and
-	// others).
+	// LookupServerFailure: the name servers report a failure (SERVFAIL and others).
 	LookupServerFailure
-	// LookupRefused: the name servers do not answer such questions, or not to us.
+	// LookupRefused: the name servers do not answer such questions, at least not to the operator.
 	LookupRefused
-	// LookupInvalid: what the name servers send is no answer to the question.
+	// LookupInvalid: the name servers' messages do not answer the question.
 	LookupInvalid
 	// LookupTimeout: the name servers do not answer, or cannot be reached.
 	LookupTimeout
@@ -63,29 +62,28 @@ func (o LookupOutcome) String() string {
 	}[o]
 }
 
-// failed reports that nothing is known about the name: asking again may tell more.
+// failed reports whether the lookup found out nothing about the name, so that a retry is worthwhile.
 func (o LookupOutcome) failed() bool { return o >= LookupAliasLoop }
 
-// dnsReply is what name servers say to a question.
+// dnsReply is the reply of the name servers to a question.
 type dnsReply struct {
 	outcome LookupOutcome
 	records RecordSet
-	// ttl is how long the reply holds: the least of all records that led to it. 0 if
-	// nothing says so.
+	// ttl is how long the reply is valid: the minimum of all records that led to it; 0 if there is
+	// none.
 	ttl time.Duration
-	// alias is what to ask for next; empty if this is all.
+	// alias is the name to look up next; empty if the reply is complete.
 	alias string
 }
 
 const (
 	// MaxAliases is the longest chain of aliases that is followed.
 	MaxAliases = 16
-	// MaxRecords is how many records of a reply count, the first ones in their order.
+	// MaxRecords is how many records of a reply count, the first ones after sorting.
 	MaxRecords = 1000
 )
 
-// readReply reads a message that answers the question, and follows the aliases that are in
-// it.
+// readReply reads a message that answers the question, and follows the aliases in it.
 func readReply(message []byte, question Question) dnsReply {
 	invalid := dnsReply{outcome: LookupInvalid}
 	var parser dnsmessage.Parser
@@ -116,12 +114,12 @@ func readReply(message []byte, question Question) dnsReply {
 	case entry != nil && !entry.records.empty():
 		entry.records.Sort()
 		return dnsReply{outcome: LookupFound, records: entry.records, ttl: min(ttl, entry.ttl)}
-	case entry != nil: // the one target of SRV that means that there is none
+	case entry != nil: // only SRV records without a usable target, such as "."
 		return dnsReply{outcome: LookupEmpty, ttl: min(ttl, entry.ttl)}
 	case end != question.Name && end != "" && !hasSOA:
 		return dnsReply{alias: end, ttl: ttl}
 	case !hasSOA && !header.Authoritative && !header.RecursionAvailable:
-		return dnsReply{outcome: LookupRefused} // it refers to others, which are not ours to ask
+		return dnsReply{outcome: LookupRefused} // a referral, which only recursive name servers follow
 	}
 	return dnsReply{outcome: LookupEmpty, ttl: min(ttl, negative)}
 }
@@ -191,7 +189,8 @@ func (s *RecordSet) add(parser *dnsmessage.Parser, kind RecordType) error {
 		return err
 	}
 	resource, err := parser.SRVResource()
-	// "." says that there is no such service, and what is no host's name cannot be asked for.
+	// "." means that there is no such service, and other names that are no host names cannot be
+	// looked up.
 	if target := nameOf(resource.Target); IsHostName(target) {
 		s.Services = append(s.Services, ServiceRecord{Priority: resource.Priority, Weight: resource.Weight, Target: target, Port: resource.Port})
 	}
@@ -200,7 +199,7 @@ func (s *RecordSet) add(parser *dnsmessage.Parser, kind RecordType) error {
 
 // follow goes from alias to alias; false if that has no end.
 func (r *recordsRead) follow(name string) (end string, ttl time.Duration, ok bool) {
-	ttl = longestTTL
+	ttl = maxTTL
 	for range MaxAliases {
 		next, isAlias := r.aliases[name]
 		if !isAlias {
@@ -211,8 +210,8 @@ func (r *recordsRead) follow(name string) (end string, ttl time.Duration, ok boo
 	return "", 0, false
 }
 
-// readNegativeTTL is how long it holds that there is nothing, by the zone's SOA record
-// (RFC 2308, 5), if there is one.
+// readNegativeTTL returns how long a negative reply is valid, by the zone's SOA record (RFC 2308, 5),
+// if there is one.
 func readNegativeTTL(parser *dnsmessage.Parser) (ttl time.Duration, hasSOA bool) {
 	for {
 		header, err := parser.AuthorityHeader()
@@ -237,9 +236,9 @@ func nameOf(name dnsmessage.Name) string {
 	return strings.TrimSuffix(strings.ToLower(name.String()), ".")
 }
 
-const longestTTL = (1<<31 - 1) * time.Second
+const maxTTL = (1<<31 - 1) * time.Second
 
-// ttlOf takes a number that is too large for 0 (RFC 2181, 8).
+// ttlOf treats a number that is too large as 0 (RFC 2181, 8).
 func ttlOf(seconds uint32) time.Duration {
 	if seconds >= 1<<31 {
 		return 0

@@ -117,7 +117,7 @@ func FuzzReadReply(f *testing.F) {
 		question := Question{Name: "db.example", Type: kinds[int(kind)%len(kinds)]}
 		got := readReply(message, question)
 		switch {
-		case got.ttl < 0 || got.ttl > longestTTL:
+		case got.ttl < 0 || got.ttl > maxTTL:
 			t.Errorf("a TTL of %v", got.ttl)
 		case (got.outcome == LookupFound) == got.records.empty():
 			t.Errorf("%v with %+v", got.outcome, got.records)

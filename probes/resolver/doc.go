@@ -14,10 +14,10 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package resolver answers what DNS names lead to.
+// Package resolver looks up DNS names.
 //
-// A [Resolver] asks again and again for the names of endpoints and tells their owners of changes.
-// A [Cache] answers for probe URLs and redirects. Both ask the name servers themselves: names are
-// absolute, replies live as long as their TTL, and a name server that fails is no reason to
-// forget what is known. The package decides nothing about the addresses that it finds.
+// A [Resolver] looks up the names of endpoints again and again, and notifies their owners of
+// changes. A [Cache] looks up names in probe URLs and redirects. Both query the name servers
+// themselves: names are absolute, and replies live as long as their TTL. A Resolver keeps the last
+// records while name servers fail. The package decides nothing about the addresses that it finds.
 package resolver

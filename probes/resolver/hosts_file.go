@@ -41,8 +41,8 @@ type hostsFile struct {
 	names map[string][]netip.Addr
 }
 
-// lookup returns the addresses that the file has for a name in small letters and without a dot
-// at its end. A file that cannot be read changes nothing.
+// lookup returns the addresses of a name, which is in lower case and without a final dot. If the
+// file cannot be read, its last content counts.
 func (f *hostsFile) lookup(name string) []netip.Addr {
 	f.mu.Lock()
 	defer f.mu.Unlock()

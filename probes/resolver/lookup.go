@@ -25,28 +25,26 @@ import (
 
 // Answer is what is known of a question.
 type Answer struct {
-	// RecordSet are the records that there are, or that there were last: these are kept, whatever
-	// the name servers answer later, if they do, except that a name that does not exist loses them
-	// after a grace time.
+	// RecordSet has the last records found. They are kept whatever the name servers answer later,
+	// except that a name that does not exist loses them after a grace time.
 	RecordSet
-	// Stale: no name server has said them yet, they are Request.Known.
+	// Stale: the records are Request.Known, which no name server has confirmed yet.
 	Stale bool
-	// Outcome is that of the last lookup. Of several that failed in a row it is the first
-	// one's.
+	// Outcome is that of the last lookup or, of several that failed in a row, of the first.
 	Outcome LookupOutcome
-	// KeptUntil is when the records of a name that does not exist go; zero if there are
+	// KeptUntil is when the records of a name that does not exist are dropped; zero if there are
 	// none, or the name exists.
 	KeptUntil time.Time
 	// FirstAsked is when the question was first asked.
 	FirstAsked time.Time
 }
 
-// same leaves out what is no news.
+// same reports whether owners see no difference.
 func (a Answer) same(other Answer) bool {
 	return a.Outcome == other.Outcome && a.equal(other.RecordSet) && a.KeptUntil.Equal(other.KeptUntil)
 }
 
-// TTLBounds keep the time after which a name is asked for again.
+// TTLBounds bound the time until a name is looked up again.
 type TTLBounds struct {
 	// Min and Max are positive, and Min is not above Max.
 	Min, Max time.Duration
@@ -54,10 +52,10 @@ type TTLBounds struct {
 
 func (b TTLBounds) clamp(ttl time.Duration) time.Duration { return min(max(ttl, b.Min), b.Max) }
 
-// longestPause is the longest time between two lookups that fail.
-const longestPause = 30 * time.Second
+// maxPause is the longest time from a failed lookup to the next.
+const maxPause = 30 * time.Second
 
-// lookup is a question that is asked again and again, however many owners want to know.
+// lookup is a question that is asked again and again, once for all of its owners.
 type lookup struct {
 	question Question
 	// servers are those of the question; nil for the operator's own.
@@ -65,8 +63,8 @@ type lookup struct {
 	answer  Answer
 	// bounds are those of each owner.
 	bounds map[probes.Owner]TTLBounds
-	// since is when the last reply came, and ttl how long it holds. With exactly, the same is
-	// known until then, and no longer.
+	// since is when the last reply came, and ttl how long it is valid. With exactly, asking before
+	// the end would bring nothing new.
 	since   time.Time
 	ttl     time.Duration
 	exactly bool
@@ -78,14 +76,14 @@ type lookup struct {
 	due time.Time
 	// position is its index in its queue; absent while it is being asked.
 	position int
-	// abandoned: nobody wants to know any more.
+	// abandoned: it has no owner any more.
 	abandoned bool
 }
 
-// absent is the position of who is in no queue.
+// absent is the position of lookups that are in no queue.
 const absent = -1
 
-// take learns from a reply.
+// take updates the answer from a reply.
 func (l *lookup) take(reply dnsReply, now time.Time, grace time.Duration) {
 	expiry := l.since.Add(l.ttl)
 	l.since, l.ttl, l.exactly = now, reply.ttl, false
@@ -96,8 +94,8 @@ func (l *lookup) take(reply dnsReply, now time.Time, grace time.Duration) {
 		}
 		return
 	}
-	// A server that counts down the time that its own copy holds says what is known
-	// already, short of a second: it tells no more of it when asked a little early.
+	// A server that counts down the TTL of its own copy, give or take a second, repeats the known
+	// reply: asking it a little early brings nothing new.
 	if left := expiry.Sub(now); reply.outcome == l.answer.Outcome && left > 0 && reply.ttl <= left+time.Second && reply.records.equal(l.answer.RecordSet) {
 		l.ttl, l.exactly = left, true
 	}
@@ -112,7 +110,7 @@ func (l *lookup) take(reply dnsReply, now time.Time, grace time.Duration) {
 	}
 }
 
-// miss lets the records go once the name has not existed for the grace time.
+// miss drops the records once the name has not existed for the grace time.
 func (l *lookup) miss(now time.Time, grace time.Duration) {
 	if l.nxdomainSince.IsZero() {
 		l.nxdomainSince = now
@@ -126,9 +124,8 @@ func (l *lookup) miss(now time.Time, grace time.Duration) {
 	}
 }
 
-// schedule sets when to ask again: not before the least TTL that an owner wants, and a
-// little before the reply has expired, so that questions which were asked together do not
-// stay together.
+// schedule sets when to ask again: not before the smallest minimum TTL of the owners, and a little
+// before the reply expires, at random, so that questions that were asked together spread out.
 func (l *lookup) schedule() {
 	var first time.Duration
 	for _, bounds := range l.bounds {
@@ -145,16 +142,15 @@ func (l *lookup) schedule() {
 
 func (l *lookup) wait(bounds TTLBounds) time.Duration {
 	if l.failures > 0 {
-		return min(bounds.Min<<min(l.failures-1, 8), max(bounds.Min, longestPause), bounds.Max)
+		return min(bounds.Min<<min(l.failures-1, 8), max(bounds.Min, maxPause), bounds.Max)
 	}
 	if l.exactly {
 		return min(l.ttl, bounds.Max)
 	}
-	early := 1 - earliness*rand.Float64()
+	early := 1 - maxEarly*rand.Float64()
 	ttl := bounds.clamp(l.ttl)
 	return max(time.Duration(float64(ttl)*early), min(bounds.Min, ttl))
 }
 
-// earliness is the most by which a name is asked for early, of the time that its reply
-// holds.
-const earliness = 0.05
+// maxEarly is the maximum share of a reply's TTL by which a lookup is early.
+const maxEarly = 0.05

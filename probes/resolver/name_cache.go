@@ -62,12 +62,12 @@ type cachedReply struct {
 }
 
 const (
-	// A reply holds for its TTL, but not for less or more than this.
+	// A reply is valid for its TTL, within these bounds.
 	minCacheTTL, maxCacheTTL = time.Second, 5 * time.Minute
-	// maxNegativeTTL bounds how long it holds that there is no address: somebody may be
-	// waiting for the record that was just created.
+	// maxNegativeTTL bounds how long a negative reply is valid: somebody may just have created the
+	// record.
 	maxNegativeTTL = 30 * time.Second
-	// failureTTL is how long a failed lookup is not repeated (RFC 9520, 3.2).
+	// failureTTL is the pause after a failed lookup (RFC 9520, 3.2).
 	failureTTL = time.Second
 	// resolutionDelay is how long the addresses of one family wait for those of the other
 	// (RFC 8305, 3): some name servers never answer one of the questions.
@@ -76,8 +76,7 @@ const (
 	maxCachedReplies = 20_000
 )
 
-// NewCache returns a cache of what these name servers say, or those of the host if there
-// are none.
+// NewCache returns a cache that queries these name servers, or the host's if there are none.
 func NewCache(servers []netip.AddrPort) *Cache {
 	return &Cache{
 		lookup:  newNameServers(resolvConf, servers).lookup,
@@ -95,22 +94,21 @@ type LookupError struct {
 
 func (e *LookupError) Error() string { return fmt.Sprintf("%s: %s", e.Name, e.Outcome) }
 
-// ProbeResult says nothing about the endpoint: that a name does not exist is no verdict either,
-// since the endpoint may be well.
+// ProbeResult implements probes.ResultError. The result is unknown even if the name does not exist,
+// since the endpoint may work.
 func (e *LookupError) ProbeResult() probes.Result {
 	return probes.UnknownResult(probes.ReasonNameResolution)
 }
 
-// NotFound reports whether the name servers say that there is no address, and not just that
-// they cannot say.
+// NotFound reports whether the name servers have answered that there is no address.
 func (e *LookupError) NotFound() bool { return e.Outcome == LookupMissing || e.Outcome == LookupEmpty }
 
-// Addresses returns the addresses of a name, those of IPv6 and of IPv4 in turns, IPv6 first
-// (RFC 8305, 4). Its error is a lookupError, or the context's if that was cancelled.
+// Addresses returns the addresses of a name, IPv6 and IPv4 alternating, IPv6 first (RFC 8305, 4).
+// Its error is a [LookupError], or the context's if that was cancelled.
 func (c *Cache) Addresses(ctx context.Context, name string) ([]netip.Addr, error) {
 	name = egress.PlainName(name)
 	if known := c.hosts.lookup(name); len(known) > 0 {
-		return inTurns(known), nil
+		return interleave(known), nil
 	}
 	if isLocalhost(name) {
 		return []netip.Addr{netip.IPv6Loopback(), netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
@@ -126,16 +124,16 @@ func (c *Cache) Addresses(ctx context.Context, name string) ([]netip.Addr, error
 	case <-ctx.Done():
 		return nil, lookupExpired(ctx, name)
 	}
-	var patience <-chan time.Time
+	var timeout <-chan time.Time
 	if first.reply.outcome == LookupFound {
 		timer := c.clock.NewTimer(resolutionDelay)
 		defer timer.Stop()
-		patience = timer.C()
+		timeout = timer.C()
 	}
 	select {
 	case <-second.done:
 		return combine(name, first.reply, second.reply)
-	case <-patience:
+	case <-timeout:
 		return combine(name, first.reply, dnsReply{})
 	case <-ctx.Done():
 		return nil, lookupExpired(ctx, name)
@@ -150,13 +148,13 @@ func lookupExpired(ctx context.Context, name string) error {
 	return &LookupError{name, LookupTimeout}
 }
 
-// combine merges the replies about both families. If there is no address, what a server failed
-// to say is more telling than what another reply says is missing.
+// combine merges the replies for both families. If there is no address, a failed lookup is more
+// telling than a negative reply.
 func combine(name string, first, second dnsReply) ([]netip.Addr, error) {
 	addrs := append(append([]netip.Addr(nil), first.records.Addresses...), second.records.Addresses...)
 	switch {
 	case len(addrs) > 0:
-		return inTurns(addrs), nil
+		return interleave(addrs), nil
 	case second.outcome.failed():
 		return nil, &LookupError{name, second.outcome}
 	case first.outcome.failed():
@@ -167,8 +165,8 @@ func combine(name string, first, second dnsReply) ([]netip.Addr, error) {
 	return nil, &LookupError{name, second.outcome}
 }
 
-// inTurns sorts addresses so that those of IPv6 and of IPv4 alternate, IPv6 first.
-func inTurns(addrs []netip.Addr) []netip.Addr {
+// interleave sorts addresses so that those of IPv6 and of IPv4 alternate, IPv6 first.
+func interleave(addrs []netip.Addr) []netip.Addr {
 	var six, four []netip.Addr
 	for _, addr := range addrs {
 		if addr.Unmap().Is4() {
@@ -189,8 +187,8 @@ func inTurns(addrs []netip.Addr) []netip.Addr {
 	return sorted
 }
 
-// begin returns the reply to a question that is known, or a lookup under way. Every begin needs
-// a leave. The lookup is for all probes that wait for it, and ends when the last one leaves.
+// begin returns the cached reply to a question, or a lookup under way. Every begin needs a leave.
+// The lookup serves all probes that wait for it, and ends when the last one leaves.
 func (c *Cache) begin(ctx context.Context, question Question) *cachedReply {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -215,7 +213,7 @@ func (r *cachedReply) isDone() bool {
 	}
 }
 
-// leave ends a lookup that nobody waits for any more.
+// leave ends a lookup that no probe waits for any more.
 func (c *Cache) leave(question Question, of *cachedReply) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -240,12 +238,12 @@ func (c *Cache) ask(ctx context.Context, question Question, of *cachedReply) {
 	case reply.outcome != LookupFound:
 		ttl = min(ttl, maxNegativeTTL)
 	}
-	// Nobody reads these before done is closed.
+	// These are not read before done is closed.
 	of.reply, of.expires = reply, c.clock.Now().Add(ttl)
 	close(of.done)
 }
 
-// makeRoom forgets what has expired when there is a lot, and if that does not help, anything.
+// makeRoom removes replies when there are too many: the expired ones, then any.
 func (c *Cache) makeRoom() {
 	if len(c.replies) < maxCachedReplies {
 		return

@@ -27,9 +27,9 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// CanonicalName is the form in which a DNS name of a user is asked for and compared: in
-// small letters and without the dot at its end. Names are absolute, whether they have
-// that dot or not. The error tells the user what to write.
+// CanonicalName returns the form in which a user's DNS name is looked up and compared: in lower case
+// and without a final dot. Names are absolute with or without that dot. The error says what to
+// write instead.
 func CanonicalName(text string) (string, error) {
 	name := strings.TrimSuffix(strings.ToLower(text), ".")
 	switch {
@@ -46,8 +46,8 @@ func CanonicalName(text string) (string, error) {
 	return "", fmt.Errorf("%q is neither an IPv4 or IPv6 address nor a DNS name", text)
 }
 
-// looksLikeAddress reports whether a text was meant as an address: a name does not end in a
-// number, and has no colon.
+// looksLikeAddress reports whether a text was meant as an address: names do not end in a number, and
+// have no colon.
 func looksLikeAddress(text string) bool {
 	last := text[strings.LastIndexByte(text, '.')+1:]
 	return strings.Contains(text, ":") && !strings.Contains(text, "//") ||
@@ -68,8 +68,7 @@ type ServiceName struct {
 
 var errServiceName = errors.New("write srv:// and the name of SRV records, as in srv://_postgresql._tcp.example.internal")
 
-// ParseServiceName reads what stands behind ServiceScheme. The error tells the user what
-// to write.
+// ParseServiceName reads the text after ServiceScheme. The error says what to write instead.
 func ParseServiceName(text string) (ServiceName, error) {
 	name, err := CanonicalName(text)
 	if err != nil {
@@ -128,8 +127,8 @@ func splitServers(text string) []netip.AddrPort {
 	return servers
 }
 
-// RecordSet is what they answer. Which of the two is set depends on the type of the question.
-// Both are sorted, and nothing is in them twice.
+// RecordSet holds the records of an answer. Which of the two lists is set depends on the type of the
+// question. Both are sorted and without duplicates.
 type RecordSet struct {
 	Addresses []netip.Addr
 	Services  []ServiceRecord
@@ -144,7 +143,7 @@ type ServiceRecord struct {
 	Port   uint16
 }
 
-// Sort makes it so. It keeps no more than a name may lead to.
+// Sort sorts the lists, and removes duplicates and what exceeds MaxRecords.
 func (s *RecordSet) Sort() {
 	slices.SortFunc(s.Addresses, netip.Addr.Compare)
 	s.Addresses = slices.Compact(s.Addresses)
@@ -162,10 +161,9 @@ func (s RecordSet) equal(other RecordSet) bool {
 	return slices.Equal(s.Addresses, other.Addresses) && slices.Equal(s.Services, other.Services)
 }
 
-// IsHostName tells names, in small letters, that a resolver can be asked for. The
-// underscore is no part of a host name by RFC 1123, yet found in private zones. What
-// ends in a number is an address gone wrong, or one in disguise, as some resolvers
-// take 2130706433 and 0x7f.1 for addresses.
+// IsHostName reports whether a text in lower case is a name that can be looked up. RFC 1123 does not
+// allow underscores, but private zones have them. A text that ends in a number is a mistyped
+// address, or a disguised one: some resolvers read 2130706433 and 0x7f.1 as addresses.
 func IsHostName(name string) bool {
 	name = strings.TrimSuffix(name, ".")
 	if len(name) > 253 {
@@ -180,5 +178,5 @@ func IsHostName(name string) bool {
 	return strings.Trim(last, "0123456789") != "" && !strings.HasPrefix(last, "0x")
 }
 
-// HostNameBytes are the characters of host names, in small letters.
+// HostNameBytes are the characters of the labels of host names, in lower case.
 const HostNameBytes = "abcdefghijklmnopqrstuvwxyz0123456789-_"

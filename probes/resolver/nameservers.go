@@ -33,9 +33,9 @@ import (
 	"farpoint.dev/farpoint/probes/socket"
 )
 
-// nameServers are the operator's own, which it trusts, or those of one object. What they answer is
-// checked where a probe connects and where an address is published. The operator's may be in
-// ranges that no probe may go to, as those of a cluster are.
+// nameServers are the name servers that the operator uses, or those of one object. The operator's
+// may be in ranges that probes may not connect to, as those of a cluster are. The addresses that
+// they return are checked before a probe connects and before an address is published.
 type nameServers struct {
 	// check returns an error for a server that may not be asked; nil if all may.
 	check func(netip.Addr) error
@@ -47,14 +47,14 @@ type nameServers struct {
 	servers []netip.AddrPort
 	// read is the file as it was when it was read.
 	read os.FileInfo
-	// first is the server to begin with: the last one that answered.
+	// first is the server to ask first: the last one that answered.
 	first netip.AddrPort
 }
 
 // resolvConf names the host's name servers, which in a Pod are those of its dnsPolicy.
 const resolvConf = "/etc/resolv.conf"
 
-// newNameServers are the given ones, or those of the file if there are none.
+// newNameServers returns the given name servers, or those of the file if there are none.
 func newNameServers(file string, fixed []netip.AddrPort) *nameServers {
 	if len(fixed) > 0 {
 		file = ""
@@ -70,18 +70,18 @@ func ownNameServers(list string, check func(netip.Addr) error) *nameServers {
 	return &nameServers{servers: splitServers(list), check: check}
 }
 
-// Each server is asked twice, before and after the others, in case that a datagram got
-// lost. The second time it has longer, in case that it must ask others first.
+// Each server is asked twice, before and after the others, since a datagram may get lost. The second
+// time it has longer, since it may have to ask other servers.
 var tries = [...]time.Duration{time.Second, 2 * time.Second}
 
 // lookupLimit bounds a lookup as a whole, however many servers and aliases there are.
 const lookupLimit = 10 * time.Second
 
-// lookup asks for a name, and on for what it is an alias of.
+// lookup looks up a name, and follows its aliases.
 func (s *nameServers) lookup(ctx context.Context, question Question) dnsReply {
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
-	ttl := longestTTL
+	ttl := maxTTL
 	for range MaxAliases {
 		reply := s.ask(ctx, question)
 		if reply.alias == "" {
@@ -93,8 +93,8 @@ func (s *nameServers) lookup(ctx context.Context, question Question) dnsReply {
 	return dnsReply{outcome: LookupAliasLoop}
 }
 
-// ask asks one server after the other, until one knows the answer. The answers of the servers
-// that do not are more useful than the silence of others.
+// ask asks one server after the other until one knows the answer. If none does, it returns the first
+// reply of a server, in preference to a timeout.
 func (s *nameServers) ask(ctx context.Context, question Question) dnsReply {
 	query, err := packQuery(question.Name, dnsmessage.Type(question.Type))
 	if err != nil {
@@ -146,7 +146,7 @@ func (s *nameServers) askOne(ctx context.Context, server netip.AddrPort, query [
 // maxMessage is the length of the longest message that TCP carries.
 const maxMessage = 64 << 10
 
-func exchange(ctx context.Context, network string, server netip.AddrPort, message dnsMessage) ([]byte, error) {
+func exchange(ctx context.Context, network string, server netip.AddrPort, message DNSMessage) ([]byte, error) {
 	if network == "tcp" {
 		conn, err := socket.OpenSocket(ctx, server)
 		if err != nil {
@@ -159,8 +159,8 @@ func exchange(ctx context.Context, network string, server netip.AddrPort, messag
 		}
 		return AskByTCP(conn, message, make([]byte, maxMessage))
 	}
-	// A socket of its own for each question: its port is one more number that who wants to
-	// forge an answer has to guess.
+	// Each question has its own socket: an attacker who forges answers has to guess its port as
+	// well.
 	conn, err := socket.OpenDatagrams(ctx, server)
 	if err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func exchange(ctx context.Context, network string, server netip.AddrPort, messag
 // isTruncated reads the bit TC of a message's header.
 func isTruncated(message []byte) bool { return message[2]&0x02 != 0 }
 
-// list is in the order in which the servers are to be asked.
+// list returns the servers in the order in which to ask them.
 func (s *nameServers) list() []netip.AddrPort {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,7 +187,7 @@ func (s *nameServers) list() []netip.AddrPort {
 	return ordered
 }
 
-// follow reads the file again if it has changed. What cannot be read changes nothing.
+// follow reads the file again if it has changed. If that fails, the last content counts.
 func (s *nameServers) follow() {
 	info, err := os.Stat(s.file)
 	if err == nil && s.read != nil && os.SameFile(info, s.read) && info.ModTime().Equal(s.read.ModTime()) && info.Size() == s.read.Size() {
@@ -200,7 +200,7 @@ func (s *nameServers) follow() {
 		}
 	}
 	if len(s.servers) == 0 {
-		// Without any, a name server on this host is meant, as to resolv.conf(5).
+		// By resolv.conf(5), the default is a name server on this host.
 		s.servers = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), DNSPort)}
 	}
 }

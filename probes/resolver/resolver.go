@@ -31,30 +31,30 @@ import (
 
 // Options are what a Resolver needs.
 type Options struct {
-	// Notify is called with the owner of a question whose answer changed, after it is to
-	// be seen. It must return at once.
+	// Notify is called with the owner of a question after its answer changed. It must return at
+	// once.
 	Notify func(probes.Owner)
 	// Servers are the name servers; those of the host if there are none.
 	Servers []netip.AddrPort
 	// CheckServer returns an error if a name server of Question.Servers may not be asked; nil
-	// lets all of them be.
+	// allows all of them.
 	CheckServer func(netip.Addr) error
-	// Grace is how long the records of a name are kept that does not exist any more; 0
-	// means DefaultMissingGrace.
+	// Grace is how long the records of a name are kept after it has ceased to exist; 0 means
+	// DefaultMissingGrace.
 	Grace time.Duration
-	// Metrics counts what happens; nil means that nothing does.
+	// Metrics are fed by the resolver; nil means unregistered ones.
 	Metrics *Metrics
 	// Clock is the real one if nil.
 	Clock clock.Clock
 	// Log gets replies that make the resolver panic.
 	Log logr.Logger
 
-	// lookup asks the name servers. Tests have one of their own.
+	// lookup queries the name servers. Tests replace it.
 	lookup func(context.Context, Question) dnsReply
 }
 
-// DefaultMissingGrace is long enough for somebody to put a record back that was deleted by
-// mistake, or for a zone that was loaded without it.
+// DefaultMissingGrace is long enough to restore a record that was deleted by mistake, or that a zone
+// was loaded without.
 const DefaultMissingGrace = 5 * time.Minute
 
 func (o Options) withDefaults() Options {
@@ -73,9 +73,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Resolver asks for DNS names again and again, each time that what it knows expires, and keeps
-// the last answers for as long as there are no better ones. Each name is asked for once,
-// however many owners want to know.
+// Resolver looks up DNS names whenever their replies expire, and keeps the last records while
+// lookups fail. It looks up each name once for all of its owners.
 type Resolver struct {
 	options Options
 	// wake interrupts the wait for the next due time.
@@ -88,7 +87,7 @@ type Resolver struct {
 	mu        sync.Mutex
 	lookups   map[Question]*lookup
 	requested map[probes.Owner]map[Question]bool
-	// queues hold what is not being asked; the failing have one of their own.
+	// queues hold the lookups that are not under way, by lane.
 	queues   [lookupLanes]lookupQueue
 	inFlight [lookupLanes]int
 }
@@ -97,23 +96,23 @@ type Resolver struct {
 type lookupLane uint8
 
 const (
-	liveLookups lookupLane = iota
-	deadLookups            // of names that nobody answers
-	// The same for name servers that objects bring along: a silent one takes its time, too, and
-	// must not hold up the operator's own.
-	ownLiveLookups
-	ownDeadLookups
+	liveLane    lookupLane = iota
+	failingLane            // those whose last lookup failed
+	// The same for name servers of single objects: silent ones must not delay lookups by the
+	// operator's own.
+	ownLiveLane
+	ownFailingLane
 	lookupLanes
 )
 
 // maxSleep is how long the resolver sleeps at most.
 const maxSleep = time.Second
 
-// maxLookups bounds the questions that are being asked at one time, of each lane: names
-// that nobody answers take their time, and must not hold up the others.
+// maxLookups bounds the concurrent lookups of each lane: lookups that fail take long, and must not
+// delay the others.
 const maxLookups = 128
 
-// New returns a resolver that asks nobody before Start.
+// New returns a resolver that looks up nothing before Start.
 func New(options Options) *Resolver {
 	return &Resolver{
 		options:   options.withDefaults(),
@@ -127,13 +126,13 @@ func New(options Options) *Resolver {
 type Request struct {
 	Question
 	TTLBounds
-	// Known are the records to begin with as long as nothing is known: those that were
-	// there last, before the operator was started.
+	// Known are the records to begin with: those that were published before the operator was
+	// started.
 	Known RecordSet
 }
 
-// Set makes these the questions of the owner, each of which must be there once. What is
-// known of a question is kept as long as it has an owner.
+// Set sets the questions of an owner, which must not contain duplicates. The answer to a question is
+// kept as long as it has an owner.
 func (r *Resolver) Set(owner probes.Owner, questions []Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -144,7 +143,7 @@ func (r *Resolver) Set(owner probes.Owner, questions []Request) {
 	after := make(map[Question]bool, len(questions))
 	for i := range questions {
 		after[questions[i].Question] = true
-		r.want(owner, &questions[i])
+		r.request(owner, &questions[i])
 	}
 	for question := range before {
 		if !after[question] {
@@ -159,10 +158,10 @@ func (r *Resolver) Set(owner probes.Owner, questions []Request) {
 	r.options.Metrics.names.Set(float64(len(r.lookups)))
 }
 
-// Remove gives up all questions of the owner.
+// Remove removes all questions of the owner.
 func (r *Resolver) Remove(owner probes.Owner) { r.Set(owner, nil) }
 
-// Answer is what is known of a question; nothing if nobody wants to know.
+// Answer returns what is known about a question; zero if it has no owner.
 func (r *Resolver) Answer(question Question) Answer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -172,7 +171,7 @@ func (r *Resolver) Answer(question Question) Answer {
 	return Answer{}
 }
 
-func (r *Resolver) want(owner probes.Owner, request *Request) {
+func (r *Resolver) request(owner probes.Owner, request *Request) {
 	known := r.lookups[request.Question]
 	if known == nil {
 		now := r.options.Clock.Now()
@@ -208,7 +207,7 @@ func (r *Resolver) leave(owner probes.Owner, question Question) {
 	}
 }
 
-// reschedule is for a question whose owners' wishes have changed.
+// reschedule is called when the TTL bounds of a question's owners have changed.
 func (r *Resolver) reschedule(known *lookup) {
 	if known.position != absent && known.answer.Outcome != LookupPending {
 		known.schedule()
@@ -219,7 +218,7 @@ func (r *Resolver) reschedule(known *lookup) {
 
 func (r *Resolver) queueOf(known *lookup) *lookupQueue { return &r.queues[known.lane()] }
 
-// Start asks until the context is done. It returns once the last lookup has ended. It is
+// Start looks up names until the context is done. It returns once the last lookup has ended. It is
 // called once.
 func (r *Resolver) Start(ctx context.Context) error {
 	defer r.asking.Wait()
@@ -236,8 +235,8 @@ func (r *Resolver) Start(ctx context.Context) error {
 	return nil
 }
 
-// begin has everything asked that is due, as far as there is room, and returns the time
-// until there is more.
+// begin starts the lookups that are due, within the limits, and returns the time until the next one
+// is due.
 func (r *Resolver) begin(ctx context.Context) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -259,20 +258,20 @@ func (r *Resolver) begin(ctx context.Context) time.Duration {
 }
 
 func (r *Resolver) ask(ctx context.Context, of *lookup, inFlight *int) {
-	began := r.options.Clock.Now()
+	startedAt := r.options.Clock.Now()
 	reply := r.lookup(ctx, of)
 	if ctx.Err() != nil {
 		return
 	}
 	now := r.options.Clock.Now()
-	r.options.Metrics.observe(reply.outcome, now.Sub(began))
+	r.options.Metrics.observe(reply.outcome, now.Sub(startedAt))
 	for _, owner := range r.recordResult(of, reply, now, inFlight) {
 		r.options.Notify(owner)
 	}
 	r.nudge()
 }
 
-// lookup outlives whatever a name server sends.
+// lookup recovers from a panic that a name server's reply causes.
 func (r *Resolver) lookup(ctx context.Context, of *lookup) (reply dnsReply) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -286,7 +285,7 @@ func (r *Resolver) lookup(ctx context.Context, of *lookup) (reply dnsReply) {
 	return r.options.lookup(ctx, of.question)
 }
 
-// recordResult learns from a reply, and returns whom it is news for.
+// recordResult records a reply, and returns the owners to notify.
 func (r *Resolver) recordResult(of *lookup, reply dnsReply, now time.Time, inFlight *int) []probes.Owner {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -319,13 +318,13 @@ func (r *Resolver) nudge() {
 func (l *lookup) lane() lookupLane {
 	switch {
 	case l.servers != nil && l.failures > 0:
-		return ownDeadLookups
+		return ownFailingLane
 	case l.servers != nil:
-		return ownLiveLookups
+		return ownLiveLane
 	case l.failures > 0:
-		return deadLookups
+		return failingLane
 	}
-	return liveLookups
+	return liveLane
 }
 
 // lookupQueue is a heap of lookups, the one that is due first at its top (container/heap).
@@ -349,9 +348,9 @@ func (q *lookupQueue) Push(x any) {
 // Pop implements heap.Interface.
 func (q *lookupQueue) Pop() any {
 	last := len(*q) - 1
-	claimed := (*q)[last]
+	popped := (*q)[last]
 	(*q)[last] = nil
 	*q = (*q)[:last]
-	claimed.position = absent
-	return claimed
+	popped.position = absent
+	return popped
 }

@@ -363,11 +363,11 @@ func TestResolver_OwnNameServers_AreAskedForTheirOwnersOnly(t *testing.T) {
 // Silent name servers of an object take every place that there is for them, and no other one.
 func TestResolver_SilentOwnNameServers_HoldUpNoOthers(t *testing.T) {
 	l := &lookup{servers: &nameServers{}}
-	if got := l.lane(); got != ownLiveLookups {
+	if got := l.lane(); got != ownLiveLane {
 		t.Errorf("lane %d", got)
 	}
 	l.failures = 1
-	if got := l.lane(); got != ownDeadLookups {
+	if got := l.lane(); got != ownFailingLane {
 		t.Errorf("after a failure, lane %d", got)
 	}
 }
