@@ -255,9 +255,7 @@ func TestBundlesAreShared(t *testing.T) {
 	}
 	runtime.KeepAlive(probers)
 	kept := func() int {
-		dialer.Roots.Mu.Lock()
-		defer dialer.Roots.Mu.Unlock()
-		return len(dialer.Roots.Pools)
+		return dialer.Roots.Len()
 	}
 	for end := time.Now().Add(probetest.Ample); kept() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {

@@ -30,15 +30,15 @@ import (
 	"farpoint.dev/farpoint/probes/socket"
 )
 
-// UnexpectedStatus is the error of an endpoint that answered with a status that is none
-// of the good ones.
+// UnexpectedStatus returns the error of an endpoint that answered with another status than the
+// expected ones.
 func UnexpectedStatus(code uint16) error {
 	return &probes.ReasonError{Reason: probes.ReasonStatus, Code: code, Err: errors.New("unexpected status")}
 }
 
-// Classify turns an error into a result for the endpoint. What is known to be the prober's own
-// trouble is Unknown, and so is what is not known at all. None of the error's text gets into
-// the result, since the endpoint may have written it.
+// Classify turns an error into a result for the endpoint. Errors that the operator caused are
+// Unknown, and so are unknown errors. None of the error's text gets into the result, since the
+// endpoint may have written it.
 func Classify(ctx context.Context, err error) probes.Result {
 	var (
 		known probes.ResultError
@@ -51,7 +51,7 @@ func Classify(ctx context.Context, err error) probes.Result {
 	case errors.Is(err, egress.ErrAddressRefused), errors.Is(err, egress.ErrOutOfBounds):
 		return probes.FailureResult(probes.ReasonAddressRefused)
 	case errors.As(err, &known):
-		// Before timeouts: a silent name server is no silent endpoint.
+		// Before timeouts: a silent name server is not a silent endpoint.
 		return known.ProbeResult()
 	case errors.As(err, &errno):
 		if result, ok := socket.ErrnoResults[errno]; ok {
@@ -65,14 +65,14 @@ func Classify(ctx context.Context, err error) probes.Result {
 	return classifyTLS(err)
 }
 
-// IsTimeout tells the deadline's errors of all layers apart from the others;
-// errors.Is(err, context.DeadlineExceeded) misses those of connections.
+// IsTimeout reports whether an error is that of a deadline, in any layer: connections return other
+// errors than context.DeadlineExceeded.
 func IsTimeout(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// classifyTLS is the part of classify for errors that are none of the network's.
+// classifyTLS is the part of Classify for errors that do not come from the network.
 func classifyTLS(err error) probes.Result {
 	var (
 		noRoots     x509.SystemRootsError

@@ -43,10 +43,9 @@ type Stream interface {
 	SetKeepAliveConfig(net.KeepAliveConfig) error
 }
 
-// Converse opens a connection of its own, hands it to talk and closes it. The
-// context's deadline and its cancellation hold for all of it: talk need not look
-// at the context, and must not set deadlines. It must end when the connection
-// fails.
+// Converse opens a connection, calls exchange with it and closes it. The context's deadline and
+// cancellation apply to all of that: exchange does not have to check the context, must not set
+// deadlines, and must return when the connection fails.
 func (d *Dialer) Converse(ctx context.Context, to Destination, exchange func(Stream) error) error {
 	if err := ctx.Err(); err != nil {
 		return err // a dial would still send its SYN
@@ -65,18 +64,18 @@ func (d *Dialer) Converse(ctx context.Context, to Destination, exchange func(Str
 		if err := conn.Connect(); err != nil {
 			return err
 		}
-		return to.talkOn(conn, exchange)
+		return to.exchangeOn(conn, exchange)
 	})
 }
 
-// converseOn is converse on a connection that there is already.
+// converseOn is Converse on an open connection.
 func converseOn(ctx context.Context, conn Stream, exchange func(Stream) error) error {
 	defer conn.Close()
 	defer socket.EndWithContext(ctx, conn)()
 	return exchange(conn)
 }
 
-// converseByName is converse for a destination that has to be resolved first.
+// converseByName is Converse for a destination whose name has to be resolved first.
 func (d *Dialer) converseByName(ctx context.Context, to Destination, exchange func(Stream) error) error {
 	addrs, lookup, err := d.resolve(ctx, to)
 	if err != nil {
@@ -86,19 +85,18 @@ func (d *Dialer) converseByName(ctx context.Context, to Destination, exchange fu
 	if err != nil {
 		return lookup.attributeTimeout(ctx, err)
 	}
-	return lookup.attributeTimeout(ctx, converseOn(ctx, conn, func(conn Stream) error { return to.talkOn(conn, exchange) }))
+	return lookup.attributeTimeout(ctx, converseOn(ctx, conn, func(conn Stream) error { return to.exchangeOn(conn, exchange) }))
 }
 
-// talkOn sends the PROXY protocol's header, if there is to be one, and hands the connection to
-// talk.
-func (d Destination) talkOn(conn Stream, exchange func(Stream) error) error {
+// exchangeOn sends the PROXY protocol's header, if the destination wants one, and calls exchange.
+func (d Destination) exchangeOn(conn Stream, exchange func(Stream) error) error {
 	if err := d.Proxy.writeHeader(conn); err != nil {
 		return err
 	}
 	return exchange(conn)
 }
 
-// ExchangeDatagrams is converse by UDP.
+// ExchangeDatagrams is Converse by UDP.
 func (d *Dialer) ExchangeDatagrams(ctx context.Context, to Destination, exchange func(net.Conn) error) error {
 	return d.TryEach(ctx, to, func(to netip.AddrPort) error {
 		conn, err := socket.OpenDatagrams(ctx, to)
@@ -112,8 +110,8 @@ func (d *Dialer) ExchangeDatagrams(ctx context.Context, to Destination, exchange
 }
 
 // TryEach calls try with one address of a destination after the other, as long as the network
-// fails, and not the endpoint. The time is not divided between them: a silent address uses all
-// of it.
+// fails and not the endpoint. It does not divide the time between them: a silent address uses up
+// all of it.
 func (d *Dialer) TryEach(ctx context.Context, to Destination, try func(netip.AddrPort) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -129,7 +127,7 @@ func (d *Dialer) TryEach(ctx context.Context, to Destination, try func(netip.Add
 			err = try(addr)
 		}
 		var network *socket.Error
-		if err == nil || !errors.As(err, &network) && errorStanding(ctx, err) == endpointsFault {
+		if err == nil || !errors.As(err, &network) && faultOf(ctx, err) == endpointFault {
 			return lookup.attributeTimeout(ctx, err)
 		}
 		failed = append(failed, err)
@@ -144,15 +142,15 @@ const attemptDelay = 250 * time.Millisecond
 // maxAttempts bounds the addresses of a name that one probe tries: a name may have a thousand.
 const maxAttempts = 16
 
-// attempt is what came of connecting to one address.
+// attempt is the result of connecting to one address.
 type attempt struct {
 	conn *socket.Socket
 	err  error
 }
 
-// connectFirst returns the connection that stands first (RFC 8305): the addresses are tried in
-// their order, each one when the one before it has failed or has had its time. No attempt is
-// under way any more when it returns.
+// connectFirst returns the first connection that is established (RFC 8305). It tries the addresses
+// in their order, each when the one before has failed or has had attemptDelay. All attempts have
+// ended when it returns.
 func (d *Dialer) connectFirst(ctx context.Context, addrs []netip.AddrPort) (*socket.Socket, error) {
 	if len(addrs) == 1 {
 		return d.connect(ctx, addrs[0])
@@ -194,7 +192,7 @@ func (d *Dialer) connectFirst(ctx context.Context, addrs []netip.AddrPort) (*soc
 	return nil, bestError(ctx, failed)
 }
 
-// closeLate closes the connections of attempts that came too late.
+// closeLate closes the connections of attempts that succeeded too late.
 func closeLate(ended <-chan attempt, underWay int) {
 	for range underWay {
 		if late := <-ended; late.err == nil {
@@ -203,7 +201,7 @@ func closeLate(ended <-chan attempt, underWay int) {
 	}
 }
 
-// connect returns a connection that stands.
+// connect returns an established connection.
 func (d *Dialer) connect(ctx context.Context, to netip.AddrPort) (*socket.Socket, error) {
 	if err := d.Check(to); err != nil {
 		return nil, err
@@ -224,29 +222,28 @@ func (d *Dialer) connect(ctx context.Context, to netip.AddrPort) (*socket.Socket
 	return conn, nil
 }
 
-// Standings of an error of one of several addresses. What the endpoint did says more than what
-// our own host did, and that more than that we must not go there.
+// Kinds of errors of one of several addresses, the most telling first: what the endpoint did, what
+// the operator's own host did, and that probes may not connect there.
 const (
-	endpointsFault = iota
+	endpointFault = iota
 	ownFault
 	refusedAddress
 )
 
-func errorStanding(ctx context.Context, err error) int {
+func faultOf(ctx context.Context, err error) int {
 	switch result := Classify(ctx, err); {
 	case result.Reason == probes.ReasonAddressRefused:
 		return refusedAddress
 	case result.Outcome == probes.Unknown:
 		return ownFault
 	}
-	return endpointsFault
+	return endpointFault
 }
 
-// bestError is the error that says most about an endpoint, of those of its addresses: the
-// first one of the lowest standing. An address family that our host lacks thus excuses nobody
-// who is dead in the other one.
+// bestError returns the most telling error of an endpoint's addresses, the first of several. Thus
+// an address family that the operator's host lacks does not hide a death in the other one.
 func bestError(ctx context.Context, failed []error) error {
-	return slices.MinFunc(failed, func(a, b error) int { return cmp.Compare(errorStanding(ctx, a), errorStanding(ctx, b)) })
+	return slices.MinFunc(failed, func(a, b error) int { return cmp.Compare(faultOf(ctx, a), faultOf(ctx, b)) })
 }
 
 // resolve returns the addresses of a destination, at least one and at most maxAttempts. The
@@ -261,15 +258,15 @@ func (d *Dialer) resolve(ctx context.Context, to Destination) ([]netip.AddrPort,
 	if err != nil {
 		return nil, lookup, err
 	}
-	places := make([]netip.AddrPort, 0, maxAttempts)
+	resolved := make([]netip.AddrPort, 0, maxAttempts)
 	for _, addr := range addrs[:min(len(addrs), maxAttempts)] {
-		places = append(places, netip.AddrPortFrom(addr, to.Addr.Port()))
+		resolved = append(resolved, netip.AddrPortFrom(addr, to.Addr.Port()))
 	}
-	return places, lookup, nil
+	return resolved, lookup, nil
 }
 
-// nameLookup is when the name of a destination was being resolved; zero if there
-// was no name.
+// nameLookup is when the resolution of a destination's name started and ended; zero without a
+// name.
 type nameLookup struct{ start, end time.Time }
 
 // slowLookupError is a timeout that the name servers caused: they took most of the time.
@@ -277,13 +274,13 @@ type slowLookupError struct{ error }
 
 func (e *slowLookupError) Unwrap() error { return e.error }
 
-// ProbeResult implements resultError.
+// ProbeResult implements probes.ResultError.
 func (e *slowLookupError) ProbeResult() probes.Result {
 	return probes.UnknownResult(probes.ReasonNameResolution)
 }
 
-// attributeTimeout marks a timeout as the resolver's fault if the lookup had left the
-// endpoint less than half of the time.
+// attributeTimeout marks a timeout as the resolver's fault if the lookup left the endpoint less
+// than half of the time.
 func (l nameLookup) attributeTimeout(ctx context.Context, err error) error {
 	deadline, ok := ctx.Deadline()
 	if err == nil || !ok || l.end.IsZero() || !IsTimeout(err) || l.end.Sub(l.start) < deadline.Sub(l.end) {

@@ -24,14 +24,14 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// Destination is where a probe connects. Two are equal if they are the same place.
+// Destination is where a probe connects to. It is comparable.
 type Destination struct {
 	// DialName is empty when the host is an address.
 	DialName string
 	// Addr always holds the port, and the address unless there is a name.
 	Addr netip.AddrPort
-	// ServerName is the DNS name by which the place is spoken to, where that is another than
-	// what is connected to: an address that somebody else has resolved the name to.
+	// ServerName is the DNS name for the Host header and TLS if the probe connects to an address
+	// that the name has been resolved to.
 	ServerName string
 	// Proxy is sent before everything else.
 	Proxy ProxyProtocol
@@ -42,7 +42,7 @@ func (d Destination) Location() probes.Location {
 	return probes.Location{Addr: d.Addr.Addr(), Name: d.DialName}
 }
 
-// Host is the name or the address by which the place is spoken to, without brackets.
+// Host returns the name or address for the Host header and TLS, without brackets.
 func (d Destination) Host() string {
 	if d.ServerName != "" {
 		return d.ServerName
@@ -50,7 +50,7 @@ func (d Destination) Host() string {
 	return d.dialHost()
 }
 
-// dialHost is the name or the address that is connected to.
+// dialHost returns the name or address to connect to.
 func (d Destination) dialHost() string {
 	if d.DialName != "" {
 		return d.DialName

@@ -30,8 +30,8 @@ type Dialer struct {
 	policy *egress.Policy
 	// Bounds are those of the tenant whose probes these are; nil are none.
 	Bounds *egress.Bounds
-	// Check returns an error if no probe may connect to a place. Port 0 is that of what has
-	// none.
+	// Check returns an error if no probe may connect to an address and port; 0 for protocols
+	// without ports.
 	Check func(netip.AddrPort) error
 	// names resolves the names in probe URLs.
 	names *resolver.Cache
@@ -49,8 +49,8 @@ func NewDialer(policy *egress.Policy) *Dialer {
 	return d
 }
 
-// Within returns a dialer that connects only where the bounds let it as well; nil are
-// none. What can be shared is.
+// Within returns a dialer that also keeps within the bounds; nil for none. It shares the cached
+// names and CA pools.
 func (d *Dialer) Within(bounds *egress.Bounds) *Dialer {
 	within := *d
 	within.Bounds = bounds
@@ -76,8 +76,8 @@ func (d *Dialer) checkBounds(to netip.AddrPort) error {
 	return d.Bounds.CheckPort(to.Port())
 }
 
-// Admit returns an error if no probe may go to the destination. What a name resolves to is
-// checked when it is connected to.
+// Admit returns an error if no probe may connect to the destination. The addresses of a name are
+// checked when a probe connects.
 func (d *Dialer) Admit(to Destination) error {
 	for _, name := range [...]string{to.ServerName, to.DialName} {
 		if name == "" {
@@ -96,6 +96,6 @@ func (d *Dialer) Admit(to Destination) error {
 	return d.Bounds.CheckPort(to.Addr.Port())
 }
 
-// ResolveBy makes the names in probe URLs resolve by these name servers instead of the
-// host's. It is called before the first probe, and before Within.
+// ResolveBy makes the dialer use these name servers for the names in probe URLs, instead of the
+// host's. Call it before the first probe, and before Within.
 func (d *Dialer) ResolveBy(servers []netip.AddrPort) { d.names = resolver.NewCache(servers) }

@@ -26,50 +26,50 @@ import (
 	"farpoint.dev/farpoint/probes/socket"
 )
 
-// Probes end as polite clients do: what the endpoint has announced is read, and the connection
-// ends by a FIN. An endpoint that is left while it still writes gets a reset and EPIPE, and one
-// that is reset logs an error, each of which is 43,000 lines a day at an interval of 2 s.
+// Probes close connections as well-behaved clients do: they read what the endpoint has announced,
+// and end with a FIN. An endpoint whose client closes while it still writes gets a reset and EPIPE,
+// and many log each reset, which is 43,000 lines a day at an interval of 2 s.
 //
-// The verdict does not depend on it. What is read at last is bounded by bytes and by time, and
-// after that even a polite client must leave an endpoint that goes on writing by a reset.
+// The verdict does not depend on that. The read is bounded in bytes and in time; an endpoint that
+// goes on writing gets a reset after all.
 //
-// The price is TIME_WAIT: the side that sends the first FIN keeps the local port for a minute, for this
-// one address and port of an endpoint. With http, servers close first, as the request has asked
-// them to, unless they are slow. With tcp it is the probe. The kernel's 28,232 ports allow 470
+// The price is TIME_WAIT: the side that sends the first FIN keeps the local port for a minute, for
+// this one address and port of the endpoint. With http, servers close first, as the request asks
+// them to, unless they are slow; with tcp, the probe does. The kernel's 28,232 ports allow 470
 // probes a second of one address and port, and targets that are probed alike share a probe. The
-// table of such connections holds 262,144 or fewer; when it is full, further ones are forgotten
+// table of such connections holds 262,144 or fewer; when it is full, the kernel drops further ones
 // at once, which does no harm.
 
-// UntilEnd is the length of what only the end of the connection ends.
+// UntilEnd is the length of a response that ends with the connection.
 const UntilEnd = -1
 
 const (
 	// MaxLingerBytes is how much is read after the verdict.
 	MaxLingerBytes = 64 << 10
-	// MaxLinger is how long what was announced is waited for.
+	// MaxLinger is how long a probe waits for what was announced.
 	MaxLinger = time.Second
-	// maxFarewell is how long an endpoint is waited for to close after the probe has, where a
-	// verdict waits for it.
-	maxFarewell = 250 * time.Millisecond
+	// maxFINWait is how long a probe that has sent its FIN waits for the endpoint's, where the
+	// verdict waits for that.
+	maxFINWait = 250 * time.Millisecond
 )
 
 // Ending is how a probe leaves a connection that works after its verdict.
 type Ending struct {
-	// Unread is how many bytes the endpoint has announced that have not been read, or untilEnd.
+	// Unread is how many bytes the endpoint has announced that have not been read, or UntilEnd.
 	Unread int64
-	// ClosesFirst: the probe has said all, and says so. Servers of HTTP would take that for a
-	// client that is gone.
+	// ClosesFirst: the probe sends its FIN before it reads the rest. HTTP servers would conclude
+	// that the client is gone.
 	ClosesFirst bool
 }
 
-// CloseAfterResponse ends a connection on which the endpoint has said all that it was asked for. It may
-// have sent more, such as a banner: data that is left unread turns a FIN into a reset.
+// CloseAfterResponse ends a connection after a complete response. The endpoint may have sent more,
+// such as a banner: unread data would turn the FIN into a reset.
 var CloseAfterResponse = Ending{Unread: UntilEnd, ClosesFirst: true}
 
 // Needed reports whether there is more to do than to close the connection.
 func (e Ending) Needed() bool { return e.Unread != 0 || e.ClosesFirst }
 
-// Bytes is how many bytes are read at most.
+// Bytes returns the maximum number of bytes to read.
 func (e Ending) Bytes() int {
 	if e.Unread == UntilEnd || e.Unread > MaxLingerBytes {
 		return MaxLingerBytes
@@ -77,7 +77,7 @@ func (e Ending) Bytes() int {
 	return int(e.Unread)
 }
 
-// Apply ends a connection, all but closing it. The context is that of its probe.
+// Apply does everything that precedes closing the connection. The context is the probe's.
 func (e Ending) Apply(ctx context.Context, conn Stream) {
 	if !e.Needed() {
 		return
@@ -85,22 +85,22 @@ func (e Ending) Apply(ctx context.Context, conn Stream) {
 	limit := MaxLinger
 	if e.ClosesFirst {
 		_ = conn.CloseWrite()
-		limit = maxFarewell
+		limit = maxFINWait
 	}
 	LimitReading(ctx, conn, limit)
 	discard(conn, e.Bytes())
 }
 
-// LimitReading has reads of a connection end after so long, or with the context. A probe's
-// deadline is the context's before.
+// LimitReading ends reads of a connection after a time, or with the context. Before, the deadline
+// of a probe's connection is the context's.
 func LimitReading(ctx context.Context, conn net.Conn, limit time.Duration) {
 	_ = conn.SetReadDeadline(time.Now().Add(limit)) //nolint:forbidigo // deadlines of connections are by the clock
 	if ctx.Err() != nil {
-		_ = conn.SetReadDeadline(socket.PastDeadline) // bind may have set it a moment ago
+		_ = conn.SetReadDeadline(socket.PastDeadline) // EndWithContext may have set it a moment ago
 	}
 }
 
-// discard reads so many bytes, or fewer if there are no more.
+// discard reads up to limit bytes.
 func discard(source io.Reader, limit int) {
 	buffer := discarded.Get().(*[4 << 10]byte)
 	defer discarded.Put(buffer)

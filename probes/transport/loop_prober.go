@@ -26,30 +26,30 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// LoopProber is a prober whose probe is one connection to an address, on which it says
-// something, or nothing, and then listens to an answer, or does not. A [loop] makes such
-// probes without a goroutine for each; Probe makes them, too.
+// LoopProber is a prober whose probe is one connection to an address, with at most one request and
+// one response. The event loop of package scheduler makes such probes without a goroutine for
+// each; Probe makes them, too.
 type LoopProber interface {
 	probes.Prober
-	// LoopEligible is false if there is more to it after all: a name to resolve, TLS,
-	// redirects to follow, or an expression to match, which takes time.
+	// LoopEligible reports whether the loop can make the probe: there is no name to resolve, no
+	// TLS, no redirect to follow, and no expression to match, which takes time.
 	LoopEligible() bool
-	// Address is where to connect; an error if no probe may.
+	// Address returns where to connect, or an error if no probe may connect there.
 	Address() (netip.AddrPort, error)
-	// Request is what to say first.
+	// Request returns the request; empty for none.
 	Request() []byte
-	// ReadsResponse reports whether the answer matters.
+	// ReadsResponse reports whether the probe reads a response.
 	ReadsResponse() bool
-	// ParseResponse reads as much of the answer as matters, and says how to end the connection.
-	// Its error is the reader's, or says what is wrong with the answer.
+	// ParseResponse reads as much of the response as matters, and returns how to end the
+	// connection. Its error is the reader's, or says what is wrong with the response.
 	ParseResponse(answer io.Reader) (probes.Result, Ending, error)
 }
 
-// ErrIncomplete is how the first part of an answer ends when more may come.
-var ErrIncomplete = errors.New("more is to come")
+// ErrIncomplete is the error of a [PartialResponse] at its end, when more may come.
+var ErrIncomplete = errors.New("the response is incomplete")
 
-// PartialResponse is what has come of an answer. An error of hear that is errUnfinished means
-// that it takes more.
+// PartialResponse is the part of a response that has been received. ParseResponse returns
+// ErrIncomplete if it needs more.
 type PartialResponse struct{ Received []byte }
 
 // Read implements io.Reader.
@@ -62,19 +62,19 @@ func (p *PartialResponse) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// ResumeProbe makes the rest of a plain prober's probe, on a connection where some of the
-// request has been sent, or some of the response received.
-func ResumeProbe(ctx context.Context, prober LoopProber, conn Stream, unsaid, heard []byte) probes.Result {
-	result, how := probes.SuccessResult(), CloseAfterResponse
+// ResumeProbe makes the rest of a probe that the loop has begun, on a connection where part of the
+// request has been sent, or part of the response received.
+func ResumeProbe(ctx context.Context, prober LoopProber, conn Stream, unsent, received []byte) probes.Result {
+	result, ending := probes.SuccessResult(), CloseAfterResponse
 	err := converseOn(ctx, conn, func(conn Stream) (err error) {
-		if len(unsaid) > 0 {
-			_, err = conn.Write(unsaid)
+		if len(unsent) > 0 {
+			_, err = conn.Write(unsent)
 		}
 		if prober.ReadsResponse() { // whether or not it could be sent, see httpProber.exchange
-			result, how, err = prober.ParseResponse(io.MultiReader(bytes.NewReader(heard), conn))
+			result, ending, err = prober.ParseResponse(io.MultiReader(bytes.NewReader(received), conn))
 		}
 		if err == nil {
-			how.Apply(ctx, conn)
+			ending.Apply(ctx, conn)
 		}
 		return err
 	})

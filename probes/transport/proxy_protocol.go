@@ -23,17 +23,16 @@ import (
 	"net/netip"
 )
 
-// ProxyProtocol is what a probe sends on a connection before anything else: from where to where
-// it leads, as load balancers say it of the connections that they pass on
-// (https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt). Servers that are behind one
-// take no connection without it.
+// ProxyProtocol is the header that a probe sends before anything else: the source and destination
+// of the connection, as load balancers send them for the connections that they forward
+// (https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt). Servers behind such a load
+// balancer refuse connections without it.
 //
-// The addresses are the true ones, those of the operator and of the endpoint, by the
-// command PROXY. The protocol has LOCAL in version 2 for connections that a balancer makes
-// for itself, and HAProxy's own checks send that, and UNKNOWN in version 1. To a server all
-// of them mean the same. But PROXY is what it gets from its clients, and so what a check
-// should find working, and the document advises against UNKNOWN, since there are servers
-// that refuse it.
+// The header has the command PROXY and the real addresses of the operator and the endpoint. For
+// connections that a load balancer makes for itself, the protocol has LOCAL in version 2, which
+// HAProxy's own checks send, and UNKNOWN in version 1. All of them mean the same to a server. But
+// PROXY is what it gets for its clients' connections, and so what a check should test, and the
+// specification advises against UNKNOWN, which some servers refuse.
 type ProxyProtocol uint8
 
 const (
@@ -45,7 +44,7 @@ const (
 	ProxyProtocolV2
 )
 
-// writeHeader says it on a connection that stands.
+// writeHeader writes the header on an established connection.
 func (v ProxyProtocol) writeHeader(conn Stream) error {
 	if v == NoProxyProtocol {
 		return nil

@@ -32,23 +32,23 @@ import (
 	"farpoint.dev/farpoint/probes/cpulimit"
 )
 
-// Bounds of how long handshakes resume the session of one that was made in full. That costs
-// far less, but shows the certificate of the full one: a replaced certificate is noticed that
-// much later at most. (An expired one is noticed at once, crypto/tls sees to it.)
+// Bounds of how long handshakes resume the session of a full one. A resumed handshake costs far
+// less, but shows the certificate of the full one, so that a replaced certificate is noticed late
+// by at most these bounds. (crypto/tls notices an expired one at once.)
 const (
 	// FullHandshakeEvery is the number of handshakes of which one is made in full.
 	FullHandshakeEvery = 20
-	// maxSessionAge is for endpoints that are probed seldom: at intervals of 10 minutes or
-	// more all handshakes are made in full, which costs nothing that would show.
+	// maxSessionAge is for endpoints that are probed rarely: at intervals of 10 minutes or more,
+	// all handshakes are full, which is cheap enough.
 	maxSessionAge = 10 * time.Minute
 )
 
 // TLSClient is what the probes of one host need for their handshakes.
 type TLSClient struct {
 	Config *tls.Config
-	// resuming is the config for resumed sessions. It leaves out the post-quantum key
-	// exchange, which costs more than all of the rest: the secret of the session,
-	// agreed upon with it in the full handshake, goes into the keys as well.
+	// resuming is the config for resumed sessions. It leaves out the post-quantum key exchange,
+	// which costs more than all the rest: the session's secret, from the full handshake, which
+	// used it, protects the new keys as well.
 	resuming *tls.Config
 	session  *session
 	expiry   expiry
@@ -96,12 +96,11 @@ func (d *Dialer) NewTLSClient(settings *TLSSettings, host string, protocols ...s
 // certificate must be valid for its name. Without TLS, nothing is proved.
 func (c *TLSClient) VerifiesServer() bool { return c != nil && !c.Config.InsecureSkipVerify }
 
-// DisableResumption makes every handshake a full one, for who wants to see the certificate
-// each time.
+// DisableResumption makes every handshake a full one, for probes that check the certificate each
+// time.
 func (c *TLSClient) DisableResumption() { c.Config.ClientSessionCache = nil }
 
-// SkipHostnameVerification takes a certificate of an authority that is trusted, whatever the name
-// in it.
+// SkipHostnameVerification accepts any certificate of a trusted authority, whatever its name.
 func (c *TLSClient) SkipHostnameVerification() {
 	verify := func(state tls.ConnectionState) error {
 		options := x509.VerifyOptions{Roots: c.Config.RootCAs, Intermediates: x509.NewCertPool()}
@@ -154,19 +153,19 @@ var errExpiring = &probes.ReasonError{
 	Err:    errors.New("certificate expires too soon"),
 }
 
-// EndTLS ends a connection with TLS on it. Servers log a truncated one unless they get a
-// close_notify, and their own must be read, too.
-func EndTLS(ctx context.Context, conn Stream, client *tls.Conn, how Ending) {
-	if how.Needed() {
+// EndTLS ends a connection with TLS. Servers log a truncated connection unless they get a
+// close_notify, and the probe must read theirs, too.
+func EndTLS(ctx context.Context, conn Stream, client *tls.Conn, ending Ending) {
+	if ending.Needed() {
 		LimitReading(ctx, conn, MaxLinger)
-		discard(client, how.Bytes())
+		discard(client, ending.Bytes())
 	}
 	_ = client.CloseWrite()
 	CloseAfterResponse.Apply(ctx, conn)
 }
 
-// FixedDeadline keeps crypto/tls, when it says goodbye, and the clients of databases from
-// moving the deadline.
+// FixedDeadline keeps crypto/tls, which sets a deadline for its close_notify, and database clients
+// from changing the deadline.
 type FixedDeadline struct{ net.Conn }
 
 // SetDeadline does nothing.
@@ -207,53 +206,60 @@ func (s *session) Get(string) (*tls.ClientSessionState, bool) { return s.state, 
 // Put implements tls.ClientSessionCache.
 func (s *session) Put(_ string, state *tls.ClientSessionState) { s.state = state }
 
-// rootPools lets all probers with the same CA bundle share what is parsed of it,
-// for as long as one of them is in use.
+// rootPools shares parsed CA bundles between all probers with the same bundle, for as long as one
+// of them is in use.
 type rootPools struct {
-	// Mu guards pools. No I/O happens under it.
-	Mu    sync.Mutex
-	Pools map[bundleKey]weak.Pointer[x509.CertPool]
+	// mu guards pools. No I/O happens under it.
+	mu    sync.Mutex
+	pools map[bundleKey]weak.Pointer[x509.CertPool]
 }
 
 type bundleKey [sha256.Size]byte
 
 func (r *rootPools) of(bundle []byte) (*x509.CertPool, error) {
 	key := bundleKey(sha256.Sum256(bundle))
-	r.Mu.Lock()
-	defer r.Mu.Unlock()
-	if pool := r.Pools[key].Value(); pool != nil {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if pool := r.pools[key].Value(); pool != nil {
 		return pool, nil
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(bundle) {
 		return nil, errors.New("healthCheck.tls: the CA bundle contains no certificate: write PEM, with BEGIN CERTIFICATE lines")
 	}
-	if r.Pools == nil {
-		r.Pools = map[bundleKey]weak.Pointer[x509.CertPool]{}
+	if r.pools == nil {
+		r.pools = map[bundleKey]weak.Pointer[x509.CertPool]{}
 	}
-	r.Pools[key] = weak.Make(pool)
+	r.pools[key] = weak.Make(pool)
 	runtime.AddCleanup(pool, r.forget, key)
 	return pool, nil
 }
 
-// forget takes out a pool that nobody uses any more, unless it has a successor.
+// Len returns how many pools are in use.
+func (r *rootPools) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.pools)
+}
+
+// forget removes a pool that is no longer in use, unless it has a successor.
 func (r *rootPools) forget(key bundleKey) {
-	r.Mu.Lock()
-	defer r.Mu.Unlock()
-	if r.Pools[key].Value() == nil {
-		delete(r.Pools, key)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pools[key].Value() == nil {
+		delete(r.pools, key)
 	}
 }
 
 // TLSSettings are the options of probes over TLS.
 type TLSSettings struct {
-	// ServerName is sent as SNI and verified; empty means the URL's host. An address
-	// is looked for among the certificate's IP addresses.
+	// ServerName is sent as SNI and verified; empty means the URL's host. An address must be
+	// among the certificate's IP addresses.
 	ServerName string
 	// CABundle holds PEM certificates to trust instead of the system's; empty
 	// means the system's.
 	CABundle []byte
-	// ClientCertificate is shown to endpoints that ask for one; nil means none.
+	// ClientCertificate is sent to endpoints that ask for one; nil means none.
 	ClientCertificate *tls.Certificate
 	// InsecureSkipVerify accepts any certificate.
 	InsecureSkipVerify bool
