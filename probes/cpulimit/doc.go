@@ -20,6 +20,6 @@ limitations under the License.
 // A [Limiter] lets as many of them compute at a time as there are processors, and namespaces
 // take turns, so that one with ten thousand endpoints delays nobody who has ten. A probe gets its
 // [Slot] by its context and computes by [ComputeOver]; waiting for the network occupies no
-// slot. A timeout that a probe spent waiting here is the operator's, and says so. The package
-// knows no protocols.
+// slot. If a probe runs out of time while it waits for a slot, its error says that this is the
+// operator's fault. The package knows no protocols.
 package cpulimit

@@ -30,47 +30,55 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// Limiter lets only so many probes compute at one time what takes long: TLS handshakes,
-// logins, patterns in bodies. A crowd of them then delays no other probe for long. Namespaces
-// take turns: one with ten thousand endpoints makes nobody wait who has ten.
+// Limiter bounds how many probes compute at the same time what takes long: TLS handshakes,
+// logins, patterns in bodies. Many of them then delay no other probe for long. Namespaces take
+// turns: one with ten thousand endpoints does not delay one with ten.
 type Limiter struct {
-	// Mu guards everything below. Nothing waits while holding it.
-	Mu   sync.Mutex
-	Free int
-	// lines are those in which somebody waits, by namespace and in the order of their turns.
-	lines map[string]*waitQueue
-	order []*waitQueue
+	// mu guards everything below. Nothing waits while holding it.
+	mu   sync.Mutex
+	free int
+	// queues has the queues that are not empty, by namespace, and order has them in the order in
+	// which they get slots.
+	queues map[string]*waitQueue
+	order  []*waitQueue
 }
 
-// waitQueue is where the probes of one namespace wait, each for its channel to be closed.
+// waitQueue holds the waiting probes of one namespace. Each waits for its channel to be closed.
 type waitQueue struct {
 	namespace string
-	// resumed have had a turn before. They go first: what they have computed would be lost if
-	// they ran out of time.
+	// resumed probes have had a slot before. They go first: what they have computed would be lost
+	// if they ran out of time.
 	resumed, fresh []chan struct{}
 }
 
-// New returns a limiter that lets at most so many probes compute at a time.
-func New(most int) *Limiter {
-	return &Limiter{Free: most, lines: map[string]*waitQueue{}}
+// New returns a limiter with this many slots.
+func New(slots int) *Limiter {
+	return &Limiter{free: slots, queues: map[string]*waitQueue{}}
 }
 
-// Waiting counts the probes of a namespace that wait for their first turn.
+// Waiting counts the probes of a namespace that wait for their first slot.
 func (c *Limiter) Waiting(namespace string) int {
-	c.Mu.Lock()
-	defer c.Mu.Unlock()
-	if at := c.lines[namespace]; at != nil {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at := c.queues[namespace]; at != nil {
 		return len(at.fresh)
 	}
 	return 0
 }
 
-// Take waits for a turn, and returns false if the context is done first.
-func (c *Limiter) Take(ctx context.Context, namespace string, resumed bool) bool {
+// Free returns how many slots are free.
+func (c *Limiter) Free() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.free
+}
+
+// Acquire waits for a slot, and returns false if the context is done first.
+func (c *Limiter) Acquire(ctx context.Context, namespace string, resumed bool) bool {
 	slot := c.join(namespace, resumed)
 	if slot == nil {
-		// A probe that is about to wait, too, has a place in the line before this one computes.
-		// Otherwise the line would be that of the runtime, which knows no namespaces.
+		// Probes that are about to wait can enter the queue before this one computes. Otherwise
+		// they would wait for the Go scheduler, which knows no namespaces.
 		runtime.Gosched()
 		return true
 	}
@@ -82,18 +90,18 @@ func (c *Limiter) Take(ctx context.Context, namespace string, resumed bool) bool
 	}
 }
 
-// join returns nil to who may compute at once, and to others what to wait for.
+// join returns nil if the probe may compute at once, and otherwise the channel to wait for.
 func (c *Limiter) join(namespace string, resumed bool) chan struct{} {
-	c.Mu.Lock()
-	defer c.Mu.Unlock()
-	if c.Free > 0 {
-		c.Free--
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.free > 0 {
+		c.free--
 		return nil
 	}
-	at := c.lines[namespace]
+	at := c.queues[namespace]
 	if at == nil {
 		at = &waitQueue{namespace: namespace}
-		c.lines[namespace] = at
+		c.queues[namespace] = at
 		c.order = append(c.order, at)
 	}
 	slot := make(chan struct{})
@@ -105,41 +113,41 @@ func (c *Limiter) join(namespace string, resumed bool) chan struct{} {
 	return slot
 }
 
-// leave gives up waiting, and returns false if it is too late for that: it is our turn.
+// leave stops waiting, and returns false if it is too late for that: the probe has the slot.
 func (c *Limiter) leave(namespace string, slot chan struct{}) bool {
-	c.Mu.Lock()
-	defer c.Mu.Unlock()
-	at := c.lines[namespace]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := c.queues[namespace]
 	if at == nil || !at.remove(slot) {
 		return false
 	}
-	c.keep(at)
+	c.dropIfEmpty(at)
 	return true
 }
 
-// Give ends a turn: the next line has one.
-func (c *Limiter) Give() {
-	c.Mu.Lock()
-	defer c.Mu.Unlock()
+// Release frees a slot, which the next queue gets.
+func (c *Limiter) Release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if len(c.order) == 0 {
-		c.Free++
+		c.free++
 		return
 	}
 	next := c.order[0]
 	c.order = append(c.order[1:], next)
 	close(next.pop())
-	c.keep(next)
+	c.dropIfEmpty(next)
 }
 
-// keep forgets a line in which nobody waits any more.
-func (c *Limiter) keep(at *waitQueue) {
+// dropIfEmpty removes a queue in which no probe waits.
+func (c *Limiter) dropIfEmpty(at *waitQueue) {
 	if len(at.resumed)+len(at.fresh) == 0 {
-		delete(c.lines, at.namespace)
+		delete(c.queues, at.namespace)
 		c.order = slices.DeleteFunc(c.order, func(other *waitQueue) bool { return other == at })
 	}
 }
 
-// pop takes the first of the line, which is not empty.
+// pop removes the first probe of the queue, which is not empty.
 func (l *waitQueue) pop() (first chan struct{}) {
 	from := &l.resumed
 	if len(l.resumed) == 0 {
@@ -149,7 +157,7 @@ func (l *waitQueue) pop() (first chan struct{}) {
 	return first
 }
 
-// remove takes somebody out of the line, who may not be in it.
+// remove removes a probe from the queue, and reports whether it was there.
 func (l *waitQueue) remove(slot chan struct{}) bool {
 	for _, of := range []*[]chan struct{}{&l.resumed, &l.fresh} {
 		if at := slices.Index(*of, slot); at >= 0 {
@@ -160,7 +168,8 @@ func (l *waitQueue) remove(slot chan struct{}) bool {
 	return false
 }
 
-// Slot is the context of a probe that may have much to compute.
+// Slot is the context of a probe that may compute for long. It holds a slot of its Limiter while
+// the probe computes.
 type Slot struct {
 	context.Context
 	Limiter   *Limiter
@@ -170,35 +179,35 @@ type Slot struct {
 	// mu guards what follows: pgconn may read in a goroutine of its own. Nothing waits while
 	// holding it.
 	mu sync.Mutex
-	// resumed: it has had a turn before. holds: it has one.
+	// resumed: the probe has had a slot before. holds: it has one.
 	resumed, holds bool
-	// waited is for how long in all.
+	// waited is how long the probe has waited for slots in all.
 	waited time.Duration
 }
 
-type turnKey struct{}
+type slotKey struct{}
 
 // Value implements context.Context.
 func (t *Slot) Value(key any) any {
-	if key == (turnKey{}) {
+	if key == (slotKey{}) {
 		return t
 	}
 	return t.Context.Value(key)
 }
 
-// SlotOf returns nil for a probe that has the machine to itself.
+// SlotOf returns the Slot of a context; nil for a probe whose computing is not limited.
 func SlotOf(ctx context.Context) *Slot {
-	t, _ := ctx.Value(turnKey{}).(*Slot)
+	t, _ := ctx.Value(slotKey{}).(*Slot)
 	return t
 }
 
-// take waits until the probe may compute.
-func (t *Slot) take() error {
+// acquire waits until the probe may compute.
+func (t *Slot) acquire() error {
 	t.mu.Lock()
 	resumed := t.resumed
 	t.mu.Unlock()
 	since := time.Now() //nolint:forbidigo // to compare with a context's deadline
-	holds := t.Limiter.Take(t.Context, t.Namespace, resumed)
+	holds := t.Limiter.Acquire(t.Context, t.Namespace, resumed)
 	t.mu.Lock()
 	t.resumed, t.holds = true, holds
 	t.waited += time.Since(since) //nolint:forbidigo // see above
@@ -209,27 +218,30 @@ func (t *Slot) take() error {
 	return nil
 }
 
-// give lets others compute, if it is the probe's turn.
-func (t *Slot) give() {
+// release frees the slot if the probe holds one.
+func (t *Slot) release() {
 	t.mu.Lock()
 	held := t.holds
 	t.holds = false
 	t.mu.Unlock()
 	if held {
-		t.Limiter.Give()
+		t.Limiter.Release()
 	}
 }
 
-// crowdedError is a timeout that the operator caused: the probe waited for its turn to compute
-// for most of the time.
-type crowdedError struct{ error }
+// queueTimeoutError is a timeout that the operator caused: the probe waited for a slot for most of
+// its time.
+type queueTimeoutError struct{ error }
 
-func (e *crowdedError) Unwrap() error { return e.error }
+func (e *queueTimeoutError) Unwrap() error { return e.error }
 
-// ProbeResult implements resultError.
-func (e *crowdedError) ProbeResult() probes.Result { return probes.UnknownResult(probes.ReasonCrowded) }
+// ProbeResult implements probes.ResultError.
+func (e *queueTimeoutError) ProbeResult() probes.Result {
+	return probes.UnknownResult(probes.ReasonCrowded)
+}
 
-// attributeTimeout marks a timeout as our own fault if the endpoint had less than half of the time.
+// attributeTimeout marks a timeout as the operator's fault if the endpoint had less than half of
+// the time.
 func (t *Slot) attributeTimeout(err error) error {
 	var timeout net.Error
 	if !errors.As(err, &timeout) || !timeout.Timeout() {
@@ -240,45 +252,45 @@ func (t *Slot) attributeTimeout(err error) error {
 	if t.waited < t.Timeout/2 {
 		return err
 	}
-	return &crowdedError{err}
+	return &queueTimeoutError{err}
 }
 
-// inTurn is a connection over which a probe computes in its turn, with what it reads. A probe
-// that waits for the network holds nothing up.
-type inTurn struct {
+// slotConn is a connection that gives up the slot while the probe waits for the network.
+type slotConn struct {
 	net.Conn
 	slot *Slot
 	// computes: a read is followed by computing.
 	computes atomic.Bool
 }
 
-// ComputeOver hands the connection to work, which is to compute, when it is the probe's
-// turn. Its timeouts are blamed on who caused them, also later.
+// ComputeOver calls work, which computes with what it reads from the connection, once the probe
+// has a slot. Timeouts of the connection that waiting for a slot caused are attributed to the
+// operator, also after work has returned.
 func ComputeOver(ctx context.Context, conn net.Conn, work func(net.Conn) error) error {
 	slot := SlotOf(ctx)
 	if slot == nil {
 		return work(conn)
 	}
-	if err := slot.take(); err != nil {
+	if err := slot.acquire(); err != nil {
 		return err
 	}
-	defer slot.give()
-	over := &inTurn{Conn: conn, slot: slot}
+	defer slot.release()
+	over := &slotConn{Conn: conn, slot: slot}
 	over.computes.Store(true)
 	defer over.computes.Store(false)
 	return work(over)
 }
 
 // Read implements net.Conn.
-func (c *inTurn) Read(p []byte) (int, error) {
+func (c *slotConn) Read(p []byte) (int, error) {
 	computes := c.computes.Load()
 	if computes {
-		c.slot.give()
+		c.slot.release()
 	}
 	n, err := c.Conn.Read(p)
 	if computes && err == nil {
-		if err = c.slot.take(); !c.computes.Load() {
-			c.slot.give() // pgconn read ahead, and the work is over
+		if err = c.slot.acquire(); !c.computes.Load() {
+			c.slot.release() // pgconn read ahead, and the work is over
 		}
 	}
 	return n, c.slot.attributeTimeout(err)

@@ -30,30 +30,30 @@ import (
 func TestTurnsToCompute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New(1)
-		c.Take(t.Context(), "first", false)
+		c.Acquire(t.Context(), "first", false)
 		order := make(chan string, 10)
 		for _, other := range []struct {
 			name, namespace string
 			resumed         bool
 		}{{"a1", "a", false}, {"a2", "a", false}, {"a3, begun", "a", true}, {"b1", "b", false}, {"b2", "b", false}, {"c1", "c", false}} {
 			go func() {
-				c.Take(t.Context(), other.namespace, other.resumed)
+				c.Acquire(t.Context(), other.namespace, other.resumed)
 				order <- other.name
 			}()
 			synctest.Wait() // they come one after the other
 		}
 		var got []string
 		for range 6 {
-			c.Give()
+			c.Release()
 			got = append(got, <-order)
 		}
 		if want := []string{"a3, begun", "b1", "c1", "a1", "b2", "a2"}; !slices.Equal(got, want) {
-			t.Errorf("the turns were %q, want %q", got, want)
+			t.Errorf("the slots went to %q, want %q", got, want)
 		}
 	})
 }
 
-// However turns end, and however many give up waiting for theirs, none is lost or doubled.
+// However slots are released, and however many probes give up waiting, none is lost or doubled.
 func TestNoTurnIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 3
@@ -73,7 +73,7 @@ func TestNoTurnIsLost(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), rand.N(20*time.Millisecond))
 				defer cancel()
 				for slot := range 3 {
-					if !c.Take(ctx, []string{"a", "b", "c"}[i%3], slot > 0) {
+					if !c.Acquire(ctx, []string{"a", "b", "c"}[i%3], slot > 0) {
 						mu.Lock()
 						gaveUp++
 						mu.Unlock()
@@ -82,7 +82,7 @@ func TestNoTurnIsLost(t *testing.T) {
 					count(1)
 					time.Sleep(rand.N(2 * time.Millisecond))
 					count(-1)
-					c.Give()
+					c.Release()
 				}
 			})
 		}
@@ -90,8 +90,8 @@ func TestNoTurnIsLost(t *testing.T) {
 		if atOnce != most || gaveUp == 0 {
 			t.Errorf("%d computed at one time, want %d; %d gave up", atOnce, most, gaveUp)
 		}
-		if c.Free != most || len(c.lines) != 0 || len(c.order) != 0 {
-			t.Errorf("%d turns are free finally, %d lines are left", c.Free, len(c.lines))
+		if c.free != most || len(c.queues) != 0 || len(c.order) != 0 {
+			t.Errorf("%d slots are free finally, %d queues are left", c.free, len(c.queues))
 		}
 	})
 }

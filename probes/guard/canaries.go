@@ -18,22 +18,22 @@ package guard
 
 import "time"
 
-// canaries are targets that are always there.
+// canaries are targets that are always up.
 type canaries[K comparable] struct {
 	known map[K]*canary
-	// down is since when all that speak for a side of our router have failed.
+	// down is since when all canaries for a side of the router have failed.
 	down [sides]moment
 }
 
-// canary is how one fares: how often in a row it has passed, or failed.
+// canary is how often in a row a canary has passed, or failed.
 type canary struct {
 	location       Location
 	passes, failed int
 }
 
-// canaryTurns is how many results in a row make a canary be down, or be back when all were
+// canaryStreak is how many results in a row make a canary count as down, or as back when all were
 // down.
-const canaryTurns = 2
+const canaryStreak = 2
 
 // Canary notes the result of a canary's probe.
 func (g *Guard[K]) Canary(k K, at Location, passed bool, startedAt, now time.Duration) {
@@ -59,25 +59,25 @@ func (g *Guard[K]) canaryReached(at Location, startedAt, now time.Duration) {
 		startedAt = now
 	}
 	for _, w := range g.windows {
-		for side := at.side(); startedAt >= w.startedAt && side < sides; side++ { // the link is on the way to what is remote
+		for side := at.side(); startedAt >= w.startedAt && side < sides; side++ { // the way to remote addresses leads over the link
 			w.canary[side].earliest(startedAt)
 		}
 	}
 }
 
-// update finds out whether the canaries that speak for a side are down. For what is remote
-// these are the remote ones; but if all that there are on the link are down, so is it.
+// update finds out whether the canaries for a side are down. For the remote side, only remote
+// canaries count, if there are any.
 func (c *canaries[K]) update(at side, now time.Duration) {
 	all, down, back := 0, 0, 0
 	for _, item := range c.known {
-		if at == remote && item.location.OnLink && c.speakFor(remote) {
+		if at == remote && item.location.OnLink && c.cover(remote) {
 			continue
 		}
 		all++
-		if item.failed >= canaryTurns {
+		if item.failed >= canaryStreak {
 			down++
 		}
-		if item.passes >= canaryTurns {
+		if item.passes >= canaryStreak {
 			back++
 		}
 	}
@@ -89,9 +89,8 @@ func (c *canaries[K]) update(at side, now time.Duration) {
 	}
 }
 
-// speakFor reports whether there are canaries that can tell whether what is on a side of our
-// router can be reached.
-func (c *canaries[K]) speakFor(at side) bool {
+// cover reports whether there are canaries that show whether a side of the router can be reached.
+func (c *canaries[K]) cover(at side) bool {
 	for _, item := range c.known {
 		if at == onLink || !item.location.OnLink {
 			return true

@@ -18,44 +18,43 @@ package guard
 
 import "time"
 
-// freeze is a time in which no endpoint is taken out, because of what the suspects have in
-// common.
+// freeze is a time in which no endpoint is taken out, because so many fail at once.
 type freeze struct {
 	startedAt time.Duration
-	// most is how many addresses failed at the worst.
-	most int
-	// progress is how the addresses with results have fared meanwhile, and count how many of them
-	// have fared so.
+	// maxFailing is the largest number of addresses that failed at the same time.
+	maxFailing int
+	// progress has the addresses with results since the freeze began, and count counts them by
+	// progress.
 	progress map[Location]progress
-	count    [standings]int
-	// recovery is when the last one recovered, and patience for how long to wait for more.
+	count    [progressKinds]int
+	// recovery is when the last address recovered, and patience how long to wait for the next.
 	recovery, patience time.Duration
 }
 
-// progress is how an address has fared since the freeze began.
+// progress is what has happened to an address since the freeze began.
 type progress uint8
 
 const (
-	unheard progress = iota
+	unseen progress = iota
 	// failing: it has failed, and has not been reached since.
 	failing
 	// recovered: it has failed, and has been reached since.
 	recovered
 	// unaffected: it has been reached all the time.
 	unaffected
-	standings
+	progressKinds
 )
 
-// maxPatience keeps targets that are probed slowly from holding up the verdicts on all
-// others: each of them is tried again anyway before it is judged.
+// maxPatience keeps targets with long intervals from delaying the verdicts on all others: each of
+// them is probed again anyway before its verdict.
 const maxPatience = time.Minute
 
 func newFreeze(suspects int, startedAt, now time.Duration) *freeze {
-	return &freeze{startedAt: startedAt, most: suspects, progress: map[Location]progress{}, recovery: now}
+	return &freeze{startedAt: startedAt, maxFailing: suspects, progress: map[Location]progress{}, recovery: now}
 }
 
 func (f *freeze) fail(run Run, suspects int) {
-	f.most = max(f.most, suspects)
+	f.maxFailing = max(f.maxFailing, suspects)
 	f.patience = max(f.patience, min(run.Patience, maxPatience))
 	f.note(run.Location, failing)
 }
@@ -65,76 +64,78 @@ func (f *freeze) reach(at Location, now time.Duration) {
 	case failing:
 		f.note(at, recovered)
 		f.recovery = now
-	case unheard:
+	case unseen:
 		f.note(at, unaffected)
 	}
 }
 
 func (f *freeze) note(at Location, now progress) {
-	if before := f.progress[at]; before != unheard {
+	if before := f.progress[at]; before != unseen {
 		f.count[before]--
 	}
 	f.progress[at] = now
 	f.count[now]++
 }
 
-// Frozen reports whether there are places whose endpoints are not taken out at present.
+// Frozen reports whether some endpoints, or all, are not taken out at present.
 func (g *Guard[K]) Frozen(now time.Duration) bool {
 	return g.frozen(remote, now) || g.frozen(onLink, now)
 }
 
 func (g *Guard[K]) frozen(at side, now time.Duration) bool {
-	return g.freeze != nil && !g.over(g.freeze.startedAt, now) ||
-		g.canaries.down[at].known && !g.over(g.canaries.down[at].at, now) ||
-		g.ownDown[at].known && !g.over(g.ownDown[at].at, now)
+	return g.freeze != nil && !g.expired(g.freeze.startedAt, now) ||
+		g.canaries.down[at].known && !g.expired(g.canaries.down[at].at, now) ||
+		g.ownDown[at].known && !g.expired(g.ownDown[at].at, now)
 }
 
-// over reports whether a freeze has lasted for its longest time.
-func (g *Guard[K]) over(startedAt, now time.Duration) bool { return now-startedAt >= g.options.MaxHold }
-
-// spent reports whether there is a freeze that has lasted for its longest time.
-func (g *Guard[K]) spent(now time.Duration) bool {
-	return g.freeze != nil && g.over(g.freeze.startedAt, now)
+// expired reports whether a freeze has lasted for its longest time.
+func (g *Guard[K]) expired(startedAt, now time.Duration) bool {
+	return now-startedAt >= g.options.MaxHold
 }
 
-// canariesSpent reports whether the canaries of a side have been down for longer than they may
-// hold anything: somebody forgot them when they went.
-func (g *Guard[K]) canariesSpent(at side, now time.Duration) bool {
-	return g.canaries.down[at].known && g.over(g.canaries.down[at].at, now)
+// freezeExpired reports whether there is a freeze that has lasted for its longest time.
+func (g *Guard[K]) freezeExpired(now time.Duration) bool {
+	return g.freeze != nil && g.expired(g.freeze.startedAt, now)
 }
 
-// heldSince is when the suspect began not to be taken out, for whatever cause. One cause after
-// the other makes no freeze longer; but what was over when the suspect began to fail is no
-// cause of it.
+// canariesExpired reports whether the canaries of a side have been down for longer than MaxHold:
+// they are gone for good, and the flag was forgotten.
+func (g *Guard[K]) canariesExpired(at side, now time.Duration) bool {
+	return g.canaries.down[at].known && g.expired(g.canaries.down[at].at, now)
+}
+
+// heldSince returns when the guard began to keep the suspect from being taken out, for whatever
+// cause. Several causes in a row do not extend a freeze; a cause that had expired before the
+// suspect began to fail does not count.
 func (g *Guard[K]) heldSince(s *suspect, now time.Duration) time.Duration {
 	at := s.Location.side()
 	for _, since := range [...]moment{g.canaries.down[at], g.ownDown[at]} {
-		if since.known && !g.over(since.at, s.since) {
+		if since.known && !g.expired(since.at, s.since) {
 			now = min(now, since.at)
 		}
 	}
 	return now
 }
 
-// reconsider ends a freeze if it was not us, since too many were reached all the time, or is
-// not any more, since enough have recovered, or too many are reached and nobody else has
-// recovered for a while. One that is over ends with its last suspect.
+// reconsider ends a freeze if the operator was not the cause, since too many addresses were reached
+// all the time; if it no longer is, since enough have recovered; or if too many are reached and no
+// further one has recovered for a while. An expired freeze ends with its last suspect.
 func (g *Guard[K]) reconsider(now time.Duration) {
 	f := g.freeze
-	if f == nil || g.over(f.startedAt, now) {
+	if f == nil || g.expired(f.startedAt, now) {
 		return
 	}
 	suspects := float64(g.failing.all())
 	tooFew := func(reached int) bool { return suspects < g.options.Share*(suspects+float64(reached)) }
-	if suspects <= float64(f.most)*(1-g.options.Release) || tooFew(f.count[unaffected]) ||
+	if suspects <= float64(f.maxFailing)*(1-g.options.Release) || tooFew(f.count[unaffected]) ||
 		now-f.recovery > f.patience && tooFew(f.count[unaffected]+f.count[recovered]) {
-		g.freeze, g.thawed = nil, now
+		g.freeze, g.lastFreezeEnd = nil, now
 	}
 }
 
-// SetOwnNetwork tells the guard what the operator's host knows of its own network: whether its
-// link has no carrier, and whether no gateway is there. Without a carrier no endpoint is taken
-// out, and without a gateway none that is behind one, unless something there is still reached.
+// SetOwnNetwork sets what the operator's host knows of its own network: whether its link has no
+// carrier, and whether no gateway answers. Without a carrier no endpoint is taken out, and without
+// a gateway none behind it, unless probes still reach some of them.
 func (g *Guard[K]) SetOwnNetwork(noCarrier, noGateway bool, now time.Duration) {
 	for at, down := range [sides]bool{onLink: noCarrier, remote: noCarrier || noGateway} {
 		switch {
@@ -147,8 +148,8 @@ func (g *Guard[K]) SetOwnNetwork(noCarrier, noGateway bool, now time.Duration) {
 	}
 }
 
-// refuteOwnDown notes that a place was reached by a probe that began at a time. What is
-// behind a gateway is reached by way of the link.
+// refuteOwnDown notes that a probe that began at a time reached an address. A probe of a remote
+// address uses the link, too.
 func (g *Guard[K]) refuteOwnDown(at Location, startedAt, now time.Duration) {
 	for reached := at.side(); reached < sides; reached++ {
 		if g.ownDown[reached].known && startedAt >= g.ownDown[reached].at {
@@ -160,6 +161,6 @@ func (g *Guard[K]) refuteOwnDown(at Location, startedAt, now time.Duration) {
 
 func (g *Guard[K]) endOwnDown(at side, now time.Duration) {
 	if g.ownDown[at].known {
-		g.ownDown[at], g.thawed = moment{}, now
+		g.ownDown[at], g.lastFreezeEnd = moment{}, now
 	}
 }

@@ -14,39 +14,39 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package guard decides whose fault failures are: the endpoints', or the operator's own.
+// Package guard decides whether endpoints cause their failures, or the operator's own network or
+// host does.
 //
-// It knows the targets that serve and have begun to fail, the suspects, and counts failure
-// domains: addresses, and networks (/24 and /48). Whose targets they are does not matter:
-// one host that carries three services is one address in one network.
+// A suspect is a target that served until it began to fail. The guard counts failure domains:
+// addresses, and networks (/24 and /48). It does not matter which object a target belongs to: one
+// host with three services is one address in one network.
 //
-// Before a suspect is taken out, some others are asked at once, the witnesses. A window
-// opens when they are asked, and remembers which addresses were reached since:
+// Before a suspect is taken out, the guard asks for immediate probes of some other targets, the
+// witnesses. From then on, a window records which addresses probes reach:
 //
-//   - If at least Share of the addresses that were probed in the window, in at least
-//     Networks networks, fail in the same class, no endpoint is taken out: a freeze. What
-//     all have in common is us. The class does not matter: silence is a cut, refusals are
-//     a dead sidecar or our own firewall, bad certificates are a wrong clock or an
-//     intercepting proxy, and so are equal answers of everybody.
-//   - Else an address must have been reached between the first and the last probe of the
-//     suspect's run of failures: one cut of ours that spoiled both would have spoiled that
-//     one, too. What was reached before or after says nothing. A failure that is no silence
-//     took no time, so that anybody who was reached since it will do.
-//   - If nobody else is left to ask, the suspect is believed dead. Below Networks networks
-//     one replica cannot know better.
+//   - If at least Share of the addresses probed in the window, in at least Networks networks, fail
+//     in the same class, no endpoint is taken out: a freeze. All these failures have only the
+//     operator in common. That holds for every class: silence can be a cut, refusals a dead
+//     sidecar or the operator's own firewall, bad certificates a wrong clock, and equal responses
+//     of all endpoints an intercepting proxy.
+//   - Otherwise the suspect is taken out if some address was reached between the first and the
+//     last probe of its run of failures: a cut of the operator's own network that spoiled both
+//     would have spoiled that probe, too. Addresses reached before or after prove nothing. A
+//     failure other than silence takes no time, so that any address reached since then will do.
+//   - If there are no witnesses, the suspect counts as dead. With fewer than Networks networks,
+//     one replica cannot find out more.
 //
-// Canaries are targets that are always there. If there are any, they decide instead of the
-// share: a suspect goes when a canary was reached between its failures, and while all
-// canaries fail, none goes. What is on our own link says nothing about what is behind our
-// router: such canaries and witnesses count for suspects on the link only.
+// Canaries are targets that are always up. If there are any, they decide instead of the share: a
+// suspect is taken out if a canary was reached between its failures, and none is while all canaries
+// fail. Addresses on the operator's own link prove nothing about those behind its router: such
+// canaries and witnesses count only for suspects on the link.
 //
-// A freeze ends when Release of the suspects are well again; when too many others were reached
-// during it all the time, or the suspects that recover stop to do so; or, if the canaries
-// caused it, when most of them have passed twice in a row. It lasts for MaxHold at most: what
-// fails is then believed dead. Canaries that are silent for longer count as dead themselves,
-// and do not decide until they are back.
+// A freeze ends when Release of the suspects work again; when too many others have been reached
+// throughout, or no further suspect recovers; or, if the canaries caused it, when most of them have
+// passed twice in a row. It lasts for MaxHold at most, after which failing targets count as dead.
+// Canaries that are silent for longer count as dead, too, and do not decide until they are back.
 //
-// A lost packet here and there is no cut, and is accounted for by [Guard.Multiplier].
+// A packet lost now and then is not a cut. [Guard.Multiplier] accounts for it.
 package guard
 
 import (
@@ -54,12 +54,12 @@ import (
 	"time"
 )
 
-// Class is the kind of a failure. Failures of one cause of ours are of one class.
+// Class is the kind of a failure. Failures with one cause on the operator's side are of one class.
 type Class uint8
 
 const (
-	// Answered is a failure that only the endpoint itself can have caused. Neither
-	// statistics nor witnesses speak for it.
+	// Answered is a failure that only the endpoint itself can have caused, whatever happens to
+	// others.
 	Answered Class = iota
 	// Silence is no answer in time, or no way to the host.
 	Silence
@@ -81,19 +81,19 @@ type Options struct {
 	Share float64
 	// Networks is how many networks these must be in.
 	Networks int
-	// Release is the share of the failing addresses that must be well again for verdicts to
-	// be trusted again, above 0 and at most 1.
+	// Release is the share of the failing addresses that must recover to end a freeze, above 0
+	// and at most 1.
 	Release float64
 	// MaxHold is the longest time for which endpoints that fail are not taken out.
 	MaxHold time.Duration
 }
 
-// DefaultOptions are those that hold if nothing else is said.
+// DefaultOptions returns the defaults.
 func DefaultOptions() Options {
 	return Options{Share: 0.9, Networks: 3, Release: 0.5, MaxHold: 10 * time.Minute}
 }
 
-// Location is where a target is: the zero Place if that is not known.
+// Location is where a target is; zero if that is not known.
 type Location struct {
 	Addr netip.Addr
 	// Name is used if there is no address.
@@ -122,7 +122,7 @@ type Run struct {
 	StartedAt time.Duration
 	// Threshold is how many failures make the target unhealthy.
 	Threshold int
-	// Patience is for how long the target is waited for in a freeze when others recover.
+	// Patience is how long a freeze waits for this target after another one has recovered.
 	Patience time.Duration
 }
 
@@ -134,49 +134,50 @@ const (
 	Dead Decision = iota
 	// Doubt means that too many probes get lost at present for so few failures to prove anything.
 	Doubt
-	// Ask means that nobody has been reached meanwhile. Ask witnesses, if [Guard.WantsWitnesses] says
-	// so, and judge again when one has answered, and after the next probe.
+	// Ask means that no other target has been reached meanwhile. Probe witnesses, if
+	// [Guard.WantsWitnesses] asks for some, and evaluate again when one has answered, and after the
+	// next probe.
 	Ask
-	// Hold means that it is our fault.
+	// Hold means that it is the operator's fault.
 	Hold
 )
 
-// suspect is a target that serves, and failed when it was probed last.
+// suspect is a target that serves, but failed its last probe.
 type suspect struct {
 	Run
-	// since is when a cut of ours that caused all of the run had begun at the latest: an
-	// endpoint that is well has answered before half of its time is over.
+	// since is when a cut that caused the whole run must have begun at the latest: a working
+	// endpoint answers within half of its timeout.
 	since time.Duration
-	// failures is how many failures the run is worth, by what [Guard.Multiplier] was at each
-	// of them. silent is how many of them were silent, and lost how many of these while
-	// others were reached.
+	// failures is how many failures the run counts as, by the [Guard.Multiplier] at each of them.
+	// silences counts those without an answer, and lost those of them during which other targets
+	// were reached.
 	failures       float64
 	silences, lost int
 }
 
-// Guard is not safe for concurrent use. Its keys tell targets apart. Times are counted from
-// any origin, and never go back.
+// Guard decides about suspects. K identifies targets. Times are counted from any origin, and never
+// go back. A Guard is not safe for concurrent use.
 type Guard[K comparable] struct {
 	options  Options
 	suspects map[K]*suspect
-	// failing are the places of the suspects.
+	// failing has the failure domains of the suspects.
 	failing domains
 	windows []*window[K]
 	// mayAskAt is when the next witnesses may be asked.
 	mayAskAt time.Duration
 	freeze   *freeze
-	// thawed is when the last freeze ended. To have been reached before speaks against
-	// nobody any more.
-	thawed   time.Duration
-	canaries canaries[K]
-	local    localHealth
-	// ownDown is since when our own host knows that a side cannot be reached, and ownRefuted
-	// that it was reached meanwhile: what the host knows is wrong.
+	// lastFreezeEnd is when the last freeze ended. Addresses reached before prove nothing any
+	// more.
+	lastFreezeEnd time.Duration
+	canaries      canaries[K]
+	local         localHealth
+	// ownDown is since when the operator's host has reported that a side cannot be reached, and
+	// ownRefuted reports whether a probe reached it since then, so that the host is wrong.
 	ownDown    [sides]moment
 	ownRefuted [sides]bool
 }
 
-// New returns a guard that suspects nobody.
+// New returns a guard without suspects.
 func New[K comparable](options Options) *Guard[K] {
 	return &Guard[K]{options: options, suspects: map[K]*suspect{}, failing: newDomains(), local: newLocalHealth(), canaries: canaries[K]{known: map[K]*canary{}}}
 }
@@ -195,11 +196,11 @@ func (g *Guard[K]) Failed(k K, run Run, now time.Duration) {
 		s = &suspect{since: run.StartedAt + (now-run.StartedAt)/2}
 		g.suspects[k] = s
 		for _, w := range g.windows {
-			w.lose(run)
+			w.recordLoss(run)
 		}
 	} else {
 		for _, w := range g.windows {
-			w.loseAgain(run)
+			w.recordRepeat(run)
 		}
 		g.failing.remove(s.Class, s.Location)
 	}
@@ -233,8 +234,8 @@ func (g *Guard[K]) Passed(k K, at Location, startedAt, now time.Duration) {
 	}
 	g.refuteOwnDown(at, startedAt, now)
 	g.local.passed(at.network(), lost, startedAt, now)
-	// What a probe has sent at first went through. If the answer took so long that this may
-	// have been lost, only the end of it is known.
+	// The first packet of the probe got through, unless the answer took so long that the packet
+	// may have been sent again: then only the end of the probe is known to be free of a cut.
 	if now-startedAt >= retransmission {
 		startedAt = now
 	}
@@ -247,16 +248,16 @@ func (g *Guard[K]) Passed(k K, at Location, startedAt, now time.Duration) {
 	}
 }
 
-// retransmission is after how long a lost SYN is sent again (RFC 6298).
+// retransmission is the time after which a lost SYN is sent again (RFC 6298).
 const retransmission = time.Second
 
-// Removed forgets a target that is gone, or was taken out. Nobody has recovered by that.
+// Removed forgets a target that is gone, or was taken out. That is no recovery.
 func (g *Guard[K]) Removed(k K, now time.Duration) {
 	g.noteWitness(k)
 	if s := g.suspects[k]; s != nil {
 		g.drop(k, s, now)
 		if g.freeze != nil {
-			g.freeze.most--
+			g.freeze.maxFailing--
 		}
 	}
 }
@@ -268,17 +269,17 @@ func (g *Guard[K]) drop(k K, s *suspect, now time.Duration) {
 		return
 	}
 	if g.windows = nil; g.freeze != nil {
-		g.freeze, g.thawed = nil, now
+		g.freeze, g.lastFreezeEnd = nil, now
 	}
 }
 
-// Evaluate decides about a target that has failed as often as its threshold says.
+// Evaluate decides about a target that has failed as often as its threshold requires.
 func (g *Guard[K]) Evaluate(k K, now time.Duration) Decision {
 	s := g.suspects[k]
 	switch {
 	case s == nil || s.Class == Answered:
 		return Dead
-	case s.failures < float64(s.Threshold)-0.001, g.doubts(s, now):
+	case s.failures < float64(s.Threshold)-0.001, g.tooFewForLoss(s, now):
 		return Doubt
 	}
 	g.reconsider(now)
@@ -286,7 +287,7 @@ func (g *Guard[K]) Evaluate(k K, now time.Duration) Decision {
 	switch {
 	case g.frozen(side, now):
 		return Hold
-	case g.spent(now):
+	case g.freezeExpired(now):
 		return Dead
 	}
 	w := g.windowOf(s)
@@ -295,38 +296,38 @@ func (g *Guard[K]) Evaluate(k K, now time.Duration) Decision {
 		return Ask
 	case s.Class == Silence && s.silences < s.Threshold+onsetFailures && w.showsLoss(s.Location):
 		return Doubt
-	case !g.canaries.speakFor(side), g.canariesSpent(side, now):
-		return g.judgeByShare(s, w, now)
-	case w.canary[side].within(s), s.Threshold == 1 && w.canary[side].known:
+	case !g.canaries.cover(side), g.canariesExpired(side, now):
+		return g.evaluateByShare(s, w, now)
+	case w.canary[side].refutes(s), s.Threshold == 1 && w.canary[side].known:
 		return Dead
 	}
 	return Ask
 }
 
-// doubts reports whether the run would be too short if the loss that is known of now, and
-// perhaps was not when it began, had been there all the time.
-func (g *Guard[K]) doubts(s *suspect, now time.Duration) bool {
+// tooFewForLoss reports whether the run would be too short if the present rate of loss, which may
+// not have been known when the run began, had applied to all of it.
+func (g *Guard[K]) tooFewForLoss(s *suspect, now time.Duration) bool {
 	return s.Class == Silence && s.silences < s.Threshold*g.Multiplier(now)
 }
 
-func (g *Guard[K]) judgeByShare(s *suspect, w *window[K], now time.Duration) Decision {
+func (g *Guard[K]) evaluateByShare(s *suspect, w *window[K], now time.Duration) Decision {
 	reached, first := w.reached(s.Location)
 	switch {
-	case g.widespread(s, reached) && !w.isHeard(now):
+	case g.widespread(s, reached) && !w.isComplete(now):
 		return Ask
 	case g.widespread(s, reached):
 		g.freeze = newFreeze(g.failing.all(), g.heldSince(s, now), now)
 		return Hold
-	case first.within(s) || reached > 0 && s.Threshold == 1 && !g.spread(s):
-		return Dead // of a single probe nobody knows what else it met
-	case !w.isHeard(now) || reached > 0:
+	case first.refutes(s) || reached > 0 && s.Threshold == 1 && !g.spread(s):
+		return Dead // within a single probe, nothing else could have been reached
+	case !w.isComplete(now) || reached > 0:
 		return Ask
 	}
-	return Dead // nobody is left who could tell
+	return Dead // there is no witness left
 }
 
-// widespread reports whether too many addresses fail in the suspect's way, beside so many
-// that were reached, for it to be their own fault.
+// widespread reports whether so large a share of the addresses fails in the suspect's class, beside
+// those that were reached, that the operator must be the cause.
 func (g *Guard[K]) widespread(s *suspect, reached int) bool {
 	failing, all := g.failing.count(s.Class, s.Location), g.failing.count(classes, s.Location)
 	return g.spread(s) && float64(failing) >= g.options.Share*float64(all+reached)

@@ -133,7 +133,7 @@ func TestJudge_ByCanaries(t *testing.T) {
 				places[i] = at(i * 100)
 			}
 			now := fails(g, places, Refusal)
-			for range canaryTurns {
+			for range canaryStreak {
 				g.Canary(-1, test.canary, test.passed, now, now)
 			}
 			if got := g.Evaluate(0, now); got != test.want {

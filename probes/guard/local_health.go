@@ -26,13 +26,12 @@ import (
 // MaxMultiplier is the largest [Guard.Multiplier].
 const MaxMultiplier = 12
 
-// localHealth is how well we ourselves do: how many probes get lost at random, how many we
-// could not make, and for how long we stood still. All of it fades.
+// localHealth is the operator's own health: how many probes get lost at random, how many it could
+// not make, and how long its process stood still. Old counts decay.
 //
-// A probe was lost at random if it ended in silence and its target passed later, without
-// having been taken out, while others were reached that were probed just before and just
-// after: during a cut there are none. They must be in minLossy networks, or it is the fault
-// of one of these.
+// A probe was lost at random if it ended in silence and its target passed later, without having
+// been taken out, while probes just before and just after it reached other targets: during a cut
+// there are none. The losses must be in minLossy networks, or one of these is the cause.
 //
 // If a share q of the probes gets lost, a target that is well fails n times in a row with a
 // probability of q^n. That is to be below falseRemoval: three hundred targets that are
@@ -41,8 +40,8 @@ const MaxMultiplier = 12
 // by commonThreshold, rounded up: 3 at a loss of 5 or 10%, 6 at 30%, and 12, which is the
 // most, from 58% on. It is used for other thresholds as it is.
 type localHealth struct {
-	// short and long are what has happened of late, which shows that a loss begins, and for
-	// longer, which shows a small one where few probes are made.
+	// short and long count over a short time, which shows that loss begins, and over a longer
+	// one, which shows a small loss where few probes are made.
 	short, long tally
 	// lossy are the networks that probes were lost in, in this and in the last period, which
 	// began at period.
@@ -54,7 +53,7 @@ type localHealth struct {
 	slot    int64
 }
 
-// tally counts probes, and stalled seconds, that fade to 1/e in a time.
+// tally counts probes, and stalled seconds, which decay to 1/e in the time fading.
 type tally struct {
 	fading                          time.Duration
 	lost, answered, unmade, stalled float64
@@ -66,7 +65,7 @@ const (
 	falseRemoval    = 1e-8
 	commonThreshold = 3
 	minLossy        = 3
-	maxLossy        = 64 // which are remembered
+	maxLossy        = 64
 	minLost         = 2.5
 	shortFading     = 10 * time.Second
 	longFading      = 90 * time.Second
@@ -122,8 +121,7 @@ func (l *localHealth) passed(network netip.Prefix, lost int, startedAt, now time
 	}
 }
 
-// reachedAround reports whether others were reached that were probed just before and just
-// after a time.
+// reachedAround reports whether probes just before and just after a time reached other targets.
 func (l *localHealth) reachedAround(at time.Duration) bool {
 	age := l.slot - int64(at/slotLength) // of the slot of that time, may be negative
 	near := func(from, to int64) bool {
@@ -150,9 +148,9 @@ func (l *localHealth) share() float64 {
 	return max(l.short.share(), l.long.share())
 }
 
-// Multiplier is by how much thresholds for silence are multiplied at present: from 1, while
-// we do well, to MaxMultiplier. It is applied to each failure as it comes, which counts for
-// 1/Multiplier of one.
+// Multiplier returns the present factor for the failure thresholds of silent endpoints: from 1, if
+// the operator itself is healthy, to MaxMultiplier. Each failure counts as 1/Multiplier when it
+// occurs.
 func (g *Guard[K]) Multiplier(now time.Duration) int {
 	l, recent := &g.local, &g.local.short
 	recent.add(0, 0, 0, 0, now)
@@ -161,7 +159,8 @@ func (g *Guard[K]) Multiplier(now time.Duration) int {
 	if q := l.share(); q > 0 {
 		multiplier = math.Ceil(math.Log(falseRemoval) / math.Log(q) / commonThreshold)
 	}
-	// We did not make a probe in ten, or stood still for a tenth of the time: twice; and so on.
+	// The factor is 2 if the operator did not make a tenth of the probes, or stood still for a
+	// tenth of the time, 3 for two tenths, and so on.
 	if recent.unmade >= minLost {
 		multiplier = max(multiplier, 1+math.Floor(10*recent.unmade/(recent.unmade+recent.lost+recent.answered)))
 	}
@@ -169,11 +168,11 @@ func (g *Guard[K]) Multiplier(now time.Duration) int {
 	return int(min(multiplier, MaxMultiplier))
 }
 
-// Unmade notes that a probe could not be made for want of descriptors, ports or time of our
-// own.
+// Unmade notes that a probe could not be made for lack of the operator's own file descriptors,
+// ports or CPU time.
 func (g *Guard[K]) Unmade(now time.Duration) { g.local.short.add(0, 0, 1, 0, now) }
 
-// Stalled notes that we stood still for a time.
+// Stalled notes that the operator's process stood still for a time.
 func (g *Guard[K]) Stalled(length, now time.Duration) {
 	g.local.short.add(0, 0, 0, min(length, shortFading).Seconds(), now)
 }

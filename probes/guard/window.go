@@ -29,25 +29,25 @@ const maxWindows = 8
 // window is the time since some witnesses were asked.
 type window[K comparable] struct {
 	startedAt time.Duration
-	// awaited are the witnesses that have neither answered nor failed, and heard is when the
-	// last of them will have.
-	awaited map[K]struct{}
-	heard   time.Duration
-	// places are the addresses that were reached since, by side of our router; first is when
-	// the first of the probes began that reached them, and canary that of the canaries.
+	// awaited are the witnesses that have neither answered nor failed, and deadline is when
+	// all of them will have.
+	awaited  map[K]struct{}
+	deadline time.Duration
+	// places are the addresses reached since then, by side of the router; first is when the first
+	// of these probes began, and canary when the first probe began that reached a canary.
 	places        [sides]map[Location]struct{}
 	first, canary [sides]moment
-	// answered counts the probes that began since and reached a target, and lost those that
-	// ended in silence, of targets that were well; lossy are the networks of these.
+	// answered counts the probes that began since then and reached a target, and lost those of
+	// working targets that ended in silence; lossy are the networks of these.
 	answered, lost int
 	lossy          []netip.Prefix
-	// repeated counts the further probes of suspects since that ended in silence, and returned
-	// reports whether one passed.
+	// repeated counts the further probes of suspects since then that ended in silence, and
+	// returned reports whether one passed.
 	repeated int
 	returned bool
 }
 
-// side is which side of our router a place is on.
+// side is the side of the router that an address is on.
 type side uint8
 
 const (
@@ -75,17 +75,17 @@ func (m *moment) earliest(at time.Duration) {
 	}
 }
 
-// within reports whether the moment, which is not before the suspect's first failure, is
-// early enough to speak against it.
-func (m moment) within(s *suspect) bool {
+// refutes reports whether a probe that reached another target at this moment, which is not before
+// the suspect's first failure, shows that no cut caused the whole run of failures.
+func (m moment) refutes(s *suspect) bool {
 	return m.known && (m.at <= s.StartedAt || s.Class != Silence)
 }
 
-// minCounted is how many addresses a window counts at least, and otherwise no more than
-// fail: there is no need to know by how many they are outnumbered.
+// minCounted bounds the addresses that a window counts: to this number, or to that of the failing
+// addresses if it is larger. More would not change a decision.
 const minCounted = 256
 
-// reach notes that a probe that began at a time reached a place.
+// reach notes that a probe that began at a time reached an address.
 func (w *window[K]) reach(at Location, startedAt time.Duration, failing int) {
 	if startedAt < w.startedAt {
 		return
@@ -101,8 +101,8 @@ func (w *window[K]) reach(at Location, startedAt time.Duration, failing int) {
 	}
 }
 
-// lose notes that a target fails that was well.
-func (w *window[K]) lose(run Run) {
+// recordLoss notes that a working target began to fail.
+func (w *window[K]) recordLoss(run Run) {
 	if run.StartedAt < w.startedAt || run.Class != Silence {
 		return
 	}
@@ -112,39 +112,39 @@ func (w *window[K]) lose(run Run) {
 	}
 }
 
-// loseAgain notes that a suspect is silent once more.
-func (w *window[K]) loseAgain(run Run) {
+// recordRepeat notes that a suspect was silent again.
+func (w *window[K]) recordRepeat(run Run) {
 	if run.StartedAt >= w.startedAt && run.Class == Silence {
 		w.repeated++
 	}
 }
 
-// Before it is known whether a loss begins, or many endpoints die at once, a run takes
-// onsetFailures more: when onsetShare of the probes are lost, in minLossy networks. By then
-// some of the targets have passed again, or none has. Nobody has to wait where that is known
-// sooner: if six in ten probes get lost, as they do of packets at 30% each way, all of
+// When onsetShare of the probes are lost, in minLossy networks, either packet loss begins or many
+// endpoints die at once. Until it is known which, a run takes onsetFailures more: with loss, some
+// of the targets pass again by then; after a death, none does. There is no need to wait where that
+// is known sooner: if six in ten probes get lost, as they do of packets at 30% each way, all of
 // minAgain further ones do with a probability of 4e-5.
 const (
 	onsetFailures = 2
 	onsetShare    = 0.03
-	minAgain      = 20
+	minRepeated   = 20
 )
 
-// showsLoss reports whether so many of the probes got lost, beside those of a suspect, that
-// this may be the beginning of what [Guard.Multiplier] is for.
+// showsLoss reports whether so many probes of other targets got lost, too, that packet loss may
+// have begun, which [Guard.Multiplier] is for.
 func (w *window[K]) showsLoss(of Location) bool {
 	networks := 1 + len(w.lossy)
 	if slices.Contains(w.lossy, of.network()) {
 		networks--
 	}
-	if w.repeated >= minAgain && !w.returned {
+	if w.repeated >= minRepeated && !w.returned {
 		return false
 	}
 	return w.answered > 0 && networks >= minLossy && float64(w.lost) >= onsetShare*float64(w.lost+w.answered)
 }
 
-// reached returns how many addresses were reached that speak for a place, and the first of
-// these probes.
+// reached returns how many addresses were reached that count for a location, and when the first of
+// these probes began.
 func (w *window[K]) reached(of Location) (count int, first moment) {
 	count, first = len(w.places[remote]), w.first[remote]
 	if of.OnLink {
@@ -160,19 +160,19 @@ func (w *window[K]) reached(of Location) (count int, first moment) {
 // there is none.
 func (g *Guard[K]) windowOf(s *suspect) *window[K] {
 	for _, w := range g.windows {
-		if w.startedAt >= max(s.since, g.thawed) {
+		if w.startedAt >= max(s.since, g.lastFreezeEnd) {
 			return w
 		}
 	}
 	return nil
 }
 
-// A suspect asks for witnesses two failures before its last. They are never waited for longer
-// than maxHeard. Each delays the next call for witnesses by witnessPause, which bounds what they
+// A suspect asks for witnesses two failures before its threshold. Decisions never wait for them
+// longer than maxHeard. Each delays the next call for witnesses by witnessPause, which bounds what they
 // cost when many targets begin to fail one after another. Windows that began less than
 // windowDistance after the one before make room for newer ones.
 const (
-	maxHeard       = 10 * time.Second
+	maxWitnessWait = 10 * time.Second
 	minWitnesses   = 16
 	witnessPause   = 500 * time.Microsecond
 	windowDistance = 100 * time.Millisecond
@@ -188,11 +188,11 @@ func (g *Guard[K]) WantsWitnesses(k K, now time.Duration) int {
 	case now < g.mayAskAt:
 		return 0
 	}
-	return minWitnesses + g.failing.all()/2 // so many outnumber the share, if they are well
+	return minWitnesses + g.failing.all()/2 // enough, if they work, to fall below the share
 }
 
-// WitnessesAsked notes that witnesses were asked, and canaries, who will all have answered or failed
-// by a time.
+// WitnessesAsked notes that probes of witnesses and canaries were requested, all of which will have
+// ended by a time.
 func (g *Guard[K]) WitnessesAsked(witnesses []K, until, now time.Duration) {
 	switch last := len(g.windows) - 1; {
 	case last > 0 && g.windows[last].startedAt < g.windows[last-1].startedAt+windowDistance:
@@ -201,7 +201,7 @@ func (g *Guard[K]) WitnessesAsked(witnesses []K, until, now time.Duration) {
 		g.windows = slices.Delete(g.windows, 0, 1)
 	}
 	g.mayAskAt = now + time.Duration(max(len(witnesses), minWitnesses))*witnessPause
-	w := &window[K]{startedAt: now, awaited: make(map[K]struct{}, len(witnesses)), heard: min(until, now+maxHeard)}
+	w := &window[K]{startedAt: now, awaited: make(map[K]struct{}, len(witnesses)), deadline: min(until, now+maxWitnessWait)}
 	for _, k := range witnesses {
 		w.awaited[k] = struct{}{}
 	}
@@ -215,11 +215,13 @@ func (g *Guard[K]) noteWitness(k K) {
 	}
 }
 
-func (w *window[K]) isHeard(now time.Duration) bool { return len(w.awaited) == 0 || now >= w.heard }
+func (w *window[K]) isComplete(now time.Duration) bool {
+	return len(w.awaited) == 0 || now >= w.deadline
+}
 
-// domains counts the places of suspects, by class and side; classes is for all of them.
+// domains counts the addresses of suspects, by class and side; the index classes is for all classes.
 type domains struct {
-	// places has how many suspects are there, of each class.
+	// places counts the suspects at each address, by class.
 	places map[Location]*[classes + 1]int32
 	counts [classes + 1][sides]int
 	nets   [classes + 1][sides]map[netip.Prefix]int
@@ -266,7 +268,7 @@ func (d *domains) remove(class Class, at Location) {
 	}
 }
 
-// count returns how many addresses fail that a suspect at a place is to be compared with.
+// count returns how many failing addresses a suspect is compared with.
 func (d *domains) count(class Class, at Location) int {
 	count := d.counts[class][remote]
 	if at.OnLink {

@@ -14,8 +14,8 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package overload finds out whether this process, or the machine, has too much to do, so that no
-// endpoint is blamed for it.
+// Package overload detects that this process, or the machine, is overloaded, so that endpoints are
+// not blamed for it.
 //
 // A [StartLimit] bounds how many probes begin; [Stalls] count the time in which the process did not
 // run; [TooLate] reports whether the goroutine of a probe ran late. All of it is pure: the time is an

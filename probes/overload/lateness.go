@@ -21,14 +21,14 @@ import "time"
 // LateSlack is how late the scheduler may be for a probe without the probe counting as late.
 const LateSlack = 50 * time.Millisecond
 
-// TooLate reports whether a goroutine that is late by so much at the end of a probe must have
-// been late before, too, by enough for the endpoint to have had no fair chance.
+// TooLate reports whether a goroutine was so late at the end of a probe that it must have been late
+// before, too, and left the endpoint too little time.
 func TooLate(late, timeout time.Duration) bool { return late > LateSlack && late > timeout/4 }
 
-// Microseconds are a short duration, of up to 71 minutes, in half of the memory.
+// Microseconds is a duration of up to 71 minutes in half of the memory.
 type Microseconds uint32
 
-// InMicroseconds is a duration of at least 1 µs.
+// InMicroseconds converts a duration, and rounds it up to 1 µs.
 func InMicroseconds(d time.Duration) Microseconds {
 	return Microseconds(min(max(d/time.Microsecond, 1), 1<<32-1))
 }
@@ -36,7 +36,7 @@ func InMicroseconds(d time.Duration) Microseconds {
 // Duration is the same as a time.Duration.
 func (m Microseconds) Duration() time.Duration { return time.Duration(m) * time.Microsecond }
 
-// Learn takes into account that a probe passed in so long: m is an average of the last few.
+// Learn adds the duration of a probe that passed to m, which is an average of the last few.
 func (m *Microseconds) Learn(took time.Duration) {
 	now := InMicroseconds(took)
 	if *m == 0 {

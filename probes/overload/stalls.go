@@ -21,23 +21,23 @@ import "time"
 // stallSlack is how late the scheduler may wake up and still count as well.
 const stallSlack = 50 * time.Millisecond
 
-// Stalls counts the time in which the process stood still: stopped by a signal, starved of
-// CPU, on a suspended machine. It shows by waking up later than planned. A deadline that
-// passed meanwhile is not the endpoint's fault, be it one long stall or many short ones.
-// Times are counted from an origin.
+// Stalls counts the time in which the process stood still: stopped by a signal, starved of CPU, or
+// on a suspended machine. The process notices that by waking up later than planned. A deadline
+// that passed because of stalls, one long or many short, is not the endpoint's fault. Times are
+// counted from an origin.
 type Stalls struct {
 	planned time.Duration
-	// total is how long all stalls lasted, and the time before the start.
+	// total is the length of all stalls, plus the time before Start.
 	total time.Duration
 }
 
-// Start is called before the first beat: that nobody looked before is no stall.
+// Start is called before the first Beat. The time before it is not a stall.
 func (s *Stalls) Start(now time.Duration) { s.planned, s.total = now, now }
 
-// Plan says when the next beat is to be.
+// Plan sets when the next Beat is due.
 func (s *Stalls) Plan(at time.Duration) { s.planned = at }
 
-// Beat is called whenever the scheduler wakes up. It returns for how long it stood still.
+// Beat is called whenever the scheduler wakes up. It returns how long the process stood still.
 func (s *Stalls) Beat(now time.Duration) (stalled time.Duration) {
 	if now-s.planned > stallSlack {
 		stalled = now - s.planned
@@ -46,13 +46,13 @@ func (s *Stalls) Beat(now time.Duration) (stalled time.Duration) {
 	return stalled
 }
 
-// Awake is the time without all stalls, be it one that is not over yet.
+// Awake returns the time without all stalls, including one that is not over yet.
 func (s *Stalls) Awake(now time.Duration) time.Duration {
 	return max(min(now, s.planned+stallSlack)-s.total, 0)
 }
 
-// Robbed reports whether stalls took half of its timeout or more from a probe that began at
+// TookHalf reports whether stalls took half of its timeout or more from a probe that began at
 // a time, and then in the time that awake counts.
-func (s *Stalls) Robbed(startedAt, begunAwake, now, timeout time.Duration) bool {
-	return (now-startedAt)-(s.Awake(now)-begunAwake) >= timeout/2
+func (s *Stalls) TookHalf(startedAt, startedAwake, now, timeout time.Duration) bool {
+	return (now-startedAt)-(s.Awake(now)-startedAwake) >= timeout/2
 }

@@ -64,7 +64,7 @@ func TestStalls_RobbedProbes_AreFound(t *testing.T) {
 			if !test.stands {
 				s.Plan(test.now)
 			}
-			if got := s.Robbed(test.startedAt, begunAwake, test.now, test.timeout); got != test.want {
+			if got := s.TookHalf(test.startedAt, begunAwake, test.now, test.timeout); got != test.want {
 				t.Errorf("robbed %v, want %v", got, test.want)
 			}
 		})

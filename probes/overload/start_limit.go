@@ -22,16 +22,14 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// StartLimit bounds how many probes begin, so that no more are under way than can be served:
-// by this process, by the machine and by the endpoints. It is pure; times are counted from
-// an origin.
+// StartLimit bounds how many probes start, so that this process, the machine and the endpoints can
+// serve all that are under way. It is pure; times are counted from an origin.
 //
-// It is for overload only. What tells overload from endpoints that are far away, slow or dead
-// is that probes that pass take longer than those of the same endpoints did before, on average
-// and by a share of their timeouts; or that a quarter of the endpoints accept connections and
-// do not answer. Then half as many may be under way; and more as long as it is not so, and more
-// are due. Probes that have been under way for longer than recentTicks do not count: an endpoint
-// that is silent costs nothing, and takes the place of none.
+// It detects overload, as opposed to endpoints that are far away, slow or dead, in one of two ways:
+// probes that pass take longer than earlier ones of the same endpoints, on average and by a share
+// of their timeouts; or a quarter of the endpoints accept connections and do not answer. Then the
+// limit is halved. Otherwise it grows, as long as more probes are due. Probes that have been under
+// way for longer than recentTicks do not count: waiting for a silent endpoint costs nothing.
 type StartLimit struct {
 	limit int
 	// recent counts the probes under way by the tick that they began in, modulo their number;
@@ -39,21 +37,21 @@ type StartLimit struct {
 	recent [recentTicks]int
 	tick   time.Duration
 	total  int
-	// typical is how long probes take of endpoints that nothing is known of yet.
+	// typical is how long probes of endpoints take that have never passed before.
 	typical time.Duration
-	// known are the probes of other endpoints that have passed since the limit was last found
-	// right or wrong, and first those of endpoints that had never passed before.
+	// known are the probes that have passed since the limit was last evaluated, except those of
+	// endpoints that had never passed before, which are first.
 	known, first startSample
-	// silences counts the endpoints meanwhile that accepted a connection and did not answer.
+	// silences counts the endpoints since then that accepted a connection and did not answer.
 	silences int
-	// changed is when the limit was last looked at.
+	// changed is when the limit was last adapted.
 	changed time.Duration
-	// reached: the limit has kept a probe from beginning.
+	// reached: the limit has kept a probe from starting.
 	reached bool
 }
 
-// startSample are probes that have passed: how long they took in all, how long they usually
-// take, and how much longer they may take.
+// startSample sums up probes that have passed: how long they took, how long they usually take, and
+// how much longer they may take.
 type startSample struct {
 	count              int
 	took, usual, slack time.Duration
@@ -67,30 +65,30 @@ func (s *startSample) add(took, usual, timeout time.Duration) {
 }
 
 const (
-	// tick is the grain of time by which probes are counted, and recentTicks for how many of them.
+	// tick is the resolution at which probes are counted, and recentTicks how long they count.
 	tick        = 10 * time.Millisecond
 	recentTicks = 10
 	// startWindow is how often the limit changes.
 	startWindow = 50 * time.Millisecond
-	// fewestStarts is the least that the limit may be.
-	fewestStarts = 16
-	// fewestEnded is how many probes must have ended for what they took to tell anything.
-	fewestEnded = 8
+	// minLimit is the smallest limit.
+	minLimit = 16
+	// minEnded is how many probes must have ended before the limit is evaluated.
+	minEnded = 8
 )
 
-// NewStartLimit returns one that so many probes may begin by at first.
+// NewStartLimit returns a limit that begins with first probes.
 func NewStartLimit(first int) StartLimit { return StartLimit{limit: first} }
 
-// Reach notes that the limit has kept a probe from beginning.
+// Reach notes that the limit has kept a probe from starting.
 func (l *StartLimit) Reach() { l.reached = true }
 
-// Left is how many probes may begin.
+// Left returns how many more probes may start.
 func (l *StartLimit) Left(now time.Duration) int {
 	l.advance(now)
 	return max(l.limit-l.total, 0)
 }
 
-// Begin counts a probe that begins.
+// Begin counts a probe that starts.
 func (l *StartLimit) Begin(now time.Duration) {
 	l.advance(now)
 	l.recent[now/tick%recentTicks]++
@@ -146,17 +144,17 @@ func (l *StartLimit) adapt(now time.Duration) {
 	ended := l.known.count + l.first.count + l.silences
 	switch {
 	case l.tooMany(ended):
-		l.limit = max(min(l.limit, max(l.total, fewestStarts))/2, fewestStarts)
+		l.limit = max(min(l.limit, max(l.total, minLimit))/2, minLimit)
 	case l.reached:
-		l.limit += l.limit/4 + fewestStarts
+		l.limit += l.limit/4 + minLimit
 	}
 	l.changed, l.reached = now, false
-	if ended < fewestEnded {
+	if ended < minEnded {
 		return
 	}
 	if l.first.count > 0 {
 		mean := l.first.took / time.Duration(l.first.count)
-		if l.typical == 0 { // those that end first have waited for nobody
+		if l.typical == 0 { // the first to end have waited for no other probe
 			l.typical = mean
 		}
 		l.typical = min(mean, l.typical+l.typical/16+time.Millisecond)
@@ -166,13 +164,13 @@ func (l *StartLimit) adapt(now time.Duration) {
 
 // tooMany reports whether too many probes were under way for those that have ended.
 func (l *StartLimit) tooMany(ended int) bool {
-	if ended < fewestEnded {
+	if ended < minEnded {
 		return false
 	}
 	if l.typical == 0 && l.first.count > 0 {
 		return false
 	}
-	l.first.usual = l.typical * time.Duration(l.first.count) // some are near, and some far away
+	l.first.usual = l.typical * time.Duration(l.first.count) // individually some are near, and some far away
 	took, usual := l.known.took+l.first.took, l.known.usual+l.first.usual
 	return l.silences > ended/4 || took > usual+l.known.slack+l.first.slack
 }

@@ -152,8 +152,8 @@ func TestWaitingForATurnIsNoFaultOfTheEndpoint(t *testing.T) {
 			prober := newProber(t, def)
 			c := cpulimit.New(1)
 			if test.busy > 0 {
-				c.Take(t.Context(), "another", false)
-				time.AfterFunc(test.busy, c.Give)
+				c.Acquire(t.Context(), "another", false)
+				time.AfterFunc(test.busy, c.Release)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			defer cancel()

@@ -20,7 +20,7 @@ limitations under the License.
 // Owners set their [Target]s; the [Scheduler] runs each prober on its grid of times, passes the
 // results by the guard to the health of the target, and notifies owners of changes. On Linux
 // an event loop makes the simple probes without a goroutine each (loop_linux.go); workers make
-// the rest. Limits keep one namespace, one destination or too much work from delaying the
-// others. It must not know any protocol, and blocks no caller: notifying happens outside of its
-// lock and must return at once.
+// the rest. Limits keep one namespace, one destination or too much work from delaying the others.
+// The package knows no protocol. It calls owners without holding its lock, and they must return at
+// once.
 package scheduler

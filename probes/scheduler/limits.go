@@ -24,43 +24,41 @@ import (
 	"farpoint.dev/farpoint/probes/cpulimit"
 )
 
-// limits bound the probes in flight: in all, of the steadily down, and by namespace and
-// destination, so that neither corpses nor one tenant take the others' turns.
+// limits bound the probes in flight: in all, of targets that are steadily down, and by namespace and
+// destination, so that neither dead endpoints nor one tenant delay the others.
 type limits struct {
-	most [lanes]int
-	// perNamespace bounds what a namespace has of all lanes, and downPerNamespace what it
-	// has of the lane of the steadily down: the same share of it.
+	maxInFlight [lanes]int
+	// perNamespace bounds the probes of a namespace in all lanes, and downPerNamespace those in
+	// laneDown, by the same share.
 	perNamespace, downPerNamespace int
-	// perDestination bounds the probes of one namespace to a place: who probes it slowly
-	// is in nobody's way but his own.
+	// perDestination bounds the probes of one namespace to one host, so that a slow destination
+	// delays only that namespace.
 	perDestination int
-	// cpuLimiter has a lock of its own. maxWaiting bounds the probes of one namespace that
-	// wait there or have begun to go there in this tick: more would run out of time.
+	// cpuLimiter has its own lock. maxWaiting bounds the probes of one namespace that wait there or
+	// have started in this tick: more would run out of time.
 	cpuLimiter *cpulimit.Limiter
 	maxWaiting int
 
 	inFlight      [lanes]int
 	byNamespace   map[string][lanes]int
 	byDestination map[namespaceHost]int
-	// entered counts the probes with much to compute that have begun since ticked, by
-	// namespace.
+	// entered counts the CPU-heavy probes that have started since ticked, by namespace.
 	entered map[string]int
 	ticked  time.Duration
-	// waiting are the probes that are due and wait for a limit. Each goes by its own due
-	// time: who has waited longest is the next one.
+	// waiting has the probes that are due and wait for a limit, the longest overdue first.
 	waiting map[limitKey]*dueQueue
 }
 
-// limitKey is a limit that keeps a probe from beginning.
+// limitKey is a limit that keeps a probe from starting.
 type limitKey struct {
 	// limit is its name in the metrics; empty if there is none.
 	limit string
-	// namespaceHost has a place if the limit is that of a destination.
+	// namespaceHost has a location if the limit is that of a destination.
 	namespaceHost
 	lane lane
 }
 
-// namespaceHost is what a namespace has to do with a place.
+// namespaceHost is a host as a destination of one namespace.
 type namespaceHost struct {
 	namespace string
 	location  probes.Location
@@ -69,12 +67,12 @@ type namespaceHost struct {
 func newLimits(options Options) limits {
 	down := max(options.MaxInFlight/4, 1)
 	return limits{
-		most:             [lanes]int{laneLive: options.MaxInFlight, laneDown: down, lanePending: options.MaxInFlight},
+		maxInFlight:      [lanes]int{laneLive: options.MaxInFlight, laneDown: down, lanePending: options.MaxInFlight},
 		perNamespace:     options.MaxInFlightPerNamespace,
 		downPerNamespace: max(min(down*options.MaxInFlightPerNamespace/options.MaxInFlight, down), 1),
 		perDestination:   options.MaxInFlightPerDestination,
 		cpuLimiter:       cpulimit.New(options.MaxHandshakes),
-		maxWaiting:       waitingPerTurn * options.MaxHandshakes,
+		maxWaiting:       waitingPerSlot * options.MaxHandshakes,
 		entered:          map[string]int{},
 		byNamespace:      map[string][lanes]int{},
 		byDestination:    map[namespaceHost]int{},
@@ -82,11 +80,11 @@ func newLimits(options Options) limits {
 	}
 }
 
-// waitingPerTurn is how many probes of a namespace may wait for each that computes: with
-// 0.3 ms for a handshake, the last of them waits for about two ticks.
-const waitingPerTurn = 64
+// waitingPerSlot is how many probes of a namespace may wait for each slot: at 0.3 ms for a
+// handshake, the last of them waits for about two ticks.
+const waitingPerSlot = 64
 
-// tick is called when time has passed.
+// tick starts a new tick if the last one is over.
 func (l *limits) tick(now time.Duration) {
 	if now >= l.ticked+tick {
 		l.ticked = now
@@ -94,10 +92,10 @@ func (l *limits) tick(now time.Duration) {
 	}
 }
 
-// full reports whether no probe of this lane can begin. The live may use all there is, and so
-// may those with a change pending.
+// full reports whether no probe of this lane can start. Live probes, and those with a pending
+// change, may use the whole limit.
 func (l *limits) full(lane lane) bool {
-	return l.inFlight[lane] >= l.most[lane] || sum(l.inFlight) >= l.most[laneLive]
+	return l.inFlight[lane] >= l.maxInFlight[lane] || sum(l.inFlight) >= l.maxInFlight[laneLive]
 }
 
 func sum(inFlight [lanes]int) (all int) {
@@ -107,24 +105,24 @@ func sum(inFlight [lanes]int) (all int) {
 	return all
 }
 
-// take lets the probe begin, or names the limit that it would exceed. One that several
-// namespaces share counts for the first that has room, or waits where the fewest do: nobody
-// waits for another's limit.
+// take charges the probe to a namespace, or returns the limit that it would exceed. A probe that
+// several namespaces share is charged to the first that has room. If none has, it waits for the
+// limit with the shortest queue, so that no namespace waits for the limit of another.
 func (l *limits) take(p *probe) (exceeded limitKey) {
 	exceeded = l.charge(p, p.first)
 	for _, of := range p.others {
 		if exceeded.limit == "" {
 			break
 		}
-		if next := l.charge(p, of); next.limit == "" || l.before(p, next) < l.before(p, exceeded) {
+		if next := l.charge(p, of); next.limit == "" || l.waitingFor(p, next) < l.waitingFor(p, exceeded) {
 			exceeded = next
 		}
 	}
 	return exceeded
 }
 
-// before is how many others wait for a limit than this one, which may do so already.
-func (l *limits) before(p *probe, at limitKey) int {
+// waitingFor is how many others wait for a limit than this one, which may do so already.
+func (l *limits) waitingFor(p *probe, at limitKey) int {
 	queue := l.waiting[at]
 	switch queue {
 	case nil:
@@ -135,8 +133,8 @@ func (l *limits) before(p *probe, at limitKey) int {
 	return len(*queue)
 }
 
-// defers has a probe wait for a limit.
-func (l *limits) defers(p *probe, exceeded limitKey) {
+// queueFor has a probe wait for a limit.
+func (l *limits) queueFor(p *probe, exceeded limitKey) {
 	queue := l.waiting[exceeded]
 	if queue == nil {
 		queue = &dueQueue{}
@@ -176,16 +174,16 @@ func (l *limits) charge(p *probe, to *account) (exceeded limitKey) {
 	return limitKey{}
 }
 
-// give is called once for each probe that take let begin.
+// give is called once for each probe that take has charged.
 func (l *limits) give(p *probe) {
 	l.inFlight[p.lane]--
 	l.release(p.charged, p.lane)
 	if at, ok := p.prober.(probes.EndpointInfo); ok {
-		lower(l.byDestination, namespaceHost{p.charged, at.Location()})
+		decrement(l.byDestination, namespaceHost{p.charged, at.Location()})
 	}
 }
 
-// overtakes reports whether a probe would begin before others that wait for a limit of its own.
+// overtakes reports whether a probe would start before others that wait for one of its limits.
 func (l *limits) overtakes(p *probe, at limitKey) bool {
 	if len(l.waiting) == 0 {
 		return false
@@ -194,7 +192,7 @@ func (l *limits) overtakes(p *probe, at limitKey) bool {
 	return queue != nil && queue != p.queue && len(*queue) > 0
 }
 
-// release counts a probe of a namespace out of its lane.
+// release discharges a probe of a namespace.
 func (l *limits) release(namespace string, from lane) {
 	inFlight := l.byNamespace[namespace]
 	if inFlight[from]--; inFlight == ([lanes]int{}) {
@@ -204,8 +202,8 @@ func (l *limits) release(namespace string, from lane) {
 	l.byNamespace[namespace] = inFlight
 }
 
-// lower counts down, and forgets what has come to nothing.
-func lower[K comparable](counts map[K]int, key K) {
+// decrement counts down, and forgets what has come to nothing.
+func decrement[K comparable](counts map[K]int, key K) {
 	if counts[key]--; counts[key] <= 0 {
 		delete(counts, key)
 	}

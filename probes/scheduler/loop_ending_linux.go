@@ -25,27 +25,27 @@ import (
 	"farpoint.dev/farpoint/probes/transport"
 )
 
-// maxLingering is how many connections the loop keeps after their verdicts. Beyond it they are
-// closed at once, whatever their endpoints are about to send.
+// maxLingering is how many connections the loop keeps after their verdicts. It closes further ones
+// at once, whatever their endpoints are about to send.
 const maxLingering = 1024
 
-// lingering is a connection whose probe is over.
+// lingering is a connection whose probe has ended.
 type lingering struct {
-	// left is how many bytes are still read, and until when.
+	// left is how many bytes are still read, until a time.
 	left  int
 	until time.Duration
 }
 
-// leave ends a probe with a result, and its connection politely.
-func (l *loop) leave(fd int, t exchange, result probes.Result, how transport.Ending) {
-	delete(l.talks, fd)
-	if how.ClosesFirst {
+// leave ends a probe with a result, and closes its connection as a well-behaved client does.
+func (l *loop) leave(fd int, t exchange, result probes.Result, ending transport.Ending) {
+	delete(l.exchanges, fd)
+	if ending.ClosesFirst {
 		_ = syscall.Shutdown(fd, syscall.SHUT_WR)
 	}
-	rest := lingering{how.Bytes(), l.scheduler.now() + transport.MaxLinger}
-	// The end that the endpoint answers ours with is news, with all that comes before it. What
-	// was announced may be here already.
-	if !how.Needed() || len(l.lingering) >= maxLingering || !how.ClosesFirst && l.discard(fd, &rest) {
+	rest := lingering{ending.Bytes(), l.scheduler.now() + transport.MaxLinger}
+	// The endpoint's FIN, and all data before it, cause events. Data that was announced may have
+	// arrived already.
+	if !ending.Needed() || len(l.lingering) >= maxLingering || !ending.ClosesFirst && l.discard(fd, &rest) {
 		syscall.Close(fd)
 	} else {
 		l.lingering[fd] = rest
@@ -54,7 +54,7 @@ func (l *loop) leave(fd int, t exchange, result probes.Result, how transport.End
 	l.scheduler.finish(t.probe, result)
 }
 
-// linger goes on after something has happened to a connection whose probe is over.
+// linger handles an event of a connection whose probe has ended.
 func (l *loop) linger(fd int) {
 	rest, ok := l.lingering[fd]
 	switch {
@@ -66,7 +66,7 @@ func (l *loop) linger(fd int) {
 	}
 }
 
-// discard reads what is there, and reports whether that is all.
+// discard reads what has arrived, and reports whether the connection is done.
 func (l *loop) discard(fd int, rest *lingering) (all bool) {
 	for rest.left > 0 {
 		n, err := syscall.Read(fd, l.buffer[:min(rest.left, len(l.buffer))])
@@ -88,7 +88,7 @@ func (l *loop) endLingering(now time.Duration) {
 			l.expires = min(l.expires, tickAfter(rest.until))
 			continue
 		}
-		l.discard(fd, &rest) // a banner may have come that no end has followed
+		l.discard(fd, &rest) // a banner may have come without a FIN
 		l.forget(fd)
 	}
 }

@@ -37,19 +37,19 @@ type exchange struct {
 	transport.LoopProber
 	// requestSent: the request has been sent in full.
 	requestSent bool
-	// deadline is when the endpoint has had its timeout. The time that a connection waits
-	// for the loop to send its request does not count.
+	// deadline is when the endpoint's timeout is over. The time that an established connection
+	// waits for the loop does not count.
 	deadline time.Duration
 }
 
-// to is where the probe connects.
+// to returns where the probe connects to.
 func (t exchange) to() netip.AddrPort {
 	to, _ := t.Address() // it was admitted when the probe began
 	return to
 }
 
-// advance goes on with a probe after something happened to its socket. since is when the loop
-// last looked and nothing had happened.
+// advance handles an event of a probe's socket. since is when the loop last looked and there was
+// none.
 func (l *loop) advance(ctx context.Context, fd int, t exchange, events uint32, since time.Duration) {
 	now := l.scheduler.now()
 	if !t.requestSent && now-since > overload.LateSlack {
@@ -61,14 +61,14 @@ func (l *loop) advance(ctx context.Context, fd int, t exchange, events uint32, s
 	case now >= t.deadline && len(t.Request()) > 0 && events&(syscall.EPOLLERR|syscall.EPOLLHUP) == 0:
 		l.end(fd, t, l.missed(since, now))
 	default:
-		// What the connection has waited for is not the endpoint's time.
+		// The time that the connection has waited for the loop is not the endpoint's.
 		t.deadline += now - since
 		l.ask(ctx, fd, t, events)
 	}
 }
 
-// missed is the result of a probe whose connection stands only after its deadline, as far as
-// the loop can tell: it has last looked when there was none.
+// missed returns the result of a probe whose connection was established after its deadline, as far
+// as the loop knows: at since there was none yet.
 func (l *loop) missed(since, now time.Duration) probes.Result {
 	if now-since > overload.LateSlack {
 		return probes.UnknownResult(probes.ReasonCrowded)
@@ -76,7 +76,7 @@ func (l *loop) missed(since, now time.Duration) probes.Result {
 	return probes.FailureResult(probes.ReasonTimeout)
 }
 
-// ask sends the request, on a connection that stands or has failed.
+// ask sends the request, on a connection that is established or has failed.
 func (l *loop) ask(ctx context.Context, fd int, t exchange, events uint32) {
 	if events&syscall.EPOLLERR != 0 {
 		if err := socket.ConnectError(fd, t.to()); err != nil {
@@ -104,8 +104,8 @@ func (l *loop) ask(ctx context.Context, fd int, t exchange, events uint32) {
 	}
 }
 
-// write writes what the kernel takes, or finds what has become of the connection if there
-// is nothing to write.
+// write writes as much as the kernel takes, or reads the state of the connection if there is nothing
+// to write.
 func write(fd int, request []byte, events uint32) (n int, err error) {
 	switch {
 	case len(request) > 0:
@@ -122,7 +122,7 @@ func write(fd int, request []byte, events uint32) (n int, err error) {
 	return max(n, 0), err
 }
 
-// listen takes what has come of the answer. failed is why the request could not be sent.
+// listen reads what has arrived of the response. failed is why the request could not be sent.
 func (l *loop) listen(ctx context.Context, fd int, t exchange, failed error) {
 	count, err := 0, failed
 	if t.ReadsResponse() {
@@ -137,40 +137,40 @@ func (l *loop) listen(ctx context.Context, fd int, t exchange, failed error) {
 	case err == nil:
 		err = io.EOF
 	case errors.Is(err, syscall.EAGAIN):
-		return // there was other news than an answer
+		return // the event was not a response
 	}
 	l.end(fd, t, transport.Classify(ctx, socket.AttributeError(fd, true, t.to().Addr(), err)))
 }
 
-// evaluate makes a result of the answer, if it is all here.
-func (l *loop) evaluate(ctx context.Context, fd int, t exchange, heard []byte) {
+// evaluate turns the response into a result, if it is complete.
+func (l *loop) evaluate(ctx context.Context, fd int, t exchange, received []byte) {
 	var (
-		how transport.Ending
-		err error
+		ending transport.Ending
+		err    error
 	)
 	result := l.scheduler.guarded(func() (result probes.Result) {
-		l.part.Received = heard
-		result, how, err = t.ParseResponse(&l.part)
+		l.partial.Received = received
+		result, ending, err = t.ParseResponse(&l.partial)
 		return result
 	})
 	switch {
 	case errors.Is(err, transport.ErrIncomplete):
-		l.promote(ctx, fd, t, nil, slices.Clone(heard))
+		l.promote(ctx, fd, t, nil, slices.Clone(received))
 	case err != nil:
 		l.end(fd, t, transport.Classify(ctx, err))
 	default:
-		l.leave(fd, t, result, how)
+		l.leave(fd, t, result, ending)
 	}
 }
 
-// promote has a goroutine make the rest of a probe.
-func (l *loop) promote(ctx context.Context, fd int, t exchange, unsaid, heard []byte) {
+// promote hands the rest of a probe to a goroutine.
+func (l *loop) promote(ctx context.Context, fd int, t exchange, unsent, received []byte) {
 	_ = syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_DEL, fd, nil)
-	delete(l.talks, fd)
-	// What has arrived is read, however late it is.
+	delete(l.exchanges, fd)
+	// Data that has arrived is read, however late.
 	left := max(t.deadline-l.scheduler.now(), overload.LateSlack)
 	l.scheduler.dispatchRest(ctx, t.probe, left, func(ctx context.Context) probes.Result {
 		to, _ := t.Address()
-		return transport.ResumeProbe(ctx, t.LoopProber, socket.Of(fd, to), unsaid, heard)
+		return transport.ResumeProbe(ctx, t.LoopProber, socket.Of(fd, to), unsent, received)
 	})
 }

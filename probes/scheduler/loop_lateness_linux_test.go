@@ -57,7 +57,7 @@ func driveLoop(t *testing.T, targets []Target) *drivenLoop {
 		}
 	}
 	t.Cleanup(func() { d.loop.close() })
-	if got := len(d.loop.talks); got != len(targets) {
+	if got := len(d.loop.exchanges); got != len(targets) {
 		t.Fatalf("%d probes are under way, want %d", got, len(targets))
 	}
 	return d
@@ -73,7 +73,7 @@ func (d *drivenLoop) runOnce(ctx context.Context) {
 // awaitSockets waits until every probe's socket is in a state.
 func (d *drivenLoop) awaitSockets(t *testing.T, ready func(fd int) bool) {
 	t.Helper()
-	for fd := range d.loop.talks {
+	for fd := range d.loop.exchanges {
 		probetest.Eventually(t, "something has arrived at the socket", func() bool { return ready(fd) })
 	}
 }

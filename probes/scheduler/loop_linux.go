@@ -29,46 +29,43 @@ import (
 	"farpoint.dev/farpoint/probes/transport"
 )
 
-// loop makes the probes of plain probers in Start's goroutine, many at a time, by the
-// system calls that a goroutine for each would make. What it spares is the waking up: of
-// goroutines, of threads for them and of the runtime's poller, which costs as much as the
-// system calls when probes are paced.
+// loop makes the probes of LoopProbers in Start's goroutine, many at a time, with the same system
+// calls as a goroutine for each. It saves waking up goroutines, their threads and the runtime's
+// poller, which costs as much as the system calls when probes are spread over time.
 //
-// It knows only how nearly every probe goes: a connection, a request that the kernel
-// takes whole, an answer that comes in one piece. A probe that goes otherwise is handed
-// over, with its connection, to a goroutine. Thus there is one place that copes with
-// endpoints that take their time.
+// It handles only the usual course of a probe: a connection, a request that the kernel accepts
+// whole, a response that arrives in one piece. Any other probe is handed, with its connection, to a
+// goroutine, so that the code for slow endpoints exists only once.
 type loop struct {
 	scheduler *Scheduler
 	epoll     int
 	// wakePipe is a pipe. Writing to its end [1] ends the wait.
 	wakePipe [2]int
-	// asleep: the loop hears the bell only.
+	// asleep: only an event, or the wake pipe, ends the wait.
 	asleep atomic.Bool
-	// abandoned: there is a probe under way that nobody wants any more.
+	// abandoned: a probe under way has no owner any more.
 	abandoned atomic.Bool
 
 	// The rest is only for Start's goroutine.
 
-	// talks are the probes under way, by their sockets.
-	talks map[int]exchange
-	// lingering are the connections of probes that are over.
+	// exchanges are the probes under way, by socket.
+	exchanges map[int]exchange
+	// lingering are the connections of probes that have ended.
 	lingering map[int]lingering
-	// expires is a time before which none of these does.
+	// expires is a time before which none of these expires.
 	expires time.Duration
-	// drained is when the loop had last seen to everything that had happened: what it finds
-	// afterwards has happened since.
-	drained time.Duration
-	// yielded is when other goroutines last had their turn.
+	// idleAt is when the loop last had no events left: those that it finds afterwards are later.
+	idleAt time.Duration
+	// yielded is when the loop last let other goroutines run.
 	yielded time.Duration
 	events  [128]syscall.EpollEvent
 	buffer  [4096]byte
-	part    transport.PartialResponse
+	partial transport.PartialResponse
 }
 
-// newLoop returns nil if the system has no room for a loop.
+// newLoop returns nil if there are no file descriptors left for a loop.
 func newLoop(s *Scheduler) *loop {
-	l := &loop{scheduler: s, talks: map[int]exchange{}, lingering: map[int]lingering{}, expires: math.MaxInt64}
+	l := &loop{scheduler: s, exchanges: map[int]exchange{}, lingering: map[int]lingering{}, expires: math.MaxInt64}
 	var err error
 	if l.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
 		return nil
@@ -84,18 +81,18 @@ func newLoop(s *Scheduler) *loop {
 	return l
 }
 
-// watch makes the loop watch a descriptor, with one event for each change.
+// watch adds a descriptor to the loop, with one event for each change.
 func (l *loop) watch(fd int) error {
 	const events = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | syscall.EPOLLET&math.MaxUint32
 	return syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
-// close gives up the probes under way.
+// close cancels the probes under way.
 func (l *loop) close() {
 	if l == nil {
 		return
 	}
-	for fd, item := range l.talks {
+	for fd, item := range l.exchanges {
 		l.end(fd, item, probes.UnknownResult(probes.ReasonCanceled))
 	}
 	for fd := range l.lingering {
@@ -116,16 +113,16 @@ func (l *loop) closeFiles() {
 // begin begins a probe.
 func (l *loop) begin(ctx context.Context, p *probe) {
 	t := exchange{probe: p, LoopProber: p.prober.(transport.LoopProber)}
-	fd, dialAddr := 0, false
+	fd, connecting := 0, false
 	result := l.scheduler.guarded(func() probes.Result {
 		var err error
 		if fd, err = l.dial(t); err != nil {
 			return transport.Classify(ctx, err)
 		}
-		dialAddr = true
+		connecting = true
 		return probes.Result{}
 	})
-	if !dialAddr {
+	if !connecting {
 		l.scheduler.finish(p, result)
 		return
 	}
@@ -135,7 +132,7 @@ func (l *loop) begin(ctx context.Context, p *probe) {
 
 // keep has the loop watch a probe until its deadline.
 func (l *loop) keep(fd int, t exchange) {
-	l.talks[fd] = t
+	l.exchanges[fd] = t
 	l.expires = min(l.expires, tickAfter(t.deadline))
 }
 
@@ -156,9 +153,8 @@ func (l *loop) dial(t exchange) (fd int, err error) {
 	return fd, err
 }
 
-// wait waits for something to happen, until a time at most, and sees to it and to all that
-// has happened by then. Nothing more is begun before, and no deadline is judged: an answer
-// that has arrived is in time, whenever the loop gets to it.
+// wait waits for events, until a time at most, and handles all that have occurred by then. Only then
+// does it check deadlines: a response that has arrived is in time, however late the loop reads it.
 func (l *loop) wait(ctx context.Context, until time.Duration) {
 	now, left := l.sleepAndAdvance(ctx, min(until, l.expires))
 	for left {
@@ -173,51 +169,51 @@ func (l *loop) wait(ctx context.Context, until time.Duration) {
 	l.drainWake() // the scheduler looks now in any case
 }
 
-// sleepAndAdvance waits until something happens, and sees to it as advanceAll does.
+// sleepAndAdvance waits for events and handles them as advanceAll does.
 func (l *loop) sleepAndAdvance(ctx context.Context, until time.Duration) (now time.Duration, left bool) {
 	l.asleep.Store(true)
 	defer l.asleep.Store(false)
 	l.yield()
 	// Rounded up: too early would be in vain.
-	most := (until - l.scheduler.now() + time.Millisecond - 1) / time.Millisecond
+	timeout := (until - l.scheduler.now() + time.Millisecond - 1) / time.Millisecond
 	if l.drainWake() {
-		most = 0
+		timeout = 0
 	}
-	return l.advanceAll(ctx, max(most, 0))
+	return l.advanceAll(ctx, max(timeout, 0))
 }
 
-// advanceAll waits for so many milliseconds at most, goes on with the probes that something
-// has happened to, and returns when it looked, and whether there may be more.
+// advanceAll waits for events for at most so many milliseconds, and handles them. It returns when it
+// looked, and whether there may be more.
 func (l *loop) advanceAll(ctx context.Context, milliseconds time.Duration) (now time.Duration, left bool) {
 	before := l.scheduler.now()
 	count, err := syscall.EpollWait(l.epoll, l.events[:], int(milliseconds))
 	if err != nil {
-		return before, false // interrupted: nothing is known of what has happened
+		return before, false // interrupted: there may be events or not
 	}
 	now = l.scheduler.now()
-	since := l.drained
+	since := l.idleAt
 	if now-before >= time.Millisecond {
-		since = now // it has been waited for
+		since = now // the call has waited for the event
 	}
 	l.asleep.Store(false)
 	for i := range count {
 		if event := &l.events[i]; event.Fd == int32(l.wakePipe[0]) {
 			_, _ = syscall.Read(l.wakePipe[0], l.buffer[:])
-		} else if t, ok := l.talks[int(event.Fd)]; ok {
+		} else if t, ok := l.exchanges[int(event.Fd)]; ok {
 			l.advance(ctx, int(event.Fd), t, event.Events, since)
 		} else {
 			l.linger(int(event.Fd))
 		}
 	}
 	if left = count == len(l.events); !left {
-		l.drained = now
+		l.idleAt = now
 	}
 	return now, left
 }
 
-// yield lets other goroutines run, unless they just have. It is cheaper, too: from a goroutine
-// that never yields the runtime takes the processor in the midst of its wait, and then it is busy
-// for milliseconds with watching out for the next such case, which costs as much as many probes.
+// yield lets other goroutines run, unless they just have. That is also cheaper: the runtime takes
+// the processor away from a goroutine that never yields, during its wait, and then spends
+// milliseconds on watching for the next such case, which costs as much as many probes.
 func (l *loop) yield() {
 	if now := l.scheduler.now(); now-l.yielded > yieldPause {
 		l.yielded = now
@@ -228,7 +224,7 @@ func (l *loop) yield() {
 // yieldPause is how long the loop may keep its processor to itself.
 const yieldPause = 2 * time.Millisecond
 
-// drainWake reports whether somebody has nudged the scheduler, which is about to look then.
+// drainWake reports whether nudge was called, and resets that: the scheduler is about to look.
 func (l *loop) drainWake() bool {
 	select {
 	case <-l.scheduler.wake:
@@ -238,26 +234,25 @@ func (l *loop) drainWake() bool {
 	}
 }
 
-// wakeUp ends a wait. It is for all goroutines, which hold the scheduler's lock.
+// wakeUp ends a wait. Any goroutine may call it with the scheduler's lock held.
 func (l *loop) wakeUp() {
 	if l != nil && l.asleep.CompareAndSwap(true, false) {
 		_, _ = syscall.Write(l.wakePipe[1], []byte{0})
 	}
 }
 
-// abandon makes the loop look for probes that nobody wants any more, the next time it
-// wakes up.
+// abandon makes the loop cancel probes without an owner the next time it wakes up.
 func (l *loop) abandon() {
 	if l != nil {
 		l.abandoned.Store(true)
 	}
 }
 
-// expire ends the probes whose time was over by now, when the loop looked and there was
-// nothing for them.
+// expire ends the probes whose deadline had passed by now, when the loop looked and there was no
+// event for them.
 func (l *loop) expire(now time.Duration) {
 	l.expires = math.MaxInt64
-	for fd, item := range l.talks {
+	for fd, item := range l.exchanges {
 		if item.deadline > now {
 			l.expires = min(l.expires, tickAfter(item.deadline))
 		} else {
@@ -267,17 +262,17 @@ func (l *loop) expire(now time.Duration) {
 	l.endLingering(now)
 }
 
-// giveUp ends the probes that nobody wants any more.
+// giveUp cancels the probes that have no owner any more.
 func (l *loop) giveUp() {
 	for _, fd := range l.unwanted() {
-		l.end(fd, l.talks[fd], probes.UnknownResult(probes.ReasonCanceled))
+		l.end(fd, l.exchanges[fd], probes.UnknownResult(probes.ReasonCanceled))
 	}
 }
 
 func (l *loop) unwanted() (fds []int) {
 	l.scheduler.mu.Lock()
 	defer l.scheduler.mu.Unlock()
-	for fd, item := range l.talks {
+	for fd, item := range l.exchanges {
 		if item.first == nil {
 			fds = append(fds, fd)
 		}
@@ -286,7 +281,7 @@ func (l *loop) unwanted() (fds []int) {
 }
 
 func (l *loop) end(fd int, t exchange, result probes.Result) {
-	delete(l.talks, fd)
+	delete(l.exchanges, fd)
 	syscall.Close(fd)
 	l.scheduler.finish(t.probe, result)
 }

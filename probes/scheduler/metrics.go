@@ -33,10 +33,9 @@ type Metrics struct {
 	targets prometheus.Gauge
 	// inFlight: probes under way, by lane: live or down.
 	inFlight [lanes]prometheus.Gauge
-	// inFlightVec is what inFlight are the members of.
+	// inFlightVec has the members inFlight.
 	inFlightVec *prometheus.GaugeVec
-	// watches: connections that are held for endpoints that say by themselves when they
-	// change.
+	// watches: connections to endpoints that report their changes themselves.
 	watches prometheus.Gauge
 	// lateness: time from when a probe was due to when it began, in seconds.
 	lateness prometheus.Histogram
@@ -49,11 +48,11 @@ type Metrics struct {
 	// destination or cpu.
 	deferred *prometheus.CounterVec
 	// skipped: points of the grid that passed without a probe, and shedProbes those of them that
-	// passed because the operator had too much to do.
+	// passed because the operator was overloaded.
 	skipped, shedProbes prometheus.Counter
 	// late: probes for which the operator was late, by stage: start or exchange.
 	late [lateStages]prometheus.Counter
-	// lateVec is what late are the members of.
+	// lateVec has the members late.
 	lateVec *prometheus.CounterVec
 	// transitions: changes of health that owners were notified of.
 	transitions prometheus.Counter
@@ -118,7 +117,7 @@ func (m *Metrics) Collectors() []prometheus.Collector {
 	}
 }
 
-// lateStage is what the operator was late for.
+// lateStage is the stage of a probe that the operator was late for.
 type lateStage uint8
 
 const (
@@ -132,7 +131,7 @@ func (s lateStage) String() string {
 	return [lateStages]string{lateStart: "start", lateExchange: "exchange"}[s]
 }
 
-// began counts a probe that begins so late. overloaded: no limit kept it from beginning.
+// began counts the start of a probe, and how late it is. overloaded: no limit delayed it.
 func (m *Metrics) began(late, interval time.Duration, overloaded bool) {
 	m.lateness.Observe(late.Seconds())
 	if late > overload.LateSlack {

@@ -23,8 +23,7 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// changed is called when something about a probe's health changed that its owners should
-// know. Before is the verdict that there was.
+// changed is called after a change of a probe's health. before is the previous verdict.
 func (s *Scheduler) changed(p *probe, before health.State, now time.Duration) {
 	if before != health.StateUnknown && p.health.State != before {
 		s.expedite(p, before, now)
@@ -40,8 +39,7 @@ func (s *Scheduler) notify(owners []probes.Owner) {
 	}
 }
 
-// flush draws what follows for all targets from what happened to one, and returns the owners
-// to notify.
+// flush starts or ends a freeze if the guard says so, and returns the owners to notify.
 func (s *Scheduler) flush() (owners []probes.Owner) {
 	if frozen := s.guard.Frozen(s.now()); frozen != s.frozen {
 		s.setFrozen(frozen)
@@ -50,7 +48,7 @@ func (s *Scheduler) flush() (owners []probes.Owner) {
 	return owners
 }
 
-// queueNotify remembers owners to be notified. The canaries are nobody's.
+// queueNotify queues owners for flush. The owner of the canaries is not notified.
 func (s *Scheduler) queueNotify(accounts ...*account) {
 	for _, of := range accounts {
 		if of.owner != canaries {
@@ -59,15 +57,15 @@ func (s *Scheduler) queueNotify(accounts ...*account) {
 	}
 }
 
-// expedite makes siblings due at once when one of them has turned, those that are still what
-// it was: what dies or comes back together is then found, and published, together.
-func (s *Scheduler) expedite(turned *probe, before health.State, now time.Duration) {
-	for _, of := range turned.accounts() {
-		if now < of.rushed+rushPause {
+// expedite makes the siblings of a probe whose verdict has changed due at once, if they still have
+// the previous verdict. Endpoints that die or recover together are then published together.
+func (s *Scheduler) expedite(changed *probe, before health.State, now time.Duration) {
+	for _, of := range changed.accounts() {
+		if now < of.expeditedAt+expeditePause {
 			continue
 		}
-		of.rushed = now
-		for _, sibling := range of.entries[:min(len(of.entries), rushMost)] {
+		of.expeditedAt = now
+		for _, sibling := range of.entries[:min(len(of.entries), maxExpedited)] {
 			if p := sibling.probe; p.health.State == before && p.queue != nil && p.due > now {
 				p.dueAt(now)
 			}
@@ -79,6 +77,6 @@ func (s *Scheduler) expedite(turned *probe, before health.State, now time.Durati
 // rushPause keeps an owner with a flapping target from probing all its others all the
 // time, and rushMost an owner with very many from delaying everybody else.
 const (
-	rushPause = time.Second
-	rushMost  = 256
+	expeditePause = time.Second
+	maxExpedited  = 256
 )

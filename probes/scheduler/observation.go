@@ -22,21 +22,21 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// Observation is what is known of a target besides its health.
+// Observation is what is known about a target besides its health.
 type Observation struct {
 	// Key is the target's.
 	Key string
 	// Took is how long the last probe took; 0 before the first.
 	Took time.Duration
-	// CertificateExpiry is when the certificates that the last probes saw stop being valid:
-	// the first of them to expire. It is zero if they saw none.
+	// CertificateExpiry is when the first of the certificates expires that the last probes saw; zero
+	// if they saw none.
 	CertificateExpiry time.Time
-	// Flapping: it has died, or begun to drain, so often of late that its recoveries are delayed.
+	// Flapping: the target has died, or started to drain, so often recently that its recoveries are
+	// delayed.
 	Flapping bool
 }
 
-// Observations appends what is known of the owner's targets to the list, in the order of
-// their keys.
+// Observations appends those of the owner's targets to the list, in the order of their keys.
 func (s *Scheduler) Observations(owner probes.Owner, list []Observation) []Observation {
 	now := s.options.Clock.Now()
 	s.mu.Lock()

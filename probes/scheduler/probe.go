@@ -29,52 +29,51 @@ import (
 	"farpoint.dev/farpoint/probes/overload"
 )
 
-// probe is what is probed: one schedule and one connection at a time, however many
-// owners have a target that it stands for. There are tens of thousands of them, so
-// that what they have in common is kept once, in their rules.
+// probe is one schedule, with one connection at a time, for all targets that are probed in the same
+// way, whatever their owners. There are tens of thousands of probes, which is why those with the
+// same rules share them.
 type probe struct {
 	prober   probes.Prober
 	rules    *rules
 	identity Identity
-	// namespace is that of the owner it was first made for. charged is the one against
-	// whose limits the probe under way counts.
+	// namespace is that of its first owner. charged is the one whose limits the probe under way
+	// counts against.
 	namespace, charged string
 	health             health.Health
 
 	// due is when the next probe begins, counted from the scheduler's origin.
 	due time.Duration
-	// startedAt is when the probe under way began, and begunAwake the same in the time that
+	// startedAt is when the probe under way began, and startedAwake the same in the time that
 	// [overload.Stalls.Awake] counts.
-	startedAt, begunAwake time.Duration
-	// informed is when a probe last said something about the target, or when it became one,
-	// in the time that [overload.Stalls.Awake] counts.
+	startedAt, startedAwake time.Duration
+	// informed is when the last probe with a result for the verdict ended, or when the target was
+	// added, in the time that [overload.Stalls.Awake] counts.
 	informed time.Duration
-	// took is how long the last probe took, and usual how long one takes that passes; 0
-	// before the first.
+	// took is how long the last probe took, and usual how long probes that pass take; 0 before the
+	// first.
 	took, usual overload.Microseconds
-	// queue is where it waits to be due, or for a limit; nil while it is probed. position is
-	// its index there.
+	// queue is where the probe waits to be due, or for a limit; nil while it is under way. position
+	// is its index there.
 	queue    *dueQueue
 	position int32
 	lane     lane
 	// failedFast: the last probe took less than half of its timeout.
 	failedFast bool
-	// accepted: the endpoint has accepted the connection of the last probe, as far as the loop
-	// knows.
+	// accepted: the endpoint accepted the connection of the last probe, as far as the loop knows.
 	accepted bool
-	// suspect: it serves, but its last probe failed, see [guard.Guard].
+	// suspect: the target serves, but its last probe failed, see [guard.Guard].
 	suspect bool
-	// superseded: the endpoint said of itself how it is while the probe was under way.
+	// superseded: the endpoint has reported its health itself since the probe started.
 	superseded bool
 	// cancel ends the probe under way; nil if there is none or the loop makes it.
 	cancel context.CancelFunc
-	// first and others are the accounts that it stands for a target of. Nearly always
-	// there is only one.
+	// first and others are the accounts with a target that the probe serves. Nearly always there is
+	// only one.
 	first  *account
 	others []*account
 }
 
-// rules are what probes share by the thousand.
+// rules are what thousands of probes have in common.
 type rules struct {
 	timing     Timing
 	thresholds health.Thresholds
@@ -85,8 +84,8 @@ type rules struct {
 type account struct {
 	owner   probes.Owner
 	entries []entry // sorted by key
-	// rushed is when the turn of one target last made others due at once.
-	rushed time.Duration
+	// expeditedAt is when a change of one target last made others due at once.
+	expeditedAt time.Duration
 }
 
 // entry is one target of an account.
@@ -104,7 +103,7 @@ func (a *account) find(key string) *probe {
 	return a.entries[i].probe
 }
 
-// sameAs reports whether the probe does for the target exactly what another would.
+// sameAs reports whether a separate probe for the target would be the same.
 func (p *probe) sameAs(target *Target, owner probes.Owner) bool {
 	return p.identity == target.Identity && *p.rules == rulesOf(target) &&
 		(!target.Private || p.namespace == owner.Namespace)
@@ -114,7 +113,7 @@ func rulesOf(target *Target) rules {
 	return rules{timing: target.Timing, thresholds: target.Thresholds, private: target.Private}
 }
 
-// shareKey is equal for targets that may share a probe, and hardly ever for others.
+// shareKey returns equal keys for targets that may share a probe, and hardly ever for others.
 func shareKey(seed maphash.Seed, identity Identity, by rules, namespace string) uint64 {
 	if !by.private {
 		namespace = ""
@@ -128,9 +127,9 @@ type shareable struct {
 	namespace string
 }
 
-// nextDue returns when the probe is to be made again. While a change is pending, a probe
-// that took longer than the fast interval is followed by the next one at once, or a
-// black hole would be found later than a closed port by more than its timeouts.
+// nextDue returns when the probe is due again. While a change is pending, a probe that took longer
+// than the fast interval is repeated at once. Otherwise the detection of a black hole would take
+// longer than that of a closed port by more than the timeouts.
 func (p *probe) nextDue(origin time.Time, now time.Duration) time.Duration {
 	if p.health.Pending() || p.suspect {
 		return max(p.startedAt+p.rules.timing.FastInterval, now)
@@ -146,7 +145,7 @@ func (p *probe) nextOnGrid(origin time.Time, now time.Duration) time.Duration {
 	return now + interval - (time.Duration(origin.UnixNano())+now-phase)%interval
 }
 
-// subscribe makes the probe stand for a target of the account.
+// subscribe adds an account with a target that the probe serves.
 func (p *probe) subscribe(to *account) {
 	if p.first == nil {
 		p.first = to
@@ -155,7 +154,7 @@ func (p *probe) subscribe(to *account) {
 	}
 }
 
-// unsubscribe ends it, and reports whether nobody is left.
+// unsubscribe removes an account, and reports whether none is left.
 func (p *probe) unsubscribe(from *account) (abandoned bool) {
 	if p.first != from {
 		for i := range p.others {
@@ -173,7 +172,7 @@ func (p *probe) unsubscribe(from *account) (abandoned bool) {
 	return p.first == nil
 }
 
-// accounts are all that the probe stands for a target of.
+// accounts returns all accounts with a target that the probe serves.
 func (p *probe) accounts() []*account {
 	return append([]*account{p.first}, p.others...)
 }

@@ -23,11 +23,11 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// lane is what a probe waits in for its turn. The steadily down that take long to say so
-// have one of their own, so that their timeouts hold nobody up. Those that fail at once,
-// such as a process that is not running, take no room from anybody, and are not to wait
-// among black holes until somebody sees that they are back. Those with a change pending have
-// theirs so that it is confirmed or refuted in time, however late the others are.
+// lane is the queue that a probe waits in. Targets that are steadily down and slow to fail have
+// laneDown, so that their timeouts delay no others. Those that fail at once, such as a process that
+// is not running, occupy nothing for long: they stay in laneLive, so that their recovery is noticed
+// soon. Probes with a pending change have lanePending, so that the change is confirmed or refuted
+// in time, however late the others are.
 type lane uint8
 
 const (

@@ -36,33 +36,32 @@ import (
 
 // Options are what a Scheduler needs.
 type Options struct {
-	// Notify is called with the owner of a target whose health, or whose being held,
-	// changed, after it is to be seen. It must return at once.
+	// Notify is called with the owner of a target after its health changed, or after the guard began
+	// or ceased to hold it. It must return at once.
 	Notify func(probes.Owner)
-	// MaxInFlight bounds the probes under way at one time; a quarter of it those of
-	// targets that are steadily down. 0 means 4096.
+	// MaxInFlight bounds the concurrent probes; a quarter of it bounds those of targets that are
+	// steadily down. 0 means 4096.
 	MaxInFlight int
 	// MaxInFlightPerNamespace bounds those of one namespace; 0 means half of MaxInFlight.
 	MaxInFlightPerNamespace int
 	// MaxInFlightPerDestination bounds those of one namespace to one address or name; 0
 	// means 64.
 	MaxInFlightPerDestination int
-	// MaxHandshakes bounds the TLS handshakes, and logins, that compute at one time; 0 means
-	// one for each processor, which keeps them busy and leaves them to other probes every
-	// millisecond or so. With more, who waits would wait for the runtime, which does not
-	// know what is fair.
+	// MaxHandshakes bounds the TLS handshakes and logins that compute at the same time; 0 means one
+	// for each processor, which keeps processors busy and lets other probes run every millisecond
+	// or so. With more, probes would wait for the Go scheduler, which knows no namespaces.
 	MaxHandshakes int
 	// MaxWatches bounds the connections held for watchers; 0 means 2048.
 	MaxWatches int
 	// Guard defines when failures are attributed to the operator's own network;
 	// guard.DefaultOptions if it is zero.
 	Guard guard.Options
-	// Canaries are targets that are always well. While all of them are down, the network
-	// is taken to be.
+	// Canaries are targets that are always up. While all of them fail, the operator's own network
+	// counts as down.
 	Canaries []Target
-	// Network is what is known of the operator's own network; nil means nothing.
+	// Network reports the state of the operator's own network; nil means that it is unknown.
 	Network LocalNetwork
-	// Metrics counts what happens; nil means that nothing does.
+	// Metrics are fed by the scheduler; nil means unregistered ones.
 	Metrics *Metrics
 	// Clock is the real one if nil.
 	Clock clock.Clock
@@ -100,65 +99,65 @@ func (o Options) withDefaults() Options {
 
 // Scheduler probes targets when they are due and keeps their health.
 //
-// A target is due at the points of a fixed grid, each target at its own phase of its
-// interval, which spreads the load and is the same after a restart. While a change is
-// pending it is due a fast interval after the last probe began. A new target without
-// a verdict is due at once. A target is never probed twice at the same time, and a
-// point of the grid that passes meanwhile is left out.
+// A target is due at the points of a fixed grid, each target at its own phase of its interval, which
+// spreads the load and stays the same after a restart. While a change is pending, the target is due
+// one fast interval after the start of the last probe. A new target without a verdict is due at
+// once. A target is never probed twice at the same time; points of the grid that pass during a probe
+// are skipped.
 //
-// What is due is gathered for a tick: waking up costs more than the probes of a tick.
+// Probes start once every tick, all that are due: waking up costs more than the probes of a tick.
 type Scheduler struct {
 	options Options
-	// origin ties the grid to the calendar, once: from then on only the monotonic
-	// clock counts, so that setting the wall clock moves no probe.
+	// origin ties the grid to the wall clock, once: from then on only the monotonic clock counts, so
+	// that setting the wall clock moves no probe.
 	origin time.Time
 	seed   maphash.Seed
 	// wake interrupts the wait for the next due time.
 	wake chan struct{}
-	// loop makes the probes of plain probers; nil until there are any. Only Start's
-	// goroutine sets it, under mu.
+	// loop makes the probes of LoopProbers; nil until there are any. Only Start's goroutine sets it,
+	// under mu.
 	loop *loop
 	// probing counts the probes' goroutines.
 	probing sync.WaitGroup
-	// handed reaches the goroutines, idle in number, that wait for the next probe.
-	handed chan probeRun
-	idle   atomic.Int32
+	// handoff passes probes to the workers that wait for one, idle in number.
+	handoff chan probeRun
+	idle    atomic.Int32
 
 	// mu guards everything below. Nothing waits while holding it, neither for the
 	// network nor for Notify.
 	mu     sync.Mutex
 	owners map[probes.Owner]*account
-	// shared finds the probe that another target may share.
+	// shared has the probes by shareKey.
 	shared map[uint64]*probe
 	queues [lanes]dueQueue
 	limits limits
 	starts overload.StartLimit
-	// turns counts the times that what is due was gathered.
-	turns  int
-	stalls overload.Stalls
-	guard  *guard.Guard[*probe]
-	// watches are held besides the probes.
+	// gathers counts the times that what is due was gathered.
+	gathers int
+	stalls  overload.Stalls
+	guard   *guard.Guard[*probe]
+	// watches are connections besides those of the probes.
 	watches watches
 	// waking is when Start looks at the queues next.
 	waking time.Duration
-	// held are owners of targets that the guard has kept from being taken out.
+	// held are the owners of targets that the guard keeps from being taken out.
 	held map[*account]bool
-	// unconfirmed are suspects that would have been taken out, by the failures that would
-	// have done it, and recheckAt is when to look at them next.
+	// unconfirmed are suspects that have reached their threshold, with the last failure, and
+	// recheckAt is when to evaluate them again.
 	unconfirmed map[*probe]probes.Result
 	recheckAt   time.Duration
 	// frozen: no endpoint is taken out, since the operator seems to have lost its own network.
 	frozen bool
 	// sweepAt is when to look for stale verdicts next.
 	sweepAt time.Duration
-	// pending are owners to be notified as soon as the lock is given back.
+	// pending are the owners to notify once the lock is released.
 	pending []probes.Owner
 }
 
 // canaries is the owner of the canaries; no namespace has an empty name.
 var canaries = probes.Owner{Name: "canaries"}
 
-// New returns a scheduler that probes nothing before Start.
+// New returns a scheduler that makes no probe before Start.
 func New(options Options) *Scheduler {
 	options = options.withDefaults()
 	s := &Scheduler{
@@ -166,7 +165,7 @@ func New(options Options) *Scheduler {
 		origin:  options.Clock.Now(),
 		seed:    maphash.MakeSeed(),
 		wake:    make(chan struct{}, 1),
-		handed:  make(chan probeRun),
+		handoff: make(chan probeRun),
 		owners:  map[probes.Owner]*account{},
 		shared:  map[uint64]*probe{},
 		limits:  newLimits(options),
@@ -180,7 +179,7 @@ func New(options Options) *Scheduler {
 	return s
 }
 
-// Health returns what is known of the owner's targets, by their keys.
+// Health returns the health of the owner's targets, by key.
 func (s *Scheduler) Health(owner probes.Owner) map[string]health.Health {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,19 +194,19 @@ func (s *Scheduler) Health(owner probes.Owner) map[string]health.Health {
 	return known
 }
 
-// Held reports whether a target of the owner would have been taken out, had the operator
-// not seemed to have lost its own network.
+// Held reports whether a target of the owner was not taken out because the operator's own network
+// seems to be down.
 func (s *Scheduler) Held(owner probes.Owner) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.held[s.owners[owner]]
 }
 
-// Start probes until the context is done. It returns once the last probe has ended. It
-// is called once.
+// Start makes probes until the context is done. It returns once the last one has ended. It is called
+// once.
 func (s *Scheduler) Start(ctx context.Context) error {
 	defer s.probing.Wait()
-	defer close(s.handed)
+	defer close(s.handoff)
 	defer func() { s.loop.close() }()
 	defer s.endWatches()
 	s.startWatches(ctx)
@@ -232,10 +231,10 @@ func (s *Scheduler) Start(ctx context.Context) error {
 			if item.ctx == nil {
 				s.loop.begin(ctx, item.probe)
 			} else {
-				s.dispatch(item) //nolint:contextcheck // it is in each
+				s.dispatch(item) //nolint:contextcheck // each item has its own
 			}
 		}
-		clear(batch) // or it would keep what each probe held
+		clear(batch) // so that it keeps no removed probe alive
 		s.pause(ctx, timer, until)
 	}
 	return nil
@@ -254,29 +253,27 @@ func (s *Scheduler) pause(ctx context.Context, timer clock.Timer, until time.Dur
 	}
 }
 
-// tick is the grain of time in which probes begin. It delays them by half of it on
-// average.
+// tick is the resolution at which probes start. They are late by half of it on average.
 const tick = 10 * time.Millisecond
 
-// tickAfter is the next tick from a time on.
+// tickAfter rounds a time up to a tick.
 func tickAfter(at time.Duration) time.Duration { return (at + tick - 1) / tick * tick }
 
-// firstStarts is how many probes may begin before it is known how long they take.
+// firstStarts is how many probes may start before it is known how long they take.
 const firstStarts = 64
 
-// burst is how many probes begin before those under way are seen to.
+// burst is how many probes start before events of those under way are handled.
 const burst = 256
 
-// The scheduler looks at its queues at least every heartbeat, and while probes are under
-// way every quickHeartbeat: it could not tell otherwise for how long it stood still, see
-// [overload.Stalls].
+// The scheduler looks at its queues at least every heartbeat, and every quickHeartbeat while probes
+// are under way. Otherwise it could not measure how long it stood still, see [overload.Stalls].
 const (
 	heartbeat      = time.Second
 	quickHeartbeat = 50 * time.Millisecond
 )
 
-// gather takes what is due and may begin, and returns when to look again, and the owners of
-// verdicts that have become stale.
+// gather takes the probes that are due and may start. It returns when to look again, and the owners
+// of verdicts that have become stale.
 func (s *Scheduler) gather(ctx context.Context, batch []probeRun) ([]probeRun, time.Duration, []probes.Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -305,24 +302,23 @@ func (s *Scheduler) gather(ctx context.Context, batch []probeRun) ([]probeRun, t
 	return batch, s.waking, s.sweep(now)
 }
 
-// begin takes the first probe out of a queue. It has been charged for.
+// begin takes the first probe out of a queue. It has been charged.
 func (s *Scheduler) begin(ctx context.Context, queue *dueQueue, of limitKey, now time.Duration) probeRun {
 	p := heap.Pop(queue).(*probe)
 	s.options.Metrics.began(now-p.due, p.rules.timing.Interval, of.limit == "")
 	s.starts.Begin(now)
 	s.options.Metrics.inFlight[p.lane].Inc()
-	p.startedAt, p.begunAwake, p.accepted = now, s.stalls.Awake(now), false
+	p.startedAt, p.startedAwake, p.accepted = now, s.stalls.Awake(now), false
 	if s.loops(p.prober) {
 		return probeRun{probe: p}
 	}
 	return probeRun{probe: p, ctx: ctx, left: p.rules.timing.Timeout}
 }
 
-// finish takes the result of a probe and tells the owners who should know.
+// finish records the result of a probe and notifies owners.
 func (s *Scheduler) finish(p *probe, result probes.Result) { s.notify(s.recordResult(p, result)) }
 
-// recordResult takes the result into account and makes the probe due again. It returns the
-// owners who should know.
+// recordResult records the result and makes the probe due again. It returns the owners to notify.
 func (s *Scheduler) recordResult(p *probe, result probes.Result) (owners []probes.Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -332,7 +328,7 @@ func (s *Scheduler) recordResult(p *probe, result probes.Result) (owners []probe
 		p.cancel = nil
 	}
 	if s.limits.full(p.lane) || s.starts.Left(now) == 0 {
-		s.nudge() // others may be waiting for this one's place
+		s.nudge() // other probes may be waiting for this one to end
 	}
 	s.limits.give(p)
 	s.starts.End(overload.EndedProbe{
@@ -368,7 +364,7 @@ func (s *Scheduler) recordResult(p *probe, result probes.Result) (owners []probe
 	return s.flush()
 }
 
-// enqueue makes the probe due, and Start look earlier if it must.
+// enqueue makes the probe due at a time, and wakes Start if it would look too late.
 func (s *Scheduler) enqueue(p *probe, due time.Duration) {
 	p.due, p.lane = due, laneOf(p)
 	heap.Push(&s.queues[p.lane], p)

@@ -22,21 +22,20 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// Verdicts become stale in two ways: probes end without a word about the target, which
-// shows at the end of each, or there are no probes, which shows by looking at those that
-// are overdue. Nobody looks at the others.
+// Verdicts become stale in two ways: probes end with unknown results, which age checks after each
+// probe, or probes are overdue, which sweep checks.
 
 const (
-	// sweepInterval is how often overdue probes are looked at.
+	// sweepInterval is how often overdue probes are checked.
 	sweepInterval = time.Second
-	// minOverdue is by how much a probe is late, at least, when its verdict becomes stale
-	// without one: the last one that said something was made an interval earlier, and the
-	// shortest of [Timing.StaleAfter] less its interval is two thirds of minStaleAfter.
+	// minOverdue is the minimum lateness of a probe whose verdict becomes stale: the last result was
+	// an interval earlier, and the smallest difference of [Timing.StaleAfter] and its interval is
+	// two thirds of minStaleAfter.
 	minOverdue = 2 * minStaleAfter / 3
 )
 
-// age notes that a probe said something about its target, or makes the verdict stale if
-// none did for too long.
+// age notes a result that counts for the verdict, or makes the verdict stale if there has been none
+// for too long.
 func (s *Scheduler) age(p *probe, result probes.Result, now time.Duration) {
 	awake := s.stalls.Awake(now)
 	switch {
@@ -55,8 +54,8 @@ func (s *Scheduler) expire(p *probe, reason probes.Reason) {
 	}
 }
 
-// sweep makes the verdicts stale of targets that have not been probed for too long, and
-// returns the owners to be notified.
+// sweep makes the verdicts on targets stale whose probes are overdue for too long, and returns the
+// owners to notify.
 func (s *Scheduler) sweep(now time.Duration) []probes.Owner {
 	if now < s.sweepAt {
 		return s.flush()
@@ -73,7 +72,7 @@ func (s *Scheduler) sweep(now time.Duration) []probes.Owner {
 	return s.flush()
 }
 
-// sweepQueue looks at the overdue part of a queue, which is a heap, from an index on.
+// sweepQueue checks the overdue probes of a queue, which is a heap, from an index on.
 func (s *Scheduler) sweepQueue(queue dueQueue, from int, now, awake time.Duration) {
 	if from >= len(queue) || now-queue[from].due < minOverdue {
 		return

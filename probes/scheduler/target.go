@@ -23,46 +23,44 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// Identity tells probes apart: two targets with the same identity are probed in the
-// same way at the same place. It is a digest of the prober's definition, and also
-// decides when within its interval a target is probed, so that it should not change
-// from one start of the operator to the next.
+// Identity is a digest of a prober's definition: targets with the same identity are probed at the
+// same host in the same way. It also decides when within its interval a target is probed, and so
+// should not change when the operator restarts.
 type Identity [16]byte
 
-// Target is something to be probed, and how a verdict on it is reached.
+// Target says what to probe, when, and how results become a verdict.
 type Target struct {
-	// Key tells the targets of one owner apart.
+	// Key identifies the target among those of its owner.
 	Key string
 	// Identity is that of Prober.
 	Identity Identity
-	// Prober makes the probes. nil means that none can be made by the present
-	// definition: a target that the scheduler knows stays as it is, another is ignored.
+	// Prober makes the probes. nil means that the present definition has an error: a known target
+	// stays as it is, a new one is ignored.
 	Prober probes.Prober
 	// Timing says when.
 	Timing Timing
 	// Thresholds say how many results make a verdict.
 	Thresholds health.Thresholds
-	// Initial is the health of a target that the scheduler does not know yet.
+	// Initial is the health that a new target starts with.
 	Initial health.Health
-	// Private keeps the verdict from owners in other namespaces, although they have a
-	// target with the same identity. It is for probes that make use of something secret.
+	// Private hides the verdict from owners in other namespaces that have a target with the same
+	// identity. It is for probes that use a secret.
 	Private bool
 }
 
-// Timing says when a target is probed. All of it is positive.
+// Timing says when a target is probed. All durations are positive.
 type Timing struct {
 	// Interval is the time from one probe to the next.
 	Interval time.Duration
 	// FastInterval is used instead while a change is pending.
 	FastInterval time.Duration
-	// Timeout is the time that one probe may take.
+	// Timeout is the maximum duration of one probe.
 	Timeout time.Duration
 }
 
-// minStaleAfter keeps a short outage of a name server or the like from making verdicts
-// stale that are renewed every second.
+// minStaleAfter keeps a short outage, such as that of a name server, from making verdicts stale that
+// are renewed every second.
 const minStaleAfter = 30 * time.Second
 
-// StaleAfter is for how long a verdict stands, when no probe says anything about the target,
-// until it is stale.
+// StaleAfter returns how long a verdict is valid without a result that counts.
 func (t Timing) StaleAfter() time.Duration { return max(3*t.Interval, minStaleAfter) }

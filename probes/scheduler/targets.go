@@ -25,19 +25,19 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// Set makes these the targets of the owner. What is known of a target that the owner had before
-// is kept, also when its definition changes: the health then changes by full thresholds, as for
-// any other target, and the first probe by the new definition begins at once. Targets that are
-// the same, whatever their owners, share one probe.
+// Set sets the targets of an owner. A target that the owner had before keeps its health, even if its
+// definition changes: the health then changes by full thresholds, as for any other target, and the
+// first probe by the new definition starts at once. Targets that are the same, whatever their
+// owners, share one probe.
 func (s *Scheduler) Set(owner probes.Owner, targets []Target) { s.notify(s.set(owner, targets)) }
 
-// set returns the other owners who should know.
+// set returns the owners to notify.
 func (s *Scheduler) set(owner probes.Owner, targets []Target) (owners []probes.Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	of := s.owners[owner]
 	if of == nil {
-		of = &account{owner: owner, rushed: -rushPause}
+		of = &account{owner: owner, expeditedAt: -expeditePause}
 		s.owners[owner] = of
 	}
 	before := of.entries
@@ -74,7 +74,7 @@ func (s *Scheduler) set(owner probes.Owner, targets []Target) (owners []probes.O
 	return s.flush()
 }
 
-// Remove gives up all targets of the owner and forgets their health.
+// Remove removes all targets of the owner, and their health.
 func (s *Scheduler) Remove(owner probes.Owner) { s.notify(s.remove(owner)) }
 
 func (s *Scheduler) remove(owner probes.Owner) (owners []probes.Owner) {
@@ -93,8 +93,8 @@ func (s *Scheduler) remove(owner probes.Owner) (owners []probes.Owner) {
 	return s.flush()
 }
 
-// join returns a probe for the target, one that there is or a new one. before is the one
-// that the target had by another definition; nil if it is new to the account.
+// join returns a probe for the target, an existing one or a new one. before is the probe by the
+// target's previous definition; nil if the target is new to the account.
 func (s *Scheduler) join(of *account, target *Target, rules *rules, before *probe) *probe {
 	current := target.Initial
 	if before != nil {
@@ -126,7 +126,7 @@ func (s *Scheduler) join(of *account, target *Target, rules *rules, before *prob
 	return p
 }
 
-// leave ends the account's share in a probe, and the probe if nobody is left.
+// leave unsubscribes the account from a probe, and removes the probe if no account is left.
 func (s *Scheduler) leave(of *account, p *probe) {
 	if !p.unsubscribe(of) {
 		return

@@ -26,21 +26,18 @@ import (
 	"farpoint.dev/farpoint/probes/guard"
 )
 
-// LocalNetwork knows the operator's own network. Its methods return at once.
+// LocalNetwork reports the state of the operator's own network. Its methods return at once.
 type LocalNetwork interface {
-	// Down reports whether the host knows that its link has no carrier, and whether it knows
-	// that no gateway is there. While that is so, no endpoint is taken out that is reached by
-	// them.
+	// Down reports whether the host's link is known to have no carrier, and whether all gateways
+	// are known to be lost. Meanwhile no endpoint is taken out that is reached through them.
 	Down() (noCarrier, noGateway bool)
-	// OnLink reports whether an address is on the operator's own link, with no router on the
-	// way.
+	// OnLink reports whether an address is on the operator's own link, without a router in between.
 	OnLink(netip.Addr) bool
 }
 
-// applyGuard returns the result, or Unknown in its place if it says more about the operator
-// than about the target.
+// applyGuard returns the result, or Unknown instead if the operator may have caused the failure.
 func (s *Scheduler) applyGuard(p *probe, result probes.Result, now time.Duration) probes.Result {
-	if result.Outcome == probes.Failure && s.stalls.Robbed(p.startedAt, p.begunAwake, now, p.rules.timing.Timeout) {
+	if result.Outcome == probes.Failure && s.stalls.TookHalf(p.startedAt, p.startedAwake, now, p.rules.timing.Timeout) {
 		result = probes.UnknownResult(probes.ReasonStalled)
 	}
 	if isOwnFault(result.Reason) {
@@ -54,11 +51,11 @@ func (s *Scheduler) applyGuard(p *probe, result probes.Result, now time.Duration
 		return result
 	case result.Outcome.Reached():
 		p.suspect = false
-		s.guard.Passed(p, s.placeOf(p), p.startedAt, now)
+		s.guard.Passed(p, s.locationOf(p), p.startedAt, now)
 		return result
 	}
 	run := guard.Run{
-		Location: s.placeOf(p), Class: guardClass(result.Reason), StartedAt: p.startedAt,
+		Location: s.locationOf(p), Class: guardClass(result.Reason), StartedAt: p.startedAt,
 		Threshold: int(p.rules.thresholds.Failure),
 		Patience:  2 * max(p.rules.timing.Timeout, p.rules.timing.FastInterval),
 	}
@@ -86,12 +83,12 @@ func (s *Scheduler) decide(p *probe, result probes.Result, now time.Duration) pr
 	return probes.UnknownResult(probes.ReasonUnconfirmed)
 }
 
-// applyCanary tells the guard how a canary fares. That our own host has no way to it is as
-// bad as its silence.
+// applyCanary passes the result of a canary to the guard. A canary that the operator's host has no
+// route to counts as failed.
 func (s *Scheduler) applyCanary(p *probe, result probes.Result, now time.Duration) {
 	switch {
 	case result.Outcome != probes.Unknown, result.Reason == probes.ReasonNetworkUnreachable, result.Reason == probes.ReasonNameResolution:
-		s.guard.Canary(p, s.placeOf(p), result.Outcome.Reached(), p.startedAt, now)
+		s.guard.Canary(p, s.locationOf(p), result.Outcome.Reached(), p.startedAt, now)
 	}
 }
 
@@ -102,13 +99,13 @@ func (s *Scheduler) observeLink(now time.Duration) {
 	}
 }
 
-// isOwnFault reports whether a probe with this reason could not be made in time because of
-// what our own process lacks.
+// isOwnFault reports whether a probe with this reason was not made in time because the operator's
+// process lacks resources.
 func isOwnFault(r probes.Reason) bool {
 	return r == probes.ReasonLocalResources || r == probes.ReasonStalled || r == probes.ReasonCrowded
 }
 
-// guardClass is the kind of failure that a reason stands for.
+// guardClass returns the class of failures that a reason belongs to.
 func guardClass(reason probes.Reason) guard.Class {
 	switch reason {
 	case probes.ReasonTimeout, probes.ReasonHostUnreachable:
@@ -125,8 +122,8 @@ func guardClass(reason probes.Reason) guard.Class {
 	return guard.Answered
 }
 
-// recheckUnconfirmed takes out those whose failure has been confirmed since: witnesses may
-// have answered. To wait for their next probe could be to double their timeout.
+// recheckUnconfirmed takes out the targets whose failure has been confirmed: witnesses may have
+// answered since. To wait for the next probe instead could double the timeout.
 func (s *Scheduler) recheckUnconfirmed(now time.Duration) {
 	if len(s.unconfirmed) == 0 || now < s.recheckAt {
 		return
@@ -149,14 +146,14 @@ func (s *Scheduler) recheckUnconfirmed(now time.Duration) {
 	}
 }
 
-// confirmation is for how long a failure waits for a witness although the next probe has
-// begun, and recheckPause how long one unconfirmed failure delays the next look at all of them.
+// confirmation is how long a failure waits for a witness after the next probe has started, and
+// recheckPause how long one unconfirmed failure delays the next check of all of them.
 const (
 	confirmation = 100 * time.Millisecond
 	recheckPause = 20 * time.Microsecond
 )
 
-// clearSuspect takes a target out of the suspects that is gone, or taken out.
+// clearSuspect removes a target that is gone, or was taken out, from the suspects.
 func (s *Scheduler) clearSuspect(p *probe, now time.Duration) {
 	if p.suspect {
 		p.suspect = false
@@ -165,7 +162,7 @@ func (s *Scheduler) clearSuspect(p *probe, now time.Duration) {
 	}
 }
 
-// hold notes that a target is kept from being taken out, which its owners should know.
+// hold notes that the guard keeps a target from being taken out, and queues its owners.
 func (s *Scheduler) hold(p *probe) {
 	for _, of := range p.accounts() {
 		if !s.held[of] {
@@ -175,7 +172,7 @@ func (s *Scheduler) hold(p *probe) {
 	}
 }
 
-// setFrozen begins or ends the time in which no endpoint is taken out.
+// setFrozen starts or ends a freeze.
 func (s *Scheduler) setFrozen(frozen bool) {
 	s.frozen = frozen
 	s.options.Metrics.isolated(frozen)
@@ -188,8 +185,8 @@ func (s *Scheduler) setFrozen(frozen bool) {
 	clear(s.held)
 }
 
-// setCanaries has the canaries probed. A target that is the same shares no probe with them, and
-// is judged like all others.
+// setCanaries adds the canaries. They are private, so that a target that is the same has its own
+// probe and is treated like all others.
 func (s *Scheduler) setCanaries() {
 	targets := slices.Clone(s.options.Canaries)
 	for i := range targets {
@@ -200,17 +197,17 @@ func (s *Scheduler) setCanaries() {
 	}
 }
 
-// witnessesOfOwner is how many witnesses have one owner, as long as there are others, and
-// maxAskable how many targets are looked at to find some. After witnessDelay and its timeout
-// a witness has answered or failed.
+// witnessesOfOwner is how many witnesses belong to one owner, as long as there are others, and
+// maxAskable how many targets are considered. A witness has answered or failed after its timeout
+// and witnessDelay.
 const (
 	witnessesOfOwner = 3
 	maxAskable       = 1 << 12
 	witnessDelay     = 100 * time.Millisecond
 )
 
-// askWitnesses has the canaries probed, and some targets that work and are no suspects, if
-// the guard wants them to be because of one that is.
+// askWitnesses makes the canaries due, and some targets that work and are not suspect, if the guard
+// wants witnesses for a suspect.
 func (s *Scheduler) askWitnesses(suspect *probe, now time.Duration) {
 	count := s.guard.WantsWitnesses(suspect, now)
 	if count == 0 {
@@ -219,7 +216,7 @@ func (s *Scheduler) askWitnesses(suspect *probe, now time.Duration) {
 	until, witnesses := now, make([]*probe, 0, count)
 	ask := func(p *probe) {
 		begins := now
-		if p.queue == nil { // it is being asked
+		if p.queue == nil { // its probe is under way
 			begins = p.startedAt
 		} else {
 			p.dueAt(min(p.due, now))
@@ -228,7 +225,7 @@ func (s *Scheduler) askWitnesses(suspect *probe, now time.Duration) {
 	}
 	for pass, ofOwner := range [...]int{witnessesOfOwner, count} {
 		looked := 0
-		for _, of := range s.owners { // in no order, which is what is wanted
+		for _, of := range s.owners { // in random order
 			if of.owner == canaries {
 				continue
 			}
@@ -250,8 +247,8 @@ func (s *Scheduler) askWitnesses(suspect *probe, now time.Duration) {
 	s.nudge()
 }
 
-// placeOf is where a probe connects to; the zero Place if its prober does not say.
-func (s *Scheduler) placeOf(p *probe) guard.Location {
+// locationOf returns where a probe connects to; zero if its prober does not say.
+func (s *Scheduler) locationOf(p *probe) guard.Location {
 	of, ok := p.prober.(probes.EndpointInfo)
 	if !ok {
 		return guard.Location{}
@@ -260,7 +257,7 @@ func (s *Scheduler) placeOf(p *probe) guard.Location {
 	return guard.Location{Addr: at.Addr, Name: at.Name, OnLink: s.options.Network != nil && s.options.Network.OnLink(at.Addr)}
 }
 
-// schemeOf is that of a probe's URL; "other" if its prober does not say.
+// schemeOf returns the scheme of a probe's URL; "other" if its prober does not say.
 func schemeOf(p *probe) string {
 	if of, ok := p.prober.(probes.EndpointInfo); ok {
 		return of.Scheme()

@@ -25,28 +25,27 @@ import (
 	"farpoint.dev/farpoint/probes"
 )
 
-// watches are the connections that are held for watchers, each by a goroutine of its own.
-// Endpoints without one lose the speed and nothing else, since all of them are probed as
-// well.
+// watches are the connections of Watchers, each held by its own goroutine. An endpoint without one
+// is only noticed later, since all endpoints are probed as well.
 type watches struct {
-	// begin begins one and returns what ends it; nil while the scheduler does not run.
+	// begin starts a watch and returns what ends it; nil while the scheduler does not run.
 	begin func(*probe) context.CancelFunc
-	most  int
+	limit int
 	// held ends the watch of a probe.
 	held map[*probe]context.CancelFunc
-	// waiting are probes for which there is no room.
+	// waiting are the probes for which there is no room.
 	waiting map[*probe]bool
 }
 
-// defaultMaxWatches is how many connections are held if nothing is said. One costs up to
-// 50 KB, most of it for TLS.
+// defaultMaxWatches is the default of Options.MaxWatches. A watch costs up to 50 KB, most of it for
+// TLS.
 const defaultMaxWatches = 2048
 
-func newWatches(most int) watches {
-	return watches{most: most, held: map[*probe]context.CancelFunc{}, waiting: map[*probe]bool{}}
+func newWatches(limit int) watches {
+	return watches{limit: limit, held: map[*probe]context.CancelFunc{}, waiting: map[*probe]bool{}}
 }
 
-// startWatches lets those begin that wait. endWatches keeps more from beginning.
+// startWatches starts the watches that wait. After endWatches no more start.
 func (s *Scheduler) startWatches(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,14 +63,14 @@ func (s *Scheduler) endWatches() {
 	s.watches.begin = nil
 }
 
-// addWatch lets a new probe wait for its watch, if it has one.
+// addWatch queues a new probe for a watch, if its prober is a Watcher.
 func (s *Scheduler) addWatch(p *probe) {
 	if _, ok := p.prober.(probes.Watcher); ok {
 		s.watches.waiting[p] = true
 	}
 }
 
-// endWatch ends the watch of a probe that goes, if it has one.
+// endWatch ends the watch of a probe that is removed, if it has one.
 func (s *Scheduler) endWatch(p *probe) {
 	delete(s.watches.waiting, p)
 	if end, ok := s.watches.held[p]; ok {
@@ -79,10 +78,10 @@ func (s *Scheduler) endWatch(p *probe) {
 	}
 }
 
-// fillWatches begins watches that wait, as far as there is room.
+// fillWatches starts watches that wait, as far as there is room.
 func (s *Scheduler) fillWatches() {
 	for p := range s.watches.waiting {
-		if s.watches.begin == nil || len(s.watches.held) == s.watches.most {
+		if s.watches.begin == nil || len(s.watches.held) == s.watches.limit {
 			break
 		}
 		delete(s.watches.waiting, p)
@@ -99,8 +98,8 @@ func (s *Scheduler) makeRoom(p *probe) {
 	s.fillWatches()
 }
 
-// How long it takes from the end of a connection to the next attempt: at first the least,
-// then twice as long each time up to the most, and the least again after one that lasted.
+// Bounds of the pause from the end of a watch to the next attempt. The pause doubles with each
+// attempt, and starts again at the minimum after a connection that lasted.
 const (
 	minWatchPause = time.Second
 	maxWatchPause = time.Minute
@@ -119,19 +118,19 @@ func (s *Scheduler) watchOn(ctx context.Context, p *probe) {
 	}
 }
 
-// watchOnce watches until the connection ends. The endpoint has as long for its first word
-// as for a probe.
+// watchOnce watches until the connection ends. The first report must come within the timeout of a
+// probe.
 func (s *Scheduler) watchOnce(ctx context.Context, p *probe) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	first, heard := context.WithTimeout(ctx, p.rules.timing.Timeout)
-	defer heard()
-	lasts := context.AfterFunc(first, end)
+	first, reported := context.WithTimeout(ctx, p.rules.timing.Timeout)
+	defer reported()
+	keepWatching := context.AfterFunc(first, end)
 	var limiter reportLimiter
 	s.guarded(func() probes.Result {
-		p.prober.(probes.Watcher).Watch(s.inTurn(ctx, p, p.namespace), func(result probes.Result) {
-			lasts()
-			heard()
+		p.prober.(probes.Watcher).Watch(s.withCPUSlot(ctx, p, p.namespace), func(result probes.Result) {
+			keepWatching()
+			reported()
 			s.applySelfReport(p, result)
 			s.sleep(ctx, limiter.next(s.now()))
 		})
@@ -139,22 +138,22 @@ func (s *Scheduler) watchOnce(ctx context.Context, p *probe) {
 	})
 }
 
-// maxWords is how many words of an endpoint are taken in a second. The next one waits in
-// the connection.
-const maxWords = 10
+// maxReports is how many reports of an endpoint are read in a second. Further ones wait in the
+// connection.
+const maxReports = 10
 
 // reportLimiter slows down an endpoint that reports too often.
 type reportLimiter struct {
-	second time.Duration
-	words  int
+	second  time.Duration
+	reports int
 }
 
-// next counts a word and returns the time to wait until the next one.
+// next counts a report and returns the time to wait before reading the next one.
 func (p *reportLimiter) next(now time.Duration) time.Duration {
 	if now-p.second >= time.Second {
-		p.second, p.words = now, 0
+		p.second, p.reports = now, 0
 	}
-	if p.words++; p.words < maxWords {
+	if p.reports++; p.reports < maxReports {
 		return 0
 	}
 	return p.second + time.Second - now
@@ -172,14 +171,13 @@ func (s *Scheduler) sleep(ctx context.Context, pause time.Duration) {
 	}
 }
 
-// applySelfReport takes into account what an endpoint reported of itself, and notifies the owners.
+// applySelfReport records what an endpoint reported about itself, and notifies owners.
 func (s *Scheduler) applySelfReport(p *probe, result probes.Result) {
 	s.notify(s.recordSelfReport(p, result))
 }
 
-// recordSelfReport is recordResult for what an endpoint reported of itself. The result of a
-// probe that is under way may be older, and is discarded. A probe soon afterwards shows whether
-// the endpoint does as it says.
+// recordSelfReport is recordResult for what an endpoint reported about itself. The result of a probe
+// under way may be older, and is discarded. A probe soon afterwards verifies the report.
 func (s *Scheduler) recordSelfReport(p *probe, result probes.Result) (owners []probes.Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -262,7 +262,7 @@ func TestWatch_EndpointReportsTooOften_IsSlowedDown(t *testing.T) {
 		s.Set(owner, []Target{target(prober)})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if reports > 60*maxWords+maxWords || reports < 30*maxWords {
+		if reports > 60*maxReports+maxReports || reports < 30*maxReports {
 			t.Errorf("%d words in a minute", reports)
 		}
 		if owners() > 60 {

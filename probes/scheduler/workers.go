@@ -26,14 +26,14 @@ import (
 	"farpoint.dev/farpoint/probes/transport"
 )
 
-// probeRun is a probe that has its turn, and the scheduler's context.
+// probeRun is a probe to be made now, with the scheduler's context.
 type probeRun struct {
 	*probe
 	// ctx is nil if the loop makes the probe.
 	ctx context.Context
-	// left is the time that the endpoint has from when a goroutine begins.
+	// left is the time that the endpoint has from the start of the goroutine.
 	left time.Duration
-	// rest makes the rest of a probe that the loop has begun; else it is nil.
+	// rest makes the rest of a probe that the loop has begun; otherwise it is nil.
 	rest func(context.Context) probes.Result
 }
 
@@ -48,11 +48,11 @@ func (s *Scheduler) loops(prober probes.Prober) bool {
 	return s.loop != nil
 }
 
-// dispatch gives a probe to a goroutine that has nothing to do, whose stack has grown to
-// what a probe needs already, or to a new one.
+// dispatch gives a probe to an idle worker, whose stack has grown to what a probe needs already, or
+// to a new one.
 func (s *Scheduler) dispatch(b probeRun) {
 	select {
-	case s.handed <- b:
+	case s.handoff <- b:
 	default:
 		s.probing.Go(func() { s.work(b) })
 	}
@@ -60,27 +60,25 @@ func (s *Scheduler) dispatch(b probeRun) {
 
 // dispatchRest hands over the rest of a probe that the loop has begun.
 func (s *Scheduler) dispatchRest(ctx context.Context, p *probe, left time.Duration, rest func(context.Context) probes.Result) {
-	s.dispatch(probeRun{p, ctx, left, rest}) //nolint:contextcheck // it is in begun
+	s.dispatch(probeRun{p, ctx, left, rest}) //nolint:contextcheck // the probeRun has it
 }
 
-// limit makes the context of a probe under way, which has so much time left. The probe has
-// been charged to its namespace.
-func (s *Scheduler) limit(ctx context.Context, p *probe, left time.Duration) context.Context {
+// probeContext returns the context of a probe with this time left. The probe has been charged to a
+// namespace.
+func (s *Scheduler) probeContext(ctx context.Context, p *probe, left time.Duration) context.Context {
 	ctx, p.cancel = context.WithTimeout(ctx, left)
-	return s.inTurn(ctx, p, p.charged)
+	return s.withCPUSlot(ctx, p, p.charged)
 }
 
-// inTurn lets a probe compute with others in the namespace's turn.
-func (s *Scheduler) inTurn(ctx context.Context, p *probe, namespace string) context.Context {
+// withCPUSlot returns a context by which the probe computes in the slots of the namespace.
+func (s *Scheduler) withCPUSlot(ctx context.Context, p *probe, namespace string) context.Context {
 	return &cpulimit.Slot{Context: ctx, Limiter: s.limits.cpuLimiter, Namespace: namespace, Timeout: p.rules.timing.Timeout}
 }
 
-// idleWorkers is how many goroutines wait for probes to make. After a burst the others
-// go.
+// idleWorkers is how many goroutines wait for probes. The others end after a burst.
 const idleWorkers = 64
 
-// work makes a probe and then those that it is handed, until there is no more use for
-// it.
+// work makes a probe and then further ones, until there are enough idle workers.
 func (s *Scheduler) work(b probeRun) {
 	for {
 		s.run(b)
@@ -89,7 +87,7 @@ func (s *Scheduler) work(b probeRun) {
 			return
 		}
 		var ok bool
-		b, ok = <-s.handed
+		b, ok = <-s.handoff
 		s.idle.Add(-1)
 		if !ok {
 			return
@@ -97,14 +95,14 @@ func (s *Scheduler) work(b probeRun) {
 	}
 }
 
-// run makes one probe, or the rest of it. The time that it has waited for a goroutine is not
+// run makes one probe, or the rest of it. The time that the probe has waited for a goroutine is not
 // the endpoint's.
 func (s *Scheduler) run(b probeRun) {
 	s.mu.Lock()
 	deadline := s.now() + b.left
-	ctx := s.limit(b.ctx, b.probe, b.left)
+	ctx := s.probeContext(b.ctx, b.probe, b.left)
 	if b.first == nil {
-		b.cancel() // nobody wants it any more
+		b.cancel() // it has no owner any more
 	}
 	s.mu.Unlock()
 	result := s.guarded(func() probes.Result {
@@ -119,7 +117,7 @@ func (s *Scheduler) run(b probeRun) {
 	s.finish(b.probe, result)
 }
 
-// guarded makes of a prober's panic a result that blames nobody else.
+// guarded turns a prober's panic into an unknown result.
 func (s *Scheduler) guarded(probe func() probes.Result) (result probes.Result) {
 	defer func() {
 		if cause := recover(); cause != nil {
