@@ -16,6 +16,7 @@ limitations under the License.
 
 // Package controllers turns ExternalServices into targets for the probes, and what the probes
 // find into EndpointSlices, status and Events: reconcilers, watches, flags and wiring. The
-// packages below it hold the decisions; each of them says what it is for. All that is written
-// to the API server is written here, except the record of package alerting.
+// packages below it hold the decisions; each of them says what it is for. Only this package
+// writes to the API server, except for the record of package alerting and the Lease of package
+// apiserver.
 package controllers
