@@ -102,6 +102,8 @@ type evaluation struct {
 	referencesDue time.Duration
 	// namesDue is when an address is dropped that answers about its name lack; 0 if none is kept.
 	namesDue time.Duration
+	// statesDue is when the state of an endpoint ends by itself; 0 if none does.
+	statesDue time.Duration
 }
 
 // evaluate has the endpoints probed and decides which of them get traffic. Endpoints whose
@@ -122,7 +124,7 @@ func (r *Reconciler) evaluate(ctx context.Context, object *farpointv1.ExternalSe
 	if err != nil {
 		return evaluation{}, 0, err
 	}
-	prior, planner := slicestate.Read(current.slices), r.targets.Within(limits, room)
+	prior, planner := slicestate.Read(current.slices), r.targets.Within(limits, room).At(r.clock.Now())
 	names := r.resolve(object, owner, service, planner, prior, &definitions.departures)
 	if wait := names.Awaited(r.clock.Now()); wait > 0 {
 		return evaluation{}, wait, nil
@@ -148,6 +150,7 @@ func (r *Reconciler) evaluate(ctx context.Context, object *farpointv1.ExternalSe
 		held:          r.scheduler.Held(owner),
 		referencesDue: definitions.references.DueIn(r.clock.Now(), r.definitions.cadence),
 		namesDue:      names.KeptFor,
+		statesDue:     targets.NextStateEnd(&object.Spec, r.clock.Now()),
 	}, 0, nil
 }
 

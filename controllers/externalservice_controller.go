@@ -246,7 +246,7 @@ func (r *Reconciler) report(ctx context.Context, object *farpointv1.ExternalServ
 	r.own.Wrote(client.ObjectKeyFromObject(object), object)
 	up, draining, ineligible, down := report.CountFlips(&before, &status)
 	r.counters.Add(client.ObjectKeyFromObject(object), telemetry.Counts{Up: up, Draining: draining, Ineligible: ineligible, Down: down})
-	events := report.Events(&before, &status)
+	events := append(report.Events(&before, &status), report.EndedStates(&before, &status, r.clock.Now())...)
 	r.events.add(object, events, metav1.NewMicroTime(r.clock.Now()))
 	return nil
 }
@@ -263,7 +263,7 @@ func (r *Reconciler) requeueAfter(current currentState, evaluated evaluation, wr
 			result.RequeueAfter = wait
 		}
 	}
-	for _, wait := range []time.Duration{evaluated.referencesDue, evaluated.namesDue} {
+	for _, wait := range []time.Duration{evaluated.referencesDue, evaluated.namesDue, evaluated.statesDue} {
 		if wait > 0 {
 			sooner(wait)
 		}

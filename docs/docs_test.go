@@ -279,7 +279,7 @@ func TestFlagsExist(t *testing.T) {
 	reference := read(t, "flags.md")
 	for _, file := range append(contributorDocuments(t), readme, guide, "runbook.md", "e2e.md") {
 		for _, match := range regexp.MustCompile("`--([a-z][a-z-]*)").FindAllStringSubmatch(read(t, file), -1) {
-			if match[1] != "cascade" && !strings.Contains(reference, "| `--"+match[1]+"` ") {
+			if match[1] != "cascade" && match[1] != "server-side" && !strings.Contains(reference, "| `--"+match[1]+"` ") {
 				t.Errorf("%s: the operator has no flag --%s", file, match[1])
 			}
 		}

@@ -106,6 +106,15 @@ type ExternalServiceSpec struct {
 	// +kubebuilder:validation:MaxItems=1000
 	Endpoints []Endpoint `json:"endpoints"`
 
+	// endpointStates set the states of endpoints apart from the list of endpoints, at most 1000.
+	// Each entry can have a field manager of its own. An entry creates no endpoint.
+	// +optional
+	// +listType=map
+	// +listMapKey=address
+	// +listMapKey=port
+	// +kubebuilder:validation:MaxItems=1000
+	EndpointStates []EndpointStateEntry `json:"endpointStates,omitempty"`
+
 	// healthCheckURL is the probe of endpoints without a URL of their own: its scheme is the
 	// protocol (http, tcp, dns and others), an empty host or port means the endpoint's own, as in
 	// "http:///health". By default, the endpoint's first TCP port must accept a connection.
@@ -154,6 +163,8 @@ type ExternalServiceSpec struct {
 // Endpoint is an endpoint outside the cluster.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.port) || !has(self.ports)",message="set port or ports, not both"
+// +kubebuilder:validation:XValidation:rule="!has(self.stateUntil) || has(self.state) && self.state != 'Active'",message="stateUntil ends the states Draining and Disabled: set state to one of them, or remove stateUntil"
+// +kubebuilder:validation:XValidation:rule="!has(self.serverName) || isIP(self.address)",message="serverName is for endpoints given by an IP address, and a DNS name is its own server name: remove serverName"
 type Endpoint struct {
 	// address is an IPv4 or IPv6 address, or a DNS name. Every address of a name is an endpoint
 	// with its own health. Names are absolute, with or without a trailing dot. srv:// in front of
@@ -233,6 +244,20 @@ type Endpoint struct {
 	// +optional
 	// +kubebuilder:default=Active
 	State EndpointState `json:"state,omitempty"`
+
+	// stateUntil is when the state Draining or Disabled ends by itself. The endpoint is Active from
+	// then on. By default, the state does not end.
+	// +optional
+	StateUntil *metav1.Time `json:"stateUntil,omitempty"`
+
+	// serverName is the name by which probes address an endpoint that is given by its IP address:
+	// in the Host header, in TLS (SNI), and for the certificate. healthCheck.http.host and
+	// healthCheck.tls.serverName take precedence. A host in the probe URL that is this name means
+	// the address.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="serverName must be a DNS name in lower case, such as db.example.com"
+	ServerName string `json:"serverName,omitempty"`
 }
 
 // HealthCheckURL is the URL of a probe: scheme, host, port, path. An empty host or port means

@@ -122,8 +122,12 @@ type EndpointStatus struct {
 	// +optional
 	Priority int32 `json:"priority,omitempty"`
 
-	// state is the state in the spec.
+	// state is the state in the spec: the stricter one of spec.endpoints and spec.endpointStates.
 	State EndpointState `json:"state"`
+
+	// stateUntil is when state ends by itself.
+	// +optional
+	StateUntil *metav1.Time `json:"stateUntil,omitempty"`
 
 	// health is the verdict of the probes.
 	Health EndpointHealth `json:"health"`

@@ -77,6 +77,8 @@ type Endpoint struct {
 	// Unprobed endpoints are held and have no health check that can be made: they can be found
 	// dead, but not healthy.
 	Unprobed bool
+	// StateUntil is when the state of Spec ends by itself; zero if it does not.
+	StateUntil time.Time
 	// DrainUntil is when an endpoint that has left the spec is removed; zero for all others.
 	DrainUntil time.Time
 }

@@ -121,6 +121,7 @@ func endpointStatus(known *endpoint.Verdict, publishNotReady bool) farpointv1.En
 		Message:            known.Health.Cause.Message(),
 		Published:          known.Publication(publishNotReady),
 		LastTransitionTime: metav1.Time{Time: known.Health.Since()},
+		StateUntil:         timeOrNil(known.StateUntil),
 		DrainUntil:         timeOrNil(known.DrainUntil),
 	}
 	if reason := endpoint.StaleReason(known); reason != probes.ReasonNone {

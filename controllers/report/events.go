@@ -42,6 +42,8 @@ const (
 	endpointEligibleEvent = "EndpointEligible"
 	// endpointIneligibleEvent: an endpoint works and is not the one to get the traffic.
 	endpointIneligibleEvent = "EndpointIneligible"
+	// endpointStateEndedEvent: the state Draining or Disabled of an endpoint has ended by itself.
+	endpointStateEndedEvent = "EndpointStateEnded"
 	// endpointDrainedEvent: it has left the slices.
 	endpointDrainedEvent = "EndpointDrained"
 	// availableEvent: the Service has a ready endpoint again.

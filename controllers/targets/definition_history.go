@@ -79,10 +79,12 @@ type inputs struct {
 	room       int
 	ports      []corev1.ServicePort
 	names      *Expansion
+	// ended counts the states of endpoints that have ended by themselves.
+	ended int
 }
 
 func (i inputs) equal(other inputs) bool {
-	return i.generation == other.generation && i.limits == other.limits && i.egress == other.egress && i.room == other.room &&
+	return i.generation == other.generation && i.limits == other.limits && i.egress == other.egress && i.room == other.room && i.ended == other.ended &&
 		equality.Semantic.DeepEqual(i.ports, other.ports) && i.names.sameEndpoints(other.names)
 }
 
@@ -132,7 +134,7 @@ func (h *History) Checks() []*farpointv1.HealthCheck {
 // something that they depend on has changed: a transition compiles nothing. Probers that were
 // prepared within other limits, or by other rules of egress, are prepared again.
 func (h *History) Targets(planner Planner, names *Expansion, ports []corev1.ServicePort, prior *slicestate.Prior) Targets {
-	from := inputs{h.present.generation, planner.limits, planner.Egress.Version(), planner.room, ports, names}
+	from := inputs{h.present.generation, planner.limits, planner.Egress.Version(), planner.room, ports, names, endedStates(names.Spec, planner.now)}
 	if h.targets != nil && h.inputs.equal(from) {
 		reused := *h.targets
 		reused.Names = names // which says since when a name server does not answer

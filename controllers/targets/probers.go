@@ -253,7 +253,7 @@ func (p Planner) watchForDeath(c *candidate, before *preparedProber) {
 }
 
 func definitionOf(e *endpoint.Endpoint, url string, common *Settings) protocol.Definition {
-	name := ""
+	name := e.Spec.ServerName
 	if e.Resolved != nil {
 		name = e.Resolved.Name
 	}

@@ -23,6 +23,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -70,6 +71,14 @@ type Planner struct {
 	limits *policy.Limits
 	// room is how many endpoints the object may have.
 	room int
+	// now decides which states of endpoints have ended.
+	now time.Time
+}
+
+// At returns the planner for this time.
+func (p Planner) At(now time.Time) Planner {
+	p.now = now
+	return p
 }
 
 // Within returns the planner for an object with these limits, which may have this many endpoints.
@@ -96,12 +105,14 @@ func (p Planner) Plan(names *Expansion, ports []corev1.ServicePort, by Probing, 
 		Names:    names,
 	}
 	resolver := &portResolver{common: spec.Ports, service: ports}
+	states := statesAt(spec, p.now)
 	candidates := make([]candidate, names.Len())
 	for i := range candidates {
 		c := &candidates[i]
 		var refused *endpoint.Rejection
 		c.Endpoint, refused = p.locate(names.At(i), i, resolver)
 		if refused == nil {
+			states.apply(&c.Endpoint)
 			refused = p.limits.Refusal(&c.Endpoint, p.room)
 		}
 		if refused == nil {

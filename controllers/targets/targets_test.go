@@ -294,3 +294,29 @@ func TestIdentity_OtherCredentials_Differs(t *testing.T) {
 		}
 	}
 }
+
+// The server name of an endpoint is the name that its probe uses, as a DNS name is.
+func TestIdentity_ServerName_IsThatOfAProbeByName(t *testing.T) {
+	identityOf := func(name, serverName string) scheduler.Identity {
+		t.Helper()
+		spec := fixtures.SpecOf("192.0.2.1")
+		spec.Endpoints[0].ServerName = serverName
+		spec.HealthCheckURL = "https:///health"
+		expansion := &targets.Expansion{Spec: spec}
+		if name != "" {
+			spec.Endpoints[0].Address = name
+			expansion = expanding(zone{name + " A": resolved("192.0.2.1")}).Expand(spec)
+		}
+		planned := fixtures.PlannedWith(t, expansion, fixtures.OnePort)
+		if len(planned.Probers) != 1 {
+			t.Fatalf("%+v", planned.Rejected)
+		}
+		return planned.Probers[0].Identity
+	}
+	if identityOf("", "") == identityOf("", "db.example") || identityOf("", "db.example") == identityOf("", "other.example") {
+		t.Error("probes with different server names are shared")
+	}
+	if identityOf("", "db.example") != identityOf("db.example", "") {
+		t.Error("the server name is not used as a DNS name is")
+	}
+}
