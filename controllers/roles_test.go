@@ -56,7 +56,7 @@ var _ = Describe("two servers that switch their roles", func() {
 		var urls []farpointv1.HealthCheckURL
 		for _, server := range all {
 			server.Start()
-			urls = append(urls, farpointv1.HealthCheckURL("redis://"+server.Address().String()+"?role=master"))
+			urls = append(urls, farpointv1.HealthCheckURL("redis://"+server.Address().String()))
 		}
 		follow := func(replica, master int) {
 			all[replica].Do("REPLICAOF", "127.0.0.1", strconv.Itoa(int(all[master].Address().Port())))
@@ -64,6 +64,7 @@ var _ = Describe("two servers that switch their roles", func() {
 		promote := func(server int) { all[server].Do("REPLICAOF", "NO", "ONE") }
 		follow(1, 0)
 		object := externalService(namespace, "sessions", urls...)
+		object.Spec.HealthCheck.Redis = &farpointv1.RedisHealthCheck{Role: farpointv1.RolePrimary}
 		object.Spec.Availability.MaxReady = 1
 		target := service(namespace, "sessions")
 		target.Spec.PublishNotReadyAddresses = true // which has no effect

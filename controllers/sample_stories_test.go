@@ -86,9 +86,12 @@ orders-read: IPv4, postgresql 5432/TCP, farpoint.dev/externalservice=orders-read
   198.51.100.22 TTF
   203.0.113.21 FFF`)
 		read, write := patroni.externalServices()[0], patroni.externalServices()[1]
-		degraded := map[string]string{farpointv1.DegradedCondition: "True EndpointsUnhealthy"}
-		Eventually(unusual(ctx, read)).Should(Equal(degraded))
-		Eventually(unusual(ctx, write)).Should(Equal(degraded))
+		tier := func(object *farpointv1.ExternalService) func() int32 {
+			return func() int32 { return now(ctx, object).Status.Tier }
+		}
+		Eventually(unusual(ctx, read)).Should(BeEmpty())
+		Eventually(unusual(ctx, write)).Should(BeEmpty())
+		Expect(now(ctx, write).Status.Standby).To(BeEquivalentTo(2))
 
 		By("the primary's death, after which its standby is promoted")
 		down.Store(one+"/primary", true)
@@ -101,8 +104,9 @@ orders-read: IPv4, postgresql 5432/TCP, farpoint.dev/externalservice=orders-read
   198.51.100.21 FFF
   198.51.100.22 FFF
   203.0.113.21 TTF`)
-		Eventually(condition(ctx, read, farpointv1.FailedOverCondition)).Should(Equal("True TooFewHealthy"))
-		Eventually(unusual(ctx, write)).Should(Equal(degraded))
+		Eventually(tier(read)).Should(BeEquivalentTo(1))
+		Eventually(unusual(ctx, read)).Should(BeEmpty(), "that the role is elsewhere is no failover")
+		Eventually(unusual(ctx, write)).Should(BeEmpty())
 
 		By("the dead one's return as a standby")
 		down.Delete(one + "/replica")
@@ -113,7 +117,7 @@ orders-read: IPv4, postgresql 5432/TCP, farpoint.dev/externalservice=orders-read
   198.51.100.21 TTF
   198.51.100.22 FFF
   203.0.113.21 FFF`)
-		Eventually(unusual(ctx, read)).Should(Equal(degraded))
+		Eventually(tier(read)).Should(BeZero())
 
 		By("the loss of the first site, after which the other one's is promoted")
 		for _, path := range []string{one + "/replica", two + "/primary", far + "/replica"} {
@@ -127,8 +131,8 @@ orders-read: IPv4, postgresql 5432/TCP, farpoint.dev/externalservice=orders-read
   198.51.100.21 FFF
   198.51.100.22 FFF
   203.0.113.21 FFF`)
-		Eventually(condition(ctx, write, farpointv1.FailedOverCondition)).Should(Equal("True TooFewHealthy"))
-		Eventually(condition(ctx, read, farpointv1.AvailableCondition)).Should(Equal("False NoEndpointsReady"))
+		Eventually(tier(write)).Should(BeEquivalentTo(1))
+		Eventually(condition(ctx, read, farpointv1.AvailableCondition)).Should(Equal("False NoEndpointsEligible"))
 	})
 
 	It("follows a managed database to where its name leads", func(ctx SpecContext) {
