@@ -47,7 +47,7 @@ type TLSInfo interface {
 // CPUHeavyProber is a prober whose probes may compute for long: TLS handshakes, logins, regular
 // expressions.
 type CPUHeavyProber interface {
-	CpuHeavy() bool
+	CPUHeavy() bool
 }
 
 // EndpointInfo is a prober that describes its endpoint.

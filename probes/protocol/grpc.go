@@ -149,8 +149,8 @@ func (p *grpcProber) Location() probes.Location { return p.to.Location() }
 // CertificateExpiry implements tlsInfo.
 func (p *grpcProber) CertificateExpiry() time.Time { return p.tls.CertificateExpiry() }
 
-// CpuHeavy implements cpuHeavyProber.
-func (p *grpcProber) CpuHeavy() bool { return p.tls != nil }
+// CPUHeavy implements probes.CPUHeavyProber.
+func (p *grpcProber) CPUHeavy() bool { return p.tls != nil }
 
 func (p *grpcProber) Scheme() string {
 	if p.tls != nil {

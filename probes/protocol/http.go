@@ -132,8 +132,8 @@ func (p *httpProber) Location() probes.Location { return p.first.to.Location() }
 // CertificateExpiry implements tlsInfo.
 func (p *httpProber) CertificateExpiry() time.Time { return p.first.tls.CertificateExpiry() }
 
-// CpuHeavy implements cpuHeavyProber.
-func (p *httpProber) CpuHeavy() bool { return p.first.tls != nil || p.settings.ExpectedBody != nil }
+// CPUHeavy implements probes.CPUHeavyProber.
+func (p *httpProber) CPUHeavy() bool { return p.first.tls != nil || p.settings.ExpectedBody != nil }
 
 func (p *httpProber) Scheme() string {
 	if p.first.tls != nil {

@@ -123,8 +123,8 @@ func (p *mysqlProber) Location() probes.Location { return p.to.Location() }
 // CertificateExpiry implements tlsInfo.
 func (p *mysqlProber) CertificateExpiry() time.Time { return p.tls.CertificateExpiry() }
 
-// CpuHeavy implements cpuHeavyProber.
-func (p *mysqlProber) CpuHeavy() bool { return p.tls != nil }
+// CPUHeavy implements probes.CPUHeavyProber.
+func (p *mysqlProber) CPUHeavy() bool { return p.tls != nil }
 
 func (p *mysqlProber) Scheme() string { return "mysql" }
 

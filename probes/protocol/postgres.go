@@ -161,8 +161,8 @@ func (p *postgresProber) Location() probes.Location { return p.to.Location() }
 // CertificateExpiry implements tlsInfo.
 func (p *postgresProber) CertificateExpiry() time.Time { return p.tls.CertificateExpiry() }
 
-// CpuHeavy implements cpuHeavyProber.
-func (p *postgresProber) CpuHeavy() bool { return p.tls != nil || p.user != "" }
+// CPUHeavy implements probes.CPUHeavyProber.
+func (p *postgresProber) CPUHeavy() bool { return p.tls != nil || p.user != "" }
 
 func (p *postgresProber) Scheme() string { return "postgres" }
 

@@ -117,8 +117,8 @@ func (p *redisProber) Location() probes.Location { return p.to.Location() }
 // CertificateExpiry implements tlsInfo.
 func (p *redisProber) CertificateExpiry() time.Time { return p.tls.CertificateExpiry() }
 
-// CpuHeavy implements cpuHeavyProber.
-func (p *redisProber) CpuHeavy() bool { return p.tls != nil }
+// CPUHeavy implements probes.CPUHeavyProber.
+func (p *redisProber) CPUHeavy() bool { return p.tls != nil }
 
 func (p *redisProber) Scheme() string {
 	if p.tls != nil {

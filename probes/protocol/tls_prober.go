@@ -66,8 +66,8 @@ func (p *tlsProber) Scheme() string { return "tls" }
 // CertificateExpiry implements tlsInfo.
 func (p *tlsProber) CertificateExpiry() time.Time { return p.client.CertificateExpiry() }
 
-// CpuHeavy implements cpuHeavyProber.
-func (p *tlsProber) CpuHeavy() bool { return true }
+// CPUHeavy implements probes.CPUHeavyProber.
+func (p *tlsProber) CPUHeavy() bool { return true }
 
 // clientCertificate does what crypto/tls does without it, and remembers that it was
 // called.

@@ -36,10 +36,10 @@ import (
 	"farpoint.dev/farpoint/test/effort"
 )
 
-// sweating is a scripted prober that has a handshake to compute.
-type sweating struct{ *scripted }
+// cpuHeavyProber is a scripted prober with CPU-heavy probes.
+type cpuHeavyProber struct{ *scripted }
 
-func (sweating) CpuHeavy() bool { return true }
+func (cpuHeavyProber) CPUHeavy() bool { return true }
 
 func TestHandshakesOfOneNamespaceMakeNoOtherWait(t *testing.T) {
 	handshake, targets := 2*time.Millisecond, 5000
@@ -66,12 +66,12 @@ func TestHandshakesOfOneNamespaceMakeNoOtherWait(t *testing.T) {
 			}
 			return probes.SuccessResult()
 		}
-		var greedy []sweating
+		var greedy []cpuHeavyProber
 		greedyTargets := many(targets, func(int) probes.Prober {
-			greedy = append(greedy, sweating{&scripted{answer: compute}})
+			greedy = append(greedy, cpuHeavyProber{&scripted{answer: compute}})
 			return greedy[len(greedy)-1]
 		})
-		modest := many(20, func(int) probes.Prober { return sweating{&scripted{answer: compute}} })
+		modest := many(20, func(int) probes.Prober { return cpuHeavyProber{&scripted{answer: compute}} })
 		for i := range modest {
 			modest[i].Identity[3], modest[i].Initial = 1, health.New(health.StateHealthy)
 		}
@@ -94,13 +94,13 @@ func TestHandshakesOfOneNamespaceMakeNoOtherWait(t *testing.T) {
 			t.Errorf("targets of the greedy namespace were probed %d to %d times", least, most)
 		}
 		if testutil.ToFloat64(s.options.Metrics.deferred.WithLabelValues("cpu")) == 0 {
-			t.Error("nothing says that the CPU was reached")
+			t.Error("no probe was deferred for the CPU")
 		}
 	})
 }
 
-// timesProbed are the numbers of probes of the prober that made the fewest, and the most.
-func timesProbed(all []sweating) (least, most int) {
+// timesProbed returns the smallest and the largest number of probes of a prober.
+func timesProbed(all []cpuHeavyProber) (least, most int) {
 	least = len(all[0].times())
 	for _, item := range all {
 		least, most = min(least, len(item.times())), max(most, len(item.times()))

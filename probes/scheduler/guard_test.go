@@ -106,16 +106,16 @@ func (r *remote) die() {
 	r.died = time.Now()
 }
 
-// realm is a random world: owners with endpoints in a network each, with timings of their
-// own.
-type realm struct {
+// randomInstallation has owners with random numbers of endpoints, each in a network of its own and with
+// random timings.
+type randomInstallation struct {
 	*network
 	scheduler *Scheduler
-	owners    []realmOwner
+	owners    []randomOwner
 	random    *rand.Rand
 }
 
-type realmOwner struct {
+type randomOwner struct {
 	probes.Owner
 	timing     Timing
 	thresholds health.Thresholds
@@ -123,14 +123,14 @@ type realmOwner struct {
 }
 
 // bound is the longest time until a silent endpoint is found dead.
-func (p *realmOwner) bound() time.Duration {
+func (p *randomOwner) bound() time.Duration {
 	return p.timing.Interval + time.Duration(p.thresholds.Failure)*max(p.timing.FastInterval, p.timing.Timeout)
 }
 
 func pick[T any](random *rand.Rand, from ...T) T { return from[random.IntN(len(from))] }
 
-func newRealm(t *testing.T, random *rand.Rand, minFailures int) *realm {
-	r := &realm{network: &network{origin: time.Now()}, scheduler: started(t, Options{}), random: random}
+func newRandomInstallation(t *testing.T, random *rand.Rand, minFailures int) *randomInstallation {
+	r := &randomInstallation{network: &network{origin: time.Now()}, scheduler: started(t, Options{}), random: random}
 	uniform := random.IntN(2) == 0
 	var common Timing
 	for i := range 3 + random.IntN(6) {
@@ -142,8 +142,8 @@ func newRealm(t *testing.T, random *rand.Rand, minFailures int) *realm {
 				FastInterval: min(pick(random, 100*time.Millisecond, 250*time.Millisecond, time.Second), interval),
 			}
 		}
-		tenant := realmOwner{
-			Owner: probes.Owner{Namespace: "realm", Name: fmt.Sprint(i)}, timing: common,
+		tenant := randomOwner{
+			Owner: probes.Owner{Namespace: "random", Name: fmt.Sprint(i)}, timing: common,
 			thresholds: health.Thresholds{Failure: uint8(minFailures + random.IntN(3)), Success: 2},
 		}
 		targets := many(1+random.IntN(6), func(k int) probes.Prober {
@@ -168,8 +168,8 @@ func newRealm(t *testing.T, random *rand.Rand, minFailures int) *realm {
 	return r
 }
 
-// turned lists the endpoints whose verdict has changed since a time.
-func (r *realm) turned(since time.Time) (list []string) {
+// changedSince lists the endpoints whose verdict has changed since a time.
+func (r *randomInstallation) changedSince(since time.Time) (list []string) {
 	synctest.Wait()
 	for _, owner := range r.owners {
 		for key, current := range r.scheduler.Health(owner.Owner) {
@@ -181,7 +181,7 @@ func (r *realm) turned(since time.Time) (list []string) {
 	return list
 }
 
-// worlds runs a test in as many random worlds.
+// worlds runs a test with as many seeds.
 func worlds(t *testing.T, count int, test func(t *testing.T, random *rand.Rand)) {
 	t.Helper()
 	if effort.Bounded {
@@ -197,17 +197,17 @@ func worlds(t *testing.T, count int, test func(t *testing.T, random *rand.Rand))
 	}
 }
 
-// However long a cut of our network, and wherever in their turn the endpoints are: none is
-// taken out.
+// A cut of the operator's network takes out no endpoint, however long it is and whenever in the
+// endpoints' intervals it begins.
 func TestNoCutTakesAnythingOut(t *testing.T) {
 	worlds(t, 300, func(t *testing.T, random *rand.Rand) {
-		r := newRealm(t, random, 2)
+		r := newRandomInstallation(t, random, 2)
 		startedAt := time.Now()
 		for range 5 {
 			length := time.Duration(random.ExpFloat64() * float64(3*time.Second))
 			r.cut(time.Since(r.origin)+time.Duration(random.IntN(2000))*time.Millisecond, length)
 			time.Sleep(length + 40*time.Second)
-			if turned := r.turned(startedAt); len(turned) > 0 {
+			if turned := r.changedSince(startedAt); len(turned) > 0 {
 				t.Fatalf("%d owners, cut for %v, taken out: %v", len(r.owners), length, turned)
 			}
 		}
@@ -217,36 +217,36 @@ func TestNoCutTakesAnythingOut(t *testing.T) {
 	})
 }
 
-// Endpoints that die are found to be within their bound, and two more probes where too few
-// others are probed to tell at once; be it a site or some here and there.
+// Endpoints that die, whole sites or single ones, are found dead within their bound, or two probes
+// later where too few others are probed to decide at once.
 func TestDeathsAreFoundThoughManyDie(t *testing.T) {
 	worlds(t, 300, func(t *testing.T, random *rand.Rand) {
-		r := newRealm(t, random, 1)
-		dying := r.someDie()
-		r.outInTime(t, dying, time.Now(), 0)
+		r := newRandomInstallation(t, random, 1)
+		dying := r.killSome()
+		r.expectOutInTime(t, dying, time.Now(), 0)
 	})
 }
 
-// So are those that die while our network is cut, once it is back.
+// Endpoints that die while the operator's network is cut are found dead once it is back.
 func TestDeathsDuringACutAreFound(t *testing.T) {
 	worlds(t, 300, func(t *testing.T, random *rand.Rand) {
-		r := newRealm(t, random, 2)
+		r := newRandomInstallation(t, random, 2)
 		length := time.Duration(random.ExpFloat64() * float64(5*time.Second))
 		r.cut(time.Since(r.origin), length)
-		dying := r.someDie()
+		dying := r.killSome()
 		time.Sleep(length)
 		// Those that still fail are waited for when the others are back.
 		patience := time.Duration(0)
 		for i := range r.owners {
 			patience = max(patience, 2*max(r.owners[i].timing.Timeout, r.owners[i].timing.FastInterval))
 		}
-		r.outInTime(t, dying, time.Now(), patience)
+		r.expectOutInTime(t, dying, time.Now(), patience)
 	})
 }
 
-// someDie has endpoints die, here and there or whole sites, but not so many that it might
-// be us.
-func (r *realm) someDie() map[*remote]bool {
+// killSome lets endpoints die, single ones or whole sites, but not so many that the operator might be
+// the cause.
+func (r *randomInstallation) killSome() map[*remote]bool {
 	dying := map[*remote]bool{}
 	all := 0
 	for i := range r.owners {
@@ -264,8 +264,8 @@ func (r *realm) someDie() map[*remote]bool {
 	return dying
 }
 
-// outInTime tests that these are found to be dead in time, and nobody else is.
-func (r *realm) outInTime(t *testing.T, dying map[*remote]bool, since time.Time, patience time.Duration) {
+// expectOutInTime tests that these endpoints, and no others, are found dead in time.
+func (r *randomInstallation) expectOutInTime(t *testing.T, dying map[*remote]bool, since time.Time, patience time.Duration) {
 	t.Helper()
 	// Deaths in several networks at once may be the beginning of a loss, which two more probes
 	// rule out; a third one is made if no witness answered in the second one's time.

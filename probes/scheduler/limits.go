@@ -211,5 +211,5 @@ func decrement[K comparable](counts map[K]int, key K) {
 
 func isCPUHeavy(prober probes.Prober) bool {
 	heavy, ok := prober.(probes.CPUHeavyProber)
-	return ok && heavy.CpuHeavy()
+	return ok && heavy.CPUHeavy()
 }

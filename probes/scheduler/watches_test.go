@@ -27,45 +27,45 @@ import (
 	"farpoint.dev/farpoint/probes/health"
 )
 
-// talkative is a scripted prober of an endpoint that also speaks by itself.
-type talkative struct {
+// selfReporter is a scripted prober of an endpoint that also reports its health itself.
+type selfReporter struct {
 	*scripted
 	mu sync.Mutex
-	// says is what each connection is made to say; it returns at its end.
-	says func(ctx context.Context, applySelfReport func(probes.Result))
-	// watched are when the connections began; now how many there are, most how many there
+	// watch is what each connection is made to say; it returns at its end.
+	watch func(ctx context.Context, applySelfReport func(probes.Result))
+	// watchedAt are when the connections began; now how many there are, most how many there
 	// have been at one time.
-	watched   []time.Time
-	now, most int
+	watchedAt               []time.Time
+	connected, maxConnected int
 }
 
-func talking(result probes.Result, says func(context.Context, func(probes.Result))) *talkative {
-	return &talkative{scripted: answering(result), says: says}
+func newSelfReporter(result probes.Result, says func(context.Context, func(probes.Result))) *selfReporter {
+	return &selfReporter{scripted: answering(result), watch: says}
 }
 
-func (s *talkative) Watch(ctx context.Context, applySelfReport func(probes.Result)) {
+func (s *selfReporter) Watch(ctx context.Context, applySelfReport func(probes.Result)) {
 	s.mu.Lock()
-	s.watched = append(s.watched, time.Now())
-	s.now++
-	s.most = max(s.most, s.now)
+	s.watchedAt = append(s.watchedAt, time.Now())
+	s.connected++
+	s.maxConnected = max(s.maxConnected, s.connected)
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.now--
+		s.connected--
 	}()
-	s.says(ctx, applySelfReport)
+	s.watch(ctx, applySelfReport)
 }
 
-func (s *talkative) connections() []time.Time {
+func (s *selfReporter) connections() []time.Time {
 	synctest.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.watched
+	return s.watchedAt
 }
 
-// saying hands over what the test sends, until the context is done.
-func saying(words chan probes.Result) func(context.Context, func(probes.Result)) {
+// reportsFrom hands over what the test sends, until the context is done.
+func reportsFrom(words chan probes.Result) func(context.Context, func(probes.Result)) {
 	return func(ctx context.Context, applySelfReport func(probes.Result)) {
 		for {
 			select {
@@ -83,7 +83,7 @@ var away = probes.FailureResult(probes.ReasonNotServing)
 func TestWordsDecideAtOnce(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
 		words := make(chan probes.Result)
-		prober := talking(pass, saying(words))
+		prober := newSelfReporter(pass, reportsFrom(words))
 		s.Set(owner, []Target{target(prober)})
 		words <- pass
 		if s.stateOf("a") != health.StateHealthy || owners() != 1 {
@@ -110,7 +110,7 @@ func TestWordsDecideAtOnce(t *testing.T) {
 func TestProbesHaveTheLastWord(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, _ func() int) {
 		words := make(chan probes.Result)
-		prober := talking(pass, saying(words))
+		prober := newSelfReporter(pass, reportsFrom(words))
 		s.Set(owner, []Target{target(prober)})
 		words <- pass
 		words <- away
@@ -133,7 +133,7 @@ func TestProbesHaveTheLastWord(t *testing.T) {
 func TestAnOlderProbeIsVoid(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, _ func() int) {
 		words := make(chan probes.Result)
-		prober := talking(pass, saying(words))
+		prober := newSelfReporter(pass, reportsFrom(words))
 		quick := target(prober)
 		quick.Thresholds = health.Thresholds{Failure: 1, Success: 1}
 		s.Set(owner, []Target{quick})
@@ -158,7 +158,7 @@ func TestAnOlderProbeIsVoid(t *testing.T) {
 // often.
 func TestABrokenWatchIsNoFailure(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
-		prober := talking(pass, func(_ context.Context, applySelfReport func(probes.Result)) { applySelfReport(pass) })
+		prober := newSelfReporter(pass, func(_ context.Context, applySelfReport func(probes.Result)) { applySelfReport(pass) })
 		s.Set(owner, []Target{target(prober)})
 		time.Sleep(10 * time.Minute)
 		if s.stateOf("a") != health.StateHealthy || owners() != 1 {
@@ -179,7 +179,7 @@ func TestABrokenWatchIsNoFailure(t *testing.T) {
 func TestALastingWatchIsRenewedSoon(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, _ func() int) {
 		const lasts = 5 * time.Minute
-		prober := talking(pass, func(_ context.Context, applySelfReport func(probes.Result)) { applySelfReport(pass); time.Sleep(lasts) })
+		prober := newSelfReporter(pass, func(_ context.Context, applySelfReport func(probes.Result)) { applySelfReport(pass); time.Sleep(lasts) })
 		s.Set(owner, []Target{target(prober)})
 		time.Sleep(time.Hour)
 		times := prober.connections()
@@ -207,15 +207,15 @@ func TestAWatchEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			running(t, func(t *testing.T, s *Scheduler, _ func() int) {
-				prober := talking(pass, saying(make(chan probes.Result)))
+				prober := newSelfReporter(pass, reportsFrom(make(chan probes.Result)))
 				patient := target(prober)
 				patient.Timing.Timeout = timing.Interval
 				s.Set(owner, []Target{patient})
-				if n := len(prober.connections()); n != 1 || prober.now != 1 {
+				if n := len(prober.connections()); n != 1 || prober.connected != 1 {
 					t.Fatalf("%d connections", n)
 				}
 				end(s, prober)
-				if prober.connections(); prober.now != 0 {
+				if prober.connections(); prober.connected != 0 {
 					t.Error("the connection is held on")
 				}
 				time.Sleep(time.Hour)
@@ -232,7 +232,7 @@ func TestAWatchEnds(t *testing.T) {
 func TestTheFirstWordHasATimeout(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, _ func() int) {
 		ended := make(chan time.Duration, 1)
-		prober := talking(pass, func(ctx context.Context, _ func(probes.Result)) {
+		prober := newSelfReporter(pass, func(ctx context.Context, _ func(probes.Result)) {
 			startedAt := time.Now()
 			<-ctx.Done()
 			select {
@@ -253,7 +253,7 @@ func TestTheFirstWordHasATimeout(t *testing.T) {
 func TestWatch_EndpointReportsTooOften_IsSlowedDown(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
 		reports := 0
-		prober := talking(pass, func(ctx context.Context, applySelfReport func(probes.Result)) {
+		prober := newSelfReporter(pass, func(ctx context.Context, applySelfReport func(probes.Result)) {
 			for ctx.Err() == nil {
 				applySelfReport([]probes.Result{pass, away}[reports%2])
 				reports++
@@ -273,7 +273,7 @@ func TestWatch_EndpointReportsTooOften_IsSlowedDown(t *testing.T) {
 
 func TestAPanicOfAWatchEndsIt(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, _ func() int) {
-		prober := talking(pass, func(context.Context, func(probes.Result)) { panic("bug") })
+		prober := newSelfReporter(pass, func(context.Context, func(probes.Result)) { panic("bug") })
 		s.Set(owner, []Target{target(prober)})
 		time.Sleep(time.Minute)
 		if n := len(prober.connections()); s.stateOf("a") != health.StateHealthy || n < 5 {
@@ -285,7 +285,7 @@ func TestAPanicOfAWatchEndsIt(t *testing.T) {
 func TestEqualTargetsShareAWatch(t *testing.T) {
 	running(t, func(t *testing.T, s *Scheduler, owners func() int) {
 		words := make(chan probes.Result)
-		prober := talking(pass, saying(words))
+		prober := newSelfReporter(pass, reportsFrom(words))
 		other := probes.Owner{Namespace: "elsewhere", Name: "legacy-api"}
 		s.Set(owner, []Target{target(prober)})
 		s.Set(other, []Target{target(prober)})
@@ -309,7 +309,7 @@ func TestEqualTargetsShareAWatch(t *testing.T) {
 func TestWatchesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Options{MaxWatches: 2, Notify: func(probes.Owner) {}})
-		prober := talking(pass, func(ctx context.Context, applySelfReport func(probes.Result)) { applySelfReport(pass); <-ctx.Done() })
+		prober := newSelfReporter(pass, func(ctx context.Context, applySelfReport func(probes.Result)) { applySelfReport(pass); <-ctx.Done() })
 		var targets []Target
 		for i := range 5 {
 			item := target(prober)
@@ -333,19 +333,19 @@ func TestWatchesAreBounded(t *testing.T) {
 		}
 		for gone := 1; gone <= 5; gone++ {
 			s.Set(owner, targets[gone:])
-			if prober.connections(); prober.now != min(5-gone, 2) {
-				t.Errorf("%d connections for %d targets", prober.now, 5-gone)
+			if prober.connections(); prober.connected != min(5-gone, 2) {
+				t.Errorf("%d connections for %d targets", prober.connected, 5-gone)
 			}
 		}
-		if n := len(prober.connections()); n < 4 || prober.most != 2 { // the last may be lucky
-			t.Errorf("%d connections in all, %d at one time; want 4 or 5, and 2", n, prober.most)
+		if n := len(prober.connections()); n < 4 || prober.maxConnected != 2 { // the last may be lucky
+			t.Errorf("%d connections in all, %d at one time; want 4 or 5, and 2", n, prober.maxConnected)
 		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 		s.Set(owner, targets) // after the end
-		if prober.connections(); prober.now != 0 {
+		if prober.connections(); prober.connected != 0 {
 			t.Error("a connection after the end")
 		}
 	})
@@ -357,7 +357,7 @@ func TestOnesOwnWordCountsWhileIsolated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 4, 10, Options{})
 		words := make(chan probes.Result)
-		prober := talking(pass, saying(words))
+		prober := newSelfReporter(pass, reportsFrom(words))
 		w.scheduler.Set(owner, []Target{target(prober)})
 		words <- pass
 		time.Sleep(time.Minute)
