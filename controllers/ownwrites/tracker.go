@@ -71,8 +71,8 @@ func New(clock clock.PassiveClock) *Tracker {
 }
 
 // Expect is called before an update after which the watch does not requeue the owner: the watch
-// may be faster than the answer, and nothing would ever remove the write. Either wrote or drop
-// follows.
+// may be faster than the answer, and nothing would ever remove the write. Either Wrote or Drop
+// must follow.
 func (w *Tracker) Expect(uid types.UID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -280,12 +280,12 @@ func (p *planner) fill(group *sliceGroup) {
 		p.fillDraft(changed)
 	}
 	for len(group.unplaced) > 0 {
-		home := p.bestFit(group)
-		if home == nil {
-			home = &draft{group: group}
-			group.drafts = append(group.drafts, home)
+		target := p.bestFit(group)
+		if target == nil {
+			target = &draft{group: group}
+			group.drafts = append(group.drafts, target)
 		}
-		p.fillDraft(home)
+		p.fillDraft(target)
 	}
 }
 
@@ -317,15 +317,15 @@ func (p *planner) bestFit(group *sliceGroup) *draft {
 }
 
 // fillDraft puts as many of the unplaced into the draft as it has room for.
-func (p *planner) fillDraft(home *draft) {
-	unplaced := home.group.unplaced
-	room := min(p.wants.MaxEndpoints-len(home.endpoints), len(unplaced))
+func (p *planner) fillDraft(target *draft) {
+	unplaced := target.group.unplaced
+	room := min(p.wants.MaxEndpoints-len(target.endpoints), len(unplaced))
 	if room <= 0 {
 		return
 	}
-	home.endpoints = append(home.endpoints, unplaced[:room]...)
-	home.changed = true
-	home.group.unplaced = unplaced[room:]
+	target.endpoints = append(target.endpoints, unplaced[:room]...)
+	target.changed = true
+	target.group.unplaced = unplaced[room:]
 }
 
 // buildPlan says what is to be done with each draft, given how many slices exist.

@@ -28,17 +28,17 @@ import (
 func Withdraw(existing []*discoveryv1.EndpointSlice, refused func(netip.Addr, []discoveryv1.EndpointPort) bool) Plan {
 	plan := Plan{Kept: len(existing)}
 	for _, slice := range existing {
-		goes := func(endpoint discoveryv1.Endpoint) bool {
+		isRefused := func(endpoint discoveryv1.Endpoint) bool {
 			return slices.ContainsFunc(endpoint.Addresses, func(text string) bool {
 				address, err := netip.ParseAddr(text)
 				return err == nil && refused(address, slice.Ports)
 			})
 		}
-		if !slices.ContainsFunc(slice.Endpoints, goes) {
+		if !slices.ContainsFunc(slice.Endpoints, isRefused) {
 			continue
 		}
 		changed := slice.DeepCopy()
-		changed.Endpoints = slices.DeleteFunc(changed.Endpoints, goes)
+		changed.Endpoints = slices.DeleteFunc(changed.Endpoints, isRefused)
 		if len(changed.Endpoints) > 0 {
 			plan.Update = append(plan.Update, changed)
 			continue
