@@ -26,7 +26,7 @@ import (
 	"time"
 )
 
-// Write is a request that was to change something, as the API server has noted it down.
+// Write is a write request in the API server's audit log.
 type Write struct {
 	At                    time.Time
 	User, Verb            string
@@ -35,13 +35,13 @@ type Write struct {
 	Status                int
 }
 
-// operatorUser is who the operator is to the API server.
+// operatorUser is the operator's user name at the API server.
 const operatorUser = "system:serviceaccount:" + systemNamespace + ":" + accountName
 
-// Done reports whether the write has changed something.
+// Done reports whether the API server has accepted the write.
 func (w Write) Done() bool { return w.Status < 300 }
 
-// auditEvent is what is read of an event of audit.k8s.io/v1.
+// auditEvent has the fields that are read of an event of audit.k8s.io/v1.
 type auditEvent struct {
 	RequestReceivedTimestamp time.Time
 	Stage, Verb              string
@@ -50,8 +50,8 @@ type auditEvent struct {
 	ResponseStatus           struct{ Code int }
 }
 
-// Writes are all that the API server has answered since a time and which match. They are
-// complete: it notes down first and answers then.
+// Writes returns the matching writes that the API server has answered since a time. None is missing:
+// the API server logs before it answers.
 func (c *Cluster) Writes(since time.Time, matching func(Write) bool) ([]Write, error) {
 	file, err := os.Open(c.controlPlane.auditLog())
 	if err != nil {
@@ -82,7 +82,7 @@ func (c *Cluster) Writes(since time.Time, matching func(Write) bool) ([]Write, e
 	return writes, nil
 }
 
-// SliceWrites are the operator's writes to the slices of a namespace since a time.
+// SliceWrites returns the operator's writes to the slices of a namespace since a time.
 func (c *Cluster) SliceWrites(namespace string, since time.Time) ([]Write, error) {
 	return c.Writes(since, func(write Write) bool {
 		return write.User == operatorUser && write.Resource == "endpointslices" && write.Namespace == namespace && write.Done()

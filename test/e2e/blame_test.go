@@ -28,7 +28,7 @@ import (
 	"farpoint.dev/farpoint/test/e2e"
 )
 
-// A host that carries three ExternalServices is one failure domain, and not three.
+// A host with endpoints of three ExternalServices is one failure domain, not three.
 func TestHostWithThreeServices(t *testing.T) {
 	t.Parallel()
 	for _, others := range []int{0, 3} {
@@ -43,27 +43,27 @@ func TestHostWithThreeServices(t *testing.T) {
 					s.publish(fmt.Sprintf("other-%d", i+1), all(other), other)
 				}
 				s.begin()
-				s.diesAndReturns(host, quick.Refusal(), kill, host.Start)
-				s.diesAndReturns(host, quick.Silence(), cut, host.Repair)
+				s.killAndRepair(host, quick.Refusal(), kill, host.Start)
+				s.killAndRepair(host, quick.Silence(), cut, host.Repair)
 				s.finish()
 			})
 		})
 	}
 }
 
-// diesAndReturns has a host die in a way and repairs it.
-func (s *scenario) diesAndReturns(host *e2e.Host, bound time.Duration, fault func(*e2e.Host) (time.Time, error), mend func() error) {
+// killAndRepair makes a host die in some way, and repairs it.
+func (s *scenario) killAndRepair(host *e2e.Host, bound time.Duration, fault func(*e2e.Host) (time.Time, error), repair func() error) {
 	s.t.Helper()
 	pause(s.settings.Interval)
 	at, err := fault(host)
 	s.Expect(err).NotTo(HaveOccurred())
-	s.goes(at, bound, host)
-	s.Expect(mend()).To(Succeed())
-	s.Eventually(func() bool { return s.wellIn(host) }).WithTimeout(10 * time.Second).Should(BeTrue())
+	s.expectOut(at, bound, host)
+	s.Expect(repair()).To(Succeed())
+	s.Eventually(func() bool { return s.isPublishedEverywhere(host) }).WithTimeout(10 * time.Second).Should(BeTrue())
 }
 
-// wellIn reports whether a host is published in every service that has ever published it.
-func (s *scenario) wellIn(host *e2e.Host) bool {
+// isPublishedEverywhere reports whether a host is published in every Service that has ever published it.
+func (s *scenario) isPublishedEverywhere(host *e2e.Host) bool {
 	ready := map[e2e.EndpointKey]bool{}
 	for _, change := range s.ground.watcher.Changes(s.namespace, s.started) {
 		if host.Has(change.Address) {
@@ -78,8 +78,8 @@ func (s *scenario) wellIn(host *e2e.Host) bool {
 	return len(ready) > 0
 }
 
-// A site dies that has nine tenths of everything. In one network it is one failure domain; in
-// three it looks like a cut of our own, unless a canary answers.
+// A site with nine tenths of all endpoints dies. In one network it is one failure domain; in three
+// its death looks like a cut of the operator's own network, unless a canary answers.
 func TestSiteWithNearlyEverythingIsLost(t *testing.T) {
 	t.Parallel()
 	for _, site := range []struct {
@@ -111,21 +111,21 @@ func TestSiteWithNearlyEverythingIsLost(t *testing.T) {
 					at, err = host.Cut()
 					s.Expect(err).NotTo(HaveOccurred())
 				}
-				s.goes(at, site.bound, lost...)
+				s.expectOut(at, site.bound, lost...)
 				time.Sleep(quick.Silence()) // who else might go by mistake would have by then
-				s.still()
+				s.expectNoneWronglyOut()
 				for _, host := range lost {
 					s.Expect(host.Repair()).To(Succeed())
 				}
-				s.allIn(quick.Recovery()+10*time.Second, lost...)
+				s.awaitAllIn(quick.Recovery()+10*time.Second, lost...)
 				s.finish()
 			})
 		})
 	}
 }
 
-// The operator's own network answers for everybody, or swallows everything. Ten networks of
-// three endpoints have nothing else in common.
+// The operator's own network rejects or drops all packets. Ten networks of three endpoints have
+// nothing else in common.
 func TestOwnNetworkFails(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []struct {
@@ -149,15 +149,15 @@ func TestOwnNetworkFails(t *testing.T) {
 					s.Expect(fault.begin(operator)).To(Succeed())
 					start := time.Now()
 					s.Eventually(s.isolated).WithTimeout(10*time.Second).Should(BeTrue(), "the object is to say so")
-					s.note("noticedMs", time.Since(start))
+					s.recordMax("noticedMs", time.Since(start))
 					time.Sleep(2 * quick.Silence())
 					s.Expect(fault.end(operator)).To(Succeed())
 					back := time.Now()
 					s.Eventually(s.isolated).WithTimeout(10 * time.Second).Should(BeFalse())
-					s.note("releasedMs", time.Since(back))
+					s.recordMax("releasedMs", time.Since(back))
 					time.Sleep(quick.Silence())
-					s.still()
-					s.diesAndReturns(s.hosts[0], quick.Refusal(), kill, s.hosts[0].Start)
+					s.expectNoneWronglyOut()
+					s.killAndRepair(s.hosts[0], quick.Refusal(), kill, s.hosts[0].Start)
 				}
 				s.finish()
 			})
@@ -169,12 +169,12 @@ func rejects(with string) func(*e2e.Operator) error {
 	return func(operator *e2e.Operator) error { return operator.Reject(with) }
 }
 
-// lossy is for how long packets get lost: a minute, or ten of them in the long target.
+// lossy returns how long packets get lost: a minute, or ten minutes in the long target.
 func lossy() time.Duration {
 	return min(time.Duration(*repetitions), 10) * time.Minute
 }
 
-// The operator's own network loses packets at random, each way.
+// The operator's own network loses packets at random in both directions.
 func TestOwnNetworkLosesPackets(t *testing.T) {
 	t.Parallel()
 	for _, percent := range []int{10, 30, 50} {
@@ -187,7 +187,7 @@ func TestOwnNetworkLosesPackets(t *testing.T) {
 				s.begin()
 				s.Expect(operator.Lose(percent)).To(Succeed())
 				start := time.Now()
-				// By then it is known that packets get lost.
+				// By then the operator knows that packets get lost.
 				for time.Since(start) < lossy()/3 {
 					s.multiplier(operator)
 				}
@@ -201,10 +201,10 @@ func TestOwnNetworkLosesPackets(t *testing.T) {
 				multiplier, most := s.row.Further["multiplier"], s.row.Further["multiplierMax"]
 				s.Expect(most).To(BeNumerically(">=", multiplier), "the maximum is to be exported")
 				bound := time.Duration(max(multiplier, 1) * float64(quick.Silence()))
-				s.goes(cut, bound, blackHoled)
-				s.goes(killed, bound, refusing)
+				s.expectOut(cut, bound, blackHoled)
+				s.expectOut(killed, bound, refusing)
 				if percent > 30 {
-					// Reported, and not judged.
+					// Reported, but not checked.
 					s.row.Further["healthyTakenOutUnjudged"] = float64(len(s.wronglyOut()))
 					world.report.Add(s.row)
 					return
@@ -215,8 +215,8 @@ func TestOwnNetworkLosesPackets(t *testing.T) {
 	}
 }
 
-// multiplier notes the most that the local health multiplier has been, now and then, and what
-// it can be.
+// multiplier polls the local health multiplier, and adds its maximum, and the largest possible
+// value, to the row.
 func (s *scenario) multiplier(of *e2e.Operator) {
 	s.t.Helper()
 	metrics, err := of.Metrics(s.ctx)

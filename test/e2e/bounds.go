@@ -30,29 +30,27 @@ type Settings struct {
 	FailureThreshold, SuccessThreshold int32
 }
 
-// Refusal is the longest time until an endpoint is found dead that answers, if with a
-// refusal.
+// Refusal returns the longest time until an endpoint that refuses connections is found dead.
 func (s Settings) Refusal() time.Duration {
 	return s.Interval + time.Duration(s.FailureThreshold-1)*s.Fast
 }
 
-// Silence is the longest time until an endpoint is found dead that does not answer in
-// time.
+// Silence returns the longest time until an endpoint that does not answer is found dead.
 func (s Settings) Silence() time.Duration {
 	return s.Interval + time.Duration(s.FailureThreshold)*max(s.Fast, s.Timeout)
 }
 
-// Recovery is the longest time until an endpoint is found well again.
+// Recovery returns the longest time until an endpoint is found healthy again.
 func (s Settings) Recovery() time.Duration {
 	return s.Interval + time.Duration(s.SuccessThreshold-1)*s.Fast + s.Timeout
 }
 
-// Slack is what a detection may take longer than its bound: the slice's way to the
-// kube-proxies and theirs to the kernel, on a busy machine.
+// Slack is by how much a detection may exceed its bound: the time for the slice to reach the
+// kube-proxies and the kernel on a busy machine.
 const Slack = 250 * time.Millisecond
 
-// LastFailure is the time from a fault to the last request that failed of those that were
-// sent from then on; 0 if none did.
+// LastFailure returns the time from a fault to the last failed request that was sent after it; 0 if
+// none failed.
 func LastFailure(requests []traffic.Request, fault time.Time) time.Duration {
 	var last time.Duration
 	for _, request := range requests {
@@ -63,7 +61,7 @@ func LastFailure(requests []traffic.Request, fault time.Time) time.Duration {
 	return last
 }
 
-// Failures counts requests in vain.
+// Failures counts failed requests.
 func Failures(requests []traffic.Request) int {
 	count := 0
 	for _, request := range requests {

@@ -33,7 +33,7 @@ import (
 	"time"
 )
 
-// authority signs certificates for everybody in the cluster.
+// authority signs certificates for users and servers in the cluster.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -70,14 +70,14 @@ func template(serial int64, name string, groups []string) *x509.Certificate {
 	}
 }
 
-// client is the identity of a user of the API.
+// client returns an identity for a user of the API.
 func (a *authority) client(user string, groups ...string) (identity, error) {
 	tmpl := template(time.Now().UnixNano(), user, groups)
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	return a.sign(tmpl)
 }
 
-// server is the identity of a server at these addresses.
+// server returns an identity for a server at these addresses.
 func (a *authority) server(addresses ...string) (identity, error) {
 	tmpl := template(time.Now().UnixNano(), "server", nil)
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
@@ -90,13 +90,13 @@ func (a *authority) server(addresses ...string) (identity, error) {
 // Authority signs certificates for hosts outside.
 type Authority struct{ *authority }
 
-// NewAuthority makes one.
+// NewAuthority returns a new authority.
 func NewAuthority() (*Authority, error) {
 	ca, err := newAuthority()
 	return &Authority{ca}, err
 }
 
-// Certificate is what a host outside shows of itself, in PEM.
+// Certificate is the certificate and key of a host outside, in PEM.
 type Certificate struct{ Certificate, Key string }
 
 // Sign makes a certificate for a host that is valid between two times.

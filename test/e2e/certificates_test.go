@@ -35,8 +35,8 @@ const (
 	year = 365 * day
 )
 
-// Every certificate seems to be out of date at once, as it does to an operator whose clock is
-// wrong. Here the certificates are changed, and not the machine's clock.
+// All certificates are out of date at once, as to an operator whose clock is wrong. The test changes
+// the certificates instead of the machine's clock.
 func TestEveryCertificateSeemsOutOfDate(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []struct {
@@ -62,20 +62,20 @@ func TestEveryCertificateSeemsOutOfDate(t *testing.T) {
 				s.present(bad)
 				last := time.Now()
 				s.Eventually(s.isolated).WithTimeout(maxHold).Should(BeTrue(), "the object is to say so")
-				s.note("noticedMs", time.Since(first))
+				s.recordMax("noticedMs", time.Since(first))
 				time.Sleep(time.Until(first.Add(maxHold)))
-				s.still()
+				s.expectNoneWronglyOut()
 				// From then on they are dead, once each of them has failed again.
-				s.goes(last, quick.Refusal()+maxHold+quick.Fast, s.hosts...)
+				s.expectOut(last, quick.Refusal()+maxHold+quick.Fast, s.hosts...)
 				s.present(good)
-				s.allIn(quick.Recovery()+10*time.Second, s.hosts...)
+				s.awaitAllIn(quick.Recovery()+10*time.Second, s.hosts...)
 
 				s.begin()
 				s.leaving = s.hosts[:1]
 				pause(quick.Interval)
 				at := time.Now()
 				s.Expect(s.hosts[0].Present(bad[s.hosts[0]])).To(Succeed())
-				s.goes(at, quick.Refusal(), s.hosts[0])
+				s.expectOut(at, quick.Refusal(), s.hosts[0])
 				time.Sleep(quick.Refusal())
 				s.finish()
 			})
@@ -83,7 +83,7 @@ func TestEveryCertificateSeemsOutOfDate(t *testing.T) {
 	}
 }
 
-// addSecureSites is addSites of hosts that speak HTTPS.
+// addSecureSites is addSites for hosts that speak HTTPS.
 func (s *scenario) addSecureSites(by *e2e.Authority, sites, addresses int) {
 	s.t.Helper()
 	for range sites {
@@ -94,7 +94,7 @@ func (s *scenario) addSecureSites(by *e2e.Authority, sites, addresses int) {
 	}
 }
 
-// trusting has endpoints probed by HTTPS, whose certificates must be by an authority.
+// trusting sets HTTPS probes that trust only certificates of an authority.
 func (s *scenario) trusting(authority *e2e.Authority) func(*corev1.ServiceSpec, *farpointv1.ExternalServiceSpec) {
 	s.t.Helper()
 	bundle := &corev1.ConfigMap{
@@ -108,7 +108,7 @@ func (s *scenario) trusting(authority *e2e.Authority) func(*corev1.ServiceSpec, 
 	}
 }
 
-// certificates are new ones for all hosts, valid between two times from now.
+// certificates returns new certificates for all hosts, valid between two times from now.
 func (s *scenario) certificates(by *e2e.Authority, from, to time.Duration) map[*e2e.Host]e2e.Certificate {
 	s.t.Helper()
 	signed := map[*e2e.Host]e2e.Certificate{}
@@ -120,7 +120,7 @@ func (s *scenario) certificates(by *e2e.Authority, from, to time.Duration) map[*
 	return signed
 }
 
-// present has all hosts show other certificates.
+// present makes all hosts use other certificates.
 func (s *scenario) present(certificates map[*e2e.Host]e2e.Certificate) {
 	s.t.Helper()
 	for _, host := range s.hosts {

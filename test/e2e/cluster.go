@@ -36,7 +36,7 @@ import (
 	"farpoint.dev/farpoint/test/e2e/netns"
 )
 
-// Binaries are what is run.
+// Binaries are the programs that a cluster runs.
 type Binaries struct {
 	// Assets is the folder with etcd, kube-apiserver, kube-controller-manager, kube-proxy
 	// and kubectl.
@@ -85,8 +85,8 @@ func Require(binaries Binaries) error {
 	return errors.Join(errs...)
 }
 
-// NewCluster starts a cluster of one node that keeps its files in the folder. After an
-// error, too, it is to be stopped.
+// NewCluster starts a cluster of one node that keeps its files in the folder. It must be stopped even
+// after an error.
 func NewCluster(ctx context.Context, binaries Binaries, folder string) (*Cluster, error) {
 	c := &Cluster{api: net.JoinHostPort(netns.APIService, "443"), binaries: binaries, folder: folder, proxies: map[*netns.Node]*netns.Process{}}
 	if err := netns.Sweep(); err != nil {
@@ -118,7 +118,7 @@ func NewCluster(ctx context.Context, binaries Binaries, folder string) (*Cluster
 // Router is the node that hosts outside are connected to.
 func (c *Cluster) Router() *netns.Node { return c.router }
 
-// AddNode makes one more node, in a zone of its own, with a kube-proxy.
+// AddNode adds a node with a kube-proxy, in its own zone.
 func (c *Cluster) AddNode(ctx context.Context) (*netns.Node, error) {
 	c.nodes++
 	node, err := netns.NewNode(c.nodes)
@@ -134,7 +134,7 @@ func (c *Cluster) AddNode(ctx context.Context) (*netns.Node, error) {
 	return node, nil
 }
 
-// RemoveNode ends what AddNode has begun. The node's Pods are gone already.
+// RemoveNode undoes AddNode. The node's Pods are gone already.
 func (c *Cluster) RemoveNode(ctx context.Context, node *netns.Node) error {
 	var killed error
 	if proxy := c.proxies[node]; proxy != nil {
@@ -158,9 +158,8 @@ const proxyConfig = `{
 "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"}
 }`
 
-// minSyncPeriod is how often a kube-proxy carries changes out at most. It is 1s unless
-// somebody says otherwise, which would make the cases that run at one time wait for each
-// other.
+// minSyncPeriod is the minimum time between two syncs of a kube-proxy. The default of 1s would make
+// concurrent scenarios wait for each other.
 const minSyncPeriod = 20 * time.Millisecond
 
 // startProxy runs the kube-proxy of a node and returns once Services work.
@@ -182,23 +181,23 @@ func (c *Cluster) startProxy(ctx context.Context, node *netns.Node) error {
 	if err := c.awaitProxy(ctx, node, started); err != nil {
 		return err
 	}
-	// Whenever an endpoint of a UDP port goes, it looks at all the connections that the
-	// kernel remembers. Those of clients that have hung up would be far more than all others,
-	// which they are not where connections are kept.
+	// Whenever an endpoint of a UDP port is removed, kube-proxy reads all connections in the kernel's
+	// table. Most of them would be closed connections of the clients here, unlike those of clients
+	// that keep connections.
 	if err := node.Sysctl("netfilter/nf_conntrack_tcp_timeout_time_wait", "1"); err != nil {
 		return err
 	}
-	// Who has the port of a connection in vain again is led to the dead host that it was led
-	// to. For clients that send as much as ours the two minutes of the kernel are too long.
+	// A client that uses the port of a failed connection again is led to the same dead host. For
+	// clients that send as much as ours, the two minutes of the kernel are too long.
 	return errors.Join(
 		node.Sysctl("netfilter/nf_conntrack_tcp_timeout_syn_sent", "2"),
 		node.Sysctl("netfilter/nf_conntrack_tcp_timeout_fin_wait", "2"),
 	)
 }
 
-// RestartProxies ends all kube-proxies and runs them again. They leave their rules to the
-// kernel in the meantime. It is for who does not want to wait until they look for an API
-// server again that was away, which they do ever more rarely, up to every half minute.
+// RestartProxies restarts all kube-proxies. Their rules stay in the kernel meanwhile. After an outage
+// of the API server, kube-proxies reconnect with pauses of up to half a minute; a restart saves that
+// wait.
 func (c *Cluster) RestartProxies(ctx context.Context) error {
 	var failed []error
 	for node, proxy := range c.proxies {
@@ -207,7 +206,7 @@ func (c *Cluster) RestartProxies(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// register makes the Node object, which nobody does where there is no kubelet.
+// register creates the Node object, as a kubelet would.
 func (c *Cluster) register(ctx context.Context, node *netns.Node) error {
 	object := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Hostname, Labels: map[string]string{corev1.LabelTopologyZone: node.Zone}}}
 	if err := c.Client.Create(ctx, object); err != nil {
@@ -249,14 +248,12 @@ func (c *Cluster) Apply(folder string) error {
 	return netns.Run(c.controlPlane.kubectl("apply", "--server-side", "--force-conflicts", "-k", folder), "")
 }
 
-// StopControlPlane ends the API server and etcd at once, as a node does that loses its
-// power.
+// StopControlPlane kills the API server and etcd, as a loss of power would.
 func (c *Cluster) StopControlPlane() error {
 	return errors.Join(c.controlPlane.server.Kill(), c.controlPlane.etcd.Kill())
 }
 
-// StartControlPlane ends StopControlPlane. It returns when the API server is ready, and
-// that moment.
+// StartControlPlane undoes StopControlPlane. It returns the time once the API server is ready.
 func (c *Cluster) StartControlPlane(ctx context.Context) (time.Time, error) {
 	err := c.controlPlane.start(ctx)
 	return time.Now(), err
@@ -268,8 +265,8 @@ func (c *Cluster) FreezeEtcd() error { return c.controlPlane.etcd.Signal(syscall
 // ThawEtcd ends FreezeEtcd.
 func (c *Cluster) ThawEtcd() error { return c.controlPlane.etcd.Signal(syscall.SIGCONT) }
 
-// Stop ends all processes and removes all namespaces of this process, whatever of it has
-// been started.
+// Stop ends all processes and removes all network namespaces of this process, however much of the
+// cluster has been started.
 func (c *Cluster) Stop() error {
 	for _, proxy := range c.proxies {
 		_ = proxy.Kill() // perhaps it is dead already

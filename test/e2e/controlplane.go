@@ -46,7 +46,7 @@ const (
 	etcdPort = "2379"
 )
 
-// auditPolicy has every write to the slices and every one of the operator's noted down.
+// auditPolicy logs all writes of slices, and all writes of the operator.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -74,8 +74,8 @@ type controlPlane struct {
 	etcd, server, controllers *netns.Process
 }
 
-// newControlPlane writes the files of one that keeps them in the folder. Several on one node
-// differ in the port and the prefix.
+// newControlPlane writes the files of a control plane to the folder. Several on one node differ in
+// the port and the prefix.
 func newControlPlane(node *netns.Node, assets, folder, port, prefix string) (*controlPlane, error) {
 	ca, err := newAuthority()
 	if err != nil {
@@ -108,7 +108,7 @@ func newControlPlane(node *netns.Node, assets, folder, port, prefix string) (*co
 	return plane, err
 }
 
-// newClient returns one with an administrator's rights.
+// newClient returns a client with an administrator's rights.
 func (c *controlPlane) newClient() (client.WithWatch, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), farpointv1.AddToScheme(scheme)); err != nil {
@@ -119,15 +119,15 @@ func (c *controlPlane) newClient() (client.WithWatch, error) {
 
 func (c *controlPlane) path(name string) string { return filepath.Join(c.folder, name) }
 
-// endpoint is the host and port of the API server.
+// endpoint returns the host and port of the API server.
 func (c *controlPlane) endpoint() string { return net.JoinHostPort(c.node.Address.String(), c.port) }
 
-// url is where the API server is for who is on a node.
+// url returns the URL of the API server on nodes.
 func (c *controlPlane) url() string {
 	return "https://" + c.endpoint()
 }
 
-// administrator may do everything, from this process.
+// administrator returns the configuration of a client in this process with all rights.
 func (c *controlPlane) administrator() (*rest.Config, error) {
 	who, err := c.ca.client("e2e", "system:masters")
 	if err != nil {
@@ -145,7 +145,7 @@ func (c *controlPlane) administrator() (*rest.Config, error) {
 	}, nil
 }
 
-// writeKubeconfig makes <name>.kubeconfig for a user on a node.
+// writeKubeconfig writes <name>.kubeconfig for a user on a node.
 func (c *controlPlane) writeKubeconfig(name, user string, groups ...string) error {
 	who, err := c.ca.client(user, groups...)
 	if err != nil {
@@ -230,8 +230,8 @@ func (c *controlPlane) ready(ctx context.Context) error {
 	}
 }
 
-// startControllers runs what removes dependents and namespaces, and what would touch
-// slices if we did something wrong.
+// startControllers runs the controllers that remove dependents and namespaces, and those that would
+// write slices if the operator did something wrong.
 func (c *controlPlane) startControllers() (err error) {
 	c.controllers, err = c.run("kube-controller-manager",
 		"--kubeconfig="+c.kubeconfig("controllers"),
@@ -254,7 +254,7 @@ func (c *controlPlane) run(name string, arguments ...string) (*netns.Process, er
 	return netns.StartProcess(name, c.node.Command(filepath.Join(c.assets, name), arguments...), c.path(name+".log"))
 }
 
-// kubectl is one for the administrator.
+// kubectl returns a kubectl command with the administrator's rights.
 func (c *controlPlane) kubectl(arguments ...string) *exec.Cmd {
 	return c.node.Command(filepath.Join(c.assets, "kubectl"), append([]string{"--kubeconfig=" + c.kubeconfig("administrator")}, arguments...)...)
 }

@@ -28,12 +28,12 @@ import (
 	"farpoint.dev/farpoint/test/e2e"
 )
 
-// afterReturn is how long it takes at most, once the API server is back, until the slices
-// say what has happened in the meantime.
+// afterReturn is the longest time from the return of the API server until the slices show what has
+// happened in the meantime.
 const afterReturn = 2 * time.Second
 
-// A steady scenario, but that one more host dies while the control plane is away and the
-// dead one comes back. Everybody else goes on as if nothing were.
+// While the control plane is away, a host dies and the dead one comes back. Everything else goes on
+// undisturbed.
 func TestControlPlaneIsAway(t *testing.T) {
 	playWithOneDead(t, "etcd and API server away, one host dies and one returns", func(s *scenario) {
 		leads, _ := s.leader()
@@ -47,25 +47,25 @@ func TestControlPlaneIsAway(t *testing.T) {
 			time.Sleep(time.Until(died.Add(*outage)))
 			back, err := world.StartControlPlane(s.ctx)
 			s.Expect(err).NotTo(HaveOccurred())
-			s.isOut(s.hosts[0], 30*time.Second)
-			s.note("outAfterReturnMs", time.Since(back))
-			s.isIn(s.dead(), 30*time.Second)
-			s.note("inAfterReturnMs", time.Since(back))
+			s.awaitOut(s.hosts[0], 30*time.Second)
+			s.recordMax("outAfterReturnMs", time.Since(back))
+			s.awaitIn(s.dead(), 30*time.Second)
+			s.recordMax("inAfterReturnMs", time.Since(back))
 			s.Expect(world.RestartProxies(s.ctx)).To(Succeed())
 			s.Eventually(s.reaches).WithArguments(s.dead()).WithTimeout(10 * time.Second).Should(BeTrue())
 			s.swap()
 		}
 		s.finish()
-		s.stays(leads)
+		s.expectLeaderStays(leads)
 		s.Expect(s.row.SliceWrites).To(BeNumerically("<=", 2**repetitions), "one write for each change, or less")
 		s.Expect(s.row.Further["outAfterReturnMs"]).To(BeNumerically("<=", afterReturn.Milliseconds()))
 		s.Expect(s.row.Further["inAfterReturnMs"]).To(BeNumerically("<=", afterReturn.Milliseconds()))
-		s.watched()
+		s.expectDeathFound()
 	})
 }
 
-// stays tests that nobody has taken the lead over from a replica, nor has it ended.
-func (s *scenario) stays(leads *e2e.Operator) {
+// expectLeaderStays tests that a replica still leads and has not ended.
+func (s *scenario) expectLeaderStays(leads *e2e.Operator) {
 	s.t.Helper()
 	now, _ := s.leader()
 	s.Expect(now.Pod.Name).To(Equal(leads.Pod.Name), "the leader is to stay")
@@ -74,7 +74,7 @@ func (s *scenario) stays(leads *e2e.Operator) {
 	}
 }
 
-// reaches reports whether a host has answered the client lately.
+// reaches reports whether a host has answered the client recently.
 func (s *scenario) reaches(host *e2e.Host) bool {
 	now := time.Now()
 	for _, request := range s.clients[0].Between(now.Add(-time.Second), now) {
@@ -95,10 +95,10 @@ func TestEtcdIsFrozen(t *testing.T) {
 			time.Sleep(*outage)
 			s.Expect(world.ThawEtcd()).To(Succeed())
 			s.probedSince(time.Now(), takeover)
-			s.note("probingGapMs", s.longestGap(start))
+			s.recordMax("probingGapMs", s.longestGap(start))
 		}
-		s.unharmed()
-		s.stays(leads)
+		s.expectUnharmed()
+		s.expectLeaderStays(leads)
 	})
 }
 
@@ -110,15 +110,14 @@ func TestConnectionsAreCut(t *testing.T) {
 			start := time.Now()
 			s.Expect(e2e.ResetConnections(world.operators...)).To(Succeed())
 			s.probedSince(time.Now(), takeover)
-			s.note("probingGapMs", s.longestGap(start))
+			s.recordMax("probingGapMs", s.longestGap(start))
 		}
-		s.unharmed()
-		s.stays(leads)
+		s.expectUnharmed()
+		s.expectLeaderStays(leads)
 	})
 }
 
-// afterStorm is how long it takes at most, once a storm is over, until all is as it
-// should be.
+// afterStorm is the longest time from the end of a storm until everything is as it should be.
 const afterStorm = 30 * time.Second
 
 func TestFaultyAPIServer(t *testing.T) {
@@ -140,35 +139,35 @@ func TestFaultyAPIServer(t *testing.T) {
 				defer faulty.Inject(e2e.Faults{})
 				for round := range *repetitions {
 					faulty.Inject(fault.faults)
-					s.storm()
+					s.expectDeathInStorm()
 					faulty.Inject(e2e.Faults{})
-					s.calm(fmt.Sprintf("created-after-the-storm-%d", round))
+					s.expectCalm(fmt.Sprintf("created-after-the-storm-%d", round))
 				}
 				s.row.Further["injected"] = float64(faulty.Injected())
 				s.finish()
 				s.Expect(s.row.SliceWrites).To(BeNumerically("<=", 4**repetitions), "one write for each change, or less")
-				s.stays(leads)
+				s.expectLeaderStays(leads)
 			})
 		})
 	}
 }
 
-// storm is called when one has begun: a host that dies now is taken out. Nor does the storm let
-// watchers receive anything in peace.
-func (s *scenario) storm() {
+// expectDeathInStorm is called during a storm: a host that dies now is taken out, although the connections
+// of watches break, too.
+func (s *scenario) expectDeathInStorm() {
 	s.t.Helper()
 	at := time.Now()
 	_, err := s.hosts[0].Kill()
 	s.Expect(err).NotTo(HaveOccurred())
-	s.isOut(s.hosts[0], 30*time.Second)
-	s.note("outMs", time.Since(at))
+	s.awaitOut(s.hosts[0], 30*time.Second)
+	s.recordMax("outMs", time.Since(at))
 	s.probedSince(at, takeover)
 	s.row.LastFailure = max(s.row.LastFailure, e2e.LastFailure(s.clients[0].Between(at, time.Now()), at))
 	s.Expect(e2e.ResetConnections(world.operators...)).To(Succeed())
 	pause(5 * time.Second)
 }
 
-// divert leads the operators to the faulty API server until the end of the test.
+// divert redirects the operators to the faulty API server until the end of the test.
 func (s *scenario) divert(to *e2e.FaultyServer) {
 	s.t.Helper()
 	for _, operator := range world.operators {
@@ -183,16 +182,15 @@ func (s *scenario) divert(to *e2e.FaultyServer) {
 	})
 }
 
-// calm is called when a storm is over: what is created now, by this name, is published, and
-// what flips now is seen to.
-func (s *scenario) calm(name string) {
+// expectCalm is called after a storm: a new object of this name is published, and a recovery, too.
+func (s *scenario) expectCalm(name string) {
 	s.t.Helper()
 	over := time.Now()
 	s.Expect(s.dead().Start()).To(Succeed())
 	another := s.publishAnother(name, s.hosts[1])
 	s.Eventually(func() bool { return world.watcher.Ready(another) }).WithTimeout(afterStorm).Should(BeTrue(), "a new object is to be published")
-	s.note("newAfterStormMs", time.Since(over))
-	s.isIn(s.dead(), time.Until(over.Add(afterStorm)))
-	s.note("flipAfterStormMs", time.Since(over))
+	s.recordMax("newAfterStormMs", time.Since(over))
+	s.awaitIn(s.dead(), time.Until(over.Add(afterStorm)))
+	s.recordMax("flipAfterStormMs", time.Since(over))
 	s.swap()
 }

@@ -16,11 +16,11 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package e2e lays out a small world in network namespaces of one machine: a node with a
-// control plane and a kube-proxy, Pods on it (the operator, clients), and hosts outside,
-// each with a subnet of its own. It breaks them in every way that we promise to survive,
-// and counts what clients noticed. `make test-e2e` runs it; docs/e2e.md explains it.
+// Package e2e sets up a small cluster in network namespaces of one machine: a node with a control
+// plane and a kube-proxy, Pods on it (the operator, clients), and hosts outside, each with its own
+// subnet. It breaks them in every way that the operator promises to survive, and counts what
+// clients notice. `make test-e2e` runs it; docs/e2e.md explains it.
 //
 // Everything happens inside the namespaces, whose names begin with the process' number: no
-// packet leaves them, and nothing of the machine is changed but their being there.
+// packet leaves them, and nothing else on the machine is changed.
 package e2e

@@ -34,7 +34,7 @@ import (
 // drainPeriod is that of the scenarios.
 const drainPeriod = 3 * time.Second
 
-// steps is how long each step of a move is watched.
+// steps is how long each step of a move is observed.
 const steps = 2 * time.Second
 
 // move is a scenario in which a machine is replaced by another under traffic of all kinds.
@@ -45,7 +45,7 @@ type move struct {
 	client, session *traffic.Client
 }
 
-// moving is how the sample of a move begins, with these of its endpoints.
+// moving plays a scenario that begins with these endpoints of the sample.
 func moving(t *testing.T, name string, story func(*move), endpoints ...int) {
 	t.Helper()
 	play(t, name, 2, quick, func(s *scenario) {
@@ -68,8 +68,7 @@ func moving(t *testing.T, name string, story func(*move), endpoints ...int) {
 	})
 }
 
-// sessionWith keeps a connection to the Service that leads to the host, and those that led
-// elsewhere first.
+// sessionWith opens connections to the Service until one leads to the host, and keeps them all.
 func (s *scenario) sessionWith(host *e2e.Host) *traffic.Client {
 	s.t.Helper()
 	from := s.pod()
@@ -89,14 +88,14 @@ func (s *scenario) sessionWith(host *e2e.Host) *traffic.Client {
 	return nil
 }
 
-// gone waits until an address is in no slice.
-func (s *scenario) gone(host *e2e.Host) {
+// awaitWithdrawn waits until the address of a host is in no slice.
+func (s *scenario) awaitWithdrawn(host *e2e.Host) {
 	s.t.Helper()
 	s.Eventually(func() []string { return world.watcher.Published(s.namespace) }).WithTimeout(drainPeriod + 5*time.Second).WithPolling(5 * time.Millisecond).
 		ShouldNot(ContainElement(host.Address().String()))
 }
 
-// lastTo is how long after a time a client's last request was sent that a host answered.
+// lastTo returns how long after a time the client sent its last request that the host answered.
 func lastTo(client *traffic.Client, host *e2e.Host, since time.Time) time.Duration {
 	var last time.Duration
 	for _, request := range client.Between(since, time.Now()) {
@@ -107,28 +106,28 @@ func lastTo(client *traffic.Client, host *e2e.Host, since time.Time) time.Durati
 	return last
 }
 
-// drains watches the drain of the old host that leaves the spec now until it is over.
-func (m *move) drains(removed time.Time) {
+// expectDrain observes the drain of the old host, which has just left the spec, until it is over.
+func (m *move) expectDrain(removed time.Time) {
 	m.t.Helper()
-	m.gone(m.old)
-	m.note("drainedMs", time.Since(removed))
+	m.awaitWithdrawn(m.old)
+	m.recordMax("drainedMs", time.Since(removed))
 	// It is counted in whole seconds.
 	m.Expect(time.Since(removed)).To(BeNumerically("~", drainPeriod+500*time.Millisecond, 500*time.Millisecond+e2e.Slack))
-	m.stays(removed)
+	m.expectSessionKept(removed)
 }
 
-// stays expects that the long-lived connection has lived until now.
-func (m *move) stays(since time.Time) {
+// expectSessionKept expects that the long-lived connection still works.
+func (m *move) expectSessionKept(since time.Time) {
 	m.t.Helper()
 	requests := m.session.Between(since, time.Now())
 	m.Expect(requests).NotTo(BeEmpty())
 	m.Expect(requests).To(HaveEach(HaveField("Backend", m.old.Name)))
 }
 
-// moves expects that new connections lead to the new host soon after a time.
-func (m *move) moves(since time.Time) {
+// expectMoved expects that new connections lead to the new host soon after a time.
+func (m *move) expectMoved(since time.Time) {
 	m.t.Helper()
-	m.note("lastNewConnectionMs", lastTo(m.client, m.old, since))
+	m.recordMax("lastNewConnectionMs", lastTo(m.client, m.old, since))
 	m.Expect(lastTo(m.client, m.old, since)).To(BeNumerically("<=", e2e.Slack))
 	m.Expect(lastTo(m.client, m.fresh, since)).To(BeNumerically(">", 0))
 }
@@ -146,19 +145,19 @@ func TestDrains(t *testing.T) {
 		t.Parallel()
 		moving(t, "endpoint set to Draining, then removed", func(m *move) {
 			at := m.edit(draining)
-			m.isOut(m.old, 5*time.Second)
+			m.awaitOut(m.old, 5*time.Second)
 			time.Sleep(steps)
-			m.moves(at)
-			m.drains(m.edit(withoutFirst))
+			m.expectMoved(at)
+			m.expectDrain(m.edit(withoutFirst))
 		}, 0, 1)
 	})
 	t.Run("removed", func(t *testing.T) {
 		t.Parallel()
 		moving(t, "endpoint leaves the spec", func(m *move) {
 			at := m.edit(withoutFirst)
-			m.isOut(m.old, 5*time.Second)
-			m.drains(at)
-			m.moves(at)
+			m.awaitOut(m.old, 5*time.Second)
+			m.expectDrain(at)
+			m.expectMoved(at)
 		}, 0, 1)
 	})
 	t.Run("replaced", func(t *testing.T) {
@@ -167,33 +166,33 @@ func TestDrains(t *testing.T) {
 			at := m.edit(func(spec *farpointv1.ExternalServiceSpec) {
 				spec.Endpoints = []farpointv1.Endpoint{{Address: m.fresh.Address().String()}}
 			})
-			m.isIn(m.fresh, quick.Recovery()+10*time.Second)
+			m.awaitIn(m.fresh, quick.Recovery()+10*time.Second)
 			arrived := time.Now()
-			m.note("arrivedMs", arrived.Sub(at))
-			m.drains(at)
-			m.moves(arrived)
+			m.recordMax("arrivedMs", arrived.Sub(at))
+			m.expectDrain(at)
+			m.expectMoved(arrived)
 		}, 0)
 	})
 	t.Run("last", func(t *testing.T) {
 		t.Parallel()
 		moving(t, "last endpoint set to Draining, another one comes", func(m *move) {
 			at := m.edit(draining)
-			m.isOut(m.old, 5*time.Second)
+			m.awaitOut(m.old, 5*time.Second)
 			time.Sleep(steps)
 			m.Expect(m.client.Between(at, time.Now())).To(HaveEach(HaveField("Backend", m.old.Name)), "nobody else is there")
 			m.edit(func(spec *farpointv1.ExternalServiceSpec) {
 				spec.Endpoints = append(spec.Endpoints, farpointv1.Endpoint{Address: m.fresh.Address().String()})
 			})
-			m.isIn(m.fresh, quick.Recovery()+10*time.Second)
+			m.awaitIn(m.fresh, quick.Recovery()+10*time.Second)
 			arrived := time.Now()
 			time.Sleep(steps)
-			m.moves(arrived)
-			m.stays(at)
+			m.expectMoved(arrived)
+			m.expectSessionKept(at)
 		}, 0)
 	})
 }
 
-// A server says itself that it drains, and then that it does not any more.
+// A server reports that it drains, and later that it no longer does.
 func TestDrainByStatus(t *testing.T) {
 	t.Parallel()
 	play(t, "server takes itself out by a drain status, and comes back", 3, quick, func(s *scenario) {
@@ -203,15 +202,15 @@ func TestDrainByStatus(t *testing.T) {
 		s.begin()
 		at := time.Now()
 		s.failChecks(m.old)
-		s.isOut(m.old, quick.Refusal()+10*time.Second)
+		s.awaitOut(m.old, quick.Refusal()+10*time.Second)
 		out := time.Now()
-		s.note("outMs", out.Sub(at))
+		s.recordMax("outMs", out.Sub(at))
 		time.Sleep(steps)
-		m.moves(out)
+		m.expectMoved(out)
 		back := s.passChecks(m.old)
-		s.isIn(m.old, quick.Recovery()+10*time.Second)
-		s.note("inMs", time.Since(back))
-		m.stays(at)
+		s.awaitIn(m.old, quick.Recovery()+10*time.Second)
+		s.recordMax("inMs", time.Since(back))
+		m.expectSessionKept(at)
 		s.finish()
 		s.Expect(s.row.Failures).To(BeZero(), "failed requests")
 		s.Expect(s.row.SliceWrites).To(Equal(2))

@@ -49,8 +49,8 @@ func TestDeathOverUDP(t *testing.T) {
 	})
 }
 
-// A client that sends all its datagrams from one port has a connection in the eyes of the
-// kernel, which goes on sending them to the dead one until kube-proxy has it forget that.
+// To the kernel, datagrams from one port of a client are one connection, which leads to the dead
+// backend until kube-proxy deletes its entry.
 func TestDeathOfUDPFlow(t *testing.T) {
 	t.Parallel()
 	play(t, "UDP backend killed, client with one socket, probed by DNS", 4, quick, func(s *scenario) {
@@ -65,12 +65,12 @@ func TestDeathOfUDPFlow(t *testing.T) {
 		for range 3 {
 			s.death(client, quick.Refusal(), s.servedBy(client), kill)
 		}
-		s.inTime()
+		s.expectDeathsInTime()
 		s.finish()
 	})
 }
 
-// servedBy is the host that answers a client at the moment.
+// servedBy returns the host that answers a client at present.
 func (s *scenario) servedBy(client *traffic.Client) *e2e.Host {
 	s.t.Helper()
 	var last traffic.Request
@@ -111,7 +111,7 @@ func TestDeathOverIPv6(t *testing.T) {
 	})
 }
 
-// A machine with addresses of both families dies, and clients of both find out in time.
+// A machine with addresses of both families dies, and clients of both are served by others in time.
 func TestDeathInDualStack(t *testing.T) {
 	t.Parallel()
 	play(t, "machine killed, dual-stack Service, clients of both families", 2, quick, func(s *scenario) {
@@ -129,13 +129,13 @@ func TestDeathInDualStack(t *testing.T) {
 				s.Eventually(s.ready).WithArguments(address).WithTimeout(quick.Recovery() + 10*time.Second).Should(BeTrue())
 			}
 		}
-		s.inTime()
+		s.expectDeathsInTime()
 		s.finish()
 	})
 }
 
-// A client that is stuck to a backend moves on when that dies, and stays with the next one
-// when it is back.
+// A client with session affinity moves to another backend when its own dies, and stays there when
+// that is back.
 func TestDeathWithAffinity(t *testing.T) {
 	t.Parallel()
 	play(t, "backend killed, sessionAffinity ClientIP", 2, quick, func(s *scenario) {
@@ -149,10 +149,10 @@ func TestDeathWithAffinity(t *testing.T) {
 		moved := at.Add(quick.Refusal() + e2e.Slack)
 		next := s.servedBy(client)
 		s.Expect(first.Start()).To(Succeed())
-		s.isIn(first, quick.Recovery()+10*time.Second)
+		s.awaitIn(first, quick.Recovery()+10*time.Second)
 		time.Sleep(settleTime)
 		s.Expect(client.Between(moved, time.Now())).To(HaveEach(HaveField("Backend", next.Name)))
-		s.inTime()
+		s.expectDeathsInTime()
 		s.finish()
 	})
 }

@@ -39,27 +39,27 @@ const faultPort = "7443"
 
 // Faults are what a faulty API server does to requests.
 type Faults struct {
-	// Delay before each request is looked at.
+	// Delay before each request is handled.
 	Delay time.Duration
-	// Statuses are answered instead, in turn by chance, to this share of requests.
+	// Statuses are returned, at random, to this share of the requests.
 	Statuses []int
 	Share    float64
-	// RetryAfter is what responses with such a status say, if anything.
+	// RetryAfter is the header Retry-After of such responses; empty for none.
 	RetryAfter string
 }
 
-// FaultyServer stands before the API server and passes on what its faults let through.
+// FaultyServer is a proxy of the API server that injects faults.
 type FaultyServer struct {
 	// Address is its host and port.
 	Address string
 
 	server *http.Server
 	faults atomic.Pointer[Faults]
-	// injected counts the requests that were answered with a status of the faults'.
+	// injected counts the requests that got a status of the faults.
 	injected atomic.Int64
 }
 
-// NewFaultyServer starts one that has no faults yet.
+// NewFaultyServer starts a server without faults.
 func (c *Cluster) NewFaultyServer() (*FaultyServer, error) {
 	node := c.Router()
 	serving, err := c.controlPlane.ca.server(netns.APIService, node.Address.String())
@@ -83,14 +83,14 @@ func (c *Cluster) NewFaultyServer() (*FaultyServer, error) {
 	proxy.FlushInterval = -1 // watches
 	quiet := log.New(io.Discard, "", 0)
 	proxy.ErrorLog = quiet
-	// What cannot be passed on ends as the connection to an API server does that dies.
+	// A request that cannot be forwarded ends like a connection to an API server that dies.
 	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
 	listener, err := node.Listen(faulty.Address)
 	if err != nil {
 		return nil, err
 	}
 	faulty.server = &http.Server{
-		Handler:           faulty.before(proxy),
+		Handler:           faulty.injectInto(proxy),
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"}},
 		ErrorLog:          quiet,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -99,8 +99,8 @@ func (c *Cluster) NewFaultyServer() (*FaultyServer, error) {
 	return faulty, nil
 }
 
-// before puts the faults before a handler.
-func (f *FaultyServer) before(next http.Handler) http.Handler {
+// injectInto wraps a handler with the faults.
+func (f *FaultyServer) injectInto(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
 		faults := f.faults.Load()
 		time.Sleep(faults.Delay)
@@ -119,7 +119,7 @@ func (f *FaultyServer) before(next http.Handler) http.Handler {
 // Inject sets the faults from now on.
 func (f *FaultyServer) Inject(faults Faults) { f.faults.Store(&faults) }
 
-// Injected counts the requests that were answered with a status of the faults'.
+// Injected returns how many requests got a status of the faults.
 func (f *FaultyServer) Injected() int64 { return f.injected.Load() }
 
 // Stop closes the server and all its connections.

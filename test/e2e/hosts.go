@@ -59,8 +59,7 @@ type Host struct {
 
 	// mu guards what follows. Nothing waits while holding it.
 	mu sync.Mutex
-	// faults are the times in which the host is known not to be well. The last one may
-	// be open.
+	// faults are the times in which the host has a fault. The last one may not be over.
 	faults []span
 	// connections are the connections so far.
 	connections []connection
@@ -68,7 +67,7 @@ type Host struct {
 	acks chan struct{}
 }
 
-// span is a time. A zero end is yet to come.
+// span is a span of time. A zero end means that it is not over.
 type span struct{ from, to time.Time }
 
 // connection is a connection that a backend has had.
@@ -162,7 +161,7 @@ func (h *Host) started() (*Host, error) {
 	return h, nil
 }
 
-// Address is its first one.
+// Address returns the first IPv4 address of the host.
 func (h *Host) Address() netip.Addr { return h.Addresses[0] }
 
 // Has reports whether an address is the host's.
@@ -170,7 +169,7 @@ func (h *Host) Has(address string) bool {
 	return address == h.Address6.String() || slices.ContainsFunc(h.Addresses, func(addr netip.Addr) bool { return addr.String() == address })
 }
 
-// Start runs the backend and ends a fault that there was.
+// Start runs the backend and ends its fault, if it had one.
 func (h *Host) Start() error {
 	command := h.Command(h.binary, "-name", h.Name, "-listen", fmt.Sprintf("%s:%d", h.listen, BackendPort), fmt.Sprintf("-tls=%t", h.certificate != nil))
 	stdin, err := command.StdinPipe()
@@ -198,12 +197,11 @@ func (h *Host) Start() error {
 			return err
 		}
 	}
-	h.well()
+	h.endFault()
 	return nil
 }
 
-// Present has the backend show another certificate from now on. That is no fault of the
-// host's.
+// Present makes the backend use another certificate from now on. That is not a fault of the host.
 func (h *Host) Present(certificate Certificate) error {
 	h.certificate = &certificate
 	return h.setBehaviour(Behaviour{Certificate: certificate.Certificate, Key: certificate.Key})
@@ -249,16 +247,16 @@ func (h *Host) acknowledged() error {
 	}
 }
 
-// Kill ends the backend with SIGKILL: its connections and its port are gone, the host
-// stays. It returns when.
+// Kill ends the backend with SIGKILL: its connections and its port are gone, the host stays. It
+// returns the time.
 func (h *Host) Kill() (time.Time, error) {
-	at := h.ill()
+	at := h.beginFault()
 	return at, h.backend.Kill()
 }
 
-// Cut drops every packet to the host, as a cable does that is cut somewhere on the way.
+// Cut drops every packet to the host, as if a cable on the way were cut.
 func (h *Host) Cut() (time.Time, error) {
-	at := h.ill()
+	at := h.beginFault()
 	return at, h.NFT(`table inet cut {
 		chain in { type filter hook prerouting priority -400; drop; }
 		chain out { type filter hook output priority -400; drop; }
@@ -270,14 +268,14 @@ func (h *Host) Repair() error {
 	if err := h.NFT("delete table inet cut"); err != nil {
 		return err
 	}
-	h.well()
+	h.endFault()
 	return nil
 }
 
-// Freeze stops the backend without ending it: the kernel goes on accepting connections,
-// and nobody answers.
+// Freeze stops the backend without ending it: the kernel goes on accepting connections, but there
+// is no response.
 func (h *Host) Freeze() (time.Time, error) {
-	at := h.ill()
+	at := h.beginFault()
 	return at, h.backend.Signal(syscall.SIGSTOP)
 }
 
@@ -286,28 +284,28 @@ func (h *Host) Thaw() error {
 	if err := h.backend.Signal(syscall.SIGCONT); err != nil {
 		return err
 	}
-	h.well()
+	h.endFault()
 	return nil
 }
 
-// Behave has the backend answer in another way. A status or a delay is a fault, and so is
-// that every health check fails.
+// Behave changes how the backend answers. A status or a delay counts as a fault, and so do failing
+// health checks.
 func (h *Host) Behave(next Behaviour) (time.Time, error) {
 	at := time.Now()
 	fault := next.Status != 0 || next.Delay != 0 || next.FailEvery == 1
 	if fault {
-		at = h.ill()
+		at = h.beginFault()
 	}
 	if err := h.setBehaviour(next); err != nil {
 		return at, err
 	}
 	if !fault {
-		h.well()
+		h.endFault()
 	}
 	return at, nil
 }
 
-// setBehaviour waits until the backend behaves so.
+// setBehaviour returns once the backend behaves so.
 func (h *Host) setBehaviour(next Behaviour) error {
 	line, err := json.Marshal(next)
 	if err != nil {
@@ -319,11 +317,11 @@ func (h *Host) setBehaviour(next Behaviour) error {
 	return h.acknowledged()
 }
 
-// swallowed is a network outside in which nothing answers.
+// swallowed is an outside network without any host.
 var swallowed = netip.MustParsePrefix("172.20.0.0/20")
 
-// Swallow has the node send a network of 4,096 addresses to the host, which drops what is
-// for it. It returns them.
+// Swallow makes the node route a network of 4,096 addresses to the host, which drops the packets. It
+// returns the addresses.
 func (h *Host) Swallow(node *netns.Node) ([]netip.Addr, error) {
 	var list []netip.Addr
 	for address := swallowed.Addr(); swallowed.Contains(address); address = address.Next() {
@@ -335,8 +333,8 @@ func (h *Host) Swallow(node *netns.Node) ([]netip.Addr, error) {
 	)
 }
 
-// ill notes that a fault begins now.
-func (h *Host) ill() time.Time {
+// beginFault notes that a fault begins now, and returns the time.
+func (h *Host) beginFault() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
@@ -346,8 +344,8 @@ func (h *Host) ill() time.Time {
 	return now
 }
 
-// well notes that a fault has ended.
-func (h *Host) well() {
+// endFault notes that a fault has ended.
+func (h *Host) endFault() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if count := len(h.faults); count > 0 && h.faults[count-1].to.IsZero() {
@@ -355,8 +353,8 @@ func (h *Host) well() {
 	}
 }
 
-// WasIll reports whether there was a fault at this time.
-func (h *Host) WasIll(at time.Time) bool {
+// HadFault reports whether there was a fault at this time.
+func (h *Host) HadFault(at time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, fault := range h.faults {
@@ -367,8 +365,8 @@ func (h *Host) WasIll(at time.Time) bool {
 	return false
 }
 
-// ConnectionsFrom are the times of the connections from an address since a time, by the host's
-// own address that each came to.
+// ConnectionsFrom returns the times of the connections from an address since a time, by the address
+// of the host that each was made to.
 func (h *Host) ConnectionsFrom(address netip.Addr, since time.Time) map[netip.Addr][]time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()

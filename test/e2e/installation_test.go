@@ -38,8 +38,8 @@ import (
 // maxHold is --guard-max-hold where a scenario waits for it.
 const maxHold = 8 * time.Second
 
-// secondGround is where operators have no targets but those of their own scenario. It is made
-// when somebody asks for it.
+// secondGround is a cluster where operators have only the targets of their own scenario. It is
+// created when it is first needed.
 var secondGround = sync.OnceValues(func() (ground, error) {
 	// Longer than any test: it ends with the process.
 	ctx := context.Background()
@@ -97,7 +97,7 @@ func (s *scenario) addCanary() string {
 	return fmt.Sprintf("--canary=tcp://%s:%d", host.Address(), e2e.BackendPort)
 }
 
-// all are the endpoints of hosts, one for each address.
+// all returns endpoints for hosts, one for each address.
 func all(hosts ...*e2e.Host) []farpointv1.Endpoint {
 	var list []farpointv1.Endpoint
 	for _, host := range hosts {
@@ -132,7 +132,7 @@ func (s *scenario) readyIn(service, address string) bool {
 	return s.ground.watcher.Ready(e2e.EndpointKey{Namespace: s.namespace, Service: service, Address: address})
 }
 
-// services are the names of those that the scenario publishes.
+// services returns the names of the Services that the scenario publishes.
 func (s *scenario) services() []string {
 	var names []string
 	if s.object != nil {
@@ -144,9 +144,9 @@ func (s *scenario) services() []string {
 	return names
 }
 
-// goes waits until all that is published of hosts which died at a time is out, and adds to the
-// row how long that took. It is no error yet if that was too long.
-func (s *scenario) goes(at time.Time, bound time.Duration, hosts ...*e2e.Host) {
+// expectOut waits until all endpoints of hosts that died at a time are taken out, and adds to the row
+// how long that took. It does not check the bound.
+func (s *scenario) expectOut(at time.Time, bound time.Duration, hosts ...*e2e.Host) {
 	s.t.Helper()
 	for _, host := range hosts {
 		for _, address := range host.Addresses {
@@ -168,8 +168,8 @@ func (s *scenario) goes(at time.Time, bound time.Duration, hosts ...*e2e.Host) {
 	}
 }
 
-// allIn waits until all addresses of hosts are published in all services.
-func (s *scenario) allIn(within time.Duration, hosts ...*e2e.Host) {
+// awaitAllIn waits until all addresses of hosts are published in all Services.
+func (s *scenario) awaitAllIn(within time.Duration, hosts ...*e2e.Host) {
 	s.t.Helper()
 	deadline := time.Now().Add(within)
 	for _, host := range hosts {
@@ -182,8 +182,8 @@ func (s *scenario) allIn(within time.Duration, hosts ...*e2e.Host) {
 	}
 }
 
-// still expects that nobody who is well has been taken out so far.
-func (s *scenario) still() {
+// expectNoneWronglyOut expects that no healthy endpoint has been taken out so far.
+func (s *scenario) expectNoneWronglyOut() {
 	s.t.Helper()
 	s.Expect(s.wronglyOut()).To(BeEmpty(), "healthy endpoints taken out")
 }

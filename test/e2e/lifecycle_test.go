@@ -38,11 +38,10 @@ import (
 	"farpoint.dev/farpoint/test/e2e"
 )
 
-// repaired is how long it takes at most until a slice is as it should be that somebody has
-// touched.
+// repaired is the longest time until an edited slice is restored.
 const repaired = 2 * time.Second
 
-// ownSlices are the operator's in the scenario's namespace.
+// ownSlices returns the operator's slices in the scenario's namespace.
 func (s *scenario) ownSlices() []discoveryv1.EndpointSlice {
 	s.t.Helper()
 	list := &discoveryv1.EndpointSliceList{}
@@ -51,8 +50,8 @@ func (s *scenario) ownSlices() []discoveryv1.EndpointSlice {
 	return list.Items
 }
 
-// Somebody deletes the slices and edits them, again and again. Nobody is blamed for what
-// healthy endpoints lose by that, but it is restored at once.
+// Somebody deletes and edits the slices again and again. Traffic that healthy endpoints lose by that
+// is no error, but the slices are restored at once.
 func TestSlicesAreTamperedWith(t *testing.T) {
 	tampering := map[string]func(s *scenario, slice *discoveryv1.EndpointSlice) error{
 		"deleted": func(s *scenario, slice *discoveryv1.EndpointSlice) error { return world.Client.Delete(s.ctx, slice) },
@@ -90,15 +89,15 @@ func TestSlicesAreTamperedWith(t *testing.T) {
 						g.Expect(endpoint.Conditions.Ready).To(HaveValue(BeTrue()))
 					}
 				}).WithTimeout(repaired).WithPolling(10*time.Millisecond).Should(Succeed(), "%s, round %d", name, round)
-				s.note("repairedMs", time.Since(at))
+				s.recordMax("repairedMs", time.Since(at))
 			}
 		}
 		s.finish()
 	})
 }
 
-// A hundred objects and more come and go. Nothing of them stays, neither in the API server
-// nor in the operator.
+// More than a hundred objects are created and deleted. Nothing of them remains in the API server or in
+// the operator.
 func TestObjectsComeAndGo(t *testing.T) {
 	playWithOneDead(t, "200 objects created and deleted in a storm", func(s *scenario) {
 		leads, _ := s.leader()
@@ -126,7 +125,7 @@ func TestObjectsComeAndGo(t *testing.T) {
 			}
 			over := time.Now()
 			s.Eventually(s.ownSlices).WithTimeout(afterStorm).Should(HaveLen(1), "only the scenario's own slice is to stay")
-			s.note("goneMs", time.Since(over))
+			s.recordMax("goneMs", time.Since(over))
 		}
 		s.Eventually(func(g Gomega) {
 			after := s.footprint(leads)
@@ -139,12 +138,12 @@ func TestObjectsComeAndGo(t *testing.T) {
 		}).WithTimeout(time.Minute).WithPolling(time.Second).Should(Succeed())
 		s.finish()
 		s.Expect(s.row.Failures).To(BeZero(), "failed requests")
-		s.watched()
+		s.expectDeathFound()
 	})
 }
 
-// footprint is what a replica shows of itself: its goroutines, the targets that it probes,
-// and its series that name a namespace or an object.
+// footprint counts a replica's goroutines, the targets that it probes, and its series that name a
+// namespace or an object.
 type footprint struct{ goroutines, targets, series float64 }
 
 func (s *scenario) footprint(of *e2e.Operator) footprint {
@@ -158,9 +157,8 @@ func (s *scenario) footprint(of *e2e.Operator) footprint {
 	}
 }
 
-// The operator of the commit before is replaced by this one, and this by the one before, and
-// so on, each time with its manifests and one replica after the other. Objects stay as they
-// are, and so do their endpoints.
+// The operator of the previous commit is upgraded to this one, downgraded, and so on, each time with
+// its manifests and one replica after the other. Objects and their endpoints stay as they are.
 func TestUpgrade(t *testing.T) {
 	previous := fromEnvironment("E2E_PREVIOUS", filepath.Join(root, "dist/previous"))
 	before := filepath.Join(previous, "bin/manager")
@@ -192,10 +190,10 @@ func TestUpgrade(t *testing.T) {
 				start := time.Now()
 				s.Expect(s.roll(version.folder, version.binary)).To(Succeed())
 				s.probedSince(time.Now(), takeover)
-				s.note("rolloutMs", time.Since(start))
+				s.recordMax("rolloutMs", time.Since(start))
 			}
 		}
-		s.unharmed()
+		s.expectUnharmed()
 	})
 }
 
@@ -222,7 +220,7 @@ func (s *scenario) roll(folder, binary string) error {
 	return nil
 }
 
-// removal is how long it takes at most until a namespace is gone.
+// removal is the longest time until a namespace is gone.
 const removal = 10 * time.Second
 
 func (s *scenario) removeNamespace(within time.Duration) {
@@ -234,7 +232,7 @@ func (s *scenario) removeNamespace(within time.Duration) {
 	}).WithTimeout(within).Should(BeTrue(), "the namespace is to go")
 }
 
-// Who removes the operator first can remove all the rest as well: nothing waits for it.
+// If the operator is removed first, everything else can still be removed: nothing waits for it.
 func TestOperatorIsRemovedFirst(t *testing.T) {
 	play(t, "operator removed before its objects", 2, quick, func(s *scenario) {
 		s.create(s.endpoints())
@@ -250,10 +248,10 @@ func TestOperatorIsRemovedFirst(t *testing.T) {
 		at := time.Now()
 		s.Expect(world.Client.Delete(s.ctx, s.object)).To(Succeed())
 		s.Eventually(s.ownSlices).WithTimeout(removal).Should(HaveLen(1), "the object's slices are to go with it")
-		s.note("slicesGoneMs", time.Since(at))
+		s.recordMax("slicesGoneMs", time.Since(at))
 		at = time.Now()
 		s.removeNamespace(removal)
-		s.note("namespaceGoneMs", time.Since(at))
+		s.recordMax("namespaceGoneMs", time.Since(at))
 		s.finish()
 	})
 }

@@ -38,7 +38,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Metrics are those of a replica, by their names.
+// Metrics are the metrics of a replica, by name.
 type Metrics map[string]*dto.MetricFamily
 
 // Sum adds up the samples of a counter or a gauge; 0 if there is none.
@@ -65,7 +65,7 @@ func (m Metrics) Labelled(name string) int {
 	return count
 }
 
-// Metrics asks the operator as Prometheus does, which the administrator has allowed to.
+// Metrics scrapes the operator, as Prometheus does with the right to read metrics.
 func (o *Operator) Metrics(ctx context.Context) (Metrics, error) {
 	token, err := o.cluster.metricsToken(ctx)
 	if err != nil {
@@ -73,7 +73,7 @@ func (o *Operator) Metrics(ctx context.Context) (Metrics, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	// The certificate is one that the operator has made for itself.
+	// The operator's certificate is self-signed.
 	insecure := &tls.Config{InsecureSkipVerify: true, RootCAs: x509.NewCertPool()} //nolint:gosec // see above
 	transport := &http.Transport{DialContext: o.Pod.DialContext, DisableKeepAlives: true, TLSClientConfig: insecure}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+net.JoinHostPort(o.Pod.Address.String(), "8443")+"/metrics", http.NoBody)
@@ -93,7 +93,7 @@ func (o *Operator) Metrics(ctx context.Context) (Metrics, error) {
 	return parser.TextToMetricFamilies(response.Body)
 }
 
-// metricsToken is that of a ServiceAccount that may read metrics.
+// metricsToken returns the token of a ServiceAccount that may read metrics.
 func (c *Cluster) metricsToken(ctx context.Context) (string, error) {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: "e2e-metrics"}}
 	binding := &rbacv1.ClusterRoleBinding{

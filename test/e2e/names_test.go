@@ -31,11 +31,11 @@ import (
 	"farpoint.dev/farpoint/test/e2e"
 )
 
-// staleAfter is when everybody can see that a verdict is not renewed; see the user guide.
+// staleAfter is the time after which the status shows a verdict as stale; see the user guide.
 const staleAfter = 30 * time.Second
 
-// No name can be resolved any more, neither those of endpoints nor those in probe URLs. That is
-// nobody's death.
+// No name can be resolved any more, neither those of endpoints nor those in probe URLs. No endpoint
+// dies by that.
 func TestNameServerIsDead(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []struct {
@@ -71,15 +71,15 @@ func TestNameServerIsDead(t *testing.T) {
 				s.Expect(fault.begin(server)).To(Succeed())
 				at := time.Now()
 				s.Eventually(s.conditionOf).WithArguments(named, farpointv1.AddressesResolvedCondition).WithTimeout(30 * time.Second).Should(HavePrefix("False "))
-				s.note("unresolvedSaidMs", time.Since(at))
+				s.recordMax("unresolvedSaidMs", time.Since(at))
 				for _, mortal := range []*e2e.Host{sites[0], sites[6]} {
 					died, err := mortal.Kill()
 					s.Expect(err).NotTo(HaveOccurred())
-					s.goes(died, quick.Refusal(), mortal)
+					s.expectOut(died, quick.Refusal(), mortal)
 				}
 				s.Eventually(s.conditionOf).WithArguments(probedByName, farpointv1.VerdictsCurrentCondition).WithTimeout(staleAfter + 10*time.Second).Should(HavePrefix("False "))
-				s.note("staleSaidMs", time.Since(at))
-				s.still()
+				s.recordMax("staleSaidMs", time.Since(at))
+				s.expectNoneWronglyOut()
 
 				s.Expect(fault.end(server)).To(Succeed())
 				s.Eventually(s.conditionOf).WithArguments(named, farpointv1.AddressesResolvedCondition).WithTimeout(time.Minute).Should(HavePrefix("True "))
@@ -90,10 +90,10 @@ func TestNameServerIsDead(t *testing.T) {
 	}
 }
 
-// nameOf is the DNS name of the i-th site.
+// nameOf returns the DNS name of the i-th site.
 func nameOf(i int) string { return fmt.Sprintf("web-%d.example", i+1) }
 
-// records are those of all sites.
+// records returns the DNS records of all sites.
 func records(sites []*e2e.Host) []string {
 	var list []string
 	for i, site := range sites {
@@ -102,7 +102,7 @@ func records(sites []*e2e.Host) []string {
 	return list
 }
 
-// conditionOf is a condition of an object as in "False NameServerTimeout", "" if there is none.
+// conditionOf returns a condition of an object as in "False NameServerTimeout"; "" if there is none.
 func (s *scenario) conditionOf(name, kind string) string {
 	s.t.Helper()
 	object := &farpointv1.ExternalService{}

@@ -89,10 +89,10 @@ func (n *NameServer) Start() (err error) {
 	}
 }
 
-// Kill ends dnsmasq: the host answers that nobody listens.
+// Kill ends dnsmasq: the host refuses queries.
 func (n *NameServer) Kill() error { return n.running.Kill() }
 
-// Freeze stops dnsmasq without ending it: nobody answers.
+// Freeze stops dnsmasq without ending it: queries get no answer.
 func (n *NameServer) Freeze() error { return n.running.Signal(syscall.SIGSTOP) }
 
 // Thaw ends a Freeze.

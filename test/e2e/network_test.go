@@ -33,7 +33,7 @@ import (
 	"farpoint.dev/farpoint/test/e2e"
 )
 
-// isolated reports whether the object says that the operator has lost its network.
+// isolated reports whether the status says that the operator's own network is down.
 func (s *scenario) isolated() bool {
 	object := &farpointv1.ExternalService{}
 	s.Expect(s.ground.cluster.Client.Get(s.ctx, client.ObjectKeyFromObject(s.object), object)).To(Succeed())
@@ -49,19 +49,19 @@ func TestUplinkIsCut(t *testing.T) {
 			s.cleanup(func() { _ = leads.Reconnect() }) // if that was not done below
 			cut := time.Now()
 			s.Eventually(s.isolated).WithTimeout(10*time.Second).Should(BeTrue(), "the object is to say so")
-			s.note("noticedMs", time.Since(cut))
+			s.recordMax("noticedMs", time.Since(cut))
 			pause(5 * time.Second)
 			s.Expect(leads.Reconnect()).To(Succeed())
 			back := time.Now()
 			s.Eventually(s.isolated).WithTimeout(10 * time.Second).Should(BeFalse())
-			s.note("releasedMs", time.Since(back))
+			s.recordMax("releasedMs", time.Since(back))
 			s.probedSince(back, takeover)
 		}
-		s.unharmed()
+		s.expectUnharmed()
 	})
 }
 
-// A cut that is over before anybody could be sure of it.
+// A cut that ends before any endpoint reaches its failure threshold.
 func TestUplinkIsCutForAMoment(t *testing.T) {
 	playWithOneDead(t, "operator's uplink cut for up to 3 s", func(s *scenario) {
 		leads, _ := s.leader()
@@ -72,7 +72,7 @@ func TestUplinkIsCutForAMoment(t *testing.T) {
 			s.Expect(leads.Reconnect()).To(Succeed())
 			s.probedSince(time.Now(), takeover)
 		}
-		s.unharmed()
+		s.expectUnharmed()
 	})
 }
 
@@ -87,14 +87,14 @@ func TestLinkIsDown(t *testing.T) {
 			pause(5 * time.Second)
 			s.Expect(leads.Plug()).To(Succeed())
 			s.probedSince(time.Now(), takeover)
-			s.note("probingGapMs", s.longestGap(start))
+			s.recordMax("probingGapMs", s.longestGap(start))
 		}
-		s.unharmed()
+		s.expectUnharmed()
 	})
 }
 
-// A whole site is gone: a third of all endpoints, all in one network. That is no fault of
-// the operator's own network.
+// A whole site is lost: a third of all endpoints, all in one network. That must not count as a fault
+// of the operator's own network.
 func TestSiteIsLost(t *testing.T) {
 	play(t, "one site of three cut off", 0, quick, func(s *scenario) {
 		for _, name := range []string{"site-1", "site-2", "site-3"} {
@@ -124,7 +124,7 @@ func TestSiteIsLost(t *testing.T) {
 	})
 }
 
-// What cannot be probed is not dead.
+// Endpoints that cannot be probed do not count as dead.
 func TestNoFilesLeft(t *testing.T) {
 	playWithOneDead(t, "operator out of file descriptors", func(s *scenario) {
 		for range *repetitions {
@@ -140,13 +140,13 @@ func TestNoFilesLeft(t *testing.T) {
 			}
 			s.Expect(leads.LimitFiles(1024)).To(Succeed())
 			s.probedSince(time.Now(), takeover)
-			s.note("probingGapMs", s.longestGap(limited))
+			s.recordMax("probingGapMs", s.longestGap(limited))
 		}
-		s.unharmed()
+		s.expectUnharmed()
 	})
 }
 
-// 4,096 endpoints that swallow every packet do not delay the 100 that live.
+// 4,096 endpoints that drop every packet do not delay the verdicts on 100 live ones.
 func TestBlackHoles(t *testing.T) {
 	play(t, "4096 black-holed endpoints next to 100", 1, quick, func(s *scenario) {
 		hole := s.addHost("black-hole", 1)
@@ -178,7 +178,7 @@ func TestBlackHoles(t *testing.T) {
 		for range 3 {
 			s.deaths(requests, quick.Refusal(), []*e2e.Host{mortal}, kill)
 			s.Expect(mortal.Start()).To(Succeed())
-			s.isIn(mortal, quick.Recovery()+10*time.Second)
+			s.awaitIn(mortal, quick.Recovery()+10*time.Second)
 		}
 		s.finish()
 		s.row.Further["probingGapMs"] = float64(s.gapAt(living, s.measuredSince).Milliseconds())
@@ -186,7 +186,7 @@ func TestBlackHoles(t *testing.T) {
 	})
 }
 
-// declareSilent has endpoints probed of which nobody answers.
+// declareSilent creates an ExternalService whose endpoints never answer.
 func (s *scenario) declareSilent(addresses []netip.Addr) {
 	s.t.Helper()
 	var endpoints []farpointv1.Endpoint

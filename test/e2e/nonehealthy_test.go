@@ -35,13 +35,12 @@ import (
 // refusals it sends a client six, and then one a second (net.ipv4.icmp_ratelimit).
 const refusedRate = 2
 
-// availability changes how endpoints are published of which few are healthy.
+// availability sets how endpoints are published while few of them are healthy.
 func availability(rules farpointv1.Availability) func(*corev1.ServiceSpec, *farpointv1.ExternalServiceSpec) {
 	return func(_ *corev1.ServiceSpec, spec *farpointv1.ExternalServiceSpec) { spec.Availability = rules }
 }
 
-// Without a backend clients are refused at once, and as soon as there is one again they
-// are served.
+// Without a backend, clients are refused at once. They are served as soon as there is one again.
 func TestPublishNone(t *testing.T) {
 	t.Parallel()
 	// Two of them: three networks that die at one time are a fault of the operator's.
@@ -55,7 +54,7 @@ func TestPublishNone(t *testing.T) {
 			s.Expect(err).NotTo(HaveOccurred())
 		}
 		for _, host := range s.hosts {
-			s.isOut(host, quick.Silence()+10*time.Second)
+			s.awaitOut(host, quick.Silence()+10*time.Second)
 		}
 		down := time.Now().Add(e2e.Slack)
 		time.Sleep(e2e.Slack)
@@ -63,7 +62,7 @@ func TestPublishNone(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		for _, request := range refused.Stop() {
 			s.Expect(request.Outcome).To(Equal(traffic.Refused), "%v", request)
-			s.note("refusedWithinMs", request.Took)
+			s.recordMax("refusedWithinMs", request.Took)
 		}
 		s.Expect(s.row.Further["refusedWithinMs"]).To(BeNumerically("<=", e2e.Slack.Milliseconds()))
 		requests := client.Between(down, down.Add(time.Second))
@@ -76,26 +75,26 @@ func TestPublishNone(t *testing.T) {
 			s.Expect(host.Repair()).To(Succeed())
 		}
 		mended := time.Since(back)
-		s.returns(client, back, mended+quick.Recovery())
+		s.expectRecovery(client, back, mended+quick.Recovery())
 		s.finish()
 		s.Expect(s.row.SliceWrites).To(BeNumerically("<=", 4))
 	})
 }
 
-// returns expects that clients are served well again soon after a time.
-func (s *scenario) returns(client *traffic.Client, back time.Time, bound time.Duration) {
+// expectRecovery expects that a client is served again soon after a time.
+func (s *scenario) expectRecovery(client *traffic.Client, back time.Time, bound time.Duration) {
 	s.t.Helper()
 	for _, host := range s.hosts {
-		s.isIn(host, bound+10*time.Second)
+		s.awaitIn(host, bound+10*time.Second)
 	}
 	time.Sleep(time.Until(back.Add(bound + settleTime)))
 	outage := e2e.LastFailure(client.Between(back, time.Now()), back)
-	s.note("lastFailureAfterReturnMs", outage)
-	s.note("recoveryBoundMs", quick.Recovery())
+	s.recordMax("lastFailureAfterReturnMs", outage)
+	s.recordMax("recoveryBoundMs", quick.Recovery())
 	s.Expect(outage).To(BeNumerically("<=", bound+e2e.Slack))
 }
 
-// failChecks makes the health checks of hosts fail that serve as well as ever.
+// failChecks makes the health checks of hosts fail, which serve clients nevertheless.
 func (s *scenario) failChecks(hosts ...*e2e.Host) {
 	s.t.Helper()
 	for _, host := range hosts {
@@ -104,7 +103,7 @@ func (s *scenario) failChecks(hosts ...*e2e.Host) {
 	}
 }
 
-// passChecks ends failChecks, and returns when it did.
+// passChecks ends failChecks, and returns the time.
 func (s *scenario) passChecks(hosts ...*e2e.Host) time.Time {
 	s.t.Helper()
 	at := time.Now()
@@ -115,7 +114,7 @@ func (s *scenario) passChecks(hosts ...*e2e.Host) time.Time {
 	return at
 }
 
-// backends are who answered between two times, and how often.
+// backends counts the answers of each backend between two times.
 func backends(client *traffic.Client, from, to time.Time) map[string]int {
 	counts := map[string]int{}
 	for _, request := range client.Between(from, to) {
@@ -124,8 +123,8 @@ func backends(client *traffic.Client, from, to time.Time) map[string]int {
 	return counts
 }
 
-// One of three is dead when the health check itself breaks. Nobody notices but the
-// operator: traffic goes on to who was healthy last.
+// One of three hosts is dead when the health check itself breaks. Clients do not notice: traffic
+// still goes to the hosts that were healthy last.
 func TestPublishLastHealthy(t *testing.T) {
 	t.Parallel()
 	play(t, "probe breaks, PublishLastHealthy", 3, quick, func(s *scenario) {
@@ -145,7 +144,7 @@ func TestPublishLastHealthy(t *testing.T) {
 		s.leaving = well
 		s.passChecks(well...)
 		for _, host := range well {
-			s.isIn(host, quick.Recovery()+10*time.Second)
+			s.awaitIn(host, quick.Recovery()+10*time.Second)
 		}
 		s.Expect(e2e.Failures(client.Between(broken, time.Now()))).To(BeZero())
 		s.finish()
@@ -173,8 +172,8 @@ func TestPublishAll(t *testing.T) {
 		dead, well := s.hosts[2], s.hosts[:2]
 		broken := time.Now()
 		s.failChecks(well...)
-		s.isIn(dead, quick.Refusal()+10*time.Second)
-		s.note("openedMs", time.Since(broken))
+		s.awaitIn(dead, quick.Refusal()+10*time.Second)
+		s.recordMax("openedMs", time.Since(broken))
 		open := time.Now().Add(e2e.Slack)
 		s.Expect(e2e.Failures(client.Between(broken, open.Add(-2*e2e.Slack)))).To(BeZero())
 		time.Sleep(3 * time.Second)
@@ -186,11 +185,11 @@ func TestPublishAll(t *testing.T) {
 		// Once one has been found healthy, the other is out until it has been, too.
 		s.leaving = well
 		back := s.passChecks(well...)
-		s.isOut(dead, quick.Recovery()+10*time.Second)
+		s.awaitOut(dead, quick.Recovery()+10*time.Second)
 		time.Sleep(time.Until(back.Add(quick.Recovery() + settleTime)))
 		outage := e2e.LastFailure(client.Between(back, time.Now()), back)
-		s.note("lastFailureAfterReturnMs", outage)
-		s.note("recoveryBoundMs", quick.Recovery())
+		s.recordMax("lastFailureAfterReturnMs", outage)
+		s.recordMax("recoveryBoundMs", quick.Recovery())
 		s.Expect(outage).To(BeNumerically("<=", quick.Recovery()+e2e.Slack))
 		s.finish()
 	})
@@ -205,7 +204,7 @@ func TestMinHealthyPercent(t *testing.T) {
 		s.begin()
 		for _, host := range s.hosts[:2] {
 			s.failChecks(host)
-			s.isOut(host, quick.Refusal()+e2e.Slack)
+			s.awaitOut(host, quick.Refusal()+e2e.Slack)
 		}
 		half := time.Now().Add(e2e.Slack)
 		time.Sleep(settleTime)
@@ -213,7 +212,7 @@ func TestMinHealthyPercent(t *testing.T) {
 		s.failChecks(s.hosts[2])
 		s.awaitCondition(farpointv1.FailOpenCondition, "True BelowMinHealthyPercent")
 		for _, host := range s.hosts {
-			s.isIn(host, quick.Refusal()+10*time.Second)
+			s.awaitIn(host, quick.Refusal()+10*time.Second)
 		}
 		open := time.Now().Add(e2e.Slack)
 		time.Sleep(2 * time.Second)

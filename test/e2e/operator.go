@@ -47,7 +47,7 @@ const (
 	accountName     = "farpoint-controller-manager"
 	deploymentName  = "farpoint-controller-manager"
 	leaseName       = "farpoint-manager"
-	// nonroot is the user that the image of the operator runs as.
+	// nonroot is the user of the operator's image.
 	nonroot = "65532"
 	// accountFolder is where a Pod finds its ServiceAccount's token.
 	accountFolder = "/run/secrets/kubernetes.io/serviceaccount"
@@ -56,7 +56,7 @@ const (
 // account holds the files that a Pod of the operator gets: token, ca.crt, namespace.
 type account struct{ folder string }
 
-// newAccount takes the token of the ServiceAccount that is installed, for a Pod.
+// newAccount gets a token of the installed ServiceAccount for a Pod.
 func (c *Cluster) newAccount(ctx context.Context, pod *netns.Pod) (account, error) {
 	a := account{filepath.Join(c.folder, "account-"+pod.Name)}
 	of := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: accountName}}
@@ -79,8 +79,8 @@ func (c *Cluster) newAccount(ctx context.Context, pod *netns.Pod) (account, erro
 	return a, nil
 }
 
-// Operator is a replica of Farpoint: a Pod of its own in all that matters to it, with the
-// arguments, the user and the rights that the manifests give it.
+// Operator is a replica of Farpoint. It runs as in a Pod, with the arguments, the user and the rights
+// that the manifests give it.
 type Operator struct {
 	Pod *netns.Pod
 
@@ -89,7 +89,7 @@ type Operator struct {
 	options OperatorOptions
 }
 
-// OperatorOptions are what may differ from the manifests.
+// OperatorOptions are the differences from the manifests.
 type OperatorOptions struct {
 	// Binary is the operator; empty means the one under test.
 	Binary string
@@ -99,7 +99,7 @@ type OperatorOptions struct {
 	Arguments []string
 }
 
-// StartOperator makes a Pod and runs the operator in it.
+// StartOperator creates a Pod and runs the operator in it.
 func (c *Cluster) StartOperator(ctx context.Context, options OperatorOptions) (*Operator, error) {
 	pod, err := c.Router().NewPod("operator")
 	if err != nil {
@@ -115,8 +115,8 @@ func (c *Cluster) StartOperator(ctx context.Context, options OperatorOptions) (*
 	return operator, operator.Start(ctx)
 }
 
-// Start runs the operator, again if need be. The process is there when it returns, and may
-// not be ready.
+// Start runs the operator, for the first time or again. It returns when the process exists, before it
+// is ready.
 func (o *Operator) Start(ctx context.Context) error {
 	arguments, err := o.cluster.deployedArguments(ctx)
 	if err != nil {
@@ -148,7 +148,7 @@ exec setpriv --reuid=%[4]s --regid=%[4]s --clear-groups --bounding-set=-all --no
 	return err
 }
 
-// deployedArguments are those of the Deployment.
+// deployedArguments returns the arguments in the Deployment.
 func (c *Cluster) deployedArguments(ctx context.Context) ([]string, error) {
 	deployment := &appsv1.Deployment{}
 	key := client.ObjectKey{Namespace: systemNamespace, Name: deploymentName}
@@ -219,17 +219,14 @@ func (o *Operator) Pause() error { return o.running.Signal(syscall.SIGSTOP) }
 // Resume ends Pause.
 func (o *Operator) Resume() error { return o.running.Signal(syscall.SIGCONT) }
 
-// LimitFiles allows the operator that many open files from now on, those that are open
-// included.
+// LimitFiles limits the operator's open files from now on, including those that are open.
 func (o *Operator) LimitFiles(most int) error {
-	// As the operator's own user: where root is not all-powerful, in a container, it may
-	// not do it to others.
+	// As the operator's own user: in a container, root may lack the right to do it.
 	return netns.Run(o.Pod.Command("setpriv", "--reuid="+nonroot, "--regid="+nonroot, "--clear-groups",
 		"prlimit", fmt.Sprintf("--pid=%d", o.running.PID()), fmt.Sprintf("--nofile=%d:", most)), "")
 }
 
-// Use has the operator started from another binary from now on; empty means the one under
-// test.
+// Use makes Start run another binary from now on; empty means the one under test.
 func (o *Operator) Use(binary string) {
 	if o.options.Binary = binary; binary == "" {
 		o.options.Binary = o.cluster.binaries.Manager
@@ -242,8 +239,8 @@ func (o *Operator) OpenFiles() (int, error) {
 	return len(entries), err
 }
 
-// Isolate silently drops what the operator sends to hosts outside, and what they send to
-// it: its own uplink is gone, the API server is not. Nobody else is affected.
+// Isolate silently drops all packets between the operator and hosts outside: its uplink is cut, but
+// the API server is still reachable. Nothing else is affected.
 func (o *Operator) Isolate() error {
 	return o.filter("isolate", fmt.Sprintf(`
 		ip saddr %[1]s ip daddr 198.18.0.0/15 drop
@@ -252,15 +249,15 @@ func (o *Operator) Isolate() error {
 		ip6 daddr %[2]s ip6 saddr fd18::/16 drop`, o.Pod.Address, o.Pod.Address6))
 }
 
-// Reject has the node answer in the place of hosts outside, with an nftables reject such as
+// Reject makes the node answer instead of hosts outside, with an nftables reject such as
 // "tcp reset" or "icmp host-unreachable". The kernel limits how many ICMP messages it sends,
-// as routers do: most probes then fall silent.
+// as routers do: most probes then get no answer.
 func (o *Operator) Reject(with string) error {
 	return o.filter("isolate", fmt.Sprintf(`
 		ip saddr %s ip daddr 198.18.0.0/15 meta l4proto tcp reject with %s`, o.Pod.Address, with))
 }
 
-// RejectLocally has the Pod's own packet filter do the same, until AcceptLocally.
+// RejectLocally does the same by the Pod's own packet filter, until AcceptLocally.
 func (o *Operator) RejectLocally(with string) error {
 	return o.Pod.NFT(fmt.Sprintf(`table inet isolate {
 		chain output { type filter hook output priority 0;
@@ -272,7 +269,7 @@ func (o *Operator) RejectLocally(with string) error {
 // AcceptLocally ends RejectLocally.
 func (o *Operator) AcceptLocally() error { return o.Pod.NFT("delete table inet isolate") }
 
-// Lose drops so many of a hundred packets to hosts outside at random, and as many of theirs.
+// Lose drops this percentage of the packets to and from hosts outside, at random.
 func (o *Operator) Lose(percent int) error {
 	return o.filter("isolate", fmt.Sprintf(`
 		ip saddr %[1]s ip daddr 198.18.0.0/15 numgen random mod 100 < %[2]d drop
@@ -282,8 +279,8 @@ func (o *Operator) Lose(percent int) error {
 // Reconnect ends Isolate, Reject or Lose.
 func (o *Operator) Reconnect() error { return o.unfilter("isolate") }
 
-// ResetConnections ends all connections between operators and the API server by packets of the
-// node's own, watches included. New ones are let through.
+// ResetConnections resets all connections between operators and the API server, watches included.
+// New connections work.
 func ResetConnections(operators ...*Operator) error {
 	var failed []error
 	for _, operator := range operators {
@@ -291,8 +288,8 @@ func ResetConnections(operators ...*Operator) error {
 		ip saddr %[1]s tcp dport { 443, %[2]s, %[3]s } ct state established reject with tcp reset`,
 			operator.Pod.Address, apiPort, faultPort)))
 	}
-	// Rules see packets, so that there must be some: every replica looks at the lease every
-	// second or two, over the connection that its watches have as well.
+	// The rules need packets to act on: every replica reads the lease every second or two, over the
+	// connection that its watches use as well.
 	time.Sleep(3 * time.Second)
 	for _, operator := range operators {
 		failed = append(failed, operator.unfilter("reset"))
@@ -314,8 +311,8 @@ func (o *Operator) unfilter(name string) error {
 	return o.Pod.Node.NFT(fmt.Sprintf("delete table inet %s-%s", o.Pod.Link, name))
 }
 
-// Divert leads the operator's new connections to the API server to the faulty one
-// instead, and Undivert no longer. Connections that stand stay where they lead.
+// Divert redirects the operator's new connections to the API server to the faulty one, until
+// Undivert. Established connections stay as they are.
 func (o *Operator) Divert(to *FaultyServer) error {
 	return o.Pod.Node.NFT(fmt.Sprintf(`table ip %s-divert {
 		chain prerouting { type nat hook prerouting priority dstnat - 5;

@@ -35,9 +35,9 @@ const niceValue = -10
 // belongs to, against other sessions; sched(7).
 const autogroup = "/proc/self/autogroup"
 
-// TakePrecedence has this process, and what it starts from now on, go before others on the
-// machine: what is measured is late by milliseconds, and others would add theirs. The
-// function that it returns gives back what outlives this process.
+// TakePrecedence gives this process, and those that it starts from now on, priority over others on
+// the machine: the measured times are milliseconds, to which other processes would add theirs. The
+// function that it returns restores the settings that outlive this process.
 func TakePrecedence() (giveBack func() error, err error) {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {

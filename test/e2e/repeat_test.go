@@ -34,13 +34,12 @@ import (
 	"farpoint.dev/farpoint/test/e2e"
 )
 
-// stage is held by scenarios that are played: by many at a time, or by one that is repeated.
+// stage is held by the scenarios that run: by many at the same time, or by one that is repeated.
 var stage sync.RWMutex
 
-// play runs a scenario that asks for so much precision that it fails, with the best of
-// operators, if the machine does not give it its time. If it fails and the machine has
-// stood still meanwhile, it is played once more, with no other at the same time, and then it
-// counts, however the machine does. The row says so.
+// play runs a scenario whose bounds are so tight that any operator would miss them on a stalled
+// machine. If the scenario fails and the machine has stalled meanwhile, it runs once more, alone, and
+// that result counts in any case. The row shows the repetition.
 func play(t *testing.T, name string, hosts int, settings e2e.Settings, story func(*scenario)) {
 	t.Helper()
 	playOn(t, shared(), name, hosts, settings, story)
@@ -61,15 +60,15 @@ func playOn(t *testing.T, at ground, name string, hosts int, settings e2e.Settin
 	t.Logf("repeated, since the machine stood still for %s: %s", stall, failure)
 	s := &scenario{WithT: NewWithT(t), t: t, ground: at, service: &corev1.Service{}, cleanup: t.Cleanup}
 	s.prepare(name, hosts, settings)
-	s.note("repeatedAfterStallMs", stall)
+	s.recordMax("repeatedAfterStallMs", stall)
 	story(s)
 }
 
-// spoiled is how a scenario failed that may be repeated.
+// spoiled is the failure of a scenario that may be repeated.
 type spoiled string
 
-// attempt plays a scenario and cleans up. It returns what failed, "" if nothing did, and
-// for how long the machine stood still meanwhile.
+// attempt plays a scenario and cleans up. It returns the failure, "" for none, and the longest stall
+// of the machine meanwhile.
 func attempt(t *testing.T, at ground, name string, hosts int, settings e2e.Settings, story func(*scenario)) (failure string, stall time.Duration) {
 	t.Helper()
 	stage.RLock()
@@ -98,7 +97,7 @@ func attempt(t *testing.T, at ground, name string, hosts int, settings e2e.Setti
 	return "", 0
 }
 
-// callSites are the lines of tests from which the caller was called, as in "drain_test.go:47: ".
+// callSites returns the lines of tests on the call stack, as in "drain_test.go:47: ".
 func callSites() string {
 	callers := make([]uintptr, 50)
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers)])
@@ -114,8 +113,8 @@ func callSites() string {
 	}
 }
 
-// longestStall is how long the machine stood still at most since the scenario began, as far
-// as this process or one of the clients noticed.
+// longestStall returns the longest stall of the machine since the scenario began that this process or
+// one of the clients noticed.
 func (s *scenario) longestStall() time.Duration {
 	longest := world.stalls.Longest(s.started)
 	for _, client := range s.clients {

@@ -33,22 +33,22 @@ import (
 	"time"
 )
 
-// Row is what a scenario has shown.
+// Row is the result of a scenario.
 type Row struct {
 	Name string
-	// Requests were sent by the scenario's clients, Failures of them in vain.
+	// Requests counts the requests of the scenario's clients, and Failures those that failed.
 	Requests, Failures int
-	// LastFailure is the longest time from a fault to the last request that failed by it.
+	// LastFailure is the longest time from a fault to the last request that failed because of it.
 	LastFailure time.Duration
-	// DetectionBound is what the settings of the health check promise at most; 0 where
+	// DetectionBound is the longest detection time by the settings of the health check; 0 where
 	// nothing dies.
 	DetectionBound time.Duration
-	// Deaths are all that LastFailure and DetectionBound are the longest of.
+	// Deaths are the deaths of which LastFailure and DetectionBound are the maxima.
 	Deaths []Death
-	// HealthyTakenOut counts how often an endpoint lost its traffic that was well.
+	// HealthyTakenOut counts how often a healthy endpoint lost its traffic.
 	HealthyTakenOut int
-	// DeadPublished counts endpoints that were still published when the bound of their death
-	// was over, and [Slack].
+	// DeadPublished counts endpoints that were still published when the bound of their death, plus
+	// [Slack], had passed.
 	DeadPublished int
 	// SliceWrites are the operator's, during the scenario.
 	SliceWrites int
@@ -56,10 +56,10 @@ type Row struct {
 	Further map[string]float64
 }
 
-// Death is what clients noticed of one.
+// Death is what clients noticed of a death.
 type Death struct {
-	// LastFailure is the time until the last request that failed by it was sent, Out that
-	// until the slices said so, and Bound that until they had to.
+	// LastFailure is the time until the last failed request was sent, Out the time until the slices
+	// showed the death, and Bound the maximum of Out.
 	LastFailure, Out, Bound time.Duration
 }
 
@@ -71,8 +71,7 @@ func (r *Row) Died(death Death) {
 	r.Further["medianLastFailureMs"] = milliseconds(median(r.Deaths, func(d Death) time.Duration { return d.LastFailure }))
 }
 
-// Gone adds a death that clients were not asked about: how long it took until an endpoint was
-// out, and within what.
+// Gone adds a death without clients: the time until an endpoint was out, and its bound.
 func (r *Row) Gone(out, bound time.Duration) {
 	r.DetectionBound = max(r.DetectionBound, bound)
 	if out > bound+Slack {
@@ -81,13 +80,13 @@ func (r *Row) Gone(out, bound time.Duration) {
 	r.Further["outMs"] = max(r.Further["outMs"], milliseconds(out))
 }
 
-// MedianDelay is by how much the last failure came after the bound, in the median of all
-// deaths; negative if before.
+// MedianDelay returns the median time from the bound of a death to its last failure; negative if the
+// failure came before.
 func (r *Row) MedianDelay() time.Duration {
 	return median(r.Deaths, func(d Death) time.Duration { return d.LastFailure - d.Bound })
 }
 
-// median is the middle one of a figure of deaths, or the one after the middle; 0 of none.
+// median returns the median of a figure of deaths, the upper one of two; 0 for none.
 func median(deaths []Death, figure func(Death) time.Duration) time.Duration {
 	var all []time.Duration
 	for _, death := range deaths {
@@ -117,14 +116,13 @@ func milliseconds(of time.Duration) float64 {
 	return float64(of.Round(time.Millisecond).Milliseconds())
 }
 
-// Report gathers rows, of scenarios that may run at one time.
+// Report collects rows of scenarios, which may run at the same time.
 type Report struct {
 	mu   sync.Mutex
 	rows []Row
 }
 
-// Add adds a row, or puts it in the place of the one with its name: that of a scenario
-// that was repeated.
+// Add adds a row, or replaces the one with its name: that of a scenario that was repeated.
 func (r *Report) Add(row Row) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,7 +130,7 @@ func (r *Report) Add(row Row) {
 	r.rows = append(r.rows, row)
 }
 
-// sorted are the rows by name, and the summary at the end.
+// sorted returns the rows by name, and the summary at the end.
 func (r *Report) sorted() []Row {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -143,8 +141,7 @@ func (r *Report) sorted() []Row {
 	return sorted
 }
 
-// summarize makes one row of those in which somebody dies: the sums of what is counted,
-// the medians of what is measured.
+// summarize combines the rows with deaths: it adds up counts, and takes the medians of times.
 func summarize(rows []Row) Row {
 	summary := Row{Name: "median of all deaths"}
 	for i := range rows {

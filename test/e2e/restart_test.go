@@ -35,22 +35,22 @@ import (
 // probe of the next one.
 const takeover = 15 * time.Second
 
-// playWithOneDead plays a scenario with five hosts that are well and one that is dead, which the
-// operator knows all about, and a client whom nothing may happen to from then on.
+// playWithOneDead plays a scenario with five healthy hosts and a dead one, all known to the operator,
+// and a client none of whose requests may fail from then on.
 func playWithOneDead(t *testing.T, name string, story func(*scenario)) {
 	t.Helper()
 	play(t, name, 6, quick, func(s *scenario) {
 		s.create(s.endpoints())
 		_, err := s.dead().Kill()
 		s.Expect(err).NotTo(HaveOccurred())
-		s.isOut(s.dead(), quick.Refusal()+10*time.Second)
+		s.awaitOut(s.dead(), quick.Refusal()+10*time.Second)
 		s.sendFromPod()
 		s.begin()
 		story(s)
 	})
 }
 
-// dead is the host of a steady scenario that is, alive those that are not.
+// dead returns the dead host of such a scenario, alive the others.
 func (s *scenario) dead() *e2e.Host    { return s.hosts[len(s.hosts)-1] }
 func (s *scenario) alive() []*e2e.Host { return s.hosts[:len(s.hosts)-1] }
 
@@ -60,26 +60,26 @@ func (s *scenario) swap() {
 	s.hosts[0], s.hosts[last] = s.hosts[last], s.hosts[0]
 }
 
-// unharmed ends a steady scenario: no request has failed, nobody has lost its traffic and
-// nothing has been written. And deaths are still found.
-func (s *scenario) unharmed() {
+// expectUnharmed ends such a scenario: no request has failed, no healthy endpoint was taken out and no
+// slice was written. Deaths are still found.
+func (s *scenario) expectUnharmed() {
 	s.t.Helper()
 	s.finish()
 	s.Expect(s.row.Failures).To(BeZero(), "failed requests")
 	s.Expect(s.row.SliceWrites).To(BeZero(), "slice writes")
 	s.Expect(s.ready(s.address(s.dead()))).To(BeFalse())
-	s.watched()
+	s.expectDeathFound()
 }
 
-// watched tests that a death is found in its time.
-func (s *scenario) watched() {
+// expectDeathFound tests that a death is found in time.
+func (s *scenario) expectDeathFound() {
 	s.t.Helper()
 	_, err := s.hosts[0].Kill()
 	s.Expect(err).NotTo(HaveOccurred())
-	s.isOut(s.hosts[0], quick.Refusal()+e2e.Slack)
+	s.awaitOut(s.hosts[0], quick.Refusal()+e2e.Slack)
 }
 
-// pause waits for a random time, so that what follows comes at a random moment.
+// pause waits for a random time, up to the longest.
 func pause(longest time.Duration) { time.Sleep(rand.N(longest)) }
 
 // leader waits until one of the replicas leads and returns it, and the others.
@@ -104,7 +104,7 @@ func (s *scenario) leader() (leads *e2e.Operator, others []*e2e.Operator) {
 func (s *scenario) probedSince(since time.Time, within time.Duration) {
 	s.t.Helper()
 	for _, host := range s.alive() {
-		if host.WasIll(time.Now()) {
+		if host.HadFault(time.Now()) {
 			continue
 		}
 		s.Eventually(func() bool {
@@ -144,13 +144,13 @@ func (s *scenario) gapAt(host *e2e.Host, since time.Time) time.Duration {
 	return longest
 }
 
-// note keeps the worst of a figure that is counted in time.
-func (s *scenario) note(name string, value time.Duration) {
+// recordMax keeps the maximum of a figure of the row.
+func (s *scenario) recordMax(name string, value time.Duration) {
 	s.row.Further[name] = max(s.row.Further[name], float64(value.Milliseconds()))
 }
 
-// alone leaves one replica for the time of a test.
-func (s *scenario) alone() *e2e.Operator {
+// keepOneReplica stops all replicas but one for the time of a test.
+func (s *scenario) keepOneReplica() *e2e.Operator {
 	s.t.Helper()
 	leads, others := s.leader()
 	for _, other := range others {
@@ -174,7 +174,7 @@ func (s *scenario) start(operator *e2e.Operator) {
 
 func TestOperatorIsRestarted(t *testing.T) {
 	playWithOneDead(t, "operator restarted (SIGTERM), one replica", func(s *scenario) {
-		operator := s.alone()
+		operator := s.keepOneReplica()
 		for range *repetitions {
 			pause(time.Second)
 			start := time.Now()
@@ -183,15 +183,15 @@ func TestOperatorIsRestarted(t *testing.T) {
 			pause(time.Second)
 			s.start(operator)
 			s.probedSince(start, takeover)
-			s.note("probingGapMs", s.longestGap(start))
+			s.recordMax("probingGapMs", s.longestGap(start))
 		}
-		s.unharmed()
+		s.expectUnharmed()
 	})
 }
 
 func TestOperatorIsKilled(t *testing.T) {
 	playWithOneDead(t, "operator killed (SIGKILL) and restarted, one replica", func(s *scenario) {
-		operator := s.alone()
+		operator := s.keepOneReplica()
 		for range *repetitions {
 			pause(time.Second)
 			start := time.Now()
@@ -199,9 +199,9 @@ func TestOperatorIsKilled(t *testing.T) {
 			pause(time.Second)
 			s.start(operator)
 			s.probedSince(start, takeover+5*time.Second)
-			s.note("probingGapMs", s.longestGap(start))
+			s.recordMax("probingGapMs", s.longestGap(start))
 		}
-		s.unharmed()
+		s.expectUnharmed()
 	})
 }
 
@@ -213,10 +213,10 @@ func TestLeaderIsKilled(t *testing.T) {
 			start := time.Now()
 			s.Expect(leads.Kill()).To(Succeed())
 			s.probedSince(start, takeover+15*time.Second)
-			s.note("probingGapMs", s.longestGap(start))
+			s.recordMax("probingGapMs", s.longestGap(start))
 			s.start(leads)
 		}
-		s.unharmed()
+		s.expectUnharmed()
 		s.Expect(s.row.Further["probingGapMs"]).To(BeNumerically("<=", takeover.Milliseconds()))
 	})
 }
@@ -229,14 +229,14 @@ func TestLeaderEnds(t *testing.T) {
 			start := time.Now()
 			took, err := leads.Stop()
 			s.Expect(err).NotTo(HaveOccurred())
-			s.note("endedMs", took)
+			s.recordMax("endedMs", took)
 			s.leader()
-			s.note("takeoverMs", time.Since(start))
+			s.recordMax("takeoverMs", time.Since(start))
 			s.probedSince(start, takeover)
-			s.note("probingGapMs", s.longestGap(start))
+			s.recordMax("probingGapMs", s.longestGap(start))
 			s.start(leads)
 		}
-		s.unharmed()
+		s.expectUnharmed()
 		s.Expect(s.row.Further["takeoverMs"]).To(BeNumerically("<=", 3000))
 		s.Expect(s.row.Further["probingGapMs"]).To(BeNumerically("<=", 3000+quick.Interval.Milliseconds()))
 	})
@@ -254,25 +254,24 @@ func TestLeaderIsPaused(t *testing.T) {
 			died, err := s.hosts[0].Kill()
 			s.Expect(err).NotTo(HaveOccurred())
 			s.Expect(s.dead().Start()).To(Succeed())
-			s.isOut(s.hosts[0], takeover+quick.Refusal())
-			s.note("outMs", time.Since(died))
-			s.isIn(s.dead(), takeover+quick.Recovery())
+			s.awaitOut(s.hosts[0], takeover+quick.Refusal())
+			s.recordMax("outMs", time.Since(died))
+			s.awaitIn(s.dead(), takeover+quick.Recovery())
 			s.swap()
 			writes := s.writes()
 
 			pause(time.Second)
 			resumed := time.Now()
 			s.Expect(leads.Resume()).To(Succeed())
-			// It learns of its successor and ends, as the kubelet expects it to, which starts it
-			// again.
+			// It learns of its successor and ends, and the kubelet restarts it.
 			s.Eventually(leads.Alive).WithTimeout(takeover).ShouldNot(Succeed())
 			s.start(leads)
 			s.probedSince(time.Now(), takeover)
 			s.Expect(world.watcher.Changes(s.namespace, resumed)).To(BeEmpty())
 			s.Expect(s.writes()).To(Equal(writes))
-			s.note("probingGapMs", s.longestGap(start))
+			s.recordMax("probingGapMs", s.longestGap(start))
 		}
 		s.finish()
-		s.watched()
+		s.expectDeathFound()
 	})
 }

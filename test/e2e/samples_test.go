@@ -37,9 +37,9 @@ import (
 // portOf finds the port of a URL.
 var portOf = regexp.MustCompile(`:\d+`)
 
-// sample is the first ExternalService of a file in config/samples, with what a scenario has
-// of its own: name and namespace, how fast endpoints are probed, and where they are. The
-// first IPv4 address and the first IPv6 address are those of the first host, and so on.
+// sample returns the first ExternalService of a file in config/samples, with the name, namespace,
+// probe settings and addresses of the scenario: the first IPv4 address and the first IPv6 address
+// become those of the first host, and so on.
 func (s *scenario) sample(file string) *farpointv1.ExternalService {
 	s.t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "config/samples", file))
@@ -72,8 +72,8 @@ func (s *scenario) sample(file string) *farpointv1.ExternalService {
 	return object
 }
 
-// apply creates an ExternalService that creates its Service, and waits until there is a
-// verdict on every endpoint and those are published that are to be.
+// apply creates an ExternalService with a serviceTemplate, and waits until there is a verdict on
+// every endpoint and the right ones are published.
 func (s *scenario) apply(object *farpointv1.ExternalService) {
 	s.t.Helper()
 	s.object = object
@@ -89,7 +89,7 @@ func (s *scenario) apply(object *farpointv1.ExternalService) {
 	}
 }
 
-// verdicts are those of the endpoints, as the status tells them.
+// verdicts returns the verdicts on the endpoints in the status.
 func (s *scenario) verdicts() []farpointv1.EndpointHealth {
 	object := &farpointv1.ExternalService{}
 	s.Expect(world.Client.Get(s.ctx, client.ObjectKeyFromObject(s.object), object)).To(Succeed())

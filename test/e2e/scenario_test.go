@@ -39,12 +39,11 @@ import (
 	"farpoint.dev/farpoint/test/e2e/traffic"
 )
 
-// quick are settings that find a death in 1.5 s if it shows as a refusal and in 2.5 s if
-// it shows as silence.
+// quick are settings that find a death in 1.5 s by refused connections, and in 2.5 s by silence.
 var quick = e2e.Settings{Interval: time.Second, Fast: 250 * time.Millisecond, Timeout: 500 * time.Millisecond, FailureThreshold: 3, SuccessThreshold: 2}
 
-// scenario is a Service with hosts of its own behind it, in a namespace of its own, and
-// clients that send requests to it.
+// scenario is a Service with its own hosts, in its own namespace, and clients that send requests to
+// it.
 type scenario struct {
 	*WithT
 	t         *testing.T
@@ -56,7 +55,7 @@ type scenario struct {
 	hosts     []*e2e.Host
 	service   *corev1.Service
 	object    *farpointv1.ExternalService
-	// declared is what there is besides.
+	// declared are the other objects.
 	declared []client.Object
 	// ipv6 endpoints are published instead of IPv4 ones.
 	ipv6          bool
@@ -64,25 +63,25 @@ type scenario struct {
 	measuredSince time.Time
 	// leaving are hosts that lose their traffic on purpose.
 	leaving []*e2e.Host
-	// started is when the scenario was, before all else.
+	// started is when the scenario began.
 	started time.Time
-	// cleanup calls a function once the scenario is over, the last one first.
+	// cleanup registers a function to call after the scenario, the last one first.
 	cleanup func(func())
 }
 
-// ground is the cluster that a scenario is played in, and what watches its slices.
+// ground is the cluster that a scenario runs in, and the watcher of its slices.
 type ground struct {
 	cluster *e2e.Cluster
 	watcher *e2e.Watcher
 }
 
-// shared is the ground of scenarios that have the operators in common.
+// shared returns the ground of scenarios that share the operators.
 func shared() ground { return ground{world.Cluster, world.watcher} }
 
-// serviceName is that of the Service and of the ExternalService of a scenario.
+// serviceName is the name of the Service and the ExternalService of a scenario.
 const serviceName = "outside"
 
-// newScenario starts hosts. Nothing is declared yet.
+// newScenario starts the hosts. It creates no objects yet.
 func newScenario(t *testing.T, name string, hosts int, settings e2e.Settings) *scenario {
 	t.Helper()
 	s := &scenario{WithT: NewWithT(t), t: t, ground: shared(), service: &corev1.Service{}, cleanup: t.Cleanup}
@@ -117,7 +116,7 @@ func (s *scenario) addHost(name string, addresses int) *e2e.Host {
 	return host
 }
 
-// endpoints are one of each host.
+// endpoints returns one endpoint for each host.
 func (s *scenario) endpoints() []farpointv1.Endpoint {
 	var list []farpointv1.Endpoint
 	for _, host := range s.hosts {
@@ -126,7 +125,7 @@ func (s *scenario) endpoints() []farpointv1.Endpoint {
 	return list
 }
 
-// address is that of a host's endpoint.
+// address returns the address of a host's endpoint.
 func (s *scenario) address(host *e2e.Host) string {
 	if s.ipv6 {
 		return host.Address6.String()
@@ -134,8 +133,8 @@ func (s *scenario) address(host *e2e.Host) string {
 	return host.Address().String()
 }
 
-// create creates the Service and the ExternalService, with changes to what they usually
-// are, and waits until every endpoint is published. They go before the hosts do.
+// create creates the Service and the ExternalService, with changes to the usual specs, and waits until
+// every endpoint is published. They are deleted before the hosts.
 func (s *scenario) create(endpoints []farpointv1.Endpoint, changes ...func(*corev1.ServiceSpec, *farpointv1.ExternalServiceSpec)) {
 	s.t.Helper()
 	s.service = &corev1.Service{
@@ -171,7 +170,7 @@ func (s *scenario) set(spec *farpointv1.ExternalServiceSpec) {
 	spec.HealthCheck.SuccessThreshold = s.settings.SuccessThreshold
 }
 
-// edit changes the spec and returns when.
+// edit changes the spec and returns the time.
 func (s *scenario) edit(change func(*farpointv1.ExternalServiceSpec)) time.Time {
 	s.t.Helper()
 	s.Eventually(func() error {
@@ -184,8 +183,8 @@ func (s *scenario) edit(change func(*farpointv1.ExternalServiceSpec)) time.Time 
 	return time.Now()
 }
 
-// publishAnother creates one more ExternalService with a Service of its own, and returns where
-// its endpoint will be.
+// publishAnother creates another ExternalService with its own Service, and returns the key of its
+// endpoint.
 func (s *scenario) publishAnother(name string, host *e2e.Host) e2e.EndpointKey {
 	s.t.Helper()
 	object := &farpointv1.ExternalService{
@@ -201,8 +200,8 @@ func (s *scenario) publishAnother(name string, host *e2e.Host) e2e.EndpointKey {
 	return e2e.EndpointKey{Namespace: s.namespace, Service: name, Address: s.address(host)}
 }
 
-// withdraw deletes what was declared and waits until its slices are gone, so that the
-// end of its hosts is no news to the operator.
+// withdraw deletes the objects and waits until their slices are gone, so that the operator does not
+// see the hosts end.
 func (s *scenario) withdraw() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -217,18 +216,18 @@ func (s *scenario) ready(address string) bool {
 	return s.ground.watcher.Ready(e2e.EndpointKey{Namespace: s.namespace, Service: serviceName, Address: address})
 }
 
-// isOut waits until the slices say that a host gets no traffic, and isIn until it does.
-func (s *scenario) isOut(host *e2e.Host, within time.Duration) {
+// awaitOut waits until a host is taken out of the slices, and isIn until it does.
+func (s *scenario) awaitOut(host *e2e.Host, within time.Duration) {
 	s.t.Helper()
 	s.Eventually(s.ready).WithArguments(s.address(host)).WithTimeout(within).WithPolling(5*time.Millisecond).Should(BeFalse(), "%s is to be taken out", host.Name)
 }
 
-func (s *scenario) isIn(host *e2e.Host, within time.Duration) {
+func (s *scenario) awaitIn(host *e2e.Host, within time.Duration) {
 	s.t.Helper()
 	s.Eventually(s.ready).WithArguments(s.address(host)).WithTimeout(within).WithPolling(5*time.Millisecond).Should(BeTrue(), "%s is to be published again", host.Name)
 }
 
-// clusterIP is the Service's address of the endpoints' family, with the port.
+// clusterIP returns the Service's address of the endpoints' family, with the port.
 func (s *scenario) clusterIP(port int) string {
 	if s.ipv6 {
 		return s.clusterIPOf(corev1.IPv6Protocol, port)
@@ -243,8 +242,8 @@ func (s *scenario) clusterIPOf(family corev1.IPFamily, port int) string {
 	return net.JoinHostPort(address, strconv.Itoa(port))
 }
 
-// send has a client send requests from a namespace once every backend that is ready can be
-// reached by it.
+// send starts a client in a network namespace, which sends requests once it can reach every ready
+// backend.
 func (s *scenario) send(from *netns.Namespace, network, address string, rate int) *traffic.Client {
 	s.t.Helper()
 	s.Eventually(func(g Gomega) {
@@ -259,13 +258,13 @@ func (s *scenario) send(from *netns.Namespace, network, address string, rate int
 	return started
 }
 
-// sendFromPod has a client in a Pod of its own send HTTP requests to the Service.
+// sendFromPod starts a client in its own Pod, which sends HTTP requests to the Service.
 func (s *scenario) sendFromPod() *traffic.Client {
 	s.t.Helper()
 	return s.send(s.pod().Namespace, "tcp", s.clusterIP(80), requestRate)
 }
 
-// requestRate is how many requests a client sends in a second.
+// requestRate is how many requests a client sends each second.
 const requestRate = 80
 
 func (s *scenario) pod() *netns.Pod {
@@ -281,7 +280,7 @@ func (s *scenario) podOn(node *netns.Node) *netns.Pod {
 	return pod
 }
 
-// begin starts the counting of writes and of healthy endpoints that are taken out.
+// begin starts counting writes and healthy endpoints that are taken out.
 func (s *scenario) begin() { s.measuredSince = time.Now() }
 
 // finish stops the clients and adds the scenario's row to the report.
@@ -292,7 +291,7 @@ func (s *scenario) finish() {
 		all = append(all, c.Stop()...)
 	}
 	if stall := s.longestStall(); stall >= e2e.NoticeableStall {
-		s.note("stallMs", stall)
+		s.recordMax("stallMs", stall)
 	}
 	s.row.Requests += len(all)
 	s.row.Failures += e2e.Failures(all)
@@ -312,20 +311,19 @@ func (s *scenario) writes() int {
 	return len(writes)
 }
 
-// lasts reports whether a Service is there for as long as the scenario.
+// lasts reports whether a Service exists as long as the scenario.
 func (s *scenario) lasts(service string) bool {
 	return service == serviceName || slices.ContainsFunc(s.declared, func(object client.Object) bool { return object.GetName() == service })
 }
 
-// wronglyOut are the changes since begin by which a host lost its traffic that was well,
-// and not on purpose.
+// wronglyOut returns the changes since begin that took a healthy host out without the test's intent.
 func (s *scenario) wronglyOut() []e2e.Change {
 	var changes []e2e.Change
 	for _, change := range s.ground.watcher.Changes(s.namespace, s.measuredSince) {
 		if !s.lasts(change.Service) {
 			continue
 		}
-		well := func(host *e2e.Host) bool { return host.Has(change.Address) && !host.WasIll(change.At) }
+		well := func(host *e2e.Host) bool { return host.Has(change.Address) && !host.HadFault(change.At) }
 		planned := func(host *e2e.Host) bool { return host.Has(change.Address) }
 		if !change.Ready && slices.ContainsFunc(s.hosts, well) && !slices.ContainsFunc(s.leaving, planned) {
 			changes = append(changes, change)

@@ -29,10 +29,10 @@ import (
 // secondPort is where the API server of the second cluster is.
 const secondPort = "6444"
 
-// NewSecond starts another cluster beside this one, whose operators have no targets but those
-// that are declared there. It is an API server with a prefix of its own in the same etcd, and
-// shares the node and what is outside. It has neither controllers nor kube-proxies: nobody
-// deletes namespaces or dependents, and Services lead nowhere. It ends with this cluster.
+// NewSecond starts a second cluster, whose operators have only the targets that are declared there.
+// It is an API server with its own prefix in the same etcd, and shares the node and the hosts outside.
+// It has neither controllers nor kube-proxies: namespaces and dependents are not deleted, and Services
+// lead nowhere. It ends with this cluster.
 func (c *Cluster) NewSecond(ctx context.Context) (*Cluster, error) {
 	folder := filepath.Join(c.folder, "second")
 	if err := os.Mkdir(folder, 0o700); err != nil {

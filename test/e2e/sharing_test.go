@@ -33,7 +33,7 @@ import (
 	farpointv1 "farpoint.dev/farpoint/api/v1"
 )
 
-// awaitCondition waits until a condition of the scenario's object is as in "True Published".
+// awaitCondition waits until a condition of the scenario's object is as wanted, as in "True Published".
 func (s *scenario) awaitCondition(kind, want string) {
 	s.t.Helper()
 	s.Eventually(func(g Gomega) string {
@@ -45,7 +45,7 @@ func (s *scenario) awaitCondition(kind, want string) {
 	}).WithTimeout(30*time.Second).Should(Equal(want), kind)
 }
 
-// managers counts the Service's slices by who manages them.
+// managers counts the Service's slices by their label managed-by.
 func (s *scenario) managers() map[string]int {
 	list := &discoveryv1.EndpointSliceList{}
 	s.Expect(world.Client.List(s.ctx, list, client.InNamespace(s.namespace), client.MatchingLabels{discoveryv1.LabelServiceName: serviceName})).To(Succeed())
@@ -67,8 +67,8 @@ func (s *scenario) setSelector(selector map[string]string) {
 	}).WithTimeout(30 * time.Second).Should(Succeed())
 }
 
-// What the controllers of Kubernetes write for a Service with a selector, and what they
-// leave behind when it loses it.
+// Kubernetes' own controllers write slices for a Service with a selector, and leave them behind when
+// the Service loses the selector.
 func TestSharingWithKubernetes(t *testing.T) {
 	s := newScenario(t, "a Service that Kubernetes writes for as well", 1, quick)
 	const (
@@ -89,7 +89,7 @@ func TestSharingWithKubernetes(t *testing.T) {
 			Containers:                   []corev1.Container{{Name: "main", Image: "none"}},
 		},
 	}
-	// Its ServiceAccount takes Kubernetes a moment.
+	// Kubernetes creates its ServiceAccount a moment later.
 	s.Eventually(func() error { return world.Client.Create(s.ctx, pod) }).WithTimeout(30 * time.Second).Should(Succeed())
 	pod.Status = corev1.PodStatus{
 		Phase: corev1.PodRunning, PodIP: "198.51.100.7", PodIPs: []corev1.PodIP{{IP: "198.51.100.7"}},

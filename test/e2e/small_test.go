@@ -29,7 +29,7 @@ import (
 	"farpoint.dev/farpoint/test/e2e"
 )
 
-// cuts are how long the operator's network is away: what a run of CI has time for, or all.
+// cuts returns how long the operator's network is cut: those that a CI run has time for, or all.
 func cuts() []time.Duration {
 	list := []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second}
 	if *repetitions > 1 {
@@ -38,10 +38,10 @@ func cuts() []time.Duration {
 	return list
 }
 
-// phases are how many moments between two probes each cut begins at.
+// phases returns at how many points between two probes each cut begins.
 func phases() int { return max(2, *repetitions) }
 
-// protection is what keeps an installation in service that is too small for statistics.
+// protection is what protects an installation that is too small for statistics.
 type protection string
 
 const (
@@ -50,8 +50,8 @@ const (
 	nothing     protection = "nothing"
 )
 
-// Installations of one, two and three endpoints in one network, whose operator's network is cut
-// for a while. Then one of them dies.
+// In installations of one, two and three endpoints in one network, the operator's network is cut for a
+// while. Then an endpoint dies.
 func TestSmallInstallations(t *testing.T) {
 	t.Parallel()
 	for _, with := range []protection{withCanary, lastHealthy, nothing} {
@@ -94,11 +94,11 @@ func (s *scenario) operateSmall(size int, with protection) *e2e.Operator {
 	return operator
 }
 
-// cutFor cuts the operator's network for a while, that long after a probe has begun, and
-// expects what the protection promises.
+// cutFor cuts the operator's network for a time, the phase after the start of a probe, and expects
+// what the protection promises.
 func (s *scenario) cutFor(operator *e2e.Operator, length, phase time.Duration, with protection) {
 	s.t.Helper()
-	s.allIn(quick.Recovery()+10*time.Second, s.hosts...)
+	s.awaitAllIn(quick.Recovery()+10*time.Second, s.hosts...)
 	now := time.Now()
 	s.Eventually(func() int { return len(s.hosts[0].ConnectionsFrom(operator.Pod.Address, now)) }).WithTimeout(5 * time.Second).WithPolling(5 * time.Millisecond).ShouldNot(BeZero())
 	time.Sleep(phase)
@@ -108,22 +108,22 @@ func (s *scenario) cutFor(operator *e2e.Operator, length, phase time.Duration, w
 	s.Expect(operator.Reconnect()).To(Succeed())
 	back := time.Now()
 	time.Sleep(quick.Silence()) // what was wrongly concluded would be published by then
-	s.allIn(quick.Recovery()+10*time.Second, s.hosts...)
+	s.awaitAllIn(quick.Recovery()+10*time.Second, s.hosts...)
 	out, longest := s.outSince(cutAt, back)
 	switch with {
 	case withCanary:
 		s.Expect(out).To(BeZero(), "taken out by a cut of %s, %s after a probe", length, phase)
 	case lastHealthy:
-		s.Expect(s.fewest(cutAt)).To(BeNumerically(">=", 1), "published in a cut of %s, %s after a probe", length, phase)
+		s.Expect(s.minPublished(cutAt)).To(BeNumerically(">=", 1), "published in a cut of %s, %s after a probe", length, phase)
 	}
-	s.note("backAfterCutMs", longest)
+	s.recordMax("backAfterCutMs", longest)
 	// A recovery takes two passes; how fast they come is reported. What stays out for longer than
 	// this waits for something else.
 	s.Expect(longest).To(BeNumerically("<=", quick.Recovery()+5*time.Second), "out after a cut of %s, %s after a probe", length, phase)
 }
 
-// outSince counts how often an endpoint was taken out since a time, and returns how long after
-// another one the last of them was back.
+// outSince returns how often endpoints were taken out since a time, and how long after the time back
+// the last of them was back.
 func (s *scenario) outSince(since, back time.Time) (count int, longest time.Duration) {
 	for _, change := range s.ground.watcher.Changes(s.namespace, since) {
 		if change.Ready {
@@ -135,8 +135,8 @@ func (s *scenario) outSince(since, back time.Time) (count int, longest time.Dura
 	return count, longest
 }
 
-// fewest is how many endpoints were published at least since a time, when all were.
-func (s *scenario) fewest(since time.Time) int {
+// minPublished returns the smallest number of published endpoints since a time at which all were published.
+func (s *scenario) minPublished(since time.Time) int {
 	published := len(s.hosts)
 	least := published
 	changes := s.ground.watcher.Changes(s.namespace, since)
@@ -144,7 +144,7 @@ func (s *scenario) fewest(since time.Time) int {
 		if published--; change.Ready {
 			published += 2
 		}
-		// What one write has changed was never otherwise.
+		// Changes of one write happen at the same time.
 		if i+1 == len(changes) || changes[i+1].At.After(change.At) {
 			least = min(least, published)
 		}
@@ -152,8 +152,8 @@ func (s *scenario) fewest(since time.Time) int {
 	return least
 }
 
-// endSmall has one endpoint die after the other, and adds the row. With PublishLastHealthy the
-// last one stays. What one replica alone cannot know is counted, and no error.
+// endSmall makes one endpoint die after the other, and adds the row. With PublishLastHealthy the last
+// one stays. Deaths that one replica alone cannot detect are counted, and are no error.
 func (s *scenario) endSmall(with protection) {
 	s.t.Helper()
 	wrongly := len(s.wronglyOut())
@@ -163,8 +163,8 @@ func (s *scenario) endSmall(with protection) {
 		mortal = mortal[1:]
 	}
 	for _, host := range mortal {
-		s.diesAndReturns(host, quick.Refusal(), kill, host.Start)
-		s.diesAndReturns(host, quick.Silence(), freeze, host.Thaw)
+		s.killAndRepair(host, quick.Refusal(), kill, host.Start)
+		s.killAndRepair(host, quick.Silence(), freeze, host.Thaw)
 	}
 	if with == withCanary {
 		s.row.HealthyTakenOut = wrongly

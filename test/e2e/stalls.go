@@ -30,28 +30,27 @@ import (
 )
 
 const (
-	// NoticeableStall is how long the machine must leave somebody waiting for that to be an
-	// explanation of what came late: what is measured here has a slack of 250 ms.
+	// NoticeableStall is the shortest stall that can explain a late result: the bounds have a slack of
+	// 250 ms.
 	NoticeableStall = 100 * time.Millisecond
-	// heartbeat is how often this process looks whether it runs itself.
+	// heartbeat is how often this process checks whether it runs in time.
 	heartbeat = 10 * time.Millisecond
-	// inspection is how often it looks how the others fare.
+	// inspection is how often it checks other processes.
 	inspection = 500 * time.Millisecond
 )
 
-// between are the programs between the death of an endpoint and the end of its traffic, by
-// the name that the kernel has for them. It keeps 15 characters.
+// between are the programs between the death of an endpoint and the end of its traffic, by their names
+// in the kernel, which have 15 characters.
 var between = []string{"manager", "kube-apiserver", "etcd", "kube-proxy"}
 
-// Stalls remembers when the machine left somebody waiting who had something to do: this
-// process, or those whose work is measured.
+// Stalls records when this process, or those whose work is measured, had to wait for a processor.
 type Stalls struct {
 	// mu guards stalls. Nothing waits while holding it.
 	mu     sync.Mutex
 	stalls []stall
 }
 
-// stall is a time in which somebody did not run.
+// stall is a time in which a process had to wait.
 type stall struct {
 	ended time.Time
 	took  time.Duration
@@ -87,7 +86,7 @@ func (s *Stalls) note(took time.Duration) {
 	s.stalls = append(s.stalls, stall{time.Now(), took})
 }
 
-// Longest is the longest stall since a time; 0 if there was none worth mentioning.
+// Longest returns the longest stall since a time; 0 if there was no noticeable one.
 func (s *Stalls) Longest(since time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,17 +99,16 @@ func (s *Stalls) Longest(since time.Time) time.Duration {
 	return longest
 }
 
-// queues are how long processes have waited for a processor so far, by their folders in
-// /proc.
+// queues has how long processes have waited for a processor so far, by folder in /proc.
 type queues map[string]queue
 
-// queue is how long each thread of a process has waited, by its folder in /proc.
+// queue has how long each thread of a process has waited, by folder in /proc.
 type queue struct {
 	name    string
 	threads map[string]time.Duration
 }
 
-// waits looks at the children of this process whose work is measured.
+// waits reads the queues of the child processes whose work is measured.
 func waits() queues {
 	result := queues{}
 	lists, _ := filepath.Glob("/proc/self/task/*/children")
@@ -127,7 +125,7 @@ func waits() queues {
 	return result
 }
 
-// waitsOf looks at the threads of a process. The second number is the time in the queue, in
+// waitsOf reads the threads of a process. The second number is the time in the queue, in
 // nanoseconds (Documentation/scheduler/sched-stats.rst of the kernel).
 func waitsOf(folder string) map[string]time.Duration {
 	times := map[string]time.Duration{}

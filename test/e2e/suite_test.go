@@ -45,9 +45,9 @@ var world struct {
 	*e2e.Cluster
 	watcher *e2e.Watcher
 	stalls  *e2e.Stalls
-	// restarting is held while replicas are started again that have ended.
+	// restarting is held while ended replicas are restarted.
 	restarting sync.Mutex
-	// operators are the replicas, each alive unless a test has ended it for a while.
+	// operators are the replicas, each running unless a test has stopped it.
 	operators []*e2e.Operator
 	report    e2e.Report
 }
@@ -87,7 +87,7 @@ func runAll(m *testing.M) (code int, err error) {
 	if err := e2e.Require(binaries); err != nil {
 		return 1, err
 	}
-	// Not everywhere may root do this. Then it takes a machine that is not busy.
+	// Root may lack this right. Then the tests need an idle machine.
 	if giveBack, err := e2e.TakePrecedence(); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 	} else {
@@ -122,7 +122,7 @@ func runAll(m *testing.M) (code int, err error) {
 	return code, errors.Join(world.report.Print(os.Stdout), world.report.Save(filepath.Join(root, "dist")))
 }
 
-// install puts the operator into the cluster as a user would and waits until it is ready.
+// install installs the operator as a user would, and waits until it is ready.
 func install(ctx context.Context) error {
 	if err := world.Apply(filepath.Join(root, "config/default")); err != nil {
 		return fmt.Errorf("install the operator: %w", err)
@@ -140,8 +140,8 @@ func install(ctx context.Context) error {
 	return nil
 }
 
-// restartOperators does what a kubelet does: a replica that has ended, which is for its own
-// test to judge, is not to be missing in the next ones.
+// restartOperators restarts replicas that have ended, as a kubelet would, so that later tests have
+// them. Whether a replica may end is for its own test to check.
 func restartOperators(ctx context.Context) error {
 	world.restarting.Lock()
 	defer world.restarting.Unlock()
@@ -174,7 +174,7 @@ func awaitReady(ctx context.Context, operator *e2e.Operator) error {
 	}
 }
 
-// fromEnvironment is a path that may be named by a variable.
+// fromEnvironment returns a path that a variable may set.
 func fromEnvironment(variable, otherwise string) string {
 	if path := os.Getenv(variable); path != "" {
 		return path

@@ -53,16 +53,16 @@ func TestPrimaryAndStandby(t *testing.T) {
 
 			mended := time.Now()
 			s.Expect(death.mend()).To(Succeed())
-			s.isIn(primary, quick.Recovery()+10*time.Second)
+			s.awaitIn(primary, quick.Recovery()+10*time.Second)
 			back := time.Now()
-			s.note("failbackMs", back.Sub(mended))
+			s.recordMax("failbackMs", back.Sub(mended))
 			time.Sleep(settleTime)
 			s.Expect(e2e.Failures(client.Between(mended, time.Now()))).To(BeZero(), "nobody notices the way back")
-			s.note("lastToStandbyMs", lastTo(client, standby, back))
+			s.recordMax("lastToStandbyMs", lastTo(client, standby, back))
 			s.Expect(lastTo(client, standby, back)).To(BeNumerically("<=", e2e.Slack))
-			s.note("bothMs", overlap(client.Between(mended, time.Now()), primary, standby))
+			s.recordMax("bothMs", overlap(client.Between(mended, time.Now()), primary, standby))
 		}
-		s.inTime()
+		s.expectDeathsInTime()
 		s.finish()
 		s.neverBoth(primary, standby)
 		s.Expect(s.row.SliceWrites).To(Equal(4), "one for each way")
@@ -71,8 +71,8 @@ func TestPrimaryAndStandby(t *testing.T) {
 	})
 }
 
-// overlap is for how long requests went to both hosts: from the first that the one answered
-// to the last that the other did.
+// overlap returns how long requests went to both hosts: from the first answer of the one to the last
+// answer of the other.
 func overlap(requests []traffic.Request, one, other *e2e.Host) time.Duration {
 	var first, last time.Time
 	for _, request := range requests {
@@ -86,7 +86,7 @@ func overlap(requests []traffic.Request, one, other *e2e.Host) time.Duration {
 	return max(last.Sub(first), 0)
 }
 
-// neverBoth expects that the slices have let in one of two hosts at any time, and not both.
+// neverBoth expects that one of two hosts was published at any time, and never both.
 func (s *scenario) neverBoth(one, other *e2e.Host) {
 	s.t.Helper()
 	ready := map[string]bool{s.address(one): true}

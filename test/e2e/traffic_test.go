@@ -33,30 +33,29 @@ import (
 // settleTime is for how long after a bound requests are sent that should not fail any more.
 const settleTime = 500 * time.Millisecond
 
-// deaths makes hosts ill, one after the other, and finds out how long requests failed
-// each time.
+// deaths makes hosts fail, one after the other, and measures how long requests failed each time.
 func (s *scenario) deaths(client *traffic.Client, bound time.Duration, hosts []*e2e.Host, fault func(*e2e.Host) (time.Time, error)) {
 	s.t.Helper()
 	for _, host := range hosts {
 		s.death(client, bound, host, fault)
 	}
-	s.inTime()
+	s.expectDeathsInTime()
 }
 
-// death makes a host ill and notes how long requests failed. It returns when that was.
+// death makes a host fail, and adds to the row how long requests failed. It returns the time.
 func (s *scenario) death(client *traffic.Client, bound time.Duration, host *e2e.Host, fault func(*e2e.Host) (time.Time, error)) time.Time {
 	s.t.Helper()
 	at, err := fault(host)
 	s.Expect(err).NotTo(HaveOccurred())
-	s.isOut(host, bound+10*time.Second)
+	s.awaitOut(host, bound+10*time.Second)
 	out := time.Since(at)
 	time.Sleep(time.Until(at.Add(bound + settleTime)))
 	s.row.Died(e2e.Death{LastFailure: e2e.LastFailure(client.Between(at, time.Now()), at), Out: out, Bound: bound})
 	return at
 }
 
-// inTime expects that all deaths were noticed in their time.
-func (s *scenario) inTime() {
+// expectDeathsInTime expects that all deaths were found within their bounds.
+func (s *scenario) expectDeathsInTime() {
 	s.t.Helper()
 	for _, death := range s.row.Deaths {
 		s.Expect(death.LastFailure).To(BeNumerically("<=", death.Bound+e2e.Slack), "the time from a death to the last request that failed, %+v", death)
@@ -76,8 +75,7 @@ func slow(host *e2e.Host) (time.Time, error) {
 	return host.Behave(e2e.Behaviour{Delay: time.Minute})
 }
 
-// fastest are settings with which all is over in less than two seconds;
-// docs/user-guide.md names them.
+// fastest are the settings of docs/user-guide.md with which failures end in less than two seconds.
 var fastest = e2e.Settings{Interval: time.Second, Fast: 500 * time.Millisecond, Timeout: 500 * time.Millisecond, FailureThreshold: 1, SuccessThreshold: 2}
 
 func TestDeaths(t *testing.T) {
@@ -122,7 +120,7 @@ func TestSlowBackend(t *testing.T) {
 		const delay = 700 * time.Millisecond
 		at, err := s.hosts[0].Behave(e2e.Behaviour{Delay: delay})
 		s.Expect(err).NotTo(HaveOccurred())
-		s.isOut(s.hosts[0], quick.Silence()+10*time.Second)
+		s.awaitOut(s.hosts[0], quick.Silence()+10*time.Second)
 		time.Sleep(time.Until(at.Add(quick.Silence() + settleTime)))
 		last := time.Duration(0)
 		for _, request := range client.Between(at, time.Now()) {
@@ -130,7 +128,7 @@ func TestSlowBackend(t *testing.T) {
 				last = max(last, request.At.Sub(at))
 			}
 		}
-		s.note("lastSlowMs", last)
+		s.recordMax("lastSlowMs", last)
 		s.row.DetectionBound = quick.Silence()
 		s.finish()
 		s.Expect(last).To(BeNumerically(">", 0), "clients are to have waited")
@@ -151,16 +149,16 @@ func TestRecovery(t *testing.T) {
 			s.death(client, quick.Refusal(), host, kill)
 			s.Expect(host.Start()).To(Succeed())
 			back := time.Now()
-			s.isIn(host, quick.Recovery()+10*time.Second)
+			s.awaitIn(host, quick.Recovery()+10*time.Second)
 			longest = max(longest, time.Since(back))
 			s.Eventually(func() bool {
 				return slices.ContainsFunc(client.Between(back, time.Now()), func(r traffic.Request) bool { return r.Backend == host.Name })
 			}).WithTimeout(5*time.Second).Should(BeTrue(), "the backend is to get requests again")
 			s.Expect(e2e.Failures(client.Between(back, time.Now()))).To(BeZero())
 		}
-		s.note("recoveryMs", longest)
-		s.note("recoveryBoundMs", quick.Recovery())
-		s.inTime()
+		s.recordMax("recoveryMs", longest)
+		s.recordMax("recoveryBoundMs", quick.Recovery())
+		s.expectDeathsInTime()
 		s.Expect(longest).To(BeNumerically("<=", quick.Recovery()+e2e.Slack))
 		s.finish()
 	})

@@ -33,7 +33,7 @@ import (
 // EndpointKey identifies an endpoint of a Service.
 type EndpointKey struct{ Namespace, Service, Address string }
 
-// Change is that a Service began or ceased to send traffic to an endpoint.
+// Change is the start or the end of a Service's traffic to an endpoint.
 type Change struct {
 	EndpointKey
 	Ready bool
@@ -58,8 +58,8 @@ func (c *Cluster) StartWatcher(ctx context.Context) *Watcher {
 	w := &Watcher{client: c.Client, slices: map[client.ObjectKey]*discoveryv1.EndpointSlice{}, ready: map[EndpointKey]bool{}}
 	go func() {
 		for ctx.Err() == nil {
-			// Without an API server there is nothing to hear. What has happened meanwhile
-			// shows as soon as it is back.
+			// Without an API server there are no events. What has happened meanwhile shows as soon as
+			// it is back.
 			_ = w.follow(ctx)
 			time.Sleep(20 * time.Millisecond)
 		}
@@ -67,7 +67,7 @@ func (c *Cluster) StartWatcher(ctx context.Context) *Watcher {
 	return w
 }
 
-// follow lists the slices and then watches them for as long as that goes.
+// follow lists the slices and then watches them until the watch breaks.
 func (w *Watcher) follow(ctx context.Context) error {
 	list := &discoveryv1.EndpointSliceList{}
 	if err := w.client.List(ctx, list); err != nil {
@@ -91,12 +91,12 @@ func (w *Watcher) follow(ctx context.Context) error {
 		if !ok {
 			return fmt.Errorf("the watch brings a %T", event.Object)
 		}
-		w.take(event.Type, slice, time.Now())
+		w.update(event.Type, slice, time.Now())
 	}
 	return nil
 }
 
-func (w *Watcher) take(kind watch.EventType, slice *discoveryv1.EndpointSlice, at time.Time) {
+func (w *Watcher) update(kind watch.EventType, slice *discoveryv1.EndpointSlice, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if kind == watch.Deleted {

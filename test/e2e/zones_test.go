@@ -80,7 +80,7 @@ func TestZones(t *testing.T) {
 		for i := range hosts {
 			s.zoneDies(clients[i], clients[1-i], hosts[i], hosts[1-i])
 		}
-		s.inTime()
+		s.expectDeathsInTime()
 		s.finish()
 	})
 }
@@ -101,7 +101,7 @@ func (s *scenario) zoneDies(near, far *traffic.Client, mortal, others []*e2e.Hos
 		s.Expect(host.Start()).To(Succeed())
 	}
 	for _, host := range mortal {
-		s.isIn(host, quick.Recovery()+10*time.Second)
+		s.awaitIn(host, quick.Recovery()+10*time.Second)
 	}
 	home := time.Now().Add(e2e.Slack)
 	time.Sleep(e2e.Slack + settleTime)
