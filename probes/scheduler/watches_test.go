@@ -31,12 +31,12 @@ import (
 type selfReporter struct {
 	*scripted
 	mu sync.Mutex
-	// watch is what each connection is made to say; it returns at its end.
+	// watch sends the reports of one connection, and returns at its end.
 	watch func(ctx context.Context, applySelfReport func(probes.Result))
-	// watchedAt are when the connections began; now how many there are, most how many there
-	// have been at one time.
-	watchedAt               []time.Time
-	connected, maxConnected int
+	// watchedAt are the times at which connections began; open counts those that are open, and
+	// maxOpen is the largest number at the same time.
+	watchedAt     []time.Time
+	open, maxOpen int
 }
 
 func newSelfReporter(result probes.Result, says func(context.Context, func(probes.Result))) *selfReporter {
@@ -46,13 +46,13 @@ func newSelfReporter(result probes.Result, says func(context.Context, func(probe
 func (s *selfReporter) Watch(ctx context.Context, applySelfReport func(probes.Result)) {
 	s.mu.Lock()
 	s.watchedAt = append(s.watchedAt, time.Now())
-	s.connected++
-	s.maxConnected = max(s.maxConnected, s.connected)
+	s.open++
+	s.maxOpen = max(s.maxOpen, s.open)
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.connected--
+		s.open--
 	}()
 	s.watch(ctx, applySelfReport)
 }
@@ -211,11 +211,11 @@ func TestAWatchEnds(t *testing.T) {
 				patient := target(prober)
 				patient.Timing.Timeout = timing.Interval
 				s.Set(owner, []Target{patient})
-				if n := len(prober.connections()); n != 1 || prober.connected != 1 {
+				if n := len(prober.connections()); n != 1 || prober.open != 1 {
 					t.Fatalf("%d connections", n)
 				}
 				end(s, prober)
-				if prober.connections(); prober.connected != 0 {
+				if prober.connections(); prober.open != 0 {
 					t.Error("the connection is held on")
 				}
 				time.Sleep(time.Hour)
@@ -333,19 +333,19 @@ func TestWatchesAreBounded(t *testing.T) {
 		}
 		for gone := 1; gone <= 5; gone++ {
 			s.Set(owner, targets[gone:])
-			if prober.connections(); prober.connected != min(5-gone, 2) {
-				t.Errorf("%d connections for %d targets", prober.connected, 5-gone)
+			if prober.connections(); prober.open != min(5-gone, 2) {
+				t.Errorf("%d connections for %d targets", prober.open, 5-gone)
 			}
 		}
-		if n := len(prober.connections()); n < 4 || prober.maxConnected != 2 { // the last may be lucky
-			t.Errorf("%d connections in all, %d at one time; want 4 or 5, and 2", n, prober.maxConnected)
+		if n := len(prober.connections()); n < 4 || prober.maxOpen != 2 { // the last may be lucky
+			t.Errorf("%d connections in all, %d at one time; want 4 or 5, and 2", n, prober.maxOpen)
 		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 		s.Set(owner, targets) // after the end
-		if prober.connections(); prober.connected != 0 {
+		if prober.connections(); prober.open != 0 {
 			t.Error("a connection after the end")
 		}
 	})
