@@ -231,8 +231,8 @@ var _ = Describe("publishing", func() {
 		create(ctx, service(namespace, "bad"), object)
 		Eventually(column(ctx, object)).Should(Equal("1/9"))
 		Expect(now(ctx, object).Status.Rejected).To(BeEquivalentTo(8))
-		Expect(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)()).To(Equal("False InvalidAddress"))
-		Expect(condition(ctx, object, farpointv1.StalledCondition)()).To(Equal("True InvalidAddress"))
+		Expect(condition(ctx, object, farpointv1.EndpointsAcceptedCondition)()).To(Equal("False RefusedAddress"))
+		Expect(condition(ctx, object, farpointv1.StalledCondition)()).To(Equal("True RefusedAddress"))
 		Expect(condition(ctx, object, farpointv1.AvailableCondition)()).To(Equal("True EndpointsReady"))
 		Expect(conditions(ctx, namespace, "bad")()).To(Equal(map[string]string{"192.0.2.10": "TTF"}))
 

@@ -229,7 +229,7 @@ func protocols(namespace string, planted words) talkative {
 	}
 	check := &result.object.Spec.HealthCheck
 	check.HTTP = &farpointv1.HTTPHealthCheck{ExpectedBody: "^fine$", FollowRedirects: true, Headers: []farpointv1.HTTPHeader{{Name: "X-Key", Value: word("request header")}}}
-	check.TCP = &farpointv1.TCPHealthCheck{Expect: "fine"}
+	check.TCP = &farpointv1.TCPHealthCheck{Steps: []farpointv1.ProbeStep{{Expect: "fine"}}}
 	check.Postgres = &farpointv1.PostgresHealthCheck{SSLMode: "Disable"}
 	check.CredentialsSecretRef, check.SendCredentialsToUnverifiedServers = &farpointv1.SecretReference{Name: "password"}, true
 	result.secrets = []*corev1.Secret{login(namespace, "password", map[string]string{"username": "probe", "password": word("password")})}

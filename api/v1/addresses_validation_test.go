@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	noScheme         = "start the URL with its scheme: dns://, grpc://, grpcs://, http://, https://, icmp://, mysql://, postgres://, redis://, rediss://, tcp:// or tls://"
+	noScheme         = "start the URL with its scheme: dns://, grpc://, grpcs://, http://, https://, icmp://, mysql://, postgres://, redis://, rediss://, tcp://, tls:// or udp://"
 	specialCharacter = "the URL must not contain spaces or other special characters: percent-encode them"
 	unparsable       = "the URL cannot be parsed: write scheme://host:port/path, IPv6 addresses in brackets, and %25 for a percent sign"
 	badAuthority     = "after the scheme, the URL must have a host and a port, each of which may be left out: write an IPv6 address in brackets and without a zone, a name in ASCII (xn--...), and one port, as in http://[2001:db8::10]:8080/"
@@ -29,7 +29,7 @@ const (
 	badLabel         = "a label of the URL's host is empty, or begins or ends with a dash: write a DNS name such as db.example.com"
 	badNumber        = "the URL's host is neither an IP address nor a DNS name: write an IPv4 address as 192.0.2.10, in four decimal numbers without leading zeros"
 	fragment         = "the URL has a fragment (#...), which is never sent: remove it"
-	noPathAllowed    = "URLs of tcp, tls, redis and grpc take no path: remove everything after the port, and write the service of grpc in healthCheck.grpc.service"
+	noPathAllowed    = "URLs of tcp, tls, udp, redis and grpc take no path: remove everything after the port, and write the service of grpc in healthCheck.grpc.service"
 	icmpPort         = "icmp URLs take no port or path: remove everything after the host"
 	noQueryName      = "dns URLs end in the name to query: write it after the port, as in dns://:53/www.example.com"
 	badAddress       = "address must be an IP address, such as 192.0.2.10 or 2001:db8::10, or a DNS name in ASCII (xn--...), such as db.example.com: write the port in port, and no brackets, prefix length, zone, leading zeros or wildcard"

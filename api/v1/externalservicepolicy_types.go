@@ -214,7 +214,7 @@ type DNSSuffix string
 
 // ProbeScheme is the scheme of a probe URL.
 //
-// +kubebuilder:validation:Enum=dns;grpc;grpcs;http;https;icmp;mysql;postgres;redis;rediss;tcp;tls
+// +kubebuilder:validation:Enum=dns;grpc;grpcs;http;https;icmp;mysql;postgres;redis;rediss;tcp;tls;udp
 type ProbeScheme string
 
 // PolicyPort is a port, or a range of them.

@@ -81,9 +81,13 @@ type HealthCheck struct {
 	// +optional
 	TLS *TLSHealthCheck `json:"tls,omitempty"`
 
-	// tcp has the options of tcp probes.
+	// tcp has the options of tcp and tls probes.
 	// +optional
 	TCP *TCPHealthCheck `json:"tcp,omitempty"`
+
+	// udp has the options of udp probes.
+	// +optional
+	UDP *UDPHealthCheck `json:"udp,omitempty"`
 
 	// grpc has the options of grpc and grpcs probes.
 	// +optional
@@ -300,17 +304,4 @@ type KeyReference struct {
 	// +kubebuilder:default=ca.crt
 	// +kubebuilder:validation:MaxLength=253
 	Key string `json:"key,omitempty"`
-}
-
-// TCPHealthCheck has the options of tcp probes.
-type TCPHealthCheck struct {
-	// send is written once the connection is established.
-	// +optional
-	// +kubebuilder:validation:MaxLength=1024
-	Send string `json:"send,omitempty"`
-
-	// expect must appear in the first 4 KiB that the endpoint sends.
-	// +optional
-	// +kubebuilder:validation:MaxLength=1024
-	Expect string `json:"expect,omitempty"`
 }

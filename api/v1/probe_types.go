@@ -190,3 +190,69 @@ type RedisHealthCheck struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1ms') && duration(self) <= duration('8760h')",message="must be a duration from 1ms to 8760h, such as 30s"
 	MaxLag *metav1.Duration `json:"maxLag,omitempty"`
 }
+
+// ProbeStep is one step of a dialogue: the probe sends something, or waits until it has received
+// something.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.send), has(self.sendBase64), has(self.expect), has(self.expectBase64)].filter(x, x).size() == 1",message="a step must have exactly one of send, sendBase64, expect and expectBase64: write one step for each"
+type ProbeStep struct {
+	// send is text to send. YAML writes a line break as \r\n in double quotes.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Send string `json:"send,omitempty"`
+
+	// sendBase64 is bytes to send, in base64, up to 1024 of them.
+	// +optional
+	// +kubebuilder:validation:MinLength=4
+	// +kubebuilder:validation:MaxLength=1368
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$')",message="sendBase64 must be base64: encode the bytes with the tool base64"
+	SendBase64 string `json:"sendBase64,omitempty"`
+
+	// expect is text that must appear in what the endpoint sends: with tcp and tls in the next
+	// 4 KiB, with udp in one of the next datagrams.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Expect string `json:"expect,omitempty"`
+
+	// expectBase64 is expect for bytes, in base64, up to 1024 of them.
+	// +optional
+	// +kubebuilder:validation:MinLength=4
+	// +kubebuilder:validation:MaxLength=1368
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$')",message="expectBase64 must be base64: encode the bytes with the tool base64"
+	ExpectBase64 string `json:"expectBase64,omitempty"`
+}
+
+// StartTLSProtocol is the protocol by which a connection goes over to TLS.
+//
+// +kubebuilder:validation:Enum=SMTP;IMAP;LDAP;Postgres
+type StartTLSProtocol string
+
+// TCPHealthCheck has the options of tcp and tls probes.
+type TCPHealthCheck struct {
+	// steps are a dialogue with the endpoint, at most 16 steps, after the connection is
+	// established, with tls:// after the handshake. By default, the probe says nothing.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Steps []ProbeStep `json:"steps,omitempty"`
+
+	// startTLS has a tls:// probe begin without TLS, and go over to it as clients of the protocol
+	// do: SMTP, IMAP, LDAP or Postgres.
+	// +optional
+	StartTLS StartTLSProtocol `json:"startTLS,omitempty"`
+}
+
+// UDPHealthCheck has the options of udp probes.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.steps[0].send) || has(self.steps[0].sendBase64)) && (has(self.steps[size(self.steps) - 1].expect) || has(self.steps[size(self.steps) - 1].expectBase64))",message="udp.steps must begin with something to send and end with something to expect: without an answer, nothing shows that a server is there"
+type UDPHealthCheck struct {
+	// steps are a dialogue with the endpoint, from 2 to 16 steps, a datagram for each.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=2
+	// +kubebuilder:validation:MaxItems=16
+	Steps []ProbeStep `json:"steps"`
+}

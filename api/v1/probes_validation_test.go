@@ -22,6 +22,24 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 )
 
+// steps is a block with a dialogue, of fields and their values.
+func steps(fields ...string) map[string]any {
+	var list []any
+	for i := 0; i < len(fields); i += 2 {
+		list = append(list, map[string]any{fields[i]: fields[i+1]})
+	}
+	return map[string]any{"steps": list}
+}
+
+// manySteps is a block of a dialogue of that many steps.
+func manySteps(count int) map[string]any {
+	var fields []string
+	for range count {
+		fields = append(fields, "expect", "a")
+	}
+	return steps(fields...)
+}
+
 var _ = DescribeTable("a probe", tryMutation,
 	Entry("parameter of dns", "spec.healthCheckURL", "dns://:53/www.example.com?a=b", "dns URLs take no parameters: write healthCheck.dns.type or healthCheck.dns.transport instead"),
 	Entry("parameter of grpc", "spec.healthCheckURL", "grpc://?a=b", "grpc URLs take no parameters: write healthCheck.grpc.watch, service or authority instead"),
@@ -37,8 +55,8 @@ var _ = DescribeTable("a probe", tryMutation,
 	Entry("http of other schemes", "spec", checkedBy("tcp://", map[string]any{"http": map[string]any{"method": "HEAD"}}), "healthCheck.http is for http:// or https://, which no health check URL begins with: write such a URL, or remove healthCheck.http"),
 	Entry("http by http:///", "spec", checkedBy("http:///", map[string]any{"http": map[string]any{"method": "HEAD"}}), ""),
 	Entry("http by https:///", "spec", checkedBy("https:///", map[string]any{"http": map[string]any{"method": "HEAD"}}), ""),
-	Entry("tcp of other schemes", "spec", checkedBy("http:///", map[string]any{"tcp": map[string]any{"send": "QUIT\r\n"}}), "healthCheck.tcp is for tcp://, which no health check URL begins with: write such a URL, or remove healthCheck.tcp"),
-	Entry("tcp by tcp://", "spec", checkedBy("tcp://", map[string]any{"tcp": map[string]any{"send": "QUIT\r\n"}}), ""),
+	Entry("tcp of other schemes", "spec", checkedBy("http:///", map[string]any{"tcp": steps("expect", "220 ", "send", "QUIT\r\n")}), "healthCheck.tcp is for tcp:// and tls://, which no health check URL begins with: write such a URL, or remove healthCheck.tcp"),
+	Entry("tcp by tcp://", "spec", checkedBy("tcp://", map[string]any{"tcp": steps("expect", "220 ", "send", "QUIT\r\n")}), ""),
 	Entry("grpc of other schemes", "spec", checkedBy("http:///", map[string]any{"grpc": map[string]any{"service": "shop.Cart", "watch": true, "authority": "shop.example.com:443"}}), "healthCheck.grpc is for grpc:// or grpcs://, which no health check URL begins with: write such a URL, or remove healthCheck.grpc"),
 	Entry("grpc by grpc://", "spec", checkedBy("grpc://", map[string]any{"grpc": map[string]any{"service": "shop.Cart", "watch": true, "authority": "shop.example.com:443"}}), ""),
 	Entry("grpc by grpcs://", "spec", checkedBy("grpcs://", map[string]any{"grpc": map[string]any{"service": "shop.Cart", "watch": true, "authority": "shop.example.com:443"}}), ""),
@@ -54,13 +72,34 @@ var _ = DescribeTable("a probe", tryMutation,
 	Entry("tls of other schemes", "spec", checkedBy("redis://", map[string]any{"tls": map[string]any{"minValidity": "168h"}}), "healthCheck.tls is for probes over TLS, and no health check URL begins with https://, grpcs://, mysql://, postgres://, rediss:// or tls://: write such a URL, or remove healthCheck.tls"),
 	Entry("tls by tls://", "spec", checkedBy("tls://", map[string]any{"tls": map[string]any{"minValidity": "168h"}}), ""),
 	Entry("tls by https:///", "spec", checkedBy("https:///", map[string]any{"tls": map[string]any{"minValidity": "168h"}}), ""),
-	Entry("proxyProtocol of other schemes", "spec", checkedBy("icmp://", map[string]any{"proxyProtocol": "V2"}), "healthCheck.proxyProtocol is for probes over TCP, and all health check URLs begin with dns:// or icmp://: remove healthCheck.proxyProtocol"),
+	Entry("proxyProtocol of other schemes", "spec", checkedBy("icmp://", map[string]any{"proxyProtocol": "V2"}), "healthCheck.proxyProtocol is for probes over TCP, and all health check URLs begin with dns://, icmp:// or udp://: remove healthCheck.proxyProtocol"),
 	Entry("proxyProtocol by tcp://", "spec", checkedBy("tcp://", map[string]any{"proxyProtocol": "V2"}), ""),
 	Entry("proxyProtocol by tls://", "spec", checkedBy("tls://", map[string]any{"proxyProtocol": "V2"}), ""),
 
 	Entry("tcp by default", "spec", map[string]any{
-		"endpoints": []any{map[string]any{"address": "192.0.2.10", "port": int64(80)}}, "healthCheck": map[string]any{"tcp": map[string]any{"expect": "220 "}},
+		"endpoints": []any{map[string]any{"address": "192.0.2.10", "port": int64(80)}}, "healthCheck": map[string]any{"tcp": steps("expect", "220 ")},
 	}, ""),
+	Entry("dialogue over TLS", "spec", checkedBy("tls://", map[string]any{"tcp": steps("expectBase64", "iGIyMjAg/w==", "sendBase64", "UVVJVA0K")}), ""),
+	Entry("startTLS", "spec", checkedBy("tls://", map[string]any{"tcp": map[string]any{"startTLS": "LDAP"}}), ""),
+	Entry("startTLS without TLS", "spec", checkedBy("tcp://", map[string]any{"tcp": map[string]any{"startTLS": "SMTP"}}), "healthCheck.tcp.startTLS goes over to TLS, and no health check URL begins with tls://: write tls:// instead of tcp://"),
+	Entry("startTLS of another protocol", "spec", checkedBy("tls://", map[string]any{"tcp": map[string]any{"startTLS": "POP3"}}), "Unsupported value"),
+	Entry("16 steps", "spec", checkedBy("tcp://", map[string]any{"tcp": manySteps(16)}), ""),
+	Entry("17 steps", "spec", checkedBy("tcp://", map[string]any{"tcp": manySteps(17)}), "must have at most 16 items"),
+	Entry("1,000 steps", "spec", checkedBy("tcp://", map[string]any{"tcp": manySteps(1000)}), "must have at most 16 items"),
+	Entry("no steps", "spec", checkedBy("tcp://", map[string]any{"tcp": map[string]any{"steps": []any{}}}), "should have at least 1 items"),
+	Entry("empty step", "spec", checkedBy("tcp://", map[string]any{"tcp": map[string]any{"steps": []any{map[string]any{}}}}), "a step must have exactly one of send, sendBase64, expect and expectBase64: write one step for each"),
+	Entry("step of two things", "spec", checkedBy("tcp://", map[string]any{"tcp": map[string]any{"steps": []any{map[string]any{"send": "a", "expect": "b"}}}}), "a step must have exactly one of send, sendBase64, expect and expectBase64: write one step for each"),
+	Entry("step of nothing", "spec", checkedBy("tcp://", map[string]any{"tcp": steps("send", "")}), "should be at least 1 chars long"),
+	Entry("long step", "spec", checkedBy("tcp://", map[string]any{"tcp": steps("send", strings.Repeat("a", 1025))}), "may not be more than 1024"),
+	Entry("base64", "spec", checkedBy("tcp://", map[string]any{"tcp": steps("sendBase64", "QUIT")}), ""),
+	Entry("base64 of other letters", "spec", checkedBy("tcp://", map[string]any{"tcp": steps("sendBase64", "_-_-")}), "sendBase64 must be base64: encode the bytes with the tool base64"),
+	Entry("base64 cut off", "spec", checkedBy("tcp://", map[string]any{"tcp": steps("expectBase64", "QUITQ")}), "expectBase64 must be base64: encode the bytes with the tool base64"),
+	Entry("long base64", "spec", checkedBy("tcp://", map[string]any{"tcp": steps("sendBase64", strings.Repeat("QUIT", 343))}), "may not be more than 1368"),
+	Entry("udp", "spec", checkedBy("udp://:123", map[string]any{"udp": steps("sendBase64", "GwAA", "expectBase64", "HAAA")}), ""),
+	Entry("udp without steps", "spec", checkedBy("udp://:123", map[string]any{"timeout": "1s"}), "udp has no connection, so that only an answer shows that a server is there: write what to send and what to expect in healthCheck.udp.steps"),
+	Entry("udp without an answer", "spec", checkedBy("udp://:123", map[string]any{"udp": steps("send", "a", "send", "b")}), "udp.steps must begin with something to send and end with something to expect"),
+	Entry("udp without a question", "spec", checkedBy("udp://:123", map[string]any{"udp": steps("expect", "a", "expect", "b")}), "udp.steps must begin with something to send and end with something to expect"),
+	Entry("udp of other schemes", "spec", checkedBy("tcp://", map[string]any{"udp": steps("send", "a", "expect", "b")}), "healthCheck.udp is for udp://, which no health check URL begins with: write such a URL, or remove healthCheck.udp"),
 	Entry("tls of redirects", "spec", checkedBy("http:///", map[string]any{"tls": insecure, "http": map[string]any{"followRedirects": true}}), ""),
 	Entry("version of HTTP", "spec.healthCheck.http.version", "HTTP2", ""),
 	Entry("unknown version of HTTP", "spec.healthCheck.http.version", "h2c", "Unsupported value"),

@@ -268,6 +268,7 @@ func definitionOf(e *endpoint.Endpoint, url string, common *Settings) protocol.D
 		HTTP:     common.http,
 		TLS:      common.tls,
 		TCP:      common.tcp,
+		UDP:      common.udp,
 		GRPC:     common.grpc,
 		DNS:      common.dns,
 		Postgres: common.postgres,

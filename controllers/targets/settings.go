@@ -18,6 +18,7 @@ package targets
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -46,6 +47,7 @@ type Settings struct {
 	http     *protocol.HTTPSettings
 	tls      *transport.TLSSettings
 	tcp      *protocol.TCPSettings
+	udp      *protocol.UDPSettings
 	grpc     *protocol.GRPCSettings
 	dns      *protocol.DNSSettings
 	postgres *protocol.PostgresSettings
@@ -97,8 +99,8 @@ func NewSettings(spec *farpointv1.ExternalServiceSpec, trust Certificates, login
 	settings.private = check.HTTP != nil && len(check.HTTP.Headers) > 0 || len(trust.Authorities) > 0 || trust.Client != nil ||
 		login.Credentials != nil
 	settings.tls = tlsSettings(check.TLS, trust)
-	if tcp := check.TCP; tcp != nil {
-		settings.tcp = &protocol.TCPSettings{Send: tcp.Send, Expect: tcp.Expect}
+	if settings.tcp, settings.udp, err = dialogues(check); err != nil {
+		return Settings{}, err
 	}
 	settings.setProtocols(check)
 	settings.digest, err = digestOf(check, trust)
@@ -163,6 +165,47 @@ func (s *Settings) setProtocols(check *farpointv1.HealthCheck) {
 	if redis := check.Redis; redis != nil {
 		s.redis = &protocol.RedisSettings{Role: protocol.Role(redis.Role), MaxLag: durationOf(redis.MaxLag)}
 	}
+}
+
+// dialogues are the settings of tcp and udp; nil for what the check does not have.
+func dialogues(check *farpointv1.HealthCheck) (tcp *protocol.TCPSettings, udp *protocol.UDPSettings, err error) {
+	if check.TCP != nil {
+		steps, err := stepsOf("tcp", check.TCP.Steps)
+		if err != nil {
+			return nil, nil, err
+		}
+		tcp = &protocol.TCPSettings{Steps: steps, StartTLS: protocol.StartTLS(check.TCP.StartTLS)}
+	}
+	if check.UDP != nil {
+		steps, err := stepsOf("udp", check.UDP.Steps)
+		if err != nil {
+			return nil, nil, err
+		}
+		udp = &protocol.UDPSettings{Steps: steps}
+	}
+	return tcp, udp, nil
+}
+
+func stepsOf(block string, list []farpointv1.ProbeStep) ([]protocol.Step, error) {
+	var steps []protocol.Step
+	for i := range list {
+		step := protocol.Step{Send: []byte(list[i].Send), Expect: []byte(list[i].Expect)}
+		for _, encoded := range []struct {
+			text string
+			into *[]byte
+		}{{list[i].SendBase64, &step.Send}, {list[i].ExpectBase64, &step.Expect}} {
+			if encoded.text == "" {
+				continue
+			}
+			decoded, err := base64.StdEncoding.DecodeString(encoded.text)
+			if err != nil {
+				return nil, fmt.Errorf("healthCheck.%s.steps[%d] is not base64: encode the bytes with the tool base64", block, i)
+			}
+			*encoded.into = decoded
+		}
+		steps = append(steps, step)
+	}
+	return steps, nil
 }
 
 // durationOf is 0 for a duration that is left out.

@@ -185,6 +185,12 @@ func TestIdentity(t *testing.T) {
 		"http": func(s *farpointv1.ExternalServiceSpec) {
 			s.HealthCheck.HTTP = &farpointv1.HTTPHealthCheck{Method: "HEAD"}
 		},
+		"tcp": func(s *farpointv1.ExternalServiceSpec) {
+			s.HealthCheck.TCP = &farpointv1.TCPHealthCheck{Steps: []farpointv1.ProbeStep{{Expect: "220"}}}
+		},
+		"udp": func(s *farpointv1.ExternalServiceSpec) {
+			s.HealthCheck.UDP = &farpointv1.UDPHealthCheck{Steps: []farpointv1.ProbeStep{{SendBase64: "GwAA"}, {Expect: "x"}}}
+		},
 		"proxyProtocol": func(s *farpointv1.ExternalServiceSpec) { s.HealthCheck.ProxyProtocol = farpointv1.ProxyProtocolV1 },
 		"version": func(s *farpointv1.ExternalServiceSpec) {
 			s.HealthCheck.HTTP = &farpointv1.HTTPHealthCheck{Version: farpointv1.HTTP2}

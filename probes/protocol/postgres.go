@@ -198,8 +198,7 @@ func (p *postgresProber) secure(ctx context.Context, conn transport.Stream, encr
 	if !encrypt {
 		return plaintext, nil
 	}
-	const request = "\x00\x00\x00\x08\x04\xd2\x16\x2f" // SSLRequest
-	if _, err := io.WriteString(conn, request); err != nil {
+	if _, err := io.WriteString(conn, postgresStartTLS); err != nil {
 		return nil, err
 	}
 	var answer [1]byte

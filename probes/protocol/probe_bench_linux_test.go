@@ -41,6 +41,7 @@ var probeBenchmarks = map[string]func(*testing.B){
 	"rediss":             benchmarkRedisTLSProbe,
 	"tcp":                benchmarkTCPProbe,
 	"tls":                benchmarkTLSProbe,
+	"udp":                benchmarkUDPProbe,
 }
 
 // BenchmarkProbe is what `make bench` takes the cost of each scheme's probes from.

@@ -125,6 +125,7 @@ var fieldsOf = map[string]string{
 	"redis":    "write healthCheck.redis.role or maxLag instead",
 	"rediss":   "write healthCheck.redis.role or maxLag instead",
 	"tcp":      "write the fields of healthCheck.tcp, or healthCheck.proxyProtocol, instead",
+	"udp":      "write the fields of healthCheck.udp instead",
 	"tls":      "write healthCheck.tls.minValidity or healthCheck.proxyProtocol instead",
 }
 

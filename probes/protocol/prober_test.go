@@ -161,7 +161,7 @@ func TestSettingsRefused(t *testing.T) {
 		def  Definition
 		want string
 	}{
-		{Definition{URL: "tcp://", TCP: &TCPSettings{Expect: strings.Repeat("a", 5000)}}, "healthCheck.tcp.expect is longer than"},
+		{Definition{URL: "tcp://", TCP: &TCPSettings{Steps: []Step{{Expect: []byte(strings.Repeat("a", 5000))}}}}, "healthCheck.tcp.steps[0] is longer than 1024 bytes"},
 		{Definition{URL: "https://", TLS: &transport.TLSSettings{CABundle: []byte("-----BEGIN s3cret")}}, "healthCheck.tls: the CA bundle contains no certificate"},
 		{Definition{URL: "tls://", TLS: &transport.TLSSettings{CABundle: []byte("-----BEGIN s3cret")}}, "healthCheck.tls: the CA bundle contains no certificate"},
 		{Definition{URL: "http://", HTTP: &HTTPSettings{FollowRedirects: true}, TLS: &transport.TLSSettings{CABundle: []byte("s3cret")}}, "healthCheck.tls: the CA bundle contains no certificate"},

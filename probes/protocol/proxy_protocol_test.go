@@ -100,7 +100,7 @@ func TestProxyProtocol_HeaderIsSentFirst(t *testing.T) {
 	for _, scheme := range []string{"tcp", "tls", "http", "https", "grpc", "grpcs", "mysql", "postgres", "redis", "rediss"} {
 		for _, version := range []string{"v1", "v2"} {
 			for _, host := range []string{v4.String(), v6.String(), named} {
-				def := Definition{URL: fmt.Sprintf("%s://%s proxyProtocol=%s", scheme, host, strings.ToUpper(version)), TCP: &TCPSettings{Expect: "220"}}
+				def := Definition{URL: fmt.Sprintf("%s://%s proxyProtocol=%s", scheme, host, strings.ToUpper(version)), TCP: &TCPSettings{Steps: []Step{{Expect: []byte("220")}}}}
 				probeOnce(t, prepare(t, def), probetest.Ample)
 				if got := <-seen; got[0] != version+" "+got[1] {
 					t.Errorf("%s: it said %q, and the connection is %q", def.URL, got[0], got[1])

@@ -51,6 +51,7 @@ type Definition struct {
 	HTTP     *HTTPSettings
 	TLS      *transport.TLSSettings
 	TCP      *TCPSettings
+	UDP      *UDPSettings
 	GRPC     *GRPCSettings
 	DNS      *DNSSettings
 	Postgres *PostgresSettings
@@ -94,6 +95,7 @@ func NewRegistry(dialer *transport.Dialer) Registry {
 		"rediss": with(newRedisProber),
 		"tcp":    with(newTCPProber),
 		"tls":    with(newTLSProber),
+		"udp":    with(newUDPProber),
 	}
 	for scheme := range registry {
 		if err := dialer.Bounds.CheckScheme(scheme); err != nil {

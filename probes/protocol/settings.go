@@ -179,11 +179,10 @@ type DNSSettings struct {
 	TCP bool
 }
 
-// TCPSettings are the options of tcp probes.
+// TCPSettings are the options of tcp and tls probes.
 type TCPSettings struct {
-	// Send is written once the connection stands; empty means nothing.
-	Send string
-	// Expect must appear in the first 4 KiB that the endpoint sends; empty means that
-	// nothing is read.
-	Expect string
+	// Steps are what is sent and expected once the connection stands.
+	Steps []Step
+	// StartTLS has a tls probe begin without TLS, and go over to it by a protocol.
+	StartTLS StartTLS
 }

@@ -20,7 +20,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
 	"net/url"
@@ -39,6 +38,8 @@ type tcpProber struct {
 	to     transport.Destination
 	send   []byte
 	expect []byte
+	// steps are those of a dialogue of more than one question and one answer; nil otherwise.
+	steps []Step
 }
 
 func newTCPProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Prober, error) {
@@ -50,13 +51,29 @@ func newTCPProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Probe
 		return nil, err
 	}
 	p := &tcpProber{dialer: d, to: to}
-	if def.TCP != nil {
-		p.send, p.expect = []byte(def.TCP.Send), []byte(def.TCP.Expect)
+	if def.TCP == nil {
+		return p, nil
 	}
-	if len(p.expect) > maxAnswerBytes {
-		return nil, fmt.Errorf("healthCheck.tcp.expect is longer than the %d bytes that the probe reads: shorten it", maxAnswerBytes)
+	if def.TCP.StartTLS != "" {
+		return nil, errors.New("healthCheck.tcp.startTLS goes over to TLS, which tcp URLs do not: write tls://")
 	}
-	return p, nil
+	p.setSteps(def.TCP.Steps)
+	return p, validateSteps("tcp", def.TCP.Steps)
+}
+
+// setSteps also finds the dialogues that the event loop carries out: at most one question, and
+// then at most one answer.
+func (p *tcpProber) setSteps(steps []Step) {
+	rest := steps
+	if len(rest) > 0 && len(rest[0].Send) > 0 {
+		p.send, rest = rest[0].Send, rest[1:]
+	}
+	if len(rest) > 0 && len(rest[0].Expect) > 0 {
+		p.expect, rest = rest[0].Expect, rest[1:]
+	}
+	if len(rest) > 0 {
+		p.send, p.expect, p.steps = nil, nil, steps
+	}
 }
 
 func (p *tcpProber) Location() probes.Location { return p.to.Location() }
@@ -65,7 +82,7 @@ func (p *tcpProber) Scheme() string { return "tcp" }
 
 // LoopEligible and the methods after it implement plain.
 func (p *tcpProber) LoopEligible() bool {
-	return p.to.DialName == "" && p.to.Proxy == transport.NoProxyProtocol
+	return p.to.DialName == "" && p.to.Proxy == transport.NoProxyProtocol && p.steps == nil
 }
 
 func (p *tcpProber) Address() (netip.AddrPort, error) { return p.to.Addr, p.dialer.Check(p.to.Addr) }
@@ -100,6 +117,9 @@ func (p *tcpProber) Probe(ctx context.Context) probes.Result {
 
 // exchange sends what is to be sent and waits for what is expected.
 func (p *tcpProber) exchange(conn transport.Stream) error {
+	if p.steps != nil {
+		return runSteps(conn, p.steps)
+	}
 	if len(p.send) > 0 {
 		if _, err := conn.Write(p.send); err != nil {
 			return err
@@ -133,9 +153,4 @@ func readUntil(r io.Reader, expect, buffer []byte) error {
 		}
 	}
 	return errUnexpectedContent
-}
-
-var errUnexpectedContent = &probes.ReasonError{
-	Reason: probes.ReasonContent,
-	Err:    errors.New("answer does not match"),
 }

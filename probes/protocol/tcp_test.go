@@ -57,22 +57,22 @@ func TestTCPProbe(t *testing.T) {
 		{"open on IPv6", probetest.ServeOn(t, probetest.Ipv6Loopback(t), probetest.Silence), TCPSettings{}, probetest.Ample, probes.SuccessResult()},
 		{"closed", probetest.Refusing(t), TCPSettings{}, probetest.Ample, probes.FailureResult(probes.ReasonConnectionRefused)},
 		{"black hole", probetest.BlackHole(t), TCPSettings{}, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
-		{"only sends", probetest.Serve(t, probetest.Silence), TCPSettings{Send: "hello"}, probetest.Ample, probes.SuccessResult()},
-		{"banner", probetest.Serve(t, saying("220 mail ready\r\n")), TCPSettings{Expect: "220 "}, probetest.Ample, probes.SuccessResult()},
-		{"banner further on", probetest.Serve(t, saying(strings.Repeat("-", 4000)+"220")), TCPSettings{Expect: "220"}, probetest.Ample, probes.SuccessResult()},
-		{"banner too far on", probetest.Serve(t, saying(strings.Repeat("-", 5000)+"220")), TCPSettings{Expect: "220"}, probetest.Ample, probes.FailureResult(probes.ReasonContent)},
-		{"question and answer", probetest.Serve(t, pong), TCPSettings{Send: "PING", Expect: "PONG"}, probetest.Ample, probes.SuccessResult()},
-		{"answer in pieces", probetest.Serve(t, inPieces), TCPSettings{Expect: "PONG"}, probetest.Ample, probes.SuccessResult()},
-		{"another answer", probetest.Serve(t, saying("-LOADING\r\n")), TCPSettings{Expect: "PONG"}, probetest.Brief, probes.FailureResult(probes.ReasonContent)},
-		{"another answer and end", probetest.Serve(t, probetest.Closing(saying("-ERR\r\n"))), TCPSettings{Expect: "PONG"}, probetest.Ample, probes.FailureResult(probes.ReasonContent)},
-		{"no answer", probetest.Serve(t, probetest.Silence), TCPSettings{Expect: "PONG"}, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
-		{"end", probetest.Serve(t, probetest.Closing(probetest.Silence)), TCPSettings{Expect: "PONG"}, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
-		{"reset", probetest.Serve(t, probetest.Aborting(probetest.Silence)), TCPSettings{Expect: "PONG"}, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
+		{"only sends", probetest.Serve(t, probetest.Silence), TCPSettings{Steps: []Step{{Send: []byte("hello")}}}, probetest.Ample, probes.SuccessResult()},
+		{"banner", probetest.Serve(t, saying("220 mail ready\r\n")), TCPSettings{Steps: []Step{{Expect: []byte("220 ")}}}, probetest.Ample, probes.SuccessResult()},
+		{"banner further on", probetest.Serve(t, saying(strings.Repeat("-", 4000)+"220")), TCPSettings{Steps: []Step{{Expect: []byte("220")}}}, probetest.Ample, probes.SuccessResult()},
+		{"banner too far on", probetest.Serve(t, saying(strings.Repeat("-", 5000)+"220")), TCPSettings{Steps: []Step{{Expect: []byte("220")}}}, probetest.Ample, probes.FailureResult(probes.ReasonContent)},
+		{"question and answer", probetest.Serve(t, pong), TCPSettings{Steps: []Step{{Send: []byte("PING")}, {Expect: []byte("PONG")}}}, probetest.Ample, probes.SuccessResult()},
+		{"answer in pieces", probetest.Serve(t, inPieces), TCPSettings{Steps: []Step{{Expect: []byte("PONG")}}}, probetest.Ample, probes.SuccessResult()},
+		{"another answer", probetest.Serve(t, saying("-LOADING\r\n")), TCPSettings{Steps: []Step{{Expect: []byte("PONG")}}}, probetest.Brief, probes.FailureResult(probes.ReasonContent)},
+		{"another answer and end", probetest.Serve(t, probetest.Closing(saying("-ERR\r\n"))), TCPSettings{Steps: []Step{{Expect: []byte("PONG")}}}, probetest.Ample, probes.FailureResult(probes.ReasonContent)},
+		{"no answer", probetest.Serve(t, probetest.Silence), TCPSettings{Steps: []Step{{Expect: []byte("PONG")}}}, probetest.Brief, probes.FailureResult(probes.ReasonTimeout)},
+		{"end", probetest.Serve(t, probetest.Closing(probetest.Silence)), TCPSettings{Steps: []Step{{Expect: []byte("PONG")}}}, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
+		{"reset", probetest.Serve(t, probetest.Aborting(probetest.Silence)), TCPSettings{Steps: []Step{{Expect: []byte("PONG")}}}, probetest.Ample, probes.FailureResult(probes.ReasonConnectionClosed)},
 		{"endless answer", probetest.Serve(t, func(conn net.Conn) {
 			for err := error(nil); err == nil; {
 				_, err = io.WriteString(conn, "nothing of the kind ")
 			}
-		}), TCPSettings{Expect: "PONG"}, probetest.Ample, probes.FailureResult(probes.ReasonContent)},
+		}), TCPSettings{Steps: []Step{{Expect: []byte("PONG")}}}, probetest.Ample, probes.FailureResult(probes.ReasonContent)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			def := at(test.endpoint, "tcp://")
@@ -92,7 +92,7 @@ func TestTCPProbeEndsCleanlyAfterAConversation(t *testing.T) {
 		ended <- err
 	})
 	def := at(endpoint, "tcp://")
-	def.TCP = &TCPSettings{Expect: "220"}
+	def.TCP = &TCPSettings{Steps: []Step{{Expect: []byte("220")}}}
 	if got := result(t, def, probetest.Ample); got != probes.SuccessResult() {
 		t.Fatalf("got %+v", got)
 	}
@@ -119,7 +119,7 @@ func TestTCPProbeCanceled(t *testing.T) {
 	t.Run("while reading", func(t *testing.T) {
 		accepted := make(chan struct{})
 		def := at(probetest.Serve(t, func(net.Conn) { close(accepted) }), "tcp://")
-		def.TCP = &TCPSettings{Expect: "220"}
+		def.TCP = &TCPSettings{Steps: []Step{{Expect: []byte("220")}}}
 		testCanceled(t, def, accepted)
 	})
 }

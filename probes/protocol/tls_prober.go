@@ -34,6 +34,10 @@ type tlsProber struct {
 	dialer *transport.Dialer
 	to     transport.Destination
 	client *transport.TLSClient
+	// startTLS has the connection begin without TLS.
+	startTLS StartTLS
+	// steps are carried out over TLS.
+	steps []Step
 	// certificateRequested is set when the endpoint asks for a client certificate. A prober makes
 	// one probe at a time.
 	certificateRequested bool
@@ -51,6 +55,12 @@ func newTLSProber(d *transport.Dialer, def Definition, u *url.URL) (probes.Probe
 		return nil, err
 	}
 	p := &tlsProber{dialer: d, to: to}
+	if def.TCP != nil {
+		p.startTLS, p.steps = def.TCP.StartTLS, def.TCP.Steps
+	}
+	if err := errors.Join(p.startTLS.validate(), validateSteps("tcp", p.steps)); err != nil {
+		return nil, err
+	}
 	if p.client, err = d.NewTLSClient(def.TLS, to.Host()); err != nil {
 		return nil, err
 	}
@@ -93,18 +103,22 @@ func (p *tlsProber) Probe(ctx context.Context) probes.Result {
 
 func (p *tlsProber) exchange(ctx context.Context, conn transport.Stream) error {
 	p.certificateRequested = false
+	if err := p.startTLS.negotiate(conn); err != nil {
+		return err
+	}
 	client, err := p.client.Handshake(ctx, conn)
 	if err != nil {
 		return err
 	}
-	if p.certificateRequested {
+	if p.certificateRequested && len(p.steps) == 0 {
 		_ = client.CloseWrite() // which servers answer, if they consent
 		if err := refusal(client); err != nil {
 			return err
 		}
 	}
+	err = runSteps(client, p.steps)
 	transport.EndTLS(ctx, conn, client, transport.Ending{})
-	return nil
+	return err
 }
 
 // refusal waits for an endpoint's answer to our certificate. By TLS 1.3 it looks at that when
