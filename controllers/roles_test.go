@@ -24,6 +24,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	farpointv1 "farpoint.dev/farpoint/api/v1"
@@ -114,6 +115,47 @@ var _ = Describe("two servers that switch their roles", func() {
 		follow(master, 1-master)
 		Eventually(published).Should(Equal(states[1-master]))
 		Eventually(receiver.firing(ctx, false)).Should(BeEmpty())
+		seen.expectNoFaults(ctx)
+	})
+
+	It("are followed from one MariaDB server to the other", func(ctx SpecContext) {
+		startOperator(adminConfig)
+		namespace := newNamespace(ctx)
+		all := []*servers.MariaDB{servers.NewMariaDB(GinkgoT()), servers.NewMariaDB(GinkgoT())}
+		var urls []farpointv1.HealthCheckURL
+		for _, server := range all {
+			server.Start()
+			server.Exec("CREATE USER probe IDENTIFIED BY 'hunter2'")
+			urls = append(urls, farpointv1.HealthCheckURL("mysql://"+server.Address().String()))
+		}
+		all[1].Exec("SET GLOBAL read_only = ON")
+		object := externalService(namespace, "wiki", urls...)
+		object.Spec.HealthCheck.MySQL = &farpointv1.MySQLHealthCheck{Role: farpointv1.RolePrimary}
+		object.Spec.HealthCheck.CredentialsSecretRef = &farpointv1.SecretReference{Name: "login"}
+		object.Spec.HealthCheck.SendCredentialsToUnverifiedServers = true
+		object.Spec.Availability.MaxReady = 1
+		seen := watchSlices(ctx, namespace, "wiki", moreThanOneReady)
+		create(ctx, loginSecret(namespace, corev1.SecretTypeBasicAuth, map[string]string{"username": "probe", "password": "hunter2"}), service(namespace, "wiki"), object)
+		published := func() string {
+			var words []string
+			for _, endpoint := range now(ctx, object).Status.Endpoints {
+				words = append(words, fmt.Sprintf("%s %s", endpoint.Health, endpoint.Published))
+			}
+			return strings.Join(words, ", ")
+		}
+		states := []string{"Healthy Ready, Ineligible Standby", "Ineligible Standby, Healthy Ready"}
+		Eventually(published).Should(Equal(states[0]))
+		primary := 0
+		for range 10 {
+			all[primary].Exec("SET GLOBAL read_only = ON")
+			Eventually(condition(ctx, object, farpointv1.AvailableCondition)).Should(Equal("False NoEndpointsEligible"))
+			primary = 1 - primary
+			all[primary].Exec("SET GLOBAL read_only = OFF")
+			Eventually(published).WithTimeout(20 * time.Second).Should(Equal(states[primary]))
+		}
+		for _, note := range notes(ctx, object)() {
+			Expect(note).To(Or(HavePrefix("Normal "), HavePrefix("Warning Unavailable: ")))
+		}
 		seen.expectNoFaults(ctx)
 	})
 })
