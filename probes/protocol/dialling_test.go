@@ -50,7 +50,10 @@ func TestProbes_OfEveryScheme_ResolveAndDialAlike(t *testing.T) {
 				continue // see TestICMPProbe
 			}
 			for _, parameter := range []string{"", " version=HTTP2"} {
-				def := Definition{URL: scheme + "://legacy.example", Port: closed.Port()}
+				def := Definition{
+					URL: scheme + "://legacy.example", Port: closed.Port(), UDPPort: closed.Port(),
+					UDP: &UDPSettings{Steps: []Step{{Send: []byte("ping")}, {Expect: []byte("pong")}}},
+				}
 				switch {
 				case parameter != "" && !strings.HasPrefix(scheme, "http"):
 					continue
