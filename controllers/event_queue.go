@@ -60,10 +60,10 @@ const (
 // is in the slices before it is in the Events. The Events of an object are written in their
 // order. If there are too many, the least useful are dropped: the status says the same.
 //
-// The recorders of client-go do not suffice. The one for events.k8s.io counts all Events of an
-// object with the same reason as one, whichever endpoint they are about. The one of tools/record
-// writes one Event after the other for all namespaces, and drops what does not fit into its
-// channel without counting it.
+// Neither recorder of client-go suffices. The recorder in tools/events counts all Events of an
+// object with the same reason as one, whichever endpoint they are about. The recorder in
+// tools/record writes one Event after another for all namespaces, and drops what does not fit
+// into its channel without counting it.
 type eventQueue struct {
 	client client.Client
 	// leading waits until the API server answers and this process is known to lead.

@@ -140,6 +140,7 @@ func TestTLSProbe_StartTLS(t *testing.T) {
 		{"mail without TLS", StartTLSSMTP, mailServer(nil), nil, probes.FailureResult(probes.ReasonTLSHandshake)},
 		{"mail that is busy", StartTLSSMTP, says("421 too many\r\n"), nil, probes.FailureResult(probes.ReasonNotAccepting)},
 		{"no mail", StartTLSSMTP, says("SSH-2.0-OpenSSH_9.6\r\n"), nil, probes.FailureResult(probes.ReasonProtocol)},
+		{"mail that greets without an end", StartTLSSMTP, says(strings.Repeat("220-mail\r\n", 10_000)), nil, probes.FailureResult(probes.ReasonProtocol)},
 		{"long line", StartTLSSMTP, says("220 " + strings.Repeat("a", 5000)), nil, probes.FailureResult(probes.ReasonProtocol)},
 		{"IMAP", StartTLSIMAP, upgrading("* OK ready\r\n", "* x\r\na OK begin\r\n"), dialogue("fine"), probes.SuccessResult()},
 		{"IMAP without TLS", StartTLSIMAP, upgrading("* OK ready\r\n", "a BAD no\r\n"), nil, probes.FailureResult(probes.ReasonTLSHandshake)},

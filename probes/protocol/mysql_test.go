@@ -76,7 +76,7 @@ func TestMySQLLogin(t *testing.T) {
 		{"primary", mysqlAt(server, " role=Primary"), probes.SuccessResult()},
 		{"replica", mysqlAt(server, " role=Replica"), probes.IneligibleResult(probes.ReasonRole)},
 		{"lag of a primary", mysqlAt(server, " maxLag=1ms"), probes.SuccessResult()},
-		{"lag, asked by somebody who may not", loginAt(here, "mysql:// maxLag=1s", "signing", "hunter2"), probes.FailureResult(probes.ReasonRoleUnknown)},
+		{"lag, by a user without the right to read it", loginAt(here, "mysql:// maxLag=1s", "signing", "hunter2"), probes.FailureResult(probes.ReasonRoleUnknown)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := result(t, test.def, probetest.Ample); got != test.want {

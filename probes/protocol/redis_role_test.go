@@ -41,8 +41,8 @@ func TestRedisProbe_MasterRefusesWrites_IsNoMaster(t *testing.T) {
 		want probes.Result
 	}{
 		{"if no role matters", at(here, "redis://"), probes.SuccessResult()},
-		{"asked by a user who may not write", openLoginAt(here, "redis:// role=Primary", "reader", "hunter2"), probes.FailureResult(probes.ReasonReadOnly)},
-		{"asked by a user who may ask nothing", openLoginAt(here, "redis:// role=Primary", "blind", "hunter2"), probes.SuccessResult()},
+		{"user without the right to write", openLoginAt(here, "redis:// role=Primary", "reader", "hunter2"), probes.FailureResult(probes.ReasonReadOnly)},
+		{"user without any right", openLoginAt(here, "redis:// role=Primary", "blind", "hunter2"), probes.SuccessResult()},
 	} {
 		if got := result(t, test.def, probetest.Ample); got != test.want {
 			t.Errorf("%s: got %+v, want %+v", test.name, got, test.want)

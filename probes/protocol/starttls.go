@@ -44,6 +44,10 @@ const (
 	postgresStartTLS = "\x00\x00\x00\x08\x04\xd2\x16\x2f"
 )
 
+// maxReplyLines bounds a reply before TLS begins, which is read byte by byte: nobody else's probes
+// wait while a server talks for as long as the timeout lasts.
+const maxReplyLines = 64
+
 func (s StartTLS) validate() error {
 	switch s {
 	case "", StartTLSSMTP, StartTLSIMAP, StartTLSLDAP, StartTLSPostgres:
@@ -75,12 +79,13 @@ func negotiateSMTP(conn net.Conn) error {
 		if _, err := io.WriteString(conn, step.send); err != nil {
 			return err
 		}
-		for last := false; !last; {
+		last := false
+		for lines := 0; !last; lines++ {
 			line, err := readLine(conn)
 			switch {
 			case err != nil:
 				return err
-			case len(line) < 3, line[0] < '2' || line[0] > '5', len(line) > 3 && line[3] != ' ' && line[3] != '-':
+			case lines == maxReplyLines, len(line) < 3, line[0] < '2' || line[0] > '5', len(line) > 3 && line[3] != ' ' && line[3] != '-':
 				return fault(probes.ReasonProtocol)
 			case string(line[:3]) != step.expect && step.send == "":
 				return fault(probes.ReasonNotAccepting)
@@ -107,7 +112,7 @@ func negotiateIMAP(conn net.Conn) error {
 	if _, err := io.WriteString(conn, "a STARTTLS\r\n"); err != nil {
 		return err
 	}
-	for range MaxSteps {
+	for range maxReplyLines {
 		line, err := readLine(conn)
 		switch {
 		case err != nil:
